@@ -1,0 +1,80 @@
+//! `cce-job demo`: the whole way over real TLS, against a service started here. Leaves this machine
+//! for nothing.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use job_poller::{Ended, Event, Fixed, Outcome, Wait};
+use job_sim::{Pace, Plan, Sim, SimServer};
+use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
+use tokio::time::Instant;
+
+use crate::exit::Exit;
+
+/// Short enough to show each step of a job that takes five seconds.
+const PAUSE: Duration = Duration::from_millis(250);
+
+const REASON: &str = "flavor c3.large.2 is sold out in eu-de-01";
+
+/// Runs the demo: progress to stderr, the outcome to stdout.
+///
+/// # Errors
+///
+/// Where the server cannot start, the wait stops before the job ends, or stdout cannot be written.
+pub(crate) async fn run(fail: bool) -> anyhow::Result<Exit> {
+    let plan = Plan::create_cluster();
+    let plan = if fail { plan.failing(REASON) } else { plan };
+    let sim = Arc::new(Sim::new(plan, Pace::Clock));
+    let server = SimServer::start(sim.clone()).await?;
+    tell(&format!(
+        "job {} at {}, a simulated service",
+        sim.job_id(),
+        server.endpoint()
+    ));
+
+    let client = Client::new(
+        server.endpoint().parse()?,
+        sim.project().parse()?,
+        Credentials::token(sim.token())?,
+        HyperTransport::new(Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?),
+    );
+    #[expect(clippy::disallowed_methods, reason = "the times of the progress lines")]
+    let began = Instant::now();
+    let ended = Wait::new(client, sim.job_id().parse()?)
+        .timeout(Duration::from_secs(60))
+        .schedule(Fixed::new(PAUSE))
+        .on_event(move |event| match event {
+            // Four a second say nothing to a reader.
+            Event::NextAttempt { .. } => {}
+            event => tell(&format!(
+                "{:>5.1} s  {event}",
+                began.elapsed().as_secs_f64()
+            )),
+        })
+        .await?;
+    writeln!(io::stdout(), "{}", outcome(&ended))?;
+    Ok(Exit::from(&ended.outcome))
+}
+
+/// Writes a line of progress. Who closed stderr does not want it.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Returns the outcome as one line.
+fn outcome(ended: &Ended) -> String {
+    let outcome = match &ended.outcome {
+        Outcome::Succeeded => format!("succeeded: {}", ended.job.label().escape_debug()),
+        Outcome::Failed(failure) => format!("failed: {failure}"),
+    };
+    let Ended {
+        attempts, elapsed, ..
+    } = ended;
+    format!(
+        "{outcome} ({:.1} s, {attempts} attempts)",
+        elapsed.as_secs_f64()
+    )
+}

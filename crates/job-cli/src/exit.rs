@@ -1,0 +1,67 @@
+//! The exit codes: what a script or a pipeline is told. Prints nothing.
+
+use std::process::ExitCode;
+
+use job_poller::{Outcome, WaitError, WaitErrorKind};
+
+/// How the command ends. The numbers are a contract: a script branches on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The job succeeded.
+    Done = 0,
+    /// Something in the command itself went wrong.
+    Internal = 1,
+    /// The deadline passed before the job ended.
+    Deadline = 3,
+    /// The credentials were refused.
+    Credentials = 4,
+    /// The job failed.
+    JobFailed = 5,
+    /// The job's state could not be read.
+    Unreadable = 6,
+    /// There is no such job.
+    NotFound = 7,
+}
+
+/// What `--help` says of the exit codes; 2 is clap's own.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  the job succeeded
+  1  internal error
+  2  wrong usage
+  3  the deadline passed before the job ended
+  4  the credentials were refused
+  5  the job failed
+  6  the job's state could not be read
+  7  there is no such job";
+
+impl Exit {
+    /// Returns the exit code of an error, wherever in its chain a wait stopped.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<WaitError>().map(|error| error.kind) {
+            Some(WaitErrorKind::DeadlineExceeded) => Self::Deadline,
+            Some(WaitErrorKind::Unauthorized) => Self::Credentials,
+            Some(WaitErrorKind::NotFound) => Self::NotFound,
+            Some(_) => Self::Unreadable,
+            None => Self::Internal,
+        }
+    }
+}
+
+impl From<&Outcome> for Exit {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Succeeded => Self::Done,
+            Outcome::Failed(_) => Self::JobFailed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests;

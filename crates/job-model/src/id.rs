@@ -1,0 +1,98 @@
+//! Ids that are safe to place in a URL's path. Requires no format beyond that: ids are opaque.
+
+use alloc::string::String;
+use core::{fmt, str::FromStr};
+
+/// The most bytes an id may have; the longest seen in public material has 37.
+const MAX_BYTES: usize = 128;
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdError {
+    /// The text is empty.
+    Empty,
+    /// The text has more than 128 bytes.
+    TooLong,
+    /// The text is `.` or `..`, which a URL reads as a step through its path.
+    DotSegment,
+    /// The text has a character that would change the URL: a control character, `/`, `?`, `#`, `%`.
+    Character(char),
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("an id cannot be empty"),
+            Self::TooLong => write!(f, "an id has at most {MAX_BYTES} bytes"),
+            Self::DotSegment => f.write_str("`.` and `..` are not ids"),
+            Self::Character(c) => write!(f, "an id cannot contain {c:?}"),
+        }
+    }
+}
+
+impl core::error::Error for IdError {}
+
+macro_rules! id {
+    ($(#[$docs:meta])+ $id:ident) => {
+        $(#[$docs])+
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $id(String);
+
+        impl $id {
+            /// Returns the id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                check(text).map(|()| Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// A job's id, as the submitting call returned it.
+    ///
+    /// ```
+    /// use job_model::{IdError, JobId};
+    ///
+    /// let id: JobId = "354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?;
+    /// assert_eq!("../jobs".parse::<JobId>(), Err(IdError::Character('/')));
+    /// # Ok::<(), IdError>(())
+    /// ```
+    JobId
+}
+
+id! {
+    /// The id of the project (tenant) that a job belongs to.
+    ProjectId
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    let changes_url = |c: &char| c.is_control() || "/?#%".contains(*c);
+    match text {
+        "" => Err(IdError::Empty),
+        "." | ".." => Err(IdError::DotSegment),
+        _ if text.len() > MAX_BYTES => Err(IdError::TooLong),
+        _ => text
+            .chars()
+            .find(changes_url)
+            .map_or(Ok(()), |c| Err(IdError::Character(c))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

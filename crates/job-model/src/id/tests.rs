@@ -1,0 +1,43 @@
+//! Texts that are ids, and texts that are not.
+
+use alloc::{format, string::ToString};
+
+use super::*;
+
+#[test]
+fn ids() {
+    let long = "a".repeat(MAX_BYTES + 1);
+    let rows = [
+        ("354331b2c-229a-11e8-9c75-0255ac100ceb", None),
+        ("a b", None),
+        ("ü", None),
+        ("...", None),
+        (&long[1..], None),
+        ("", Some(IdError::Empty)),
+        (&long, Some(IdError::TooLong)),
+        (".", Some(IdError::DotSegment)),
+        ("..", Some(IdError::DotSegment)),
+        ("a/b", Some(IdError::Character('/'))),
+        ("a?b", Some(IdError::Character('?'))),
+        ("a#b", Some(IdError::Character('#'))),
+        ("a%2Fb", Some(IdError::Character('%'))),
+        ("a\nb", Some(IdError::Character('\n'))),
+        ("a\u{85}b", Some(IdError::Character('\u{85}'))),
+    ];
+    for (text, error) in rows {
+        assert_eq!(text.parse::<JobId>().err(), error, "{text:?}");
+        if error.is_none() {
+            assert_eq!(text.parse::<JobId>().unwrap().to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn errors_say_what_an_id_cannot_be() {
+    let errors = ["", &"a".repeat(200), "..", "a\n"].map(|text| text.parse::<ProjectId>());
+    insta::assert_snapshot!(
+        errors
+            .map(|error| format!("{}\n", error.unwrap_err()))
+            .concat()
+    );
+}

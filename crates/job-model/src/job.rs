@@ -1,0 +1,157 @@
+//! The job and its three parts, field for field as the reference page has them. No reading rules.
+
+use alloc::{string::String, vec::Vec};
+
+use crate::{ExtendParam, Phase, Timestamp, object::json_object};
+
+/// A job, or a sub-job: they have one shape (reference page, table 3).
+///
+/// Every field is optional because the service omits any of them; an absent field and a null one
+/// both read as `None`, and neither is written when the job is encoded.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Job {
+    /// `kind`: `Job`, where the service says it.
+    pub kind: Option<String>,
+    /// `apiVersion`: `v3`, where the service says it.
+    pub api_version: Option<String>,
+    /// `metadata`: the job's id and times.
+    pub metadata: Option<Metadata>,
+    /// `spec`: what the job does, and its sub-jobs.
+    pub spec: Option<Spec>,
+    /// `status`: how far the job is.
+    pub status: Option<Status>,
+}
+
+/// A job's id and times (reference page, table 4).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// `uid`: the job's id, opaque text (not always a UUID).
+    pub uid: Option<String>,
+    /// `creationTimestamp`: when the job was created.
+    pub creation_timestamp: Option<Timestamp>,
+    /// `updateTimestamp`: when the job last changed.
+    pub update_timestamp: Option<Timestamp>,
+}
+
+/// What a job does (reference page, table 5).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Spec {
+    /// `type`: the job's type, such as `CreateCluster`.
+    pub job_type: Option<String>,
+    /// `clusterUID`: the cluster where the job runs. A sub-job's may differ from its parent's.
+    pub cluster_uid: Option<String>,
+    /// `resourceID`: the resource the job works on, such as a node.
+    pub resource_id: Option<String>,
+    /// `resourceName`: the name of that resource.
+    pub resource_name: Option<String>,
+    /// `extendParam`: extended parameters, "not supported" by the page and yet in its example.
+    pub extend_param: Option<ExtendParam>,
+    /// `subJobs`: the steps the job consists of, each a job of its own.
+    pub sub_jobs: Option<Vec<Job>>,
+}
+
+/// How far a job is (reference page, table 6).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// `phase`: use [`Job::phase`], which reads an empty text as an absent phase.
+    pub phase: Option<Phase>,
+    /// `reason`: why the job is in its phase; often empty.
+    pub reason: Option<String>,
+    /// `message`: on no reference page, but sent by the service beside or instead of a reason.
+    pub message: Option<String>,
+}
+
+impl Job {
+    /// Returns the phase, or `None` where the service left it out or sent an empty text.
+    ///
+    /// The parent's phase is the authority on the whole job; its sub-jobs are evidence.
+    ///
+    /// ```
+    /// let job = job_model::Job::from_slice(br#"{"status": {"phase": ""}}"#)?;
+    /// assert_eq!(job.phase(), None);
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn phase(&self) -> Option<&Phase> {
+        let phase = self.status.as_ref()?.phase.as_ref()?;
+        (!phase.as_str().is_empty()).then_some(phase)
+    }
+
+    /// Returns the job's id.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.metadata.as_ref()?.uid.as_deref()
+    }
+
+    /// Returns the job's type, such as `CreateCluster`.
+    #[must_use]
+    pub fn job_type(&self) -> Option<&str> {
+        self.spec.as_ref()?.job_type.as_deref()
+    }
+
+    /// Returns the sub-jobs of the first level, in the service's order; empty where there are none.
+    #[must_use]
+    pub fn sub_jobs(&self) -> &[Self] {
+        self.spec
+            .as_ref()
+            .and_then(|spec| spec.sub_jobs.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Returns why the job is in its phase: the reason or, where that is empty, the message.
+    ///
+    /// ```
+    /// let body = br#"{"status": {"phase": "Failed", "reason": "", "message": "quota"}}"#;
+    /// assert_eq!(job_model::Job::from_slice(body)?.reason(), Some("quota"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        let status = self.status.as_ref()?;
+        [&status.reason, &status.message]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .find(|text| !text.is_empty())
+    }
+}
+
+json_object! {
+    Job {
+        kind: "kind",
+        api_version: "apiVersion",
+        metadata: "metadata",
+        spec: "spec",
+        status: "status",
+    }
+}
+
+json_object! {
+    Metadata {
+        uid: "uid",
+        creation_timestamp: "creationTimestamp",
+        update_timestamp: "updateTimestamp",
+    }
+}
+
+json_object! {
+    Spec {
+        job_type: "type",
+        cluster_uid: "clusterUID",
+        resource_id: "resourceID",
+        resource_name: "resourceName",
+        extend_param: "extendParam",
+        sub_jobs: "subJobs",
+    }
+}
+
+json_object! {
+    Status {
+        phase: "phase",
+        reason: "reason",
+        message: "message",
+    }
+}

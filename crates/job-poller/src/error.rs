@@ -1,0 +1,73 @@
+//! Why a wait stopped before its job ended. Never says how the job is, for that is not known.
+
+use std::{error::Error, fmt, time::Duration};
+
+use job_model::Job;
+
+use crate::Fault;
+
+/// A wait that stopped watching. The job itself goes on; wait again to learn how it ends.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WaitError {
+    /// Why.
+    pub kind: WaitErrorKind,
+    /// The job as last read, where it ever was.
+    pub job: Option<Box<Job>>,
+    /// The fault of the last attempt, where that gave no job.
+    pub fault: Option<Fault>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Time since the wait began.
+    pub elapsed: Duration,
+}
+
+/// Why a wait stopped.
+///
+/// | kind | cause | what to do |
+/// |---|---|---|
+/// | `DeadlineExceeded` | the timeout passed | wait again, with a longer timeout |
+/// | `Unauthorized` | 401 | renew the credentials |
+/// | `NotFound` | 404 | check the job id, the project and the region |
+/// | `Permanent` | another fault that asking again would not mend, such as a certificate | read the fault |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitErrorKind {
+    /// The timeout passed.
+    DeadlineExceeded,
+    /// The credentials were not accepted.
+    Unauthorized,
+    /// The service knows no such job.
+    NotFound,
+    /// Something else that asking again would not mend.
+    Permanent,
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            WaitErrorKind::DeadlineExceeded => "the deadline passed before the job ended",
+            WaitErrorKind::Unauthorized => "the credentials were not accepted",
+            WaitErrorKind::NotFound => "the service knows no such job",
+            WaitErrorKind::Permanent => "asking again would not help",
+        })?;
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(
+            f,
+            " ({} attempt{plural} in {:.1} s",
+            self.attempts,
+            self.elapsed.as_secs_f64()
+        )?;
+        match self.job.as_ref().map(|job| job.phase()) {
+            Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
+            Some(None) => f.write_str("; the job was last seen without a phase)"),
+            None => f.write_str("; the job was never seen)"),
+        }
+    }
+}
+
+impl Error for WaitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.fault.as_ref().map(|fault| fault as &dyn Error)
+    }
+}

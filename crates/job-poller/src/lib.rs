@@ -1,0 +1,63 @@
+//! Waits until a job of the Cloud Container Engine (CCE) API has ended, and says how and where.
+//!
+//! **In scope:** when to ask again, when to stop asking, what changed in between.
+//! **Out of scope:** how a request travels and what a reply says; those are `job-transport`'s and
+//! `job-model`'s. The service's job goes on whatever becomes of a wait.
+//!
+//! ```
+//! # use std::{sync::Arc, time::Duration};
+//! # use job_sim::{Pace, Plan, Sim, SimTransport};
+//! # use job_transport::{Client, Credentials};
+//! use job_poller::Wait;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+//! # let (project, credentials) = (sim.project().parse()?, Credentials::token(sim.token())?);
+//! # let id = sim.job_id().parse()?;
+//! # let transport = SimTransport::new(sim);
+//! # let client = Client::new("https://cce.example".parse()?, project, credentials, transport);
+//! let ended = Wait::new(client, id)
+//!     .timeout(Duration::from_secs(45 * 60))
+//!     .on_event(|event| println!("{event}"))
+//!     .await?; // an error: we stopped watching
+//! let job = ended.into_success()?; // an error: the job failed, and where
+//! assert_eq!(job.job_type(), Some("CreateCluster"));
+//! # Ok(()) }
+//! ```
+//!
+//! The decision is in [`Machine`], which has no clock and no I/O; [`Wait`] is one way to drive it.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tokio` | yes | `Wait`, the driver on tokio |
+
+mod change;
+mod error;
+mod event;
+mod fault;
+mod machine;
+mod outcome;
+mod policy;
+mod schedule;
+mod source;
+#[cfg(feature = "tokio")]
+mod wait;
+
+pub use error::{WaitError, WaitErrorKind};
+pub use event::{Event, Why};
+pub use fault::Fault;
+pub use machine::{Action, Input, Machine, Step};
+pub use outcome::{Ended, JobFailed, Outcome};
+pub use policy::WaitPolicy;
+pub use schedule::{Exponential, Fixed, Schedule, Seen};
+pub use source::JobSource;
+#[cfg(feature = "tokio")]
+pub use wait::Wait;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,148 @@
+//! Whole waits through the real client: in memory under a paused clock, and over TLS.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    future::IntoFuture,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::StatusCode;
+use job_poller::{Ended, Event, Exponential, Fixed, Outcome, Wait, WaitErrorKind, WaitPolicy};
+use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
+use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider, Transport};
+use tokio::{sync::mpsc, time::Instant};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn wait(endpoint: &str, sim: &Sim, token: &str, transport: impl Transport + 'static) -> Wait {
+    let project = sim.project().parse().unwrap();
+    let credentials = Credentials::token(token).unwrap();
+    let client = Client::new(endpoint.parse().unwrap(), project, credentials, transport);
+    Wait::new(client, sim.job_id().parse().unwrap())
+}
+
+fn in_memory(sim: &Arc<Sim>) -> Wait {
+    wait(
+        "https://cce.example",
+        sim,
+        sim.token(),
+        SimTransport::new(sim.clone()),
+    )
+}
+
+fn on_the_clock(plan: Plan) -> Arc<Sim> {
+    Arc::new(Sim::new(plan, Pace::Clock))
+}
+
+/// Collects each event as a line.
+fn recorded(wait: Wait) -> (Wait, Arc<Mutex<String>>) {
+    let lines = Arc::<Mutex<String>>::default();
+    let record = lines.clone();
+    (
+        wait.on_event(move |event| *record.lock().unwrap() += &format!("{event}\n")),
+        lines,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_waited_for_until_it_succeeds() {
+    let sim = on_the_clock(Plan::create_cluster());
+    let (wait, events) = recorded(in_memory(&sim).schedule(Fixed::new(500 * MILLISECOND)));
+    let ended = wait.await.unwrap();
+    assert_eq!((ended.attempts, ended.elapsed), (11, 5000 * MILLISECOND));
+    assert_eq!(ended.into_success().unwrap().uid(), Some(sim.job_id()));
+    insta::assert_snapshot!(events.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_job_ends_with_its_failing_step_and_reason() {
+    let sim = on_the_clock(Plan::create_cluster().failing("no such flavor"));
+    let ended = in_memory(&sim).await.unwrap();
+    assert!(matches!(ended.outcome, Outcome::Failed(_)));
+    insta::assert_snapshot!(ended.into_success().unwrap_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn transient_faults_do_not_end_a_wait() {
+    let sim = on_the_clock(Plan::create_cluster());
+    sim.fault(Fault::Reset);
+    sim.fault(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
+    sim.fault(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
+    let (wait, events) = recorded(in_memory(&sim));
+    assert!(wait.await.unwrap().into_success().is_ok());
+    insta::assert_snapshot!(events.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_of_faults_ends_at_the_deadline() {
+    let sim = on_the_clock(Plan::create_cluster());
+    (0..10_000).for_each(|_| sim.fault(Fault::Status(StatusCode::BAD_GATEWAY)));
+    let day = Duration::from_secs(24 * 60 * 60);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the paused clock, to see what the wait took"
+    )]
+    let began = Instant::now();
+    let error = in_memory(&sim).timeout(day).await.unwrap_err();
+    assert_eq!(error.kind, WaitErrorKind::DeadlineExceeded);
+    assert!(began.elapsed() <= day && began.elapsed() >= day - Duration::from_secs(2));
+    assert!(error.fault.unwrap().message.contains("502"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_beyond_any_clock_is_no_panic() {
+    let sim = on_the_clock(Plan::create_cluster());
+    assert!(
+        in_memory(&sim)
+            .timeout(Duration::MAX)
+            .await
+            .unwrap()
+            .into_success()
+            .is_ok()
+    );
+}
+
+/// A TLS server whose job moves on by a second with each request, and a wait of milliseconds.
+async fn over_tls(token: &str) -> (Arc<Sim>, SimServer, Wait) {
+    let sim = Arc::new(Sim::new(
+        Plan::create_cluster(),
+        Pace::PerRequest(Duration::from_secs(1)),
+    ));
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
+    let policy = WaitPolicy::new()
+        .timeout(Duration::from_secs(60))
+        .backoff(Exponential::new(MILLISECOND..=10 * MILLISECOND));
+    let wait = wait(&server.endpoint(), &sim, token, HyperTransport::new(tls))
+        .policy(policy)
+        .schedule(Fixed::new(MILLISECOND));
+    (sim, server, wait)
+}
+
+#[tokio::test]
+async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
+    let (_, mut server, wait) = over_tls("simulated-token").await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let wait = wait.on_event(move |event| tell.send(event.clone()).unwrap());
+    let ended = tokio::spawn(wait.into_future());
+
+    while !matches!(told.recv().await.unwrap(), Event::Phase { .. }) {}
+    server.kill().await;
+    while !matches!(told.recv().await.unwrap(), Event::Fault { in_a_row: 3, .. }) {}
+    server.revive().await.unwrap();
+
+    let ended: Ended = ended.await.unwrap().unwrap();
+    assert_eq!(ended.outcome, Outcome::Succeeded);
+}
+
+#[tokio::test]
+async fn a_wrong_token_ends_the_wait_at_once() {
+    let (sim, _server, wait) = over_tls("wrong").await;
+    let error = wait.await.unwrap_err();
+    assert_eq!(
+        (error.kind, sim.requests()),
+        (WaitErrorKind::Unauthorized, 1)
+    );
+    assert!(!format!("{error} {error:?}").contains("wrong"));
+}

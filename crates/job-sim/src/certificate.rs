@@ -1,0 +1,40 @@
+//! A certificate authority made for one server, and the certificate it signs. Writes no file.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
+
+/// What a TLS server needs, and what its clients must trust.
+pub(crate) struct Certified {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) ca_pem: String,
+}
+
+/// Makes a certificate for `localhost` and `127.0.0.1`, signed by an authority whose key is gone
+/// when this returns.
+pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + Sync>> {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let ca_key = KeyPair::generate()?;
+    let ca_pem = ca.self_signed(&ca_key)?.pem();
+    let issuer = Issuer::new(ca, ca_key);
+
+    let key = KeyPair::generate()?;
+    let names = ["localhost".into(), "127.0.0.1".into()];
+    let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+
+    let mut server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )?;
+    server.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
+    Ok(Certified {
+        server: Arc::new(server),
+        ca_pem,
+    })
+}

@@ -1,0 +1,151 @@
+//! The production transport, on hyper and rustls. Follows no redirect and uses no proxy.
+
+use std::{error::Error, fmt, io, time::Duration};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use crate::{RequestSent, Tls, Transport, TransportError, TransportErrorKind};
+
+/// How long a whole attempt may take, unless set otherwise.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
+const MAX_BODY: usize = 8 << 20;
+
+/// A connection that answers no ping for this long, after as long without one, is given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
+///
+/// Needs a tokio runtime with time and I/O enabled. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct HyperTransport {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    attempt_timeout: Duration,
+    max_body: usize,
+}
+
+impl HyperTransport {
+    /// Creates a transport; connects to nothing yet.
+    #[must_use]
+    pub fn new(tls: Tls) -> Self {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.0)
+            // Plain http is for an endpoint on this machine; `Endpoint` sees to that.
+            .https_or_http()
+            .enable_all_versions()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE)
+            .build(connector);
+        Self {
+            client,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            max_body: MAX_BODY,
+        }
+    }
+
+    /// Sets how long one attempt may take, from connecting to the body's last byte; 30 s by
+    /// default.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Sets the most bytes a reply's body may have; 8 MiB by default.
+    #[must_use]
+    pub const fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let reply = self
+            .client
+            .request(request.map(Full::new))
+            .await
+            .map_err(|error| {
+                let sent = if error.is_connect() {
+                    RequestSent::No
+                } else {
+                    RequestSent::Maybe
+                };
+                TransportError::new(kind(&error, sent), sent).with_source(error)
+            })?;
+        let (head, body) = reply.into_parts();
+        let body = Limited::new(body, self.max_body)
+            .collect()
+            .await
+            .map_err(|error| {
+                let sent = RequestSent::Maybe;
+                TransportError::new(kind(&*error, sent), sent).with_source(error)
+            })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl Transport for HyperTransport {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        Box::pin(async move {
+            tokio::time::timeout(self.attempt_timeout, self.exchange(request))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(TransportError::new(
+                        TransportErrorKind::Timeout,
+                        RequestSent::Maybe,
+                    ))
+                })
+        })
+    }
+}
+
+impl fmt::Debug for HyperTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperTransport")
+            .field("attempt_timeout", &self.attempt_timeout)
+            .field("max_body", &self.max_body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns what went wrong, by the first cause in the chain that says it.
+fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return match tls {
+                rustls::Error::InvalidCertificate(_) => TransportErrorKind::Certificate,
+                _ => TransportErrorKind::Tls,
+            };
+        }
+        if error.is::<LengthLimitError>() {
+            return TransportErrorKind::BodyTooLarge;
+        }
+        // An `io::Error` does not name the error within it as its source, but that one's own.
+        let within = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        cause = within
+            .map(|within| within as &(dyn Error + 'static))
+            .or_else(|| error.source());
+    }
+    match sent {
+        RequestSent::No => TransportErrorKind::Connect,
+        RequestSent::Maybe => TransportErrorKind::Closed,
+    }
+}
