@@ -14,13 +14,7 @@ use crate::{
 const FEATURES: &[&[&str]] = &[
     &["-p", "job-model", "--no-default-features"],
     &["-p", "job-transport", "--no-default-features"],
-    &[
-        "-p",
-        "job-transport",
-        "--no-default-features",
-        "--features",
-        "hyper,ring",
-    ],
+    &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"],
     &["-p", "job-poller", "--no-default-features"],
     &["-p", "job-sim", "--no-default-features"],
 ];
@@ -31,10 +25,7 @@ pub(crate) fn run() -> ExitCode {
     match steps(&mut report) {
         Ok(tests) => {
             println!("\nci: {} passed", report.passed.join(", "));
-            report
-                .skipped
-                .iter()
-                .for_each(|skipped| println!("ci: SKIPPED {skipped}"));
+            report.skipped.iter().for_each(|skipped| println!("ci: SKIPPED {skipped}"));
             println!(
                 "tests: {} passed, {} failed, {} skipped",
                 tests.passed, tests.failed, tests.ignored
@@ -55,17 +46,11 @@ struct Report {
 }
 
 fn steps(report: &mut Report) -> Result<Tests, String> {
-    report.step(
-        "fmt",
-        Some("fmt"),
-        &mut [cargo(&["fmt", "--all", "--check"])],
-    )?;
+    report.step("fmt", Some("fmt"), &mut [cargo(&["fmt", "--all", "--check"])])?;
 
     println!("\n== tidy");
     let complaints = tidy::complaints();
-    complaints
-        .iter()
-        .for_each(|complaint| eprintln!("{complaint}"));
+    complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
     report.passed_if("tidy", complaints.is_empty())?;
 
     let all = ["--workspace", "--all-targets", "--all-features"];
@@ -73,13 +58,7 @@ fn steps(report: &mut Report) -> Result<Tests, String> {
     let mut features: Vec<_> = FEATURES.iter().map(|features| clippy(features)).collect();
     report.step("features", Some("clippy"), &mut features)?;
 
-    let mut docs = cargo(&[
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-        "--all-features",
-    ]);
+    let mut docs = cargo(&["doc", "--locked", "--workspace", "--no-deps", "--all-features"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     report.step("docs", None, &mut [docs])?;
 
@@ -89,13 +68,7 @@ fn steps(report: &mut Report) -> Result<Tests, String> {
     report.step("deny", Some("deny"), &mut [deny])?;
 
     println!("\n== tests");
-    let mut test = cargo(&[
-        "test",
-        "--locked",
-        "--workspace",
-        "--all-features",
-        "--no-fail-fast",
-    ]);
+    let mut test = cargo(&["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]);
     // A snapshot that differs is a failure, never a new snapshot.
     test.env("INSTA_UPDATE", "no");
     let (tests, success) = Tests::count(test).map_err(|error| format!("tests: {error}"))?;
@@ -153,12 +126,7 @@ impl Tests {
     fn count(mut command: Command) -> io::Result<(Self, bool)> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut tests = Self::default();
-        for line in child
-            .stdout
-            .take()
-            .into_iter()
-            .flat_map(|out| BufReader::new(out).lines())
-        {
+        for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
             let line = line?;
             println!("{line}");
             tests.add(&line);
@@ -201,13 +169,6 @@ mod tests {
         ] {
             tests.add(line);
         }
-        assert_eq!(
-            tests,
-            Tests {
-                passed: 43,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(tests, Tests { passed: 43, failed: 2, ignored: 1 });
     }
 }

@@ -1,9 +1,5 @@
 //! The project's tasks: `cargo xtask`. Needs nothing but the Rust toolchain.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a task talks to a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
 
 mod cargo;
 mod ci;
@@ -39,16 +35,7 @@ fn main() -> ExitCode {
 
 /// Runs the command's demo, and ends as it ends.
 fn demo(rest: &[&str]) -> ExitCode {
-    let run = [
-        "run",
-        "--quiet",
-        "--package",
-        "job-cli",
-        "--bin",
-        "cce-job",
-        "--",
-        "demo",
-    ];
+    let run = ["run", "--quiet", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
     match cargo::cargo(&run).args(rest).status() {
         Ok(status) => u8::try_from(status.code().unwrap_or(1)).unwrap_or(1).into(),
         Err(error) => {

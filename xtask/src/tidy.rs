@@ -30,18 +30,12 @@ const CHECKS: &[(&str, Check)] = &[
 /// Runs every check and prints what is wrong.
 pub(crate) fn run() -> ExitCode {
     let complaints = complaints();
-    complaints
-        .iter()
-        .for_each(|complaint| eprintln!("{complaint}"));
+    complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
     match complaints.len() {
         0 => println!("tidy: {} checks passed", CHECKS.len()),
         wrong => eprintln!("tidy: {wrong} complaints"),
     }
-    if complaints.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs every check and returns what is wrong.
@@ -52,9 +46,7 @@ pub(crate) fn complaints() -> Vec<String> {
     };
     let of = |(name, check): &(&str, Check)| {
         let complaints = check(&tree).into_iter();
-        complaints
-            .map(|complaint| format!("tidy::{name}: {complaint}"))
-            .collect::<Vec<_>>()
+        complaints.map(|complaint| format!("tidy::{name}: {complaint}")).collect::<Vec<_>>()
     };
     CHECKS.iter().flat_map(of).collect()
 }

@@ -29,11 +29,7 @@ pub(crate) async fn run(fail: bool) -> anyhow::Result<Exit> {
     let plan = if fail { plan.failing(REASON) } else { plan };
     let sim = Arc::new(Sim::new(plan, Pace::Clock));
     let server = SimServer::start(sim.clone()).await?;
-    tell(&format!(
-        "job {} at {}, a simulated service",
-        sim.job_id(),
-        server.endpoint()
-    ));
+    tell(&format!("job {} at {}, a simulated service", sim.job_id(), server.endpoint()));
 
     let client = Client::new(
         server.endpoint().parse()?,
@@ -49,10 +45,7 @@ pub(crate) async fn run(fail: bool) -> anyhow::Result<Exit> {
         .on_event(move |event| match event {
             // Four a second say nothing to a reader.
             Event::NextAttempt { .. } => {}
-            event => tell(&format!(
-                "{:>5.1} s  {event}",
-                began.elapsed().as_secs_f64()
-            )),
+            event => tell(&format!("{:>5.1} s  {event}", began.elapsed().as_secs_f64())),
         })
         .await?;
     writeln!(io::stdout(), "{}", outcome(&ended))?;
@@ -70,11 +63,6 @@ fn outcome(ended: &Ended) -> String {
         Outcome::Succeeded => format!("succeeded: {}", ended.job.label().escape_debug()),
         Outcome::Failed(failure) => format!("failed: {failure}"),
     };
-    let Ended {
-        attempts, elapsed, ..
-    } = ended;
-    format!(
-        "{outcome} ({:.1} s, {attempts} attempts)",
-        elapsed.as_secs_f64()
-    )
+    let Ended { attempts, elapsed, .. } = ended;
+    format!("{outcome} ({:.1} s, {attempts} attempts)", elapsed.as_secs_f64())
 }

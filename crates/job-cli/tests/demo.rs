@@ -4,15 +4,8 @@
 use std::process::{Command, Output};
 
 fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_cce-job"))
-        .arg("demo")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_cce-job")).arg("demo").args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
@@ -23,11 +16,7 @@ fn a_job_is_waited_for_until_it_succeeds() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.starts_with("succeeded: CreateCluster ("), "{stdout}");
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
-    for line in [
-        "CreateCluster: Running",
-        "  CreatePSMCert: Success",
-        "  InstallMaster: Success",
-    ] {
+    for line in ["CreateCluster: Running", "  CreatePSMCert: Success", "  InstallMaster: Success"] {
         assert!(stderr.contains(line), "{line:?} is not in {stderr}");
     }
     assert!(!stderr.contains("simulated-token"), "{stderr}");

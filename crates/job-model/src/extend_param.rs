@@ -38,9 +38,6 @@ impl<'de> Deserialize<'de> for ExtendParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let parameters = BTreeMap::<String, Option<String>>::deserialize(deserializer)?;
         // A parameter that is null is absent, like any other field.
-        Ok(parameters
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect())
+        Ok(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 }

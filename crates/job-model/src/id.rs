@@ -87,10 +87,7 @@ fn check(text: &str) -> Result<(), IdError> {
         "" => Err(IdError::Empty),
         "." | ".." => Err(IdError::DotSegment),
         _ if text.len() > MAX_BYTES => Err(IdError::TooLong),
-        _ => text
-            .chars()
-            .find(changes_url)
-            .map_or(Ok(()), |c| Err(IdError::Character(c))),
+        _ => text.chars().find(changes_url).map_or(Ok(()), |c| Err(IdError::Character(c))),
     }
 }
 

@@ -96,10 +96,7 @@ impl Job {
     /// Returns the sub-jobs of the first level, in the service's order; empty where there are none.
     #[must_use]
     pub fn sub_jobs(&self) -> &[Self] {
-        self.spec
-            .as_ref()
-            .and_then(|spec| spec.sub_jobs.as_deref())
-            .unwrap_or_default()
+        self.spec.as_ref().and_then(|spec| spec.sub_jobs.as_deref()).unwrap_or_default()
     }
 
     /// Returns why the job is in its phase: the reason or, where that is empty, the message.

@@ -33,12 +33,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    const KNOWN: [Self; 4] = [
-        Self::Initializing,
-        Self::Running,
-        Self::Failed,
-        Self::Success,
-    ];
+    const KNOWN: [Self; 4] = [Self::Initializing, Self::Running, Self::Failed, Self::Success];
 
     /// Returns whether the job has ended: `Success` and `Failed` alone are terminal.
     #[must_use]

@@ -22,17 +22,11 @@ pub(crate) fn repair(body: &[u8]) -> (Vec<u8>, Vec<Deviation>) {
     let mut deviations = Vec::new();
     if body.starts_with(BYTE_ORDER_MARK) {
         repaired[..BYTE_ORDER_MARK.len()].fill(b' ');
-        deviations.push(Deviation {
-            path: String::new(),
-            kind: DeviationKind::ByteOrderMark,
-        });
+        deviations.push(Deviation { path: String::new(), kind: DeviationKind::ByteOrderMark });
     }
     for (at, path) in trailing_commas(&repaired) {
         repaired[at] = b' ';
-        deviations.push(Deviation {
-            path,
-            kind: DeviationKind::TrailingComma,
-        });
+        deviations.push(Deviation { path, kind: DeviationKind::TrailingComma });
     }
     (repaired, deviations)
 }

@@ -91,11 +91,8 @@ fn read_go(text: &str) -> Option<jiff::Timestamp> {
     let time_end = spaces.nth(1)?;
     let offset_end = spaces.next()?;
     let civil: DateTime = PARSER.parse_datetime(&text[..time_end]).ok()?;
-    let offset = PARSER
-        .parse_time_zone(&text[time_end + 1..offset_end])
-        .ok()?
-        .to_fixed_offset()
-        .ok()?;
+    let offset =
+        PARSER.parse_time_zone(&text[time_end + 1..offset_end]).ok()?.to_fixed_offset().ok()?;
     offset.to_timestamp(civil).ok()
 }
 

@@ -81,10 +81,7 @@ impl<'a> Iterator for Walk<'a> {
 impl<'a> Walk<'a> {
     fn enter(&mut self, job: &'a Job) -> Node<'a> {
         self.levels.push(job.sub_jobs().iter());
-        Node {
-            job,
-            path: self.path.clone(),
-        }
+        Node { job, path: self.path.clone() }
     }
 }
 
@@ -132,11 +129,7 @@ impl Job {
     /// ```
     #[must_use]
     pub fn walk(&self) -> Walk<'_> {
-        Walk {
-            root: Some(self),
-            levels: Vec::new(),
-            path: SubJobPath::default(),
-        }
+        Walk { root: Some(self), levels: Vec::new(), path: SubJobPath::default() }
     }
 
     /// Returns where and why this job failed: the deepest of the sub-jobs that failed, the first
@@ -148,11 +141,7 @@ impl Job {
     pub fn failure(&self) -> Option<Failure> {
         let failed = |node: &Node<'_>| node.job.phase() == Some(&Phase::Failed);
         let deepest = self.walk().filter(failed).reduce(|deepest, node| {
-            if node.path.depth() > deepest.path.depth() {
-                node
-            } else {
-                deepest
-            }
+            if node.path.depth() > deepest.path.depth() { node } else { deepest }
         })?;
         let mut line = vec![self];
         for index in deepest.path.indices() {
@@ -162,11 +151,7 @@ impl Job {
         Some(Failure {
             steps: line.iter().map(|job| job.label().into()).collect(),
             uid: deepest.job.uid().map(String::from),
-            reason: line
-                .iter()
-                .rev()
-                .find_map(|job| job.reason())
-                .map(String::from),
+            reason: line.iter().rev().find_map(|job| job.reason()).map(String::from),
             path: deepest.path,
         })
     }
@@ -175,10 +160,7 @@ impl Job {
     #[must_use]
     pub fn label(&self) -> &str {
         let known = |text: &&str| !text.is_empty();
-        self.job_type()
-            .filter(known)
-            .or_else(|| self.uid().filter(known))
-            .unwrap_or("job")
+        self.job_type().filter(known).or_else(|| self.uid().filter(known)).unwrap_or("job")
     }
 }
 

@@ -11,16 +11,11 @@ use crate::Event;
 pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     let mut known = BTreeMap::<_, VecDeque<_>>::new();
     for node in before.into_iter().flat_map(Job::walk) {
-        known
-            .entry(Identity::of(&node))
-            .or_default()
-            .push_back(node.job.phase());
+        known.entry(Identity::of(&node)).or_default().push_back(node.job.phase());
     }
     let mut events = Vec::new();
     for node in now.walk() {
-        let from = known
-            .get_mut(&Identity::of(&node))
-            .and_then(VecDeque::pop_front);
+        let from = known.get_mut(&Identity::of(&node)).and_then(VecDeque::pop_front);
         if from != Some(node.job.phase()) {
             events.push(event(node, from.flatten()));
         }
@@ -33,12 +28,7 @@ fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
     let (from, to) = (from.cloned(), node.job.phase().cloned());
     match node.path.depth() {
         0 => Event::Phase { label, from, to },
-        _ => Event::SubJob {
-            path: node.path,
-            label,
-            from,
-            to,
-        },
+        _ => Event::SubJob { path: node.path, label, from, to },
     }
 }
 

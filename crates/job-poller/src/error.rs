@@ -52,12 +52,7 @@ impl fmt::Display for WaitError {
             WaitErrorKind::Permanent => "asking again would not help",
         })?;
         let plural = if self.attempts == 1 { "" } else { "s" };
-        write!(
-            f,
-            " ({} attempt{plural} in {:.1} s",
-            self.attempts,
-            self.elapsed.as_secs_f64()
-        )?;
+        write!(f, " ({} attempt{plural} in {:.1} s", self.attempts, self.elapsed.as_secs_f64())?;
         match self.job.as_ref().map(|job| job.phase()) {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
             Some(None) => f.write_str("; the job was last seen without a phase)"),

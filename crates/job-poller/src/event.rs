@@ -61,15 +61,11 @@ pub enum Why {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = |phase: &Option<Phase>| {
-            phase
-                .as_ref()
-                .map_or_else(|| "no phase".into(), Phase::to_string)
+            phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
         };
         match self {
             Self::Phase { label, to, .. } => write!(f, "{}: {}", label.escape_debug(), known(to)),
-            Self::SubJob {
-                path, label, to, ..
-            } => {
+            Self::SubJob { path, label, to, .. } => {
                 let indent = "  ".repeat(path.depth());
                 write!(f, "{indent}{}: {}", label.escape_debug(), known(to))
             }

@@ -18,10 +18,7 @@ impl Fault {
     /// Creates a fault.
     #[must_use]
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-        }
+        Self { class, message: message.into() }
     }
 
     /// The attempt was cut off at its timeout.

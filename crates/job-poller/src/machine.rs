@@ -79,10 +79,7 @@ pub struct Step {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a driver must be able to do every action"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must be able to do every action")]
 pub enum Action {
     /// Make one attempt, cut off after the timeout. Comes back as a reading or a fault.
     Fetch {
@@ -99,14 +96,7 @@ impl Machine {
     /// Creates the decision for a wait that has not begun.
     #[must_use]
     pub const fn new(policy: WaitPolicy) -> Self {
-        Self {
-            policy,
-            attempts: 0,
-            readings: 0,
-            faults_in_a_row: 0,
-            fault: None,
-            job: None,
-        }
+        Self { policy, attempts: 0, readings: 0, faults_in_a_row: 0, fault: None, job: None }
     }
 
     /// Takes what happened and returns what to do.
@@ -114,10 +104,7 @@ impl Machine {
     /// `elapsed` is the time since the wait began and never goes back.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
         match input {
-            Input::Wake => Step {
-                events: Vec::new(),
-                action: self.wake(elapsed),
-            },
+            Input::Wake => Step { events: Vec::new(), action: self.wake(elapsed) },
             Input::Reading(job) => self.reading(schedule, elapsed, job),
             Input::Fault(fault) => self.fault(elapsed, fault),
         }
@@ -140,8 +127,8 @@ impl Machine {
         self.readings = self.readings.saturating_add(1);
         self.faults_in_a_row = 0;
         self.fault = None;
-        // The parent's phase is the authority; its sub-jobs are evidence (FACTS of the API: a job
-        // with a sub-job that has no status for ever may well have succeeded).
+        // The job's own phase is the authority, its sub-jobs are evidence: a `Success` was seen with
+        // a sub-job that has no status and never will.
         let outcome = match job.phase() {
             Some(Phase::Success) => Some(Outcome::Succeeded),
             Some(Phase::Failed) => job.failure().map(Outcome::Failed),
@@ -150,12 +137,7 @@ impl Machine {
         let action = match outcome {
             Some(outcome) => {
                 let attempts = self.attempts;
-                Action::Finish(Box::new(Ok(Ended {
-                    outcome,
-                    job: *job,
-                    attempts,
-                    elapsed,
-                })))
+                Action::Finish(Box::new(Ok(Ended { outcome, job: *job, attempts, elapsed })))
             }
             None => {
                 self.job = Some(job);
@@ -169,10 +151,7 @@ impl Machine {
     fn fault(&mut self, elapsed: Duration, fault: Fault) -> Step {
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
         let in_a_row = self.faults_in_a_row;
-        let mut events = vec![Event::Fault {
-            fault: fault.clone(),
-            in_a_row,
-        }];
+        let mut events = vec![Event::Fault { fault: fault.clone(), in_a_row }];
         let class = fault.class;
         self.fault = Some(fault);
         let action = match class {
@@ -201,11 +180,7 @@ impl Machine {
             return self.stop(elapsed, WaitErrorKind::DeadlineExceeded);
         }
         let wish = elapsed.saturating_add(pause);
-        let (at, why) = if wish < last_start {
-            (wish, why)
-        } else {
-            (last_start, Why::Deadline)
-        };
+        let (at, why) = if wish < last_start { (wish, why) } else { (last_start, Why::Deadline) };
         events.push(Event::NextAttempt { at, why });
         Action::SleepUntil(at)
     }

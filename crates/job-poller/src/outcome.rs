@@ -21,10 +21,7 @@ pub struct Ended {
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a job ends well or badly; a caller decides for both"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a job ends well or badly; a caller decides for both")]
 pub enum Outcome {
     /// The job is complete.
     Succeeded,
@@ -52,10 +49,7 @@ impl Ended {
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(self.job),
-            Outcome::Failed(failure) => Err(JobFailed {
-                failure,
-                job: Box::new(self.job),
-            }),
+            Outcome::Failed(failure) => Err(JobFailed { failure, job: Box::new(self.job) }),
         }
     }
 }

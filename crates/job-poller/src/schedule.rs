@@ -77,11 +77,7 @@ impl Exponential {
     /// range that ends before it starts has its start as the only pause.
     #[must_use]
     pub const fn new(pauses: RangeInclusive<Duration>) -> Self {
-        Self {
-            floor: *pauses.start(),
-            cap: *pauses.end(),
-            factor: 1.5,
-        }
+        Self { floor: *pauses.start(), cap: *pauses.end(), factor: 1.5 }
     }
 
     /// Sets by how much each pause is longer than the one before; 1.5 by default. Below 1, or not
@@ -98,10 +94,7 @@ impl Schedule for Exponential {
         let steps = f64::from(seen.count.saturating_sub(1));
         let seconds = self.floor.as_secs_f64() * self.factor.powf(steps);
         // Too large, or zero times infinity: not a duration.
-        Duration::try_from_secs_f64(seconds)
-            .unwrap_or(self.cap)
-            .min(self.cap)
-            .max(self.floor)
+        Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap).max(self.floor)
     }
 }
 

@@ -68,10 +68,7 @@ impl Wait {
     }
 
     async fn run(mut self) -> Result<Ended, WaitError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where time enters a wait"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
         let began = Instant::now();
         let mut machine = Machine::new(self.policy);
         let mut input = Input::Wake;

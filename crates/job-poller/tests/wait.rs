@@ -23,12 +23,7 @@ fn wait(endpoint: &str, sim: &Sim, token: &str, transport: impl Transport + 'sta
 }
 
 fn in_memory(sim: &Arc<Sim>) -> Wait {
-    wait(
-        "https://cce.example",
-        sim,
-        sim.token(),
-        SimTransport::new(sim.clone()),
-    )
+    wait("https://cce.example", sim, sim.token(), SimTransport::new(sim.clone()))
 }
 
 fn on_the_clock(plan: Plan) -> Arc<Sim> {
@@ -39,10 +34,7 @@ fn on_the_clock(plan: Plan) -> Arc<Sim> {
 fn recorded(wait: Wait) -> (Wait, Arc<Mutex<String>>) {
     let lines = Arc::<Mutex<String>>::default();
     let record = lines.clone();
-    (
-        wait.on_event(move |event| *record.lock().unwrap() += &format!("{event}\n")),
-        lines,
-    )
+    (wait.on_event(move |event| *record.lock().unwrap() += &format!("{event}\n")), lines)
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,10 +71,7 @@ async fn a_day_of_faults_ends_at_the_deadline() {
     let sim = on_the_clock(Plan::create_cluster());
     (0..10_000).for_each(|_| sim.fault(Fault::Status(StatusCode::BAD_GATEWAY)));
     let day = Duration::from_secs(24 * 60 * 60);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the paused clock, to see what the wait took"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the paused clock, to see what the wait took")]
     let began = Instant::now();
     let error = in_memory(&sim).timeout(day).await.unwrap_err();
     assert_eq!(error.kind, WaitErrorKind::DeadlineExceeded);
@@ -93,22 +82,12 @@ async fn a_day_of_faults_ends_at_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_beyond_any_clock_is_no_panic() {
     let sim = on_the_clock(Plan::create_cluster());
-    assert!(
-        in_memory(&sim)
-            .timeout(Duration::MAX)
-            .await
-            .unwrap()
-            .into_success()
-            .is_ok()
-    );
+    assert!(in_memory(&sim).timeout(Duration::MAX).await.unwrap().into_success().is_ok());
 }
 
 /// A TLS server whose job moves on by a second with each request, and a wait of milliseconds.
 async fn over_tls(token: &str) -> (Arc<Sim>, SimServer, Wait) {
-    let sim = Arc::new(Sim::new(
-        Plan::create_cluster(),
-        Pace::PerRequest(Duration::from_secs(1)),
-    ));
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1))));
     let server = SimServer::start(sim.clone()).await.unwrap();
     let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
     let policy = WaitPolicy::new()
@@ -140,9 +119,6 @@ async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
 async fn a_wrong_token_ends_the_wait_at_once() {
     let (sim, _server, wait) = over_tls("wrong").await;
     let error = wait.await.unwrap_err();
-    assert_eq!(
-        (error.kind, sim.requests()),
-        (WaitErrorKind::Unauthorized, 1)
-    );
+    assert_eq!((error.kind, sim.requests()), (WaitErrorKind::Unauthorized, 1));
     assert!(!format!("{error} {error:?}").contains("wrong"));
 }

@@ -33,8 +33,5 @@ pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + 
             PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         )?;
     server.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-    Ok(Certified {
-        server: Arc::new(server),
-        ca_pem,
-    })
+    Ok(Certified { server: Arc::new(server), ca_pem })
 }

@@ -76,12 +76,8 @@ impl Plan {
             if elapsed >= start {
                 let is_last = index + 1 == self.steps.len();
                 let reason = self.failure.as_deref().filter(|_| is_last);
-                let course = Course {
-                    created: start,
-                    runs: start,
-                    ends: end,
-                    fails: reason.is_some(),
-                };
+                let course =
+                    Course { created: start, runs: start, ends: end, fails: reason.is_some() };
                 let reason = reason.filter(|_| elapsed >= end);
                 sub_jobs.insert(0, job(step.uid, step.spec(), reason, &course, elapsed));
             }
@@ -93,13 +89,7 @@ impl Plan {
             ends: start + self.finishing,
             fails: self.failure.is_some(),
         };
-        job(
-            Self::JOB_ID,
-            cluster_spec(sub_jobs),
-            Some(""),
-            &course,
-            elapsed,
-        )
+        job(Self::JOB_ID, cluster_spec(sub_jobs), Some(""), &course, elapsed)
     }
 
     /// The job's id: the reference page's, nine hex digits in its first group and all.

@@ -56,12 +56,7 @@ impl SimServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let serving = Some(serve(listener, &certified, &sim));
-        Ok(Self {
-            sim,
-            certified,
-            address,
-            serving,
-        })
+        Ok(Self { sim, certified, address, serving })
     }
 
     /// Returns the endpoint, such as `https://localhost:41234`.
@@ -100,19 +95,14 @@ impl SimServer {
 
 impl fmt::Debug for SimServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimServer")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("SimServer").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 fn serve(listener: TcpListener, certified: &Certified, sim: &Arc<Sim>) -> Serving {
     let (alive, dead) = oneshot::channel();
     let tls = TlsAcceptor::from(certified.server.clone());
-    Serving {
-        alive,
-        task: tokio::spawn(accept(listener, tls, sim.clone(), dead)),
-    }
+    Serving { alive, task: tokio::spawn(accept(listener, tls, sim.clone(), dead)) }
 }
 
 /// Accepts connections until the server is dead, then closes them.
@@ -153,13 +143,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, sim: Arc<Sim>) {
 /// Answers one request; an error ends its connection without a reply.
 async fn answer(sim: Arc<Sim>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY)
-        .collect()
-        .await
-        .map_err(io::Error::other)?;
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
     let request = Request::from_parts(head, body.to_bytes());
-    Ok(sim
-        .answer(&request)
-        .map_err(io::Error::other)?
-        .map(Full::new))
+    Ok(sim.answer(&request).map_err(io::Error::other)?.map(Full::new))
 }

@@ -69,18 +69,9 @@ impl Sim {
     /// Creates a service whose job is created now.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the simulation's clock, read nowhere else"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the simulation's clock, read nowhere else")]
         let created = Instant::now();
-        Self {
-            plan,
-            pace,
-            created,
-            requests: AtomicU32::new(0),
-            faults: Mutex::default(),
-        }
+        Self { plan, pace, created, requests: AtomicU32::new(0), faults: Mutex::default() }
     }
 
     /// Returns the project whose job this is.
@@ -110,27 +101,18 @@ impl Sim {
     /// Lets the fault befall a request: the next one, or, where others wait already, one after
     /// theirs.
     pub fn fault(&self, fault: Fault) {
-        self.faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(fault);
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
     }
 
     /// Answers a request, or ends its connection.
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Reset> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = self
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front();
+        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let (status, content_type, body) = match fault {
             Some(Fault::Reset) => return Err(Reset),
-            Some(Fault::Status(status)) => (
-                status,
-                "text/html",
-                format!("<html><title>{status}</title></html>"),
-            ),
+            Some(Fault::Status(status)) => {
+                (status, "text/html", format!("<html><title>{status}</title></html>"))
+            }
             None => match self.judge(request, number) {
                 Ok(job) => (StatusCode::OK, "application/json", json(&job)),
                 Err((status, refusal)) => (status, "application/json", json(&refusal)),
@@ -194,10 +176,7 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

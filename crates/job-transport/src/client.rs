@@ -32,12 +32,7 @@ impl Client {
         transport: impl Transport + 'static,
     ) -> Self {
         let transport = Box::new(transport);
-        Self(Arc::new(Inner {
-            endpoint,
-            project,
-            credentials,
-            transport,
-        }))
+        Self(Arc::new(Inner { endpoint, project, credentials, transport }))
     }
 
     /// Asks once how the job is: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.

@@ -44,11 +44,7 @@ impl TransportError {
     /// Creates an error without a cause.
     #[must_use]
     pub const fn new(kind: TransportErrorKind, request_sent: RequestSent) -> Self {
-        Self {
-            kind,
-            request_sent,
-            source: None,
-        }
+        Self { kind, request_sent, source: None }
     }
 
     /// Adds the cause.

@@ -49,11 +49,7 @@ impl HyperTransport {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE)
             .build(connector);
-        Self {
-            client,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            max_body: MAX_BODY,
-        }
+        Self { client, attempt_timeout: ATTEMPT_TIMEOUT, max_body: MAX_BODY }
     }
 
     /// Sets how long one attempt may take, from connecting to the body's last byte; 30 s by
@@ -72,26 +68,15 @@ impl HyperTransport {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        let reply = self
-            .client
-            .request(request.map(Full::new))
-            .await
-            .map_err(|error| {
-                let sent = if error.is_connect() {
-                    RequestSent::No
-                } else {
-                    RequestSent::Maybe
-                };
-                TransportError::new(kind(&error, sent), sent).with_source(error)
-            })?;
+        let reply = self.client.request(request.map(Full::new)).await.map_err(|error| {
+            let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
+            TransportError::new(kind(&error, sent), sent).with_source(error)
+        })?;
         let (head, body) = reply.into_parts();
-        let body = Limited::new(body, self.max_body)
-            .collect()
-            .await
-            .map_err(|error| {
-                let sent = RequestSent::Maybe;
-                TransportError::new(kind(&*error, sent), sent).with_source(error)
-            })?;
+        let body = Limited::new(body, self.max_body).collect().await.map_err(|error| {
+            let sent = RequestSent::Maybe;
+            TransportError::new(kind(&*error, sent), sent).with_source(error)
+        })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 }
@@ -102,14 +87,9 @@ impl Transport for HyperTransport {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            tokio::time::timeout(self.attempt_timeout, self.exchange(request))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(TransportError::new(
-                        TransportErrorKind::Timeout,
-                        RequestSent::Maybe,
-                    ))
-                })
+            tokio::time::timeout(self.attempt_timeout, self.exchange(request)).await.unwrap_or_else(
+                |_| Err(TransportError::new(TransportErrorKind::Timeout, RequestSent::Maybe)),
+            )
         })
     }
 }
@@ -137,12 +117,8 @@ fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind 
             return TransportErrorKind::BodyTooLarge;
         }
         // An `io::Error` does not name the error within it as its source, but that one's own.
-        let within = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        cause = within
-            .map(|within| within as &(dyn Error + 'static))
-            .or_else(|| error.source());
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source());
     }
     match sent {
         RequestSent::No => TransportErrorKind::Connect,

@@ -44,22 +44,13 @@ impl Reading {
             return Err(FetchError::Status { status, request_id });
         }
         let body = response.into_body();
-        let unreadable = |reason| FetchError::Unreadable {
-            reason,
-            request_id: request_id.clone(),
-        };
-        let Decoded {
-            job, deviations, ..
-        } = Decoded::from_slice(&body).map_err(|error| unreadable(Unreadable::Body(error)))?;
+        let unreadable = |reason| FetchError::Unreadable { reason, request_id: request_id.clone() };
+        let Decoded { job, deviations, .. } =
+            Decoded::from_slice(&body).map_err(|error| unreadable(Unreadable::Body(error)))?;
         if job.kind.as_deref().is_some_and(|kind| kind != "Job") {
             return Err(unreadable(Unreadable::Kind));
         }
-        Ok(Self {
-            job,
-            deviations,
-            body,
-            request_id,
-        })
+        Ok(Self { job, deviations, body, request_id })
     }
 }
 

@@ -57,9 +57,7 @@ impl Tls {
     pub fn platform(provider: TlsProvider) -> Result<Self, TlsError> {
         let platform = |error: rustls::Error| TlsError::Platform(error.into());
         let builder = builder(provider).map_err(platform)?;
-        Ok(Self::anonymous(
-            builder.with_platform_verifier().map_err(platform)?,
-        ))
+        Ok(Self::anonymous(builder.with_platform_verifier().map_err(platform)?))
     }
 
     /// Trusts the certificate authorities of this PEM text, and no other.
@@ -71,9 +69,7 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| TlsError::Pem(Some(error.into())))?;
-            roots
-                .add(certificate)
-                .map_err(|error| TlsError::Pem(Some(error.into())))?;
+            roots.add(certificate).map_err(|error| TlsError::Pem(Some(error.into())))?;
         }
         if roots.is_empty() {
             return Err(TlsError::Pem(None));

@@ -32,15 +32,10 @@ async fn the_request_is_the_reference_pages_and_no_more() {
         Credentials::token("canary").unwrap(),
         recorder.clone(),
     );
-    client
-        .job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse().unwrap())
-        .await
-        .unwrap();
+    client.job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse().unwrap()).await.unwrap();
 
     let requests = recorder.0.lock().unwrap();
-    let [request] = &requests[..] else {
-        panic!("one attempt, one request: {requests:?}")
-    };
+    let [request] = &requests[..] else { panic!("one attempt, one request: {requests:?}") };
     insta::assert_debug_snapshot!((request.method(), request.uri(), request.headers()));
     assert_eq!(request.headers()["X-Auth-Token"], "canary");
     assert!(request.body().is_empty());
@@ -50,19 +45,12 @@ async fn the_request_is_the_reference_pages_and_no_more() {
 #[tokio::test]
 async fn a_uri_too_long_to_send_is_an_error_not_a_panic() {
     let client = Client::new(
-        format!("https://cce.example/{}", "a".repeat(65_500))
-            .parse()
-            .unwrap(),
+        format!("https://cce.example/{}", "a".repeat(65_500)).parse().unwrap(),
         "project".parse().unwrap(),
         Credentials::token("canary").unwrap(),
         Recorder::default(),
     );
     let error = client.job(&"job".parse().unwrap()).await.unwrap_err();
-    let FetchError::Transport(error) = error else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        error.kind(),
-        job_transport::TransportErrorKind::InvalidRequest
-    );
+    let FetchError::Transport(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), job_transport::TransportErrorKind::InvalidRequest);
 }

@@ -16,10 +16,7 @@ use tokio::{
 };
 
 async fn server() -> (Arc<Sim>, SimServer) {
-    let sim = Arc::new(Sim::new(
-        Plan::create_cluster(),
-        Pace::PerRequest(Duration::from_secs(1)),
-    ));
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1))));
     let server = SimServer::start(sim.clone()).await.unwrap();
     (sim, server)
 }
@@ -51,9 +48,7 @@ async fn reads_a_job_over_tls_with_each_provider() {
     for provider in providers {
         let (sim, server) = server().await;
         let transport = trusting(&server, provider);
-        let reading = ask(&server.endpoint(), &sim, sim.token(), transport)
-            .await
-            .unwrap();
+        let reading = ask(&server.endpoint(), &sim, sim.token(), transport).await.unwrap();
         assert_eq!(reading.job.uid(), Some(sim.job_id()));
         assert_eq!(reading.request_id.as_deref(), Some("sim-0"));
     }
@@ -67,18 +62,12 @@ async fn any_status_is_a_reply_and_no_redirect_is_followed() {
         let status = StatusCode::from_u16(status).unwrap();
         sim.fault(Fault::Status(status));
         let before = sim.requests();
-        let error = ask(&server.endpoint(), &sim, sim.token(), transport.clone())
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, FetchError::Status { status: s, .. } if s == status),
-            "{error:?}"
-        );
+        let error =
+            ask(&server.endpoint(), &sim, sim.token(), transport.clone()).await.unwrap_err();
+        assert!(matches!(error, FetchError::Status { status: s, .. } if s == status), "{error:?}");
         assert_eq!((error.class(), sim.requests() - before), (class, 1));
     }
-    let error = ask(&server.endpoint(), &sim, "wrong", transport)
-        .await
-        .unwrap_err();
+    let error = ask(&server.endpoint(), &sim, "wrong", transport).await.unwrap_err();
     assert_eq!(error.class(), Class::Unauthorized);
     assert!(!format!("{error} {error:?}").contains("wrong"));
 }
@@ -153,49 +142,28 @@ async fn says(bytes: &'static [u8]) -> String {
 
 #[tokio::test]
 async fn what_goes_wrong_below_the_reply_has_its_kind() {
-    let rows: [(&str, &[u8], TransportErrorKind); 4] = [
-        ("https", b"", TransportErrorKind::Timeout),
-        (
-            "https",
-            b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            TransportErrorKind::Tls,
-        ),
-        (
-            "http",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
-            TransportErrorKind::Timeout,
-        ),
-        (
-            "http",
-            b"220 mail.example ESMTP\r\n",
-            TransportErrorKind::Closed,
-        ),
+    use TransportErrorKind::{Closed, Timeout, Tls};
+    // What never ends is cut soon; what ends by itself is given the time.
+    let (soon, late) = (Duration::from_millis(50), Duration::from_secs(30));
+    let rows: [(&str, &[u8], Duration, TransportErrorKind); 4] = [
+        ("https", b"", soon, Timeout),
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", late, Tls),
+        ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", soon, Timeout),
+        ("http", b"220 mail.example ESMTP\r\n", late, Closed),
     ];
     let (sim, server) = server().await;
-    for (scheme, bytes, kind) in rows {
-        let transport =
-            trusting(&server, TlsProvider::aws_lc_rs()).attempt_timeout(Duration::from_millis(200));
+    for (scheme, bytes, timeout, kind) in rows {
+        let transport = trusting(&server, TlsProvider::aws_lc_rs()).attempt_timeout(timeout);
         let endpoint = format!("{scheme}://{}", says(bytes).await);
         let error = transport_error(ask(&endpoint, &sim, sim.token(), transport).await);
-        assert_eq!(
-            error.kind(),
-            kind,
-            "{scheme} {:?}: {error:?}",
-            Bytes::from_static(bytes)
-        );
+        assert_eq!(error.kind(), kind, "{scheme} {:?}: {error:?}", Bytes::from_static(bytes));
     }
 }
 
 #[test]
 fn a_ca_file_without_a_certificate_is_refused() {
-    for pem in [
-        "",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
+    for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let error = Tls::ca_pem(TlsProvider::aws_lc_rs(), pem.as_bytes()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the CA file is not a list of certificates in PEM form"
-        );
+        assert_eq!(error.to_string(), "the CA file is not a list of certificates in PEM form");
     }
 }

@@ -9,36 +9,22 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     let section = text.split("\n## Invariants\n").nth(1).unwrap_or_default();
     let section = section.split("\n## ").next().unwrap_or_default();
     // The rows of the table, but for its head: | what holds | `check`, `check` |
-    let rows: Vec<&str> = section
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .skip(2)
-        .collect();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     if rows.is_empty() {
         return vec![format!("{ARCHITECTURE} has no table of invariants")];
     }
-    rows.into_iter()
-        .flat_map(|row| invariant(tree, row))
-        .collect()
+    rows.into_iter().flat_map(|row| invariant(tree, row)).collect()
 }
 
 fn invariant(tree: &Tree, row: &str) -> Vec<String> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
-    let checks = cells
-        .last()
-        .map(|cell| cell.split('`').skip(1).step_by(2))
-        .into_iter()
-        .flatten();
+    let checks = cells.last().map(|cell| cell.split('`').skip(1).step_by(2)).into_iter().flatten();
     let checks: Vec<&str> = checks.collect();
     if cells.len() != 2 || checks.is_empty() {
-        return vec![format!(
-            "{ARCHITECTURE}: an invariant names no check: {row}"
-        )];
+        return vec![format!("{ARCHITECTURE}: an invariant names no check: {row}")];
     }
     let absent = checks.into_iter().filter(|check| !exists(tree, check));
-    absent
-        .map(|check| format!("{ARCHITECTURE}: there is no check `{check}`"))
-        .collect()
+    absent.map(|check| format!("{ARCHITECTURE}: there is no check `{check}`")).collect()
 }
 
 /// Whether there is a check of this name: `tidy::name`, a lint such as `clippy::name` that is
@@ -49,12 +35,10 @@ fn exists(tree: &Tree, check: &str) -> bool {
     };
     match place {
         "tidy" => CHECKS.iter().any(|(tidy, _)| *tidy == name),
-        "clippy" | "rust" => tree
-            .file("Cargo.toml")
-            .is_some_and(|text| text.contains(&format!("\n{name} = "))),
-        file => tree
-            .file(file)
-            .is_some_and(|text| text.contains(&format!("fn {name}("))),
+        "clippy" | "rust" => {
+            tree.file("Cargo.toml").is_some_and(|text| text.contains(&format!("\n{name} = ")))
+        }
+        file => tree.file(file).is_some_and(|text| text.contains(&format!("fn {name}("))),
     }
 }
 
@@ -82,10 +66,7 @@ mod tests {
             );
             let tree = Tree::of(&[
                 (ARCHITECTURE, &text),
-                (
-                    "Cargo.toml",
-                    "[lints]\nunsafe_code = \"forbid\"\ndbg_macro = \"warn\"\n",
-                ),
+                ("Cargo.toml", "[lints]\nunsafe_code = \"forbid\"\ndbg_macro = \"warn\"\n"),
                 ("crates/job-x/tests/x.rs", "fn holds() {}"),
             ]);
             assert_eq!(check(&tree).len(), wrong, "{row}: {:?}", check(&tree));

@@ -7,35 +7,17 @@ use super::Tree;
 const INDEX: &str = "fixtures/README.md";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    let files = tree
-        .files("fixtures/", "")
-        .map(|(path, _)| path)
-        .filter(|path| *path != INDEX);
-    let files: BTreeSet<&str> = files
-        .filter_map(|path| path.strip_prefix("fixtures/"))
-        .collect();
+    let files = tree.files("fixtures/", "").map(|(path, _)| path).filter(|path| *path != INDEX);
+    let files: BTreeSet<&str> = files.filter_map(|path| path.strip_prefix("fixtures/")).collect();
     let index = tree.file(INDEX).unwrap_or_default();
     // A line of the table: | `jobs/x.json` | where it comes from | what is odd about it |
-    let rows = index
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let (complete, bare): (Vec<_>, Vec<_>) = rows.partition(|(_, rest)| {
-        rest.split('|')
-            .filter(|cell| !cell.trim().is_empty())
-            .count()
-            == 2
-    });
-    let listed: BTreeSet<&str> = complete
-        .iter()
-        .chain(&bare)
-        .map(|(file, _)| *file)
-        .collect();
-    let missing = files
-        .difference(&listed)
-        .map(|file| format!("{INDEX} does not list {file}"));
-    let stale = listed
-        .difference(&files)
-        .map(|file| format!("{INDEX} lists {file}, which is not there"));
+    let rows = index.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let (complete, bare): (Vec<_>, Vec<_>) = rows
+        .partition(|(_, rest)| rest.split('|').filter(|cell| !cell.trim().is_empty()).count() == 2);
+    let listed: BTreeSet<&str> = complete.iter().chain(&bare).map(|(file, _)| *file).collect();
+    let missing = files.difference(&listed).map(|file| format!("{INDEX} does not list {file}"));
+    let stale =
+        listed.difference(&files).map(|file| format!("{INDEX} lists {file}, which is not there"));
     let bare = bare
         .iter()
         .map(|(file, _)| format!("{INDEX} does not say where {file} is from and what is odd"));
@@ -49,25 +31,14 @@ mod tests {
     #[test]
     fn indices() {
         let rows = [
-            (
-                "| `jobs/a.json` | made up | a comma |",
-                vec!["jobs/a.json"],
-                0,
-            ),
+            ("| `jobs/a.json` | made up | a comma |", vec!["jobs/a.json"], 0),
             ("| `jobs/a.json` | made up | |", vec!["jobs/a.json"], 1),
             ("", vec!["jobs/a.json"], 1),
             ("| `jobs/a.json` | made up | a comma |", vec![], 1),
-            (
-                "| `jobs/a.json` | made up | a comma |",
-                vec!["jobs/b.json"],
-                2,
-            ),
+            ("| `jobs/a.json` | made up | a comma |", vec!["jobs/b.json"], 2),
         ];
         for (index, files, wrong) in rows {
-            let paths: Vec<_> = files
-                .iter()
-                .map(|file| format!("fixtures/{file}"))
-                .collect();
+            let paths: Vec<_> = files.iter().map(|file| format!("fixtures/{file}")).collect();
             let mut tree = vec![(INDEX, index)];
             tree.extend(paths.iter().map(|path| (&**path, "{}")));
             assert_eq!(check(&Tree::of(&tree)).len(), wrong, "{index} {files:?}");

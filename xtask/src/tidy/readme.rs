@@ -10,13 +10,9 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     let lines = readme.lines().count();
     if lines > MAX_LINES {
-        complaints.push(format!(
-            "{README} has {lines} lines; {MAX_LINES} are the most"
-        ));
+        complaints.push(format!("{README} has {lines} lines; {MAX_LINES} are the most"));
     }
-    let unlisted = tree
-        .crates()
-        .filter(|name| !readme.contains(&format!("`{name}`")));
+    let unlisted = tree.crates().filter(|name| !readme.contains(&format!("`{name}`")));
     complaints.extend(unlisted.map(|name| format!("{README} does not name the crate `{name}`")));
     complaints
 }

@@ -8,9 +8,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         // crate__module__tests__name.snap, or name-2.snap for a test's second snapshot
         let name = path.strip_suffix(".snap")?.rsplit("__").next()?;
         let name = name.split('-').next()?;
-        let test = source
-            .and_then(|source| tree.file(source))
-            .unwrap_or_default();
+        let test = source.and_then(|source| tree.file(source)).unwrap_or_default();
         (!test.contains(&format!("fn {name}("))).then(|| format!("{path} belongs to no test"))
     };
     tree.files("", ".snap").filter_map(orphan).collect()
@@ -24,21 +22,9 @@ mod tests {
     fn snapshots() {
         let snapshot = "---\nsource: crates/job-x/src/tests.rs\n---\n";
         let rows = [
-            (
-                "crates/job-x/src/snapshots/job_x__tests__a_b.snap",
-                "fn a_b() {",
-                0,
-            ),
-            (
-                "crates/job-x/src/snapshots/job_x__tests__a_b-2.snap",
-                "fn a_b() {",
-                0,
-            ),
-            (
-                "crates/job-x/src/snapshots/job_x__tests__a_b.snap",
-                "fn a_bc() {",
-                1,
-            ),
+            ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_b() {", 0),
+            ("crates/job-x/src/snapshots/job_x__tests__a_b-2.snap", "fn a_b() {", 0),
+            ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_bc() {", 1),
         ];
         for (path, test, wrong) in rows {
             let tree = Tree::of(&[(path, snapshot), ("crates/job-x/src/tests.rs", test)]);

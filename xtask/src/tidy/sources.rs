@@ -6,18 +6,13 @@ const MAX_LINES: usize = 400;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
-    for (path, text) in tree
-        .files("crates/", ".rs")
-        .chain(tree.files("xtask/", ".rs"))
-    {
+    for (path, text) in tree.files("crates/", ".rs").chain(tree.files("xtask/", ".rs")) {
         if !text
             .lines()
             .next()
             .is_some_and(|line| line.len() > "//! ".len() && line.starts_with("//! "))
         {
-            complaints.push(format!(
-                "{path}: the first line is not `//!` and what the file owns"
-            ));
+            complaints.push(format!("{path}: the first line is not `//!` and what the file owns"));
         }
         let lines = text.lines().count();
         if lines > MAX_LINES {
@@ -43,16 +38,8 @@ mod tests {
             ("//! Owns a thing.\n".repeat(MAX_LINES + 1), 1),
         ];
         for (text, wrong) in rows {
-            for path in [
-                "crates/job-x/src/a.rs",
-                "crates/job-x/tests/a.rs",
-                "xtask/src/a.rs",
-            ] {
-                assert_eq!(
-                    check(&Tree::of(&[(path, &text)])).len(),
-                    wrong,
-                    "{text:.30}"
-                );
+            for path in ["crates/job-x/src/a.rs", "crates/job-x/tests/a.rs", "xtask/src/a.rs"] {
+                assert_eq!(check(&Tree::of(&[(path, &text)])).len(), wrong, "{text:.30}");
             }
         }
     }

@@ -19,12 +19,7 @@ impl Tree {
     /// Makes a tree of these files, for a test.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        Self(
-            files
-                .iter()
-                .map(|(path, text)| ((*path).into(), (*text).into()))
-                .collect(),
-        )
+        Self(files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect())
     }
 
     /// Returns a file's text.
@@ -59,10 +54,7 @@ fn read(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> io
                 read(&entry.path(), &format!("{path}/"), files)?;
             }
         } else {
-            files.insert(
-                path,
-                String::from_utf8(fs::read(entry.path())?).unwrap_or_default(),
-            );
+            files.insert(path, String::from_utf8(fs::read(entry.path())?).unwrap_or_default());
         }
     }
     Ok(())

@@ -13,9 +13,7 @@ fn stopped(input: Input) -> anyhow::Error {
     let schedule = Fixed::new(Duration::from_secs(1));
     let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
     let step = machine.step(&schedule, Duration::ZERO, input);
-    let Action::Finish(result) = step.action else {
-        panic!("{step:?}")
-    };
+    let Action::Finish(result) = step.action else { panic!("{step:?}") };
     anyhow::Error::from(result.unwrap_err()).context("a context does not hide the kind")
 }
 
@@ -23,10 +21,7 @@ fn stopped(input: Input) -> anyhow::Error {
 fn each_error_has_its_exit_code() {
     let fault = |class| Input::Fault(Fault::new(class, "told"));
     let rows = [
-        (
-            stopped(Input::Reading(Job::default().into())),
-            Exit::Deadline,
-        ),
+        (stopped(Input::Reading(Job::default().into())), Exit::Deadline),
         (stopped(fault(Class::Transient)), Exit::Deadline),
         (stopped(fault(Class::Unauthorized)), Exit::Credentials),
         (stopped(fault(Class::NotFound)), Exit::NotFound),
@@ -41,15 +36,7 @@ fn each_error_has_its_exit_code() {
 #[test]
 fn the_help_names_every_code() {
     use Exit::*;
-    for exit in [
-        Done,
-        Internal,
-        Deadline,
-        Credentials,
-        JobFailed,
-        Unreadable,
-        NotFound,
-    ] {
+    for exit in [Done, Internal, Deadline, Credentials, JobFailed, Unreadable, NotFound] {
         assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
     }
 }

@@ -21,22 +21,15 @@ fn encoding_the_reference_example_gives_it_back_but_for_the_comma() {
     let printed = core::str::from_utf8(REFERENCE_EXAMPLE).unwrap();
     let blanks_out = |text: &str| text.split_whitespace().collect::<alloc::string::String>();
     let encoded = serde_json::to_string_pretty(&job).unwrap();
-    assert_eq!(
-        blanks_out(&encoded),
-        blanks_out(printed).replace("],}", "]}")
-    );
+    assert_eq!(blanks_out(&encoded), blanks_out(printed).replace("],}", "]}"));
 }
 
 /// What a body is read as: its phase and deviations, or the error.
 fn read(body: &str) -> alloc::string::String {
     match Decoded::from_slice(body.as_bytes()) {
         Ok(Decoded { job, deviations }) => {
-            let phase = job
-                .phase()
-                .map_or_else(|| "no phase".into(), ToString::to_string);
-            deviations
-                .iter()
-                .fold(phase, |line, deviation| format!("{line}; {deviation}"))
+            let phase = job.phase().map_or_else(|| "no phase".into(), ToString::to_string);
+            deviations.iter().fold(phase, |line, deviation| format!("{line}; {deviation}"))
         }
         Err(error) => format!("error: {error}"),
     }
@@ -82,11 +75,7 @@ fn bodies() {
 
 #[test]
 fn an_error_shows_nothing_of_the_body() {
-    for body in [
-        r#"{"kind": {"secret": 1}}"#,
-        r#"{"spec": "secret"}"#,
-        r#"{"kind": "secret"#,
-    ] {
+    for body in [r#"{"kind": {"secret": 1}}"#, r#"{"spec": "secret"}"#, r#"{"kind": "secret"#] {
         let error = Decoded::from_slice(body.as_bytes()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{body}");
     }

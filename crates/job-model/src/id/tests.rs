@@ -35,9 +35,5 @@ fn ids() {
 #[test]
 fn errors_say_what_an_id_cannot_be() {
     let errors = ["", &"a".repeat(200), "..", "a\n"].map(|text| text.parse::<ProjectId>());
-    insta::assert_snapshot!(
-        errors
-            .map(|error| format!("{}\n", error.unwrap_err()))
-            .concat()
-    );
+    insta::assert_snapshot!(errors.map(|error| format!("{}\n", error.unwrap_err())).concat());
 }

@@ -32,10 +32,7 @@ fn write_with_commas(value: &Value) -> String {
     };
     match value {
         Value::Array(elements) => {
-            format!(
-                "[{}]",
-                members(elements.iter().map(write_with_commas).collect())
-            )
+            format!("[{}]", members(elements.iter().map(write_with_commas).collect()))
         }
         Value::Object(object) => {
             let name = |name: &String| Value::from(name.as_str());

@@ -37,54 +37,19 @@ fn failures() {
     because["status"]["reason"] = json!("no such \"flavor\"\u{1b}[2J");
     let mut message = node("C", "Failed", &[]);
     message["status"]["message"] = json!("quota");
-    let mut parent = node(
-        "A",
-        "Failed",
-        &[node("B", "Failed", &[node("C", "Failed", &[])])],
-    );
+    let mut parent = node("A", "Failed", &[node("B", "Failed", &[node("C", "Failed", &[])])]);
     parent["status"]["reason"] = json!("a step failed");
     let rows = [
-        (
-            "nothing failed",
-            node("A", "Running", &[node("B", "Success", &[])]),
-        ),
-        (
-            "the job alone",
-            node("A", "Failed", &[node("B", "Success", &[])]),
-        ),
-        (
-            "a sub-job's reason, escaped",
-            node("A", "Failed", &[because.clone()]),
-        ),
-        (
-            "a message for want of a reason",
-            node("A", "Failed", &[message.clone()]),
-        ),
+        ("nothing failed", node("A", "Running", &[node("B", "Success", &[])])),
+        ("the job alone", node("A", "Failed", &[node("B", "Success", &[])])),
+        ("a sub-job's reason, escaped", node("A", "Failed", &[because.clone()])),
+        ("a message for want of a reason", node("A", "Failed", &[message.clone()])),
         ("the parent's reason for want of its own", parent),
-        (
-            "the deepest",
-            node(
-                "A",
-                "Failed",
-                &[because.clone(), node("D", "", &[message.clone()])],
-            ),
-        ),
-        (
-            "the first of equals",
-            node("A", "Failed", &[because, message]),
-        ),
-        (
-            "a sub-job while the job runs",
-            node("A", "Running", &[node("B", "Failed", &[])]),
-        ),
-        (
-            "no type",
-            json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}}),
-        ),
-        (
-            "nothing but a phase",
-            json!({"status": {"phase": "Failed"}}),
-        ),
+        ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
+        ("the first of equals", node("A", "Failed", &[because, message])),
+        ("a sub-job while the job runs", node("A", "Running", &[node("B", "Failed", &[])])),
+        ("no type", json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}})),
+        ("nothing but a phase", json!({"status": {"phase": "Failed"}})),
     ];
     let show = |failure: Option<Failure>| {
         failure.map_or_else(|| "-".into(), |failure| failure.to_string())

@@ -32,10 +32,7 @@ impl Script {
             let (token, times) = token.split_once('*').unwrap_or((token, "1"));
             let (text, takes) = token.split_once('(').unwrap_or((token, "0.1s)"));
             let seconds = takes.strip_suffix("s)").expect("seconds").parse().unwrap();
-            let reply = Reply {
-                text: text.into(),
-                takes: Duration::from_secs_f64(seconds),
-            };
+            let reply = Reply { text: text.into(), takes: Duration::from_secs_f64(seconds) };
             replies.extend(vec![reply; times.parse().unwrap()]);
         }
         Self(replies)
@@ -63,10 +60,7 @@ impl Reply {
             }
             status if status.parse::<u16>().is_ok() => {
                 let status = status.parse::<StatusCode>().unwrap();
-                FetchError::Status {
-                    status,
-                    request_id: Some("r-1".into()),
-                }
+                FetchError::Status { status, request_id: Some("r-1".into()) }
             }
             _ => return Input::Reading(self.job().into()),
         };
@@ -76,10 +70,7 @@ impl Reply {
     /// Reads `running[InstallMaster=running,CreatePSMCert=success]` as a job.
     fn job(&self) -> Job {
         let (phase, sub_jobs) = self.text.split_once('[').unwrap_or((&self.text, "]"));
-        let sub_jobs = sub_jobs
-            .trim_end_matches(']')
-            .split(',')
-            .filter(|text| !text.is_empty());
+        let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
         let sub_job = |text: &str| {
             let (name, phase) = text.split_once('=').expect("type=phase");
             json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status(phase)})
@@ -143,16 +134,10 @@ fn transcript_of(policy: WaitPolicy, script: &str) -> String {
             Action::Fetch { timeout } => line(format!("> fetch within {timeout:?}")),
             Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
             Action::Finish(result) => match &**result {
-                Ok(ended) => line(format!(
-                    "> {:?}, {} attempts",
-                    ended.outcome, ended.attempts
-                )),
+                Ok(ended) => line(format!("> {:?}, {} attempts", ended.outcome, ended.attempts)),
                 Err(error) => {
                     line(format!("> {error}"));
-                    line(format!(
-                        "  last fault: {:?}",
-                        error.fault.as_ref().map(|f| &f.message)
-                    ));
+                    line(format!("  last fault: {:?}", error.fault.as_ref().map(|f| &f.message)));
                 }
             },
         }
@@ -185,9 +170,7 @@ fn sub_jobs_are_told_as_they_change() {
 
 #[test]
 fn transient_faults_are_survived() {
-    assert_snapshot!(transcript(
-        "running drop 503 429 garbage 408(2s) running(40s) success"
-    ));
+    assert_snapshot!(transcript("running drop 503 429 garbage 408(2s) running(40s) success"));
 }
 
 #[test]
@@ -200,16 +183,7 @@ fn pauses_after_faults_double_and_start_over() {
 
 #[test]
 fn refusals_end_the_wait() {
-    let rows = [
-        "401",
-        "404",
-        "403",
-        "302",
-        "204",
-        "501",
-        "badcert",
-        "running 410",
-    ];
+    let rows = ["401", "404", "403", "302", "204", "501", "badcert", "running 410"];
     assert_snapshot!(rows.map(transcript).join("\n"));
 }
 
@@ -223,33 +197,13 @@ fn the_last_attempt_starts_before_the_deadline() {
     let seconds = |seconds| policy().timeout(Duration::from_secs(seconds));
     let rows = [
         ("the pause is clipped", seconds(15), "running"),
-        (
-            "the last attempt may bring the end",
-            seconds(15),
-            "running*2 success",
-        ),
-        (
-            "an attempt in flight is cut at the deadline",
-            seconds(25),
-            "running running(99s)",
-        ),
-        (
-            "an attempt that ends in the reserve was the last",
-            seconds(25),
-            "running(24s) success",
-        ),
-        (
-            "zero: one attempt under its own timeout",
-            seconds(0),
-            "running(5s) success",
-        ),
+        ("the last attempt may bring the end", seconds(15), "running*2 success"),
+        ("an attempt in flight is cut at the deadline", seconds(25), "running running(99s)"),
+        ("an attempt that ends in the reserve was the last", seconds(25), "running(24s) success"),
+        ("zero: one attempt under its own timeout", seconds(0), "running(5s) success"),
     ];
     let rows = rows.map(|(name, policy, script)| {
-        format!(
-            "-- {name}, {:?}: {}",
-            policy.timeout,
-            transcript_of(policy, script)
-        )
+        format!("-- {name}, {:?}: {}", policy.timeout, transcript_of(policy, script))
     });
     assert_snapshot!(rows.join("\n"));
 }
@@ -265,9 +219,7 @@ fn a_wake_after_the_deadline_asks_no_more() {
         Script::parse("running").attempt(0, Duration::MAX).0,
     );
     let step = machine.step(&schedule, Duration::from_secs(3600), Input::Wake);
-    let Action::Finish(result) = step.action else {
-        panic!("{step:?}")
-    };
+    let Action::Finish(result) = step.action else { panic!("{step:?}") };
     assert_eq!(result.unwrap_err().kind, WaitErrorKind::DeadlineExceeded);
 }
 
@@ -291,10 +243,8 @@ const REPLIES: &[&str] = &[
 
 fn replies() -> impl Strategy<Value = Reply> {
     let takes = prop_oneof![Just(0), 0..100_u64, 0..100_000_u64].prop_map(Duration::from_millis);
-    (prop::sample::select(REPLIES), takes).prop_map(|(text, takes)| Reply {
-        text: text.into(),
-        takes,
-    })
+    (prop::sample::select(REPLIES), takes)
+        .prop_map(|(text, takes)| Reply { text: text.into(), takes })
 }
 
 proptest! {

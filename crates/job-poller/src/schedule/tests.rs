@@ -14,14 +14,8 @@ fn pauses() {
     let (floor, cap) = (SECOND, 10 * SECOND);
     let rows: [(&dyn Schedule, [u128; 6]); 7] = [
         (&Fixed::new(SECOND), [1000; 6]),
-        (
-            &Exponential::new(floor..=cap),
-            [1000, 1500, 2250, 3375, 5062, 10_000],
-        ),
-        (
-            &Exponential::new(floor..=cap).factor(2.0),
-            [1000, 2000, 4000, 8000, 10_000, 10_000],
-        ),
+        (&Exponential::new(floor..=cap), [1000, 1500, 2250, 3375, 5062, 10_000]),
+        (&Exponential::new(floor..=cap).factor(2.0), [1000, 2000, 4000, 8000, 10_000, 10_000]),
         (&Exponential::new(floor..=cap).factor(0.5), [1000; 6]),
         (&Exponential::new(floor..=cap).factor(f64::NAN), [1000; 6]),
         (&Exponential::new(cap..=floor), [10_000; 6]),

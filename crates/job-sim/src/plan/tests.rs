@@ -16,17 +16,10 @@ fn course(plan: &Plan) -> String {
         let job = plan.job_at(moment);
         let nodes = job.walk().map(|node| {
             let phase = node.job.phase().expect("the simulator gives a phase");
-            let reason = node
-                .job
-                .reason()
-                .map_or(String::new(), |reason| format!(" ({reason})"));
+            let reason = node.job.reason().map_or(String::new(), |reason| format!(" ({reason})"));
             format!("{} {phase}{reason}", node.job.label())
         });
-        format!(
-            "{:>4} ms: {}\n",
-            moment.as_millis(),
-            nodes.collect::<Vec<_>>().join(", ")
-        )
+        format!("{:>4} ms: {}\n", moment.as_millis(), nodes.collect::<Vec<_>>().join(", "))
     };
     moments.map(line).collect()
 }

@@ -5,21 +5,15 @@ use http::header::HeaderValue;
 use super::*;
 
 fn sim() -> Sim {
-    Sim::new(
-        Plan::create_cluster(),
-        Pace::PerRequest(Duration::from_secs(1)),
-    )
+    Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1)))
 }
 
 fn request() -> Request<Bytes> {
-    Request::get(format!(
-        "https://cce.example/api/v3/projects/{PROJECT}/jobs/{}",
-        Plan::JOB_ID
-    ))
-    .header("X-Auth-Token", TOKEN)
-    .header(CONTENT_TYPE, "application/json")
-    .body(Bytes::new())
-    .unwrap()
+    Request::get(format!("https://cce.example/api/v3/projects/{PROJECT}/jobs/{}", Plan::JOB_ID))
+        .header("X-Auth-Token", TOKEN)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Bytes::new())
+        .unwrap()
 }
 
 fn answer(request: &Request<Bytes>) -> String {
@@ -33,33 +27,19 @@ fn requests_are_judged_as_the_service_does() {
     type Edit = fn(&mut Request<Bytes>);
     let rows: [(&str, Edit); 9] = [
         ("as documented", |_| {}),
-        ("without a token", |r| {
-            drop(r.headers_mut().remove("x-auth-token"))
-        }),
+        ("without a token", |r| drop(r.headers_mut().remove("x-auth-token"))),
         ("with another token", |r| {
-            r.headers_mut()
-                .insert("x-auth-token", HeaderValue::from_static("expired"));
+            r.headers_mut().insert("x-auth-token", HeaderValue::from_static("expired"));
         }),
-        ("without a content type", |r| {
-            drop(r.headers_mut().remove(CONTENT_TYPE))
-        }),
+        ("without a content type", |r| drop(r.headers_mut().remove(CONTENT_TYPE))),
         ("another method", |r| *r.method_mut() = Method::POST),
-        ("a trailing slash", |r| {
-            *r.uri_mut() = format!("{}/", r.uri()).parse().unwrap()
-        }),
-        ("another path", |r| {
-            *r.uri_mut() = "https://cce.example/".parse().unwrap()
-        }),
+        ("a trailing slash", |r| *r.uri_mut() = format!("{}/", r.uri()).parse().unwrap()),
+        ("another path", |r| *r.uri_mut() = "https://cce.example/".parse().unwrap()),
         ("another project", |r| {
             *r.uri_mut() = r.uri().to_string().replace(PROJECT, "p").parse().unwrap();
         }),
         ("another job", |r| {
-            *r.uri_mut() = r
-                .uri()
-                .to_string()
-                .replace(Plan::JOB_ID, "j")
-                .parse()
-                .unwrap();
+            *r.uri_mut() = r.uri().to_string().replace(Plan::JOB_ID, "j").parse().unwrap();
         }),
     ];
     let line = |(name, edit): (&str, Edit)| {
@@ -75,14 +55,7 @@ fn faults_befall_one_request_each_in_turn() {
     let sim = sim();
     sim.fault(Fault::Status(StatusCode::BAD_GATEWAY));
     sim.fault(Fault::Reset);
-    let answers = [(); 3].map(|()| {
-        sim.answer(&request())
-            .map(|response| response.status())
-            .ok()
-    });
-    assert_eq!(
-        answers,
-        [Some(StatusCode::BAD_GATEWAY), None, Some(StatusCode::OK)]
-    );
+    let answers = [(); 3].map(|()| sim.answer(&request()).map(|response| response.status()).ok());
+    assert_eq!(answers, [Some(StatusCode::BAD_GATEWAY), None, Some(StatusCode::OK)]);
     assert_eq!(sim.requests(), 3);
 }

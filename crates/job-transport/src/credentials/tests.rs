@@ -10,22 +10,14 @@ fn tokens() {
         ("MIIFvg/+=".into(), None),
         (String::new(), Some(CredentialsError::Empty)),
         (longest + "a", Some(CredentialsError::TooLong)),
-        (
-            "token\r\nX-Evil: 1".into(),
-            Some(CredentialsError::Character),
-        ),
+        ("token\r\nX-Evil: 1".into(), Some(CredentialsError::Character)),
         ("token\n".into(), Some(CredentialsError::Character)),
         ("tok\0en".into(), Some(CredentialsError::Character)),
         ("two tokens".into(), Some(CredentialsError::Character)),
         ("tökén".into(), Some(CredentialsError::Character)),
     ];
     for (token, expected) in rows {
-        assert_eq!(
-            Credentials::token(&*token).err(),
-            expected,
-            "{:.20}",
-            token.escape_debug()
-        );
+        assert_eq!(Credentials::token(&*token).err(), expected, "{:.20}", token.escape_debug());
     }
 }
 

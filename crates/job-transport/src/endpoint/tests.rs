@@ -9,15 +9,9 @@ use super::*;
 fn texts() {
     use EndpointError::*;
     let rows = [
-        (
-            "https://cce.eu-de.otc.t-systems.com",
-            Ok("https://cce.eu-de.otc.t-systems.com"),
-        ),
+        ("https://cce.eu-de.otc.t-systems.com", Ok("https://cce.eu-de.otc.t-systems.com")),
         ("https://cce.example:8443/", Ok("https://cce.example:8443")),
-        (
-            "https://proxy.example/cce//",
-            Ok("https://proxy.example/cce"),
-        ),
+        ("https://proxy.example/cce//", Ok("https://proxy.example/cce")),
         ("http://localhost:8080", Ok("http://localhost:8080")),
         ("http://127.0.0.9", Ok("http://127.0.0.9")),
         ("http://[::1]:8080", Ok("http://[::1]:8080")),
@@ -37,9 +31,7 @@ fn texts() {
         ("https://cce example", Err(NotUrl)),
     ];
     for (text, expected) in rows {
-        let endpoint = text
-            .parse::<Endpoint>()
-            .map(|endpoint| endpoint.to_string());
+        let endpoint = text.parse::<Endpoint>().map(|endpoint| endpoint.to_string());
         assert_eq!(endpoint, expected.map(String::from), "{text:?}");
     }
 }

@@ -10,39 +10,23 @@ fn every_status_has_its_class() {
     let mut classes = BTreeMap::<_, Vec<u16>>::new();
     for code in 100..1000 {
         let status = StatusCode::from_u16(code).unwrap();
-        let class = FetchError::Status {
-            status,
-            request_id: None,
-        }
-        .class();
+        let class = FetchError::Status { status, request_id: None }.class();
         classes.entry(format!("{class:?}")).or_default().push(code);
     }
     let permanent = classes.remove("Permanent").unwrap();
-    assert_eq!(
-        permanent.len() + classes.values().map(Vec::len).sum::<usize>(),
-        900
-    );
+    assert_eq!(permanent.len() + classes.values().map(Vec::len).sum::<usize>(), 900);
     assert!(
-        [200, 204, 301, 400, 403, 405, 410, 501, 505, 600]
-            .iter()
-            .all(|c| permanent.contains(c))
+        [200, 204, 301, 400, 403, 405, 410, 501, 505, 600].iter().all(|c| permanent.contains(c))
     );
-    let transient: Vec<u16> = [408, 409, 425]
-        .into_iter()
-        .chain((500..600).filter(|c| ![501, 505].contains(c)))
-        .collect();
+    let transient: Vec<u16> =
+        [408, 409, 425].into_iter().chain((500..600).filter(|c| ![501, 505].contains(c))).collect();
     let expected = [
         ("NotFound", vec![404]),
         ("Throttled", vec![429]),
         ("Transient", transient),
         ("Unauthorized", vec![401]),
     ];
-    assert_eq!(
-        classes,
-        expected
-            .map(|(class, codes)| (class.to_owned(), codes))
-            .into()
-    );
+    assert_eq!(classes, expected.map(|(class, codes)| (class.to_owned(), codes)).into());
 }
 
 #[test]

@@ -4,9 +4,7 @@ use super::*;
 use crate::Class;
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
-    let response = Response::builder()
-        .status(status)
-        .header("X-Request-Id", "r-1");
+    let response = Response::builder().status(status).header("X-Request-Id", "r-1");
     Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap())
 }
 
@@ -36,10 +34,7 @@ fn replies_that_are_no_job() {
         let error = read(status, body).unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         let class: Class = error.class();
-        format!(
-            "{status} {body}\n    {class:?}: {error}; {}\n",
-            cause.unwrap_or_default()
-        )
+        format!("{status} {body}\n    {class:?}: {error}; {}\n", cause.unwrap_or_default())
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }
