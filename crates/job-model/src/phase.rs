@@ -1,9 +1,12 @@
 //! The phase of a job: four known ones, and any other text kept as it came. No rule of waiting.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::string::String;
 use core::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
 /// How far a job is (reference page, table 6).
 ///
@@ -82,7 +85,21 @@ impl Serialize for Phase {
 
 impl<'de> Deserialize<'de> for Phase {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        Ok(Self::from(&*text))
+        deserializer.deserialize_str(PhaseVisitor)
+    }
+}
+
+/// Reads the text where it stands: a known phase allocates nothing.
+struct PhaseVisitor;
+
+impl Visitor<'_> for PhaseVisitor {
+    type Value = Phase;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a phase")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Phase, E> {
+        Ok(Phase::from(text))
     }
 }

@@ -6,12 +6,16 @@ use core::ops::Range;
 
 use crate::{Deviation, DeviationKind};
 
-/// Trailing commas tolerated in one body. The one body known to have any has one; the bound keeps
-/// a hostile body from costing more than a few times its size.
+/// Trailing commas tolerated in one body: the one body known to have any has one. A body with more,
+/// or nested deeper, keeps what is beyond the bound, and the parser refuses it. With the bound on
+/// a name's length, the paths of all commas together stay below a megabyte.
 const MAX_COMMAS: usize = 64;
 
-/// Levels of nesting followed: serde_json's own limit, beyond which it refuses the body anyway.
+/// Levels of nesting followed.
 const MAX_DEPTH: usize = 128;
+
+/// Bytes of a member's name that a path shows; the longest name of the reference page has 17.
+const MAX_NAME: usize = 32;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -110,7 +114,12 @@ fn path(body: &[u8], open: &[Open]) -> String {
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(&String::from_utf8_lossy(&body[name.clone()]));
+                let name = &body[name.clone()];
+                let shown = &name[..name.len().min(MAX_NAME)];
+                path.push_str(&String::from_utf8_lossy(shown));
+                if shown.len() < name.len() {
+                    path.push('…');
+                }
             }
             // Writing to a string cannot fail.
             Open::Array(index) => drop(write!(path, "[{index}]")),

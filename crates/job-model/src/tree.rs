@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
 ///
 /// Displays as one line, such as `CreateCluster > InstallMaster: "no such flavor"`; what the
 /// service wrote is quoted and escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
     /// The types of the jobs from the failed job down to its deepest failed sub-job; a job without
@@ -135,25 +135,34 @@ impl Job {
     /// Returns where and why this job failed: the deepest of the sub-jobs that failed, the first
     /// of them where several are equally deep. `None` where nothing in the tree failed.
     ///
+    /// What failed below a sub-job that succeeded is passed over: that sub-job got past it.
     /// A sub-job may have failed while the job itself goes on, or succeeds: this says what is in
     /// the reply, [`Job::phase`] says how the job is.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        let failed = |node: &Node<'_>| node.job.phase() == Some(&Phase::Failed);
-        let deepest = self.walk().filter(failed).reduce(|deepest, node| {
-            if node.path.depth() > deepest.path.depth() { node } else { deepest }
-        })?;
-        let mut line = vec![self];
-        for index in deepest.path.indices() {
-            let parent = line[line.len() - 1];
-            line.push(&parent.sub_jobs()[*index]);
-        }
+        let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));
+        let lines = failed.map(|node| (self.line(&node.path), node.path));
+        let overcome = |sub_job: &&Self| sub_job.phase() == Some(&Phase::Success);
+        let (line, path) = lines
+            .filter(|(line, _)| !line.iter().skip(1).any(overcome))
+            .reduce(|deepest, line| if line.0.len() > deepest.0.len() { line } else { deepest })?;
         Some(Failure {
             steps: line.iter().map(|job| job.label().into()).collect(),
-            uid: deepest.job.uid().map(String::from),
+            uid: line.last().and_then(|job| job.uid()).map(String::from),
             reason: line.iter().rev().find_map(|job| job.reason()).map(String::from),
-            path: deepest.path,
+            path,
         })
+    }
+
+    /// Returns this job and those on the way down to a place in its tree, that one included.
+    fn line(&self, path: &SubJobPath) -> Vec<&Self> {
+        let mut line = vec![self];
+        let mut job = self;
+        for index in path.indices() {
+            job = &job.sub_jobs()[*index];
+            line.push(job);
+        }
+        line
     }
 
     /// Returns what to call this job: its type, else its uid, else `job`.

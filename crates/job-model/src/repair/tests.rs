@@ -63,4 +63,9 @@ fn a_hostile_body_is_not_repaired_without_end() {
     assert_eq!(repair(commas.as_bytes()).1.len(), MAX_COMMAS);
     let deep = format!("{}1{}", "[".repeat(10_000), ",]".repeat(10_000));
     assert_eq!(repair(deep.as_bytes()).1.len(), 0);
+    let name = "n".repeat(1 << 20);
+    let named = format!("{{\"{name}\": [{}]}}", "[1,],".repeat(MAX_COMMAS));
+    let paths = repair(named.as_bytes()).1;
+    assert_eq!(paths.len(), MAX_COMMAS);
+    assert!(paths.iter().all(|deviation| deviation.path.len() < 2 * MAX_NAME), "{:?}", paths[0]);
 }

@@ -47,6 +47,17 @@ fn failures() {
         ("the parent's reason for want of its own", parent),
         ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
         ("the first of equals", node("A", "Failed", &[because, message])),
+        (
+            "not what a step got past",
+            node(
+                "A",
+                "Failed",
+                &[
+                    node("B", "Failed", &[]),
+                    node("C", "Success", &[node("D", "", &[node("E", "Failed", &[])])]),
+                ],
+            ),
+        ),
         ("a sub-job while the job runs", node("A", "Running", &[node("B", "Failed", &[])])),
         ("no type", json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}})),
         ("nothing but a phase", json!({"status": {"phase": "Failed"}})),
@@ -58,10 +69,13 @@ fn failures() {
     insta::assert_snapshot!(lines.concat());
 }
 
+/// Trees of jobs in every phase.
 fn trees() -> impl Strategy<Value = Value> {
-    let leaf = Just(node("leaf", "Success", &[]));
-    leaf.prop_recursive(5, 40, 4, |inner| {
-        prop::collection::vec(inner, 0..4).prop_map(|sub_jobs| node("inner", "Failed", &sub_jobs))
+    let phase = prop::sample::select(&["Running", "Success", "Failed", ""][..]);
+    let leaf = phase.clone().prop_map(|phase| node("leaf", phase, &[]));
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        (phase.clone(), prop::collection::vec(inner, 0..4))
+            .prop_map(|(phase, sub_jobs)| node("inner", phase, &sub_jobs))
     })
 }
 
@@ -80,6 +94,19 @@ proptest! {
         for node in walked {
             let led = node.path.indices().iter().fold(&root, |job, index| &job.sub_jobs()[*index]);
             prop_assert!(core::ptr::eq(led, node.job));
+        }
+    }
+
+    #[test]
+    fn a_failed_job_has_a_failure_and_it_is_a_failed_one(tree in trees()) {
+        let root = job(&tree);
+        let failure = root.failure();
+        prop_assert!(root.phase() != Some(&Phase::Failed) || failure.is_some());
+        if let Some(failure) = failure {
+            let line = root.line(&failure.path);
+            prop_assert_eq!(line.last().and_then(|job| job.phase()), Some(&Phase::Failed));
+            prop_assert_eq!(line.len(), failure.steps.len());
+            prop_assert!(line[1..].iter().all(|job| job.phase() != Some(&Phase::Success)));
         }
     }
 }
