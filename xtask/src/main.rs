@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 /// Runs the command's demo, and ends as it ends.
 fn demo(rest: &[&str]) -> ExitCode {
-    let run = ["run", "--quiet", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
+    let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
     match cargo::cargo(&run).args(rest).status() {
         Ok(status) => u8::try_from(status.code().unwrap_or(1)).unwrap_or(1).into(),
         Err(error) => {

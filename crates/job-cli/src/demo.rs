@@ -9,8 +9,7 @@ use std::{
 
 use job_poller::{Ended, Event, Fixed, Outcome, Wait};
 use job_sim::{Pace, Plan, Sim, SimServer};
-use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
-use tokio::time::Instant;
+use job_transport::{HyperTransport, Tls, TlsProvider};
 
 use crate::exit::Exit;
 
@@ -19,33 +18,27 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 const REASON: &str = "flavor c3.large.2 is sold out in eu-de-01";
 
-/// Runs the demo: progress to stderr, the outcome to stdout.
+/// Runs the demo, so many times as fast: progress to stderr, the outcome to stdout.
 ///
 /// # Errors
 ///
 /// Where the server cannot start, the wait stops before the job ends, or stdout cannot be written.
-pub(crate) async fn run(fail: bool) -> anyhow::Result<Exit> {
-    let plan = Plan::create_cluster();
+pub(crate) async fn run(fail: bool, speed: u32) -> anyhow::Result<Exit> {
+    let plan = Plan::create_cluster().faster(speed);
     let plan = if fail { plan.failing(REASON) } else { plan };
     let sim = Arc::new(Sim::new(plan, Pace::Clock));
     let server = SimServer::start(sim.clone()).await?;
-    tell(&format!("job {} at {}, a simulated service", sim.job_id(), server.endpoint()));
+    tell(&format!("job {} at {}, a simulated service", sim.job(), server.endpoint()));
 
-    let client = Client::new(
-        server.endpoint().parse()?,
-        sim.project().parse()?,
-        Credentials::token(sim.token())?,
-        HyperTransport::new(Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?),
-    );
-    #[expect(clippy::disallowed_methods, reason = "the times of the progress lines")]
-    let began = Instant::now();
-    let ended = Wait::new(client, sim.job_id().parse()?)
+    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?;
+    let client = sim.client(server.endpoint().parse()?, HyperTransport::new(tls));
+    let ended = Wait::new(client, sim.job().clone())
         .timeout(Duration::from_secs(60))
-        .schedule(Fixed::new(PAUSE))
-        .on_event(move |event| match event {
+        .schedule(Fixed::new(PAUSE / speed))
+        .on_event(|at, event| match event {
             // Four a second say nothing to a reader.
             Event::NextAttempt { .. } => {}
-            event => tell(&format!("{:>5.1} s  {event}", began.elapsed().as_secs_f64())),
+            event => tell(&format!("{:>5.1} s  {event}", at.as_secs_f64())),
         })
         .await?;
     writeln!(io::stdout(), "{}", outcome(&ended))?;

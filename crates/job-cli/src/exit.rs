@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Internal = 1,
     /// The deadline passed before the job ended.
     Deadline = 3,
-    /// The credentials were refused.
+    /// The credentials were refused: 401 or 403.
     Credentials = 4,
     /// The job failed.
     JobFailed = 5,
@@ -30,7 +30,7 @@ Exit codes:
   1  internal error
   2  wrong usage
   3  the deadline passed before the job ended
-  4  the credentials were refused
+  4  the credentials were refused (401, 403)
   5  the job failed
   6  the job's state could not be read
   7  there is no such job";
@@ -38,12 +38,14 @@ Exit codes:
 impl Exit {
     /// Returns the exit code of an error, wherever in its chain a wait stopped.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        match error.downcast_ref::<WaitError>().map(|error| error.kind) {
-            Some(WaitErrorKind::DeadlineExceeded) => Self::Deadline,
-            Some(WaitErrorKind::Unauthorized) => Self::Credentials,
-            Some(WaitErrorKind::NotFound) => Self::NotFound,
-            Some(_) => Self::Unreadable,
-            None => Self::Internal,
+        let Some(error) = error.downcast_ref::<WaitError>() else { return Self::Internal };
+        let forbidden = error.fault.as_ref().is_some_and(|fault| fault.status == Some(403));
+        match error.kind {
+            WaitErrorKind::DeadlineExceeded => Self::Deadline,
+            WaitErrorKind::Unauthorized => Self::Credentials,
+            WaitErrorKind::NotFound => Self::NotFound,
+            WaitErrorKind::Permanent if forbidden => Self::Credentials,
+            _ => Self::Unreadable,
         }
     }
 }

@@ -21,17 +21,21 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Wait for a job of a simulated service, started here, over TLS on loopback
+    #[command(after_help = exit::HELP)]
     Demo {
         /// Let the job fail
         #[arg(long)]
         fail: bool,
+        /// Let time run so many times as fast, for the tests
+        #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        speed: u32,
     },
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Demo { fail } = Arguments::parse().command;
-    match demo::run(fail).await {
+    let Command::Demo { fail, speed } = Arguments::parse().command;
+    match demo::run(fail, speed).await {
         Ok(exit) => exit.into(),
         Err(error) => {
             // Where even this cannot be written, the exit code still tells.

@@ -12,6 +12,8 @@ use crate::Fault;
 pub struct WaitError {
     /// Why.
     pub kind: WaitErrorKind,
+    /// How long the wait was to last in all.
+    pub timeout: Duration,
     /// The job as last read, where it ever was.
     pub job: Option<Box<Job>>,
     /// The fault of the last attempt, where that gave no job.
@@ -26,14 +28,14 @@ pub struct WaitError {
 ///
 /// | kind | cause | what to do |
 /// |---|---|---|
-/// | `DeadlineExceeded` | the timeout passed | wait again, with a longer timeout |
+/// | `DeadlineExceeded` | the timeout passed, or has no time left for another attempt | wait again, with a longer timeout |
 /// | `Unauthorized` | 401 | renew the credentials |
 /// | `NotFound` | 404 | check the job id, the project and the region |
 /// | `Permanent` | another fault that asking again would not mend, such as a certificate | read the fault |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitErrorKind {
-    /// The timeout passed.
+    /// The timeout passed, or has no time left for another attempt.
     DeadlineExceeded,
     /// The credentials were not accepted.
     Unauthorized,
@@ -45,12 +47,14 @@ pub enum WaitErrorKind {
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            WaitErrorKind::DeadlineExceeded => "the deadline passed before the job ended",
-            WaitErrorKind::Unauthorized => "the credentials were not accepted",
-            WaitErrorKind::NotFound => "the service knows no such job",
-            WaitErrorKind::Permanent => "asking again would not help",
-        })?;
+        match self.kind {
+            WaitErrorKind::DeadlineExceeded => {
+                write!(f, "the job did not end within {} s", self.timeout.as_secs_f64())?;
+            }
+            WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
+            WaitErrorKind::NotFound => f.write_str("the service knows no such job")?,
+            WaitErrorKind::Permanent => f.write_str("asking again would not help")?,
+        }
         let plural = if self.attempts == 1 { "" } else { "s" };
         write!(f, " ({} attempt{plural} in {:.1} s", self.attempts, self.elapsed.as_secs_f64())?;
         match self.job.as_ref().map(|job| job.phase()) {

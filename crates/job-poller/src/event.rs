@@ -11,6 +11,7 @@ use crate::Fault;
 #[non_exhaustive]
 pub enum Event {
     /// The job was seen in another phase, or for the first time.
+    #[non_exhaustive]
     Phase {
         /// What the job is called: its type, else its uid.
         label: String,
@@ -20,6 +21,7 @@ pub enum Event {
         to: Option<Phase>,
     },
     /// A sub-job was seen in another phase, or for the first time.
+    #[non_exhaustive]
     SubJob {
         /// Where it stands in this reading. The service may move it by the next.
         path: SubJobPath,
@@ -31,6 +33,7 @@ pub enum Event {
         to: Option<Phase>,
     },
     /// An attempt gave no job.
+    #[non_exhaustive]
     Fault {
         /// What happened.
         fault: Fault,
@@ -38,6 +41,7 @@ pub enum Event {
         in_a_row: u32,
     },
     /// The next attempt is planned. Sent before the pause.
+    #[non_exhaustive]
     NextAttempt {
         /// When, since the wait began.
         at: Duration,

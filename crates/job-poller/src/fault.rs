@@ -2,9 +2,9 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use job_transport::{Class, FetchError};
+use job_transport::{Class, FetchError, TransportErrorKind};
 
-/// An attempt that gave no job: what that means for asking again, and the story in words.
+/// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
@@ -12,19 +12,26 @@ pub struct Fault {
     pub class: Class,
     /// What happened, from the outermost cause to the innermost.
     pub message: String,
+    /// What went wrong on the way, where no whole reply came.
+    pub transport: Option<TransportErrorKind>,
+    /// The reply's status, where one came that is not 200.
+    pub status: Option<u16>,
+    /// The service's name for the request, where a reply told it.
+    pub request_id: Option<String>,
 }
 
 impl Fault {
-    /// Creates a fault.
+    /// Creates a fault of which no more is known.
     #[must_use]
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: message.into(), transport: None, status: None, request_id: None }
     }
 
     /// The attempt was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
-        Self::new(Class::Transient, format!("no reply within {timeout:.1?}"))
+        let fault = Self::new(Class::Transient, format!("no reply within {timeout:.1?}"));
+        Self { transport: Some(TransportErrorKind::Timeout), ..fault }
     }
 }
 
@@ -37,7 +44,18 @@ impl From<&FetchError> for Fault {
             message.push_str(&error.to_string());
             cause = error.source();
         }
-        Self::new(error.class(), message)
+        let fault = Self::new(error.class(), message);
+        match error {
+            FetchError::Transport(error) => Self { transport: Some(error.kind()), ..fault },
+            FetchError::Status { status, request_id, .. } => {
+                Self { status: Some(status.as_u16()), request_id: request_id.clone(), ..fault }
+            }
+            FetchError::Unreadable { request_id, .. } => {
+                Self { request_id: request_id.clone(), ..fault }
+            }
+            // A stage that job-transport knows and this crate does not yet: its class is enough.
+            _ => fault,
+        }
     }
 }
 

@@ -7,19 +7,17 @@
 //! ```
 //! # use std::{sync::Arc, time::Duration};
 //! # use job_sim::{Pace, Plan, Sim, SimTransport};
-//! # use job_transport::{Client, Credentials};
-//! use job_poller::Wait;
-//!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # #[cfg(not(feature = "tokio"))] fn main() {}
+//! # #[cfg(feature = "tokio")] #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
-//! # let (project, credentials) = (sim.project().parse()?, Credentials::token(sim.token())?);
-//! # let id = sim.job_id().parse()?;
-//! # let transport = SimTransport::new(sim);
-//! # let client = Client::new("https://cce.example".parse()?, project, credentials, transport);
+//! # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+//! # let id = sim.job().clone();
+//! use job_poller::Wait;
+//!
 //! let ended = Wait::new(client, id)
 //!     .timeout(Duration::from_secs(45 * 60))
-//!     .on_event(|event| println!("{event}"))
+//!     .on_event(|at, event| println!("{at:>8.1?}  {event}"))
 //!     .await?; // an error: we stopped watching
 //! let job = ended.into_success()?; // an error: the job failed, and where
 //! assert_eq!(job.job_type(), Some("CreateCluster"));
@@ -58,6 +56,6 @@ pub use source::JobSource;
 pub use wait::Wait;
 
 /// Compiles the README's example.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -38,7 +38,9 @@ use crate::{
 /// let step = machine.step(&schedule, Duration::from_secs(1), Input::Reading(job.into()));
 /// assert_eq!(step.action, Action::SleepUntil(Duration::from_secs(11)));
 ///
-/// machine.step(&schedule, Duration::from_secs(11), Input::Wake);
+/// let step = machine.step(&schedule, Duration::from_secs(11), Input::Wake);
+/// assert_eq!(step.action, Action::Fetch { timeout: Duration::from_secs(30) });
+///
 /// let job = Job::from_slice(br#"{"status": {"phase": "Success"}}"#)?;
 /// let step = machine.step(&schedule, Duration::from_secs(12), Input::Reading(job.into()));
 /// let Action::Finish(result) = step.action else { panic!("the job has ended") };
@@ -70,6 +72,7 @@ pub enum Input {
 /// What to tell, and what to do.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[must_use = "a wait stands still unless its action is done"]
 pub struct Step {
     /// What to tell the caller, before the action.
     pub events: Vec<Event>,
@@ -113,8 +116,10 @@ impl Machine {
     fn wake(&mut self, elapsed: Duration) -> Action {
         let attempt_timeout = self.policy.attempt_timeout;
         let timeout = match self.policy.timeout.saturating_sub(elapsed) {
-            // However short the wait, the job is looked at once.
-            Duration::ZERO if self.attempts == 0 => attempt_timeout,
+            // A wait without any time is one look.
+            Duration::ZERO if self.policy.timeout.is_zero() && self.attempts == 0 => {
+                attempt_timeout
+            }
             Duration::ZERO => return self.stop(elapsed, WaitErrorKind::DeadlineExceeded),
             left => attempt_timeout.min(left),
         };
@@ -131,13 +136,13 @@ impl Machine {
         // a sub-job that has no status and never will.
         let outcome = match job.phase() {
             Some(Phase::Success) => Some(Outcome::Succeeded),
-            Some(Phase::Failed) => job.failure().map(Outcome::Failed),
+            Some(Phase::Failed) => Some(Outcome::Failed(job.failure().unwrap_or_default())),
             Some(Phase::Initializing | Phase::Running | Phase::Unknown(_)) | None => None,
         };
         let action = match outcome {
             Some(outcome) => {
                 let attempts = self.attempts;
-                Action::Finish(Box::new(Ok(Ended { outcome, job: *job, attempts, elapsed })))
+                Action::Finish(Box::new(Ok(Ended { outcome, job, attempts, elapsed })))
             }
             None => {
                 self.job = Some(job);
@@ -188,6 +193,7 @@ impl Machine {
     fn stop(&mut self, elapsed: Duration, kind: WaitErrorKind) -> Action {
         Action::Finish(Box::new(Err(WaitError {
             kind,
+            timeout: self.policy.timeout,
             job: self.job.take(),
             fault: self.fault.take(),
             attempts: self.attempts,

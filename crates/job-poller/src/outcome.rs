@@ -12,7 +12,7 @@ pub struct Ended {
     /// How.
     pub outcome: Outcome,
     /// The job as last read.
-    pub job: Job,
+    pub job: Box<Job>,
     /// How many attempts were made.
     pub attempts: u32,
     /// Time since the wait began.
@@ -48,8 +48,8 @@ impl Ended {
     /// Where the job failed.
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
-            Outcome::Succeeded => Ok(self.job),
-            Outcome::Failed(failure) => Err(JobFailed { failure, job: Box::new(self.job) }),
+            Outcome::Succeeded => Ok(*self.job),
+            Outcome::Failed(failure) => Err(JobFailed { failure, job: self.job }),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Schedule for Fixed {
     }
 }
 
-/// Pauses that grow by a half each time, from a floor to a cap.
+/// Pauses that grow by a half each time, from a floor of at least a millisecond to a cap.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,11 +73,15 @@ pub struct Exponential {
 }
 
 impl Exponential {
-    /// Creates a schedule whose first pause is the range's start and whose longest is its end; a
-    /// range that ends before it starts has its start as the only pause.
+    /// Creates a schedule whose first pause is the range's start and whose longest is its end.
+    ///
+    /// A start below a millisecond counts as one, for zero would never grow; an end below the start
+    /// counts as the start.
     #[must_use]
     pub const fn new(pauses: RangeInclusive<Duration>) -> Self {
-        Self { floor: *pauses.start(), cap: *pauses.end(), factor: 1.5 }
+        let (start, cap) = (*pauses.start(), *pauses.end());
+        let floor = if start.as_millis() == 0 { Duration::from_millis(1) } else { start };
+        Self { floor, cap, factor: 1.5 }
     }
 
     /// Sets by how much each pause is longer than the one before; 1.5 by default. Below 1, or not
@@ -93,7 +97,7 @@ impl Schedule for Exponential {
     fn pause(&self, seen: &Seen) -> Duration {
         let steps = f64::from(seen.count.saturating_sub(1));
         let seconds = self.floor.as_secs_f64() * self.factor.powf(steps);
-        // Too large, or zero times infinity: not a duration.
+        // Too large for a duration is above any cap.
         Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap).max(self.floor)
     }
 }

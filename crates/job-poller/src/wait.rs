@@ -26,8 +26,11 @@ pub struct Wait {
     id: JobId,
     policy: WaitPolicy,
     schedule: Arc<dyn Schedule>,
-    on_event: Box<dyn FnMut(&Event) + Send>,
+    on_event: OnEvent,
 }
+
+/// What a caller wants to be told with.
+type OnEvent = Box<dyn FnMut(Duration, &Event) + Send>;
 
 impl Wait {
     /// Creates a wait for a job: up to an hour, asking at first every 2 s, at last every 20 s.
@@ -38,7 +41,7 @@ impl Wait {
             id,
             policy: WaitPolicy::new(),
             schedule: Arc::new(Exponential::new(pauses)),
-            on_event: Box::new(|_| ()),
+            on_event: Box::new(|_, _| ()),
         }
     }
 
@@ -60,9 +63,9 @@ impl Wait {
         self
     }
 
-    /// Tells this function each event as it happens. It should return soon: the wait stands still
-    /// while it runs.
-    pub fn on_event(mut self, on_event: impl FnMut(&Event) + Send + 'static) -> Self {
+    /// Tells this function each event as it happens, and when that was, since the wait began. It
+    /// should return soon: the wait stands still while it runs.
+    pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
         self.on_event = Box::new(on_event);
         self
     }
@@ -73,10 +76,12 @@ impl Wait {
         let mut machine = Machine::new(self.policy);
         let mut input = Input::Wake;
         loop {
-            let Step { events, action } = machine.step(&*self.schedule, began.elapsed(), input);
-            events.iter().for_each(&mut self.on_event);
+            let elapsed = began.elapsed();
+            let Step { events, action } = machine.step(&*self.schedule, elapsed, input);
+            events.iter().for_each(|event| (self.on_event)(elapsed, event));
             input = match action {
                 Action::Fetch { timeout } => attempt(&*self.source, &self.id, timeout).await,
+                #[expect(clippy::disallowed_methods, reason = "the one place where a wait pauses")]
                 Action::SleepUntil(at) => {
                     sleep(at.saturating_sub(began.elapsed())).await;
                     Input::Wake

@@ -10,20 +10,14 @@ use std::{
 use http::StatusCode;
 use job_poller::{Ended, Event, Exponential, Fixed, Outcome, Wait, WaitErrorKind, WaitPolicy};
 use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
-use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider, Transport};
+use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
 use tokio::{sync::mpsc, time::Instant};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn wait(endpoint: &str, sim: &Sim, token: &str, transport: impl Transport + 'static) -> Wait {
-    let project = sim.project().parse().unwrap();
-    let credentials = Credentials::token(token).unwrap();
-    let client = Client::new(endpoint.parse().unwrap(), project, credentials, transport);
-    Wait::new(client, sim.job_id().parse().unwrap())
-}
-
 fn in_memory(sim: &Arc<Sim>) -> Wait {
-    wait("https://cce.example", sim, sim.token(), SimTransport::new(sim.clone()))
+    let transport = SimTransport::new(sim.clone());
+    Wait::new(sim.client("https://cce.example".parse().unwrap(), transport), sim.job().clone())
 }
 
 fn on_the_clock(plan: Plan) -> Arc<Sim> {
@@ -34,7 +28,7 @@ fn on_the_clock(plan: Plan) -> Arc<Sim> {
 fn recorded(wait: Wait) -> (Wait, Arc<Mutex<String>>) {
     let lines = Arc::<Mutex<String>>::default();
     let record = lines.clone();
-    (wait.on_event(move |event| *record.lock().unwrap() += &format!("{event}\n")), lines)
+    (wait.on_event(move |_, event| *record.lock().unwrap() += &format!("{event}\n")), lines)
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +37,7 @@ async fn a_job_is_waited_for_until_it_succeeds() {
     let (wait, events) = recorded(in_memory(&sim).schedule(Fixed::new(500 * MILLISECOND)));
     let ended = wait.await.unwrap();
     assert_eq!((ended.attempts, ended.elapsed), (11, 5000 * MILLISECOND));
-    assert_eq!(ended.into_success().unwrap().uid(), Some(sim.job_id()));
+    assert_eq!(ended.into_success().unwrap().uid(), Some(sim.job().as_str()));
     insta::assert_snapshot!(events.lock().unwrap());
 }
 
@@ -85,40 +79,69 @@ async fn a_timeout_beyond_any_clock_is_no_panic() {
     assert!(in_memory(&sim).timeout(Duration::MAX).await.unwrap().into_success().is_ok());
 }
 
-/// A TLS server whose job moves on by a second with each request, and a wait of milliseconds.
-async fn over_tls(token: &str) -> (Arc<Sim>, SimServer, Wait) {
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1))));
-    let server = SimServer::start(sim.clone()).await.unwrap();
-    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
-    let policy = WaitPolicy::new()
-        .timeout(Duration::from_secs(60))
-        .backoff(Exponential::new(MILLISECOND..=10 * MILLISECOND));
-    let wait = wait(&server.endpoint(), &sim, token, HyperTransport::new(tls))
-        .policy(policy)
-        .schedule(Fixed::new(MILLISECOND));
-    (sim, server, wait)
+/// A TLS server whose job moves on by a second with each reading, and a wait of milliseconds for it.
+struct OverTls {
+    sim: Arc<Sim>,
+    server: SimServer,
+}
+
+impl OverTls {
+    async fn start() -> Self {
+        let pace = Pace::PerReading(Duration::from_secs(1));
+        let sim = Arc::new(Sim::new(Plan::create_cluster(), pace));
+        let server = SimServer::start(sim.clone()).await.unwrap();
+        Self { sim, server }
+    }
+
+    fn wait(&self, credentials: Credentials) -> Wait {
+        let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), self.server.ca_pem()).unwrap();
+        let endpoint = self.server.endpoint().parse().unwrap();
+        let project = self.sim.project().clone();
+        let client = Client::new(endpoint, project, credentials, HyperTransport::new(tls));
+        let policy = WaitPolicy::new()
+            .timeout(Duration::from_secs(60))
+            .backoff(Exponential::new(MILLISECOND..=10 * MILLISECOND));
+        Wait::new(client, self.sim.job().clone()).policy(policy).schedule(Fixed::new(MILLISECOND))
+    }
 }
 
 #[tokio::test]
 async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
-    let (_, mut server, wait) = over_tls("simulated-token").await;
+    let mut service = OverTls::start().await;
     let (tell, mut told) = mpsc::unbounded_channel();
-    let wait = wait.on_event(move |event| tell.send(event.clone()).unwrap());
+    let wait = service.wait(service.sim.credentials());
+    let wait = wait.on_event(move |_, event| tell.send(event.clone()).unwrap());
     let ended = tokio::spawn(wait.into_future());
 
     while !matches!(told.recv().await.unwrap(), Event::Phase { .. }) {}
-    server.kill().await;
+    service.server.kill().await;
     while !matches!(told.recv().await.unwrap(), Event::Fault { in_a_row: 3, .. }) {}
-    server.revive().await.unwrap();
+    service.server.revive().await.unwrap();
 
     let ended: Ended = ended.await.unwrap().unwrap();
     assert_eq!(ended.outcome, Outcome::Succeeded);
+    assert_eq!(service.server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_reset_in_the_middle_does_not_end_the_wait() {
+    let service = OverTls::start().await;
+    let sim = service.sim.clone();
+    let reset = move |event: &Event| {
+        if matches!(event, Event::Phase { .. } | Event::SubJob { .. }) {
+            sim.fault(Fault::Reset);
+        }
+    };
+    let wait = service.wait(service.sim.credentials()).on_event(move |_, event| reset(event));
+    assert_eq!(wait.await.unwrap().outcome, Outcome::Succeeded);
+    assert!(service.server.connections() > 3, "{}", service.server.connections());
 }
 
 #[tokio::test]
 async fn a_wrong_token_ends_the_wait_at_once() {
-    let (sim, _server, wait) = over_tls("wrong").await;
-    let error = wait.await.unwrap_err();
-    assert_eq!((error.kind, sim.requests()), (WaitErrorKind::Unauthorized, 1));
-    assert!(!format!("{error} {error:?}").contains("wrong"));
+    let service = OverTls::start().await;
+    let error = service.wait(Credentials::token("canary").unwrap()).await.unwrap_err();
+    assert_eq!((error.kind, service.sim.requests()), (WaitErrorKind::Unauthorized, 1));
+    assert_eq!(error.fault.as_ref().and_then(|fault| fault.status), Some(401));
+    assert!(!format!("{error} {error:?}").contains("canary"));
 }

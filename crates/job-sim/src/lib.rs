@@ -9,20 +9,13 @@
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use job_sim::{Pace, Plan, Sim, SimTransport};
-//! use job_transport::{Client, Credentials};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Every request moves the job on by a second.
-//! let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1))));
-//! let client = Client::new(
-//!     "https://cce.example".parse()?,
-//!     sim.project().parse()?,
-//!     Credentials::token(sim.token())?,
-//!     SimTransport::new(sim.clone()),
-//! );
-//! let id = sim.job_id().parse()?;
-//! assert_eq!(client.job(&id).await?.job.phase().unwrap().as_str(), "Initializing");
-//! assert_eq!(client.job(&id).await?.job.phase().unwrap().as_str(), "Running");
+//! // Every reading moves the job on by a second.
+//! let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+//! let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+//! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Initializing");
+//! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Running");
 //! # Ok(()) }
 //! ```
 //!

@@ -26,10 +26,12 @@ impl Transport for SimTransport {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let answer = self.0.answer(&request).map_err(|reset| {
-            TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe).with_source(reset)
-        });
-        Box::pin(async { answer })
+        Box::pin(async move {
+            self.0.answer(&request).map_err(|reset| {
+                TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe)
+                    .with_source(reset)
+            })
+        })
     }
 }
 

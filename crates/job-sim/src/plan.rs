@@ -59,6 +59,16 @@ impl Plan {
         self
     }
 
+    /// Lets everything take a fraction of its time; by zero changes nothing.
+    #[must_use]
+    pub fn faster(mut self, times: u32) -> Self {
+        let times = times.max(1);
+        self.initializing /= times;
+        self.finishing /= times;
+        self.steps.iter_mut().for_each(|step| step.takes /= times);
+        self
+    }
+
     /// Returns the job as it is at a time since the job was created.
     ///
     /// ```

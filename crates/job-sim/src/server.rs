@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,8 +19,8 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{Notify, oneshot},
     task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
@@ -30,13 +33,25 @@ use crate::{
 /// The most bytes a request's body may have.
 const MAX_BODY: usize = 64 << 10;
 
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 /// A TLS server on loopback, over HTTP/2 or HTTP/1.1, with a certificate made when it starts.
 /// Dropped, it is dead.
 pub struct SimServer {
-    sim: Arc<Sim>,
-    certified: Certified,
+    service: Arc<Service>,
+    ca_pem: String,
     address: SocketAddr,
+    /// Bound and never listened on: while the server is dead, the port is refused and yet ours.
+    _port: TcpSocket,
     serving: Option<Serving>,
+}
+
+/// What every connection shares.
+struct Service {
+    sim: Arc<Sim>,
+    tls: TlsAcceptor,
+    connections: AtomicU32,
 }
 
 /// The task that serves. It ends, and closes all that it holds, when `alive` is dropped.
@@ -51,12 +66,23 @@ impl SimServer {
     /// # Errors
     ///
     /// Where no port can be bound, or no certificate made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts no server.
     pub async fn start(sim: Arc<Sim>) -> io::Result<Self> {
-        let certified = certify().map_err(io::Error::other)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let serving = Some(serve(listener, &certified, &sim));
-        Ok(Self { sim, certified, address, serving })
+        let Certified { server, ca_pem } = certify().map_err(io::Error::other)?;
+        let (tls, connections) = (TlsAcceptor::from(server), AtomicU32::new(0));
+        let port = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let mut server = Self {
+            service: Arc::new(Service { sim, tls, connections }),
+            ca_pem,
+            address: port.local_addr()?,
+            _port: port,
+            serving: None,
+        };
+        server.revive().await?;
+        Ok(server)
     }
 
     /// Returns the endpoint, such as `https://localhost:41234`.
@@ -67,12 +93,22 @@ impl SimServer {
 
     /// Returns the certificate authority to trust, in PEM form.
     #[must_use]
-    pub fn ca_pem(&self) -> &[u8] {
-        self.certified.ca_pem.as_bytes()
+    pub const fn ca_pem(&self) -> &[u8] {
+        self.ca_pem.as_bytes()
     }
 
-    /// Kills the server: when this returns, its port and every connection are closed, and replies
-    /// under way are cut. The simulated job goes on.
+    /// Returns how many connections were accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.service.connections.load(Ordering::Relaxed)
+    }
+
+    /// Kills the server: when this returns, every connection is closed, replies under way are cut,
+    /// and who connects is refused. The simulated job goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the server dying.
     pub async fn kill(&mut self) {
         if let Some(Serving { alive, task }) = self.serving.take() {
             drop(alive);
@@ -86,9 +122,15 @@ impl SimServer {
     /// # Errors
     ///
     /// Where the port is taken: by another program, or by this server, still alive.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the server as it was.
     pub async fn revive(&mut self) -> io::Result<()> {
-        let listener = TcpListener::bind(self.address).await?;
-        self.serving = Some(serve(listener, &self.certified, &self.sim));
+        let listener = bind(self.address)?.listen(BACKLOG)?;
+        let (alive, dead) = oneshot::channel();
+        let task = tokio::spawn(accept(listener, self.service.clone(), dead));
+        self.serving = Some(Serving { alive, task });
         Ok(())
     }
 }
@@ -99,27 +141,25 @@ impl fmt::Debug for SimServer {
     }
 }
 
-fn serve(listener: TcpListener, certified: &Certified, sim: &Arc<Sim>) -> Serving {
-    let (alive, dead) = oneshot::channel();
-    let tls = TlsAcceptor::from(certified.server.clone());
-    Serving { alive, task: tokio::spawn(accept(listener, tls, sim.clone(), dead)) }
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Past connections of the port, and its other socket, do not stand in the way.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Accepts connections until the server is dead, then closes them.
-async fn accept(
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    sim: Arc<Sim>,
-    mut dead: oneshot::Receiver<()>,
-) {
+async fn accept(listener: TcpListener, service: Arc<Service>, mut dead: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, tls.clone(), sim.clone()));
+                    service.connections.fetch_add(1, Ordering::Relaxed);
+                    connections.spawn(connection(stream, service.clone()));
                 }
-                // Out of descriptors, say: a connection may end before the next try.
+                #[expect(clippy::disallowed_methods, reason = "out of descriptors, say: one may be free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -129,21 +169,32 @@ async fn accept(
     connections.shutdown().await;
 }
 
-/// Serves one connection to its end. What goes wrong here is the client's to report.
-async fn connection(stream: TcpStream, tls: TlsAcceptor, sim: Arc<Sim>) {
-    let Ok(stream) = tls.accept(stream).await else {
-        return;
-    };
-    let service = service_fn(move |request| answer(sim.clone(), request));
-    let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+/// Serves one connection until it ends or is reset. What goes wrong here is the client's to report.
+async fn connection(stream: TcpStream, service: Arc<Service>) {
+    let Ok(stream) = service.tls.accept(stream).await else { return };
+    let reset = Arc::new(Notify::new());
+    let answering = service_fn(|request| answer(service.clone(), reset.clone(), request));
+    let server = auto::Builder::new(TokioExecutor::new());
+    tokio::select! {
+        _ = server.serve_connection(TokioIo::new(stream), answering) => {}
+        () = reset.notified() => {}
+    }
 }
 
-/// Answers one request; an error ends its connection without a reply.
-async fn answer(sim: Arc<Sim>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+/// Answers one request, or has its connection reset and never answers.
+async fn answer(
+    service: Arc<Service>,
+    reset: Arc<Notify>,
+    request: Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
-    let request = Request::from_parts(head, body.to_bytes());
-    Ok(sim.answer(&request).map_err(io::Error::other)?.map(Full::new))
+    match service.sim.answer(&Request::from_parts(head, body.to_bytes())) {
+        Ok(response) => Ok(response.map(Full::new)),
+        Err(_) => {
+            // An error would end this stream alone, and leave an HTTP/2 connection as it is.
+            reset.notify_one();
+            std::future::pending().await
+        }
+    }
 }

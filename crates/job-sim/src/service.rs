@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    str::FromStr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -11,15 +12,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use job_model::Job;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+};
+use job_model::{IdError, Job, JobId, ProjectId};
+use job_transport::{Client, Credentials, Endpoint, Transport};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::Plan;
 
-const PROJECT: &str = "4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60";
 const TOKEN: &str = "simulated-token";
 
 /// What moves a simulated job.
@@ -28,15 +32,15 @@ const TOKEN: &str = "simulated-token";
 pub enum Pace {
     /// Time, since the simulation was created: tokio's, so a paused clock moves it too.
     Clock,
-    /// Requests: each that is answered moves the job on by this span. The first sees its start.
-    PerRequest(Duration),
+    /// Readings: each reply with the job moves it on by this span. The first sees its start.
+    PerReading(Duration),
 }
 
 /// What befalls one request in place of its answer.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The gateway answers this status, with an HTML page.
+    /// The gateway answers this status, with an HTML page; a redirect leads to the same request.
     Status(StatusCode),
     /// The connection ends without a reply.
     Reset,
@@ -48,8 +52,11 @@ pub enum Fault {
 pub struct Sim {
     plan: Plan,
     pace: Pace,
+    project: ProjectId,
+    job: JobId,
     created: Instant,
     requests: AtomicU32,
+    readings: AtomicU32,
     faults: Mutex<VecDeque<Fault>>,
 }
 
@@ -69,27 +76,44 @@ impl Sim {
     /// Creates a service whose job is created now.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the simulation's clock, read nowhere else")]
+        #[expect(clippy::disallowed_methods, reason = "where the simulation's time starts")]
         let created = Instant::now();
-        Self { plan, pace, created, requests: AtomicU32::new(0), faults: Mutex::default() }
+        Self {
+            plan,
+            pace,
+            project: id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60"),
+            job: id(Plan::JOB_ID),
+            created,
+            requests: AtomicU32::new(0),
+            readings: AtomicU32::new(0),
+            faults: Mutex::default(),
+        }
+    }
+
+    /// Returns a client of this service that holds its token: at an endpoint, over a transport
+    /// that leads there.
+    #[must_use]
+    pub fn client(&self, endpoint: Endpoint, transport: impl Transport + 'static) -> Client {
+        Client::new(endpoint, self.project.clone(), self.credentials(), transport)
     }
 
     /// Returns the project whose job this is.
     #[must_use]
-    pub const fn project(&self) -> &'static str {
-        PROJECT
+    pub const fn project(&self) -> &ProjectId {
+        &self.project
     }
 
     /// Returns the job's id.
     #[must_use]
-    pub const fn job_id(&self) -> &'static str {
-        Plan::JOB_ID
+    pub const fn job(&self) -> &JobId {
+        &self.job
     }
 
-    /// Returns the one token the service accepts.
+    /// Returns the credentials that the service accepts: a token.
     #[must_use]
-    pub const fn token(&self) -> &'static str {
-        TOKEN
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::token(TOKEN).expect("a token of plain letters")
     }
 
     /// Returns how many requests came in so far.
@@ -108,26 +132,20 @@ impl Sim {
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Reset> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let (status, content_type, body) = match fault {
+        let mut response = match fault {
             Some(Fault::Reset) => return Err(Reset),
-            Some(Fault::Status(status)) => {
-                (status, "text/html", format!("<html><title>{status}</title></html>"))
-            }
-            None => match self.judge(request, number) {
-                Ok(job) => (StatusCode::OK, "application/json", json(&job)),
-                Err((status, refusal)) => (status, "application/json", json(&refusal)),
+            Some(Fault::Status(status)) => page(status, request),
+            None => match self.judge(request) {
+                Ok(job) => json_reply(StatusCode::OK, &job),
+                Err((status, refusal)) => json_reply(status, &refusal),
             },
         };
-        let response = Response::builder()
-            .status(status)
-            .header(CONTENT_TYPE, content_type)
-            .header("X-Request-Id", format!("sim-{number}"))
-            .body(Bytes::from(body));
-        Ok(response.expect("a status and two plain headers make a response"))
+        response.headers_mut().insert("x-request-id", HeaderValue::from(number));
+        Ok(response)
     }
 
     /// The checks of the service, in the order the gateway and then the service make them.
-    fn judge(&self, request: &Request<Bytes>, number: u32) -> Result<Job, (StatusCode, Value)> {
+    fn judge(&self, request: &Request<Bytes>) -> Result<Job, (StatusCode, Value)> {
         let Some((project, job)) = path(request) else {
             let refusal =
                 json!({"error_code": "APIGW.0101", "error_msg": "The API does not exist."});
@@ -144,24 +162,31 @@ impl Sim {
             let refusal =
                 json!({"kind": "Status", "status": "Failure", "message": message, "code": 400});
             Err((StatusCode::BAD_REQUEST, refusal))
-        } else if project != PROJECT {
+        } else if project != self.project.as_str() {
             let refusal = json!({"errorCode": "CCE.01403001", "errorMessage": "Forbidden."});
             Err((StatusCode::FORBIDDEN, refusal))
-        } else if job != Plan::JOB_ID {
+        } else if job != self.job.as_str() {
             let refusal =
                 json!({"errorCode": "CCE.01404001", "errorMessage": "Resource not found."});
             Err((StatusCode::NOT_FOUND, refusal))
         } else {
-            Ok(self.plan.job_at(self.elapsed(number)))
+            Ok(self.plan.job_at(self.elapsed()))
         }
     }
 
-    fn elapsed(&self, number: u32) -> Duration {
+    /// Returns how far the job is, for one reading.
+    fn elapsed(&self) -> Duration {
+        let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
         match self.pace {
             Pace::Clock => self.created.elapsed(),
-            Pace::PerRequest(step) => step.saturating_mul(number),
+            Pace::PerReading(step) => step.saturating_mul(earlier),
         }
     }
+}
+
+#[expect(clippy::expect_used, reason = "for constants of ours")]
+fn id<I: FromStr<Err = IdError>>(text: &str) -> I {
+    text.parse().expect("an id of plain letters")
 }
 
 /// Returns the project and the job of `GET /api/v3/projects/{project}/jobs/{job}`.
@@ -171,8 +196,28 @@ fn path(request: &Request<Bytes>) -> Option<(&str, &str)> {
     (request.method() == Method::GET && !job.contains('/')).then_some((project, job))
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("a job and a refusal are plain data")
+/// Returns the page that a gateway in trouble answers with.
+fn page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
+    let page = format!("<html><title>{status}</title></html>");
+    let mut response = reply(status, "text/html", page);
+    if status.is_redirection() {
+        let target = request.uri().path().parse();
+        response.headers_mut().extend(target.map(|target: HeaderValue| (LOCATION, target)));
+    }
+    response
+}
+
+#[expect(clippy::expect_used, reason = "a job and a refusal are plain data")]
+fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_string(body).expect("plain data has a JSON text");
+    reply(status, "application/json", body)
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

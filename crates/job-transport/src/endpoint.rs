@@ -91,7 +91,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether the host is this machine, for which alone plain http is taken.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     host.eq_ignore_ascii_case("localhost")
         || address.is_ok_and(|address: IpAddr| address.is_loopback())

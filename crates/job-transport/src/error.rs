@@ -26,6 +26,8 @@ pub enum TransportErrorKind {
     Timeout,
     /// The connection ended before the whole reply was there.
     Closed,
+    /// What came back is not HTTP.
+    Protocol,
     /// The reply's body is larger than the limit.
     BodyTooLarge,
 }
@@ -76,6 +78,7 @@ impl fmt::Display for TransportError {
             TransportErrorKind::Tls => "TLS with the service failed",
             TransportErrorKind::Timeout => "the service did not answer in time",
             TransportErrorKind::Closed => "the connection ended before the whole reply was there",
+            TransportErrorKind::Protocol => "the reply is not HTTP",
             TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
         })
     }

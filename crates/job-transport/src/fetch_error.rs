@@ -17,6 +17,7 @@ pub enum FetchError {
 
     /// A reply came, and its status is not 200.
     #[error("the service answered {status}{}", RequestId(request_id))]
+    #[non_exhaustive]
     Status {
         /// The reply's status.
         status: StatusCode,
@@ -26,10 +27,11 @@ pub enum FetchError {
 
     /// A reply came with status 200, and its body is no job.
     #[error("the service's reply is no readable job{}", RequestId(request_id))]
+    #[non_exhaustive]
     Unreadable {
         /// Why it is none.
         #[source]
-        reason: Unreadable,
+        cause: Unreadable,
         /// The service's name for the request.
         request_id: Option<String>,
     },
@@ -67,11 +69,23 @@ pub enum Class {
 }
 
 impl FetchError {
+    /// Creates the error of a reply whose status is not 200.
+    #[must_use]
+    pub const fn status(status: StatusCode, request_id: Option<String>) -> Self {
+        Self::Status { status, request_id }
+    }
+
+    /// Creates the error of a reply with status 200 whose body is no job.
+    #[must_use]
+    pub const fn unreadable(cause: Unreadable, request_id: Option<String>) -> Self {
+        Self::Unreadable { cause, request_id }
+    }
+
     /// Returns what this means for asking again.
     ///
     /// | what happened | class |
     /// |---|---|
-    /// | no connection, TLS failed, timeout, connection lost | `Transient` |
+    /// | no connection, TLS failed, timeout, connection lost, no HTTP | `Transient` |
     /// | certificate not accepted, body too large, request not sendable | `Permanent` |
     /// | status 408, 409, 425, 500 to 599 but for 501 and 505 | `Transient` |
     /// | status 429 | `Throttled` |
@@ -86,7 +100,8 @@ impl FetchError {
                 TransportErrorKind::Connect
                 | TransportErrorKind::Tls
                 | TransportErrorKind::Timeout
-                | TransportErrorKind::Closed => Class::Transient,
+                | TransportErrorKind::Closed
+                | TransportErrorKind::Protocol => Class::Transient,
                 TransportErrorKind::InvalidRequest
                 | TransportErrorKind::Certificate
                 | TransportErrorKind::BodyTooLarge => Class::Permanent,

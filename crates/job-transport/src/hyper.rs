@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, time::Duration};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, Uri, uri::Scheme};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -12,10 +12,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::{RequestSent, Tls, Transport, TransportError, TransportErrorKind};
+use crate::{
+    RequestSent, Tls, Transport, TransportError, TransportErrorKind, endpoint::is_loopback,
+};
 
-/// How long a whole attempt may take, unless set otherwise.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole attempt may take, unless set otherwise: longer than a wait's own limit, so that
+/// of the two that one governs, and a request outside a wait still ends.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
 const MAX_BODY: usize = 8 << 20;
@@ -39,7 +42,7 @@ impl HyperTransport {
     pub fn new(tls: Tls) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.0)
-            // Plain http is for an endpoint on this machine; `Endpoint` sees to that.
+            // Plain http is refused in `exchange`, but for this machine.
             .https_or_http()
             .enable_all_versions()
             .build();
@@ -52,7 +55,7 @@ impl HyperTransport {
         Self { client, attempt_timeout: ATTEMPT_TIMEOUT, max_body: MAX_BODY }
     }
 
-    /// Sets how long one attempt may take, from connecting to the body's last byte; 30 s by
+    /// Sets how long one attempt may take, from connecting to the body's last byte; 60 s by
     /// default.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
@@ -68,6 +71,7 @@ impl HyperTransport {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        refuse_plain_http(request.uri())?;
         let reply = self.client.request(request.map(Full::new)).await.map_err(|error| {
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
             TransportError::new(kind(&error, sent), sent).with_source(error)
@@ -79,6 +83,16 @@ impl HyperTransport {
         })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+/// Refuses to carry a request, and the credentials in it, in plain sight of others.
+fn refuse_plain_http(uri: &Uri) -> Result<(), TransportError> {
+    let is_plain = uri.scheme() != Some(&Scheme::HTTPS);
+    if is_plain && !uri.host().is_some_and(is_loopback) {
+        let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
+        return Err(error.with_source("neither https nor to this machine"));
+    }
+    Ok(())
 }
 
 impl Transport for HyperTransport {
@@ -115,6 +129,9 @@ fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind 
         }
         if error.is::<LengthLimitError>() {
             return TransportErrorKind::BodyTooLarge;
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return TransportErrorKind::Protocol;
         }
         // An `io::Error` does not name the error within it as its source, but that one's own.
         let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

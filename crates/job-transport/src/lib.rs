@@ -5,7 +5,7 @@
 //! **Out of scope:** asking again. Nothing here waits for a job; that is `job-poller`'s.
 //!
 //! ```no_run
-//! # #[cfg(feature = "aws-lc-rs")]
+//! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
 //!

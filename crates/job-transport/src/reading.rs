@@ -39,16 +39,16 @@ impl Reading {
     /// `Job` is no job, however well it reads.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers());
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(FetchError::Status { status, request_id });
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::status(response.status(), request_id));
         }
         let body = response.into_body();
-        let unreadable = |reason| FetchError::Unreadable { reason, request_id: request_id.clone() };
-        let Decoded { job, deviations, .. } =
-            Decoded::from_slice(&body).map_err(|error| unreadable(Unreadable::Body(error)))?;
+        let Decoded { job, deviations, .. } = match Decoded::from_slice(&body) {
+            Ok(decoded) => decoded,
+            Err(error) => return Err(FetchError::unreadable(Unreadable::Body(error), request_id)),
+        };
         if job.kind.as_deref().is_some_and(|kind| kind != "Job") {
-            return Err(unreadable(Unreadable::Kind));
+            return Err(FetchError::unreadable(Unreadable::Kind, request_id));
         }
         Ok(Self { job, deviations, body, request_id })
     }

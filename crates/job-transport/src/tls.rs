@@ -39,6 +39,9 @@ pub struct Tls(pub(crate) ClientConfig);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
+    /// The provider lacks what TLS 1.2 or 1.3 needs.
+    #[error("the TLS provider cannot be used")]
+    Provider(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The operating system's roots cannot be loaded.
     #[error("the operating system's certificate authorities cannot be loaded")]
     Platform(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -55,9 +58,8 @@ impl Tls {
     /// Where the system's certificate authorities cannot be loaded; a container may lack the
     /// package `ca-certificates`.
     pub fn platform(provider: TlsProvider) -> Result<Self, TlsError> {
-        let platform = |error: rustls::Error| TlsError::Platform(error.into());
-        let builder = builder(provider).map_err(platform)?;
-        Ok(Self::anonymous(builder.with_platform_verifier().map_err(platform)?))
+        let builder = builder(provider)?.with_platform_verifier();
+        Ok(Self::anonymous(builder.map_err(|error| TlsError::Platform(error.into()))?))
     }
 
     /// Trusts the certificate authorities of this PEM text, and no other.
@@ -74,8 +76,7 @@ impl Tls {
         if roots.is_empty() {
             return Err(TlsError::Pem(None));
         }
-        let builder = builder(provider).map_err(|error| TlsError::Platform(error.into()))?;
-        Ok(Self::anonymous(builder.with_root_certificates(roots)))
+        Ok(Self::anonymous(builder(provider)?.with_root_certificates(roots)))
     }
 
     fn anonymous(builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {
@@ -83,8 +84,7 @@ impl Tls {
     }
 }
 
-fn builder(
-    provider: TlsProvider,
-) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
-    ClientConfig::builder_with_provider(provider.0).with_safe_default_protocol_versions()
+fn builder(provider: TlsProvider) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider.0);
+    builder.with_safe_default_protocol_versions().map_err(|error| TlsError::Provider(error.into()))
 }

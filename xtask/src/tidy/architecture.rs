@@ -30,21 +30,39 @@ fn invariant(tree: &Tree, row: &str) -> Vec<String> {
 /// Whether there is a check of this name: `tidy::name`, a lint such as `clippy::name` that is
 /// switched on, or a test as `path::to/file.rs::name`.
 fn exists(tree: &Tree, check: &str) -> bool {
-    let Some((place, name)) = check.rsplit_once("::") else {
-        return false;
-    };
-    match place {
-        "tidy" => CHECKS.iter().any(|(tidy, _)| *tidy == name),
-        "clippy" | "rust" => {
-            tree.file("Cargo.toml").is_some_and(|text| text.contains(&format!("\n{name} = ")))
-        }
-        file => tree.file(file).is_some_and(|text| text.contains(&format!("fn {name}("))),
+    match check.rsplit_once("::") {
+        Some(("tidy", name)) => CHECKS.iter().any(|(tidy, _)| *tidy == name),
+        Some((tool @ ("clippy" | "rust"), lint)) => is_on(tree, tool, lint),
+        Some((file, name)) => tree.file(file).is_some_and(|text| has_test(text, name)),
+        None => false,
     }
+}
+
+fn is_on(tree: &Tree, tool: &str, lint: &str) -> bool {
+    let manifest = tree.file("Cargo.toml").unwrap_or_default();
+    let lints = manifest.split(&format!("[workspace.lints.{tool}]\n")).nth(1).unwrap_or_default();
+    let mut lines = lints.lines().take_while(|line| !line.starts_with('['));
+    lines.any(|line| line.split_once(" = ").is_some_and(|(l, on)| l == lint && on != "\"allow\""))
+}
+
+/// Whether the line before the function's first makes it a test.
+fn has_test(text: &str, name: &str) -> bool {
+    let lines = || text.lines().map(str::trim);
+    lines().zip(lines().skip(1)).any(|(before, line)| {
+        let function = line.strip_prefix("async ").unwrap_or(line);
+        function.starts_with(&format!("fn {name}("))
+            && (before == "#[test]" || before.starts_with("#[tokio::test"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MANIFEST: &str = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n\n\
+        [workspace.lints.clippy]\ndbg_macro = \"warn\"\ntodo = \"allow\"\n";
+    const TESTS: &str = "#[test]\nfn holds() {}\n#[tokio::test]\nasync fn holds_on() {}\n\
+        fn helps() {}\n// #[test]\n// fn held() {}\n";
 
     #[test]
     fn invariants() {
@@ -53,8 +71,13 @@ mod tests {
             ("| a | `tidy::arrow` |", 1),
             ("| a | `clippy::dbg_macro`, `rust::unsafe_code` |", 0),
             ("| a | `clippy::dbg` |", 1),
+            ("| a | `clippy::todo` |", 1),
+            ("| a | `clippy::unsafe_code` |", 1),
             ("| a | `crates/job-x/tests/x.rs::holds` |", 0),
+            ("| a | `crates/job-x/tests/x.rs::holds_on` |", 0),
             ("| a | `crates/job-x/tests/x.rs::hold` |", 1),
+            ("| a | `crates/job-x/tests/x.rs::helps` |", 1),
+            ("| a | `crates/job-x/tests/x.rs::held` |", 1),
             ("| a | `crates/job-x/tests/y.rs::holds` |", 1),
             ("| a | `tidy::arrows`, `tidy::none` |", 1),
             ("| a | reviewed by eye |", 1),
@@ -66,8 +89,8 @@ mod tests {
             );
             let tree = Tree::of(&[
                 (ARCHITECTURE, &text),
-                ("Cargo.toml", "[lints]\nunsafe_code = \"forbid\"\ndbg_macro = \"warn\"\n"),
-                ("crates/job-x/tests/x.rs", "fn holds() {}"),
+                ("Cargo.toml", MANIFEST),
+                ("crates/job-x/tests/x.rs", TESTS),
             ]);
             assert_eq!(check(&tree).len(), wrong, "{row}: {:?}", check(&tree));
         }

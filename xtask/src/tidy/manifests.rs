@@ -1,22 +1,33 @@
-//! Each crate's manifest: its folder's name, the shared lints and versions.
+//! Each crate's manifest: its folder's name, the shared lints, the shared versions.
 
 use super::Tree;
 
+/// The one dependency that is not the workspace's to state: job-sim depends on job-transport, whose
+/// tests depend on it by path alone, so that no published manifest goes round.
+const BY_PATH: &str = "job-sim.path = \"../job-sim\"";
+
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    let mut complaints = Vec::new();
     let manifests = tree.files("crates/", "/Cargo.toml").chain(tree.files("xtask/", "/Cargo.toml"));
-    for (path, text) in manifests {
-        let folder = path.rsplit('/').nth(1).unwrap_or_default();
-        for line in [&*format!("name = \"{folder}\""), "[lints]\nworkspace = true"] {
-            if !text.contains(line) {
-                complaints.push(format!("{path} lacks `{}`", line.escape_debug()));
-            }
+    manifests.flat_map(|(path, text)| complaints(path, text)).collect()
+}
+
+fn complaints(path: &str, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let folder = path.rsplit('/').nth(1).unwrap_or_default();
+    for line in [&*format!("name = \"{folder}\""), "[lints]\nworkspace = true"] {
+        if !text.contains(line) {
+            complaints.push(format!("{path} lacks `{}`", line.escape_debug()));
         }
-        for (number, line) in text.lines().enumerate() {
-            if line.contains("version = \"") {
-                let number = number + 1;
-                complaints.push(format!("{path}:{number}: versions are the workspace's to state"));
-            }
+    }
+    let mut section = "";
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
+        if is_dependency && !line.contains("workspace = true") && line != BY_PATH {
+            let number = number + 1;
+            complaints.push(format!("{path}:{number}: versions are the workspace's to state"));
         }
     }
     complaints
@@ -34,7 +45,12 @@ mod tests {
             (good.to_owned(), 0),
             (good.replace("job-x", "job-y"), 1),
             (good.replace("[lints]\n", ""), 1),
+            (format!("{good}\nhttp = {{ workspace = true, optional = true }}"), 0),
             (format!("{good}\nhttp = {{ version = \"1\" }}"), 1),
+            (format!("{good}\nhttp = \"1\""), 1),
+            (format!("{good}\nhttp = {{ git = \"x\" }}"), 1),
+            (format!("{good}\n[target.'cfg(unix)'.dev-dependencies]\nhttp = \"1\""), 1),
+            (format!("{good}\n[dev-dependencies]\n{BY_PATH}"), 0),
         ];
         for (manifest, wrong) in rows {
             let complaints = check(&Tree::of(&[("crates/job-x/Cargo.toml", &manifest)]));

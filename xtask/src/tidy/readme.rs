@@ -12,7 +12,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     if lines > MAX_LINES {
         complaints.push(format!("{README} has {lines} lines; {MAX_LINES} are the most"));
     }
-    let unlisted = tree.crates().filter(|name| !readme.contains(&format!("`{name}`")));
+    let unlisted = tree.crates().filter(|name| !readme.contains(&format!("\n| `{name}` |")));
     complaints.extend(unlisted.map(|name| format!("{README} does not name the crate `{name}`")));
     complaints
 }
@@ -24,9 +24,9 @@ mod tests {
     #[test]
     fn readmes() {
         let rows = [
-            ("| `job-x` |".to_owned(), 0),
-            ("| job-x |".to_owned(), 1),
-            ("`job-x`\n".repeat(MAX_LINES + 1), 1),
+            ("\n| `job-x` |".to_owned(), 0),
+            ("\n`job-x` |".to_owned(), 1),
+            ("\n| `job-x` |".repeat(MAX_LINES + 1), 1),
         ];
         for (readme, wrong) in rows {
             let tree = Tree::of(&[(README, &readme), ("crates/job-x/Cargo.toml", "")]);

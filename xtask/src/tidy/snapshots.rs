@@ -5,11 +5,11 @@ use super::Tree;
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let orphan = |(path, text): (&str, &str)| {
         let source = text.lines().find_map(|line| line.strip_prefix("source: "));
-        // crate__module__tests__name.snap, or name-2.snap for a test's second snapshot
-        let name = path.strip_suffix(".snap")?.rsplit("__").next()?;
-        let name = name.split('-').next()?;
-        let test = source.and_then(|source| tree.file(source)).unwrap_or_default();
-        (!test.contains(&format!("fn {name}("))).then(|| format!("{path} belongs to no test"))
+        // crate__module__tests__name.snap; name-2.snap for a test's second, name@x.snap for a file's
+        let test = path.trim_end_matches(".snap").split('@').next()?.rsplit("__").next()?;
+        let name = test.split('-').next()?;
+        let tests = source.and_then(|source| tree.file(source)).unwrap_or_default();
+        (!tests.contains(&format!("fn {name}("))).then(|| format!("{path} belongs to no test"))
     };
     tree.files("", ".snap").filter_map(orphan).collect()
 }
@@ -24,6 +24,7 @@ mod tests {
         let rows = [
             ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_b() {", 0),
             ("crates/job-x/src/snapshots/job_x__tests__a_b-2.snap", "fn a_b() {", 0),
+            ("crates/job-x/src/snapshots/job_x__tests__a_b@jobs__c.json.snap", "fn a_b() {", 0),
             ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_bc() {", 1),
         ];
         for (path, test, wrong) in rows {

@@ -1,19 +1,28 @@
 //! The workspace's files by path, read once. Knows no rule.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use crate::cargo::root;
 
-/// The text of each file, by its path from the root, with `/` between its parts. A file that is
-/// not text is there as an empty one.
+/// The text of each file that git tracks, by its path from the root, with `/` between its parts.
+/// What is not committed would not be there in a clone. A file that is not text is an empty one.
 pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
     /// Reads the workspace.
-    pub(crate) fn of_workspace() -> io::Result<Self> {
-        let mut files = BTreeMap::new();
-        read(root(), "", &mut files)?;
-        Ok(Self(files))
+    pub(crate) fn of_workspace() -> Result<Self, String> {
+        let git = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+        let git = git.map_err(|error| format!("git: {error}"))?;
+        if !git.status.success() {
+            return Err(format!("git ls-files: {}", String::from_utf8_lossy(&git.stderr)));
+        }
+        let read = |path: &str| match fs::read(root().join(path)) {
+            Ok(bytes) => Ok((path.into(), String::from_utf8(bytes).unwrap_or_default())),
+            Err(error) => Err(format!("{path}: {error}")),
+        };
+        let paths = String::from_utf8_lossy(&git.stdout);
+        let paths = paths.split_terminator('\0');
+        paths.map(read).collect::<Result<_, _>>().map(Self)
     }
 
     /// Makes a tree of these files, for a test.
@@ -42,20 +51,4 @@ impl Tree {
         let manifests = self.files("crates/", "/Cargo.toml");
         manifests.filter_map(|(path, _)| path.split('/').nth(1))
     }
-}
-
-fn read(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = format!("{prefix}{name}");
-        if entry.file_type()?.is_dir() {
-            if name != "target" && name != ".git" {
-                read(&entry.path(), &format!("{path}/"), files)?;
-            }
-        } else {
-            files.insert(path, String::from_utf8(fs::read(entry.path())?).unwrap_or_default());
-        }
-    }
-    Ok(())
 }

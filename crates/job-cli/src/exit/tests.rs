@@ -1,9 +1,11 @@
 //! From what stopped a wait to the exit code.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use job_model::Job;
 use job_poller::{Action, Fault, Fixed, Input, Machine, WaitPolicy};
-use job_transport::Class;
-use std::time::Duration;
+use job_transport::{Class, FetchError};
 
 use super::*;
 
@@ -19,6 +21,10 @@ fn stopped(input: Input) -> anyhow::Error {
 
 #[test]
 fn each_error_has_its_exit_code() {
+    let status = |status| {
+        let error = FetchError::status(StatusCode::from_u16(status).unwrap(), None);
+        Input::Fault(Fault::from(&error))
+    };
     let fault = |class| Input::Fault(Fault::new(class, "told"));
     let rows = [
         (stopped(Input::Reading(Job::default().into())), Exit::Deadline),
@@ -26,6 +32,9 @@ fn each_error_has_its_exit_code() {
         (stopped(fault(Class::Unauthorized)), Exit::Credentials),
         (stopped(fault(Class::NotFound)), Exit::NotFound),
         (stopped(fault(Class::Permanent)), Exit::Unreadable),
+        (stopped(status(403)), Exit::Credentials),
+        (stopped(status(401)), Exit::Credentials),
+        (stopped(status(410)), Exit::Unreadable),
         (anyhow::anyhow!("no port free"), Exit::Internal),
     ];
     for (error, exit) in rows {

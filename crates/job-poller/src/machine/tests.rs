@@ -60,7 +60,7 @@ impl Reply {
             }
             status if status.parse::<u16>().is_ok() => {
                 let status = status.parse::<StatusCode>().unwrap();
-                FetchError::Status { status, request_id: Some("r-1".into()) }
+                FetchError::status(status, Some("r-1".into()))
             }
             _ => return Input::Reading(self.job().into()),
         };
@@ -96,8 +96,14 @@ fn policy() -> WaitPolicy {
     WaitPolicy::new().timeout(Duration::from_secs(60))
 }
 
-/// Runs the script to the wait's end, asking every 10 s; calls `see` with each step and its time.
-fn run(policy: WaitPolicy, script: &Script, mut see: impl FnMut(Duration, &Step)) -> Duration {
+/// Runs the script to the wait's end, asking every 10 s and waking late; calls `see` with each step
+/// and its time.
+fn run(
+    policy: WaitPolicy,
+    script: &Script,
+    late: Duration,
+    mut see: impl FnMut(Duration, &Step),
+) -> Duration {
     let schedule = Fixed::new(Duration::from_secs(10));
     let mut machine = Machine::new(policy);
     let (mut now, mut number, mut input) = (Duration::ZERO, 0, Input::Wake);
@@ -112,7 +118,7 @@ fn run(policy: WaitPolicy, script: &Script, mut see: impl FnMut(Duration, &Step)
                 input
             }
             Action::SleepUntil(at) => {
-                now = now.max(at);
+                now = now.max(at) + late;
                 Input::Wake
             }
             Action::Finish(_) => return now,
@@ -123,7 +129,7 @@ fn run(policy: WaitPolicy, script: &Script, mut see: impl FnMut(Duration, &Step)
 /// Writes the transcript: the time, then an event or an action, one a line.
 fn transcript_of(policy: WaitPolicy, script: &str) -> String {
     let mut transcript = format!("{script}\n");
-    run(policy, &Script::parse(script), |now, step| {
+    run(policy, &Script::parse(script), Duration::ZERO, |now, step| {
         let mut line = |text: String| {
             writeln!(transcript, "{:>7.3}  {text}", now.as_secs_f64()).unwrap();
         };
@@ -254,14 +260,15 @@ proptest! {
     fn whatever_the_service_does(
         replies in prop::collection::vec(replies(), 1..20),
         timeout in prop_oneof![Just(0), 1..500_u64, 1..500_000_u64].prop_map(Duration::from_millis),
+        late in prop_oneof![Just(0), 0..5_000_u64].prop_map(Duration::from_millis),
     ) {
         let policy = policy().timeout(timeout);
-        // However short the wait, one attempt may take its own timeout.
+        // A wait without any time is one look, under the attempt's own timeout.
         let deadline = if timeout.is_zero() { policy.attempt_timeout } else { timeout };
         let script = Script(replies);
         let (mut attempts, mut planned, mut said) = (0, Duration::ZERO, "");
         let mut wrong = Vec::new();
-        let ended = run(policy, &script, |now, step| {
+        let ended = run(policy, &script, late, |now, step| {
             let right = match &step.action {
                 Action::Fetch { timeout } => {
                     let reply = &script.0[attempts.min(script.0.len() - 1)];
@@ -273,12 +280,16 @@ proptest! {
                     planned = *at;
                     now <= *at && *at <= deadline
                 }
-                Action::Finish(result) => match &**result {
-                    Ok(ended) => match ended.outcome {
-                        Outcome::Succeeded => said == "success",
-                        Outcome::Failed(_) => said == "failed",
-                    },
-                    Err(_) => said != "success" && said != "failed",
+                Action::Finish(result) => match (said, &**result) {
+                    ("success", Ok(ended)) => ended.outcome == Outcome::Succeeded,
+                    ("failed", Ok(ended)) => matches!(ended.outcome, Outcome::Failed(_)),
+                    ("401", Err(error)) => error.kind == WaitErrorKind::Unauthorized,
+                    ("404", Err(error)) => error.kind == WaitErrorKind::NotFound,
+                    ("410", Err(error)) => error.kind == WaitErrorKind::Permanent,
+                    ("success" | "failed", _) | (_, Ok(_)) => false,
+                    (_, Err(error)) => {
+                        error.kind == WaitErrorKind::DeadlineExceeded && now >= policy.last_start()
+                    }
                 },
             };
             if !right {
@@ -286,6 +297,6 @@ proptest! {
             }
         });
         prop_assert_eq!(wrong, Vec::<String>::new());
-        prop_assert!(ended <= deadline);
+        prop_assert!(attempts > 0 && ended <= deadline.max(planned + late));
     }
 }

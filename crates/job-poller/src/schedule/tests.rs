@@ -12,16 +12,17 @@ fn pauses() {
         [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&Seen::new(SECOND, count)).as_millis())
     };
     let (floor, cap) = (SECOND, 10 * SECOND);
-    let rows: [(&dyn Schedule, [u128; 6]); 7] = [
+    let rows: [(&dyn Schedule, [u128; 6]); 8] = [
         (&Fixed::new(SECOND), [1000; 6]),
         (&Exponential::new(floor..=cap), [1000, 1500, 2250, 3375, 5062, 10_000]),
         (&Exponential::new(floor..=cap).factor(2.0), [1000, 2000, 4000, 8000, 10_000, 10_000]),
         (&Exponential::new(floor..=cap).factor(0.5), [1000; 6]),
         (&Exponential::new(floor..=cap).factor(f64::NAN), [1000; 6]),
+        (&Exponential::new(Duration::ZERO..=floor), [1, 1, 2, 3, 5, 1000]),
         (&Exponential::new(cap..=floor), [10_000; 6]),
         (
             &Exponential::new(Duration::ZERO..=cap).factor(f64::INFINITY),
-            [0, 10_000, 10_000, 10_000, 10_000, 10_000],
+            [1, 10_000, 10_000, 10_000, 10_000, 10_000],
         ),
     ];
     for (row, (schedule, expected)) in rows.into_iter().enumerate() {
@@ -36,6 +37,7 @@ proptest! {
     ) {
         let schedule = Exponential::new(floor..=cap).factor(factor);
         let pause = schedule.pause(&Seen::new(Duration::ZERO, count));
+        let floor = floor.max(Duration::from_millis(1));
         prop_assert!(floor <= pause && pause <= cap.max(floor));
     }
 }

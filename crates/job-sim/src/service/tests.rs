@@ -1,15 +1,14 @@
 //! Requests, and what the service answers.
 
-use http::header::HeaderValue;
-
 use super::*;
 
 fn sim() -> Sim {
-    Sim::new(Plan::create_cluster(), Pace::PerRequest(Duration::from_secs(1)))
+    Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1)))
 }
 
 fn request() -> Request<Bytes> {
-    Request::get(format!("https://cce.example/api/v3/projects/{PROJECT}/jobs/{}", Plan::JOB_ID))
+    let (project, job) = (sim().project, Plan::JOB_ID);
+    Request::get(format!("https://cce.example/api/v3/projects/{project}/jobs/{job}"))
         .header("X-Auth-Token", TOKEN)
         .header(CONTENT_TYPE, "application/json")
         .body(Bytes::new())
@@ -36,10 +35,11 @@ fn requests_are_judged_as_the_service_does() {
         ("a trailing slash", |r| *r.uri_mut() = format!("{}/", r.uri()).parse().unwrap()),
         ("another path", |r| *r.uri_mut() = "https://cce.example/".parse().unwrap()),
         ("another project", |r| {
-            *r.uri_mut() = r.uri().to_string().replace(PROJECT, "p").parse().unwrap();
+            *r.uri_mut() =
+                r.uri().to_string().replace("/projects/", "/projects/x").parse().unwrap();
         }),
         ("another job", |r| {
-            *r.uri_mut() = r.uri().to_string().replace(Plan::JOB_ID, "j").parse().unwrap();
+            *r.uri_mut() = format!("{}x", r.uri()).parse().unwrap();
         }),
     ];
     let line = |(name, edit): (&str, Edit)| {
@@ -58,4 +58,6 @@ fn faults_befall_one_request_each_in_turn() {
     let answers = [(); 3].map(|()| sim.answer(&request()).map(|response| response.status()).ok());
     assert_eq!(answers, [Some(StatusCode::BAD_GATEWAY), None, Some(StatusCode::OK)]);
     assert_eq!(sim.requests(), 3);
+    // A fault is no reading: the job is at its start.
+    assert_eq!(sim.elapsed(), Duration::from_secs(1));
 }

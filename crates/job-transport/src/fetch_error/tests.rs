@@ -10,7 +10,7 @@ fn every_status_has_its_class() {
     let mut classes = BTreeMap::<_, Vec<u16>>::new();
     for code in 100..1000 {
         let status = StatusCode::from_u16(code).unwrap();
-        let class = FetchError::Status { status, request_id: None }.class();
+        let class = FetchError::status(status, None).class();
         classes.entry(format!("{class:?}")).or_default().push(code);
     }
     let permanent = classes.remove("Permanent").unwrap();
@@ -39,6 +39,7 @@ fn every_way_to_get_no_reply_has_its_class() {
         (Tls, Class::Transient),
         (Timeout, Class::Transient),
         (Closed, Class::Transient),
+        (Protocol, Class::Transient),
         (BodyTooLarge, Class::Permanent),
     ];
     for (kind, class) in rows {
