@@ -7,7 +7,7 @@ use job_model::Job;
 use crate::Fault;
 
 /// A wait that stopped watching. The job itself goes on; wait again to learn how it ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WaitError {
     /// Why.
@@ -43,6 +43,20 @@ pub enum WaitErrorKind {
     NotFound,
     /// Something else that asking again would not mend.
     Permanent,
+}
+
+/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
+/// prints its `Debug`.
+impl fmt::Debug for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitError")
+            .field("kind", &self.kind)
+            .field("timeout", &self.timeout)
+            .field("fault", &self.fault)
+            .field("attempts", &self.attempts)
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for WaitError {

@@ -1,6 +1,6 @@
 //! How a job ended. A wait that stopped before is an error, not an outcome.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use job_model::{Failure, Job};
 
@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 /// A job that failed, as an error.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[error("the job failed: {failure}")]
 pub struct JobFailed {
@@ -38,6 +38,14 @@ pub struct JobFailed {
     pub failure: Failure,
     /// The job as last read.
     pub job: Box<Job>,
+}
+
+/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
+/// prints its `Debug`.
+impl fmt::Debug for JobFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
+    }
 }
 
 impl Ended {

@@ -12,7 +12,7 @@ use crate::{TransportError, TransportErrorKind};
 #[non_exhaustive]
 pub enum FetchError {
     /// No reply came back.
-    #[error("no reply")]
+    #[error(transparent)]
     Transport(#[from] TransportError),
 
     /// A reply came, and its status is not 200.
