@@ -30,15 +30,13 @@ impl Decoded {
     ///
     /// Where the body is not JSON, is cut short, or has a shape no job has.
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
-        let strict = serde_json::from_slice(body);
-        let (job, deviations) = match strict {
+        let (job, deviations) = match serde_json::from_slice(body) {
             Ok(job) => (job, Vec::new()),
             // Only now: a well-formed body pays nothing for the tolerance.
-            Err(error) if error.is_syntax() => {
+            Err(_) => {
                 let (body, deviations) = repair(body);
                 (serde_json::from_slice(&body)?, deviations)
             }
-            Err(error) => return Err(error.into()),
         };
         Ok(Self { job, deviations })
     }

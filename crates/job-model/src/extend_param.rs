@@ -10,6 +10,13 @@ pub struct ExtendParam(BTreeMap<String, String>);
 
 impl ExtendParam {
     /// Returns the value of `name`; an empty text is a value too.
+    ///
+    /// ```
+    /// let parameters = job_model::ExtendParam::from_iter([("serverID", "bc467e3a"), ("x", "")]);
+    /// assert_eq!(parameters.get("serverID"), Some("bc467e3a"));
+    /// assert_eq!(parameters.get("x"), Some(""));
+    /// assert_eq!(parameters.get("y"), None);
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

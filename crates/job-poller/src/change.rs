@@ -11,16 +11,23 @@ use crate::Event;
 pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     let mut known = BTreeMap::<_, VecDeque<_>>::new();
     for node in before.into_iter().flat_map(Job::walk) {
-        known.entry(Identity::of(&node)).or_default().push_back(node.job.phase());
+        known.entry(identity(&node)).or_default().push_back(node.job.phase());
     }
     let mut events = Vec::new();
     for node in now.walk() {
-        let from = known.get_mut(&Identity::of(&node)).and_then(VecDeque::pop_front);
+        let from = known.get_mut(&identity(&node)).and_then(VecDeque::pop_front);
         if from != Some(node.job.phase()) {
             events.push(event(node, from.flatten()));
         }
     }
     events
+}
+
+/// Returns what makes a job of one reading the job of another: nothing for the job itself, there is
+/// one; for a sub-job its uid, since the service lists new sub-jobs before old ones. Sub-jobs of
+/// one uid, or without any, are told apart by their order.
+fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
+    (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
 }
 
 fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
@@ -32,22 +39,5 @@ fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
     }
 }
 
-/// What makes a sub-job of one reading the sub-job of another: its uid, since the service lists
-/// new sub-jobs before old ones; its place where it has none. Sub-jobs with the same uid are told
-/// apart by their order.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Identity<'a> {
-    Root,
-    Uid(&'a str),
-    Place(Vec<usize>),
-}
-
-impl<'a> Identity<'a> {
-    fn of(node: &Node<'a>) -> Self {
-        match node.job.uid() {
-            _ if node.path.depth() == 0 => Self::Root,
-            Some(uid) if !uid.is_empty() => Self::Uid(uid),
-            _ => Self::Place(node.path.indices().to_vec()),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

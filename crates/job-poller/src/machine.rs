@@ -116,10 +116,8 @@ impl Machine {
     fn wake(&mut self, elapsed: Duration) -> Action {
         let attempt_timeout = self.policy.attempt_timeout;
         let timeout = match self.policy.timeout.saturating_sub(elapsed) {
-            // A wait without any time is one look.
-            Duration::ZERO if self.policy.timeout.is_zero() && self.attempts == 0 => {
-                attempt_timeout
-            }
+            // A wait without any time is one look: `pause` plans no other.
+            Duration::ZERO if self.policy.timeout.is_zero() => attempt_timeout,
             Duration::ZERO => return self.stop(elapsed, WaitErrorKind::DeadlineExceeded),
             left => attempt_timeout.min(left),
         };

@@ -81,6 +81,12 @@ fn an_error_shows_nothing_of_the_body() {
     }
 }
 
+#[test]
+fn an_error_tells_where() {
+    let error = Decoded::from_slice(b"{\n  \"status\": no\n}").unwrap_err();
+    assert_eq!((error.kind(), error.line(), error.column()), (DecodeErrorKind::Syntax, 2, 14));
+}
+
 /// Pieces of JSON that meet often enough to form bodies, and near misses of bodies.
 fn pieces() -> impl Strategy<Value = alloc::string::String> {
     let piece = prop::sample::select(

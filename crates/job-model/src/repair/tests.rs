@@ -67,5 +67,5 @@ fn a_hostile_body_is_not_repaired_without_end() {
     let named = format!("{{\"{name}\": [{}]}}", "[1,],".repeat(MAX_COMMAS));
     let paths = repair(named.as_bytes()).1;
     assert_eq!(paths.len(), MAX_COMMAS);
-    assert!(paths.iter().all(|deviation| deviation.path.len() < 2 * MAX_NAME), "{:?}", paths[0]);
+    assert_eq!(paths[0].path, format!("{}…[0]", "n".repeat(MAX_NAME)));
 }

@@ -28,7 +28,7 @@ fn texts() {
     ];
     for (text, expected) in rows {
         let timestamp = Timestamp::from(text);
-        assert_eq!(timestamp.as_str(), text);
+        assert_eq!(format!("{timestamp} {}", timestamp.as_str()), format!("{text} {text}"));
         let expected = expected.map(|instant| instant.parse::<jiff::Timestamp>().unwrap());
         assert_eq!(timestamp.instant(), expected, "{text:?}");
     }

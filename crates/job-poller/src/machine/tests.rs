@@ -200,13 +200,14 @@ fn only_success_and_failed_end_a_job() {
 
 #[test]
 fn the_last_attempt_starts_before_the_deadline() {
-    let seconds = |seconds| policy().timeout(Duration::from_secs(seconds));
+    let seconds = |seconds| policy().timeout(Duration::from_secs_f64(seconds));
     let rows = [
-        ("the pause is clipped", seconds(15), "running"),
-        ("the last attempt may bring the end", seconds(15), "running*2 success"),
-        ("an attempt in flight is cut at the deadline", seconds(25), "running running(99s)"),
-        ("an attempt that ends in the reserve was the last", seconds(25), "running(24s) success"),
-        ("zero: one attempt under its own timeout", seconds(0), "running(5s) success"),
+        ("the pause is clipped", seconds(15.0), "running"),
+        ("the last attempt may bring the end", seconds(15.0), "running*2 success"),
+        ("an attempt in flight is cut at the deadline", seconds(25.0), "running running(99s)"),
+        ("an attempt that ends in the reserve was the last", seconds(25.0), "running(24s) success"),
+        ("a pause that ends there is the last", seconds(22.2), "running"),
+        ("zero: one attempt under its own timeout", seconds(0.0), "running(5s) success"),
     ];
     let rows = rows.map(|(name, policy, script)| {
         format!("-- {name}, {:?}: {}", policy.timeout, transcript_of(policy, script))
@@ -217,16 +218,21 @@ fn the_last_attempt_starts_before_the_deadline() {
 #[test]
 fn a_wake_after_the_deadline_asks_no_more() {
     let schedule = Fixed::new(Duration::from_secs(10));
-    let mut machine = Machine::new(policy());
-    let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
-    let _ = machine.step(
-        &schedule,
-        Duration::ZERO,
-        Script::parse("running").attempt(0, Duration::MAX).0,
-    );
-    let step = machine.step(&schedule, Duration::from_secs(3600), Input::Wake);
-    let Action::Finish(result) = step.action else { panic!("{step:?}") };
-    assert_eq!(result.unwrap_err().kind, WaitErrorKind::DeadlineExceeded);
+    let (begin, late) = (Duration::ZERO, Duration::from_secs(3600));
+    let running = || Script::parse("running").attempt(0, Duration::MAX).0;
+    let rows = [
+        ("late from the start", vec![(late, Input::Wake)], 0),
+        ("overslept", vec![(begin, Input::Wake), (begin, running()), (late, Input::Wake)], 1),
+    ];
+    for (name, inputs, attempts) in rows {
+        let mut machine = Machine::new(policy());
+        let steps = inputs.into_iter().map(|(now, input)| machine.step(&schedule, now, input));
+        let last = steps.last().map(|step| step.action);
+        let Some(Action::Finish(result)) = last else { panic!("{name}: {last:?}") };
+        let error = result.unwrap_err();
+        let told = (error.kind, error.attempts);
+        assert_eq!(told, (WaitErrorKind::DeadlineExceeded, attempts), "{name}");
+    }
 }
 
 const REPLIES: &[&str] = &[

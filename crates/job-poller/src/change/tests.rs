@@ -1,0 +1,46 @@
+//! Two readings, and what is told of their difference.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Reads `uid:phase` and its sub-jobs, `uid:phase` each, as a job; an empty uid is none.
+fn job(line: &str) -> Job {
+    let mut jobs = line.split(' ').map(|job| {
+        let (uid, phase) = job.split_once(':').expect("uid:phase");
+        let metadata = if uid.is_empty() { json!({}) } else { json!({"uid": uid}) };
+        json!({"metadata": metadata, "status": {"phase": phase}})
+    });
+    let mut root = jobs.next().unwrap();
+    root["spec"] = json!({"subJobs": jobs.collect::<Value>()});
+    Job::from_slice(root.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn what_changed_is_told_once() {
+    let rows = [
+        ("the first reading", None, "j:Running a:Running"),
+        ("nothing", Some("j:Running a:Running"), "j:Running a:Running"),
+        ("the job", Some("j:Initializing"), "j:Running"),
+        ("a sub-job", Some("j:Running a:Running b:Running"), "j:Running a:Running b:Success"),
+        ("a new one before the old", Some("j:Running a:Running"), "j:Running b:Running a:Running"),
+        ("one that is gone", Some("j:Running a:Running b:Failed"), "j:Running b:Failed"),
+        ("a phase that is lost", Some("j:Running a:Running"), "j: a:"),
+        ("the job's uid alone", Some("j:Running"), "k:Running"),
+        ("a sub-job of the job's uid", Some("j:Running j:Success"), "j:Running j:Success"),
+        ("twins", Some("j:Running a:Running a:Success"), "j:Running a:Success a:Success"),
+        ("none with a uid", Some(":Running :Running :Success"), ":Running :Success :Success"),
+    ];
+    let lines = rows.map(|(name, before, now)| {
+        let before = before.map(job);
+        let told = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
+            Event::Phase { label, from, to } => format!("    {label} {from:?} -> {to:?}\n"),
+            Event::SubJob { path, label, from, to } => {
+                format!("    {path} {label} {from:?} -> {to:?}\n")
+            }
+            other => panic!("{other:?}"),
+        });
+        format!("{name}\n{}", told.collect::<String>())
+    });
+    insta::assert_snapshot!(lines.concat());
+}
