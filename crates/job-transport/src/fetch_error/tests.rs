@@ -45,5 +45,6 @@ fn every_way_to_get_no_reply_has_its_class() {
     for (kind, class) in rows {
         let error = FetchError::from(TransportError::new(kind, RequestSent::Maybe));
         assert_eq!(error.class(), class, "{kind:?}");
+        assert!(error.to_string().len() > 20, "{kind:?} is told as {error}");
     }
 }
