@@ -1,4 +1,5 @@
-//! The project's tasks: `cargo xtask`. Needs nothing but the Rust toolchain.
+//! The project's tasks: `cargo xtask`. Needs the Rust toolchain and a C compiler; `tidy` and `ci`
+//! need git, and a clone, too.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
 
 mod cargo;

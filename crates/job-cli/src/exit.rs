@@ -36,7 +36,7 @@ Exit codes:
   7  there is no such job";
 
 impl Exit {
-    /// Returns the exit code of an error, wherever in its chain a wait stopped.
+    /// Returns the exit code of an error; a context around it does not hide why a wait stopped.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let Some(error) = error.downcast_ref::<WaitError>() else { return Self::Internal };
         let forbidden = error.fault.as_ref().is_some_and(|fault| fault.status == Some(403));

@@ -26,7 +26,7 @@ enum Command {
         /// Let the job fail
         #[arg(long)]
         fail: bool,
-        /// Let time run so many times as fast, for the tests
+        /// Run the simulation this many times as fast, for the tests
         #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         speed: u32,
     },

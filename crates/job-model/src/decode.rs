@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use serde_json::error::Category;
+
 use crate::{Deviation, Job, repair::repair};
 
 /// A job, and what was odd about the body it was read from.
@@ -35,7 +37,9 @@ impl Decoded {
             // Only now: a well-formed body pays nothing for the tolerance.
             Err(_) => {
                 let (body, deviations) = repair(body);
-                (serde_json::from_slice(&body)?, deviations)
+                let job =
+                    serde_json::from_slice(&body).map_err(|error| DecodeError::new(&error))?;
+                (job, deviations)
             }
         };
         Ok(Self { job, deviations })
@@ -76,6 +80,20 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeError {
+    // No `From`, which would be public: any error of serde_json would pass for a body's.
+    fn new(error: &serde_json::Error) -> Self {
+        Self {
+            kind: match error.classify() {
+                Category::Syntax => DecodeErrorKind::Syntax,
+                // Io is for readers; from a slice it cannot come.
+                Category::Eof | Category::Io => DecodeErrorKind::Truncated,
+                Category::Data => DecodeErrorKind::Shape,
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+
     /// Returns what is wrong.
     #[must_use]
     pub const fn kind(&self) -> DecodeErrorKind {
@@ -92,22 +110,6 @@ impl DecodeError {
     #[must_use]
     pub const fn column(&self) -> usize {
         self.column
-    }
-}
-
-impl From<serde_json::Error> for DecodeError {
-    fn from(error: serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        Self {
-            kind: match error.classify() {
-                Category::Syntax => DecodeErrorKind::Syntax,
-                // Io is for readers; from a slice it cannot come.
-                Category::Eof | Category::Io => DecodeErrorKind::Truncated,
-                Category::Data => DecodeErrorKind::Shape,
-            },
-            line: error.line(),
-            column: error.column(),
-        }
     }
 }
 

@@ -16,16 +16,16 @@
 
 extern crate alloc;
 
-mod decode;
-mod deviation;
+mod job;
+mod phase;
+mod timestamp;
 mod extend_param;
 mod id;
-mod job;
-mod object;
-mod phase;
-mod repair;
-mod timestamp;
 mod tree;
+mod decode;
+mod deviation;
+mod repair;
+mod object;
 
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
 pub use deviation::{Deviation, DeviationKind};

@@ -17,7 +17,7 @@ use serde::{
 /// assert!(Phase::from("Failed").is_terminal());
 /// assert!(!Phase::from("Upgrading").is_terminal());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a phase not known here is `Unknown`, so a caller's match needs no wildcard"

@@ -3,10 +3,14 @@
 use alloc::{format, string::String};
 use core::fmt;
 
-use jiff::{civil::DateTime, fmt::temporal::DateTimeParser};
+use jiff::{civil::DateTime, fmt::temporal::DateTimeParser, tz::TimeZoneDatabase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
+
+// Never jiff's global database: with features of jiff that another crate may switch on, that one
+// reads files.
+static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
 
 /// A time as the service writes it: Go's `time.Time.String()` (seen in every job), or RFC 3339
 /// (seen in other objects of the same service).
@@ -91,8 +95,11 @@ fn read_go(text: &str) -> Option<jiff::Timestamp> {
     let time_end = spaces.nth(1)?;
     let offset_end = spaces.next()?;
     let civil: DateTime = PARSER.parse_datetime(&text[..time_end]).ok()?;
-    let offset =
-        PARSER.parse_time_zone(&text[time_end + 1..offset_end]).ok()?.to_fixed_offset().ok()?;
+    let offset = PARSER
+        .parse_time_zone_with(&NO_ZONES, &text[time_end + 1..offset_end])
+        .ok()?
+        .to_fixed_offset()
+        .ok()?;
     offset.to_timestamp(civil).ok()
 }
 

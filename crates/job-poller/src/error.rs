@@ -24,24 +24,18 @@ pub struct WaitError {
     pub elapsed: Duration,
 }
 
-/// Why a wait stopped.
-///
-/// | kind | cause | what to do |
-/// |---|---|---|
-/// | `DeadlineExceeded` | the timeout passed, or has no time left for another attempt | wait again, with a longer timeout |
-/// | `Unauthorized` | 401 | renew the credentials |
-/// | `NotFound` | 404 | check the job id, the project and the region |
-/// | `Permanent` | another fault that asking again would not mend, such as a certificate | read the fault |
+/// Why a wait stopped, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitErrorKind {
-    /// The timeout passed, or has no time left for another attempt.
+    /// The timeout passed, or too little of it is left for another attempt. Wait again, with a
+    /// longer timeout.
     DeadlineExceeded,
-    /// The credentials were not accepted.
+    /// The credentials were not accepted (401). Renew them.
     Unauthorized,
-    /// The service knows no such job.
+    /// The service knows no such job (404). Check the job id, the project and the region.
     NotFound,
-    /// Something else that asking again would not mend.
+    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
     Permanent,
 }
 

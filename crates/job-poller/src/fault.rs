@@ -27,7 +27,7 @@ impl Fault {
         Self { class, message: message.into(), transport: None, status: None, request_id: None }
     }
 
-    /// The attempt was cut off at its timeout.
+    /// Creates the fault of an attempt that was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
         let fault = Self::new(Class::Transient, format!("no reply within {timeout:.1?}"));

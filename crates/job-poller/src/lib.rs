@@ -32,14 +32,14 @@
 //! |---|---|---|
 //! | `tokio` | yes | `Wait`, the driver on tokio |
 
-mod change;
-mod error;
-mod event;
-mod fault;
 mod machine;
-mod outcome;
 mod policy;
 mod schedule;
+mod event;
+mod outcome;
+mod error;
+mod fault;
+mod change;
 mod source;
 #[cfg(feature = "tokio")]
 mod wait;

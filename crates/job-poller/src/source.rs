@@ -22,6 +22,10 @@ pub trait JobSource: Send + Sync {
     /// # Errors
     ///
     /// Where the attempt gave no job.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses this attempt and nothing else.
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>>;
 }
 
@@ -32,6 +36,12 @@ impl JobSource for Client {
 }
 
 impl<S: JobSource + ?Sized> JobSource for Arc<S> {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        (**self).fetch(id)
+    }
+}
+
+impl<S: JobSource + ?Sized> JobSource for Box<S> {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         (**self).fetch(id)
     }

@@ -114,7 +114,7 @@ async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
     let ended = tokio::spawn(wait.into_future());
 
     while !matches!(told.recv().await.unwrap(), Event::Phase { .. }) {}
-    service.server.kill().await;
+    service.server.kill().await.unwrap();
     while !matches!(told.recv().await.unwrap(), Event::Fault { in_a_row: 3, .. }) {}
     service.server.revive().await.unwrap();
 

@@ -25,13 +25,13 @@
 //! |---|---|---|
 //! | `server` | yes | `SimServer`, and with it hyper, rustls and rcgen |
 
-#[cfg(feature = "server")]
-mod certificate;
-mod memory;
 mod plan;
+mod service;
+mod memory;
 #[cfg(feature = "server")]
 mod server;
-mod service;
+#[cfg(feature = "server")]
+mod certificate;
 
 pub use memory::SimTransport;
 pub use plan::Plan;

@@ -51,15 +51,15 @@ impl Plan {
         }
     }
 
-    /// Lets the last step fail for this reason, and the job with it. The job itself gives no
-    /// reason, as with the service where a step has one.
+    /// Lets the last step fail for this reason, and the job with it. The job itself gives an
+    /// empty reason, so that whoever shows the parent's alone shows nothing.
     #[must_use]
     pub fn failing(mut self, reason: impl Into<String>) -> Self {
         self.failure = Some(reason.into());
         self
     }
 
-    /// Lets everything take a fraction of its time; by zero changes nothing.
+    /// Divides every span by `times`; zero counts as one.
     #[must_use]
     pub fn faster(mut self, times: u32) -> Self {
         let times = times.max(1);

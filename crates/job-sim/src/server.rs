@@ -1,7 +1,7 @@
 //! The service as a TLS server on loopback. Serves nothing beyond this machine.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -42,9 +42,7 @@ pub struct SimServer {
     service: Arc<Service>,
     ca_pem: String,
     address: SocketAddr,
-    /// Bound and never listened on: while the server is dead, the port is refused and yet ours.
-    _port: TcpSocket,
-    serving: Option<Serving>,
+    state: State,
 }
 
 /// What every connection shares.
@@ -54,10 +52,11 @@ struct Service {
     connections: AtomicU32,
 }
 
-/// The task that serves. It ends, and closes all that it holds, when `alive` is dropped.
-struct Serving {
-    alive: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+enum State {
+    /// Serving, in a task that ends, and closes all that it holds, when `alive` is dropped.
+    Alive { alive: oneshot::Sender<()>, task: JoinHandle<()> },
+    /// Not listening: who connects is refused. The port stays ours, unless it was lost.
+    Dead { port: Option<TcpSocket> },
 }
 
 impl SimServer {
@@ -78,17 +77,16 @@ impl SimServer {
             service: Arc::new(Service { sim, tls, connections }),
             ca_pem,
             address: port.local_addr()?,
-            _port: port,
-            serving: None,
+            state: State::Dead { port: Some(port) },
         };
         server.revive().await?;
         Ok(server)
     }
 
-    /// Returns the endpoint, such as `https://localhost:41234`.
+    /// Returns the endpoint, such as `https://127.0.0.1:41234`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("https://localhost:{}", self.address.port())
+        format!("https://{}", self.address)
     }
 
     /// Returns the certificate authority to trust, in PEM form.
@@ -104,33 +102,47 @@ impl SimServer {
     }
 
     /// Kills the server: when this returns, every connection is closed, replies under way are cut,
-    /// and who connects is refused. The simulated job goes on.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the server dying.
-    pub async fn kill(&mut self) {
-        if let Some(Serving { alive, task }) = self.serving.take() {
-            drop(alive);
-            // An error would say that the task panicked; it is gone all the same.
-            let _ = task.await;
-        }
-    }
-
-    /// Brings a killed server back, on the same port and with the same certificate.
+    /// and who connects is refused. The simulated job goes on. A dead server stays dead.
     ///
     /// # Errors
     ///
-    /// Where the port is taken: by another program, or by this server, still alive.
+    /// Where another program took the port as it was closed. The server is dead all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the server dying, and its port free.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        let dead = State::Dead { port: None };
+        match mem::replace(&mut self.state, dead) {
+            State::Alive { alive, task } => {
+                drop(alive);
+                // An error would say that the task panicked; it is gone all the same.
+                let _ = task.await;
+                self.state = State::Dead { port: Some(bind(self.address)?) };
+            }
+            dead => self.state = dead,
+        }
+        Ok(())
+    }
+
+    /// Brings a killed server back, on the same port and with the same certificate. A server alive
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Where another program has the port.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the server as it was.
     pub async fn revive(&mut self) -> io::Result<()> {
-        let listener = bind(self.address)?.listen(BACKLOG)?;
-        let (alive, dead) = oneshot::channel();
-        let task = tokio::spawn(accept(listener, self.service.clone(), dead));
-        self.serving = Some(Serving { alive, task });
+        if let State::Dead { port } = &mut self.state {
+            let port = port.take().map_or_else(|| bind(self.address), Ok)?;
+            let listener = port.listen(BACKLOG)?;
+            let (alive, dead) = oneshot::channel();
+            let task = tokio::spawn(accept(listener, self.service.clone(), dead));
+            self.state = State::Alive { alive, task };
+        }
         Ok(())
     }
 }
@@ -143,7 +155,7 @@ impl fmt::Debug for SimServer {
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Past connections of the port, and its other socket, do not stand in the way.
+    // What is left of the port's past connections does not stand in the way.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)

@@ -170,12 +170,12 @@ impl Sim {
                 json!({"errorCode": "CCE.01404001", "errorMessage": "Resource not found."});
             Err((StatusCode::NOT_FOUND, refusal))
         } else {
-            Ok(self.plan.job_at(self.elapsed()))
+            Ok(self.plan.job_at(self.next_reading()))
         }
     }
 
-    /// Returns how far the job is, for one reading.
-    fn elapsed(&self) -> Duration {
+    /// Counts a reading, and returns how far the job is for it.
+    fn next_reading(&self) -> Duration {
         let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
         match self.pace {
             Pace::Clock => self.created.elapsed(),

@@ -47,8 +47,8 @@ impl Credentials {
     ///
     /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
     /// character but printable ASCII without blanks.
-    pub fn token(token: impl Into<SecretString>) -> Result<Self, CredentialsError> {
-        let token = token.into();
+    pub fn token(token: impl Into<String>) -> Result<Self, CredentialsError> {
+        let token = SecretString::from(token.into());
         let text = token.expose_secret();
         if text.is_empty() {
             Err(CredentialsError::Empty)

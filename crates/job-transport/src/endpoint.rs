@@ -49,11 +49,8 @@ pub enum EndpointError {
 impl Endpoint {
     /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
     /// (reference page, "URI").
-    ///
-    /// # Errors
-    ///
-    /// Where the prefix is so long that the whole is no valid URI.
-    pub fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
+    /// Fails where the prefix is so long that the whole is no valid URI.
+    pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, ENCODED);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
         let uri = format!("{}/api/v3/projects/{project}/jobs/{job}", self.0);
@@ -70,6 +67,9 @@ impl FromStr for Endpoint {
             return Err(EndpointError::NotUrl);
         };
         let host = authority.host();
+        if host.is_empty() {
+            return Err(EndpointError::NotUrl);
+        }
         // `http::Uri` drops a fragment without a word.
         if uri.query().is_some() || text.contains('#') {
             Err(EndpointError::QueryOrFragment)

@@ -16,14 +16,15 @@ use crate::{
     RequestSent, Tls, Transport, TransportError, TransportErrorKind, endpoint::is_loopback,
 };
 
-/// How long a whole attempt may take, unless set otherwise: longer than a wait's own limit, so that
-/// of the two that one governs, and a request outside a wait still ends.
+/// How long a whole attempt may take, unless set otherwise. Longer than a wait's own limit (30 s),
+/// so that in a wait that limit decides; a request outside a wait still ends.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
 const MAX_BODY: usize = 8 << 20;
 
-/// A connection that answers no ping for this long, after as long without one, is given up.
+/// While an HTTP/2 request is open, a ping goes out every 10 s; one that is not answered within 10 s
+/// more ends the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.

@@ -29,17 +29,17 @@
 //! | `aws-lc-rs` | yes | `TlsProvider::aws_lc_rs` |
 //! | `ring` | no | `TlsProvider::ring` |
 
-mod client;
-mod credentials;
-mod endpoint;
+mod transport;
 mod error;
+mod endpoint;
+mod credentials;
+mod client;
+mod reading;
 mod fetch_error;
 #[cfg(feature = "hyper")]
 mod hyper;
-mod reading;
 #[cfg(feature = "hyper")]
 mod tls;
-mod transport;
 
 pub use client::Client;
 pub use credentials::{Credentials, CredentialsError};

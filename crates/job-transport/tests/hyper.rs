@@ -110,7 +110,7 @@ async fn an_unknown_authority_is_told_from_a_connection_fault() {
 #[tokio::test]
 async fn a_dead_server_is_a_connection_fault_until_it_is_back() {
     let (sim, mut server) = server().await;
-    server.kill().await;
+    server.kill().await.unwrap();
     let transport = trusting(&server);
     let error = transport_error(ask(&server.endpoint(), &sim, transport.clone()).await);
     assert_eq!(

@@ -24,8 +24,10 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
         if line.starts_with('[') {
             section = line;
         }
+        // `[dependencies.serde]` would hide the version from the line's name.
         let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
-        if is_dependency && !line.contains("workspace = true") && line != BY_PATH {
+        let is_wrong = is_dependency && !line.contains("workspace = true") && line != BY_PATH;
+        if is_wrong || (line == section && line.contains("dependencies.")) {
             let number = number + 1;
             complaints.push(format!("{path}:{number}: versions are the workspace's to state"));
         }
@@ -50,6 +52,7 @@ mod tests {
             (format!("{good}\nhttp = \"1\""), 1),
             (format!("{good}\nhttp = {{ git = \"x\" }}"), 1),
             (format!("{good}\n[target.'cfg(unix)'.dev-dependencies]\nhttp = \"1\""), 1),
+            (format!("{good}\n[dependencies.http]\nversion = \"1\""), 1),
             (format!("{good}\n[dev-dependencies]\n{BY_PATH}"), 0),
         ];
         for (manifest, wrong) in rows {

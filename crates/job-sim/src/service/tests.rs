@@ -59,5 +59,5 @@ fn faults_befall_one_request_each_in_turn() {
     assert_eq!(answers, [Some(StatusCode::BAD_GATEWAY), None, Some(StatusCode::OK)]);
     assert_eq!(sim.requests(), 3);
     // A fault is no reading: the job is at its start.
-    assert_eq!(sim.elapsed(), Duration::from_secs(1));
+    assert_eq!(sim.next_reading(), Duration::from_secs(1));
 }

@@ -27,6 +27,8 @@ fn texts() {
         ("cce.example", Err(NotUrl)),
         ("/api/v3", Err(NotUrl)),
         ("https://", Err(NotUrl)),
+        ("https://:8443", Err(NotUrl)),
+        ("https://:8443/x", Err(NotUrl)),
         ("", Err(NotUrl)),
         ("https://cce example", Err(NotUrl)),
     ];
