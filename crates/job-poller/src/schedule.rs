@@ -40,10 +40,10 @@ pub trait Schedule: Send + Sync {
 pub struct Fixed(Duration);
 
 impl Fixed {
-    /// Creates a schedule of this pause.
+    /// Creates a schedule of this pause; below a millisecond it counts as one.
     #[must_use]
     pub const fn new(pause: Duration) -> Self {
-        Self(pause)
+        Self(at_least_a_millisecond(pause))
     }
 }
 
@@ -80,8 +80,7 @@ impl Exponential {
     #[must_use]
     pub const fn new(pauses: RangeInclusive<Duration>) -> Self {
         let (start, cap) = (*pauses.start(), *pauses.end());
-        let floor = if start.as_millis() == 0 { Duration::from_millis(1) } else { start };
-        Self { floor, cap, factor: 1.5 }
+        Self { floor: at_least_a_millisecond(start), cap, factor: 1.5 }
     }
 
     /// Sets by how much each pause is longer than the one before; 1.5 by default. Below 1, or not
@@ -100,6 +99,11 @@ impl Schedule for Exponential {
         // Too large for a duration is above any cap.
         Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap).max(self.floor)
     }
+}
+
+/// Raises a pause that would ask without end, and could never grow.
+const fn at_least_a_millisecond(pause: Duration) -> Duration {
+    if pause.as_millis() == 0 { Duration::from_millis(1) } else { pause }
 }
 
 #[cfg(test)]
