@@ -36,9 +36,10 @@ impl fmt::Display for DeviationKind {
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, kind } = self;
-        match path.is_empty() {
-            true => write!(f, "body: {kind}"),
-            false => write!(f, "{}: {kind}", path.escape_debug()),
+        if path.is_empty() {
+            write!(f, "body: {kind}")
+        } else {
+            write!(f, "{}: {kind}", path.escape_debug())
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct Status {
     pub phase: Option<Phase>,
     /// `reason`: why the job is in its phase; often empty.
     pub reason: Option<String>,
-    /// `message`: on no reference page, but sent by the service beside or instead of a reason.
+    /// `message`: not on the reference page; other clients read it beside the reason.
     pub message: Option<String>,
 }
 

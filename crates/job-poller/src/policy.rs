@@ -20,17 +20,17 @@ pub struct WaitPolicy {
 }
 
 impl WaitPolicy {
-    /// Returns the default limits: an hour for the wait, 30 s for one attempt, and
-    /// pauses of 1 s to 30 s after faults.
+    /// Returns the default limits: an hour for the wait, 30 s for one attempt, and pauses
+    /// of 1 s to 30 s after faults.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            // Clusters of the slow kinds take most of half an hour; limits too short are the first
-            // complaint of other clients' users.
+            // Other clients stop after 10 to 60 minutes, and limits too short are the first of
+            // their users' complaints.
             timeout: Duration::from_secs(60 * 60),
             attempt_timeout: Duration::from_secs(30),
-            // A connection lost is back within a second as a rule; a service in trouble is asked
-            // twice a minute.
+            // Soon after a single fault; twice a minute where the service is in trouble, which
+            // adds no load to speak of and notices its return half a minute late at most.
             backoff: Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0),
         }
     }

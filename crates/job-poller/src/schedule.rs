@@ -1,6 +1,6 @@
 //! How long to pause between attempts. Reads no clock and keeps no state.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 /// What a schedule goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,18 @@ impl Seen {
 pub trait Schedule: Send + Sync {
     /// Returns the pause before the next attempt.
     fn pause(&self, seen: &Seen) -> Duration;
+}
+
+impl<S: Schedule + ?Sized> Schedule for Arc<S> {
+    fn pause(&self, seen: &Seen) -> Duration {
+        (**self).pause(seen)
+    }
+}
+
+impl<S: Schedule + ?Sized> Schedule for Box<S> {
+    fn pause(&self, seen: &Seen) -> Duration {
+        (**self).pause(seen)
+    }
 }
 
 /// The same pause every time.

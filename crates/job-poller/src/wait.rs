@@ -1,6 +1,6 @@
 //! The driver on tokio: does what the machine says, and brings it the time. Decides nothing.
 
-use std::{fmt, future::IntoFuture, sync::Arc, time::Duration};
+use std::{fmt, future::IntoFuture, time::Duration};
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
@@ -22,10 +22,10 @@ use crate::{
 /// the job is not affected.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Wait {
-    source: Arc<dyn JobSource>,
+    source: Box<dyn JobSource>,
     id: JobId,
     policy: WaitPolicy,
-    schedule: Arc<dyn Schedule>,
+    schedule: Box<dyn Schedule>,
     on_event: OnEvent,
 }
 
@@ -35,12 +35,13 @@ type OnEvent = Box<dyn FnMut(Duration, &Event) + Send>;
 impl Wait {
     /// Creates a wait for a job: up to an hour, asking at first every 2 s, at last every 20 s.
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
+        // Other clients ask every 3 to 20 s: sooner than that at first, no later at last.
         let pauses = Duration::from_secs(2)..=Duration::from_secs(20);
         Self {
-            source: Arc::new(source),
+            source: Box::new(source),
             id,
             policy: WaitPolicy::new(),
-            schedule: Arc::new(Exponential::new(pauses)),
+            schedule: Box::new(Exponential::new(pauses)),
             on_event: Box::new(|_, _| ()),
         }
     }
@@ -59,7 +60,7 @@ impl Wait {
 
     /// Sets the pauses between readings.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.schedule = Arc::new(schedule);
+        self.schedule = Box::new(schedule);
         self
     }
 

@@ -1,4 +1,4 @@
-//! Whole waits through the real client: in memory under a paused clock, and over TLS.
+//! Whole waits through the real client, under a paused clock: in memory, and over TLS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -8,12 +8,10 @@ use std::{
 };
 
 use http::StatusCode;
-use job_poller::{Ended, Event, Exponential, Fixed, Outcome, Wait, WaitErrorKind, WaitPolicy};
+use job_poller::{Ended, Event, Fixed, Outcome, Wait, WaitErrorKind};
 use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
 use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
 use tokio::{sync::mpsc, time::Instant};
-
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn in_memory(sim: &Arc<Sim>) -> Wait {
     let transport = SimTransport::new(sim.clone());
@@ -34,9 +32,9 @@ fn recorded(wait: Wait) -> (Wait, Arc<Mutex<String>>) {
 #[tokio::test(start_paused = true)]
 async fn a_job_is_waited_for_until_it_succeeds() {
     let sim = on_the_clock(Plan::create_cluster());
-    let (wait, events) = recorded(in_memory(&sim).schedule(Fixed::new(500 * MILLISECOND)));
+    let (wait, events) = recorded(in_memory(&sim).schedule(Fixed::new(Duration::from_millis(500))));
     let ended = wait.await.unwrap();
-    assert_eq!((ended.attempts, ended.elapsed), (11, 5000 * MILLISECOND));
+    assert_eq!((ended.attempts, ended.elapsed), (11, Duration::from_secs(5)));
     assert_eq!(ended.into_success().unwrap().uid(), Some(sim.job().as_str()));
     insta::assert_snapshot!(events.lock().unwrap());
 }
@@ -79,7 +77,8 @@ async fn a_timeout_beyond_any_clock_is_no_panic() {
     assert!(in_memory(&sim).timeout(Duration::MAX).await.unwrap().into_success().is_ok());
 }
 
-/// A TLS server whose job moves on by a second with each reading, and a wait of milliseconds for it.
+/// A TLS server in the test's own runtime, so that the paused clock holds for both sides. Its job
+/// moves on by a second with each reading.
 struct OverTls {
     sim: Arc<Sim>,
     server: SimServer,
@@ -98,14 +97,11 @@ impl OverTls {
         let endpoint = self.server.endpoint().parse().unwrap();
         let project = self.sim.project().clone();
         let client = Client::new(endpoint, project, credentials, HyperTransport::new(tls));
-        let policy = WaitPolicy::new()
-            .timeout(Duration::from_secs(60))
-            .backoff(Exponential::new(MILLISECOND..=10 * MILLISECOND));
-        Wait::new(client, self.sim.job().clone()).policy(policy).schedule(Fixed::new(MILLISECOND))
+        Wait::new(client, self.sim.job().clone())
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
     let mut service = OverTls::start().await;
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -123,7 +119,7 @@ async fn a_server_killed_and_brought_back_does_not_end_the_wait() {
     assert_eq!(service.server.connections(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_reset_in_the_middle_does_not_end_the_wait() {
     let service = OverTls::start().await;
     let sim = service.sim.clone();
@@ -137,7 +133,7 @@ async fn a_connection_reset_in_the_middle_does_not_end_the_wait() {
     assert!(service.server.connections() > 3, "{}", service.server.connections());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wrong_token_ends_the_wait_at_once() {
     let service = OverTls::start().await;
     let error = service.wait(Credentials::token("canary").unwrap()).await.unwrap_err();

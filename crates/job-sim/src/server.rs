@@ -171,7 +171,7 @@ async fn accept(listener: TcpListener, service: Arc<Service>, mut dead: oneshot:
                     service.connections.fetch_add(1, Ordering::Relaxed);
                     connections.spawn(connection(stream, service.clone()));
                 }
-                #[expect(clippy::disallowed_methods, reason = "out of descriptors, say: one may be free soon")]
+                #[expect(clippy::disallowed_methods, reason = "a descriptor may be free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}

@@ -144,7 +144,7 @@ impl Sim {
         Ok(response)
     }
 
-    /// The checks of the service, in the order the gateway and then the service make them.
+    /// Makes the checks that stand before a job: a gateway's, path and token, then the service's own.
     fn judge(&self, request: &Request<Bytes>) -> Result<Job, (StatusCode, Value)> {
         let Some((project, job)) = path(request) else {
             let refusal =

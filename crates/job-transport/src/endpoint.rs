@@ -12,7 +12,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
 /// Over https, or over http to this machine alone. A path is kept as a prefix; a slash at its end
-/// is not, since the service answers a doubled slash as a wrong path.
+/// is not, since what follows starts with one.
 ///
 /// ```
 /// use job_transport::{Endpoint, EndpointError};
@@ -48,8 +48,7 @@ pub enum EndpointError {
 
 impl Endpoint {
     /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
-    /// (reference page, "URI").
-    /// Fails where the prefix is so long that the whole is no valid URI.
+    /// (reference page, "URI"). Fails where the prefix is so long that the whole is no valid URI.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, ENCODED);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
@@ -68,10 +67,9 @@ impl FromStr for Endpoint {
         };
         let host = authority.host();
         if host.is_empty() {
-            return Err(EndpointError::NotUrl);
-        }
-        // `http::Uri` drops a fragment without a word.
-        if uri.query().is_some() || text.contains('#') {
+            Err(EndpointError::NotUrl)
+        } else if uri.query().is_some() || text.contains('#') {
+            // Looked for in the text: `http::Uri` drops a fragment without a word.
             Err(EndpointError::QueryOrFragment)
         } else if authority.as_str().contains('@') {
             Err(EndpointError::UserInfo)

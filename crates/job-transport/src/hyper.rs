@@ -75,15 +75,17 @@ impl HyperTransport {
         refuse_plain_http(request.uri())?;
         let reply = self.client.request(request.map(Full::new)).await.map_err(|error| {
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
-            TransportError::new(kind(&error, sent), sent).with_source(error)
+            failed(error.into(), sent)
         })?;
         let (head, body) = reply.into_parts();
-        let body = Limited::new(body, self.max_body).collect().await.map_err(|error| {
-            let sent = RequestSent::Maybe;
-            TransportError::new(kind(&*error, sent), sent).with_source(error)
-        })?;
+        let body = Limited::new(body, self.max_body).collect().await;
+        let body = body.map_err(|error| failed(error, RequestSent::Maybe))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+fn failed(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> TransportError {
+    TransportError::new(kind(&*error, sent), sent).with_source(error)
 }
 
 /// Refuses to carry a request, and the credentials in it, in plain sight of others.

@@ -140,7 +140,7 @@ async fn a_connection_that_ends_without_a_reply_is_closed_and_another_is_made() 
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_not_read_to_its_end() {
+async fn a_body_over_the_limit_is_refused() {
     let (sim, server) = server().await;
     let error =
         transport_error(ask(&server.endpoint(), &sim, trusting(&server).max_body(100)).await);

@@ -12,9 +12,11 @@ fn pauses() {
         [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&Seen::new(SECOND, count)).as_millis())
     };
     let (floor, cap) = (SECOND, 10 * SECOND);
-    let rows: [(&dyn Schedule, [u128; 6]); 9] = [
+    let rows: [(&dyn Schedule, [u128; 6]); 11] = [
         (&Fixed::new(SECOND), [1000; 6]),
         (&Fixed::new(Duration::ZERO), [1; 6]),
+        (&Arc::new(Fixed::new(SECOND)), [1000; 6]),
+        (&Box::new(Fixed::new(SECOND)), [1000; 6]),
         (&Exponential::new(floor..=cap), [1000, 1500, 2250, 3375, 5062, 10_000]),
         (&Exponential::new(floor..=cap).factor(2.0), [1000, 2000, 4000, 8000, 10_000, 10_000]),
         (&Exponential::new(floor..=cap).factor(0.5), [1000; 6]),
