@@ -12,7 +12,7 @@ use crate::{
 
 /// The feature sets that are built alone, tests included: what a default build would hide.
 const FEATURES: &[&[&str]] = &[
-    &["-p", "job-model", "--no-default-features"],
+    NO_STD,
     &["-p", "job-transport", "--no-default-features"],
     &["-p", "job-transport", "--no-default-features", "--features", "hyper"],
     RING,
@@ -20,7 +20,9 @@ const FEATURES: &[&[&str]] = &[
     &["-p", "job-sim", "--no-default-features"],
 ];
 
-/// The one feature set beside "all" that is tested too: the other TLS provider.
+/// The feature sets beside "all" that are tested too: the model without the standard library, and
+/// the other TLS provider.
+const NO_STD: &[&str] = &["-p", "job-model", "--no-default-features"];
 const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"];
 
 /// Runs every step; says at the end what ran, what was skipped and why, and how many tests passed.
@@ -66,7 +68,7 @@ impl Report {
         self.step("deny", Some("deny"), [deny])?;
 
         println!("\n== tests");
-        for what in [&["--workspace", "--all-features"], RING] {
+        for what in [&["--workspace", "--all-features"], NO_STD, RING] {
             let mut test = cargo(&["test", "--locked", "--no-fail-fast"]);
             // A snapshot that differs is a failure, never a new snapshot.
             test.args(what).env("INSTA_UPDATE", "no");

@@ -4,9 +4,13 @@
 
 mod cargo;
 mod ci;
+mod fuzz;
 mod tidy;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    process::{Command, ExitCode},
+};
 
 const HELP: &str = "\
 Usage: cargo xtask <TASK>
@@ -14,15 +18,26 @@ Usage: cargo xtask <TASK>
 Tasks:
   demo [--fail]  wait for a simulated job over TLS on this machine
   ci             format check, tidy, lints, docs, tests: all that must pass before a commit
-  tidy           the rules that no lint can see";
+  tidy           the rules that no lint can see
+  bench model    how fast bodies are read, as ratios; fails where one is above its bound
+  fuzz [SECONDS] each fuzz target for so long (60), with cargo-fuzz and nightly Rust";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["demo", ref rest @ ..] => demo(rest),
+        ["demo", ref rest @ ..] => {
+            let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
+            pass_on(cargo::cargo(&run).args(rest))
+        }
+        ["bench", "model"] => {
+            let bench = ["bench", "--locked", "--package", "job-model", "--bench", "model"];
+            pass_on(cargo::cargo(&bench).args(["--", "--quiet"]))
+        }
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["fuzz"] => fuzz::run("60"),
+        ["fuzz", seconds] if seconds.parse::<u32>().is_ok() => fuzz::run(seconds),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             ExitCode::SUCCESS
@@ -34,10 +49,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command's demo, and ends as it ends.
-fn demo(rest: &[&str]) -> ExitCode {
-    let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
-    match cargo::cargo(&run).args(rest).status() {
+/// Runs a command, and ends as it ends.
+fn pass_on(command: &mut Command) -> ExitCode {
+    match command.status() {
         Ok(status) => u8::try_from(status.code().unwrap_or(1)).unwrap_or(1).into(),
         Err(error) => {
             eprintln!("cargo cannot be run: {error}");

@@ -1,11 +1,11 @@
-//! From a reply's bytes to a job. Keeps no byte of the body in an error.
+//! From a reply's bytes to a job: strictly and fast, or else repaired and with care.
 
-use alloc::vec::Vec;
-use core::fmt;
+use alloc::{boxed::Box, vec::Vec};
 
-use serde_json::error::Category;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
 
-use crate::{Deviation, Job, repair::repair};
+use crate::{DecodeError, Deviation, Job, Limits, exact, repair::repair, strict};
 
 /// A job, and what was odd about the body it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,35 +13,50 @@ use crate::{Deviation, Job, repair::repair};
 pub struct Decoded {
     /// The job.
     pub job: Job,
-    /// Where the body departed from the reference page and was understood; empty as a rule.
+    /// Where the body departed from the reference page and was understood; empty as a rule. Of a
+    /// body with more than 1,000 oddities, the first 1,000.
     pub deviations: Vec<Deviation>,
 }
 
 impl Decoded {
-    /// Reads a job, tolerating a trailing comma and a byte order mark, each as a deviation.
+    /// Reads a job within the default [`Limits`].
+    ///
+    /// Strict on syntax, but for a byte order mark, trailing commas and half surrogate pairs. Open
+    /// on shape: a field that is missing, unknown or of an odd type loses nothing of the rest.
+    /// What was tolerated is in the deviations.
     ///
     /// ```
     /// use job_model::{Decoded, DeviationKind};
     ///
-    /// let decoded = Decoded::from_slice(br#"{"status": {"phase": "Running",}}"#)?;
-    /// assert_eq!(decoded.deviations[0].kind, DeviationKind::TrailingComma);
+    /// let decoded = Decoded::from_slice(br#"{"kind": 7, "status": {"phase": "Running",}}"#)?;
+    /// assert!(decoded.job.phase().is_some());
+    /// assert_eq!(decoded.deviations[0].to_string(), "status: trailing comma");
+    /// assert_eq!(decoded.deviations[1].kind, DeviationKind::OddType);
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Where the body is not JSON, is cut short, or has a shape no job has.
+    /// Where the body is not JSON, is cut short, is no object, has a known field twice in one
+    /// object, or goes beyond the limits.
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
-        let (job, deviations) = match serde_json::from_slice(body) {
-            Ok(job) => (job, Vec::new()),
-            // Only now: a well-formed body pays nothing for the tolerance.
-            Err(_) => {
-                let (body, deviations) = repair(body);
-                let job =
-                    serde_json::from_slice(&body).map_err(|error| DecodeError::new(&error))?;
-                (job, deviations)
-            }
-        };
+        Self::from_slice_within(body, Limits::default())
+    }
+
+    /// Reads a job within limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Decoded::from_slice`].
+    pub fn from_slice_within(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
+        let strictly = str::from_utf8(body).ok().and_then(|body| strict::read(body, limits).ok());
+        if let Some(job) = strictly {
+            return Ok(Self { job, deviations: Vec::new() });
+        }
+        // Only now: a body that is as the reference page has it pays nothing for the tolerance.
+        let (body, deviations) = repair(body);
+        let body = str::from_utf8(&body).map_err(|error| DecodeError::not_utf8(&body, &error))?;
+        let (job, deviations) = exact::read(body, limits, deviations)?;
         Ok(Self { job, deviations })
     }
 }
@@ -57,74 +72,14 @@ impl Job {
     }
 }
 
-/// A body that is no readable job: what is wrong with it, and where.
-///
-/// Holds nothing of the body itself, which may be large or secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    kind: DecodeErrorKind,
-    line: usize,
-    column: usize,
-}
-
-/// What is wrong with a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DecodeErrorKind {
-    /// The body is not JSON: often a proxy's page in place of the service's reply.
-    Syntax,
-    /// The body ends too soon: it is empty, or the reply was cut.
-    Truncated,
-    /// The body is JSON of another shape: no object, a field of an odd type, or one given twice.
-    Shape,
-}
-
-impl DecodeError {
-    // No `From`, which would be public: any error of serde_json would pass for a body's.
-    fn new(error: &serde_json::Error) -> Self {
-        Self {
-            kind: match error.classify() {
-                Category::Syntax => DecodeErrorKind::Syntax,
-                // Io is for readers; from a slice it cannot come.
-                Category::Eof | Category::Io => DecodeErrorKind::Truncated,
-                Category::Data => DecodeErrorKind::Shape,
-            },
-            line: error.line(),
-            column: error.column(),
-        }
-    }
-
-    /// Returns what is wrong.
-    #[must_use]
-    pub const fn kind(&self) -> DecodeErrorKind {
-        self.kind
-    }
-
-    /// Returns the line, counted from 1.
-    #[must_use]
-    pub const fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Returns the column in bytes, counted from 1; 0 stands for the line's start.
-    #[must_use]
-    pub const fn column(&self) -> usize {
-        self.column
+/// Reads a job within a larger JSON document as [`Job::from_slice`] does. Only out of JSON, by
+/// `serde_json`: unknown fields are kept as JSON text.
+impl<'de> Deserialize<'de> for Job {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_slice(json.get().as_bytes()).map_err(D::Error::custom)
     }
 }
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            DecodeErrorKind::Syntax => "the body is not JSON",
-            DecodeErrorKind::Truncated => "the body ends too soon",
-            DecodeErrorKind::Shape => "the body has not the shape of a job",
-        };
-        write!(f, "{what} (line {}, column {})", self.line, self.column)
-    }
-}
-
-impl core::error::Error for DecodeError {}
 
 #[cfg(test)]
 mod tests;

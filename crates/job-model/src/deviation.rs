@@ -22,6 +22,23 @@ pub enum DeviationKind {
     /// A comma follows the last member of the object or array at the path, as in the reference
     /// page's own example.
     TrailingComma,
+    /// An escape such as `\ud800` that stands for half a character; read as U+FFFD.
+    LoneSurrogate,
+    /// The value is of a type that the field does not have: kept as JSON text, the field is absent.
+    OddType,
+    /// The phase is none of the reference page's four as they are spelt there: a known one in
+    /// another case, an unknown one, or an empty text.
+    PhaseText,
+    /// The time is not understood: the text is kept, and there is no instant.
+    TimestampText,
+    /// The extended parameter is no text: its value is its JSON text.
+    ParameterNotText,
+    /// The extended parameter is given more than once: its value is the last one.
+    ParameterTwice,
+    /// The sub-jobs are one object in place of an array: read as one sub-job.
+    SingleSubJob,
+    /// There are more deviations than are listed.
+    More,
 }
 
 impl fmt::Display for DeviationKind {
@@ -29,6 +46,14 @@ impl fmt::Display for DeviationKind {
         f.write_str(match self {
             Self::ByteOrderMark => "byte order mark",
             Self::TrailingComma => "trailing comma",
+            Self::LoneSurrogate => "half a surrogate pair",
+            Self::OddType => "a type that the field does not have",
+            Self::PhaseText => "not one of the four phases as they are spelt",
+            Self::TimestampText => "not a time that is understood",
+            Self::ParameterNotText => "not a text",
+            Self::ParameterTwice => "given more than once",
+            Self::SingleSubJob => "one object in place of an array",
+            Self::More => "more oddities than are listed",
         })
     }
 }

@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
 /// The most bytes an id may have; the longest seen in public material has 37.
 const MAX_BYTES: usize = 128;
 
@@ -52,6 +54,26 @@ macro_rules! id {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check(text).map(|()| Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $id {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                check(&text).map(|()| Self(text))
+            }
+        }
+
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
             }
         }
 

@@ -1,26 +1,29 @@
 //! The job and its three parts, field for field as the reference page has them. No reading rules.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String};
 
-use crate::{ExtendParam, Phase, Timestamp, object::json_object};
+use crate::{ExtendParam, Phase, RawFields, SubJobs, Timestamp, object::json_object};
 
 /// A job, or a sub-job: they have one shape (reference page, table 3).
 ///
 /// Every field is optional because the service omits any of them; an absent field and a null one
-/// both read as `None`, and neither is written when the job is encoded.
+/// both read as `None`, and neither is written when the job is encoded. Whatever else came is kept
+/// in `raw_fields` and written again.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Job {
     /// `kind`: `Job`, where the service says it.
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'static, str>>,
     /// `apiVersion`: `v3`, where the service says it.
-    pub api_version: Option<String>,
+    pub api_version: Option<Cow<'static, str>>,
     /// `metadata`: the job's id and times.
     pub metadata: Option<Metadata>,
     /// `spec`: what the job does, and its sub-jobs.
     pub spec: Option<Spec>,
     /// `status`: how far the job is.
     pub status: Option<Status>,
+    /// What is kept as JSON text: unknown fields, and odd ones.
+    pub raw_fields: RawFields,
 }
 
 /// A job's id and times (reference page, table 4).
@@ -33,6 +36,8 @@ pub struct Metadata {
     pub creation_timestamp: Option<Timestamp>,
     /// `updateTimestamp`: when the job last changed.
     pub update_timestamp: Option<Timestamp>,
+    /// What is kept as JSON text: unknown fields, and odd ones.
+    pub raw_fields: RawFields,
 }
 
 /// What a job does (reference page, table 5).
@@ -50,19 +55,25 @@ pub struct Spec {
     /// `extendParam`: extended parameters, "not supported" by the page and yet in its example.
     pub extend_param: Option<ExtendParam>,
     /// `subJobs`: the steps the job consists of, each a job of its own.
-    pub sub_jobs: Option<Vec<Job>>,
+    pub sub_jobs: Option<SubJobs>,
+    /// `ownerJob`: not on the reference page; other clients read it as the parent job's id.
+    pub owner_job: Option<String>,
+    /// What is kept as JSON text: unknown fields, and odd ones.
+    pub raw_fields: RawFields,
 }
 
 /// How far a job is (reference page, table 6).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
-    /// `phase`: use [`Job::phase`], which reads an empty text as an absent phase.
+    /// `phase`: how far; an empty text reads as an absent phase.
     pub phase: Option<Phase>,
     /// `reason`: why the job is in its phase; often empty.
     pub reason: Option<String>,
     /// `message`: not on the reference page; other clients read it beside the reason.
     pub message: Option<String>,
+    /// What is kept as JSON text: unknown fields, and odd ones.
+    pub raw_fields: RawFields,
 }
 
 impl Job {
@@ -77,8 +88,7 @@ impl Job {
     /// ```
     #[must_use]
     pub fn phase(&self) -> Option<&Phase> {
-        let phase = self.status.as_ref()?.phase.as_ref()?;
-        (!phase.as_str().is_empty()).then_some(phase)
+        self.status.as_ref()?.phase.as_ref()
     }
 
     /// Returns the job's id.
@@ -142,6 +152,7 @@ json_object! {
         resource_name: "resourceName",
         extend_param: "extendParam",
         sub_jobs: "subJobs",
+        owner_job: "ownerJob",
     }
 }
 

@@ -1,107 +1,237 @@
-//! How an object's fields are read and written, once for all of them. Names no field itself.
-//!
-//! serde's derived code would read `{"status": ["Success"]}` as a status, since it takes a struct
-//! from an array too: a false terminal. The visitors made here take an object and nothing else.
+//! What an object's fields are, and how it is written. Names no field; reading is in `strict` and
+//! `exact`, the two passes.
 
-use core::fmt;
+use alloc::{borrow::Cow, string::String};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
+use serde_json::value::RawValue;
 
-/// Implements `Serialize` and `Deserialize` for a struct of `Option`s, given each field's name in
-/// the JSON. Nulls read as `None`, `None` is not written, and a name given twice is an error.
+use crate::{
+    DecodeError, DeviationKind, RawFields, exact::Exact, json::Json, limits::Budget, strict,
+};
+
+/// One of the objects that a job consists of.
+pub(crate) trait Object: Default {
+    /// The known fields' names, at most 32.
+    const NAMES: &'static [&'static str];
+
+    /// Returns a name's index in `NAMES`.
+    fn index(name: &str) -> Option<usize>;
+
+    /// Returns where the fields go that are kept as JSON text.
+    fn raw_fields_mut(&mut self) -> &mut RawFields;
+
+    /// Reads the value of the field with this index in `NAMES`: the next one of the map.
+    fn read_strict<'de, A: MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        budget: &mut Budget,
+    ) -> Result<(), A::Error>;
+
+    /// Reads the value of the field with this index in `NAMES`.
+    fn read_exact<'b>(
+        &mut self,
+        index: usize,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError>;
+}
+
+/// The value of a known field. Read in place: to move a job costs as much as to read its texts.
+pub(crate) trait Field: Sized {
+    /// Reads a value that is as the reference page has it, and refuses any other.
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        budget: &mut Budget,
+    ) -> Result<(), D::Error>;
+
+    /// Reads any value but null, as far as it can be understood.
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError>;
+
+    /// Returns whether this JSON text, kept from the reading, still stands for the field's value.
+    fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
+        let _ = json;
+        field.is_none()
+    }
+}
+
+/// Whether what was read of a field says all that its JSON text does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kept {
+    /// It does: the value is written again as it came.
+    InFull,
+    /// It does not: the text must be kept beside it.
+    InPart,
+}
+
+/// A field whose value is a text.
+pub(crate) trait Text: Sized + PartialEq {
+    /// Reads the text, and says what is odd about it.
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>);
+
+    /// Returns the text as it is written.
+    fn as_written(&self) -> &str;
+}
+
+impl<T: Text> Field for T {
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        _: &mut Budget,
+    ) -> Result<(), D::Error> {
+        *slot = Some(strict::text(value)?);
+        Ok(())
+    }
+
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError> {
+        pass.text(slot, json)
+    }
+
+    fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
+        let text = serde_json::from_str::<String>(json.as_str());
+        text.map_or_else(|_| field.is_none(), |text| T::read(&text).0.as_ref() == field)
+    }
+}
+
+impl Text for String {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        (Some(text.into()), None)
+    }
+
+    fn as_written(&self) -> &str {
+        self
+    }
+}
+
+/// A field whose value is fixed as a rule: the fixed ones are not allocated.
+impl Text for Cow<'static, str> {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let fixed = ["Job", "v3"].into_iter().find(|fixed| *fixed == text);
+        (Some(fixed.map_or_else(|| Self::Owned(text.into()), Self::Borrowed)), None)
+    }
+
+    fn as_written(&self) -> &str {
+        self
+    }
+}
+
+/// Implements `Object`, `Field` and `Serialize` for a struct of `Option`s and `raw_fields`, given
+/// each field's name in the JSON. `None` is not written.
 macro_rules! json_object {
     ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
-        impl<'de> serde::Deserialize<'de> for $object {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor;
+        const _: () = {
+            use $crate::object::{Field, Kept, Object};
 
-                impl<'de> serde::de::Visitor<'de> for ObjectVisitor {
-                    type Value = $object;
+            #[expect(non_camel_case_types, reason = "they are the fields' names")]
+            enum Index { $($field),+ }
 
-                    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                        f.write_str("an object")
-                    }
+            impl Object for $object {
+                const NAMES: &'static [&'static str] = &[$($name),+];
 
-                    fn visit_map<A: serde::de::MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<$object, A::Error> {
-                        const NAMES: &[&str] = &[$($name),+];
-                        let mut object = $object::default();
-                        let mut seen = 0;
-                        while let Some(name) =
-                            $crate::object::next_field(&mut map, NAMES, &mut seen)?
-                        {
-                            match name {
-                                $($name => object.$field = map.next_value()?,)+
-                                _ => unreachable!("a field is one of its object's names"),
-                            }
-                        }
-                        Ok(object)
+                fn index(name: &str) -> Option<usize> {
+                    match name {
+                        $($name => Some(Index::$field as usize),)+
+                        _ => None,
                     }
                 }
 
-                deserializer.deserialize_map(ObjectVisitor)
-            }
-        }
+                fn raw_fields_mut(&mut self) -> &mut $crate::RawFields {
+                    &mut self.raw_fields
+                }
 
-        impl serde::Serialize for $object {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use serde::ser::SerializeMap;
+                fn read_strict<'de, A: serde::de::MapAccess<'de>>(
+                    &mut self,
+                    index: usize,
+                    map: &mut A,
+                    budget: &mut $crate::limits::Budget,
+                ) -> Result<(), A::Error> {
+                    match index {
+                        $(_ if index == Index::$field as usize => {
+                            $crate::strict::next_value(&mut self.$field, map, budget)
+                        })+
+                        _ => Ok(()),
+                    }
+                }
 
-                let mut map = serializer.serialize_map(None)?;
-                $(if let Some(value) = &self.$field {
-                    map.serialize_entry($name, value)?;
-                })+
-                map.end()
+                fn read_exact<'b>(
+                    &mut self,
+                    index: usize,
+                    json: &'b serde_json::value::RawValue,
+                    pass: &mut $crate::exact::Exact<'b>,
+                ) -> Result<Kept, $crate::DecodeError> {
+                    match index {
+                        $(_ if index == Index::$field as usize => {
+                            Field::read_exact(&mut self.$field, json, pass)
+                        })+
+                        _ => Ok(Kept::InPart),
+                    }
+                }
             }
-        }
+
+            impl Field for $object {
+                fn read_strict<'de, D: serde::Deserializer<'de>>(
+                    slot: &mut Option<Self>,
+                    value: D,
+                    budget: &mut $crate::limits::Budget,
+                ) -> Result<(), D::Error> {
+                    $crate::strict::object(slot.insert(Self::default()), value, budget)
+                }
+
+                fn read_exact<'b>(
+                    slot: &mut Option<Self>,
+                    json: &'b serde_json::value::RawValue,
+                    pass: &mut $crate::exact::Exact<'b>,
+                ) -> Result<Kept, $crate::DecodeError> {
+                    pass.object(slot, json)
+                }
+            }
+
+            impl serde::Serialize for $object {
+                fn serialize<S: serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> Result<S::Ok, S::Error> {
+                    let mut map = serializer.serialize_map(None)?;
+                    $($crate::object::write(&mut map, $name, &self.$field, &self.raw_fields)?;)+
+                    $crate::object::write_unknown::<Self, _>(&mut map, &self.raw_fields)?;
+                    serde::ser::SerializeMap::end(map)
+                }
+            }
+        };
     };
 }
 
 pub(crate) use json_object;
 
-/// Returns the next field that is one of `names`, its value still to be read, passing over the
-/// fields that are not. `seen` has one bit for each name.
-pub(crate) fn next_field<'de, A: MapAccess<'de>>(
-    map: &mut A,
-    names: &'static [&'static str],
-    seen: &mut u32,
-) -> Result<Option<&'static str>, A::Error> {
-    while let Some(known) = map.next_key_seed(NameIn(names))? {
-        let Some(index) = known else {
-            map.next_value::<IgnoredAny>()?;
-            continue;
-        };
-        let bit = 1 << index;
-        if *seen & bit != 0 {
-            return Err(Error::duplicate_field(names[index]));
-        }
-        *seen |= bit;
-        return Ok(Some(names[index]));
-    }
-    Ok(None)
-}
-
-/// Reads a key as its index among the names, without allocating.
-struct NameIn(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for NameIn {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
+/// Writes a known field: as it came where that text was kept and the value is still the same.
+pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
+    map: &mut M,
+    name: &str,
+    value: &Option<T>,
+    raw_fields: &RawFields,
+) -> Result<(), M::Error> {
+    match (raw_fields.find(name), value) {
+        (Some(json), value) if T::is_spelt(value.as_ref(), json) => map.serialize_entry(name, json),
+        (_, Some(value)) => map.serialize_entry(name, value),
+        (_, None) => Ok(()),
     }
 }
 
-impl Visitor<'_> for NameIn {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field name")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|name| *name == key))
-    }
+/// Writes the fields that the object does not know.
+pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
+    map: &mut M,
+    raw_fields: &RawFields,
+) -> Result<(), M::Error> {
+    let mut unknown = raw_fields.entries().filter(|(name, _)| T::index(name).is_none());
+    unknown.try_for_each(|(name, json)| map.serialize_entry(name, json))
 }

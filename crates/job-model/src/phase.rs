@@ -8,6 +8,8 @@ use serde::{
     de::{Error, Visitor},
 };
 
+use crate::{DeviationKind, object::Text};
+
 /// How far a job is (reference page, table 6).
 ///
 /// ```
@@ -64,6 +66,19 @@ impl From<&str> for Phase {
             .into_iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(text))
             .unwrap_or_else(|| Self::Unknown(text.into()))
+    }
+}
+
+/// Reads an empty text as an absent phase.
+impl Text for Phase {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let phase = Self::from(text);
+        let odd = matches!(phase, Self::Unknown(_)) || phase.as_str() != text;
+        ((!text.is_empty()).then_some(phase), odd.then_some(DeviationKind::PhaseText))
+    }
+
+    fn as_written(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -1,26 +1,23 @@
-//! Blanks out the syntax errors that the service, or the way to it, is known to make. Reads no
-//! meaning: what remains wrong is the parser's to say.
+//! Mends the syntax errors that the service, or the way to it, is known to make. Reads no meaning:
+//! what remains wrong is the parser's to say.
 
-use alloc::{string::String, vec::Vec};
-use core::ops::Range;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::iter;
 
-use crate::{Deviation, DeviationKind};
+use crate::{Deviation, DeviationKind, scan::Scanner};
 
-/// Trailing commas tolerated in one body: the one body known to have any has one. A body with more,
-/// or nested deeper, keeps what is beyond the bound, and the parser refuses it. With the bound on
-/// a name's length, the paths of all commas together stay below a megabyte.
-const MAX_COMMAS: usize = 64;
-
-/// Levels of nesting followed.
-const MAX_DEPTH: usize = 128;
-
-/// Bytes of a member's name that a path shows; the longest name of the reference page has 17.
-const MAX_NAME: usize = 32;
+/// What is mended of one body: the one body known to need it has one comma too many. A body that
+/// needs more is left as it is from there on, and the parser refuses it. With the bounds on a
+/// path's depth and names, the deviations stay below a megabyte.
+const MAX_REPAIRS: usize = 64;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Returns the body with what is tolerated replaced by blanks, so that every other byte keeps its
-/// place, and a deviation for each replacement.
+/// Returns the body with what is tolerated replaced by as many bytes, so that each other byte keeps
+/// its place, and a deviation for each replacement.
 pub(crate) fn repair(body: &[u8]) -> (Vec<u8>, Vec<Deviation>) {
     let mut repaired = body.to_vec();
     let mut deviations = Vec::new();
@@ -28,104 +25,81 @@ pub(crate) fn repair(body: &[u8]) -> (Vec<u8>, Vec<Deviation>) {
         repaired[..BYTE_ORDER_MARK.len()].fill(b' ');
         deviations.push(Deviation { path: String::new(), kind: DeviationKind::ByteOrderMark });
     }
-    for (at, path) in trailing_commas(&repaired) {
-        repaired[at] = b' ';
-        deviations.push(Deviation { path, kind: DeviationKind::TrailingComma });
+    for Flaw { at, instead, kind, path } in flaws(&repaired) {
+        repaired[at..at + instead.len()].copy_from_slice(instead);
+        deviations.push(Deviation { path, kind });
     }
     (repaired, deviations)
 }
 
-/// An object or array that is still open.
-enum Open {
-    /// An object, and where the name of its current member stands.
-    Object(Range<usize>),
-    /// An array, and how many of its elements are complete.
-    Array(usize),
+/// A place that is mended.
+struct Flaw {
+    at: usize,
+    instead: &'static [u8],
+    kind: DeviationKind,
+    path: String,
 }
 
-/// Finds each comma that stands between a value and a closing bracket, with its container's path.
-fn trailing_commas(body: &[u8]) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut open = Vec::new();
-    let mut text = 0..0;
-    // The last byte that is no blank, and, where it is a comma, the one before it.
-    let mut last = (0, b' ');
-    let mut before = b' ';
-    let mut at = 0;
-    while at < body.len() {
-        let byte = body[at];
-        let start = at;
-        at += 1;
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => continue,
+/// Finds what is to be mended: each comma between a value and a closing bracket, with its
+/// container's path, and each escape of half a surrogate pair.
+fn flaws(body: &[u8]) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let mut scanner = Scanner::new(body);
+    // The last token, and the first byte of the one before.
+    let mut last = 0..0;
+    let mut before = b',';
+    while let Some(token) = scanner.next() {
+        let byte = |at: usize| body.get(at).copied().unwrap_or_default();
+        match byte(token.start) {
+            b'}' | b']' if byte(last.start) == b',' && !b"[{,:".contains(&before) => {
+                let (kind, path) = (DeviationKind::TrailingComma, scanner.path().to_string());
+                flaws.push(Flaw { at: last.start, instead: b" ", kind, path });
+            }
             b'"' => {
-                at = string_end(body, at);
-                text = start + 1..at - 1;
-            }
-            b':' => {
-                if let Some(Open::Object(name)) = open.last_mut() {
-                    *name = text.clone();
-                }
-            }
-            b',' => {
-                if let Some(Open::Array(index)) = open.last_mut() {
-                    *index += 1;
-                }
-            }
-            b'{' | b'[' if open.len() == MAX_DEPTH => break,
-            b'{' => open.push(Open::Object(0..0)),
-            b'[' => open.push(Open::Array(0)),
-            b'}' | b']' => {
-                open.pop();
-                if last.1 == b',' && !b"[{,: ".contains(&before) {
-                    if found.len() == MAX_COMMAS {
-                        break;
-                    }
-                    found.push((last.0, path(body, &open)));
-                }
+                let lone = lone_surrogates(&body[token.clone()]).map(|at| Flaw {
+                    at: token.start + at,
+                    instead: br"\ufffd",
+                    kind: DeviationKind::LoneSurrogate,
+                    path: scanner.path().to_string(),
+                });
+                flaws.extend(lone.take(MAX_REPAIRS - flaws.len()));
             }
             _ => {}
         }
-        before = last.1;
-        last = (start, byte);
+        if flaws.len() == MAX_REPAIRS {
+            break;
+        }
+        before = byte(last.start);
+        last = token;
     }
-    found
+    flaws
 }
 
-/// Returns the index after the quote that closes the string whose text starts at `at`.
-fn string_end(body: &[u8], mut at: usize) -> usize {
-    while at < body.len() {
-        match body[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+/// Finds where, in a text, an escape stands for half of a surrogate pair.
+fn lone_surrogates(text: &[u8]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    iter::from_fn(move || {
+        while let Some(found) = text.get(at..)?.iter().position(|byte| *byte == b'\\') {
+            let start = at + found;
+            at = start
+                + match (escaped_unit(text, start), escaped_unit(text, start + 6)) {
+                    (None, _) => 2,
+                    (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+                    (Some(0xD800..=0xDFFF), _) => {
+                        at = start + 6;
+                        return Some(start);
+                    }
+                    (Some(_), _) => 6,
+                };
         }
-    }
-    body.len()
+        None
+    })
 }
 
-fn path(body: &[u8], open: &[Open]) -> String {
-    use core::fmt::Write;
-
-    let mut path = String::new();
-    for container in open {
-        match container {
-            Open::Object(name) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                let name = &body[name.clone()];
-                let shown = &name[..name.len().min(MAX_NAME)];
-                path.push_str(&String::from_utf8_lossy(shown));
-                if shown.len() < name.len() {
-                    path.push('…');
-                }
-            }
-            // Writing to a string cannot fail.
-            Open::Array(index) => drop(write!(path, "[{index}]")),
-        }
-    }
-    path
+/// Reads an escape such as `\u00e4` at this place of a text.
+fn escaped_unit(text: &[u8], at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(br"\u")?;
+    u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]

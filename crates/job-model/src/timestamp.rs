@@ -1,10 +1,15 @@
 //! The service's times: the text as sent and, when understood, the instant. Reads no clock.
 
 use alloc::{format, string::String};
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 
-use jiff::{civil::DateTime, fmt::temporal::DateTimeParser, tz::TimeZoneDatabase};
+use jiff::{
+    fmt::temporal::DateTimeParser,
+    tz::{Offset, TimeZoneDatabase},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{DeviationKind, object::Text};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
@@ -27,7 +32,17 @@ static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
     text: String,
-    instant: Option<jiff::Timestamp>,
+    meaning: Meaning,
+}
+
+/// What a text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Instant(jiff::Timestamp),
+    /// Go's zero time.
+    Unset,
+    /// Nothing that is understood.
+    Unclear,
 }
 
 impl Timestamp {
@@ -40,17 +55,44 @@ impl Timestamp {
     /// Returns the instant, or `None` where the text is not understood or says "unset".
     #[must_use]
     pub const fn instant(&self) -> Option<jiff::Timestamp> {
-        self.instant
+        match self.meaning {
+            Meaning::Instant(instant) => Some(instant),
+            Meaning::Unset | Meaning::Unclear => None,
+        }
+    }
+
+    /// Returns whether the text says that the time was never set: Go's zero time, the first
+    /// instant of the year 1.
+    #[must_use]
+    pub const fn is_unset(&self) -> bool {
+        matches!(self.meaning, Meaning::Unset)
+    }
+
+    /// Returns the instant as the standard library has it, or `None` where there is none, or the
+    /// platform's clock does not reach so far.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn system_time(&self) -> Option<std::time::SystemTime> {
+        let since = self.instant()?.as_duration();
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        if since.is_negative() {
+            epoch.checked_sub(since.unsigned_abs())
+        } else {
+            epoch.checked_add(since.unsigned_abs())
+        }
     }
 }
 
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
-        let read = text.trim();
-        let instant = read_go(read).or_else(|| PARSER.parse_timestamp(read).ok());
-        // Go prints its zero time for "never set".
-        let instant = instant.filter(|instant| instant.as_second() != GO_ZERO_SECOND);
-        Self { text, instant }
+        let instant = read_utc(&text).or_else(|| read(text.trim()));
+        // Nothing was created before Go's zero time, and Go's form of earlier years is another.
+        let meaning = match instant.map(|instant| (instant, instant.cmp(&GO_ZERO))) {
+            Some((instant, Ordering::Greater)) => Meaning::Instant(instant),
+            Some((_, Ordering::Equal)) => Meaning::Unset,
+            Some((_, Ordering::Less)) | None => Meaning::Unclear,
+        };
+        Self { text, meaning }
     }
 }
 
@@ -60,13 +102,22 @@ impl From<&str> for Timestamp {
     }
 }
 
-/// Writes the instant in Go's form, in UTC.
+/// Writes the instant in Go's form, in UTC. One before the year 1 reads as no instant.
 impl From<jiff::Timestamp> for Timestamp {
     fn from(instant: jiff::Timestamp) -> Self {
-        Self {
-            text: format!("{}", instant.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")),
-            instant: Some(instant),
-        }
+        Self::from(format!("{}", instant.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")))
+    }
+}
+
+impl Text for Timestamp {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let timestamp = Self::from(text);
+        let odd = timestamp.meaning == Meaning::Unclear;
+        (Some(timestamp), odd.then_some(DeviationKind::TimestampText))
+    }
+
+    fn as_written(&self) -> &str {
+        &self.text
     }
 }
 
@@ -88,23 +139,28 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Reads `date time ±hhmm zone`, with an optional ` m=±seconds` (Go's monotonic reading). The zone
-/// name is not looked at: the offset beside it is exact, the name is not.
-fn read_go(text: &str) -> Option<jiff::Timestamp> {
-    let mut spaces = text.match_indices(' ').map(|(at, _)| at);
-    let time_end = spaces.nth(1)?;
-    let offset_end = spaces.next()?;
-    let civil: DateTime = PARSER.parse_datetime(&text[..time_end]).ok()?;
-    let offset = PARSER
-        .parse_time_zone_with(&NO_ZONES, &text[time_end + 1..offset_end])
-        .ok()?
-        .to_fixed_offset()
-        .ok()?;
-    offset.to_timestamp(civil).ok()
+/// Reads what nearly every text is: Go's form, in UTC.
+fn read_utc(text: &str) -> Option<jiff::Timestamp> {
+    let civil = PARSER.parse_datetime(text.strip_suffix(" +0000 UTC")?).ok()?;
+    Offset::UTC.to_timestamp(civil).ok()
 }
 
-/// `0001-01-01 00:00:00 +0000 UTC`, in seconds of Unix time.
-const GO_ZERO_SECOND: i64 = -62_135_596_800;
+/// Reads Go's form `date time ±hhmm zone`, with or without ` m=±seconds` (its monotonic reading), or
+/// RFC 3339. The zone's name is not looked at: the offset beside it is exact, a name is not.
+fn read(text: &str) -> Option<jiff::Timestamp> {
+    let mut words = text.splitn(4, ' ');
+    let (Some(date), Some(time), Some(offset), Some(_)) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return PARSER.parse_timestamp(text).ok();
+    };
+    let civil = PARSER.parse_datetime(&text[..date.len() + 1 + time.len()]).ok()?;
+    let zone = PARSER.parse_time_zone_with(&NO_ZONES, offset).ok()?;
+    zone.to_fixed_offset().ok()?.to_timestamp(civil).ok()
+}
+
+/// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set.
+const GO_ZERO: jiff::Timestamp = jiff::Timestamp::constant(-62_135_596_800, 0);
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
-//! Walking a job's sub-jobs, and finding where a failed one failed. Never recurses.
+//! Walking a job's sub-jobs, and finding them by their type. Never recurses, and judges none.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::{fmt, slice};
 
-use crate::{Job, Phase};
+use crate::Job;
 
 /// Where a sub-job stands below its job: an index for each level. Displayed as a JSON path, such
 /// as `spec.subJobs[1].spec.subJobs[0]`; empty for the job itself.
@@ -85,37 +85,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Where and why a job failed.
-///
-/// Displays as one line, such as `CreateCluster > InstallMaster: "no such flavor"`; what the
-/// service wrote is quoted and escaped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Failure {
-    /// The types of the jobs from the failed job down to its deepest failed sub-job; a job without
-    /// a type stands there as its uid, one without either as `job`.
-    pub steps: Vec<String>,
-    /// Where the deepest failed sub-job stands.
-    pub path: SubJobPath,
-    /// Its uid.
-    pub uid: Option<String>,
-    /// Its reason or, where it gives none, that of the nearest job above it that does.
-    pub reason: Option<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (level, step) in self.steps.iter().enumerate() {
-            let arrow = if level == 0 { "" } else { " > " };
-            write!(f, "{arrow}{}", step.escape_debug())?;
-        }
-        match &self.reason {
-            Some(reason) => write!(f, ": {reason:?}"),
-            None => f.write_str(": no reason given"),
-        }
-    }
-}
-
 impl Job {
     /// Walks this job and its sub-jobs of every level, each parent before its own.
     ///
@@ -132,30 +101,46 @@ impl Job {
         Walk { root: Some(self), levels: Vec::new(), path: SubJobPath::default() }
     }
 
-    /// Returns where and why this job failed: the deepest of the sub-jobs that failed, the first
-    /// of them where several are equally deep. `None` where nothing in the tree failed.
-    ///
-    /// What failed below a sub-job that succeeded is passed over: that sub-job got past it.
-    /// A sub-job may have failed while the job itself goes on, or succeeds: this says what is in
-    /// the reply, [`Job::phase`] says how the job is.
+    /// Returns the first of this job and its sub-jobs of every level that has this type.
     #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));
-        let lines = failed.map(|node| (self.line(&node.path), node.path));
-        let overcome = |sub_job: &&Self| sub_job.phase() == Some(&Phase::Success);
-        let (line, path) = lines
-            .filter(|(line, _)| !line.iter().skip(1).any(overcome))
-            .reduce(|deepest, line| if line.0.len() > deepest.0.len() { line } else { deepest })?;
-        Some(Failure {
-            steps: line.iter().map(|job| job.label().into()).collect(),
-            uid: line.last().and_then(|job| job.uid()).map(String::from),
-            reason: line.iter().rev().find_map(|job| job.reason()).map(String::from),
-            path,
-        })
+    pub fn find(&self, job_type: &str) -> Option<Node<'_>> {
+        self.walk().find(|node| node.job.job_type() == Some(job_type))
+    }
+
+    /// Returns those of this job and its sub-jobs of every level that have this type.
+    pub fn find_all<'a>(&'a self, job_type: &'a str) -> impl Iterator<Item = Node<'a>> {
+        self.walk().filter(move |node| node.job.job_type() == Some(job_type))
+    }
+
+    /// Returns the resources that a step works on, given its type after those of the jobs it is
+    /// part of, at whatever distance. An empty list of types has none.
+    ///
+    /// The id of a new node is that of `InstallNode` within `CreateNode`, whether the node is
+    /// virtual (`CreateNodeVM`) or not (`CreateNodeBMS`).
+    ///
+    /// ```
+    /// let body = br#"{"spec": {"type": "ScaleupCluster", "subJobs": [{"spec": {
+    ///     "type": "CreateNode", "subJobs": [{"spec": {
+    ///         "type": "InstallNode", "resourceID": "a7ee0f9c"}}]}}]}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// assert_eq!(job.resource_ids(&["CreateNode", "InstallNode"]).next(), Some("a7ee0f9c"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    pub fn resource_ids<'a>(&'a self, types: &'a [&str]) -> impl Iterator<Item = &'a str> {
+        let is_step = |node: &Node<'a>| {
+            let mut types = types.iter().peekable();
+            let mut is_last = false;
+            for job in self.line(&node.path) {
+                is_last = types.next_if(|of| job.job_type() == Some(**of)).is_some();
+            }
+            is_last && types.peek().is_none()
+        };
+        let resource = |node: Node<'a>| node.job.spec.as_ref()?.resource_id.as_deref();
+        self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())
     }
 
     /// Returns this job and those on the way down to a place in its tree, that one included.
-    fn line(&self, path: &SubJobPath) -> Vec<&Self> {
+    pub(crate) fn line(&self, path: &SubJobPath) -> Vec<&Self> {
         let mut line = vec![self];
         let mut job = self;
         for index in path.indices() {

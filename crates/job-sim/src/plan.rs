@@ -165,7 +165,7 @@ fn cluster_spec(sub_jobs: Vec<Job>) -> Spec {
     spec.resource_id = Some("6f4dcb2c-229a-11e8-9c75-0255ac100ceb".into());
     spec.resource_name = Some("cluster-name".into());
     spec.extend_param = Some(server_id("bc467e3a-2338-11e8-825b-0255ac100c13"));
-    spec.sub_jobs = Some(sub_jobs);
+    spec.sub_jobs = Some(sub_jobs.into());
     spec
 }
 

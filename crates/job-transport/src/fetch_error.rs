@@ -38,7 +38,7 @@ pub enum FetchError {
 }
 
 /// Why a body is no job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
     /// It cannot be decoded.

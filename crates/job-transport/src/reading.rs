@@ -47,7 +47,10 @@ impl Reading {
             Ok(decoded) => decoded,
             Err(error) => return Err(FetchError::unreadable(Unreadable::Body(error), request_id)),
         };
-        if job.kind.as_deref().is_some_and(|kind| kind != "Job") {
+        // A kind of another type than text is kept beside the known fields.
+        if job.kind.as_deref().is_some_and(|kind| kind != "Job")
+            || job.raw_fields.get("kind").is_some()
+        {
             return Err(FetchError::unreadable(Unreadable::Kind, request_id));
         }
         Ok(Self { job, deviations, body, request_id })

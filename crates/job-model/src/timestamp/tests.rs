@@ -23,6 +23,9 @@ fn texts() {
         ("2020-02-02 08:12:40 UTC +0000", None),
         ("2020-02-30 08:12:40 +0000 UTC", None),
         ("2020-02-02 08:12:40 +9900 UTC", None),
+        ("0001-01-01 00:00:00 +0001 X", None),
+        ("-000044-03-15T12:00:00Z", None),
+        ("9999-12-30 22:00:00 +0000 UTC", Some("9999-12-30T22:00:00Z")),
         ("now", None),
         ("", None),
     ];
@@ -34,30 +37,90 @@ fn texts() {
     }
 }
 
+#[test]
+fn a_time_that_was_never_set() {
+    let rows = [
+        ("0001-01-01 00:00:00 +0000 UTC", true),
+        (" 0001-01-01T00:00:00Z", true),
+        ("0001-01-01 00:00:00.1 +0000 UTC", false),
+        ("0001-01-01 00:00:01 +0000 UTC", false),
+        ("", false),
+    ];
+    for (text, unset) in rows {
+        let (timestamp, odd) = Timestamp::read(text);
+        assert_eq!(timestamp.unwrap().is_unset(), unset, "{text:?}");
+        assert_eq!(odd.is_some(), text.is_empty(), "{text:?}");
+    }
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn system_times() {
+    use std::time::{Duration, SystemTime};
+
+    let rows = [
+        ("1970-01-01 00:00:01.5 +0000 UTC", Some(1_500)),
+        ("1969-12-31 23:59:58.5 +0000 UTC", Some(-1_500)),
+        ("0001-01-01 00:00:00 +0000 UTC", None),
+        ("now", None),
+    ];
+    for (text, millis) in rows {
+        let expected = millis.map(|millis: i64| {
+            let span = Duration::from_millis(millis.unsigned_abs());
+            let epoch = SystemTime::UNIX_EPOCH;
+            if millis < 0 { epoch - span } else { epoch + span }
+        });
+        assert_eq!(Timestamp::from(text).system_time(), expected, "{text}");
+    }
+}
+
 proptest! {
     #[test]
+    fn any_instant_with_any_digits_at_any_offset(
+        second in GO_ZERO.as_second() + 86_400..253_402_207_200_i64,
+        nanosecond in 0..1_000_000_000_i32,
+        digits in 0..=9_usize,
+        minutes in -1_559..=1_559_i32,
+        form in 0..4,
+    ) {
+        let unit = 10_i32.pow(9 - u32::try_from(digits).unwrap());
+        let instant = jiff::Timestamp::new(second, nanosecond / unit * unit).unwrap();
+        let local = Offset::from_seconds(minutes * 60).unwrap().to_datetime(instant);
+        let fraction = format!("{:09}", local.subsec_nanosecond());
+        let fraction = if digits == 0 { String::new() } else { format!(".{}", &fraction[..digits]) };
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+        let (date, time) = (local.date(), local.strftime("%H:%M:%S"));
+        let text = match form {
+            0 => format!("{date} {time}{fraction} {sign}{hours:02}{minutes:02} ZONE"),
+            1 => format!("{date} {time}{fraction} {sign}{hours:02}{minutes:02} A B m=+0.5"),
+            2 => format!("\t{date} {time}{fraction} {sign}{hours:02}{minutes:02} {sign}{hours:02} "),
+            _ => format!(" {date}T{time}{fraction}{sign}{hours:02}:{minutes:02}"),
+        };
+        let read = Timestamp::from(&*text);
+        prop_assert_eq!(read.instant(), Some(instant), "{}", text);
+        prop_assert_eq!(read.as_str(), text);
+    }
+
+    #[test]
     fn written_from_an_instant_it_reads_back(
-        second in GO_ZERO_SECOND + 1..253_402_207_200_i64,
+        second in GO_ZERO.as_second() + 1..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_u32,
     ) {
         let unit = 10_i32.pow(9 - digits);
         let instant = jiff::Timestamp::new(second, nanosecond / unit * unit).unwrap();
         let written = Timestamp::from(instant);
+        prop_assert!(written.as_str().ends_with(" +0000 UTC"));
         prop_assert_eq!(Timestamp::from(written.as_str()), written);
     }
 
     #[test]
-    fn an_offset_is_taken_off(second in 0..4_000_000_000_i64, minutes in -839..=839_i32) {
-        let instant = jiff::Timestamp::from_second(second).unwrap();
-        let local = jiff::tz::Offset::from_seconds(minutes * 60).unwrap().to_datetime(instant);
-        let (sign, hours, minutes) =
-            (if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60);
-        let text = format!(
-            "{} {sign}{hours:02}{minutes:02} ZONE",
-            local.strftime("%Y-%m-%d %H:%M:%S"),
-        );
-        prop_assert_eq!(Timestamp::from(text).instant(), Some(instant));
+    fn an_instant_that_is_written_is_read_or_there_is_none(second: i64, nanosecond in 0..1_000_000_000_i32) {
+        if let Ok(instant) = jiff::Timestamp::new(second % 400_000_000_000, nanosecond) {
+            let written = Timestamp::from(instant);
+            prop_assert_eq!(written.instant(), (instant > GO_ZERO).then_some(instant));
+        }
     }
 
     #[test]

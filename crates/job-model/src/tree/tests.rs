@@ -1,20 +1,12 @@
-//! Trees of jobs, how they are walked, and where they failed.
+//! Trees of jobs, how they are walked, and what is found in them.
 
-use alloc::{boxed::Box, format, string::ToString};
+use alloc::{boxed::Box, format, string::String};
 
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
-
-fn job(value: &Value) -> Job {
-    Job::from_slice(value.to_string().as_bytes()).unwrap()
-}
-
-/// A job of a type and phase, with its sub-jobs.
-fn node(job_type: &str, phase: &str, sub_jobs: &[Value]) -> Value {
-    json!({"spec": {"type": job_type, "subJobs": sub_jobs}, "status": {"phase": phase}})
-}
+use crate::testing::{job, node, trees};
 
 #[test]
 fn walk_goes_depth_first_with_paths() {
@@ -32,51 +24,38 @@ fn walk_goes_depth_first_with_paths() {
 }
 
 #[test]
-fn failures() {
-    let mut because = node("B", "Failed", &[]);
-    because["status"]["reason"] = json!("no such \"flavor\"\u{1b}[2J");
-    let mut message = node("C", "Failed", &[]);
-    message["status"]["message"] = json!("quota");
-    let mut parent = node("A", "Failed", &[node("B", "Failed", &[node("C", "Failed", &[])])]);
-    parent["status"]["reason"] = json!("a step failed");
-    let rows = [
-        ("nothing failed", node("A", "Running", &[node("B", "Success", &[])])),
-        ("the job alone", node("A", "Failed", &[node("B", "Success", &[])])),
-        ("a sub-job's reason, escaped", node("A", "Failed", &[because.clone()])),
-        ("a message for want of a reason", node("A", "Failed", &[message.clone()])),
-        ("the parent's reason for want of its own", parent),
-        ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
-        ("the first of equals", node("A", "Failed", &[because, message])),
-        (
-            "not what a step got past",
-            node(
-                "A",
-                "Failed",
-                &[
-                    node("B", "Failed", &[]),
-                    node("C", "Success", &[node("D", "", &[node("E", "Failed", &[])])]),
-                ],
-            ),
-        ),
-        ("a sub-job while the job runs", node("A", "Running", &[node("B", "Failed", &[])])),
-        ("no type", json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}})),
-        ("nothing but a phase", json!({"status": {"phase": "Failed"}})),
-    ];
-    let show = |failure: Option<Failure>| {
-        failure.map_or_else(|| "-".into(), |failure| failure.to_string())
+fn steps_are_found_by_type() {
+    let install = |id: &str| json!({"spec": {"type": "InstallNode", "resourceID": id}});
+    let tree = job(&node(
+        "ScaleupCluster",
+        "",
+        &[
+            node("CreateNode", "", &[node("CreateNodeVM", "", &[]), install("a"), install("")]),
+            node("CreateNode", "", &[node("CreateNodeBMS", "", &[install("b")])]),
+            install("c"),
+        ],
+    ));
+    let paths = |job_type| -> Vec<_> {
+        tree.find_all(job_type).map(|node| format!("{}", node.path)).collect()
     };
-    let lines = rows.map(|(name, tree)| format!("{name}\n    {}\n", show(job(&tree).failure())));
-    insta::assert_snapshot!(lines.concat());
-}
+    assert_eq!(paths("CreateNode"), ["spec.subJobs[0]", "spec.subJobs[1]"]);
+    assert_eq!(tree.find("CreateNodeBMS").unwrap().path.indices(), [1, 0]);
+    assert!(tree.find("ScaleupCluster").unwrap().path.indices().is_empty());
+    assert!(tree.find("createnode").is_none());
 
-/// Trees of jobs in every phase.
-fn trees() -> impl Strategy<Value = Value> {
-    let phase = prop::sample::select(&["Running", "Success", "Failed", ""][..]);
-    let leaf = phase.clone().prop_map(|phase| node("leaf", phase, &[]));
-    leaf.prop_recursive(5, 40, 4, move |inner| {
-        (phase.clone(), prop::collection::vec(inner, 0..4))
-            .prop_map(|(phase, sub_jobs)| node("inner", phase, &sub_jobs))
-    })
+    let rows: [(&[&str], &[&str]); 8] = [
+        (&["InstallNode"], &["a", "b", "c"]),
+        (&["CreateNode", "InstallNode"], &["a", "b"]),
+        (&["ScaleupCluster", "CreateNode", "InstallNode"], &["a", "b"]),
+        (&["ScaleupCluster", "InstallNode"], &["a", "b", "c"]),
+        (&["CreateNodeBMS", "InstallNode"], &["b"]),
+        (&["InstallNode", "CreateNode"], &[]),
+        (&["CreateNode"], &[]),
+        (&[], &[]),
+    ];
+    for (types, ids) in rows {
+        assert_eq!(tree.resource_ids(types).collect::<Vec<_>>(), ids, "{types:?}");
+    }
 }
 
 /// What a walk must visit, found the obvious way.
@@ -94,19 +73,6 @@ proptest! {
         for node in walked {
             let led = node.path.indices().iter().fold(&root, |job, index| &job.sub_jobs()[*index]);
             prop_assert!(core::ptr::eq(led, node.job));
-        }
-    }
-
-    #[test]
-    fn a_failed_job_has_a_failure_and_it_is_a_failed_one(tree in trees()) {
-        let root = job(&tree);
-        let failure = root.failure();
-        prop_assert!(root.phase() != Some(&Phase::Failed) || failure.is_some());
-        if let Some(failure) = failure {
-            let line = root.line(&failure.path);
-            prop_assert_eq!(line.last().and_then(|job| job.phase()), Some(&Phase::Failed));
-            prop_assert_eq!(line.len(), failure.steps.len());
-            prop_assert!(line[1..].iter().all(|job| job.phase() != Some(&Phase::Success)));
         }
     }
 }

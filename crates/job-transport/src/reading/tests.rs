@@ -25,6 +25,7 @@ fn replies_that_are_no_job() {
         (200, "[]"),
         (200, r#"{"kind": "Status", "status": {"phase": "Success"}}"#),
         (200, r#"{"kind": "job"}"#),
+        (200, r#"{"kind": ["Job"]}"#),
         (204, ""),
         (206, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
         (301, ""),

@@ -1,0 +1,140 @@
+//! How fast bodies are read, as ratios to other ways to read the same bytes, measured in one run.
+//! Exits with 1 where a ratio is above its bound.
+#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+
+mod plain;
+
+use std::{
+    collections::BTreeMap, error::Error, fs, hint::black_box, path::PathBuf, process::ExitCode,
+    time::Duration,
+};
+
+use criterion::{BatchSize, BenchmarkGroup, Criterion, measurement::WallTime};
+use job_model::{Decoded, Timestamp};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+/// Each contender runs once a round, and a ratio is the median of its rounds' ratios: a machine
+/// that is busy for a while spoils a round, not the figure.
+const ROUNDS: usize = 9;
+
+/// Each bounded ratio: what is measured, against what, and how much of it that may take.
+const BOUNDS: [(&str, &str, f64); 3] =
+    [("job", "plain struct", 1.05), ("job", "Value", 0.75), ("Timestamp", "strptime", 0.5)];
+
+/// By how much more a job's time per byte may grow to a large body than the plain struct's does.
+const GROWTH: f64 = 1.1;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let small = reference_example_minified()?;
+    let large = with_sub_jobs(&small, 10_000)?;
+    println!("small: {} bytes; large: {} bytes, 10,000 sub-jobs", small.len(), large.len());
+
+    let results = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let mut criterion = Criterion::default()
+            .configure_from_args()
+            .output_directory(&results)
+            .warm_up_time(Duration::from_millis(100))
+            .measurement_time(Duration::from_millis(500))
+            .sample_size(30);
+        let mut group = criterion.benchmark_group(format!("round {round}"));
+        run(&mut group, &small, &large);
+        group.finish();
+        rounds.push(medians(&results.join(format!("round {round}")))?);
+    }
+    Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs every contender once.
+fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
+    let time = "2020-02-02 08:12:40.672772389 +0000 UTC";
+    let format = "%Y-%m-%d %H:%M:%S%.f %z UTC";
+    group.bench_function("Timestamp", |bencher| {
+        // The text is there already: what is measured is the parse.
+        bencher.iter_batched(|| String::from(time), Timestamp::from, BatchSize::SmallInput);
+    });
+    group.bench_function("strptime", |bencher| {
+        bencher.iter(|| jiff::Timestamp::strptime(format, black_box(time)));
+    });
+    for (size, body) in [("", small), (", large", large)] {
+        group.bench_function(format!("job{size}"), |bencher| {
+            bencher.iter(|| Decoded::from_slice(black_box(body)));
+        });
+        group.bench_function(format!("plain struct{size}"), |bencher| {
+            bencher.iter(|| serde_json::from_slice::<plain::Job>(black_box(body)));
+        });
+    }
+    group.bench_function("Value", |bencher| {
+        bencher.iter(|| serde_json::from_slice::<Value>(black_box(small)));
+    });
+    group.bench_function("skip only", |bencher| {
+        bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(small)));
+    });
+}
+
+/// A contender's median time in a round, in nanoseconds, by its name.
+type Round = BTreeMap<String, f64>;
+
+/// Reads what criterion wrote of a round.
+fn medians(round: &PathBuf) -> Result<Round, Box<dyn Error>> {
+    let mut medians = Round::new();
+    for entry in fs::read_dir(round)? {
+        let folder = entry?.path().join("new");
+        let read = |file| -> Result<Value, Box<dyn Error>> {
+            Ok(serde_json::from_slice(&fs::read(folder.join(file))?)?)
+        };
+        if folder.is_dir() {
+            let name = read("benchmark.json")?["function_id"].as_str().map(String::from);
+            let median = read("estimates.json")?["median"]["point_estimate"].as_f64();
+            medians.extend(name.zip(median));
+        }
+    }
+    Ok(medians)
+}
+
+/// Prints the figures; returns whether each is within its bound.
+fn report(rounds: &[Round]) -> bool {
+    println!("\nmedians of {ROUNDS} rounds");
+    for name in rounds[0].keys() {
+        println!("{name:>22} {:>12.0} ns", median(rounds, |round| round[name]));
+    }
+    println!("\nratios");
+    let mut within = true;
+    let mut line = |what: String, ratio: f64, bound: f64| {
+        let verdict = if ratio <= bound { "ok" } else { "ABOVE ITS BOUND" };
+        println!("{what:>60} {ratio:>6.3} (at most {bound}) {verdict}");
+        within &= ratio <= bound;
+    };
+    for (name, other, bound) in BOUNDS {
+        let ratio = median(rounds, |round| round[name] / round[other]);
+        line(format!("{name} / {other}"), ratio, bound);
+    }
+    let growth = |round: &Round, name: &str| round[&format!("{name}, large")] / round[name];
+    let ratio = median(rounds, |round| growth(round, "job") / growth(round, "plain struct"));
+    line("growth to the large body, job / plain struct".into(), ratio, GROWTH);
+    let skip = median(rounds, |round| round["job"] / round["skip only"]);
+    println!("{:>60} {skip:>6.3}", "job / skip only");
+    within
+}
+
+fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
+    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// The reference page's example, well-formed and without blanks.
+fn reference_example_minified() -> Result<Vec<u8>, Box<dyn Error>> {
+    let example = include_bytes!("../../../../fixtures/jobs/reference-example.json");
+    Ok(serde_json::to_vec(&Decoded::from_slice(example)?.job)?)
+}
+
+/// The same with its sub-jobs repeated, up to so many.
+fn with_sub_jobs(body: &[u8], count: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut job: Value = serde_json::from_slice(body)?;
+    let sub_jobs = job["spec"]["subJobs"].as_array_mut().ok_or("the example has sub-jobs")?;
+    *sub_jobs = sub_jobs.iter().cycle().take(count).cloned().collect();
+    Ok(serde_json::to_vec(&job)?)
+}

@@ -1,0 +1,46 @@
+//! The plain way to read a job: derived, a text for every field, and nothing kept beyond them.
+#![expect(dead_code, reason = "they are read from a body, and by nobody")]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Job {
+    kind: Option<String>,
+    api_version: Option<String>,
+    metadata: Option<Metadata>,
+    spec: Option<Spec>,
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    uid: Option<String>,
+    creation_timestamp: Option<String>,
+    update_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    #[serde(rename = "type")]
+    job_type: Option<String>,
+    #[serde(rename = "clusterUID")]
+    cluster_uid: Option<String>,
+    #[serde(rename = "resourceID")]
+    resource_id: Option<String>,
+    resource_name: Option<String>,
+    extend_param: Option<BTreeMap<String, String>>,
+    sub_jobs: Option<Vec<Job>>,
+    owner_job: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    phase: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+}

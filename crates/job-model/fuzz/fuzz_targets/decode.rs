@@ -1,0 +1,21 @@
+//! Any bytes as a job's body: what is read is written, and reads the same again.
+#![no_main]
+
+use job_model::{Decoded, Phase};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    let Ok(decoded) = Decoded::from_slice(body) else {
+        return;
+    };
+    let encoded = serde_json::to_string(&decoded.job).expect("a job is written");
+    let again = Decoded::from_slice(encoded.as_bytes()).expect("what was written is read");
+    assert_eq!(serde_json::to_string(&again.job).expect("a job is written"), encoded);
+    assert_eq!(again.job.phase(), decoded.job.phase());
+    if decoded.job.phase().is_some_and(Phase::is_terminal) {
+        let body = String::from_utf8_lossy(body).to_ascii_lowercase();
+        // An escape may spell a letter.
+        assert!(["success", "failed", "\\u"].iter().any(|text| body.contains(text)));
+    }
+    let _ = (decoded.job.tree().to_string(), decoded.job.failure(), decoded.job.discrepancies());
+});

@@ -1,0 +1,17 @@
+//! Any text as a time: it is kept, and an instant found in it is written and found again.
+#![no_main]
+
+use job_model::Timestamp;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    for line in text.lines() {
+        let timestamp = Timestamp::from(line);
+        assert_eq!(timestamp.as_str(), line);
+        let Some(instant) = timestamp.instant() else {
+            continue;
+        };
+        let written = Timestamp::from(instant);
+        assert_eq!(Timestamp::from(written.as_str()).instant(), Some(instant), "{written}");
+    }
+});

@@ -1,0 +1,62 @@
+//! Failed jobs, and where they failed.
+
+use alloc::{format, string::ToString};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::testing::{job, node, trees};
+
+#[test]
+fn failures() {
+    let mut because = node("B", "Failed", &[]);
+    because["status"]["reason"] = json!("no such \"flavor\"\u{1b}[2J");
+    let mut message = node("C", "Failed", &[]);
+    message["status"]["message"] = json!("quota");
+    let mut parent = node("A", "Failed", &[node("B", "Failed", &[node("C", "Failed", &[])])]);
+    parent["status"]["reason"] = json!("a step failed");
+    let rows = [
+        ("nothing failed", node("A", "Running", &[node("B", "Success", &[])])),
+        ("the job alone", node("A", "Failed", &[node("B", "Success", &[])])),
+        ("a sub-job's reason, escaped", node("A", "Failed", &[because.clone()])),
+        ("a message for want of a reason", node("A", "Failed", &[message.clone()])),
+        ("the parent's reason for want of its own", parent),
+        ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
+        ("the first of equals", node("A", "Failed", &[because, message])),
+        (
+            "not what a step got past",
+            node(
+                "A",
+                "Failed",
+                &[
+                    node("B", "Failed", &[]),
+                    node("C", "Success", &[node("D", "", &[node("E", "Failed", &[])])]),
+                ],
+            ),
+        ),
+        ("a sub-job while the job runs", node("A", "Running", &[node("B", "Failed", &[])])),
+        ("no type", json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}})),
+        ("nothing but a phase", json!({"status": {"phase": "Failed"}})),
+    ];
+    let show = |failure: Option<Failure>| {
+        failure.map_or_else(|| "-".into(), |failure| failure.to_string())
+    };
+    let lines = rows.map(|(name, tree)| format!("{name}\n    {}\n", show(job(&tree).failure())));
+    insta::assert_snapshot!(lines.concat());
+}
+
+proptest! {
+    #[test]
+    fn a_failed_job_has_a_failure_and_it_is_a_failed_one(tree in trees()) {
+        let root = job(&tree);
+        let failure = root.failure();
+        prop_assert!(root.phase() != Some(&Phase::Failed) || failure.is_some());
+        if let Some(failure) = failure {
+            let line = root.line(&failure.path);
+            prop_assert_eq!(line.last().and_then(|job| job.phase()), Some(&Phase::Failed));
+            prop_assert_eq!(line.len(), failure.steps.len());
+            prop_assert!(line[1..].iter().all(|job| job.phase() != Some(&Phase::Success)));
+        }
+    }
+}

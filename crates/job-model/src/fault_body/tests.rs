@@ -1,0 +1,89 @@
+//! Bodies of errors and what is made of them. The shapes that are known are fixtures.
+
+use alloc::string::ToString;
+
+use proptest::{collection::vec, prelude::*};
+use serde_json::json;
+
+use super::*;
+
+fn read(status: u16, content_type: &str, body: &str) -> String {
+    let error = ServiceError::from_body(status, Some(content_type), body.as_bytes());
+    error.map_or_else(|| "nothing".into(), |error| error.to_string())
+}
+
+#[test]
+fn bodies() {
+    let html = "text/html; charset=UTF-8";
+    let rows = [
+        (404, "application/json", ""),
+        (404, "application/json", " \n"),
+        (404, "application/json", "{}"),
+        (404, "application/json", "null"),
+        (400, "application/json", r#"{"errorCode": "CCE.01400001", "errorMessage": null}"#),
+        (400, "application/json", r#"{"code": 400, "message": "bad"}"#),
+        (400, "application/json", r#"{"code": 4001, "message": "bad"}"#),
+        (400, "application/json", r#"{"Error_Code": "X.1", "requestId": "r"}"#),
+        (400, "application/json", r#"{"request_id": "r"}"#),
+        (400, "application/json", r#"{"unknown": "shape"}"#),
+        (400, "application/json", r#"{"error_msg": "one", "message": "one", "reason": "two"}"#),
+        (400, "application/json", r#"{"code": "A", "details": [{"code": "B", "message": "m"}]}"#),
+        (400, "application/json", r#"{"message": "a\u0007\u202eb\n\tc\ud800"}"#),
+        (400, "application/json", r#"{"message": "cut"#),
+        (400, "application/json", r#"["a", 1]"#),
+        (502, html, "<html><head><TITLE class=x> 502\n Bad Gateway </TITLE></head></html>"),
+        (502, html, "<html><title></title><style>p{}</style><body class='x'><p>Try<br>later</p>"),
+        (502, html, "<title>never closed"),
+        (502, "", " <p>no type"),
+        (503, "text/plain", "upstream connect error\u{1b}[31m"),
+        (200, "text/plain", "a < b"),
+    ];
+    let table = rows.map(|(status, content_type, body)| {
+        format!("{status} {}\n    {}\n", body.escape_debug(), read(status, content_type, body))
+    });
+    insta::assert_snapshot!(table.concat());
+}
+
+#[test]
+fn a_body_that_is_not_utf8_is_read_as_far_as_it_goes() {
+    let error = ServiceError::from_body(502, None, b"bad \xff gateway").unwrap();
+    assert_eq!(error.message(), Some("bad \u{fffd} gateway"));
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_says_so() {
+    let long = "ä".repeat(2_000);
+    let body = json!({"code": long, "message": long, "reason": "r", "request_id": long});
+    for body in [body.to_string(), long.clone(), format!("<title>{long}</title>")] {
+        let error = ServiceError::from_body(500, None, body.as_bytes()).unwrap();
+        assert!(error.message().unwrap().ends_with("ä…"), "{error}");
+    }
+}
+
+fn kept(error: &ServiceError) -> usize {
+    let texts = error.codes.iter().chain(&error.messages).chain(&error.request_id);
+    texts.map(String::len).sum()
+}
+
+proptest! {
+    #[test]
+    fn never_panics_on_any_bytes(status: u16, body in vec(any::<u8>(), 0..300)) {
+        let _ = ServiceError::from_body(status, None, &body);
+    }
+
+    #[test]
+    fn keeps_at_most_a_kibibyte_and_nothing_unseen(
+        texts in vec("\\PC{0,40}|[a-z]{300,600}|[\u{0}-\u{1f}\u{200b}-\u{2069}]{0,9}", 5),
+        html: bool,
+    ) {
+        let body = json!({
+            "error_code": texts[0], "error_msg": texts[1],
+            "error": {"code": texts[2], "message": texts[3]}, "request_id": texts[4],
+        });
+        let body = if html { format!("<p>{}", texts.concat()) } else { body.to_string() };
+        if let Some(error) = ServiceError::from_body(500, None, body.as_bytes()) {
+            prop_assert!(kept(&error) <= MAX_KEPT);
+            prop_assert!(!error.to_string().chars().any(is_unseen), "{:?}", error);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Where a value stands in a body. Reads no body.
+
+use alloc::{borrow::Cow, vec::Vec};
+use core::fmt;
+
+/// The way from a body's top to a value in it, displayed such as `spec.subJobs[1].metadata.uid`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Path<'a>(Vec<Segment<'a>>);
+
+/// One step of the way.
+#[derive(Clone, Debug)]
+pub(crate) enum Segment<'a> {
+    Name(Cow<'a, str>),
+    Index(usize),
+}
+
+/// Bytes of a name that are displayed; the longest name of the reference page has 17.
+pub(crate) const MAX_NAME: usize = 32;
+
+impl<'a> Path<'a> {
+    pub(crate) fn push(&mut self, segment: Segment<'a>) {
+        self.0.push(segment);
+    }
+
+    pub(crate) fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    /// Returns the path with `…` for each name that is none of these.
+    pub(crate) fn with_names_of(self, known: &[&[&'static str]]) -> Path<'static> {
+        let shown = |name: &str| {
+            let known = known.iter().flat_map(|names| names.iter()).find(|known| **known == name);
+            Segment::Name(known.copied().unwrap_or("…").into())
+        };
+        let segments = self.0.into_iter().map(|segment| match segment {
+            Segment::Name(name) => shown(&name),
+            Segment::Index(index) => Segment::Index(index),
+        });
+        segments.collect()
+    }
+}
+
+impl<'a> FromIterator<Segment<'a>> for Path<'a> {
+    fn from_iter<I: IntoIterator<Item = Segment<'a>>>(segments: I) -> Self {
+        Self(segments.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (level, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Name(name) => {
+                    let dot = if level == 0 { "" } else { "." };
+                    let shown = &name[..name.floor_char_boundary(MAX_NAME)];
+                    let rest = if shown.len() < name.len() { "…" } else { "" };
+                    write!(f, "{dot}{shown}{rest}")?;
+                }
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Trees of jobs and their counts, times and their spans.
+
+use alloc::format;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{job, node, trees};
+
+/// Counts in the order total, initializing, running, success, failed, unknown.
+fn counts(tree: &Value) -> [usize; 6] {
+    let progress = job(tree).progress();
+    let Progress { total, initializing, running, success, failed, unknown } = progress;
+    [total, initializing, running, success, failed, unknown]
+}
+
+#[test]
+fn steps_are_counted_by_phase() {
+    let leaf = |phase| node("leaf", phase, &[]);
+    let rows = [
+        (json!({}), [1, 0, 0, 0, 0, 1]),
+        (leaf("success"), [1, 0, 0, 1, 0, 0]),
+        (node("A", "Running", &[]), [1, 0, 1, 0, 0, 0]),
+        (node("A", "Running", &[leaf("Initializing"), leaf("Failed")]), [2, 1, 0, 0, 1, 0]),
+        (
+            node("A", "Failed", &[node("B", "Running", &[leaf("Success"), leaf("Success")])]),
+            [2, 0, 0, 2, 0, 0],
+        ),
+        (node("A", "Success", &[leaf("Upgrading"), leaf(""), json!({})]), [3, 0, 0, 0, 0, 3]),
+    ];
+    for (tree, expected) in rows {
+        assert_eq!(counts(&tree), expected, "{tree}");
+    }
+}
+
+#[test]
+fn a_running_time_needs_two_times_in_their_order() {
+    let at = |time: &str| format!("2020-02-02 {time} +0000 UTC");
+    let rows = [
+        (json!({}), None),
+        (json!({"creationTimestamp": at("08:00:00")}), None),
+        (json!({"creationTimestamp": at("08:00:00"), "updateTimestamp": "soon"}), None),
+        (
+            json!({"creationTimestamp": "0001-01-01 00:00:00 +0000 UTC",
+                "updateTimestamp": at("08:00:00")}),
+            None,
+        ),
+        (json!({"creationTimestamp": at("08:00:01"), "updateTimestamp": at("08:00:00")}), None),
+        (
+            json!({"creationTimestamp": at("08:00:00"), "updateTimestamp": at("08:00:00")}),
+            Some(Duration::ZERO),
+        ),
+        (
+            json!({"creationTimestamp": at("08:00:00.5"),
+                "updateTimestamp": "2020-02-02 10:00:01 +0200 CEST"}),
+            Some(Duration::from_millis(500)),
+        ),
+    ];
+    for (metadata, expected) in rows {
+        let job = job(&json!({ "metadata": metadata }));
+        assert_eq!(job.running_time(), expected, "{metadata}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_step_is_counted_once(tree in trees()) {
+        let [total, phases @ ..] = counts(&tree);
+        prop_assert_eq!(total, phases.iter().sum::<usize>());
+        prop_assert!(total > 0);
+    }
+}

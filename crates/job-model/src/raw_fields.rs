@@ -1,0 +1,52 @@
+//! The fields of an object that are kept as JSON text. Reads no meaning.
+
+use alloc::{string::String, vec::Vec};
+
+use crate::json::Json;
+
+/// The fields that a struct has no other place for, each as the JSON text it came as: those the
+/// reference page does not know, and those whose value is of another type or spelling than there.
+///
+/// They are encoded again with the others, so that nothing is lost on the way through. A field of
+/// the struct that is set goes before one kept here.
+///
+/// ```
+/// let body = br#"{"status": {"phase": "Running", "progress": 1.10}}"#;
+/// let job = job_model::Job::from_slice(body)?;
+/// let status = job.status.expect("it is there");
+/// assert_eq!(status.raw_fields.get("progress"), Some("1.10"));
+/// # Ok::<(), job_model::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawFields(Vec<(String, Json)>);
+
+impl RawFields {
+    /// Returns the JSON text of the field of this name, of the first where several have it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.find(name).map(Json::as_str)
+    }
+
+    /// Returns the fields as (name, JSON text), in the order they came in.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries().map(|(name, json)| (name, json.as_str()))
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, name: String, json: Json) {
+        self.0.push((name, json));
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Json> {
+        self.entries().find_map(|(known, json)| (known == name).then_some(json))
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, json)| (&**name, json))
+    }
+}

@@ -1,0 +1,65 @@
+//! Replies of submitting calls, and the ids in them.
+
+use alloc::{format, string::ToString};
+use core::error::Error;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn replies() {
+    let long = json!({"jobid": "a".repeat(200)}).to_string();
+    let rows = [
+        r#"{"kind": "Cluster", "metadata": {"uid": "c"}, "status": {"jobID": "a"}}"#,
+        r#"{"jobid": "a"}"#,
+        r#"{"jobID": "a"}"#,
+        r#"{"kind": "NodePool", "status": {"phase": "", "jobId": "a"}}"#,
+        r#"{"metadata": {"annotations": {"jobid": "a", "resourceJobId": "b"}}}"#,
+        r#"{"metadata": {"annotations": {"jobid": "a"}}, "status": {"jobID": "a"}}"#,
+        r#"{"jobID": "b", "status": {"jobID": "a"}}"#,
+        r#"{"jobid": "a", "jobid": "b"}"#,
+        r#"{"jobid": "a", "jobid": "a"}"#,
+        r#"{"status": {"jobID": ""}, "jobid": null, "jobID": "a"}"#,
+        r#"{"status": {"jobID": ""}}"#,
+        r#"{"status": null, "metadata": [], "JobID": "a", "uid": "b"}"#,
+        r#"{"jobid": 7}"#,
+        r#"{"jobid": "../clusters"}"#,
+        &long,
+        r#"{"jobid": "a",}"#,
+        "\u{feff}{\"jobid\": \"a\"}",
+        r#"["a"]"#,
+        r#""a""#,
+        "",
+        "<html></html>",
+    ];
+    let read = |reply: &str| match JobId::from_submission(reply.as_bytes()) {
+        Ok(id) => format!("job {id}"),
+        Err(error) => match error.source() {
+            Some(source) => format!("error: {error}: {source}"),
+            None => format!("error: {error}"),
+        },
+    };
+    let shown = |reply: &str| reply.chars().take(80).collect::<String>();
+    let table = rows.map(|reply| format!("{}\n    {}\n", shown(reply), read(reply)));
+    insta::assert_snapshot!(table.concat());
+}
+
+proptest! {
+    #[test]
+    fn never_panics_and_shows_nothing_of_the_reply(reply in r#"\{("(status|jobid|jobID)":("s3cret/"|\{|null),?){0,4}\}{0,2}"#) {
+        if let Err(error) = JobId::from_submission(reply.as_bytes()) {
+            prop_assert!(!error.to_string().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn each_spelling_gives_the_id(id in "[a-z0-9-]{1,40}") {
+        for path in SPELLINGS {
+            let reply = path.rsplit('.').fold(json!(id), |value, name| json!({ name: value }));
+            let read = JobId::from_submission(reply.to_string().as_bytes());
+            prop_assert_eq!(read.map(|read| read.to_string()), Ok(id.clone()), "{}", path);
+        }
+    }
+}

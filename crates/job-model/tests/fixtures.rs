@@ -1,0 +1,87 @@
+//! Each fixture, and what is read of it: one snapshot a file.
+
+use std::fs;
+
+use insta::{assert_snapshot, glob};
+use job_model::{Decoded, JobId, ServiceError, Timestamp};
+
+/// The times of a job as they were understood.
+fn times(node: &job_model::Node<'_>) -> String {
+    let show = |time: Option<&Timestamp>| match time {
+        None => "none".into(),
+        Some(time) if time.is_unset() => "unset".into(),
+        Some(time) => {
+            time.instant().map_or_else(|| "unclear".into(), |instant| instant.to_string())
+        }
+    };
+    let metadata = node.job.metadata.as_ref();
+    let created = metadata.and_then(|metadata| metadata.creation_timestamp.as_ref());
+    let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref());
+    format!("created {}, updated {}", show(created), show(updated))
+}
+
+#[test]
+fn jobs() {
+    glob!("../../../fixtures/jobs", "*.*", |path| {
+        let Decoded { job, deviations, .. } =
+            Decoded::from_slice(&fs::read(path).unwrap()).unwrap();
+        let nodes = job.walk().map(|node| {
+            let place = if node.path.depth() == 0 { "job".into() } else { node.path.to_string() };
+            format!("{place}: {:?}, {}\n", node.job.phase(), times(&node))
+        });
+        let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect();
+        let sections: [(_, String); 6] = [
+            ("deviations", lines(deviations.iter().map(ToString::to_string).collect())),
+            ("phases and times", nodes.collect()),
+            ("tree", job.tree().to_string()),
+            ("failure", lines(job.failure().iter().map(ToString::to_string).collect())),
+            ("discrepancies", lines(job.discrepancies().iter().map(ToString::to_string).collect())),
+            ("encoded", serde_json::to_string_pretty(&job).unwrap()),
+        ];
+        let filled = sections.iter().filter(|(_, text)| !text.is_empty());
+        assert_snapshot!(
+            filled.map(|(name, text)| format!("# {name}\n{text}\n")).collect::<String>()
+        );
+    });
+}
+
+#[test]
+fn errors() {
+    glob!("../../../fixtures/errors", "*.*", |path| {
+        let (status, content_type) = match path.extension().and_then(|of| of.to_str()) {
+            Some("html") => (502, "text/html"),
+            Some("txt") => (503, "text/plain"),
+            _ if path.ends_with("identity.json") => (401, "application/json"),
+            _ => (404, "application/json"),
+        };
+        let error = ServiceError::from_body(status, Some(content_type), &fs::read(path).unwrap());
+        assert_snapshot!(
+            error.map_or_else(|| "nothing".into(), |error| format!("{error}\n{error:#?}"))
+        );
+    });
+}
+
+#[test]
+fn submissions() {
+    glob!("../../../fixtures/submissions", "*.*", |path| {
+        assert_snapshot!(match JobId::from_submission(&fs::read(path).unwrap()) {
+            Ok(id) => id.to_string(),
+            Err(error) => format!("error: {error}"),
+        });
+    });
+}
+
+#[test]
+fn timestamps() {
+    glob!("../../../fixtures/timestamps", "*.*", |path| {
+        let text = fs::read_to_string(path).unwrap();
+        let show = |line| {
+            let instant = Timestamp::from(line).instant();
+            format!(
+                "{line}\n    {}\n",
+                instant.map_or_else(|| "none".into(), |instant| instant.to_string())
+            )
+        };
+        assert_snapshot!(text.lines().map(show).collect::<String>());
+    });
+}

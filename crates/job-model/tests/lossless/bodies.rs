@@ -1,0 +1,150 @@
+//! Bodies of jobs, as the service sends them and as it never did.
+
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+    sample::select,
+};
+
+use crate::tokens::{Style, Token};
+
+/// Times that are understood. No other text that is made here is one.
+pub(crate) const TIMES: [&str; 4] = [
+    "2020-02-02 08:12:40.672772389 +0000 UTC",
+    "2021-06-02 01:00:01.1 +0100 BST m=+12.3",
+    " 2021-06-02T00:00:00Z",
+    "0001-01-01 00:00:00 +0000 UTC",
+];
+
+pub(crate) fn styles() -> impl Strategy<Value = Style> {
+    (any::<bool>(), any::<bool>()).prop_map(|(blanks, escapes)| Style {
+        blanks,
+        escapes,
+        trailing_commas: false,
+    })
+}
+
+/// A job with its sub-jobs: half of them as the service sends them, unknown fields among the known
+/// ones, half of them odd.
+pub(crate) fn bodies() -> impl Strategy<Value = Token> {
+    prop_oneof![Maker { odd: 0 }.bodies(), Maker { odd: 1 }.bodies()]
+}
+
+#[derive(Clone, Copy)]
+struct Maker {
+    /// How often something odd is made; 0 is never.
+    odd: u32,
+}
+
+impl Maker {
+    fn bodies(self) -> BoxedStrategy<Token> {
+        let leaf = self.job(Just(Token::Array(Vec::new())).boxed());
+        let with_sub_jobs = move |inner: BoxedStrategy<Token>| {
+            let element = self.or_odd(12, inner.clone(), values());
+            let array = vec(element, 0..4).prop_map(Token::Array).boxed();
+            self.job(self.or_odd(8, array, inner))
+        };
+        leaf.prop_recursive(3, 24, 3, with_sub_jobs).boxed()
+    }
+
+    fn job(self, sub_jobs: BoxedStrategy<Token>) -> BoxedStrategy<Token> {
+        let times = || self.or_odd(4, select(&TIMES[..]).prop_map(text).boxed(), texts());
+        let metadata = self.object(vec![
+            ("uid", texts()),
+            ("creationTimestamp", times()),
+            ("updateTimestamp", times()),
+        ]);
+        let spec = self.object(vec![
+            ("type", texts()),
+            ("clusterUID", texts()),
+            ("resourceID", texts()),
+            ("resourceName", texts()),
+            ("extendParam", self.parameters()),
+            ("subJobs", sub_jobs),
+            ("ownerJob", texts()),
+        ]);
+        let phases = ["Initializing", "Running", "Failed", "Success"];
+        let odd_phases = ["success", "fAILED", "Upgrading", ""];
+        let phases = self.or_odd(
+            2,
+            select(phases.to_vec()).prop_map(text).boxed(),
+            select(odd_phases.to_vec()).prop_map(text).boxed(),
+        );
+        let status =
+            self.object(vec![("phase", phases), ("reason", texts()), ("message", texts())]);
+        self.object(vec![
+            ("kind", prop_oneof![Just(text("Job")), texts()].boxed()),
+            ("apiVersion", prop_oneof![Just(text("v3")), texts()].boxed()),
+            ("metadata", metadata),
+            ("spec", spec),
+            ("status", status),
+        ])
+    }
+
+    /// An object with some of these fields, most as they should be, and some that are unknown.
+    fn object(self, fields: Vec<(&'static str, BoxedStrategy<Token>)>) -> BoxedStrategy<Token> {
+        let known = fields.into_iter().map(|(name, proper)| {
+            let value = prop_oneof![12 => proper, 1 => Just(bare("null"))].boxed();
+            let value = self.or_odd(12, value, values());
+            option::weighted(0.7, value).prop_map(move |value| Some((name.into(), value?)))
+        });
+        // No known field has a name of one or two letters.
+        let unknown = vec(("[a-c]{1,2}|ü", values()).prop_map(Some), 0..2);
+        (known.collect::<Vec<_>>(), unknown)
+            .prop_map(|(known, unknown)| known.into_iter().chain(unknown).flatten().collect())
+            .prop_flat_map(|members: Vec<_>| Just(members).prop_shuffle())
+            .prop_map(Token::Object)
+            .boxed()
+    }
+
+    fn parameters(self) -> BoxedStrategy<Token> {
+        let value = prop_oneof![6 => texts(), 1 => Just(bare("null"))].boxed();
+        let plain = btree_map("[a-c]{1,2}", value.clone(), 0..3);
+        let odd = vec(("[a-c]", prop_oneof![value, values()]), 0..3);
+        self.or_odd(
+            1,
+            plain.prop_map(|members| Token::Object(members.into_iter().collect())).boxed(),
+            odd.prop_map(Token::Object).boxed(),
+        )
+    }
+
+    /// The proper one so many times as often as the odd one.
+    fn or_odd(
+        self,
+        times: u32,
+        proper: BoxedStrategy<Token>,
+        odd: BoxedStrategy<Token>,
+    ) -> BoxedStrategy<Token> {
+        if self.odd == 0 { proper } else { prop_oneof![times => proper, self.odd => odd].boxed() }
+    }
+}
+
+/// Any value, of whatever type.
+fn values() -> BoxedStrategy<Token> {
+    let number = "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?";
+    let leaf = prop_oneof![
+        select(&["null", "true", "false", "1.10", "-0", "12345678901234567890"][..]).prop_map(bare),
+        number.prop_map(Token::Bare),
+        texts(),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Token::Array),
+            vec(("[a-c]", inner), 0..3).prop_map(Token::Object),
+        ]
+    })
+    .boxed()
+}
+
+fn texts() -> BoxedStrategy<Token> {
+    "[a-z\"\\\\/ ü\u{1f600}\u{7}]{0,6}".prop_map(Token::Text).boxed()
+}
+
+fn text(text: &str) -> Token {
+    Token::Text(text.into())
+}
+
+fn bare(text: &str) -> Token {
+    Token::Bare(text.into())
+}

@@ -1,0 +1,134 @@
+//! What must come of a body: the rules of reading once more, said as plainly as they can be.
+
+use std::collections::BTreeMap;
+
+use job_model::DeviationKind::{
+    self, OddType, ParameterNotText, ParameterTwice, PhaseText, SingleSubJob, TimestampText,
+};
+
+use crate::{
+    bodies::TIMES,
+    tokens::{Style, Token},
+};
+
+/// The value that is written again, and the deviations that are named.
+pub(crate) struct Expected {
+    pub(crate) token: Token,
+    pub(crate) deviations: Vec<(String, DeviationKind)>,
+}
+
+impl Expected {
+    pub(crate) fn of(body: &Token, style: Style) -> Self {
+        let mut rules = Rules { style, deviations: Vec::new() };
+        Self { token: rules.field("", "job", body).in_order(), deviations: rules.deviations }
+    }
+}
+
+struct Rules {
+    style: Style,
+    deviations: Vec<(String, DeviationKind)>,
+}
+
+impl Rules {
+    /// What becomes of the value of a field of this name, at this path.
+    fn field(&mut self, path: &str, name: &str, value: &Token) -> Token {
+        match (name, value) {
+            ("job" | "metadata" | "spec" | "status", Token::Object(members)) => {
+                let fields =
+                    members.iter().filter(|(name, value)| !is_null(value) || !is_known(name));
+                Token::Object(
+                    fields
+                        .map(|(name, value)| {
+                            let path = if path.is_empty() {
+                                name.clone()
+                            } else {
+                                format!("{path}.{name}")
+                            };
+                            (name.clone(), self.field(&path, name, value))
+                        })
+                        .collect(),
+                )
+            }
+            ("extendParam", Token::Object(members)) => self.parameters(path, members),
+            ("subJobs", Token::Array(elements)) => {
+                let jobs = elements.iter().enumerate();
+                Token::Array(
+                    jobs.map(|(index, job)| self.field(&format!("{path}[{index}]"), "job", job))
+                        .collect(),
+                )
+            }
+            ("subJobs", Token::Object(_)) => {
+                self.deviate(path, SingleSubJob);
+                self.field(&format!("{path}[0]"), "job", value)
+            }
+            ("phase", Token::Text(text)) => {
+                let known = ["Initializing", "Running", "Failed", "Success"].contains(&&**text);
+                self.deviate_if(!known, path, PhaseText, value)
+            }
+            ("creationTimestamp" | "updateTimestamp", Token::Text(text)) => {
+                self.deviate_if(!TIMES.contains(&&**text), path, TimestampText, value)
+            }
+            (_, Token::Text(_)) if is_known(name) && !is_object(name) => value.clone(),
+            _ => self.deviate_if(is_known(name), path, OddType, value),
+        }
+    }
+
+    fn parameters(&mut self, path: &str, members: &[(String, Token)]) -> Token {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in members.iter().filter(|(_, value)| !is_null(value)) {
+            let path = format!("{path}.{name}");
+            let text = match value {
+                Token::Text(_) => value.clone(),
+                _ => {
+                    self.deviate(&path, ParameterNotText);
+                    Token::Text(value.write(self.style))
+                }
+            };
+            if parameters.insert(name.clone(), text).is_some() {
+                self.deviate(&path, ParameterTwice);
+            }
+        }
+        Token::Object(parameters.into_iter().collect())
+    }
+
+    fn deviate(&mut self, path: &str, kind: DeviationKind) {
+        self.deviations.push((path.into(), kind));
+    }
+
+    fn deviate_if(&mut self, odd: bool, path: &str, kind: DeviationKind, value: &Token) -> Token {
+        if odd {
+            self.deviate(path, kind);
+        }
+        value.clone()
+    }
+}
+
+fn is_null(value: &Token) -> bool {
+    *value == Token::Bare("null".into())
+}
+
+/// Whether a field holds an object or an array, of one kind or another.
+fn is_object(name: &str) -> bool {
+    ["job", "metadata", "spec", "status", "extendParam", "subJobs"].contains(&name)
+}
+
+/// Whether a field is known. No unknown field is made with the name of a known one of another
+/// object, so the object need not be asked.
+fn is_known(name: &str) -> bool {
+    let texts = [
+        "kind",
+        "apiVersion",
+        "uid",
+        "creationTimestamp",
+        "updateTimestamp",
+        "type",
+        "clusterUID",
+        "resourceID",
+        "resourceName",
+        "ownerJob",
+        "phase",
+        "reason",
+        "message",
+    ];
+    is_object(name) || texts.contains(&name)
+}

@@ -1,0 +1,92 @@
+//! Nothing is lost: whatever is read is written again, but for what the deviations name and the
+//! nulls of known fields.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bodies;
+mod expected;
+mod tokens;
+
+use job_model::{Decoded, DeviationKind};
+use proptest::prelude::*;
+
+use bodies::{bodies, styles};
+use expected::Expected;
+use tokens::{Style, Token};
+
+fn encode(decoded: &Decoded) -> String {
+    serde_json::to_string(&decoded.job).unwrap()
+}
+
+/// The deviations as a set, so that their order, which nobody promised, does not matter.
+fn sorted(deviations: impl IntoIterator<Item = (String, DeviationKind)>) -> Vec<String> {
+    let mut lines: Vec<_> =
+        deviations.into_iter().map(|(path, kind)| format!("{path}: {kind:?}")).collect();
+    lines.sort();
+    lines
+}
+
+fn deviations(decoded: &Decoded) -> impl Iterator<Item = (String, DeviationKind)> {
+    decoded.deviations.iter().map(|deviation| (deviation.path.clone(), deviation.kind))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn what_is_read_is_written_again(body in bodies(), style in styles()) {
+        let decoded = Decoded::from_slice(body.write(style).as_bytes()).unwrap();
+        let expected = Expected::of(&body, style);
+        prop_assert_eq!(Token::read(&encode(&decoded)), expected.token);
+        prop_assert_eq!(sorted(deviations(&decoded)), sorted(expected.deviations));
+    }
+
+    #[test]
+    fn what_was_written_is_read_as_the_same(body in bodies(), style in styles()) {
+        let encoded = encode(&Decoded::from_slice(body.write(style).as_bytes()).unwrap());
+        let again = Decoded::from_slice(encoded.as_bytes()).unwrap();
+        prop_assert_eq!(encode(&again), encoded);
+    }
+
+    #[test]
+    fn mended_syntax_is_all_that_is_mended(body in bodies(), style in styles()) {
+        let expected = Expected::of(&body, style);
+        // A parameter's JSON text would have the blank in place of the comma.
+        prop_assume!(expected.deviations.iter().all(|(_, kind)| *kind != DeviationKind::ParameterNotText));
+        let trailing = body.write(Style { trailing_commas: true, ..style });
+        let decoded = Decoded::from_slice(format!("\u{feff}{trailing}").as_bytes());
+        let commas = containers(&body);
+        prop_assume!(commas <= 64 && commas > 0);
+        let decoded = decoded.unwrap();
+        prop_assert_eq!(Token::read(&encode(&decoded)), expected.token);
+        let (mended, others): (Vec<_>, Vec<_>) = deviations(&decoded).partition(|(_, kind)| {
+            matches!(kind, DeviationKind::TrailingComma | DeviationKind::ByteOrderMark)
+        });
+        prop_assert_eq!(mended.len(), commas + 1);
+        prop_assert_eq!(sorted(others), sorted(expected.deviations));
+    }
+
+    /// A byte order mark leads past the fast pass.
+    #[test]
+    fn both_passes_read_the_same(body in bodies(), style in styles()) {
+        let body = body.write(style);
+        let marked = format!("\u{feff}{body}");
+        let [plain, marked] = [body, marked].map(|body| Decoded::from_slice(body.as_bytes()).unwrap());
+        prop_assert_eq!(plain.job, marked.job);
+        prop_assert_eq!(plain.deviations, &marked.deviations[1..]);
+    }
+
+    #[test]
+    fn the_tests_own_reader_reads_what_it_wrote(body in bodies(), style in styles()) {
+        prop_assert_eq!(Token::read(&body.write(style)), body.in_order());
+    }
+}
+
+/// How many objects and arrays have something in them.
+fn containers(token: &Token) -> usize {
+    let inner: Vec<&Token> = match token {
+        Token::Bare(_) | Token::Text(_) => return 0,
+        Token::Array(elements) => elements.iter().collect(),
+        Token::Object(members) => members.iter().map(|(_, value)| value).collect(),
+    };
+    usize::from(!inner.is_empty()) + inner.into_iter().map(containers).sum::<usize>()
+}
