@@ -43,7 +43,8 @@ const WITHIN: &[&str] = &["error", "details"];
 ///     "request_id": "2f1a"}"#;
 /// let error = ServiceError::from_body(401, Some("application/json"), body).expect("not empty");
 /// assert_eq!(error.code(), Some("APIGW.0301"));
-/// assert_eq!(error.to_string(), "APIGW.0301: Incorrect IAM authentication (request id 2f1a)");
+/// assert_eq!(error.request_id(), Some("2f1a"));
+/// assert_eq!(error.to_string(), "APIGW.0301: Incorrect IAM authentication");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceError {
@@ -147,17 +148,11 @@ impl ServiceError {
     }
 }
 
+/// Displays the codes and the messages; the request's id is for whoever shows the reply's headers.
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = [self.codes.join(", "), self.messages.join("; ")];
-        let said: Vec<&str> =
-            said.iter().map(|text| &**text).filter(|text| !text.is_empty()).collect();
-        f.write_str(&said.join(": "))?;
-        match &self.request_id {
-            Some(id) if said.is_empty() => write!(f, "request id {id}"),
-            Some(id) => write!(f, " (request id {id})"),
-            None => Ok(()),
-        }
+        let colon = if self.codes.is_empty() || self.messages.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.codes.join(", "), self.messages.join("; "))
     }
 }
 

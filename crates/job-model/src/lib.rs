@@ -8,6 +8,8 @@
 //! Strict on syntax, open on shape: whatever departs from the reference page is kept, is written
 //! again as it came, and is listed in [`Decoded::deviations`].
 //!
+//! Needs `alloc` alone; the feature `std` (default) adds `Timestamp::system_time`.
+//!
 //! ```
 //! use job_model::{Job, Phase};
 //!

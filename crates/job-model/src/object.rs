@@ -55,8 +55,7 @@ pub(crate) trait Field: Sized {
     ) -> Result<Kept, DecodeError>;
 
     /// Returns whether this JSON text, kept from the reading, still stands for the field's value.
-    fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
-        let _ = json;
+    fn is_spelt(field: Option<&Self>, _: &Json) -> bool {
         field.is_none()
     }
 }

@@ -27,15 +27,15 @@ pub struct Credentials {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialsError {
-    /// The token is empty.
-    #[error("the token is empty")]
+    /// The text is empty.
+    #[error("the token or key is empty")]
     Empty,
-    /// The token is longer than the service takes.
-    #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
+    /// The text is longer than the service takes.
+    #[error("the token or key has more than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
-    /// The token has a character that no token has.
+    /// The text has a character that no token and no key has.
     #[error(
-        "the token has a blank, a line break or another character that no token has; was it copied whole and alone?"
+        "the token or key has a blank, a line break or another character that none has; was it copied whole and alone?"
     )]
     Character,
 }
@@ -48,17 +48,7 @@ impl Credentials {
     /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
     /// character but printable ASCII without blanks.
     pub fn token(token: impl Into<String>) -> Result<Self, CredentialsError> {
-        let token = SecretString::from(token.into());
-        let text = token.expose_secret();
-        if text.is_empty() {
-            Err(CredentialsError::Empty)
-        } else if text.len() > MAX_TOKEN_BYTES {
-            Err(CredentialsError::TooLong)
-        } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Err(CredentialsError::Character)
-        } else {
-            Ok(Self { token })
-        }
+        secret(token.into()).map(|token| Self { token })
     }
 
     /// Adds the authenticating header, marked sensitive.
@@ -67,6 +57,21 @@ impl Credentials {
         token.set_sensitive(true);
         headers.insert(X_AUTH_TOKEN, token);
         Ok(())
+    }
+}
+
+/// Takes a text as a secret if it can be one.
+pub(crate) fn secret(text: String) -> Result<SecretString, CredentialsError> {
+    let secret = SecretString::from(text);
+    let text = secret.expose_secret();
+    if text.is_empty() {
+        Err(CredentialsError::Empty)
+    } else if text.len() > MAX_TOKEN_BYTES {
+        Err(CredentialsError::TooLong)
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Err(CredentialsError::Character)
+    } else {
+        Ok(secret)
     }
 }
 

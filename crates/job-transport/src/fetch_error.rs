@@ -1,11 +1,15 @@
 //! Why an attempt gave no job, and what that means for asking again. Asks nothing itself.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use http::StatusCode;
-use job_model::DecodeError;
+use bytes::Bytes;
+use http::{Response, StatusCode, header::CONTENT_TYPE};
+use job_model::{DecodeError, ServiceError};
 
-use crate::{TransportError, TransportErrorKind};
+use crate::{
+    TransportError, TransportErrorKind,
+    headers::{request_id, retry_after, text},
+};
 
 /// An attempt that gave no job, by the stage it got to.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +20,15 @@ pub enum FetchError {
     Transport(#[from] TransportError),
 
     /// A reply came, and its status is not 200.
-    #[error("the service answered {status}{}", RequestId(request_id))]
+    #[error("the service answered {status}{}{}", Said(service_error, *status), RequestId(request_id))]
     #[non_exhaustive]
     Status {
         /// The reply's status.
         status: StatusCode,
+        /// What the reply's body says.
+        service_error: Option<ServiceError>,
+        /// How long the reply asks to wait before the next request.
+        retry_after: Option<Duration>,
         /// The service's name for the request.
         request_id: Option<String>,
     },
@@ -41,6 +49,12 @@ pub enum FetchError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
+    /// It is empty.
+    #[error("its body is empty")]
+    Empty,
+    /// It is a page of HTML: a proxy's or a login's, not the service's.
+    #[error("its body is a page of HTML, not the service's")]
+    Html,
     /// It cannot be decoded.
     #[error(transparent)]
     Body(DecodeError),
@@ -69,10 +83,22 @@ pub enum Class {
 }
 
 impl FetchError {
-    /// Creates the error of a reply whose status is not 200.
+    /// Creates the error of a reply whose status is not 200, of which no more is known.
     #[must_use]
     pub const fn status(status: StatusCode, request_id: Option<String>) -> Self {
-        Self::Status { status, request_id }
+        Self::Status { status, service_error: None, retry_after: None, request_id }
+    }
+
+    /// Creates the error of a reply whose status is not 200, with all that the reply says.
+    #[must_use]
+    pub fn of_reply(reply: &Response<Bytes>) -> Self {
+        let (status, headers) = (reply.status(), reply.headers());
+        let content_type = text(headers, &CONTENT_TYPE);
+        let service_error = ServiceError::from_body(status.as_u16(), content_type, reply.body());
+        let in_body = service_error.as_ref().and_then(ServiceError::request_id);
+        let request_id = request_id(headers).or(in_body).map(String::from);
+        let retry_after = retry_after(headers);
+        Self::Status { status, service_error, retry_after, request_id }
     }
 
     /// Creates the error of a reply with status 200 whose body is no job.
@@ -90,7 +116,8 @@ impl FetchError {
     /// | status 408, 409, 425, 500 to 599 but for 501 and 505 | `Transient` |
     /// | status 429 | `Throttled` |
     /// | status 401 | `Unauthorized` |
-    /// | status 404 | `NotFound` |
+    /// | status 404 with the gateway's code `APIGW.0101`: the path is wrong, whatever the job | `Permanent` |
+    /// | every other status 404 | `NotFound` |
     /// | every other status, 204 and redirects among them | `Permanent` |
     /// | status 200 without a readable job (a proxy's page, a cut reply) | `Transient` |
     #[must_use]
@@ -106,7 +133,8 @@ impl FetchError {
                 | TransportErrorKind::Certificate
                 | TransportErrorKind::BodyTooLarge => Class::Permanent,
             },
-            Self::Status { status, .. } => match status.as_u16() {
+            Self::Status { status, service_error, .. } => match status.as_u16() {
+                404 if service_error.as_ref().is_some_and(is_of_wrong_path) => Class::Permanent,
                 408 | 409 | 425 => Class::Transient,
                 429 => Class::Throttled,
                 401 => Class::Unauthorized,
@@ -117,6 +145,20 @@ impl FetchError {
             },
             Self::Unreadable { .. } => Class::Transient,
         }
+    }
+}
+
+fn is_of_wrong_path(error: &ServiceError) -> bool {
+    error.codes().iter().any(|code| code == "APIGW.0101")
+}
+
+/// Displays `: ..`, or nothing where the body says no more than the status does.
+struct Said<'a>(&'a Option<ServiceError>, StatusCode);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.0.as_ref().map(ToString::to_string).unwrap_or_default();
+        if said.is_empty() || said == self.1.to_string() { Ok(()) } else { write!(f, ": {said}") }
     }
 }
 

@@ -33,22 +33,28 @@ mod transport;
 mod error;
 mod endpoint;
 mod credentials;
+mod access_key;
+mod sign;
 mod client;
 mod reading;
+mod headers;
 mod fetch_error;
 #[cfg(feature = "hyper")]
 mod hyper;
 #[cfg(feature = "hyper")]
 mod tls;
 
+pub use access_key::AccessKey;
 pub use client::Client;
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{RequestSent, TransportError, TransportErrorKind};
 pub use fetch_error::{Class, FetchError, Unreadable};
+pub use headers::retry_after;
 #[cfg(feature = "hyper")]
 pub use hyper::HyperTransport;
 pub use reading::Reading;
+pub use sign::sign;
 #[cfg(feature = "hyper")]
 pub use tls::{Tls, TlsError, TlsProvider};
 pub use transport::Transport;

@@ -1,10 +1,14 @@
 //! A decoded reply: the job, and the reply's own facts. Decides nothing about the wait.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
+use jiff::Timestamp;
 use job_model::{Decoded, Deviation, Job};
 
-use crate::{FetchError, Unreadable};
+use crate::{
+    FetchError, Unreadable,
+    headers::{date, request_id},
+};
 
 /// What one attempt brought back.
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub struct Reading {
     pub body: Bytes,
     /// The service's name for this request (`X-Request-Id`), to be quoted to its support.
     pub request_id: Option<String>,
+    /// The service's own time when it replied (`Date`), to whole seconds.
+    pub date: Option<Timestamp>,
 }
 
 impl Reading {
@@ -38,14 +44,22 @@ impl Reading {
     /// Where the status is not 200, or the body is no job. A body whose `kind` is there and is not
     /// `Job` is no job, however well it reads.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
-        let request_id = request_id(response.headers());
         if response.status() != StatusCode::OK {
-            return Err(FetchError::status(response.status(), request_id));
+            return Err(FetchError::of_reply(&response));
         }
+        let request_id = request_id(response.headers()).map(String::from);
+        let date = date(response.headers());
         let body = response.into_body();
+        if body.is_empty() {
+            return Err(FetchError::unreadable(Unreadable::Empty, request_id));
+        }
         let Decoded { job, deviations, .. } = match Decoded::from_slice(&body) {
             Ok(decoded) => decoded,
-            Err(error) => return Err(FetchError::unreadable(Unreadable::Body(error), request_id)),
+            Err(error) => {
+                let is_html = body.trim_ascii_start().starts_with(b"<");
+                let cause = if is_html { Unreadable::Html } else { Unreadable::Body(error) };
+                return Err(FetchError::unreadable(cause, request_id));
+            }
         };
         // A kind of another type than text is kept beside the known fields.
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
@@ -53,12 +67,8 @@ impl Reading {
         {
             return Err(FetchError::unreadable(Unreadable::Kind, request_id));
         }
-        Ok(Self { job, deviations, body, request_id })
+        Ok(Self { job, deviations, body, request_id, date })
     }
-}
-
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("x-request-id")?.to_str().ok().map(String::from)
 }
 
 #[cfg(test)]

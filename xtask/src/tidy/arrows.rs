@@ -21,10 +21,12 @@ const MODEL: &str = "\
     serde serde_core serde_derive serde_json syn unicode-ident zmij";
 
 /// What the trees of job-transport and job-poller may hold beside, without their default features:
-/// the types that the HTTP libraries share, and no library of HTTP, TLS or async.
+/// the types that the HTTP libraries share, what a signature needs, and no library of HTTP, TLS or
+/// async.
 const PURE: &str = "\
-    bytes futures-core http job-model job-transport percent-encoding secrecy thiserror \
-    thiserror-impl zeroize";
+    block-buffer bytes cfg-if cmov cpufeatures crypto-common ctutils digest futures-core hmac http \
+    hybrid-array job-model job-transport libc percent-encoding secrecy sha2 thiserror \
+    thiserror-impl typenum zeroize";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let members: BTreeSet<&str> = tree.crates().collect();

@@ -9,7 +9,10 @@ use super::*;
 
 fn read(status: u16, content_type: &str, body: &str) -> String {
     let error = ServiceError::from_body(status, Some(content_type), body.as_bytes());
-    error.map_or_else(|| "nothing".into(), |error| error.to_string())
+    let Some(error) = error else {
+        return "nothing".into();
+    };
+    error.request_id().map_or_else(|| error.to_string(), |id| format!("{error} (request id {id})"))
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Replies that are a job, and replies that are none.
 
+use std::time::Duration;
+
 use super::*;
 use crate::Class;
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
     let response = Response::builder().status(status).header("X-Request-Id", "r-1");
+    let response = response.header("Date", "Sun, 02 Feb 2020 08:12:40 GMT");
     Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap())
 }
 
@@ -15,13 +18,39 @@ fn a_reading_keeps_the_replys_facts() {
     assert_eq!(reading.body, body);
     assert_eq!(reading.request_id.as_deref(), Some("r-1"));
     assert_eq!(reading.deviations.len(), 1);
+    assert_eq!(reading.date, "2020-02-02T08:12:40Z".parse().ok());
+}
+
+#[test]
+fn an_error_keeps_the_replys_facts() {
+    let reply = |headers: &[(&str, &str)]| {
+        let response = headers.iter().fold(Response::builder().status(429), |response, header| {
+            response.header(header.0, header.1)
+        });
+        let body = r#"{"error_code": "APIGW.0308", "request_id": "in the body"}"#;
+        let error =
+            Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap());
+        match error.unwrap_err() {
+            FetchError::Status { status, service_error, retry_after, request_id } => {
+                let code = service_error.and_then(|error| error.code().map(String::from));
+                (status.as_u16(), code, retry_after, request_id)
+            }
+            other => panic!("{other}"),
+        }
+    };
+    let code = || Some(String::from("APIGW.0308"));
+    let wait = Some(Duration::from_secs(7));
+    let headers = [("Retry-After", "7"), ("X-Request-Id", "in a header")];
+    assert_eq!(reply(&headers), (429, code(), wait, Some("in a header".into())));
+    assert_eq!(reply(&[]), (429, code(), None, Some("in the body".into())));
 }
 
 #[test]
 fn replies_that_are_no_job() {
     let rows = [
         (200, ""),
-        (200, "<html>"),
+        (200, " \n<html>"),
+        (200, " "),
         (200, "[]"),
         (200, r#"{"kind": "Status", "status": {"phase": "Success"}}"#),
         (200, r#"{"kind": "job"}"#),
@@ -30,6 +59,9 @@ fn replies_that_are_no_job() {
         (206, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
         (301, ""),
         (500, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
+        (404, r#"{"errorCode": "CCE.01404001", "errorMessage": "no such job"}"#),
+        (404, r#"{"error_code": "APIGW.0101", "error_msg": "no such API", "request_id": "r-2"}"#),
+        (502, "<title>502 Bad Gateway</title>"),
     ];
     let line = |(status, body)| {
         let error = read(status, body).unwrap_err();

@@ -1,0 +1,85 @@
+//! A key pair that signs requests. Shows its id and nothing else.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::{CredentialsError, credentials::secret};
+
+/// An access key (AK) and its secret key (SK), temporary ones with their security token.
+///
+/// ```
+/// use job_transport::AccessKey;
+///
+/// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
+/// assert_eq!(format!("{key:?}"), "AccessKey { access_key: \"QTWAOYTTINDUT2QVKYUC\", .. }");
+/// # Ok::<(), job_transport::CredentialsError>(())
+/// ```
+#[derive(Clone)]
+pub struct AccessKey {
+    access_key: String,
+    secret_key: SecretString,
+    security_token: Option<SecretString>,
+}
+
+impl AccessKey {
+    /// Takes a key pair.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the two is empty, longer than any, or has another character than printable
+    /// ASCII without blanks.
+    pub fn new(
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Result<Self, CredentialsError> {
+        let access_key = secret(access_key.into())?.expose_secret().into();
+        Ok(Self { access_key, secret_key: secret(secret_key.into())?, security_token: None })
+    }
+
+    /// Adds the security token that temporary keys come with.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccessKey::new`].
+    pub fn with_security_token(
+        self,
+        security_token: impl Into<String>,
+    ) -> Result<Self, CredentialsError> {
+        Ok(Self { security_token: Some(secret(security_token.into())?), ..self })
+    }
+
+    /// Returns the access key: the pair's id, which is no secret.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// Returns the security token as a header, marked sensitive.
+    pub(crate) fn security_token(&self) -> Result<Option<HeaderValue>, http::Error> {
+        let Some(token) = &self.security_token else {
+            return Ok(None);
+        };
+        let mut header = HeaderValue::from_str(token.expose_secret())?;
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+
+    /// Returns the text's HMAC-SHA256 under the secret key itself: none is derived from it.
+    pub(crate) fn mac(&self, text: &str) -> [u8; 32] {
+        let key = self.secret_key.expose_secret().as_bytes();
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKey").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
