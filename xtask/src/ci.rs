@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cargo::{cargo, has},
-    tidy,
+    fuzz, tidy,
 };
 
 /// The feature sets that are built alone, tests included: what a default build would hide.
@@ -57,6 +57,18 @@ impl Report {
 
         self.step("clippy", Some("clippy"), [clippy(&["--workspace", "--all-features"])])?;
         self.step("features", Some("clippy"), FEATURES.iter().map(|features| clippy(features)))?;
+
+        // Without the tests' dependencies: they would switch on the standard library in others.
+        let mut no_std = cargo(&["check", "--locked", "--lib"]);
+        no_std.args(NO_STD);
+        self.step("no_std", None, [no_std])?;
+
+        // Its build script is told that the fuzzer is there: nothing is linked, and so no C++
+        // compiler is needed to see that the targets still compile.
+        let mut fuzz = cargo(&["check", "--locked", "--manifest-path", fuzz::MANIFEST]);
+        fuzz.args(["--target-dir", "target/fuzz"])
+            .env("CUSTOM_LIBFUZZER_PATH", "/none/libfuzzer.a");
+        self.step("fuzz", None, [fuzz])?;
 
         let mut docs = cargo(&["doc", "--locked", "--workspace", "--no-deps", "--all-features"]);
         docs.env("RUSTDOCFLAGS", "-D warnings");

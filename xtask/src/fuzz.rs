@@ -10,6 +10,9 @@ use crate::cargo::root;
 
 const CRATE: &str = "crates/job-model/fuzz";
 
+/// A workspace of its own.
+pub(crate) const MANIFEST: &str = "crates/job-model/fuzz/Cargo.toml";
+
 /// Each target, and the folder of the fixtures that it starts from.
 const TARGETS: &[(&str, &str)] = &[
     ("decode", "jobs"),

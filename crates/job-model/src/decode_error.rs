@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use serde_json::error::Category;
+use serde_json::{error::Category, value::RawValue};
 
 use crate::{Job, Metadata, Spec, Status, object::Object, path::Path, scan::Scanner};
 
@@ -65,8 +65,18 @@ impl DecodeError {
         self.column
     }
 
-    /// Creates the error of a value at this offset of the body.
-    pub(crate) fn at(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
+    /// Creates the error of a value within the body.
+    pub(crate) fn of_value(
+        body: &str,
+        value: &RawValue,
+        kind: DecodeErrorKind,
+        path: &Path<'_>,
+    ) -> Self {
+        let offset = value.get().as_ptr().addr() - body.as_ptr().addr();
+        Self::at(body.as_bytes(), offset, kind, path)
+    }
+
+    fn at(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
         let before = &body[..offset];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -1,7 +1,16 @@
 //! What was odd about a body that was read all the same. Judges nothing.
 
-use alloc::string::String;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::fmt;
+
+use crate::path::Path;
+
+/// The deviations listed of one body. A body with more is no reply of the service, and a list of
+/// them all could be many times as large.
+const MAX_LISTED: usize = 1_000;
 
 /// One place where a body departs from the reference page and was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,5 +75,27 @@ impl fmt::Display for Deviation {
         } else {
             write!(f, "{}: {kind}", path.escape_debug())
         }
+    }
+}
+
+/// The list of a body's deviations, as it grows.
+#[derive(Default)]
+pub(crate) struct Deviations(Vec<Deviation>);
+
+impl Deviations {
+    pub(crate) fn push(&mut self, path: &Path<'_>, kind: DeviationKind) {
+        match self.0.len() {
+            listed if listed < MAX_LISTED => {
+                self.0.push(Deviation { path: path.to_string(), kind });
+            }
+            MAX_LISTED => {
+                self.0.push(Deviation { path: String::new(), kind: DeviationKind::More });
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Deviation> {
+        self.0
     }
 }

@@ -1,41 +1,30 @@
 //! The slow pass: reads whatever is JSON, keeps what it does not understand, and says what was odd
 //! and where. Repairs no syntax.
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     DecodeError, DecodeErrorKind, Deviation, DeviationKind, Job, Limits,
-    json::Members,
+    deviation::Deviations,
+    json::{self, Members},
     limits::Budget,
     object::{Kept, Object, Text},
     path::{Path, Segment},
 };
 
-/// The deviations listed of one body. A body with more is no reply of the service, and a list of
-/// them all could be many times as large.
-const MAX_DEVIATIONS: usize = 1_000;
-
-/// Reads a job, adding to the deviations.
+/// Reads a job out of a body that is this object, adding to the deviations.
 pub(crate) fn read(
     body: &str,
+    object: &RawValue,
     limits: Limits,
-    deviations: Vec<Deviation>,
+    deviations: Deviations,
 ) -> Result<(Job, Vec<Deviation>), DecodeError> {
-    let json: &RawValue =
-        serde_json::from_str(body).map_err(|error| DecodeError::syntax(body, &error))?;
     let mut pass = Exact { body, budget: Budget::new(limits), path: Path::default(), deviations };
     let mut job = None;
-    pass.object(&mut job, json)?;
-    match job {
-        Some(job) => Ok((job, pass.deviations)),
-        None => Err(pass.error(json, DecodeErrorKind::NotAnObject)),
-    }
+    pass.object(&mut job, object)?;
+    Ok((job.unwrap_or_default(), pass.deviations.into_vec()))
 }
 
 /// The pass, and where in the body it is.
@@ -43,7 +32,7 @@ pub(crate) struct Exact<'b> {
     body: &'b str,
     budget: Budget,
     path: Path<'static>,
-    deviations: Vec<Deviation>,
+    deviations: Deviations,
 }
 
 impl<'b> Exact<'b> {
@@ -53,14 +42,14 @@ impl<'b> Exact<'b> {
         slot: &mut Option<T>,
         json: &'b RawValue,
     ) -> Result<Kept, DecodeError> {
-        let Some(members) = self.members(json)? else {
+        let Some(members) = self.members(json) else {
             return Ok(self.odd_type());
         };
         let object = slot.insert(T::default());
         let mut seen = 0;
         for (name, json) in members {
-            let kept = match T::index(&name) {
-                Some(index) => self.field(object, index, json, &mut seen)?,
+            let kept = match T::known(&name) {
+                Some(known) => self.field(object, known, json, &mut seen)?,
                 None => Kept::InPart,
             };
             if kept == Kept::InPart {
@@ -74,10 +63,11 @@ impl<'b> Exact<'b> {
     fn field<T: Object>(
         &mut self,
         object: &mut T,
-        index: usize,
+        known: T::Known,
         json: &'b RawValue,
         seen: &mut u32,
     ) -> Result<Kept, DecodeError> {
+        let index = T::index(known);
         self.path.push(Segment::Name(T::NAMES[index].into()));
         if *seen & (1 << index) != 0 {
             return Err(self.error(json, DecodeErrorKind::FieldTwice));
@@ -85,41 +75,36 @@ impl<'b> Exact<'b> {
         *seen |= 1 << index;
         let kept = match json.get() {
             "null" => Kept::InFull,
-            _ => object.read_exact(index, json, self)?,
+            _ => object.read_exact(known, json, self)?,
         };
         self.path.pop();
         Ok(kept)
     }
 
-    /// Reads the sub-job with this index; `None` where it is no object.
-    pub(crate) fn sub_job(
-        &mut self,
-        index: usize,
-        json: &'b RawValue,
-    ) -> Result<Option<Job>, DecodeError> {
+    /// Reads the sub-job with this index; what is no object as a job without any field.
+    pub(crate) fn sub_job(&mut self, index: usize, json: &'b RawValue) -> Result<Job, DecodeError> {
         self.path.push(Segment::Index(index));
         self.budget.enter().map_err(|kind| self.error(json, kind))?;
         let mut job = None;
         self.object(&mut job, json)?;
         self.budget.leave();
         self.path.pop();
-        Ok(job)
+        Ok(job.unwrap_or_else(|| Job::instead_of(json)))
     }
 
     /// Reads a text.
-    pub(crate) fn text<T: Text>(
-        &mut self,
-        slot: &mut Option<T>,
-        json: &'b RawValue,
-    ) -> Result<Kept, DecodeError> {
-        let Some(text) = self.parse::<String>(json, '"')? else {
-            return Ok(self.odd_type());
+    pub(crate) fn text<T: Text>(&mut self, slot: &mut Option<T>, json: &'b RawValue) -> Kept {
+        let Some(json::Text { text, has_halves }) = json::read(json) else {
+            return self.odd_type();
         };
+        if has_halves {
+            self.deviate(DeviationKind::LoneSurrogate);
+        }
         let (value, odd) = T::read(&text);
         odd.into_iter().for_each(|kind| self.deviate(kind));
         let in_full = value.as_ref().is_some_and(|value| value.as_written() == text);
         *slot = value;
-        Ok(if in_full { Kept::InFull } else { Kept::InPart })
+        if in_full { Kept::InFull } else { Kept::InPart }
     }
 
     /// Passes over a value of a type that the field does not have.
@@ -130,12 +115,7 @@ impl<'b> Exact<'b> {
 
     /// Notes that the value at the current path is odd.
     pub(crate) fn deviate(&mut self, kind: DeviationKind) {
-        let listed = self.deviations.len();
-        if listed < MAX_DEVIATIONS {
-            self.deviations.push(Deviation { path: self.path.to_string(), kind });
-        } else if listed == MAX_DEVIATIONS {
-            self.deviations.push(Deviation { path: String::new(), kind: DeviationKind::More });
-        }
+        self.deviations.push(&self.path, kind);
     }
 
     /// Notes that the value of this name, one level below the current path, is odd.
@@ -146,38 +126,15 @@ impl<'b> Exact<'b> {
     }
 
     /// Returns an object's members in their order; `None` for any other value.
-    pub(crate) fn members(
-        &self,
-        json: &'b RawValue,
-    ) -> Result<Option<Vec<(String, &'b RawValue)>>, DecodeError> {
-        Ok(self.parse::<Members<'b>>(json, '{')?.map(|members| members.0))
-    }
-
-    /// Returns an array's elements; `None` for any other value.
-    pub(crate) fn elements(
-        &self,
-        json: &'b RawValue,
-    ) -> Result<Option<Vec<&'b RawValue>>, DecodeError> {
-        self.parse(json, '[')
-    }
-
-    /// Reads a value that starts with this character; `None` for any other.
-    pub(crate) fn parse<T: Deserialize<'b>>(
-        &self,
-        json: &'b RawValue,
-        first: char,
-    ) -> Result<Option<T>, DecodeError> {
-        if !json.get().starts_with(first) {
-            return Ok(None);
+    pub(crate) fn members(&mut self, json: &'b RawValue) -> Option<Vec<(String, &'b RawValue)>> {
+        let Members { members, has_halves } = json::read(json)?;
+        if has_halves {
+            self.deviate(DeviationKind::LoneSurrogate);
         }
-        // That it is JSON is known. What can still be wrong is a lone surrogate beyond those that
-        // were repaired.
-        let syntax = |_| self.error(json, DecodeErrorKind::Syntax);
-        serde_json::from_str(json.get()).map(Some).map_err(syntax)
+        Some(members)
     }
 
     fn error(&self, json: &RawValue, kind: DecodeErrorKind) -> DecodeError {
-        let offset = json.get().as_ptr().addr() - self.body.as_ptr().addr();
-        DecodeError::at(self.body.as_bytes(), offset, kind, &self.path)
+        DecodeError::of_value(self.body, json, kind, &self.path)
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     DecodeError, DeviationKind,
     exact::Exact,
+    json,
     limits::Budget,
     object::{Field, Kept},
 };
@@ -54,7 +55,7 @@ impl ExtendParam {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for ExtendParam {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(parameters: I) -> Self {
         let parameters = parameters.into_iter();
-        Self::ordered(parameters.map(|(n, v)| (n.into(), v.into())).collect(), |_| {})
+        Self::ordered(parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect(), |_| {})
     }
 }
 
@@ -65,8 +66,9 @@ impl Serialize for ExtendParam {
 }
 
 impl ExtendParam {
-    /// Orders the parameters; of one given twice it takes the last value and tells the name.
-    fn ordered(mut parameters: Vec<(String, String)>, mut twice: impl FnMut(&str)) -> Self {
+    /// Orders the parameters; of one given twice it takes the last value and tells the name. One
+    /// whose value is none is absent.
+    fn ordered(mut parameters: Vec<(String, Option<String>)>, mut twice: impl FnMut(&str)) -> Self {
         parameters.sort_by(|(a, _), (b, _)| a.cmp(b));
         parameters.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
@@ -76,7 +78,7 @@ impl ExtendParam {
             }
             same
         });
-        Self(parameters)
+        Self(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 }
 
@@ -95,16 +97,25 @@ impl Field for ExtendParam {
         json: &'b RawValue,
         pass: &mut Exact<'b>,
     ) -> Result<Kept, DecodeError> {
-        let Some(members) = pass.members(json)? else {
+        let Some(members) = pass.members(json) else {
             return Ok(pass.odd_type());
         };
         let mut parameters = Vec::new();
-        for (name, json) in members.into_iter().filter(|(_, json)| json.get() != "null") {
-            let text = pass.parse(json, '"')?;
-            if text.is_none() {
-                pass.deviate_at(&name, DeviationKind::ParameterNotText);
-            }
-            parameters.push((name, text.unwrap_or_else(|| json.get().into())));
+        for (name, json) in members {
+            let value = match json::read(json) {
+                _ if json.get() == "null" => None,
+                Some(json::Text { text, has_halves }) => {
+                    if has_halves {
+                        pass.deviate_at(&name, DeviationKind::LoneSurrogate);
+                    }
+                    Some(text)
+                }
+                None => {
+                    pass.deviate_at(&name, DeviationKind::ParameterNotText);
+                    Some(json.get().into())
+                }
+            };
+            parameters.push((name, value));
         }
         let twice = |name: &str| pass.deviate_at(name, DeviationKind::ParameterTwice);
         *slot = Some(Self::ordered(parameters, twice));
@@ -123,8 +134,8 @@ impl<'de> Visitor<'de> for ParametersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtendParam, A::Error> {
         let mut parameters = Vec::new();
-        while let Some((name, value)) = map.next_entry::<String, Option<String>>()? {
-            parameters.extend(value.map(|value| (name, value)));
+        while let Some(parameter) = map.next_entry()? {
+            parameters.push(parameter);
         }
         let mut twice = false;
         let ordered = ExtendParam::ordered(parameters, |_| twice = true);

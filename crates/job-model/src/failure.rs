@@ -19,7 +19,7 @@ pub struct Failure {
     pub path: SubJobPath,
     /// Its uid.
     pub uid: Option<String>,
-    /// Its reason or, where it gives none, that of the nearest job above it that does.
+    /// Its reason or, where it gives none, that of the nearest failed job above it that does.
     pub reason: Option<String>,
 }
 
@@ -37,8 +37,9 @@ impl fmt::Display for Failure {
 }
 
 impl Job {
-    /// Returns where and why this job failed: the deepest of the sub-jobs that failed, the first
-    /// of them where several are equally deep. `None` where nothing in the tree failed.
+    /// Returns where and why this job failed: the deepest of the sub-jobs that failed; where several
+    /// are equally deep the first that gives a reason, else the first. `None` where nothing in the
+    /// tree failed.
     ///
     /// What failed below a sub-job that succeeded is passed over: that sub-job got past it.
     /// A sub-job may have failed while the job itself goes on, or succeeds: this says what is in
@@ -48,13 +49,16 @@ impl Job {
         let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));
         let lines = failed.map(|node| (self.line(&node.path), node.path));
         let overcome = |sub_job: &&Self| sub_job.phase() == Some(&Phase::Success);
+        let weight =
+            |line: &[&Self]| (line.len(), line.last().and_then(|job| job.reason()).is_some());
         let (line, path) = lines
             .filter(|(line, _)| !line.iter().skip(1).any(overcome))
-            .reduce(|deepest, line| if line.0.len() > deepest.0.len() { line } else { deepest })?;
+            .reduce(|most, line| if weight(&line.0) > weight(&most.0) { line } else { most })?;
+        let failed = line.iter().rev().filter(|job| job.phase() == Some(&Phase::Failed));
         Some(Failure {
             steps: line.iter().map(|job| job.label().into()).collect(),
             uid: line.last().and_then(|job| job.uid()).map(String::from),
-            reason: line.iter().rev().find_map(|job| job.reason()).map(String::from),
+            reason: failed.filter_map(|job| job.reason()).next().map(String::from),
             path,
         })
     }

@@ -1,12 +1,16 @@
 //! What the service, its gateway or a proxy says in the body of an error. Judges no status, and
 //! cannot fail.
 
-use alloc::{format, string::String, vec::Vec};
-use core::{fmt, iter};
+use alloc::{format, string::String, vec, vec::Vec};
+use core::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::{json, repair::repair};
+use crate::{
+    html,
+    json::{self, Members, Text},
+    repair::repair,
+};
 
 /// What is kept of one body, in bytes, all texts together.
 const MAX_KEPT: usize = 1024;
@@ -17,19 +21,30 @@ const MAX_ID: usize = 128;
 /// How many different messages are kept, and codes; the most seen are three and two.
 const MAX_TEXTS: usize = 4;
 
-/// The names by which bodies have a code, a message, a request's id: in lower case, without `_`.
+/// The names by which bodies have a code, a message, a request's id: in lower case, without `_`, the
+/// most telling first.
 const CODES: &[&str] = &["errorcode", "code"];
-const MESSAGES: &[&str] = &["errormessage", "errormsg", "message", "reason", "title"];
+const MESSAGES: &[&str] = &[
+    "errormessage",
+    "errormsg",
+    "message",
+    "errordescription",
+    "description",
+    "detail",
+    "reason",
+    "title",
+    "error",
+];
 const REQUEST_IDS: &[&str] = &["requestid"];
+
+/// How many objects and arrays of a body are looked into, those nearest to its top.
+const MAX_VALUES: usize = 32;
 
 /// How much of a page or a text is looked at, in bytes.
 const MAX_READ: usize = 1 << 16;
 
 /// Stands where a text was cut.
 const CUT: char = '…';
-
-/// Where else than at the top a body has them.
-const WITHIN: &[&str] = &["error", "details"];
 
 /// What an error's body says, whoever wrote it: the service, the API gateway, the identity
 /// service, something in the manner of Kubernetes, or a proxy.
@@ -53,22 +68,20 @@ pub struct ServiceError {
     request_id: Option<String>,
 }
 
-/// An object's members.
-type Members<'b> = Vec<(String, &'b RawValue)>;
-
 impl ServiceError {
     /// Reads the body of a reply with this status and `Content-Type`; `None` where it says nothing.
     ///
-    /// A code that merely repeats the status is left out. Of a page of HTML the title is kept, or
-    /// the text where it has none; of any other text its beginning.
+    /// Codes, messages and ids are looked for at any depth, the top first. A code that merely
+    /// repeats the status is left out. Of a page of HTML the title is the message, or its text where
+    /// it has none; of a body without a message that is known, its own text.
     #[must_use]
     pub fn from_body(status: u16, content_type: Option<&str>, body: &[u8]) -> Option<Self> {
         let (body, _) = repair(body);
         let body = String::from_utf8_lossy(&body);
-        let members = json::members(&body).unwrap_or_default();
-        let said = Self::from_members(status, members);
-        let error = if said.is_empty() { Self::from_text(content_type, &body) } else { said };
-        (!error.is_empty()).then_some(error)
+        let objects = serde_json::from_str(&body).map(objects).unwrap_or_default();
+        let is_html = content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
+        let error = Self::new(status, &objects, &readable(&body, is_html));
+        (error != Self::default()).then_some(error)
     }
 
     /// Returns the code, such as `CCE.01404001`; the first where the body has two.
@@ -77,7 +90,7 @@ impl ServiceError {
         self.codes.first().map(String::as_str)
     }
 
-    /// Returns the codes, in the body's order: a service's and its gateway's may differ.
+    /// Returns the codes that differ, the service's spelling first: its gateway's may be another.
     #[must_use]
     pub fn codes(&self) -> &[String] {
         &self.codes
@@ -101,22 +114,11 @@ impl ServiceError {
         self.request_id.as_deref()
     }
 
-    const fn is_empty(&self) -> bool {
-        self.codes.is_empty() && self.messages.is_empty() && self.request_id.is_none()
-    }
-
-    fn from_members(status: u16, top: Members<'_>) -> Self {
-        let nested = top.iter().filter(|(name, _)| WITHIN.contains(&&**name));
-        let nested: Vec<_> = nested.flat_map(|(_, json)| objects(json)).collect();
-        let mut levels: Vec<_> = iter::once(top).chain(nested).collect();
-        for (name, _) in levels.iter_mut().flatten() {
-            name.retain(|c| c != '_');
-            name.make_ascii_lowercase();
-        }
+    fn new(status: u16, objects: &[Vec<(String, &RawValue)>], whole: &str) -> Self {
         let status = format!("{status}");
         let texts = |names: &'static [&str]| {
-            let named = |level: &Members<'_>| texts(level, names);
-            distinct(levels.iter().flat_map(named).filter(|text| *text != status))
+            let texts = objects.iter().flat_map(|members| texts(members, names));
+            distinct(texts.filter(|text| *text != status))
         };
         let mut left = MAX_KEPT;
         let mut kept = |text: String, most: usize| {
@@ -124,31 +126,19 @@ impl ServiceError {
             left -= text.len();
             (!text.is_empty()).then_some(text)
         };
-        let mut kept_of = |names, count, most| -> Vec<String> {
-            texts(names).into_iter().take(count).filter_map(|text| kept(text, most)).collect()
-        };
-        Self {
-            request_id: kept_of(REQUEST_IDS, 1, MAX_ID).pop(),
-            codes: kept_of(CODES, MAX_TEXTS, MAX_ID),
-            messages: kept_of(MESSAGES, MAX_TEXTS, MAX_KEPT),
+        let request_id = texts(REQUEST_IDS).into_iter().find_map(|id| kept(id, MAX_ID));
+        let codes = texts(CODES).into_iter().filter_map(|code| kept(code, MAX_ID)).collect();
+        let mut messages = texts(MESSAGES);
+        if messages.is_empty() && !["null", "{}", "[]"].contains(&whole.trim()) {
+            messages.push(whole.into());
         }
-    }
-
-    fn from_text(content_type: Option<&str>, body: &str) -> Self {
-        let body = &body[..body.floor_char_boundary(MAX_READ)];
-        let is_html = body.trim_start().starts_with('<')
-            || content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
-        let message =
-            if is_html { clean(&html_text(body), MAX_KEPT) } else { clean(body, MAX_KEPT) };
-        let messages = match &*message {
-            "" | "null" | "{}" | "[]" => Vec::new(),
-            _ => [message].into(),
-        };
-        Self { messages, ..Self::default() }
+        let messages = messages.into_iter().filter_map(|message| kept(message, MAX_KEPT)).collect();
+        Self { codes, messages, request_id }
     }
 }
 
-/// Displays the codes and the messages; the request's id is for whoever shows the reply's headers.
+/// Displays the codes and the messages. The request's id is for whoever shows the reply's headers,
+/// which have it too.
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.codes.is_empty() || self.messages.is_empty() { "" } else { ": " };
@@ -156,44 +146,49 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Returns the texts of the members that have one of these names, in the order of the names.
-fn texts(members: &Members<'_>, names: &[&str]) -> Vec<String> {
-    let named = |name| members.iter().filter(move |(known, _)| known == name);
-    names.iter().flat_map(named).filter_map(|(_, json)| text(json)).take(MAX_TEXTS).collect()
+/// Returns the members of the value and of those within it, level by level, names in lower case and
+/// without `_`.
+fn objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
+    let (mut values, mut objects) = (vec![body], Vec::new());
+    let mut next = 0;
+    while let Some(value) = values.get(next).copied() {
+        next += 1;
+        let within = if let Some(Members { mut members, .. }) = json::read(value) {
+            for (name, _) in &mut members {
+                name.retain(|c| c != '_');
+                name.make_ascii_lowercase();
+            }
+            let values = members.iter().map(|(_, json)| *json).collect();
+            objects.push(members);
+            values
+        } else {
+            json::read::<Vec<&RawValue>>(value).unwrap_or_default()
+        };
+        let within = within.into_iter().filter(|json| json.get().starts_with(['{', '[']));
+        values.extend(within.take(MAX_VALUES - values.len()));
+    }
+    objects
 }
 
-/// Returns the members of an object, or of each object of an array.
-fn objects(json: &RawValue) -> Vec<Members<'_>> {
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(json.get()).unwrap_or_else(|_| [json].into());
-    elements.into_iter().filter_map(|json| json::members(json.get())).collect()
+/// Returns the texts of the members that have one of these names, in the order of the names.
+fn texts(members: &[(String, &RawValue)], names: &[&str]) -> Vec<String> {
+    let named = |name| members.iter().filter(move |(known, _)| known == name);
+    names.iter().flat_map(named).filter_map(|(_, json)| text(json)).take(MAX_TEXTS).collect()
 }
 
 /// Returns a text, or a number as text.
 fn text(json: &RawValue) -> Option<String> {
     let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    if is_number { Some(json.get().into()) } else { serde_json::from_str(json.get()).ok() }
+    if is_number {
+        return Some(json.get().into());
+    }
+    json::read(json).map(|Text { text, .. }| readable(&text, false))
 }
 
-/// Returns the title of a page or, where it has none, its text without the tags.
-fn html_text(page: &str) -> String {
-    // As long as the page, so that places in one are places in the other.
-    let lower = page.to_ascii_lowercase();
-    let after = |at: usize, what: &str| lower[at..].find(what).map(|found| at + found);
-    let title = || {
-        let start = after(after(0, "<title")?, ">")? + 1;
-        let title = page[start..after(start, "</title")?].trim();
-        (!title.is_empty()).then_some(title)
-    };
-    if let Some(title) = title() {
-        return title.into();
-    }
-    let mut text = String::new();
-    for piece in page[after(0, "<body").unwrap_or_default()..].split('<') {
-        text.push_str(piece.split_once('>').map_or("", |(_, text)| text));
-        text.push(' ');
-    }
-    text
+/// Returns the beginning of a text; of a page of HTML, its title or its text.
+fn readable(text: &str, is_html: bool) -> String {
+    let text = &text[..text.floor_char_boundary(MAX_READ)];
+    if is_html || text.trim_start().starts_with('<') { html::text(text) } else { text.into() }
 }
 
 /// Returns the first texts of those that differ.
@@ -221,11 +216,21 @@ fn clean(text: &str, most: usize) -> String {
     end.map_or_else(String::new, |end| format!("{}{CUT}", &seen[..end]))
 }
 
-/// Returns whether a character cannot be seen, and may move a cursor or turn a line round.
+/// Returns whether a character cannot be seen, and may move a cursor, hide what stands beside it or
+/// turn a line round. Blanks can be.
 fn is_unseen(c: char) -> bool {
-    let marks = ['\u{61c}', '\u{feff}'];
-    let ranges = ['\u{200b}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2060}'..='\u{2069}'];
-    c.is_control() || marks.contains(&c) || ranges.iter().any(|range| range.contains(&c))
+    let unseen = [
+        '\u{ad}'..='\u{ad}',
+        '\u{61c}'..='\u{61c}',
+        '\u{180e}'..='\u{180e}',
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{feff}'..='\u{feff}',
+        '\u{fff9}'..='\u{fffb}',
+        '\u{e0000}'..='\u{e0fff}',
+    ];
+    c.is_control() || unseen.iter().any(|range| range.contains(&c))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use alloc::{borrow::Cow, string::String};
 
+use serde_json::value::RawValue;
+
 use crate::{ExtendParam, Phase, RawFields, SubJobs, Timestamp, object::json_object};
 
 /// A job, or a sub-job: they have one shape (reference page, table 3).
@@ -12,7 +14,7 @@ use crate::{ExtendParam, Phase, RawFields, SubJobs, Timestamp, object::json_obje
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Job {
-    /// `kind`: `Job`, where the service says it.
+    /// `kind`: `Job`, where the service says it, and borrowed then.
     pub kind: Option<Cow<'static, str>>,
     /// `apiVersion`: `v3`, where the service says it.
     pub api_version: Option<Cow<'static, str>>,
@@ -77,6 +79,11 @@ pub struct Status {
 }
 
 impl Job {
+    /// Creates the job that stands for a value that is none.
+    pub(crate) fn instead_of(json: &RawValue) -> Self {
+        Self { raw_fields: RawFields::of_instead(json.into()), ..Self::default() }
+    }
+
     /// Returns the phase, or `None` where the service left it out or sent an empty text.
     ///
     /// The parent's phase is the authority on the whole job; its sub-jobs are evidence.

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
+    de::{Error, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -43,34 +43,75 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// Returns an object's members in their order; `None` for what is no object.
-pub(crate) fn members(json: &str) -> Option<Vec<(String, &RawValue)>> {
-    serde_json::from_str::<Members<'_>>(json).ok().map(|members| members.0)
+/// Reads a value one level deep; `None` for one of another type.
+pub(crate) fn read<'b, T: Deserialize<'b>>(json: &'b RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
+}
+
+/// A text. Half a surrogate pair, which JSON can spell and no text can hold, is U+FFFD.
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) has_halves: bool,
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+/// Takes the bytes in place of the text: `serde_json` gives them with the halves in it, each three
+/// bytes of which the first is 0xED.
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
+        let (mut text, mut has_halves) = (String::new(), false);
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if chunk.invalid().first() == Some(&0xED) {
+                has_halves = true;
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Ok(Text { text, has_halves })
+    }
 }
 
 /// An object's members in their order, whether or not a name is given twice.
-pub(crate) struct Members<'b>(pub(crate) Vec<(String, &'b RawValue)>);
+pub(crate) struct Members<'b> {
+    pub(crate) members: Vec<(String, &'b RawValue)>,
+    /// Whether a name has half a surrogate pair in it.
+    pub(crate) has_halves: bool,
+}
 
 impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor).map(Self)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Vec<(String, &'de RawValue)>;
+    type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let (mut members, mut has_halves) = (Vec::new(), false);
+        while let Some((name, json)) = map.next_entry::<Text, &RawValue>()? {
+            has_halves |= name.has_halves;
+            members.push((name.text, json));
         }
-        Ok(members)
+        Ok(Members { members, has_halves })
     }
 }

@@ -5,8 +5,8 @@
 //! the call that submitted it.
 //! **Out of scope:** HTTP, credentials, waiting. This crate performs no I/O and reads no clock.
 //!
-//! Strict on syntax, open on shape: whatever departs from the reference page is kept, is written
-//! again as it came, and is listed in [`Decoded::deviations`].
+//! Strict on syntax, open on shape: what departs from the reference page is kept and written again
+//! as it came; what was odd, and what was coerced or mended, is listed in [`Decoded::deviations`].
 //!
 //! Needs `alloc` alone; the feature `std` (default) adds `Timestamp::system_time`.
 //!
@@ -50,6 +50,7 @@ mod repair;
 mod scan;
 mod path;
 mod json;
+mod html;
 #[cfg(test)]
 mod testing;
 

@@ -15,24 +15,30 @@ pub(crate) trait Object: Default {
     /// The known fields' names, at most 32.
     const NAMES: &'static [&'static str];
 
-    /// Returns a name's index in `NAMES`.
-    fn index(name: &str) -> Option<usize>;
+    /// One of the known fields.
+    type Known: Copy;
+
+    /// Returns the field of this name, if it is known.
+    fn known(name: &str) -> Option<Self::Known>;
+
+    /// Returns the field's place in `NAMES`.
+    fn index(known: Self::Known) -> usize;
 
     /// Returns where the fields go that are kept as JSON text.
     fn raw_fields_mut(&mut self) -> &mut RawFields;
 
-    /// Reads the value of the field with this index in `NAMES`: the next one of the map.
+    /// Reads the field's value: the next one of the map.
     fn read_strict<'de, A: MapAccess<'de>>(
         &mut self,
-        index: usize,
+        known: Self::Known,
         map: &mut A,
         budget: &mut Budget,
     ) -> Result<(), A::Error>;
 
-    /// Reads the value of the field with this index in `NAMES`.
+    /// Reads the field's value.
     fn read_exact<'b>(
         &mut self,
-        index: usize,
+        known: Self::Known,
         json: &'b RawValue,
         pass: &mut Exact<'b>,
     ) -> Result<Kept, DecodeError>;
@@ -93,7 +99,7 @@ impl<T: Text> Field for T {
         json: &'b RawValue,
         pass: &mut Exact<'b>,
     ) -> Result<Kept, DecodeError> {
-        pass.text(slot, json)
+        Ok(pass.text(slot, json))
     }
 
     fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
@@ -131,17 +137,24 @@ macro_rules! json_object {
         const _: () = {
             use $crate::object::{Field, Kept, Object};
 
+            #[derive(Clone, Copy)]
             #[expect(non_camel_case_types, reason = "they are the fields' names")]
-            enum Index { $($field),+ }
+            pub(crate) enum Known { $($field),+ }
 
             impl Object for $object {
                 const NAMES: &'static [&'static str] = &[$($name),+];
 
-                fn index(name: &str) -> Option<usize> {
+                type Known = Known;
+
+                fn known(name: &str) -> Option<Known> {
                     match name {
-                        $($name => Some(Index::$field as usize),)+
+                        $($name => Some(Known::$field),)+
                         _ => None,
                     }
+                }
+
+                fn index(known: Known) -> usize {
+                    known as usize
                 }
 
                 fn raw_fields_mut(&mut self) -> &mut $crate::RawFields {
@@ -150,29 +163,25 @@ macro_rules! json_object {
 
                 fn read_strict<'de, A: serde::de::MapAccess<'de>>(
                     &mut self,
-                    index: usize,
+                    known: Known,
                     map: &mut A,
                     budget: &mut $crate::limits::Budget,
                 ) -> Result<(), A::Error> {
-                    match index {
-                        $(_ if index == Index::$field as usize => {
+                    match known {
+                        $(Known::$field => {
                             $crate::strict::next_value(&mut self.$field, map, budget)
                         })+
-                        _ => Ok(()),
                     }
                 }
 
                 fn read_exact<'b>(
                     &mut self,
-                    index: usize,
+                    known: Known,
                     json: &'b serde_json::value::RawValue,
                     pass: &mut $crate::exact::Exact<'b>,
                 ) -> Result<Kept, $crate::DecodeError> {
-                    match index {
-                        $(_ if index == Index::$field as usize => {
-                            Field::read_exact(&mut self.$field, json, pass)
-                        })+
-                        _ => Ok(Kept::InPart),
+                    match known {
+                        $(Known::$field => Field::read_exact(&mut self.$field, json, pass),)+
                     }
                 }
             }
@@ -200,6 +209,10 @@ macro_rules! json_object {
                     &self,
                     serializer: S,
                 ) -> Result<S::Ok, S::Error> {
+                    let is_bare = $(self.$field.is_none())&&+;
+                    if let Some(json) = self.raw_fields.instead().filter(|_| is_bare) {
+                        return json.serialize(serializer);
+                    }
                     let mut map = serializer.serialize_map(None)?;
                     $($crate::object::write(&mut map, $name, &self.$field, &self.raw_fields)?;)+
                     $crate::object::write_unknown::<Self, _>(&mut map, &self.raw_fields)?;
@@ -231,6 +244,6 @@ pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
     map: &mut M,
     raw_fields: &RawFields,
 ) -> Result<(), M::Error> {
-    let mut unknown = raw_fields.entries().filter(|(name, _)| T::index(name).is_none());
+    let mut unknown = raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
     unknown.try_for_each(|(name, json)| map.serialize_entry(name, json))
 }

@@ -59,7 +59,8 @@ impl Phase {
     }
 }
 
-/// Reads a known phase in any ASCII case.
+/// Reads a known phase in any ASCII case. An empty text is `Unknown`; in a job it reads as an absent
+/// phase.
 impl From<&str> for Phase {
     fn from(text: &str) -> Self {
         Self::KNOWN

@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use crate::path::{Path, Segment};
 
-/// Levels of nesting followed.
+/// Levels of nesting whose places are known: more than a job's fields can have.
 const MAX_DEPTH: usize = 128;
 
 /// Goes through a body token by token.
@@ -14,6 +14,8 @@ pub(crate) struct Scanner<'b> {
     body: &'b [u8],
     at: usize,
     open: Vec<Open>,
+    /// How many levels are open beyond those.
+    beyond: usize,
     text: Range<usize>,
 }
 
@@ -27,7 +29,7 @@ enum Open {
 
 impl<'b> Scanner<'b> {
     pub(crate) const fn new(body: &'b [u8]) -> Self {
-        Self { body, at: 0, open: Vec::new(), text: 0..0 }
+        Self { body, at: 0, open: Vec::new(), beyond: 0, text: 0..0 }
     }
 
     /// Returns the path of the value that comes, or has just come.
@@ -55,12 +57,11 @@ impl<'b> Scanner<'b> {
     }
 }
 
-/// Gives where each token stands: a bracket, comma or colon, a text with its quotes, or one byte of
-/// any other value. Ends at a nesting that is too deep to be followed.
+/// Gives where each token starts: a bracket, comma or colon, a text, or one byte of any other value.
 impl Iterator for Scanner<'_> {
-    type Item = Range<usize>;
+    type Item = usize;
 
-    fn next(&mut self) -> Option<Range<usize>> {
+    fn next(&mut self) -> Option<usize> {
         let blanks = self.body[self.at..].iter().take_while(|byte| byte.is_ascii_whitespace());
         let start = self.at + blanks.count();
         let byte = *self.body.get(start)?;
@@ -70,6 +71,12 @@ impl Iterator for Scanner<'_> {
                 self.at = self.text_end(start + 1);
                 self.text = start + 1..(self.at - 1).max(start + 1);
             }
+            b'{' | b'[' if self.open.len() == MAX_DEPTH => self.beyond += 1,
+            b'{' => self.open.push(Open::Object(0..0)),
+            b'[' => self.open.push(Open::Array(0)),
+            b'}' | b']' if self.beyond > 0 => self.beyond -= 1,
+            b'}' | b']' => drop(self.open.pop()),
+            _ if self.beyond > 0 => {}
             b':' => {
                 if let Some(Open::Object(name)) = self.open.last_mut() {
                     *name = self.text.clone();
@@ -80,12 +87,8 @@ impl Iterator for Scanner<'_> {
                 Some(Open::Array(index)) => *index += 1,
                 None => {}
             },
-            b'{' | b'[' if self.open.len() == MAX_DEPTH => return None,
-            b'{' => self.open.push(Open::Object(0..0)),
-            b'[' => self.open.push(Open::Array(0)),
-            b'}' | b']' => drop(self.open.pop()),
             _ => {}
         }
-        Some(start..self.at)
+        Some(start)
     }
 }

@@ -96,12 +96,13 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
         let mut seen = 0_u32;
         while let Some(name) = map.next_key_seed(NameSeed::<T>(PhantomData))? {
             match name {
-                Name::Known(index) if seen & (1 << index) != 0 => {
-                    return Err(Error::duplicate_field(T::NAMES[index]));
-                }
-                Name::Known(index) => {
-                    seen |= 1 << index;
-                    self.object.read_strict(index, &mut map, self.budget)?;
+                Name::Known(known) => {
+                    let bit = 1 << T::index(known);
+                    if seen & bit != 0 {
+                        return Err(Error::duplicate_field(T::NAMES[T::index(known)]));
+                    }
+                    seen |= bit;
+                    self.object.read_strict(known, &mut map, self.budget)?;
                 }
                 Name::Unknown(name) => {
                     self.object.raw_fields_mut().push(name, map.next_value()?);
@@ -112,31 +113,31 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 }
 
-/// A field's name: of the known ones the index, without allocating.
-enum Name {
-    Known(usize),
+/// A field's name; that of a known one allocates nothing.
+enum Name<K> {
+    Known(K),
     Unknown(String),
 }
 
 struct NameSeed<T>(PhantomData<T>);
 
 impl<'de, T: Object> DeserializeSeed<'de> for NameSeed<T> {
-    type Value = Name;
+    type Value = Name<T::Known>;
 
-    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Name, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
         name.deserialize_identifier(self)
     }
 }
 
 impl<T: Object> Visitor<'_> for NameSeed<T> {
-    type Value = Name;
+    type Value = Name<T::Known>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-        Ok(T::index(name).map_or_else(|| Name::Unknown(name.into()), Name::Known))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(T::known(name).map_or_else(|| Name::Unknown(name.into()), Name::Known))
     }
 }
 

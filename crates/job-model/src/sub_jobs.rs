@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::{
     DecodeError, DeviationKind, Job,
     exact::Exact,
-    json::Json,
+    json,
     limits::Budget,
     object::{Field, Kept},
     strict,
@@ -38,19 +38,8 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubJobs {
     jobs: Vec<Job>,
-    form: Form,
-}
-
-/// The form in which sub-jobs are sent.
-#[derive(Clone, Debug, Default, PartialEq)]
-enum Form {
-    /// An array of objects.
-    #[default]
-    Array,
-    /// One object, no array.
-    Single,
-    /// An array in which those with these indices, in their order, are no objects.
-    Mixed(Vec<(usize, Json)>),
+    /// Whether it came as one object, no array.
+    single: bool,
 }
 
 impl Deref for SubJobs {
@@ -69,7 +58,7 @@ impl DerefMut for SubJobs {
 
 impl From<Vec<Job>> for SubJobs {
     fn from(jobs: Vec<Job>) -> Self {
-        Self { jobs, form: Form::Array }
+        Self { jobs, single: false }
     }
 }
 
@@ -81,32 +70,9 @@ impl From<SubJobs> for Vec<Job> {
 
 impl Serialize for SubJobs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.form {
-            Form::Array => self.jobs.serialize(serializer),
-            Form::Single => self.jobs[0].serialize(serializer),
-            Form::Mixed(odd) => {
-                serializer.collect_seq(self.jobs.iter().enumerate().map(|(index, job)| {
-                    match odd.binary_search_by_key(&index, |(index, _)| *index) {
-                        Ok(found) if *job == Job::default() => Element::Odd(&odd[found].1),
-                        _ => Element::Job(job),
-                    }
-                }))
-            }
-        }
-    }
-}
-
-/// An element of the array, as it is written.
-enum Element<'a> {
-    Job(&'a Job),
-    Odd(&'a Json),
-}
-
-impl Serialize for Element<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Job(job) => job.serialize(serializer),
-            Self::Odd(json) => json.serialize(serializer),
+        match &*self.jobs {
+            [job] if self.single => job.serialize(serializer),
+            jobs => jobs.serialize(serializer),
         }
     }
 }
@@ -126,29 +92,18 @@ impl Field for SubJobs {
         json: &'b RawValue,
         pass: &mut Exact<'b>,
     ) -> Result<Kept, DecodeError> {
-        let is_single = json.get().starts_with('{');
-        let elements = match pass.elements(json)? {
+        let single = json.get().starts_with('{');
+        let elements: Vec<&RawValue> = match json::read(json) {
             Some(elements) => elements,
-            None if is_single => [json].into(),
+            None if single => [json].into(),
             None => return Ok(pass.odd_type()),
         };
-        if is_single {
+        if single {
             pass.deviate(DeviationKind::SingleSubJob);
         }
-        let (mut jobs, mut odd) = (Vec::new(), Vec::new());
-        for (index, json) in elements.into_iter().enumerate() {
-            let job = pass.sub_job(index, json)?;
-            if job.is_none() {
-                odd.push((index, json.into()));
-            }
-            jobs.push(job.unwrap_or_default());
-        }
-        let form = match odd.len() {
-            _ if is_single => Form::Single,
-            0 => Form::Array,
-            _ => Form::Mixed(odd),
-        };
-        *slot = Some(Self { jobs, form });
+        let elements = elements.into_iter().enumerate();
+        let jobs = elements.map(|(index, json)| pass.sub_job(index, json));
+        *slot = Some(Self { jobs: jobs.collect::<Result<_, _>>()?, single });
         Ok(Kept::InFull)
     }
 }

@@ -1,11 +1,16 @@
 //! The job's id in the reply of a call that submitted one. Sends no call.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 use core::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::{IdError, JobId, json, repair::repair};
+use crate::{
+    DecodeError, IdError, JobId,
+    decode::object_in,
+    json::{self, Members, Text},
+    repair::repair,
+};
 
 /// The spellings, in their order of precedence, each as the names that lead to it.
 const SPELLINGS: [&str; 5] =
@@ -14,8 +19,8 @@ const SPELLINGS: [&str; 5] =
 impl JobId {
     /// Reads the job's id out of the reply of the call that submitted the job.
     ///
-    /// The service has five spellings. They are looked for in this order, and the first that is
-    /// there and is neither null nor empty gives the id:
+    /// The service has five spellings. They are looked for in this order, and the first that has an
+    /// id gives it:
     ///
     /// | where | in the reply of |
     /// |---|---|
@@ -25,8 +30,8 @@ impl JobId {
     /// | `status.jobId` | create or delete a node pool |
     /// | `metadata.annotations.jobid` | create a cluster, beside the first |
     ///
-    /// (`resourceJobId`, seen beside the last, is another job.) A reply in which two of them are
-    /// there and differ is refused: to wait for either may be to wait for the wrong job.
+    /// (`resourceJobId`, seen beside the last, is another job.) A reply in which two have ids that
+    /// differ is refused: to wait for either may be to wait for the wrong job.
     ///
     /// ```
     /// let reply = br#"{"kind": "Cluster", "status": {"jobID": "354331b2c-229a-11e8"}}"#;
@@ -40,27 +45,23 @@ impl JobId {
     /// Where the reply is no JSON object, has no id, an id that cannot be one, or two that differ.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
         let (reply, _) = repair(reply);
-        let reply: &RawValue =
-            serde_json::from_slice(&reply).map_err(|_| SubmissionError::NotAnObject)?;
-        if !reply.get().starts_with('{') {
-            return Err(SubmissionError::NotAnObject);
-        }
-        let mut first: Option<(&'static str, Self)> = None;
+        let (_, reply) = object_in(&reply).map_err(SubmissionError::Unreadable)?;
+        let (mut first, mut unusable) = (None, None);
         for path in SPELLINGS {
             for json in values(reply, path) {
-                let Some(id) = read_id(path, json)? else {
-                    continue;
-                };
-                match &first {
-                    None => first = Some((path, id)),
-                    Some((one, known)) if *known != id => {
+                match (read_id(path, json), &first) {
+                    (Ok(None), _) => {}
+                    (Err(error), _) => unusable = unusable.or(Some(error)),
+                    (Ok(Some(id)), None) => first = Some((path, id)),
+                    (Ok(Some(id)), Some((one, known))) if id != *known => {
                         return Err(SubmissionError::Differing { one, other: path });
                     }
-                    Some(_) => {}
+                    (Ok(Some(_)), Some(_)) => {}
                 }
             }
         }
-        first.map(|(_, id)| id).ok_or(SubmissionError::Absent)
+        let id = first.map(|(_, id)| id);
+        id.ok_or_else(|| unusable.unwrap_or(SubmissionError::Absent))
     }
 }
 
@@ -68,7 +69,8 @@ impl JobId {
 fn values<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
     let mut values = vec![json];
     for name in path.split('.') {
-        let members = values.into_iter().filter_map(|json| json::members(json.get())).flatten();
+        let objects = values.into_iter().filter_map(json::read::<Members<'b>>);
+        let members = objects.flat_map(|object| object.members);
         values = members.filter(|(known, _)| known == name).map(|(_, json)| json).collect();
     }
     values
@@ -76,23 +78,24 @@ fn values<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
 
 /// Reads an id; `None` where it is null or empty.
 fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, SubmissionError> {
-    match json.get() {
-        "null" | "\"\"" => Ok(None),
-        json => {
-            let text: String =
-                serde_json::from_str(json).map_err(|_| SubmissionError::NotText { path })?;
-            let id = text.parse().map_err(|error| SubmissionError::Invalid { path, error })?;
-            Ok(Some(id))
-        }
+    let text = match json::read::<Text>(json) {
+        None if json.get() == "null" => return Ok(None),
+        Some(Text { text, has_halves: false }) => text,
+        _ => return Err(SubmissionError::NotText { path }),
+    };
+    if text.is_empty() {
+        return Ok(None);
     }
+    text.parse().map(Some).map_err(|error| SubmissionError::Invalid { path, error })
 }
 
 /// Why a reply gives no job id. Holds nothing of the reply beyond a character that no id has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubmissionError {
-    /// The reply is no JSON object.
-    NotAnObject,
+    /// The reply is no JSON object. One that was cut short is the reply of a call that the service
+    /// took: its job goes on.
+    Unreadable(DecodeError),
     /// The reply has a job id in none of the known places.
     Absent,
     /// What stands in the id's place is no text.
@@ -119,7 +122,7 @@ pub enum SubmissionError {
 impl fmt::Display for SubmissionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnObject => f.write_str("the reply is no JSON object"),
+            Self::Unreadable(_) => f.write_str("the reply cannot be read"),
             Self::Absent => {
                 let [first, second, third, fourth, fifth] = SPELLINGS;
                 f.write_str("the reply has no job id: not at ")?;
@@ -137,6 +140,7 @@ impl fmt::Display for SubmissionError {
 impl core::error::Error for SubmissionError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
+            Self::Unreadable(error) => Some(error),
             Self::Invalid { error, .. } => Some(error),
             _ => None,
         }

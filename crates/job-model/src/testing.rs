@@ -1,11 +1,22 @@
 //! Jobs for the tests of several modules.
 
-use alloc::string::ToString;
+extern crate std;
+
+use alloc::{string::ToString, vec::Vec};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::Job;
+
+/// Control characters, and marks that hide, join or turn round what stands beside them.
+pub(crate) static UNSEEN: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let controls = (0..0x20).chain(0x7f..0xa0);
+    let marks = (0x200b..=0x200f).chain(0x2028..=0x202e).chain(0x2060..=0x2069);
+    let others = [0x00ad, 0x061c, 0x180e, 0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe0041];
+    controls.chain(marks).chain(others).collect()
+});
 
 /// Reads a job that is nothing but as it should be.
 pub(crate) fn job(value: &Value) -> Job {

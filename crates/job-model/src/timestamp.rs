@@ -1,9 +1,10 @@
 //! The service's times: the text as sent and, when understood, the instant. Reads no clock.
 
-use alloc::{format, string::String};
-use core::{cmp::Ordering, fmt};
+use alloc::{format, string::String, vec::Vec};
+use core::fmt;
 
 use jiff::{
+    civil::DateTime,
     fmt::temporal::DateTimeParser,
     tz::{Offset, TimeZoneDatabase},
 };
@@ -62,7 +63,7 @@ impl Timestamp {
     }
 
     /// Returns whether the text says that the time was never set: Go's zero time, the first
-    /// instant of the year 1.
+    /// instant of the year 1, to the minute.
     #[must_use]
     pub const fn is_unset(&self) -> bool {
         matches!(self.meaning, Meaning::Unset)
@@ -86,12 +87,13 @@ impl Timestamp {
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
         let instant = read_utc(&text).or_else(|| read(text.trim()));
-        // Nothing was created before Go's zero time, and Go's form of earlier years is another.
-        let meaning = match instant.map(|instant| (instant, instant.cmp(&GO_ZERO))) {
-            Some((instant, Ordering::Greater)) => Meaning::Instant(instant),
-            Some((_, Ordering::Equal)) => Meaning::Unset,
-            Some((_, Ordering::Less)) | None => Meaning::Unclear,
-        };
+        let meaning =
+            match instant.map(|instant| (instant, instant.duration_since(GO_ZERO).as_secs())) {
+                Some((_, -59..=59)) => Meaning::Unset,
+                // Nothing was created before, and Go's form of earlier years is another.
+                Some((_, ..0)) | None => Meaning::Unclear,
+                Some((instant, _)) => Meaning::Instant(instant),
+            };
         Self { text, meaning }
     }
 }
@@ -102,7 +104,7 @@ impl From<&str> for Timestamp {
     }
 }
 
-/// Writes the instant in Go's form, in UTC. One before the year 1 reads as no instant.
+/// Writes the instant in Go's form, in UTC. One that is not after Go's zero time reads as none.
 impl From<jiff::Timestamp> for Timestamp {
     fn from(instant: jiff::Timestamp) -> Self {
         Self::from(format!("{}", instant.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")))
@@ -141,25 +143,45 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// Reads what nearly every text is: Go's form, in UTC.
 fn read_utc(text: &str) -> Option<jiff::Timestamp> {
-    let civil = PARSER.parse_datetime(text.strip_suffix(" +0000 UTC")?).ok()?;
-    Offset::UTC.to_timestamp(civil).ok()
+    Offset::UTC.to_timestamp(civil(text.strip_suffix(" +0000 UTC")?)?).ok()
 }
 
 /// Reads Go's form `date time ±hhmm zone`, with or without ` m=±seconds` (its monotonic reading), or
 /// RFC 3339. The zone's name is not looked at: the offset beside it is exact, a name is not.
 fn read(text: &str) -> Option<jiff::Timestamp> {
-    let mut words = text.splitn(4, ' ');
-    let (Some(date), Some(time), Some(offset), Some(_)) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return PARSER.parse_timestamp(text).ok();
+    let words: Vec<&str> = text.split(' ').collect();
+    let (date, time, offset) = match words[..] {
+        [date, time, offset, _zone] => (date, time, offset),
+        [date, time, offset, _zone, monotonic] if is_monotonic(monotonic) => (date, time, offset),
+        _ => return PARSER.parse_timestamp(text).ok(),
     };
-    let civil = PARSER.parse_datetime(&text[..date.len() + 1 + time.len()]).ok()?;
+    let civil = civil(&text[..date.len() + 1 + time.len()])?;
+    // The parser knows shorter and longer offsets, and names of zones.
+    let offset = Some(offset).filter(|offset| offset.len() == 5)?;
     let zone = PARSER.parse_time_zone_with(&NO_ZONES, offset).ok()?;
     zone.to_fixed_offset().ok()?.to_timestamp(civil).ok()
 }
 
-/// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set.
+/// Reads `2006-01-02 15:04:05` with a fraction or without. The parser knows other forms, and takes
+/// an offset or a zone after them; those are not Go's, and might be another instant.
+fn civil(text: &str) -> Option<DateTime> {
+    let (whole, fraction) = text.as_bytes().split_at_checked(19)?;
+    let is_gos = whole[10] == b' ' && whole[13] == b':' && whole[16] == b':';
+    let is_fraction = fraction.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    if is_gos && is_fraction { PARSER.parse_datetime(text).ok() } else { None }
+}
+
+/// Whether a word is Go's monotonic reading, such as `m=+12.345`.
+fn is_monotonic(word: &str) -> bool {
+    let seconds = word.strip_prefix("m=").and_then(|seconds| seconds.strip_prefix(['+', '-']));
+    seconds.is_some_and(|seconds| {
+        !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    })
+}
+
+/// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set. In other zones it is up
+/// to a minute off, since Go prints no seconds of an offset, and the offsets of that year had some:
+/// `0001-01-01 08:05:43 +0805 LMT`.
 const GO_ZERO: jiff::Timestamp = jiff::Timestamp::constant(-62_135_596_800, 0);
 
 #[cfg(test)]

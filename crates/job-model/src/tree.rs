@@ -101,6 +101,21 @@ impl Job {
         Walk { root: Some(self), levels: Vec::new(), path: SubJobPath::default() }
     }
 
+    /// Returns the sub-job that stands at this place of the tree; for the empty path, this job.
+    ///
+    /// ```
+    /// let body = br#"{"status": {"phase": "Failed"}, "spec": {"subJobs": [
+    ///     {"metadata": {"uid": "a"}, "status": {"phase": "Failed"}}]}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// let failure = job.failure().expect("it failed");
+    /// assert_eq!(job.at(&failure.path).and_then(|job| job.uid()), Some("a"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, path: &SubJobPath) -> Option<&Self> {
+        path.indices().iter().try_fold(self, |job, index| job.sub_jobs().get(*index))
+    }
+
     /// Returns the first of this job and its sub-jobs of every level that has this type.
     #[must_use]
     pub fn find(&self, job_type: &str) -> Option<Node<'_>> {
@@ -128,12 +143,15 @@ impl Job {
     /// ```
     pub fn resource_ids<'a>(&'a self, types: &'a [&str]) -> impl Iterator<Item = &'a str> {
         let is_step = |node: &Node<'a>| {
-            let mut types = types.iter().peekable();
-            let mut is_last = false;
-            for job in self.line(&node.path) {
-                is_last = types.next_if(|of| job.job_type() == Some(**of)).is_some();
+            let Some((last, above)) = types.split_last() else {
+                return false;
+            };
+            let line = self.line(&node.path);
+            let mut above = above.iter().peekable();
+            for job in &line[..line.len() - 1] {
+                above.next_if(|of| job.job_type() == Some(**of));
             }
-            is_last && types.peek().is_none()
+            node.job.job_type() == Some(*last) && above.peek().is_none()
         };
         let resource = |node: Node<'a>| node.job.spec.as_ref()?.resource_id.as_deref();
         self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())

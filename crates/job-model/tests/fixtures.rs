@@ -5,15 +5,18 @@ use std::fs;
 use insta::{assert_snapshot, glob};
 use job_model::{Decoded, JobId, ServiceError, Timestamp};
 
+/// What a time was understood as.
+fn understood(time: &Timestamp) -> String {
+    match time.instant() {
+        Some(instant) => instant.to_string(),
+        None if time.is_unset() => "unset".into(),
+        None => "unclear".into(),
+    }
+}
+
 /// The times of a job as they were understood.
 fn times(node: &job_model::Node<'_>) -> String {
-    let show = |time: Option<&Timestamp>| match time {
-        None => "none".into(),
-        Some(time) if time.is_unset() => "unset".into(),
-        Some(time) => {
-            time.instant().map_or_else(|| "unclear".into(), |instant| instant.to_string())
-        }
-    };
+    let show = |time: Option<&Timestamp>| time.map_or_else(|| "none".into(), understood);
     let metadata = node.job.metadata.as_ref();
     let created = metadata.and_then(|metadata| metadata.creation_timestamp.as_ref());
     let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref());
@@ -75,13 +78,7 @@ fn submissions() {
 fn timestamps() {
     glob!("../../../fixtures/timestamps", "*.*", |path| {
         let text = fs::read_to_string(path).unwrap();
-        let show = |line| {
-            let instant = Timestamp::from(line).instant();
-            format!(
-                "{line}\n    {}\n",
-                instant.map_or_else(|| "none".into(), |instant| instant.to_string())
-            )
-        };
+        let show = |line| format!("{line}\n    {}\n", understood(&Timestamp::from(line)));
         assert_snapshot!(text.lines().map(show).collect::<String>());
     });
 }

@@ -48,6 +48,10 @@ fn bodies() {
         r#"{"status": "Success"}"#,
         r#"{"status": {"phase": "\ud800"}}"#,
         r#"{"status": {"phase": "Success", "reason": "\udead"}}"#,
+        r#"{"status": {"phase": "Success", "reason": "\ud83d\ude00 \ud83d\n\ude00"}}"#,
+        r#"{"status": {"phase": "Success", "unknown": "\udead"}}"#,
+        r#"{"status": {"phase": "success", "unknown": "\udead"}}"#,
+        r#"{"status": {"phase": "Success", "\udead": 1}, "kind": 1}"#,
         r#"{"status": {"\u0070hase": "Success"}}"#,
         r#"{"metadata": {"uid": "a", "uid": "a"}}"#,
         r#"{"spec": {"subJobs": [{"spec": {"secret": 1, "type": null, "type": 2}}]}}"#,
@@ -63,6 +67,8 @@ fn bodies() {
         r#"{"status": {"reason": "a,}"}}"#,
         r#"{"spec": {"extendParam": {"a": null, "b": ""}}}"#,
         r#"{"spec": {"extendParam": {"a": 1.10, "b": [true], "b": "x"}}}"#,
+        r#"{"spec": {"extendParam": {"a": "x", "a": null}}}"#,
+        r#"{"spec": {"extendParam": {"a": "\ud800", "\ud800": "a"}}}"#,
         r#"{"spec": {"extendParam": null}}"#,
         r#"{"spec": {"extendParam": ["a"]}}"#,
         "<html><body>502 Bad Gateway</body></html>",
@@ -182,6 +188,35 @@ fn the_list_of_deviations_has_an_end() {
     assert_eq!(decoded.deviations[1_000].kind, DeviationKind::More);
     let parameters = decoded.job.spec.unwrap().extend_param.unwrap();
     assert_eq!(parameters.iter().count(), 5_000);
+}
+
+#[test]
+fn as_many_flaws_as_there_are_sub_jobs_are_mended() {
+    let sub_job = r#"{"status": {"phase": "Success", "reason": "\ud83d",}},"#;
+    let body = format!(r#"{{"spec": {{"subJobs": [{}]}}}}"#, sub_job.repeat(2_000));
+    let decoded = Decoded::from_slice(body.as_bytes()).unwrap();
+    assert_eq!(decoded.job.progress().success, 2_000);
+}
+
+#[test]
+fn an_edited_job_is_written_as_it_was_edited() {
+    let body = r#"{"kind":7,"spec":{"subJobs":[{"metadata":{"uid":"a"}},7,null]},"status":{"phase":"SUCCESS"}}"#;
+    let mut job = Job::from_slice(body.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_string(&job).unwrap(), body);
+
+    job.kind = Some("Job".into());
+    job.status.as_mut().unwrap().phase = Some(Phase::Failed);
+    let sub_jobs = job.spec.as_mut().unwrap().sub_jobs.as_mut().unwrap();
+    sub_jobs.reverse();
+    sub_jobs[1].kind = Some("Job".into());
+    let edited = r#"{"kind":"Job","spec":{"subJobs":[null,{"kind":"Job"},{"metadata":{"uid":"a"}}]},"status":{"phase":"Failed"}}"#;
+    assert_eq!(serde_json::to_string(&job).unwrap(), edited);
+
+    job.kind = None;
+    job.raw_fields.remove("kind");
+    job.status.as_mut().unwrap().phase = None;
+    job.spec = None;
+    assert_eq!(serde_json::to_string(&job).unwrap(), r#"{"status":{}}"#);
 }
 
 #[test]

@@ -23,7 +23,13 @@ fn failures() {
         ("a message for want of a reason", node("A", "Failed", &[message.clone()])),
         ("the parent's reason for want of its own", parent),
         ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
-        ("the first of equals", node("A", "Failed", &[because, message])),
+        ("the first of equals", node("A", "Failed", &[because.clone(), message])),
+        ("of equals one with a reason", node("A", "Failed", &[node("B", "Failed", &[]), because])),
+        ("not what a job says that goes on", {
+            let mut parent = node("A", "Running", &[node("B", "Failed", &[])]);
+            parent["status"]["reason"] = json!("waiting for quota");
+            parent
+        }),
         (
             "not what a step got past",
             node(

@@ -5,7 +5,10 @@ use alloc::{format, string::ToString};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{Decoded, testing::job};
+use crate::{
+    Decoded,
+    testing::{UNSEEN, job},
+};
 
 #[test]
 fn the_reference_example() {
@@ -29,13 +32,9 @@ fn whatever_a_job_lacks() {
     assert_snapshot!(job(&tree).tree());
 }
 
-/// Control characters, and marks that hide, join or turn round what stands beside them.
 #[test]
 fn no_character_moves_a_cursor_or_turns_a_line_round() {
-    let controls = (0..0x20).chain(0x7f..0xa0);
-    let marks = (0x200b..=0x200f).chain(0x2028..=0x202e).chain(0x2060..=0x2069);
-    let others = [0x00ad, 0x061c, 0x180e, 0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe0041];
-    for c in controls.chain(marks).chain(others).filter_map(char::from_u32) {
+    for c in UNSEEN.iter().copied().filter_map(char::from_u32) {
         let tree = json!({
             "spec": {"type": format!("A{c}"), "resourceName": format!("n{c}")},
             "status": {"phase": format!("P{c}"), "reason": format!("r{c}")},

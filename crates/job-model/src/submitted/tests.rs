@@ -1,6 +1,9 @@
 //! Replies of submitting calls, and the ids in them.
 
-use alloc::{format, string::ToString};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
 use core::error::Error;
 
 use proptest::prelude::*;
@@ -27,6 +30,10 @@ fn replies() {
         r#"{"jobid": 7}"#,
         r#"{"jobid": "../clusters"}"#,
         &long,
+        r#"{"status": {"jobID": "a"}, "jobid": 7}"#,
+        r#"{"status": {"jobID": []}, "jobid": "x/y", "jobID": "a"}"#,
+        r#"{"jobid": "a"#,
+        r#"{"jobid": "\ud800"}"#,
         r#"{"jobid": "a",}"#,
         "\u{feff}{\"jobid\": \"a\"}",
         r#"["a"]"#,

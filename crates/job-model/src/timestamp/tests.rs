@@ -11,6 +11,7 @@ fn texts() {
     let rows = [
         ("2020-02-02 08:12:40.672772389 +0000 UTC", Some("2020-02-02T08:12:40.672772389Z")),
         ("2020-02-02 08:12:40 +0000 UTC", Some("2020-02-02T08:12:40Z")),
+        ("2020-02-02 08:12:40. +0000 UTC", None),
         ("2020-02-02 08:12:40.6 +0530 IST", Some("2020-02-02T02:42:40.6Z")),
         ("2020-02-02 08:12:40 -0330 -0330", Some("2020-02-02T11:42:40Z")),
         ("2020-02-02 08:12:40.6 +0200 CEST m=+12.345", Some("2020-02-02T06:12:40.6Z")),
@@ -26,6 +27,19 @@ fn texts() {
         ("0001-01-01 00:00:00 +0001 X", None),
         ("-000044-03-15T12:00:00Z", None),
         ("9999-12-30 22:00:00 +0000 UTC", Some("9999-12-30T22:00:00Z")),
+        ("2020-02-02 +0000 UTC", None),
+        ("2020-02-02 08 +0000 UTC", None),
+        ("20200202 081240 +0000 UTC", None),
+        ("2020-02-02T08:12:40 +0000 UTC", None),
+        ("2020-02-02 081240.123 +0000 UTC", None),
+        ("2020-02-02 08:12:40+05:00 +0000 UTC", None),
+        ("2020-02-02 08:12:40[Europe/Berlin] +0000 UTC", None),
+        ("2020-02-02 08:12:40 +05:30:15 X", None),
+        ("2020-02-02 08:12:40 +05 X", None),
+        ("2020-02-02 08:12:40 +0000 complete nonsense", None),
+        ("2020-02-02 08:12:40 +0000 UTC m=nonsense", None),
+        ("2020-02-02 08:12:40 +0000 UTC m=+", None),
+        ("2020-02-02 08:12:40 +0000 UTC m=-0.5", Some("2020-02-02T08:12:40Z")),
         ("now", None),
         ("", None),
     ];
@@ -42,8 +56,10 @@ fn a_time_that_was_never_set() {
     let rows = [
         ("0001-01-01 00:00:00 +0000 UTC", true),
         (" 0001-01-01T00:00:00Z", true),
-        ("0001-01-01 00:00:00.1 +0000 UTC", false),
-        ("0001-01-01 00:00:01 +0000 UTC", false),
+        ("0001-01-01 08:05:43 +0805 LMT", true),
+        ("0001-01-01 00:53:28 +0053 LMT", true),
+        ("0000-12-31 19:03:58 -0456 LMT", true),
+        ("0001-01-01 00:01:00 +0000 UTC", false),
         ("", false),
     ];
     for (text, unset) in rows {
@@ -93,7 +109,7 @@ proptest! {
         let (date, time) = (local.date(), local.strftime("%H:%M:%S"));
         let text = match form {
             0 => format!("{date} {time}{fraction} {sign}{hours:02}{minutes:02} ZONE"),
-            1 => format!("{date} {time}{fraction} {sign}{hours:02}{minutes:02} A B m=+0.5"),
+            1 => format!("{date} {time}{fraction} {sign}{hours:02}{minutes:02} AB m=+0.5"),
             2 => format!("\t{date} {time}{fraction} {sign}{hours:02}{minutes:02} {sign}{hours:02} "),
             _ => format!(" {date}T{time}{fraction}{sign}{hours:02}:{minutes:02}"),
         };
@@ -104,7 +120,7 @@ proptest! {
 
     #[test]
     fn written_from_an_instant_it_reads_back(
-        second in GO_ZERO.as_second() + 1..253_402_207_200_i64,
+        second in GO_ZERO.as_second() + 60..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_u32,
     ) {
@@ -119,7 +135,8 @@ proptest! {
     fn an_instant_that_is_written_is_read_or_there_is_none(second: i64, nanosecond in 0..1_000_000_000_i32) {
         if let Ok(instant) = jiff::Timestamp::new(second % 400_000_000_000, nanosecond) {
             let written = Timestamp::from(instant);
-            prop_assert_eq!(written.instant(), (instant > GO_ZERO).then_some(instant));
+            let after_zero = instant.duration_since(GO_ZERO).as_secs() >= 60;
+            prop_assert_eq!(written.instant(), after_zero.then_some(instant));
         }
     }
 

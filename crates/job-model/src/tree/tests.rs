@@ -56,6 +56,11 @@ fn steps_are_found_by_type() {
     for (types, ids) in rows {
         assert_eq!(tree.resource_ids(types).collect::<Vec<_>>(), ids, "{types:?}");
     }
+    let mut outer = install("a");
+    outer["spec"]["subJobs"] = json!([install("b")]);
+    let nested = job(&node("CreateNode", "", &[outer]));
+    let ids: Vec<_> = nested.resource_ids(&["CreateNode", "InstallNode"]).collect();
+    assert_eq!(ids, ["a", "b"]);
 }
 
 /// What a walk must visit, found the obvious way.
@@ -71,8 +76,7 @@ proptest! {
         prop_assert!(walked.iter().map(|node| core::ptr::from_ref(node.job))
             .eq(recursive(&root).map(core::ptr::from_ref)));
         for node in walked {
-            let led = node.path.indices().iter().fold(&root, |job, index| &job.sub_jobs()[*index]);
-            prop_assert!(core::ptr::eq(led, node.job));
+            prop_assert!(core::ptr::eq(root.at(&node.path).unwrap(), node.job));
         }
     }
 }

@@ -75,20 +75,22 @@ impl Rules {
 
     fn parameters(&mut self, path: &str, members: &[(String, Token)]) -> Token {
         let mut parameters = BTreeMap::new();
-        for (name, value) in members.iter().filter(|(_, value)| !is_null(value)) {
+        for (name, value) in members {
             let path = format!("{path}.{name}");
             let text = match value {
-                Token::Text(_) => value.clone(),
+                Token::Text(_) => Some(value.clone()),
+                value if is_null(value) => None,
                 _ => {
                     self.deviate(&path, ParameterNotText);
-                    Token::Text(value.write(self.style))
+                    Some(Token::Text(value.write(self.style)))
                 }
             };
             if parameters.insert(name.clone(), text).is_some() {
                 self.deviate(&path, ParameterTwice);
             }
         }
-        Token::Object(parameters.into_iter().collect())
+        let given = parameters.into_iter().filter_map(|(name, text)| Some((name, text?)));
+        Token::Object(given.collect())
     }
 
     fn deviate(&mut self, path: &str, kind: DeviationKind) {

@@ -1,0 +1,53 @@
+//! The text of a page of HTML, as far as an error needs it. Judges no markup.
+
+use alloc::string::String;
+
+/// Elements whose content is no text for people.
+const UNSEEN: [&str; 2] = ["script", "style"];
+
+/// Returns the title of a page or, where it has none, its text.
+pub(crate) fn text(page: &str) -> String {
+    // As long as the page, so that places in one are places in the other.
+    let lower = page.to_ascii_lowercase();
+    let after = |at: usize, end: &str| {
+        lower[at..].find(end).map_or(page.len(), |found| at + found + end.len())
+    };
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(found) = lower[at..].find('<') {
+        let start = at + found;
+        text.push_str(&page[at..start]);
+        let tag = &lower[start + 1..];
+        at = if tag.starts_with("!--") {
+            after(start, "-->")
+        } else if let Some(name) = UNSEEN.iter().find(|name| tag.starts_with(**name)) {
+            after(after(start, &["</", name].concat()), ">")
+        } else if tag.starts_with("title") {
+            let start = after(start, ">");
+            let end = lower[start..].find("</title").map_or(page.len(), |found| start + found);
+            let title = &page[start..end];
+            if !title.trim().is_empty() {
+                return decoded(title);
+            }
+            end
+        } else if tag.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)) {
+            text.push(' ');
+            after(start, ">")
+        } else {
+            text.push('<');
+            start + 1
+        };
+    }
+    text.push_str(&page[at..]);
+    decoded(&text)
+}
+
+/// Returns the text with the entities decoded that any page has.
+fn decoded(text: &str) -> String {
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
+    let text =
+        entities.iter().fold(String::from(text), |text, (entity, c)| text.replace(entity, c));
+    // Last, so that `&amp;lt;` is `&lt;`.
+    text.replace("&amp;", "&")
+}
