@@ -26,7 +26,7 @@ impl Decoded {
     /// Strict on syntax, but for a byte order mark, trailing commas and half surrogate pairs. Open
     /// on shape: a field that is missing, unknown or of an odd type loses nothing of the rest.
     /// What was tolerated is in the deviations. A body with any is read a second time, with care:
-    /// that takes about three times as long, and longer the deeper its sub-jobs are nested.
+    /// that takes several times as long, and longer the deeper its sub-jobs are nested.
     ///
     /// ```
     /// use job_model::{Decoded, DeviationKind};

@@ -72,6 +72,9 @@ impl Visitor<'_> for TextVisitor {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
+        if let Ok(text) = str::from_utf8(bytes) {
+            return Ok(Text { text: text.into(), has_halves: false });
+        }
         let (mut text, mut has_halves) = (String::new(), false);
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
