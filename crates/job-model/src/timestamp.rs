@@ -87,13 +87,12 @@ impl Timestamp {
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
         let instant = read_utc(&text).or_else(|| read(text.trim()));
-        let meaning =
-            match instant.map(|instant| (instant, instant.duration_since(GO_ZERO).as_secs())) {
-                Some((_, -59..=59)) => Meaning::Unset,
-                // Nothing was created before, and Go's form of earlier years is another.
-                Some((_, ..0)) | None => Meaning::Unclear,
-                Some((instant, _)) => Meaning::Instant(instant),
-            };
+        let meaning = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
+            Some((_, -59..=59)) => Meaning::Unset,
+            // Nothing was created before, and Go's form of earlier years is another.
+            Some((_, ..0)) | None => Meaning::Unclear,
+            Some((instant, _)) => Meaning::Instant(instant),
+        };
         Self { text, meaning }
     }
 }
@@ -181,8 +180,8 @@ fn is_monotonic(word: &str) -> bool {
 
 /// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set. In other zones it is up
 /// to a minute off, since Go prints no seconds of an offset, and the offsets of that year had some:
-/// `0001-01-01 08:05:43 +0805 LMT`.
-const GO_ZERO: jiff::Timestamp = jiff::Timestamp::constant(-62_135_596_800, 0);
+/// `0001-01-01 08:05:43 +0805 LMT`. In seconds of Unix time.
+const GO_ZERO: i64 = -62_135_596_800;
 
 #[cfg(test)]
 mod tests;

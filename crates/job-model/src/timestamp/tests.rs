@@ -93,7 +93,7 @@ fn system_times() {
 proptest! {
     #[test]
     fn any_instant_with_any_digits_at_any_offset(
-        second in GO_ZERO.as_second() + 86_400..253_402_207_200_i64,
+        second in GO_ZERO + 86_400..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_usize,
         minutes in -1_559..=1_559_i32,
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn written_from_an_instant_it_reads_back(
-        second in GO_ZERO.as_second() + 60..253_402_207_200_i64,
+        second in GO_ZERO + 60..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_u32,
     ) {
@@ -135,7 +135,7 @@ proptest! {
     fn an_instant_that_is_written_is_read_or_there_is_none(second: i64, nanosecond in 0..1_000_000_000_i32) {
         if let Ok(instant) = jiff::Timestamp::new(second % 400_000_000_000, nanosecond) {
             let written = Timestamp::from(instant);
-            let after_zero = instant.duration_since(GO_ZERO).as_secs() >= 60;
+            let after_zero = instant.as_second() - GO_ZERO >= 60;
             prop_assert_eq!(written.instant(), after_zero.then_some(instant));
         }
     }
