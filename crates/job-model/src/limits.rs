@@ -5,8 +5,8 @@ use crate::DecodeErrorKind;
 /// How large a tree of jobs is read; a larger one is an error.
 ///
 /// A body of 8 MiB could otherwise hold three million empty sub-jobs: a gigabyte, once read. What is
-/// not limited here, unknown fields and parameters, takes at most some fifteen times its size in the
-/// body.
+/// not limited here, unknown fields and parameters, takes at most some twenty-five times its size
+/// in the body.
 ///
 /// ```
 /// use job_model::{DecodeErrorKind, Decoded, Limits};
