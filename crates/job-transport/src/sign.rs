@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    uri::Authority,
 };
 use jiff::Timestamp;
 use job_model::ProjectId;
@@ -49,7 +50,8 @@ pub fn sign(
     at: Timestamp,
 ) -> Result<(), http::Error> {
     let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-    let host = HeaderValue::from_str(authority)?;
+    // Parsed once more for its error: a URI without a host has the empty one.
+    let host = HeaderValue::from_str(authority.parse::<Authority>()?.as_str())?;
     let date = at.strftime("%Y%m%dT%H%M%SZ").to_string();
     let project = project.map(|project| HeaderValue::from_str(project.as_str())).transpose()?;
     let headers = request.headers_mut();

@@ -75,6 +75,14 @@ fn temporary_keys_sign_their_token_and_the_project() {
 }
 
 #[test]
+fn a_request_without_a_host_is_not_signed() {
+    let mut request = Request::get("/v3").body(Bytes::new()).unwrap();
+    let key = AccessKey::new("AK", "SK").unwrap();
+    assert!(sign(&mut request, &key, None, Timestamp::UNIX_EPOCH).is_err());
+    assert!(request.headers().is_empty());
+}
+
+#[test]
 fn paths_and_queries_are_encoded_anew() {
     let rows = [
         ("", "/"),
