@@ -14,6 +14,7 @@ use crate::{
 const FEATURES: &[&[&str]] = &[
     NO_STD,
     &["-p", "job-transport", "--no-default-features"],
+    &["-p", "job-transport", "--no-default-features", "--features", "tokio,tower,conventions"],
     &["-p", "job-transport", "--no-default-features", "--features", "hyper"],
     RING,
     &["-p", "job-poller", "--no-default-features"],

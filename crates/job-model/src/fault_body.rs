@@ -46,6 +46,9 @@ const MAX_READ: usize = 1 << 16;
 /// Stands where a text was cut.
 const CUT: char = '…';
 
+/// Stands where a secret was.
+const HIDDEN: &str = "(hidden)";
+
 /// What an error's body says, whoever wrote it: the service, the API gateway, the identity
 /// service, something in the manner of Kubernetes, or a proxy.
 ///
@@ -76,11 +79,31 @@ impl ServiceError {
     /// it has none; of a body without a message that is known, its own text.
     #[must_use]
     pub fn from_body(status: u16, content_type: Option<&str>, body: &[u8]) -> Option<Self> {
+        Self::from_body_hiding(status, content_type, body, &[])
+    }
+
+    /// Reads a body as [`ServiceError::from_body`] does, with `(hidden)` in place of these secrets:
+    /// the gateway repeats the headers of a request whose signature is wrong.
+    ///
+    /// ```
+    /// use job_model::ServiceError;
+    ///
+    /// let body = b"bad request: x-security-token:MIIFvg";
+    /// let error = ServiceError::from_body_hiding(401, None, body, &["MIIFvg"]).expect("not empty");
+    /// assert_eq!(error.to_string(), "bad request: x-security-token:(hidden)");
+    /// ```
+    #[must_use]
+    pub fn from_body_hiding(
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+        secrets: &[&str],
+    ) -> Option<Self> {
         let (body, _) = repair(body);
         let body = String::from_utf8_lossy(&body);
         let objects = serde_json::from_str(&body).map(objects).unwrap_or_default();
         let is_html = content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
-        let error = Self::new(status, &objects, &readable(&body, is_html));
+        let error = Self::new(status, &objects, &readable(&body, is_html, secrets), secrets);
         (error != Self::default()).then_some(error)
     }
 
@@ -114,10 +137,15 @@ impl ServiceError {
         self.request_id.as_deref()
     }
 
-    fn new(status: u16, objects: &[Vec<(String, &RawValue)>], whole: &str) -> Self {
+    fn new(
+        status: u16,
+        objects: &[Vec<(String, &RawValue)>],
+        whole: &str,
+        secrets: &[&str],
+    ) -> Self {
         let status = format!("{status}");
         let texts = |names: &'static [&str]| {
-            let texts = objects.iter().flat_map(|members| texts(members, names));
+            let texts = objects.iter().flat_map(|members| texts(members, names, secrets));
             distinct(texts.filter(|text| *text != status))
         };
         let mut left = MAX_KEPT;
@@ -171,24 +199,36 @@ fn objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
 }
 
 /// Returns the texts of the members that have one of these names, in the order of the names.
-fn texts(members: &[(String, &RawValue)], names: &[&str]) -> Vec<String> {
+fn texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
     let named = |name| members.iter().filter(move |(known, _)| known == name);
-    names.iter().flat_map(named).filter_map(|(_, json)| text(json)).take(MAX_TEXTS).collect()
+    let text = |(_, json): &(_, &RawValue)| text(json, secrets);
+    names.iter().flat_map(named).filter_map(text).take(MAX_TEXTS).collect()
 }
 
 /// Returns a text, or a number as text.
-fn text(json: &RawValue) -> Option<String> {
+fn text(json: &RawValue, secrets: &[&str]) -> Option<String> {
     let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if is_number {
         return Some(json.get().into());
     }
-    json::read(json).map(|Text { text, .. }| readable(&text, false))
+    json::read(json).map(|Text { text, .. }| readable(&text, false, secrets))
 }
 
-/// Returns the beginning of a text; of a page of HTML, its title or its text.
-fn readable(text: &str, is_html: bool) -> String {
+/// Returns the beginning of a text without its secrets; of a page of HTML, its title or its text.
+fn readable(text: &str, is_html: bool, secrets: &[&str]) -> String {
+    let text = hiding(text, secrets);
     let text = &text[..text.floor_char_boundary(MAX_READ)];
-    if is_html || text.trim_start().starts_with('<') { html::text(text) } else { text.into() }
+    if is_html || text.trim_start().starts_with('<') {
+        // A page may spell a secret with references to characters.
+        hiding(&html::text(text), secrets)
+    } else {
+        text.into()
+    }
+}
+
+fn hiding(text: &str, secrets: &[&str]) -> String {
+    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+    secrets.fold(text.into(), |text: String, secret| text.replace(secret, HIDDEN))
 }
 
 /// Returns the first texts of those that differ.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use job_transport::{Class, FetchError, TransportErrorKind};
+use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
 
 /// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +44,16 @@ impl From<&FetchError> for Fault {
             message.push_str(&error.to_string());
             cause = error.source();
         }
-        let fault = Self::new(error.class(), message);
-        match error {
-            FetchError::Transport(error) => Self { transport: Some(error.kind()), ..fault },
-            FetchError::Status { status, request_id, .. } => {
-                Self { status: Some(status.as_u16()), request_id: request_id.clone(), ..fault }
-            }
-            FetchError::Unreadable { request_id, .. } => {
-                Self { request_id: request_id.clone(), ..fault }
-            }
-            // A stage that job-transport knows and this crate does not yet: its class is enough.
-            _ => fault,
-        }
+        let transport = match error.stage() {
+            FetchStage::Transport(error) => Some(error.kind()),
+            _ => None,
+        };
+        let status = match error.stage() {
+            FetchStage::Status { status, .. } => Some(status.as_u16()),
+            _ => None,
+        };
+        let request_id = error.request_id().map(String::from);
+        Self { transport, status, request_id, ..Self::new(error.class(), message) }
     }
 }
 

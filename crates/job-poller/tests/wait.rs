@@ -96,7 +96,7 @@ impl OverTls {
         let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), self.server.ca_pem()).unwrap();
         let endpoint = self.server.endpoint().parse().unwrap();
         let project = self.sim.project().clone();
-        let client = Client::new(endpoint, project, credentials, HyperTransport::new(tls));
+        let client = Client::new(endpoint, credentials, HyperTransport::new(tls)).project(project);
         Wait::new(client, self.sim.job().clone())
     }
 }

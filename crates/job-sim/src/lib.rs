@@ -2,7 +2,8 @@
 //!
 //! **In scope:** a job that moves through its phases, the checks the service makes on a request,
 //! its error bodies, and faults on demand; in memory ([`SimTransport`], under virtual time) or as a
-//! TLS server on loopback ([`SimServer`]).
+//! TLS server on loopback ([`SimServer`]). What every [`Transport`](job_transport::Transport) must
+//! do, as checks to run one's own through ([`Conformance`]).
 //! **Out of scope:** anything the job API does not do. No cluster is created here.
 //!
 //! ```
@@ -27,14 +28,21 @@
 
 mod plan;
 mod service;
+mod gate;
+mod verify;
+mod fault;
+mod reply;
 mod memory;
+mod conformance;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod certificate;
 
+pub use conformance::Conformance;
+pub use fault::Fault;
 pub use memory::SimTransport;
 pub use plan::Plan;
 #[cfg(feature = "server")]
 pub use server::SimServer;
-pub use service::{Fault, Pace, Sim};
+pub use service::{Pace, Sim};

@@ -27,9 +27,9 @@ impl Transport for SimTransport {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            self.0.answer(&request).map_err(|reset| {
+            self.0.reply(&request).await.ok_or_else(|| {
                 TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe)
-                    .with_source(reset)
+                    .with_source("the simulated connection ended without a reply")
             })
         })
     }

@@ -33,6 +33,9 @@ use crate::{
 /// The most bytes a request's body may have.
 const MAX_BODY: usize = 64 << 10;
 
+/// The most bytes that a request's headers may have over HTTP/2: a token of 16 KiB is one.
+const MAX_HEADERS: u32 = 64 << 10;
+
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -186,7 +189,8 @@ async fn connection(stream: TcpStream, service: Arc<Service>) {
     let Ok(stream) = service.tls.accept(stream).await else { return };
     let reset = Arc::new(Notify::new());
     let answering = service_fn(|request| answer(service.clone(), reset.clone(), request));
-    let server = auto::Builder::new(TokioExecutor::new());
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http2().max_header_list_size(MAX_HEADERS);
     tokio::select! {
         _ = server.serve_connection(TokioIo::new(stream), answering) => {}
         () = reset.notified() => {}
@@ -201,9 +205,9 @@ async fn answer(
 ) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
-    match service.sim.answer(&Request::from_parts(head, body.to_bytes())) {
-        Ok(response) => Ok(response.map(Full::new)),
-        Err(_) => {
+    match service.sim.reply(&Request::from_parts(head, body.to_bytes())).await {
+        Some(response) => Ok(response.map(Full::new)),
+        None => {
             // An error would end this stream alone, and leave an HTTP/2 connection as it is.
             reset.notify_one();
             std::future::pending().await

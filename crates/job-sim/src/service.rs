@@ -1,30 +1,31 @@
-//! What the service answers to a request. Knows no socket; time comes from the job's pace.
+//! What the service answers to a request. Knows no socket; time is tokio's, or the readings'.
 
 use std::{
     collections::VecDeque,
-    fmt,
+    future::pending,
     str::FromStr,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, LOCATION},
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::DATE};
+use jiff::{SignedDuration, Timestamp};
 use job_model::{IdError, Job, JobId, ProjectId};
-use job_transport::{Client, Credentials, Endpoint, Transport};
-use serde::Serialize;
+use job_transport::{
+    AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
+};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::Plan;
-
-const TOKEN: &str = "simulated-token";
+use crate::{
+    Fault, Plan,
+    fault::Answer,
+    gate::{Gate, PROJECT_NAME},
+    reply::{echo, header, json_reply, page},
+};
 
 /// What moves a simulated job.
 #[derive(Clone, Copy, Debug)]
@@ -36,16 +37,6 @@ pub enum Pace {
     PerReading(Duration),
 }
 
-/// What befalls one request in place of its answer.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The gateway answers this status, with an HTML page; a redirect leads to the same request.
-    Status(StatusCode),
-    /// The connection ends without a reply.
-    Reset,
-}
-
 /// A simulated service with one job. Shared by whatever carries requests to it, so that a server
 /// can die and come back while the job goes on.
 #[derive(Debug)]
@@ -54,47 +45,58 @@ pub struct Sim {
     pace: Pace,
     project: ProjectId,
     job: JobId,
-    created: Instant,
+    clock: TokioClock,
+    created: Timestamp,
+    /// How far the service's clock is ahead of this machine's.
+    ahead: SignedDuration,
     requests: AtomicU32,
+    stalled: AtomicU32,
     readings: AtomicU32,
     faults: Mutex<VecDeque<Fault>>,
+    gate: Mutex<Gate>,
 }
-
-/// The connection ended without a reply: [`Fault::Reset`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reset;
-
-impl fmt::Display for Reset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the simulated connection ended without a reply")
-    }
-}
-
-impl std::error::Error for Reset {}
 
 impl Sim {
     /// Creates a service whose job is created now.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "where the simulation's time starts")]
-        let created = Instant::now();
+        let clock = TokioClock::new();
+        let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
         Self {
             plan,
             pace,
-            project: id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60"),
+            gate: Mutex::new(Gate::new(project.clone())),
+            project,
             job: id(Plan::JOB_ID),
-            created,
+            clock,
+            created: clock.now(),
+            ahead: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
+            stalled: AtomicU32::new(0),
             readings: AtomicU32::new(0),
             faults: Mutex::default(),
         }
+    }
+
+    /// Sets the service's clock ahead of this machine's, or back.
+    #[must_use]
+    pub const fn ahead(mut self, span: SignedDuration) -> Self {
+        self.ahead = span;
+        self
+    }
+
+    /// Sets how long the tokens hold that are given from now on; 24 hours by default.
+    #[must_use]
+    pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
+        self.gate().set_token_lifetime(lifetime);
+        self
     }
 
     /// Returns a client of this service that holds its token: at an endpoint, over a transport
     /// that leads there.
     #[must_use]
     pub fn client(&self, endpoint: Endpoint, transport: impl Transport + 'static) -> Client {
-        Client::new(endpoint, self.project.clone(), self.credentials(), transport)
+        Client::new(endpoint, self.credentials(), transport).project(self.project.clone())
     }
 
     /// Returns the project whose job this is.
@@ -109,54 +111,107 @@ impl Sim {
         &self.job
     }
 
-    /// Returns the credentials that the service accepts: a token.
+    /// Returns credentials that the service accepts: a token.
     #[must_use]
     #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
     pub fn credentials(&self) -> Credentials {
-        Credentials::token(TOKEN).expect("a token of plain letters")
+        Credentials::token(Gate::token()).expect("a token of plain letters")
     }
 
-    /// Returns how many requests came in so far.
+    /// Returns a key pair that the service accepts, another one in each simulation.
+    #[must_use]
+    pub fn access_key(&self) -> AccessKey {
+        self.gate().access_key()
+    }
+
+    /// Returns a user and a password that the service accepts, for its project.
+    #[must_use]
+    pub fn login(&self) -> PasswordLogin {
+        Gate::login().project_name(PROJECT_NAME)
+    }
+
+    /// Returns how many requests for a token came in so far.
+    #[must_use]
+    pub fn logins(&self) -> u32 {
+        self.gate().logins()
+    }
+
+    /// Lets every token expire that was given so far.
+    pub fn expire_tokens(&self) {
+        self.gate().expire_tokens();
+    }
+
+    /// Returns how many requests came in so far, those for a token among them.
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Returns how many requests are held at this moment that are never answered.
+    #[must_use]
+    pub fn stalled(&self) -> u32 {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
     /// Lets the fault befall a request: the next one, or, where others wait already, one after
     /// theirs.
     pub fn fault(&self, fault: Fault) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+        lock(&self.faults).push_back(fault);
     }
 
-    /// Answers a request, or ends its connection.
-    pub(crate) fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Reset> {
+    /// Answers a request, or never; `None` where its connection ends without a reply.
+    pub(crate) async fn reply(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        match self.answer(request) {
+            Answer::Reply(response) => Some(response),
+            Answer::Reset => None,
+            Answer::Stall => {
+                let _held = Held::new(&self.stalled);
+                pending().await
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request<Bytes>) -> Answer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let now = self.clock.now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX);
+        let fault = lock(&self.faults).pop_front();
         let mut response = match fault {
-            Some(Fault::Reset) => return Err(Reset),
+            Some(Fault::Reset) => return Answer::Reset,
+            Some(Fault::Stall) => return Answer::Stall,
             Some(Fault::Status(status)) => page(status, request),
-            None => match self.judge(request) {
-                Ok(job) => json_reply(StatusCode::OK, &job),
-                Err((status, refusal)) => json_reply(status, &refusal),
-            },
+            Some(Fault::Reply(response)) => response,
+            Some(Fault::Echo) => echo(request),
+            None => self.serve(request, now),
         };
-        response.headers_mut().insert("x-request-id", HeaderValue::from(number));
-        Ok(response)
+        let headers = response.headers_mut();
+        headers.entry("x-request-id").or_insert_with(|| HeaderValue::from(number));
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(date) = HeaderValue::try_from(date) {
+            headers.entry(DATE).or_insert(date);
+        }
+        Answer::Reply(response)
     }
 
-    /// Makes the checks that stand before a job: a gateway's, path and token, then the service's own.
-    fn judge(&self, request: &Request<Bytes>) -> Result<Job, (StatusCode, Value)> {
+    fn serve(&self, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
+        if request.method() == Method::POST && request.uri().path() == "/v3/auth/tokens" {
+            return self.gate().log_in(request, now);
+        }
+        match self.judge(request, now) {
+            Ok(job) => json_reply(StatusCode::OK, &job),
+            Err((status, refusal)) => json_reply(status, &refusal),
+        }
+    }
+
+    /// Makes the checks that stand before a job: a gateway's, path and credentials, then the
+    /// service's own.
+    fn judge(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Job, (StatusCode, Value)> {
         let Some((project, job)) = path(request) else {
             let refusal =
                 json!({"error_code": "APIGW.0101", "error_msg": "The API does not exist."});
             return Err((StatusCode::NOT_FOUND, refusal));
         };
-        let header = |name| header(request.headers(), name);
-        if header("x-auth-token") != TOKEN {
-            let refusal =
-                json!({"error_code": "APIGW.0307", "error_msg": "The token must be updated."});
-            Err((StatusCode::UNAUTHORIZED, refusal))
-        } else if header("content-type") != "application/json" {
+        self.gate().check(request, now)?;
+        if header(request.headers(), "content-type") != "application/json" {
             // Mandatory by the reference page's table 2, which says no answer to a request without.
             let message = "Content-Type must be application/json";
             let refusal =
@@ -178,10 +233,37 @@ impl Sim {
     fn next_reading(&self) -> Duration {
         let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
         match self.pace {
-            Pace::Clock => self.created.elapsed(),
+            Pace::Clock => {
+                let elapsed = self.clock.now().duration_since(self.created);
+                elapsed.try_into().unwrap_or_default()
+            }
             Pace::PerReading(step) => step.saturating_mul(earlier),
         }
     }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        lock(&self.gate)
+    }
+}
+
+/// Counts what is held, for as long as it is.
+struct Held<'c>(&'c AtomicU32);
+
+impl<'c> Held<'c> {
+    fn new(count: &'c AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[expect(clippy::expect_used, reason = "for constants of ours")]
@@ -194,34 +276,6 @@ fn path(request: &Request<Bytes>) -> Option<(&str, &str)> {
     let path = request.uri().path().strip_prefix("/api/v3/projects/")?;
     let (project, job) = path.split_once("/jobs/")?;
     (request.method() == Method::GET && !job.contains('/')).then_some((project, job))
-}
-
-/// Returns the page that a gateway in trouble answers with.
-fn page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
-    let page = format!("<html><title>{status}</title></html>");
-    let mut response = reply(status, "text/html", page);
-    if status.is_redirection() {
-        let target = request.uri().path().parse();
-        response.headers_mut().extend(target.map(|target: HeaderValue| (LOCATION, target)));
-    }
-    response
-}
-
-#[expect(clippy::expect_used, reason = "a job and a refusal are plain data")]
-fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_string(body).expect("plain data has a JSON text");
-    reply(status, "application/json", body)
-}
-
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

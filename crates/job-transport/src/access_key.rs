@@ -1,13 +1,13 @@
 //! A key pair that signs requests. Shows its id and nothing else.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::{CredentialsError, credentials::secret};
+use crate::{CredentialsError, credentials::secret, key_guard::KeyGuard};
 
 /// An access key (AK) and its secret key (SK), temporary ones with their security token.
 ///
@@ -60,12 +60,7 @@ impl AccessKey {
 
     /// Returns the security token as a header, marked sensitive.
     pub(crate) fn security_token(&self) -> Result<Option<HeaderValue>, http::Error> {
-        let Some(token) = &self.security_token else {
-            return Ok(None);
-        };
-        let mut header = HeaderValue::from_str(token.expose_secret())?;
-        header.set_sensitive(true);
-        Ok(Some(header))
+        self.security_token.as_ref().map(sensitive).transpose()
     }
 
     /// Returns the text's HMAC-SHA256 under the secret key itself: none is derived from it.
@@ -76,6 +71,18 @@ impl AccessKey {
         mac.update(text.as_bytes());
         mac.finalize().into_bytes().into()
     }
+
+    /// Returns the guard that all share who sign with this pair.
+    pub(crate) fn guard(&self) -> Arc<KeyGuard> {
+        KeyGuard::of(self.mac(&self.access_key))
+    }
+}
+
+/// Returns a secret as a header, marked so that nothing shows it.
+pub(crate) fn sensitive(secret: &SecretString) -> Result<HeaderValue, http::Error> {
+    let mut header = HeaderValue::from_str(secret.expose_secret())?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 impl fmt::Debug for AccessKey {

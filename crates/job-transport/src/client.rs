@@ -1,64 +1,193 @@
-//! The one call: how is this job? Makes one attempt and never another.
+//! The one call: how is this job? Makes one attempt; what a 401 asks for is part of it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header::CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
+use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
 use crate::{
-    Credentials, Endpoint, FetchError, Reading, RequestSent, Transport, TransportError,
-    TransportErrorKind,
+    Class, Clock, Credentials, CredentialsFault, Endpoint, FetchError, Reading, RequestSent,
+    Transport, TransportError, TransportErrorKind,
+    access_key::sensitive,
+    clock::within,
+    credentials::{Grant, Means, X_AUTH_TOKEN},
+    exchange::{About, Reply, exchange},
+    key_guard::{KeyGuard, Verdict},
+    sign::sign,
 };
+
+/// How long an attempt may take, unless set otherwise: its requests, and renewing the credentials.
+/// Longer than a wait's own limit (30 s), so that in a wait that limit decides.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Asks one project of one endpoint for its jobs. Cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     endpoint: Endpoint,
-    project: ProjectId,
+    project: Option<ProjectId>,
     credentials: Credentials,
-    transport: Box<dyn Transport>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    attempt_timeout: Duration,
 }
 
 impl Client {
     /// Creates a client; sends nothing.
+    #[cfg(feature = "tokio")]
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
-        project: ProjectId,
         credentials: Credentials,
         transport: impl Transport + 'static,
     ) -> Self {
-        let transport = Box::new(transport);
-        Self(Arc::new(Inner { endpoint, project, credentials, transport }))
+        Self::with_clock(endpoint, credentials, transport, crate::TokioClock::new())
+    }
+
+    /// Creates a client with a clock of the caller's own.
+    #[must_use]
+    pub fn with_clock(
+        endpoint: Endpoint,
+        credentials: Credentials,
+        transport: impl Transport + 'static,
+        clock: impl Clock + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            endpoint,
+            project: None,
+            credentials,
+            transport: Arc::new(transport),
+            clock: Arc::new(clock),
+            attempt_timeout: ATTEMPT_TIMEOUT,
+        }))
+    }
+
+    /// Sets the project whose jobs are asked for; by default the one that the credentials name, as
+    /// those of the identity service do.
+    #[must_use]
+    pub fn project(self, project: ProjectId) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner { project: Some(project), ..inner }))
+    }
+
+    /// Sets how long one attempt may take, renewing the credentials included; 60 s by default. The
+    /// transport's own limit holds for each request.
+    #[must_use]
+    pub fn attempt_timeout(self, timeout: Duration) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner { attempt_timeout: timeout, ..inner }))
     }
 
     /// Asks once how the job is: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
     ///
+    /// Where the service refuses credentials that can be renewed (401), they are, and it is asked
+    /// once more; where it refuses a signature because this machine's clock is off, the service's
+    /// time is learnt and the request signed once more.
+    ///
     /// # Errors
     ///
-    /// Where no reply came, its status is not 200, or its body is no job; see [`FetchError`].
+    /// Where there are no credentials, no reply came, its status is not 200, or its body is no job;
+    /// see [`FetchError`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives this attempt up; the job is not affected.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        let request = self.request(id).map_err(|error| {
-            TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No)
-                .with_source(error)
-        })?;
-        Reading::from_response(self.0.transport.send(request).await?)
+        let attempt = within(&*self.0.clock, self.0.attempt_timeout, self.attempt(id)).await;
+        attempt.unwrap_or_else(|| {
+            let kind = TransportErrorKind::Timeout;
+            Err(TransportError::new(kind, RequestSent::Maybe).into())
+        })
     }
 
-    fn request(&self, id: &JobId) -> Result<Request<Bytes>, http::Error> {
-        let uri = self.0.endpoint.job_uri(&self.0.project, id)?;
-        let mut request = Request::get(uri).body(Bytes::new())?;
-        let headers = request.headers_mut();
+    async fn attempt(&self, id: &JobId) -> Result<Reading, FetchError> {
+        let Inner { credentials, clock, .. } = &*self.0;
+        let grant = credentials.grant(&**clock).await?;
+        let refused = match self.ask(id, &grant, 0).await {
+            Err(error) if error.class() == Class::Unauthorized => error,
+            other => return other,
+        };
+        match credentials.renew(&grant, &**clock).await {
+            Ok(Some(grant)) => match self.ask(id, &grant, 1).await {
+                Ok(reading) => Ok(Reading { renewed: true, ..reading }),
+                Err(error) => Err(error.with_renewed(true)),
+            },
+            Ok(None) => Err(refused),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Asks with these credentials.
+    async fn ask(&self, id: &JobId, grant: &Grant, resends: u32) -> Result<Reading, FetchError> {
+        let project = self.0.project.as_ref().or(grant.project.as_ref());
+        let project = project.ok_or(CredentialsFault::NoProject)?;
+        let mut request = self.request(project, id).map_err(TransportError::invalid_request)?;
+        match &grant.means {
+            Means::Token(token) => {
+                let token = sensitive(token).map_err(TransportError::invalid_request)?;
+                request.headers_mut().insert(X_AUTH_TOKEN, token);
+                let reply = self.exchange(request, id, resends).await?;
+                reply.with(StatusCode::OK).and_then(Reading::of)
+            }
+            Means::Key { key, guard } => {
+                let sign = |request: &mut _, at| sign(request, key, Some(project), at);
+                self.ask_signed(id, request, guard, sign, resends).await
+            }
+        }
+    }
+
+    /// Asks with a signature: with another one where the first was wrong for its time alone.
+    async fn ask_signed(
+        &self,
+        id: &JobId,
+        request: Request<Bytes>,
+        guard: &KeyGuard,
+        sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
+        mut resends: u32,
+    ) -> Result<Reading, FetchError> {
+        loop {
+            let pass = guard.pass().await.map_err(CredentialsFault::WrongSignature)?;
+            // Fails for spans of the calendar alone, which a skew is not.
+            let at = self.0.clock.now().saturating_add(pass.skew).unwrap_or_default();
+            let mut signed = request.clone();
+            sign(&mut signed, at).map_err(TransportError::invalid_request)?;
+            let reply = self.exchange(signed, id, resends).await?;
+            let refused = match pass.judge(&reply, at) {
+                Verdict::Settled => false,
+                Verdict::Refused => true,
+                Verdict::SignAgain => {
+                    resends += 1;
+                    continue;
+                }
+            };
+            return reply
+                .with(StatusCode::OK)
+                .and_then(Reading::of)
+                .map_err(|error| if refused { error.with_wrong_signature() } else { error });
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        id: &JobId,
+        resends: u32,
+    ) -> Result<Reply, TransportError> {
+        let template = "/api/v3/projects/{project_id}/jobs/{job_id}";
+        let about = About { template, job: Some(id), resends };
+        exchange(&*self.0.transport, request, about, &[]).await
+    }
+
+    /// Makes the request, without what authenticates it.
+    fn request(&self, project: &ProjectId, id: &JobId) -> Result<Request<Bytes>, http::Error> {
+        let mut request = self.0.endpoint.request(self.0.endpoint.job_uri(project, id)?)?;
         // Mandatory on this GET, though it has no body (reference page, table 2).
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.0.credentials.authenticate(headers)?;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
         Ok(request)
     }
 }

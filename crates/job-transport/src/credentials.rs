@@ -1,15 +1,24 @@
 //! What proves to the service who asks. Shows no secret, in `Debug` neither.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::{fmt, sync::Arc};
+
+use http::HeaderName;
+use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::{
+    AccessKey, Clock, CredentialsFault, ProvideCredentials, Provided, key_guard::KeyGuard,
+    renewal::Renewal,
+};
+
 /// The header that carries a token (reference page, table 2).
-const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// The most bytes a token may have (reference page, table 2).
 const MAX_TOKEN_BYTES: usize = 16_384;
 
-/// How a request is authenticated.
+/// How requests are authenticated. Cheap to clone; clones share what was provided, so one token
+/// serves many clients.
 ///
 /// ```
 /// use job_transport::Credentials;
@@ -18,9 +27,27 @@ const MAX_TOKEN_BYTES: usize = 16_384;
 /// assert!(!format!("{credentials:?}").contains("MIIFvg"));
 /// # Ok::<(), job_transport::CredentialsError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    token: SecretString,
+#[derive(Clone)]
+pub struct Credentials(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Fixed(Arc<Grant>),
+    Renewed(Arc<Renewal>),
+}
+
+/// What one request is authenticated with.
+pub(crate) struct Grant {
+    pub(crate) means: Means,
+    /// The project that the provider named.
+    pub(crate) project: Option<ProjectId>,
+    /// Counts what was provided, so that a refusal of one is no refusal of the next.
+    pub(crate) generation: u64,
+}
+
+pub(crate) enum Means {
+    Token(SecretString),
+    Key { key: AccessKey, guard: Arc<KeyGuard> },
 }
 
 /// Why a text cannot be a credential. Holds nothing of the text.
@@ -41,22 +68,77 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// Takes a user token, sent as `X-Auth-Token`.
+    /// Takes a user token, sent as `X-Auth-Token`. It is not renewed: when it has expired, after 24
+    /// hours at most, requests are refused.
     ///
     /// # Errors
     ///
     /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
     /// character but printable ASCII without blanks.
     pub fn token(token: impl Into<String>) -> Result<Self, CredentialsError> {
-        secret(token.into()).map(|token| Self { token })
+        Ok(Self(Kind::Fixed(Arc::new(Grant::new(Provided::token(token)?, 0)))))
     }
 
-    /// Adds the authenticating header, marked sensitive.
-    pub(crate) fn authenticate(&self, headers: &mut HeaderMap) -> Result<(), http::Error> {
-        let mut token = HeaderValue::from_str(self.token.expose_secret())?;
-        token.set_sensitive(true);
-        headers.insert(X_AUTH_TOKEN, token);
-        Ok(())
+    /// Takes a key pair, which signs each request.
+    ///
+    /// Five wrong signatures in a row lock a pair at the service. So until the first one is
+    /// accepted, requests go one at a time, and after one that was refused none goes any more; this
+    /// holds for the pair, whatever the client, as long as the process runs.
+    #[must_use]
+    pub fn access_key(key: AccessKey) -> Self {
+        Self(Kind::Fixed(Arc::new(Grant::new(Provided::access_key(key), 0))))
+    }
+
+    /// Takes what a provider gives, when it is first needed; it is asked again before that expires,
+    /// and when the service refuses it (401).
+    #[must_use]
+    pub fn provided(provider: impl ProvideCredentials + 'static) -> Self {
+        Self(Kind::Renewed(Arc::new(Renewal::new(Box::new(provider)))))
+    }
+
+    /// Returns what to authenticate a request with.
+    pub(crate) async fn grant(&self, clock: &dyn Clock) -> Result<Arc<Grant>, CredentialsFault> {
+        match &self.0 {
+            Kind::Fixed(grant) => Ok(grant.clone()),
+            Kind::Renewed(renewal) => renewal.grant(clock).await,
+        }
+    }
+
+    /// Returns what to try in place of a grant that the service refused, if there can be anything.
+    pub(crate) async fn renew(
+        &self,
+        refused: &Grant,
+        clock: &dyn Clock,
+    ) -> Result<Option<Arc<Grant>>, CredentialsFault> {
+        match &self.0 {
+            Kind::Fixed(_) => Ok(None),
+            Kind::Renewed(renewal) => renewal.renew(refused.generation, clock).await,
+        }
+    }
+}
+
+impl Grant {
+    pub(crate) fn new(provided: Provided, generation: u64) -> Self {
+        Self { means: provided.means, project: provided.project, generation }
+    }
+}
+
+/// Shows the kind, and an access key's id.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Fixed(grant) => grant.means.fmt(f),
+            Kind::Renewed(_) => f.write_str("Provided(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(_) => f.write_str("Token(..)"),
+            Self::Key { key, .. } => key.fmt(f),
+        }
     }
 }
 

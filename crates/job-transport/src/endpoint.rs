@@ -2,7 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use http::{Uri, uri::Scheme};
+use bytes::Bytes;
+use http::{Request, Uri, uri::Scheme};
 use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,15 +17,35 @@ pub(crate) const ENCODED: &AsciiSet =
 /// is not, since what follows starts with one.
 ///
 /// ```
-/// use job_transport::{Endpoint, EndpointError};
+/// use job_transport::{Cloud, Endpoint, EndpointError};
 ///
 /// let endpoint: Endpoint = "https://proxy.example/cce/".parse()?;
 /// assert_eq!(endpoint.to_string(), "https://proxy.example/cce");
 /// assert_eq!("http://cce.example".parse::<Endpoint>(), Err(EndpointError::NotHttps));
+///
+/// let endpoint = Endpoint::of_region(Cloud::OpenTelekom, "eu-de")?;
+/// assert_eq!(endpoint.to_string(), "https://cce.eu-de.otc.t-systems.com");
 /// # Ok::<(), EndpointError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(String);
+pub struct Endpoint {
+    base: String,
+    plain_http: bool,
+}
+
+/// Whose cloud it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cloud {
+    /// Huawei Cloud.
+    Huawei,
+    /// Open Telekom Cloud.
+    OpenTelekom,
+}
+
+/// Marks a request that may leave this machine over plain http, since its endpoint was opted in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainHttp;
 
 /// Why a text is no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,28 +66,61 @@ pub enum EndpointError {
     /// The port is no number from 0 to 65535.
     #[error("the port is no number from 0 to 65535")]
     Port,
+    /// The text is no region.
+    #[error("not a region; one looks like eu-de or cn-north-4")]
+    Region,
 }
 
 impl Endpoint {
-    /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
-    /// (reference page, "URI"). Fails where the prefix is so long that the whole is no valid URI.
-    pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
-        let encode = |id| utf8_percent_encode(id, ENCODED);
-        let (project, job) = (encode(project.as_str()), encode(job.as_str()));
-        let uri = format!("{}/api/v3/projects/{project}/jobs/{job}", self.0);
-        Ok(Uri::try_from(uri)?)
+    /// Returns the job API's endpoint in a region of a cloud.
+    ///
+    /// # Errors
+    ///
+    /// Where the region has other characters than small letters, digits and hyphens. Whether the
+    /// cloud has such a region shows when it is asked.
+    pub fn of_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        Self::of_service("cce", cloud, region)
     }
-}
 
-impl FromStr for Endpoint {
-    type Err = EndpointError;
+    /// Returns the identity service's endpoint in a region of a cloud.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::of_region`].
+    pub fn identity_of_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        Self::of_service("iam", cloud, region)
+    }
 
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
+    /// Takes an endpoint over plain http on any host: whoever is on the way there can read the
+    /// credentials and change the replies.
+    ///
+    /// # Errors
+    ///
+    /// As for an endpoint over https.
+    pub fn over_plain_http(text: &str) -> Result<Self, EndpointError> {
+        Self::parse(text, true)
+    }
+
+    fn of_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if region.is_empty() || region.len() > 63 || !region.bytes().all(plain) {
+            return Err(EndpointError::Region);
+        }
+        let domain = match (cloud, region) {
+            (Cloud::Huawei, "eu-west-101") => "myhuaweicloud.eu",
+            (Cloud::Huawei, _) => "myhuaweicloud.com",
+            (Cloud::OpenTelekom, _) => "otc.t-systems.com",
+        };
+        format!("https://{service}.{region}.{domain}").parse()
+    }
+
+    fn parse(text: &str, plain_http: bool) -> Result<Self, EndpointError> {
         let uri: Uri = text.parse().map_err(|_| EndpointError::NotUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(EndpointError::NotUrl);
         };
         let host = authority.host();
+        let may_be_plain = plain_http || is_loopback(host);
         if host.is_empty() {
             Err(EndpointError::NotUrl)
         } else if uri.query().is_some() || text.contains('#') {
@@ -76,17 +130,53 @@ impl FromStr for Endpoint {
             Err(EndpointError::UserInfo)
         } else if authority.port_u16().is_none() && authority.as_str() != host {
             Err(EndpointError::Port)
-        } else if *scheme != Scheme::HTTPS && !(*scheme == Scheme::HTTP && is_loopback(host)) {
+        } else if *scheme != Scheme::HTTPS && !(*scheme == Scheme::HTTP && may_be_plain) {
             Err(EndpointError::NotHttps)
         } else {
-            Ok(Self(text.trim_end_matches('/').into()))
+            Ok(Self { base: text.trim_end_matches('/').into(), plain_http })
         }
+    }
+
+    /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
+    /// (reference page, "URI"). Fails where the prefix is so long that the whole is no valid URI.
+    pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
+        let encode = |id| utf8_percent_encode(id, ENCODED);
+        let (project, job) = (encode(project.as_str()), encode(job.as_str()));
+        self.below(&format!("/api/v3/projects/{project}/jobs/{job}"))
+    }
+
+    /// Returns the URI by which tokens are had, whether or not the base URL names the version, as
+    /// `OS_AUTH_URL` does.
+    pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
+        let version = if self.base.ends_with("/v3") { "" } else { "/v3" };
+        self.below(&format!("{version}/auth/tokens"))
+    }
+
+    /// Returns a GET of this URI, marked where it may go over plain http.
+    pub(crate) fn request(&self, uri: Uri) -> Result<Request<Bytes>, http::Error> {
+        let mut request = Request::get(uri).body(Bytes::new())?;
+        if self.plain_http {
+            request.extensions_mut().insert(PlainHttp);
+        }
+        Ok(request)
+    }
+
+    fn below(&self, path: &str) -> Result<Uri, http::Error> {
+        Ok(Uri::try_from(format!("{}{path}", self.base))?)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        Self::parse(text, false)
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.base)
     }
 }
 

@@ -1,20 +1,39 @@
-//! The production transport, on hyper and rustls. Follows no redirect and uses no proxy.
+//! The production transport, on hyper and rustls. Follows no redirect, and retries only what the
+//! server certainly did not take.
 
-use std::{error::Error, fmt, io, time::Duration};
+mod connect;
+mod fault;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{Request, Response, Uri, uri::Scheme};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, USER_AGENT},
+    uri::Scheme,
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Builder, Client,
+        connect::{CaptureConnection, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
-    RequestSent, Tls, Transport, TransportError, TransportErrorKind, endpoint::is_loopback,
+    Proxy, RequestSent, Stage, Tls, Transport, TransportError, TransportErrorKind,
+    endpoint::{PlainHttp, is_loopback},
 };
+use connect::Connector;
+use fault::failed;
+
+/// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
+/// more for TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a whole attempt may take, unless set otherwise. Longer than a wait's own limit (30 s),
 /// so that in a wait that limit decides; a request outside a wait still ends.
@@ -23,79 +42,248 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
 const MAX_BODY: usize = 8 << 20;
 
-/// While an HTTP/2 request is open, a ping goes out every 10 s; one that is not answered within 10 s
-/// more ends the connection.
+/// How many requests may be in flight, unless set otherwise: servers allow about 100 streams a
+/// connection, and each waits for its turn beyond that anyway.
+const MAX_IN_FLIGHT: usize = 100;
+
+/// How long an unused connection is kept, unless set otherwise: longer than the pauses of a wait.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// While an HTTP/2 request is open, a ping goes out so often; one that is not answered within the
+/// same time ends the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How often a request is sent again on a fresh connection, after a server that drained the old one
+/// did not take it. Busy fleets meet that every thousand requests.
+const RETRIES: usize = 3;
+
+/// The most bytes that a reply's headers may have over HTTP/2: a token of 16 KiB is one.
+const MAX_HEADERS: u32 = 64 << 10;
+
+const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
 ///
-/// Needs a tokio runtime with time and I/O enabled. Cheap to clone; clones share the connections.
+/// Needs a tokio runtime with time and I/O enabled. Cheap to clone; clones share the connections
+/// and the limit of requests in flight. Set up before it is cloned: a setting starts new ones.
 #[derive(Clone)]
 pub struct HyperTransport {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    in_flight: Arc<Semaphore>,
+    settings: Settings,
+    user_agent: HeaderValue,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
     attempt_timeout: Duration,
     max_body: usize,
+    idle_timeout: Duration,
+    max_idle_connections: usize,
+    keep_alive: Duration,
 }
 
 impl HyperTransport {
     /// Creates a transport; connects to nothing yet.
     #[must_use]
     pub fn new(tls: Tls) -> Self {
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.0)
-            // Plain http is refused in `exchange`, but for this machine.
-            .https_or_http()
-            .enable_all_versions()
-            .build();
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .http2_keep_alive_timeout(KEEP_ALIVE)
-            .build(connector);
-        Self { client, attempt_timeout: ATTEMPT_TIMEOUT, max_body: MAX_BODY }
+        let connector = Connector::new(tls.0, CONNECT_TIMEOUT);
+        let settings = Settings {
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            max_body: MAX_BODY,
+            idle_timeout: IDLE_TIMEOUT,
+            max_idle_connections: MAX_IN_FLIGHT,
+            keep_alive: KEEP_ALIVE,
+        };
+        Self {
+            client: client(&connector, settings),
+            connector,
+            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            settings,
+            user_agent: HeaderValue::from_static(AGENT),
+        }
     }
 
-    /// Sets how long one attempt may take, from connecting to the body's last byte; 60 s by
-    /// default.
+    /// Sets how long one attempt may take, from waiting for its turn to the body's last byte; 60 s
+    /// by default.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
+        self.settings.attempt_timeout = timeout;
         self
+    }
+
+    /// Sets how long connecting may take, within the attempt: once for the name, TCP and the
+    /// proxy's tunnel, and once more for TLS; 10 s by default.
+    #[must_use]
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        let connector = self.connector.clone().timeout(timeout);
+        self.with(connector)
     }
 
     /// Sets the most bytes a reply's body may have; 8 MiB by default.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
+        self.settings.max_body = bytes;
         self
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        refuse_plain_http(request.uri())?;
-        let reply = self.client.request(request.map(Full::new)).await.map_err(|error| {
+    /// Sets how many requests may be in flight at a time, at least one; 100 by default. Others wait
+    /// for their turn, which counts as part of their attempt.
+    #[must_use]
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.in_flight = Arc::new(Semaphore::new(requests.clamp(1, Semaphore::MAX_PERMITS)));
+        self
+    }
+
+    /// Sets how long an unused connection is kept; 90 s by default.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.idle_timeout = timeout;
+        self.rebuilt()
+    }
+
+    /// Sets how many unused HTTP/1.1 connections are kept for one host; 100 by default. With zero,
+    /// each request has a connection of its own, over HTTP/2 too.
+    #[must_use]
+    pub fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.settings.max_idle_connections = connections;
+        self.rebuilt()
+    }
+
+    /// Sets after how long an open HTTP/2 request asks the server for a sign of life, and how long
+    /// that may take; 10 s by default.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.settings.keep_alive = interval;
+        self.rebuilt()
+    }
+
+    /// Sets the `User-Agent`; `cce-job/` and this crate's version by default.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Sends requests by way of a proxy; by default there is none, whatever the environment says.
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        let connector = self.connector.clone().proxy(proxy);
+        self.with(connector)
+    }
+
+    fn with(mut self, connector: Connector) -> Self {
+        self.connector = connector;
+        self.rebuilt()
+    }
+
+    fn rebuilt(mut self) -> Self {
+        self.client = client(&self.connector, self.settings);
+        self
+    }
+
+    /// Makes the attempt, and says in `progress` how far it is.
+    async fn attempt(
+        &self,
+        mut request: Request<Bytes>,
+        progress: &mut Progress,
+    ) -> Result<Response<Bytes>, TransportError> {
+        refuse_plain_http(&request)?;
+        complete(&mut request, USER_AGENT, &self.user_agent);
+        complete(&mut request, ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
+        // Closed never: an error would leave the limit out.
+        let _permit = self.in_flight.acquire().await;
+        let mut retries = 0;
+        loop {
+            match self.exchange(request.clone(), progress).await {
+                Err(error) if is_to_retry(&error) && retries < RETRIES => retries += 1,
+                other => return other,
+            }
+            tracing::debug!(retries, "the server did not take the request; it is sent again");
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        progress: &mut Progress,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let mut request = request.map(Full::new);
+        *progress = Progress::Connecting(capture_connection(&mut request));
+        let reply = self.client.request(request).await.map_err(|error| {
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
             failed(error.into(), sent)
         })?;
+        *progress = Progress::Reading;
         let (head, body) = reply.into_parts();
-        let body = Limited::new(body, self.max_body).collect().await;
+        if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            let kind = TransportErrorKind::EncodedBody;
+            return Err(TransportError::new(kind, RequestSent::Maybe));
+        }
+        if body.size_hint().lower() > self.settings.max_body as u64 {
+            let kind = TransportErrorKind::BodyTooLarge;
+            return Err(TransportError::new(kind, RequestSent::Maybe));
+        }
+        let body = Limited::new(body, self.settings.max_body).collect().await;
         let body = body.map_err(|error| failed(error, RequestSent::Maybe))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 }
 
-fn failed(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> TransportError {
-    TransportError::new(kind(&*error, sent), sent).with_source(error)
+/// How far an attempt is.
+enum Progress {
+    Queued,
+    /// Until a connection is there, which the client says by the capture.
+    Connecting(CaptureConnection),
+    Reading,
+}
+
+impl Progress {
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Queued => Stage::Queue,
+            Self::Connecting(capture) if capture.connection_metadata().is_none() => Stage::Connect,
+            Self::Connecting(_) => Stage::Reply,
+            Self::Reading => Stage::Body,
+        }
+    }
+}
+
+/// Whether a server that drains a connection did not take the request, so that another one may.
+fn is_to_retry(error: &TransportError) -> bool {
+    error.kind() == TransportErrorKind::StreamRefused && error.request_sent() == RequestSent::No
+}
+
+fn client(connector: &Connector, settings: Settings) -> Client<Connector, Full<Bytes>> {
+    let mut builder: Builder = Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(settings.idle_timeout)
+        .pool_max_idle_per_host(settings.max_idle_connections)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_keep_alive_interval(settings.keep_alive)
+        .http2_keep_alive_timeout(settings.keep_alive)
+        .build(connector.clone())
+}
+
+/// Adds a header where the request has none of its name.
+fn complete(request: &mut Request<Bytes>, name: HeaderName, value: &HeaderValue) {
+    request.headers_mut().entry(name).or_insert_with(|| value.clone());
 }
 
 /// Refuses to carry a request, and the credentials in it, in plain sight of others.
-fn refuse_plain_http(uri: &Uri) -> Result<(), TransportError> {
-    let is_plain = uri.scheme() != Some(&Scheme::HTTPS);
-    if is_plain && !uri.host().is_some_and(is_loopback) {
-        let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
-        return Err(error.with_source("neither https nor to this machine"));
+fn refuse_plain_http(request: &Request<Bytes>) -> Result<(), TransportError> {
+    let uri: &Uri = request.uri();
+    let may_be_plain =
+        request.extensions().get::<PlainHttp>().is_some() || uri.host().is_some_and(is_loopback);
+    if uri.scheme() == Some(&Scheme::HTTPS) || (uri.scheme() == Some(&Scheme::HTTP) && may_be_plain)
+    {
+        return Ok(());
     }
-    Ok(())
+    let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
+    Err(error.with_source("neither https nor to this machine"))
 }
 
 impl Transport for HyperTransport {
@@ -104,9 +292,11 @@ impl Transport for HyperTransport {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            tokio::time::timeout(self.attempt_timeout, self.exchange(request)).await.unwrap_or_else(
-                |_| Err(TransportError::new(TransportErrorKind::Timeout, RequestSent::Maybe)),
-            )
+            let mut progress = Progress::Queued;
+            let attempt = self.attempt(request, &mut progress);
+            tokio::time::timeout(self.settings.attempt_timeout, attempt)
+                .await
+                .unwrap_or_else(|_| Err(TransportError::timeout(progress.stage())))
         })
     }
 }
@@ -114,34 +304,9 @@ impl Transport for HyperTransport {
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HyperTransport")
-            .field("attempt_timeout", &self.attempt_timeout)
-            .field("max_body", &self.max_body)
+            .field("settings", &self.settings)
+            .field("connector", &self.connector)
+            .field("user_agent", &self.user_agent)
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns what went wrong, by the first cause in the chain that says it.
-fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return match tls {
-                rustls::Error::InvalidCertificate(_) => TransportErrorKind::Certificate,
-                _ => TransportErrorKind::Tls,
-            };
-        }
-        if error.is::<LengthLimitError>() {
-            return TransportErrorKind::BodyTooLarge;
-        }
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return TransportErrorKind::Protocol;
-        }
-        // An `io::Error` does not name the error within it as its source, but that one's own.
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source());
-    }
-    match sent {
-        RequestSent::No => TransportErrorKind::Connect,
-        RequestSent::Maybe => TransportErrorKind::Closed,
     }
 }

@@ -24,9 +24,32 @@ pub struct Reading {
     pub request_id: Option<String>,
     /// The service's own time when it replied (`Date`), to whole seconds.
     pub date: Option<Timestamp>,
+    /// Whether the credentials were renewed in the course of the attempt.
+    pub renewed: bool,
 }
 
 impl Reading {
+    /// Creates the reading of a job that came some other way than as a reply, for sources of the
+    /// caller's own.
+    ///
+    /// ```
+    /// let job = job_model::Job::from_slice(br#"{"status": {"phase": "Running"}}"#)?;
+    /// let reading = job_transport::Reading::new(job);
+    /// assert!(reading.body.is_empty());
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub const fn new(job: Job) -> Self {
+        Self {
+            job,
+            deviations: Vec::new(),
+            body: Bytes::new(),
+            request_id: None,
+            date: None,
+            renewed: false,
+        }
+    }
+
     /// Reads a reply. 200 is the only success (reference page, table 7).
     ///
     /// ```
@@ -47,6 +70,11 @@ impl Reading {
         if response.status() != StatusCode::OK {
             return Err(FetchError::of_reply(&response));
         }
+        Self::of(response)
+    }
+
+    /// Reads a reply with status 200.
+    pub(crate) fn of(response: Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
         let date = date(response.headers());
         let body = response.into_body();
@@ -67,7 +95,7 @@ impl Reading {
         {
             return Err(FetchError::unreadable(Unreadable::Kind, request_id));
         }
-        Ok(Self { job, deviations, body, request_id, date })
+        Ok(Self { deviations, body, request_id, date, ..Self::new(job) })
     }
 }
 

@@ -6,7 +6,11 @@ use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
     client::WantsClientCert,
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -48,6 +52,12 @@ pub enum TlsError {
     /// The text holds no certificate, or one that cannot be read.
     #[error("the CA file is not a list of certificates in PEM form")]
     Pem(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// One of the given certificate authorities cannot be read, or there is none.
+    #[error("the certificate authorities are no list of certificates in DER form")]
+    Roots(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The client's certificate or its key cannot be read, or the two do not belong together.
+    #[error("the client certificate and its key are not a pair in PEM form")]
+    ClientCertificate(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
 impl Tls {
@@ -68,13 +78,55 @@ impl Tls {
     ///
     /// Where the text holds no certificate, or one that cannot be read.
     pub fn ca_pem(provider: TlsProvider, pem: &[u8]) -> Result<Self, TlsError> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let certificates = certificates.map_err(|error| TlsError::Pem(Some(error.into())))?;
+        Self::trusting(provider, certificates, TlsError::Pem)
+    }
+
+    /// Trusts these certificate authorities, each in DER form, and no other.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one that cannot be read.
+    pub fn roots<R: Into<Vec<u8>>>(
+        provider: TlsProvider,
+        roots: impl IntoIterator<Item = R>,
+    ) -> Result<Self, TlsError> {
+        let roots = roots.into_iter().map(|root| CertificateDer::from(root.into()));
+        Self::trusting(provider, roots, TlsError::Roots)
+    }
+
+    /// Shows the service this certificate, with the chain that leads to its authority, where it
+    /// asks for one. Both texts are PEM.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the two cannot be read, or they do not belong together.
+    pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let failed = |error: rustls::Error| TlsError::ClientCertificate(Some(error.into()));
+        let unreadable = |error: pem::Error| TlsError::ClientCertificate(Some(error.into()));
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let (chain, key) = (chain, PrivateKeyDer::from_pem_slice(key));
+        let (chain, key) = (chain.map_err(unreadable)?, key.map_err(unreadable)?);
+        if chain.is_empty() {
+            return Err(TlsError::ClientCertificate(None));
+        }
+        let pair = CertifiedKey::from_der(chain, key, self.0.crypto_provider()).map_err(failed)?;
+        self.0.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+        Ok(self)
+    }
+
+    fn trusting(
+        provider: TlsProvider,
+        certificates: impl IntoIterator<Item = CertificateDer<'static>>,
+        failed: fn(Option<Box<dyn std::error::Error + Send + Sync>>) -> TlsError,
+    ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| TlsError::Pem(Some(error.into())))?;
-            roots.add(certificate).map_err(|error| TlsError::Pem(Some(error.into())))?;
+        for certificate in certificates {
+            roots.add(certificate).map_err(|error| failed(Some(error.into())))?;
         }
         if roots.is_empty() {
-            return Err(TlsError::Pem(None));
+            return Err(failed(None));
         }
         Ok(Self::anonymous(builder(provider)?.with_root_certificates(roots)))
     }

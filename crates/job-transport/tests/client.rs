@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
-use job_transport::{Client, Credentials, FetchError, Transport, TransportError};
+use job_transport::{Client, Credentials, FetchStage, Transport, TransportError};
 
 /// Keeps the request and answers that the job runs.
 #[derive(Clone, Default)]
@@ -28,10 +28,10 @@ async fn the_request_is_the_reference_pages_and_no_more() {
     let recorder = Recorder::default();
     let client = Client::new(
         "https://cce.example/prefix/".parse().unwrap(),
-        "the project".parse().unwrap(),
         Credentials::token("canary").unwrap(),
         recorder.clone(),
-    );
+    )
+    .project("the project".parse().unwrap());
     client.job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse().unwrap()).await.unwrap();
 
     let requests = recorder.0.lock().unwrap();
@@ -47,11 +47,11 @@ async fn the_request_is_the_reference_pages_and_no_more() {
 async fn a_uri_too_long_to_send_is_an_error_not_a_panic() {
     let client = Client::new(
         format!("https://cce.example/{}", "a".repeat(65_500)).parse().unwrap(),
-        "project".parse().unwrap(),
         Credentials::token("canary").unwrap(),
         Recorder::default(),
-    );
+    )
+    .project("project".parse().unwrap());
     let error = client.job(&"job".parse().unwrap()).await.unwrap_err();
-    let FetchError::Transport(error) = error else { panic!("{error:?}") };
+    let FetchStage::Transport(error) = error.stage() else { panic!("{error:?}") };
     assert_eq!(error.kind(), job_transport::TransportErrorKind::InvalidRequest);
 }

@@ -21,12 +21,13 @@ const MODEL: &str = "\
     serde serde_core serde_derive serde_json syn unicode-ident zmij";
 
 /// What the trees of job-transport and job-poller may hold beside, without their default features:
-/// the types that the HTTP libraries share, what a signature needs, and no library of HTTP, TLS or
-/// async.
+/// the types that the HTTP libraries share, what a signature needs, a lock for any runtime, spans for
+/// whoever traces, and no library of HTTP or TLS and no runtime.
 const PURE: &str = "\
-    block-buffer bytes cfg-if cmov cpufeatures crypto-common ctutils digest futures-core hmac http \
-    hybrid-array job-model job-transport libc percent-encoding secrecy sha2 thiserror \
-    thiserror-impl typenum zeroize";
+    async-lock block-buffer bytes cfg-if cmov concurrent-queue cpufeatures crossbeam-utils \
+    crypto-common ctutils digest event-listener event-listener-strategy futures-core hmac http \
+    hybrid-array job-model job-transport libc once_cell parking percent-encoding pin-project-lite \
+    secrecy sha2 thiserror thiserror-impl tracing tracing-core typenum zeroize";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let members: BTreeSet<&str> = tree.crates().collect();

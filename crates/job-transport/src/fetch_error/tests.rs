@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::RequestSent;
+use crate::{RequestSent, Stage};
 
 #[test]
 fn every_status_has_its_class() {
@@ -32,10 +32,53 @@ fn every_status_has_its_class() {
 #[test]
 fn every_way_to_get_no_reply_has_its_class() {
     use TransportErrorKind::*;
-    let rows = [InvalidRequest, Connect, Certificate, Tls, Timeout, Closed, Protocol, BodyTooLarge];
-    let line = |kind| {
-        let error = FetchError::from(TransportError::new(kind, RequestSent::Maybe));
-        format!("{kind:?}: {:?}: {error}\n", error.class())
+    let kinds = [
+        InvalidRequest,
+        LocalResource,
+        Dns,
+        Connect,
+        Proxy,
+        Certificate,
+        Tls,
+        Timeout,
+        StreamRefused,
+        Closed,
+        Protocol,
+        BodyTooLarge,
+        EncodedBody,
+        Other,
+    ];
+    let stages = [Stage::Queue, Stage::Connect, Stage::Tls, Stage::Reply, Stage::Body];
+    let errors = kinds.map(|kind| TransportError::new(kind, RequestSent::Maybe)).into_iter();
+    let line = |error: TransportError| {
+        let (name, stage, sent) = (error.kind().name(), error.stage(), error.request_sent());
+        let error = FetchError::from(error);
+        format!("{name} {stage:?} {sent:?}: {:?}: {error}\n", error.class())
+    };
+    let lines = errors.chain(stages.map(TransportError::timeout)).map(line);
+    insta::assert_snapshot!(lines.collect::<String>());
+}
+
+#[test]
+fn every_lack_of_credentials_has_its_class() {
+    let provided =
+        |class| CredentialsFault::Provider(ProvideError::new(class, "the vault is sealed"));
+    let rows = [
+        provided(Class::Transient),
+        provided(Class::Throttled),
+        provided(Class::Unauthorized),
+        provided(Class::NotFound),
+        provided(Class::Permanent),
+        CredentialsFault::TimedOut(Duration::from_secs(20)),
+        CredentialsFault::WrongSignature("APIGW.0301: wrong".into()),
+        CredentialsFault::WrongSignature("".into()),
+        CredentialsFault::NoProject,
+    ];
+    let line = |fault| {
+        let error = FetchError::from(fault);
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        let wrong = if error.is_wrong_signature() { " (wrong signature)" } else { "" };
+        format!("{:?}{wrong}: {error}; {source}\n", error.class())
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Class;
+use crate::{Class, FetchStage};
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
     let response = Response::builder().status(status).header("X-Request-Id", "r-1");
@@ -30,13 +30,12 @@ fn an_error_keeps_the_replys_facts() {
         let body = r#"{"error_code": "APIGW.0308", "request_id": "in the body"}"#;
         let error =
             Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap());
-        match error.unwrap_err() {
-            FetchError::Status { status, service_error, retry_after, request_id } => {
-                let code = service_error.and_then(|error| error.code().map(String::from));
-                (status.as_u16(), code, retry_after, request_id)
-            }
-            other => panic!("{other}"),
-        }
+        let error = error.unwrap_err();
+        let FetchStage::Status { status, service_error, retry_after, .. } = error.stage() else {
+            panic!("{error}")
+        };
+        let code = service_error.as_ref().and_then(|error| error.code().map(String::from));
+        (status.as_u16(), code, *retry_after, error.request_id().map(String::from))
     };
     let code = || Some(String::from("APIGW.0308"));
     let wait = Some(Duration::from_secs(7));

@@ -1,0 +1,279 @@
+//! What every transport must do, as checks against the simulated service. Knows no transport.
+
+use std::{
+    collections::BTreeSet,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_ENCODING};
+use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
+use serde_json::Value;
+
+use crate::{Fault, Sim};
+
+/// How long the service may take to see that a request was given up.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// How many requests are made at a time, to see that none gets another's reply.
+const AT_A_TIME: usize = 50;
+
+/// The checks that any [`Transport`] must pass, whatever it is made of.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use job_sim::{Conformance, Pace, Plan, Sim, SimTransport};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// let transport = SimTransport::new(sim.clone()); // yours, which trusts `SimServer::ca_pem`
+/// let conformance = Conformance::new(&sim, "https://cce.example"); // `SimServer::endpoint`
+/// assert_eq!(conformance.complaints(&transport).await, [""; 0]);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Conformance<'s> {
+    sim: &'s Sim,
+    endpoint: String,
+    dead_endpoint: Option<String>,
+}
+
+impl<'s> Conformance<'s> {
+    /// Creates the checks against a service that is reached at this endpoint, and that nobody else
+    /// uses meanwhile.
+    #[must_use]
+    pub fn new(sim: &'s Sim, endpoint: impl Into<String>) -> Self {
+        Self { sim, endpoint: endpoint.into(), dead_endpoint: None }
+    }
+
+    /// Adds the checks of a transport that connects to somewhere: here, nobody listens.
+    #[must_use]
+    pub fn dead_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.dead_endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Runs every check, and returns a line for each that failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the checks up; faults that wait in the service stay there.
+    pub async fn complaints(&self, transport: &dyn Transport) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut note = |what: &str, result: Result<(), String>| {
+            complaints.extend(result.err().map(|wrong| format!("{what}: {wrong}")));
+        };
+        note("a request arrives as it was given", self.untouched(transport).await);
+        note("any status is a reply", self.statuses(transport).await);
+        note("a reply comes whole", self.replies(transport).await);
+        note("a compressed body is not decoded", self.encoded(transport).await);
+        note("each request gets its own reply", self.apart(transport).await);
+        note("an ended connection is an error", self.reset(transport).await);
+        note("a request that is given up is freed", self.given_up(transport).await);
+        note("no connection is an error", self.dead(transport).await);
+        complaints
+    }
+
+    async fn untouched(&self, transport: &dyn Transport) -> Result<(), String> {
+        let targets = ["/", "/a%2Fb/%20/~x:y@z/", "/a//b?q=%2b+%20&q=1&r", "/%C3%BC;p=1?"];
+        for (method, body) in [(Method::GET, ""), (Method::POST, "a \u{fc}\n\0b")] {
+            for target in targets {
+                let mut request = self.request(target);
+                *request.method_mut() = method.clone();
+                *request.body_mut() = Bytes::from_static(body.as_bytes());
+                let mut secret = HeaderValue::from_static("MIIF+/=");
+                secret.set_sensitive(true);
+                let headers = request.headers_mut();
+                headers.insert("content-type", HeaderValue::from_static("application/json"));
+                headers.insert("x-auth-token", secret);
+                headers.append("x-twice", HeaderValue::from_static("1, \"a\""));
+                headers.append("x-twice", HeaderValue::from_static("2"));
+                self.sim.fault(Fault::Echo);
+                let reply = transport.send(request.clone()).await.map_err(unexpected)?;
+                arrived(&request, reply.body())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn statuses(&self, transport: &dyn Transport) -> Result<(), String> {
+        let codes = [200, 201, 204, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404];
+        let more = [407, 409, 418, 425, 429, 451, 499, 500, 501, 502, 503, 504, 505, 599];
+        for code in codes.into_iter().chain(more) {
+            let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;
+            let before = self.sim.requests();
+            self.sim.fault(Fault::Status(status));
+            let reply = transport.send(self.request("/x")).await.map_err(unexpected)?;
+            same("status", &reply.status(), &status)?;
+            same("requests", &(self.sim.requests() - before), &1)?;
+        }
+        Ok(())
+    }
+
+    async fn replies(&self, transport: &dyn Transport) -> Result<(), String> {
+        let every_byte: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        for body in [Bytes::new(), Bytes::from_static(b"{}"), every_byte.into()] {
+            let mut reply = Response::new(body.clone());
+            let headers = reply.headers_mut();
+            headers.insert("x-request-id", HeaderValue::from_static("r-1"));
+            headers.insert("retry-after", HeaderValue::from_static("7"));
+            headers.append("x-twice", HeaderValue::from_static("1"));
+            headers.append("x-twice", HeaderValue::from_static("2"));
+            let long = HeaderValue::try_from("t".repeat(16_384));
+            headers.extend(long.map(|long| (http::HeaderName::from_static("x-long"), long)));
+            self.sim.fault(Fault::Reply(reply.clone()));
+            let got = transport.send(self.request("/x")).await.map_err(unexpected)?;
+            if got.body() != &body {
+                return Err(format!("of {} bytes, {} came", body.len(), got.body().len()));
+            }
+            for name in reply.headers().keys() {
+                let values = |of: &Response<Bytes>| -> Vec<HeaderValue> {
+                    of.headers().get_all(name).iter().cloned().collect()
+                };
+                same(name.as_str(), &values(&got), &values(&reply))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn encoded(&self, transport: &dyn Transport) -> Result<(), String> {
+        // An empty text, compressed: whoever decodes it has nothing left.
+        let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0";
+        let mut reply = Response::new(Bytes::from_static(gzip));
+        reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        self.sim.fault(Fault::Reply(reply));
+        match transport.send(self.request("/x")).await {
+            Ok(reply) => {
+                same("content-encoding", &reply.headers().get(CONTENT_ENCODING).is_some(), &true)?;
+                same("body", reply.body(), &Bytes::from_static(gzip))
+            }
+            Err(error) => same("kind", &error.kind(), &TransportErrorKind::EncodedBody),
+        }
+    }
+
+    async fn apart(&self, transport: &dyn Transport) -> Result<(), String> {
+        (0..AT_A_TIME).for_each(|_| self.sim.fault(Fault::Echo));
+        let target = |number| format!("/x?{number}");
+        let requests = (0..AT_A_TIME).map(|number| transport.send(self.request(&target(number))));
+        for (number, reply) in join_all(requests).await.into_iter().enumerate() {
+            let echo: Value = serde_json::from_slice(reply.map_err(unexpected)?.body())
+                .map_err(|error| error.to_string())?;
+            same("target", &echo["target"].as_str(), &Some(&*target(number)))?;
+        }
+        Ok(())
+    }
+
+    async fn reset(&self, transport: &dyn Transport) -> Result<(), String> {
+        self.sim.fault(Fault::Reset);
+        let Err(error) = transport.send(self.request("/x")).await else {
+            return Err("there is a reply though none was sent".into());
+        };
+        same("request sent", &error.request_sent(), &RequestSent::Maybe)?;
+        same("kind", &error.kind(), &TransportErrorKind::Closed)?;
+        let after = transport.send(self.request("/x")).await;
+        after.map(drop).map_err(|error| format!("the next request fails too: {error:?}"))
+    }
+
+    async fn given_up(&self, transport: &dyn Transport) -> Result<(), String> {
+        self.sim.fault(Fault::Stall);
+        {
+            let mut attempt = transport.send(self.request("/x"));
+            let held = async { tokio::time::timeout(NOTICE, self.stalled(1)).await };
+            let mut held = pin!(held);
+            poll_fn(|context| match attempt.as_mut().poll(context) {
+                Poll::Ready(reply) => Poll::Ready(Err(format!("it is answered: {reply:?}"))),
+                Poll::Pending => held
+                    .as_mut()
+                    .poll(context)
+                    .map(|held| held.map_err(|_| "it never arrives".to_owned())),
+            })
+            .await?;
+        }
+        let freed = tokio::time::timeout(NOTICE, self.stalled(0)).await;
+        freed.map_err(|_| "the service still holds it".to_owned())?;
+        let after = transport.send(self.request("/x")).await;
+        after.map(drop).map_err(|error| format!("the next request fails: {error:?}"))
+    }
+
+    async fn dead(&self, transport: &dyn Transport) -> Result<(), String> {
+        let Some(endpoint) = &self.dead_endpoint else { return Ok(()) };
+        match transport.send(get(&format!("{endpoint}/x"))).await {
+            Ok(reply) => Err(format!("there is a reply: {reply:?}")),
+            Err(error) => {
+                let got = (error.kind(), error.request_sent());
+                same("error", &got, &(TransportErrorKind::Connect, RequestSent::No))
+            }
+        }
+    }
+
+    /// Returns when the service holds so many requests without an answer.
+    async fn stalled(&self, requests: u32) {
+        while self.sim.stalled() != requests {
+            #[expect(clippy::disallowed_methods, reason = "the service tells nobody")]
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn request(&self, target: &str) -> Request<Bytes> {
+        get(&format!("{}{target}", self.endpoint))
+    }
+}
+
+fn get(uri: &str) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
+    // An endpoint that is none gives a request that is none: the transport says so.
+    *request.uri_mut() = uri.parse().unwrap_or_default();
+    request
+}
+
+/// Compares a request with what arrived of it: nothing may be missing or changed, and of what was
+/// added nothing may say who asks.
+fn arrived(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
+    let echo: Value = serde_json::from_slice(echo).map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
+    let target = request.uri().path_and_query().map(|target| target.as_str());
+    same("method", &echo["method"].as_str(), &Some(request.method().as_str()))?;
+    same("target", &echo["target"].as_str(), &target)?;
+    same("body", &echo["body"].as_str(), &Some(&*text(request.body())))?;
+    let headers = echo["headers"].as_array().into_iter().flatten();
+    let headers: Vec<(&str, &str)> =
+        headers.filter_map(|pair| Some((pair[0].as_str()?, pair[1].as_str()?))).collect();
+    for name in request.headers().keys() {
+        let sent: Vec<String> =
+            request.headers().get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+        let of_name = headers.iter().filter(|(got, _)| got == name);
+        same(name.as_str(), &of_name.map(|(_, value)| *value).collect::<Vec<_>>(), &sent)?;
+    }
+    let known: BTreeSet<&str> = request.headers().keys().map(|name| name.as_str()).collect();
+    let telling = ["authorization", "cookie", "proxy-authorization", "x-auth-token"];
+    let added = headers.iter().map(|(name, _)| *name).filter(|name| !known.contains(name));
+    match added.into_iter().find(|name| telling.contains(name)) {
+        Some(name) => Err(format!("{name} was added")),
+        None => Ok(()),
+    }
+}
+
+fn same<G: PartialEq<W> + std::fmt::Debug + ?Sized, W: std::fmt::Debug + ?Sized>(
+    what: &str,
+    got: &G,
+    wanted: &W,
+) -> Result<(), String> {
+    if got == wanted {
+        Ok(())
+    } else {
+        Err(format!("{what}: {got:.200?} instead of {wanted:.200?}"))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unexpected(error: TransportError) -> String {
+    format!("{error}: {error:?}")
+}
+
+#[cfg(test)]
+mod tests;

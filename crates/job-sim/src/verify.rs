@@ -1,0 +1,128 @@
+//! Whether a request's signature is right, as the service's gateway sees it: over whatever headers
+//! the client says it signed. Reads no clock. Shares no code with what signs.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Request, header::HOST};
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
+use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
+
+/// How far the time of a signature may be from the service's own.
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
+
+/// Why a signature is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The header is not there, or says not all that it must.
+    Incomplete(&'static str),
+    /// No such access key.
+    UnknownKey,
+    /// Made too long ago, or too far ahead.
+    Skew,
+    /// Another signature would be right, over this request.
+    Wrong { canonical_request: String },
+}
+
+/// What the header `Authorization` says.
+pub(crate) struct Authorization<'r> {
+    pub(crate) access_key: &'r str,
+    signed_headers: &'r str,
+    signature: &'r str,
+}
+
+/// Reads `SDK-HMAC-SHA256 Access=.., SignedHeaders=.., Signature=..`.
+pub(crate) fn authorization(request: &Request<Bytes>) -> Result<Authorization<'_>, Refusal> {
+    let text = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let parts = text.and_then(|text| text.strip_prefix("SDK-HMAC-SHA256 "));
+    let parts = parts.ok_or(Refusal::Incomplete("not SDK-HMAC-SHA256"))?;
+    let parts = parts.split(',').filter_map(|part| part.trim().split_once('='));
+    let parts: BTreeMap<&str, &str> = parts.collect();
+    let part = |name| parts.get(name).copied().ok_or(Refusal::Incomplete(name));
+    let (access_key, signature) = (part("Access")?, part("Signature")?);
+    Ok(Authorization { access_key, signed_headers: part("SignedHeaders")?, signature })
+}
+
+impl Authorization<'_> {
+    /// Checks the signature with the secret key, if there is one of this access key.
+    pub(crate) fn verify(
+        &self,
+        request: &Request<Bytes>,
+        secret_key: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let secret_key = secret_key.ok_or(Refusal::UnknownKey)?;
+        let date = header(request, "x-sdk-date");
+        let made = DateTime::strptime("%Y%m%dT%H%M%SZ", &date)
+            .and_then(|made| Offset::UTC.to_timestamp(made))
+            .map_err(|_| Refusal::Incomplete("X-Sdk-Date"))?;
+        if made.duration_since(now).abs() > MAX_SKEW {
+            return Err(Refusal::Skew);
+        }
+        let canonical_request = self.canonical_request(request);
+        let digest = hex(&Sha256::digest(&canonical_request));
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret_key.as_bytes())
+            .map_err(|_| Refusal::UnknownKey)?;
+        mac.update(format!("SDK-HMAC-SHA256\n{date}\n{digest}").as_bytes());
+        if hex(&mac.finalize().into_bytes()) == self.signature {
+            Ok(())
+        } else {
+            Err(Refusal::Wrong { canonical_request })
+        }
+    }
+
+    fn canonical_request(&self, request: &Request<Bytes>) -> String {
+        let mut lines = vec![request.method().to_string()];
+        let segments = request.uri().path().split('/').filter(|segment| !segment.is_empty());
+        let path: String = segments.map(|segment| format!("/{}", encoded(segment))).collect();
+        lines.push(path + "/");
+        let mut query: Vec<(String, String)> = request
+            .uri()
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|parameter| !parameter.is_empty())
+            .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+            .map(|(name, value)| (encoded(name), encoded(value)))
+            .collect();
+        query.sort();
+        let query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        lines.push(query.join("&"));
+        for name in self.signed_headers.split(';') {
+            lines.push(format!("{name}:{}", header(request, name)));
+        }
+        lines.push(String::new());
+        lines.push(self.signed_headers.into());
+        lines.push(hex(&Sha256::digest(request.body())));
+        lines.join("\n")
+    }
+}
+
+/// Returns a header's trimmed text; of HTTP/2, which has no `Host`, the authority for it.
+fn header(request: &Request<Bytes>, name: &str) -> String {
+    let value = request.headers().get(name).map(|value| value.as_bytes());
+    let authority = || request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let value = value.or_else(|| authority().filter(|_| name == HOST.as_str()));
+    String::from_utf8_lossy(value.unwrap_or_default()).trim().into()
+}
+
+/// Returns a text percent-encoded anew, but for RFC 3986's unreserved characters.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    percent_decode_str(text).map(encode).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The vendor's own signatures, all of them, and what spoils one.
+
+use serde_json::Value;
+
+use super::*;
+
+const NOW: &str = "2020-02-02T08:12:40Z";
+
+/// Each of the vendor's requests as it was sent, by name, with its secret key.
+fn vectors() -> Vec<(String, Request<Bytes>, String)> {
+    let vectors = include_str!("../../../../fixtures/signatures/vectors.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let vector = |vector: &Value| {
+        let (input, output) = (&vector["input"], &vector["output"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let uri = format!("https://{}{}", text(&input["host"]), text(&output["sent_uri"]));
+        let mut request = Request::builder().method(&*text(&input["method"])).uri(uri);
+        for (name, value) in output["all_headers"].as_object().unwrap() {
+            // The vectors show each byte that is sent as a character.
+            let value: Vec<u8> = text(value).chars().map(|c| u8::try_from(c).unwrap()).collect();
+            request = request.header(name, value);
+        }
+        let request = request.body(Bytes::from(text(&input["body_utf8"]))).unwrap();
+        (text(&vector["name"]), request, text(&input["sk"]))
+    };
+    vectors["vectors"].as_array().unwrap().iter().map(vector).collect()
+}
+
+fn verify(request: &Request<Bytes>, secret_key: Option<&str>, now: &str) -> Result<(), Refusal> {
+    authorization(request)?.verify(request, secret_key, now.parse().unwrap())
+}
+
+#[test]
+fn the_vendors_signatures_are_right() {
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 7);
+    for (name, request, secret_key) in &vectors {
+        assert_eq!(verify(request, Some(secret_key), NOW), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn whatever_is_changed_spoils_a_signature() {
+    type Change = fn(&mut Request<Bytes>);
+    let changes: [(&str, Change); 6] = [
+        ("method", |r| *r.method_mut() = http::Method::DELETE),
+        ("path", |r| *r.uri_mut() = format!("{}x", r.uri()).parse().unwrap()),
+        ("query", |r| *r.uri_mut() = format!("{}?a=1", r.uri()).parse().unwrap()),
+        ("host", |r| drop(r.headers_mut().insert("host", "other.example".parse().unwrap()))),
+        ("date", |r| {
+            drop(r.headers_mut().insert("x-sdk-date", "20200202T081241Z".parse().unwrap()))
+        }),
+        ("body", |r| *r.body_mut() = Bytes::from_static(b"other")),
+    ];
+    for (name, request, secret_key) in vectors() {
+        for (what, change) in changes {
+            let mut request = request.clone();
+            change(&mut request);
+            let refusal = verify(&request, Some(&secret_key), NOW).unwrap_err();
+            assert!(matches!(refusal, Refusal::Wrong { .. }), "{name} {what}: {refusal:?}");
+        }
+        assert!(verify(&request, Some("another secret"), NOW).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_a_signature_is_refused() {
+    let (_, request, secret_key) = vectors().remove(0);
+    let with = |authorization: &str| {
+        let mut request = request.clone();
+        request.headers_mut().insert("authorization", authorization.parse().unwrap());
+        verify(&request, Some(&secret_key), NOW)
+    };
+    let incomplete = |what| Err(Refusal::Incomplete(what));
+    assert_eq!(with("Bearer x"), incomplete("not SDK-HMAC-SHA256"));
+    assert_eq!(with("SDK-HMAC-SHA256 Access=a, Signature=b"), incomplete("SignedHeaders"));
+    assert_eq!(verify(&request, None, NOW), Err(Refusal::UnknownKey));
+    let rows = [
+        ("2020-02-02T08:27:40Z", Ok(())),
+        ("2020-02-02T07:57:40Z", Ok(())),
+        ("2020-02-02T08:27:41Z", Err(Refusal::Skew)),
+        ("2020-02-02T07:57:39Z", Err(Refusal::Skew)),
+    ];
+    for (now, expected) in rows {
+        assert_eq!(verify(&request, Some(&secret_key), now), expected, "{now}");
+    }
+    let mut undated = request.clone();
+    undated.headers_mut().remove("x-sdk-date");
+    assert_eq!(verify(&undated, Some(&secret_key), NOW), incomplete("X-Sdk-Date"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(authorization in "[ -~]{0,80}", date in "[ -~]{0,20}", path in "(/[!-~&&[^?#]]{0,9}){0,4}") {
+        let request = Request::get(path).header("x-sdk-date", date);
+        let request = request.header("authorization", format!("SDK-HMAC-SHA256 {authorization}"));
+        if let Ok(request) = request.body(Bytes::new()) {
+            let _ = verify(&request, Some("secret"), NOW);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A connection to the service: its address, TCP, the proxy's tunnel, TLS; each stage with a time of
+//! its own. Sends no request but the proxy's CONNECT.
+
+use std::{
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+    vec,
+};
+
+use futures_core::future::BoxFuture;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::connect::{
+        HttpConnector,
+        dns::{GaiResolver, Name},
+        proxy::Tunnel,
+    },
+    rt::TokioIo,
+};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::{Proxy, Stage};
+
+type Fault = Box<dyn Error + Send + Sync>;
+type Tcp = TokioIo<TcpStream>;
+
+/// Connects as the settings say. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connector {
+    tcp: HttpConnector<Resolver>,
+    tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(mut tls: ClientConfig, timeout: Duration) -> Self {
+        tls.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
+        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        // TLS comes on top.
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Self { tcp, tls: Arc::new(tls), proxy: None, timeout }
+    }
+
+    pub(super) fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    pub(super) fn proxy(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
+    }
+
+    /// Opens a TCP connection to the host, or a tunnel to it.
+    async fn tcp(&self, host: Uri) -> Result<Tcp, Fault> {
+        let mut tcp = self.tcp.clone();
+        // Each of the host's addresses has its part of it.
+        tcp.set_connect_timeout(Some(self.timeout));
+        match self.proxy.as_ref().and_then(|proxy| proxy.of(&host)) {
+            None => Ok(tcp.call(host).await?),
+            Some((proxy, authorization)) => {
+                let mut tunnel = Tunnel::new(proxy, tcp);
+                if let Some(authorization) = authorization {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                tunnel.call(host).await.map_err(|error| NoTunnel(error.into()).into())
+            }
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<Tcp>;
+    type Error = Fault;
+    type Future = BoxFuture<'static, Result<Self::Response, Fault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, host: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            let limit = connector.timeout;
+            let tcp = within(limit, Stage::Connect, connector.tcp(host.clone())).await?;
+            let mut tls = HttpsConnector::from((Once(Some(tcp)), connector.tls));
+            within(limit, Stage::Tls, tls.call(host)).await
+        })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("timeout", &self.timeout)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    stage: Stage,
+    future: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| Err(TooLate(stage).into()))
+}
+
+/// Gives the connection that is there already, once.
+struct Once(Option<Tcp>);
+
+impl Service<Uri> for Once {
+    type Response = Tcp;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Tcp>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let taken = || io::Error::other("the connection was taken before");
+        std::future::ready(self.0.take().ok_or_else(taken))
+    }
+}
+
+/// The system's resolver, whose failures can be told from others.
+#[derive(Clone)]
+struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = BoxFuture<'static, Result<Self::Response, NoAddress>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        self.0.poll_ready(context).map_err(NoAddress)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let addresses = self.0.call(name);
+        Box::pin(
+            async move { Ok(addresses.await.map_err(NoAddress)?.collect::<Vec<_>>().into_iter()) },
+        )
+    }
+}
+
+/// A host's name that could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("no address for the host's name")]
+pub(super) struct NoAddress(#[source] io::Error);
+
+/// A proxy that opened no tunnel.
+#[derive(Debug, thiserror::Error)]
+#[error("no tunnel")]
+pub(super) struct NoTunnel(#[source] Fault);
+
+/// A stage of connecting that took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("not done in time")]
+pub(super) struct TooLate(pub(super) Stage);

@@ -1,0 +1,141 @@
+//! Every certificate that a server can show: one is accepted.
+
+use std::sync::Arc;
+
+use job_transport::{HyperTransport, RequestSent, Tls, Transport, TransportErrorKind};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::support::*;
+
+const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+async fn reply(mut stream: TlsStream<TcpStream>) {
+    let _ = read_head(&mut stream).await;
+    let _ = stream.write_all(REPLY).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Answers each connection with these bytes, whatever it says.
+async fn says(bytes: &'static [u8]) -> Served {
+    Served::start(move |mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+    .await
+}
+
+/// The ServerHello of a server that knows nothing newer than TLS 1.1: a record of that version, in
+/// it 42 bytes of ServerHello, of that version, a random number, no session, AES128-SHA.
+const TLS_1_1: &[u8] = b"\x16\x03\x02\0\x2a\x02\0\0\x26\x03\x02\
+    0123456789abcdef0123456789abcdef\0\0\x2f\0";
+
+#[tokio::test]
+async fn one_certificate_is_accepted() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let expired = |params: &mut CertificateParams| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 2);
+    };
+    let with = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut params = leaf();
+        change(&mut params);
+        params
+    };
+    let self_signed = {
+        let key = KeyPair::generate().unwrap();
+        Certified::new(leaf().self_signed(&key).unwrap(), key)
+    };
+    let rows = [
+        ("good", ours.leaf()),
+        ("expired", ours.sign(with(&expired))),
+        ("not yet valid", ours.sign(with(&|p| p.not_before = date_time_ymd(2999, 1, 1)))),
+        ("wrong host", ours.sign(CertificateParams::new(["cce.example".into()]).unwrap())),
+        ("unknown CA", other.leaf()),
+        ("self-signed", self_signed),
+        (
+            "CA used as leaf",
+            ours.sign(with(&|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
+        ),
+        (
+            "for clients alone",
+            ours.sign(with(&|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth])),
+        ),
+    ];
+    let mut servers = Vec::new();
+    for (name, certified) in rows {
+        let kind = (name != "good").then_some(TransportErrorKind::Certificate);
+        let config = certified.server(&[b"http/1.1"]);
+        servers.push((name, Served::over_tls(config, reply).await, kind));
+    }
+    servers.push(("TLS 1.1 alone", says(TLS_1_1).await, Some(TransportErrorKind::Tls)));
+    servers.push(("plain text", says(REPLY).await, Some(TransportErrorKind::Tls)));
+
+    for provider in providers() {
+        for (name, server, kind) in &servers {
+            let before = server.connections();
+            let transport =
+                HyperTransport::new(Tls::ca_pem(provider.clone(), ours.pem.as_bytes()).unwrap());
+            let reply = transport.send(get(&server.https())).await;
+            match kind {
+                None => assert_eq!(reply.unwrap().body(), "{}"),
+                Some(kind) => assert_eq!(why(reply), (*kind, RequestSent::No, None), "{name}"),
+            }
+            assert_eq!(server.connections() - before, 1, "{name}: one attempt");
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_roots_are_trusted_and_no_other() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let server = Served::over_tls(ours.leaf().server(&[]), reply).await;
+    for (authority, accepted) in [(&ours, true), (&other, false)] {
+        let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
+        let root: rustls::pki_types::CertificateDer<'_> = pem.unwrap();
+        let tls = Tls::roots(provider(), [root.to_vec()]).unwrap();
+        let reply = HyperTransport::new(tls).send(get(&server.https())).await;
+        assert_eq!(reply.is_ok(), accepted);
+    }
+}
+
+/// A server that asks for a client certificate of this authority.
+async fn asking(authority: &Authority) -> Served {
+    let leaf = authority.leaf();
+    let mut roots = RootCertStore::empty();
+    let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
+    roots.add(pem.unwrap()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(leaf.chain(), leaf.key.serialize_der().try_into().unwrap())
+        .unwrap();
+    Served::over_tls(config, reply).await
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_who_asks() {
+    let authority = Authority::new();
+    let server = asking(&authority).await;
+    for provider in providers() {
+        let tls = || Tls::ca_pem(provider.clone(), authority.pem.as_bytes()).unwrap();
+        let client = authority.leaf();
+        let (chain, key) = (client.certificate.pem(), client.key.serialize_pem());
+        let with = tls().client_certificate(chain.as_bytes(), key.as_bytes()).unwrap();
+        let reply = HyperTransport::new(with).send(get(&server.https())).await;
+        assert_eq!(reply.unwrap().body(), "{}");
+        let (kind, ..) = why(HyperTransport::new(tls()).send(get(&server.https())).await);
+        assert_eq!(kind, TransportErrorKind::Tls);
+    }
+}

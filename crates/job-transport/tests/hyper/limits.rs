@@ -1,0 +1,159 @@
+//! What bounds a request: bodies, requests in flight, file descriptors; and that all is given back.
+
+use std::{process::Command, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header::CONTENT_ENCODING};
+use job_sim::Fault;
+use job_transport::{
+    Identity, ProvideCredentials, RequestSent, Stage, Transport, TransportErrorKind,
+};
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use crate::support::*;
+
+const SOON: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let (sim, server) = server().await;
+    let transport = trusting(server.ca_pem()).max_body(100);
+    let failed = failed(ask(&server.endpoint(), &sim, transport.clone()).await);
+    assert_eq!(failed, (TransportErrorKind::BodyTooLarge, RequestSent::Maybe, None));
+    // One that does not say how large it is.
+    let endless = Served::start(|mut stream| async move {
+        let _ = read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
+        while stream.write_all(&[b' '; 1024]).await.is_ok() {}
+    })
+    .await;
+    let failed = why(transport.send(get(&endless.http())).await);
+    assert_eq!(failed, (TransportErrorKind::BodyTooLarge, RequestSent::Maybe, None));
+    for size in [99, 100] {
+        sim.fault(Fault::Reply(Response::new(Bytes::from(vec![b' '; size]))));
+        let uri = server.endpoint();
+        assert_eq!(transport.send(get(&uri)).await.unwrap().body().len(), size);
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_told() {
+    let (sim, server) = server().await;
+    let mut reply = Response::new(Bytes::from_static(b"\x1f\x8b"));
+    reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    sim.fault(Fault::Reply(reply.clone()));
+    let failed = failed(ask(&server.endpoint(), &sim, trusting(server.ca_pem())).await);
+    assert_eq!(failed, (TransportErrorKind::EncodedBody, RequestSent::Maybe, None));
+    reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    sim.fault(Fault::Reply(reply));
+    assert!(trusting(server.ca_pem()).send(get(&server.endpoint())).await.is_ok());
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_wait_for_their_turn() {
+    let (sim, server) = server().await;
+    let transport = trusting(server.ca_pem()).max_in_flight(1);
+    let uri = server.endpoint();
+    sim.fault(Fault::Stall);
+    let (first, second) = (transport.clone().attempt_timeout(SOON * 2), transport.clone());
+    let second = second.attempt_timeout(SOON);
+    let (first, second) = tokio::join!(first.send(get(&uri)), second.send(get(&uri)));
+    let timed_out = |sent, stage| (TransportErrorKind::Timeout, sent, Some(stage));
+    assert_eq!(why(first), timed_out(RequestSent::Maybe, Stage::Reply));
+    assert_eq!(why(second), timed_out(RequestSent::No, Stage::Queue));
+    assert!(transport.send(get(&uri)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_gives_back_its_turn_its_stream_and_its_socket() {
+    let (sim, server) = server().await;
+    let silent = Served::start(|mut stream| async move {
+        // Over when the client closes.
+        while !read_head(&mut stream).await.is_empty() {}
+        let _ = stream.shutdown().await;
+    })
+    .await;
+    let transport = trusting(server.ca_pem()).max_in_flight(1);
+    for _ in 0..20 {
+        sim.fault(Fault::Stall);
+        assert!(timeout(SOON / 10, transport.send(get(&server.endpoint()))).await.is_err());
+        assert!(timeout(SOON / 10, transport.send(get(&silent.http()))).await.is_err());
+        // While it connects.
+        assert!(timeout(Duration::ZERO, transport.send(get(&silent.https()))).await.is_err());
+    }
+    // The streams were given back, not the connection: it is the same one.
+    assert!(transport.send(get(&server.endpoint())).await.is_ok());
+    assert_eq!(server.connections(), 1);
+    let freed = timeout(LATE, async {
+        while sim.stalled() > 0 || open_sockets_to(silent.port) > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(
+        freed.await.is_ok(),
+        "{} streams, {} sockets",
+        sim.stalled(),
+        open_sockets_to(silent.port)
+    );
+}
+
+/// Returns how many sockets of this machine are connected to a port, as a client sees them.
+fn open_sockets_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let established = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(2).is_some_and(|to| to.ends_with(&format!(":{port:04X}")))
+            && fields.get(3) == Some(&"01")
+    };
+    table.lines().filter(established).count()
+}
+
+#[tokio::test]
+async fn the_longest_token_goes_both_ways() {
+    let (sim, server) = server().await;
+    let token = "t".repeat(16_384);
+    let mut reply = Response::new(Bytes::from_static(b"{}"));
+    *reply.status_mut() = http::StatusCode::CREATED;
+    reply.headers_mut().insert("x-subject-token", HeaderValue::try_from(&token).unwrap());
+    sim.fault(Fault::Reply(reply));
+    let transport = trusting(server.ca_pem());
+    let identity =
+        Identity::new(server.endpoint().parse().unwrap(), sim.login(), transport.clone());
+    assert!(identity.provide().await.is_ok());
+    let mut request = get(&server.endpoint());
+    request.headers_mut().insert("x-auth-token", HeaderValue::try_from(&token).unwrap());
+    sim.fault(Fault::Echo);
+    let echo = transport.send(request).await.unwrap();
+    assert!(String::from_utf8_lossy(echo.body()).contains(&token));
+}
+
+/// Runs this test binary's own test below, with so few file descriptors that there is none left.
+#[test]
+fn a_process_without_file_descriptors_says_so() {
+    let this = std::env::current_exe().unwrap();
+    let inner = "limits::in_a_process_without_file_descriptors";
+    let run = format!("ulimit -n 64; exec '{}' --exact {inner} --nocapture", this.display());
+    let output = Command::new("sh").arg("-c").arg(run).env("WITHOUT_DESCRIPTORS", "1").output();
+    let output = output.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("local resource, not sent"), "{told}");
+}
+
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "the test above reads it")]
+async fn in_a_process_without_file_descriptors() {
+    if std::env::var_os("WITHOUT_DESCRIPTORS").is_none() {
+        return; // Only in the process that the test above starts.
+    }
+    let (_, server) = server().await;
+    let transport = trusting(server.ca_pem());
+    let mut taken = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    let failed = why(transport.send(get(&server.endpoint())).await);
+    assert_eq!(failed, (TransportErrorKind::LocalResource, RequestSent::No, None));
+    println!("local resource, not sent");
+    drop(taken);
+    assert!(transport.send(get(&server.endpoint())).await.is_ok());
+}

@@ -1,0 +1,13 @@
+//! `HyperTransport` against real sockets on loopback, TLS included.
+#![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod authentication;
+mod basics;
+mod certificates;
+mod limits;
+mod proxies;
+mod redirects;
+mod refusals;
+mod stalls;
+mod support;

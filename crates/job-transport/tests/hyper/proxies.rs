@@ -1,0 +1,93 @@
+//! Requests by way of a proxy: a tunnel, and TLS with the service within it.
+
+use std::sync::{Arc, Mutex};
+
+use job_transport::{Proxy, RequestSent, Transport, TransportErrorKind};
+use tokio::{
+    io::{AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
+};
+
+use crate::support::*;
+
+/// A proxy that opens a tunnel to where it is asked, or answers something else; and what it was told.
+async fn proxy(refusal: Option<&'static str>) -> (Served, Arc<Mutex<Vec<String>>>) {
+    let heads = Arc::<Mutex<Vec<String>>>::default();
+    let told = heads.clone();
+    let served = Served::start(move |mut client| {
+        let told = told.clone();
+        async move {
+            let head = read_head(&mut client).await;
+            let target = head.split_whitespace().nth(1).map(String::from);
+            told.lock().unwrap().push(head);
+            if let Some(refusal) = refusal {
+                let _ = client.write_all(refusal.as_bytes()).await;
+            } else if let Ok(mut server) = TcpStream::connect(target.unwrap_or_default()).await {
+                let _ = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            }
+        }
+    })
+    .await;
+    (served, heads)
+}
+
+fn by(port: u16, except: &str) -> Proxy {
+    Proxy::new(&format!("http://user:s3cret@localhost:{port}"), except).unwrap()
+}
+
+#[tokio::test]
+async fn tls_goes_through_the_proxys_tunnel() {
+    let (sim, server) = server().await;
+    let (proxy, heads) = proxy(None).await;
+    let transport = trusting(server.ca_pem()).proxy(by(proxy.port, ""));
+    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    let heads = heads.lock().unwrap().join("");
+    let address = server.endpoint().replace("https://", "");
+    assert!(heads.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")), "{heads}");
+    assert!(
+        heads.to_lowercase().contains("proxy-authorization: basic dxnlcjpzm2nyzxq="),
+        "{heads}"
+    );
+    assert!(!heads.contains("simulated-token") && !heads.contains("/jobs/"), "{heads}");
+    assert_eq!((proxy.connections(), server.connections()), (1, 1));
+    assert!(!format!("{transport:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_is_told() {
+    let (_, server) = server().await;
+    for refusal in [
+        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+        "HTTP/1.1 503 Service Unavailable\r\n\r\n",
+        "HTTP/1.1 200", // and ends
+    ] {
+        let (proxy, _) = proxy(Some(refusal)).await;
+        let transport = trusting(server.ca_pem()).proxy(by(proxy.port, ""));
+        let failed = why(transport.send(get(&server.endpoint())).await);
+        assert_eq!(failed, (TransportErrorKind::Proxy, RequestSent::No, None), "{refusal}");
+    }
+    let (_, mut dead) = self::server().await;
+    dead.kill().await.unwrap();
+    let port = dead.endpoint().rsplit(':').next().unwrap().parse().unwrap();
+    let transport = trusting(server.ca_pem()).proxy(by(port, ""));
+    let failed = why(transport.send(get(&server.endpoint())).await);
+    assert_eq!(failed, (TransportErrorKind::Proxy, RequestSent::No, None));
+    let nowhere = Proxy::new("http://proxy.invalid:3128", "").unwrap();
+    let (kind, ..) =
+        why(trusting(server.ca_pem()).proxy(nowhere).send(get(&server.endpoint())).await);
+    assert_eq!(kind, TransportErrorKind::Dns);
+}
+
+#[tokio::test]
+async fn hosts_that_are_excepted_are_reached_without_the_proxy() {
+    let (sim, server) = server().await;
+    let (proxy, heads) = proxy(None).await;
+    let transport = trusting(server.ca_pem()).proxy(by(proxy.port, "127.0.0.0/8"));
+    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    // Plain http is for this machine alone.
+    let _ = transport.send(get(&proxy.https().replace("https", "http"))).await;
+    let heads = heads.lock().unwrap().join("");
+    assert!(!heads.contains("CONNECT"), "{heads}");
+}

@@ -1,0 +1,220 @@
+//! Servers that misbehave as told, and what became of a request to them. Tests nothing.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use job_sim::{Pace, Plan, Sim, SimServer};
+use job_transport::{
+    FetchError, FetchStage, HyperTransport, Reading, RequestSent, Stage, Tls, TlsProvider,
+    Transport, TransportError, TransportErrorKind,
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// Longer than anything here takes that ends by itself.
+pub(crate) const LATE: Duration = Duration::from_secs(60);
+
+/// What is known of a request that got no reply.
+pub(crate) type Failed = (TransportErrorKind, RequestSent, Option<Stage>);
+
+pub(crate) async fn server() -> (Arc<Sim>, SimServer) {
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    (sim, server)
+}
+
+/// The TLS providers that the features give.
+pub(crate) fn providers() -> Vec<TlsProvider> {
+    vec![
+        #[cfg(feature = "aws-lc-rs")]
+        TlsProvider::aws_lc_rs(),
+        #[cfg(feature = "ring")]
+        TlsProvider::ring(),
+    ]
+}
+
+pub(crate) fn provider() -> TlsProvider {
+    providers().remove(0)
+}
+
+pub(crate) fn trusting(ca_pem: &[u8]) -> HyperTransport {
+    HyperTransport::new(Tls::ca_pem(provider(), ca_pem).unwrap()).attempt_timeout(LATE)
+}
+
+pub(crate) fn get(uri: &str) -> Request<Bytes> {
+    Request::get(uri).body(Bytes::new()).unwrap()
+}
+
+/// Asks the service how its job is.
+pub(crate) async fn ask(
+    endpoint: &str,
+    sim: &Sim,
+    transport: impl Transport + 'static,
+) -> Result<Reading, FetchError> {
+    sim.client(endpoint.parse().unwrap(), transport).job(sim.job()).await
+}
+
+pub(crate) fn failed(result: Result<Reading, FetchError>) -> Failed {
+    let error = result.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("simulated-token"), "{shown}");
+    match error.stage() {
+        FetchStage::Transport(error) => of(error),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn of(error: &TransportError) -> Failed {
+    (error.kind(), error.request_sent(), error.stage())
+}
+
+pub(crate) fn why(result: Result<Response<Bytes>, TransportError>) -> Failed {
+    of(&result.unwrap_err())
+}
+
+/// A certificate authority of a test.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Signs a certificate; returns the chain, its key, and both in PEM form.
+    pub(crate) fn sign(&self, params: CertificateParams) -> Certified {
+        let key = KeyPair::generate().unwrap();
+        Certified::new(params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// Signs a certificate for this machine.
+    pub(crate) fn leaf(&self) -> Certified {
+        self.sign(leaf())
+    }
+}
+
+pub(crate) fn leaf() -> CertificateParams {
+    CertificateParams::new(["localhost".into(), "127.0.0.1".into()]).unwrap()
+}
+
+/// A certificate and its key.
+pub(crate) struct Certified {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: KeyPair,
+}
+
+impl Certified {
+    pub(crate) const fn new(certificate: rcgen::Certificate, key: KeyPair) -> Self {
+        Self { certificate, key }
+    }
+
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.der().clone()]
+    }
+
+    /// Returns a server's configuration, with this as its certificate.
+    pub(crate) fn server(&self, alpn: &[&[u8]]) -> ServerConfig {
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth();
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        let mut config = builder.with_single_cert(self.chain(), key.into()).unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        config
+    }
+}
+
+/// A server that does the same with each connection.
+pub(crate) struct Served {
+    pub(crate) port: u16,
+    connections: Arc<AtomicU32>,
+}
+
+impl Served {
+    /// Starts a server on a free port.
+    pub(crate) async fn start<F>(on_connection: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::<AtomicU32>::default();
+        let count = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(on_connection(stream));
+            }
+        });
+        Self { port, connections }
+    }
+
+    /// Starts a server that shakes hands over TLS first.
+    pub(crate) async fn over_tls<F>(
+        config: ServerConfig,
+        on_connection: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::start(move |stream| {
+            let (acceptor, on_connection) = (acceptor.clone(), on_connection.clone());
+            async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    on_connection(stream).await;
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn https(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+}
+
+/// Reads until a blank line, the end of an HTTP/1.1 request's head.
+pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
