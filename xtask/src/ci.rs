@@ -81,6 +81,9 @@ impl Report {
         self.step("deny", Some("deny"), [deny])?;
 
         println!("\n== tests");
+        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+            self.skip("the tests with nginx: it is not installed".into());
+        }
         for what in [&["--workspace", "--all-features"], NO_STD, RING] {
             let mut test = cargo(&["test", "--locked", "--no-fail-fast"]);
             // A snapshot that differs is a failure, never a new snapshot.
@@ -104,13 +107,16 @@ impl Report {
     ) -> Result<(), String> {
         println!("\n== {name}");
         if let Some(subcommand) = needs.filter(|subcommand| !has(subcommand)) {
-            let skipped = format!("{name}: `cargo {subcommand}` is not installed");
-            println!("SKIPPED {skipped}");
-            self.skipped.push(skipped);
+            self.skip(format!("{name}: `cargo {subcommand}` is not installed"));
             return Ok(());
         }
         let success = |mut command: Command| command.status().is_ok_and(|status| status.success());
         self.passed_if(name, commands.into_iter().all(success))
+    }
+
+    fn skip(&mut self, what: String) {
+        println!("SKIPPED {what}");
+        self.skipped.push(what);
     }
 
     fn passed_if(&mut self, name: &'static str, passed: bool) -> Result<(), String> {

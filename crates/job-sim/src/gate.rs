@@ -22,10 +22,11 @@ use crate::{
 const WRONG_IN_A_ROW: u32 = 5;
 const LOCKED: SignedDuration = SignedDuration::from_mins(5);
 
-/// The token that is valid without a login.
-const TOKEN: &str = "simulated-token";
+/// The token that is valid without a login. Like the other secrets here, it has characters that look
+/// otherwise when they are encoded: who searches for a leak finds it in any form.
+const TOKEN: &str = "simulated-token/+=";
 const USER: &str = "simulated-user";
-const PASSWORD: &str = "simulated-password";
+const PASSWORD: &str = "simulated-password \"/+%\\";
 const DOMAIN: &str = "simulated-domain";
 
 /// Sets apart the keys of simulations in one process: each has a lockout of its own.
@@ -57,7 +58,7 @@ impl Gate {
             tokens: BTreeMap::from([(TOKEN.into(), Timestamp::MAX)]),
             logins: 0,
             access_key: format!("SIMULATEDKEY{key:08}"),
-            secret_key: format!("simulated-secret-key-{key}"),
+            secret_key: format!("simulated-secret/+=-{key:08}"),
             wrong_in_a_row: 0,
             locked_until: Timestamp::MIN,
         }

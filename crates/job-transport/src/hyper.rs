@@ -3,6 +3,7 @@
 
 mod connect;
 mod fault;
+mod gate;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use crate::{
 };
 use connect::Connector;
 use fault::failed;
+use gate::Gate;
 
 /// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
 /// more for TLS.
@@ -70,6 +72,7 @@ const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 pub struct HyperTransport {
     client: Client<Connector, Full<Bytes>>,
     connector: Connector,
+    gate: Gate,
     in_flight: Arc<Semaphore>,
     settings: Settings,
     user_agent: HeaderValue,
@@ -99,6 +102,7 @@ impl HyperTransport {
         Self {
             client: client(&connector, settings),
             connector,
+            gate: Gate::default(),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             settings,
             user_agent: HeaderValue::from_static(AGENT),
@@ -179,6 +183,7 @@ impl HyperTransport {
     }
 
     fn rebuilt(mut self) -> Self {
+        self.gate = Gate::default();
         self.client = client(&self.connector, self.settings);
         self
     }
@@ -210,8 +215,11 @@ impl HyperTransport {
         progress: &mut Progress,
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
-        *progress = Progress::Connecting(capture_connection(&mut request));
-        let reply = self.client.request(request).await.map_err(|error| {
+        let capture = capture_connection(&mut request);
+        *progress = Progress::Connecting(capture.clone());
+        let reply = self.gate.pass(capture, self.client.request(request)).await;
+        let reply = reply.map_err(|error| {
+            self.gate.close();
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
             failed(error.into(), sent)
         })?;

@@ -126,7 +126,7 @@ async fn a_login_gives_a_token_that_expires() {
         }
     };
     assert_eq!(log_in("another").status(), StatusCode::UNAUTHORIZED);
-    let reply = log_in("simulated-password");
+    let reply = log_in("simulated-password \"/+%\\");
     assert_eq!(reply.status(), StatusCode::CREATED);
     let body: Value = serde_json::from_slice(reply.body()).unwrap();
     assert_eq!(body["token"]["project"]["id"], sim.project.as_str());

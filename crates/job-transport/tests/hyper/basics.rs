@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use futures_util::future::join_all;
 use http::StatusCode;
 use job_sim::{Conformance, Fault};
 use job_transport::{
@@ -104,6 +105,27 @@ async fn a_connection_that_ends_without_a_reply_is_closed_and_another_is_made() 
     assert_eq!(failed, (TransportErrorKind::Closed, RequestSent::Maybe, None));
     assert!(ask(&server.endpoint(), &sim, transport).await.is_ok());
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_hundred_requests_at_once_make_one_connection() {
+    let (sim, mut server) = server().await;
+    let transport = trusting(server.ca_pem());
+    for connections in [1, 2] {
+        let uri = server.endpoint();
+        let replies = join_all((0..100).map(|_| transport.send(get(&uri)))).await;
+        assert!(replies.iter().all(Result::is_ok));
+        assert_eq!(server.connections(), connections);
+        // What was there is gone; one request finds out.
+        sim.fault(Fault::Reset);
+        assert!(transport.send(get(&uri)).await.is_err());
+    }
+    server.kill().await.unwrap();
+    let dead = server.endpoint();
+    let replies = join_all((0..100).map(|_| transport.send(get(&dead)))).await;
+    for reply in replies {
+        assert_eq!(why(reply), (TransportErrorKind::Connect, RequestSent::No, None));
+    }
 }
 
 #[tokio::test]

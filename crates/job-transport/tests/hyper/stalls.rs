@@ -73,7 +73,7 @@ async fn an_attempt_ends_within_its_timeout_wherever_it_stalls() {
         sim.fault(Fault::Stall);
         let transport =
             trusting(stream.ca_pem()).connect_timeout(SOON / 2).attempt_timeout(SOON * 2);
-        let reply = timeout(LATE, transport.send(get(&uri))).await.expect("it ends");
+        let reply = timeout(LATE, transport.send(get(&uri))).await.unwrap();
         let sent = match stage {
             Stage::Connect | Stage::Tls => RequestSent::No,
             _ => RequestSent::Maybe,
@@ -122,7 +122,7 @@ async fn a_connection_that_went_silent_is_found_by_its_pings() {
     assert!(transport.send(get(&uri)).await.is_ok());
 
     hole.send(true).unwrap();
-    let (kind, sent, _) = why(timeout(LATE / 2, transport.send(get(&uri))).await.expect("it ends"));
+    let (kind, sent, _) = why(timeout(LATE / 2, transport.send(get(&uri))).await.unwrap());
     assert_eq!((kind, sent), (TransportErrorKind::Closed, RequestSent::Maybe));
     assert_eq!(relay.connections(), 1);
 

@@ -1,0 +1,67 @@
+//! The gate before the connections: while there is none, one request at a time goes to make one.
+//! Knows no request.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use hyper_util::client::legacy::connect::CaptureConnection;
+use tokio::sync::Mutex;
+
+/// Whether there is a connection, as far as is known. Without it, a hundred requests at once would
+/// make a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gate(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    open: AtomicBool,
+    alone: Mutex<()>,
+}
+
+impl Gate {
+    /// Sends a request: at once where there is a connection; else alone, until it has one.
+    pub(super) async fn pass<T>(
+        &self,
+        mut capture: CaptureConnection,
+        sending: impl Future<Output = T>,
+    ) -> T {
+        if self.is_open() {
+            return sending.await;
+        }
+        let alone = self.0.alone.lock().await;
+        if self.is_open() {
+            drop(alone);
+            return sending.await;
+        }
+        let mut sending = pin!(sending);
+        {
+            let mut connected = pin!(capture.wait_for_connection_metadata());
+            let ended = poll_fn(|context| match sending.as_mut().poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => connected.as_mut().poll(context).map(|_| None),
+            });
+            if let Some(ended) = ended.await {
+                return ended;
+            }
+        }
+        self.0.open.store(true, Ordering::Relaxed);
+        drop(alone);
+        sending.await
+    }
+
+    /// Notes that a connection is gone, or is going.
+    pub(super) fn close(&self) {
+        self.0.open.store(false, Ordering::Relaxed);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,211 @@
+//! No secret is shown by anything, in any form: not by `Debug`, not by an error or its causes, not
+//! by a panic, not in the logs of this crate or of those below it, all of them switched on.
+#![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    error::Error,
+    fmt::{Debug, Write as _},
+    io,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Mutex},
+};
+
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use job_sim::{Fault, Pace, Plan, Sim, SimServer};
+use job_transport::{
+    AccessKey, Client, Credentials, HyperTransport, Identity, PasswordLogin, Proxy, Tls,
+    TlsProvider, Transport,
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// All that was shown.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Shown {
+    fn debug(&self, what: &dyn Debug) {
+        let mut text = String::new();
+        write!(text, "{what:?}\n{what:#?}\n").unwrap();
+        self.0.lock().unwrap().extend(text.into_bytes());
+    }
+
+    fn error(&self, error: &(dyn Error + 'static)) {
+        self.debug(&error);
+        for cause in std::iter::successors(Some(error), |&cause| cause.source()) {
+            self.debug(&cause.to_string());
+        }
+        // Whoever unwraps it panics with it.
+        let unwrapped: Result<(), _> =
+            panic::catch_unwind(AssertUnwindSafe(|| panic!("called `unwrap` on {error:?}")));
+        assert!(unwrapped.is_err());
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Shown {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+/// The forms in which a secret would be found: base64 has three, by where in a text it begins.
+fn forms(secret: &str) -> Vec<String> {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![
+        secret.to_owned(),
+        secret.escape_debug().to_string(),
+        hex.to_uppercase(),
+        hex,
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string().replace("%2D", "-"),
+    ];
+    for engine in [BASE64_STANDARD, BASE64_URL_SAFE] {
+        for shift in 0..3 {
+            let encoded = engine.encode([&b"\0\0"[..shift], secret.as_bytes()].concat());
+            // What the bytes before and after it decide as well is left out.
+            let inner = &encoded[[0, 2, 3][shift]..];
+            forms.push(inner[..inner.trim_end_matches('=').len() - 2].to_owned());
+        }
+    }
+    // Bytes as numbers, as `Debug` shows them.
+    forms.push(secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "));
+    forms
+}
+
+#[test]
+fn a_secret_is_found_in_each_of_its_forms() {
+    let secret = "simulated-token/+=";
+    let shown = [
+        format!("x{secret}y"),
+        format!("{:?}", format!("user:{secret}")),
+        format!("{:?}", secret.as_bytes()),
+        "73696d756c617465642d746f6b656e2f2b3d".into(),
+        "simulated%2Dtoken%2F%2B%3D".into(),
+        "simulated-token%2F%2B%3D".into(),
+        BASE64_STANDARD.encode(format!("user:{secret}")),
+        BASE64_STANDARD.encode(format!("users:{secret}:x")),
+        BASE64_URL_SAFE.encode(format!("{secret}-1")),
+    ];
+    for text in shown {
+        assert!(forms(secret).iter().any(|form| text.contains(form)), "{text}");
+    }
+}
+
+fn provider() -> TlsProvider {
+    #[cfg(feature = "aws-lc-rs")]
+    let provider = TlsProvider::aws_lc_rs();
+    #[cfg(not(feature = "aws-lc-rs"))]
+    let provider = TlsProvider::ring();
+    provider
+}
+
+#[tokio::test]
+async fn no_secret_is_shown() {
+    let shown = Shown::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(shown.clone())
+        .init();
+    let hook = shown.clone();
+    panic::set_hook(Box::new(move |panic| hook.debug(&panic.to_string())));
+
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    let transport = HyperTransport::new(Tls::ca_pem(provider(), server.ca_pem()).unwrap());
+    let endpoint = || server.endpoint().parse().unwrap();
+    let identity = |login| Identity::new(endpoint(), login, transport.clone());
+
+    let key = |secret_key: &str| {
+        let key = AccessKey::new(sim.access_key().access_key(), secret_key).unwrap();
+        key.with_security_token("canary-security/+=").unwrap()
+    };
+    let wrong =
+        || PasswordLogin::new("simulated-user", "canary-password \"/+%", "simulated-domain");
+    let right = sim.access_key().with_security_token("canary-security/+=").unwrap();
+    let ways = [
+        ("a right token", sim.credentials(), "simulated-token/+=", true),
+        ("a wrong token", Credentials::token("canary-token/+=").unwrap(), "canary-token/+=", false),
+        ("a right key", Credentials::access_key(right.clone()), "canary-security/+=", true),
+        ("a wrong key", Credentials::access_key(key("canary-secret/+=")), "", false),
+        ("the wrong key again", Credentials::access_key(key("canary-secret/+=")), "", false),
+        (
+            "a right login",
+            Credentials::provided(identity(sim.login())),
+            "simulated-token/+=-1",
+            true,
+        ),
+        ("a wrong login", Credentials::provided(identity(wrong())), "", false),
+    ];
+    for (name, credentials, own, succeeds) in ways {
+        let client = Client::new(endpoint(), credentials, transport.clone());
+        let client = client.project(sim.project().clone());
+        shown.debug(&client);
+        let outcome = client.job(sim.job()).await;
+        assert_eq!(outcome.is_ok(), succeeds, "{name}");
+        outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
+        // A service that repeats what it was sent, as an error; where it is sent anything more.
+        let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
+        *repeated.status_mut() = StatusCode::BAD_REQUEST;
+        if !own.is_empty() {
+            sim.fault(Fault::Reply(repeated));
+        }
+        shown.error(&client.job(sim.job()).await.unwrap_err());
+    }
+    let proxy = Proxy::new("http://user:canary-proxy%2F+=@127.0.0.1:1", "").unwrap();
+    for what in [&wrong() as &dyn Debug, &sim.login(), &right, &identity(wrong()), &proxy] {
+        shown.debug(what);
+    }
+    let transport = transport.proxy(proxy);
+    shown.debug(&transport);
+    let request = http::Request::get(server.endpoint()).body(Bytes::new()).unwrap();
+    shown.error(&transport.send(request).await.unwrap_err());
+
+    let _ = panic::take_hook();
+
+    let number = sim.access_key().access_key().trim_start_matches("SIMULATEDKEY").to_owned();
+    let text = shown.text();
+    for part in ["h2::", "hyper_util::", "rustls", "job_transport", "panicked", "(hidden)"] {
+        assert!(text.contains(part), "nothing was shown by {part}");
+    }
+    for secret in [
+        "simulated-token/+=",
+        "simulated-password \"/+%\\",
+        &format!("simulated-secret/+=-{number}"),
+        "canary-token/+=",
+        "canary-secret/+=",
+        "canary-security/+=",
+        "canary-password \"/+%",
+        "canary-proxy/+=",
+        "canary-proxy%2F+=",
+    ] {
+        for form in forms(secret) {
+            let place = text.find(&form).map(|at| {
+                let (start, end) =
+                    (at.saturating_sub(300), (at + form.len() + 100).min(text.len()));
+                text.get(start..end).unwrap_or_default().to_owned()
+            });
+            assert_eq!(place, None, "{form}");
+        }
+    }
+}

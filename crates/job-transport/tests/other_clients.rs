@@ -1,0 +1,103 @@
+//! Other people's clients as transports: reqwest, and whatever is a tower service.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../examples/reqwest/transport.rs"]
+mod transport;
+
+use std::{sync::Arc, task::Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use job_sim::{Conformance, Pace, Plan, Sim, SimServer, SimTransport};
+use job_transport::{RequestSent, TowerTransport, Transport, TransportErrorKind, TransportService};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tower_service::Service;
+use transport::Reqwest;
+
+fn sim() -> Arc<Sim> {
+    Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock))
+}
+
+fn trusting(server: &SimServer) -> Reqwest {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(server.ca_pem()).unwrap()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Reqwest::new(builder.with_root_certificates(roots).with_no_client_auth()).unwrap()
+}
+
+#[tokio::test]
+async fn reqwest_keeps_the_rules_of_every_transport() {
+    let sim = sim();
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    let mut dead = SimServer::start(self::sim()).await.unwrap();
+    dead.kill().await.unwrap();
+    let conformance = Conformance::new(&sim, server.endpoint()).dead_endpoint(dead.endpoint());
+    assert_eq!(conformance.complaints(&trusting(&server)).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn reqwest_tells_a_certificate_from_a_connection() {
+    let (server, other) = (SimServer::start(sim()).await, SimServer::start(sim()).await);
+    let (server, other) = (server.unwrap(), other.unwrap());
+    let request = Request::get(server.endpoint()).body(Bytes::new()).unwrap();
+    let error = trusting(&other).send(request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.request_sent()),
+        (TransportErrorKind::Certificate, RequestSent::No)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_and_back_through_tower_keeps_the_rules() {
+    let sim = sim();
+    let service = TransportService::new(SimTransport::new(sim.clone()));
+    let transport = TowerTransport::new(service);
+    let conformance = Conformance::new(&sim, "https://cce.example");
+    assert_eq!(conformance.complaints(&transport).await, [""; 0]);
+}
+
+/// A service that is not ready at first, and then fails.
+#[derive(Clone)]
+struct Failing {
+    when_ready: bool,
+    asked: bool,
+}
+
+impl Service<Request<Bytes>> for Failing {
+    type Response = Response<Bytes>;
+    type Error = std::io::Error;
+    type Future = std::future::Ready<Result<Response<Bytes>, std::io::Error>>;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> Poll<std::io::Result<()>> {
+        if !self.asked {
+            self.asked = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(if self.when_ready { Ok(()) } else { Err(std::io::Error::other("full")) })
+    }
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        assert!(self.asked, "a service is called when it is ready");
+        std::future::ready(Err(std::io::Error::other("lost")))
+    }
+}
+
+#[tokio::test]
+async fn a_services_own_errors_are_passed_on() {
+    for (when_ready, sent, told) in
+        [(false, RequestSent::No, "full"), (true, RequestSent::Maybe, "lost")]
+    {
+        let transport = TowerTransport::new(Failing { when_ready, asked: false });
+        let error = transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!((error.kind(), error.request_sent()), (TransportErrorKind::Other, sent));
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some(told));
+    }
+}
