@@ -186,6 +186,8 @@ async fn accept(listener: TcpListener, service: Arc<Service>, mut dead: oneshot:
 
 /// Serves one connection until it ends or is reset. What goes wrong here is the client's to report.
 async fn connection(stream: TcpStream, service: Arc<Service>) {
+    // A reply is sent when it is there, not when the client has acknowledged what came before it.
+    let _ = stream.set_nodelay(true);
     let Ok(stream) = service.tls.accept(stream).await else { return };
     let reset = Arc::new(Notify::new());
     let answering = service_fn(|request| answer(service.clone(), reset.clone(), request));

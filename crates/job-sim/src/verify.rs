@@ -62,11 +62,11 @@ impl Authorization<'_> {
             return Err(Refusal::Skew);
         }
         let canonical_request = self.canonical_request(request);
-        let digest = hex(&Sha256::digest(&canonical_request));
+        let digest = base16ct::lower::encode_string(&Sha256::digest(&canonical_request));
         let mut mac = Hmac::<Sha256>::new_from_slice(secret_key.as_bytes())
             .map_err(|_| Refusal::UnknownKey)?;
         mac.update(format!("SDK-HMAC-SHA256\n{date}\n{digest}").as_bytes());
-        if hex(&mac.finalize().into_bytes()) == self.signature {
+        if base16ct::lower::encode_string(&mac.finalize().into_bytes()) == self.signature {
             Ok(())
         } else {
             Err(Refusal::Wrong { canonical_request })
@@ -96,7 +96,7 @@ impl Authorization<'_> {
         }
         lines.push(String::new());
         lines.push(self.signed_headers.into());
-        lines.push(hex(&Sha256::digest(request.body())));
+        lines.push(base16ct::lower::encode_string(&Sha256::digest(request.body())));
         lines.join("\n")
     }
 }
@@ -118,10 +118,6 @@ fn encoded(text: &str) -> String {
         other => format!("%{other:02X}"),
     };
     percent_decode_str(text).map(encode).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ use crate::{CredentialsError, credentials::secret, key_guard::KeyGuard};
 #[derive(Clone)]
 pub struct AccessKey {
     access_key: String,
-    secret_key: SecretString,
+    /// What signs, made of the secret key, which is not kept: zeroed on drop as that would be.
+    keyed: Hmac<Sha256>,
     security_token: Option<SecretString>,
 }
 
@@ -32,12 +33,16 @@ impl AccessKey {
     ///
     /// Where one of the two is empty, longer than any, or has another character than printable
     /// ASCII without blanks.
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "HMAC takes any key")]
     pub fn new(
         access_key: impl Into<String>,
         secret_key: impl Into<String>,
     ) -> Result<Self, CredentialsError> {
         let access_key = secret(access_key.into())?.expose_secret().into();
-        Ok(Self { access_key, secret_key: secret(secret_key.into())?, security_token: None })
+        let secret_key = secret(secret_key.into())?;
+        let keyed = Hmac::new_from_slice(secret_key.expose_secret().as_bytes())
+            .expect("a key of any length");
+        Ok(Self { access_key, keyed, security_token: None })
     }
 
     /// Adds the security token that temporary keys come with.
@@ -63,18 +68,17 @@ impl AccessKey {
         self.security_token.as_ref().map(sensitive).transpose()
     }
 
-    /// Returns the text's HMAC-SHA256 under the secret key itself: none is derived from it.
-    pub(crate) fn mac(&self, text: &str) -> [u8; 32] {
-        let key = self.secret_key.expose_secret().as_bytes();
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-        mac.update(text.as_bytes());
+    /// Returns the HMAC-SHA256 of a text, given in parts, under the secret key itself: none is
+    /// derived from it.
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 
     /// Returns the guard that all share who sign with this pair.
     pub(crate) fn guard(&self) -> Arc<KeyGuard> {
-        KeyGuard::of(self.mac(&self.access_key))
+        KeyGuard::of(self.mac(&[self.access_key.as_bytes()]))
     }
 }
 

@@ -76,7 +76,7 @@ impl Credentials {
     /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
     /// character but printable ASCII without blanks.
     pub fn token(token: impl Into<String>) -> Result<Self, CredentialsError> {
-        Ok(Self(Kind::Fixed(Arc::new(Grant::new(Provided::token(token)?, 0)))))
+        Ok(Self::fixed(Provided::token(token)?))
     }
 
     /// Takes a key pair, which signs each request.
@@ -86,7 +86,7 @@ impl Credentials {
     /// holds for the pair, whatever the client, as long as the process runs.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
-        Self(Kind::Fixed(Arc::new(Grant::new(Provided::access_key(key), 0))))
+        Self::fixed(Provided::access_key(key))
     }
 
     /// Takes what a provider gives, when it is first needed; it is asked again before that expires,
@@ -94,6 +94,10 @@ impl Credentials {
     #[must_use]
     pub fn provided(provider: impl ProvideCredentials + 'static) -> Self {
         Self(Kind::Renewed(Arc::new(Renewal::new(Box::new(provider)))))
+    }
+
+    pub(crate) fn fixed(provided: Provided) -> Self {
+        Self(Kind::Fixed(Arc::new(Grant::new(provided, 0))))
     }
 
     /// Returns what to authenticate a request with.

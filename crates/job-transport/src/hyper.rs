@@ -215,8 +215,12 @@ impl HyperTransport {
         progress: &mut Progress,
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
-        let capture = capture_connection(&mut request);
-        *progress = Progress::Connecting(capture.clone());
+        *progress = Progress::Sending;
+        // Who must wait for a connection watches for it. Others need not pay for that.
+        let capture = (!self.gate.is_open()).then(|| capture_connection(&mut request));
+        if let Some(capture) = &capture {
+            *progress = Progress::Connecting(capture.clone());
+        }
         let reply = self.gate.pass(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
             self.gate.close();
@@ -244,6 +248,9 @@ enum Progress {
     Queued,
     /// Until a connection is there, which the client says by the capture.
     Connecting(CaptureConnection),
+    /// There was a connection when the attempt began. Where it is gone meanwhile, and another one
+    /// takes longer than connecting may, the connector says so.
+    Sending,
     Reading,
 }
 
@@ -252,7 +259,7 @@ impl Progress {
         match self {
             Self::Queued => Stage::Queue,
             Self::Connecting(capture) if capture.connection_metadata().is_none() => Stage::Connect,
-            Self::Connecting(_) => Stage::Reply,
+            Self::Connecting(_) | Self::Sending => Stage::Reply,
             Self::Reading => Stage::Body,
         }
     }

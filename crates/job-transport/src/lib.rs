@@ -40,6 +40,8 @@ mod credentials;
 mod provide;
 mod renewal;
 mod identity;
+#[cfg(feature = "conventions")]
+mod conventions;
 mod access_key;
 mod key_guard;
 mod sign;
@@ -64,6 +66,8 @@ pub use client::Client;
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
+#[cfg(feature = "conventions")]
+pub use conventions::{Conventions, ConventionsError, Found};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Cloud, Endpoint, EndpointError};
 pub use error::{RequestSent, Stage, TransportError, TransportErrorKind};

@@ -102,7 +102,7 @@ impl Provided {
         self
     }
 
-    const fn of(means: Means) -> Self {
+    pub(crate) const fn of(means: Means) -> Self {
         Self { means, lifetime: None, project: None }
     }
 }

@@ -1,32 +1,37 @@
 //! The signature SDK-HMAC-SHA256: a pure function of request, key and time. Reads no clock.
 
+use std::{borrow::Cow, ops::Range};
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     uri::Authority,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::Offset};
 use job_model::ProjectId;
 use percent_encoding::{percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::{AccessKey, endpoint::ENCODED};
 
-const ALGORITHM: &str = "SDK-HMAC-SHA256";
+const ALGORITHM: &[u8] = b"SDK-HMAC-SHA256";
 const X_PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 const X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
 
-/// The headers that are signed where they are there, in the order of their names. No other is: a
-/// proxy may rewrite it on the way, and the signature would be wrong.
-static SIGNED: [HeaderName; 5] = [CONTENT_TYPE, HOST, X_PROJECT_ID, X_SDK_DATE, X_SECURITY_TOKEN];
+/// The digest of a body without bytes, as every GET has it.
+const EMPTY: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// The headers that are signed, by name, in the order of their names: those that are there. No other
+/// is signed: a proxy may rewrite it on the way, and the signature would be wrong.
+type Signed<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 
 /// Signs a request that is otherwise complete, as made at `at`: the service takes it within 15
 /// minutes of that time.
 ///
 /// Sets `Host`, `X-Sdk-Date`, `X-Project-Id` where a project is given, `X-Security-Token` where the
-/// key has one, and `Authorization`.
+/// key has one, and `Authorization`. Those and `Content-Type` are signed, and no other header.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -49,77 +54,153 @@ pub fn sign(
     project: Option<&ProjectId>,
     at: Timestamp,
 ) -> Result<(), http::Error> {
-    let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-    // Parsed once more for its error: a URI without a host has the empty one.
-    let host = HeaderValue::from_str(authority.parse::<Authority>()?.as_str())?;
-    let date = at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    // Parsed for its error: a URI without a host has the empty one.
+    let host = request.uri().authority().map_or("", Authority::as_str);
+    if host.is_empty() {
+        host.parse::<Authority>()?;
+    }
+    let host = HeaderValue::from_str(host)?;
+    let date = HeaderValue::from_bytes(&date(at))?;
     let project = project.map(|project| HeaderValue::from_str(project.as_str())).transpose()?;
+    let security_token = key.security_token()?;
+
+    let signed: Signed<'_> = [
+        ("content-type", request.headers().get(CONTENT_TYPE)),
+        ("host", Some(&host)),
+        ("x-project-id", project.as_ref()),
+        ("x-sdk-date", Some(&date)),
+        ("x-security-token", security_token.as_ref()),
+    ];
+    let (canonical_request, names) = canonical_request(request, &signed);
+    let digest = Sha256::digest(&canonical_request);
+    let mut digits = [0; 64];
+    let signature = key.mac(&string_to_sign(&date, hex(&digest, &mut digits)));
+    let authorization = [
+        ALGORITHM,
+        b" Access=",
+        key.access_key().as_bytes(),
+        b", SignedHeaders=",
+        &canonical_request[names],
+        b", Signature=",
+        hex(&signature, &mut digits),
+    ];
+    let mut authorization = HeaderValue::try_from(authorization.concat())?;
+    authorization.set_sensitive(true);
+
     let headers = request.headers_mut();
     headers.insert(HOST, host);
-    headers.insert(X_SDK_DATE, HeaderValue::from_str(&date)?);
-    headers.extend(project.map(|project| (X_PROJECT_ID, project)));
-    headers.extend(key.security_token()?.map(|token| (X_SECURITY_TOKEN, token)));
-
-    let names = signed_names(request);
-    let signature = hex(&key.mac(&string_to_sign(&date, &canonical_request(request, &names))));
-    let mut authorization = HeaderValue::from_str(&format!(
-        "{ALGORITHM} Access={}, SignedHeaders={names}, Signature={signature}",
-        key.access_key(),
-    ))?;
-    authorization.set_sensitive(true);
-    request.headers_mut().insert(AUTHORIZATION, authorization);
+    headers.insert(X_SDK_DATE, date);
+    if let Some(project) = project {
+        headers.insert(X_PROJECT_ID, project);
+    }
+    if let Some(security_token) = security_token {
+        headers.insert(X_SECURITY_TOKEN, security_token);
+    }
+    headers.insert(AUTHORIZATION, authorization);
     Ok(())
 }
 
-/// Returns the names of the headers that are signed, joined by semicolons.
-fn signed_names(request: &Request<Bytes>) -> String {
-    let names = SIGNED.iter().filter(|name| request.headers().contains_key(*name));
-    names.map(HeaderName::as_str).collect::<Vec<_>>().join(";")
+/// Returns a time as the service has it, `YYYYMMDDTHHMMSSZ`.
+fn date(at: Timestamp) -> [u8; 16] {
+    let at = Offset::UTC.to_datetime(at);
+    let two = |number: u16| [number / 10, number % 10].map(|digit| b'0' + digit as u8);
+    let part = |number: i8| two(number.unsigned_abs().into());
+    let year = at.year().unsigned_abs();
+    let [[a, b], [c, d], [e, f], [g, h]] =
+        [two(year / 100), two(year % 100), part(at.month()), part(at.day())];
+    let [[i, j], [k, l], [m, n]] = [part(at.hour()), part(at.minute()), part(at.second())];
+    [a, b, c, d, e, f, g, h, b'T', i, j, k, l, m, n, b'Z']
 }
 
-fn string_to_sign(date: &str, canonical_request: &str) -> String {
-    format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(canonical_request)))
+/// Returns what is signed, in parts: algorithm, time and the canonical request's digest, one a line.
+fn string_to_sign<'s>(date: &'s HeaderValue, digest: &'s [u8]) -> [&'s [u8]; 5] {
+    [ALGORITHM, b"\n", date.as_bytes(), b"\n", digest]
 }
 
 /// Returns the request as it is signed, one part a line: method, path, query, headers, an empty
-/// line, the headers' names, the body's digest.
-fn canonical_request(request: &Request<Bytes>, names: &str) -> String {
-    let headers: String = names.split(';').map(|name| canonical_header(request, name)).collect();
-    let (method, uri) = (request.method(), request.uri());
-    let (path, query) = (canonical_path(uri.path()), canonical_query(uri.query().unwrap_or("")));
-    let body = hex(&Sha256::digest(request.body()));
-    format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{body}")
+/// line, the headers' names, the body's digest; and where the names are in it.
+fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>, Range<usize>) {
+    let there = || signed.iter().filter_map(|(name, value)| Some((name.as_bytes(), (*value)?)));
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(request.method().as_str().as_bytes());
+    text.push(b'\n');
+    push_path(&mut text, request.uri().path());
+    text.push(b'\n');
+    push_query(&mut text, request.uri().query().unwrap_or(""));
+    text.push(b'\n');
+    for (name, value) in there() {
+        text.extend_from_slice(name);
+        text.push(b':');
+        text.extend_from_slice(value.as_bytes().trim_ascii());
+        text.push(b'\n');
+    }
+    text.push(b'\n');
+    let start = text.len();
+    for (name, _) in there() {
+        if text.len() > start {
+            text.push(b';');
+        }
+        text.extend_from_slice(name);
+    }
+    let names = start..text.len();
+    text.push(b'\n');
+    if request.body().is_empty() {
+        text.extend_from_slice(EMPTY);
+    } else {
+        text.extend_from_slice(hex(&Sha256::digest(request.body()), &mut [0; 64]));
+    }
+    (text, names)
 }
 
-fn canonical_header(request: &Request<Bytes>, name: &str) -> String {
-    let value = request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
-    format!("{name}:{}\n", String::from_utf8_lossy(value).trim())
-}
-
-/// Encodes each segment anew, and ends in a slash whether or not the path that is sent does.
-fn canonical_path(path: &str) -> String {
-    let segments: Vec<_> = path.trim_end_matches('/').split('/').map(encoded_anew).collect();
-    segments.join("/") + "/"
-}
-
-/// Encodes each name and value anew, and orders them.
-fn canonical_query(query: &str) -> String {
-    let parameter = |text: &str| {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        format!("{}={}", encoded_anew(name), encoded_anew(value))
+/// Adds a path, each segment encoded anew; it ends in a slash whether or not the path that is sent
+/// does.
+fn push_path(text: &mut Vec<u8>, path: &str) {
+    let path = path.trim_end_matches('/');
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            | (byte == b'/')
+            | (byte == b'-')
+            | (byte == b'.')
+            | (byte == b'_')
+            | (byte == b'~')
     };
-    let mut parameters: Vec<_> =
-        query.split('&').filter(|text| !text.is_empty()).map(parameter).collect();
+    // Without a branch a byte: else this would be most of what a signature takes beside the hashes.
+    if path.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        // As nearly all are: nothing in it to decode or to encode.
+        text.extend_from_slice(path.as_bytes());
+        return text.push(b'/');
+    }
+    for segment in path.split('/') {
+        push_encoded(text, segment);
+        text.push(b'/');
+    }
+}
+
+/// Adds a query, each name and value encoded anew, in order.
+fn push_query(text: &mut Vec<u8>, query: &str) {
+    let parameter = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let mut encoded = Vec::new();
+        push_encoded(&mut encoded, name);
+        encoded.push(b'=');
+        push_encoded(&mut encoded, value);
+        encoded
+    };
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let mut parameters: Vec<_> = parameters.map(parameter).collect();
     parameters.sort();
-    parameters.join("&")
+    text.extend(parameters.join(&b'&'));
 }
 
-fn encoded_anew(text: &str) -> String {
-    percent_encode(&percent_decode_str(text).collect::<Vec<u8>>(), ENCODED).to_string()
+fn push_encoded(text: &mut Vec<u8>, part: &str) {
+    let decoded = Cow::from(percent_decode_str(part));
+    percent_encode(&decoded, ENCODED).for_each(|part| text.extend_from_slice(part.as_bytes()));
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Returns a digest in hexadecimal digits, written to the buffer.
+fn hex<'b>(digest: &[u8], buffer: &'b mut [u8; 64]) -> &'b [u8] {
+    // Fails for a digest longer than SHA-256's alone.
+    base16ct::lower::encode(digest, buffer).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const MODEL: &str = "\
 /// the types that the HTTP libraries share, what a signature needs, a lock for any runtime, spans for
 /// whoever traces, and no library of HTTP or TLS and no runtime.
 const PURE: &str = "\
-    async-lock block-buffer bytes cfg-if cmov concurrent-queue cpufeatures crossbeam-utils \
+    async-lock base16ct block-buffer bytes cfg-if cmov concurrent-queue cpufeatures crossbeam-utils \
     crypto-common ctutils digest event-listener event-listener-strategy futures-core hmac http \
     hybrid-array job-model job-transport libc once_cell parking percent-encoding pin-project-lite \
     secrecy sha2 thiserror thiserror-impl tracing tracing-core typenum zeroize";

@@ -26,15 +26,14 @@ struct State {
 }
 
 impl Gate {
-    /// Sends a request: at once where there is a connection; else alone, until it has one.
+    /// Sends a request: at once where there is a connection, and so none to watch for; else alone,
+    /// until it has one.
     pub(super) async fn pass<T>(
         &self,
-        mut capture: CaptureConnection,
+        capture: Option<CaptureConnection>,
         sending: impl Future<Output = T>,
     ) -> T {
-        if self.is_open() {
-            return sending.await;
-        }
+        let Some(mut capture) = capture else { return sending.await };
         let alone = self.0.alone.lock().await;
         if self.is_open() {
             drop(alone);
@@ -61,7 +60,8 @@ impl Gate {
         self.0.open.store(false, Ordering::Relaxed);
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether there is a connection.
+    pub(super) fn is_open(&self) -> bool {
         self.0.open.load(Ordering::Relaxed)
     }
 }

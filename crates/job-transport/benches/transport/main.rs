@@ -1,0 +1,177 @@
+//! What a request costs, as ratios to the same work done otherwise, measured in one run: processor
+//! time of the client's thread alone. Exits with 1 where a ratio is above its bound.
+#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+
+mod bare;
+mod signing;
+
+use std::{
+    error::Error,
+    fmt::Display,
+    process::ExitCode,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderValue, Request};
+use job_sim::{Pace, Plan, Sim, SimServer};
+use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider, Transport};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{runtime, sync::oneshot};
+
+/// Each contender runs once a round, and counts by its fastest: what else runs on the machine only
+/// ever adds, and adds more to work on memory than to hashing.
+const ROUNDS: usize = 15;
+
+/// How many requests a contender makes in a round, and how many at a time.
+const REQUESTS: usize = 2_000;
+const AT_A_TIME: usize = 20;
+
+/// Each bounded ratio: what is measured, against what, and how much of it that may take.
+const BOUNDS: [(&str, &str, f64); 2] =
+    [("HyperTransport", "bare hyper-util", 1.10), ("sign", "SHA-256 and HMAC", 2.0)];
+
+/// What is measured and has no bound, against what.
+const SHOWN: [(&str, &str); 2] =
+    [("Client, token", "HyperTransport"), ("Client, signing", "HyperTransport")];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // Before there is any traffic, and a heap that looks like it.
+    let mut rounds = (0..ROUNDS).map(|_| signing::round()).collect::<Result<Vec<_>, _>>()?;
+    let service = Service::start()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    for (round, requests) in rounds.iter_mut().zip(runtime.block_on(run(&service))?) {
+        round.extend(requests);
+    }
+    drop(service);
+    Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What each contender took in a round, in nanoseconds a piece.
+type Round = Vec<(&'static str, f64)>;
+
+async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
+    let Service { sim, endpoint, ca_pem, .. } = service;
+    let transport = || {
+        Ok::<_, Box<dyn Error>>(HyperTransport::new(Tls::ca_pem(TlsProvider::aws_lc_rs(), ca_pem)?))
+    };
+    let client = |credentials: Credentials| -> Result<_, Box<dyn Error>> {
+        let client = Client::new(endpoint.parse()?, credentials, transport()?);
+        Ok(client.project(sim.project().clone()))
+    };
+    let with_token = client(sim.credentials())?;
+    let with_key = client(Credentials::access_key(sim.access_key()))?;
+    let transport = transport()?;
+    let bare = bare::client(ca_pem)?;
+    let uri = format!("{endpoint}/api/v3/projects/{}/jobs/{}", sim.project(), sim.job());
+    let request = || -> Request<Bytes> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = uri.parse().unwrap_or_default();
+        let mut token = HeaderValue::from_static(TOKEN);
+        token.set_sensitive(true);
+        request.headers_mut().insert("x-auth-token", token);
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert("content-type", json);
+        request
+    };
+
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut times = [0.0; 4];
+        // By turns, so that a machine that slows down slows all of them.
+        for _ in 0..REQUESTS / AT_A_TIME {
+            times[0] += batch(|| bare::get(&bare, request())).await?;
+            times[1] += batch(|| transport.send(request())).await?;
+            times[2] += batch(|| with_token.job(sim.job())).await?;
+            times[3] += batch(|| with_key.job(sim.job())).await?;
+        }
+        let names = ["bare hyper-util", "HyperTransport", "Client, token", "Client, signing"];
+        let times = times.map(|time| time / REQUESTS as f64);
+        rounds.push(names.into_iter().zip(times).collect());
+    }
+    Ok(rounds)
+}
+
+/// The token that the simulated service takes.
+const TOKEN: &str = "simulated-token/+=";
+
+/// Makes a few requests at a time, and returns what they took.
+async fn batch<T, E, F>(request: impl Fn() -> F) -> Result<f64, Box<dyn Error>>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Display,
+{
+    let before = processor_time();
+    for reply in join_all((0..AT_A_TIME).map(|_| request())).await {
+        reply.map_err(|error| error.to_string())?;
+    }
+    Ok(processor_time() - before)
+}
+
+/// Returns the processor time of this thread, in nanoseconds.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// The simulated service, in a thread of its own until it is dropped.
+struct Service {
+    sim: Arc<Sim>,
+    endpoint: String,
+    ca_pem: Vec<u8>,
+    _alive: oneshot::Sender<()>,
+}
+
+impl Service {
+    fn start() -> Result<Self, Box<dyn Error>> {
+        let (tell, told) = mpsc::channel();
+        let (alive, dead) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            let served = runtime.map(|runtime| {
+                runtime.block_on(async {
+                    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+                    let server = SimServer::start(sim.clone()).await;
+                    let _ = tell.send(
+                        server
+                            .as_ref()
+                            .ok()
+                            .map(|server| (sim, server.endpoint(), server.ca_pem().to_vec())),
+                    );
+                    // Dropped, and with it the server, when the benchmark ends.
+                    let _ = dead.await;
+                });
+            });
+            drop(served);
+        });
+        let (sim, endpoint, ca_pem) = told.recv()?.ok_or("the service does not start")?;
+        Ok(Self { sim, endpoint, ca_pem, _alive: alive })
+    }
+}
+
+/// Prints the figures; returns whether each is within its bound.
+fn report(rounds: &[Round]) -> bool {
+    let fastest = |name: &str| -> f64 {
+        let times = rounds.iter().flatten().filter(|(known, _)| *known == name);
+        times.map(|(_, time)| *time).fold(f64::INFINITY, f64::min)
+    };
+    println!("the fastest of {ROUNDS} rounds, processor time of the client's thread");
+    for (name, _) in &rounds[0] {
+        println!("{name:>20} {:>10.0} ns", fastest(name));
+    }
+    println!("\nratios");
+    let mut within = true;
+    for (name, other, bound) in BOUNDS {
+        let ratio = fastest(name) / fastest(other);
+        let verdict = if ratio <= bound { "ok" } else { "ABOVE ITS BOUND" };
+        println!("{:>50} {ratio:>6.3} (at most {bound}) {verdict}", format!("{name} / {other}"));
+        within &= ratio <= bound;
+    }
+    for (name, other) in SHOWN {
+        let ratio = fastest(name) / fastest(other);
+        println!("{:>50} {ratio:>6.3} (no bound)", format!("{name} / {other}"));
+    }
+    within
+}

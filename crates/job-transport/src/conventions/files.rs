@@ -1,0 +1,214 @@
+//! The files of the conventions: the vendor's INI file, and OpenStack's `clouds.yaml`. Shows nothing
+//! of what is in them.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use configparser::ini::{Ini, IniDefault};
+use serde::Deserialize;
+
+use super::{
+    ConventionsError,
+    values::{Field, Names, Values},
+};
+
+/// The names in a section of the vendor's file.
+const INI: &Names = &[
+    (Field::AccessKey, "ak"),
+    (Field::SecretKey, "sk"),
+    (Field::SecurityToken, "security_token"),
+    (Field::ProjectId, "project_id"),
+];
+
+/// The names in a cloud of `clouds.yaml`.
+const YAML: &Names = &[
+    (Field::Token, "auth.token"),
+    (Field::AccessKey, "auth.ak"),
+    (Field::SecretKey, "auth.sk"),
+    (Field::User, "auth.username"),
+    (Field::Password, "auth.password"),
+    (Field::UserDomain, "auth.user_domain_name"),
+    (Field::ProjectName, "auth.project_name"),
+    (Field::ProjectId, "auth.project_id"),
+    (Field::Region, "region_name"),
+    (Field::AuthUrl, "auth.auth_url"),
+    (Field::CaFile, "cacert"),
+];
+
+/// The parts of `clouds.yaml` that are known here.
+#[derive(Deserialize)]
+struct Clouds {
+    #[serde(default)]
+    clouds: BTreeMap<String, Cloud>,
+}
+
+#[derive(Default, Deserialize)]
+struct Cloud {
+    #[serde(default)]
+    auth: Auth,
+    region_name: Option<String>,
+    cacert: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Auth {
+    auth_url: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    user_domain_name: Option<String>,
+    project_name: Option<String>,
+    project_id: Option<String>,
+    token: Option<String>,
+    ak: Option<String>,
+    sk: Option<String>,
+}
+
+impl Cloud {
+    fn value(&self, field: Field) -> Option<&str> {
+        let auth = &self.auth;
+        let value = match field {
+            Field::Token => &auth.token,
+            Field::AccessKey => &auth.ak,
+            Field::SecretKey => &auth.sk,
+            Field::SecurityToken => &None,
+            Field::User => &auth.username,
+            Field::Password => &auth.password,
+            Field::UserDomain => &auth.user_domain_name,
+            Field::ProjectName => &auth.project_name,
+            Field::ProjectId => &auth.project_id,
+            Field::Region => &self.region_name,
+            Field::AuthUrl => &auth.auth_url,
+            Field::CaFile => &self.cacert,
+        };
+        value.as_deref()
+    }
+}
+
+/// Reads the vendor's file; `None` where there is none, or nothing in it.
+pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, ConventionsError> {
+    let Some(Content { text, exposed }) = read(file)? else { return Ok(None) };
+    let mut settings = IniDefault::default();
+    // As the vendor's reader has it: a secret may have any character.
+    settings.inline_comment_symbols = Some(Vec::new());
+    settings.case_sensitive = true;
+    let mut ini = Ini::new_from_defaults(settings);
+    ini.read(text).map_err(|error| {
+        let line = error.trim_start_matches("line ").split(':').next();
+        let line = line.and_then(|line| line.parse().ok()).unwrap_or_default();
+        ConventionsError::Form { file: file.into(), line, form: "`[section]` or `name = value`" }
+    })?;
+    for section in ["basic", "global"] {
+        let place = format!("{} [{section}] ", file.display());
+        let mut values = Values { names: INI, values: BTreeMap::new(), place };
+        for (field, name) in INI {
+            let value = ini.get(section, name).filter(|value| !value.is_empty());
+            values.add(*field, value.as_deref());
+        }
+        if !values.values.is_empty() {
+            values.kept_from_others(file, exposed)?;
+            return Ok(Some(values));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a cloud of the first of these files that is there, and of a `secure.yaml` beside it.
+pub(super) fn clouds_yaml(
+    cloud: &str,
+    files: &[PathBuf],
+) -> Result<Values<'static>, ConventionsError> {
+    for file in files {
+        let Some(content) = read(file)? else { continue };
+        let mut values = Values { names: YAML, values: BTreeMap::new(), place: String::new() };
+        let mut is_there = values.add_cloud(cloud, file, content)?;
+        let secure = file.with_file_name("secure.yaml");
+        if let Some(content) = read(&secure)? {
+            is_there |= values.add_cloud(cloud, &secure, content)?;
+        }
+        if is_there {
+            values.place = place(file, cloud);
+            return Ok(values);
+        }
+    }
+    let looked: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    Err(ConventionsError::NoCloud { cloud: cloud.into(), looked: looked.join(", ") })
+}
+
+impl Values<'_> {
+    /// Adds what a file says of a cloud; returns whether it says anything.
+    fn add_cloud(
+        &mut self,
+        cloud: &str,
+        file: &Path,
+        Content { text, exposed }: Content,
+    ) -> Result<bool, ConventionsError> {
+        let mut clouds: Clouds = serde_saphyr::from_str(&text).map_err(|error| {
+            // The error's own text would show the line, and the secret on it.
+            let line = error.location().map_or(0, |location| location.line());
+            ConventionsError::Form { file: file.into(), line, form: "`clouds:` in YAML" }
+        })?;
+        let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
+        let mut added = Values { names: YAML, values: BTreeMap::new(), place: place(file, cloud) };
+        for (field, _) in YAML {
+            added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
+        }
+        added.kept_from_others(file, exposed)?;
+        self.values.append(&mut added.values);
+        Ok(true)
+    }
+
+    fn add(&mut self, field: Field, value: Option<&str>) {
+        if let Some(value) = value {
+            self.values.insert(field, (value.into(), self.name(field)));
+        }
+    }
+
+    /// Refuses the file of these values where others may read it and it holds a secret.
+    fn kept_from_others(&self, file: &Path, exposed: bool) -> Result<(), ConventionsError> {
+        if exposed && self.values.keys().any(|field| field.is_secret()) {
+            return Err(ConventionsError::Exposed(file.into()));
+        }
+        Ok(())
+    }
+}
+
+/// Returns where a cloud stands in a file.
+fn place(file: &Path, cloud: &str) -> String {
+    format!("{} clouds.{cloud}.", file.display())
+}
+
+/// A file's text, and whether others may read it.
+struct Content {
+    text: String,
+    exposed: bool,
+}
+
+/// Reads a file, if there is one.
+fn read(file: &Path) -> Result<Option<Content>, ConventionsError> {
+    let failed = |error| ConventionsError::File(file.into(), error);
+    let mut open = match File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    // Of the file that was opened, whatever stands at its path now.
+    let exposed = is_exposed(&open.metadata().map_err(failed)?);
+    let mut text = String::new();
+    open.read_to_string(&mut text).map_err(failed)?;
+    Ok(Some(Content { text, exposed }))
+}
+
+/// Whether everyone may read it. A group may: mounted secrets are often given to one.
+#[cfg(unix)]
+fn is_exposed(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+const fn is_exposed(_: &std::fs::Metadata) -> bool {
+    false
+}

@@ -1,0 +1,175 @@
+//! The values of one convention, and what they make together. Reads no variable and no file.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{ConventionsError, Found};
+use crate::{AccessKey, Endpoint, PasswordLogin, credentials::secret};
+
+/// What a convention has a name for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Field {
+    Token,
+    AccessKey,
+    SecretKey,
+    SecurityToken,
+    User,
+    Password,
+    UserDomain,
+    ProjectName,
+    ProjectId,
+    Region,
+    AuthUrl,
+    CaFile,
+}
+
+/// The names that a convention gives to what it knows.
+pub(super) type Names = [(Field, &'static str)];
+
+/// What is there of a convention.
+pub(super) struct Values<'n> {
+    pub(super) names: &'n Names,
+    /// Each value, and where it is from.
+    pub(super) values: BTreeMap<Field, (SecretString, String)>,
+    /// Where they are all from, as it stands before a name; nothing before a variable's.
+    pub(super) place: String,
+}
+
+/// What proves who asks.
+pub(super) enum Proof {
+    Token(SecretString),
+    Key(AccessKey),
+    Password(PasswordLogin, Endpoint),
+}
+
+impl Proof {
+    /// Whether this value has a part in it, or in whatever is beside it.
+    const fn uses(&self, field: Field) -> bool {
+        match field {
+            Field::Token => matches!(self, Self::Token(_)),
+            Field::AccessKey | Field::SecretKey | Field::SecurityToken => {
+                matches!(self, Self::Key(_))
+            }
+            Field::User | Field::Password | Field::UserDomain | Field::ProjectName => {
+                matches!(self, Self::Password(..))
+            }
+            Field::ProjectId | Field::Region | Field::AuthUrl | Field::CaFile => true,
+        }
+    }
+}
+
+impl Values<'_> {
+    /// Makes of the values what they are; `None` where there is nothing to prove who asks.
+    pub(super) fn found(&self) -> Result<Option<Found>, ConventionsError> {
+        let Some(proof) = self.proof()? else { return Ok(None) };
+        let project = self.get(Field::ProjectId).map(|(text, origin)| {
+            text.parse().map_err(|error| ConventionsError::Project(origin.into(), error))
+        });
+        let used = self.values.iter().filter(|(field, _)| proof.uses(**field));
+        let origins = used.map(|(field, (_, origin))| (field.what(), origin.clone())).collect();
+        Ok(Some(Found {
+            proof,
+            project: project.transpose()?,
+            region: self.get(Field::Region).map(|(text, _)| text.into()),
+            auth_url: self.auth_url()?,
+            ca_file: self.get(Field::CaFile).map(|(text, _)| text.into()),
+            origins,
+        }))
+    }
+
+    fn proof(&self) -> Result<Option<Proof>, ConventionsError> {
+        let refused = |origin: &str| {
+            let origin = origin.to_owned();
+            |error| ConventionsError::Secret(origin, error)
+        };
+        if let Some((token, origin)) = self.get(Field::Token) {
+            let token = secret(token.into()).map_err(refused(origin))?;
+            return Ok(Some(Proof::Token(token)));
+        }
+        if let Some([(access_key, _), (secret_key, origin)]) =
+            self.together([Field::AccessKey, Field::SecretKey])?
+        {
+            let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
+            let key = match self.get(Field::SecurityToken) {
+                Some((token, origin)) => key.with_security_token(token).map_err(refused(origin))?,
+                None => key,
+            };
+            return Ok(Some(Proof::Key(key)));
+        }
+        // The user's name alone says nothing: it is set for other reasons too.
+        if self.get(Field::Password).is_none() {
+            return Ok(None);
+        }
+        let fields = [Field::Password, Field::User, Field::UserDomain, Field::AuthUrl];
+        let Some([password, user, domain, _]) = self.together(fields)? else { return Ok(None) };
+        let Some(auth_url) = self.auth_url()? else { return Ok(None) };
+        let login = PasswordLogin::new(user.0, password.0, domain.0);
+        let login = match (self.get(Field::ProjectId), self.get(Field::ProjectName)) {
+            (Some((id, origin)), _) => login.project_id(
+                id.parse().map_err(|error| ConventionsError::Project(origin.into(), error))?,
+            ),
+            (None, Some((name, _))) => login.project_name(name),
+            (None, None) => login,
+        };
+        Ok(Some(Proof::Password(login, auth_url)))
+    }
+
+    fn auth_url(&self) -> Result<Option<Endpoint>, ConventionsError> {
+        let auth_url = self.get(Field::AuthUrl).map(|(text, origin)| {
+            text.parse().map_err(|error| ConventionsError::AuthUrl(origin.into(), error))
+        });
+        auth_url.transpose()
+    }
+
+    /// Returns all of these, or `None` where none is there; fails where only some are.
+    fn together<const N: usize>(
+        &self,
+        fields: [Field; N],
+    ) -> Result<Option<[(&str, &str); N]>, ConventionsError> {
+        let found = fields.map(|field| self.get(field));
+        let Some((_, there)) = found.iter().flatten().next() else { return Ok(None) };
+        match fields.iter().zip(found).find(|(_, found)| found.is_none()) {
+            None => Ok(Some(found.map(Option::unwrap_or_default))),
+            Some((missing, _)) => Err(ConventionsError::Incomplete {
+                there: (*there).into(),
+                missing: self.name(*missing),
+            }),
+        }
+    }
+
+    fn get(&self, field: Field) -> Option<(&str, &str)> {
+        let (value, origin) = self.values.get(&field)?;
+        Some((value.expose_secret(), origin))
+    }
+
+    pub(super) fn name(&self, field: Field) -> String {
+        let name = self.names.iter().find(|(named, _)| *named == field);
+        let name = name.map_or_else(|| field.what(), |(_, name)| name);
+        format!("{}{name}", self.place)
+    }
+}
+
+impl Field {
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::AccessKey => "access key",
+            Self::SecretKey => "secret key",
+            Self::SecurityToken => "security token",
+            Self::User => "user",
+            Self::Password => "password",
+            Self::UserDomain => "user's domain",
+            Self::ProjectName => "project's name",
+            Self::ProjectId => "project",
+            Self::Region => "region",
+            Self::AuthUrl => "identity service",
+            Self::CaFile => "CA file",
+        }
+    }
+
+    /// Whether a file that has it is to be kept from others.
+    pub(super) const fn is_secret(self) -> bool {
+        matches!(self, Self::Token | Self::SecretKey | Self::SecurityToken | Self::Password)
+    }
+}
