@@ -111,12 +111,12 @@ impl Gate {
         if now < self.locked_until {
             return Err("too many wrong signatures; the access key is locked".into());
         }
-        let verified = authorization(request).and_then(|authorization| {
-            let secret_key = Some(&*self.secret_key);
-            let secret_key = secret_key.filter(|_| authorization.access_key == self.access_key);
-            authorization.verify(request, secret_key, now)
-        });
-        let Err(refusal) = verified else {
+        let authorization = authorization(request).map_err(|refusal| told(&refusal))?;
+        // What another key does locks that one.
+        if authorization.access_key != self.access_key {
+            return Err(told(&Refusal::UnknownKey));
+        }
+        let Err(refusal) = authorization.verify(request, &self.secret_key, now) else {
             self.wrong_in_a_row = 0;
             return Ok(());
         };
@@ -125,15 +125,7 @@ impl Gate {
             self.wrong_in_a_row = 0;
             self.locked_until = now.saturating_add(LOCKED).unwrap_or(Timestamp::MAX);
         }
-        Err(match refusal {
-            Refusal::Incomplete(what) => format!("the signature lacks {what}"),
-            Refusal::UnknownKey => "no such access key".into(),
-            Refusal::Skew => "the signature is expired".into(),
-            Refusal::Wrong { canonical_request } => {
-                let canonical_request = canonical_request.replace('\n', "|");
-                format!("verify aksk signature fail, the canonical request is: {canonical_request}")
-            }
-        })
+        Err(told(&refusal))
     }
 
     /// Answers a login with a token, or refuses it.
@@ -171,6 +163,19 @@ impl Gate {
 pub(crate) const PROJECT_NAME: &str = "eu-de";
 
 const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
+
+/// Returns what the gateway says of a refusal.
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Incomplete(what) => format!("the signature lacks {what}"),
+        Refusal::UnknownKey => "no such access key".into(),
+        Refusal::Skew => "the signature is expired".into(),
+        Refusal::Wrong { canonical_request } => {
+            let canonical_request = canonical_request.replace('\n', "|");
+            format!("verify aksk signature fail, the canonical request is: {canonical_request}")
+        }
+    }
+}
 
 fn unauthorized(code: &str, message: &str) -> Refused {
     (StatusCode::UNAUTHORIZED, json!({"error_code": code, "error_msg": message}))

@@ -46,6 +46,7 @@ pub struct Sim {
     project: ProjectId,
     job: JobId,
     clock: TokioClock,
+    /// The time of day when the clock was created.
     created: Timestamp,
     /// How far the service's clock is ahead of this machine's.
     ahead: SignedDuration,
@@ -173,7 +174,7 @@ impl Sim {
 
     fn answer(&self, request: &Request<Bytes>) -> Answer {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let now = self.clock.now().saturating_add(self.ahead).unwrap_or(Timestamp::MAX);
+        let now = self.now();
         let fault = lock(&self.faults).pop_front();
         let mut response = match fault {
             Some(Fault::Reset) => return Answer::Reset,
@@ -233,12 +234,15 @@ impl Sim {
     fn next_reading(&self) -> Duration {
         let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
         match self.pace {
-            Pace::Clock => {
-                let elapsed = self.clock.now().duration_since(self.created);
-                elapsed.try_into().unwrap_or_default()
-            }
+            Pace::Clock => self.clock.elapsed(),
             Pace::PerReading(step) => step.saturating_mul(earlier),
         }
+    }
+
+    /// Returns the service's own time: it never jumps.
+    fn now(&self) -> Timestamp {
+        let now = self.created.saturating_add(self.clock.elapsed());
+        now.and_then(|now| now.saturating_add(self.ahead)).unwrap_or(Timestamp::MAX)
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

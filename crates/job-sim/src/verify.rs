@@ -46,14 +46,13 @@ pub(crate) fn authorization(request: &Request<Bytes>) -> Result<Authorization<'_
 }
 
 impl Authorization<'_> {
-    /// Checks the signature with the secret key, if there is one of this access key.
+    /// Checks the signature with the access key's secret key.
     pub(crate) fn verify(
         &self,
         request: &Request<Bytes>,
-        secret_key: Option<&str>,
+        secret_key: &str,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let secret_key = secret_key.ok_or(Refusal::UnknownKey)?;
         let date = header(request, "x-sdk-date");
         let made = DateTime::strptime("%Y%m%dT%H%M%SZ", &date)
             .and_then(|made| Offset::UTC.to_timestamp(made))
@@ -75,9 +74,9 @@ impl Authorization<'_> {
 
     fn canonical_request(&self, request: &Request<Bytes>) -> String {
         let mut lines = vec![request.method().to_string()];
-        let segments = request.uri().path().split('/').filter(|segment| !segment.is_empty());
-        let path: String = segments.map(|segment| format!("/{}", encoded(segment))).collect();
-        lines.push(path + "/");
+        let segments: Vec<String> = request.uri().path().split('/').map(encoded).collect();
+        let path = segments.join("/");
+        lines.push(if path.ends_with('/') { path } else { path + "/" });
         let mut query: Vec<(String, String)> = request
             .uri()
             .query()

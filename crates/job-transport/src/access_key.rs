@@ -76,9 +76,10 @@ impl AccessKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// Returns the guard that all share who sign with this pair.
+    /// Returns the guard that all share who sign with this pair, and this token.
     pub(crate) fn guard(&self) -> Arc<KeyGuard> {
-        KeyGuard::of(self.mac(&[self.access_key.as_bytes()]))
+        let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
+        KeyGuard::of(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
     }
 }
 

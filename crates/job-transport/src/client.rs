@@ -1,6 +1,13 @@
 //! The one call: how is this job? Makes one attempt; what a 401 asks for is part of it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
@@ -8,7 +15,7 @@ use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
 use crate::{
-    Class, Clock, Credentials, CredentialsFault, Endpoint, FetchError, Reading, RequestSent,
+    Class, Clock, Credentials, CredentialsFault, Endpoint, FetchError, Reading, RequestSent, Stage,
     Transport, TransportError, TransportErrorKind,
     access_key::sensitive,
     clock::within,
@@ -95,47 +102,53 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives this attempt up; the job is not affected.
+    /// Dropping the future gives this attempt up; the job is not affected. Credentials that were
+    /// being provided for it are there for the next one.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        let attempt = within(&*self.0.clock, self.0.attempt_timeout, self.attempt(id)).await;
-        attempt.unwrap_or_else(|| {
-            let kind = TransportErrorKind::Timeout;
-            Err(TransportError::new(kind, RequestSent::Maybe).into())
+        let attempt = Attempt { id, requests: AtomicU32::new(0) };
+        let made = within(&*self.0.clock, self.0.attempt_timeout, self.make(&attempt)).await;
+        made.unwrap_or_else(|| {
+            let error = match attempt.requests.into_inner() {
+                0 => TransportError::timeout(Stage::Queue),
+                _ => TransportError::new(TransportErrorKind::Timeout, RequestSent::Maybe),
+            };
+            Err(error.into())
         })
     }
 
-    async fn attempt(&self, id: &JobId) -> Result<Reading, FetchError> {
+    async fn make(&self, attempt: &Attempt<'_>) -> Result<Reading, FetchError> {
         let Inner { credentials, clock, .. } = &*self.0;
         let grant = credentials.grant(&**clock).await?;
-        let refused = match self.ask(id, &grant, 0).await {
+        let refused = match self.ask(attempt, &grant).await {
             Err(error) if error.class() == Class::Unauthorized => error,
             other => return other,
         };
         match credentials.renew(&grant, &**clock).await {
-            Ok(Some(grant)) => match self.ask(id, &grant, 1).await {
+            Ok(Some(grant)) => match self.ask(attempt, &grant).await {
                 Ok(reading) => Ok(Reading { renewed: true, ..reading }),
                 Err(error) => Err(error.with_renewed(true)),
             },
             Ok(None) => Err(refused),
-            Err(fault) => Err(fault.into()),
+            Err(fault) => Err(FetchError::from(fault).with_refusal(refused)),
         }
     }
 
     /// Asks with these credentials.
-    async fn ask(&self, id: &JobId, grant: &Grant, resends: u32) -> Result<Reading, FetchError> {
+    async fn ask(&self, attempt: &Attempt<'_>, grant: &Grant) -> Result<Reading, FetchError> {
         let project = self.0.project.as_ref().or(grant.project.as_ref());
         let project = project.ok_or(CredentialsFault::NoProject)?;
-        let mut request = self.request(project, id).map_err(TransportError::invalid_request)?;
+        let request = self.request(project, attempt.id);
+        let mut request = request.map_err(TransportError::invalid_request)?;
         match &grant.means {
             Means::Token(token) => {
                 let token = sensitive(token).map_err(TransportError::invalid_request)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
-                let reply = self.exchange(request, id, resends).await?;
+                let reply = self.exchange(attempt, request).await?;
                 reply.with(StatusCode::OK).and_then(Reading::of)
             }
             Means::Key { key, guard } => {
                 let sign = |request: &mut _, at| sign(request, key, Some(project), at);
-                self.ask_signed(id, request, guard, sign, resends).await
+                self.ask_signed(attempt, request, guard, sign).await
             }
         }
     }
@@ -143,11 +156,10 @@ impl Client {
     /// Asks with a signature: with another one where the first was wrong for its time alone.
     async fn ask_signed(
         &self,
-        id: &JobId,
+        attempt: &Attempt<'_>,
         request: Request<Bytes>,
         guard: &KeyGuard,
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
-        mut resends: u32,
     ) -> Result<Reading, FetchError> {
         loop {
             let pass = guard.pass().await.map_err(CredentialsFault::WrongSignature)?;
@@ -155,30 +167,29 @@ impl Client {
             let at = self.0.clock.now().saturating_add(pass.skew).unwrap_or_default();
             let mut signed = request.clone();
             sign(&mut signed, at).map_err(TransportError::invalid_request)?;
-            let reply = self.exchange(signed, id, resends).await?;
-            let refused = match pass.judge(&reply, at) {
-                Verdict::Settled => false,
-                Verdict::Refused => true,
-                Verdict::SignAgain => {
-                    resends += 1;
-                    continue;
-                }
-            };
-            return reply
-                .with(StatusCode::OK)
-                .and_then(Reading::of)
-                .map_err(|error| if refused { error.with_wrong_signature() } else { error });
+            let reply = self.exchange(attempt, signed).await?;
+            let verdict = pass.judge(&reply, at);
+            if verdict == Verdict::SignAgain {
+                continue;
+            }
+            let read = reply.with(StatusCode::OK).and_then(Reading::of);
+            return read.map_err(|error| match verdict {
+                Verdict::Refused => error.with_wrong_signature(),
+                Verdict::Settled | Verdict::SignAgain => error,
+            });
         }
     }
 
     async fn exchange(
         &self,
+        attempt: &Attempt<'_>,
         request: Request<Bytes>,
-        id: &JobId,
-        resends: u32,
     ) -> Result<Reply, TransportError> {
-        let template = "/api/v3/projects/{project_id}/jobs/{job_id}";
-        let about = About { template, job: Some(id), resends };
+        let about = About {
+            template: "/api/v3/projects/{project_id}/jobs/{job_id}",
+            job: Some(attempt.id),
+            resends: attempt.requests.fetch_add(1, Ordering::Relaxed),
+        };
         exchange(&*self.0.transport, request, about, &[]).await
     }
 
@@ -190,6 +201,12 @@ impl Client {
         request.headers_mut().insert(CONTENT_TYPE, json);
         Ok(request)
     }
+}
+
+/// An attempt, and how many requests for the job were made in it so far.
+struct Attempt<'a> {
+    id: &'a JobId,
+    requests: AtomicU32,
 }
 
 impl fmt::Debug for Client {

@@ -11,16 +11,20 @@ use std::{
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 
-/// What a client knows of time: when it is, for signatures and the lifetimes of tokens, and how to
-/// pause, for timeouts.
+/// What a client knows of time.
 ///
 /// # For implementers
 ///
-/// A time that jumps does no harm beyond a token renewed early, or a signature made twice; one that
-/// stands still never renews a token early.
+/// Clients that sign with the same key must have clocks that show the same time of day: how far the
+/// service's is from it is learnt once for all of them.
 pub trait Clock: Send + Sync {
-    /// Returns the time of day.
+    /// Returns the time of day, for signatures alone. It may jump: the service says when a
+    /// signature's time is wrong.
     fn now(&self) -> Timestamp;
+
+    /// Returns the time since some moment that stays the same, for the lifetimes of credentials. It
+    /// never jumps and never goes back.
+    fn elapsed(&self) -> Duration;
 
     /// Returns after this span.
     ///
@@ -33,6 +37,10 @@ pub trait Clock: Send + Sync {
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        (**self).elapsed()
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
@@ -54,29 +62,23 @@ pub(crate) async fn within<T>(
     .await
 }
 
-/// Tokio's clock: the wall clock as it was when this was created, moved on by monotonic time. It
-/// never jumps, and stands still with tokio's paused clock.
+/// The system's time of day, and tokio's monotonic time. Where tokio's clock is paused, both stand
+/// still with it.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
-    created: tokio::time::Instant,
-    wall: Timestamp,
+    created: std::time::Instant,
+    created_for_tokio: tokio::time::Instant,
 }
 
 #[cfg(feature = "tokio")]
 impl TokioClock {
-    /// Creates a clock that shows the time of day.
+    /// Creates a clock.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "where a client's time starts")]
     pub fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one look at the wall clock")]
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock before 1970, or past 9999, is as wrong as one at 1970: the first signature learns
-        // the service's time.
-        let wall = Timestamp::UNIX_EPOCH.saturating_add(wall.unwrap_or_default());
-        let wall = wall.unwrap_or(Timestamp::UNIX_EPOCH);
-        #[expect(clippy::disallowed_methods, reason = "where a client's time starts")]
-        let created = tokio::time::Instant::now();
-        Self { created, wall }
+        let (created, created_for_tokio) = (std::time::Instant::now(), tokio::time::Instant::now());
+        Self { created, created_for_tokio }
     }
 }
 
@@ -90,7 +92,19 @@ impl Default for TokioClock {
 #[cfg(feature = "tokio")]
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        self.wall.saturating_add(self.created.elapsed()).unwrap_or(Timestamp::MAX)
+        #[expect(clippy::disallowed_methods, reason = "the one look at the wall clock")]
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // As it was when this clock was created, and on from there by tokio's time: the wall clock
+        // itself, but for a paused clock.
+        let wall = wall.unwrap_or_default() + self.elapsed();
+        let wall =
+            Timestamp::UNIX_EPOCH.saturating_add(wall.saturating_sub(self.created.elapsed()));
+        // A clock past the year 9999 is as wrong as one at 1970: the service's time is learnt.
+        wall.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.created_for_tokio.elapsed()
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {

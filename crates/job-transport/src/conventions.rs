@@ -11,6 +11,7 @@ use std::{
 };
 
 use job_model::{IdError, ProjectId};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     Credentials, CredentialsError, Endpoint, EndpointError, Identity, Provided, Transport,
@@ -30,7 +31,7 @@ use values::{Field, Names, Proof, Values};
 /// | 2 | Terraform | `HW_ACCESS_KEY`, `HW_SECRET_KEY`, `HW_SECURITY_TOKEN`, `HW_PROJECT_ID`, `HW_REGION_NAME`, `HW_AUTH_URL` |
 /// | 3 | OpenStack | the cloud in `clouds.yaml` that `OS_CLOUD` names |
 /// | 4 | OpenStack | `OS_TOKEN`; `OS_ACCESS_KEY`, `OS_SECRET_KEY`; `OS_USERNAME`, `OS_PASSWORD`, `OS_USER_DOMAIN_NAME`, `OS_AUTH_URL`; `OS_PROJECT_ID`, `OS_PROJECT_NAME`, `OS_REGION_NAME`, `OS_CACERT` |
-/// | 5 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id` of `[basic]`, else of `[global]` |
+/// | 5 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id` of `[basic]`, or of `[global]` where `[basic]` has no key |
 ///
 /// Within one, a token goes before a key pair, and a key pair before a password. `clouds.yaml` is the
 /// file that `OS_CLIENT_CONFIG_FILE` names, or the first of `./clouds.yaml`,
@@ -49,7 +50,7 @@ use values::{Field, Names, Proof, Values};
 /// ```
 #[derive(Clone)]
 pub struct Conventions {
-    variables: BTreeMap<String, String>,
+    variables: BTreeMap<String, SecretString>,
 }
 
 /// What was found, and where.
@@ -71,8 +72,8 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConventionsError {
-    /// One of two that belong together is missing.
-    #[error("{there} is set, {missing} is not; set both, or neither")]
+    /// One of those that belong together is missing.
+    #[error("{there} is set, {missing} is not; set all that belong together, or none")]
     #[non_exhaustive]
     Incomplete {
         /// The name of what is there.
@@ -163,7 +164,8 @@ impl Conventions {
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self { variables: variables.filter(|(_, value): &(_, String)| !value.is_empty()).collect() }
+        let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
+        Self { variables: variables.map(|(name, value)| (name, value.into())).collect() }
     }
 
     /// Takes the process's environment, as it is now.
@@ -186,7 +188,7 @@ impl Conventions {
                 return Ok(Some(found));
             }
         }
-        if let Some(cloud) = self.variables.get("OS_CLOUD") {
+        if let Some(cloud) = self.get("OS_CLOUD") {
             let values = clouds_yaml(cloud, &self.clouds_files())?;
             let nothing =
                 || ConventionsError::NoCredentials(values.place.trim_end_matches('.').into());
@@ -195,25 +197,26 @@ impl Conventions {
         if let Some(found) = self.of_variables(OPEN_STACK).found()? {
             return Ok(Some(found));
         }
-        let Some(file) = self.credentials_file() else { return Ok(None) };
+        let named = self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from);
+        if let Some(file) = named.as_ref().filter(|file| !file.exists()) {
+            let error = io::ErrorKind::NotFound.into();
+            return Err(ConventionsError::File(file.clone(), error));
+        }
+        let usual = || Some(self.home()?.join(".huaweicloud/credentials"));
+        let Some(file) = named.or_else(usual) else { return Ok(None) };
         credentials_file(&file)?.map_or(Ok(None), |values| values.found())
     }
 
     fn of_variables(&self, names: &'static Names) -> Values<'static> {
         let value = |(field, name): &(Field, &str)| {
             let value = self.variables.get(*name)?;
-            Some((*field, (value.as_str().into(), (*name).to_owned())))
+            Some((*field, (value.clone(), (*name).to_owned())))
         };
         Values { names, values: names.iter().filter_map(value).collect(), place: String::new() }
     }
 
-    fn credentials_file(&self) -> Option<PathBuf> {
-        let named = self.variables.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from);
-        named.or_else(|| Some(self.home()?.join(".huaweicloud/credentials")))
-    }
-
     fn clouds_files(&self) -> Vec<PathBuf> {
-        if let Some(file) = self.variables.get("OS_CLIENT_CONFIG_FILE") {
+        if let Some(file) = self.get("OS_CLIENT_CONFIG_FILE") {
             return vec![file.into()];
         }
         let home = self.home().map(|home| home.join(".config/openstack/clouds.yaml"));
@@ -222,7 +225,11 @@ impl Conventions {
     }
 
     fn home(&self) -> Option<&Path> {
-        self.variables.get("HOME").map(Path::new)
+        self.get("HOME").map(Path::new)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(ExposeSecret::expose_secret)
     }
 }
 

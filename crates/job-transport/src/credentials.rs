@@ -93,7 +93,7 @@ impl Credentials {
     /// and when the service refuses it (401).
     #[must_use]
     pub fn provided(provider: impl ProvideCredentials + 'static) -> Self {
-        Self(Kind::Renewed(Arc::new(Renewal::new(Box::new(provider)))))
+        Self(Kind::Renewed(Arc::new(Renewal::new(Arc::new(provider)))))
     }
 
     pub(crate) fn fixed(provided: Provided) -> Self {

@@ -1,6 +1,6 @@
 //! Why no reply came back. Knows no status and no job.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io, iter};
 
 /// A request that got no whole reply.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub enum TransportErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Waiting for its turn, behind other requests in flight.
+    /// Waiting for its turn: behind other requests in flight, or for credentials.
     Queue,
     /// Connecting: the host's address, TCP, the proxy's tunnel.
     Connect,
@@ -120,6 +120,26 @@ impl TransportError {
     }
 }
 
+/// Returns an error and its causes, the innermost last. Opens each [`io::Error`] on the way, which
+/// does not name the error within it as its source: so rustls's verdict on a certificate is found.
+///
+/// ```
+/// use std::io;
+///
+/// let verdict = io::Error::other("certificate expired");
+/// let error = io::Error::other(io::Error::other(verdict));
+/// let last = job_transport::causes(&error).last().map(ToString::to_string);
+/// assert_eq!(last.as_deref(), Some("certificate expired"));
+/// ```
+pub fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| {
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
 impl TransportErrorKind {
     /// Returns the kind's name in snake case, as logs have it (`error.type`).
     pub(crate) const fn name(self) -> &'static str {
@@ -156,7 +176,7 @@ impl fmt::Display for TransportError {
             TransportErrorKind::Tls => "TLS with the service failed",
             TransportErrorKind::Timeout => match self.stage {
                 None => "the service did not answer in time",
-                Some(Stage::Queue) => "too many requests were in flight for too long",
+                Some(Stage::Queue) => "the request did not have its turn in time",
                 Some(Stage::Connect) => "no connection to the service in time",
                 Some(Stage::Tls) => "the service did not finish the TLS handshake in time",
                 Some(Stage::Reply) => "the service did not answer in time",

@@ -17,13 +17,15 @@ use crate::{
 pub struct FetchError {
     stage: FetchStage,
     renewed: bool,
+    refusal: Option<Box<Self>>,
 }
 
 /// How far an attempt got that gave no job, and why no further.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FetchStage {
-    /// Nothing was sent: there were no credentials to send it with.
+    /// There were no credentials to send the request with, or none in place of those that the
+    /// service refused; see [`FetchError::refusal`].
     Credentials(CredentialsFault),
     /// No reply came back.
     Transport(TransportError),
@@ -163,7 +165,7 @@ impl FetchError {
     }
 
     const fn at(stage: FetchStage) -> Self {
-        Self { stage, renewed: false }
+        Self { stage, renewed: false, refusal: None }
     }
 
     /// Returns how far the attempt got, and why no further.
@@ -179,6 +181,19 @@ impl FetchError {
         self.renewed
     }
 
+    /// Says which refusal (401) the credentials could not be renewed after.
+    pub(crate) fn with_refusal(mut self, refusal: Self) -> Self {
+        self.refusal = Some(Box::new(refusal));
+        self
+    }
+
+    /// Returns the service's refusal (401) after which the credentials were to be renewed, where
+    /// they could not be.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Self> {
+        self.refusal.as_deref()
+    }
+
     /// Returns whether the service refused a signature, now or before. No later one is sent.
     #[must_use]
     pub const fn is_wrong_signature(&self) -> bool {
@@ -189,7 +204,7 @@ impl FetchError {
         )
     }
 
-    /// Returns the service's name for the request, where a reply told it.
+    /// Returns the service's name for the last request, where its reply told it.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         match &self.stage {
@@ -301,7 +316,9 @@ impl fmt::Display for FetchError {
             }
             FetchStage::Unreadable { .. } => f.write_str("the service's reply is no readable job"),
         }?;
-        self.request_id().map_or(Ok(()), |id| write!(f, " (request id {id})"))
+        self.request_id().map_or(Ok(()), |id| write!(f, " (request id {id})"))?;
+        let refusal = self.refusal.as_ref();
+        refusal.map_or(Ok(()), |refusal| write!(f, " to renew those that were refused: {refusal}"))
     }
 }
 

@@ -12,10 +12,11 @@ use futures_core::future::BoxFuture;
 use http::{
     HeaderValue, Request, Response, Uri,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, USER_AGENT},
+    response::Parts,
     uri::Scheme,
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper_util::{
     client::legacy::{
         Builder, Client,
@@ -31,7 +32,7 @@ use crate::{
 };
 use connect::Connector;
 use fault::failed;
-use gate::Gate;
+use gate::Gates;
 
 /// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
 /// more for TLS.
@@ -67,12 +68,14 @@ const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 /// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
 ///
 /// Needs a tokio runtime with time and I/O enabled. Cheap to clone; clones share the connections
-/// and the limit of requests in flight. Set up before it is cloned: a setting starts new ones.
+/// and the limit of requests in flight, and go on to share them where a clone is given another
+/// attempt timeout, body limit or user agent. Every other setting starts with new connections, or
+/// with a limit of its own.
 #[derive(Clone)]
 pub struct HyperTransport {
     client: Client<Connector, Full<Bytes>>,
     connector: Connector,
-    gate: Gate,
+    gates: Gates,
     in_flight: Arc<Semaphore>,
     settings: Settings,
     user_agent: HeaderValue,
@@ -102,7 +105,7 @@ impl HyperTransport {
         Self {
             client: client(&connector, settings),
             connector,
-            gate: Gate::default(),
+            gates: Gates::default(),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             settings,
             user_agent: HeaderValue::from_static(AGENT),
@@ -125,7 +128,8 @@ impl HyperTransport {
         self.with(connector)
     }
 
-    /// Sets the most bytes a reply's body may have; 8 MiB by default.
+    /// Sets the most bytes a reply's body may have; 8 MiB by default. Of a reply that is no success,
+    /// a larger body is left out.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
@@ -156,10 +160,10 @@ impl HyperTransport {
     }
 
     /// Sets after how long an open HTTP/2 request asks the server for a sign of life, and how long
-    /// that may take; 10 s by default.
+    /// that may take, at least a millisecond; 10 s by default.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.settings.keep_alive = interval;
+        self.settings.keep_alive = interval.max(Duration::from_millis(1));
         self.rebuilt()
     }
 
@@ -183,7 +187,7 @@ impl HyperTransport {
     }
 
     fn rebuilt(mut self) -> Self {
-        self.gate = Gate::default();
+        self.gates = Gates::default();
         self.client = client(&self.connector, self.settings);
         self
     }
@@ -216,30 +220,41 @@ impl HyperTransport {
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
         *progress = Progress::Sending;
+        let gate = self.gates.of(request.uri());
         // Who must wait for a connection watches for it. Others need not pay for that.
-        let capture = (!self.gate.is_open()).then(|| capture_connection(&mut request));
+        let capture = (!gate.is_open()).then(|| capture_connection(&mut request));
         if let Some(capture) = &capture {
             *progress = Progress::Connecting(capture.clone());
         }
-        let reply = self.gate.pass(capture, self.client.request(request)).await;
+        let reply = gate.pass(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
-            self.gate.close();
+            gate.close();
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
             failed(error.into(), sent)
         })?;
         *progress = Progress::Reading;
         let (head, body) = reply.into_parts();
-        if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            let kind = TransportErrorKind::EncodedBody;
-            return Err(TransportError::new(kind, RequestSent::Maybe));
+        match self.body(&head, body).await {
+            // Of an error the status says enough: it is not lost with its body.
+            Err(error) if !head.status.is_success() && is_of_body(&error) => {
+                Ok(Response::from_parts(head, Bytes::new()))
+            }
+            body => Ok(Response::from_parts(head, body?)),
+        }
+    }
+
+    /// Reads a reply's body, which is to be neither compressed nor too large.
+    async fn body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
+        let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
+        let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+            return Err(maybe(TransportErrorKind::EncodedBody));
         }
         if body.size_hint().lower() > self.settings.max_body as u64 {
-            let kind = TransportErrorKind::BodyTooLarge;
-            return Err(TransportError::new(kind, RequestSent::Maybe));
+            return Err(maybe(TransportErrorKind::BodyTooLarge));
         }
         let body = Limited::new(body, self.settings.max_body).collect().await;
-        let body = body.map_err(|error| failed(error, RequestSent::Maybe))?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        Ok(body.map_err(|error| failed(error, RequestSent::Maybe))?.to_bytes())
     }
 }
 
@@ -263,6 +278,11 @@ impl Progress {
             Self::Reading => Stage::Body,
         }
     }
+}
+
+/// Whether it is the body itself that is not wanted.
+fn is_of_body(error: &TransportError) -> bool {
+    matches!(error.kind(), TransportErrorKind::EncodedBody | TransportErrorKind::BodyTooLarge)
 }
 
 /// Whether a server that drains a connection did not take the request, so that another one may.

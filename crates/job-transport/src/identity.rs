@@ -28,7 +28,7 @@ pub struct PasswordLogin {
     project: Option<Project>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Project {
     Id(ProjectId),
     Name(String),
@@ -62,6 +62,16 @@ impl PasswordLogin {
         self
     }
 
+    /// Returns who logs in, for a test.
+    #[cfg(all(test, feature = "conventions"))]
+    pub(crate) fn told(&self) -> String {
+        let project = self.project.as_ref().map(|project| match project {
+            Project::Id(id) => format!("id {id}"),
+            Project::Name(name) => format!("name {name}"),
+        });
+        format!("{} of {}, project {project:?}", self.user, self.user_domain)
+    }
+
     /// Returns the request's body.
     fn body(&self) -> Value {
         let domain = json!({"name": self.user_domain});
@@ -80,14 +90,10 @@ impl PasswordLogin {
     }
 }
 
-/// Shows no password.
+/// Shows nothing of who logs in.
 impl fmt::Debug for PasswordLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PasswordLogin")
-            .field("user", &self.user)
-            .field("user_domain", &self.user_domain)
-            .field("project", &self.project)
-            .finish_non_exhaustive()
+        f.debug_struct("PasswordLogin").finish_non_exhaustive()
     }
 }
 
@@ -140,7 +146,10 @@ impl Identity {
         request.headers_mut().insert(CONTENT_TYPE, json);
         let about = About { template: "/v3/auth/tokens", job: None, resends: 0 };
         let password = self.login.password.expose_secret();
-        let reply = exchange(&*self.transport, request, about, &[password]).await;
+        // As the request has it, where it is repeated as a text.
+        let escaped = SecretString::from(json!(password).to_string());
+        let secrets = [escaped.expose_secret().trim_matches('"'), password];
+        let reply = exchange(&*self.transport, request, about, &secrets).await;
         let reply = reply.map_err(FetchError::from)?.with(StatusCode::CREATED)?;
 
         let Some(token) = text(reply.headers(), &X_SUBJECT_TOKEN) else {
@@ -173,10 +182,7 @@ impl ProvideCredentials for Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("endpoint", &self.endpoint)
-            .field("login", &self.login)
-            .finish_non_exhaustive()
+        f.debug_struct("Identity").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -16,8 +16,12 @@ use job_model::ServiceError;
 
 use crate::{exchange::Reply, headers::date};
 
-/// How far the time of a signature may be from the service's own.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
+/// From how far on the time of a signature is too far from the service's own: 15 minutes, but for
+/// what is lost of both times to whole seconds.
+const SKEW: SignedDuration = SignedDuration::from_secs(15 * 60 - 2);
+
+/// How many refusals in a row that do not say why are the last, while no signature was accepted.
+const UNEXPLAINED: u32 = 3;
 
 /// The gateway's code for a wrong signature.
 const WRONG_SIGNATURE: &str = "APIGW.0301";
@@ -43,6 +47,8 @@ struct State {
     skew: SignedDuration,
     /// Whether the skew was learnt since a signature was last accepted: it is learnt once.
     learnt: bool,
+    /// How many signatures in a row were refused without a reason.
+    unexplained: u32,
     /// What the service said of a wrong signature: the last that is sent.
     refused: Option<Arc<str>>,
 }
@@ -94,6 +100,12 @@ impl State {
         self.refused.is_some()
     }
 
+    /// Lets no other signature be sent.
+    fn refuse(&mut self, service_error: Option<&ServiceError>) -> Verdict {
+        self.refused = Some(service_error.map(ToString::to_string).unwrap_or_default().into());
+        Verdict::Refused
+    }
+
     /// Returns the skew where anyone may sign.
     fn free(&self) -> Result<Option<SignedDuration>, Arc<str>> {
         match &self.refused {
@@ -107,29 +119,37 @@ impl Pass<'_> {
     /// Learns what the reply says of the key, signed as made at `signed_at`.
     pub(crate) fn judge(self, reply: &Reply, signed_at: Timestamp) -> Verdict {
         let Reply { response, service_error } = reply;
-        let (status, headers) = (response.status(), response.headers());
-        let codes = || service_error.iter().flat_map(ServiceError::codes);
+        let codes = service_error.as_ref().map_or(&[][..], ServiceError::codes);
         let mut state = lock(&self.guard.state);
-        if status != StatusCode::UNAUTHORIZED || codes().all(|code| code != WRONG_SIGNATURE) {
-            if status.is_success() || codes().any(|code| code.starts_with(OF_SERVICE)) {
-                (state.proven, state.learnt) = (true, false);
+        if response.status() != StatusCode::UNAUTHORIZED {
+            // A proxy's page says nothing of what the gateway behind it thinks, nor does a late
+            // reply to a signature of another time.
+            let is_json = response.body().trim_ascii_start().starts_with(b"{");
+            let is_accepted = response.status() == StatusCode::OK && is_json
+                || codes.iter().any(|code| code.starts_with(OF_SERVICE));
+            if is_accepted && state.skew == self.skew && !state.is_refused() {
+                *state = State { proven: true, skew: state.skew, ..State::default() };
             }
             return Verdict::Settled;
         }
-        let off = date(headers).map(|date| date.duration_since(signed_at));
-        match off.filter(|off| off.abs() > MAX_SKEW) {
+        if codes.iter().all(|code| code != WRONG_SIGNATURE) {
+            state.unexplained += u32::from(codes.is_empty() && !state.proven);
+            if state.unexplained < UNEXPLAINED {
+                return Verdict::Settled;
+            }
+            return state.refuse(service_error.as_ref());
+        }
+        let off = date(response.headers()).map(|date| date.duration_since(signed_at));
+        match off.filter(|off| off.abs() >= SKEW) {
             // Another has learnt it while this request was on its way.
             Some(_) if state.skew != self.skew => Verdict::SignAgain,
             Some(off) if !state.learnt => {
+                tracing::warn!(seconds = off.as_secs(), "this machine's clock is off");
                 state.skew = state.skew.saturating_add(off);
                 (state.proven, state.learnt) = (false, true);
                 Verdict::SignAgain
             }
-            _ => {
-                let said = service_error.as_ref().map(ToString::to_string).unwrap_or_default();
-                state.refused = Some(said.into());
-                Verdict::Refused
-            }
+            _ => state.refuse(service_error.as_ref()),
         }
     }
 }

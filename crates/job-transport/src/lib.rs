@@ -70,7 +70,7 @@ pub use clock::TokioClock;
 pub use conventions::{Conventions, ConventionsError, Found};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Cloud, Endpoint, EndpointError};
-pub use error::{RequestSent, Stage, TransportError, TransportErrorKind};
+pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
 pub use fetch_error::{Class, CredentialsFault, FetchError, FetchStage, Unreadable};
 pub use headers::retry_after;
 #[cfg(feature = "hyper")]

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use futures_core::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Clock, CredentialsFault, ProvideCredentials, Provided,
+    Clock, CredentialsFault, ProvideCredentials, ProvideError, Provided,
     clock::within,
     credentials::{Grant, Means},
 };
@@ -21,13 +21,26 @@ use crate::{
 /// came after a refusal and were refused as well.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a request waits for a renewal while the old credentials still hold. What is not there
+/// by then is waited for by a later one.
+const EARLY: Duration = Duration::from_secs(3);
+
 /// What a provider gave, until it expires or is refused.
 pub(crate) struct Renewal {
-    provider: Box<dyn ProvideCredentials>,
-    /// Held by whoever asks the provider.
-    asking: async_lock::Mutex<()>,
+    provider: Arc<dyn ProvideCredentials>,
+    /// What is asked of the provider: locked by whoever waits for it, and left here if that one is
+    /// given up, so that the next one waits for the same.
+    asking: async_lock::Mutex<Option<Asking>>,
     held: Mutex<Held>,
 }
+
+struct Asking {
+    provided: BoxFuture<'static, Result<Provided, ProvideError>>,
+    /// When the provider's time is over.
+    deadline: Duration,
+}
+
+type Turn<'r> = async_lock::MutexGuard<'r, Option<Asking>>;
 
 #[derive(Default)]
 struct Held {
@@ -35,39 +48,42 @@ struct Held {
     /// How often the provider was asked, and came to an end with it.
     asked: u64,
     /// How that ended last, where it gave nothing, and when.
-    fault: Option<(CredentialsFault, Timestamp)>,
+    fault: Option<(CredentialsFault, Duration)>,
 }
 
-/// A grant, and when it must be replaced.
+/// A grant, and when it must be replaced, by the clock's monotonic time.
 #[derive(Clone)]
 struct Lasting {
     grant: Arc<Grant>,
     /// Where they came after a refusal: until when another one does not mean that they are too old.
-    new_until: Option<Timestamp>,
+    new_until: Option<Duration>,
     /// When to renew it, while it still holds.
-    due: Timestamp,
-    expires: Timestamp,
+    due: Duration,
+    expires: Duration,
 }
 
 impl Renewal {
-    pub(crate) fn new(provider: Box<dyn ProvideCredentials>) -> Self {
-        Self { provider, asking: async_lock::Mutex::new(()), held: Mutex::default() }
+    pub(crate) fn new(provider: Arc<dyn ProvideCredentials>) -> Self {
+        Self { provider, asking: async_lock::Mutex::new(None), held: Mutex::default() }
     }
 
-    /// Returns credentials that hold. Where they are due for renewal, one caller sees to that while
-    /// the others go on with the old ones, as that caller does if it fails.
+    /// Returns credentials that hold. Where they are due for renewal, one caller waits for that, a
+    /// little, while the others go on with the old ones; as that caller does if it fails.
     pub(crate) async fn grant(&self, clock: &dyn Clock) -> Result<Arc<Grant>, CredentialsFault> {
-        let valid = self.held().valid(clock.now());
+        let valid = self.held().valid(clock.elapsed());
         let Some(valid) = valid else {
-            return self.ask(clock, |held| held.valid(clock.now())).await;
+            return self.ask(clock, |held| held.valid(clock.elapsed())).await;
         };
-        if clock.now() >= valid.due
-            && let Some(_asking) = self.asking.try_lock()
-            && self.held().is_due(clock.now())
-        {
-            return Ok(self.provide(clock).await.unwrap_or(valid.grant));
+        if clock.elapsed() < valid.due {
+            return Ok(valid.grant);
         }
-        Ok(valid.grant)
+        let Some(turn) = self.asking.try_lock() else { return Ok(valid.grant) };
+        // Noted first: who is given up while it waits has tried.
+        if !self.held().put_off(clock.elapsed()) {
+            return Ok(valid.grant);
+        }
+        let renewed = within(clock, EARLY, self.provide(turn, clock)).await;
+        Ok(renewed.and_then(Result::ok).unwrap_or(valid.grant))
     }
 
     /// Returns the successor of the credentials that the service refused; `None` where they are
@@ -79,7 +95,7 @@ impl Renewal {
     ) -> Result<Option<Arc<Grant>>, CredentialsFault> {
         let is_new = |lasting: &Lasting| {
             lasting.grant.generation == refused
-                && lasting.new_until.is_some_and(|until| clock.now() < until)
+                && lasting.new_until.is_some_and(|until| clock.elapsed() < until)
         };
         if self.held().grant.as_ref().is_some_and(is_new) {
             return Ok(None);
@@ -89,7 +105,7 @@ impl Renewal {
         let grant = self.ask(clock, successor).await?;
         let mut held = self.held();
         if let Some(lasting) = held.grant.as_mut().filter(|l| Arc::ptr_eq(&l.grant, &grant)) {
-            lasting.new_until.get_or_insert_with(|| later(clock.now(), PAUSE));
+            lasting.new_until.get_or_insert_with(|| clock.elapsed().saturating_add(PAUSE));
         }
         Ok(Some(grant))
     }
@@ -102,45 +118,44 @@ impl Renewal {
         will_do: impl Fn(&Held) -> Option<Lasting>,
     ) -> Result<Arc<Grant>, CredentialsFault> {
         let asked = self.held().asked;
-        let _asking = self.asking.lock().await;
+        let turn = self.asking.lock().await;
         {
             let held = self.held();
-            if let Some(lasting) = will_do(&held) {
-                return Ok(lasting.grant);
-            }
+            let is_answered = held.asked > asked;
             if let Some((fault, at)) = &held.fault
-                && (held.asked > asked || fault.is_refusal() && clock.now() < later(*at, PAUSE))
+                && (is_answered || fault.is_refusal() && clock.elapsed() < at.saturating_add(PAUSE))
             {
                 return Err(fault.clone());
             }
+            // However short it holds: it was asked for by who waited here, too.
+            let answer = held.grant.clone().filter(|_| is_answered);
+            if let Some(lasting) = will_do(&held).or(answer) {
+                return Ok(lasting.grant);
+            }
         }
-        self.provide(clock).await
+        self.provide(turn, clock).await
     }
 
-    /// Asks the provider. Only for whoever holds `asking`.
-    async fn provide(&self, clock: &dyn Clock) -> Result<Arc<Grant>, CredentialsFault> {
+    /// Asks the provider, or waits for what it was asked before.
+    async fn provide(
+        &self,
+        mut turn: Turn<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Arc<Grant>, CredentialsFault> {
         let timeout = self.provider.timeout();
-        let provided = within(clock, timeout, self.provider.provide()).await;
+        if turn.as_ref().is_none_or(|asking| asking.deadline <= clock.elapsed()) {
+            let provider = self.provider.clone();
+            let provided = Box::pin(async move { provider.provide().await });
+            let deadline = clock.elapsed().saturating_add(timeout);
+            *turn = Some(Asking { provided, deadline });
+        }
+        let Some(asking) = turn.as_mut() else { return Err(CredentialsFault::TimedOut(timeout)) };
+        let left = asking.deadline.saturating_sub(clock.elapsed());
+        let provided = within(clock, left, &mut asking.provided).await;
+        *turn = None;
         let provided = provided.ok_or(CredentialsFault::TimedOut(timeout));
         let provided = provided.and_then(|provided| provided.map_err(CredentialsFault::Provider));
-        let now = clock.now();
-        let mut held = self.held();
-        held.asked += 1;
-        match provided {
-            Ok(provided) => {
-                let lasting = Lasting::new(provided, held.asked, now);
-                held.fault = None;
-                held.grant = Some(lasting.clone());
-                Ok(lasting.grant)
-            }
-            Err(fault) => {
-                held.fault = Some((fault.clone(), now));
-                if let Some(lasting) = &mut held.grant {
-                    lasting.due = lasting.due.max(later(now, PAUSE));
-                }
-                Err(fault)
-            }
-        }
+        self.held().note(provided, clock.elapsed())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -149,18 +164,46 @@ impl Renewal {
 }
 
 impl Held {
-    fn valid(&self, now: Timestamp) -> Option<Lasting> {
+    fn valid(&self, now: Duration) -> Option<Lasting> {
         self.grant.clone().filter(|lasting| now < lasting.expires)
     }
 
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.grant.as_ref().is_some_and(|lasting| now >= lasting.due)
+    /// Puts the renewal off for a while; returns whether it was due.
+    fn put_off(&mut self, now: Duration) -> bool {
+        let due = self.grant.as_mut().filter(|lasting| now >= lasting.due);
+        due.map(|lasting| lasting.due = now.saturating_add(PAUSE)).is_some()
+    }
+
+    /// Notes how asking the provider ended.
+    fn note(
+        &mut self,
+        provided: Result<Provided, CredentialsFault>,
+        now: Duration,
+    ) -> Result<Arc<Grant>, CredentialsFault> {
+        self.asked += 1;
+        match provided {
+            Ok(provided) => {
+                let lasting = Lasting::new(provided, self.asked, now);
+                self.fault = None;
+                self.grant = Some(lasting.clone());
+                Ok(lasting.grant)
+            }
+            Err(fault) => {
+                if self.valid(now).is_some() {
+                    tracing::warn!(%fault, "credentials not renewed; the old ones are used on");
+                }
+                self.put_off(now);
+                self.fault = Some((fault.clone(), now));
+                Err(fault)
+            }
+        }
     }
 }
 
 impl Lasting {
-    fn new(provided: Provided, generation: u64, now: Timestamp) -> Self {
-        let after = |span: Option<Duration>| span.map_or(Timestamp::MAX, |span| later(now, span));
+    fn new(provided: Provided, generation: u64, now: Duration) -> Self {
+        let after =
+            |span: Option<Duration>| span.map_or(Duration::MAX, |span| now.saturating_add(span));
         // Of a tenth of the lifetime; see below.
         let early = provided.lifetime.map(|lifetime| {
             let tenth = lifetime / 10;
@@ -169,11 +212,6 @@ impl Lasting {
         let (due, expires) = (after(early), after(provided.lifetime));
         Self { grant: Arc::new(Grant::new(provided, generation)), new_until: None, due, expires }
     }
-}
-
-fn later(now: Timestamp, span: Duration) -> Timestamp {
-    // Fails for spans of the calendar alone, which this is not.
-    now.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// Returns a number from 0 to 1 that differs from one token to the next: who got theirs at the same

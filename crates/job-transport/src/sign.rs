@@ -55,7 +55,8 @@ pub fn sign(
     at: Timestamp,
 ) -> Result<(), http::Error> {
     // Parsed for its error: a URI without a host has the empty one.
-    let host = request.uri().authority().map_or("", Authority::as_str);
+    let authority = request.uri().authority().map_or("", Authority::as_str);
+    let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() {
         host.parse::<Authority>()?;
     }
@@ -155,7 +156,8 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>,
 /// Adds a path, each segment encoded anew; it ends in a slash whether or not the path that is sent
 /// does.
 fn push_path(text: &mut Vec<u8>, path: &str) {
-    let path = path.trim_end_matches('/');
+    // With the slash at its end, what stands behind it is no segment.
+    let path = path.strip_suffix('/').unwrap_or(path);
     let is_plain = |byte: u8| {
         byte.is_ascii_alphanumeric()
             | (byte == b'/')
@@ -176,19 +178,19 @@ fn push_path(text: &mut Vec<u8>, path: &str) {
     }
 }
 
-/// Adds a query, each name and value encoded anew, in order.
+/// Adds a query, each name and value encoded anew, in the order of the names, then of the values.
 fn push_query(text: &mut Vec<u8>, query: &str) {
-    let parameter = |parameter: &str| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let encoded = |part| {
         let mut encoded = Vec::new();
-        push_encoded(&mut encoded, name);
-        encoded.push(b'=');
-        push_encoded(&mut encoded, value);
+        push_encoded(&mut encoded, part);
         encoded
     };
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
-    let mut parameters: Vec<_> = parameters.map(parameter).collect();
+    let parameters = parameters.map(|text| text.split_once('=').unwrap_or((text, "")));
+    let mut parameters: Vec<_> =
+        parameters.map(|(name, value)| [encoded(name), encoded(value)]).collect();
     parameters.sort();
+    let parameters: Vec<_> = parameters.iter().map(|pair| pair.join(&b'=')).collect();
     text.extend(parameters.join(&b'&'));
 }
 

@@ -30,6 +30,10 @@ impl Clock for ManualClock {
         *self.0.lock().unwrap()
     }
 
+    fn elapsed(&self) -> Duration {
+        self.now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap()
+    }
+
     fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
         Box::pin(pending())
     }

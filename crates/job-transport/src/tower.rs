@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -14,25 +14,24 @@ use tower_service::Service;
 
 use crate::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-/// Any service from a request to its whole reply, as a [`Transport`]. Each request has a clone of
-/// the service, and waits until that is ready.
+/// Any service from a request to its whole reply that can be cloned, as a [`Transport`]. Each request
+/// has a clone of its own, and waits until that is ready.
 ///
 /// An error of the service that is a [`TransportError`] is passed on; every other is of kind
 /// [`Other`](TransportErrorKind::Other), and the request may have been sent.
-#[derive(Clone)]
-pub struct TowerTransport<S>(S);
+pub struct TowerTransport<S>(Mutex<S>);
 
 impl<S> TowerTransport<S> {
     /// Takes a service. What [`Transport`] asks of implementers is asked of it.
     #[must_use]
     pub const fn new(service: S) -> Self {
-        Self(service)
+        Self(Mutex::new(service))
     }
 }
 
 impl<S> Transport for TowerTransport<S>
 where
-    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send + Sync,
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send,
 {
@@ -40,7 +39,7 @@ where
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let mut service = self.0.clone();
+        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let ready = poll_fn(|context| service.poll_ready(context)).await;
             ready.map_err(|error| failed(error.into(), RequestSent::No))?;

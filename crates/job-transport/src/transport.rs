@@ -7,6 +7,8 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 
 use crate::TransportError;
+#[cfg(doc)]
+use crate::{RequestSent, TransportErrorKind, causes};
 
 /// Carries one request to the service and its reply back.
 ///
@@ -17,11 +19,25 @@ use crate::TransportError;
 ///
 /// # For implementers
 ///
-/// Send the method, the URI and the headers as they are given, add none that carries a credential,
-/// follow no redirect, and retry nothing that the service may have seen. Bound the attempt in time
-/// and the reply in size. Map what goes wrong to the [`TransportErrorKind`](crate::TransportErrorKind)
-/// that says it, and say [`RequestSent::No`](crate::RequestSent::No) only where it is certain. When
-/// the future is dropped, free all that the attempt holds.
+/// Send untouched the method, the path and query byte for byte, every header as often as it is
+/// given, and the body. Add what HTTP needs (`Host`, a length, a `User-Agent`), and nothing that
+/// says who asks. A value that is marked sensitive is not for logs.
+///
+/// Follow no redirect. Decode no body: pass a compressed one on as it is, with its header, or, where
+/// the status is 200, fail with [`EncodedBody`]. Keep headers of 16 KiB, for a token is one. Retry nothing that the service
+/// may have seen. Bound the attempt in time, and the reply in size.
+///
+/// Map what goes wrong to the [`TransportErrorKind`] that says it, and give the library's own error
+/// as the source. Say [`RequestSent::No`] only where it is certain: no connection was made, or the
+/// server said that it took nothing. Tell a certificate that is not accepted from a connection that
+/// failed: asking again mends the one and not the other. Of rustls, the certificate's error stands
+/// within two `io::Error`s, where [`causes`] finds it.
+///
+/// When the future is dropped, free the stream, the socket and whatever else the attempt holds.
+/// The simulator's `Conformance` checks for any implementation what can be seen from outside; the
+/// bounds in time and size are the implementation's own to test.
+///
+/// [`EncodedBody`]: TransportErrorKind::EncodedBody
 ///
 /// ```
 /// use bytes::Bytes;

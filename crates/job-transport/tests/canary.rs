@@ -20,6 +20,10 @@ use job_transport::{
     TlsProvider, Transport,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// All that was shown.
@@ -78,6 +82,7 @@ fn forms(secret: &str) -> Vec<String> {
         hex,
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string().replace("%2D", "-"),
+        utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string().replace("%2F", "%2f"),
     ];
     for engine in [BASE64_STANDARD, BASE64_URL_SAFE] {
         for shift in 0..3 {
@@ -172,7 +177,28 @@ async fn no_secret_is_shown() {
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
     }
-    let proxy = Proxy::new("http://user:canary-proxy%2F+=@127.0.0.1:1", "").unwrap();
+    // A login whose password is repeated, as it is and as it was sent.
+    let mut repeated = Response::new(Bytes::from(format!(
+        "canary-password \"/+% and {:?}",
+        "canary-password \"/+%"
+    )));
+    *repeated.status_mut() = StatusCode::BAD_REQUEST;
+    sim.fault(Fault::Reply(repeated));
+    let client =
+        Client::new(endpoint(), Credentials::provided(identity(wrong())), transport.clone());
+    shown.error(&client.job(sim.job()).await.unwrap_err());
+
+    // A proxy that is told who asks, and refuses.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let told = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut told = vec![0; 4096];
+        let read = stream.read(&mut told).await.unwrap();
+        stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
+        String::from_utf8_lossy(&told[..read]).into_owned()
+    });
+    let proxy = Proxy::new(&format!("http://user:canary-proxy%2F+=@127.0.0.1:{port}"), "").unwrap();
     for what in [&wrong() as &dyn Debug, &sim.login(), &right, &identity(wrong()), &proxy] {
         shown.debug(what);
     }
@@ -180,6 +206,7 @@ async fn no_secret_is_shown() {
     shown.debug(&transport);
     let request = http::Request::get(server.endpoint()).body(Bytes::new()).unwrap();
     shown.error(&transport.send(request).await.unwrap_err());
+    assert!(told.await.unwrap().to_lowercase().contains("proxy-authorization"));
 
     let _ = panic::take_hook();
 

@@ -65,6 +65,31 @@ fn a_body_that_is_not_utf8_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn secrets_are_hidden_wherever_they_are_repeated() {
+    let secret = "MIIF/+=&%".repeat(200);
+    let escaped = secret.replace('/', "\\/").replace('+', "\\u002b");
+    let html = secret.replace('&', "&amp;");
+    let rows = [
+        format!(
+            r#"{{"error_code": "{secret}", "error_msg": "{secret}", "request_id": "{secret}"}}"#
+        ),
+        format!(r#"{{"error_msg": "a|x-security-token:{escaped}|b"}}"#),
+        format!(r#"{{"details": [{{"message": "twice {secret} {secret}"}}]}}"#),
+        format!("<title>{secret}</title>"),
+        format!("<p>token {html} is wrong</p>"),
+        format!("{}{secret}", "a".repeat(1_000)),
+        secret.clone(),
+    ];
+    for body in rows {
+        let error =
+            ServiceError::from_body_hiding(401, None, body.as_bytes(), &[&secret, ""]).unwrap();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("MIIF"), "{shown}");
+        assert!(shown.contains("(hidden") || shown.contains('…'), "{shown}");
+    }
+}
+
+#[test]
 fn what_is_too_long_is_cut_and_says_so() {
     let long = "ä".repeat(2_000);
     let body = json!({"code": long, "message": long, "reason": "r", "request_id": long});

@@ -89,7 +89,7 @@ fn status(sim: &Sim, request: &Request<Bytes>) -> u16 {
 #[tokio::test(start_paused = true)]
 async fn five_wrong_signatures_in_a_row_lock_the_key_for_five_minutes() {
     let sim = sim();
-    let sign = |spoil| signed(&sim, spoil, sim.clock.now());
+    let sign = |spoil| signed(&sim, spoil, sim.now());
     for wrong in [4, 5] {
         assert_eq!(status(&sim, &sign("")), 200);
         (0..wrong).for_each(|_| assert_eq!(status(&sim, &sign("wrong")), 401));

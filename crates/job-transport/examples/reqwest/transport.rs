@@ -1,11 +1,11 @@
 //! reqwest as a transport. Follows no redirect, uses no proxy, and bounds time and size.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::future::BoxFuture;
 use http::{Request, Response, header::CONTENT_ENCODING};
-use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
+use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind, causes};
 use rustls::ClientConfig;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -70,11 +70,7 @@ impl Transport for Reqwest {
 
 /// Maps what reqwest says. That a certificate was not accepted is a cause further down.
 fn failed(error: reqwest::Error) -> TransportError {
-    let mut causes = std::iter::successors(error.source(), |&error| {
-        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
-    });
-    let tls = causes.find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
     let kind = match tls {
         Some(rustls::Error::InvalidCertificate(_)) => TransportErrorKind::Certificate,
         Some(_) => TransportErrorKind::Tls,

@@ -108,7 +108,7 @@ pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, C
             let value = ini.get(section, name).filter(|value| !value.is_empty());
             values.add(*field, value.as_deref());
         }
-        if !values.values.is_empty() {
+        if values.values.keys().any(|field| *field != Field::ProjectId) {
             values.kept_from_others(file, exposed)?;
             return Ok(Some(values));
         }

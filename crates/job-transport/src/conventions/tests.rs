@@ -58,7 +58,7 @@ fn find(variables: &[(&str, &str)]) -> String {
     let proof = match &found.proof {
         Proof::Token(token) => format!("token {}", token.expose_secret()),
         Proof::Key(key) => format!("{key:?} {:?}", key.security_token().unwrap()),
-        Proof::Password(login, auth_url) => format!("{login:?} at {auth_url}"),
+        Proof::Password(login, auth_url) => format!("password at {auth_url}, {}", login.told()),
     };
     let Found { project, region, auth_url, ca_file, .. } = &found;
     let project = project.as_ref().map(ProjectId::as_str);
@@ -107,6 +107,8 @@ fn environments() {
             ],
             &[("HUAWEICLOUD_SDK_AK", "AK"), ("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", "canary")],
             &[("HW_SECRET_KEY", "canary")],
+            &[("HW_ACCESS_KEY", "A K"), ("HW_SECRET_KEY", "canary")],
+            &[("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", "ca nary")],
             &[
                 ("HUAWEICLOUD_SDK_PROJECT_ID", "p"),
                 ("HW_ACCESS_KEY", "AK"),
@@ -211,6 +213,9 @@ fn files_that_cannot_be_read() {
     }
     let folder_itself = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", folder.path())]);
     shown += &format!("a folder\n  {folder_itself}\n");
+    let none = folder.0.join("none");
+    let none = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", none.to_str().unwrap())]);
+    shown += &format!("no such file\n  {none}\n");
     for line in shown.lines().filter(|line| line.starts_with("  ")) {
         assert!(!line.contains("canary"), "{line}");
     }
@@ -226,6 +231,8 @@ fn the_vendors_file() {
         "# the account's\n[global]\nak: AK\nsk: canary\nsecurity_token: canary\n",
         "[basic]\nak = AK\n",
         "[basic]\nak =\n[global]\n",
+        "[basic]\nproject_id = p\n[global]\nak = AK\nsk = canary\n",
+        "[basic]\nsk = canary\n[global]\nak = AK\nsk = canary\n",
         "[other]\nak = AK\n",
         "",
     ];

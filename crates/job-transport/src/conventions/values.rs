@@ -87,9 +87,10 @@ impl Values<'_> {
             let token = secret(token.into()).map_err(refused(origin))?;
             return Ok(Some(Proof::Token(token)));
         }
-        if let Some([(access_key, _), (secret_key, origin)]) =
+        if let Some([(access_key, key_origin), (secret_key, origin)]) =
             self.together([Field::AccessKey, Field::SecretKey])?
         {
+            secret(access_key.into()).map_err(refused(key_origin))?;
             let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
             let key = match self.get(Field::SecurityToken) {
                 Some((token, origin)) => key.with_security_token(token).map_err(refused(origin))?,

@@ -38,6 +38,58 @@ fn texts() {
     }
 }
 
+#[test]
+fn regions() {
+    use Cloud::*;
+    let region = |text: &str| Ok(text.to_owned());
+    let rows = [
+        (OpenTelekom, "eu-de", region("eu-de.otc.t-systems.com")),
+        (OpenTelekom, "eu-nl", region("eu-nl.otc.t-systems.com")),
+        (Huawei, "cn-north-4", region("cn-north-4.myhuaweicloud.com")),
+        (Huawei, "eu-west-101", region("eu-west-101.myhuaweicloud.eu")),
+        (Huawei, "", Err(EndpointError::Region)),
+        (Huawei, "EU-DE", Err(EndpointError::Region)),
+        (Huawei, "evil.example/", Err(EndpointError::Region)),
+        (Huawei, "user@evil", Err(EndpointError::Region)),
+        (OpenTelekom, &"a".repeat(64), Err(EndpointError::Region)),
+    ];
+    for (cloud, name, expected) in rows {
+        let shown = |endpoint: Result<Endpoint, _>| endpoint.map(|endpoint| endpoint.to_string());
+        let of = |service| expected.clone().map(|host| format!("https://{service}.{host}"));
+        assert_eq!(shown(Endpoint::of_region(cloud, name)), of("cce"), "{name}");
+        assert_eq!(shown(Endpoint::identity_of_region(cloud, name)), of("iam"), "{name}");
+    }
+}
+
+#[test]
+fn plain_http_is_taken_where_the_caller_says_so_and_marked() {
+    let rows = [
+        ("http://cce.example/", Ok("http://cce.example")),
+        ("https://cce.example", Ok("https://cce.example")),
+        ("ftp://cce.example", Err(EndpointError::NotHttps)),
+        ("http://user@cce.example", Err(EndpointError::UserInfo)),
+    ];
+    let marked = |endpoint: &Endpoint| {
+        let request = endpoint.request(endpoint.tokens_uri().unwrap()).unwrap();
+        request.extensions().get::<PlainHttp>().is_some()
+    };
+    for (text, expected) in rows {
+        let endpoint = Endpoint::over_plain_http(text);
+        assert!(endpoint.as_ref().is_ok_and(marked) == expected.is_ok(), "{text}");
+        let shown = endpoint.map(|endpoint| endpoint.to_string());
+        assert_eq!(shown, expected.map(String::from), "{text}");
+    }
+    assert!(!marked(&"https://cce.example".parse().unwrap()));
+}
+
+#[test]
+fn the_identity_services_version_is_named_once() {
+    for text in ["https://iam.example", "https://iam.example/", "https://iam.example/v3/"] {
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!(endpoint.tokens_uri().unwrap(), "https://iam.example/v3/auth/tokens", "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_id_becomes_one_segment_and_can_be_told_from_it(

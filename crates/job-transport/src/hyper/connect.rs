@@ -155,12 +155,12 @@ impl Service<Name> for Resolver {
 /// A host's name that could not be looked up.
 #[derive(Debug, thiserror::Error)]
 #[error("no address for the host's name")]
-pub(super) struct NoAddress(#[source] io::Error);
+pub(super) struct NoAddress(#[source] pub(super) io::Error);
 
 /// A proxy that opened no tunnel.
 #[derive(Debug, thiserror::Error)]
 #[error("no tunnel")]
-pub(super) struct NoTunnel(#[source] Fault);
+pub(super) struct NoTunnel(#[source] pub(super) Fault);
 
 /// A stage of connecting that took too long.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,10 @@ use std::{error::Error, io};
 use http_body_util::LengthLimitError;
 
 use super::connect::{NoAddress, NoTunnel, TooLate};
-use crate::{RequestSent, Stage, TransportError, TransportErrorKind};
+use crate::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
 
 /// Errors of this machine, not of the way: no file descriptor in this process (EMFILE) or on this
-/// machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL). The
-/// numbers are Linux's, the last three BSD's and macOS's too where they are below 50.
+/// machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
 #[cfg(target_os = "linux")]
 const LOCAL: &[i32] = &[24, 23, 105, 12, 99];
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -47,6 +46,10 @@ fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind 
             RequestSent::Maybe => TransportErrorKind::Closed,
         }
     };
+    // First, since looking up a name needs a descriptor too.
+    if causes(error).any(is_local) {
+        return TransportErrorKind::LocalResource;
+    }
     causes(error).find_map(specific).unwrap_or_else(unspecific)
 }
 
@@ -72,11 +75,12 @@ fn specific(cause: &(dyn Error + 'static)) -> Option<TransportErrorKind> {
     if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
         return Some(TransportErrorKind::Protocol);
     }
-    if cause.is::<NoAddress>() {
-        return Some(TransportErrorKind::Dns);
-    }
+    cause.is::<NoAddress>().then_some(TransportErrorKind::Dns)
+}
+
+fn is_local(cause: &(dyn Error + 'static)) -> bool {
     let code = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-    code.is_some_and(|code| LOCAL.contains(&code)).then_some(TransportErrorKind::LocalResource)
+    code.is_some_and(|code| LOCAL.contains(&code))
 }
 
 /// Whether the server certainly did not take the request: it drained the connection in peace before
@@ -86,11 +90,5 @@ fn is_unseen(error: &(dyn Error + 'static)) -> bool {
     matches!(reason, Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM))
 }
 
-/// Returns an error and its causes, the innermost last.
-fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        // An `io::Error` does not name the error within it as its source, but that one's own.
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,43 @@
 //! Knows no request.
 
 use std::{
+    collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
 };
 
+use http::{Uri, uri::Authority};
 use hyper_util::client::legacy::connect::CaptureConnection;
 use tokio::sync::Mutex;
 
+/// The gates of each host that was connected to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gates(Arc<std::sync::Mutex<HashMap<Authority, Arc<Gate>>>>);
+
+impl Gates {
+    /// Returns the gate of the host that a request goes to.
+    pub(super) fn of(&self, uri: &Uri) -> Arc<Gate> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match uri.authority() {
+            Some(host) => match gates.get(host) {
+                Some(gate) => gate.clone(),
+                None => gates.entry(host.clone()).or_default().clone(),
+            },
+            // Without a host it goes nowhere.
+            None => Arc::default(),
+        }
+    }
+}
+
 /// Whether there is a connection, as far as is known. Without it, a hundred requests at once would
 /// make a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Gate(Arc<State>);
-
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct Gate {
     open: AtomicBool,
     alone: Mutex<()>,
 }
@@ -34,7 +52,7 @@ impl Gate {
         sending: impl Future<Output = T>,
     ) -> T {
         let Some(mut capture) = capture else { return sending.await };
-        let alone = self.0.alone.lock().await;
+        let alone = self.alone.lock().await;
         if self.is_open() {
             drop(alone);
             return sending.await;
@@ -50,18 +68,18 @@ impl Gate {
                 return ended;
             }
         }
-        self.0.open.store(true, Ordering::Relaxed);
+        self.open.store(true, Ordering::Relaxed);
         drop(alone);
         sending.await
     }
 
     /// Notes that a connection is gone, or is going.
     pub(super) fn close(&self) {
-        self.0.open.store(false, Ordering::Relaxed);
+        self.open.store(false, Ordering::Relaxed);
     }
 
     /// Whether there is a connection.
     pub(super) fn is_open(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed)
     }
 }

@@ -14,7 +14,10 @@ const AT: Timestamp = Timestamp::constant(1_580_631_160, 0);
 
 /// A reply with this status and code, whose `Date` is so many seconds after the signature's.
 fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
-    let body = Bytes::from(format!(r#"{{"error_code": "{code}", "error_msg": "m"}}"#));
+    let body = match code {
+        "" => Bytes::from_static(br#"{"message": "m"}"#),
+        code => Bytes::from(format!(r#"{{"error_code": "{code}", "error_msg": "m"}}"#)),
+    };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some(seconds) = date {
@@ -51,7 +54,7 @@ async fn judged(replies: &[(u16, &str, Option<i64>)]) -> String {
 async fn replies() {
     const WRONG: (u16, &str) = (401, "APIGW.0301");
     let wrong = |date| (WRONG.0, WRONG.1, date);
-    let rows: [&[(u16, &str, Option<i64>)]; 8] = [
+    let rows: [&[(u16, &str, Option<i64>)]; 11] = [
         &[(200, "", None)],
         // What stands before the gateway's check says nothing; what stands behind it does.
         &[
@@ -61,7 +64,19 @@ async fn replies() {
             (404, "CCE.01404001", None),
         ],
         &[wrong(Some(0)), wrong(Some(0))],
-        &[wrong(Some(900)), wrong(Some(0))],
+        &[wrong(Some(897)), wrong(Some(0))],
+        &[wrong(Some(899)), (200, "", None)],
+        // A few that do not say why are enough; one that is accepted lets them begin anew.
+        &[(401, "", None), (401, "", None), (401, "", None), (401, "", None)],
+        &[
+            (401, "", None),
+            (401, "", None),
+            (200, "", None),
+            (401, "", None),
+            (401, "", None),
+            (401, "", None),
+            (401, "", None),
+        ],
         &[wrong(None), wrong(None)],
         &[wrong(Some(43_200)), (200, "", Some(43_200))],
         &[wrong(Some(-43_200)), wrong(Some(-43_200)), (200, "", None)],
@@ -107,6 +122,25 @@ async fn a_skew_that_another_learnt_is_taken_and_not_learnt_again() {
     assert_eq!(one.judge(&off, AT), Verdict::SignAgain);
     assert_eq!(other.judge(&off, AT), Verdict::SignAgain);
     assert_eq!(guard.pass().await.unwrap().skew, SignedDuration::from_hours(1));
+}
+
+#[tokio::test]
+async fn a_page_with_200_proves_nothing() {
+    let guard = KeyGuard::default();
+    let mut page = reply(200, "", None);
+    *page.response.body_mut() = Bytes::from_static(b" <html>");
+    assert_eq!(guard.pass().await.unwrap().judge(&page, AT), Verdict::Settled);
+    assert!(!lock(&guard.state).proven);
+}
+
+#[tokio::test]
+async fn a_late_reply_does_not_prove_a_skew_that_was_learnt_since() {
+    let guard = KeyGuard::default();
+    assert_eq!(guard.pass().await.unwrap().judge(&reply(200, "", None), AT), Verdict::Settled);
+    let (late, off) = (guard.pass().await.unwrap(), guard.pass().await.unwrap());
+    assert_eq!(off.judge(&reply(401, "APIGW.0301", Some(3_600)), AT), Verdict::SignAgain);
+    assert_eq!(late.judge(&reply(200, "", None), AT), Verdict::Settled);
+    assert!(!lock(&guard.state).proven);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl ProvideCredentials for Listed {
 
 fn renewal() -> (Listed, Renewal, ManualClock) {
     let listed = Listed::default();
-    (listed.clone(), Renewal::new(Box::new(listed)), ManualClock::new())
+    (listed.clone(), Renewal::new(Arc::new(listed)), ManualClock::new())
 }
 
 fn token(grant: &Grant) -> String {
@@ -141,10 +141,33 @@ async fn while_one_renews_the_others_use_what_they_have() {
     let mut renewing = Box::pin(renewal.grant(&clock));
     assert!(poll!(&mut renewing).is_pending());
     assert_eq!(at_once(3, &renewal, &clock).await, ["token-1"; 3]);
-    // The one who waits is given up: the next one takes over.
+    // The one who waits is given up. It has tried; the others are not held up.
     drop(renewing);
+    assert_eq!(at_once(3, &renewal, &clock).await, ["token-1"; 3]);
+    assert_eq!(listed.asked(), 2);
+}
+
+#[tokio::test]
+async fn who_is_given_up_leaves_what_was_asked_to_the_next() {
+    let (listed, renewal, clock) = renewal();
     listed.will([Ok(None)]);
-    assert_eq!(at_once(3, &renewal, &clock).await, ["token-3", "token-1", "token-1"]);
+    for _ in 0..3 {
+        let mut asking = Box::pin(renewal.grant(&clock));
+        // The provider takes its time; here, two looks.
+        if listed.asked() == 0 {
+            assert!(poll!(&mut asking).is_pending());
+        }
+    }
+    assert_eq!(at_once(1, &renewal, &clock).await, ["token-1"]);
+    assert_eq!(listed.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_at_once_serves_all_who_waited_for_it() {
+    let (listed, renewal, clock) = renewal();
+    listed.will([Ok(Some(0)), Ok(Some(0))]);
+    assert_eq!(at_once(1_000, &renewal, &clock).await, vec!["token-1"; 1_000]);
+    assert_eq!(at_once(1_000, &renewal, &clock).await, vec!["token-2"; 1_000]);
 }
 
 #[tokio::test]
@@ -187,8 +210,12 @@ async fn a_refusal_that_cannot_be_renewed_is_told_once_to_all_who_wait() {
 struct Impatient(ManualClock);
 
 impl Clock for Impatient {
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> jiff::Timestamp {
         self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {

@@ -106,6 +106,23 @@ async fn a_clock_twelve_hours_off_is_learnt_from_one_reply() {
 }
 
 #[tokio::test]
+async fn clients_that_were_made_at_different_times_share_what_was_learnt() {
+    let (sim, server) = server_ahead(SignedDuration::from_hours(12)).await;
+    let client = || {
+        let endpoint = server.endpoint().parse().unwrap();
+        let credentials = Credentials::access_key(sim.access_key());
+        Client::new(endpoint, credentials, trusting(server.ca_pem())).project(sim.project().clone())
+    };
+    let first = client();
+    assert!(first.job(sim.job()).await.is_ok());
+    let second = client();
+    for client in [&second, &first, &second] {
+        assert!(client.job(sim.job()).await.is_ok());
+    }
+    assert_eq!(sim.requests(), 5);
+}
+
+#[tokio::test]
 async fn what_the_gateway_repeats_of_a_request_hides_its_security_token() {
     let (sim, server) = server().await;
     let key = AccessKey::new(sim.access_key().access_key(), "wrong-again").unwrap();

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use job_sim::{Conformance, Fault};
 use job_transport::{
-    Class, Client, Credentials, FetchStage, HyperTransport, Identity, RequestSent, Tls, Transport,
-    TransportErrorKind,
+    Class, Client, Credentials, Endpoint, FetchStage, HyperTransport, Identity, RequestSent, Tls,
+    Transport, TransportErrorKind,
 };
 
 use tokio::io::AsyncWriteExt;
@@ -139,12 +139,19 @@ async fn plain_http_stays_on_this_machine() {
 
 #[tokio::test]
 async fn plain_http_leaves_this_machine_where_the_endpoint_says_so() {
-    let (sim, _) = server().await;
-    // A name that no resolver has: it is asked for all the same.
-    let endpoint = job_transport::Endpoint::over_plain_http("http://cce.invalid").unwrap();
-    let client = sim.client(endpoint, HyperTransport::new(Tls::platform(provider()).unwrap()));
-    let failed = failed(client.job(sim.job()).await);
-    assert_eq!(failed, (TransportErrorKind::Dns, RequestSent::No, None));
+    let (sim, server) = server().await;
+    let plain = Served::start(|mut stream| async move {
+        let _ = read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    })
+    .await;
+    // An address that is this machine's, and none of loopback's.
+    let text = format!("http://0.0.0.0:{}", plain.port);
+    assert!(text.parse::<Endpoint>().is_err());
+    let endpoint = Endpoint::over_plain_http(&text).unwrap();
+    assert!(sim.client(endpoint, trusting(server.ca_pem())).job(sim.job()).await.is_ok());
+    let failed = why(trusting(server.ca_pem()).send(get(&text)).await);
+    assert_eq!(failed, (TransportErrorKind::InvalidRequest, RequestSent::No, None));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use bytes::Bytes;
+use futures_util::poll;
 use http::{HeaderValue, Response, header::CONTENT_ENCODING};
 use job_sim::Fault;
 use job_transport::{
@@ -45,8 +46,19 @@ async fn a_compressed_body_is_told() {
     let failed = failed(ask(&server.endpoint(), &sim, trusting(server.ca_pem())).await);
     assert_eq!(failed, (TransportErrorKind::EncodedBody, RequestSent::Maybe, None));
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
-    sim.fault(Fault::Reply(reply));
+    sim.fault(Fault::Reply(reply.clone()));
     assert!(trusting(server.ca_pem()).send(get(&server.endpoint())).await.is_ok());
+    // Of an error, the status is not lost with a body that is not wanted.
+    reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    *reply.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    let mut large = Response::new(Bytes::from(vec![b' '; 2_000]));
+    *large.status_mut() = http::StatusCode::BAD_GATEWAY;
+    for reply in [reply, large] {
+        sim.fault(Fault::Reply(reply.clone()));
+        let transport = trusting(server.ca_pem()).max_body(1_000);
+        let got = transport.send(get(&server.endpoint())).await.unwrap();
+        assert_eq!((got.status(), got.body().len()), (reply.status(), 0));
+    }
 }
 
 #[tokio::test]
@@ -54,6 +66,7 @@ async fn requests_beyond_the_limit_wait_for_their_turn() {
     let (sim, server) = server().await;
     let transport = trusting(server.ca_pem()).max_in_flight(1);
     let uri = server.endpoint();
+    assert!(transport.send(get(&uri)).await.is_ok());
     sim.fault(Fault::Stall);
     let (first, second) = (transport.clone().attempt_timeout(SOON * 2), transport.clone());
     let second = second.attempt_timeout(SOON);
@@ -74,12 +87,29 @@ async fn a_request_that_is_given_up_gives_back_its_turn_its_stream_and_its_socke
     })
     .await;
     let transport = trusting(server.ca_pem()).max_in_flight(1);
+    assert!(transport.send(get(&server.endpoint())).await.is_ok());
     for _ in 0..20 {
         sim.fault(Fault::Stall);
-        assert!(timeout(SOON / 10, transport.send(get(&server.endpoint()))).await.is_err());
-        assert!(timeout(SOON / 10, transport.send(get(&silent.http()))).await.is_err());
-        // While it connects.
-        assert!(timeout(Duration::ZERO, transport.send(get(&silent.https()))).await.is_err());
+        // While its stream is open, and once the service has seen it.
+        let mut attempt = transport.send(get(&server.endpoint()));
+        while sim.stalled() == 0 {
+            assert!(poll!(&mut attempt).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(attempt);
+        while sim.stalled() > 0 {
+            tokio::task::yield_now().await;
+        }
+        // While its socket waits for a reply, and while it connects.
+        let before = silent.connections();
+        let mut attempt = transport.send(get(&silent.http()));
+        while silent.connections() == before {
+            assert!(poll!(&mut attempt).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(attempt);
+        let mut attempt = transport.send(get(&silent.https()));
+        assert!(poll!(&mut attempt).is_pending());
     }
     // The streams were given back, not the connection: it is the same one.
     assert!(transport.send(get(&server.endpoint())).await.is_ok());

@@ -1,0 +1,64 @@
+//! What is told to whoever traces: a span a request, with OpenTelemetry's names.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_transport::{Client, Credentials, Identity};
+use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_a_span_with_the_usual_names() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_span_events(FmtSpan::NEW)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(log.clone())
+        .finish();
+    let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+    let transport = SimTransport::new(sim.clone());
+    let identity =
+        Identity::new("https://iam.example:8443".parse().unwrap(), sim.login(), transport.clone());
+    let endpoint = "https://cce.example/prefix".parse().unwrap();
+    let client = Client::new(endpoint, Credentials::provided(identity), transport);
+    // The prefix is not the service's: 404. Then no reply; then a token that is renewed.
+    assert!(client.job(sim.job()).await.is_err());
+    sim.fault(Fault::Reset);
+    assert!(client.job(sim.job()).await.is_err());
+    sim.expire_tokens();
+    sim.fault(Fault::Status(http::StatusCode::UNAUTHORIZED));
+    assert!(client.job(sim.job()).await.is_err());
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    insta::assert_snapshot!(log);
+}
