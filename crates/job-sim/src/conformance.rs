@@ -67,6 +67,8 @@ impl<'s> Conformance<'s> {
         let mut complaints = Vec::new();
         let mut note = |what: &str, result: Result<(), String>| {
             complaints.extend(result.err().map(|wrong| format!("{what}: {wrong}")));
+            // What a request that failed left behind is not the next check's.
+            self.sim.clear_faults();
         };
         note("a request arrives as it was given", self.untouched(transport).await);
         note("any status is a reply", self.statuses(transport).await);

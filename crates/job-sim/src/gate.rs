@@ -18,7 +18,7 @@ use crate::{
     verify::{Refusal, authorization},
 };
 
-/// How many wrong signatures in a row lock a key, and for how long.
+/// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
 const WRONG_IN_A_ROW: u32 = 5;
 const LOCKED: SignedDuration = SignedDuration::from_mins(5);
 
@@ -108,13 +108,13 @@ impl Gate {
     }
 
     fn check_signature(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<(), String> {
-        if now < self.locked_until {
-            return Err("too many wrong signatures; the access key is locked".into());
-        }
         let authorization = authorization(request).map_err(|refusal| told(&refusal))?;
         // What another key does locks that one.
         if authorization.access_key != self.access_key {
             return Err(told(&Refusal::UnknownKey));
+        }
+        if now < self.locked_until {
+            return Err("too many wrong signatures; the access key is locked".into());
         }
         let Err(refusal) = authorization.verify(request, &self.secret_key, now) else {
             self.wrong_in_a_row = 0;

@@ -46,8 +46,9 @@ pub struct Sim {
     project: ProjectId,
     job: JobId,
     clock: TokioClock,
-    /// The time of day when the clock was created.
+    /// When the simulation was created, by the time of day and by the clock.
     created: Timestamp,
+    began: Duration,
     /// How far the service's clock is ahead of this machine's.
     ahead: SignedDuration,
     requests: AtomicU32,
@@ -71,6 +72,7 @@ impl Sim {
             job: id(Plan::JOB_ID),
             clock,
             created: clock.now(),
+            began: clock.elapsed(),
             ahead: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
             stalled: AtomicU32::new(0),
@@ -160,6 +162,11 @@ impl Sim {
         lock(&self.faults).push_back(fault);
     }
 
+    /// Lets no fault befall a request that did not befall one yet.
+    pub(crate) fn clear_faults(&self) {
+        lock(&self.faults).clear();
+    }
+
     /// Answers a request, or never; `None` where its connection ends without a reply.
     pub(crate) async fn reply(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         match self.answer(request) {
@@ -234,14 +241,18 @@ impl Sim {
     fn next_reading(&self) -> Duration {
         let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
         match self.pace {
-            Pace::Clock => self.clock.elapsed(),
+            Pace::Clock => self.elapsed(),
             Pace::PerReading(step) => step.saturating_mul(earlier),
         }
     }
 
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.began)
+    }
+
     /// Returns the service's own time: it never jumps.
     fn now(&self) -> Timestamp {
-        let now = self.created.saturating_add(self.clock.elapsed());
+        let now = self.created.saturating_add(self.elapsed());
         now.and_then(|now| now.saturating_add(self.ahead)).unwrap_or(Timestamp::MAX)
     }
 

@@ -26,8 +26,9 @@ use crate::{
 };
 
 /// How long an attempt may take, unless set otherwise: its requests, and renewing the credentials.
-/// Longer than a wait's own limit (30 s), so that in a wait that limit decides.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than a transport's limit for a request (60 s) and a provider's (20 s), each of which says
+/// better what was late; and than a wait's own (30 s), so that in a wait that limit decides.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Asks one project of one endpoint for its jobs. Cheap to clone.
 #[derive(Clone)]
@@ -81,7 +82,7 @@ impl Client {
         Self(Arc::new(Inner { project: Some(project), ..inner }))
     }
 
-    /// Sets how long one attempt may take, renewing the credentials included; 60 s by default. The
+    /// Sets how long one attempt may take, renewing the credentials included; 90 s by default. The
     /// transport's own limit holds for each request.
     #[must_use]
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
@@ -103,7 +104,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// Dropping the future gives this attempt up; the job is not affected. Credentials that were
-    /// being provided for it are there for the next one.
+    /// being provided for it are asked for again by the next one.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
         let attempt = Attempt { id, requests: AtomicU32::new(0) };
         let made = within(&*self.0.clock, self.0.attempt_timeout, self.make(&attempt)).await;

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 ///
 /// # For implementers
 ///
-/// Clients that sign with the same key must have clocks that show the same time of day: how far the
-/// service's is from it is learnt once for all of them.
+/// Clients that sign with the same key, or share credentials, must have clocks that show the same
+/// times: how far the service's is from them, and when credentials expire, is kept once for all.
 pub trait Clock: Send + Sync {
     /// Returns the time of day, for signatures alone. It may jump: the service says when a
     /// signature's time is wrong.
@@ -65,50 +65,42 @@ pub(crate) async fn within<T>(
 /// The system's time of day, and tokio's monotonic time. Where tokio's clock is paused, both stand
 /// still with it.
 #[cfg(feature = "tokio")]
-#[derive(Clone, Copy, Debug)]
-pub struct TokioClock {
-    created: std::time::Instant,
-    created_for_tokio: tokio::time::Instant,
-}
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct TokioClock;
 
 #[cfg(feature = "tokio")]
 impl TokioClock {
-    /// Creates a clock.
+    /// Creates a clock. All of a process show the same times.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "where a client's time starts")]
-    pub fn new() -> Self {
-        let (created, created_for_tokio) = (std::time::Instant::now(), tokio::time::Instant::now());
-        Self { created, created_for_tokio }
+    pub const fn new() -> Self {
+        Self
     }
 }
 
+/// From when on time has elapsed, for all of the process's clocks.
 #[cfg(feature = "tokio")]
-impl Default for TokioClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
 
 #[cfg(feature = "tokio")]
+#[expect(clippy::disallowed_methods, reason = "the one place where time enters a client")]
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "the one look at the wall clock")]
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // As it was when this clock was created, and on from there by tokio's time: the wall clock
-        // itself, but for a paused clock.
-        let wall = wall.unwrap_or_default() + self.elapsed();
-        let wall =
-            Timestamp::UNIX_EPOCH.saturating_add(wall.saturating_sub(self.created.elapsed()));
+        let (tokio, system) = (tokio::time::Instant::now().into_std(), std::time::Instant::now());
+        // The two are the same, but where tokio's is paused or was advanced by a test.
+        let wall = wall.unwrap_or_default() + tokio.saturating_duration_since(system);
+        let wall = wall.saturating_sub(system.saturating_duration_since(tokio));
         // A clock past the year 9999 is as wrong as one at 1970: the service's time is learnt.
-        wall.unwrap_or(Timestamp::UNIX_EPOCH)
+        Timestamp::UNIX_EPOCH.saturating_add(wall).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     fn elapsed(&self) -> Duration {
-        self.created_for_tokio.elapsed()
+        let now = tokio::time::Instant::now().into_std();
+        now.saturating_duration_since(*ORIGIN.get_or_init(|| now))
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        #[expect(clippy::disallowed_methods, reason = "the one place where a client pauses")]
         Box::pin(tokio::time::sleep(span))
     }
 }

@@ -6,7 +6,7 @@ mod values;
 
 use std::{
     collections::BTreeMap,
-    env, fmt, io,
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -110,7 +110,7 @@ pub enum ConventionsError {
         /// The form.
         form: &'static str,
     },
-    /// The cloud that is asked for has nothing to prove who asks.
+    /// The cloud or the file that is asked for has nothing to prove who asks.
     #[error("{0} has neither a token, nor a key pair, nor a password")]
     NoCredentials(String),
     /// There is no file with the cloud that is asked for, or no such cloud in it.
@@ -197,14 +197,15 @@ impl Conventions {
         if let Some(found) = self.of_variables(OPEN_STACK).found()? {
             return Ok(Some(found));
         }
-        let named = self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from);
-        if let Some(file) = named.as_ref().filter(|file| !file.exists()) {
-            let error = io::ErrorKind::NotFound.into();
-            return Err(ConventionsError::File(file.clone(), error));
+        if let Some(file) = self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from) {
+            fs::metadata(&file).map_err(|error| ConventionsError::File(file.clone(), error))?;
+            let found = credentials_file(&file)?.map_or(Ok(None), |values| values.found())?;
+            let nothing = || ConventionsError::NoCredentials(file.display().to_string());
+            return found.ok_or_else(nothing).map(Some);
         }
-        let usual = || Some(self.home()?.join(".huaweicloud/credentials"));
-        let Some(file) = named.or_else(usual) else { return Ok(None) };
-        credentials_file(&file)?.map_or(Ok(None), |values| values.found())
+        let Some(home) = self.home() else { return Ok(None) };
+        let values = credentials_file(&home.join(".huaweicloud/credentials"))?;
+        values.map_or(Ok(None), |values| values.found())
     }
 
     fn of_variables(&self, names: &'static Names) -> Values<'static> {

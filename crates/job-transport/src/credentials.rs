@@ -81,9 +81,9 @@ impl Credentials {
 
     /// Takes a key pair, which signs each request.
     ///
-    /// Five wrong signatures in a row lock a pair at the service. So until the first one is
-    /// accepted, requests go one at a time, and after one that was refused none goes any more; this
-    /// holds for the pair, whatever the client, as long as the process runs.
+    /// More than five wrong signatures in a row lock a pair at the service. So until the first one is
+    /// accepted, requests go one at a time, and after one that was refused none is signed any more;
+    /// this holds for the pair, whatever the client, as long as the process runs.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
         Self::fixed(Provided::access_key(key))
@@ -93,7 +93,7 @@ impl Credentials {
     /// and when the service refuses it (401).
     #[must_use]
     pub fn provided(provider: impl ProvideCredentials + 'static) -> Self {
-        Self(Kind::Renewed(Arc::new(Renewal::new(Arc::new(provider)))))
+        Self(Kind::Renewed(Arc::new(Renewal::new(Box::new(provider)))))
     }
 
     pub(crate) fn fixed(provided: Provided) -> Self {

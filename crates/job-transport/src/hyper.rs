@@ -63,6 +63,9 @@ const RETRIES: usize = 3;
 /// The most bytes that a reply's headers may have over HTTP/2: a token of 16 KiB is one.
 const MAX_HEADERS: u32 = 64 << 10;
 
+/// As good as never, and no time that a clock cannot hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
@@ -147,7 +150,7 @@ impl HyperTransport {
     /// Sets how long an unused connection is kept; 90 s by default.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.idle_timeout = timeout;
+        self.settings.idle_timeout = timeout.min(LONGEST);
         self.rebuilt()
     }
 
@@ -163,7 +166,7 @@ impl HyperTransport {
     /// that may take, at least a millisecond; 10 s by default.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.settings.keep_alive = interval.max(Duration::from_millis(1));
+        self.settings.keep_alive = interval.clamp(Duration::from_millis(1), LONGEST);
         self.rebuilt()
     }
 

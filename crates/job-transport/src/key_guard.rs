@@ -1,5 +1,5 @@
-//! The guard of one key pair: sends no second signature before the first one is judged, and none
-//! after a wrong one. Reads no clock.
+//! The guard of one key pair: lets no second request be signed before the first one is judged, or
+//! given up, and none after a wrong one. Reads no clock.
 //!
 //! More than five wrong signatures in a row lock a key pair for five minutes, for everyone who uses
 //! it. So until the service has accepted one, signed requests go one at a time; one that is wrong
@@ -77,8 +77,9 @@ impl KeyGuard {
     /// Returns the guard of the pair with this digest.
     pub(crate) fn of(digest: [u8; 32]) -> Arc<Self> {
         let mut guards = lock(&GUARDS);
-        // Temporary keys come and go; a refused one is kept, lest it be tried anew.
-        guards.retain(|_, guard| Arc::strong_count(guard) > 1 || lock(&guard.state).is_refused());
+        // Temporary keys come and go; one of which something was learnt is kept, lest it be learnt
+        // anew at the price of a wrong signature.
+        guards.retain(|_, guard| Arc::strong_count(guard) > 1 || lock(&guard.state).is_telling());
         guards.entry(digest).or_default().clone()
     }
 
@@ -98,6 +99,11 @@ impl KeyGuard {
 impl State {
     const fn is_refused(&self) -> bool {
         self.refused.is_some()
+    }
+
+    /// Whether more is known than that a right signature is right.
+    fn is_telling(&self) -> bool {
+        self.is_refused() || self.unexplained > 0 || self.learnt || !self.skew.is_zero()
     }
 
     /// Lets no other signature be sent.

@@ -53,10 +53,12 @@ pub trait ProvideCredentials: Send + Sync {
     /// # Cancel safety
     ///
     /// The future is dropped after its timeout, or when the request that waits for it is; then
-    /// another one is made for the next request.
+    /// another one is made for the next request. Where the old credentials still hold, it is dropped
+    /// after half of the timeout.
     fn provide(&self) -> BoxFuture<'_, Result<Provided, ProvideError>>;
 
-    /// Returns how long providing may take; 20 s by default.
+    /// Returns how long providing may take; 20 s by default. Keep it below the timeout of the attempts
+    /// that wait for it (a wait's have 30 s), or none of them sees its end.
     fn timeout(&self) -> Duration {
         Duration::from_secs(20)
     }

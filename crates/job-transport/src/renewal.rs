@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use futures_core::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Clock, CredentialsFault, ProvideCredentials, ProvideError, Provided,
+    Clock, CredentialsFault, ProvideCredentials, Provided,
     clock::within,
     credentials::{Grant, Means},
 };
@@ -21,26 +20,13 @@ use crate::{
 /// came after a refusal and were refused as well.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a request waits for a renewal while the old credentials still hold. What is not there
-/// by then is waited for by a later one.
-const EARLY: Duration = Duration::from_secs(3);
-
 /// What a provider gave, until it expires or is refused.
 pub(crate) struct Renewal {
-    provider: Arc<dyn ProvideCredentials>,
-    /// What is asked of the provider: locked by whoever waits for it, and left here if that one is
-    /// given up, so that the next one waits for the same.
-    asking: async_lock::Mutex<Option<Asking>>,
+    provider: Box<dyn ProvideCredentials>,
+    /// Held by whoever asks the provider.
+    asking: async_lock::Mutex<()>,
     held: Mutex<Held>,
 }
-
-struct Asking {
-    provided: BoxFuture<'static, Result<Provided, ProvideError>>,
-    /// When the provider's time is over.
-    deadline: Duration,
-}
-
-type Turn<'r> = async_lock::MutexGuard<'r, Option<Asking>>;
 
 #[derive(Default)]
 struct Held {
@@ -63,12 +49,13 @@ struct Lasting {
 }
 
 impl Renewal {
-    pub(crate) fn new(provider: Arc<dyn ProvideCredentials>) -> Self {
-        Self { provider, asking: async_lock::Mutex::new(None), held: Mutex::default() }
+    pub(crate) fn new(provider: Box<dyn ProvideCredentials>) -> Self {
+        Self { provider, asking: async_lock::Mutex::new(()), held: Mutex::default() }
     }
 
-    /// Returns credentials that hold. Where they are due for renewal, one caller waits for that, a
-    /// little, while the others go on with the old ones; as that caller does if it fails.
+    /// Returns credentials that hold. Where they are due for renewal, one caller sees to that, in half
+    /// of the provider's time, while the others go on with the old ones; as that caller does if it
+    /// fails.
     pub(crate) async fn grant(&self, clock: &dyn Clock) -> Result<Arc<Grant>, CredentialsFault> {
         let valid = self.held().valid(clock.elapsed());
         let Some(valid) = valid else {
@@ -77,13 +64,13 @@ impl Renewal {
         if clock.elapsed() < valid.due {
             return Ok(valid.grant);
         }
-        let Some(turn) = self.asking.try_lock() else { return Ok(valid.grant) };
+        let Some(_asking) = self.asking.try_lock() else { return Ok(valid.grant) };
         // Noted first: who is given up while it waits has tried.
         if !self.held().put_off(clock.elapsed()) {
             return Ok(valid.grant);
         }
-        let renewed = within(clock, EARLY, self.provide(turn, clock)).await;
-        Ok(renewed.and_then(Result::ok).unwrap_or(valid.grant))
+        let limit = self.provider.timeout() / 2;
+        Ok(self.provide(clock, limit).await.unwrap_or(valid.grant))
     }
 
     /// Returns the successor of the credentials that the service refused; `None` where they are
@@ -118,9 +105,12 @@ impl Renewal {
         will_do: impl Fn(&Held) -> Option<Lasting>,
     ) -> Result<Arc<Grant>, CredentialsFault> {
         let asked = self.held().asked;
-        let turn = self.asking.lock().await;
+        let _asking = self.asking.lock().await;
         {
             let held = self.held();
+            if let Some(lasting) = will_do(&held) {
+                return Ok(lasting.grant);
+            }
             let is_answered = held.asked > asked;
             if let Some((fault, at)) = &held.fault
                 && (is_answered || fault.is_refusal() && clock.elapsed() < at.saturating_add(PAUSE))
@@ -128,32 +118,21 @@ impl Renewal {
                 return Err(fault.clone());
             }
             // However short it holds: it was asked for by who waited here, too.
-            let answer = held.grant.clone().filter(|_| is_answered);
-            if let Some(lasting) = will_do(&held).or(answer) {
+            if let Some(lasting) = held.grant.clone().filter(|_| is_answered) {
                 return Ok(lasting.grant);
             }
         }
-        self.provide(turn, clock).await
+        self.provide(clock, self.provider.timeout()).await
     }
 
-    /// Asks the provider, or waits for what it was asked before.
+    /// Asks the provider. Only for whoever holds `asking`.
     async fn provide(
         &self,
-        mut turn: Turn<'_>,
         clock: &dyn Clock,
+        limit: Duration,
     ) -> Result<Arc<Grant>, CredentialsFault> {
-        let timeout = self.provider.timeout();
-        if turn.as_ref().is_none_or(|asking| asking.deadline <= clock.elapsed()) {
-            let provider = self.provider.clone();
-            let provided = Box::pin(async move { provider.provide().await });
-            let deadline = clock.elapsed().saturating_add(timeout);
-            *turn = Some(Asking { provided, deadline });
-        }
-        let Some(asking) = turn.as_mut() else { return Err(CredentialsFault::TimedOut(timeout)) };
-        let left = asking.deadline.saturating_sub(clock.elapsed());
-        let provided = within(clock, left, &mut asking.provided).await;
-        *turn = None;
-        let provided = provided.ok_or(CredentialsFault::TimedOut(timeout));
+        let provided = within(clock, limit, self.provider.provide()).await;
+        let provided = provided.ok_or(CredentialsFault::TimedOut(limit));
         let provided = provided.and_then(|provided| provided.map_err(CredentialsFault::Provider));
         self.held().note(provided, clock.elapsed())
     }

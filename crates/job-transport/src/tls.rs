@@ -1,6 +1,6 @@
 //! Whom to trust, and the cryptography to do it with. Opens no connection.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
@@ -36,8 +36,15 @@ impl TlsProvider {
 }
 
 /// How TLS is done with the service: TLS 1.2 or 1.3, and certificates signed by whom.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tls(pub(crate) ClientConfig);
+
+/// Shows nothing: a client's key may be in it.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]

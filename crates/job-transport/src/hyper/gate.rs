@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Poll,
 };
@@ -35,12 +35,15 @@ impl Gates {
     }
 }
 
-/// Whether there is a connection, as far as is known. Without it, a hundred requests at once would
-/// make a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
+/// Whether there is a connection, as far as is known: one that was closed in peace, for lack of use
+/// or by a server that drains it, is missed. Without the gate, a hundred requests at once would make
+/// a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     open: AtomicBool,
     alone: Mutex<()>,
+    /// How many went alone and got no connection.
+    failed: AtomicU32,
 }
 
 impl Gate {
@@ -52,8 +55,10 @@ impl Gate {
         sending: impl Future<Output = T>,
     ) -> T {
         let Some(mut capture) = capture else { return sending.await };
+        let failed = self.failed.load(Ordering::Relaxed);
         let alone = self.alone.lock().await;
-        if self.is_open() {
+        // Who has seen another fail does not wait for the next ones to fail in turn.
+        if self.is_open() || self.failed.load(Ordering::Relaxed) != failed {
             drop(alone);
             return sending.await;
         }
@@ -65,6 +70,7 @@ impl Gate {
                 Poll::Pending => connected.as_mut().poll(context).map(|_| None),
             });
             if let Some(ended) = ended.await {
+                self.failed.fetch_add(1, Ordering::Relaxed);
                 return ended;
             }
         }

@@ -47,7 +47,7 @@ impl ProvideCredentials for Listed {
 
 fn renewal() -> (Listed, Renewal, ManualClock) {
     let listed = Listed::default();
-    (listed.clone(), Renewal::new(Arc::new(listed)), ManualClock::new())
+    (listed.clone(), Renewal::new(Box::new(listed)), ManualClock::new())
 }
 
 fn token(grant: &Grant) -> String {
@@ -148,18 +148,28 @@ async fn while_one_renews_the_others_use_what_they_have() {
 }
 
 #[tokio::test]
-async fn who_is_given_up_leaves_what_was_asked_to_the_next() {
+async fn where_one_is_given_up_the_next_one_asks() {
     let (listed, renewal, clock) = renewal();
+    let mut asking = Box::pin(renewal.grant(&clock));
+    assert!(poll!(&mut asking).is_pending());
     listed.will([Ok(None)]);
-    for _ in 0..3 {
-        let mut asking = Box::pin(renewal.grant(&clock));
-        // The provider takes its time; here, two looks.
-        if listed.asked() == 0 {
-            assert!(poll!(&mut asking).is_pending());
-        }
-    }
-    assert_eq!(at_once(1, &renewal, &clock).await, ["token-1"]);
-    assert_eq!(listed.asked(), 1);
+    let mut waiting = Box::pin(renewal.grant(&clock));
+    assert!(poll!(&mut waiting).is_pending());
+    drop(asking);
+    assert_eq!(token(&waiting.await.unwrap()), "token-2");
+}
+
+#[tokio::test]
+async fn a_late_refusal_is_given_the_successor_whatever_failed_since() {
+    let (listed, renewal, clock) = renewal();
+    listed.will([Ok(None), Ok(Some(1_000)), Err(Class::Unauthorized)]);
+    let first = renewal.grant(&clock).await.unwrap();
+    assert!(renewal.renew(first.generation, &clock).await.unwrap().is_some());
+    clock.advance(950);
+    assert_eq!(at_once(1, &renewal, &clock).await, ["token-2"]);
+    assert_eq!(listed.asked(), 3);
+    let late = renewal.renew(first.generation, &clock).await.unwrap();
+    assert_eq!(late.map(|grant| token(&grant)).as_deref(), Some("token-2"));
 }
 
 #[tokio::test]

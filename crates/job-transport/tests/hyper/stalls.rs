@@ -96,6 +96,21 @@ async fn without_a_limit_of_its_own_connecting_ends_with_the_attempt() {
     assert_eq!(failed, (TransportErrorKind::Timeout, RequestSent::No, Some(Stage::Connect)));
 }
 
+#[tokio::test]
+async fn who_has_seen_another_fail_to_connect_does_not_wait_for_more() {
+    let (full, _kept) = never_accepts().await;
+    let (_, server) = server().await;
+    let transport = trusting(server.ca_pem()).connect_timeout(SOON);
+    let uri = format!("https://127.0.0.1:{full}");
+    let replies = join_all((0..100).map(|_| transport.send(get(&uri))));
+    // One after the other they would take 50 s.
+    let replies = timeout(LATE / 3, replies).await.unwrap();
+    for reply in replies {
+        let late = (TransportErrorKind::Timeout, RequestSent::No, Some(Stage::Connect));
+        assert_eq!(why(reply), late);
+    }
+}
+
 /// Passes connections on to a server, until it is told to hold everything back.
 async fn relay(port: u16, mut black_hole: watch::Receiver<bool>) -> Served {
     black_hole.mark_unchanged();
