@@ -63,20 +63,25 @@ impl Gate {
             return sending.await;
         }
         let mut sending = pin!(sending);
-        {
+        let ended = {
             let mut connected = pin!(capture.wait_for_connection_metadata());
-            let ended = poll_fn(|context| match sending.as_mut().poll(context) {
+            poll_fn(|context| match sending.as_mut().poll(context) {
                 Poll::Ready(ended) => Poll::Ready(Some(ended)),
                 Poll::Pending => connected.as_mut().poll(context).map(|_| None),
-            });
-            if let Some(ended) = ended.await {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                return ended;
-            }
+            })
+            .await
+        };
+        // A reply may be there as soon as the connection is.
+        if capture.connection_metadata().is_some() {
+            self.open.store(true, Ordering::Relaxed);
+        } else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.open.store(true, Ordering::Relaxed);
         drop(alone);
-        sending.await
+        match ended {
+            Some(ended) => ended,
+            None => sending.await,
+        }
     }
 
     /// Notes that a connection is gone, or is going.
