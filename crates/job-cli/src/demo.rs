@@ -54,7 +54,7 @@ fn tell(line: &str) {
 fn outcome(ended: &Ended) -> String {
     let outcome = match &ended.outcome {
         Outcome::Succeeded => format!("succeeded: {}", ended.job.label().escape_debug()),
-        Outcome::Failed(failure) => format!("failed: {failure}"),
+        Outcome::Failed(failed) => format!("failed: {}", failed.failure),
     };
     let Ended { attempts, elapsed, .. } = ended;
     format!("{outcome} ({:.1} s, {attempts} attempts)", elapsed.as_secs_f64())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use job_poller::{Outcome, WaitError, WaitErrorKind};
+use job_poller::{Fault, Outcome, WaitError, WaitErrorKind};
 
 /// How the command ends. The numbers are a contract: a script branches on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,12 @@ impl Exit {
     /// Returns the exit code of an error; a context around it does not hide why a wait stopped.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let Some(error) = error.downcast_ref::<WaitError>() else { return Self::Internal };
-        let forbidden = error.fault.as_ref().is_some_and(|fault| fault.status == Some(403));
-        match error.kind {
-            WaitErrorKind::DeadlineExceeded => Self::Deadline,
+        let forbidden = error.fault().and_then(Fault::status) == Some(403);
+        match error.kind() {
+            // A job that does not move was waited for long enough, too.
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stuck => Self::Deadline,
             WaitErrorKind::Unauthorized => Self::Credentials,
-            WaitErrorKind::NotFound => Self::NotFound,
+            WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
             _ => Self::Unreadable,
         }

@@ -17,6 +17,8 @@ pub struct Failure {
     pub steps: Vec<String>,
     /// Where the deepest failed sub-job stands.
     pub path: SubJobPath,
+    /// Its type.
+    pub job_type: Option<String>,
     /// Its uid.
     pub uid: Option<String>,
     /// Its reason or, where it gives none, that of the nearest failed job above it that does.
@@ -57,6 +59,7 @@ impl Job {
         let failed = line.iter().rev().filter(|job| job.phase() == Some(&Phase::Failed));
         Some(Failure {
             steps: line.iter().map(|job| job.label().into()).collect(),
+            job_type: line.last().and_then(|job| job.job_type()).map(String::from),
             uid: line.last().and_then(|job| job.uid()).map(String::from),
             reason: failed.filter_map(|job| job.reason()).next().map(String::from),
             path,

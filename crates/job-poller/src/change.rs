@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use job_model::{Job, Node, Phase};
 
-use crate::Event;
+use crate::{Course, Event};
 
 /// Returns an event for the job and for each sub-job that is in another phase than before, or was
-/// not there before.
+/// not there before; then the steps' numbers, where they are others and there are sub-jobs.
 pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     let mut known = BTreeMap::<_, VecDeque<_>>::new();
     for node in before.into_iter().flat_map(Job::walk) {
@@ -19,6 +19,10 @@ pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
         if from != Some(node.job.phase()) {
             events.push(event(node, from.flatten()));
         }
+    }
+    let progress = now.progress();
+    if !now.sub_jobs().is_empty() && before.map(Job::progress) != Some(progress) {
+        events.push(Event::Progress(progress));
     }
     events
 }
@@ -32,10 +36,29 @@ fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
 
 fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
-    let (from, to) = (from.cloned(), node.job.phase().cloned());
+    let to = node.job.phase();
+    let course = course(from, to);
+    let (from, to) = (from.cloned(), to.cloned());
     match node.path.depth() {
-        0 => Event::Phase { label, from, to },
+        0 => Event::Phase { label, from, to, course },
         _ => Event::SubJob { path: node.path, label, from, to },
+    }
+}
+
+fn course(from: Option<&Phase>, to: Option<&Phase>) -> Course {
+    match (from.and_then(rank), to.and_then(rank)) {
+        (_, None) => Course::Unknown,
+        (Some(from), Some(to)) if to < from => Course::Back,
+        (_, Some(_)) => Course::Onward,
+    }
+}
+
+fn rank(phase: &Phase) -> Option<u8> {
+    match phase {
+        Phase::Initializing => Some(0),
+        Phase::Running => Some(1),
+        Phase::Success | Phase::Failed => Some(2),
+        Phase::Unknown(_) => None,
     }
 }
 

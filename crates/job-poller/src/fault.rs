@@ -3,35 +3,72 @@
 use std::{error::Error, fmt, time::Duration};
 
 use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
+use serde::{Deserialize, Serialize};
 
 /// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fault {
+    /// How far the attempt got.
+    pub kind: FaultKind,
     /// What it means for asking again.
     pub class: Class,
     /// What happened, from the outermost cause to the innermost.
     pub message: String,
-    /// What went wrong on the way, where no whole reply came.
-    pub transport: Option<TransportErrorKind>,
-    /// The reply's status, where one came that is not 200.
-    pub status: Option<u16>,
     /// The service's name for the request, where a reply told it.
     pub request_id: Option<String>,
+    /// How long the reply asks to wait before the next attempt.
+    pub retry_after: Option<Duration>,
+    /// Whether the credentials were renewed in the course of the attempt.
+    pub renewed: bool,
+}
+
+/// How far an attempt got that gave no job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// There were no credentials to ask with.
+    Credentials,
+    /// The service refused the signature, now or before: asking again would lock the key.
+    WrongSignature,
+    /// No whole reply came.
+    Transport(TransportErrorKind),
+    /// A reply came with this status.
+    Status(u16),
+    /// A reply came with status 200, and its body is no job.
+    Unreadable,
+    /// A reply came with the job of another uid.
+    Mismatch,
 }
 
 impl Fault {
     /// Creates a fault of which no more is known.
     #[must_use]
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), transport: None, status: None, request_id: None }
+    pub fn new(kind: FaultKind, class: Class, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, class, message, request_id: None, retry_after: None, renewed: false }
     }
 
     /// Creates the fault of an attempt that was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
-        let fault = Self::new(Class::Transient, format!("no reply within {timeout:.1?}"));
-        Self { transport: Some(TransportErrorKind::Timeout), ..fault }
+        let kind = FaultKind::Transport(TransportErrorKind::Timeout);
+        Self::new(kind, Class::Transient, format!("no reply within {timeout:.1?}"))
+    }
+
+    /// Creates the fault of a reply with another job.
+    pub(crate) fn mismatch(uid: &str) -> Self {
+        let message = format!("the service answered with the job {uid:?}");
+        Self::new(FaultKind::Mismatch, Class::Transient, message)
+    }
+
+    /// Returns the reply's status, where one came that is not 200 and does not refuse a signature.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self.kind {
+            FaultKind::Status(status) => Some(status),
+            _ => None,
+        }
     }
 }
 
@@ -44,16 +81,21 @@ impl From<&FetchError> for Fault {
             message.push_str(&error.to_string());
             cause = error.source();
         }
-        let transport = match error.stage() {
-            FetchStage::Transport(error) => Some(error.kind()),
-            _ => None,
+        let (kind, retry_after) = match error.stage() {
+            _ if error.is_wrong_signature() => (FaultKind::WrongSignature, None),
+            FetchStage::Transport(error) => (FaultKind::Transport(error.kind()), None),
+            FetchStage::Status { status, retry_after, .. } => {
+                (FaultKind::Status(status.as_u16()), *retry_after)
+            }
+            FetchStage::Unreadable { .. } => (FaultKind::Unreadable, None),
+            _ => (FaultKind::Credentials, None),
         };
-        let status = match error.stage() {
-            FetchStage::Status { status, .. } => Some(status.as_u16()),
-            _ => None,
-        };
-        let request_id = error.request_id().map(String::from);
-        Self { transport, status, request_id, ..Self::new(error.class(), message) }
+        Self {
+            request_id: error.request_id().map(String::from),
+            retry_after,
+            renewed: error.renewed(),
+            ..Self::new(kind, error.class(), message)
+        }
     }
 }
 

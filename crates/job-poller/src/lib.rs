@@ -30,25 +30,42 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tokio` | yes | `Wait`, the driver on tokio |
+//! | `tokio` | yes | `Wait` and `Events`, the driver on tokio |
+//! | `backoff` | no | `BackoffSchedule`, the pauses of the crate backoff |
 
 mod machine;
 mod policy;
+mod verdict;
+mod change;
 mod schedule;
+mod adaptive;
+mod law;
+mod jitter;
+#[cfg(feature = "backoff")]
+mod backoff;
 mod event;
 mod outcome;
 mod error;
 mod fault;
-mod change;
+mod checkpoint;
+mod job_text;
 mod source;
+#[cfg(feature = "tokio")]
+mod events;
 #[cfg(feature = "tokio")]
 mod wait;
 
+pub use adaptive::Adaptive;
+#[cfg(feature = "backoff")]
+pub use backoff::BackoffSchedule;
+pub use checkpoint::Checkpoint;
 pub use error::{WaitError, WaitErrorKind};
-pub use event::{Event, Why};
-pub use fault::Fault;
+pub use event::{Course, Event, Why};
+#[cfg(feature = "tokio")]
+pub use events::Events;
+pub use fault::{Fault, FaultKind};
 pub use machine::{Action, Input, Machine, Step};
-pub use outcome::{Ended, JobFailed, Outcome};
+pub use outcome::{Ended, Failed, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use schedule::{Exponential, Fixed, Schedule, Seen};
 pub use source::JobSource;

@@ -1,13 +1,20 @@
 //! The poll decision. Reads no clock, performs no I/O.
 
-use std::time::Duration;
+mod faults;
+mod look;
+mod reading;
 
-use job_model::{Job, Phase};
-use job_transport::Class;
+use std::{mem, time::Duration};
 
+use jiff::Timestamp;
+use job_model::{Job, JobId};
+use job_transport::{FetchError, Reading};
+use serde::{Deserialize, Serialize};
+
+use self::{faults::FaultRun, look::Looking, reading::Settling};
 use crate::{
-    Ended, Event, Fault, Outcome, Schedule, Seen, WaitError, WaitErrorKind, WaitPolicy, Why,
-    change::changes,
+    Checkpoint, Ended, Event, Fault, Schedule, Seen, WaitError, WaitErrorKind, WaitPolicy, Why,
+    jitter::random, job_text,
 };
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
@@ -21,52 +28,86 @@ use crate::{
 /// ```
 ///
 /// The first input is [`Input::Wake`]. Time is a `Duration` since the wait began; the driver
-/// brings it. There is one attempt at a time.
+/// brings it. There is one attempt at a time. The same inputs at the same times give the same
+/// steps, to the byte, also where the machine went through any format of serde in between.
 ///
 /// ```
 /// use std::time::Duration;
 /// use job_model::Job;
 /// use job_poller::{Action, Fixed, Input, Machine, Outcome, WaitPolicy};
+/// use job_transport::Reading;
 ///
 /// let schedule = Fixed::new(Duration::from_secs(10));
-/// let mut machine = Machine::new(WaitPolicy::new());
+/// let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
+/// let at = Duration::from_secs;
+/// let reading = |body: &str| Job::from_slice(body.as_bytes()).map(|job| Reading::new(job).into());
 ///
-/// let step = machine.step(&schedule, Duration::ZERO, Input::Wake);
-/// assert_eq!(step.action, Action::Fetch { timeout: Duration::from_secs(30) });
+/// let step = machine.step(&schedule, at(0), Input::Wake);
+/// assert_eq!(step.action, Action::Fetch { id: "4a5b".parse()?, timeout: at(30) });
 ///
-/// let job = Job::from_slice(br#"{"status": {"phase": "Running"}}"#)?;
-/// let step = machine.step(&schedule, Duration::from_secs(1), Input::Reading(job.into()));
-/// assert_eq!(step.action, Action::SleepUntil(Duration::from_secs(11)));
+/// let step = machine.step(&schedule, at(1), reading(r#"{"status": {"phase": "Running"}}"#)?);
+/// assert_eq!(step.action, Action::SleepUntil(at(11)));
 ///
-/// let step = machine.step(&schedule, Duration::from_secs(11), Input::Wake);
-/// assert_eq!(step.action, Action::Fetch { timeout: Duration::from_secs(30) });
+/// let step = machine.step(&schedule, at(11), Input::Wake);
+/// assert!(matches!(step.action, Action::Fetch { .. }));
 ///
-/// let job = Job::from_slice(br#"{"status": {"phase": "Success"}}"#)?;
-/// let step = machine.step(&schedule, Duration::from_secs(12), Input::Reading(job.into()));
+/// let step = machine.step(&schedule, at(12), reading(r#"{"status": {"phase": "Success"}}"#)?);
 /// let Action::Finish(result) = step.action else { panic!("the job has ended") };
 /// assert_eq!(result.map(|ended| ended.outcome), Ok(Outcome::Succeeded));
-/// # Ok::<(), job_model::DecodeError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
+    id: JobId,
     policy: WaitPolicy,
+    seed: u64,
     attempts: u32,
+    looks: u32,
     readings: u32,
-    faults_in_a_row: u32,
-    fault: Option<Fault>,
+    /// No attempt before this.
+    planned: Duration,
+    /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
+    resumed: bool,
+    faults: FaultRun,
+    stale_in_a_row: u32,
+    /// When the job last changed, and whether it was told that it is stuck since.
+    changed_at: Duration,
+    told_stuck: bool,
+    /// When something was last told.
+    told_at: Duration,
+    /// Whether the end is near, and how many readings there were before that.
+    nearly_done: bool,
+    counted_from: u32,
+    settling: Option<Settling>,
+    looking: Option<Box<Looking>>,
+    fault: Option<Box<Fault>>,
+    /// The `Date` of the reply with the job.
+    date: Option<Timestamp>,
+    #[serde(with = "job_text::option")]
     job: Option<Box<Job>>,
 }
 
 /// What happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Input {
     /// The wait begins, or the pause is over.
     Wake,
-    /// The attempt gave the job.
-    Reading(Box<Job>),
+    /// The attempt gave the job; made from a [`Reading`].
+    #[non_exhaustive]
+    Reading {
+        /// The job.
+        #[serde(with = "job_text")]
+        job: Box<Job>,
+        /// The reply's `Date`.
+        date: Option<Timestamp>,
+        /// Whether the credentials were renewed in the course of the attempt.
+        renewed: bool,
+    },
     /// The attempt gave no job.
     Fault(Fault),
+    /// The caller wants the wait to stop.
+    Stop,
 }
 
 /// What to tell, and what to do.
@@ -86,6 +127,8 @@ pub struct Step {
 pub enum Action {
     /// Make one attempt, cut off after the timeout. Comes back as a reading or a fault.
     Fetch {
+        /// Which job to ask for: the one waited for, or a sub-job of it.
+        id: JobId,
         /// How long the attempt may take.
         timeout: Duration,
     },
@@ -98,107 +141,209 @@ pub enum Action {
 impl Machine {
     /// Creates the decision for a wait that has not begun.
     #[must_use]
-    pub const fn new(policy: WaitPolicy) -> Self {
-        Self { policy, attempts: 0, readings: 0, faults_in_a_row: 0, fault: None, job: None }
+    pub const fn new(id: JobId, policy: WaitPolicy) -> Self {
+        Self {
+            id,
+            policy,
+            seed: 0,
+            attempts: 0,
+            looks: 0,
+            readings: 0,
+            planned: Duration::ZERO,
+            resumed: false,
+            faults: FaultRun::NONE,
+            stale_in_a_row: 0,
+            changed_at: Duration::ZERO,
+            told_stuck: false,
+            told_at: Duration::ZERO,
+            nearly_done: false,
+            counted_from: 0,
+            settling: None,
+            looking: None,
+            fault: None,
+            date: None,
+            job: None,
+        }
+    }
+
+    /// Sets what the random part of pauses comes from; 0 by default. Machines of one seed pause
+    /// alike.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets other limits. They count from the wait's beginning, also where it is taken up again.
+    #[must_use]
+    pub const fn with_policy(mut self, policy: WaitPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, one attempt is
+    /// made all the same.
+    #[must_use]
+    pub const fn resumed(mut self) -> Self {
+        self.resumed = true;
+        self
+    }
+
+    /// Returns which job is waited for.
+    #[must_use]
+    pub const fn job_id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Returns the limits.
+    #[must_use]
+    pub const fn policy(&self) -> &WaitPolicy {
+        &self.policy
+    }
+
+    /// Returns how many attempts were made, those for sub-jobs left out.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Returns the job as last read, where it ever was.
+    #[must_use]
+    pub fn job(&self) -> Option<&Job> {
+        self.looking.as_deref().map(Looking::job).or(self.job.as_deref())
+    }
+
+    /// Returns the fault of the last attempt, where that gave no job.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_deref()
     }
 
     /// Takes what happened and returns what to do.
     ///
-    /// `elapsed` is the time since the wait began and never goes back.
+    /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
+    /// answered with the same pause again.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
-        match input {
-            Input::Wake => Step { events: Vec::new(), action: self.wake(elapsed) },
-            Input::Reading(job) => self.reading(schedule, elapsed, job),
-            Input::Fault(fault) => self.fault(elapsed, fault),
-        }
+        let mut turn = Turn { schedule, elapsed, events: Vec::new() };
+        let action = if self.looking.is_some() {
+            self.looked(&mut turn, input)
+        } else {
+            match input {
+                Input::Wake => self.wake(&mut turn),
+                Input::Reading { job, date, renewed } => {
+                    self.reading(&mut turn, job, date, renewed)
+                }
+                Input::Fault(fault) => self.fault_seen(&mut turn, fault),
+                Input::Stop => self.stop(&mut turn, WaitErrorKind::Stopped),
+            }
+        };
+        Step { events: turn.events, action }
     }
 
-    fn wake(&mut self, elapsed: Duration) -> Action {
-        let attempt_timeout = self.policy.attempt_timeout;
-        let timeout = match self.policy.timeout.saturating_sub(elapsed) {
-            // A wait without any time is one look: `pause` plans no other.
-            Duration::ZERO if self.policy.timeout.is_zero() => attempt_timeout,
-            Duration::ZERO => return self.stop(elapsed, WaitErrorKind::DeadlineExceeded),
-            left => attempt_timeout.min(left),
+    fn wake(&mut self, turn: &mut Turn<'_>) -> Action {
+        if turn.elapsed < self.planned {
+            return Action::SleepUntil(self.planned);
+        }
+        let late = mem::take(&mut self.resumed).then_some(self.policy.attempt_timeout);
+        let Some(timeout) = self.policy.time_for_attempt(turn.elapsed).or(late) else {
+            return self.stop(turn, WaitErrorKind::DeadlineExceeded);
         };
         self.attempts = self.attempts.saturating_add(1);
-        Action::Fetch { timeout }
+        Action::Fetch { id: self.id.clone(), timeout }
     }
 
-    fn reading(&mut self, schedule: &dyn Schedule, elapsed: Duration, job: Box<Job>) -> Step {
-        let mut events = changes(self.job.as_deref(), &job);
-        self.readings = self.readings.saturating_add(1);
-        self.faults_in_a_row = 0;
-        self.fault = None;
-        // The job's own phase is the authority, its sub-jobs are evidence: a `Success` was seen with
-        // a sub-job that has no status and never will.
-        let outcome = match job.phase() {
-            Some(Phase::Success) => Some(Outcome::Succeeded),
-            Some(Phase::Failed) => Some(Outcome::Failed(job.failure().unwrap_or_default())),
-            Some(Phase::Initializing | Phase::Running | Phase::Unknown(_)) | None => None,
+    /// Plans the next attempt: after the pause, later where the service asks for that, sooner where
+    /// that is the last chance before the deadline. Where that chance was had, or there is none,
+    /// the wait is over.
+    fn pause(&mut self, turn: &mut Turn<'_>, pause: Duration, why: Why) -> Action {
+        let now = turn.elapsed;
+        let asked = self.fault().and_then(|fault| fault.retry_after).unwrap_or_default();
+        let asked = asked.min(MOST_RETRY_AFTER);
+        let pause = match self.settling.map(|settling| settling.left(&self.policy.settle, now)) {
+            Some(left) if left.is_zero() || left < asked => return self.settle(turn),
+            Some(left) => pause.min(left),
+            None => pause,
         };
-        let action = match outcome {
-            Some(outcome) => {
-                let attempts = self.attempts;
-                Action::Finish(Box::new(Ok(Ended { outcome, job, attempts, elapsed })))
-            }
-            None => {
-                self.job = Some(job);
-                let pause = schedule.pause(&Seen::new(elapsed, self.readings));
-                self.pause(elapsed, pause, Why::Scheduled, &mut events)
-            }
-        };
-        Step { events, action }
-    }
-
-    fn fault(&mut self, elapsed: Duration, fault: Fault) -> Step {
-        self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
-        let in_a_row = self.faults_in_a_row;
-        let mut events = vec![Event::Fault { fault: fault.clone(), in_a_row }];
-        let class = fault.class;
-        self.fault = Some(fault);
-        let action = match class {
-            Class::Transient | Class::Throttled => {
-                let pause = self.policy.backoff.pause(&Seen::new(elapsed, in_a_row));
-                self.pause(elapsed, pause, Why::Backoff, &mut events)
-            }
-            Class::Unauthorized => self.stop(elapsed, WaitErrorKind::Unauthorized),
-            Class::NotFound => self.stop(elapsed, WaitErrorKind::NotFound),
-            Class::Permanent => self.stop(elapsed, WaitErrorKind::Permanent),
-        };
-        Step { events, action }
-    }
-
-    /// Plans the next attempt: after the pause, or sooner where that is the last chance before the
-    /// deadline. Where that chance was had, the wait is over.
-    fn pause(
-        &mut self,
-        elapsed: Duration,
-        pause: Duration,
-        why: Why,
-        events: &mut Vec<Event>,
-    ) -> Action {
+        let why = if asked > pause { Why::RetryAfter } else { why };
+        let wish = now.saturating_add(asked.max(pause));
+        let least = now.saturating_add(asked.max(pause.min(LEAST_PAUSE)));
         let last_start = self.policy.last_start();
-        if elapsed >= last_start {
-            return self.stop(elapsed, WaitErrorKind::DeadlineExceeded);
+        let at = wish.min(last_start).max(least);
+        let why = if at < wish { Why::Deadline } else { why };
+        self.planned = at;
+        if now >= last_start || at >= self.policy.deadline() {
+            return self.stop(turn, WaitErrorKind::DeadlineExceeded);
         }
-        let wish = elapsed.saturating_add(pause);
-        let (at, why) = if wish < last_start { (wish, why) } else { (last_start, Why::Deadline) };
-        events.push(Event::NextAttempt { at, why });
+        self.heartbeat(turn);
+        turn.events.push(Event::NextAttempt { at, why });
         Action::SleepUntil(at)
     }
 
-    fn stop(&mut self, elapsed: Duration, kind: WaitErrorKind) -> Action {
-        Action::Finish(Box::new(Err(WaitError {
-            kind,
-            timeout: self.policy.timeout,
-            job: self.job.take(),
-            fault: self.fault.take(),
-            attempts: self.attempts,
-            elapsed,
-        })))
+    /// Tells that the wait goes on, where nothing else was told for long.
+    fn heartbeat(&mut self, turn: &mut Turn<'_>) {
+        let silent = turn.elapsed.saturating_sub(self.told_at);
+        if turn.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
+            turn.events.push(Event::Heartbeat);
+        }
+        if !turn.events.is_empty() {
+            self.told_at = turn.elapsed;
+        }
+    }
+
+    /// Returns what a schedule is asked about.
+    fn seen(&self, elapsed: Duration, count: u32) -> Seen<'_> {
+        Seen { random: random(self.seed, self.attempts), ..Seen::new(elapsed, count) }
+    }
+
+    /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
+    /// under way and keeps this wait from asking again; but not where the caller stops the wait.
+    fn stop(&mut self, turn: &mut Turn<'_>, kind: WaitErrorKind) -> Action {
+        if self.settling.is_some() && kind != WaitErrorKind::Stopped {
+            return self.settle(turn);
+        }
+        // Who goes on from here has mended something, or has other limits.
+        self.faults = FaultRun::NONE;
+        let spent = Self::new(self.id.clone(), self.policy);
+        let checkpoint = Checkpoint::new(mem::replace(self, spent), turn.elapsed);
+        Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
     }
 }
 
+/// One step under way.
+struct Turn<'a> {
+    schedule: &'a dyn Schedule,
+    elapsed: Duration,
+    events: Vec<Event>,
+}
+
+impl From<Reading> for Input {
+    fn from(reading: Reading) -> Self {
+        let Reading { job, date, renewed, .. } = reading;
+        Self::Reading { job: Box::new(job), date, renewed }
+    }
+}
+
+/// Takes what an attempt gave.
+impl From<Result<Reading, FetchError>> for Input {
+    fn from(result: Result<Reading, FetchError>) -> Self {
+        match result {
+            Ok(reading) => reading.into(),
+            Err(error) => Self::Fault(Fault::from(&error)),
+        }
+    }
+}
+
+/// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
+const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// No deadline makes a pause shorter than this, unless it was shorter from the start.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod script;
 #[cfg(test)]
 mod tests;

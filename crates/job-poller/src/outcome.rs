@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Failure, Job};
+use job_model::{Discrepancy, Failure, Job, SubJobPath};
 
 /// A job that has ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,12 +11,19 @@ use job_model::{Failure, Job};
 pub struct Ended {
     /// How.
     pub outcome: Outcome,
-    /// The job as last read.
+    /// The job as last read, with what was found of sub-jobs asked for by their own ids.
     pub job: Box<Job>,
-    /// How many attempts were made.
+    /// How many attempts were made, those for sub-jobs left out.
     pub attempts: u32,
+    /// How many sub-jobs were asked for by their own ids.
+    pub looks: u32,
     /// Time since the wait began.
     pub elapsed: Duration,
+    /// Where the job and its sub-jobs contradict each other; empty as a rule.
+    pub inconsistencies: Vec<Discrepancy>,
+    /// How long after the job's end it was read: the reply's `Date` less the job's
+    /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
+    pub detection_delay: Option<Duration>,
 }
 
 /// How a job ended.
@@ -25,17 +32,27 @@ pub struct Ended {
 pub enum Outcome {
     /// The job is complete.
     Succeeded,
-    /// The job failed: where and why.
-    Failed(Failure),
+    /// The job failed.
+    Failed(Box<Failed>),
+}
+
+/// Where and why a job failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failed {
+    /// The deepest failed sub-job: its path, its type, its reason.
+    pub failure: Failure,
+    /// The sub-jobs that had not ended when the job was last read.
+    pub live: Vec<SubJobPath>,
 }
 
 /// A job that failed, as an error.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[error("the job failed: {failure}")]
+#[error("the job failed: {}", failed.failure)]
 pub struct JobFailed {
     /// Where and why.
-    pub failure: Failure,
+    pub failed: Box<Failed>,
     /// The job as last read.
     pub job: Box<Job>,
 }
@@ -44,7 +61,7 @@ pub struct JobFailed {
 /// prints its `Debug`.
 impl fmt::Debug for JobFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
+        f.debug_struct("JobFailed").field("failed", &self.failed).finish_non_exhaustive()
     }
 }
 
@@ -57,7 +74,7 @@ impl Ended {
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(*self.job),
-            Outcome::Failed(failure) => Err(JobFailed { failure, job: self.job }),
+            Outcome::Failed(failed) => Err(JobFailed { failed, job: self.job }),
         }
     }
 }

@@ -2,22 +2,36 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
+use crate::jitter::Jitter;
+
 /// What a schedule goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct Seen<'a> {
     /// Time since the wait began.
     pub elapsed: Duration,
-    /// How many readings there were so far or, for the pauses after faults, how many faults in a
-    /// row; at least 1.
+    /// How many readings there were so far, or how many since the end last came near
+    /// (`nearly_done`); for the pauses after faults, how many faults in a row. At least 1.
     pub count: u32,
+    /// The job's age: the reply's `Date` less the job's `creationTimestamp` or, where one of them is
+    /// missing or they are the wrong way round, the time since the wait began.
+    pub age: Duration,
+    /// The job's type, where it is known.
+    pub job_type: Option<&'a str>,
+    /// Whether the end is near: all the sub-jobs that the job lists are `Success` and it goes on,
+    /// or it is `Success` and a sub-job goes on.
+    pub nearly_done: bool,
+    /// A number without meaning, another one for each pause and each seed, the same in a replay.
+    pub random: u64,
 }
 
-impl Seen {
-    /// Creates what a schedule is asked about.
+impl Seen<'_> {
+    /// Creates what a schedule is asked about, of a job of which no more is known.
     #[must_use]
     pub const fn new(elapsed: Duration, count: u32) -> Self {
-        Self { elapsed, count }
+        Self { elapsed, count, age: elapsed, job_type: None, nearly_done: false, random: 0 }
     }
 }
 
@@ -25,29 +39,31 @@ impl Seen {
 ///
 /// # For callers
 ///
-/// The pause is what the schedule wishes; the deadline may clip it.
+/// The pause is what the schedule wishes: a Retry-After makes it longer, the deadline may make it
+/// shorter.
 ///
 /// # For implementers
 ///
-/// A pure function: the same `seen` gives the same pause. Keep no counter, read no clock.
+/// A pure function: the same `seen` gives the same pause, or a recorded wait cannot be replayed.
+/// Keep no counter, read no clock, draw no random number but `seen.random`.
 pub trait Schedule: Send + Sync {
     /// Returns the pause before the next attempt.
-    fn pause(&self, seen: &Seen) -> Duration;
+    fn pause(&self, seen: &Seen<'_>) -> Duration;
 }
 
 impl<S: Schedule + ?Sized> Schedule for Arc<S> {
-    fn pause(&self, seen: &Seen) -> Duration {
+    fn pause(&self, seen: &Seen<'_>) -> Duration {
         (**self).pause(seen)
     }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Box<S> {
-    fn pause(&self, seen: &Seen) -> Duration {
+    fn pause(&self, seen: &Seen<'_>) -> Duration {
         (**self).pause(seen)
     }
 }
 
-/// The same pause every time.
+/// The same pause every time, without jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixed(Duration);
 
@@ -60,7 +76,7 @@ impl Fixed {
 }
 
 impl Schedule for Fixed {
-    fn pause(&self, _: &Seen) -> Duration {
+    fn pause(&self, _: &Seen<'_>) -> Duration {
         self.0
     }
 }
@@ -71,17 +87,19 @@ impl Schedule for Fixed {
 /// use std::time::Duration;
 /// use job_poller::{Exponential, Schedule, Seen};
 ///
-/// let schedule = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(60));
+/// let pauses = Duration::from_secs(2)..=Duration::from_secs(60);
+/// let schedule = Exponential::new(pauses).jitter(0.0);
 /// let pause = |count| schedule.pause(&Seen::new(Duration::ZERO, count));
 /// assert_eq!(pause(1), Duration::from_secs(2));
 /// assert_eq!(pause(2), Duration::from_secs(3));
 /// assert_eq!(pause(100), Duration::from_secs(60));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exponential {
     floor: Duration,
     cap: Duration,
     factor: f64,
+    jitter: Jitter,
 }
 
 impl Exponential {
@@ -92,7 +110,8 @@ impl Exponential {
     #[must_use]
     pub const fn new(pauses: RangeInclusive<Duration>) -> Self {
         let (start, cap) = (*pauses.start(), *pauses.end());
-        Self { floor: at_least_a_millisecond(start), cap, factor: 1.5 }
+        let floor = at_least_a_millisecond(start);
+        Self { floor, cap, factor: 1.5, jitter: Jitter::DEFAULT }
     }
 
     /// Sets by how much each pause is longer than the one before; 1.5 by default. Below 1, or not
@@ -102,15 +121,39 @@ impl Exponential {
         self.factor = if factor >= 1.0 { factor } else { 1.0 };
         self
     }
+
+    /// Sets by which part of it a pause may be longer or shorter at random, from 0 to 1; 0.1 by
+    /// default, so that many who wait do not ask on the same tick. The first pause is anything from
+    /// the floor to twice the floor. No pause leaves the range of floor and cap. With 0, none is
+    /// random.
+    #[must_use]
+    pub const fn jitter(mut self, part: f64) -> Self {
+        self.jitter = Jitter::new(part);
+        self
+    }
 }
 
 impl Schedule for Exponential {
-    fn pause(&self, seen: &Seen) -> Duration {
-        let steps = f64::from(seen.count.saturating_sub(1));
-        let seconds = self.floor.as_secs_f64() * self.factor.powf(steps);
+    fn pause(&self, seen: &Seen<'_>) -> Duration {
+        let seconds = self.floor.as_secs_f64() * power(self.factor, seen.count.saturating_sub(1));
         // Too large for a duration is above any cap.
-        Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap).max(self.floor)
+        let pause = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap);
+        self.jitter.apply(pause, self.floor..=self.cap, seen)
     }
+}
+
+/// Raises a factor to a power by multiplications alone: the same bits on every machine, which
+/// `powi` does not promise.
+fn power(mut factor: f64, mut exponent: u32) -> f64 {
+    let mut power = 1.0;
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            power *= factor;
+        }
+        factor *= factor;
+        exponent /= 2;
+    }
+    power
 }
 
 /// Raises a pause that would ask without end, and could never grow.

@@ -1,17 +1,22 @@
-//! The driver on tokio: does what the machine says, and brings it the time. Decides nothing.
+//! A wait, before it begins: what is waited for, how, and who is told. Decides nothing.
 
-use std::{fmt, future::IntoFuture, time::Duration};
+use std::{
+    fmt,
+    future::{Future, IntoFuture, poll_fn},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
-use tokio::time::{Instant, sleep, timeout};
+use job_transport::{Clock, TokioClock};
 
 use crate::{
-    Action, Ended, Event, Exponential, Fault, Input, JobSource, Machine, Schedule, Step, WaitError,
-    WaitPolicy,
+    Adaptive, Checkpoint, Ended, Event, Events, JobSource, Machine, Schedule, WaitError, WaitPolicy,
 };
 
-/// A wait for one job, to be awaited.
+/// A wait for one job: to be awaited, or to be followed as a stream of [`events`](Self::events).
 ///
 /// An `Ok` says how the job ended, well or badly: [`Ended::into_success`]. An `Err` says that this
 /// wait stopped watching before. Needs a tokio runtime with time enabled.
@@ -22,10 +27,7 @@ use crate::{
 /// the job is not affected.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Wait {
-    source: Box<dyn JobSource>,
-    id: JobId,
-    policy: WaitPolicy,
-    schedule: Box<dyn Schedule>,
+    events: Events,
     on_event: OnEvent,
 }
 
@@ -33,63 +35,87 @@ pub struct Wait {
 type OnEvent = Box<dyn FnMut(Duration, &Event) + Send>;
 
 impl Wait {
-    /// Creates a wait for a job: up to an hour, asking at first every 2 s, at last every 20 s.
+    /// Creates a wait for a job: for up to an hour, asking when the job is likeliest to end
+    /// ([`Adaptive`]).
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
-        // Other clients ask every 3 to 20 s: sooner than that at first, no later at last.
-        let pauses = Duration::from_secs(2)..=Duration::from_secs(20);
-        Self {
-            source: Box::new(source),
-            id,
-            policy: WaitPolicy::new(),
-            schedule: Box::new(Exponential::new(pauses)),
-            on_event: Box::new(|_, _| ()),
-        }
+        // Any number will do that other waits do not have.
+        let seed = RandomState::new().hash_one(0);
+        Self::of(source, Machine::new(id, WaitPolicy::new()).with_seed(seed))
     }
 
-    /// Sets all the limits.
+    /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
+    /// the next attempt: it is made at once where it is overdue, also once the deadline has passed.
+    /// The schedule is not in the checkpoint: set it again.
+    pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
+        let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
+        let mut wait = Self::of(source, machine);
+        wait.events.before = elapsed;
+        wait
+    }
+
+    fn of(source: impl JobSource + 'static, machine: Machine) -> Self {
+        let events = Events::new(Arc::new(source), Arc::new(Adaptive::new()), machine);
+        Self { events, on_event: Box::new(|_, _| ()) }
+    }
+
+    /// Sets all the limits. They count from the wait's beginning, also where it was resumed.
     pub fn policy(mut self, policy: WaitPolicy) -> Self {
-        self.policy = policy;
+        self.events.machine = self.events.machine.with_policy(policy);
         self
     }
 
     /// Sets how long to wait in all; one hour by default. See [`WaitPolicy::timeout`].
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.policy = self.policy.timeout(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let policy = self.events.machine.policy().timeout(timeout);
+        self.policy(policy)
     }
 
-    /// Sets the pauses between readings.
+    /// Sets the pauses between readings; [`Adaptive`] by default.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.schedule = Box::new(schedule);
+        self.events.schedule = Arc::new(schedule);
         self
     }
 
-    /// Tells this function each event as it happens, and when that was, since the wait began. It
-    /// should return soon: the wait stands still while it runs.
+    /// Sets what the random part of pauses comes from; by default another number for each wait.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.events.machine = self.events.machine.with_seed(seed);
+        self
+    }
+
+    /// Stops the wait when this future ends, with [`WaitErrorKind::Stopped`](crate::WaitErrorKind)
+    /// and a checkpoint. An attempt in flight is given up.
+    pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.events.stop = Some(Box::pin(stop));
+        self
+    }
+
+    /// Tells this function each event of the awaited wait as it happens, and when that was, since
+    /// the wait began. It should return soon: the wait stands still while it runs.
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
         self.on_event = Box::new(on_event);
         self
     }
 
-    async fn run(mut self) -> Result<Ended, WaitError> {
-        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
-        let began = Instant::now();
-        let mut machine = Machine::new(self.policy);
-        let mut input = Input::Wake;
-        loop {
-            let elapsed = began.elapsed();
-            let Step { events, action } = machine.step(&*self.schedule, elapsed, input);
-            events.iter().for_each(|event| (self.on_event)(elapsed, event));
-            input = match action {
-                Action::Fetch { timeout } => attempt(&*self.source, &self.id, timeout).await,
-                #[expect(clippy::disallowed_methods, reason = "the one place where a wait pauses")]
-                Action::SleepUntil(at) => {
-                    sleep(at.saturating_sub(began.elapsed())).await;
-                    Input::Wake
-                }
-                Action::Finish(result) => return *result,
-            };
-        }
+    /// Returns the wait as a stream of its events, in place of a future; `on_event` is not told.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Pace, Plan, Sim, SimTransport};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// let mut events = job_poller::Wait::new(client, id).events();
+    /// while let Some((at, event)) = events.next().await {
+    ///     println!("{at:>8.1?}  {event}");
+    /// }
+    /// let job = events.finish().await?.into_success()?;
+    /// # assert_eq!(job.job_type(), Some("CreateCluster"));
+    /// # Ok(()) }
+    /// ```
+    pub fn events(self) -> Events {
+        self.events
     }
 }
 
@@ -98,23 +124,13 @@ impl IntoFuture for Wait {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        let Self { mut events, mut on_event } = self;
+        Box::pin(poll_fn(move |context| events.poll_result(context, &mut on_event)))
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait")
-            .field("id", &self.id)
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
-}
-
-async fn attempt(source: &dyn JobSource, id: &JobId, limit: Duration) -> Input {
-    match timeout(limit, source.fetch(id)).await {
-        Ok(Ok(reading)) => Input::Reading(reading.job.into()),
-        Ok(Err(error)) => Input::Fault(Fault::from(&error)),
-        Err(_) => Input::Fault(Fault::timed_out(limit)),
+        f.debug_tuple("Wait").field(&self.events).finish()
     }
 }

@@ -7,15 +7,19 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
-use job_poller::{Ended, Event, Fixed, Outcome, Wait, WaitErrorKind};
-use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
-use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+use job_model::Phase;
+use job_poller::{Ended, Event, Fault, FaultKind, Fixed, Outcome, Wait, WaitErrorKind};
+use job_sim::{Fault as SimFault, Pace, Plan, Sim, SimServer, SimTransport};
+use job_transport::{
+    AccessKey, Client, Credentials, Endpoint, HyperTransport, Identity, Tls, TlsProvider,
+};
 use tokio::{sync::mpsc, time::Instant};
 
 fn in_memory(sim: &Arc<Sim>) -> Wait {
     let transport = SimTransport::new(sim.clone());
-    Wait::new(sim.client("https://cce.example".parse().unwrap(), transport), sim.job().clone())
+    let client = sim.client("https://cce.example".parse().unwrap(), transport);
+    Wait::new(client, sim.job().clone()).seed(0)
 }
 
 fn on_the_clock(plan: Plan) -> Arc<Sim> {
@@ -50,9 +54,9 @@ async fn a_failed_job_ends_with_its_failing_step_and_reason() {
 #[tokio::test(start_paused = true)]
 async fn transient_faults_do_not_end_a_wait() {
     let sim = on_the_clock(Plan::create_cluster());
-    sim.fault(Fault::Reset);
-    sim.fault(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
-    sim.fault(Fault::Status(StatusCode::TOO_MANY_REQUESTS));
+    sim.fault(SimFault::Reset);
+    sim.fault(SimFault::Status(StatusCode::SERVICE_UNAVAILABLE));
+    sim.fault(SimFault::Status(StatusCode::TOO_MANY_REQUESTS));
     let (wait, events) = recorded(in_memory(&sim));
     assert!(wait.await.unwrap().into_success().is_ok());
     insta::assert_snapshot!(events.lock().unwrap());
@@ -61,14 +65,14 @@ async fn transient_faults_do_not_end_a_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_day_of_faults_ends_at_the_deadline() {
     let sim = on_the_clock(Plan::create_cluster());
-    (0..10_000).for_each(|_| sim.fault(Fault::Status(StatusCode::BAD_GATEWAY)));
+    (0..10_000).for_each(|_| sim.fault(SimFault::Status(StatusCode::BAD_GATEWAY)));
     let day = Duration::from_secs(24 * 60 * 60);
     #[expect(clippy::disallowed_methods, reason = "the paused clock, to see what the wait took")]
     let began = Instant::now();
     let error = in_memory(&sim).timeout(day).await.unwrap_err();
-    assert_eq!(error.kind, WaitErrorKind::DeadlineExceeded);
+    assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(began.elapsed() <= day && began.elapsed() >= day - Duration::from_secs(2));
-    assert!(error.fault.unwrap().message.contains("502"));
+    assert!(error.fault().unwrap().message.contains("502"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +129,7 @@ async fn a_connection_reset_in_the_middle_does_not_end_the_wait() {
     let sim = service.sim.clone();
     let reset = move |event: &Event| {
         if matches!(event, Event::Phase { .. } | Event::SubJob { .. }) {
-            sim.fault(Fault::Reset);
+            sim.fault(SimFault::Reset);
         }
     };
     let wait = service.wait(service.sim.credentials()).on_event(move |_, event| reset(event));
@@ -137,7 +141,57 @@ async fn a_connection_reset_in_the_middle_does_not_end_the_wait() {
 async fn a_wrong_token_ends_the_wait_at_once() {
     let service = OverTls::start().await;
     let error = service.wait(Credentials::token("canary").unwrap()).await.unwrap_err();
-    assert_eq!((error.kind, service.sim.requests()), (WaitErrorKind::Unauthorized, 1));
-    assert_eq!(error.fault.as_ref().and_then(|fault| fault.status), Some(401));
+    assert_eq!((error.kind(), service.sim.requests()), (WaitErrorKind::Unauthorized, 1));
+    assert_eq!(error.fault().and_then(Fault::status), Some(401));
     assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_the_reply_is_heeded() {
+    let sim = on_the_clock(Plan::create_cluster());
+    let mut reply = Response::new("".into());
+    *reply.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("20"));
+    sim.fault(SimFault::Reply(reply));
+    let ended = in_memory(&sim).await.unwrap();
+    assert_eq!((ended.attempts, ended.elapsed), (2, Duration::from_secs(20)));
+    // It ended at 5 s; `Date` has whole seconds.
+    let delay = ended.detection_delay.unwrap();
+    assert!((14..=15).contains(&delay.as_secs()), "{delay:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expires_is_renewed_and_told_once() {
+    let sim = on_the_clock(Plan::create_cluster());
+    let transport = SimTransport::new(sim.clone());
+    let endpoint: Endpoint = "https://cce.example".parse().unwrap();
+    let identity = Identity::new(endpoint.clone(), sim.login(), transport.clone());
+    let client = Client::new(endpoint, Credentials::provided(identity), transport);
+    let client = client.project(sim.project().clone());
+    let mut renewed = 0;
+    let mut events = Wait::new(client, sim.job().clone()).events();
+    while let Some((_, event)) = events.next().await {
+        match event {
+            Event::Phase { to: Some(Phase::Initializing), .. } => sim.expire_tokens(),
+            Event::Renewed => renewed += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
+    assert_eq!((renewed, sim.logins()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_signature_ends_the_wait_at_once() {
+    let sim = on_the_clock(Plan::create_cluster());
+    let key = AccessKey::new(sim.access_key().access_key(), "rotated").unwrap();
+    let client = Client::new(
+        "https://cce.example".parse().unwrap(),
+        Credentials::access_key(key),
+        SimTransport::new(sim.clone()),
+    );
+    let wait = Wait::new(client.project(sim.project().clone()), sim.job().clone());
+    let error = wait.await.unwrap_err();
+    assert_eq!((error.kind(), sim.requests()), (WaitErrorKind::Unauthorized, 1));
+    assert_eq!(error.fault().map(|fault| fault.kind), Some(FaultKind::WrongSignature));
 }

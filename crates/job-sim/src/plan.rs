@@ -11,6 +11,7 @@ use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
 /// `Running` for a moment after its last step: so the reference page's example shows it.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    created: Timestamp,
     initializing: Duration,
     steps: Vec<Step>,
     finishing: Duration,
@@ -31,6 +32,7 @@ impl Plan {
     #[must_use]
     pub fn create_cluster() -> Self {
         Self {
+            created: EXAMPLE_CREATED,
             initializing: Duration::from_secs(1),
             steps: vec![
                 Step {
@@ -56,6 +58,13 @@ impl Plan {
     #[must_use]
     pub fn failing(mut self, reason: impl Into<String>) -> Self {
         self.failure = Some(reason.into());
+        self
+    }
+
+    /// Sets when the job is created; by default when the reference page's example was.
+    #[must_use]
+    pub const fn created_at(mut self, created: Timestamp) -> Self {
+        self.created = created;
         self
     }
 
@@ -86,14 +95,20 @@ impl Plan {
             if elapsed >= start {
                 let is_last = index + 1 == self.steps.len();
                 let reason = self.failure.as_deref().filter(|_| is_last);
-                let course =
-                    Course { created: start, runs: start, ends: end, fails: reason.is_some() };
+                let course = Course {
+                    zero: self.created,
+                    created: start,
+                    runs: start,
+                    ends: end,
+                    fails: reason.is_some(),
+                };
                 let reason = reason.filter(|_| elapsed >= end);
                 sub_jobs.insert(0, job(step.uid, step.spec(), reason, &course, elapsed));
             }
             start = end;
         }
         let course = Course {
+            zero: self.created,
             created: Duration::ZERO,
             runs: self.initializing,
             ends: start + self.finishing,
@@ -119,6 +134,8 @@ impl Step {
 
 /// When a job or a sub-job is created, runs and ends, and how.
 struct Course {
+    /// The simulation's first moment; the rest counts from it.
+    zero: Timestamp,
     created: Duration,
     runs: Duration,
     ends: Duration,
@@ -126,6 +143,11 @@ struct Course {
 }
 
 impl Course {
+    fn timestamp(&self, elapsed: Duration) -> Option<job_model::Timestamp> {
+        let elapsed = SignedDuration::try_from(elapsed).ok()?;
+        Some(self.zero.checked_add(elapsed).ok()?.into())
+    }
+
     /// Returns the phase at a time, and when the job came into it.
     fn phase_at(&self, elapsed: Duration) -> (Phase, Duration) {
         if elapsed < self.runs {
@@ -144,8 +166,8 @@ fn job(uid: &str, spec: Spec, reason: Option<&str>, course: &Course, elapsed: Du
     let (phase, since) = course.phase_at(elapsed);
     let mut metadata = Metadata::default();
     metadata.uid = Some(uid.into());
-    metadata.creation_timestamp = timestamp(course.created);
-    metadata.update_timestamp = timestamp(since);
+    metadata.creation_timestamp = course.timestamp(course.created);
+    metadata.update_timestamp = course.timestamp(since);
     let mut status = Status::default();
     status.phase = Some(phase);
     status.reason = reason.map(String::from);
@@ -173,13 +195,8 @@ fn server_id(id: &str) -> ExtendParam {
     ExtendParam::from_iter([("serverID", id)])
 }
 
-/// Returns the time on the simulation's own calendar, which starts when the reference page's
-/// example was created: a body does not depend on the day it is asked for.
-fn timestamp(elapsed: Duration) -> Option<job_model::Timestamp> {
-    let epoch = Timestamp::constant(1_580_631_160, 672_772_389);
-    let elapsed = SignedDuration::try_from(elapsed).ok()?;
-    Some(epoch.checked_add(elapsed).ok()?.into())
-}
+/// When the reference page's example was created.
+const EXAMPLE_CREATED: Timestamp = Timestamp::constant(1_580_631_160, 672_772_389);
 
 #[cfg(test)]
 mod tests;

@@ -59,19 +59,20 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Creates a service whose job is created now.
+    /// Creates a service whose job is created now, by the service's own clock too.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
         let clock = TokioClock::new();
         let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
+        let created = clock.now();
         Self {
-            plan,
+            plan: plan.created_at(created),
             pace,
             gate: Mutex::new(Gate::new(project.clone())),
             project,
             job: id(Plan::JOB_ID),
             clock,
-            created: clock.now(),
+            created,
             began: clock.elapsed(),
             ahead: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
@@ -83,8 +84,10 @@ impl Sim {
 
     /// Sets the service's clock ahead of this machine's, or back.
     #[must_use]
-    pub const fn ahead(mut self, span: SignedDuration) -> Self {
+    pub fn ahead(mut self, span: SignedDuration) -> Self {
         self.ahead = span;
+        let created = self.created.saturating_add(span);
+        self.plan = self.plan.created_at(created.unwrap_or(self.created));
         self
     }
 

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, io, iter};
 
+use serde::{Deserialize, Serialize};
+
 /// A request that got no whole reply.
 #[derive(Debug)]
 pub struct TransportError {
@@ -12,7 +14,7 @@ pub struct TransportError {
 }
 
 /// What went wrong on the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
     /// The request cannot be sent as it is, for example because its URI is too long.

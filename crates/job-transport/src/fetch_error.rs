@@ -5,6 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use job_model::{DecodeError, ServiceError};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     ProvideError, TransportError, TransportErrorKind,
@@ -94,7 +95,7 @@ pub enum Unreadable {
 }
 
 /// What an attempt that gave no job means for asking again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "who decides whether to ask again must decide for each"

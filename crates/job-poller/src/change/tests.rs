@@ -22,6 +22,9 @@ fn what_changed_is_told_once() {
         ("the first reading", None, "j:Running a:Running"),
         ("nothing", Some("j:Running a:Running"), "j:Running a:Running"),
         ("the job", Some("j:Initializing"), "j:Running"),
+        ("back", Some("j:Running"), "j:Initializing"),
+        ("unknown", Some("j:Running"), "j:Upgrading"),
+        ("known again", Some("j:Upgrading"), "j:Initializing"),
         ("a sub-job", Some("j:Running a:Running b:Running"), "j:Running a:Running b:Success"),
         ("a new one before the old", Some("j:Running a:Running"), "j:Running b:Running a:Running"),
         ("one that is gone", Some("j:Running a:Running b:Failed"), "j:Running b:Failed"),
@@ -34,9 +37,14 @@ fn what_changed_is_told_once() {
     let lines = rows.map(|(name, before, now)| {
         let before = before.map(job);
         let told = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
-            Event::Phase { label, from, to } => format!("    {label} {from:?} -> {to:?}\n"),
+            Event::Phase { label, from, to, course } => {
+                format!("    {label} {from:?} -> {to:?}, {course:?}\n")
+            }
             Event::SubJob { path, label, from, to } => {
                 format!("    {path} {label} {from:?} -> {to:?}\n")
+            }
+            Event::Progress(progress) => {
+                format!("    {} of {} done\n", progress.success, progress.total)
             }
             other => panic!("{other:?}"),
         });

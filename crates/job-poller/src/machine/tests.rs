@@ -1,308 +1,322 @@
-//! Scripts of what the service does, and the transcripts of what the machine makes of them.
-//!
-//! A script is a row of replies: a phase (`init`, `running`, `success`, `failed`, or any other
-//! word as it is), `none` for a job without one, a status, `drop` or `garbage`. `(5s)` says how
-//! long the attempt takes (100 ms otherwise), `*3` repeats, `[A=running,..]` adds sub-jobs. The
-//! last reply goes on for ever.
+//! The case table, row by row, as transcripts.
 
-use std::fmt::Write;
-
-use http::StatusCode;
 use insta::assert_snapshot;
-use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind};
-use proptest::prelude::*;
-use serde_json::{Value, json};
 
-use super::*;
-use crate::Fixed;
+use super::{
+    script::{Script, Setup, setup},
+    *,
+};
+use crate::{Adaptive, Exponential};
 
-/// The service as a script has it.
-struct Script(Vec<Reply>);
-
-#[derive(Clone, Debug)]
-struct Reply {
-    text: String,
-    takes: Duration,
-}
-
-impl Script {
-    fn parse(script: &str) -> Self {
-        let mut replies = Vec::new();
-        for token in script.split_whitespace() {
-            let (token, times) = token.split_once('*').unwrap_or((token, "1"));
-            let (text, takes) = token.split_once('(').unwrap_or((token, "0.1s)"));
-            let seconds = takes.strip_suffix("s)").expect("seconds").parse().unwrap();
-            let reply = Reply { text: text.into(), takes: Duration::from_secs_f64(seconds) };
-            replies.extend(vec![reply; times.parse().unwrap()]);
-        }
-        Self(replies)
-    }
-
-    /// Returns what attempt `number` comes to under its timeout, and how long it takes.
-    fn attempt(&self, number: usize, timeout: Duration) -> (Input, Duration) {
-        let reply = &self.0[number.min(self.0.len() - 1)];
-        if reply.takes > timeout {
-            return (Input::Fault(Fault::timed_out(timeout)), timeout);
-        }
-        (reply.input(), reply.takes)
-    }
-}
-
-impl Reply {
-    fn input(&self) -> Input {
-        let transport = |kind| TransportError::new(kind, RequestSent::Maybe).into();
-        let error: FetchError = match &*self.text {
-            "drop" => transport(TransportErrorKind::Closed),
-            "badcert" => transport(TransportErrorKind::Certificate),
-            "garbage" => {
-                let page = http::Response::new("<html>".into());
-                job_transport::Reading::from_response(page).unwrap_err()
-            }
-            status if status.parse::<u16>().is_ok() => {
-                let status = status.parse::<StatusCode>().unwrap();
-                FetchError::status(status, Some("r-1".into()))
-            }
-            _ => return Input::Reading(self.job().into()),
-        };
-        Input::Fault(Fault::from(&error))
-    }
-
-    /// Reads `running[InstallMaster=running,CreatePSMCert=success]` as a job.
-    fn job(&self) -> Job {
-        let (phase, sub_jobs) = self.text.split_once('[').unwrap_or((&self.text, "]"));
-        let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
-        let sub_job = |text: &str| {
-            let (name, phase) = text.split_once('=').expect("type=phase");
-            json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status(phase)})
-        };
-        let body = json!({
-            "spec": {"type": "CreateCluster", "subJobs": sub_jobs.map(sub_job).collect::<Value>()},
-            "status": status(phase),
-        });
-        Job::from_slice(body.to_string().as_bytes()).unwrap()
-    }
-}
-
-fn status(phase: &str) -> Value {
-    match phase {
-        "none" => json!({}),
-        "init" => json!({"phase": "Initializing"}),
-        "failed" => json!({"phase": "Failed", "reason": "no such flavor"}),
-        other => json!({"phase": other}),
-    }
-}
-
-fn policy() -> WaitPolicy {
-    WaitPolicy::new().timeout(Duration::from_secs(60))
-}
-
-/// Runs the script to the wait's end, asking every 10 s and waking late; calls `see` with each step
-/// and its time.
-fn run(
-    policy: WaitPolicy,
-    script: &Script,
-    late: Duration,
-    mut see: impl FnMut(Duration, &Step),
-) -> Duration {
-    let schedule = Fixed::new(Duration::from_secs(10));
-    let mut machine = Machine::new(policy);
-    let (mut now, mut number, mut input) = (Duration::ZERO, 0, Input::Wake);
-    loop {
-        let step = machine.step(&schedule, now, input);
-        see(now, &step);
-        input = match step.action {
-            Action::Fetch { timeout } => {
-                let (input, took) = script.attempt(number, timeout);
-                number += 1;
-                now += took;
-                input
-            }
-            Action::SleepUntil(at) => {
-                now = now.max(at) + late;
-                Input::Wake
-            }
-            Action::Finish(_) => return now,
-        };
-    }
-}
-
-/// Writes the transcript: the time, then an event or an action, one a line.
-fn transcript_of(policy: WaitPolicy, script: &str) -> String {
-    let mut transcript = format!("{script}\n");
-    run(policy, &Script::parse(script), Duration::ZERO, |now, step| {
-        let mut line = |text: String| {
-            writeln!(transcript, "{:>7.3}  {text}", now.as_secs_f64()).unwrap();
-        };
-        for event in &step.events {
-            line(event.to_string());
-        }
-        match &step.action {
-            Action::Fetch { timeout } => line(format!("> fetch within {timeout:?}")),
-            Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
-            Action::Finish(result) => match &**result {
-                Ok(ended) => line(format!("> {:?}, {} attempts", ended.outcome, ended.attempts)),
-                Err(error) => {
-                    line(format!("> {error}"));
-                    line(format!("  last fault: {:?}", error.fault.as_ref().map(|f| &f.message)));
-                }
-            },
-        }
-    });
-    transcript
-}
-
-fn transcript(script: &str) -> String {
-    transcript_of(policy(), script)
+fn hour() -> Setup {
+    setup().timeout(3600.0)
 }
 
 #[test]
 fn the_job_succeeds() {
-    assert_snapshot!(transcript("init running*2 success"));
+    assert_snapshot!(setup().transcripts(["init running*2 success", "running@5 success@12^15"]));
 }
 
 #[test]
-fn the_job_fails_with_its_failing_step() {
-    assert_snapshot!(transcript(
-        "running[InstallMaster=running] running[InstallMaster=failed] failed[InstallMaster=failed]"
-    ));
+fn a_failed_job_ends_with_its_deepest_failing_step() {
+    assert_snapshot!(setup().transcripts([
+        "running[A=running] running[A=failed] failed[A=failed]",
+        "failed[A=failed,B=running,C=init]",
+        "failed@10^12",
+    ]));
 }
 
 #[test]
-fn sub_jobs_are_told_as_they_change() {
-    assert_snapshot!(transcript(
+fn sub_jobs_and_progress_are_told_as_they_change() {
+    assert_snapshot!(setup().transcript(
         "running[A=running] running[B=init,A=success] running[B=running,A=success]*2 success[B=success,A=success]"
     ));
 }
 
 #[test]
-fn transient_faults_are_survived() {
-    assert_snapshot!(transcript("running drop 503 429 garbage 408(2s) running(40s) success"));
+fn success_with_a_live_sub_job_settles() {
+    assert_snapshot!(hour().transcripts([
+        "success[A=running] success[A=success]",
+        "success[A=running]",
+        "success[A=running] failed[A=failed]",
+        "success[A=init] running[A=running] success[A=success]",
+        "success[A=running] 404",
+        "success[A=running] 403",
+        "success[A=running] 503",
+        "success[A=running] drop success[A=success]",
+        "success[A=running] 429(600s)",
+    ]));
 }
 
 #[test]
-fn pauses_after_faults_double_and_start_over() {
-    assert_snapshot!(transcript_of(
-        policy().timeout(Duration::from_secs(600)),
-        "drop*7 running drop*2 success",
+fn the_deadline_while_settling_is_the_flagged_success() {
+    assert_snapshot!(setup().timeout(15.0).transcript("success[A=running]"));
+}
+
+#[test]
+fn success_with_an_odd_sub_job_succeeds_at_once() {
+    assert_snapshot!(hour().transcript("success[A=none,B=failed]"));
+}
+
+#[test]
+fn strict_makes_a_failed_sub_job_a_failure() {
+    let strict = hour().policy(WaitPolicy::strict);
+    assert_snapshot!(strict.transcripts([
+        "success[A=none,B=failed]",
+        "success[A=none]",
+        "success[A=running,B=failed] 404",
+    ]));
+}
+
+#[test]
+fn running_with_all_sub_jobs_done_is_asked_sooner() {
+    const GROWING: Exponential =
+        Exponential::new(Duration::from_secs(2)..=Duration::from_secs(60)).jitter(0.0);
+    const ADAPTIVE: Adaptive = Adaptive::new().jitter(0.0);
+    let script = "running[A=running]*5 running[A=success]*4 running[B=running] success";
+    let growing = Setup { schedule: &GROWING, ..hour() }.transcript(script);
+    let adaptive = Setup { schedule: &ADAPTIVE, ..hour() }.transcript(script);
+    assert_snapshot!(format!("-- exponential: {growing}\n-- adaptive: {adaptive}"));
+}
+
+#[test]
+fn running_with_a_failed_sub_job_goes_on_unless_it_is_to_fail_fast() {
+    let script = "running[A=failed] success[A=failed]";
+    let fast = hour().policy(WaitPolicy::fail_fast).transcript(script);
+    assert_snapshot!(format!("{}\n-- fail_fast: {fast}", hour().transcript(script)));
+}
+
+#[test]
+fn a_failed_step_that_is_not_in_the_reply_is_looked_for() {
+    assert_snapshot!(hour().transcripts([
+        // The step failed, and its own reply says where.
+        "failed?[A=failed?] failed?[B=failed]",
+        // No step failed, one goes on, one has no phase.
+        "failed?[A=success,B=running,C=none] running[D=running] failed[E=failed]",
+        // Three at most, and a fault changes nothing.
+        "failed?[A=none,B=none,C=none,D=none] drop 404 none",
+        // What contradicts the list is not believed; nor is another sub-job.
+        "failed?[A=failed?] running[B=failed]",
+        "failed?[A=failed?] failed:b",
+        // Ten seconds, and no more after a Retry-After.
+        "failed?[A=none,B=none,C=none] none~8s none~8s",
+        "failed?[A=none,B=none] 429(1s)",
+        // There is nothing to look into.
+        "failed?",
+        "failed?[A=failed]",
+    ]));
+}
+
+#[test]
+fn the_tree_of_a_success_is_completed_on_wish() {
+    let complete = hour().policy(|policy| policy.complete_tree(5));
+    let script = "success[A=success,B=success] success[C=success] drop success";
+    assert_snapshot!(complete.transcript(script));
+}
+
+#[test]
+fn a_phase_that_is_absent_or_unknown_is_not_terminal() {
+    assert_snapshot!(hour().transcript("none Upgrading*2 successful SUCCESS"));
+}
+
+#[test]
+fn a_job_that_does_not_change_is_stuck() {
+    const FIVE: crate::Fixed = crate::Fixed::new(Duration::from_secs(300));
+    let setup = Setup { schedule: &FIVE, ..hour() };
+    let stop = setup.policy(WaitPolicy::stop_when_stuck);
+    assert_snapshot!(format!(
+        "{}\n{}\n-- stop_when_stuck: {}",
+        setup.transcript("none*4 running*2 success"),
+        setup.transcript("running@1*2 running@2*2 running[A=running]@2*2 success"),
+        stop.transcript("running"),
     ));
 }
 
 #[test]
-fn refusals_end_the_wait() {
-    let rows = ["401", "404", "403", "302", "204", "501", "badcert", "running 410"];
-    assert_snapshot!(rows.map(transcript).join("\n"));
+fn a_phase_that_goes_back_is_accepted() {
+    assert_snapshot!(hour().transcript("running init success[A=running] running success"));
 }
 
 #[test]
-fn only_success_and_failed_end_a_job() {
-    assert_snapshot!(transcript("none Upgrading successful SUCCESS"));
+fn a_stale_reply_is_dropped_three_times_in_a_row_at_most() {
+    assert_snapshot!(hour().transcripts([
+        "running@9 init@5 running@9 success@10",
+        "running@9 init@5*4 success",
+        "running@9 success@5",
+        "running@9 failed@5",
+        "success[A=running]@9 success[A=init]@5*2 success@9",
+    ]));
+}
+
+#[test]
+fn the_job_of_another_uid_twice_in_a_row_ends_the_wait() {
+    assert_snapshot!(hour().transcripts([
+        "running:b",
+        "running:b running:a success:b success:a",
+        "running:a failed:b*2",
+    ]));
+}
+
+#[test]
+fn not_found_before_a_reading_has_a_grace() {
+    assert_snapshot!(hour().transcripts(["404*3 running success", "404", "nopath", "503 404"]));
+}
+
+#[test]
+fn not_found_after_a_reading_is_vanished() {
+    assert_snapshot!(hour().transcripts(["running 404", "running 404*2 503 404*2 success"]));
+}
+
+#[test]
+fn what_asking_again_would_not_mend_ends_an_unproven_wait_at_once() {
+    let rows = ["400", "401", "403", "405", "410", "302", "204", "501", "505", "badcert", "badsig"];
+    assert_snapshot!(hour().transcripts(rows));
+}
+
+#[test]
+fn what_asking_again_would_not_mend_ends_a_proven_wait_when_confirmed() {
+    assert_snapshot!(hour().transcripts([
+        "running 403",
+        "running 401*2 running success",
+        "running +401 +running success",
+        "running 403*2 drop 403*2 success",
+        "running 302(20s)",
+        "running badsig",
+    ]));
+}
+
+#[test]
+fn a_host_that_is_never_reached_is_not_waited_for() {
+    assert_snapshot!(hour().transcripts(["nohost", "refused nohost 503 refused"]));
+    let proven = Script::parse("running refused*200 success");
+    let ended = hour().run(&proven, |_, _, _| ());
+    assert!(ended > Duration::from_secs(58 * 60), "{ended:?}");
+}
+
+#[test]
+fn transient_faults_are_survived() {
+    assert_snapshot!(
+        hour().transcript("running drop 503 429 garbage 408~2s 409 425 running~40s success")
+    );
+}
+
+#[test]
+fn so_many_faults_in_a_row_end_a_wait_if_so_set() {
+    let three = hour().policy(|policy| policy.max_consecutive_faults(3));
+    assert_snapshot!(three.transcripts(["running drop*2 running 503 drop 429", "drop*2 success"]));
+}
+
+#[test]
+fn pauses_after_faults_double_and_start_over() {
+    assert_snapshot!(setup().timeout(600.0).transcript("drop*7 running drop*2 success"));
+}
+
+#[test]
+fn replies_that_are_no_job_end_a_wait() {
+    assert_snapshot!(hour().transcripts([
+        "garbage",
+        "garbage*4 running success",
+        "running garbage",
+        "running garbage*4 503 garbage*4 success",
+    ]));
+}
+
+#[test]
+fn a_retry_after_is_never_undercut() {
+    assert_snapshot!(hour().transcripts([
+        "429(45s) 503(0s) 429(1s) 429(3600s) running success",
+        "503(7s) 503(1s)*2 success",
+    ]));
+}
+
+#[test]
+fn a_retry_after_near_the_deadline_is_kept_or_ends_the_wait() {
+    let rows = [
+        ("beyond the deadline: at once", setup().transcript("running 429(55s)")),
+        ("into the reserve: later than it", setup().transcript("running 429(49s) success")),
+    ];
+    assert_snapshot!(join(rows));
 }
 
 #[test]
 fn the_last_attempt_starts_before_the_deadline() {
-    let seconds = |seconds| policy().timeout(Duration::from_secs_f64(seconds));
+    let at = |seconds, script: &str| setup().timeout(seconds).transcript(script);
     let rows = [
-        ("the pause is clipped", seconds(15.0), "running"),
-        ("the last attempt may bring the end", seconds(15.0), "running*2 success"),
-        ("an attempt in flight is cut at the deadline", seconds(25.0), "running running(99s)"),
-        ("an attempt that ends in the reserve was the last", seconds(25.0), "running(24s) success"),
-        ("a pause that ends there is the last", seconds(22.2), "running"),
-        ("zero: one attempt under its own timeout", seconds(0.0), "running(5s) success"),
+        ("the pause is clipped", at(15.0, "running")),
+        ("the last attempt may bring the end", at(15.0, "running*2 success")),
+        ("an attempt in flight is cut at the deadline", at(25.0, "running running~99s")),
+        ("an attempt that ends in the reserve was the last", at(25.0, "running~24s success")),
+        ("a pause that ends there is the last", at(22.2, "running")),
+        ("so late that a second is not left", at(3.0, "running~2.6s success")),
+        ("a second before the reserve", at(13.0, "running running~0.5s success")),
+        ("zero: one attempt under its own timeout", at(0.0, "running~5s success")),
+        ("zero, and a fault", at(0.0, "503")),
     ];
-    let rows = rows.map(|(name, policy, script)| {
-        format!("-- {name}, {:?}: {}", policy.timeout, transcript_of(policy, script))
+    assert_snapshot!(join(rows));
+}
+
+#[test]
+fn without_a_timeout_there_is_no_deadline() {
+    let endless = setup().policy(WaitPolicy::no_timeout);
+    let mut ended = Duration::ZERO;
+    let script = Script::parse("running 503*5000 running success");
+    ended += endless.run(&script, |_, _, _| ());
+    assert!(ended > Duration::from_secs(40 * 60 * 60), "{ended:?}");
+}
+
+#[test]
+fn a_heartbeat_is_told_where_nothing_else_is() {
+    let beating = setup().policy(|policy| policy.heartbeat(Duration::from_secs(20)));
+    assert_snapshot!(beating.transcript("init*2 running*4 success"));
+}
+
+#[test]
+fn a_wait_is_stopped_wherever_it_is() {
+    let at = |seconds, script: &str| {
+        Setup { stop: Duration::from_secs_f64(seconds), ..setup() }.transcript(script)
+    };
+    let rows = [
+        ("in a pause", at(5.0, "running")),
+        ("in an attempt", at(11.0, "running running~5s")),
+        ("settling: what is there goes on", at(5.0, "success[A=running]")),
+        ("looking: what is known is told", at(1.0, "failed?[A=none] none~5s")),
+    ];
+    assert_snapshot!(join(rows));
+}
+
+#[test]
+fn renewed_credentials_are_told() {
+    assert_snapshot!(setup().transcript("+running +503 success"));
+}
+
+#[test]
+fn a_wake_is_answered_by_the_time() {
+    let running = || Script::parse("running").reply(0).attempt(Duration::MAX).0;
+    let at = Duration::from_secs;
+    let rows: [(&str, Vec<(Duration, Input)>); 4] = [
+        (
+            "too early: the same pause",
+            vec![(at(0), Input::Wake), (at(0), running()), (at(3), Input::Wake)],
+        ),
+        (
+            "after the deadline: none more",
+            vec![(at(0), Input::Wake), (at(0), running()), (at(60), Input::Wake)],
+        ),
+        ("late from the start", vec![(at(60), Input::Wake)]),
+        (
+            "overslept: at once",
+            vec![(at(0), Input::Wake), (at(0), running()), (at(59), Input::Wake)],
+        ),
+    ];
+    let rows = rows.map(|(name, inputs)| {
+        let mut machine = setup().machine();
+        let actions =
+            inputs.into_iter().map(|(now, input)| machine.step(setup().schedule, now, input));
+        format!("{name}: {:?}", actions.last().expect("a step").action)
     });
     assert_snapshot!(rows.join("\n"));
 }
 
-#[test]
-fn a_wake_after_the_deadline_asks_no_more() {
-    let schedule = Fixed::new(Duration::from_secs(10));
-    let (begin, late) = (Duration::ZERO, Duration::from_secs(3600));
-    let running = || Script::parse("running").attempt(0, Duration::MAX).0;
-    let rows = [
-        ("late from the start", vec![(late, Input::Wake)], 0),
-        ("overslept", vec![(begin, Input::Wake), (begin, running()), (late, Input::Wake)], 1),
-    ];
-    for (name, inputs, attempts) in rows {
-        let mut machine = Machine::new(policy());
-        let steps = inputs.into_iter().map(|(now, input)| machine.step(&schedule, now, input));
-        let last = steps.last().map(|step| step.action);
-        let Some(Action::Finish(result)) = last else { panic!("{name}: {last:?}") };
-        let error = result.unwrap_err();
-        let told = (error.kind, error.attempts);
-        assert_eq!(told, (WaitErrorKind::DeadlineExceeded, attempts), "{name}");
-    }
-}
-
-const REPLIES: &[&str] = &[
-    "init",
-    "running",
-    "running[A=running]",
-    "running[A=success]",
-    "none",
-    "Upgrading",
-    "success",
-    "failed",
-    "drop",
-    "garbage",
-    "429",
-    "503",
-    "401",
-    "404",
-    "410",
-];
-
-fn replies() -> impl Strategy<Value = Reply> {
-    let takes = prop_oneof![Just(0), 0..100_u64, 0..100_000_u64].prop_map(Duration::from_millis);
-    (prop::sample::select(REPLIES), takes)
-        .prop_map(|(text, takes)| Reply { text: text.into(), takes })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn whatever_the_service_does(
-        replies in prop::collection::vec(replies(), 1..20),
-        timeout in prop_oneof![Just(0), 1..500_u64, 1..500_000_u64].prop_map(Duration::from_millis),
-        late in prop_oneof![Just(0), 0..5_000_u64].prop_map(Duration::from_millis),
-    ) {
-        let policy = policy().timeout(timeout);
-        // A wait without any time is one look, under the attempt's own timeout.
-        let deadline = if timeout.is_zero() { policy.attempt_timeout } else { timeout };
-        let script = Script(replies);
-        let (mut attempts, mut planned, mut said) = (0, Duration::ZERO, "");
-        let mut wrong = Vec::new();
-        let ended = run(policy, &script, late, |now, step| {
-            let right = match &step.action {
-                Action::Fetch { timeout } => {
-                    let reply = &script.0[attempts.min(script.0.len() - 1)];
-                    attempts += 1;
-                    said = if reply.takes > *timeout { "nothing" } else { &reply.text };
-                    planned <= now && now + *timeout <= deadline
-                }
-                Action::SleepUntil(at) => {
-                    planned = *at;
-                    now <= *at && *at <= deadline
-                }
-                Action::Finish(result) => match (said, &**result) {
-                    ("success", Ok(ended)) => ended.outcome == Outcome::Succeeded,
-                    ("failed", Ok(ended)) => matches!(ended.outcome, Outcome::Failed(_)),
-                    ("401", Err(error)) => error.kind == WaitErrorKind::Unauthorized,
-                    ("404", Err(error)) => error.kind == WaitErrorKind::NotFound,
-                    ("410", Err(error)) => error.kind == WaitErrorKind::Permanent,
-                    ("success" | "failed", _) | (_, Ok(_)) => false,
-                    (_, Err(error)) => {
-                        error.kind == WaitErrorKind::DeadlineExceeded && now >= policy.last_start()
-                    }
-                },
-            };
-            if !right {
-                wrong.push(format!("{now:?}, {said} was said: {step:?}"));
-            }
-        });
-        prop_assert_eq!(wrong, Vec::<String>::new());
-        prop_assert!(attempts > 0 && ended <= deadline.max(planned + late));
-    }
+fn join<const N: usize>(rows: [(&str, String); N]) -> String {
+    rows.map(|(name, transcript)| format!("-- {name}: {transcript}")).join("\n")
 }

@@ -17,14 +17,17 @@ fn pauses() {
         (&Fixed::new(Duration::ZERO), [1; 6]),
         (&Arc::new(Fixed::new(SECOND)), [1000; 6]),
         (&Box::new(Fixed::new(SECOND)), [1000; 6]),
-        (&Exponential::new(floor..=cap), [1000, 1500, 2250, 3375, 5062, 10_000]),
-        (&Exponential::new(floor..=cap).factor(2.0), [1000, 2000, 4000, 8000, 10_000, 10_000]),
-        (&Exponential::new(floor..=cap).factor(0.5), [1000; 6]),
-        (&Exponential::new(floor..=cap).factor(f64::NAN), [1000; 6]),
-        (&Exponential::new(Duration::ZERO..=floor), [1, 1, 2, 3, 5, 1000]),
-        (&Exponential::new(cap..=floor), [10_000; 6]),
+        (&Exponential::new(floor..=cap).jitter(0.0), [1000, 1500, 2250, 3375, 5062, 10_000]),
         (
-            &Exponential::new(Duration::ZERO..=cap).factor(f64::INFINITY),
+            &Exponential::new(floor..=cap).factor(2.0).jitter(0.0),
+            [1000, 2000, 4000, 8000, 10_000, 10_000],
+        ),
+        (&Exponential::new(floor..=cap).factor(0.5).jitter(0.0), [1000; 6]),
+        (&Exponential::new(floor..=cap).factor(f64::NAN).jitter(0.0), [1000; 6]),
+        (&Exponential::new(Duration::ZERO..=floor).jitter(0.0), [1, 1, 2, 3, 5, 1000]),
+        (&Exponential::new(cap..=floor).jitter(0.0), [10_000; 6]),
+        (
+            &Exponential::new(Duration::ZERO..=cap).factor(f64::INFINITY).jitter(0.0),
             [1, 10_000, 10_000, 10_000, 10_000, 10_000],
         ),
     ];
@@ -36,10 +39,10 @@ fn pauses() {
 proptest! {
     #[test]
     fn exponential_stays_within_floor_and_cap(
-        floor: Duration, cap: Duration, factor: f64, count: u32,
+        floor: Duration, cap: Duration, factor: f64, part: f64, count: u32, random: u64,
     ) {
-        let schedule = Exponential::new(floor..=cap).factor(factor);
-        let pause = schedule.pause(&Seen::new(Duration::ZERO, count));
+        let schedule = Exponential::new(floor..=cap).factor(factor).jitter(part);
+        let pause = schedule.pause(&Seen { random, ..Seen::new(Duration::ZERO, count) });
         let floor = floor.max(Duration::from_millis(1));
         prop_assert!(floor <= pause && pause <= cap.max(floor));
     }

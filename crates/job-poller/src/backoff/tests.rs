@@ -1,0 +1,55 @@
+//! A backoff's pauses, as a wait takes them.
+
+use backoff::{ExponentialBackoff, backoff::Constant};
+
+use super::*;
+
+/// Gives these pauses, then none, until it is reset.
+struct Row(&'static [u64], usize);
+
+impl Backoff for Row {
+    fn next_backoff(&mut self) -> Option<Duration> {
+        self.1 += 1;
+        self.0.get(self.1 - 1).copied().map(Duration::from_secs)
+    }
+
+    fn reset(&mut self) {
+        self.1 = 0;
+    }
+}
+
+#[test]
+fn pauses_are_brought_within_bounds() {
+    let schedule =
+        BackoffSchedule::new(Row(&[5, 1, 99], 9), Duration::from_secs(2)..=Duration::from_secs(20));
+    let pauses =
+        [1, 2, 3, 4, 1, 2].map(|count| schedule.pause(&Seen::new(Duration::ZERO, count)).as_secs());
+    assert_eq!(pauses, [5, 2, 20, 20, 5, 2]);
+}
+
+#[test]
+fn odd_bounds_are_no_panic() {
+    let pause = |pauses| {
+        let schedule = BackoffSchedule::new(Constant::new(Duration::from_secs(3)), pauses);
+        schedule.pause(&Seen::new(Duration::ZERO, 1))
+    };
+    let (none, long) = (Duration::ZERO, Duration::from_secs(9));
+    assert_eq!(pause(long..=none), long);
+    assert_eq!(pause(none..=none), Duration::from_millis(1));
+}
+
+/// By itself it exceeds its `max_interval` by its jitter, and ends after its `max_elapsed_time`.
+#[test]
+fn the_crates_own_backoff_stays_within_the_cap_and_never_ends() {
+    let cap = Duration::from_secs(30);
+    let backoff = ExponentialBackoff {
+        max_interval: cap,
+        max_elapsed_time: Some(Duration::ZERO),
+        ..ExponentialBackoff::default()
+    };
+    let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=cap);
+    for count in 1..1000 {
+        let pause = schedule.pause(&Seen::new(Duration::ZERO, count));
+        assert!(Duration::from_secs(1) <= pause && pause <= cap, "{pause:?}");
+    }
+}

@@ -1,0 +1,158 @@
+//! The end of a wait whose job has ended, and the look at sub-jobs that the reply does not show in
+//! full: the service often lists one level, and each sub-job is a job of its own. Nothing here
+//! changes how the job ended.
+
+use std::time::Duration;
+
+use job_model::{Job, JobId, Phase};
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Input, Machine, Turn, reading::updated};
+use crate::{Ended, Event, Failed, Outcome, job_text, verdict::live};
+
+/// A job that has ended, while sub-jobs of it are asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Looking {
+    succeeded: bool,
+    /// No attempt goes on after this.
+    until: Duration,
+    /// Which sub-jobs were asked for, the last one now.
+    asked: Vec<JobId>,
+    faults_in_a_row: u32,
+    detection_delay: Option<Duration>,
+    #[serde(with = "job_text")]
+    job: Box<Job>,
+}
+
+impl Looking {
+    pub(super) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Returns the sub-job to ask for next: of a job that succeeded the next one that may have
+    /// more; of one that failed the one that may tell which step failed.
+    fn next(&self) -> Option<JobId> {
+        let shallow = |job: &Job| job.sub_jobs().is_empty();
+        let not_asked = |job: &Job| {
+            let id: JobId = job.uid()?.parse().ok()?;
+            (!self.asked.contains(&id)).then_some(id)
+        };
+        let mut sub_jobs = self.job.walk().skip(1).map(|node| node.job).filter(|job| shallow(job));
+        if self.succeeded {
+            return sub_jobs.find_map(not_asked);
+        }
+        let deepest = self.job.failure().filter(|failure| failure.path.depth() > 0);
+        match deepest.and_then(|failure| self.job.at(&failure.path)) {
+            // The failed step is there, and says why.
+            Some(step) if step.reason().is_some() => None,
+            Some(step) => Some(step).filter(|step| shallow(step)).and_then(not_asked),
+            None => sub_jobs.filter(|job| job.phase() != Some(&Phase::Success)).find_map(not_asked),
+        }
+    }
+
+    /// Puts a sub-job as it was asked for in the place of the one that the job lists, unless it is
+    /// another one or contradicts that.
+    fn put(&mut self, found: Job) {
+        let Some(asked) = self.asked.last().map(JobId::as_str) else { return };
+        let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(asked));
+        let Some(node) = listed.next() else { return };
+        let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
+        if same_phase && found.uid().is_none_or(|uid| uid == asked) {
+            let path = node.path;
+            let place = path.indices().iter().try_fold(&mut *self.job, |job, index| {
+                job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
+            });
+            if let Some(place) = place {
+                *place = found;
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// Ends the wait for the job as it was last read; before that, looks at what is not in its
+    /// reply.
+    pub(super) fn conclude(&mut self, turn: &mut Turn<'_>, succeeded: bool) -> Action {
+        let job = self.job.take().unwrap_or_default();
+        let delay = self.date.zip(updated(&job)).map(|(read, ended)| read.duration_since(ended));
+        // `Date` has whole seconds: up to one may seem missing.
+        let delay = delay.filter(|delay| delay.as_secs() >= 0);
+        let looking = Looking {
+            succeeded,
+            until: turn.elapsed.saturating_add(LOOK_FOR).min(self.policy.deadline()),
+            asked: Vec::new(),
+            faults_in_a_row: 0,
+            detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
+            job,
+        };
+        self.settling = None;
+        self.look(turn, Box::new(looking))
+    }
+
+    /// Takes what came of the last look.
+    pub(super) fn looked(&mut self, turn: &mut Turn<'_>, input: Input) -> Action {
+        let Some(mut looking) = self.looking.take() else { return self.wake(turn) };
+        match input {
+            // Taken up again elsewhere.
+            Input::Wake => {}
+            Input::Reading { job, renewed, .. } => {
+                if renewed {
+                    turn.events.push(Event::Renewed);
+                }
+                looking.faults_in_a_row = 0;
+                looking.put(*job);
+            }
+            Input::Fault(fault) => {
+                if fault.renewed {
+                    turn.events.push(Event::Renewed);
+                }
+                looking.faults_in_a_row += 1;
+                let no_more = fault.retry_after.is_some();
+                let in_a_row = looking.faults_in_a_row;
+                turn.events.push(Event::Fault { fault, in_a_row });
+                if no_more {
+                    return self.end(turn, *looking);
+                }
+            }
+            Input::Stop => return self.end(turn, *looking),
+        }
+        self.look(turn, looking)
+    }
+
+    fn look(&mut self, turn: &mut Turn<'_>, mut looking: Box<Looking>) -> Action {
+        let left = looking.until.saturating_sub(turn.elapsed);
+        let policy = &self.policy;
+        let most = if looking.succeeded { policy.complete_tree } else { policy.look_deeper };
+        let next = looking.next().filter(|_| self.looks < most && !left.is_zero());
+        let Some(id) = next else { return self.end(turn, *looking) };
+        let timeout = policy.attempt_timeout.min(left);
+        self.looks += 1;
+        turn.events.push(Event::Look { id: id.clone() });
+        looking.asked.push(id.clone());
+        self.looking = Some(looking);
+        Action::Fetch { id, timeout }
+    }
+
+    fn end(&self, turn: &Turn<'_>, looking: Looking) -> Action {
+        let Looking { succeeded, detection_delay, job, .. } = looking;
+        let outcome = if succeeded {
+            Outcome::Succeeded
+        } else {
+            let failure = job.failure().unwrap_or_default();
+            let live = live(&job).map(|node| node.path).collect();
+            Outcome::Failed(Box::new(Failed { failure, live }))
+        };
+        Action::Finish(Box::new(Ok(Ended {
+            outcome,
+            inconsistencies: job.discrepancies(),
+            job,
+            attempts: self.attempts,
+            looks: self.looks,
+            elapsed: turn.elapsed,
+            detection_delay,
+        })))
+    }
+}
+
+/// How long sub-jobs are looked at: an outcome that is known should not wait for its details.
+const LOOK_FOR: Duration = Duration::from_secs(10);

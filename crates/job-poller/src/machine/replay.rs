@@ -1,0 +1,108 @@
+//! A recorded log of inputs gives the same steps again, to the byte, whatever formats the state went
+//! through on the way.
+
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+
+use super::{
+    script::{Reply, Script, Setup, setup},
+    *,
+};
+use crate::Adaptive;
+
+const REPLIES: &[&str] = &[
+    "init",
+    "none",
+    "Upgrading",
+    "running",
+    "running@5^9",
+    "running@3",
+    "running:b",
+    "running[A=failed,B=running]",
+    "running[A=success]",
+    "+running[A=success,B=init]",
+    "success[A=running]",
+    "success[A=success,B=success]",
+    "success@5^9",
+    "failed?[A=none,B=failed?,C=running]",
+    "failed",
+    "drop",
+    "refused",
+    "garbage",
+    "429(7s)",
+    "+503",
+    "404",
+    "401",
+    "403",
+    "badsig",
+];
+
+pub(super) fn replies() -> impl Strategy<Value = Reply> {
+    let takes = prop_oneof![Just(100), 0..100_u64, 0..60_000_u64].prop_map(Duration::from_millis);
+    (prop::sample::select(REPLIES), takes)
+        .prop_map(|(text, takes)| Reply { text: text.into(), takes })
+}
+
+static ADAPTIVE: Adaptive = Adaptive::new();
+
+/// Returns what the service was seen to do: each input, and when.
+fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
+    let mut log = vec![(Duration::ZERO, Input::Wake)];
+    let mut machine = setup.machine().with_seed(seed);
+    let mut number = 0;
+    loop {
+        let (now, input) = log[log.len() - 1].clone();
+        match machine.step(setup.schedule, now, input).action {
+            Action::Fetch { timeout, .. } => {
+                let (input, took) = script.reply(number).attempt(timeout);
+                number += 1;
+                log.push((now + took, input));
+            }
+            Action::SleepUntil(at) => log.push((now.max(at), Input::Wake)),
+            Action::Finish(_) => return log,
+        }
+    }
+}
+
+/// Takes a value through a format, another one each time.
+fn through<T: Serialize + DeserializeOwned>(number: usize, value: &T) -> T {
+    match number % 3 {
+        0 => serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap(),
+        1 => postcard::from_bytes(&postcard::to_allocvec(value).unwrap()).unwrap(),
+        _ => {
+            let mut bytes = Vec::new();
+            ciborium::into_writer(value, &mut bytes).unwrap();
+            ciborium::from_reader(&*bytes).unwrap()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_log_replays_to_the_same_steps_through_any_format(
+        replies in prop::collection::vec(replies(), 1..20),
+        seed: u64,
+        strict: bool,
+        offset in 0..3_usize,
+    ) {
+        let policy = |policy: WaitPolicy| {
+            let policy = WaitPolicy { backoff: WaitPolicy::new().backoff, ..policy };
+            if strict { policy.strict().complete_tree(2) } else { policy }
+        };
+        let setup = Setup { schedule: &ADAPTIVE, ..setup().timeout(300.0).policy(policy) };
+        let log = record(&setup, seed, &Script(replies));
+        let mut straight = setup.machine().with_seed(seed);
+        let mut through_formats = straight.clone();
+        for (number, (now, input)) in log.into_iter().enumerate() {
+            through_formats = through(number + offset, &through_formats);
+            prop_assert_eq!(&through_formats, &straight);
+            let taken = through(number + offset + 1, &input);
+            let step = straight.step(setup.schedule, now, input);
+            let again = through_formats.step(setup.schedule, now, taken);
+            prop_assert_eq!(format!("{step:?}"), format!("{again:?}"));
+            prop_assert_eq!(step, again);
+        }
+    }
+}

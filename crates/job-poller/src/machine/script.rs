@@ -1,0 +1,267 @@
+//! Scripts of what the service does, and the transcripts of what the machine makes of them.
+//!
+//! A script is a row of replies, the last of which goes on for ever:
+//!
+//! | word | the attempt's reply |
+//! |---|---|
+//! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
+//! | `none`, any other word | a job without a phase, or in this one |
+//! | `running:b` | a job of the uid `b`; otherwise without one |
+//! | `running[A=success,B=running]` | with sub-jobs of these types, which are their uids too |
+//! | `running@5`, `success@5^8` | updated at second 5, replied at second 8 by the service's clock |
+//! | `404`, `429(5s)` | a status, with a Retry-After |
+//! | `nopath` | 404 with `APIGW.0101` |
+//! | `drop`, `refused`, `nohost`, `badcert` | the connection is lost, refused, .. |
+//! | `garbage`, `badsig` | 200 with HTML, a wrong signature |
+//!
+//! `+` before it says that the credentials were renewed on the way, `~40s` after it how long it takes
+//! (100 ms otherwise), `*3` repeats.
+
+use std::fmt::Write;
+
+use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+use job_transport::{
+    CredentialsFault, FetchError, RequestSent, TransportError, TransportErrorKind,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Exponential, Fixed, Outcome};
+
+/// The service as a script has it.
+#[derive(Clone, Debug)]
+pub(super) struct Script(pub(super) Vec<Reply>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) text: String,
+    pub(super) takes: Duration,
+}
+
+impl Script {
+    pub(super) fn parse(script: &str) -> Self {
+        let mut replies = Vec::new();
+        for token in script.split_whitespace() {
+            let (token, times) = token.split_once('*').unwrap_or((token, "1"));
+            let (text, takes) = token.split_once('~').unwrap_or((token, "0.1s"));
+            let reply = Reply { text: text.into(), takes: seconds(takes) };
+            replies.extend(vec![reply; times.parse().unwrap()]);
+        }
+        Self(replies)
+    }
+
+    pub(super) fn reply(&self, number: usize) -> &Reply {
+        &self.0[number.min(self.0.len() - 1)]
+    }
+}
+
+fn seconds(text: &str) -> Duration {
+    let seconds = text.strip_suffix('s').unwrap_or_else(|| panic!("{text:?}: seconds, as 5s"));
+    Duration::from_secs_f64(seconds.parse().unwrap())
+}
+
+impl Reply {
+    /// Returns what an attempt under this timeout comes to, and how long it takes.
+    pub(super) fn attempt(&self, timeout: Duration) -> (Input, Duration) {
+        if self.takes > timeout {
+            return (Input::Fault(Fault::timed_out(timeout)), timeout);
+        }
+        (self.input(), self.takes)
+    }
+
+    fn input(&self) -> Input {
+        let text = self.text.strip_prefix('+').unwrap_or(&self.text);
+        let renewed = text.len() < self.text.len();
+        match fault(text) {
+            Some(error) => Input::from(Err(error.with_renewed(renewed))),
+            None => {
+                let (text, date) = text
+                    .split_once('^')
+                    .map_or((text, None), |(text, date)| (text, Some(instant(date))));
+                Input::Reading { job: Box::new(job(text)), date, renewed }
+            }
+        }
+    }
+}
+
+fn fault(text: &str) -> Option<FetchError> {
+    let transport = |kind| TransportError::new(kind, RequestSent::Maybe).into();
+    let status = |status: StatusCode, body: &'static str| {
+        let mut reply = Response::new(body.into());
+        *reply.status_mut() = status;
+        reply
+    };
+    Some(match text {
+        "drop" => transport(TransportErrorKind::Closed),
+        "refused" => transport(TransportErrorKind::Connect),
+        "nohost" => transport(TransportErrorKind::Dns),
+        "badcert" => transport(TransportErrorKind::Certificate),
+        "badsig" => CredentialsFault::WrongSignature("APIGW.0301".into()).into(),
+        "nopath" => {
+            let body = r#"{"error_code": "APIGW.0101", "error_msg": "no such API"}"#;
+            FetchError::of_reply(&status(StatusCode::NOT_FOUND, body))
+        }
+        "garbage" => Reading::from_response(Response::new("<html>".into())).unwrap_err(),
+        _ => {
+            let (code, retry_after) = text.split_once('(').unwrap_or((text, ""));
+            let mut reply = status(StatusCode::from_u16(code.parse().ok()?).unwrap(), "");
+            if let Some(retry_after) = retry_after.strip_suffix("s)") {
+                let value = HeaderValue::from_str(retry_after).unwrap();
+                reply.headers_mut().insert(RETRY_AFTER, value);
+            }
+            FetchError::of_reply(&reply)
+        }
+    })
+}
+
+fn job(text: &str) -> Job {
+    let (text, updated) = text.split_once('@').unwrap_or((text, ""));
+    let (text, sub_jobs) = text.split_once('[').unwrap_or((text, "]"));
+    let (phase, uid) = text.split_once(':').unwrap_or((text, ""));
+    let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
+    let sub_job = |text: &str| {
+        let (name, phase) = text.split_once('=').expect("type=phase");
+        json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status(phase)})
+    };
+    let mut body = json!({
+        "metadata": {},
+        "spec": {"type": "CreateCluster", "subJobs": sub_jobs.map(sub_job).collect::<Value>()},
+        "status": status(phase),
+    });
+    if !uid.is_empty() {
+        body["metadata"]["uid"] = uid.into();
+    }
+    if !updated.is_empty() {
+        body["metadata"]["updateTimestamp"] = instant(updated).to_string().into();
+    }
+    Job::from_slice(body.to_string().as_bytes()).unwrap()
+}
+
+fn status(phase: &str) -> Value {
+    match phase {
+        "none" => json!({}),
+        "init" => json!({"phase": "Initializing"}),
+        "running" => json!({"phase": "Running"}),
+        "success" => json!({"phase": "Success"}),
+        "failed" => json!({"phase": "Failed", "reason": "no such flavor"}),
+        "failed?" => json!({"phase": "Failed", "reason": ""}),
+        other => json!({"phase": other}),
+    }
+}
+
+/// Returns a time by the service's clock.
+fn instant(second: &str) -> Timestamp {
+    Timestamp::from_second(1_580_631_000 + second.parse::<i64>().unwrap()).unwrap()
+}
+
+/// What a transcript is made under.
+#[derive(Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) policy: WaitPolicy,
+    pub(super) schedule: &'static dyn Schedule,
+    /// How late each wake is.
+    pub(super) late: Duration,
+    /// When the caller stops the wait.
+    pub(super) stop: Duration,
+}
+
+/// A minute's wait that asks every 10 s, without anything random.
+pub(super) fn setup() -> Setup {
+    const TEN: Fixed = Fixed::new(Duration::from_secs(10));
+    const BACKOFF: Exponential =
+        Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0).jitter(0.0);
+    let policy = WaitPolicy::new().timeout(Duration::from_secs(60)).backoff(BACKOFF);
+    Setup { policy, schedule: &TEN, late: Duration::ZERO, stop: Duration::MAX }
+}
+
+impl Setup {
+    pub(super) fn timeout(self, seconds: f64) -> Self {
+        self.policy(|policy| policy.timeout(Duration::from_secs_f64(seconds)))
+    }
+
+    pub(super) fn policy(self, set: impl Fn(WaitPolicy) -> WaitPolicy) -> Self {
+        Self { policy: set(self.policy), ..self }
+    }
+
+    pub(super) fn machine(&self) -> Machine {
+        Machine::new("a".parse().unwrap(), self.policy)
+    }
+
+    /// Runs the script to the wait's end, and returns when that is; calls `see` with each step, its
+    /// time, and the reply that it follows.
+    pub(super) fn run(
+        &self,
+        script: &Script,
+        mut see: impl FnMut(Duration, &Step, Option<&Reply>),
+    ) -> Duration {
+        let mut machine = self.machine();
+        let (mut now, mut number, mut input, mut reply) = (Duration::ZERO, 0, Input::Wake, None);
+        loop {
+            let step = machine.step(self.schedule, now, input);
+            see(now, &step, reply);
+            let after;
+            (input, reply, after) = match step.action {
+                Action::Fetch { timeout, .. } => {
+                    let reply = script.reply(number);
+                    number += 1;
+                    let (input, took) = reply.attempt(timeout);
+                    (input, Some(reply), now + took)
+                }
+                Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.late),
+                Action::Finish(_) => return now,
+            };
+            if now < self.stop && self.stop < after {
+                (input, reply, now) = (Input::Stop, None, self.stop);
+            } else {
+                now = after;
+            }
+        }
+    }
+
+    /// Writes the transcript: the time, then an event or an action, one a line.
+    pub(super) fn transcript(&self, script: &str) -> String {
+        let mut transcript = format!("{script}\n");
+        self.run(&Script::parse(script), |now, step, _| {
+            let mut line = |text: String| {
+                writeln!(transcript, "{:>7.3}  {text}", now.as_secs_f64()).unwrap();
+            };
+            for event in &step.events {
+                line(event.to_string());
+            }
+            match &step.action {
+                Action::Fetch { id, timeout } => line(format!("> fetch {id} within {timeout:?}")),
+                Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
+                Action::Finish(result) => match &**result {
+                    Ok(ended) => line(format!("> {}", show(ended))),
+                    Err(error) => {
+                        line(format!("> {:?}: {error}", error.kind()));
+                        line(format!("  last fault: {:?}", error.fault().map(|f| &f.message)));
+                    }
+                },
+            }
+        });
+        transcript
+    }
+
+    pub(super) fn transcripts<const N: usize>(&self, scripts: [&str; N]) -> String {
+        scripts.map(|script| self.transcript(script)).join("\n")
+    }
+}
+
+fn show(ended: &Ended) -> String {
+    let mut shown = match &ended.outcome {
+        Outcome::Succeeded => "succeeded".into(),
+        Outcome::Failed(failed) => {
+            let live: String = failed.live.iter().map(|path| format!("; live: {path}")).collect();
+            format!("failed: {}{live}", failed.failure)
+        }
+    };
+    shown += &format!(", {} attempts, {} looks", ended.attempts, ended.looks);
+    if let Some(delay) = ended.detection_delay {
+        shown += &format!(", read {delay:?} after its end");
+    }
+    for inconsistency in &ended.inconsistencies {
+        shown += &format!("\n           inconsistent: {inconsistency}");
+    }
+    shown
+}

@@ -1,0 +1,290 @@
+//! The driver under a paused clock: what dropping, stopping and resuming a wait leave behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    future::{Future, IntoFuture, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+use futures_util::StreamExt;
+use job_model::{Job, JobId, Phase};
+use job_poller::{
+    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitError, WaitErrorKind, WaitPolicy,
+};
+use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+    task::yield_now,
+    time::Instant,
+};
+
+/// A service of one permit, which each attempt holds while it lasts. Its replies are given, the last
+/// for ever; each takes a few polls and a little time.
+struct Service {
+    replies: Vec<Result<&'static str, TransportErrorKind>>,
+    permits: Semaphore,
+    asked: AtomicU32,
+    ids: Mutex<Vec<JobId>>,
+}
+
+impl Service {
+    fn new(replies: &[Result<&'static str, TransportErrorKind>]) -> Arc<Self> {
+        Arc::new(Self {
+            replies: replies.into(),
+            permits: Semaphore::new(1),
+            asked: AtomicU32::new(0),
+            ids: Mutex::default(),
+        })
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl JobSource for Service {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async move {
+            let _permit = self.permits.try_acquire().unwrap();
+            let number = self.asked.fetch_add(1, Ordering::Relaxed) as usize;
+            self.ids.lock().unwrap().push(id.clone());
+            yield_now().await;
+            tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>())
+                .await
+                .unwrap_err();
+            yield_now().await;
+            match self.replies[number.min(self.replies.len() - 1)] {
+                Ok(body) => Ok(Reading::new(Job::from_slice(body.as_bytes()).unwrap())),
+                Err(kind) => Err(TransportError::new(kind, RequestSent::Maybe).into()),
+            }
+        })
+    }
+}
+
+const RUNNING: &str = r#"{"status": {"phase": "Running"}}"#;
+const SUCCESS: &str = r#"{"status": {"phase": "Success"}}"#;
+const SCRIPT: [Result<&str, TransportErrorKind>; 5] =
+    [Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(RUNNING), Ok(RUNNING), Ok(SUCCESS)];
+
+fn id() -> JobId {
+    "a".parse().unwrap()
+}
+
+fn wait(service: &Arc<Service>) -> Wait {
+    Wait::new(service.clone(), id()).schedule(Fixed::new(Duration::from_secs(10))).seed(1)
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the paused clock, to see what a wait took")]
+    Instant::now()
+}
+
+/// Returns what a future gives, or `None` where it was polled so often and is not ready.
+async fn polled<F: Future>(future: F, times: u32) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), times);
+    poll_fn(move |context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => {
+            left = left.saturating_sub(1);
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_dropped_at_any_poll_leaves_nothing() {
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let service = Service::new(&SCRIPT);
+        let ended = polled(wait(&service).into_future(), polls).await;
+        assert_eq!(service.permits.available_permits(), 1, "at poll {polls}");
+        assert_eq!(Arc::strong_count(&service), 1, "at poll {polls}");
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), tasks, "at poll {polls}");
+        if let Some(ended) = ended {
+            assert_eq!(ended.unwrap().outcome, Outcome::Succeeded);
+            break;
+        }
+    }
+    // Five attempts of three polls each, and four pauses.
+    assert!(polls > 15, "{polls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_next_loses_nothing() {
+    let undisturbed: Vec<_> = wait(&Service::new(&SCRIPT)).events().collect().await;
+    let service = Service::new(&SCRIPT);
+    let mut events = wait(&service).events();
+    let mut told = Vec::new();
+    // Each future of `next` is polled once, and dropped.
+    while let Some(event) = poll_fn(|context| pin!(events.next()).poll(context)).await {
+        told.push(event);
+    }
+    assert_eq!(told, undisturbed);
+    assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
+    assert_eq!(service.asked(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_future_tells_what_the_stream_tells() {
+    let streamed: Vec<_> = wait(&Service::new(&SCRIPT)).events().collect().await;
+    let told = Arc::<Mutex<Vec<_>>>::default();
+    let tell = told.clone();
+    let wait = wait(&Service::new(&SCRIPT));
+    let wait = wait.on_event(move |at, event| tell.lock().unwrap().push((at, event.clone())));
+    assert_eq!(wait.await.unwrap().attempts, 5);
+    assert_eq!(*told.lock().unwrap(), streamed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_any_source_is_kept_without_type_parameters() {
+    struct Kept {
+        source: Arc<dyn JobSource>,
+        waits: Vec<BoxFuture<'static, Result<job_poller::Ended, WaitError>>>,
+    }
+    let mut kept = Kept { source: Service::new(&[Ok(SUCCESS)]), waits: Vec::new() };
+    kept.waits.push(Wait::new(kept.source.clone(), id()).into_future());
+    assert_eq!(kept.waits.remove(0).await.unwrap().outcome, Outcome::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_in_flight_is_cut_at_the_deadline_to_the_millisecond() {
+    struct Silent;
+    impl JobSource for Silent {
+        fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+    for timeout in [1, 999, 1000, 29_999, 45_001, 3_600_000].map(Duration::from_millis) {
+        let began = now();
+        let error = Wait::new(Silent, id()).timeout(timeout).await.unwrap_err();
+        assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+        assert!(error.elapsed() <= timeout, "{timeout:?}: {error:?}");
+        assert_eq!(began.elapsed(), error.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_year_of_running_takes_no_time() {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let service = Service::new(&[Ok(RUNNING)]);
+    let wait = Wait::new(service.clone(), id()).schedule(Fixed::new(Duration::from_secs(600)));
+    let error = wait.timeout(year).await.unwrap_err();
+    assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+    assert!(error.elapsed() <= year && year - error.elapsed() <= Duration::from_secs(2));
+    assert!(service.asked() > 50_000, "{}", service.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_wait_goes_on_elsewhere_from_its_checkpoint() {
+    let service = Service::new(&SCRIPT);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut events = wait(&service).stop_on(async { drop(stopped.await) }).events();
+    // The first attempt is over, and the pause is on.
+    while !matches!(events.next().await, Some((_, Event::NextAttempt { .. }))) {}
+    stop.send(()).unwrap();
+    assert_eq!(events.next().await, None);
+    let error = events.finish().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (WaitErrorKind::Stopped, 1));
+    assert_eq!(error.job().and_then(Job::phase), Some(&Phase::Running));
+
+    let kept = serde_json::to_string(error.checkpoint()).unwrap();
+    let checkpoint: Checkpoint = serde_json::from_str(&kept).unwrap();
+    let resumed =
+        Wait::resume(service.clone(), checkpoint).schedule(Fixed::new(Duration::from_secs(10)));
+    let ended = resumed.await.unwrap();
+    assert_eq!((ended.outcome, ended.attempts, service.asked()), (Outcome::Succeeded, 5, 5));
+    // Three pauses of 10 s, one after the fault, five attempts: nothing was paused for twice.
+    assert_eq!(ended.elapsed.as_secs(), 32);
+}
+
+/// Returns the checkpoint of a wait of a minute, in its first pause, at 0.1 s; the next attempt is
+/// planned at 10.1 s.
+async fn in_a_pause(service: &Arc<Service>) -> Checkpoint {
+    let mut events = wait(service).timeout(Duration::from_secs(60)).events();
+    while !matches!(events.next().await, Some((_, Event::NextAttempt { .. }))) {}
+    events.checkpoint()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_wait_keeps_its_plan_and_its_deadline() {
+    let rows = [
+        ("soon: at the planned time", 5, SUCCESS, Ok(10_200)),
+        ("overdue: at once", 30, SUCCESS, Ok(30_200)),
+        ("the deadline stays where it was", 30, RUNNING, Err(58_100)),
+        ("after the deadline: one attempt", 600, SUCCESS, Ok(600_200)),
+        ("and no more", 600, RUNNING, Err(600_200)),
+    ];
+    for (name, away, body, expected) in rows {
+        let checkpoint = in_a_pause(&Service::new(&[Ok(RUNNING)])).await;
+        tokio::time::advance(Duration::from_secs(away)).await;
+        let service = Service::new(&[Ok(body)]);
+        let resumed = Wait::resume(service.clone(), checkpoint);
+        let result = resumed.schedule(Fixed::new(Duration::from_secs(10))).await;
+        let elapsed = match &result {
+            Ok(ended) => Ok(ended.elapsed),
+            Err(error) => Err(error.elapsed()),
+        };
+        let near = |elapsed: Duration, ms: u64| {
+            elapsed.abs_diff(Duration::from_millis(ms)) <= Duration::from_millis(5)
+        };
+        let right = match (elapsed, expected) {
+            (Ok(elapsed), Ok(ms)) | (Err(elapsed), Err(ms)) => near(elapsed, ms),
+            _ => false,
+        };
+        assert!(right, "{name}: {result:?}, not {expected:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_stopped_at_its_deadline_goes_on_with_a_longer_one() {
+    let service = Service::new(&SCRIPT);
+    let error = wait(&service).timeout(Duration::from_secs(12)).await.unwrap_err();
+    assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+    let resumed = Wait::resume(service.clone(), error.into_checkpoint());
+    let ended = resumed.timeout(Duration::from_secs(600)).await.unwrap();
+    assert_eq!((ended.outcome, ended.attempts), (Outcome::Succeeded, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sub_jobs_are_asked_for_by_their_own_ids() {
+    let shallow = r#"{"spec": {"type": "ScaleupCluster", "subJobs": [
+        {"metadata": {"uid": "b"}, "spec": {"type": "CreateNode"}, "status": {"phase": "Success"}}]},
+        "status": {"phase": "Success"}}"#;
+    let deep = r#"{"metadata": {"uid": "b"}, "spec": {"type": "CreateNode", "subJobs": [
+        {"spec": {"type": "InstallNode", "resourceID": "a7ee0f9c"}}]}, "status": {"phase": "Success"}}"#;
+    let service = Service::new(&[Ok(shallow), Ok(deep)]);
+    let policy = WaitPolicy::new().complete_tree(3);
+    let ended = wait(&service).policy(policy).await.unwrap();
+    assert_eq!((ended.attempts, ended.looks), (1, 1));
+    assert_eq!(*service.ids.lock().unwrap(), ["a", "b"].map(|id| id.parse().unwrap()));
+    let job = ended.into_success().unwrap();
+    assert_eq!(job.resource_ids(&["CreateNode", "InstallNode"]).next(), Some("a7ee0f9c"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_pause_at_random_unless_seeded_alike() {
+    let first = async |seed: Option<u64>| {
+        let wait = Wait::new(Service::new(&[Ok(RUNNING)]), id());
+        let wait = seed.into_iter().fold(wait, Wait::seed);
+        let mut events = wait.events();
+        loop {
+            if let Some((_, Event::NextAttempt { at, .. })) = events.next().await {
+                return at;
+            }
+        }
+    };
+    assert_eq!(first(Some(3)).await, first(Some(3)).await);
+    assert_ne!(first(Some(3)).await, first(Some(4)).await);
+    assert_ne!(first(None).await, first(None).await);
+}
