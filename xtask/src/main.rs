@@ -19,9 +19,9 @@ Tasks:
   demo [--fail]  wait for a simulated job over TLS on this machine
   ci             format check, tidy, lints, docs, tests: all that must pass before a commit
   tidy           the rules that no lint can see
-  bench model|transport
-                 how fast bodies are read, or jobs asked for, as ratios; fails where one is above its
-                 bound
+  bench model|transport|poller
+                 how fast bodies are read, jobs asked for or waited for, as ratios; fails where one
+                 is above its bound
   fuzz [SECONDS] each fuzz target for so long (60), with cargo-fuzz and nightly Rust";
 
 fn main() -> ExitCode {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
             pass_on(cargo::cargo(&run).args(rest))
         }
-        ["bench", what @ ("model" | "transport")] => {
+        ["bench", what @ ("model" | "transport" | "poller")] => {
             let package = format!("job-{what}");
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
             pass_on(cargo::cargo(&bench).args(["--", "--quiet"]))

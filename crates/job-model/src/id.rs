@@ -1,6 +1,6 @@
 //! Ids that are safe to place in a URL's path. Requires no format beyond that: ids are opaque.
 
-use alloc::string::String;
+use alloc::{string::String, sync::Arc};
 use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -39,7 +39,7 @@ macro_rules! id {
     ($(#[$docs:meta])+ $id:ident) => {
         $(#[$docs])+
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $id(String);
+        pub struct $id(Arc<str>);
 
         impl $id {
             /// Returns the id as text.
@@ -61,7 +61,7 @@ macro_rules! id {
             type Error = IdError;
 
             fn try_from(text: String) -> Result<Self, IdError> {
-                check(&text).map(|()| Self(text))
+                check(&text).map(|()| Self(text.into()))
             }
         }
 
@@ -86,7 +86,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A job's id, as the submitting call returned it.
+    /// A job's id, as the submitting call returned it. Cheap to clone.
     ///
     /// ```
     /// use job_model::{IdError, JobId};
@@ -99,7 +99,7 @@ id! {
 }
 
 id! {
-    /// The id of the project (tenant) that a job belongs to.
+    /// The id of the project (tenant) that a job belongs to. Cheap to clone.
     ProjectId
 }
 

@@ -1,7 +1,6 @@
 //! The driver on tokio: does what the machine says, and brings it the time. Decides nothing.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -9,6 +8,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
+    vec,
 };
 
 use futures_core::{Stream, future::BoxFuture};
@@ -45,12 +45,15 @@ pub struct Events {
     doing: Doing,
     /// When a pause, or the time for an attempt, ends: there is one at a time.
     timer: Option<Pin<Box<Sleep>>>,
-    told: VecDeque<(Duration, Event)>,
+    /// What the last step told and was not passed on yet, and when that was.
+    told: vec::IntoIter<Event>,
+    told_at: Duration,
 }
 
 enum Doing {
     Nothing,
-    Fetch { attempt: BoxFuture<'static, Input>, timeout: Duration },
+    /// The timer is set when the attempt does not end at once.
+    Fetch { attempt: BoxFuture<'static, Input>, timeout: Duration, timed: bool },
     Sleep,
     Finished(Box<Result<Ended, WaitError>>),
 }
@@ -70,7 +73,8 @@ impl Events {
             stop: None,
             doing: Doing::Nothing,
             timer: None,
-            told: VecDeque::new(),
+            told: Vec::new().into_iter(),
+            told_at: Duration::ZERO,
         }
     }
 
@@ -126,9 +130,11 @@ impl Events {
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<(Duration, Event)>> {
         loop {
-            if let Some(event) = self.told.pop_front() {
-                return Poll::Ready(Some(event));
+            if let Some(event) = self.told.next() {
+                return Poll::Ready(Some((self.told_at, event)));
             }
+            // Many waits pause at once: give the memory back.
+            self.told = Vec::new().into_iter();
             if let Doing::Finished(_) = self.doing {
                 return Poll::Ready(None);
             }
@@ -147,12 +153,11 @@ impl Events {
         self.began.get_or_insert_with(Instant::now);
         let elapsed = self.elapsed();
         let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
-        self.told.extend(events.into_iter().map(|event| (elapsed, event)));
+        (self.told, self.told_at) = (events.into_iter(), elapsed);
         self.doing = match action {
             Action::Fetch { id, timeout } => {
-                self.set_timer(timeout);
-                let attempt = attempt(self.source.clone(), id);
-                Doing::Fetch { attempt: Box::pin(attempt), timeout }
+                let attempt = Box::pin(attempt(self.source.clone(), id));
+                Doing::Fetch { attempt, timeout, timed: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -170,18 +175,24 @@ impl Events {
 
     /// Waits for what is being done.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let input = match &mut self.doing {
+        let limit = match &mut self.doing {
             Doing::Nothing | Doing::Finished(_) => return Poll::Ready(Input::Wake),
-            Doing::Sleep => Input::Wake,
-            Doing::Fetch { attempt, timeout } => match attempt.as_mut().poll(context) {
-                Poll::Ready(input) => return Poll::Ready(input),
-                Poll::Pending => Input::Fault(Fault::timed_out(*timeout)),
-            },
+            Doing::Sleep => None,
+            Doing::Fetch { attempt, timeout, timed } => {
+                if let Poll::Ready(input) = attempt.as_mut().poll(context) {
+                    return Poll::Ready(input);
+                }
+                let limit = *timeout;
+                if !mem::replace(timed, true) {
+                    self.set_timer(limit);
+                }
+                Some(limit)
+            }
         };
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(context).map(|()| input),
-            None => Poll::Ready(input),
+        if let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(context));
         }
+        Poll::Ready(limit.map_or(Input::Wake, |limit| Input::Fault(Fault::timed_out(limit))))
     }
 
     fn set_timer(&mut self, span: Duration) {

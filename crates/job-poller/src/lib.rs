@@ -70,7 +70,7 @@ pub use policy::WaitPolicy;
 pub use schedule::{Exponential, Fixed, Schedule, Seen};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
-pub use wait::Wait;
+pub use wait::{Wait, Waiting};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -4,7 +4,7 @@ mod faults;
 mod look;
 mod reading;
 
-use std::{mem, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use job_model::{Job, JobId};
@@ -59,7 +59,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     id: JobId,
-    policy: WaitPolicy,
+    policy: Arc<WaitPolicy>,
     seed: u64,
     attempts: u32,
     looks: u32,
@@ -68,7 +68,7 @@ pub struct Machine {
     planned: Duration,
     /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
     resumed: bool,
-    faults: FaultRun,
+    faults: Option<Box<FaultRun>>,
     stale_in_a_row: u32,
     /// When the job last changed, and whether it was told that it is stuck since.
     changed_at: Duration,
@@ -78,7 +78,7 @@ pub struct Machine {
     /// Whether the end is near, and how many readings there were before that.
     nearly_done: bool,
     counted_from: u32,
-    settling: Option<Settling>,
+    settling: Option<Box<Settling>>,
     looking: Option<Box<Looking>>,
     fault: Option<Box<Fault>>,
     /// The `Date` of the reply with the job.
@@ -139,19 +139,19 @@ pub enum Action {
 }
 
 impl Machine {
-    /// Creates the decision for a wait that has not begun.
+    /// Creates the decision for a wait that has not begun. Many can share their limits.
     #[must_use]
-    pub const fn new(id: JobId, policy: WaitPolicy) -> Self {
+    pub fn new(id: JobId, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         Self {
             id,
-            policy,
+            policy: policy.into(),
             seed: 0,
             attempts: 0,
             looks: 0,
             readings: 0,
             planned: Duration::ZERO,
             resumed: false,
-            faults: FaultRun::NONE,
+            faults: None,
             stale_in_a_row: 0,
             changed_at: Duration::ZERO,
             told_stuck: false,
@@ -176,8 +176,8 @@ impl Machine {
 
     /// Sets other limits. They count from the wait's beginning, also where it is taken up again.
     #[must_use]
-    pub const fn with_policy(mut self, policy: WaitPolicy) -> Self {
-        self.policy = policy;
+    pub fn with_policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
+        self.policy = policy.into();
         self
     }
 
@@ -197,7 +197,7 @@ impl Machine {
 
     /// Returns the limits.
     #[must_use]
-    pub const fn policy(&self) -> &WaitPolicy {
+    pub fn policy(&self) -> &WaitPolicy {
         &self.policy
     }
 
@@ -259,7 +259,7 @@ impl Machine {
         let now = turn.elapsed;
         let asked = self.fault().and_then(|fault| fault.retry_after).unwrap_or_default();
         let asked = asked.min(MOST_RETRY_AFTER);
-        let pause = match self.settling.map(|settling| settling.left(&self.policy.settle, now)) {
+        let pause = match self.settling_left(now) {
             Some(left) if left.is_zero() || left < asked => return self.settle(turn),
             Some(left) => pause.min(left),
             None => pause,
@@ -302,8 +302,8 @@ impl Machine {
             return self.settle(turn);
         }
         // Who goes on from here has mended something, or has other limits.
-        self.faults = FaultRun::NONE;
-        let spent = Self::new(self.id.clone(), self.policy);
+        self.faults = None;
+        let spent = Self::new(self.id.clone(), self.policy.clone());
         let checkpoint = Checkpoint::new(mem::replace(self, spent), turn.elapsed);
         Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
     }

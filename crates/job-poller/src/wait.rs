@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
-    future::{Future, IntoFuture, poll_fn},
+    future::{Future, IntoFuture},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures_core::future::BoxFuture;
 use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
@@ -40,7 +41,7 @@ impl Wait {
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
         // Any number will do that other waits do not have.
         let seed = RandomState::new().hash_one(0);
-        Self::of(source, Machine::new(id, WaitPolicy::new()).with_seed(seed))
+        Self::of(source, Machine::new(id, DEFAULT_POLICY.clone()).with_seed(seed))
     }
 
     /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
@@ -54,12 +55,13 @@ impl Wait {
     }
 
     fn of(source: impl JobSource + 'static, machine: Machine) -> Self {
-        let events = Events::new(Arc::new(source), Arc::new(Adaptive::new()), machine);
+        let events = Events::new(Arc::new(source), DEFAULT_SCHEDULE.clone(), machine);
         Self { events, on_event: Box::new(|_, _| ()) }
     }
 
     /// Sets all the limits. They count from the wait's beginning, also where it was resumed.
-    pub fn policy(mut self, policy: WaitPolicy) -> Self {
+    /// Many waits can share them.
+    pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         self.events.machine = self.events.machine.with_policy(policy);
         self
     }
@@ -119,13 +121,31 @@ impl Wait {
     }
 }
 
+/// A wait under way, as a future: what [`Wait`] turns into when it is awaited.
+#[must_use = "a wait does nothing until it is awaited"]
+pub struct Waiting(Wait);
+
 impl IntoFuture for Wait {
     type Output = Result<Ended, WaitError>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
+    type IntoFuture = Waiting;
 
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { mut events, mut on_event } = self;
-        Box::pin(poll_fn(move |context| events.poll_result(context, &mut on_event)))
+    fn into_future(self) -> Waiting {
+        Waiting(self)
+    }
+}
+
+impl Future for Waiting {
+    type Output = Result<Ended, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Wait { events, on_event } = &mut self.0;
+        events.poll_result(context, on_event)
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waiting").field(&self.0.events).finish()
     }
 }
 
@@ -134,3 +154,8 @@ impl fmt::Debug for Wait {
         f.debug_tuple("Wait").field(&self.events).finish()
     }
 }
+
+// Shared, since there may be many waits.
+static DEFAULT_POLICY: LazyLock<Arc<WaitPolicy>> = LazyLock::new(Arc::default);
+static DEFAULT_SCHEDULE: LazyLock<Arc<dyn Schedule>> =
+    LazyLock::new(|| Arc::new(Adaptive::new()));

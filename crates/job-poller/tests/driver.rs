@@ -16,7 +16,7 @@ use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use job_model::{Job, JobId, Phase};
 use job_poller::{
-    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitError, WaitErrorKind, WaitPolicy,
+    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitPolicy, Waiting,
 };
 use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
 use tokio::{
@@ -150,7 +150,7 @@ async fn the_future_tells_what_the_stream_tells() {
 async fn a_wait_of_any_source_is_kept_without_type_parameters() {
     struct Kept {
         source: Arc<dyn JobSource>,
-        waits: Vec<BoxFuture<'static, Result<job_poller::Ended, WaitError>>>,
+        waits: Vec<Waiting>,
     }
     let mut kept = Kept { source: Service::new(&[Ok(SUCCESS)]), waits: Vec::new() };
     kept.waits.push(Wait::new(kept.source.clone(), id()).into_future());

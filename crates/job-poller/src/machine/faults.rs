@@ -13,14 +13,10 @@ use crate::{Event, Fault, FaultKind, Schedule, WaitErrorKind, Why};
 pub(super) struct FaultRun {
     /// How many, of whatever kind.
     count: u32,
-    /// Those of one kind that nothing interrupts, the last included.
-    alike: Option<Alike>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Alike {
+    /// The kind of the last one, how many of that kind there were without another between, and
+    /// since when.
     kind: Kind,
-    count: u32,
+    alike: u32,
     since: Duration,
 }
 
@@ -41,16 +37,14 @@ enum Kind {
 struct Limit(u32, Duration, WaitErrorKind);
 
 impl FaultRun {
-    pub(super) const NONE: Self = Self { count: 0, alike: None };
-
-    fn add(&mut self, kind: Kind, elapsed: Duration) -> Alike {
-        self.count = self.count.saturating_add(1);
-        let mut alike = match self.alike {
-            Some(alike) if alike.kind == kind => alike,
-            _ => Alike { kind, count: 0, since: elapsed },
+    /// Adds a fault to those before it.
+    fn add(before: Option<&Self>, kind: Kind, elapsed: Duration) -> Self {
+        let (alike, since) = match before {
+            Some(run) if run.kind == kind => (run.alike, run.since),
+            _ => (0, elapsed),
         };
-        alike.count = alike.count.saturating_add(1);
-        *self.alike.insert(alike)
+        let count = before.map_or(0, |run| run.count).saturating_add(1);
+        Self { count, kind, alike: alike.saturating_add(1), since }
     }
 }
 
@@ -76,14 +70,15 @@ impl Machine {
         if fault.renewed {
             turn.events.push(Event::Renewed);
         }
-        let alike = self.faults.add(Kind::of(&fault), turn.elapsed);
-        let in_a_row = self.faults.count;
+        let run = FaultRun::add(self.faults.as_deref(), Kind::of(&fault), turn.elapsed);
+        self.faults = Some(Box::new(run));
+        let in_a_row = run.count;
         turn.events.push(Event::Fault { fault: fault.clone(), in_a_row });
         self.fault = Some(Box::new(fault));
         let too_many = self.policy.max_consecutive_faults.is_some_and(|most| in_a_row >= most);
-        let span = turn.elapsed.saturating_sub(alike.since);
-        match self.limit(alike.kind) {
-            Some(Limit(count, over, kind)) if alike.count >= count && span >= over => {
+        let span = turn.elapsed.saturating_sub(run.since);
+        match self.limit(run.kind) {
+            Some(Limit(count, over, kind)) if run.alike >= count && span >= over => {
                 self.stop(turn, kind)
             }
             _ if too_many => self.stop(turn, WaitErrorKind::TooManyFaults),

@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use job_model::{Job, Phase};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FaultRun, Machine, Turn};
+use super::{Action, Machine, Turn};
 use crate::{
     Event, Fault, Seen, WaitErrorKind, Why,
     change::changes,
-    policy::Settle,
     verdict::{Verdict, steps_are_done},
 };
 
@@ -19,16 +18,6 @@ use crate::{
 pub(super) struct Settling {
     since: Duration,
     readings: u32,
-}
-
-impl Settling {
-    /// Returns for how long it is asked about again; zero where it was for long or often enough.
-    pub(super) fn left(self, settle: &Settle, elapsed: Duration) -> Duration {
-        if self.readings >= settle.readings {
-            return Duration::ZERO;
-        }
-        settle.window.saturating_sub(elapsed.saturating_sub(self.since))
-    }
 }
 
 impl Machine {
@@ -45,7 +34,7 @@ impl Machine {
         if renewed {
             turn.events.push(Event::Renewed);
         }
-        self.faults = FaultRun::NONE;
+        self.faults = None;
         self.fault = None;
         self.readings = self.readings.saturating_add(1);
         if self.is_stale(&job) {
@@ -54,9 +43,12 @@ impl Machine {
             return self.scheduled_pause(turn);
         }
         self.stale_in_a_row = 0;
-        self.tell_changes(turn, &job);
         let verdict = Verdict::of(&job, &self.policy);
-        self.job = Some(job);
+        // The usual case is that nothing changed.
+        if self.job.as_deref() != Some(&*job) {
+            self.tell_changes(turn, &job);
+            self.job = Some(job);
+        }
         self.date = date;
         match verdict {
             Verdict::Succeeded => self.conclude(turn, true),
@@ -65,8 +57,8 @@ impl Machine {
                 if self.settling.is_none() {
                     turn.events.push(Event::Settling);
                 }
-                let settling = Settling { since: turn.elapsed, readings: 0 };
-                self.settling.get_or_insert(settling).readings += 1;
+                let first = || Box::new(Settling { since: turn.elapsed, readings: 0 });
+                self.settling.get_or_insert_with(first).readings += 1;
                 self.scheduled_pause(turn)
             }
             Verdict::Live => {
@@ -85,6 +77,14 @@ impl Machine {
         self.conclude(turn, verdict != Some(Verdict::Failed))
     }
 
+    /// Returns for how long a job that is `Success` already is asked about again, where it is one;
+    /// zero where it was for long or often enough.
+    pub(super) fn settling_left(&self, elapsed: Duration) -> Option<Duration> {
+        let (settling, settle) = (self.settling.as_deref()?, self.policy.settle);
+        let left = settle.window.saturating_sub(elapsed.saturating_sub(settling.since));
+        Some(if settling.readings < settle.readings { left } else { Duration::ZERO })
+    }
+
     /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then
     /// it is the service's time that was set back; and never where it says that the job has ended.
     fn is_stale(&self, job: &Job) -> bool {
@@ -95,10 +95,6 @@ impl Machine {
     }
 
     fn tell_changes(&mut self, turn: &mut Turn<'_>, job: &Job) {
-        // The usual case, and quickly seen.
-        if self.job.as_deref() == Some(job) {
-            return;
-        }
         let changes = changes(self.job.as_deref(), job);
         if !changes.is_empty() || self.job.as_deref().and_then(updated) != updated(job) {
             self.changed_at = turn.elapsed;

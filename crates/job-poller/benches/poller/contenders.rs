@@ -1,0 +1,110 @@
+//! The same wait, three ways: each asks every second, decodes the reply, and bounds the attempt.
+
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::{ConstantBuilder, Retryable, TokioSleeper};
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::Response;
+use job_model::{IdError, JobId, Phase};
+use job_poller::{Ended, Fixed, JobSource, Wait, WaitError};
+use job_transport::{FetchError, Reading};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The job ends after this.
+const JOB_TAKES: Duration = Duration::from_secs(30);
+
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+const SUCCESS: &[u8] = br#"{"kind": "Job", "status": {"phase": "Success"}}"#;
+
+/// Answers from memory: the job runs for half a minute of the clock, and succeeds.
+pub(crate) struct Service {
+    running: Bytes,
+    created: Instant,
+    polls: AtomicU32,
+}
+
+impl Service {
+    pub(crate) fn new(running: Bytes) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the service's own clock")]
+        Self { running, created: Instant::now(), polls: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn polls(&self) -> u32 {
+        self.polls.load(Ordering::Relaxed)
+    }
+}
+
+impl JobSource for Service {
+    fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async {
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            let runs = self.created.elapsed() < JOB_TAKES;
+            let body = if runs { self.running.clone() } else { Bytes::from_static(SUCCESS) };
+            Reading::from_response(Response::new(body))
+        })
+    }
+}
+
+/// Never answers.
+pub(crate) struct Silent;
+
+impl JobSource for Silent {
+    fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+pub(crate) fn id() -> Result<JobId, IdError> {
+    "354331b2c-229a-11e8-9c75-0255ac100ceb".parse()
+}
+
+pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Ended, WaitError>> {
+    tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)).into_future())
+}
+
+pub(crate) fn by_hand(service: Arc<Service>, id: JobId) -> JoinHandle<Result<(), String>> {
+    tokio::spawn(async move {
+        loop {
+            if attempt(&*service, &id).await? {
+                return Ok(());
+            }
+            #[expect(clippy::disallowed_methods, reason = "what a loop by hand does")]
+            sleep(SECOND).await;
+        }
+    })
+}
+
+pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result<(), String>> {
+    let pauses = ConstantBuilder::default().with_delay(SECOND).without_max_times();
+    tokio::spawn(async move {
+        let asked = || async {
+            match attempt(&*service, &id).await {
+                Ok(true) => Ok(Ok(())),
+                Ok(false) => Err("the job goes on".to_owned()),
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        asked.retry(pauses).sleep(TokioSleeper).await?
+    })
+}
+
+/// Returns whether the job has ended.
+async fn attempt(source: &dyn JobSource, id: &JobId) -> Result<bool, String> {
+    let reading = timeout(ATTEMPT_TIMEOUT, source.fetch(id)).await;
+    let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
+    Ok(reading.job.phase().is_some_and(Phase::is_terminal))
+}
