@@ -18,6 +18,7 @@ const FEATURES: &[&[&str]] = &[
     &["-p", "job-transport", "--no-default-features", "--features", "hyper"],
     RING,
     &["-p", "job-poller", "--no-default-features"],
+    &["-p", "job-poller", "--no-default-features", "--features", "backoff"],
     &["-p", "job-sim", "--no-default-features"],
 ];
 
@@ -26,10 +27,11 @@ const FEATURES: &[&[&str]] = &[
 const NO_STD: &[&str] = &["-p", "job-model", "--no-default-features"];
 const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"];
 
-/// Runs every step; says at the end what ran, what was skipped and why, and how many tests passed.
-pub(crate) fn run() -> ExitCode {
+/// Runs every step, with `long` those too that take minutes for one more chance to find something;
+/// says at the end what ran, what was skipped and why, and how many tests passed.
+pub(crate) fn run(long: bool) -> ExitCode {
     let mut report = Report::default();
-    let result = report.steps();
+    let result = report.steps().and_then(|()| if long { report.long() } else { Ok(()) });
     println!("\nci: {} passed", report.passed.join(", "));
     report.skipped.iter().for_each(|skipped| println!("ci: SKIPPED {skipped}"));
     if let Err(failed) = &result {
@@ -96,6 +98,16 @@ impl Report {
             }
         }
         self.passed_if("tests", true)
+    }
+
+    /// Runs the machine beside its reference model, so many times more.
+    fn long(&mut self) -> Result<(), String> {
+        println!("\n== long");
+        let mut test = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
+        test.args(["--lib", "reference"]).env("PROPTEST_CASES", "100000");
+        let before = self.tests.passed;
+        let success = self.tests.run(test).map_err(|error| format!("long: {error}"))?;
+        self.passed_if("long", success && self.tests.passed > before)
     }
 
     /// Runs the commands, or skips them aloud where cargo lacks the subcommand they need.

@@ -17,7 +17,8 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   demo [--fail]  wait for a simulated job over TLS on this machine
-  ci             format check, tidy, lints, docs, tests: all that must pass before a commit
+  ci [--long]    format check, tidy, lints, docs, tests: all that must pass before a commit; --long:
+                 and 100,000 random waits beside a model of what is right
   tidy           the rules that no lint can see
   bench model|transport|poller
                  how fast bodies are read, jobs asked for or waited for, as ratios; fails where one
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
             pass_on(cargo::cargo(&bench).args(["--", "--quiet"]))
         }
-        ["ci"] => ci::run(),
+        ["ci"] => ci::run(false),
+        ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] if seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0) => {

@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     JobFailed = 5,
     /// The job's state could not be read.
     Unreadable = 6,
-    /// There is no such job.
+    /// There is no such job, or no longer.
     NotFound = 7,
 }
 
@@ -33,7 +33,7 @@ Exit codes:
   4  the credentials were refused (401, 403)
   5  the job failed
   6  the job's state could not be read
-  7  there is no such job";
+  7  there is no such job, or no longer";
 
 impl Exit {
     /// Returns the exit code of an error; a context around it does not hide why a wait stopped.

@@ -16,7 +16,7 @@ use crate::{Schedule, Seen, jitter::Jitter, law::Law};
 /// What is taken for likely: one job in ten fails early (mean 12 s); the others end at a constant
 /// rate, with a mean of 540 s where a cluster is created, of 90 s where something is deleted, and
 /// of 240 s for nodes and everything else; beyond twice that mean the rate is half, for what is late
-/// is often stuck. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 16 s for a node.
+/// is often stuck. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +55,7 @@ impl Adaptive {
     }
 
     /// Sets by which part of it a pause may be longer or shorter at random, from 0 to 1; 0.1 by
-    /// default. The first pause is anything from the floor to what it would be. With 0, none is
+    /// default. The first pause is anything from the floor to what it would be, or to twice the floor. With 0, none is
     /// random: for one who waits alone.
     #[must_use]
     pub const fn jitter(mut self, part: f64) -> Self {

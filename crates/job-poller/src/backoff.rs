@@ -16,7 +16,7 @@ use crate::{Schedule, Seen};
 /// Each is brought within the floor and the cap, and the wait's own deadline holds: by itself a
 /// `Backoff` goes beyond its `max_interval` by its jitter, and knows no Retry-After. Where it
 /// gives no more pauses, the cap is the pause: when to stop is the wait's to decide. It is reset
-/// when a wait starts.
+/// with the first reading, and whenever the end comes near ([`Seen::nearly_done`]).
 ///
 /// It keeps state of its own, unlike other schedules: give each wait one of its own, and expect no
 /// replay, nor a checkpoint, to repeat its pauses.

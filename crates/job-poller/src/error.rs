@@ -16,7 +16,7 @@ use crate::{Checkpoint, Fault, WaitPolicy};
 /// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
 /// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | look for what the job was to make |
 /// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
-/// | `Unreadable` | five replies in a row with status 200 that are no job | check the address, and what stands between |
+/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
 /// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
 /// | `Permanent` | what asking again would not mend: 400, 403, a redirect, a certificate | read the fault |
 /// | `TooManyFaults` | as many faults in a row as the policy has | read the fault; wait on when it is mended |

@@ -67,8 +67,8 @@ pub enum Event {
         /// Which.
         id: JobId,
     },
-    /// Nothing else was told for as long as [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat)
-    /// says, and the wait goes on.
+    /// Nothing but planned attempts was told for as long as
+    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat) says, and the wait goes on.
     Heartbeat,
     /// The next attempt is planned. Sent before the pause.
     #[non_exhaustive]

@@ -53,9 +53,16 @@ pub struct Events {
 enum Doing {
     Nothing,
     /// The timer is set when the attempt does not end at once.
-    Fetch { attempt: BoxFuture<'static, Input>, timeout: Duration, timed: bool },
+    Fetch {
+        attempt: BoxFuture<'static, Input>,
+        timeout: Duration,
+        until: Duration,
+        timed: bool,
+    },
     Sleep,
     Finished(Box<Result<Ended, WaitError>>),
+    /// The result was taken.
+    Over,
 }
 
 impl Events {
@@ -102,11 +109,24 @@ impl Events {
     }
 
     /// Returns what to go on from, now or in another process: [`Wait::resume`](crate::Wait::resume).
-    /// An attempt in flight is made again there. Once the wait is over there is nothing to go on
-    /// from; a [`WaitError`] brings its own.
+    /// An attempt in flight is made again there. Where the wait is over already, that is the one
+    /// which its [`WaitError`] has or, where the job has ended, one that asks once more.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint::new(self.machine.clone(), self.elapsed()).taken_at(TokioClock::new().now())
+        let machine = match &self.doing {
+            Doing::Finished(result) => match &**result {
+                Err(error) => return error.checkpoint().clone(),
+                Ok(ended) => self.machine.clone().with_job(ended.job.clone()),
+            },
+            _ => self.machine.clone(),
+        };
+        Checkpoint::new(machine, self.elapsed()).taken_at(TokioClock::new().now())
+    }
+
+    /// Lets the time begin, if it did not yet.
+    pub(crate) fn begin(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
+        self.began.get_or_insert_with(Instant::now);
     }
 
     fn elapsed(&self) -> Duration {
@@ -122,8 +142,12 @@ impl Events {
         loop {
             if let Some((at, event)) = ready!(self.poll_event(context)) {
                 tell(at, &event);
-            } else if let Doing::Finished(result) = mem::replace(&mut self.doing, Doing::Nothing) {
-                return Poll::Ready(*result);
+            } else {
+                return match mem::replace(&mut self.doing, Doing::Over) {
+                    Doing::Finished(result) => Poll::Ready(*result),
+                    // Polled after its end, which no one should.
+                    _ => Poll::Pending,
+                };
             }
         }
     }
@@ -135,7 +159,7 @@ impl Events {
             }
             // Many waits pause at once: give the memory back.
             self.told = Vec::new().into_iter();
-            if let Doing::Finished(_) = self.doing {
+            if let Doing::Finished(_) | Doing::Over = self.doing {
                 return Poll::Ready(None);
             }
             let stop = self.stop.as_mut().map(|stop| stop.as_mut().poll(context));
@@ -149,15 +173,15 @@ impl Events {
 
     /// Takes what was waited for, and begins what is to be done.
     fn step(&mut self, input: Input) {
-        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
-        self.began.get_or_insert_with(Instant::now);
+        self.begin();
         let elapsed = self.elapsed();
         let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
         (self.told, self.told_at) = (events.into_iter(), elapsed);
         self.doing = match action {
             Action::Fetch { id, timeout } => {
                 let attempt = Box::pin(attempt(self.source.clone(), id));
-                Doing::Fetch { attempt, timeout, timed: false }
+                let until = elapsed.saturating_add(timeout);
+                Doing::Fetch { attempt, timeout, until, timed: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -176,15 +200,15 @@ impl Events {
     /// Waits for what is being done.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         let limit = match &mut self.doing {
-            Doing::Nothing | Doing::Finished(_) => return Poll::Ready(Input::Wake),
+            Doing::Nothing | Doing::Finished(_) | Doing::Over => return Poll::Ready(Input::Wake),
             Doing::Sleep => None,
-            Doing::Fetch { attempt, timeout, timed } => {
+            Doing::Fetch { attempt, timeout, until, timed } => {
                 if let Poll::Ready(input) = attempt.as_mut().poll(context) {
                     return Poll::Ready(input);
                 }
-                let limit = *timeout;
+                let (limit, until) = (*timeout, *until);
                 if !mem::replace(timed, true) {
-                    self.set_timer(limit);
+                    self.set_timer(until.saturating_sub(self.elapsed()));
                 }
                 Some(limit)
             }

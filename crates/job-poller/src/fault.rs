@@ -1,6 +1,6 @@
 //! An attempt that gave no job, as plain data. Decides nothing.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, iter, time::Duration};
 
 use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl From<&FetchError> for Fault {
                 (FaultKind::Status(status.as_u16()), *retry_after)
             }
             FetchStage::Unreadable { .. } => (FaultKind::Unreadable, None),
-            _ => (FaultKind::Credentials, None),
+            _ => of_credentials(error),
         };
         Self {
             request_id: error.request_id().map(String::from),
@@ -99,6 +99,19 @@ impl From<&FetchError> for Fault {
     }
 }
 
+/// Returns how far the attempt got to get credentials, where that was a request too, and how long the
+/// reply asks to wait.
+fn of_credentials(error: &FetchError) -> (FaultKind, Option<Duration>) {
+    let mut causes =
+        iter::successors(error.source(), |&error: &&(dyn Error + 'static)| error.source());
+    let cause = causes.find_map(|error| error.downcast_ref::<FetchError>());
+    match cause.map(FetchError::stage) {
+        Some(FetchStage::Transport(error)) => (FaultKind::Transport(error.kind()), None),
+        Some(FetchStage::Status { retry_after, .. }) => (FaultKind::Credentials, *retry_after),
+        _ => (FaultKind::Credentials, None),
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -106,3 +119,6 @@ impl fmt::Display for Fault {
 }
 
 impl Error for Fault {}
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,8 @@ impl Jitter {
     /// Returns the pause, moved at random within the bounds: the first to anywhere between the
     /// floor and itself (or twice the floor, where that is more), a later one by its part.
     ///
-    /// An upper bound below the lower one counts as the lower.
+    /// A pause beyond a bound counts as the bound, or those at the cap would all be on one tick. An
+    /// upper bound below the lower one counts as the lower.
     pub(crate) fn apply(
         self,
         pause: Duration,
@@ -36,6 +37,7 @@ impl Jitter {
         seen: &Seen<'_>,
     ) -> Duration {
         let (floor, cap) = (*bounds.start(), *bounds.end());
+        let pause = pause.min(cap).max(floor);
         let moved = if self.0 > 0.0 {
             let unit = unit(seen.random);
             let seconds = if seen.count <= 1 {

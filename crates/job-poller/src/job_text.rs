@@ -1,7 +1,7 @@
 //! A job as JSON text within any format of serde: its own fields have JSON texts in them, which other
 //! formats cannot carry. For `#[serde(with)]`.
 
-use job_model::Job;
+use job_model::{Decoded, Job, Limits};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
 pub(crate) fn serialize<S: Serializer>(job: &Job, serializer: S) -> Result<S::Ok, S::Error> {
@@ -15,8 +15,12 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 }
 
 fn read<E: serde::de::Error>(text: &str) -> Result<Box<Job>, E> {
-    Job::from_slice(text.as_bytes()).map(Box::new).map_err(E::custom)
+    let job = Decoded::from_slice_within(text.as_bytes(), WIDEST).map(|decoded| decoded.job);
+    job.map(Box::new).map_err(E::custom)
 }
+
+/// What a source of the caller's own may have read, too.
+const WIDEST: Limits = Limits::new().levels(Limits::MAX_LEVELS).sub_jobs(u32::MAX);
 
 /// The same for a job that may be absent.
 pub(crate) mod option {

@@ -24,7 +24,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The decision is in [`Machine`], which has no clock and no I/O; [`Wait`] is one way to drive it.
+//! Three levels, each made of the one after it:
+//!
+//! - [`Wait`], awaited, is the future of how the job ends;
+//! - [`Wait::events`] is the stream of what happens until then;
+//! - [`Machine`] is the decision alone: inputs and times in, events and actions out. It has no clock
+//!   and no I/O, and its state is plain serde data: whatever engine can keep that, fetch and pause,
+//!   can drive it.
 //!
 //! # Features
 //!

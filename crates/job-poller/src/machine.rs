@@ -64,10 +64,14 @@ pub struct Machine {
     attempts: u32,
     looks: u32,
     readings: u32,
-    /// No attempt before this.
+    /// When the next attempt is planned, and before when there is none whatever the deadline: by what
+    /// the service asked, and by the floor.
     planned: Duration,
+    earliest: Duration,
     /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
     resumed: bool,
+    /// The attempt under way has its whole time, beyond the deadline.
+    overtime: bool,
     faults: Option<Box<FaultRun>>,
     stale_in_a_row: u32,
     /// When the job last changed, and whether it was told that it is stuck since.
@@ -150,7 +154,9 @@ impl Machine {
             looks: 0,
             readings: 0,
             planned: Duration::ZERO,
+            earliest: Duration::ZERO,
             resumed: false,
+            overtime: false,
             faults: None,
             stale_in_a_row: 0,
             changed_at: Duration::ZERO,
@@ -181,8 +187,8 @@ impl Machine {
         self
     }
 
-    /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, one attempt is
-    /// made all the same.
+    /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, or all but, one
+    /// attempt is made all the same, under its own timeout.
     #[must_use]
     pub const fn resumed(mut self) -> Self {
         self.resumed = true;
@@ -219,6 +225,13 @@ impl Machine {
         self.fault.as_deref()
     }
 
+    /// Sets the job as last read.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_job(mut self, job: Box<Job>) -> Self {
+        self.job = Some(job);
+        self
+    }
+
     /// Takes what happened and returns what to do.
     ///
     /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
@@ -241,12 +254,22 @@ impl Machine {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) -> Action {
-        if turn.elapsed < self.planned {
-            return Action::SleepUntil(self.planned);
+        // The limits may be others than when it was planned.
+        let at = self.planned.min(self.policy.last_start()).max(self.earliest);
+        if turn.elapsed < at {
+            return match self.policy.deadline() {
+                deadline if at < deadline => Action::SleepUntil(at),
+                _ => self.stop(turn, WaitErrorKind::DeadlineExceeded),
+            };
         }
-        let late = mem::take(&mut self.resumed).then_some(self.policy.attempt_timeout);
-        let Some(timeout) = self.policy.time_for_attempt(turn.elapsed).or(late) else {
-            return self.stop(turn, WaitErrorKind::DeadlineExceeded);
+        let late = mem::take(&mut self.resumed) && turn.elapsed >= self.policy.last_start();
+        // A wait without any time is one look: no other is planned.
+        self.overtime = late || self.policy.timeout == Some(Duration::ZERO);
+        let left = self.policy.deadline().saturating_sub(turn.elapsed);
+        let timeout = match self.policy.attempt_timeout {
+            timeout if self.overtime => timeout,
+            _ if left.is_zero() => return self.stop(turn, WaitErrorKind::DeadlineExceeded),
+            timeout => timeout.min(left),
         };
         self.attempts = self.attempts.saturating_add(1);
         Action::Fetch { id: self.id.clone(), timeout }
@@ -257,11 +280,10 @@ impl Machine {
     /// the wait is over.
     fn pause(&mut self, turn: &mut Turn<'_>, pause: Duration, why: Why) -> Action {
         let now = turn.elapsed;
-        let asked = self.fault().and_then(|fault| fault.retry_after).unwrap_or_default();
-        let asked = asked.min(MOST_RETRY_AFTER);
+        let asked = self.earliest.saturating_sub(now);
         let pause = match self.settling_left(now) {
             Some(left) if left.is_zero() || left < asked => return self.settle(turn),
-            Some(left) => pause.min(left),
+            Some(left) => pause.min(left.max(LEAST_PAUSE)),
             None => pause,
         };
         let why = if asked > pause { Why::RetryAfter } else { why };
@@ -270,10 +292,10 @@ impl Machine {
         let last_start = self.policy.last_start();
         let at = wish.min(last_start).max(least);
         let why = if at < wish { Why::Deadline } else { why };
-        self.planned = at;
         if now >= last_start || at >= self.policy.deadline() {
             return self.stop(turn, WaitErrorKind::DeadlineExceeded);
         }
+        (self.planned, self.earliest) = (at, least);
         self.heartbeat(turn);
         turn.events.push(Event::NextAttempt { at, why });
         Action::SleepUntil(at)
@@ -301,8 +323,10 @@ impl Machine {
         if self.settling.is_some() && kind != WaitErrorKind::Stopped {
             return self.settle(turn);
         }
-        // Who goes on from here has mended something, or has other limits.
-        self.faults = None;
+        if kind != WaitErrorKind::Stopped {
+            // Who goes on from here has mended something, or has other limits.
+            self.faults = None;
+        }
         let spent = Self::new(self.id.clone(), self.policy.clone());
         let checkpoint = Checkpoint::new(mem::replace(self, spent), turn.elapsed);
         Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
@@ -332,9 +356,6 @@ impl From<Result<Reading, FetchError>> for Input {
         }
     }
 }
-
-/// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// No deadline makes a pause shorter than this, unless it was shorter from the start.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);

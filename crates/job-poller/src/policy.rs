@@ -92,7 +92,8 @@ impl WaitPolicy {
         self
     }
 
-    /// Sets the pauses after faults: from 1 s to 30 s by default, doubling, ±10 %. That is soon
+    /// Sets the pauses after faults: from 1 s to 30 s by default, doubling, ±10 %, the first
+    /// anything from 1 s to 2 s. That is soon
     /// after a single fault and, where the service is in trouble, no load to speak of, while its
     /// return is noticed half a minute late at most. They start over with the first attempt that
     /// gives a job, and have no part in the pauses between readings.
@@ -103,8 +104,8 @@ impl WaitPolicy {
     }
 
     /// Sets for how long a job that was never read may be unknown to the service (404); 30 s by
-    /// default, from the first such reply on: the call that submitted it may return before every
-    /// replica knows the job.
+    /// default, from the first such reply on, whatever passing faults come between: the call that
+    /// submitted it may return before every replica knows the job.
     #[must_use]
     pub const fn not_found_grace(mut self, grace: Duration) -> Self {
         self.not_found_grace = grace;
@@ -124,9 +125,10 @@ impl WaitPolicy {
     }
 
     /// Sets how many refusals in a row end a wait that has read its job before; 3 by default, and
-    /// at least 10 s between the first and the last. A refusal is a reply that asking again would
-    /// not mend: 404, 401, 403 and the like. The job was there and the credentials were good, so
-    /// one of these is as likely a replica, or a gateway, in trouble.
+    /// at least 10 s between the first and the last. A refusal is what asking again would not mend:
+    /// 401, 403 and the like, or, counted apart, 404. The job was there and the credentials were
+    /// good, so one of these is as likely a replica, or a gateway, in trouble. A wrong signature is
+    /// no such thing: it ends a wait at once.
     #[must_use]
     pub const fn confirmations(mut self, refusals: u32) -> Self {
         self.confirmations = refusals;
@@ -184,8 +186,8 @@ impl WaitPolicy {
 
     /// Sets how many requests may look for the failed step of a job that failed, where the reply
     /// does not have it: the service often lists the first level of sub-jobs alone, and each is
-    /// a job of its own. 3 by default, within 10 s; 0 makes none. What goes wrong with them does
-    /// not change the outcome.
+    /// a job of its own. 3 by default, within 10 s and the deadline; 0 makes none. What goes wrong
+    /// with them does not change the outcome.
     #[must_use]
     pub const fn look_deeper(mut self, requests: u32) -> Self {
         self.look_deeper = requests;
@@ -201,25 +203,12 @@ impl WaitPolicy {
         self
     }
 
-    /// Tells that the wait goes on when nothing else was told for this long, as soon as the next
-    /// attempt is over. By default it is not told.
+    /// Tells that the wait goes on when nothing but planned attempts was told for this long, as
+    /// soon as the next attempt is over. By default it is not told.
     #[must_use]
     pub const fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = Some(every);
         self
-    }
-
-    /// Returns how long an attempt may take that starts at this time; `None` where the deadline
-    /// has passed.
-    pub(crate) fn time_for_attempt(&self, elapsed: Duration) -> Option<Duration> {
-        match self.timeout {
-            // A wait without any time is one look: no other is planned.
-            None | Some(Duration::ZERO) => Some(self.attempt_timeout),
-            Some(timeout) => {
-                let left = timeout.saturating_sub(elapsed);
-                (!left.is_zero()).then(|| self.attempt_timeout.min(left))
-            }
-        }
     }
 
     /// Returns when the last attempt starts at the latest, so that it has a chance to end before

@@ -46,6 +46,20 @@ impl Seen<'_> {
 ///
 /// A pure function: the same `seen` gives the same pause, or a recorded wait cannot be replayed.
 /// Keep no counter, read no clock, draw no random number but `seen.random`.
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::{Schedule, Seen};
+///
+/// /// Asks every minute, and every five seconds when the end is near.
+/// struct Patient;
+///
+/// impl Schedule for Patient {
+///     fn pause(&self, seen: &Seen<'_>) -> Duration {
+///         Duration::from_secs(if seen.nearly_done { 5 } else { 60 })
+///     }
+/// }
+/// ```
 pub trait Schedule: Send + Sync {
     /// Returns the pause before the next attempt.
     fn pause(&self, seen: &Seen<'_>) -> Duration;
@@ -103,7 +117,8 @@ pub struct Exponential {
 }
 
 impl Exponential {
-    /// Creates a schedule whose first pause is the range's start and whose longest is its end.
+    /// Creates a schedule whose first pause is the range's start, but for the jitter, and whose
+    /// longest is its end.
     ///
     /// A start below a millisecond counts as one, for zero would never grow; an end below the start
     /// counts as the start.
@@ -118,7 +133,7 @@ impl Exponential {
     /// a number, it counts as 1: the pauses do not grow.
     #[must_use]
     pub const fn factor(mut self, factor: f64) -> Self {
-        self.factor = if factor >= 1.0 { factor } else { 1.0 };
+        self.factor = if factor >= 1.0 { factor.min(f64::MAX) } else { 1.0 };
         self
     }
 
@@ -135,10 +150,12 @@ impl Exponential {
 
 impl Schedule for Exponential {
     fn pause(&self, seen: &Seen<'_>) -> Duration {
-        let seconds = self.floor.as_secs_f64() * power(self.factor, seen.count.saturating_sub(1));
+        // They may come from a checkpoint, and not from the constructor.
+        let floor = at_least_a_millisecond(self.floor);
+        let seconds = floor.as_secs_f64() * power(self.factor, seen.count.saturating_sub(1));
         // Too large for a duration is above any cap.
         let pause = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap);
-        self.jitter.apply(pause, self.floor..=self.cap, seen)
+        self.jitter.apply(pause, floor..=self.cap, seen)
     }
 }
 

@@ -47,10 +47,33 @@ impl Wait {
     /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
     /// the next attempt: it is made at once where it is overdue, also once the deadline has passed.
     /// The schedule is not in the checkpoint: set it again.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use job_sim::{Pace, Plan, Sim, SimTransport};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// # let shutdown = tokio::time::sleep(Duration::from_secs(1));
+    /// use job_poller::{Checkpoint, Wait, WaitErrorKind};
+    ///
+    /// let error = Wait::new(client.clone(), id).stop_on(shutdown).await.unwrap_err();
+    /// assert_eq!(error.kind(), WaitErrorKind::Stopped);
+    /// let kept = serde_json::to_string(error.checkpoint())?;
+    ///
+    /// // Later, elsewhere:
+    /// let checkpoint: Checkpoint = serde_json::from_str(&kept)?;
+    /// let job = Wait::resume(client, checkpoint).await?.into_success()?;
+    /// # assert_eq!(job.job_type(), Some("CreateCluster"));
+    /// # Ok(()) }
+    /// ```
     pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
         let mut wait = Self::of(source, machine);
         wait.events.before = elapsed;
+        wait.events.begin();
         wait
     }
 
@@ -157,5 +180,4 @@ impl fmt::Debug for Wait {
 
 // Shared, since there may be many waits.
 static DEFAULT_POLICY: LazyLock<Arc<WaitPolicy>> = LazyLock::new(Arc::default);
-static DEFAULT_SCHEDULE: LazyLock<Arc<dyn Schedule>> =
-    LazyLock::new(|| Arc::new(Adaptive::new()));
+static DEFAULT_SCHEDULE: LazyLock<Arc<dyn Schedule>> = LazyLock::new(|| Arc::new(Adaptive::new()));

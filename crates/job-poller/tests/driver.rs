@@ -288,3 +288,29 @@ async fn waits_pause_at_random_unless_seeded_alike() {
     assert_ne!(first(Some(3)).await, first(Some(4)).await);
     assert_ne!(first(None).await, first(None).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_taken_with_the_last_events_is_whole() {
+    // The last step tells of a fault and ends the wait: the fault is told, its end not yet.
+    let policy = WaitPolicy::new().max_consecutive_faults(1);
+    let service = Service::new(&[Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(SUCCESS)]);
+    let mut events = wait(&service).policy(policy).events();
+    while !matches!(events.next().await, Some((_, Event::Fault { .. }))) {}
+    let checkpoint = events.checkpoint();
+    assert_eq!(checkpoint.job().and_then(Job::phase), Some(&Phase::Running));
+    let ended = Wait::resume(service.clone(), checkpoint).await.unwrap();
+    assert_eq!((ended.outcome, ended.attempts), (Outcome::Succeeded, 3));
+
+    let mut events = wait(&Service::new(&[Ok(SUCCESS)])).events();
+    assert!(matches!(events.next().await, Some((_, Event::Phase { .. }))));
+    assert_eq!(events.checkpoint().job().and_then(Job::phase), Some(&Phase::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_polled_after_its_end_asks_no_more() {
+    let service = Service::new(&[Ok(SUCCESS)]);
+    let mut waiting = wait(&service).into_future();
+    assert!((&mut waiting).await.is_ok());
+    assert!(polled(waiting, 1).await.is_none());
+    assert_eq!(service.asked(), 1);
+}

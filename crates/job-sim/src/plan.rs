@@ -78,6 +78,15 @@ impl Plan {
         self
     }
 
+    /// Multiplies every span by `times`.
+    #[must_use]
+    pub fn slower(mut self, times: u32) -> Self {
+        self.initializing = self.initializing.saturating_mul(times);
+        self.finishing = self.finishing.saturating_mul(times);
+        self.steps.iter_mut().for_each(|step| step.takes = step.takes.saturating_mul(times));
+        self
+    }
+
     /// Returns the job as it is at a time since the job was created.
     ///
     /// ```

@@ -23,6 +23,7 @@ fn bounds_of_chance() {
         ("a tenth more", tenth, 2, 8000, u64::MAX, 8800),
         ("as it is, in the middle", tenth, 2, 8000, 1 << 63, 8000),
         ("not above the cap", tenth, 2, 60_000, u64::MAX, 60_000),
+        ("from the cap downwards", tenth, 2, 99_000, 0, 54_000),
         ("not below the floor", tenth, 2, 1000, 0, 1000),
         ("nothing at random", Jitter::new(0.0), 1, 8000, u64::MAX, 8000),
         ("but within its bounds", Jitter::new(0.0), 1, 99_000, 0, 60_000),

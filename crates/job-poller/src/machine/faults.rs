@@ -13,8 +13,7 @@ use crate::{Event, Fault, FaultKind, Schedule, WaitErrorKind, Why};
 pub(super) struct FaultRun {
     /// How many, of whatever kind.
     count: u32,
-    /// The kind of the last one, how many of that kind there were without another between, and
-    /// since when.
+    /// A kind, how many of it there were without another between, and since when.
     kind: Kind,
     alike: u32,
     since: Duration,
@@ -26,9 +25,8 @@ enum Kind {
     Passing,
     NoConnection,
     NotFound,
-    Unauthorized,
+    Refused,
     WrongSignature,
-    Permanent,
     Unreadable,
     Mismatch,
 }
@@ -39,12 +37,25 @@ struct Limit(u32, Duration, WaitErrorKind);
 impl FaultRun {
     /// Adds a fault to those before it.
     fn add(before: Option<&Self>, kind: Kind, elapsed: Duration) -> Self {
-        let (alike, since) = match before {
-            Some(run) if run.kind == kind => (run.alike, run.since),
-            _ => (0, elapsed),
-        };
         let count = before.map_or(0, |run| run.count).saturating_add(1);
-        Self { count, kind, alike: alike.saturating_add(1), since }
+        match before {
+            Some(run) if run.kind == kind => {
+                Self { count, alike: run.alike.saturating_add(1), ..*run }
+            }
+            _ => Self { count, kind, alike: 1, since: elapsed },
+        }
+    }
+
+    /// Whether a fault of another kind says nothing against this one: a job that is not known stays
+    /// so while the service is in trouble, and a host that is not reached while nothing answers.
+    fn is_not_interrupted_by(&self, fault: &Fault) -> bool {
+        let passing = Kind::of(fault) == Kind::Passing;
+        let no_reply = matches!(fault.kind, FaultKind::Transport(_));
+        match self.kind {
+            Kind::NotFound => passing,
+            Kind::NoConnection => passing && no_reply,
+            _ => false,
+        }
     }
 }
 
@@ -54,9 +65,8 @@ impl Kind {
             (FaultKind::WrongSignature, _) => Self::WrongSignature,
             (FaultKind::Mismatch, _) => Self::Mismatch,
             (FaultKind::Unreadable, _) => Self::Unreadable,
-            (_, Class::Unauthorized) => Self::Unauthorized,
             (_, Class::NotFound) => Self::NotFound,
-            (_, Class::Permanent) => Self::Permanent,
+            (_, Class::Unauthorized | Class::Permanent) => Self::Refused,
             (FaultKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect), _) => {
                 Self::NoConnection
             }
@@ -70,14 +80,24 @@ impl Machine {
         if fault.renewed {
             turn.events.push(Event::Renewed);
         }
-        let run = FaultRun::add(self.faults.as_deref(), Kind::of(&fault), turn.elapsed);
+        let kind = Kind::of(&fault);
+        let before = self.faults.as_deref();
+        let run = match before {
+            Some(run) if self.readings == 0 && run.is_not_interrupted_by(&fault) => {
+                FaultRun { count: run.count.saturating_add(1), ..*run }
+            }
+            _ => FaultRun::add(before, kind, turn.elapsed),
+        };
         self.faults = Some(Box::new(run));
+        let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
+        self.earliest = turn.elapsed.saturating_add(asked);
         let in_a_row = run.count;
         turn.events.push(Event::Fault { fault: fault.clone(), in_a_row });
+        let class = fault.class;
         self.fault = Some(Box::new(fault));
         let too_many = self.policy.max_consecutive_faults.is_some_and(|most| in_a_row >= most);
         let span = turn.elapsed.saturating_sub(run.since);
-        match self.limit(run.kind) {
+        match self.limit(kind, class) {
             Some(Limit(count, over, kind)) if run.alike >= count && span >= over => {
                 self.stop(turn, kind)
             }
@@ -91,7 +111,7 @@ impl Machine {
 
     /// Returns how many faults of a kind end the wait. A wait that has read its job is proven: job,
     /// address and credentials were right, so what says otherwise is to say it again.
-    fn limit(&self, kind: Kind) -> Option<Limit> {
+    fn limit(&self, kind: Kind, class: Class) -> Option<Limit> {
         let policy = &self.policy;
         let (proven, at_once) = (self.readings > 0, Duration::ZERO);
         let refusals = |kind| {
@@ -109,10 +129,10 @@ impl Machine {
             }
             Kind::NotFound if proven => refusals(WaitErrorKind::Vanished),
             Kind::NotFound => Some(Limit(1, policy.not_found_grace, WaitErrorKind::NotFound)),
-            Kind::Unauthorized => refusals(WaitErrorKind::Unauthorized),
             // A few more lock the key.
             Kind::WrongSignature => Some(Limit(1, at_once, WaitErrorKind::Unauthorized)),
-            Kind::Permanent => refusals(WaitErrorKind::Permanent),
+            Kind::Refused if class == Class::Unauthorized => refusals(WaitErrorKind::Unauthorized),
+            Kind::Refused => refusals(WaitErrorKind::Permanent),
             Kind::Unreadable => {
                 let span = if proven { UNREADABLE_OVER } else { at_once };
                 Some(Limit(policy.unreadable, span, WaitErrorKind::Unreadable))
@@ -130,3 +150,6 @@ const UNREADABLE_OVER: Duration = Duration::from_secs(2 * 60);
 
 /// A service that starts again does so within two minutes; a typing error is not waited for.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(2 * 60);
+
+/// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
+const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

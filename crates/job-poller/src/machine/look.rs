@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use job_model::{Job, JobId, Phase};
+use job_model::{Job, JobId, Limits, Phase};
+use job_transport::Class;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Input, Machine, Turn, reading::updated};
@@ -51,13 +52,15 @@ impl Looking {
     }
 
     /// Puts a sub-job as it was asked for in the place of the one that the job lists, unless it is
-    /// another one or contradicts that.
+    /// another one, contradicts that, or makes a tree that no one could read again.
     fn put(&mut self, found: Job) {
         let Some(asked) = self.asked.last().map(JobId::as_str) else { return };
         let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(asked));
         let Some(node) = listed.next() else { return };
         let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
-        if same_phase && found.uid().is_none_or(|uid| uid == asked) {
+        let levels = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
+        let fits = node.path.depth() + levels <= Limits::MAX_LEVELS as usize;
+        if same_phase && fits && found.uid().is_none_or(|uid| uid.is_empty() || uid == asked) {
             let path = node.path;
             let place = path.indices().iter().try_fold(&mut *self.job, |job, index| {
                 job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
@@ -77,24 +80,26 @@ impl Machine {
         let delay = self.date.zip(updated(&job)).map(|(read, ended)| read.duration_since(ended));
         // `Date` has whole seconds: up to one may seem missing.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
+        let until = turn.elapsed.saturating_add(LOOK_FOR);
         let looking = Looking {
             succeeded,
-            until: turn.elapsed.saturating_add(LOOK_FOR).min(self.policy.deadline()),
+            until: if self.overtime { until } else { until.min(self.policy.deadline()) },
             asked: Vec::new(),
             faults_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
             job,
         };
         self.settling = None;
-        self.look(turn, Box::new(looking))
+        // After a fault there is no asking for more: it may be what ends the wait.
+        if self.fault.is_some() { self.end(turn, looking) } else { self.look(turn, looking.into()) }
     }
 
     /// Takes what came of the last look.
     pub(super) fn looked(&mut self, turn: &mut Turn<'_>, input: Input) -> Action {
         let Some(mut looking) = self.looking.take() else { return self.wake(turn) };
         match input {
-            // Taken up again elsewhere.
-            Input::Wake => {}
+            // Taken up again elsewhere: what was under way is asked for again.
+            Input::Wake => drop(looking.asked.pop()),
             Input::Reading { job, renewed, .. } => {
                 if renewed {
                     turn.events.push(Event::Renewed);
@@ -106,8 +111,8 @@ impl Machine {
                 if fault.renewed {
                     turn.events.push(Event::Renewed);
                 }
-                looking.faults_in_a_row += 1;
-                let no_more = fault.retry_after.is_some();
+                looking.faults_in_a_row = looking.faults_in_a_row.saturating_add(1);
+                let no_more = fault.retry_after.is_some() || fault.class == Class::Unauthorized;
                 let in_a_row = looking.faults_in_a_row;
                 turn.events.push(Event::Fault { fault, in_a_row });
                 if no_more {
@@ -123,10 +128,11 @@ impl Machine {
         let left = looking.until.saturating_sub(turn.elapsed);
         let policy = &self.policy;
         let most = if looking.succeeded { policy.complete_tree } else { policy.look_deeper };
-        let next = looking.next().filter(|_| self.looks < most && !left.is_zero());
+        let asked = u32::try_from(looking.asked.len()).unwrap_or(u32::MAX);
+        let next = looking.next().filter(|_| asked < most && !left.is_zero());
         let Some(id) = next else { return self.end(turn, *looking) };
         let timeout = policy.attempt_timeout.min(left);
-        self.looks += 1;
+        self.looks = self.looks.saturating_add(1);
         turn.events.push(Event::Look { id: id.clone() });
         looking.asked.push(id.clone());
         self.looking = Some(looking);

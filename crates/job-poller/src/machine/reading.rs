@@ -28,17 +28,16 @@ impl Machine {
         date: Option<Timestamp>,
         renewed: bool,
     ) -> Action {
-        if let Some(uid) = job.uid().filter(|uid| *uid != self.id.as_str()) {
+        if let Some(uid) = job.uid().filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
             return self.fault_seen(turn, Fault { renewed, ..Fault::mismatch(uid) });
         }
         if renewed {
             turn.events.push(Event::Renewed);
         }
-        self.faults = None;
-        self.fault = None;
+        (self.faults, self.fault) = (None, None);
         self.readings = self.readings.saturating_add(1);
         if self.is_stale(&job) {
-            self.stale_in_a_row += 1;
+            self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
             turn.events.push(Event::Stale { in_a_row: self.stale_in_a_row });
             return self.scheduled_pause(turn);
         }
@@ -54,11 +53,13 @@ impl Machine {
             Verdict::Succeeded => self.conclude(turn, true),
             Verdict::Failed => self.conclude(turn, false),
             Verdict::Settling => {
-                if self.settling.is_none() {
+                let first = self.settling.is_none();
+                let none = || Box::new(Settling { since: turn.elapsed, readings: 0 });
+                let settling = self.settling.get_or_insert_with(none);
+                settling.readings = settling.readings.saturating_add(1);
+                if first && self.settling_left(turn.elapsed) > Some(Duration::ZERO) {
                     turn.events.push(Event::Settling);
                 }
-                let first = || Box::new(Settling { since: turn.elapsed, readings: 0 });
-                self.settling.get_or_insert_with(first).readings += 1;
                 self.scheduled_pause(turn)
             }
             Verdict::Live => {
@@ -119,14 +120,14 @@ impl Machine {
         let job = self.job.as_deref();
         let nearly_done = self.settling.is_some() || job.is_some_and(steps_are_done);
         if nearly_done && !self.nearly_done {
-            self.counted_from = self.readings - 1;
+            self.counted_from = self.readings.saturating_sub(1);
         }
         self.nearly_done = nearly_done;
         let seen = Seen {
             age: self.age().unwrap_or(turn.elapsed),
             job_type: job.and_then(Job::job_type),
             nearly_done,
-            ..self.seen(turn.elapsed, self.readings - self.counted_from)
+            ..self.seen(turn.elapsed, self.readings.saturating_sub(self.counted_from))
         };
         let pause = turn.schedule.pause(&seen);
         self.pause(turn, pause, Why::Scheduled)

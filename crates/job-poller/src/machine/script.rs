@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
 //! | `none`, any other word | a job without a phase, or in this one |
-//! | `running:b` | a job of the uid `b`; otherwise without one |
+//! | `running:b`, `running:` | a job of the uid `b`, of an empty one; otherwise without one |
 //! | `running[A=success,B=running]` | with sub-jobs of these types, which are their uids too |
 //! | `running@5`, `success@5^8` | updated at second 5, replied at second 8 by the service's clock |
 //! | `404`, `429(5s)` | a status, with a Retry-After |
@@ -48,6 +48,10 @@ impl Script {
             replies.extend(vec![reply; times.parse().unwrap()]);
         }
         Self(replies)
+    }
+
+    pub(super) fn input(&self, number: usize) -> Input {
+        self.reply(number).attempt(Duration::MAX).0
     }
 
     pub(super) fn reply(&self, number: usize) -> &Reply {
@@ -117,7 +121,7 @@ fn fault(text: &str) -> Option<FetchError> {
 fn job(text: &str) -> Job {
     let (text, updated) = text.split_once('@').unwrap_or((text, ""));
     let (text, sub_jobs) = text.split_once('[').unwrap_or((text, "]"));
-    let (phase, uid) = text.split_once(':').unwrap_or((text, ""));
+    let (phase, uid) = text.split_once(':').map_or((text, None), |(phase, uid)| (phase, Some(uid)));
     let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
     let sub_job = |text: &str| {
         let (name, phase) = text.split_once('=').expect("type=phase");
@@ -128,7 +132,7 @@ fn job(text: &str) -> Job {
         "spec": {"type": "CreateCluster", "subJobs": sub_jobs.map(sub_job).collect::<Value>()},
         "status": status(phase),
     });
-    if !uid.is_empty() {
+    if let Some(uid) = uid {
         body["metadata"]["uid"] = uid.into();
     }
     if !updated.is_empty() {

@@ -8,6 +8,8 @@ use super::{
 };
 use crate::{Adaptive, Exponential};
 
+mod faults;
+
 fn hour() -> Setup {
     setup().timeout(3600.0)
 }
@@ -51,6 +53,17 @@ fn success_with_a_live_sub_job_settles() {
 #[test]
 fn the_deadline_while_settling_is_the_flagged_success() {
     assert_snapshot!(setup().timeout(15.0).transcript("success[A=running]"));
+}
+
+#[test]
+fn settling_ends_with_its_window_but_for_the_second_between_attempts() {
+    let window = |ms| {
+        let settle = |policy: WaitPolicy| policy.settle(Duration::from_millis(ms), 99);
+        hour().policy(settle).transcript("success[A=running]")
+    };
+    let rows = [("the pause is clipped", window(15_000)), ("to a second", window(20_500))];
+    let none = hour().policy(|policy| policy.settle(Duration::from_secs(60), 0));
+    assert_snapshot!(join(rows) + "\n-- none: " + &none.transcript("success[A=running]"));
 }
 
 #[test]
@@ -101,10 +114,19 @@ fn a_failed_step_that_is_not_in_the_reply_is_looked_for() {
         // Ten seconds, and no more after a Retry-After.
         "failed?[A=none,B=none,C=none] none~8s none~8s",
         "failed?[A=none,B=none] 429(1s)",
+        // After a fault no more is asked for.
+        "success[A=running,B=failed?] 404",
+        "failed?[A=none,B=none] 401",
         // There is nothing to look into.
         "failed?",
         "failed?[A=failed]",
     ]));
+}
+
+#[test]
+fn one_look_is_looked_into_beyond_its_timeout() {
+    let script = "failed?[A=failed?] failed?[B=failed]";
+    assert_snapshot!(setup().timeout(0.0).transcript(script));
 }
 
 #[test]
@@ -149,96 +171,6 @@ fn a_stale_reply_is_dropped_three_times_in_a_row_at_most() {
 }
 
 #[test]
-fn the_job_of_another_uid_twice_in_a_row_ends_the_wait() {
-    assert_snapshot!(hour().transcripts([
-        "running:b",
-        "running:b running:a success:b success:a",
-        "running:a failed:b*2",
-    ]));
-}
-
-#[test]
-fn not_found_before_a_reading_has_a_grace() {
-    assert_snapshot!(hour().transcripts(["404*3 running success", "404", "nopath", "503 404"]));
-}
-
-#[test]
-fn not_found_after_a_reading_is_vanished() {
-    assert_snapshot!(hour().transcripts(["running 404", "running 404*2 503 404*2 success"]));
-}
-
-#[test]
-fn what_asking_again_would_not_mend_ends_an_unproven_wait_at_once() {
-    let rows = ["400", "401", "403", "405", "410", "302", "204", "501", "505", "badcert", "badsig"];
-    assert_snapshot!(hour().transcripts(rows));
-}
-
-#[test]
-fn what_asking_again_would_not_mend_ends_a_proven_wait_when_confirmed() {
-    assert_snapshot!(hour().transcripts([
-        "running 403",
-        "running 401*2 running success",
-        "running +401 +running success",
-        "running 403*2 drop 403*2 success",
-        "running 302(20s)",
-        "running badsig",
-    ]));
-}
-
-#[test]
-fn a_host_that_is_never_reached_is_not_waited_for() {
-    assert_snapshot!(hour().transcripts(["nohost", "refused nohost 503 refused"]));
-    let proven = Script::parse("running refused*200 success");
-    let ended = hour().run(&proven, |_, _, _| ());
-    assert!(ended > Duration::from_secs(58 * 60), "{ended:?}");
-}
-
-#[test]
-fn transient_faults_are_survived() {
-    assert_snapshot!(
-        hour().transcript("running drop 503 429 garbage 408~2s 409 425 running~40s success")
-    );
-}
-
-#[test]
-fn so_many_faults_in_a_row_end_a_wait_if_so_set() {
-    let three = hour().policy(|policy| policy.max_consecutive_faults(3));
-    assert_snapshot!(three.transcripts(["running drop*2 running 503 drop 429", "drop*2 success"]));
-}
-
-#[test]
-fn pauses_after_faults_double_and_start_over() {
-    assert_snapshot!(setup().timeout(600.0).transcript("drop*7 running drop*2 success"));
-}
-
-#[test]
-fn replies_that_are_no_job_end_a_wait() {
-    assert_snapshot!(hour().transcripts([
-        "garbage",
-        "garbage*4 running success",
-        "running garbage",
-        "running garbage*4 503 garbage*4 success",
-    ]));
-}
-
-#[test]
-fn a_retry_after_is_never_undercut() {
-    assert_snapshot!(hour().transcripts([
-        "429(45s) 503(0s) 429(1s) 429(3600s) running success",
-        "503(7s) 503(1s)*2 success",
-    ]));
-}
-
-#[test]
-fn a_retry_after_near_the_deadline_is_kept_or_ends_the_wait() {
-    let rows = [
-        ("beyond the deadline: at once", setup().transcript("running 429(55s)")),
-        ("into the reserve: later than it", setup().transcript("running 429(49s) success")),
-    ];
-    assert_snapshot!(join(rows));
-}
-
-#[test]
 fn the_last_attempt_starts_before_the_deadline() {
     let at = |seconds, script: &str| setup().timeout(seconds).transcript(script);
     let rows = [
@@ -271,6 +203,73 @@ fn a_heartbeat_is_told_where_nothing_else_is() {
 }
 
 #[test]
+fn the_age_of_a_job_counts_by_the_services_times() {
+    let created = r#"{"metadata": {"creationTimestamp": "2020-02-02T08:00:00Z"},
+        "spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
+    let pause = |date: Option<&str>| {
+        let date = date.map(|date| date.parse().unwrap());
+        let job = Box::new(Job::from_slice(created.as_bytes()).unwrap());
+        let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
+        let input = Input::Reading { job, date, renewed: false };
+        let schedule = Adaptive::new().jitter(0.0);
+        match machine.step(&schedule, Duration::from_secs(1), input).action {
+            Action::SleepUntil(at) => at.as_secs(),
+            action => panic!("{action:?}"),
+        }
+    };
+    assert_eq!(pause(Some("2020-02-02T08:33:20Z")), 24);
+    // Before its creation, or never: as old as the wait.
+    assert_eq!((pause(Some("2020-02-02T07:00:00Z")), pause(None)), (9, 9));
+}
+
+#[test]
+fn the_job_is_there_while_it_is_looked_into() {
+    let mut machine = setup().machine();
+    for (now, input) in [(0, Input::Wake), (1, Script::parse("failed?[A=none]").input(0))] {
+        let step = machine.step(setup().schedule, Duration::from_secs(now), input);
+        assert!(matches!(step.action, Action::Fetch { .. }), "{step:?}");
+    }
+    assert_eq!(machine.job().map(Job::label), Some("CreateCluster"));
+}
+
+#[test]
+fn a_wake_that_is_late_is_one_pause_late_at_most() {
+    let suspended = Setup { late: Duration::from_secs(25), ..hour() };
+    assert_snapshot!(suspended.transcript("running*2 success"));
+}
+
+#[test]
+fn jitter_moves_pauses_within_their_bounds() {
+    static JITTERED: Exponential =
+        Exponential::new(Duration::from_secs(2)..=Duration::from_secs(5)).factor(2.0);
+    let setup = Setup { schedule: &JITTERED, ..hour() };
+    let setup = setup.policy(|policy| policy.backoff(WaitPolicy::new().backoff));
+    assert_snapshot!(setup.transcript("running*5 drop*4 success"));
+}
+
+#[test]
+fn pauses_are_random_by_their_seed_alone() {
+    let pauses = |seed| {
+        let mut machine = Machine::new("a".parse().unwrap(), WaitPolicy::new()).with_seed(seed);
+        let mut input = Input::Wake;
+        let pauses = (0..6).filter_map(|number| {
+            let action = machine.step(&Adaptive::new(), Duration::ZERO, input.clone()).action;
+            (machine.planned, machine.earliest) = (Duration::ZERO, Duration::ZERO);
+            input = match number % 2 {
+                0 => Script::parse("running").input(0),
+                _ => Input::Wake,
+            };
+            if let Action::SleepUntil(at) = action { Some(at) } else { None }
+        });
+        pauses.collect::<Vec<_>>()
+    };
+    let [one, other] = [pauses(1), pauses(2)];
+    assert_eq!(one, pauses(1));
+    assert!(one.iter().zip(&other).all(|(one, other)| one != other), "{one:?} {other:?}");
+    assert!(one[0] != one[1] && one[1] != one[2], "{one:?}");
+}
+
+#[test]
 fn a_wait_is_stopped_wherever_it_is() {
     let at = |seconds, script: &str| {
         Setup { stop: Duration::from_secs_f64(seconds), ..setup() }.transcript(script)
@@ -286,12 +285,12 @@ fn a_wait_is_stopped_wherever_it_is() {
 
 #[test]
 fn renewed_credentials_are_told() {
-    assert_snapshot!(setup().transcript("+running +503 success"));
+    assert_snapshot!(setup().transcript("+running +503 +running:b success"));
 }
 
 #[test]
 fn a_wake_is_answered_by_the_time() {
-    let running = || Script::parse("running").reply(0).attempt(Duration::MAX).0;
+    let running = || Script::parse("running").input(0);
     let at = Duration::from_secs;
     let rows: [(&str, Vec<(Duration, Input)>); 4] = [
         (
@@ -313,6 +312,54 @@ fn a_wake_is_answered_by_the_time() {
         let actions =
             inputs.into_iter().map(|(now, input)| machine.step(setup().schedule, now, input));
         format!("{name}: {:?}", actions.last().expect("a step").action)
+    });
+    assert_snapshot!(rows.join("\n"));
+}
+
+#[test]
+fn a_wait_taken_up_again_keeps_to_what_was_asked() {
+    let at = Duration::from_secs;
+    let stopped = |setup: Setup, script: &str| {
+        let mut last = None;
+        setup.run(&Script::parse(script), |_, step, _| last = Some(step.action.clone()));
+        let Some(Action::Finish(result)) = last else { panic!("it has ended: {last:?}") };
+        result.unwrap_err().into_checkpoint().resume(Timestamp::UNIX_EPOCH)
+    };
+    let asked = || stopped(setup(), "running 429(55s)");
+    let rows = [
+        ("the same deadline, and a Retry-After beyond it", asked(), setup()),
+        ("a later deadline: not before that", asked(), hour()),
+        ("the deadline alone: at once", stopped(setup(), "running"), hour()),
+        (
+            "too many faults: not before what was asked",
+            {
+                let one = hour().policy(|policy| policy.max_consecutive_faults(1));
+                stopped(one, "429(60s)")
+            },
+            hour(),
+        ),
+        (
+            "a shorter timeout: sooner than planned",
+            {
+                let stop = Setup { stop: at(5), ..hour() };
+                stopped(stop, "running")
+            },
+            setup().timeout(9.0),
+        ),
+        (
+            "all but at the deadline: under its own timeout",
+            {
+                let stop = Setup { stop: at(5), ..hour() };
+                stopped(stop, "running")
+            },
+            setup().timeout(6.001),
+        ),
+        ("one look, again", stopped(setup().timeout(0.0), "running"), setup().timeout(0.0)),
+    ];
+    let rows = rows.map(|(name, (machine, elapsed), setup)| {
+        let mut machine = machine.with_policy(setup.policy);
+        let step = machine.step(setup.schedule, elapsed + at(1), Input::Wake);
+        format!("{name}, after {elapsed:?}: {:?}", step.action)
     });
     assert_snapshot!(rows.join("\n"));
 }

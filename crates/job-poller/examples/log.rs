@@ -1,0 +1,32 @@
+//! The events of a wait, as lines of a log: what happens, and when the next attempt is. The service
+//! is simulated here, loses a connection, and fails the job.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use job_poller::{Event, Exponential, Outcome, Wait};
+use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sim = Arc::new(Sim::new(Plan::create_cluster().failing("sold out"), Pace::Clock));
+    let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    sim.fault(Fault::Reset);
+
+    let pauses = Exponential::new(Duration::from_millis(500)..=Duration::from_secs(2));
+    let mut events = Wait::new(client, sim.job().clone()).schedule(pauses).events();
+    while let Some((at, event)) = events.next().await {
+        let level = match event {
+            Event::Fault { .. } | Event::Stuck { .. } | Event::Stale { .. } => "WARN ",
+            Event::NextAttempt { .. } | Event::Heartbeat => "DEBUG",
+            _ => "INFO ",
+        };
+        println!("{level} job={} at={:.1}s {event}", sim.job(), at.as_secs_f64());
+    }
+    let ended = events.finish().await?;
+    match &ended.outcome {
+        Outcome::Succeeded => println!("INFO  job={} succeeded", sim.job()),
+        Outcome::Failed(failed) => println!("ERROR job={} failed: {}", sim.job(), failed.failure),
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The service's two routes. Knows HTTP, and no wait.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::get,
+};
+use job_model::JobId;
+use serde_json::{Value, json};
+
+use crate::watch::{Status, Watcher};
+
+pub(crate) fn routes(watcher: Arc<Watcher>) -> Router {
+    Router::new().route("/jobs/{id}", get(show).put(watch)).with_state(watcher)
+}
+
+async fn watch(
+    State(watcher): State<Arc<Watcher>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, (StatusCode, String)> {
+    let id: JobId = id.parse().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
+    watcher.watch(id);
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn show(
+    State(watcher): State<Arc<Watcher>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
+    let status = id.parse().ok().and_then(|id| watcher.status(&id)).ok_or(StatusCode::NOT_FOUND)?;
+    Ok(Json(match status {
+        Status::Waiting(last) => json!({"state": "waiting", "last": last}),
+        Status::Succeeded => json!({"state": "succeeded"}),
+        Status::Failed(reason) => json!({"state": "failed", "reason": reason}),
+        Status::Unknown(reason) => json!({"state": "unknown", "reason": reason}),
+    }))
+}

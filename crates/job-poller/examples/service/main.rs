@@ -1,0 +1,37 @@
+//! A service that waits for jobs in the background and says how they are:
+//!
+//! ```sh
+//! cargo run -p job-poller --example service
+//! curl -X PUT 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb   # wait for it
+//! curl 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb          # how is it?
+//! ```
+//!
+//! On Ctrl-C it stops its waits and keeps their checkpoints; started again, it goes on with them,
+//! also where it was killed. The cloud is simulated here: its one job takes 50 s from the start of
+//! this process on.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+mod api;
+mod watch;
+
+use std::{env, error::Error, sync::Arc};
+
+use job_sim::{Pace, Plan, Sim, SimTransport};
+use tokio::{net::TcpListener, signal};
+
+use crate::watch::Watcher;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+    let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    let watcher = Watcher::start(client, env::temp_dir().join("cce-jobs"))?;
+
+    let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    println!("the job {} is at http://{}/jobs/", sim.job(), listener.local_addr()?);
+    axum::serve(listener, api::routes(watcher.clone()))
+        .with_graceful_shutdown(async { drop(signal::ctrl_c().await) })
+        .await?;
+    watcher.stop().await;
+    Ok(())
+}

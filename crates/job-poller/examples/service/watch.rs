@@ -1,0 +1,149 @@
+//! The waits in the background, and their checkpoints on disk. Knows no HTTP.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use job_model::JobId;
+use job_poller::{Checkpoint, Ended, Event, JobSource, Outcome, Wait, WaitError, WaitErrorKind};
+use tokio::{sync::watch, task::JoinSet};
+
+/// How a job is, as far as this service knows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Status {
+    /// It goes on; the last thing that was told.
+    Waiting(String),
+    Succeeded,
+    Failed(String),
+    /// The wait stopped before its end.
+    Unknown(String),
+}
+
+/// Waits for jobs in the background until it is stopped. No type parameter: any source will do.
+pub(crate) struct Watcher {
+    source: Arc<dyn JobSource>,
+    folder: PathBuf,
+    stopping: watch::Sender<bool>,
+    statuses: Mutex<BTreeMap<JobId, Status>>,
+    waits: Mutex<JoinSet<()>>,
+}
+
+impl Watcher {
+    /// Starts, and goes on with the waits whose checkpoints are in the folder.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be made or read.
+    pub(crate) fn start(
+        source: impl JobSource + 'static,
+        folder: PathBuf,
+    ) -> Result<Arc<Self>, io::Error> {
+        fs::create_dir_all(&folder)?;
+        let watcher = Arc::new(Self {
+            source: Arc::new(source),
+            folder,
+            stopping: watch::Sender::new(false),
+            statuses: Mutex::default(),
+            waits: Mutex::default(),
+        });
+        for entry in fs::read_dir(&watcher.folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let text = fs::read(path)?;
+            // What cannot be read is of another version: whoever wants that job asks again.
+            if let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(&text) {
+                let id = checkpoint.job_id().clone();
+                watcher.spawn(id, Wait::resume(watcher.source.clone(), checkpoint));
+            }
+        }
+        Ok(watcher)
+    }
+
+    /// Waits for a job, if that is not done already.
+    pub(crate) fn watch(self: &Arc<Self>, id: JobId) {
+        if self.status(&id).is_none() {
+            self.spawn(id.clone(), Wait::new(self.source.clone(), id));
+        }
+    }
+
+    pub(crate) fn status(&self, id: &JobId) -> Option<Status> {
+        lock(&self.statuses).get(id).cloned()
+    }
+
+    /// Stops the waits, and returns when their checkpoints are kept.
+    pub(crate) async fn stop(&self) {
+        self.stopping.send_replace(true);
+        let mut waits = std::mem::take(&mut *lock(&self.waits));
+        while waits.join_next().await.is_some() {}
+    }
+
+    fn spawn(self: &Arc<Self>, id: JobId, wait: Wait) {
+        self.tell(&id, Status::Waiting("not asked yet".into()));
+        let mut stopping = self.stopping.subscribe();
+        let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        let (watcher, wait) = (self.clone(), wait.stop_on(stop));
+        let mut waits = lock(&self.waits);
+        while waits.try_join_next().is_some() {}
+        waits.spawn(async move { watcher.run(id, wait).await });
+    }
+
+    async fn run(&self, id: JobId, wait: Wait) {
+        let mut events = wait.events();
+        self.keep(&id, &events.checkpoint());
+        while let Some((_, event)) = events.next().await {
+            if matches!(event, Event::Phase { .. } | Event::SubJob { .. }) {
+                self.keep(&id, &events.checkpoint());
+            }
+            if !matches!(event, Event::NextAttempt { .. }) {
+                self.tell(&id, Status::Waiting(event.to_string()));
+            }
+        }
+        self.end(&id, events.finish().await);
+    }
+
+    fn end(&self, id: &JobId, result: Result<Ended, WaitError>) {
+        let status = match result {
+            Ok(Ended { outcome: Outcome::Succeeded, .. }) => Status::Succeeded,
+            Ok(Ended { outcome: Outcome::Failed(failed), .. }) => {
+                Status::Failed(failed.failure.to_string())
+            }
+            Err(error) if error.kind() == WaitErrorKind::Stopped => {
+                return self.keep(id, error.checkpoint());
+            }
+            Err(error) => Status::Unknown(error.to_string()),
+        };
+        self.tell(id, status);
+        // The status is what is left of the wait; a real service keeps that, too.
+        drop(fs::remove_file(self.file(id)));
+    }
+
+    fn tell(&self, id: &JobId, status: Status) {
+        lock(&self.statuses).insert(id.clone(), status);
+    }
+
+    /// Keeps a checkpoint, whole or not at all. Where that fails the wait goes on: a restart then
+    /// begins it anew, and nothing else is lost.
+    fn keep(&self, id: &JobId, checkpoint: &Checkpoint) {
+        let file = self.file(id);
+        let new = file.with_extension("new");
+        let kept = serde_json::to_vec(checkpoint).map_err(io::Error::other);
+        drop(kept.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, &file)));
+    }
+
+    /// Ids have no `/`, and are no `.` or `..`: each is a file's name.
+    fn file(&self, id: &JobId) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

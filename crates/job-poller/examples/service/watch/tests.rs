@@ -1,0 +1,39 @@
+//! The service stops in the middle of a wait, and goes on with it when it is started again.
+
+use std::{env, time::Duration};
+
+use job_sim::{Pace, Plan, Sim, SimTransport};
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_goes_on_after_a_restart() {
+    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(100), Pace::Clock));
+    let client = || {
+        let endpoint = "https://cce.example".parse().unwrap();
+        sim.client(endpoint, SimTransport::new(sim.clone()))
+    };
+    let folder = env::temp_dir().join(format!("cce-jobs-test-{}", std::process::id()));
+    let watcher = Watcher::start(client(), folder.clone()).unwrap();
+    watcher.watch(sim.job().clone());
+    assert!(matches!(watcher.status(sim.job()), Some(Status::Waiting(_))));
+    run_for(Duration::from_secs(200)).await;
+    watcher.stop().await;
+    let requests = sim.requests();
+    assert!(requests > 5, "{requests}");
+    run_for(Duration::from_secs(60)).await;
+    assert_eq!(sim.requests(), requests);
+
+    let watcher = Watcher::start(client(), folder.clone()).unwrap();
+    run_for(Duration::from_secs(600)).await;
+    assert_eq!(watcher.status(sim.job()), Some(Status::Succeeded));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    assert!(sim.requests() > requests);
+    watcher.stop().await;
+    fs::remove_dir(&folder).unwrap();
+}
+
+/// Lets the waits in the background go on for a while of the paused clock.
+async fn run_for(span: Duration) {
+    drop(tokio::time::timeout(span, std::future::pending::<()>()).await);
+}
