@@ -83,7 +83,7 @@ impl Watcher {
     }
 
     fn spawn(self: &Arc<Self>, id: JobId, wait: Wait) {
-        self.tell(&id, Status::Waiting("not asked yet".into()));
+        self.tell(&id, Status::Waiting("the next attempt is to come".into()));
         let mut stopping = self.stopping.subscribe();
         let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
         let (watcher, wait) = (self.clone(), wait.stop_on(stop));
