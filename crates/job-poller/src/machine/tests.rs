@@ -111,6 +111,7 @@ fn a_failed_step_that_is_not_in_the_reply_is_looked_for() {
         // What contradicts the list is not believed; nor is another sub-job.
         "failed?[A=failed?] running[B=failed]",
         "failed?[A=failed?] failed:b",
+        "failed?[A=failed?] failed?:A[B=failed]",
         // Ten seconds, and no more after a Retry-After.
         "failed?[A=none,B=none,C=none] none~8s none~8s",
         "failed?[A=none,B=none] 429(1s)",
