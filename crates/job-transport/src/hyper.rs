@@ -1,6 +1,7 @@
 //! The production transport, on hyper and rustls. Follows no redirect, and retries only what the
 //! server certainly did not take.
 
+mod dial;
 mod connect;
 mod fault;
 mod gate;
@@ -31,6 +32,7 @@ use crate::{
     endpoint::{PlainHttp, is_loopback},
 };
 use connect::Connector;
+pub use dial::{Dial, Duplex};
 use fault::failed;
 use gate::Gates;
 
@@ -181,6 +183,13 @@ impl HyperTransport {
     #[must_use]
     pub fn proxy(self, proxy: Proxy) -> Self {
         let connector = self.connector.clone().proxy(proxy);
+        self.with(connector)
+    }
+
+    /// Opens connections some other way than over TCP; a host's name is not looked up then.
+    #[must_use]
+    pub fn dial(self, dial: impl Dial + 'static) -> Self {
+        let connector = self.connector.clone().dial(Arc::new(dial));
         self.with(connector)
     }
 

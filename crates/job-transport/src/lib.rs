@@ -74,7 +74,7 @@ pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
 pub use fetch_error::{Class, CredentialsFault, FetchError, FetchStage, Unreadable};
 pub use headers::retry_after;
 #[cfg(feature = "hyper")]
-pub use hyper::HyperTransport;
+pub use hyper::{Dial, Duplex, HyperTransport};
 pub use identity::{Identity, PasswordLogin};
 pub use provide::{ProvideCredentials, ProvideError, Provided};
 #[cfg(feature = "hyper")]

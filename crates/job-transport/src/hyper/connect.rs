@@ -1,5 +1,5 @@
-//! A connection to the service: its address, TCP, the proxy's tunnel, TLS; each stage with a time of
-//! its own. Sends no request but the proxy's CONNECT.
+//! A connection to the service: TCP or what stands for it, the proxy's tunnel, TLS; each stage with
+//! a time of its own. Sends no request but the proxy's CONNECT.
 
 use std::{
     error::Error,
@@ -16,25 +16,24 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::connect::{
-        HttpConnector,
         dns::{GaiResolver, Name},
         proxy::Tunnel,
     },
     rt::TokioIo,
 };
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::dial::{Dial, Dialer, Stream};
 use crate::{Proxy, Stage};
 
-type Fault = Box<dyn Error + Send + Sync>;
-type Tcp = TokioIo<TcpStream>;
+pub(super) type Fault = Box<dyn Error + Send + Sync>;
+type Io = TokioIo<Stream>;
 
 /// Connects as the settings say. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connector {
-    tcp: HttpConnector<Resolver>,
+    dialer: Dialer,
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
     timeout: Duration,
@@ -43,11 +42,7 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) fn new(mut tls: ClientConfig, timeout: Duration) -> Self {
         tls.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        // TLS comes on top.
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        Self { tcp, tls: Arc::new(tls), proxy: None, timeout }
+        Self { dialer: Dialer::tcp(), tls: Arc::new(tls), proxy: None, timeout }
     }
 
     pub(super) fn timeout(self, timeout: Duration) -> Self {
@@ -58,15 +53,17 @@ impl Connector {
         Self { proxy: Some(proxy), ..self }
     }
 
-    /// Opens a TCP connection to the host, or a tunnel to it.
-    async fn tcp(&self, host: Uri) -> Result<Tcp, Fault> {
-        let mut tcp = self.tcp.clone();
-        // Each of the host's addresses has its part of it.
-        tcp.set_connect_timeout(Some(self.timeout));
+    pub(super) fn dial(self, dial: Arc<dyn Dial>) -> Self {
+        Self { dialer: Dialer::Own(dial), ..self }
+    }
+
+    /// Opens a connection to the host, or a tunnel to it.
+    async fn open(&self, host: Uri) -> Result<Io, Fault> {
+        let mut dialer = self.dialer.clone().within(self.timeout);
         match self.proxy.as_ref().and_then(|proxy| proxy.of(&host)) {
-            None => Ok(tcp.call(host).await?),
+            None => dialer.call(host).await,
             Some((proxy, authorization)) => {
-                let mut tunnel = Tunnel::new(proxy, tcp);
+                let mut tunnel = Tunnel::new(proxy, dialer);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization);
                 }
@@ -77,7 +74,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Tcp>;
+    type Response = MaybeHttpsStream<Io>;
     type Error = Fault;
     type Future = BoxFuture<'static, Result<Self::Response, Fault>>;
 
@@ -89,8 +86,8 @@ impl Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let limit = connector.timeout;
-            let tcp = within(limit, Stage::Connect, connector.tcp(host.clone())).await?;
-            let mut tls = HttpsConnector::from((Once(Some(tcp)), connector.tls));
+            let io = within(limit, Stage::Connect, connector.open(host.clone())).await?;
+            let mut tls = HttpsConnector::from((Once(Some(io)), connector.tls));
             within(limit, Stage::Tls, tls.call(host)).await
         })
     }
@@ -99,6 +96,7 @@ impl Service<Uri> for Connector {
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector")
+            .field("dialer", &self.dialer)
             .field("timeout", &self.timeout)
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
@@ -114,12 +112,12 @@ async fn within<T>(
 }
 
 /// Gives the connection that is there already, once.
-struct Once(Option<Tcp>);
+struct Once(Option<Io>);
 
 impl Service<Uri> for Once {
-    type Response = Tcp;
+    type Response = Io;
     type Error = io::Error;
-    type Future = std::future::Ready<io::Result<Tcp>>;
+    type Future = std::future::Ready<io::Result<Io>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -133,7 +131,7 @@ impl Service<Uri> for Once {
 
 /// The system's resolver, whose failures can be told from others.
 #[derive(Clone)]
-struct Resolver(GaiResolver);
+pub(super) struct Resolver(pub(super) GaiResolver);
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;

@@ -1,0 +1,174 @@
+//! The connections that requests travel on: TCP's, or another's. Knows no TLS and no HTTP.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::future::BoxFuture;
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector, dns::GaiResolver},
+    rt::TokioIo,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use super::connect::{Fault, Resolver};
+
+/// Opens the connections of a [`HyperTransport`](crate::HyperTransport) in place of TCP: over a Unix
+/// socket, through a tunnel of one's own, or in a network that is simulated.
+///
+/// # For callers
+///
+/// TLS and HTTP come on top; a [`Proxy`](crate::Proxy) is reached this way too. Dropping the future
+/// gives the connection up.
+///
+/// # For implementers
+///
+/// Connect to the URI's host and port (443 for `https` where it has none, 80 for `http`); ignore the
+/// rest. Fail with an [`io::Error`] of the operating system's own where there is one. Bound nothing
+/// in time: the transport does.
+///
+/// ```
+/// use futures_core::future::BoxFuture;
+/// use http::Uri;
+/// use job_transport::{Dial, Duplex};
+///
+/// /// Whatever the host is called, it is reached by way of a sidecar on this machine.
+/// struct Sidecar;
+///
+/// impl Dial for Sidecar {
+///     fn dial(&self, _: Uri) -> BoxFuture<'_, std::io::Result<Box<dyn Duplex>>> {
+///         Box::pin(async {
+///             let stream = tokio::net::TcpStream::connect("127.0.0.1:15001").await?;
+///             Ok(Box::new(stream) as Box<dyn Duplex>)
+///         })
+///     }
+/// }
+/// ```
+pub trait Dial: Send + Sync {
+    /// Connects to a host.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future is to leave nothing behind.
+    fn dial(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>>;
+}
+
+/// Bytes both ways, such as a `TcpStream`.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// TCP, or what the caller gave in its place.
+#[derive(Clone)]
+pub(super) enum Dialer {
+    Tcp(HttpConnector<Resolver>),
+    Own(Arc<dyn Dial>),
+}
+
+impl Dialer {
+    pub(super) fn tcp() -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        // TLS comes on top.
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Self::Tcp(tcp)
+    }
+
+    /// Gives each of the host's addresses its part of this time.
+    pub(super) fn within(mut self, timeout: std::time::Duration) -> Self {
+        if let Self::Tcp(tcp) = &mut self {
+            tcp.set_connect_timeout(Some(timeout));
+        }
+        self
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<Stream>;
+    type Error = Fault;
+    type Future = BoxFuture<'static, Result<Self::Response, Fault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, host: Uri) -> Self::Future {
+        match self.clone() {
+            Self::Tcp(mut tcp) => {
+                Box::pin(async move { Ok(stream(tcp.call(host).await?.into_inner())) })
+            }
+            Self::Own(dial) => Box::pin(async move { Ok(stream(dial.dial(host).await?)) }),
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Own(_) => "Own",
+        })
+    }
+}
+
+fn stream(duplex: impl Duplex + 'static) -> TokioIo<Stream> {
+    TokioIo::new(Stream(Box::new(duplex)))
+}
+
+/// A connection of any make.
+pub(super) struct Stream(Box<dyn Duplex>);
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
