@@ -11,7 +11,7 @@ pub(crate) struct Certified {
     pub(crate) ca_pem: String,
 }
 
-/// Makes a certificate for `localhost` and `127.0.0.1`, signed by an authority whose key is gone
+/// Makes a certificate for `localhost`, `127.0.0.1` and `cce.example`, signed by an authority whose key is gone
 /// when this returns.
 pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
@@ -22,7 +22,7 @@ pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + 
     let issuer = Issuer::new(ca, ca_key);
 
     let key = KeyPair::generate()?;
-    let names = ["localhost".into(), "127.0.0.1".into()];
+    let names = ["localhost", "127.0.0.1", "cce.example"].map(String::from);
     let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
 
     let mut server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use job_model::ProjectId;
-use job_transport::{AccessKey, PasswordLogin};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    reply::{header, json_reply},
+    reply::{Refused, gateway_refusal, header, json_reply, refusal},
     verify::{Refusal, authorization},
 };
 
@@ -32,6 +32,29 @@ const DOMAIN: &str = "simulated-domain";
 /// Sets apart the keys of simulations in one process: each has a lockout of its own.
 static KEYS: AtomicU32 = AtomicU32::new(0);
 
+/// All that a client needs to be let in, in any of the three ways: with a token, a key pair, or a
+/// user's password. Nothing of it is secret: it opens a simulation.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Account {
+    /// A token that holds until tokens are let expire.
+    pub token: String,
+    /// The access key, another one in each simulation of a process.
+    pub access_key: String,
+    /// Its secret key.
+    pub secret_key: String,
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The user's domain (account), by name.
+    pub domain: String,
+    /// The project's id.
+    pub project: String,
+    /// The project's name.
+    pub project_name: String,
+}
+
 /// What the gateway knows of credentials.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -45,9 +68,6 @@ pub(crate) struct Gate {
     wrong_in_a_row: u32,
     locked_until: Timestamp,
 }
-
-/// Why a request is not let in.
-pub(crate) type Refused = (StatusCode, Value);
 
 impl Gate {
     pub(crate) fn new(project: ProjectId) -> Self {
@@ -64,17 +84,17 @@ impl Gate {
         }
     }
 
-    pub(crate) const fn token() -> &'static str {
-        TOKEN
-    }
-
-    #[expect(clippy::expect_used, reason = "a key of plain letters")]
-    pub(crate) fn access_key(&self) -> AccessKey {
-        AccessKey::new(&*self.access_key, &*self.secret_key).expect("a key of plain letters")
-    }
-
-    pub(crate) fn login() -> PasswordLogin {
-        PasswordLogin::new(USER, PASSWORD, DOMAIN)
+    pub(crate) fn account(&self) -> Account {
+        Account {
+            token: TOKEN.into(),
+            access_key: self.access_key.clone(),
+            secret_key: self.secret_key.clone(),
+            user: USER.into(),
+            password: PASSWORD.into(),
+            domain: DOMAIN.into(),
+            project: self.project.to_string(),
+            project_name: PROJECT_NAME.into(),
+        }
     }
 
     pub(crate) const fn logins(&self) -> u32 {
@@ -98,12 +118,12 @@ impl Gate {
         if request.headers().contains_key("authorization") {
             return self.check_signature(request, now).map_err(|message| {
                 let message = format!("Incorrect IAM authentication information: {message}");
-                unauthorized("APIGW.0301", &message)
+                gateway_refusal(StatusCode::UNAUTHORIZED, "APIGW.0301", &message)
             });
         }
         match self.tokens.get(header(request.headers(), "x-auth-token")) {
             Some(expires) if now < *expires => Ok(()),
-            _ => Err(unauthorized("APIGW.0307", "The token must be updated.")),
+            _ => Err(refusal(StatusCode::UNAUTHORIZED)),
         }
     }
 
@@ -128,8 +148,13 @@ impl Gate {
         Err(told(&refusal))
     }
 
-    /// Answers a login with a token, or refuses it.
-    pub(crate) fn log_in(&mut self, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
+    /// Answers a login with a token and a catalog that leads back here, or refuses it.
+    pub(crate) fn log_in(
+        &mut self,
+        request: &Request<Bytes>,
+        origin: &str,
+        now: Timestamp,
+    ) -> Response<Bytes> {
         self.logins += 1;
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let user = &body["auth"]["identity"]["password"]["user"];
@@ -146,12 +171,17 @@ impl Gate {
         let token = format!("{TOKEN}-{}", self.logins);
         let expires = now.saturating_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
         self.tokens.insert(token.clone(), expires);
+        let domain = json!({"id": "simulated-domain-id", "name": DOMAIN});
         let mut body = json!({"token": {
             "expires_at": format!("{expires:.6}"), "issued_at": format!("{now:.6}"),
-            "methods": ["password"], "user": {"name": USER, "domain": {"name": DOMAIN}},
+            "methods": ["password"], "roles": [],
+            "user": {"id": "simulated-user-id", "name": USER, "domain": domain},
         }});
         if !scope.is_null() {
-            body["token"]["project"] = json!({"id": self.project.as_str(), "name": PROJECT_NAME});
+            let project =
+                json!({"id": self.project.as_str(), "name": PROJECT_NAME, "domain": domain});
+            body["token"]["project"] = project;
+            body["token"]["catalog"] = catalog(origin);
         }
         let mut reply = json_reply(StatusCode::CREATED, &body);
         reply.headers_mut().extend(token.parse().map(|token| (X_SUBJECT_TOKEN, token)));
@@ -160,7 +190,7 @@ impl Gate {
 }
 
 /// The project's name, beside its id.
-pub(crate) const PROJECT_NAME: &str = "eu-de";
+const PROJECT_NAME: &str = "eu-de";
 
 const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
 
@@ -177,6 +207,15 @@ fn told(refusal: &Refusal) -> String {
     }
 }
 
-fn unauthorized(code: &str, message: &str) -> Refused {
-    (StatusCode::UNAUTHORIZED, json!({"error_code": code, "error_msg": message}))
+/// Returns where the services are, which is where the login was.
+fn catalog(origin: &str) -> Value {
+    let entry = |service: &str, name: &str, url: String| {
+        let endpoint = json!({"id": format!("{name}-endpoint"), "interface": "public",
+            "region": PROJECT_NAME, "region_id": PROJECT_NAME, "url": url});
+        json!({"id": name, "name": name, "type": service, "endpoints": [endpoint]})
+    };
+    json!([
+        entry("ccev2.0", "ccev2.0", origin.into()),
+        entry("identity", "iam", format!("{origin}/v3"))
+    ])
 }

@@ -26,23 +26,35 @@
 //! |---|---|---|
 //! | `server` | yes | `SimServer`, and with it hyper, rustls and rcgen |
 
+mod step;
 mod plan;
+mod jobs;
+mod fault;
+mod fate;
 mod service;
+mod route;
+mod answer;
+mod submit;
 mod gate;
 mod verify;
-mod fault;
+mod limit;
 mod reply;
 mod memory;
 mod conformance;
+#[cfg(feature = "server")]
+mod serve;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod certificate;
 
 pub use conformance::Conformance;
-pub use fault::Fault;
+pub use fault::{Fault, FaultError};
+pub use gate::Account;
 pub use memory::SimTransport;
 pub use plan::Plan;
+#[cfg(feature = "server")]
+pub use serve::SimService;
 #[cfg(feature = "server")]
 pub use server::SimServer;
 pub use service::{Pace, Sim};

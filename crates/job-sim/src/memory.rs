@@ -1,13 +1,16 @@
 //! The service as an in-memory transport: no socket, so a paused clock holds for all of it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::pending, sync::Arc};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-use crate::Sim;
+use crate::{Sim, reply::Ending};
+
+/// The most bytes a reply's body may have: as many as the production transport takes.
+const MAX_BODY: usize = 8 << 20;
 
 /// Carries requests straight to a [`Sim`].
 #[derive(Clone)]
@@ -26,11 +29,32 @@ impl Transport for SimTransport {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let error =
+            |kind, sent, why: &'static str| Err(TransportError::new(kind, sent).with_source(why));
         Box::pin(async move {
-            self.0.reply(&request).await.ok_or_else(|| {
-                TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe)
-                    .with_source("the simulated connection ended without a reply")
-            })
+            if !self.0.connect().await {
+                let why = "the simulated connection is refused";
+                return error(TransportErrorKind::Connect, RequestSent::No, why);
+            }
+            let Some((reply, ending)) = self.0.reply(&request).await else {
+                let why = "the simulated connection ended without a reply";
+                return error(TransportErrorKind::Closed, RequestSent::Maybe, why);
+            };
+            match ending {
+                Ending::Whole | Ending::Drained if reply.body().len() > MAX_BODY => {
+                    let why = "the simulated reply is larger than 8 MiB";
+                    error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, why)
+                }
+                Ending::Whole | Ending::Drained => Ok(reply),
+                Ending::BrokenOff => {
+                    let why = "the simulated connection ended within the reply";
+                    error(TransportErrorKind::Closed, RequestSent::Maybe, why)
+                }
+                Ending::Stalled => {
+                    let _held = self.0.hold();
+                    pending().await
+                }
+            }
         })
     }
 }

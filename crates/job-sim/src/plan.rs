@@ -1,29 +1,28 @@
 //! What a simulated job does over time: a pure function from time to the job. Reads no clock.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
 
-/// A job's course: it initializes, runs its steps one after another, and ends.
+use crate::step::Step;
+
+/// A job's course: it initializes, runs its steps, one after another or at once, and ends.
 ///
-/// A step's sub-job appears when the step starts, the newest first, and the job itself is still
-/// `Running` for a moment after its last step: so the reference page's example shows it.
+/// A step's sub-job appears when the step starts, the newest first, and a job is still `Running` for
+/// a moment after its last step: so the reference page's example shows it. Where a step fails, no
+/// later one starts, and what holds it fails too.
+///
+/// The templates are a hundred times as fast as life: [`slower(100)`](Self::slower) is about life's
+/// own speed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     created: Timestamp,
-    initializing: Duration,
-    steps: Vec<Step>,
-    finishing: Duration,
-    failure: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Step {
-    job_type: &'static str,
-    uid: &'static str,
-    takes: Duration,
-    server_id: Option<&'static str>,
+    /// Sets its ids apart from other jobs'.
+    number: u32,
+    root: Step,
+    /// How many levels of sub-jobs a reply shows.
+    levels: usize,
 }
 
 impl Plan {
@@ -31,60 +30,133 @@ impl Plan {
     /// way of `CreatePSMCert` (one second) and `InstallMaster` (two and a half).
     #[must_use]
     pub fn create_cluster() -> Self {
-        Self {
-            created: EXAMPLE_CREATED,
-            initializing: Duration::from_secs(1),
-            steps: vec![
-                Step {
-                    job_type: "CreatePSMCert",
-                    uid: "fd474f82-9606-11e8-baa8-0255ac10215d",
-                    takes: Duration::from_secs(1),
-                    server_id: None,
-                },
-                Step {
-                    job_type: "InstallMaster",
-                    uid: "fd474fab-9606-11e8-baa9-0255ac10215d",
-                    takes: Duration::from_millis(2500),
-                    server_id: Some("fd3b4ac0-9606-11e8-baa8-0255ac10215d"),
-                },
-            ],
-            finishing: Duration::from_millis(500),
-            failure: None,
-        }
+        let steps = vec![
+            Step::new("CreatePSMCert", 1000),
+            Step::new("InstallMaster", 2500)
+                .resource("fd3b4ac0-9606-11e8-baa8-0255ac10215d")
+                .server("fd3b4ac0-9606-11e8-baa8-0255ac10215d"),
+        ];
+        let root = Step::new("CreateCluster", 500)
+            .after(1000)
+            .cluster("4d1ecb2c-229a-11e8-9c75-0255ac100ceb")
+            .resource("6f4dcb2c-229a-11e8-9c75-0255ac100ceb")
+            .named("cluster-name")
+            .server("bc467e3a-2338-11e8-825b-0255ac100c13");
+        Self::new(root.steps(steps))
+    }
+
+    /// Returns the course of nodes that are added to a cluster at once, at least one: two and a half
+    /// seconds, by way of a `CreateNode` for each, and in it `CreateNodeVM` and `InstallNode`, whose
+    /// `resourceID` is the node's id.
+    #[must_use]
+    pub fn scale_up_cluster(nodes: u32) -> Self {
+        let node = |number| {
+            let id = format!("{number:08x}-2338-11e8-825b-0255ac100c13");
+            let steps = vec![
+                Step::new("CreateNodeVM", 900).server(&id),
+                Step::new("InstallNode", 1200).resource(&id),
+            ];
+            Step::new("CreateNode", 100).after(100).steps(steps)
+        };
+        let steps = (1..=nodes.max(1)).map(node).collect();
+        Self::new(Step::new("ScaleupCluster", 100).after(100).at_once().steps(steps))
+    }
+
+    /// Returns the course of a cluster's deletion: 1.2 seconds. The reference page names no type of
+    /// such a job; this one is made up.
+    #[must_use]
+    pub fn delete_cluster() -> Self {
+        let steps = vec![Step::new("DeleteNode", 500), Step::new("UninstallMaster", 500)];
+        Self::new(Step::new("DeleteCluster", 100).after(100).steps(steps))
+    }
+
+    /// Returns the course of a node's deletion: 0.6 seconds. The reference page names no type of such
+    /// a job; this one is made up.
+    #[must_use]
+    pub fn delete_node() -> Self {
+        Self::new(Step::new("DeleteNode", 500).after(100))
+    }
+
+    fn new(mut root: Step) -> Self {
+        root.number(&mut (0..));
+        Self { created: EXAMPLE_CREATED, number: 0, root, levels: usize::MAX }
     }
 
     /// Lets the last step fail for this reason, and the job with it. The job itself gives an
     /// empty reason, so that whoever shows the parent's alone shows nothing.
     #[must_use]
     pub fn failing(mut self, reason: impl Into<String>) -> Self {
-        self.failure = Some(reason.into());
+        self.root.fail(reason.into());
         self
     }
 
-    /// Sets when the job is created; by default when the reference page's example was.
+    /// Sets when the job is created; by default when the reference page's example was. A
+    /// [`Sim`](crate::Sim) sets it anew.
     #[must_use]
     pub const fn created_at(mut self, created: Timestamp) -> Self {
         self.created = created;
         self
     }
 
+    /// Sets what sets the ids of the job and its sub-jobs apart from other jobs'; 0 by default, the
+    /// reference page's example. A [`Sim`](crate::Sim) numbers the jobs that are added to it.
+    #[must_use]
+    pub const fn number(mut self, number: u32) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// Sets which cluster the job is about, by id and name.
+    #[must_use]
+    pub(crate) fn of_cluster(mut self, id: &str, name: &str) -> Self {
+        self.root.set_cluster(id, name);
+        self
+    }
+
+    /// Sets how many levels of sub-jobs a reply shows; all by default. The live service often shows
+    /// one: what is in a sub-job is seen by asking for that under its own id.
+    #[must_use]
+    pub const fn levels(mut self, levels: usize) -> Self {
+        self.levels = levels;
+        self
+    }
+
     /// Divides every span by `times`; zero counts as one.
     #[must_use]
-    pub fn faster(mut self, times: u32) -> Self {
+    pub fn faster(self, times: u32) -> Self {
         let times = times.max(1);
-        self.initializing /= times;
-        self.finishing /= times;
-        self.steps.iter_mut().for_each(|step| step.takes /= times);
-        self
+        self.spans(|span| span / times)
     }
 
     /// Multiplies every span by `times`.
     #[must_use]
-    pub fn slower(mut self, times: u32) -> Self {
-        self.initializing = self.initializing.saturating_mul(times);
-        self.finishing = self.finishing.saturating_mul(times);
-        self.steps.iter_mut().for_each(|step| step.takes = step.takes.saturating_mul(times));
+    pub fn slower(self, times: u32) -> Self {
+        self.spans(|span| span.saturating_mul(times))
+    }
+
+    /// Draws every span anew, around what it is: by a log-normal law whose median is the span itself
+    /// and of whose draws two in three lie between two thirds of it and half as much again. The same
+    /// seed gives the same spans.
+    #[must_use]
+    pub fn drawn(self, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        self.spans(|span| {
+            // Twelve draws from 0 to 1 add up to as good as a normal law's, of mean 6 and deviation 1.
+            let normal = iter::repeat_with(|| random.f64()).take(12).sum::<f64>() - 6.0;
+            let drawn = span.as_secs_f64() * (0.4 * normal).exp();
+            Duration::try_from_secs_f64(drawn).unwrap_or(span)
+        })
+    }
+
+    fn spans(mut self, mut change: impl FnMut(Duration) -> Duration) -> Self {
+        self.root.spans(&mut change);
         self
+    }
+
+    /// Returns how long the job takes, from its creation to its end.
+    #[must_use]
+    pub fn takes(&self) -> Duration {
+        self.root.length()
     }
 
     /// Returns the job as it is at a time since the job was created.
@@ -97,111 +169,84 @@ impl Plan {
     /// ```
     #[must_use]
     pub fn job_at(&self, elapsed: Duration) -> Job {
-        let mut sub_jobs = Vec::new();
-        let mut start = self.initializing;
-        for (index, step) in self.steps.iter().enumerate() {
-            let end = start + step.takes;
-            if elapsed >= start {
-                let is_last = index + 1 == self.steps.len();
-                let reason = self.failure.as_deref().filter(|_| is_last);
-                let course = Course {
-                    zero: self.created,
-                    created: start,
-                    runs: start,
-                    ends: end,
-                    fails: reason.is_some(),
-                };
-                let reason = reason.filter(|_| elapsed >= end);
-                sub_jobs.insert(0, job(step.uid, step.spec(), reason, &course, elapsed));
-            }
-            start = end;
-        }
-        let course = Course {
-            zero: self.created,
-            created: Duration::ZERO,
-            runs: self.initializing,
-            ends: start + self.finishing,
-            fails: self.failure.is_some(),
-        };
-        job(Self::JOB_ID, cluster_spec(sub_jobs), Some(""), &course, elapsed)
+        self.job(&self.moment(self.created, elapsed), &self.root, Duration::ZERO, 0)
     }
 
-    /// The job's id: the reference page's, nine hex digits in its first group and all.
-    pub(crate) const JOB_ID: &str = "354331b2c-229a-11e8-9c75-0255ac100ceb";
-}
+    /// Returns a job or a sub-job, by its number among them: as it is at a time since the job was
+    /// created, where it is there by then.
+    pub(crate) fn find_at(&self, created: Timestamp, elapsed: Duration, index: u32) -> Option<Job> {
+        let (step, start) = self.root.find(index, Duration::ZERO)?;
+        (start <= elapsed).then(|| self.job(&self.moment(created, elapsed), step, start, 0))
+    }
 
-impl Step {
-    fn spec(&self) -> Spec {
+    /// Returns the ids of the job and all its sub-jobs, in the order of their numbers.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = String> {
+        (0..self.root.count()).map(|index| id(self.number, index))
+    }
+
+    const fn moment(&self, created: Timestamp, elapsed: Duration) -> Moment {
+        Moment { created, elapsed }
+    }
+
+    fn job(&self, moment: &Moment, step: &Step, start: Duration, level: usize) -> Job {
+        let (phase, since) = step.phase_at(start, moment.elapsed);
+        let mut metadata = Metadata::default();
+        metadata.uid = Some(id(self.number, step.index));
+        metadata.creation_timestamp = moment.timestamp(start);
+        metadata.update_timestamp = moment.timestamp(since);
+        let mut status = Status::default();
+        let is_root = step.index == 0;
+        let reason = step.failure.clone().filter(|_| phase == Phase::Failed);
+        status.reason = reason.or_else(|| is_root.then(String::new));
+        status.phase = Some(phase);
         let mut spec = Spec::default();
-        spec.job_type = Some(self.job_type.into());
-        spec.cluster_uid = Some("fcc72de0-9606-11e8-baa8-0255ac10215d".into());
-        spec.resource_id = self.server_id.map(String::from);
-        spec.extend_param = self.server_id.map(server_id);
-        spec
-    }
-}
-
-/// When a job or a sub-job is created, runs and ends, and how.
-struct Course {
-    /// The simulation's first moment; the rest counts from it.
-    zero: Timestamp,
-    created: Duration,
-    runs: Duration,
-    ends: Duration,
-    fails: bool,
-}
-
-impl Course {
-    fn timestamp(&self, elapsed: Duration) -> Option<job_model::Timestamp> {
-        let elapsed = SignedDuration::try_from(elapsed).ok()?;
-        Some(self.zero.checked_add(elapsed).ok()?.into())
-    }
-
-    /// Returns the phase at a time, and when the job came into it.
-    fn phase_at(&self, elapsed: Duration) -> (Phase, Duration) {
-        if elapsed < self.runs {
-            (Phase::Initializing, self.created)
-        } else if elapsed < self.ends {
-            (Phase::Running, self.runs)
-        } else if self.fails {
-            (Phase::Failed, self.ends)
-        } else {
-            (Phase::Success, self.ends)
+        spec.job_type = Some(step.job_type.into());
+        spec.cluster_uid = Some(step.cluster.clone());
+        spec.resource_id.clone_from(&step.resource);
+        spec.resource_name.clone_from(&step.name);
+        spec.extend_param = step.server.as_deref().map(server_id);
+        let inner = step.starts(start).filter(|(_, start)| *start <= moment.elapsed);
+        if !step.steps.is_empty() && level < self.levels {
+            let mut sub_jobs: Vec<Job> =
+                inner.map(|(step, start)| self.job(moment, step, start, level + 1)).collect();
+            sub_jobs.reverse();
+            spec.sub_jobs = Some(sub_jobs.into());
         }
+        let mut job = Job::default();
+        job.kind = Some("Job".into());
+        job.api_version = Some("v3".into());
+        job.metadata = Some(metadata);
+        job.spec = Some(spec);
+        job.status = Some(status);
+        job
     }
 }
 
-fn job(uid: &str, spec: Spec, reason: Option<&str>, course: &Course, elapsed: Duration) -> Job {
-    let (phase, since) = course.phase_at(elapsed);
-    let mut metadata = Metadata::default();
-    metadata.uid = Some(uid.into());
-    metadata.creation_timestamp = course.timestamp(course.created);
-    metadata.update_timestamp = course.timestamp(since);
-    let mut status = Status::default();
-    status.phase = Some(phase);
-    status.reason = reason.map(String::from);
-    let mut job = Job::default();
-    job.kind = Some("Job".into());
-    job.api_version = Some("v3".into());
-    job.metadata = Some(metadata);
-    job.spec = Some(spec);
-    job.status = Some(status);
-    job
+/// When a job is looked at.
+struct Moment {
+    created: Timestamp,
+    elapsed: Duration,
 }
 
-fn cluster_spec(sub_jobs: Vec<Job>) -> Spec {
-    let mut spec = Spec::default();
-    spec.job_type = Some("CreateCluster".into());
-    spec.cluster_uid = Some("4d1ecb2c-229a-11e8-9c75-0255ac100ceb".into());
-    spec.resource_id = Some("6f4dcb2c-229a-11e8-9c75-0255ac100ceb".into());
-    spec.resource_name = Some("cluster-name".into());
-    spec.extend_param = Some(server_id("bc467e3a-2338-11e8-825b-0255ac100c13"));
-    spec.sub_jobs = Some(sub_jobs.into());
-    spec
+impl Moment {
+    fn timestamp(&self, since: Duration) -> Option<job_model::Timestamp> {
+        let since = SignedDuration::try_from(since).ok()?;
+        Some(self.created.checked_add(since).ok()?.into())
+    }
 }
 
 fn server_id(id: &str) -> ExtendParam {
     ExtendParam::from_iter([("serverID", id)])
+}
+
+/// Returns the id of a job, or of one of its sub-jobs. The first job's is the reference page's own,
+/// nine hex digits in its first group and all.
+fn id(number: u32, index: u32) -> String {
+    if index == 0 {
+        format!("{:09x}-229a-11e8-9c75-0255ac100ceb", 0x3_5433_1b2c + u64::from(number))
+    } else {
+        format!("{number:08x}-9606-11e8-{index:04x}-0255ac10215d")
+    }
 }
 
 /// When the reference page's example was created.

@@ -3,38 +3,17 @@
 use std::{
     fmt, io, mem,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{Notify, oneshot},
+    sync::oneshot,
     task::{JoinHandle, JoinSet},
 };
-use tokio_rustls::TlsAcceptor;
 
-use crate::{
-    Sim,
-    certificate::{Certified, certify},
-};
-
-/// The most bytes a request's body may have.
-const MAX_BODY: usize = 64 << 10;
-
-/// The most bytes that a request's headers may have over HTTP/2: a token of 16 KiB is one.
-const MAX_HEADERS: u32 = 64 << 10;
+use crate::{Sim, SimService};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -42,17 +21,9 @@ const BACKLOG: u32 = 1024;
 /// A TLS server on loopback, over HTTP/2 or HTTP/1.1, with a certificate made when it starts.
 /// Dropped, it is dead.
 pub struct SimServer {
-    service: Arc<Service>,
-    ca_pem: String,
+    service: Arc<SimService>,
     address: SocketAddr,
     state: State,
-}
-
-/// What every connection shares.
-struct Service {
-    sim: Arc<Sim>,
-    tls: TlsAcceptor,
-    connections: AtomicU32,
 }
 
 enum State {
@@ -73,12 +44,22 @@ impl SimServer {
     ///
     /// Dropping the future starts no server.
     pub async fn start(sim: Arc<Sim>) -> io::Result<Self> {
-        let Certified { server, ca_pem } = certify().map_err(io::Error::other)?;
-        let (tls, connections) = (TlsAcceptor::from(server), AtomicU32::new(0));
-        let port = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Self::start_on(sim, 0).await
+    }
+
+    /// Starts a server on this port of 127.0.0.1; 0 for a free one.
+    ///
+    /// # Errors
+    ///
+    /// Where the port cannot be bound, or no certificate made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts no server.
+    pub async fn start_on(sim: Arc<Sim>, port: u16) -> io::Result<Self> {
+        let port = bind((Ipv4Addr::LOCALHOST, port).into())?;
         let mut server = Self {
-            service: Arc::new(Service { sim, tls, connections }),
-            ca_pem,
+            service: Arc::new(SimService::new(sim)?),
             address: port.local_addr()?,
             state: State::Dead { port: Some(port) },
         };
@@ -94,14 +75,14 @@ impl SimServer {
 
     /// Returns the certificate authority to trust, in PEM form.
     #[must_use]
-    pub const fn ca_pem(&self) -> &[u8] {
-        self.ca_pem.as_bytes()
+    pub fn ca_pem(&self) -> &[u8] {
+        self.service.ca_pem()
     }
 
     /// Returns how many connections were accepted so far.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        self.service.connections.load(Ordering::Relaxed)
+        self.service.connections()
     }
 
     /// Kills the server: when this returns, every connection is closed, replies under way are cut,
@@ -165,15 +146,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 /// Accepts connections until the server is dead, then closes them.
-async fn accept(listener: TcpListener, service: Arc<Service>, mut dead: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, service: Arc<SimService>, mut dead: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    service.connections.fetch_add(1, Ordering::Relaxed);
-                    connections.spawn(connection(stream, service.clone()));
-                }
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, service.clone()))),
                 #[expect(clippy::disallowed_methods, reason = "a descriptor may be free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
@@ -184,35 +162,10 @@ async fn accept(listener: TcpListener, service: Arc<Service>, mut dead: oneshot:
     connections.shutdown().await;
 }
 
-/// Serves one connection until it ends or is reset. What goes wrong here is the client's to report.
-async fn connection(stream: TcpStream, service: Arc<Service>) {
+/// Serves one connection until it ends. One that is given up is reset: its client need not wait for
+/// what never comes.
+async fn connection(stream: TcpStream, service: Arc<SimService>) {
     // A reply is sent when it is there, not when the client has acknowledged what came before it.
     let _ = stream.set_nodelay(true);
-    let Ok(stream) = service.tls.accept(stream).await else { return };
-    let reset = Arc::new(Notify::new());
-    let answering = service_fn(|request| answer(service.clone(), reset.clone(), request));
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http2().max_header_list_size(MAX_HEADERS);
-    tokio::select! {
-        _ = server.serve_connection(TokioIo::new(stream), answering) => {}
-        () = reset.notified() => {}
-    }
-}
-
-/// Answers one request, or has its connection reset and never answers.
-async fn answer(
-    service: Arc<Service>,
-    reset: Arc<Notify>,
-    request: Request<Incoming>,
-) -> io::Result<Response<Full<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
-    match service.sim.reply(&Request::from_parts(head, body.to_bytes())).await {
-        Some(response) => Ok(response.map(Full::new)),
-        None => {
-            // An error would end this stream alone, and leave an HTTP/2 connection as it is.
-            reset.notify_one();
-            std::future::pending().await
-        }
-    }
+    service.serve(stream).await;
 }

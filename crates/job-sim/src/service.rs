@@ -1,49 +1,51 @@
-//! What the service answers to a request. Knows no socket; time is tokio's, or the readings'.
+//! The simulated service: what it is, and what befalls it. Knows no socket; time is tokio's, or the
+//! readings'.
 
 use std::{
-    collections::VecDeque,
+    fmt,
     future::pending,
+    ops::Range,
     str::FromStr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::DATE};
+use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
-use job_model::{IdError, Job, JobId, ProjectId};
+use job_model::{IdError, JobId, ProjectId};
 use job_transport::{
     AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
 };
-use serde_json::{Value, json};
 
 use crate::{
-    Fault, Plan,
-    fault::Answer,
-    gate::{Gate, PROJECT_NAME},
-    reply::{echo, header, json_reply, page},
+    Account, Fault, Plan,
+    fate::Fate,
+    gate::Gate,
+    jobs::Jobs,
+    limit::Limit,
+    reply::{Answer, Ending},
 };
 
 /// What moves a simulated job.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Pace {
-    /// Time, since the simulation was created: tokio's, so a paused clock moves it too.
+    /// Time, since the job was created: tokio's, so a paused clock moves it too. For an hour in ten
+    /// seconds, a [`Plan`] is made [`faster`](Plan::faster).
     Clock,
     /// Readings: each reply with the job moves it on by this span. The first sees its start.
     PerReading(Duration),
 }
 
-/// A simulated service with one job. Shared by whatever carries requests to it, so that a server
-/// can die and come back while the job goes on.
-#[derive(Debug)]
+/// A simulated service and its jobs. Shared by whatever carries requests to it, so that a server can
+/// die and come back while the jobs go on.
 pub struct Sim {
-    plan: Plan,
-    pace: Pace,
-    project: ProjectId,
+    pub(crate) pace: Pace,
+    pub(crate) project: ProjectId,
     job: JobId,
     clock: TokioClock,
     /// When the simulation was created, by the time of day and by the clock.
@@ -52,42 +54,43 @@ pub struct Sim {
     /// How far the service's clock is ahead of this machine's.
     ahead: SignedDuration,
     requests: AtomicU32,
-    stalled: AtomicU32,
-    readings: AtomicU32,
-    faults: Mutex<VecDeque<Fault>>,
+    stalled: Arc<AtomicU32>,
+    pub(crate) submitted: Box<dyn Fn(Plan) -> Plan + Send + Sync>,
+    jobs: Mutex<Jobs>,
+    fate: Mutex<Fate>,
+    limit: Mutex<Limit>,
     gate: Mutex<Gate>,
 }
 
 impl Sim {
-    /// Creates a service whose job is created now, by the service's own clock too.
+    /// Creates a service with one job, which is created now, by the service's own clock too.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
         let clock = TokioClock::new();
         let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
-        let created = clock.now();
+        let mut jobs = Jobs::default();
         Self {
-            plan: plan.created_at(created),
             pace,
             gate: Mutex::new(Gate::new(project.clone())),
             project,
-            job: id(Plan::JOB_ID),
+            job: id(&jobs.add(plan, Duration::ZERO)),
             clock,
-            created,
+            created: clock.now(),
             began: clock.elapsed(),
             ahead: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
-            stalled: AtomicU32::new(0),
-            readings: AtomicU32::new(0),
-            faults: Mutex::default(),
+            stalled: Arc::default(),
+            submitted: Box::new(|plan| plan),
+            jobs: Mutex::new(jobs),
+            fate: Mutex::default(),
+            limit: Mutex::default(),
         }
     }
 
     /// Sets the service's clock ahead of this machine's, or back.
     #[must_use]
-    pub fn ahead(mut self, span: SignedDuration) -> Self {
+    pub const fn ahead(mut self, span: SignedDuration) -> Self {
         self.ahead = span;
-        let created = self.created.saturating_add(span);
-        self.plan = self.plan.created_at(created.unwrap_or(self.created));
         self
     }
 
@@ -98,6 +101,38 @@ impl Sim {
         self
     }
 
+    /// Sets how many requests for jobs a second are served; the others are throttled, with a
+    /// `Retry-After` of a second. By default all are served.
+    #[must_use]
+    pub fn limit(self, per_second: u32) -> Self {
+        *lock(&self.limit) = Limit::new(per_second);
+        self
+    }
+
+    /// Sets what becomes of the course of each job that is submitted, such as
+    /// `|plan| plan.slower(100).drawn(7)`; by default nothing.
+    #[must_use]
+    pub fn submitted(self, course: impl Fn(Plan) -> Plan + Send + Sync + 'static) -> Self {
+        Self { submitted: Box::new(course), ..self }
+    }
+
+    /// Lets a fault befall every request, or every connection, within a time since the simulation
+    /// was created. Of a fault that befalls connections, those that are there already are reset, or
+    /// stall.
+    #[must_use]
+    pub fn outage(self, during: Range<Duration>, fault: Fault) -> Self {
+        lock(&self.fate).outage(during, fault);
+        self
+    }
+
+    /// Lets one of the faults befall a request, or a connection, with a probability from 0 to 1. The
+    /// seed decides which and when: the same for the same order of requests.
+    #[must_use]
+    pub fn chance(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
+        lock(&self.fate).chance(seed, probability, faults);
+        self
+    }
+
     /// Returns a client of this service that holds its token: at an endpoint, over a transport
     /// that leads there.
     #[must_use]
@@ -105,35 +140,49 @@ impl Sim {
         Client::new(endpoint, self.credentials(), transport).project(self.project.clone())
     }
 
-    /// Returns the project whose job this is.
+    /// Adds a job, which is created now, and returns its id.
+    pub fn add(&self, plan: Plan) -> JobId {
+        id(&lock(&self.jobs).add(plan, self.elapsed()))
+    }
+
+    /// Returns the project whose jobs these are.
     #[must_use]
     pub const fn project(&self) -> &ProjectId {
         &self.project
     }
 
-    /// Returns the job's id.
+    /// Returns the first job's id.
     #[must_use]
     pub const fn job(&self) -> &JobId {
         &self.job
+    }
+
+    /// Returns all that a client of another make needs to be let in.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        self.gate().account()
     }
 
     /// Returns credentials that the service accepts: a token.
     #[must_use]
     #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
     pub fn credentials(&self) -> Credentials {
-        Credentials::token(Gate::token()).expect("a token of plain letters")
+        Credentials::token(self.account().token).expect("a token of plain letters")
     }
 
     /// Returns a key pair that the service accepts, another one in each simulation.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
     pub fn access_key(&self) -> AccessKey {
-        self.gate().access_key()
+        let Account { access_key, secret_key, .. } = self.account();
+        AccessKey::new(access_key, secret_key).expect("a key of plain letters")
     }
 
     /// Returns a user and a password that the service accepts, for its project.
     #[must_use]
     pub fn login(&self) -> PasswordLogin {
-        Gate::login().project_name(PROJECT_NAME)
+        let Account { user, password, domain, project_name, .. } = self.account();
+        PasswordLogin::new(user, password, domain).project_name(project_name)
     }
 
     /// Returns how many requests for a token came in so far.
@@ -153,128 +202,112 @@ impl Sim {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests are held at this moment that are never answered.
+    /// Returns how many requests or connections are held at this moment that are never answered.
     #[must_use]
     pub fn stalled(&self) -> u32 {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Lets the fault befall a request: the next one, or, where others wait already, one after
-    /// theirs.
+    /// Lets the fault befall a request, or a connection: the next one, or, where others wait
+    /// already, one after theirs.
     pub fn fault(&self, fault: Fault) {
-        lock(&self.faults).push_back(fault);
+        self.script([Some(fault)]);
+    }
+
+    /// Lets the faults befall one request each, after those that wait already; `None` spares one.
+    /// Those of connections befall one connection each.
+    pub fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        let mut fate = lock(&self.fate);
+        faults.into_iter().for_each(|fault| fate.add(fault));
     }
 
     /// Lets no fault befall a request that did not befall one yet.
     pub(crate) fn clear_faults(&self) {
-        lock(&self.faults).clear();
+        lock(&self.fate).clear();
     }
 
-    /// Answers a request, or never; `None` where its connection ends without a reply.
-    pub(crate) async fn reply(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
-        match self.answer(request) {
-            Answer::Reply(response) => Some(response),
-            Answer::Reset => None,
-            Answer::Stall => {
-                let _held = Held::new(&self.stalled);
+    /// Lets what befalls a connection befall the next: returns at once where nothing does, and says
+    /// `false` where it is refused.
+    pub(crate) async fn connect(&self) -> bool {
+        let elapsed = self.elapsed();
+        let fault = lock(&self.fate).of_connection(elapsed);
+        match fault {
+            None => true,
+            Some(Fault::Refuse) => false,
+            Some(_) => {
+                let _held = self.hold();
                 pending().await
             }
         }
     }
 
-    fn answer(&self, request: &Request<Bytes>) -> Answer {
+    /// Answers a request, or never; `None` where its connection ends without a reply.
+    pub(crate) async fn reply(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Option<(Response<Bytes>, Ending)> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let now = self.now();
-        let fault = lock(&self.faults).pop_front();
-        let mut response = match fault {
-            Some(Fault::Reset) => return Answer::Reset,
-            Some(Fault::Stall) => return Answer::Stall,
-            Some(Fault::Status(status)) => page(status, request),
-            Some(Fault::Reply(response)) => response,
-            Some(Fault::Echo) => echo(request),
-            None => self.serve(request, now),
-        };
-        let headers = response.headers_mut();
-        headers.entry("x-request-id").or_insert_with(|| HeaderValue::from(number));
-        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        if let Ok(date) = HeaderValue::try_from(date) {
-            headers.entry(DATE).or_insert(date);
-        }
-        Answer::Reply(response)
-    }
-
-    fn serve(&self, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
-        if request.method() == Method::POST && request.uri().path() == "/v3/auth/tokens" {
-            return self.gate().log_in(request, now);
-        }
-        match self.judge(request, now) {
-            Ok(job) => json_reply(StatusCode::OK, &job),
-            Err((status, refusal)) => json_reply(status, &refusal),
+        let elapsed = self.elapsed();
+        let fault = lock(&self.fate).of_request(elapsed);
+        match self.answer(request, number, fault) {
+            Answer::Reply(response, ending) => Some((response, ending)),
+            Answer::Reset => None,
+            Answer::Stall => {
+                let _held = self.hold();
+                pending().await
+            }
         }
     }
 
-    /// Makes the checks that stand before a job: a gateway's, path and credentials, then the
-    /// service's own.
-    fn judge(&self, request: &Request<Bytes>, now: Timestamp) -> Result<Job, (StatusCode, Value)> {
-        let Some((project, job)) = path(request) else {
-            let refusal =
-                json!({"error_code": "APIGW.0101", "error_msg": "The API does not exist."});
-            return Err((StatusCode::NOT_FOUND, refusal));
-        };
-        self.gate().check(request, now)?;
-        if header(request.headers(), "content-type") != "application/json" {
-            // Mandatory by the reference page's table 2, which says no answer to a request without.
-            let message = "Content-Type must be application/json";
-            let refusal =
-                json!({"kind": "Status", "status": "Failure", "message": message, "code": 400});
-            Err((StatusCode::BAD_REQUEST, refusal))
-        } else if project != self.project.as_str() {
-            let refusal = json!({"errorCode": "CCE.01403001", "errorMessage": "Forbidden."});
-            Err((StatusCode::FORBIDDEN, refusal))
-        } else if job != self.job.as_str() {
-            let refusal =
-                json!({"errorCode": "CCE.01404001", "errorMessage": "Resource not found."});
-            Err((StatusCode::NOT_FOUND, refusal))
-        } else {
-            Ok(self.plan.job_at(self.next_reading()))
-        }
+    /// Counts what is held, for as long as it is.
+    pub(crate) fn hold(&self) -> Held {
+        self.stalled.fetch_add(1, Ordering::Relaxed);
+        Held(self.stalled.clone())
     }
 
-    /// Counts a reading, and returns how far the job is for it.
-    fn next_reading(&self) -> Duration {
-        let earlier = self.readings.fetch_add(1, Ordering::Relaxed);
-        match self.pace {
-            Pace::Clock => self.elapsed(),
-            Pace::PerReading(step) => step.saturating_mul(earlier),
-        }
-    }
-
-    fn elapsed(&self) -> Duration {
+    /// Returns how long ago the simulation was created.
+    pub(crate) fn elapsed(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.began)
     }
 
-    /// Returns the service's own time: it never jumps.
-    fn now(&self) -> Timestamp {
-        let now = self.created.saturating_add(self.elapsed());
-        now.and_then(|now| now.saturating_add(self.ahead)).unwrap_or(Timestamp::MAX)
+    /// Returns the service's time when the simulation was created.
+    pub(crate) fn zero(&self) -> Timestamp {
+        self.created.saturating_add(self.ahead).unwrap_or(self.created)
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
+    /// Returns the service's own time: it never jumps.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.zero().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn gate(&self) -> MutexGuard<'_, Gate> {
         lock(&self.gate)
     }
-}
 
-/// Counts what is held, for as long as it is.
-struct Held<'c>(&'c AtomicU32);
+    pub(crate) fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        lock(&self.jobs)
+    }
 
-impl<'c> Held<'c> {
-    fn new(count: &'c AtomicU32) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    /// Whether one more request is within the limit.
+    pub(crate) fn is_within_limit(&self) -> bool {
+        lock(&self.limit).take(self.elapsed())
     }
 }
 
-impl Drop for Held<'_> {
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("project", &self.project)
+            .field("pace", &self.pace)
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that is held; dropped, it is not.
+pub(crate) struct Held(Arc<AtomicU32>);
+
+impl Drop for Held {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -287,13 +320,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[expect(clippy::expect_used, reason = "for constants of ours")]
 fn id<I: FromStr<Err = IdError>>(text: &str) -> I {
     text.parse().expect("an id of plain letters")
-}
-
-/// Returns the project and the job of `GET /api/v3/projects/{project}/jobs/{job}`.
-fn path(request: &Request<Bytes>) -> Option<(&str, &str)> {
-    let path = request.uri().path().strip_prefix("/api/v3/projects/")?;
-    let (project, job) = path.split_once("/jobs/")?;
-    (request.method() == Method::GET && !job.contains('/')).then_some((project, job))
 }
 
 #[cfg(test)]

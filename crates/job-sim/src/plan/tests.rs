@@ -34,6 +34,64 @@ fn a_cluster_fails() {
     insta::assert_snapshot!(course(&Plan::create_cluster().failing("no such flavor")));
 }
 
+/// Where all is seen that a tree of three levels shows, and what is left where only one is shown.
+#[test]
+fn nodes_are_added() {
+    let plan = Plan::scale_up_cluster(2);
+    let shallow = plan.clone().levels(1);
+    insta::assert_snapshot!(format!("{}\none level\n{}", course(&plan), course(&shallow)));
+}
+
+#[test]
+fn a_node_fails_deep_down() {
+    insta::assert_snapshot!(course(&Plan::scale_up_cluster(2).failing("no such image")));
+}
+
+#[test]
+fn a_cluster_and_a_node_are_deleted() {
+    let courses = [Plan::delete_cluster(), Plan::delete_node()];
+    insta::assert_snapshot!(courses.map(|plan| course(&plan)).join("\n"));
+}
+
+#[test]
+fn a_step_that_fails_is_the_last_that_starts() {
+    let mut plan = Plan::create_cluster();
+    plan.root.steps[0].fail("no key".into());
+    insta::assert_snapshot!(course(&plan));
+}
+
+#[test]
+fn ids_are_apart() {
+    let plans = (0..3).flat_map(|number| {
+        [Plan::create_cluster(), Plan::scale_up_cluster(3)].map(|plan| plan.number(number))
+    });
+    for plan in plans {
+        let ids: BTreeSet<String> = plan.ids().collect();
+        assert_eq!(ids.len(), plan.root.count() as usize);
+        let seen = plan.job_at(Duration::from_secs(9));
+        assert!(seen.walk().all(|node| ids.contains(node.job.uid().unwrap())));
+    }
+}
+
+#[test]
+fn spans_are_drawn_around_their_own() {
+    let took = |seed| Plan::create_cluster().drawn(seed).takes();
+    assert_eq!(took(7), took(7));
+    let mut took: Vec<Duration> = (0..1_000).map(took).collect();
+    took.sort_unstable();
+    let (middle, usual) = (took[500], took[160]..took[840]);
+    assert!((4.5..5.7).contains(&middle.as_secs_f64()), "{middle:?}");
+    assert!(usual.start > Duration::from_millis(3_500), "{usual:?}");
+    assert!(usual.end < Duration::from_millis(7_500), "{usual:?}");
+}
+
+#[test]
+fn no_span_is_too_long() {
+    let plan = Plan::create_cluster().slower(u32::MAX).slower(u32::MAX).slower(u32::MAX).drawn(1);
+    assert_eq!(plan.job_at(Duration::MAX).phase(), Some(&Phase::Success));
+    assert_eq!(Plan::delete_node().faster(0).takes(), Duration::from_millis(600));
+}
+
 #[test]
 fn body_while_the_last_step_runs() {
     let job = Plan::create_cluster().job_at(Duration::from_secs(3));

@@ -1,6 +1,8 @@
 //! Requests, and what the service answers.
 
-use http::header::CONTENT_TYPE;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -9,18 +11,39 @@ fn sim() -> Sim {
 }
 
 fn request() -> Request<Bytes> {
-    let (project, job) = (sim().project, Plan::JOB_ID);
+    let sim = sim();
+    let (project, job) = (sim.project(), sim.job());
     Request::get(format!("https://cce.example/api/v3/projects/{project}/jobs/{job}"))
-        .header("X-Auth-Token", Gate::token())
+        .header("X-Auth-Token", sim.account().token)
         .header(CONTENT_TYPE, "application/json")
         .body(Bytes::new())
         .unwrap()
 }
 
-fn answer(request: &Request<Bytes>) -> String {
-    let Answer::Reply(response) = sim().answer(request) else { panic!("no reply") };
-    let body = std::str::from_utf8(response.body()).unwrap();
-    format!("{} {}", response.status(), &body[..body.len().min(80)])
+/// Returns the reply, or how there is none.
+fn ask(sim: &Sim, request: &Request<Bytes>) -> Result<Response<Bytes>, &'static str> {
+    match sim.reply(request).now_or_never() {
+        Some(Some((response, Ending::Whole | Ending::Drained))) => Ok(response),
+        Some(Some((_, Ending::BrokenOff))) => Err("broken off"),
+        Some(Some((_, Ending::Stalled))) => Err("stalled in the body"),
+        Some(None) => Err("reset"),
+        None => Err("stalled"),
+    }
+}
+
+fn json(reply: &Response<Bytes>) -> Value {
+    serde_json::from_slice(reply.body()).unwrap()
+}
+
+/// Returns the reply's status and the start of its body, or how there is none.
+fn answer(sim: &Sim, request: &Request<Bytes>) -> String {
+    match ask(sim, request) {
+        Ok(response) => {
+            let body = std::str::from_utf8(response.body()).unwrap();
+            format!("{} {}", response.status(), body.chars().take(110).collect::<String>())
+        }
+        Err(none) => none.into(),
+    }
 }
 
 #[test]
@@ -47,7 +70,7 @@ fn requests_are_judged_as_the_service_does() {
     let line = |(name, edit): (&str, Edit)| {
         let mut request = request();
         edit(&mut request);
-        format!("{name}\n    {}\n", answer(&request))
+        format!("{name}\n    {}\n", answer(&sim(), &request))
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }
@@ -55,18 +78,167 @@ fn requests_are_judged_as_the_service_does() {
 #[test]
 fn faults_befall_one_request_each_in_turn() {
     let sim = sim();
-    sim.fault(Fault::Status(StatusCode::BAD_GATEWAY));
-    sim.fault(Fault::Reset);
-    sim.fault(Fault::Stall);
+    sim.script(Fault::script("502, reset, stall, stall-body, truncated, ok").unwrap());
     sim.fault(Fault::Echo);
-    let answers = [(); 5].map(|()| match sim.answer(&request()) {
-        Answer::Reply(response) => response.status().as_str().to_owned(),
-        other => format!("{other:?}"),
+    let answers = [(); 8].map(|()| match ask(&sim, &request()) {
+        Ok(response) => response.status().as_str().to_owned(),
+        Err(none) => none.into(),
     });
-    assert_eq!(answers, ["502", "Reset", "Stall", "200", "200"]);
-    assert_eq!(sim.requests(), 5);
-    // A fault is no reading: the job is at its start.
-    assert_eq!(sim.next_reading(), Duration::from_secs(1));
+    let expected =
+        ["502", "reset", "stalled", "stalled in the body", "broken off", "200", "200", "200"];
+    assert_eq!(answers, expected);
+    assert_eq!(sim.requests(), 8);
+    // What is answered before its reply is spoilt is a reading; two were, and two came whole.
+    let job = json(&ask(&sim, &request()).unwrap());
+    assert_eq!(job["spec"]["subJobs"].as_array().unwrap().len(), 2);
+}
+
+/// Every fault that has a reply, and what it is in place of a job that runs.
+#[test]
+fn each_fault_has_its_reply() {
+    let faults = "garbage, html, page:302, page:503, 400, 401, 403, 404, 409, 418, 429, 500, 503, \
+        throttled:30, wrong-uid, stale:1, phase-back, phase:Paused, phase:";
+    let mut lines = String::new();
+    for (name, fault) in faults.split(',').map(str::trim).zip(Fault::script(faults).unwrap()) {
+        let sim = sim();
+        ask(&sim, &request()).unwrap();
+        sim.script([fault]);
+        let reply = ask(&sim, &request()).unwrap();
+        let body = String::from_utf8_lossy(reply.body());
+        let body = match serde_json::from_str::<Value>(&body) {
+            Ok(job) if job["kind"] == "Job" => {
+                format!("{} {}", job["metadata"]["uid"], job["status"])
+            }
+            _ => body.into_owned(),
+        };
+        let more = ["retry-after", "location"].map(|name| reply.headers().get(name).cloned());
+        let more: String = more.into_iter().flatten().map(|value| format!(" {value:?}")).collect();
+        lines += &format!("{name}\n    {}{more} {body}\n", reply.status());
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_befalls_whoever_comes_within_it() {
+    let span = |from, to| Duration::from_secs(from)..Duration::from_secs(to);
+    let refusing =
+        Sim::new(Plan::create_cluster(), Pace::Clock).outage(span(10, 20), Fault::Refuse);
+    let throttling = Sim::new(Plan::create_cluster(), Pace::Clock)
+        .outage(span(10, 20), Fault::Throttled(Duration::from_secs(7)));
+    for (second, connects, old_connection, throttled) in [
+        (0, true, Ok(200), Ok(200)),
+        (10, false, Err("reset"), Ok(429)),
+        (19, false, Err("reset"), Ok(429)),
+        (20, true, Ok(200), Ok(200)),
+    ] {
+        tokio::time::advance(Duration::from_secs(second).saturating_sub(refusing.elapsed())).await;
+        assert_eq!(refusing.connect().await, connects, "at {second} s");
+        for (sim, expected) in [(&refusing, old_connection), (&throttling, throttled)] {
+            let got = ask(sim, &request()).map(|reply| reply.status().as_u16());
+            assert_eq!(got, expected, "at {second} s");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_beyond_the_limit_of_a_second_are_throttled() {
+    let sim = sim().limit(3);
+    for _ in 0..2 {
+        let statuses = [(); 4].map(|()| status(&sim, &request()));
+        assert_eq!(statuses, [200, 200, 200, 429]);
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+/// Makes a request with the simulation's token.
+fn call(method: Method, path: &str, body: &str) -> Request<Bytes> {
+    let mut request = request();
+    *request.method_mut() = method;
+    let uri = if path.starts_with("/api") || path.starts_with("/v3") || path.starts_with("/sim") {
+        format!("https://cce.example{path}")
+    } else {
+        format!("https://cce.example/api/v3/projects/{}{path}", sim().project)
+    };
+    *request.uri_mut() = uri.parse().unwrap();
+    *request.body_mut() = Bytes::from(body.to_owned());
+    request
+}
+
+#[test]
+fn what_is_submitted_is_a_job() {
+    let sim = sim().submitted(|plan| plan.slower(100).levels(1));
+    let cluster = r#"{"kind": "Cluster", "metadata": {"name": "blue"}, "spec": {"type": "x"}}"#;
+    let nodes = r#"{"kind": "Node", "spec": {"count": 2}}"#;
+    let mut lines = String::new();
+    let mut submit = |method: Method, path: &str, body: &str| {
+        let reply = ask(&sim, &call(method.clone(), path, body)).unwrap();
+        lines += &format!("{method} {path}\n    {} {}\n", reply.status(), json(&reply));
+        if let Ok(id) = JobId::from_submission(reply.body()) {
+            let job = ask(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).unwrap();
+            let job = json(&job);
+            lines += &format!("    {} {}\n", job["spec"]["type"], job["spec"]["clusterUID"]);
+        }
+        json(&reply)["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+    };
+    let id = submit(Method::POST, "/clusters", cluster);
+    submit(Method::POST, "/clusters", cluster);
+    submit(Method::POST, "/clusters", r#"{"kind": "Cluster", "spec": {}}"#);
+    submit(Method::POST, "/clusters", "no json");
+    let node = submit(Method::POST, &format!("/clusters/{id}/nodes"), nodes);
+    submit(Method::POST, "/clusters/other/nodes", nodes);
+    submit(Method::DELETE, &format!("/clusters/{id}/nodes/{node}"), "");
+    submit(Method::DELETE, &format!("/clusters/{id}"), "");
+    submit(Method::DELETE, &format!("/clusters/{id}"), "");
+    insta::assert_snapshot!(lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sub_job_is_found_under_its_own_id() {
+    let sim = Sim::new(Plan::scale_up_cluster(2).levels(1), Pace::Clock);
+    let get =
+        |id: &str| ask(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).map(|r| json(&r));
+    tokio::time::advance(Duration::from_millis(1500)).await;
+    let job = get(sim.job().as_str()).unwrap();
+    let node = &job["spec"]["subJobs"][0];
+    assert_eq!(
+        (&node["spec"]["type"], &node["spec"]["subJobs"]),
+        (&"CreateNode".into(), &Value::Null)
+    );
+    let node = get(node["metadata"]["uid"].as_str().unwrap()).unwrap();
+    let install = &node["spec"]["subJobs"][0];
+    assert_eq!(install["spec"]["type"], "InstallNode");
+    assert_eq!(install["spec"]["resourceID"], "00000002-2338-11e8-825b-0255ac100c13");
+    let unknown = get("00000000-9606-11e8-0009-0255ac10215d").unwrap();
+    assert_eq!(unknown["errorCode"], "CCE.01404001");
+}
+
+#[test]
+fn a_script_comes_by_request_too() {
+    let sim = sim();
+    let told = |path: &str, body: &str| answer(&sim, &call(Method::POST, path, body));
+    assert_eq!(told("/simulation/faults", "503, ok"), "200 OK {\"faults\":2}");
+    assert_eq!(status(&sim, &request()), 503);
+    assert!(told("/simulation/faults", "ok").starts_with("200 OK"));
+    assert!(told("/simulation/faults", "never").starts_with("400 Bad Request"));
+    assert!(told("/simulation/expire-tokens", "").starts_with("200 OK"));
+    assert_eq!(status(&sim, &request()), 401);
+}
+
+#[test]
+fn the_identity_service_leads_back_here() {
+    let version = json(&ask(&sim(), &call(Method::GET, "/v3", "")).unwrap());
+    assert_eq!(version["version"]["links"][0]["href"], "https://cce.example/v3/");
+    let catalog = json(&log_in(&sim(), "simulated-password \"/+%\\"))["token"]["catalog"].clone();
+    assert_eq!(catalog[0]["type"], "ccev2.0");
+    assert_eq!(catalog[0]["endpoints"][0]["url"], "https://cce.example");
+}
+
+fn log_in(sim: &Sim, password: &str) -> Response<Bytes> {
+    let user = json!({"name": "simulated-user", "password": password,
+        "domain": {"name": "simulated-domain"}});
+    let body = json!({"auth": {"identity": {"methods": ["password"],
+        "password": {"user": user}}, "scope": {"project": {"name": "eu-de"}}}});
+    ask(sim, &call(Method::POST, "/v3/auth/tokens", &body.to_string())).unwrap()
 }
 
 /// Signs the documented request with the simulation's key, or one like it.
@@ -80,10 +252,7 @@ fn signed(sim: &Sim, spoil: &str, at: Timestamp) -> Request<Bytes> {
 }
 
 fn status(sim: &Sim, request: &Request<Bytes>) -> u16 {
-    match sim.answer(request) {
-        Answer::Reply(response) => response.status().as_u16(),
-        other => panic!("{other:?}"),
-    }
+    ask(sim, request).unwrap().status().as_u16()
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,24 +281,10 @@ async fn a_signature_is_judged_by_the_services_own_clock() {
 #[tokio::test(start_paused = true)]
 async fn a_login_gives_a_token_that_expires() {
     let sim = sim().token_lifetime(SignedDuration::from_secs(60));
-    let log_in = |password: &str| {
-        let user = json!({"name": "simulated-user", "password": password,
-            "domain": {"name": "simulated-domain"}});
-        let body = json!({"auth": {"identity": {"methods": ["password"],
-            "password": {"user": user}}, "scope": {"project": {"name": "eu-de"}}}});
-        let mut request = Request::new(Bytes::from(body.to_string()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = "/v3/auth/tokens".parse().unwrap();
-        match sim.answer(&request) {
-            Answer::Reply(response) => response,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(log_in("another").status(), StatusCode::UNAUTHORIZED);
-    let reply = log_in("simulated-password \"/+%\\");
+    assert_eq!(log_in(&sim, "another").status(), StatusCode::UNAUTHORIZED);
+    let reply = log_in(&sim, "simulated-password \"/+%\\");
     assert_eq!(reply.status(), StatusCode::CREATED);
-    let body: Value = serde_json::from_slice(reply.body()).unwrap();
-    assert_eq!(body["token"]["project"]["id"], sim.project.as_str());
+    assert_eq!(json(&reply)["token"]["project"]["id"], sim.project.as_str());
 
     let mut request = request();
     request.headers_mut().insert("x-auth-token", reply.headers()["x-subject-token"].clone());

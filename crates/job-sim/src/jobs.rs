@@ -1,0 +1,87 @@
+//! The jobs there are, found by their own ids and by their sub-jobs', and the clusters that they are
+//! about. Reads no clock.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use job_model::Job;
+
+use crate::{Pace, Plan};
+
+/// The jobs of one simulation.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    jobs: Vec<Entry>,
+    /// Where each job or sub-job is: its job, and its number in that.
+    by_id: BTreeMap<String, (usize, u32)>,
+    /// The name of each cluster, by its id.
+    clusters: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    plan: Plan,
+    /// When it was created, since the simulation was.
+    created: Duration,
+    readings: u32,
+}
+
+impl Jobs {
+    /// Returns the number of the job that is added next.
+    pub(crate) fn next_number(&self) -> u32 {
+        u32::try_from(self.jobs.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Adds a job, which is created at this time; returns its id.
+    pub(crate) fn add(&mut self, plan: Plan, created: Duration) -> String {
+        let place = self.jobs.len();
+        let plan = plan.number(self.next_number());
+        self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (place, index))));
+        let id = plan.ids().next().unwrap_or_default();
+        self.jobs.push(Entry { plan, created, readings: 0 });
+        id
+    }
+
+    /// Returns a job or a sub-job as it is, or, for a replica, as it was `behind` before. Where
+    /// readings move jobs on, one of the job itself does.
+    pub(crate) fn look(
+        &mut self,
+        id: &str,
+        pace: Pace,
+        zero: Timestamp,
+        elapsed: Duration,
+        behind: Duration,
+    ) -> Option<Job> {
+        let (place, index) = *self.by_id.get(id)?;
+        let entry = self.jobs.get_mut(place)?;
+        let age = match pace {
+            Pace::Clock => elapsed.saturating_sub(entry.created),
+            Pace::PerReading(step) => {
+                let before = entry.readings.saturating_sub(u32::from(index > 0));
+                entry.readings = entry.readings.saturating_add(u32::from(index == 0));
+                step.saturating_mul(before)
+            }
+        };
+        let created = SignedDuration::try_from(entry.created).unwrap_or(SignedDuration::MAX);
+        let created = zero.saturating_add(created).unwrap_or(Timestamp::MAX);
+        entry.plan.find_at(created, age.saturating_sub(behind), index)
+    }
+
+    /// Adds a cluster under a name that no other has, and returns its id.
+    pub(crate) fn add_cluster(&mut self, name: &str) -> Option<String> {
+        if self.clusters.values().any(|other| other == name) {
+            return None;
+        }
+        let id = format!("{:08x}-229a-11e8-9c75-0255ac100c13", self.next_number());
+        self.clusters.insert(id.clone(), name.into());
+        Some(id)
+    }
+
+    pub(crate) fn cluster(&self, id: &str) -> Option<&str> {
+        self.clusters.get(id).map(String::as_str)
+    }
+
+    pub(crate) fn remove_cluster(&mut self, id: &str) -> Option<String> {
+        self.clusters.remove(id)
+    }
+}

@@ -1,0 +1,98 @@
+//! The calls that submit a job: a cluster or nodes created, or deleted. Creates nothing but the job.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    Plan,
+    jobs::Jobs,
+    reply::{Refused, service_refusal},
+    route::Call,
+};
+
+/// A job to be submitted, and what is answered: its id goes to `status.jobID`, and of a cluster's
+/// creation into an annotation too.
+pub(crate) struct Submission {
+    pub(crate) plan: Plan,
+    status: StatusCode,
+    body: Value,
+    annotated: bool,
+}
+
+impl Submission {
+    /// Returns the reply that names the job.
+    pub(crate) fn reply(mut self, job: &str) -> (StatusCode, Value) {
+        self.body["status"]["jobID"] = job.into();
+        if self.annotated {
+            self.body["metadata"]["annotations"]["jobid"] = job.into();
+        }
+        (self.status, self.body)
+    }
+}
+
+/// Reads what is to be done; what it is about is there, or gone, from then on.
+pub(crate) fn submission(
+    call: Call<'_>,
+    request: &Request<Bytes>,
+    jobs: &mut Jobs,
+) -> Result<Submission, Refused> {
+    let missing = || service_refusal(StatusCode::NOT_FOUND);
+    match call {
+        Call::Job(_) => Err(missing()),
+        Call::CreateCluster => {
+            let (name, spec) = named(request, "Cluster")?;
+            let taken = || service_refusal(StatusCode::CONFLICT);
+            let id = jobs.add_cluster(&name).ok_or_else(taken)?;
+            let plan = Plan::create_cluster().of_cluster(&id, &name);
+            Ok(created("Cluster", &name, &id, &spec, "Creating", plan))
+        }
+        Call::CreateNodes(cluster) => {
+            let (name, spec) = named(request, "Node")?;
+            let cluster_name = jobs.cluster(cluster).ok_or_else(missing)?;
+            let nodes = spec["count"].as_u64().unwrap_or(1).clamp(1, MAX_NODES);
+            let plan = Plan::scale_up_cluster(u32::try_from(nodes).unwrap_or(1));
+            let plan = plan.of_cluster(cluster, cluster_name);
+            let id = format!("{:08x}-2338-11e8-825b-0255ac100c13", jobs.next_number());
+            Ok(created("Node", &name, &id, &spec, "Build", plan))
+        }
+        Call::DeleteCluster(cluster) => {
+            let name = jobs.remove_cluster(cluster).ok_or_else(missing)?;
+            let plan = Plan::delete_cluster().of_cluster(cluster, &name);
+            Ok(deleted("Cluster", &name, cluster, plan))
+        }
+        Call::DeleteNode(cluster, node) => {
+            let name = jobs.cluster(cluster).ok_or_else(missing)?;
+            let plan = Plan::delete_node().of_cluster(cluster, name);
+            Ok(deleted("Node", "node-name", node, plan))
+        }
+    }
+}
+
+/// Reads the name and the spec of what is to be created.
+fn named(request: &Request<Bytes>, kind: &str) -> Result<(String, Value), Refused> {
+    let mut body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    // A node's name is the service's own to choose.
+    let is_named = kind == "Node" || !name.is_empty();
+    if body["kind"] == kind && body["spec"].is_object() && is_named {
+        Ok((name, body["spec"].take()))
+    } else {
+        Err(service_refusal(StatusCode::BAD_REQUEST))
+    }
+}
+
+fn created(kind: &str, name: &str, id: &str, spec: &Value, phase: &str, plan: Plan) -> Submission {
+    let body = json!({"kind": kind, "apiVersion": "v3", "metadata": {"name": name, "uid": id},
+        "spec": spec, "status": {"phase": phase}});
+    Submission { plan, status: StatusCode::CREATED, body, annotated: kind == "Cluster" }
+}
+
+fn deleted(kind: &str, name: &str, id: &str, plan: Plan) -> Submission {
+    let body = json!({"kind": kind, "apiVersion": "v3", "metadata": {"name": name, "uid": id},
+        "status": {"phase": "Deleting"}});
+    Submission { plan, status: StatusCode::OK, body, annotated: false }
+}
+
+/// The most nodes that one call adds.
+const MAX_NODES: u64 = 200;
