@@ -35,7 +35,7 @@ pub enum FaultKind {
     Transport(TransportErrorKind),
     /// A reply came with this status.
     Status(u16),
-    /// A reply came with status 200, and its body is no job.
+    /// A reply came with status 200, and its body is no job; or a login's, without a token.
     Unreadable,
     /// A reply came with the job of another uid.
     Mismatch,
@@ -107,6 +107,7 @@ fn of_credentials(error: &FetchError) -> (FaultKind, Option<Duration>) {
     let cause = causes.find_map(|error| error.downcast_ref::<FetchError>());
     match cause.map(FetchError::stage) {
         Some(FetchStage::Transport(error)) => (FaultKind::Transport(error.kind()), None),
+        Some(FetchStage::Unreadable { .. }) => (FaultKind::Unreadable, None),
         Some(FetchStage::Status { retry_after, .. }) => (FaultKind::Credentials, *retry_after),
         _ => (FaultKind::Credentials, None),
     }

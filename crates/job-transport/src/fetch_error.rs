@@ -76,7 +76,7 @@ pub enum CredentialsFault {
     NoProject,
 }
 
-/// Why a body is no job.
+/// Why a reply is no job, or a login's no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
@@ -92,6 +92,9 @@ pub enum Unreadable {
     /// It is an object of another kind.
     #[error("its `kind` is not `Job`")]
     Kind,
+    /// It is a login's, and gives no token.
+    #[error("no token came with it (X-Subject-Token)")]
+    NoToken,
 }
 
 /// What an attempt that gave no job means for asking again.
@@ -314,6 +317,9 @@ impl fmt::Display for FetchError {
                     f.write_str("; the signature is wrong: check the secret key")?;
                 }
                 Ok(())
+            }
+            FetchStage::Unreadable { cause: Unreadable::NoToken, .. } => {
+                f.write_str("the service's reply is no login's")
             }
             FetchStage::Unreadable { .. } => f.write_str("the service's reply is no readable job"),
         }?;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Endpoint, FetchError, ProvideCredentials, ProvideError, Provided, Transport, TransportError,
+    Unreadable,
     exchange::{About, exchange},
-    headers::{date, text},
+    headers::{date, request_id, text},
 };
 
 /// The header that carries the token in the identity service's reply.
@@ -150,12 +151,13 @@ impl Identity {
         let escaped = SecretString::from(json!(password).to_string());
         let secrets = [escaped.expose_secret().trim_matches('"'), password];
         let reply = exchange(&*self.transport, request, about, &secrets).await;
-        let reply = reply.map_err(FetchError::from)?.with(StatusCode::CREATED)?;
-
-        let Some(token) = text(reply.headers(), &X_SUBJECT_TOKEN) else {
-            let fault = "the identity service answered 201 without a token (X-Subject-Token)";
-            return Err(ProvideError::new(crate::Class::Transient, fault));
+        let reply = reply.map_err(FetchError::from)?;
+        let reply = match reply.response.status() {
+            // Some other page in its place, such as a proxy's: no refusal.
+            StatusCode::OK => return Err(no_token(&reply.response).into()),
+            _ => reply.with(StatusCode::CREATED)?,
         };
+        let token = text(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| no_token(&reply))?;
         let mut provided = Provided::token(token)?;
         // A body that cannot be read is no reason to do without the token.
         let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
@@ -165,6 +167,10 @@ impl Identity {
         provided.project = project.and_then(|id| id.parse().ok());
         Ok(provided)
     }
+}
+
+fn no_token(reply: &Response<Bytes>) -> FetchError {
+    FetchError::unreadable(Unreadable::NoToken, request_id(reply.headers()).map(String::from))
 }
 
 /// Returns for how long the token holds, both ends by the service's own time.

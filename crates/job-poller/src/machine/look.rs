@@ -8,8 +8,8 @@ use job_model::{Job, JobId, Limits, Phase};
 use job_transport::Class;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Input, Machine, Turn, reading::updated};
-use crate::{Ended, Event, Failed, Outcome, job_text, verdict::live};
+use super::{Action, Input, LEAST_PAUSE, Machine, Turn, reading::updated};
+use crate::{Ended, Event, Failed, Outcome, Why, job_text, verdict::live};
 
 /// A job that has ended, while sub-jobs of it are asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +17,13 @@ pub(super) struct Looking {
     succeeded: bool,
     /// No attempt goes on after this.
     until: Duration,
-    /// Which sub-jobs were asked for, the last one now.
+    /// Which sub-jobs were asked for and are not to be again, the one asked for now, and how many
+    /// requests that took.
     asked: Vec<JobId>,
+    under_way: Option<JobId>,
+    requests: u32,
+    /// When the next may be asked for, after a fault.
+    planned: Duration,
     faults_in_a_row: u32,
     detection_delay: Option<Duration>,
     #[serde(with = "job_text")]
@@ -51,16 +56,18 @@ impl Looking {
         }
     }
 
-    /// Puts a sub-job as it was asked for in the place of the one that the job lists, unless it is
-    /// another one, contradicts that, or makes a tree that no one could read again.
-    fn put(&mut self, found: Job) {
-        let Some(asked) = self.asked.last().map(JobId::as_str) else { return };
+    /// Puts a sub-job as it was asked for in the place of the one that the job lists, unless it makes
+    /// a tree that no one could read again. Returns `false` where it is another one, or contradicts
+    /// that.
+    fn put(&mut self, found: Job) -> bool {
+        let Some(asked) = self.under_way.as_ref().map(JobId::as_str) else { return false };
         let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(asked));
-        let Some(node) = listed.next() else { return };
+        let Some(node) = listed.next() else { return false };
         let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
         let levels = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
         let fits = node.path.depth() + levels <= Limits::MAX_LEVELS as usize;
-        if same_phase && fits && found.uid().is_none_or(|uid| uid.is_empty() || uid == asked) {
+        let same = same_phase && found.uid().is_none_or(|uid| uid.is_empty() || uid == asked);
+        if same && fits {
             let path = node.path;
             let place = path.indices().iter().try_fold(&mut *self.job, |job, index| {
                 job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
@@ -69,6 +76,7 @@ impl Looking {
                 *place = found;
             }
         }
+        same
     }
 }
 
@@ -85,6 +93,9 @@ impl Machine {
             succeeded,
             until: if self.overtime { until } else { until.min(self.policy.deadline()) },
             asked: Vec::new(),
+            under_way: None,
+            requests: 0,
+            planned: Duration::ZERO,
             faults_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
             job,
@@ -99,24 +110,41 @@ impl Machine {
         let Some(mut looking) = self.looking.take() else { return self.wake(turn) };
         match input {
             // Taken up again elsewhere: what was under way is asked for again.
-            Input::Wake => drop(looking.asked.pop()),
+            Input::Wake if looking.under_way.take().is_some() => looking.requests -= 1,
+            Input::Wake if turn.elapsed < looking.planned => {
+                let at = looking.planned;
+                self.looking = Some(looking);
+                return Action::SleepUntil(at);
+            }
+            Input::Wake => {}
             Input::Reading { job, renewed, .. } => {
                 if renewed {
                     turn.events.push(Event::Renewed);
                 }
                 looking.faults_in_a_row = 0;
-                looking.put(*job);
+                // A replica that is behind says what is no longer so.
+                if !looking.put(*job) {
+                    return self.look_again(turn, looking, LEAST_PAUSE);
+                }
+                looking.asked.extend(looking.under_way.take());
             }
             Input::Fault(fault) => {
                 if fault.renewed {
                     turn.events.push(Event::Renewed);
                 }
                 looking.faults_in_a_row = looking.faults_in_a_row.saturating_add(1);
-                let no_more = fault.retry_after.is_some() || fault.class == Class::Unauthorized;
+                let (class, asked) = (fault.class, fault.retry_after.unwrap_or_default());
                 let in_a_row = looking.faults_in_a_row;
                 turn.events.push(Event::Fault { fault, in_a_row });
-                if no_more {
-                    return self.end(turn, *looking);
+                match class {
+                    Class::Transient | Class::Throttled => {
+                        return self.look_again(turn, looking, asked.max(LEAST_PAUSE));
+                    }
+                    // It would be no other for another sub-job.
+                    Class::Unauthorized => return self.end(turn, *looking),
+                    Class::NotFound | Class::Permanent => {
+                        looking.asked.extend(looking.under_way.take());
+                    }
                 }
             }
             Input::Stop => return self.end(turn, *looking),
@@ -124,19 +152,42 @@ impl Machine {
         self.look(turn, looking)
     }
 
+    /// Asks once more for what a passing fault kept back, after a pause; where nothing more is to be
+    /// asked by then, ends at once.
+    fn look_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut looking: Box<Looking>,
+        pause: Duration,
+    ) -> Action {
+        looking.under_way = None;
+        let at = turn.elapsed.saturating_add(pause);
+        if at >= looking.until || looking.requests >= self.most_looks(&looking) {
+            return self.end(turn, *looking);
+        }
+        looking.planned = at;
+        self.looking = Some(looking);
+        turn.events.push(Event::NextAttempt { at, why: Why::Backoff });
+        Action::SleepUntil(at)
+    }
+
     fn look(&mut self, turn: &mut Turn<'_>, mut looking: Box<Looking>) -> Action {
         let left = looking.until.saturating_sub(turn.elapsed);
-        let policy = &self.policy;
-        let most = if looking.succeeded { policy.complete_tree } else { policy.look_deeper };
-        let asked = u32::try_from(looking.asked.len()).unwrap_or(u32::MAX);
-        let next = looking.next().filter(|_| asked < most && !left.is_zero());
+        let most = self.most_looks(&looking);
+        let next = looking.next().filter(|_| looking.requests < most && !left.is_zero());
         let Some(id) = next else { return self.end(turn, *looking) };
-        let timeout = policy.attempt_timeout.min(left);
+        looking.requests += 1;
+        // One that is not answered leaves time for another.
+        let share = if looking.requests < most { left / 2 } else { left };
         self.looks = self.looks.saturating_add(1);
         turn.events.push(Event::Look { id: id.clone() });
-        looking.asked.push(id.clone());
+        looking.under_way = Some(id.clone());
         self.looking = Some(looking);
-        Action::Fetch { id, timeout }
+        Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share) }
+    }
+
+    fn most_looks(&self, looking: &Looking) -> u32 {
+        if looking.succeeded { self.policy.complete_tree } else { self.policy.look_deeper }
     }
 
     fn end(&self, turn: &Turn<'_>, looking: Looking) -> Action {

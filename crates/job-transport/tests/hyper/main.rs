@@ -9,5 +9,6 @@ mod limits;
 mod proxies;
 mod redirects;
 mod refusals;
+mod simulated;
 mod stalls;
 mod support;

@@ -1,0 +1,149 @@
+//! Every step of a wait fails once, in every way that there is: the outcome is the same as that of
+//! the wait that nothing befell.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod flaky;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use flaky::{Break, Flaky};
+use job_poller::{Ended, Outcome, Wait, WaitError};
+use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
+use job_transport::{Client, Credentials, HyperTransport, Identity, Tls, TlsProvider, Transport};
+
+/// The jobs that are waited for: one that succeeds, one whose failing step is in the reply, and one
+/// whose failing step must be asked for.
+fn plans() -> [Plan; 3] {
+    [
+        Plan::create_cluster(),
+        Plan::create_cluster().failing("no such flavor"),
+        Plan::scale_up_cluster(2).failing("no such image").levels(1),
+    ]
+}
+
+/// Each reading moves the job on by a quarter of its time, so that there are few.
+fn sim(plan: Plan) -> Arc<Sim> {
+    let step = plan.takes() / 4;
+    Arc::new(Sim::new(plan, Pace::PerReading(step)))
+}
+
+/// A client that logs in with a password, so that the login is a step too.
+fn client(sim: &Sim, endpoint: &str, transport: impl Transport + Clone + 'static) -> Client {
+    let identity = Identity::new(endpoint.parse().unwrap(), sim.login(), transport.clone());
+    let credentials = Credentials::provided(identity);
+    Client::new(endpoint.parse().unwrap(), credentials, transport).project(sim.project().clone())
+}
+
+/// All that a caller learns of a job's end: the outcome, and what each step says.
+fn told(ended: Result<Ended, WaitError>) -> String {
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => return format!("no outcome: {error}"),
+    };
+    let outcome = match &ended.outcome {
+        Outcome::Succeeded => "succeeded".to_owned(),
+        Outcome::Failed(failed) => format!("failed: {}", failed.failure),
+    };
+    let steps = ended
+        .job
+        .walk()
+        .map(|node| format!("{} {:?} {:?}", node.job.label(), node.job.phase(), node.job.reason()));
+    [outcome].into_iter().chain(steps).collect::<Vec<_>>().join("\n")
+}
+
+/// Waits in memory, where the requests of the wait meet what the script says.
+async fn in_memory(plan: Plan, script: Vec<Option<Fault>>) -> (String, u32, u32) {
+    let sim = sim(plan);
+    sim.script(script);
+    let client = client(&sim, "https://cce.example", SimTransport::new(sim.clone()));
+    let ended = Wait::new(client, sim.job().clone()).seed(0).await;
+    let looks = ended.as_ref().map_or(0, |ended| ended.looks);
+    (told(ended), sim.requests(), looks)
+}
+
+/// Every reply that asking again mends, and those that a wait takes no notice of.
+const MENDED: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
+    html, oversized:99, page:502, 408, 409, 425, 429, throttled:7, 500, 503, 504, wrong-uid, \
+    phase-back, phase:, phase:Paused, stale:1";
+
+/// Every refusal: one of a job that was read before is asked about again; one of a sub-job is not.
+const REFUSALS: &str = "400, 401, 403, 404, 405, 410, 418, 501, page:302, oversized";
+
+#[tokio::test(start_paused = true)]
+async fn whichever_reply_is_spoilt_the_outcome_is_the_same() {
+    let mut cases = 0;
+    let mut differences = Vec::new();
+    for plan in plans() {
+        let (expected, requests, looks) = in_memory(plan.clone(), Vec::new()).await;
+        assert!(requests >= 6, "{requests} requests: {expected}");
+        for (faults, steps) in [(MENDED, 0..requests), (REFUSALS, 2..requests - looks)] {
+            for fault in faults.split(',').map(str::trim) {
+                for spared in steps.clone() {
+                    let script = format!("{spared}*ok, {fault}");
+                    // A connection's fault: in memory each request has a connection of its own.
+                    let script = Fault::script(&script).unwrap();
+                    let (got, ..) = in_memory(plan.clone(), script).await;
+                    cases += 1;
+                    if got != expected {
+                        differences.push(format!("request {spared}, {fault}: {got}"));
+                    }
+                }
+            }
+        }
+    }
+    report("replies", cases, &differences);
+    assert!(cases > 500, "{cases}");
+}
+
+/// Waits over TLS, on connections that break as told; says too whether they did.
+async fn over_tls(plan: Plan, at: u32, how: Break) -> (String, bool) {
+    let sim = sim(plan);
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    let flaky = Flaky::new(at, how);
+    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
+    let transport = HyperTransport::new(tls).dial(flaky.clone());
+    let client = client(&sim, &server.endpoint(), transport);
+    let told = told(Wait::new(client, sim.job().clone()).seed(0).await);
+    (told, flaky.has_broken())
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_socket_operation_fails_the_outcome_is_the_same() {
+    let (mut cases, mut shallow) = (0, 0);
+    let mut differences = Vec::new();
+    for plan in plans() {
+        let (expected, _) = over_tls(plan.clone(), u32::MAX, Break::Reset).await;
+        for how in Break::ALL {
+            for at in 0.. {
+                let (got, has_broken) = over_tls(plan.clone(), at, how).await;
+                // A connection that falls silent as a failed job's sub-job is asked for is found out
+                // after 20 s, and the look ends after 10: the job failed all the same.
+                let is_silent = how == Break::Stall && got.starts_with("failed: ");
+                if is_silent && got != expected && expected.starts_with("failed: ") {
+                    shallow += 1;
+                } else if got != expected {
+                    differences.push(format!("operation {at}, {how:?}: {got}"));
+                }
+                // There are no more operations than this.
+                if !has_broken {
+                    break;
+                }
+                cases += 1;
+            }
+        }
+    }
+    report("socket operations", cases, &differences);
+    assert!(shallow <= 2, "{shallow} failures without their step");
+    assert!(cases > 300, "{cases}");
+}
+
+/// Prints the figures, past the test harness, which keeps the output of a test that passes to
+/// itself; fails where there is a difference.
+fn report(what: &str, cases: u32, differences: &[String]) {
+    let count = differences.len();
+    let _ = writeln!(io::stderr(), "torture: {what}: {cases} cases, {count} differences");
+    assert!(differences.is_empty(), "{}", differences[..count.min(20)].join("\n\n"));
+}
