@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cargo::{cargo, has},
-    fuzz, tidy,
+    fuzz, interop, simulate, tidy,
 };
 
 /// The feature sets that are built alone, tests included: what a default build would hide.
@@ -26,6 +26,15 @@ const FEATURES: &[&[&str]] = &[
 /// the other TLS provider.
 const NO_STD: &[&str] = &["-p", "job-model", "--no-default-features"];
 const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"];
+
+/// What tests meet beside the project's own, each with an argument that does nothing: the tests
+/// themselves skip what is not there.
+const PARTS: [(&str, &str); 4] = [
+    ("nginx", "-v"),
+    ("mitmdump", "--version"),
+    ("faketime", "--version"),
+    ("unshare", "--version"),
+];
 
 /// Runs every step, with `long` those too that take minutes for one more chance to find something;
 /// says at the end what ran, what was skipped and why, and how many tests passed.
@@ -83,8 +92,13 @@ impl Report {
         self.step("deny", Some("deny"), [deny])?;
 
         println!("\n== tests");
-        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
-            self.skip("the tests with nginx: it is not installed".into());
+        for part in PARTS {
+            let (program, argument) = part;
+            let mut command = Command::new(program);
+            let command = command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().is_err() {
+                self.skip(format!("the tests with {program}: it is not installed"));
+            }
         }
         for what in [&["--workspace", "--all-features"], NO_STD, RING] {
             let mut test = cargo(&["test", "--locked", "--no-fail-fast"]);
@@ -100,14 +114,30 @@ impl Report {
         self.passed_if("tests", true)
     }
 
-    /// Runs the machine beside its reference model, so many times more.
+    /// Runs what takes minutes to hours: the machine beside its reference model, waits in a simulated
+    /// network, an outage with ten thousand waits, other people's clients, and the fuzzer.
     fn long(&mut self) -> Result<(), String> {
-        println!("\n== long");
-        let mut test = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
-        test.args(["--lib", "reference"]).env("PROPTEST_CASES", "100000");
-        let before = self.tests.passed;
-        let success = self.tests.run(test).map_err(|error| format!("long: {error}"))?;
-        self.passed_if("long", success && self.tests.passed > before)
+        let poller = ["test", "--locked", "--release", "--package", "job-poller"];
+        let mut reference = cargo(&poller);
+        reference.args(["--lib", "reference"]).env("PROPTEST_CASES", "100000");
+        let mut outage = cargo(&poller);
+        outage.args(["--test", "outage"]).env("OUTAGE_WAITS", "10000");
+        let simulation = simulate::run(&(0..10_000), 6);
+        let tests = [("reference", reference), ("outage", outage), ("simulation", simulation)];
+        for (name, test) in tests {
+            println!("\n== {name}");
+            let before = self.tests.passed;
+            let success = self.tests.run(test).map_err(|error| format!("{name}: {error}"))?;
+            self.passed_if(name, success && self.tests.passed > before)?;
+        }
+        println!("\n== interop");
+        self.passed_if("interop", interop::run() == ExitCode::SUCCESS)?;
+        if fuzz::is_there() {
+            self.passed_if("fuzz for 60 s each", fuzz::run("60") == ExitCode::SUCCESS)
+        } else {
+            self.skip("fuzzing: it needs cargo-fuzz and nightly Rust".into());
+            Ok(())
+        }
     }
 
     /// Runs the commands, or skips them aloud where cargo lacks the subcommand they need.

@@ -1,48 +1,93 @@
-//! `cargo xtask fuzz [SECONDS]`: each fuzz target for so long, from the fixtures on. Keeps what it
-//! finds in the fuzz crate's own folders, which git ignores.
+//! `cargo xtask fuzz [SECONDS]`: each fuzz target of all crates for so long, from the kept corpus and
+//! the fixtures on. What it finds stays under `target`, until `fuzz --keep` takes from it what reaches
+//! code that the corpus does not reach yet.
 
 use std::{
-    fs,
+    fs, io,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
 use crate::cargo::root;
 
-const CRATE: &str = "crates/job-model/fuzz";
+const CRATE: &str = "xtask/fuzz";
 
 /// A workspace of its own.
-pub(crate) const MANIFEST: &str = "crates/job-model/fuzz/Cargo.toml";
+pub(crate) const MANIFEST: &str = "xtask/fuzz/Cargo.toml";
 
-/// Each target, and the folder of the fixtures that it starts from.
-const TARGETS: &[(&str, &str)] = &[
-    ("decode", "jobs"),
-    ("service_error", "errors"),
-    ("submission", "submissions"),
-    ("timestamp", "timestamps"),
+/// Each target, and the folder of the fixtures that it starts from beside its corpus.
+const TARGETS: &[(&str, Option<&str>)] = &[
+    ("decode", Some("jobs")),
+    ("service_error", Some("errors")),
+    ("submission", Some("submissions")),
+    ("timestamp", Some("timestamps")),
+    ("reply", None),
+    ("login", None),
+    ("endpoint", None),
+    ("machine", None),
+    ("checkpoint", None),
+    ("request", None),
+    ("script", None),
 ];
+
+/// The longest input that is kept: a corpus is read by people too.
+const LONGEST: &str = "-max_len=4096";
+
+/// Whether cargo-fuzz and nightly Rust are there.
+pub(crate) fn is_there() -> bool {
+    let mut version = nightly(&["--version"]);
+    version.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
 
 /// Runs every target, stopping at the first that fails; skips them aloud without cargo-fuzz.
 pub(crate) fn run(seconds: &str) -> ExitCode {
-    let mut version = nightly(&["--version"]);
-    let quiet = version.stdout(Stdio::null()).stderr(Stdio::null());
-    if !quiet.status().is_ok_and(|status| status.success()) {
+    each(|target, seeds| {
+        println!("\n== fuzz {target}, {seconds} s");
+        let found = found(target);
+        let mut fuzz = nightly(&["run", "--fuzz-dir", CRATE, target]);
+        fuzz.arg(&found).arg(corpus(target)).args(seeds);
+        fuzz.args(["--", "-print_final_stats=1", &format!("-max_total_time={seconds}"), LONGEST]);
+        for folder in [&found, &corpus(target)] {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(fuzz.status()?.success())
+    })
+}
+
+/// Takes into each target's corpus what reaches more than it does.
+pub(crate) fn keep() -> ExitCode {
+    each(|target, _| {
+        let mut merge = nightly(&["run", "--fuzz-dir", CRATE, target]);
+        merge.arg(corpus(target)).arg(found(target));
+        merge.args(["--", "-set_cover_merge=1", LONGEST]);
+        Ok(merge.status()?.success())
+    })
+}
+
+fn each(run: impl Fn(&str, Option<PathBuf>) -> io::Result<bool>) -> ExitCode {
+    if !is_there() {
         println!("fuzz: SKIPPED, it needs `cargo install cargo-fuzz` and nightly Rust");
         return ExitCode::SUCCESS;
     }
     for (target, seeds) in TARGETS {
-        println!("\n== fuzz {target}, {seconds} s");
-        let corpus = root().join(CRATE).join("corpus").join(target);
-        let mut fuzz = nightly(&["run", "--fuzz-dir", CRATE, target]);
-        fuzz.arg(&corpus).arg(root().join("fixtures").join(seeds));
-        fuzz.args(["--", "-print_final_stats=1", &format!("-max_total_time={seconds}")]);
-        let passed = fs::create_dir_all(&corpus).and_then(|()| fuzz.status());
-        if !passed.is_ok_and(|status| status.success()) {
+        let seeds = seeds.map(|seeds| root().join("fixtures").join(seeds));
+        if !run(target, seeds).unwrap_or_default() {
             println!("fuzz: FAILED at {target}");
             return ExitCode::FAILURE;
         }
     }
     println!("fuzz: {} targets passed", TARGETS.len());
     ExitCode::SUCCESS
+}
+
+/// Returns the kept corpus.
+fn corpus(target: &str) -> PathBuf {
+    root().join("fixtures/fuzz").join(target)
+}
+
+/// Returns where what is found stays.
+fn found(target: &str) -> PathBuf {
+    Path::new(root()).join("target/fuzz-found").join(target)
 }
 
 /// Returns a run of cargo-fuzz under nightly Rust, whichever Rust runs this task.

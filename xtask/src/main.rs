@@ -5,6 +5,8 @@
 mod cargo;
 mod ci;
 mod fuzz;
+mod interop;
+mod simulate;
 mod tidy;
 
 use std::{
@@ -18,12 +20,19 @@ Usage: cargo xtask <TASK>
 Tasks:
   demo [--fail]  wait for a simulated job over TLS on this machine
   ci [--long]    format check, tidy, lints, docs, tests: all that must pass before a commit; --long:
-                 and 100,000 random waits beside a model of what is right
+                 and what takes three hours: 100,000 random waits beside a model of what is right,
+                 10,000 simulated networks, 10,000 waits through outages, interop, the fuzzer
   tidy           the rules that no lint can see
   bench model|transport|poller
                  how fast bodies are read, jobs asked for or waited for, as ratios; fails where one
                  is above its bound
-  fuzz [SECONDS] each fuzz target for so long (60), with cargo-fuzz and nightly Rust";
+  simulate [--seed N | --seeds A..B] [--hours H]
+                 whole waits in a simulated network whose hosts crash and whose links break, by
+                 seeds (0..20, for 2 hours each)
+  interop        the vendor's and OpenStack's own Python clients against `cce-job sim`
+  fuzz [SECONDS | --keep]
+                 each fuzz target of all crates for so long (60), with cargo-fuzz and nightly Rust;
+                 --keep: into the corpus what was found that reaches more";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -41,7 +50,13 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(false),
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
+        ["interop"] => interop::run(),
+        ["simulate", ref rest @ ..] if simulate::arguments(rest).is_some() => {
+            let (seeds, hours) = simulate::arguments(rest).unwrap_or_default();
+            pass_on(&mut simulate::run(&seeds, hours))
+        }
         ["fuzz"] => fuzz::run("60"),
+        ["fuzz", "--keep"] => fuzz::keep(),
         ["fuzz", seconds] if seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0) => {
             fuzz::run(seconds)
         }

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use job_poller::{Ended, Event, Fixed, Outcome, Wait};
+use job_poller::{Event, Fixed, Wait};
 use job_sim::{Pace, Plan, Sim, SimServer};
 use job_transport::{HyperTransport, Tls, TlsProvider};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, told};
 
 /// Short enough to show each step of a job that takes five seconds.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ pub(crate) async fn run(fail: bool, speed: u32) -> anyhow::Result<Exit> {
     let plan = if fail { plan.failing(REASON) } else { plan };
     let sim = Arc::new(Sim::new(plan, Pace::Clock));
     let server = SimServer::start(sim.clone()).await?;
-    tell(&format!("job {} at {}, a simulated service", sim.job(), server.endpoint()));
+    told::progress(&format!("job {} at {}, a simulated service", sim.job(), server.endpoint()));
 
     let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?;
     let client = sim.client(server.endpoint().parse()?, HyperTransport::new(tls));
@@ -38,24 +38,9 @@ pub(crate) async fn run(fail: bool, speed: u32) -> anyhow::Result<Exit> {
         .on_event(|at, event| match event {
             // Four a second say nothing to a reader.
             Event::NextAttempt { .. } => {}
-            event => tell(&format!("{:>5.1} s  {event}", at.as_secs_f64())),
+            event => told::progress(&format!("{:>5.1} s  {event}", at.as_secs_f64())),
         })
         .await?;
-    writeln!(io::stdout(), "{}", outcome(&ended))?;
+    writeln!(io::stdout(), "{}", told::outcome(&ended))?;
     Ok(Exit::from(&ended.outcome))
-}
-
-/// Writes a line of progress. Who closed stderr does not want it.
-fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Returns the outcome as one line.
-fn outcome(ended: &Ended) -> String {
-    let outcome = match &ended.outcome {
-        Outcome::Succeeded => format!("succeeded: {}", ended.job.label().escape_debug()),
-        Outcome::Failed(failed) => format!("failed: {}", failed.failure),
-    };
-    let Ended { attempts, elapsed, .. } = ended;
-    format!("{outcome} ({:.1} s, {attempts} attempts)", elapsed.as_secs_f64())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use job_poller::{Fault, Outcome, WaitError, WaitErrorKind};
 
 /// How the command ends. The numbers are a contract: a script branches on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// The job succeeded.
     Done = 0,
@@ -21,6 +21,10 @@ pub(crate) enum Exit {
     Unreadable = 6,
     /// There is no such job, or no longer.
     NotFound = 7,
+    /// SIGINT told it to stop.
+    Interrupted = 130,
+    /// SIGTERM told it to stop.
+    Terminated = 143,
 }
 
 /// What `--help` says of the exit codes; 2 is clap's own.
@@ -33,7 +37,8 @@ Exit codes:
   4  the credentials were refused (401, 403)
   5  the job failed
   6  the job's state could not be read
-  7  there is no such job, or no longer";
+  7  there is no such job, or no longer
+  130, 143  stopped by SIGINT, SIGTERM";
 
 impl Exit {
     /// Returns the exit code of an error; a context around it does not hide why a wait stopped.

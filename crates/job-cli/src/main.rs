@@ -1,6 +1,10 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
 mod demo;
+mod sim;
+mod wait;
+mod told;
+mod signals;
 mod exit;
 
 use std::{
@@ -20,6 +24,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Wait until jobs have ended
+    #[command(after_help = wait::HELP)]
+    Wait(wait::Arguments),
+    /// Serve a simulated service over TLS on loopback, until stopped
+    #[command(after_help = sim::HELP)]
+    Sim(Box<sim::Arguments>),
     /// Wait for a job of a simulated service, started here, over TLS on loopback
     #[command(after_help = exit::HELP)]
     Demo {
@@ -34,8 +44,12 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Demo { fail, speed } = Arguments::parse().command;
-    match demo::run(fail, speed).await {
+    let ran = match Arguments::parse().command {
+        Command::Wait(arguments) => wait::run(arguments).await,
+        Command::Sim(arguments) => sim::run(*arguments).await,
+        Command::Demo { fail, speed } => demo::run(fail, speed).await,
+    };
+    match ran {
         Ok(exit) => exit.into(),
         Err(error) => {
             // Where even this cannot be written, the exit code still tells.

@@ -181,6 +181,35 @@ async fn a_token_that_expires_is_renewed_and_told_once() {
     assert_eq!((renewed, sim.logins()), (1, 2));
 }
 
+/// The second time, the token is new, and its age is not what is wrong: but not for as long as it
+/// takes to believe three refusals.
+#[tokio::test(start_paused = true)]
+async fn tokens_that_are_revoked_twice_in_a_row_do_not_end_the_wait() {
+    let sim = on_the_clock(Plan::create_cluster().slower(10));
+    let transport = SimTransport::new(sim.clone());
+    let endpoint: Endpoint = "https://cce.example".parse().unwrap();
+    let identity = Identity::new(endpoint.clone(), sim.login(), transport.clone());
+    let client = Client::new(endpoint, Credentials::provided(identity), transport);
+    let client = client.project(sim.project().clone());
+    let schedule = Fixed::new(Duration::from_secs(2));
+    let mut events = Wait::new(client, sim.job().clone()).schedule(schedule).events();
+    let mut renewed = 0;
+    while let Some((_, event)) = events.next().await {
+        match event {
+            Event::Phase { to: Some(Phase::Initializing), .. } => sim.expire_tokens(),
+            Event::Renewed => {
+                renewed += 1;
+                if renewed == 1 {
+                    sim.expire_tokens();
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
+    assert_eq!((renewed, sim.logins()), (2, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_signature_ends_the_wait_at_once() {
     let sim = on_the_clock(Plan::create_cluster());

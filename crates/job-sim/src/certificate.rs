@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
 
 /// What a TLS server needs, and what its clients must trust.
@@ -15,6 +18,8 @@ pub(crate) struct Certified {
 /// when this returns.
 pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
+    // OpenSSL takes a certificate whose issuer has its own name for self-signed.
+    ca.distinguished_name.push(DnType::CommonName, "simulated authority");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let ca_key = KeyPair::generate()?;
@@ -23,7 +28,11 @@ pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + 
 
     let key = KeyPair::generate()?;
     let names = ["localhost", "127.0.0.1", "cce.example"].map(String::from);
-    let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+    let mut certificate = CertificateParams::new(names)?;
+    certificate.distinguished_name.push(DnType::CommonName, "simulated service");
+    certificate.use_authority_key_identifier_extension = true;
+    certificate.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = certificate.signed_by(&key, &issuer)?;
 
     let mut server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?

@@ -136,10 +136,10 @@ impl Plan {
 
     /// Draws every span anew, around what it is: by a log-normal law whose median is the span itself
     /// and of whose draws two in three lie between two thirds of it and half as much again. The same
-    /// seed gives the same spans.
+    /// seed and [`number`](Self::number) give the same spans.
     #[must_use]
     pub fn drawn(self, seed: u64) -> Self {
-        let mut random = fastrand::Rng::with_seed(seed);
+        let mut random = fastrand::Rng::with_seed(seed ^ u64::from(self.number).rotate_left(32));
         self.spans(|span| {
             // Twelve draws from 0 to 1 add up to as good as a normal law's, of mean 6 and deviation 1.
             let normal = iter::repeat_with(|| random.f64()).take(12).sum::<f64>() - 6.0;

@@ -68,6 +68,12 @@ impl SimService {
         Ok(Self { sim, tls: TlsAcceptor::from(server), ca_pem, connections: AtomicU32::new(0) })
     }
 
+    /// Returns the simulation that is served.
+    #[must_use]
+    pub const fn sim(&self) -> &Arc<Sim> {
+        &self.sim
+    }
+
     /// Returns the certificate authority to trust, in PEM form.
     #[must_use]
     pub const fn ca_pem(&self) -> &[u8] {

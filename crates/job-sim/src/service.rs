@@ -47,7 +47,7 @@ pub struct Sim {
     pub(crate) pace: Pace,
     pub(crate) project: ProjectId,
     job: JobId,
-    clock: TokioClock,
+    clock: Box<dyn Clock>,
     /// When the simulation was created, by the time of day and by the clock.
     created: Timestamp,
     began: Duration,
@@ -66,7 +66,13 @@ impl Sim {
     /// Creates a service with one job, which is created now, by the service's own clock too.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace) -> Self {
-        let clock = TokioClock::new();
+        Self::with_clock(plan, pace, TokioClock::new())
+    }
+
+    /// Creates a service with one job and a clock of its own, such as that of a simulated network,
+    /// which goes on while a host is down.
+    #[must_use]
+    pub fn with_clock(plan: Plan, pace: Pace, clock: impl Clock + 'static) -> Self {
         let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
         let mut jobs = Jobs::default();
         Self {
@@ -74,9 +80,9 @@ impl Sim {
             gate: Mutex::new(Gate::new(project.clone())),
             project,
             job: id(&jobs.add(plan, Duration::ZERO)),
-            clock,
             created: clock.now(),
             began: clock.elapsed(),
+            clock: Box::new(clock),
             ahead: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
             stalled: Arc::default(),

@@ -15,10 +15,14 @@ use crate::{
     credentials::{Grant, Means},
 };
 
-/// How long nothing is asked of a provider that failed while the old credentials still hold, that
-/// was itself not let in (a few more wrong passwords would lock the user), or whose last credentials
-/// came after a refusal and were refused as well.
+/// How long nothing is asked of a provider that failed while the old credentials still hold, or that
+/// was itself not let in (a few more wrong passwords would lock the user).
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long credentials are new that came after a refusal: where they are refused too, their age is
+/// not what is wrong. Less than the ten seconds after which a wait believes its refusals, or one whose
+/// tokens are revoked twice in a row would end.
+const NEW_FOR: Duration = Duration::from_secs(5);
 
 /// What a provider gave, until it expires or is refused.
 pub(crate) struct Renewal {
@@ -92,7 +96,7 @@ impl Renewal {
         let grant = self.ask(clock, successor).await?;
         let mut held = self.held();
         if let Some(lasting) = held.grant.as_mut().filter(|l| Arc::ptr_eq(&l.grant, &grant)) {
-            lasting.new_until.get_or_insert_with(|| clock.elapsed().saturating_add(PAUSE));
+            lasting.new_until.get_or_insert_with(|| clock.elapsed().saturating_add(NEW_FOR));
         }
         Ok(Some(grant))
     }

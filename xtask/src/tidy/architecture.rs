@@ -1,37 +1,46 @@
-//! ARCHITECTURE.md: each invariant names a check, and the check is there.
+//! ARCHITECTURE.md and RELIABILITY.md: each invariant and each promise names a check, and the check is
+//! there.
 
 use super::{CHECKS, Tree};
 
-const ARCHITECTURE: &str = "ARCHITECTURE.md";
+/// The documents, and the section of each whose table is checked: what holds, and last the checks.
+const TABLES: [(&str, &str); 2] =
+    [("ARCHITECTURE.md", "Invariants"), ("RELIABILITY.md", "Promises")];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    let text = tree.file(ARCHITECTURE).unwrap_or_default();
-    let section = text.split("\n## Invariants\n").nth(1).unwrap_or_default();
-    let section = section.split("\n## ").next().unwrap_or_default();
-    // The rows of the table, but for its head: | what holds | `check`, `check` |
-    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with('|')).skip(2).collect();
-    if rows.is_empty() {
-        return vec![format!("{ARCHITECTURE} has no table of invariants")];
-    }
-    rows.into_iter().flat_map(|row| invariant(tree, row)).collect()
+    TABLES.iter().flat_map(|(file, section)| table(tree, file, section)).collect()
 }
 
-fn invariant(tree: &Tree, row: &str) -> Vec<String> {
+fn table(tree: &Tree, file: &str, section: &str) -> Vec<String> {
+    let text = tree.file(file).unwrap_or_default();
+    let text = text.split(&format!("\n## {section}\n")).nth(1).unwrap_or_default();
+    let text = text.split("\n## ").next().unwrap_or_default();
+    // The rows of the table, but for its head: | what holds | `check`, `check` |
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    if rows.is_empty() {
+        return vec![format!("{file} has no table of {section}")];
+    }
+    let complaints = rows.into_iter().flat_map(|row| named(tree, row));
+    complaints.map(|complaint| format!("{file}: {complaint}")).collect()
+}
+
+fn named(tree: &Tree, row: &str) -> Vec<String> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
     let checks = cells.last().map(|cell| cell.split('`').skip(1).step_by(2)).into_iter().flatten();
     let checks: Vec<&str> = checks.collect();
-    if cells.len() != 2 || checks.is_empty() {
-        return vec![format!("{ARCHITECTURE}: an invariant names no check: {row}")];
+    if cells.len() < 2 || checks.is_empty() {
+        return vec![format!("this names no check: {row}")];
     }
     let absent = checks.into_iter().filter(|check| !exists(tree, check));
-    absent.map(|check| format!("{ARCHITECTURE}: there is no check `{check}`")).collect()
+    absent.map(|check| format!("there is no check `{check}`")).collect()
 }
 
-/// Whether there is a check of this name: `tidy::name`, a lint such as `clippy::name` that is
+/// Whether there is a check of this name: `tidy::name`, a task such as `xtask::fuzz`, a lint such as `clippy::name` that is
 /// switched on, or a test as `path::to/file.rs::name`.
 fn exists(tree: &Tree, check: &str) -> bool {
     match check.rsplit_once("::") {
         Some(("tidy", name)) => CHECKS.iter().any(|(tidy, _)| *tidy == name),
+        Some(("xtask", task)) => tree.file(&format!("xtask/src/{task}.rs")).is_some(),
         Some((tool @ ("clippy" | "rust"), lint)) => is_on(tree, tool, lint),
         Some((file, name)) => tree.file(file).is_some_and(|text| has_test(text, name)),
         None => false,
@@ -69,6 +78,9 @@ mod tests {
         let rows = [
             ("| a | `tidy::arrows` |", 0),
             ("| a | `tidy::arrow` |", 1),
+            ("| a | but for b | `xtask::fuzz` |", 0),
+            ("| a | but for b | `xtask::buzz` |", 1),
+            ("| a | but for `b` | |", 1),
             ("| a | `clippy::dbg_macro`, `rust::unsafe_code` |", 0),
             ("| a | `clippy::dbg` |", 1),
             ("| a | `clippy::todo` |", 1),
@@ -88,11 +100,13 @@ mod tests {
                 "# A\n\n## Invariants\n\n| what | check |\n|---|---|\n{row}\n\n## B\n| x |\n"
             );
             let tree = Tree::of(&[
-                (ARCHITECTURE, &text),
+                ("A.md", &text),
                 ("Cargo.toml", MANIFEST),
                 ("crates/job-x/tests/x.rs", TESTS),
+                ("xtask/src/fuzz.rs", ""),
             ]);
-            assert_eq!(check(&tree).len(), wrong, "{row}: {:?}", check(&tree));
+            let complaints = table(&tree, "A.md", "Invariants");
+            assert_eq!(complaints.len(), wrong, "{row}: {complaints:?}");
         }
     }
 }

@@ -1,0 +1,71 @@
+//! The time of day jumps by a day, either way: no deadline moves.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::support::{Folder, pass, run, service, skipped, wait};
+
+const LIBRARIES: [&str; 3] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+];
+
+/// Lets a command read the time of day by what a file says, and no other clock.
+fn faked(command: &mut Command, file: &Path) -> bool {
+    let Some(library) = LIBRARIES.iter().find(|library| Path::new(library).exists()) else {
+        skipped("libfaketime", "it is not installed");
+        return false;
+    };
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", file)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_by_a_day_moves_no_deadline() {
+    for jumps in [["+0", "+1d"], ["+0", "-1d"], ["+1d", "-1d"]] {
+        let (sim, server) = service(60).await;
+        let folder = Folder::new();
+        let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        command.args(["--timeout", "5"]).arg(sim.job().as_str());
+        if !faked(&mut command, &folder.write("time", jumps[0])) {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "how long the command took")]
+        let began = Instant::now();
+        let ran = tokio::spawn(run(command));
+        while sim.requests() == 0 {
+            pass(Duration::from_millis(20)).await;
+        }
+        folder.write("time", jumps[1]);
+        let ran = ran.await.unwrap();
+        let took = began.elapsed().as_secs_f64();
+        assert_eq!(ran.code, Some(3), "{jumps:?}: {ran:?}");
+        assert!(ran.stderr.contains("did not end within 5 s"), "{jumps:?}: {ran:?}");
+        // The last attempt may be answered at once, half a second before the deadline.
+        assert!((4.4..15.0).contains(&took), "{jumps:?}: {took} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_by_a_day_ends_no_wait() {
+    let (sim, server) = service(4).await;
+    let folder = Folder::new();
+    let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    command.args(["--timeout", "60"]).arg(sim.job().as_str());
+    if !faked(&mut command, &folder.write("time", "-1d")) {
+        return;
+    }
+    let ran = tokio::spawn(run(command));
+    while sim.requests() == 0 {
+        pass(Duration::from_millis(20)).await;
+    }
+    folder.write("time", "+1d");
+    ran.await.unwrap().succeeded(1, "");
+}

@@ -1,0 +1,107 @@
+//! `wait` against the service as it is, and `sim` as others start it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use job_sim::{Fault, Plan, Sim, SimServer};
+use serde_json::Value;
+
+use crate::support::{Folder, Ran, run, service, wait};
+
+/// Waits for the service's job, or another, as told.
+async fn waited(sim: &Sim, server: &SimServer, edit: impl Fn(&mut Command)) -> Ran {
+    let folder = Folder::new();
+    let mut command = wait(sim, &server.endpoint(), server.ca_pem(), &folder);
+    edit(&mut command);
+    run(command).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_end_has_its_exit_code() {
+    type Edit = fn(&mut Command) -> &mut Command;
+    let rows: [(&str, u32, Edit, i32, &str); 6] = [
+        ("a job that succeeds", 1, |c| c, 0, ""),
+        ("one attempt", 60, |c| c.args(["--timeout", "0"]), 3, "one look did not see"),
+        ("a wrong token", 1, |c| c.env("OS_TOKEN", "canary"), 4, "not accepted"),
+        ("another project", 1, |c| c.env("OS_PROJECT_ID", "p"), 4, "403 Forbidden"),
+        ("no such flag", 1, |c| c.arg("--no-such-flag"), 2, "Usage"),
+        ("plain http", 1, |c| c.args(["--endpoint", "http://cce.example"]), 2, "endpoint"),
+    ];
+    for (what, seconds, edit, code, told) in rows {
+        let (sim, server) = service(seconds).await;
+        let ran = waited(&sim, &server, |command| {
+            command.arg(sim.job().as_str());
+            edit(command);
+        });
+        let ran = ran.await;
+        assert_eq!(ran.code, Some(code), "{what}: {ran:?}");
+        assert!(ran.stderr.contains(told), "{what}: {ran:?}");
+        assert!(!ran.stderr.contains("canary") && !ran.stdout.contains("canary"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_jobs_the_worst_decides() {
+    let (sim, server) = service(1).await;
+    let fails = sim.add(Plan::create_cluster().faster(5).failing("sold out"));
+    let ran = waited(&sim, &server, |command| {
+        command.args([sim.job().as_str(), fails.as_str()]);
+    });
+    let ran = ran.await;
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    let failed = format!("{fails} failed: CreateCluster > InstallMaster: \"sold out\"");
+    assert!(ran.stdout.contains(&failed), "{ran:?}");
+    assert_eq!(ran.stdout.lines().count(), 2, "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_any_size_does_not_end_the_wait() {
+    let (sim, server) = service(1).await;
+    sim.script([None, Some(Fault::Oversized(64 << 20))]);
+    let other = sim.add(Plan::create_cluster().faster(5));
+    let ran = waited(&sim, &server, |command| {
+        command.args([sim.job().as_str(), other.as_str()]);
+    });
+    let ran = ran.await;
+    // Before its first reading a job that is too large is not waited for.
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert!(ran.stderr.contains("larger than the limit"), "{ran:?}");
+}
+
+/// Starts the service as a program, waits for its job with what its first line says, and stops it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_says_how_to_get_in_and_ends_when_told() {
+    let folder = Folder::new();
+    let authority = folder.file("ca.pem");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
+    command.args(["sim", "--fail", "--script", "503", "--ca-file"]).arg(&authority);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let text = |name: &str| started[name].as_str().unwrap().to_owned();
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
+    command
+        .env_clear()
+        .env("HUAWEICLOUD_SDK_AK", text("access_key"))
+        .env("HUAWEICLOUD_SDK_SK", text("secret_key"))
+        .args(["wait", "--endpoint", &text("endpoint"), "--project", &text("project")])
+        .arg("--ca-file")
+        .arg(&authority)
+        .arg(text("job"));
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.stdout.contains("InstallMaster: \"the flavor is sold out\""), "{ran:?}");
+    assert!(ran.stderr.contains("503 Service Unavailable"), "{ran:?}");
+    assert!(fs::read_to_string(&authority).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+
+    let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(stopped.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    assert!(String::from_utf8(output.stderr).unwrap().contains(" requests, 0 logins"));
+}

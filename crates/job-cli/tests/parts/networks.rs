@@ -1,0 +1,44 @@
+//! A network of its own, whose one link goes down and comes up again.
+
+use std::process::{Command, Stdio};
+
+use job_sim::{Pace, Plan, Sim};
+
+use crate::support::{Folder, run, skipped};
+
+/// The service and a wait on one link, which is down for some seconds once the job was read.
+const SCRIPT: &str = r#"
+    ip link set lo up
+    "$1" sim --port 8443 --ca-file "$2/ca.pem" --speed 42 > "$2/started" 2> "$2/requests" &
+    sim=$!
+    while [ ! -s "$2/started" ]; do sleep 0.05; done
+    "$1" wait --endpoint https://127.0.0.1:8443 --ca-file "$2/ca.pem" "$3" 2> "$2/progress" &
+    wait=$!
+    while ! grep -q CreateCluster "$2/progress"; do sleep 0.05; done
+    ip link set lo down
+    while ! grep -q fault: "$2/progress"; do sleep 0.05; done
+    ip link set lo up
+    wait $wait; code=$?
+    kill $sim; cat "$2/progress" >&2
+    exit $code
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_down_for_a_while_does_not_end_a_wait() {
+    let mut unshared = Command::new("unshare");
+    let quiet = unshared.args(["-rn", "ip", "link"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !quiet.status().is_ok_and(|status| status.success()) {
+        return skipped("a network namespace", "`unshare -rn ip link` is not permitted here");
+    }
+    // Every simulation's first job, token and project are the same.
+    let sim = Sim::new(Plan::create_cluster(), Pace::Clock);
+    let folder = Folder::new();
+    let mut command = Command::new("unshare");
+    command
+        .args(["-rn", "timeout", "120", "sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_cce-job")])
+        .arg(folder.file(""))
+        .arg(sim.job().as_str())
+        .env("OS_TOKEN", sim.account().token)
+        .env("OS_PROJECT_ID", sim.project().as_str());
+    run(command).await.succeeded(1, "fault: ");
+}

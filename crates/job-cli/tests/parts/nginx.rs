@@ -1,0 +1,180 @@
+//! A real nginx, with the limits that it has by default: a busy fleet meets its GOAWAY every
+//! thousand requests and loses nothing. And as a proxy before the service, over both versions of
+//! HTTP, with limits, and restarted in the middle.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Version};
+use job_sim::{Plan, SimServer};
+use job_transport::{HyperTransport, Tls, TlsProvider, Transport};
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::support::{Folder, free_port, has, listening, pass, run, service, wait};
+
+const REQUESTS: usize = 5_000;
+
+/// A running nginx; killed when it is dropped.
+pub(crate) struct Nginx {
+    child: Child,
+    folder: Folder,
+    port: u16,
+    ca_pem: String,
+}
+
+impl Nginx {
+    /// Starts it on a free port of this machine, over these versions of HTTP; `None` where it is not
+    /// installed.
+    async fn start(
+        http: &str,
+        limits: &str,
+        location: &str,
+        upstream: Option<&SimServer>,
+    ) -> Option<Self> {
+        if !has("nginx", "-v") {
+            return None;
+        }
+        let folder = Folder::new();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".into()]).unwrap();
+        let ca_pem = certificate.self_signed(&key).unwrap().pem();
+        folder.write("key.pem", key.serialize_pem());
+        folder.write("certificate.pem", &ca_pem);
+        folder.write("upstream.pem", upstream.map(SimServer::ca_pem).unwrap_or_default());
+        let port = free_port().await;
+        folder.write("nginx.conf", configuration(port, http, limits, location));
+        let child = spawn(&folder);
+        listening(port).await;
+        Some(Self { child, folder, port, ca_pem })
+    }
+
+    /// Starts it before the service.
+    async fn before(server: &SimServer, http: &str, limits: &str, more: &str) -> Option<Self> {
+        let upstream = server.endpoint();
+        let location = format!(
+            "proxy_pass {upstream}; proxy_ssl_verify on; proxy_ssl_name localhost;
+             proxy_ssl_trusted_certificate upstream.pem; proxy_set_header Host $http_host; {more}"
+        );
+        Self::start(http, limits, &location, Some(server)).await
+    }
+
+    fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    async fn restart(&mut self) {
+        self.child = spawn(&self.folder);
+        listening(self.port).await;
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(folder: &Folder) -> Child {
+    let mut command = Command::new("nginx");
+    command.args(["-e", "stderr", "-p"]).arg(folder.file("")).args(["-c", "nginx.conf"]);
+    command.stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Whatever is not said here is nginx's default: 1,000 requests a connection, 128 streams at a time.
+fn configuration(port: u16, http: &str, limits: &str, location: &str) -> String {
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|what| format!("{what}_temp_path temporary;\n"))
+        .concat();
+    format!(
+        "daemon off; master_process off; pid nginx.pid;
+        events {{ worker_connections 2048; }}
+        http {{
+            access_log off; {temporary} {limits}
+            server {{
+                listen 127.0.0.1:{port} ssl {http};
+                ssl_certificate certificate.pem; ssl_certificate_key key.pem;
+                location / {{ {location} }}
+            }}
+        }}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_requests_at_once_all_get_their_reply() {
+    // The reply tells the connection, and the request's number on it.
+    let location = "return 200 '$connection $connection_requests';";
+    let Some(nginx) = Nginx::start("http2", "", location, None).await else { return };
+    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), nginx.ca_pem.as_bytes()).unwrap();
+    let transport = HyperTransport::new(tls);
+    let uri = nginx.endpoint();
+    let get = || Request::get(&uri).body(Bytes::new()).unwrap();
+    let replies = join_all((0..REQUESTS).map(|_| transport.send(get()))).await;
+
+    let mut connections = BTreeMap::<String, u32>::new();
+    for reply in replies {
+        let reply = reply.unwrap();
+        assert_eq!((reply.status().as_u16(), reply.version()), (200, Version::HTTP_2));
+        let body = String::from_utf8(reply.body().to_vec()).unwrap();
+        let (connection, number) = body.split_once(' ').unwrap();
+        let most = connections.entry(connection.into()).or_default();
+        *most = number.parse::<u32>().unwrap().max(*most);
+    }
+    // The limit was met, or this would show nothing.
+    assert!(connections.len() >= 5, "{connections:?}");
+    assert!(connections.values().any(|most| *most == 1_000), "{connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_restarts_in_the_middle_does_not_end_a_wait() {
+    let (sim, server) = service(12).await;
+    let drained = "keepalive_requests 2;";
+    let Some(mut nginx) = Nginx::before(&server, "http2", drained, "").await else { return };
+    let folder = Folder::new();
+    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    command.arg(sim.job().as_str());
+    let ran = tokio::spawn(run(command));
+    while sim.requests() == 0 {
+        pass(Duration::from_millis(20)).await;
+    }
+    nginx.stop();
+    // Long enough for an attempt to find nobody there.
+    pass(Duration::from_secs(9)).await;
+    nginx.restart().await;
+    ran.await.unwrap().succeeded(1, "fault: no connection to the service");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_serves_five_requests_a_second_is_heeded_by_twenty_waits() {
+    let (sim, server) = service(1).await;
+    let limits = "limit_req_zone $server_port zone=all:1m rate=5r/s; limit_req_status 429;";
+    let location = "limit_req zone=all burst=2 nodelay;";
+    let Some(nginx) = Nginx::before(&server, "http2", limits, location).await else { return };
+    let folder = Folder::new();
+    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    command.arg(sim.job().as_str());
+    command.args((0..19).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
+    run(command).await.succeeded(20, "429 Too Many Requests");
+}
+
+/// Over HTTP/1.1 each of the hundred attempts that may be in flight needs a descriptor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_waits_end_with_sixty_four_descriptors_over_http_1() {
+    let (sim, server) = service(1).await;
+    let Some(nginx) = Nginx::before(&server, "", "", "").await else { return };
+    let folder = Folder::new();
+    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    command.arg(sim.job().as_str());
+    command.args((0..199).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
+    let command = crate::limits::with_descriptors(64, &command);
+    run(command).await.succeeded(200, "this machine lacks");
+}

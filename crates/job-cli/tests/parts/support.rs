@@ -1,0 +1,132 @@
+//! The service and the command side by side, and what else they meet. Tests nothing.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use job_sim::{Pace, Plan, Sim, SimServer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+/// A folder for one test's files; gone when it is dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("parts-{}-{number}", std::process::id());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.file(name), text).unwrap();
+        self.file(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The service, with a job that takes so many seconds.
+pub(crate) async fn service(seconds: u32) -> (Arc<Sim>, SimServer) {
+    // The template takes five.
+    let plan = Plan::create_cluster().slower(seconds).faster(5);
+    let sim = Arc::new(Sim::new(plan, Pace::Clock));
+    let server = SimServer::start(sim.clone()).await.unwrap();
+    (sim, server)
+}
+
+/// Returns the command, which trusts this CA and holds the service's token, asked to wait.
+pub(crate) fn wait(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
+    command
+        .env_clear()
+        .env("OS_TOKEN", sim.account().token)
+        .env("OS_PROJECT_ID", sim.project().as_str())
+        .args(["wait", "--endpoint", endpoint, "--ca-file"])
+        .arg(folder.write("trusted.pem", ca_pem));
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(mut command: Command) -> Ran {
+    let Output { status, stdout, stderr } =
+        spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Asserts that so many jobs succeeded, and that something went wrong on the way, if anything
+    /// was to.
+    pub(crate) fn succeeded(&self, jobs: usize, met: &str) {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        assert_eq!(self.stdout.matches("succeeded: CreateCluster").count(), jobs, "{self:?}");
+        assert!(self.stderr.contains(met), "{met:?} was not met: {}", self.stderr);
+    }
+}
+
+/// Returns whether a program is there; says so where it is not, past the test harness, which keeps
+/// the output of a test that passes to itself.
+pub(crate) fn has(program: &str, version: &str) -> bool {
+    let mut command = Command::new(program);
+    let quiet = command.arg(version).stdout(Stdio::null()).stderr(Stdio::null());
+    let found = quiet.status().is_ok();
+    if !found {
+        skipped(program, "it is not installed");
+    }
+    found
+}
+
+pub(crate) fn skipped(what: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {what}: {why}");
+}
+
+pub(crate) async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// Returns when somebody listens there.
+pub(crate) async fn listening(port: u16) {
+    let connected = timeout(Duration::from_secs(60), async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    connected.await.unwrap();
+}
+
+/// Lets real time pass.
+#[expect(clippy::disallowed_methods, reason = "the parts beside have no clock of ours")]
+pub(crate) async fn pass(span: Duration) {
+    tokio::time::sleep(span).await;
+}

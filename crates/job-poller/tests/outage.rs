@@ -1,0 +1,125 @@
+//! Thousands of waits through a ten-minute outage, under virtual time: each ends with the right
+//! outcome, and together they ask little more of a service in trouble than of one that is well.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    env, fmt,
+    io::{self, Write},
+    ops::Range,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use job_poller::{Outcome, Wait};
+use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_transport::{Transport, TransportError};
+use tokio::{task::JoinSet, time::Instant};
+
+/// How many wait at once: `OUTAGE_WAITS`, or so many.
+const WAITS: u64 = 200;
+
+const OUTAGE: Range<Duration> = Duration::from_secs(5 * 60)..Duration::from_secs(15 * 60);
+
+/// How much more may be asked of a service in trouble.
+const MOST: f64 = 1.2;
+
+/// The in-memory transport, and how many requests it took in each second.
+#[derive(Clone)]
+struct Counted {
+    inner: SimTransport,
+    began: Instant,
+    seconds: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Transport for Counted {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap();
+        {
+            let mut seconds = self.seconds.lock().unwrap();
+            let length = seconds.len().max(second + 1);
+            seconds.resize(length, 0);
+            seconds[second] += 1;
+        }
+        self.inner.send(request)
+    }
+}
+
+/// What a run came to: requests in all, during the outage's time, and the most in a second: before
+/// the outage, in it, and after it.
+struct Load {
+    all: u32,
+    during: u32,
+    peaks: [u32; 3],
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, during, peaks: [before, within, after] } = self;
+        write!(f, "{all} requests, {during} of them in the outage's time; the most in a second: ")?;
+        write!(f, "{before} before, {within} in it, {after} after")
+    }
+}
+
+/// Waits for as many jobs as are asked for: half a minute to an hour, a quarter of them failing.
+async fn load(waits: u64, fault: Option<Fault>) -> Load {
+    let first = Sim::new(Plan::create_cluster(), Pace::Clock);
+    let sim = Arc::new(match fault {
+        Some(fault) => first.outage(OUTAGE, fault),
+        None => first,
+    });
+    #[expect(clippy::disallowed_methods, reason = "the paused clock, to count by the second")]
+    let began = Instant::now();
+    let transport =
+        Counted { inner: SimTransport::new(sim.clone()), began, seconds: Arc::default() };
+    let client = sim.client("https://cce.example".parse().unwrap(), transport.clone());
+    let mut ended = JoinSet::new();
+    for seed in 0..waits {
+        let plan = Plan::create_cluster().slower(300).drawn(seed);
+        let fails = seed % 4 == 0;
+        let plan = if fails { plan.failing("no such flavor") } else { plan };
+        let wait = Wait::new(client.clone(), sim.add(plan)).seed(seed);
+        let wait = wait.timeout(Duration::from_secs(4 * 60 * 60));
+        ended.spawn(async move { (fails, wait.await.unwrap().outcome) });
+    }
+    while let Some(one) = ended.join_next().await {
+        let (fails, outcome) = one.unwrap();
+        match outcome {
+            Outcome::Succeeded => assert!(!fails),
+            Outcome::Failed(failed) => {
+                assert!(fails);
+                assert_eq!(failed.failure.reason.as_deref(), Some("no such flavor"));
+            }
+        }
+    }
+    let seconds = transport.seconds.lock().unwrap();
+    let [from, to] = [OUTAGE.start, OUTAGE.end].map(|at| usize::try_from(at.as_secs()).unwrap());
+    let peak = |seconds: &[u32]| seconds.iter().max().copied().unwrap_or_default();
+    Load {
+        all: seconds.iter().sum(),
+        during: seconds[from..to].iter().sum(),
+        peaks: [&seconds[..from], &seconds[from..to], &seconds[to..]].map(peak),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_waits_get_over_an_outage_and_are_polite_in_it() {
+    let waits = env::var("OUTAGE_WAITS").map_or(WAITS, |waits| waits.parse().unwrap());
+    let well = load(waits, None).await;
+    // Past the test harness, which keeps the output of a test that passes to itself.
+    let _ = writeln!(io::stderr(), "outage: {waits} waits, none: {well}");
+    for outage in ["refuse", "reset", "503", "429", "throttled:60", "stall"] {
+        let load = load(waits, Some(outage.parse().unwrap())).await;
+        let ratio = f64::from(load.during) / f64::from(well.during);
+        let _ =
+            writeln!(io::stderr(), "outage: {waits} waits, {outage}: {load}; {ratio:.2} as many");
+        assert!(ratio <= MOST, "{outage}: {ratio:.2} times as many requests as without an outage");
+        // Nobody waited for the outage's end on the same tick as the others.
+        assert!(load.peaks[2] <= 2 * well.peaks[1], "{outage}: {load}");
+    }
+}

@@ -1,0 +1,75 @@
+//! Whole waits in a simulated network, where hosts crash, links break and the service is in trouble:
+//! each job's outcome is told as it was, and no sooner than it was. A seed decides everything.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod network;
+mod scenario;
+mod watch;
+
+use std::{
+    env,
+    io::{self, Write},
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use scenario::{Figures, Scenario};
+
+/// Which seeds are run, and for how many hours of simulated time: `SIMULATION_SEEDS`, such as
+/// `0..20`, and `SIMULATION_HOURS`; `cargo xtask simulate` sets them.
+fn asked() -> (Range<u64>, u64) {
+    let seeds = env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "0..20".into());
+    let (from, to) = seeds.split_once("..").unwrap();
+    let hours = env::var("SIMULATION_HOURS").map_or(2, |hours| hours.parse().unwrap());
+    (from.parse().unwrap()..to.parse().unwrap(), hours)
+}
+
+#[test]
+fn whatever_befalls_a_wait_it_tells_how_the_job_ended() {
+    let (seeds, hours) = asked();
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let mut figures = Figures::default();
+        let mut failed = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return (figures, failed);
+            }
+            match catch_unwind(AssertUnwindSafe(|| Scenario::new(seed, hours).run())) {
+                Ok((ran, _)) => figures.add(&ran),
+                Err(_) => failed.push(seed),
+            }
+        }
+    };
+    let (mut figures, mut failed) = (Figures::default(), Vec::new());
+    thread::scope(|scope| {
+        let workers = [(); 2].map(|()| scope.spawn(work));
+        for worker in workers {
+            let (ran, lost) = worker.join().unwrap();
+            figures.add(&ran);
+            failed.extend(lost);
+        }
+    });
+    let _ = writeln!(
+        io::stderr(),
+        "simulation: {} seeds of {hours} h: {figures}",
+        seeds.end - seeds.start
+    );
+    let replays =
+        failed.iter().map(|seed| format!("cargo xtask simulate --seed {seed} --hours {hours}"));
+    let replays: Vec<String> = replays.collect();
+    assert!(replays.is_empty(), "to run the seeds that failed once more:\n{}", replays.join("\n"));
+    // Whatever the seeds, something must have happened, or this shows nothing.
+    assert!(figures.succeeded > 0 && figures.failed > 0 && figures.faults > 0, "{figures}");
+    assert!(figures.partitions > 0 && figures.crashes > 0 && figures.resumed > 0, "{figures}");
+}
+
+#[test]
+fn a_seed_is_the_same_wait_again() {
+    let [first, second] = [(); 2].map(|()| Scenario::new(7, 1).run());
+    assert!(first.1.lines().count() > 100, "{}", first.1);
+    assert_eq!(first, second);
+}

@@ -1,0 +1,46 @@
+//! The simulated network's connections, and the clock that all of its hosts share. Decides nothing.
+
+use std::{io, time::Duration};
+
+use futures_util::future::BoxFuture;
+use http::Uri;
+use jiff::Timestamp;
+use job_transport::{Clock, Dial, Duplex};
+use turmoil::net::TcpStream;
+
+/// The host that the service is on, and its port.
+pub(crate) const SERVICE: &str = "cce.example";
+pub(crate) const PORT: u16 = 443;
+
+/// Dials within the simulated network.
+pub(crate) struct Network;
+
+impl Dial for Network {
+    fn dial(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let name = host.host().ok_or(io::ErrorKind::InvalidInput)?;
+            let stream = TcpStream::connect((name, host.port_u16().unwrap_or(PORT))).await?;
+            Ok(Box::new(stream) as Box<dyn Duplex>)
+        })
+    }
+}
+
+/// The simulation's own time, which goes on while a host is down.
+pub(crate) struct Time;
+
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        START + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        turmoil::sim_elapsed().unwrap_or_default()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        #[expect(clippy::disallowed_methods, reason = "the simulated network's own time")]
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+const START: Timestamp = Timestamp::constant(1_767_225_600, 0);

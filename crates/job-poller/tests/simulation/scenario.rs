@@ -1,0 +1,217 @@
+//! What befalls a simulation, all of it drawn from a seed: which jobs there are, when hosts crash,
+//! links break, tokens expire and the service is in trouble.
+
+use std::{cell::RefCell, fmt, rc::Rc, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use job_sim::{Fault, Pace, Plan, Sim, SimService};
+use tokio::task::JoinSet;
+use turmoil::{Builder, net::TcpListener};
+
+use crate::{
+    network::{PORT, SERVICE, Time},
+    watch::Watch,
+};
+
+/// How many hosts watch jobs.
+const WATCHERS: usize = 3;
+
+/// Whole milliseconds would take a thousand turns a second, to show the same.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A fault that a wait is to get over, whenever it comes. Those of other jobs are left out: two in a
+/// row end a wait, and chance brings two in a row.
+const FAULTS: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
+    html, page:502, 408, 409, 425, 429, 500, 503, 504, throttled:20, phase-back, phase:, \
+    phase:Paused, stale:20";
+
+/// One simulation.
+pub(crate) struct Scenario {
+    seed: u64,
+    hours: u64,
+}
+
+/// What happened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) succeeded: u32,
+    pub(crate) failed: u32,
+    /// Waits that ended by their deadline, as they were to.
+    pub(crate) expired: u32,
+    /// Waits that were stopped, and gone on with from a checkpoint.
+    pub(crate) resumed: u32,
+    pub(crate) attempts: u32,
+    pub(crate) faults: u32,
+    pub(crate) partitions: u32,
+    pub(crate) crashes: u32,
+}
+
+impl Scenario {
+    pub(crate) const fn new(seed: u64, hours: u64) -> Self {
+        Self { seed, hours }
+    }
+
+    /// Runs it to its end; returns what happened, and all that the waits told.
+    pub(crate) fn run(&self) -> (Figures, String) {
+        let mut random = Rng::with_seed(self.seed);
+        let length = Duration::from_secs(self.hours * 60 * 60);
+        let mut network = Builder::new()
+            .rng_seed(self.seed)
+            .tick_duration(TICK)
+            .simulation_duration(length + MARGIN)
+            .min_message_latency(Duration::from_millis(10))
+            .max_message_latency(Duration::from_millis(random.u64(50..2_000)))
+            .build();
+
+        let service = Arc::new(SimService::new(Arc::new(self.sim(&mut random, length))).unwrap());
+        let hosted = service.clone();
+        network.host(SERVICE, move || serve(hosted.clone()));
+
+        let figures = Rc::new(RefCell::new(Figures::default()));
+        let told = Rc::new(RefCell::new(String::new()));
+        let watchers: Vec<String> = (0..WATCHERS).map(|n| format!("watcher-{n}")).collect();
+        for (number, name) in watchers.iter().enumerate() {
+            let watch = Watch {
+                service: service.clone(),
+                random: Rng::with_seed(random.u64(..)),
+                number,
+                until: length,
+                figures: figures.clone(),
+                told: told.clone(),
+            };
+            network.client(name.as_str(), watch.run());
+        }
+
+        let mut troubles = Troubles::drawn(&mut random, length);
+        loop {
+            while let Some(trouble) = troubles.due(network.elapsed()) {
+                let mut figures = figures.borrow_mut();
+                match trouble {
+                    Trouble::Crash => {
+                        figures.crashes += 1;
+                        network.crash(SERVICE);
+                    }
+                    Trouble::Restart => network.bounce(SERVICE),
+                    Trouble::Partition(watcher) => {
+                        figures.partitions += 1;
+                        network.partition(&*watchers[watcher], SERVICE);
+                    }
+                    Trouble::Repair(watcher) => network.repair(&*watchers[watcher], SERVICE),
+                    Trouble::Expire => service.sim().expire_tokens(),
+                }
+            }
+            if network.step().unwrap() {
+                break;
+            }
+        }
+        drop(network);
+        (Rc::into_inner(figures).unwrap().into_inner(), told.take())
+    }
+
+    /// Returns the service: its faults by chance, and a storm or two.
+    fn sim(&self, random: &mut Rng, length: Duration) -> Sim {
+        let faults = Fault::script(FAULTS).unwrap().into_iter().flatten().collect();
+        let probability = f64::from(random.u32(0..20)) / 100.0;
+        let sim = Sim::with_clock(Plan::create_cluster(), Pace::Clock, Time)
+            .submitted(|plan| plan)
+            .chance(self.seed, probability, faults)
+            .token_lifetime(jiff::SignedDuration::from_mins(random.i64(5..120)));
+        let storms = ["503", "429", "throttled:45", "page:502", "stall", "reset"];
+        (0..random.u32(0..4)).fold(sim, |sim, _| {
+            let from = moment(random, length);
+            let storm = random.choice(storms).unwrap();
+            sim.outage(
+                from..from + Duration::from_secs(random.u64(30..900)),
+                storm.parse().unwrap(),
+            )
+        })
+    }
+}
+
+/// Serves whoever connects. When the host crashes, it is dropped with all of its connections.
+async fn serve(service: Arc<SimService>) -> turmoil::Result {
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = service.clone();
+        connections.spawn(async move { service.serve(stream).await });
+    }
+}
+
+/// What befalls the network.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Crash,
+    Restart,
+    Partition(usize),
+    Repair(usize),
+    Expire,
+}
+
+/// What is to come, the last first.
+struct Troubles(Vec<(Duration, Trouble)>);
+
+impl Troubles {
+    fn drawn(random: &mut Rng, length: Duration) -> Self {
+        let mut troubles = Vec::new();
+        let hours = u32::try_from(length.as_secs() / 3600).unwrap();
+        for _ in 0..random.u32(0..=3 * hours) {
+            let from = moment(random, length);
+            let to = from + Duration::from_secs(random.u64(1..600));
+            let watcher = random.usize(0..WATCHERS);
+            match random.u32(0..3) {
+                0 => troubles.extend([(from, Trouble::Crash), (to, Trouble::Restart)]),
+                1 => troubles
+                    .extend([(from, Trouble::Partition(watcher)), (to, Trouble::Repair(watcher))]),
+                _ => troubles.push((from, Trouble::Expire)),
+            }
+        }
+        // Whatever they leave behind, all is well in the end.
+        let end = length + Duration::from_secs(1);
+        troubles.push((end, Trouble::Restart));
+        troubles.extend((0..WATCHERS).map(|watcher| (end, Trouble::Repair(watcher))));
+        troubles.sort_by_key(|(at, _)| *at);
+        troubles.reverse();
+        Self(troubles)
+    }
+
+    fn due(&mut self, elapsed: Duration) -> Option<Trouble> {
+        let (at, _) = self.0.last()?;
+        if *at > elapsed { None } else { self.0.pop().map(|(_, trouble)| trouble) }
+    }
+}
+
+fn moment(random: &mut Rng, length: Duration) -> Duration {
+    Duration::from_secs(random.u64(0..length.as_secs()))
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.expired += other.expired;
+        self.resumed += other.resumed;
+        self.attempts += other.attempts;
+        self.faults += other.faults;
+        self.partitions += other.partitions;
+        self.crashes += other.crashes;
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { succeeded, failed, expired, resumed, attempts, faults, partitions, crashes } =
+            self;
+        write!(
+            f,
+            "{} waits ({succeeded} jobs succeeded, {failed} failed, {expired} deadlines passed), \
+             {resumed} resumed, {attempts} attempts, {faults} faults, {partitions} partitions, \
+             {crashes} crashes",
+            succeeded + failed + expired
+        )
+    }
+}
+
+/// How long the last wait may go on after all is well: a plan's end, and a wait's last pauses.
+const MARGIN: Duration = Duration::from_secs(2 * 60 * 60);

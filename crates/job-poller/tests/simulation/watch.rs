@@ -1,0 +1,157 @@
+//! A host that submits a job, waits for it, and compares what it is told with what the job did; and
+//! so on with the next, until its time is over.
+
+use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use job_model::JobId;
+use job_poller::{Checkpoint, Ended, Event, Outcome, Wait, WaitError, WaitErrorKind};
+use job_sim::{Plan, SimService};
+use job_transport::{Client, Clock, Credentials, HyperTransport, Identity, Tls, TlsProvider};
+
+use crate::{
+    network::{Network, SERVICE, Time},
+    scenario::Figures,
+};
+
+/// Who watches.
+pub(crate) struct Watch {
+    pub(crate) service: Arc<SimService>,
+    pub(crate) random: Rng,
+    pub(crate) number: usize,
+    /// No job is submitted after this.
+    pub(crate) until: Duration,
+    pub(crate) figures: Rc<RefCell<Figures>>,
+    pub(crate) told: Rc<RefCell<String>>,
+}
+
+const REASON: &str = "no such flavor";
+
+impl Watch {
+    /// Watches one job after another.
+    pub(crate) async fn run(mut self) -> turmoil::Result {
+        let client = self.client();
+        while Time.elapsed() < self.until {
+            let (plan, fails) = self.plan();
+            let (submitted, takes) = (Time.elapsed(), plan.takes());
+            let job = self.service.sim().add(plan);
+            let timeout = match self.random.u32(0..5) {
+                0 => Duration::from_secs(self.random.u64(0..600)),
+                _ => Duration::from_secs(3 * 60 * 60),
+            };
+            let result = self.wait(&client, &job, timeout).await;
+            self.judge(result, fails, submitted, takes, timeout);
+            self.pause(60).await;
+        }
+        Ok(())
+    }
+
+    fn client(&self) -> Client {
+        let sim = self.service.sim();
+        let endpoint = format!("https://{SERVICE}");
+        let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), self.service.ca_pem()).unwrap();
+        let transport = HyperTransport::new(tls).dial(Network);
+        let identity = Identity::new(endpoint.parse().unwrap(), sim.login(), transport.clone());
+        Client::new(endpoint.parse().unwrap(), Credentials::provided(identity), transport)
+            .project(sim.project().clone())
+    }
+
+    /// Draws a job, and says whether it fails.
+    fn plan(&mut self) -> (Plan, bool) {
+        let plan = match self.random.u32(0..4) {
+            0 => Plan::create_cluster(),
+            1 => Plan::delete_cluster(),
+            nodes => Plan::scale_up_cluster(nodes).levels(self.random.usize(1..4)),
+        };
+        let plan = plan.slower(100).drawn(self.random.u64(..));
+        let fails = self.random.u32(0..4) == 0;
+        (if fails { plan.failing(REASON) } else { plan }, fails)
+    }
+
+    /// Waits, as one who is stopped now and then, and goes on from the checkpoint.
+    async fn wait(
+        &mut self,
+        client: &Client,
+        job: &JobId,
+        timeout: Duration,
+    ) -> Result<Ended, WaitError> {
+        let seed = self.random.u64(..);
+        let mut wait = Wait::new(client.clone(), job.clone()).timeout(timeout).seed(seed);
+        loop {
+            let stop = match self.random.u32(0..4) {
+                0 => Duration::from_secs(self.random.u64(0..900)),
+                _ => Duration::from_secs(24 * 60 * 60),
+            };
+            let (figures, told, number) = (self.figures.clone(), self.told.clone(), self.number);
+            let mut events = wait.stop_on(Box::pin(Time.sleep(stop))).events();
+            while let Some((at, event)) = events.next().await {
+                figures.borrow_mut().faults += u32::from(matches!(event, Event::Fault { .. }));
+                let _ = writeln!(told.borrow_mut(), "{number} {job} {at:?} {event}");
+            }
+            match events.finish().await {
+                // A wait that was never answered, and could not tell a typing error from an outage.
+                Err(error)
+                    if error.kind() == WaitErrorKind::Unreachable && error.job().is_none() =>
+                {
+                    wait = Wait::new(client.clone(), job.clone()).timeout(timeout).seed(seed);
+                }
+                Err(error) if error.kind() == WaitErrorKind::Stopped => {
+                    self.figures.borrow_mut().resumed += 1;
+                    let mut kept = serde_json::to_value(error.checkpoint()).unwrap();
+                    // The time of day is this machine's, and not the seed's.
+                    kept.as_object_mut().unwrap().remove("taken_at");
+                    self.pause(300).await;
+                    let checkpoint: Checkpoint = serde_json::from_value(kept).unwrap();
+                    wait = Wait::resume(client.clone(), checkpoint);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Compares what a wait told with what the job did.
+    fn judge(
+        &self,
+        result: Result<Ended, WaitError>,
+        fails: bool,
+        submitted: Duration,
+        takes: Duration,
+        timeout: Duration,
+    ) {
+        let mut figures = self.figures.borrow_mut();
+        let now = Time.elapsed();
+        match result {
+            Ok(ended) => {
+                assert!(now >= submitted + takes, "told to have ended before it did: {ended:?}");
+                match ended.outcome {
+                    Outcome::Succeeded => {
+                        assert!(!fails, "told to have succeeded: {:?}", ended.job);
+                        figures.succeeded += 1;
+                    }
+                    Outcome::Failed(failed) => {
+                        assert!(fails, "told to have failed: {:?}", ended.job);
+                        let reason = failed.failure.reason.as_deref();
+                        assert!(reason.is_none_or(|reason| reason == REASON), "{failed:?}");
+                        figures.failed += 1;
+                    }
+                }
+                figures.attempts += ended.attempts;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded, "{error}: {error:?}");
+                assert!(timeout < Duration::from_secs(60 * 60), "the long wait ended: {error}");
+                // The last attempt of a wait that is gone on with has its own timeout.
+                assert!(error.elapsed() <= timeout + LAST_ATTEMPT, "{error}: {error:?}");
+                figures.expired += 1;
+                figures.attempts += error.attempts();
+            }
+        }
+    }
+
+    /// Does nothing, for so many seconds at most.
+    async fn pause(&mut self, most: u64) {
+        Time.sleep(Duration::from_secs(self.random.u64(0..most))).await;
+    }
+}
+
+const LAST_ATTEMPT: Duration = Duration::from_secs(330);

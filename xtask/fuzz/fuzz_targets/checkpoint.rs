@@ -1,0 +1,27 @@
+//! Any bytes as a checkpoint: what is accepted is written the same again, and goes on without a panic.
+#![no_main]
+
+use std::time::Duration;
+
+use job_poller::{Action, Adaptive, Checkpoint, Fault, FaultKind, Input};
+use job_transport::Class;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(bytes) else { return };
+    let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written");
+    let again: Checkpoint = serde_json::from_str(&written).expect("what was written is read");
+    assert_eq!(serde_json::to_string(&again).expect("it is written"), written);
+    let (mut machine, mut now) = checkpoint.resume(jiff::Timestamp::UNIX_EPOCH);
+    let mut input = Input::Wake;
+    for _ in 0..100 {
+        match machine.step(&Adaptive::new(), now, input).action {
+            Action::SleepUntil(at) => (now, input) = (now.max(at), Input::Wake),
+            Action::Fetch { .. } => {
+                now = now.saturating_add(Duration::from_secs(1));
+                input = Input::Fault(Fault::new(FaultKind::Status(503), Class::Transient, "a fault"));
+            }
+            Action::Finish(_) => return,
+        }
+    }
+});

@@ -1,0 +1,48 @@
+//! Any text as an endpoint, and any as a job's id: what is accepted leads to that host alone, and the
+//! id is one segment of the path.
+#![no_main]
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Request, Response};
+use job_model::JobId;
+use job_transport::{Client, Clock, Credentials, Endpoint, Transport, TransportError};
+use libfuzzer_sys::fuzz_target;
+
+struct Checking;
+
+impl Transport for Checking {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let path = request.uri().path();
+        let (_, job) = path.rsplit_once("/jobs/").expect("the path leads to a job");
+        assert!(!job.is_empty() && !job.contains('/'), "{path}");
+        assert!(request.uri().query().is_none(), "{}", request.uri());
+        assert!(path.ends_with(&format!("/api/v3/projects/project/jobs/{job}")), "{path}");
+        Box::pin(async { Ok(Response::new(Bytes::new())) })
+    }
+}
+
+struct Standing;
+
+impl Clock for Standing {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
+    fn sleep(&self, _: std::time::Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+fuzz_target!(|texts: (String, String)| {
+    let (endpoint, id) = texts;
+    let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else { return };
+    let token = Credentials::token("token").expect("a token");
+    let client = Client::with_clock(endpoint, token, Checking, Standing);
+    let client = client.project("project".parse().expect("an id"));
+    let _ = client.job(&id).now_or_never().expect("it waits for nothing");
+});

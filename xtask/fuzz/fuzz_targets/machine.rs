@@ -1,0 +1,91 @@
+//! Any sequence of replies and faults, at any times: the decision ends by its deadline, and only with
+//! what the last reading of the job said.
+#![no_main]
+
+use std::time::Duration;
+
+use job_model::{Decoded, Job, Phase};
+use job_poller::{
+    Action, Adaptive, Ended, Fault, FaultKind, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
+};
+use job_transport::{Class, Reading};
+use libfuzzer_sys::fuzz_target;
+
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Bodies, and how the job is in them: as a parent and as a sub-job.
+const BODIES: &[&str] = &[
+    r#"{"metadata":{"uid":"a"},"status":{"phase":"Initializing"}}"#,
+    r#"{"metadata":{"uid":"a"},"status":{"phase":"Running"}}"#,
+    r#"{"metadata":{"uid":"a"},"status":{"phase":"Success"}}"#,
+    r#"{"metadata":{"uid":"a"},"status":{"phase":"Failed"}}"#,
+    r#"{"metadata":{"uid":"a"},"status":{"phase":"Paused"}}"#,
+    r#"{"metadata":{"uid":"b"},"status":{"phase":"Success"}}"#,
+    r#"{"metadata":{"uid":"a","updateTimestamp":"2020-02-02 08:12:40 +0000 UTC"},"status":{"phase":"Running"}}"#,
+    r#"{"metadata":{"uid":"a","updateTimestamp":"2020-02-02 08:12:39 +0000 UTC"},"status":{"phase":"Running"}}"#,
+    r#"{"metadata":{"uid":"a"},"spec":{"subJobs":[{"metadata":{"uid":"b"},"status":{"phase":"Running"}}]},"status":{"phase":"Success"}}"#,
+    r#"{"metadata":{"uid":"a"},"spec":{"subJobs":[{"metadata":{"uid":"b"},"status":{"phase":"Failed"}}]},"status":{"phase":"Failed"}}"#,
+    r#"{"status":{}}"#,
+];
+
+fn fault(byte: u8) -> Fault {
+    let (kind, class) = match byte % 8 {
+        0 => (FaultKind::Status(503), Class::Transient),
+        1 => (FaultKind::Status(429), Class::Throttled),
+        2 => (FaultKind::Status(404), Class::NotFound),
+        3 => (FaultKind::Status(403), Class::Permanent),
+        4 => (FaultKind::Status(401), Class::Unauthorized),
+        5 => (FaultKind::Unreadable, Class::Transient),
+        6 => (FaultKind::WrongSignature, Class::Unauthorized),
+        _ => (FaultKind::Credentials, Class::Transient),
+    };
+    let mut fault = Fault::new(kind, class, "a fault");
+    fault.retry_after = (byte > 200).then(|| Duration::from_secs(u64::from(byte)));
+    fault
+}
+
+fn job(byte: u8) -> Job {
+    let body = BODIES[usize::from(byte) % BODIES.len()];
+    Decoded::from_slice(body.as_bytes()).expect("a body").job
+}
+
+// Each attempt is three bytes: how long it takes, whether it gives a job, and which.
+fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
+    let policy = WaitPolicy::new().timeout(TIMEOUT);
+    let mut machine = Machine::new("a".parse().expect("an id"), policy);
+    let schedule = Adaptive::new();
+    let (mut now, mut input) = (Duration::ZERO, Input::Wake);
+    let mut said: Option<Phase> = None;
+    let mut attempts = attempts.into_iter();
+    loop {
+        match machine.step(&schedule, now, input).action {
+            Action::SleepUntil(at) => {
+                assert!(at >= now && at <= TIMEOUT + Duration::from_secs(11));
+                (now, input) = (at, Input::Wake);
+            }
+            Action::Fetch { id, timeout } => {
+                assert!(now + timeout <= TIMEOUT);
+                let Some((took, gives, which)) = attempts.next() else { return };
+                now += timeout.mul_f64(f64::from(took) / 255.0);
+                if gives < 128 {
+                    let job = job(which);
+                    if id.as_str() == "a" && job.uid() != Some("b") {
+                        said = job.phase().cloned();
+                    }
+                    input = Reading::new(job).into();
+                } else {
+                    input = Input::Fault(fault(which));
+                }
+            }
+            Action::Finish(result) => {
+                assert!(now <= TIMEOUT);
+                match *result {
+                    Ok(Ended { outcome: Outcome::Succeeded, .. }) => assert_eq!(said, Some(Phase::Success)),
+                    Ok(Ended { outcome: Outcome::Failed(_), .. }) => assert_eq!(said, Some(Phase::Failed)),
+                    Err(error) => assert_ne!(error.kind(), WaitErrorKind::Stopped),
+                }
+                return;
+            }
+        }
+    }
+});

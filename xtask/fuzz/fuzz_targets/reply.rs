@@ -1,0 +1,41 @@
+//! Any reply to the request for a job: its status, its headers, its body. Only a body that says so is
+//! a terminal job, and only with status 200.
+#![no_main]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use job_model::{Decoded, Phase};
+use job_transport::{Class, FetchError, Reading, retry_after};
+use libfuzzer_sys::fuzz_target;
+
+// The status as two bytes, a line for each of four headers, and the body.
+fuzz_target!(|reply: (u16, Vec<u8>)| {
+    let (status, rest) = reply;
+    let mut parts = rest.splitn(5, |byte| *byte == b'\n');
+    let mut headers = HeaderMap::new();
+    for name in ["retry-after", "date", "content-type", "x-request-id"] {
+        let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
+        headers.extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a name"), value)));
+    }
+    let body = Bytes::copy_from_slice(parts.next().unwrap_or_default());
+    let mut response = Response::new(body.clone());
+    *response.status_mut() = StatusCode::from_u16(status % 1000).unwrap_or_default();
+    let pause = retry_after(&headers);
+    *response.headers_mut() = headers;
+
+    let status = response.status();
+    let error = FetchError::of_reply(&response);
+    if error.class() == Class::Throttled {
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(pause.is_none_or(|pause| pause < Duration::MAX));
+    assert!(error.to_string().len() < 8 << 10, "{error}");
+    if let Ok(reading) = Reading::from_response(response) {
+        assert_eq!(status, StatusCode::OK);
+        let said = Decoded::from_slice(&body).expect("it was read").job;
+        assert_eq!(said.phase(), reading.job.phase());
+        assert!(!reading.job.phase().is_some_and(Phase::is_terminal) || said.status.is_some());
+    }
+});

@@ -1,0 +1,59 @@
+//! `cargo xtask simulate`: whole waits in a simulated network, by seeds. A seed is the same
+//! simulation again.
+
+use std::{ops::Range, process::Command};
+
+use crate::cargo::cargo;
+
+/// Returns the run of these seeds, each for so many simulated hours.
+pub(crate) fn run(seeds: &Range<u64>, hours: u64) -> Command {
+    let mut command = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
+    command
+        .args(["--test", "simulation", "whatever"])
+        .env("SIMULATION_SEEDS", format!("{}..{}", seeds.start, seeds.end))
+        .env("SIMULATION_HOURS", hours.to_string());
+    command
+}
+
+/// Reads `--seed N`, `--seeds A..B` and `--hours H`; `None` where that is something else. 20 seeds of
+/// 2 hours by default, as in `ci`.
+pub(crate) fn arguments(arguments: &[&str]) -> Option<(Range<u64>, u64)> {
+    let (mut seeds, mut hours) = (0..20, 2);
+    for pair in arguments.chunks(2) {
+        match *pair {
+            ["--seed", seed] => {
+                let seed = seed.parse().ok()?;
+                seeds = seed..seed + 1;
+            }
+            ["--seeds", range] => {
+                let (from, to) = range.split_once("..")?;
+                seeds = from.parse().ok()?..to.parse().ok()?;
+            }
+            ["--hours", number] => hours = number.parse().ok()?,
+            _ => return None,
+        }
+    }
+    (!seeds.is_empty() && hours > 0).then_some((seeds, hours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_and_hours() {
+        type Row<'a> = (&'a [&'a str], Option<(Range<u64>, u64)>);
+        let rows: [Row<'_>; 7] = [
+            (&[], Some((0..20, 2))),
+            (&["--seed", "7"], Some((7..8, 2))),
+            (&["--hours", "6", "--seeds", "5..9"], Some((5..9, 6))),
+            (&["--seeds", "9..5"], None),
+            (&["--hours", "0"], None),
+            (&["--seed"], None),
+            (&["--seed", "many"], None),
+        ];
+        for (given, expected) in rows {
+            assert_eq!(arguments(given), expected, "{given:?}");
+        }
+    }
+}
