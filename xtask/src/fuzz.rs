@@ -30,7 +30,7 @@ const TARGETS: &[(&str, Option<&str>)] = &[
     ("script", None),
 ];
 
-/// The longest input that is kept: a corpus is read by people too.
+/// The longest input that is kept: what is kept is to stay small.
 const LONGEST: &str = "-max_len=4096";
 
 /// Whether cargo-fuzz and nightly Rust are there.
@@ -60,6 +60,7 @@ pub(crate) fn keep() -> ExitCode {
         let mut merge = nightly(&["run", "--fuzz-dir", CRATE, target]);
         merge.arg(corpus(target)).arg(found(target));
         merge.args(["--", "-set_cover_merge=1", LONGEST]);
+        fs::create_dir_all(found(target))?;
         Ok(merge.status()?.success())
     })
 }

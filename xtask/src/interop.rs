@@ -17,11 +17,16 @@ const PACKAGES: &[&str] = &["huaweicloudsdkcce", "otcextensions", "openstacksdk<
 const SCRIPTS: &[(&str, &str)] =
     &[("vendor", include_str!("interop/vendor.py")), ("otc", include_str!("interop/otc.py"))];
 
-/// Runs every client, each against a service of its own.
-pub(crate) fn run() -> ExitCode {
+/// Whether Python is there, with virtual environments.
+pub(crate) fn is_there() -> bool {
     let mut python = Command::new("python3");
     let quiet = python.args(["-m", "venv", "--help"]).stdout(Stdio::null()).stderr(Stdio::null());
-    if !quiet.status().is_ok_and(|status| status.success()) {
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// Runs every client, each against a service of its own.
+pub(crate) fn run() -> ExitCode {
+    if !is_there() {
         println!("interop: SKIPPED, it needs Python 3 with venv");
         return ExitCode::SUCCESS;
     }
@@ -90,7 +95,10 @@ impl Sim {
     fn start(folder: &Path) -> io::Result<Self> {
         let ca_file = folder.join("ca.pem");
         let mut command = Command::new(root().join("target/debug/cce-job"));
-        command.args(["sim", "--jobs", "2", "--ca-file"]).arg(&ca_file).stdout(Stdio::piped());
+        command
+            .args(["sim", "--jobs", "2", "--speed", "30", "--ca-file"])
+            .arg(&ca_file)
+            .stdout(Stdio::piped());
         let mut sim =
             Self { child: command.spawn()?, started: folder.join("started.json"), ca_file };
         let mut line = String::new();

@@ -25,10 +25,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Wait until jobs have ended
-    #[command(after_help = wait::HELP)]
+    #[command(after_help = wait::HELP, after_long_help = [wait::HELP, exit::HELP].join("\n\n"))]
     Wait(wait::Arguments),
     /// Serve a simulated service over TLS on loopback, until stopped
-    #[command(after_help = sim::HELP)]
+    #[command(after_help = sim::help())]
     Sim(Box<sim::Arguments>),
     /// Wait for a job of a simulated service, started here, over TLS on loopback
     #[command(after_help = exit::HELP)]

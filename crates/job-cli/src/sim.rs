@@ -18,14 +18,17 @@ use serde::Serialize;
 
 use crate::{exit::Exit, signals::stopped};
 
-/// What `--help` says below the flags.
-pub(crate) const HELP: &str = "\
+/// Returns what `--help` says below the flags.
+pub(crate) fn help() -> String {
+    HELP.replace("{faults}", Fault::WRITTEN)
+}
+
+const HELP: &str = "\
 The first line on stdout is JSON: the endpoint, the job's id, and all that a client needs to be let
 in, by token, by access key, or by password (POST {endpoint}/v3/auth/tokens). The certificate's CA is
 in --ca-file. It serves, besides GET .../jobs/{id}, creating and deleting clusters and nodes.
 
-Faults: refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, oversized[:BYTES],
-garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, stale:SECONDS, phase-back, phase:TEXT.
+Faults: {faults}.
 While it runs: POST {endpoint}/simulation/faults with a script as the body, or
 POST {endpoint}/simulation/expire-tokens.
 
@@ -107,7 +110,9 @@ impl FromStr for Outage {
         let (during, fault) = text.split_once('=').ok_or_else(form)?;
         let (from, to) = during.split_once("..").ok_or_else(form)?;
         let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| form());
-        Ok(Self(seconds(from)?..seconds(to)?, fault.parse()?))
+        let during = seconds(from)?..seconds(to)?;
+        anyhow::ensure!(!during.is_empty(), "{from}..{to} ends before it begins");
+        Ok(Self(during, fault.parse()?))
     }
 }
 

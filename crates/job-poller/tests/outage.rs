@@ -66,7 +66,7 @@ impl fmt::Display for Load {
     }
 }
 
-/// Waits for as many jobs as are asked for: half a minute to an hour, a quarter of them failing.
+/// Waits for as many jobs as are asked for: twenty-five minutes in the middle, a quarter of them failing.
 async fn load(waits: u64, fault: Option<Fault>) -> Load {
     let first = Sim::new(Plan::create_cluster(), Pace::Clock);
     let sim = Arc::new(match fault {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Fault, Sim,
+    fault::LARGEST,
     reply::{
         Answer, Ending, Refused, echo, gateway_refusal, header, json_reply, json_text, page,
         refusal, service_refusal,
@@ -38,12 +39,15 @@ impl Sim {
         };
         let mut response = match fault {
             Some(Fault::Status(status)) => page(status, request),
+            Some(Fault::Refusal(StatusCode::TOO_MANY_REQUESTS)) => throttled(ONE_SECOND, number),
             Some(Fault::Refusal(status)) => refused(refusal(status), number),
             Some(Fault::Throttled(pause)) => throttled(pause, number),
             Some(Fault::Reply(response)) => response,
             Some(Fault::Echo) => echo(request),
             Some(Fault::Garbage) => json_text(StatusCode::OK, "{\"kind\": \"Jo".into()),
-            Some(Fault::Oversized(bytes)) => json_text(StatusCode::OK, " ".repeat(bytes)),
+            Some(Fault::Oversized(bytes)) => {
+                json_text(StatusCode::OK, " ".repeat(bytes.min(LARGEST)))
+            }
             altered => self.serve(request, number, altered.as_ref()),
         };
         let headers = response.headers_mut();
@@ -86,7 +90,7 @@ impl Sim {
         };
         match served {
             Ok((status, body)) => json_reply(status, &body),
-            Err((StatusCode::TOO_MANY_REQUESTS, _)) => throttled(Duration::from_secs(1), number),
+            Err((StatusCode::TOO_MANY_REQUESTS, _)) => throttled(ONE_SECOND, number),
             Err(refusal) => refused(refusal, number),
         }
     }
@@ -129,10 +133,9 @@ impl Sim {
         call: Call<'_>,
         request: &Request<Bytes>,
     ) -> Result<(StatusCode, Value), Refused> {
-        let mut jobs = self.jobs();
-        let submission = submission(call, request, &mut jobs)?;
-        let plan = (self.submitted)(submission.plan.clone().number(jobs.next_number()));
-        let job = jobs.add(plan, self.elapsed());
+        let mut submission = submission(call, request, &mut self.jobs())?;
+        submission.plan = (self.submitted)(submission.plan);
+        let job = self.jobs().add(submission.plan.clone(), self.elapsed());
         Ok(submission.reply(&job))
     }
 
@@ -148,6 +151,9 @@ impl Sim {
         }
     }
 }
+
+/// How long the gateway asks for where it throttles, and nobody said how long.
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
 /// Returns the job as a fault has it.
 fn altered(mut job: Job, fault: Option<&Fault>) -> Job {

@@ -8,14 +8,11 @@ use crate::Fault;
 /// chance.
 #[derive(Debug, Default)]
 pub(crate) struct Fate {
-    requests: Script,
-    connections: Script,
+    /// What befalls one after another; `None` spares one.
+    script: VecDeque<Option<Fault>>,
     outages: Vec<(Range<Duration>, Fault)>,
     chance: Option<Chance>,
 }
-
-/// What befalls one after another; `None` spares one.
-type Script = VecDeque<Option<Fault>>;
 
 #[derive(Debug)]
 struct Chance {
@@ -26,17 +23,14 @@ struct Chance {
 }
 
 impl Fate {
-    /// Adds to the script: of requests, or, where the fault is a connection's, of those.
+    /// Adds to the script. A connection's fault befalls the next that is made once those before it
+    /// in the script are done; requests on others do not wait for that.
     pub(crate) fn add(&mut self, fault: Option<Fault>) {
-        match fault {
-            Some(fault) if fault.is_of_connection() => self.connections.push_back(Some(fault)),
-            other => self.requests.push_back(other),
-        }
+        self.script.push_back(fault);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.requests.clear();
-        self.connections.clear();
+        self.script.clear();
     }
 
     pub(crate) fn outage(&mut self, during: Range<Duration>, fault: Fault) {
@@ -49,7 +43,8 @@ impl Fate {
 
     /// Returns what befalls the next connection.
     pub(crate) fn of_connection(&mut self, elapsed: Duration) -> Option<Fault> {
-        if let Some(scripted) = self.connections.pop_front() {
+        let is_next = self.script.front().is_some_and(is_of_connection);
+        if is_next && let Some(scripted) = self.script.pop_front() {
             return scripted;
         }
         let outage = self.outage_at(elapsed).filter(|fault| fault.is_of_connection()).cloned();
@@ -58,7 +53,8 @@ impl Fate {
 
     /// Returns what befalls the next request.
     pub(crate) fn of_request(&mut self, elapsed: Duration) -> Option<Fault> {
-        if let Some(scripted) = self.requests.pop_front() {
+        let next = self.script.iter().position(|fault| !is_of_connection(fault));
+        if let Some(scripted) = next.and_then(|next| self.script.remove(next)) {
             return scripted;
         }
         match self.outage_at(elapsed) {
@@ -74,6 +70,10 @@ impl Fate {
         let mut outages = self.outages.iter();
         outages.find(|(during, _)| during.contains(&elapsed)).map(|(_, fault)| fault)
     }
+}
+
+fn is_of_connection(fault: &Option<Fault>) -> bool {
+    fault.as_ref().is_some_and(Fault::is_of_connection)
 }
 
 impl Chance {

@@ -14,7 +14,7 @@ use http::{Response, StatusCode};
 /// | `reset` | [`Reset`](Self::Reset) | the connection reset in place of a reply |
 /// | `stall` | [`Stall`](Self::Stall) | no reply |
 /// | `stall-body` | [`StallBody`](Self::StallBody) | half the body, and no more |
-/// | `truncated` | [`Truncated`](Self::Truncated) | half the body, then the connection's end |
+/// | `truncated` | [`Truncated`](Self::Truncated) | half the body, then its end: of the connection, over HTTP/2 of the stream |
 /// | `goaway` | [`GoAway`](Self::GoAway) | the reply, and then the connection drained |
 /// | `oversized`, `oversized:BYTES` | [`Oversized`](Self::Oversized) | a body of so many bytes; 16 MiB |
 /// | `garbage` | [`Garbage`](Self::Garbage) | 200 and JSON that breaks off |
@@ -48,11 +48,11 @@ pub enum Fault {
     Stall,
     /// The reply stops within its body.
     StallBody,
-    /// The connection ends within the reply's body.
+    /// The connection ends within the reply's body; over HTTP/2 the stream does.
     Truncated,
     /// The request is answered, and then the connection takes no other (GOAWAY over HTTP/2).
     GoAway,
-    /// The service answers 200 with a body of so many bytes.
+    /// The service answers 200 with a body of so many bytes, 1 GiB at most.
     Oversized(usize),
     /// The service answers 200 with JSON that breaks off.
     Garbage,
@@ -79,6 +79,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// How faults are written, in one line.
+    pub const WRITTEN: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated, \
+        goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
+        stale:SECONDS, phase-back, phase:TEXT";
+
     /// Returns whether it befalls a connection, and not a request on one.
     pub(crate) const fn is_of_connection(&self) -> bool {
         matches!(self, Self::Refuse | Self::StallHandshake)
@@ -122,7 +127,9 @@ impl FromStr for Fault {
         let seconds = |text: &str| text.parse().map(Duration::from_secs).ok();
         let status = |text: &str| text.parse().ok();
         let fault = match text.split_once(':') {
-            Some(("oversized", bytes)) => bytes.parse().ok().map(Self::Oversized),
+            Some(("oversized", bytes)) => {
+                bytes.parse().ok().filter(|bytes| *bytes <= LARGEST).map(Self::Oversized)
+            }
             Some(("page", code)) => status(code).map(Self::Status),
             Some(("throttled", span)) => seconds(span).map(Self::Throttled),
             Some(("stale", span)) => seconds(span).map(Self::Stale),
@@ -150,11 +157,7 @@ impl FromStr for Fault {
 
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no such fault: {text}; there are refuse, stall-handshake, reset, stall, stall-body, truncated, \
-    goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
-    stale:SECONDS, phase-back and phase:TEXT"
-)]
+#[error("no such fault: {text}; there are {}", Fault::WRITTEN)]
 pub struct FaultError {
     text: String,
 }
@@ -168,6 +171,9 @@ impl FaultError {
 
 /// How a body is larger than anyone reads, where its size is not given.
 const OVERSIZED: usize = 16 << 20;
+
+/// The largest body, for it is made in memory.
+pub(crate) const LARGEST: usize = 1 << 30;
 
 const LONGEST_SCRIPT: usize = 100_000;
 

@@ -1,12 +1,16 @@
 //! The jobs there are, found by their own ids and by their sub-jobs', and the clusters that they are
 //! about. Reads no clock.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use job_model::Job;
 
-use crate::{Pace, Plan};
+use crate::{Pace, Plan, plan::node_id};
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
@@ -16,6 +20,8 @@ pub(crate) struct Jobs {
     by_id: BTreeMap<String, (usize, u32)>,
     /// The name of each cluster, by its id.
     clusters: BTreeMap<String, String>,
+    /// Each node's id, after its cluster's.
+    nodes: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -79,6 +85,18 @@ impl Jobs {
 
     pub(crate) fn cluster(&self, id: &str) -> Option<&str> {
         self.clusters.get(id).map(String::as_str)
+    }
+
+    /// Adds the nodes of these numbers to a cluster, and returns the first's id.
+    pub(crate) fn add_nodes(&mut self, cluster: &str, numbers: Range<u32>) -> String {
+        let first = node_id(numbers.start);
+        self.nodes.extend(numbers.map(|number| (cluster.to_owned(), node_id(number))));
+        first
+    }
+
+    /// Removes a node; returns whether it was there.
+    pub(crate) fn remove_node(&mut self, cluster: &str, node: &str) -> bool {
+        self.nodes.remove(&(cluster.to_owned(), node.to_owned()))
     }
 
     pub(crate) fn remove_cluster(&mut self, id: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What a simulated job does over time: a pure function from time to the job. Reads no clock.
 
-use std::{iter, time::Duration};
+use std::{iter, ops::Range, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
@@ -50,15 +50,20 @@ impl Plan {
     /// `resourceID` is the node's id.
     #[must_use]
     pub fn scale_up_cluster(nodes: u32) -> Self {
+        Self::add_nodes(1..nodes.max(1).saturating_add(1))
+    }
+
+    /// Returns the course of the nodes of these numbers.
+    pub(crate) fn add_nodes(numbers: Range<u32>) -> Self {
         let node = |number| {
-            let id = format!("{number:08x}-2338-11e8-825b-0255ac100c13");
+            let id = node_id(number);
             let steps = vec![
                 Step::new("CreateNodeVM", 900).server(&id),
                 Step::new("InstallNode", 1200).resource(&id),
             ];
             Step::new("CreateNode", 100).after(100).steps(steps)
         };
-        let steps = (1..=nodes.max(1)).map(node).collect();
+        let steps = numbers.map(node).collect();
         Self::new(Step::new("ScaleupCluster", 100).after(100).at_once().steps(steps))
     }
 
@@ -237,6 +242,11 @@ impl Moment {
 
 fn server_id(id: &str) -> ExtendParam {
     ExtendParam::from_iter([("serverID", id)])
+}
+
+/// Returns the id of the node of this number.
+pub(crate) fn node_id(number: u32) -> String {
+    format!("{number:08x}-2338-11e8-825b-0255ac100c13")
 }
 
 /// Returns the id of a job, or of one of its sub-jobs. The first job's is the reference page's own,

@@ -162,8 +162,7 @@ async fn accept(listener: TcpListener, service: Arc<SimService>, mut dead: onesh
     connections.shutdown().await;
 }
 
-/// Serves one connection until it ends. One that is given up is reset: its client need not wait for
-/// what never comes.
+/// Serves one connection until it ends.
 async fn connection(stream: TcpStream, service: Arc<SimService>) {
     // A reply is sent when it is there, not when the client has acknowledged what came before it.
     let _ = stream.set_nodelay(true);

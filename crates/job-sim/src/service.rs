@@ -221,7 +221,7 @@ impl Sim {
     }
 
     /// Lets the faults befall one request each, after those that wait already; `None` spares one.
-    /// Those of connections befall one connection each.
+    /// A connection's befalls the next connection, once those before it are done.
     pub fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut fate = lock(&self.fate);
         faults.into_iter().for_each(|fault| fate.add(fault));

@@ -44,27 +44,34 @@ pub(crate) fn submission(
             let (name, spec) = named(request, "Cluster")?;
             let taken = || service_refusal(StatusCode::CONFLICT);
             let id = jobs.add_cluster(&name).ok_or_else(taken)?;
-            let plan = Plan::create_cluster().of_cluster(&id, &name);
+            let plan = Plan::create_cluster().of_cluster(&id, &name).number(jobs.next_number());
             Ok(created("Cluster", &name, &id, &spec, "Creating", plan))
         }
         Call::CreateNodes(cluster) => {
             let (name, spec) = named(request, "Node")?;
-            let cluster_name = jobs.cluster(cluster).ok_or_else(missing)?;
+            let cluster_name = jobs.cluster(cluster).ok_or_else(missing)?.to_owned();
             let nodes = spec["count"].as_u64().unwrap_or(1).clamp(1, MAX_NODES);
-            let plan = Plan::scale_up_cluster(u32::try_from(nodes).unwrap_or(1));
-            let plan = plan.of_cluster(cluster, cluster_name);
-            let id = format!("{:08x}-2338-11e8-825b-0255ac100c13", jobs.next_number());
-            Ok(created("Node", &name, &id, &spec, "Build", plan))
+            let number = jobs.next_number();
+            let first = number.saturating_mul(1_000).saturating_add(1);
+            let nodes = first..first + u32::try_from(nodes).unwrap_or(1);
+            let ids = jobs.add_nodes(cluster, nodes.clone());
+            let plan = Plan::add_nodes(nodes).of_cluster(cluster, &cluster_name).number(number);
+            // Where none is given, the service chooses one.
+            let name = if name.is_empty() { format!("{cluster_name}-node-{first}") } else { name };
+            Ok(created("Node", &name, &ids, &spec, "Build", plan))
         }
         Call::DeleteCluster(cluster) => {
             let name = jobs.remove_cluster(cluster).ok_or_else(missing)?;
-            let plan = Plan::delete_cluster().of_cluster(cluster, &name);
+            let plan = Plan::delete_cluster().of_cluster(cluster, &name).number(jobs.next_number());
             Ok(deleted("Cluster", &name, cluster, plan))
         }
         Call::DeleteNode(cluster, node) => {
-            let name = jobs.cluster(cluster).ok_or_else(missing)?;
-            let plan = Plan::delete_node().of_cluster(cluster, name);
-            Ok(deleted("Node", "node-name", node, plan))
+            let name = jobs.cluster(cluster).ok_or_else(missing)?.to_owned();
+            if !jobs.remove_node(cluster, node) {
+                return Err(missing());
+            }
+            let plan = Plan::delete_node().of_cluster(cluster, &name).number(jobs.next_number());
+            Ok(deleted("Node", "", node, plan))
         }
     }
 }

@@ -2,9 +2,9 @@
 that expires."""
 
 import json
+import ssl
 import sys
 import urllib.request
-import ssl
 
 import openstack
 from otcextensions import sdk
@@ -26,6 +26,8 @@ sdk.register_otc_extensions(connection)
 first = connection.session.get_token()
 print("otcextensions: logged in with a password")
 
+before = connection.cce.get_job(started["jobs"][1])
+assert before.status.status != "Success", "there is nothing to wait for"
 job = connection.cce.wait_for_job(started["jobs"][1], interval=1, wait=60)
 assert job.id == started["jobs"][1], job
 assert job.status.status == "Success", job

@@ -1,6 +1,6 @@
 //! The time of day jumps by a day, either way: no deadline moves.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use tokio::time::Instant;
 
@@ -12,8 +12,8 @@ const LIBRARIES: [&str; 3] = [
     "/usr/lib/faketime/libfaketime.so.1",
 ];
 
-/// Lets a command read the time of day by what a file says, and no other clock.
-fn faked(command: &mut Command, file: &Path) -> bool {
+/// Lets a command read the time of day by what a file says, at first this, and no other clock.
+fn faked(command: &mut Command, file: &Path, start: &str) -> bool {
     let Some(library) = LIBRARIES.iter().find(|library| Path::new(library).exists()) else {
         skipped("libfaketime", "it is not installed");
         return false;
@@ -24,7 +24,18 @@ fn faked(command: &mut Command, file: &Path) -> bool {
         .env("FAKETIME_NO_CACHE", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .env("DONT_FAKE_MONOTONIC", "1");
+    let mut date = Command::new("date");
+    date.arg("+%s").envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // What is faked at all is faked by a day.
+    fs::write(file, "+1d").unwrap();
+    let (faked, real) = (seconds(&mut date), seconds(Command::new("date").arg("+%s")));
+    assert!((faked - real - 86_400).abs() < 60, "{faked} and {real}");
+    fs::write(file, start).unwrap();
     true
+}
+
+fn seconds(date: &mut Command) -> i64 {
+    String::from_utf8(date.output().unwrap().stdout).unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +45,7 @@ async fn a_clock_that_jumps_by_a_day_moves_no_deadline() {
         let folder = Folder::new();
         let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
         command.args(["--timeout", "5"]).arg(sim.job().as_str());
-        if !faked(&mut command, &folder.write("time", jumps[0])) {
+        if !faked(&mut command, &folder.file("time"), jumps[0]) {
             return;
         }
         #[expect(clippy::disallowed_methods, reason = "how long the command took")]
@@ -59,7 +70,7 @@ async fn a_clock_that_jumps_by_a_day_ends_no_wait() {
     let folder = Folder::new();
     let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
     command.args(["--timeout", "60"]).arg(sim.job().as_str());
-    if !faked(&mut command, &folder.write("time", "-1d")) {
+    if !faked(&mut command, &folder.file("time"), "-1d") {
         return;
     }
     let ran = tokio::spawn(run(command));

@@ -58,7 +58,7 @@ async fn of_several_jobs_the_worst_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_of_any_size_does_not_end_the_wait() {
+async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
     let (sim, server) = service(1).await;
     sim.script([None, Some(Fault::Oversized(64 << 20))]);
     let other = sim.add(Plan::create_cluster().faster(5));
@@ -68,6 +68,7 @@ async fn a_body_of_any_size_does_not_end_the_wait() {
     let ran = ran.await;
     // Before its first reading a job that is too large is not waited for.
     assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert_eq!(ran.stdout.matches("succeeded").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("larger than the limit"), "{ran:?}");
 }
 

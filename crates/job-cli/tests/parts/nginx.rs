@@ -14,6 +14,7 @@ use http::{Request, Version};
 use job_sim::{Plan, SimServer};
 use job_transport::{HyperTransport, Tls, TlsProvider, Transport};
 use rcgen::{CertificateParams, KeyPair};
+use tokio::net::TcpListener;
 
 use crate::support::{Folder, free_port, has, listening, pass, run, service, wait};
 
@@ -48,8 +49,8 @@ impl Nginx {
         folder.write("upstream.pem", upstream.map(SimServer::ca_pem).unwrap_or_default());
         let port = free_port().await;
         folder.write("nginx.conf", configuration(port, http, limits, location));
-        let child = spawn(&folder);
-        listening(port).await;
+        let mut child = spawn(&folder);
+        listening(&mut child, port).await;
         Some(Self { child, folder, port, ca_pem })
     }
 
@@ -74,7 +75,7 @@ impl Nginx {
 
     async fn restart(&mut self) {
         self.child = spawn(&self.folder);
-        listening(self.port).await;
+        listening(&mut self.child, self.port).await;
     }
 }
 
@@ -147,8 +148,10 @@ async fn a_proxy_that_restarts_in_the_middle_does_not_end_a_wait() {
         pass(Duration::from_millis(20)).await;
     }
     nginx.stop();
-    // Long enough for an attempt to find nobody there.
-    pass(Duration::from_secs(9)).await;
+    // Until an attempt has found that it is not there.
+    let instead = TcpListener::bind(("127.0.0.1", nginx.port)).await.unwrap();
+    drop(instead.accept().await.unwrap());
+    drop(instead);
     nginx.restart().await;
     ran.await.unwrap().succeeded(1, "fault: no connection to the service");
 }

@@ -64,8 +64,8 @@ async fn twelve_waits_end_behind_a_proxy_that_breaks_half_of_their_requests() {
         .arg("--scripts")
         .arg(folder.write("chaos.py", CHAOS))
         .stdout(Stdio::null());
-    let _proxy = Mitmproxy(command.spawn().unwrap());
-    listening(port).await;
+    let mut proxy = Mitmproxy(command.spawn().unwrap());
+    listening(&mut proxy.0, port).await;
     let authority = folder.file("mitmproxy-ca-cert.pem");
     let made = timeout(Duration::from_secs(60), async {
         while !fs::metadata(&authority).is_ok_and(|file| file.len() > 0) {

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -115,11 +115,12 @@ pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// Returns when somebody listens there.
-pub(crate) async fn listening(port: u16) {
+/// Returns when the program listens there.
+pub(crate) async fn listening(child: &mut Child, port: u16) {
     let connected = timeout(Duration::from_secs(60), async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            tokio::task::yield_now().await;
+            assert!(child.try_wait().unwrap().is_none(), "it has ended");
+            pass(Duration::from_millis(20)).await;
         }
     });
     connected.await.unwrap();

@@ -110,7 +110,9 @@ impl Machine {
         let Some(mut looking) = self.looking.take() else { return self.wake(turn) };
         match input {
             // Taken up again elsewhere: what was under way is asked for again.
-            Input::Wake if looking.under_way.take().is_some() => looking.requests -= 1,
+            Input::Wake if looking.under_way.take().is_some() => {
+                looking.requests = looking.requests.saturating_sub(1);
+            }
             Input::Wake if turn.elapsed < looking.planned => {
                 let at = looking.planned;
                 self.looking = Some(looking);
@@ -124,7 +126,7 @@ impl Machine {
                 looking.faults_in_a_row = 0;
                 // A replica that is behind says what is no longer so.
                 if !looking.put(*job) {
-                    return self.look_again(turn, looking, LEAST_PAUSE);
+                    return self.look_again(turn, looking, LEAST_PAUSE, Why::Scheduled);
                 }
                 looking.asked.extend(looking.under_way.take());
             }
@@ -138,7 +140,8 @@ impl Machine {
                 turn.events.push(Event::Fault { fault, in_a_row });
                 match class {
                     Class::Transient | Class::Throttled => {
-                        return self.look_again(turn, looking, asked.max(LEAST_PAUSE));
+                        let pause = asked.max(LEAST_PAUSE);
+                        return self.look_again(turn, looking, pause, Why::Backoff);
                     }
                     // It would be no other for another sub-job.
                     Class::Unauthorized => return self.end(turn, *looking),
@@ -152,13 +155,14 @@ impl Machine {
         self.look(turn, looking)
     }
 
-    /// Asks once more for what a passing fault kept back, after a pause; where nothing more is to be
+    /// Asks once more for what a passing fault, or a replica, kept back, after a pause; where nothing more is to be
     /// asked by then, ends at once.
     fn look_again(
         &mut self,
         turn: &mut Turn<'_>,
         mut looking: Box<Looking>,
         pause: Duration,
+        why: Why,
     ) -> Action {
         looking.under_way = None;
         let at = turn.elapsed.saturating_add(pause);
@@ -167,7 +171,7 @@ impl Machine {
         }
         looking.planned = at;
         self.looking = Some(looking);
-        turn.events.push(Event::NextAttempt { at, why: Why::Backoff });
+        turn.events.push(Event::NextAttempt { at, why });
         Action::SleepUntil(at)
     }
 

@@ -24,6 +24,13 @@ fn plans() -> [Plan; 3] {
     ]
 }
 
+/// How they end.
+const ENDS: [&str; 3] = [
+    "succeeded",
+    "failed: CreateCluster > InstallMaster: \"no such flavor\"",
+    "failed: ScaleupCluster > CreateNode > InstallNode: \"no such image\"",
+];
+
 /// Each reading moves the job on by a quarter of its time, so that there are few.
 fn sim(plan: Plan) -> Arc<Sim> {
     let step = plan.takes() / 4;
@@ -79,11 +86,12 @@ async fn whichever_reply_is_spoilt_the_outcome_is_the_same() {
     for plan in plans() {
         let (expected, requests, looks) = in_memory(plan.clone(), Vec::new()).await;
         assert!(requests >= 6, "{requests} requests: {expected}");
+        assert!(ENDS.contains(&expected.lines().next().unwrap()), "{expected}");
         for (faults, steps) in [(MENDED, 0..requests), (REFUSALS, 2..requests - looks)] {
             for fault in faults.split(',').map(str::trim) {
                 for spared in steps.clone() {
                     let script = format!("{spared}*ok, {fault}");
-                    // A connection's fault: in memory each request has a connection of its own.
+                    // In memory each request has a connection of its own, for a connection's fault.
                     let script = Fault::script(&script).unwrap();
                     let (got, ..) = in_memory(plan.clone(), script).await;
                     cases += 1;
@@ -116,6 +124,7 @@ async fn whichever_socket_operation_fails_the_outcome_is_the_same() {
     let mut differences = Vec::new();
     for plan in plans() {
         let (expected, _) = over_tls(plan.clone(), u32::MAX, Break::Reset).await;
+        assert!(ENDS.contains(&expected.lines().next().unwrap()), "{expected}");
         for how in Break::ALL {
             for at in 0.. {
                 let (got, has_broken) = over_tls(plan.clone(), at, how).await;
@@ -136,6 +145,7 @@ async fn whichever_socket_operation_fails_the_outcome_is_the_same() {
         }
     }
     report("socket operations", cases, &differences);
+    let _ = writeln!(io::stderr(), "torture: {shallow} of them fail without their step");
     assert!(shallow <= 2, "{shallow} failures without their step");
     assert!(cases > 300, "{cases}");
 }

@@ -48,4 +48,12 @@ fn what_befalls_connections_befalls_no_request() {
     assert!(matches!(fate.of_connection(Duration::ZERO), Some(Fault::Refuse)));
     assert!(fate.of_request(Duration::ZERO).is_none());
     assert!(fate.of_connection(Duration::ZERO).is_none());
+    // Each at its place in the script, where every request has a connection.
+    fate.add(None);
+    fate.add(Some(Fault::Refuse));
+    let connects = [(); 3].map(|()| {
+        let refused = fate.of_connection(Duration::ZERO).is_some();
+        refused || fate.of_request(Duration::ZERO).is_some()
+    });
+    assert_eq!(connects, [false, true, false]);
 }

@@ -4,8 +4,19 @@ use super::*;
 
 #[test]
 fn what_is_no_fault_is_named() {
-    for text in ["", "never", "page:", "page:99", "99", "1000", "throttled:soon", "stale:-1", "a:b"]
-    {
+    for text in [
+        "",
+        "never",
+        "page:",
+        "page:99",
+        "99",
+        "1000",
+        "throttled:soon",
+        "oversized:1073741825",
+        "oversized:-1",
+        "stale:-1",
+        "a:b",
+    ] {
         let error = text.parse::<Fault>().unwrap_err().to_string();
         assert!(error.starts_with(&format!("no such fault: {text};")), "{error}");
     }
