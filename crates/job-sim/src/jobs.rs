@@ -20,6 +20,8 @@ pub(crate) struct Jobs {
     by_id: BTreeMap<String, (usize, u32)>,
     /// The name of each cluster, by its id.
     clusters: BTreeMap<String, String>,
+    /// How many clusters or groups of nodes were created: no id is given twice.
+    created: u32,
     /// Each node's id, after its cluster's.
     nodes: BTreeSet<(String, String)>,
 }
@@ -78,7 +80,8 @@ impl Jobs {
         if self.clusters.values().any(|other| other == name) {
             return None;
         }
-        let id = format!("{:08x}-229a-11e8-9c75-0255ac100c13", self.next_number());
+        self.created = self.created.saturating_add(1);
+        let id = format!("{:08x}-229a-11e8-9c75-0255ac100c13", self.created);
         self.clusters.insert(id.clone(), name.into());
         Some(id)
     }
@@ -87,11 +90,14 @@ impl Jobs {
         self.clusters.get(id).map(String::as_str)
     }
 
-    /// Adds the nodes of these numbers to a cluster, and returns the first's id.
-    pub(crate) fn add_nodes(&mut self, cluster: &str, numbers: Range<u32>) -> String {
-        let first = node_id(numbers.start);
-        self.nodes.extend(numbers.map(|number| (cluster.to_owned(), node_id(number))));
-        first
+    /// Adds so many nodes to a cluster, at most a thousand, and returns their numbers.
+    pub(crate) fn add_nodes(&mut self, cluster: &str, count: u32) -> Range<u32> {
+        self.created = self.created.saturating_add(1);
+        let first = self.created.saturating_mul(1_000).saturating_add(1);
+        let numbers = first..first.saturating_add(count);
+        let ids = numbers.clone().map(|number| (cluster.to_owned(), node_id(number)));
+        self.nodes.extend(ids);
+        numbers
     }
 
     /// Removes a node; returns whether it was there.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Plan,
     jobs::Jobs,
+    plan::node_id,
     reply::{Refused, service_refusal},
     route::Call,
 };
@@ -51,14 +52,13 @@ pub(crate) fn submission(
             let (name, spec) = named(request, "Node")?;
             let cluster_name = jobs.cluster(cluster).ok_or_else(missing)?.to_owned();
             let nodes = spec["count"].as_u64().unwrap_or(1).clamp(1, MAX_NODES);
-            let number = jobs.next_number();
-            let first = number.saturating_mul(1_000).saturating_add(1);
-            let nodes = first..first + u32::try_from(nodes).unwrap_or(1);
-            let ids = jobs.add_nodes(cluster, nodes.clone());
-            let plan = Plan::add_nodes(nodes).of_cluster(cluster, &cluster_name).number(number);
+            let nodes = jobs.add_nodes(cluster, u32::try_from(nodes).unwrap_or(1));
+            let (first, id) = (nodes.start, node_id(nodes.start));
+            let plan = Plan::add_nodes(nodes).of_cluster(cluster, &cluster_name);
+            let plan = plan.number(jobs.next_number());
             // Where none is given, the service chooses one.
             let name = if name.is_empty() { format!("{cluster_name}-node-{first}") } else { name };
-            Ok(created("Node", &name, &ids, &spec, "Build", plan))
+            Ok(created("Node", &name, &id, &spec, "Build", plan))
         }
         Call::DeleteCluster(cluster) => {
             let name = jobs.remove_cluster(cluster).ok_or_else(missing)?;

@@ -14,7 +14,7 @@ use http::{Request, Version};
 use job_sim::{Plan, SimServer};
 use job_transport::{HyperTransport, Tls, TlsProvider, Transport};
 use rcgen::{CertificateParams, KeyPair};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::support::{Folder, free_port, has, listening, pass, run, service, wait};
 
@@ -150,7 +150,7 @@ async fn a_proxy_that_restarts_in_the_middle_does_not_end_a_wait() {
     nginx.stop();
     // Until an attempt has found that it is not there.
     let instead = TcpListener::bind(("127.0.0.1", nginx.port)).await.unwrap();
-    drop(instead.accept().await.unwrap());
+    drop(timeout(Duration::from_secs(60), instead.accept()).await.unwrap().unwrap());
     drop(instead);
     nginx.restart().await;
     ran.await.unwrap().succeeded(1, "fault: no connection to the service");
