@@ -7,7 +7,7 @@ use core::fmt;
 use serde_json::value::RawValue;
 
 use crate::{
-    html,
+    html, is_unseen,
     json::{self, Members, Text},
     repair::repair,
 };
@@ -254,23 +254,6 @@ fn clean(text: &str, most: usize) -> String {
     }
     let end = most.checked_sub(CUT.len_utf8()).map(|end| seen.floor_char_boundary(end));
     end.map_or_else(String::new, |end| format!("{}{CUT}", &seen[..end]))
-}
-
-/// Returns whether a character cannot be seen, and may move a cursor, hide what stands beside it or
-/// turn a line round. Blanks can be.
-fn is_unseen(c: char) -> bool {
-    let unseen = [
-        '\u{ad}'..='\u{ad}',
-        '\u{61c}'..='\u{61c}',
-        '\u{180e}'..='\u{180e}',
-        '\u{200b}'..='\u{200f}',
-        '\u{2028}'..='\u{202e}',
-        '\u{2060}'..='\u{206f}',
-        '\u{feff}'..='\u{feff}',
-        '\u{fff9}'..='\u{fffb}',
-        '\u{e0000}'..='\u{e0fff}',
-    ];
-    c.is_control() || unseen.iter().any(|range| range.contains(&c))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_core::{Stream, future::BoxFuture};
-use job_model::JobId;
+use job_model::{Job, JobId};
 use job_transport::{Clock, TokioClock};
 use tokio::time::{Instant, Sleep};
 
@@ -108,6 +108,30 @@ impl Events {
         poll_fn(|context| self.poll_result(context, &mut |_, _| ())).await
     }
 
+    /// Returns which job is waited for.
+    #[must_use]
+    pub const fn job_id(&self) -> &JobId {
+        self.machine.job_id()
+    }
+
+    /// Returns the job as last read, where it ever was.
+    #[must_use]
+    pub fn job(&self) -> Option<&Job> {
+        match &self.doing {
+            Doing::Finished(result) => match &**result {
+                Err(error) => error.job(),
+                Ok(ended) => Some(&ended.job),
+            },
+            _ => self.machine.job(),
+        }
+    }
+
+    /// Returns the time since the wait began; zero where it did not yet.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.before.saturating_add(self.began.map_or(Duration::ZERO, |began| began.elapsed()))
+    }
+
     /// Returns what to go on from, now or in another process: [`Wait::resume`](crate::Wait::resume).
     /// An attempt in flight is made again there. Where the wait is over already, that is the one
     /// which its [`WaitError`] has or, where the job has ended, one that asks once more.
@@ -127,10 +151,6 @@ impl Events {
     pub(crate) fn begin(&mut self) {
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
         self.began.get_or_insert_with(Instant::now);
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.before.saturating_add(self.began.map_or(Duration::ZERO, |began| began.elapsed()))
     }
 
     /// Waits to the end, and tells each event on the way.
@@ -240,7 +260,7 @@ impl Stream for Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events")
-            .field("job_id", self.machine.job_id())
+            .field("job_id", self.job_id())
             .field("policy", self.machine.policy())
             .finish_non_exhaustive()
     }

@@ -298,12 +298,15 @@ async fn a_checkpoint_taken_with_the_last_events_is_whole() {
     while !matches!(events.next().await, Some((_, Event::Fault { .. }))) {}
     let checkpoint = events.checkpoint();
     assert_eq!(checkpoint.job().and_then(Job::phase), Some(&Phase::Running));
+    assert_eq!(events.job(), checkpoint.job());
+    assert_eq!(events.elapsed(), checkpoint.elapsed());
     let ended = Wait::resume(service.clone(), checkpoint).await.unwrap();
     assert_eq!((ended.outcome, ended.attempts), (Outcome::Succeeded, 3));
 
     let mut events = wait(&Service::new(&[Ok(SUCCESS)])).events();
     assert!(matches!(events.next().await, Some((_, Event::Phase { .. }))));
     assert_eq!(events.checkpoint().job().and_then(Job::phase), Some(&Phase::Success));
+    assert_eq!(events.job().and_then(Job::phase), Some(&Phase::Success));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! convention at a time, and sends nothing.
 
 mod files;
+mod found;
 mod values;
 
 use std::{
@@ -10,14 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use job_model::{IdError, ProjectId};
+use job_model::IdError;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    Credentials, CredentialsError, Endpoint, EndpointError, Identity, Provided, Transport,
-    credentials::Means,
-};
+use crate::{CredentialsError, EndpointError};
 use files::{clouds_yaml, credentials_file};
+pub use found::{Found, Setting};
+pub use values::Auth;
 use values::{Field, Names, Proof, Values};
 
 /// Looks for credentials where the vendor's SDKs, Terraform and OpenStack's clients do.
@@ -45,27 +45,15 @@ use values::{Field, Names, Proof, Values};
 /// let conventions = Conventions::new([("OS_TOKEN", "MIIFvg..."), ("OS_REGION_NAME", "eu-de")]);
 /// let found = conventions.find()?.expect("a token");
 /// assert_eq!(found.region.as_deref(), Some("eu-de"));
-/// assert!(found.origins().any(|origin| origin == ("token", "OS_TOKEN")));
+/// let from: Vec<_> = found.settings().map(|setting| setting.origin).collect();
+/// assert_eq!(from, ["OS_TOKEN", "OS_REGION_NAME"]);
 /// # Ok::<(), job_transport::ConventionsError>(())
 /// ```
 #[derive(Clone)]
 pub struct Conventions {
     variables: BTreeMap<String, SecretString>,
-}
-
-/// What was found, and where.
-pub struct Found {
-    proof: Proof,
-    /// The project, where it is named by its id. Where it is named otherwise, the identity
-    /// service's reply tells it.
-    pub project: Option<ProjectId>,
-    /// The region.
-    pub region: Option<String>,
-    /// The identity service.
-    pub auth_url: Option<Endpoint>,
-    /// A file of certificate authorities, in PEM form.
-    pub ca_file: Option<PathBuf>,
-    origins: Vec<(&'static str, String)>,
+    auth: Option<Auth>,
+    token_file: Option<PathBuf>,
 }
 
 /// Why what is there cannot be used. Shows no value.
@@ -110,9 +98,16 @@ pub enum ConventionsError {
         /// The form.
         form: &'static str,
     },
-    /// The cloud or the file that is asked for has nothing to prove who asks.
-    #[error("{0} has neither a token, nor a key pair, nor a password")]
-    NoCredentials(String),
+    /// The cloud or the file that is asked for has nothing to prove who asks, or not what is asked
+    /// for.
+    #[error("{place} has {missing}")]
+    #[non_exhaustive]
+    NoCredentials {
+        /// The cloud or the file.
+        place: String,
+        /// What it does not have.
+        missing: &'static str,
+    },
     /// There is no file with the cloud that is asked for, or no such cloud in it.
     #[error("OS_CLOUD names the cloud {cloud}, which is in none of: {looked}")]
     #[non_exhaustive]
@@ -165,7 +160,8 @@ impl Conventions {
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
-        Self { variables: variables.map(|(name, value)| (name, value.into())).collect() }
+        let variables = variables.map(|(name, value)| (name, value.into())).collect();
+        Self { variables, auth: None, token_file: None }
     }
 
     /// Takes the process's environment, as it is now.
@@ -176,6 +172,21 @@ impl Conventions {
         Self::new(names.filter_map(|name| Some((name, env::var(name).ok()?))))
     }
 
+    /// Looks for one way to prove who asks, and passes over the others.
+    #[must_use]
+    pub const fn only(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Takes the token from this file ([`TokenFile`](crate::TokenFile)), and what goes with it (the
+    /// project, the region, a CA file) from the first convention that has any of it.
+    #[must_use]
+    pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.token_file = Some(file.into());
+        self
+    }
+
     /// Returns the first convention that is there; `None` where none is.
     ///
     /// # Errors
@@ -183,29 +194,58 @@ impl Conventions {
     /// Where what is there cannot be used: something is missing, cannot be read, may be read by
     /// others, or cannot be what it is meant for.
     pub fn find(&self) -> Result<Option<Found>, ConventionsError> {
-        for names in [VENDOR, TERRAFORM] {
-            if let Some(found) = self.of_variables(names).found()? {
-                return Ok(Some(found));
+        let token_file = self.token_file.clone().map(Proof::TokenFile);
+        for place in [Place::Vendor, Place::Terraform, Place::OpenStack, Place::VendorFile] {
+            let Some(values) = self.values(place)? else { continue };
+            let proof = match &token_file {
+                Some(file) => Some(file.clone()).filter(|file| values.go_with(file)),
+                None => values.proof(self.auth)?,
+            };
+            if let Some(proof) = proof {
+                return values.found(proof).map(Some);
+            }
+            if self.is_asked_for(place) && token_file.is_none() {
+                let place = values.place.trim_end_matches(['.', ' ']).into();
+                let missing = self.auth.map_or(Auth::NONE, Auth::missing);
+                return Err(ConventionsError::NoCredentials { place, missing });
             }
         }
-        if let Some(cloud) = self.get("OS_CLOUD") {
-            let values = clouds_yaml(cloud, &self.clouds_files())?;
-            let nothing =
-                || ConventionsError::NoCredentials(values.place.trim_end_matches('.').into());
-            return values.found()?.ok_or_else(nothing).map(Some);
+        let alone = |file| Values::none(OPEN_STACK, String::new()).found(file);
+        token_file.map(alone).transpose()
+    }
+
+    /// Returns what is there of a convention, where it is there at all.
+    fn values(&self, place: Place) -> Result<Option<Values<'static>>, ConventionsError> {
+        match place {
+            Place::Vendor => Ok(Some(self.of_variables(VENDOR))),
+            Place::Terraform => Ok(Some(self.of_variables(TERRAFORM))),
+            Place::OpenStack => match self.get("OS_CLOUD") {
+                Some(cloud) => clouds_yaml(cloud, &self.clouds_files()).map(Some),
+                None => Ok(Some(self.of_variables(OPEN_STACK))),
+            },
+            Place::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
+                Some(file) => {
+                    let file = Path::new(file);
+                    fs::metadata(file)
+                        .map_err(|error| ConventionsError::File(file.into(), error))?;
+                    let nothing = || Values::none(VENDOR, file.display().to_string());
+                    Ok(Some(credentials_file(file)?.unwrap_or_else(nothing)))
+                }
+                None => match self.home() {
+                    Some(home) => credentials_file(&home.join(".huaweicloud/credentials")),
+                    None => Ok(None),
+                },
+            },
         }
-        if let Some(found) = self.of_variables(OPEN_STACK).found()? {
-            return Ok(Some(found));
+    }
+
+    /// Whether a cloud or a file is named, so that there is no going on to the next.
+    fn is_asked_for(&self, place: Place) -> bool {
+        match place {
+            Place::Vendor | Place::Terraform => false,
+            Place::OpenStack => self.get("OS_CLOUD").is_some(),
+            Place::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
         }
-        if let Some(file) = self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").map(PathBuf::from) {
-            fs::metadata(&file).map_err(|error| ConventionsError::File(file.clone(), error))?;
-            let found = credentials_file(&file)?.map_or(Ok(None), |values| values.found())?;
-            let nothing = || ConventionsError::NoCredentials(file.display().to_string());
-            return found.ok_or_else(nothing).map(Some);
-        }
-        let Some(home) = self.home() else { return Ok(None) };
-        let values = credentials_file(&home.join(".huaweicloud/credentials"))?;
-        values.map_or(Ok(None), |values| values.found())
     }
 
     fn of_variables(&self, names: &'static Names) -> Values<'static> {
@@ -213,7 +253,8 @@ impl Conventions {
             let value = self.variables.get(*name)?;
             Some((*field, (value.clone(), (*name).to_owned())))
         };
-        Values { names, values: names.iter().filter_map(value).collect(), place: String::new() }
+        let values = names.iter().filter_map(value).collect();
+        Values { values, ..Values::none(names, String::new()) }
     }
 
     fn clouds_files(&self) -> Vec<PathBuf> {
@@ -234,39 +275,14 @@ impl Conventions {
     }
 }
 
-impl Found {
-    /// Returns the credentials. A password's token is had from the identity service, by way of this
-    /// transport.
-    #[must_use]
-    pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
-        match &self.proof {
-            Proof::Token(token) => Credentials::fixed(Provided::of(Means::Token(token.clone()))),
-            Proof::Key(key) => Credentials::access_key(key.clone()),
-            Proof::Password(login, auth_url) => {
-                let identity = Identity::new(auth_url.clone(), login.clone(), transport);
-                Credentials::provided(identity)
-            }
-        }
-    }
-
-    /// Returns each value that was found, by what it is, and where it is from: a variable, or a
-    /// place in a file.
-    pub fn origins(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.origins.iter().map(|(what, origin)| (*what, &**origin))
-    }
-}
-
-/// Shows where each value is from, and none that is secret.
-impl fmt::Debug for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Found")
-            .field("project", &self.project)
-            .field("region", &self.region)
-            .field("auth_url", &self.auth_url)
-            .field("ca_file", &self.ca_file)
-            .field("origins", &self.origins)
-            .finish_non_exhaustive()
-    }
+/// Where to look, in this order.
+#[derive(Clone, Copy)]
+enum Place {
+    Vendor,
+    Terraform,
+    /// The cloud that is named, or else the variables.
+    OpenStack,
+    VendorFile,
 }
 
 /// Shows the variables' names alone.

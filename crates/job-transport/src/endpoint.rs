@@ -43,6 +43,25 @@ pub enum Cloud {
     OpenTelekom,
 }
 
+impl Cloud {
+    const ALL: [Self; 2] = [Self::Huawei, Self::OpenTelekom];
+
+    /// Returns the cloud that has a region of this name: Open Telekom Cloud has `eu-de` and `eu-nl`,
+    /// every other is taken for Huawei Cloud's.
+    #[must_use]
+    pub fn of_region(region: &str) -> Self {
+        if ["eu-de", "eu-nl"].contains(&region) { Self::OpenTelekom } else { Self::Huawei }
+    }
+
+    fn domain(self, region: &str) -> &'static str {
+        match (self, region) {
+            (Self::Huawei, "eu-west-101") => "myhuaweicloud.eu",
+            (Self::Huawei, _) => "myhuaweicloud.com",
+            (Self::OpenTelekom, _) => "otc.t-systems.com",
+        }
+    }
+}
+
 /// Marks a request that may leave this machine over plain http, since its endpoint was opted in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlainHttp;
@@ -106,12 +125,26 @@ impl Endpoint {
         if region.is_empty() || region.len() > 63 || !region.bytes().all(plain) {
             return Err(EndpointError::Region);
         }
-        let domain = match (cloud, region) {
-            (Cloud::Huawei, "eu-west-101") => "myhuaweicloud.eu",
-            (Cloud::Huawei, _) => "myhuaweicloud.com",
-            (Cloud::OpenTelekom, _) => "otc.t-systems.com",
-        };
-        format!("https://{service}.{region}.{domain}").parse()
+        format!("https://{service}.{region}.{}", cloud.domain(region)).parse()
+    }
+
+    /// Returns which region of which cloud this is the identity service of; `None` where it is of
+    /// none, as one for all regions is.
+    ///
+    /// ```
+    /// use job_transport::{Cloud, Endpoint};
+    ///
+    /// let endpoint: Endpoint = "https://iam.eu-de.otc.t-systems.com/v3".parse()?;
+    /// assert_eq!(endpoint.identity_region(), Some((Cloud::OpenTelekom, "eu-de")));
+    /// # Ok::<(), job_transport::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn identity_region(&self) -> Option<(Cloud, &str)> {
+        let host = self.base.strip_prefix("https://iam.")?;
+        let host = host.strip_suffix("/v3").unwrap_or(host);
+        let (region, domain) = host.split_once('.')?;
+        let cloud = Cloud::ALL.into_iter().find(|cloud| cloud.domain(region) == domain)?;
+        Some((cloud, region))
     }
 
     fn parse(text: &str, plain_http: bool) -> Result<Self, EndpointError> {

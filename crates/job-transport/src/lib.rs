@@ -40,6 +40,7 @@ mod credentials;
 mod provide;
 mod renewal;
 mod identity;
+mod token_file;
 #[cfg(feature = "conventions")]
 mod conventions;
 mod access_key;
@@ -67,7 +68,7 @@ pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 #[cfg(feature = "conventions")]
-pub use conventions::{Conventions, ConventionsError, Found};
+pub use conventions::{Auth, Conventions, ConventionsError, Found, Setting};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Cloud, Endpoint, EndpointError};
 pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
@@ -83,6 +84,7 @@ pub use reading::Reading;
 pub use sign::sign;
 #[cfg(feature = "hyper")]
 pub use tls::{Tls, TlsError, TlsProvider};
+pub use token_file::TokenFile;
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};
 pub use transport::Transport;

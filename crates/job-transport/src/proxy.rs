@@ -1,6 +1,9 @@
 //! By which proxy a host is reached, if by any. Opens no connection.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use http::{HeaderValue, Uri, uri::Scheme};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -63,8 +66,7 @@ impl Proxy {
     }
 
     fn checked(self) -> Result<Self, ProxyError> {
-        let anywhere = Uri::from_static("https://service.invalid");
-        match self.0.intercept(&anywhere) {
+        match self.0.intercept(&ANYWHERE) {
             None => Err(ProxyError::NotUrl),
             Some(proxy) if proxy.uri().scheme_str() != Some("http") => Err(ProxyError::NotHttp),
             Some(_) => Ok(self),
@@ -72,13 +74,25 @@ impl Proxy {
     }
 }
 
+/// Shows the proxy's URL, without user and password.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of(&ANYWHERE) {
+            Some((uri, _)) => uri.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
 /// Shows neither user nor password.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.of(&Uri::from_static("https://service.invalid")).map(|(uri, _)| uri);
-        f.debug_tuple("Proxy").field(&uri.map(|uri| uri.to_string())).finish()
+        write!(f, "Proxy({self})")
     }
 }
+
+/// A host that no list of exceptions names.
+static ANYWHERE: LazyLock<Uri> = LazyLock::new(|| Uri::from_static("https://service.invalid"));
 
 #[cfg(test)]
 mod tests;

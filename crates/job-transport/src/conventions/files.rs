@@ -103,7 +103,7 @@ pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, C
     })?;
     for section in ["basic", "global"] {
         let place = format!("{} [{section}] ", file.display());
-        let mut values = Values { names: INI, values: BTreeMap::new(), place };
+        let mut values = Values::none(INI, place);
         for (field, name) in INI {
             let value = ini.get(section, name).filter(|value| !value.is_empty());
             values.add(*field, value.as_deref());
@@ -123,7 +123,7 @@ pub(super) fn clouds_yaml(
 ) -> Result<Values<'static>, ConventionsError> {
     for file in files {
         let Some(content) = read(file)? else { continue };
-        let mut values = Values { names: YAML, values: BTreeMap::new(), place: String::new() };
+        let mut values = Values::none(YAML, String::new());
         let mut is_there = values.add_cloud(cloud, file, content)?;
         let secure = file.with_file_name("secure.yaml");
         if let Some(content) = read(&secure)? {
@@ -152,7 +152,7 @@ impl Values<'_> {
             ConventionsError::Form { file: file.into(), line, form: "`clouds:` in YAML" }
         })?;
         let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
-        let mut added = Values { names: YAML, values: BTreeMap::new(), place: place(file, cloud) };
+        let mut added = Values::none(YAML, place(file, cloud));
         for (field, _) in YAML {
             added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use job_model::ProjectId;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -47,7 +48,11 @@ impl Drop for Folder {
 
 /// Shows what is found, secrets included, for they are a test's; or why nothing is.
 fn find(variables: &[(&str, &str)]) -> String {
-    let found = match Conventions::new(variables.iter().copied()).find() {
+    told(&Conventions::new(variables.iter().copied()))
+}
+
+fn told(conventions: &Conventions) -> String {
+    let found = match conventions.find() {
         Ok(Some(found)) => found,
         Ok(None) => return "nothing".into(),
         Err(error) => {
@@ -57,14 +62,18 @@ fn find(variables: &[(&str, &str)]) -> String {
     };
     let proof = match &found.proof {
         Proof::Token(token) => format!("token {}", token.expose_secret()),
+        Proof::TokenFile(file) => format!("token in {}", file.display()),
         Proof::Key(key) => format!("{key:?} {:?}", key.security_token().unwrap()),
         Proof::Password(login, auth_url) => format!("password at {auth_url}, {}", login.told()),
     };
     let Found { project, region, auth_url, ca_file, .. } = &found;
     let project = project.as_ref().map(ProjectId::as_str);
     let auth_url = auth_url.as_ref().map(ToString::to_string);
-    let origins: String =
-        found.origins().map(|(what, origin)| format!("\n    {what} from {origin}")).collect();
+    let setting = |Setting { what, value, origin }: Setting<'_>| {
+        let value = value.map_or_else(|| "(set)".into(), |value| format!("{value:?}"));
+        format!("\n    {what} {value} from {origin}")
+    };
+    let origins: String = found.settings().map(setting).collect();
     assert!(!format!("{found:?}").contains("canary"));
     format!("{proof}\n    {project:?} {region:?} {auth_url:?} {ca_file:?}{origins}")
 }
@@ -130,6 +139,48 @@ fn environments() {
     );
 }
 
+const ALL: [(&str, &str); 10] = [
+    ("HW_ACCESS_KEY", "AK"),
+    ("HW_SECRET_KEY", "canary"),
+    ("HW_PROJECT_ID", "p"),
+    ("OS_TOKEN", "MIIF"),
+    ("OS_USERNAME", "user"),
+    ("OS_PASSWORD", "canary"),
+    ("OS_USER_DOMAIN_NAME", "D"),
+    ("OS_AUTH_URL", "https://iam.example"),
+    ("OS_PROJECT_NAME", "eu-de"),
+    ("OS_CACERT", "/ca.pem"),
+];
+
+#[test]
+fn one_way_alone() {
+    let all = Conventions::new(ALL);
+    let mut shown = format!("any\n  {}\n", told(&all));
+    for auth in [Auth::Token, Auth::AccessKey, Auth::Password] {
+        shown += &format!("{auth:?}\n  {}\n", told(&all.clone().only(auth)));
+        let found = all.clone().only(auth).find().unwrap().unwrap();
+        assert!((found.auth(), found.names_a_project()) == (auth, auth != Auth::Token));
+    }
+    let none = Conventions::new(ALL[..3].iter().copied());
+    shown += &format!("Password, which is not there\n  {}\n", told(&none.only(Auth::Password)));
+    for (variables, what) in [(&ALL[..], "all"), (&ALL[3..], "OpenStack's"), (&[], "nothing")] {
+        let file = Conventions::new(variables.iter().copied()).token_file("/run/token");
+        shown += &format!("a file, beside {what}\n  {}\n", told(&file));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_project_given_is_the_one_that_a_login_asks_for() {
+    let login = Conventions::new(ALL[4..].iter().copied()).find().unwrap().unwrap();
+    assert!(login.names_a_project());
+    let login = login.with_project("4b8c".parse().unwrap());
+    let Proof::Password(asked, _) = &login.proof else { panic!("a login") };
+    assert!(asked.told().contains(r#"Some("id 4b8c")"#), "{}", asked.told());
+    assert_eq!(login.project.as_ref().map(ProjectId::as_str), Some("4b8c"));
+    assert!(login.settings().all(|setting| setting.what != "project's name"));
+}
+
 const CLOUDS: &str = "\
 clouds:
   # one for each region
@@ -183,7 +234,7 @@ fn clouds_are_looked_for_at_home() {
     folder.file(".config/openstack/clouds.yaml", CLOUDS);
     let found = within(&folder, &[("OS_CLOUD", "keys"), ("HOME", folder.path())]);
     assert!(
-        found.contains("secret key from ~/.config/openstack/clouds.yaml clouds.keys.auth.sk"),
+        found.contains("secret key (set) from ~/.config/openstack/clouds.yaml clouds.keys.auth.sk"),
         "{found}"
     );
 }
@@ -213,6 +264,10 @@ fn files_that_cannot_be_read() {
     }
     let folder_itself = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", folder.path())]);
     shown += &format!("a folder\n  {folder_itself}\n");
+    let file = folder.file("clouds.yaml", CLOUDS);
+    let cloud = Conventions::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
+    let token = told(&cloud.only(Auth::Token)).replace(folder.path(), "~");
+    shown += &format!("no token\n  {token}\n");
     let none = folder.0.join("none");
     let none = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", none.to_str().unwrap())]);
     shown += &format!("no such file\n  {none}\n");

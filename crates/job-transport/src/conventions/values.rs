@@ -1,6 +1,6 @@
 //! The values of one convention, and what they make together. Reads no variable and no file.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -24,6 +24,30 @@ pub(super) enum Field {
     CaFile,
 }
 
+/// How it is proven who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Auth {
+    /// By a token.
+    Token,
+    /// By a key pair, which signs.
+    AccessKey,
+    /// By a user's password, which the identity service takes for a token.
+    Password,
+}
+
+impl Auth {
+    pub(super) const NONE: &str = "neither a token, nor a key pair, nor a password";
+
+    pub(super) const fn missing(self) -> &'static str {
+        match self {
+            Self::Token => "no token",
+            Self::AccessKey => "no key pair",
+            Self::Password => "no password",
+        }
+    }
+}
+
 /// The names that a convention gives to what it knows.
 pub(super) type Names = [(Field, &'static str)];
 
@@ -37,8 +61,10 @@ pub(super) struct Values<'n> {
 }
 
 /// What proves who asks.
+#[derive(Clone)]
 pub(super) enum Proof {
     Token(SecretString),
+    TokenFile(PathBuf),
     Key(AccessKey),
     Password(PasswordLogin, Endpoint),
 }
@@ -59,36 +85,57 @@ impl Proof {
     }
 }
 
-impl Values<'_> {
-    /// Makes of the values what they are; `None` where there is nothing to prove who asks.
-    pub(super) fn found(&self) -> Result<Option<Found>, ConventionsError> {
-        let Some(proof) = self.proof()? else { return Ok(None) };
+impl<'n> Values<'n> {
+    /// Returns none of them.
+    pub(super) const fn none(names: &'n Names, place: String) -> Self {
+        Self { names, values: BTreeMap::new(), place }
+    }
+
+    /// Makes of the values what they are, beside what proves who asks.
+    pub(super) fn found(&self, proof: Proof) -> Result<Found, ConventionsError> {
         let project = self.get(Field::ProjectId).map(|(text, origin)| {
             text.parse().map_err(|error| ConventionsError::Project(origin.into(), error))
         });
         let used = self.values.iter().filter(|(field, _)| proof.uses(**field));
-        let origins = used.map(|(field, (_, origin))| (field.what(), origin.clone())).collect();
-        Ok(Some(Found {
+        let shown = |field: Field, value: &SecretString| {
+            (!field.is_secret()).then(|| value.expose_secret().into())
+        };
+        let setting = |(field, (value, origin)): (&Field, &(SecretString, String))| {
+            (*field, shown(*field, value), origin.clone())
+        };
+        let mut settings: Vec<_> = used.map(setting).collect();
+        if let Proof::TokenFile(file) = &proof {
+            settings.insert(0, (Field::Token, None, file.display().to_string()));
+        }
+        Ok(Found {
             proof,
             project: project.transpose()?,
             region: self.get(Field::Region).map(|(text, _)| text.into()),
             auth_url: self.auth_url()?,
             ca_file: self.get(Field::CaFile).map(|(text, _)| text.into()),
-            origins,
-        }))
+            settings,
+        })
     }
 
-    fn proof(&self) -> Result<Option<Proof>, ConventionsError> {
+    /// Whether any of the values goes with what proves who asks.
+    pub(super) fn go_with(&self, proof: &Proof) -> bool {
+        self.values.keys().any(|field| proof.uses(*field))
+    }
+
+    /// Returns what proves who asks; by this alone, where it is given.
+    pub(super) fn proof(&self, only: Option<Auth>) -> Result<Option<Proof>, ConventionsError> {
+        let may_be = |auth| only.is_none_or(|only| only == auth);
         let refused = |origin: &str| {
             let origin = origin.to_owned();
             |error| ConventionsError::Secret(origin, error)
         };
-        if let Some((token, origin)) = self.get(Field::Token) {
+        if let Some((token, origin)) = self.get(Field::Token).filter(|_| may_be(Auth::Token)) {
             let token = secret(token.into()).map_err(refused(origin))?;
             return Ok(Some(Proof::Token(token)));
         }
-        if let Some([(access_key, key_origin), (secret_key, origin)]) =
-            self.together([Field::AccessKey, Field::SecretKey])?
+        if may_be(Auth::AccessKey)
+            && let Some([(access_key, key_origin), (secret_key, origin)]) =
+                self.together([Field::AccessKey, Field::SecretKey])?
         {
             secret(access_key.into()).map_err(refused(key_origin))?;
             let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
@@ -99,7 +146,7 @@ impl Values<'_> {
             return Ok(Some(Proof::Key(key)));
         }
         // The user's name alone says nothing: it is set for other reasons too.
-        if self.get(Field::Password).is_none() {
+        if self.get(Field::Password).is_none() || !may_be(Auth::Password) {
             return Ok(None);
         }
         let fields = [Field::Password, Field::User, Field::UserDomain, Field::AuthUrl];
@@ -169,7 +216,12 @@ impl Field {
         }
     }
 
-    /// Whether a file that has it is to be kept from others.
+    /// Whether it says which project is meant.
+    pub(super) const fn is_of_project(self) -> bool {
+        matches!(self, Self::ProjectId | Self::ProjectName)
+    }
+
+    /// Whether it is to be kept from others.
     pub(super) const fn is_secret(self) -> bool {
         matches!(self, Self::Token | Self::SecretKey | Self::SecurityToken | Self::Password)
     }

@@ -57,8 +57,32 @@ fn regions() {
         let shown = |endpoint: Result<Endpoint, _>| endpoint.map(|endpoint| endpoint.to_string());
         let of = |service| expected.clone().map(|host| format!("https://{service}.{host}"));
         assert_eq!(shown(Endpoint::of_region(cloud, name)), of("cce"), "{name}");
-        assert_eq!(shown(Endpoint::identity_of_region(cloud, name)), of("iam"), "{name}");
+        let identity = Endpoint::identity_of_region(cloud, name);
+        let region = identity.as_ref().ok().and_then(Endpoint::identity_region);
+        assert_eq!(region, identity.is_ok().then_some((cloud, name)), "{name}");
+        assert_eq!(shown(identity), of("iam"), "{name}");
     }
+}
+
+#[test]
+fn regions_of_identity_services() {
+    use Cloud::*;
+    let rows = [
+        ("https://iam.eu-de.otc.t-systems.com/v3/", Some((OpenTelekom, "eu-de"))),
+        ("https://iam.eu-west-101.myhuaweicloud.eu", Some((Huawei, "eu-west-101"))),
+        ("https://iam.eu-west-101.myhuaweicloud.com", None),
+        ("https://iam.myhuaweicloud.com/v3", None),
+        ("https://cce.eu-de.otc.t-systems.com", None),
+        ("https://iam.eu-de.otc.t-systems.com:8443/v3", None),
+        ("https://iam.eu-de.otc.t-systems.com.evil.example/v3", None),
+        ("https://iam.example", None),
+    ];
+    for (text, expected) in rows {
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!(endpoint.identity_region(), expected, "{text}");
+    }
+    let clouds = ["eu-de", "eu-nl", "eu-west-101", "cn-north-4"].map(Cloud::of_region);
+    assert_eq!(clouds, [OpenTelekom, OpenTelekom, Huawei, Huawei]);
 }
 
 #[test]

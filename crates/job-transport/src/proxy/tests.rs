@@ -16,7 +16,7 @@ fn texts() {
     ];
     for (text, expected) in rows {
         let proxy = Proxy::new(text, "");
-        let shown = expected.map(|uri| format!("Proxy(Some({uri:?}))"));
+        let shown = expected.map(|uri| format!("Proxy({uri})"));
         assert_eq!(proxy.map(|proxy| format!("{proxy:?}")), shown, "{text:?}");
     }
 }

@@ -1,0 +1,44 @@
+//! Characters that people do not see. Changes no text.
+
+/// Returns whether a character cannot be seen, and may move a cursor, hide what stands beside it or
+/// turn a line round: controls, marks of direction, joiners. Blanks can be seen.
+///
+/// Whatever a service writes (a reason, a name) may have some: whoever shows such a text to people
+/// leaves them out or escapes them, as all that this crate displays does.
+///
+/// ```
+/// let reason = "quota\u{1b}[2J exceeded";
+/// let shown: String = reason.chars().filter(|c| !job_model::is_unseen(*c)).collect();
+/// assert_eq!(shown, "quota[2J exceeded");
+/// ```
+#[must_use]
+pub fn is_unseen(c: char) -> bool {
+    let unseen = [
+        '\u{ad}'..='\u{ad}',
+        '\u{61c}'..='\u{61c}',
+        '\u{180e}'..='\u{180e}',
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{feff}'..='\u{feff}',
+        '\u{fff9}'..='\u{fffb}',
+        '\u{e0000}'..='\u{e0fff}',
+    ];
+    c.is_control() || unseen.iter().any(|range| range.contains(&c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::UNSEEN;
+
+    #[test]
+    fn what_is_unseen_and_what_is_seen() {
+        for c in UNSEEN.iter().copied().filter_map(char::from_u32) {
+            assert!(is_unseen(c), "{c:?}");
+        }
+        for c in " aä\u{a0}\u{301}中🙂\\\"".chars() {
+            assert!(!is_unseen(c), "{c:?}");
+        }
+    }
+}
