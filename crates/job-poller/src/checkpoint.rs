@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_model::{Job, JobId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::Machine;
+use crate::{Machine, WaitPolicy};
 
 /// A wait's state, in any format of serde. It holds the job as last read and no secret.
 ///
@@ -62,6 +62,12 @@ impl Checkpoint {
     #[must_use]
     pub fn job(&self) -> Option<&Job> {
         self.machine.job()
+    }
+
+    /// Returns the wait's limits.
+    #[must_use]
+    pub fn policy(&self) -> &WaitPolicy {
+        self.machine.policy()
     }
 
     /// Returns the time from the wait's beginning until the checkpoint was taken.
