@@ -1,7 +1,7 @@
-//! Running cargo, always in the workspace's root. Knows no task.
+//! Running cargo, always in the workspace's root, and other programs. Knows no task.
 
 use std::{
-    env,
+    env, io,
     path::Path,
     process::{Command, Stdio},
 };
@@ -23,4 +23,27 @@ pub(crate) fn has(subcommand: &str) -> bool {
     let mut version = cargo(&[subcommand, "--version"]);
     let quiet = version.stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+///
+/// Where it cannot be run, or does not succeed.
+pub(crate) fn must(command: &mut Command) -> io::Result<()> {
+    let status = command.status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
+}
+
+/// Runs a command to its end, and returns what it printed.
+///
+/// # Errors
+///
+/// As [`must`], and where it printed something else than text.
+pub(crate) fn text(command: &mut Command) -> io::Result<String> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("{command:?}: {}", output.status)));
+    }
+    String::from_utf8(output.stdout).map_err(io::Error::other)
 }

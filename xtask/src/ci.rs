@@ -29,11 +29,15 @@ const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--featu
 
 /// What tests meet beside the project's own, each with arguments that do nothing: the tests
 /// themselves skip what is not there.
-const PARTS: [(&str, &[&str]); 4] = [
+const PARTS: [(&str, &[&str]); 8] = [
     ("nginx", &["-v"]),
     ("mitmdump", &["--version"]),
     ("faketime", &["--version"]),
     ("unshare", &["-rn", "ip", "link"]),
+    ("tmux", &["-V"]),
+    ("chromium", &["--version"]),
+    ("curl", &["--version"]),
+    ("jq", &["--version"]),
 ];
 
 /// Runs every step, with `long` those too that take minutes for one more chance to find something;

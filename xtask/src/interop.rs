@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use crate::cargo::{cargo, root};
+use crate::cargo::{cargo, must, root};
 
 /// The clients: the vendor's SDK, and Open Telekom Cloud's extension of OpenStack's, which later
 /// versions of that one break.
@@ -46,7 +46,7 @@ fn clients() -> io::Result<()> {
     let folder = root().join("target/interop");
     fs::create_dir_all(&folder)?;
     let python = installed(&folder)?;
-    must(cargo(&["build", "--locked", "--package", "job-cli", "--bin", "cce-job"]))?;
+    must(&mut cargo(&["build", "--locked", "--package", "job-cli", "--bin", "cce-job"]))?;
     for (name, script) in SCRIPTS {
         println!("\n== interop {name}");
         let sim = Sim::start(&folder)?;
@@ -115,11 +115,4 @@ impl Drop for Sim {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn must(command: impl std::borrow::BorrowMut<Command>) -> io::Result<()> {
-    let mut command = command;
-    let command = command.borrow_mut();
-    let status = command.status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
 }

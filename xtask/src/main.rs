@@ -4,6 +4,7 @@
 
 mod cargo;
 mod ci;
+mod dist;
 mod fuzz;
 mod interop;
 mod simulate;
@@ -29,6 +30,8 @@ Tasks:
   simulate [--seed N | --seeds A..B] [--hours H]
                  whole waits in a simulated network whose hosts crash and whose links break, by
                  seeds (0..20, for 2 hours each)
+  dist           the command as it is released, in target/package: an archive with completions,
+                 manual and checksum; fails where it has more than 12 MiB
   interop        the vendor's and OpenStack's own Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
                  each fuzz target of all crates for so long (60), with cargo-fuzz and nightly Rust;
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
         ["interop"] => interop::run(),
+        ["dist"] => dist::run(),
         ["simulate", ref rest @ ..] if simulate::arguments(rest).is_some() => {
             let (seeds, hours) = simulate::arguments(rest).unwrap_or_default();
             pass_on(&mut simulate::run(&seeds, hours))

@@ -1,16 +1,19 @@
 //! The exit codes: what a script or a pipeline is told. Prints nothing.
 
-use std::process::ExitCode;
+use std::{error::Error, fmt, process::ExitCode};
 
 use job_poller::{Fault, Outcome, WaitError, WaitErrorKind};
+use job_transport::{Class, FetchError, FetchStage};
 
 /// How the command ends. The numbers are a contract: a script branches on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The job succeeded.
+    /// It is done: the job succeeded, or was shown.
     Done = 0,
     /// Something in the command itself went wrong.
     Internal = 1,
+    /// It was called in a way that cannot be meant. Clap's own number.
+    Usage = 2,
     /// The deadline passed before the job ended.
     Deadline = 3,
     /// The credentials were refused: 401 or 403.
@@ -27,12 +30,12 @@ pub(crate) enum Exit {
     Terminated = 143,
 }
 
-/// What `--help` says of the exit codes; 2 is clap's own.
+/// What `--help` says of the exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  the job succeeded
+  0  done: the job succeeded, or could be read
   1  internal error
-  2  wrong usage
+  2  wrong usage, or nothing to log in with
   3  the deadline passed before the job ended
   4  the credentials were refused (401, 403)
   5  the job failed
@@ -40,10 +43,73 @@ Exit codes:
   7  there is no such job, or no longer
   130, 143  stopped by SIGINT, SIGTERM";
 
+/// From what may be better next time to what no second run mends: of several, the last is the worst.
+const ORDER: [Exit; 10] = [
+    Exit::Done,
+    Exit::Deadline,
+    Exit::Unreadable,
+    Exit::NotFound,
+    Exit::Credentials,
+    Exit::JobFailed,
+    Exit::Usage,
+    Exit::Internal,
+    Exit::Interrupted,
+    Exit::Terminated,
+];
+
+/// What `--help` says of several jobs.
+pub(crate) const ORDER_HELP: &str = "\
+With several jobs the exit code is the worst of theirs: 5, else 4, 7, 6, 3, 0. With --any it is
+that of the first that ends.";
+
 impl Exit {
-    /// Returns the exit code of an error; a context around it does not hide why a wait stopped.
+    /// Returns the worse of the two.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        let rank = |exit| ORDER.iter().position(|one| *one == exit);
+        if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// Returns the exit code of an error; a context around it does not hide why.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        let Some(error) = error.downcast_ref::<WaitError>() else { return Self::Internal };
+        if let Some(error) = error.downcast_ref::<WaitError>() {
+            Self::from(error)
+        } else if let Some(error) = error.downcast_ref::<FetchError>() {
+            Self::from(error)
+        } else if let Some(Ending(exit, _)) = error.downcast_ref() {
+            *exit
+        } else {
+            Self::Internal
+        }
+    }
+
+    /// Returns what to do about it, where that is always the same.
+    pub(crate) const fn next_step(self) -> Option<&'static str> {
+        match self {
+            Self::Credentials => {
+                Some("mend the credentials; `cce-job config` shows which are used")
+            }
+            Self::NotFound => Some(
+                "check the id, the project and the region; `cce-job config` shows the last two",
+            ),
+            Self::Unreadable => {
+                Some("check the address, and what stands between; `-v` logs each request")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns what to do where one attempt gave no job.
+pub(crate) fn next_step(error: &FetchError) -> Option<&'static str> {
+    let passes = matches!(error.class(), Class::Transient | Class::Throttled);
+    match error.stage() {
+        FetchStage::Status { .. } if passes => Some("ask again later, as `cce-job wait` does"),
+        _ => Exit::from(error).next_step(),
+    }
+}
+
+impl From<&WaitError> for Exit {
+    fn from(error: &WaitError) -> Self {
         let forbidden = error.fault().and_then(Fault::status) == Some(403);
         match error.kind() {
             // A job that does not move was waited for long enough, too.
@@ -52,6 +118,17 @@ impl Exit {
             WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
             _ => Self::Unreadable,
+        }
+    }
+}
+
+impl From<&FetchError> for Exit {
+    fn from(error: &FetchError) -> Self {
+        match (error.class(), error.stage()) {
+            (Class::Unauthorized, _) => Self::Credentials,
+            (_, FetchStage::Status { status, .. }) if status.as_u16() == 403 => Self::Credentials,
+            (Class::NotFound, _) => Self::NotFound,
+            (Class::Transient | Class::Throttled | Class::Permanent, _) => Self::Unreadable,
         }
     }
 }
@@ -68,6 +145,34 @@ impl From<&Outcome> for Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// An error, and how the command ends for it.
+#[derive(Debug)]
+struct Ending(Exit, anyhow::Error);
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.1.fmt(f)
+    }
+}
+
+impl Error for Ending {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.source()
+    }
+}
+
+/// Says of an error how the command ends for it; by default it is an internal one.
+pub(crate) trait OrExit<T> {
+    /// Ends the command with this exit code where there is an error.
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.map_err(|error| Ending(exit, error.into()).into())
     }
 }
 

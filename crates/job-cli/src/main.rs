@@ -1,60 +1,103 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
-mod demo;
-mod sim;
+mod arguments;
+mod settings;
+mod connection;
+mod get;
 mod wait;
-mod told;
+mod show;
+mod report;
+mod config;
+mod sim;
+mod demo;
+mod docs;
+mod input;
+mod print;
+mod span;
+mod text;
+mod json;
+mod paint;
+mod tell;
 mod signals;
 mod exit;
+#[cfg(test)]
+mod testing;
 
 use std::{
-    io::{self, Write},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches};
+use job_transport::FetchError;
+use tokio::runtime::Builder;
 
-/// Waits for jobs of the Cloud Container Engine (CCE) API.
-#[derive(Parser)]
-#[command(name = "cce-job", version, after_help = exit::HELP)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+use crate::{
+    arguments::{Arguments, Command},
+    exit::Exit,
+    settings::Verbosity,
+    wait::Resume,
+};
 
-#[derive(Subcommand)]
-enum Command {
-    /// Wait until jobs have ended
-    #[command(after_help = wait::HELP, after_long_help = [wait::HELP, exit::HELP].join("\n\n"))]
-    Wait(wait::Arguments),
-    /// Serve a simulated service over TLS on loopback, until stopped
-    #[command(after_help = sim::help())]
-    Sim(Box<sim::Arguments>),
-    /// Wait for a job of a simulated service, started here, over TLS on loopback
-    #[command(after_help = exit::HELP)]
-    Demo {
-        /// Let the job fail
-        #[arg(long)]
-        fail: bool,
-        /// Run the simulation this many times as fast, for the tests
-        #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        speed: u32,
-    },
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let ran = match Arguments::parse().command {
-        Command::Wait(arguments) => wait::run(arguments).await,
-        Command::Sim(arguments) => sim::run(*arguments).await,
-        Command::Demo { fail, speed } => demo::run(fail, speed).await,
-    };
+fn main() -> ExitCode {
+    let mut line = Arguments::command();
+    // Wrong usage ends here, with help, and `--help` itself does.
+    let matches = line.get_matches_mut();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let flags = matches.subcommand().and_then(|(name, matches)| {
+        line.find_subcommand(name).map(|command| Resume::of(command, matches))
+    });
+    let verbosity = arguments.settings.apply();
+    // Its message is printed; its exit code would be another.
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        run(arguments.command, verbosity, &flags.unwrap_or_default())
+    }));
     match ran {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            // Where even this cannot be written, the exit code still tells.
-            let _ = writeln!(io::stderr(), "cce-job: {error:#}");
-            exit::Exit::of(&error).into()
-        }
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => failed(&error).into(),
+        Err(_) => Exit::Internal.into(),
     }
+}
+
+fn run(command: Command, verbosity: Verbosity, flags: &Resume) -> anyhow::Result<Exit> {
+    let over_network = match command {
+        Command::Show(arguments) => return show::run(&arguments),
+        Command::Report(arguments) => return report::run(&arguments),
+        Command::Config(arguments) => return config::run(&arguments),
+        Command::Completions(arguments) => {
+            return docs::completions(&arguments, Arguments::command());
+        }
+        Command::Man(arguments) => return docs::manual(&arguments, Arguments::command()),
+        over_network => over_network,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let ran = runtime.block_on(async {
+        match over_network {
+            Command::Get(arguments) => get::run(&arguments).await,
+            Command::Wait(arguments) => wait::run(*arguments, verbosity, flags).await,
+            Command::Sim(arguments) => sim::run(*arguments).await,
+            Command::Demo(arguments) => demo::run(&arguments, verbosity).await,
+            _ => Ok(Exit::Internal),
+        }
+    });
+    // A name that is being looked up is not waited for.
+    runtime.shutdown_background();
+    ran
+}
+
+/// Tells an error and what to do about it, and returns how the command ends.
+fn failed(error: &anyhow::Error) -> Exit {
+    let closed = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    if closed == Some(io::ErrorKind::BrokenPipe) {
+        // Whoever read has read enough; what was to be judged is judged elsewhere.
+        return Exit::Done;
+    }
+    let exit = Exit::of(error);
+    tell::line(&format!("cce-job: {error:#}"));
+    let step = error.downcast_ref::<FetchError>().and_then(exit::next_step);
+    if let Some(step) = step {
+        tell::line(&format!("cce-job: {step}"));
+    }
+    exit
 }

@@ -24,9 +24,10 @@ pub(crate) fn help() -> String {
 }
 
 const HELP: &str = "\
-The first line on stdout is JSON: the endpoint, the job's id, and all that a client needs to be let
-in, by token, by access key, or by password (POST {endpoint}/v3/auth/tokens). The certificate's CA is
-in --ca-file. It serves, besides GET .../jobs/{id}, creating and deleting clusters and nodes.
+The first line on stdout is JSON: the endpoint, the job's id, and all that a client needs to be
+let in, by token, by access key, or by password (POST {endpoint}/v3/auth/tokens). The CA of its
+certificate is in --ca-file. It serves, besides GET .../jobs/{id}, creating and deleting clusters
+and nodes.
 
 Faults: {faults}.
 While it runs: POST {endpoint}/simulation/faults with a script as the body, or

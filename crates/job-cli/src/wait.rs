@@ -1,120 +1,247 @@
-//! `cce-job wait`: waits until every job has ended. Progress to stderr, one line a job to stdout.
+//! `cce-job wait`: waits until jobs have ended. Takes the arguments apart, and says at the end what came
+//! of it; the waits themselves are the library's.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-    time::Duration,
-};
+mod checkpoints;
+mod close;
+mod event_line;
+mod jobs;
+mod output;
+mod plain;
+mod progress;
+mod resume;
+mod rows;
+
+mod schedule;
+mod session;
+mod source;
+mod summary;
+mod tree;
+mod watch;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
-use clap::Args;
-use job_model::{JobId, ProjectId};
-use job_poller::{Event, Wait};
-use job_transport::{Client, Conventions, Endpoint, HyperTransport, Tls, TlsProvider};
-use tokio::task::JoinSet;
+use clap::{Args, builder::ArgPredicate};
+use job_model::JobId;
+use job_poller::{Schedule, WaitPolicy};
+use job_transport::{Client, Conventions};
+use tokio::sync::watch::{Receiver, Sender, channel};
 
-use crate::{exit::Exit, signals::stopped, told};
+pub(crate) use self::{
+    event_line::outcome,
+    progress::{Kind, Progress},
+    resume::Resume,
+    watch::Finished,
+};
+use self::{
+    jobs::{Jobs, Start},
+    output::{Form, Output},
+    schedule::Pauses,
+    session::{Session, Until},
+    source::Source,
+    watch::Watch,
+};
+use crate::{
+    connection::Connection,
+    exit::{Exit, OrExit},
+    print::RAW_IS_JSON,
+    report,
+    settings::Verbosity,
+    signals::stopped,
+    span::Timeout,
+};
 
 /// What `--help` says below the flags.
 pub(crate) const HELP: &str = "\
-Credentials are those of the environment, by the conventions of the vendor's SDKs
-(HUAWEICLOUD_SDK_AK, ..), Terraform (HW_ACCESS_KEY, ..) or OpenStack (OS_TOKEN, OS_USERNAME, ..).
-With several jobs the exit code is the highest of theirs.
-
-Example, beside `cce-job sim --ca-file ca.pem`:
-  OS_TOKEN=.. OS_PROJECT_ID=.. cce-job wait --endpoint https://127.0.0.1:PORT --ca-file ca.pem JOB";
+Examples:
+  cce-job wait --region eu-de 354331b2c-229a-11e8-9c75-0255ac100ceb
+  cce-job wait --timeout 90m --checkpoint wait.json ID1 ID2     goes on from there when run again
+  curl .. | cce-job wait --from -                               the job that a call submitted
+  cce-job wait - < ids.txt                                      many, one a line
+  cce-job wait --any ID1 ID2                                    until the first has ended
+  cce-job wait -o json --complete ID | jq -r '.. | .resourceID? // empty'";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The jobs' ids
-    #[arg(required = true, value_name = "ID")]
-    jobs: Vec<JobId>,
-    /// Where the service is, such as <https://cce.eu-de.otc.t-systems.com>
-    #[arg(long, value_name = "URL")]
-    endpoint: Endpoint,
-    /// The project's id; by default the one that the credentials name
-    #[arg(long, value_name = "ID")]
-    project: Option<ProjectId>,
-    /// Trust this CA alone (PEM); by default whom this machine trusts
+    #[command(flatten)]
+    jobs: Jobs,
+    /// Wait until all jobs have ended (the default)
+    #[arg(long, conflicts_with_all = ["any", "fail_fast"])]
+    all: bool,
+    /// Wait until the first job has ended
+    #[arg(long)]
+    any: bool,
+    /// Stop as soon as a job, or a sub-job of one, has failed, or cannot be waited for
+    #[arg(long, conflicts_with = "any")]
+    fail_fast: bool,
+    /// Count a job as failed that succeeded though a sub-job of it failed
+    #[arg(long)]
+    strict: bool,
+    /// Ask too for the sub-jobs that a job's reply leaves out, such as those with new nodes' ids
+    #[arg(long)]
+    complete: bool,
+    /// Wait so long, such as 90s or 1h30m; 0: ask once; none: without end [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Timeout>,
+    /// When to ask: adaptive, fixed:10s or exponential:1s..30s
+    #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
+    schedule: Pauses,
+    /// Keep in this file what is still waited for, and go on from it where it is there
     #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Wait so many seconds at most; 0 asks once
-    #[arg(long, value_name = "SECONDS", default_value_t = 60 * 60)]
-    timeout: u64,
+    checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+    /// What to print to stdout
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "human",
+        default_value_if("raw", ArgPredicate::IsPresent, "json"),
+        help_heading = "Output"
+    )]
+    output: Form,
+    /// With -o json: print the replies' own bytes, in place of the jobs encoded again
+    #[arg(long, help_heading = "Output")]
+    raw: bool,
+    /// Print a table of all jobs at the end
+    #[arg(long, help_heading = "Output")]
+    summary: bool,
+    /// Write a timeline, with attempts and faults, to this file at the end: .html, .svg or .mmd
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    report: Option<PathBuf>,
+    /// How to tell progress, on stderr
+    #[arg(long, value_enum, value_name = "KIND", default_value = "auto", help_heading = "Output")]
+    progress: Kind,
 }
 
+/// How long to wait, unless it is said; resumed, a wait has the time that it had.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// The most requests that `--complete` makes for one job: one a node, and more nodes are not added at
+/// once.
+const MOST_SUB_JOBS: u32 = 200;
+
 impl Arguments {
-    fn client(&self) -> anyhow::Result<Client> {
-        let provider = TlsProvider::aws_lc_rs();
-        let tls = match &self.ca_file {
-            Some(file) => {
-                let pem = fs::read(file)
-                    .with_context(|| format!("cannot read the CA in {}", file.display()))?;
-                Tls::ca_pem(provider, &pem)?
-            }
-            None => Tls::platform(provider)?,
+    /// Returns the limits of a wait: these, and what the flags change of them.
+    fn policy(&self, policy: WaitPolicy) -> WaitPolicy {
+        let policy = match self.timeout {
+            None => policy,
+            Some(Timeout(None)) => policy.no_timeout(),
+            Some(Timeout(Some(timeout))) => policy.timeout(timeout),
         };
-        let transport = HyperTransport::new(tls);
-        let found = Conventions::from_environment().find()?;
-        let found = found.ok_or_else(|| anyhow!("no credentials: set OS_TOKEN, or see --help"))?;
-        let project = self.project.clone().or_else(|| found.project.clone());
-        let credentials = found.credentials(transport.clone());
-        let client = Client::new(self.endpoint.clone(), credentials, transport);
-        Ok(match project {
-            Some(project) => client.project(project),
-            None => client,
-        })
+        let policy = if self.strict { policy.strict() } else { policy };
+        let policy = if self.complete { policy.complete_tree(MOST_SUB_JOBS) } else { policy };
+        if self.fail_fast { policy.fail_fast() } else { policy }
+    }
+
+    const fn until(&self) -> Until {
+        match (self.any, self.fail_fast) {
+            (true, _) => Until::Any,
+            (false, true) => Until::AllOrFailure,
+            (false, false) => Until::All,
+        }
     }
 }
 
-/// Waits for all; the exit code is the worst of theirs.
+/// Waits.
 ///
 /// # Errors
 ///
-/// Where there are no credentials, or stdout is closed.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+/// Where it was called in a way that cannot be meant, or signals cannot be listened to.
+pub(crate) async fn run(
+    arguments: Arguments,
+    verbosity: Verbosity,
+    flags: &Resume,
+) -> anyhow::Result<Exit> {
+    let (form, raw) = (arguments.output, arguments.raw);
+    if raw && form != Form::Json {
+        return Err(anyhow!(RAW_IS_JSON)).or_exit(Exit::Usage);
+    }
+    let progress = Progress::new(arguments.progress, verbosity, form)?;
+    let client = arguments.connection.settings(Conventions::from_environment())?.client()?;
+    let report = arguments.report.as_deref().map(report::Collected::new).transpose()?;
+    let (checkpoints, starts) = arguments.jobs.starts(arguments.checkpoint.as_deref())?;
+    // From here on what is begun is ended in good order.
     let stopped = stopped()?;
-    let client = arguments.client()?;
-    let mut waits = JoinSet::new();
-    for job in arguments.jobs {
-        let wait = Wait::new(client.clone(), job.clone())
-            .timeout(Duration::from_secs(arguments.timeout))
-            .on_event(progress(job.clone()));
-        waits.spawn(async move { (job, wait.await) });
+    let keeps = Keeps { bodies: raw, logs: report.is_some() };
+    let policy = |policy| arguments.policy(policy);
+    let (stop, watches) = begin(&client, starts, policy, &arguments.schedule.0, keeps);
+    if let Some(file) = &checkpoints {
+        let all: Vec<_> = watches.iter().map(Watch::checkpoint).collect();
+        let shown = || format!("{} cannot be written", file.path().display());
+        file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
     }
-    let all = async {
-        let mut worst = Exit::Done;
-        while let Some(ended) = waits.join_next().await {
-            let (job, result) = ended.context("a wait has panicked")?;
-            let exit = match result {
-                Ok(ended) => {
-                    writeln!(io::stdout(), "{job} {}", told::outcome(&ended))?;
-                    Exit::from(&ended.outcome)
-                }
-                Err(error) => {
-                    let error = anyhow::Error::from(error);
-                    told::progress(&format!("{job} {error:#}"));
-                    Exit::of(&error)
-                }
-            };
-            worst = worst.max(exit);
-        }
-        Ok(worst)
-    };
-    tokio::select! {
-        worst = all => worst,
-        exit = stopped => {
-            told::progress("stopped; the jobs go on");
-            Ok(exit)
-        }
-    }
+    let output = Output::new(form, raw, watches.len() > 1);
+    let summary = arguments.summary.then(Vec::new);
+    let until = arguments.until();
+    let order = order(&watches);
+    let session = Session { until, output, progress, checkpoints, report, summary, order, stop };
+    let (session, over) = session.run(watches, stopped).await;
+    session.tell_what_goes_on(&over, arguments.timeout, flags);
+    Ok(session.close(&over))
 }
 
-/// Tells what changes, but for each attempt.
-fn progress(job: JobId) -> impl FnMut(Duration, &Event) {
-    move |at, event| match event {
-        Event::NextAttempt { .. } => {}
-        event => told::progress(&format!("{job} {:>5.1} s  {event}", at.as_secs_f64())),
-    }
+/// Waits for one job, and for nothing but its result.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) async fn one(
+    client: &Client,
+    job: JobId,
+    policy: WaitPolicy,
+    schedule: Arc<dyn Schedule>,
+    progress: Progress,
+) -> anyhow::Result<Exit> {
+    let stopped = stopped()?;
+    let keeps = Keeps { bodies: false, logs: false };
+    let (stop, watches) = begin(client, vec![Start::Anew(job)], |_| policy, &schedule, keeps);
+    let session = Session {
+        until: Until::All,
+        output: Output::new(Form::Human, false, false),
+        progress,
+        checkpoints: None,
+        report: None,
+        summary: None,
+        order: order(&watches),
+        stop,
+    };
+    let (session, over) = session.run(watches, stopped).await;
+    Ok(session.close(&over))
+}
+
+/// What is kept of a wait for its end.
+#[derive(Clone, Copy)]
+struct Keeps {
+    bodies: bool,
+    logs: bool,
+}
+
+/// Makes the waits, and what stops them.
+fn begin(
+    client: &Client,
+    starts: Vec<Start>,
+    policy: impl Fn(WaitPolicy) -> WaitPolicy,
+    schedule: &Arc<dyn Schedule>,
+    keeps: Keeps,
+) -> (Sender<bool>, Vec<Watch>) {
+    let (stop, stopping) = channel(false);
+    let watches = starts.into_iter().map(|start| {
+        let source = Arc::new(Source::new(client.clone(), start.id().clone(), keeps.bodies));
+        let wait = start.wait(source.clone(), &policy).schedule(schedule.clone());
+        Watch::new(wait.stop_on(told(stopping.clone())), source, keeps.logs)
+    });
+    (stop, watches.collect())
+}
+
+fn order(watches: &[Watch]) -> BTreeMap<JobId, usize> {
+    watches.iter().enumerate().map(|(place, watch)| (watch.id().clone(), place)).collect()
+}
+
+/// Returns when it is told to stop.
+async fn told(mut stopping: Receiver<bool>) {
+    // Whoever would tell is gone: so is whoever would listen.
+    let _ = stopping.wait_for(|stop| *stop).await;
 }

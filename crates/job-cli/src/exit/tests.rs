@@ -1,54 +1,55 @@
-//! From what stopped a wait to the exit code.
+//! From what went wrong to the exit code.
 
-use std::time::Duration;
-
+use anyhow::anyhow;
 use http::StatusCode;
-use job_model::Job;
-use job_poller::{Action, Fault, Fixed, Input, Machine, WaitPolicy};
-use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
+use job_poller::{Fault, Input, WaitPolicy};
+use job_transport::{
+    FetchError, RequestSent, TransportError, TransportErrorKind::*, Unreadable as Cause,
+};
+use serde_json::json;
 
 use super::*;
+use crate::testing::{reading, waited};
 
 /// Returns the error of a wait under a policy whose every attempt comes to this.
 fn stopped(policy: WaitPolicy, input: &Input) -> anyhow::Error {
-    let mut machine = Machine::new("a".parse().unwrap(), policy);
-    let schedule = Fixed::new(Duration::from_secs(10));
-    let (mut now, mut next) = (Duration::ZERO, Input::Wake);
-    let result = loop {
-        match machine.step(&schedule, now, next).action {
-            Action::Fetch { .. } => next = input.clone(),
-            Action::SleepUntil(at) => (now, next) = (at, Input::Wake),
-            Action::Finish(result) => break result,
-        }
-    };
+    let (result, _) = waited(policy, std::iter::repeat(input.clone()));
     anyhow::Error::from(result.unwrap_err()).context("a context does not hide the kind")
 }
 
 #[test]
 fn each_error_has_its_exit_code() {
     let policy = WaitPolicy::new();
-    let status = |status| {
-        let error = FetchError::status(StatusCode::from_u16(status).unwrap(), None);
-        stopped(policy, &Input::Fault(Fault::from(&error)))
-    };
-    let transport = |kind| {
-        let error = TransportError::new(kind, RequestSent::No);
-        stopped(policy, &Input::Fault(Fault::from(&error.into())))
-    };
-    let reading = |body: &str| Reading::new(Job::from_slice(body.as_bytes()).unwrap()).into();
-    let running = reading("{}");
+    let status = |status| FetchError::status(StatusCode::from_u16(status).unwrap(), None);
+    let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
+    // What a wait ends with where nothing else comes, and what one attempt does.
+    let rows = [
+        (status(503), Exit::Deadline, Exit::Unreadable),
+        (status(429), Exit::Deadline, Exit::Unreadable),
+        (status(404), Exit::NotFound, Exit::NotFound),
+        (status(403), Exit::Credentials, Exit::Credentials),
+        (status(401), Exit::Credentials, Exit::Credentials),
+        (status(410), Exit::Unreadable, Exit::Unreadable),
+        (status(302), Exit::Unreadable, Exit::Unreadable),
+        (transport(Certificate), Exit::Unreadable, Exit::Unreadable),
+        (transport(Dns), Exit::Unreadable, Exit::Unreadable),
+        (transport(Timeout), Exit::Deadline, Exit::Unreadable),
+        (FetchError::unreadable(Cause::Html, None), Exit::Unreadable, Exit::Unreadable),
+    ];
+    for (error, wait, get) in rows {
+        let waited = stopped(policy, &Input::Fault(Fault::from(&error)));
+        assert_eq!(Exit::of(&waited), wait, "{waited:#}");
+        let error = anyhow::Error::from(error).context("nor here");
+        assert_eq!(Exit::of(&error), get, "{error:#}");
+    }
+    let running = reading(&json!({}));
+    let other = reading(&json!({"metadata": {"uid": "b"}}));
     let rows = [
         (stopped(policy, &running), Exit::Deadline),
         (stopped(policy.stop_when_stuck(), &running), Exit::Deadline),
-        (status(503), Exit::Deadline),
-        (status(404), Exit::NotFound),
-        (status(403), Exit::Credentials),
-        (status(401), Exit::Credentials),
-        (status(410), Exit::Unreadable),
-        (transport(TransportErrorKind::Certificate), Exit::Unreadable),
-        (transport(TransportErrorKind::Dns), Exit::Unreadable),
-        (stopped(policy, &reading(r#"{"metadata": {"uid": "b"}}"#)), Exit::Unreadable),
-        (anyhow::anyhow!("no port free"), Exit::Internal),
+        (stopped(policy, &other), Exit::Unreadable),
+        (Err::<(), _>(anyhow!("no such file")).or_exit(Exit::Usage).unwrap_err(), Exit::Usage),
+        (anyhow!("no port free"), Exit::Internal),
     ];
     for (error, exit) in rows {
         assert_eq!(Exit::of(&error), exit, "{error:#}");
@@ -56,9 +57,36 @@ fn each_error_has_its_exit_code() {
 }
 
 #[test]
-fn the_help_names_every_code() {
+fn the_worst_is_the_one_in_the_help() {
     use Exit::*;
-    for exit in [Done, Internal, Deadline, Credentials, JobFailed, Unreadable, NotFound] {
-        assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+    let order = ORDER_HELP.split(": 5, else ").nth(1).unwrap().split('.').next().unwrap();
+    assert_eq!(order, "4, 7, 6, 3, 0");
+    let worst_first = [JobFailed, Credentials, NotFound, Unreadable, Deadline, Done];
+    let numbers: Vec<_> =
+        worst_first.iter().skip(1).map(|exit| (*exit as u8).to_string()).collect();
+    assert_eq!(numbers.join(", "), order);
+    for (rank, worse) in worst_first.iter().enumerate() {
+        for other in &worst_first[rank..] {
+            assert_eq!(worse.worse(*other), *worse);
+            assert_eq!(other.worse(*worse), *worse);
+        }
+        assert_eq!(worse.worse(Interrupted), Interrupted);
     }
+}
+
+#[test]
+fn the_help_names_every_code() {
+    for exit in ORDER {
+        let code = format!("\n  {}  ", exit as u8);
+        let signal = matches!(exit, Exit::Interrupted | Exit::Terminated);
+        assert!(signal || HELP.contains(&code), "{exit:?}");
+    }
+    assert!(HELP.contains("\n  130, 143  "));
+}
+
+#[test]
+fn an_error_with_an_exit_code_says_what_it_said() {
+    let error = anyhow!("the cause").context("what went wrong");
+    let error = Err::<(), _>(error).or_exit(Exit::Usage).unwrap_err();
+    assert_eq!(format!("{error:#}"), "what went wrong: the cause");
 }

@@ -6,66 +6,20 @@ use std::{
     process::{Command, Stdio},
 };
 
-use job_sim::{Fault, Plan, Sim, SimServer};
+use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::support::{Folder, Ran, run, service, wait};
-
-/// Waits for the service's job, or another, as told.
-async fn waited(sim: &Sim, server: &SimServer, edit: impl Fn(&mut Command)) -> Ran {
-    let folder = Folder::new();
-    let mut command = wait(sim, &server.endpoint(), server.ca_pem(), &folder);
-    edit(&mut command);
-    run(command).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_end_has_its_exit_code() {
-    type Edit = fn(&mut Command) -> &mut Command;
-    let rows: [(&str, u32, Edit, i32, &str); 6] = [
-        ("a job that succeeds", 1, |c| c, 0, ""),
-        ("one attempt", 60, |c| c.args(["--timeout", "0"]), 3, "one look did not see"),
-        ("a wrong token", 1, |c| c.env("OS_TOKEN", "canary"), 4, "not accepted"),
-        ("another project", 1, |c| c.env("OS_PROJECT_ID", "p"), 4, "403 Forbidden"),
-        ("no such flag", 1, |c| c.arg("--no-such-flag"), 2, "Usage"),
-        ("plain http", 1, |c| c.args(["--endpoint", "http://cce.example"]), 2, "endpoint"),
-    ];
-    for (what, seconds, edit, code, told) in rows {
-        let (sim, server) = service(seconds).await;
-        let ran = waited(&sim, &server, |command| {
-            command.arg(sim.job().as_str());
-            edit(command);
-        });
-        let ran = ran.await;
-        assert_eq!(ran.code, Some(code), "{what}: {ran:?}");
-        assert!(ran.stderr.contains(told), "{what}: {ran:?}");
-        assert!(!ran.stderr.contains("canary") && !ran.stdout.contains("canary"), "{ran:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_jobs_the_worst_decides() {
-    let (sim, server) = service(1).await;
-    let fails = sim.add(Plan::create_cluster().faster(5).failing("sold out"));
-    let ran = waited(&sim, &server, |command| {
-        command.args([sim.job().as_str(), fails.as_str()]);
-    });
-    let ran = ran.await;
-    assert_eq!(ran.code, Some(5), "{ran:?}");
-    let failed = format!("{fails} failed: CreateCluster > InstallMaster: \"sold out\"");
-    assert!(ran.stdout.contains(&failed), "{ran:?}");
-    assert_eq!(ran.stdout.lines().count(), 2, "{ran:?}");
-}
+use crate::support::{Folder, run, service, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
     let (sim, server) = service(1).await;
     sim.script([None, Some(Fault::Oversized(64 << 20))]);
     let other = sim.add(Plan::create_cluster().faster(5));
-    let ran = waited(&sim, &server, |command| {
-        command.args([sim.job().as_str(), other.as_str()]);
-    });
-    let ran = ran.await;
+    let folder = Folder::new();
+    let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    command.args([sim.job().as_str(), other.as_str()]);
+    let ran = run(command).await;
     // Before its first reading a job that is too large is not waited for.
     assert_eq!(ran.code, Some(6), "{ran:?}");
     assert_eq!(ran.stdout.matches("succeeded").count(), 1, "{ran:?}");

@@ -1,10 +1,14 @@
-//! A limit of descriptors.
+//! A limit of descriptors, and of memory.
 
-use std::process::Command;
+use std::{
+    fs::{self, File},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use job_sim::Plan;
 
-use crate::support::{Folder, run, service, wait};
+use crate::support::{Folder, ended, pass, service, wait};
 
 /// Returns the command, run with a limit of descriptors.
 pub(crate) fn with_descriptors(limit: u32, command: &Command) -> Command {
@@ -16,12 +20,41 @@ pub(crate) fn with_descriptors(limit: u32, command: &Command) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_waits_end_with_sixty_four_descriptors() {
+async fn a_thousand_ids_end_with_sixty_four_descriptors_and_a_hundred_mebibytes() {
     let (sim, server) = service(1).await;
     let folder = Folder::new();
+    let more = (1..1_000).map(|_| sim.add(Plan::create_cluster().faster(5)));
+    let ids: String =
+        [sim.job().clone()].into_iter().chain(more).map(|id| format!("{id}\n")).collect();
+    let ids = folder.write("ids", ids);
     let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
-    command.arg(sim.job().as_str());
-    command.args((0..199).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
-    run(with_descriptors(64, &command)).await.succeeded(200, "");
+    let checkpoint = folder.file("wait.json");
+    command.args(["--summary", "--checkpoint"]).arg(&checkpoint).arg("-");
+    let mut command = with_descriptors(64, &command);
+    command.stdin(File::open(ids).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let peak = tokio::spawn(async move {
+        let mut peak = 0;
+        while let Some(now) = peak_of(&status) {
+            peak = now;
+            pass(Duration::from_millis(50)).await;
+        }
+        peak
+    });
+    let ran = ended(child).await;
+    ran.succeeded(1_000, "");
+    assert_eq!(ran.stdout.matches(" | succeeded | ").count(), 1_000, "the table has all");
     assert_eq!(server.connections(), 1);
+    assert!(!checkpoint.exists());
+    let peak = peak.await.unwrap();
+    assert!(peak < 100 << 10, "{peak} KiB");
+}
+
+/// Returns the most memory that a process had so far, in KiB; `None` once it is gone, and where the
+/// system does not tell.
+fn peak_of(status: &str) -> Option<u64> {
+    let status = fs::read_to_string(status).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
 }

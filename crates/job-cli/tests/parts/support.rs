@@ -37,6 +37,7 @@ impl Folder {
     }
 
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        fs::create_dir_all(self.file(name).parent().unwrap()).unwrap();
         fs::write(self.file(name), text).unwrap();
         self.file(name)
     }
@@ -57,11 +58,17 @@ pub(crate) async fn service(seconds: u32) -> (Arc<Sim>, SimServer) {
     (sim, server)
 }
 
+/// Returns the command, which knows nothing of the test's own environment.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
+    command.env_clear();
+    command
+}
+
 /// Returns the command, which trusts this CA and holds the service's token, asked to wait.
 pub(crate) fn wait(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
+    let mut command = command();
     command
-        .env_clear()
         .env("OS_TOKEN", sim.account().token)
         .env("OS_PROJECT_ID", sim.project().as_str())
         .args(["wait", "--endpoint", endpoint, "--ca-file"])
@@ -69,10 +76,21 @@ pub(crate) fn wait(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) ->
     command
 }
 
+/// Returns a fixture's path.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+}
+
 /// Runs a command to its end.
 pub(crate) async fn run(mut command: Command) -> Ran {
-    let Output { status, stdout, stderr } =
-        spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    ended(child.unwrap()).await
+}
+
+/// Waits for a command that runs.
+pub(crate) async fn ended(child: Child) -> Ran {
+    let output = spawn_blocking(move || child.wait_with_output()).await.unwrap();
+    let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

@@ -1,0 +1,89 @@
+//! The command line as it is described: each example that is printed, or stands in a document, is one.
+
+use clap::{CommandFactory, error::ErrorKind};
+
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+/// Returns each line that runs the command, without what a shell does around it.
+fn examples(text: &str) -> Vec<Vec<String>> {
+    let text = text.replace("\\\n", " ");
+    let command = |line: &str| {
+        let start = line.find("cce-job ")?;
+        // At its line's start, behind a pipe, within quotation marks, or behind variables.
+        let before = line[..start].trim_end();
+        let variables = || before.split(' ').all(|word| word.contains('='));
+        if !(before.is_empty() || before.ends_with(['|', '`', '(', '"']) || variables()) {
+            return None;
+        }
+        // What stands two blanks away explains the example; what a shell takes is not ours.
+        let rest = &line[start..];
+        let quoted = before.ends_with('"').then_some("\"");
+        let ends = ["  ", " | ", " |", " > ", " < ", " && ", " || ", "`", " &"];
+        let end = ends.into_iter().chain(quoted).filter_map(|end| rest.find(end)).min();
+        shell_words::split(rest[..end.unwrap_or(rest.len())].trim_end()).ok()
+    };
+    text.lines().filter_map(command).collect()
+}
+
+#[test]
+fn each_example_is_a_command_line() {
+    let mut texts = vec![include_str!("../../README.md").to_owned()];
+    let mut command = Arguments::command();
+    command.build();
+    texts.extend(
+        command.get_subcommands().cloned().map(|mut one| one.render_long_help().to_string()),
+    );
+    texts.push(command.render_long_help().to_string());
+    let mut count = 0;
+    for words in texts.iter().flat_map(|text| examples(text)) {
+        count += 1;
+        let placeholders = words.iter().map(|word| match word.as_str() {
+            "PORT" | "URL" => "https://127.0.0.1:8443".to_owned(),
+            ".." => String::from("x"),
+            word => word.replace("PORT", "8443"),
+        });
+        if let Err(error) = Arguments::command().try_get_matches_from(placeholders) {
+            let shows_help = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+            assert!(shows_help.contains(&error.kind()), "{words:?}: {error}");
+        }
+    }
+    assert!(count > 25, "{count} examples were found");
+}
+
+#[test]
+fn the_pods_arguments_are_a_command_line() {
+    let lines = include_str!("../../README.md").lines().skip_while(|line| line.trim() != "args:");
+    let arguments = lines.skip(1).map_while(|line| line.trim().strip_prefix("- "));
+    let words: Vec<_> = ["cce-job"].into_iter().chain(arguments).collect();
+    assert!(words.len() > 5, "{words:?}");
+    Arguments::command().try_get_matches_from(words).unwrap();
+}
+
+#[test]
+fn wrong_usage_is_refused_and_says_what_is_right() {
+    let rows = [
+        ("wait --endpoint https://cce.example --region eu-de a", "cannot be used with"),
+        ("wait --any --fail-fast a", "cannot be used with"),
+        ("wait --timeout 60 a", "60s or 60m?"),
+        ("wait --schedule fixed:0s a", "a pause has at least 10ms"),
+        ("wait ../jobs", "an id cannot contain '/'"),
+        ("wait -q -v a", "cannot be used with"),
+        ("get", "<ID>"),
+        ("get -o jsonl a", "[possible values: human, json]"),
+        ("report --format pdf a", "[possible values: html, svg, mermaid]"),
+        ("wait --password secret a", "unexpected argument"),
+        ("", "Usage: cce-job"),
+    ];
+    for (line, told) in rows {
+        let words = std::iter::once("cce-job").chain(line.split_whitespace());
+        let error = Arguments::command().try_get_matches_from(words).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        let error = error.render().to_string();
+        assert!(error.contains(told), "{line}: {error}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Where the service is and who asks: flags first, then the environment and files, by the
+//! conventions of other clients. Connects to nothing.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use job_model::ProjectId;
+use job_transport::{
+    Auth, Client, Cloud, Conventions, Endpoint, Found, HyperTransport, Proxy, Tls, TlsProvider,
+    TokenFile,
+};
+
+use crate::exit::{Exit, OrExit};
+
+/// What `--help` says of credentials.
+pub(crate) const HELP: &str = "\
+Credentials are never flags. They are looked for, in this order, where other clients have them:
+  HUAWEICLOUD_SDK_AK, _SK, _SECURITY_TOKEN, _PROJECT_ID                (the vendor's SDKs)
+  HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..      (Terraform)
+  OS_CLOUD, a cloud in clouds.yaml                                     (OpenStack)
+  OS_TOKEN, or OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL, OS_PROJECT_NAME, ..
+  ~/.huaweicloud/credentials
+`cce-job config` shows what is found, and where.";
+
+/// How many requests are in flight at a time, and how many connections are kept. Over HTTP/1.1 a request
+/// may take the connection of another that has ended, while its own is still being made: so there are
+/// up to three times as many, fewer than a small container has descriptors.
+const MAX_IN_FLIGHT: usize = 20;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// Where the service is, such as <https://cce.eu-de.otc.t-systems.com>
+    // Read later: an error here would show the value, and whatever password is in it.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["region", "cloud"])]
+    endpoint: Option<String>,
+    /// The service in this region, such as eu-de
+    #[arg(long)]
+    region: Option<String>,
+    /// Whose region it is; by default otc for eu-de and eu-nl, huawei for all others
+    #[arg(long, value_enum)]
+    cloud: Option<CloudName>,
+    /// The project's id; by default the one that goes with the credentials
+    #[arg(long, value_name = "ID")]
+    project: Option<ProjectId>,
+    /// What to log in with
+    #[arg(long, value_enum, default_value_t = AuthName::Auto)]
+    auth: AuthName,
+    /// Read the token from this file, and again when it is refused
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Trust this CA alone (PEM); by default whom this machine trusts
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Go by this proxy; env: by the one that HTTPS_PROXY names (it may hold a password)
+    #[arg(long, value_name = "URL|env")]
+    proxy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CloudName {
+    /// Open Telekom Cloud
+    Otc,
+    /// Huawei Cloud
+    Huawei,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AuthName {
+    /// Whatever is found first: a token before a key before a password
+    Auto,
+    /// A token
+    Token,
+    /// An access key (AK/SK), which signs
+    Aksk,
+    /// A user's password, which the identity service takes for a token
+    Password,
+}
+
+/// A value, and where it is from.
+#[derive(Debug)]
+pub(crate) struct Known<T> {
+    pub(crate) value: T,
+    pub(crate) from: String,
+}
+
+impl<T> Known<T> {
+    fn new(value: T, from: impl Into<String>) -> Self {
+        Self { value, from: from.into() }
+    }
+}
+
+/// All that is known of the connection, each value with its origin.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) endpoint: Option<Known<Endpoint>>,
+    pub(crate) project: Option<Known<ProjectId>>,
+    pub(crate) found: Option<Found>,
+    pub(crate) ca_file: Option<Known<PathBuf>>,
+    pub(crate) proxy: Option<Known<Proxy>>,
+    auth: AuthName,
+}
+
+impl Connection {
+    /// Returns what is known, by the flags and then by these conventions.
+    ///
+    /// # Errors
+    ///
+    /// Where something that is there cannot be used: wrong usage.
+    pub(crate) fn settings(&self, conventions: Conventions) -> anyhow::Result<Settings> {
+        self.known(conventions).or_exit(Exit::Usage)
+    }
+
+    fn known(&self, conventions: Conventions) -> anyhow::Result<Settings> {
+        let mut conventions = match self.auth {
+            AuthName::Auto => conventions,
+            AuthName::Token => conventions.only(Auth::Token),
+            AuthName::Aksk => conventions.only(Auth::AccessKey),
+            AuthName::Password => conventions.only(Auth::Password),
+        };
+        if let Some(file) = &self.token_file {
+            let fits = matches!(self.auth, AuthName::Auto | AuthName::Token);
+            anyhow::ensure!(fits, "--token-file holds a token, and --auth asks for something else");
+            // Later it is read when it is needed, and may be about to be replaced.
+            TokenFile::new(file).read()?;
+            conventions = conventions.token_file(file);
+        }
+        let found = conventions.find()?;
+        let found = match &self.project {
+            Some(project) => found.map(|found| found.with_project(project.clone())),
+            None => found,
+        };
+        let from = |what: &str| {
+            let mut settings = found.iter().flat_map(Found::settings);
+            settings.find(|setting| setting.what == what).map(|setting| setting.origin.to_owned())
+        };
+        let with = |what: &str| from(what).unwrap_or_default();
+        let of_found = found.as_ref();
+        let project = self.project.clone().map(|project| Known::new(project, "--project"));
+        let ca_file = self.ca_file.clone().map(|file| Known::new(file, "--ca-file"));
+        Ok(Settings {
+            endpoint: self.endpoint(of_found, with)?,
+            project: project
+                .or_else(|| Some(Known::new(of_found?.project.clone()?, with("project")))),
+            ca_file: ca_file
+                .or_else(|| Some(Known::new(of_found?.ca_file.clone()?, with("CA file")))),
+            proxy: self.proxy()?,
+            found,
+            auth: self.auth,
+        })
+    }
+
+    /// Returns where the service is: as told, in a region that is named, or beside the identity
+    /// service.
+    fn endpoint(
+        &self,
+        found: Option<&Found>,
+        from: impl Fn(&str) -> String,
+    ) -> anyhow::Result<Option<Known<Endpoint>>> {
+        if let Some(endpoint) = &self.endpoint {
+            let endpoint = endpoint.parse().context("--endpoint")?;
+            return Ok(Some(Known::new(endpoint, "--endpoint")));
+        }
+        let named = match (&self.region, found.and_then(|found| found.region.as_ref())) {
+            (Some(region), _) => Some((region.as_str(), "--region".to_owned())),
+            (None, Some(region)) => Some((region.as_str(), from("region"))),
+            (None, None) => None,
+        };
+        let beside = found.and_then(|found| found.auth_url.as_ref()?.identity_region());
+        let (region, cloud, from) = match (named, beside) {
+            (Some((region, from)), _) => (region, Cloud::of_region(region), from),
+            (None, Some((cloud, region))) => (region, cloud, from("identity service")),
+            (None, None) => return Ok(None),
+        };
+        let (cloud, from) = match self.cloud {
+            Some(CloudName::Otc) => (Cloud::OpenTelekom, format!("{from}, --cloud")),
+            Some(CloudName::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
+            None => (cloud, from),
+        };
+        let endpoint = Endpoint::of_region(cloud, region).with_context(|| from.clone())?;
+        Ok(Some(Known::new(endpoint, from)))
+    }
+}
+
+impl Connection {
+    fn proxy(&self) -> anyhow::Result<Option<Known<Proxy>>> {
+        let Some(proxy) = &self.proxy else { return Ok(None) };
+        if proxy == "env" {
+            let proxy = Proxy::from_environment().context("--proxy env")?;
+            let proxy = proxy.context("--proxy env: neither HTTPS_PROXY nor ALL_PROXY is set")?;
+            return Ok(Some(Known::new(proxy, "--proxy env")));
+        }
+        let hint = "a password is no flag; set HTTPS_PROXY, and give `--proxy env`";
+        anyhow::ensure!(!proxy.contains('@'), hint);
+        Ok(Some(Known::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
+    }
+}
+
+impl Settings {
+    /// Returns the client.
+    ///
+    /// # Errors
+    ///
+    /// Where something is missing or cannot be used: wrong usage, with what to set.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        self.connected().or_exit(Exit::Usage)
+    }
+
+    fn connected(&self) -> anyhow::Result<Client> {
+        let endpoint = self.endpoint.as_ref();
+        let endpoint =
+            endpoint.context("no address of the service; give --endpoint or --region")?;
+        let found = self.found.as_ref().with_context(|| match self.auth {
+            AuthName::Auto => "no credentials; set OS_TOKEN, or give --token-file; `cce-job wait --help` names all ways",
+            AuthName::Token => "no token; set OS_TOKEN, or give --token-file",
+            AuthName::Aksk => "no access key; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+            AuthName::Password => "no password; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
+        })?;
+        let named = self.project.is_some() || found.names_a_project();
+        anyhow::ensure!(named, "no project; give --project, or set OS_PROJECT_ID");
+
+        let provider = TlsProvider::aws_lc_rs();
+        let tls = match &self.ca_file {
+            Some(Known { value: file, from }) => {
+                let of = || format!("the CA file {} ({from})", file.display());
+                let pem = fs::read(file).with_context(of)?;
+                Tls::ca_pem(provider, &pem).with_context(of)?
+            }
+            None => Tls::platform(provider)
+                .context("no CA to trust; install ca-certificates, or give --ca-file")?,
+        };
+        let mut transport = HyperTransport::new(tls)
+            .max_in_flight(MAX_IN_FLIGHT)
+            .max_idle_connections(MAX_IN_FLIGHT);
+        if let Some(Known { value: proxy, .. }) = &self.proxy {
+            transport = transport.proxy(proxy.clone());
+        }
+        let credentials = found.credentials(transport.clone());
+        let client = Client::new(endpoint.value.clone(), credentials, transport);
+        Ok(match &self.project {
+            Some(project) => client.project(project.value.clone()),
+            None => client,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

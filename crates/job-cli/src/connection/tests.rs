@@ -1,0 +1,91 @@
+//! Flags and environments, and what they come to.
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Returns what these flags and this environment come to, or what is missing or wrong.
+fn told(line: &str, variables: &[(&str, &str)]) -> String {
+    let words = shell_words::split(&format!("cce-job {line}")).unwrap();
+    let connection = Line::parse_from(words).connection;
+    let settings = match connection.settings(Conventions::new(variables.iter().copied())) {
+        Ok(settings) => settings,
+        Err(error) => {
+            assert_eq!(Exit::of(&error), Exit::Usage);
+            return format!("error: {error:#}\n");
+        }
+    };
+    let rows = crate::config::shown(&settings);
+    match settings.client() {
+        Ok(_) => rows,
+        Err(error) => {
+            assert_eq!(Exit::of(&error), Exit::Usage);
+            format!("{rows}error: {error:#}\n")
+        }
+    }
+}
+
+#[test]
+fn what_is_used_and_where_it_is_from() {
+    let token: &[_] = &[("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
+    let login: &[_] = &[
+        ("OS_USERNAME", "user"),
+        ("OS_PASSWORD", "canary"),
+        ("OS_USER_DOMAIN_NAME", "OTC1"),
+        ("OS_AUTH_URL", "https://iam.eu-nl.otc.t-systems.com/v3"),
+        ("OS_PROJECT_NAME", "eu-nl_x"),
+    ];
+    let key: &[_] = &[
+        ("HW_ACCESS_KEY", "AK"),
+        ("HW_SECRET_KEY", "canary"),
+        ("HW_REGION_NAME", "cn-north-4"),
+        ("HW_PROJECT_ID", "p"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, "canary\n").unwrap();
+    let token_file = format!("--region eu-de --token-file {}", file.display());
+    let rows = [
+        ("--endpoint https://cce.example:8443/", token),
+        ("--region eu-de --project q", token),
+        ("--region eu-west-101 --cloud huawei", token),
+        ("--region eu-de --cloud huawei --proxy http://proxy.example:3128", token),
+        ("", key),
+        ("--region eu-de", key),
+        ("", login),
+        ("--project q", login),
+        (&token_file, &[("HW_PROJECT_ID", "p")]),
+        // What is missing or wrong.
+        ("", &[]),
+        ("--region eu-de", &[]),
+        ("--region eu-de", &token[..1]),
+        ("--region eu-de", &login[..4]),
+        ("--auth password --region eu-de", token),
+        ("--auth aksk --region eu-de", token),
+        ("--auth aksk --token-file x", token),
+        ("--token-file /none/token", token),
+        ("--region eu-de --ca-file /none/ca.pem", token),
+        ("--region EU-DE", token),
+        ("--endpoint http://cce.example", token),
+        ("--endpoint https://user:canary@cce.example", token),
+        ("--endpoint cce.example", token),
+        ("--proxy http://user:canary@proxy.example", token),
+        ("--proxy socks5://proxy.example", token),
+        ("", &[("OS_TOKEN", "can ary")]),
+        ("", &[("HW_ACCESS_KEY", "AK")]),
+    ];
+    let table = rows.map(|(line, variables)| {
+        let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+        let told = told(line, variables);
+        assert!(!told.contains("canary"), "{line}: {told}");
+        format!("$ {line} {}\n{told}\n", names.join(" "))
+    });
+    let table = table.concat().replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(table);
+}

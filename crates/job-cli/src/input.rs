@@ -1,0 +1,100 @@
+//! What a command reads: a file or stdin, and the jobs' ids in it. Decides nothing about a job.
+
+use std::{
+    fmt, fs,
+    io::{self, IsTerminal, Read},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use anyhow::{Context, anyhow};
+use job_model::{JobId, ServiceError};
+
+use crate::{
+    exit::{Exit, OrExit},
+    tell,
+};
+
+/// Where to read from: a file's path, or `-` for stdin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+impl FromStr for Input {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("stdin"),
+            Self::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
+impl Input {
+    /// Reads all there is.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read: wrong usage.
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
+        let read = match self {
+            Self::Stdin => {
+                if io::stdin().is_terminal() {
+                    tell::line("reading stdin; it ends with Ctrl-D");
+                }
+                let mut all = Vec::new();
+                io::stdin().lock().read_to_end(&mut all).map(|_| all)
+            }
+            Self::File(file) => fs::read(file),
+        };
+        read.with_context(|| format!("{self} cannot be read")).or_exit(Exit::Usage)
+    }
+
+    /// Reads the id of the job in the reply of the call that submitted it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none: wrong usage. An error of the service is told.
+    pub(crate) fn submitted(&self) -> anyhow::Result<JobId> {
+        let reply = self.read()?;
+        let id = JobId::from_submission(&reply).map_err(|error| {
+            // A call that failed is the usual reason, and says why.
+            let said = ServiceError::from_body(0, None, &reply);
+            match said.filter(|said| said.code().is_some()) {
+                Some(said) => anyhow!("{self} has no job; the call failed: {said}"),
+                None => anyhow::Error::new(error).context(format!("{self} has no job")),
+            }
+        });
+        id.or_exit(Exit::Usage)
+    }
+
+    /// Reads ids, one a line or with blanks between.
+    ///
+    /// # Errors
+    ///
+    /// Where one is none, or there is none at all: wrong usage.
+    pub(crate) fn ids(&self) -> anyhow::Result<Vec<JobId>> {
+        let text = String::from_utf8(self.read()?);
+        let text = text.map_err(|_| anyhow!("{self} is not UTF-8")).or_exit(Exit::Usage)?;
+        let mut ids = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            for word in line.split_whitespace() {
+                let at = || format!("no job's id in {self}, line {}", number + 1);
+                ids.push(word.parse::<JobId>().with_context(at).or_exit(Exit::Usage)?);
+            }
+        }
+        if ids.is_empty() {
+            return Err(anyhow!("no job's id in {self}, which is empty")).or_exit(Exit::Usage);
+        }
+        Ok(ids)
+    }
+}

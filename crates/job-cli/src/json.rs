@@ -1,0 +1,60 @@
+//! JSON as it is printed: one line, and no character in it that moves a cursor. Reads no value.
+
+use job_model::is_unseen;
+
+/// Returns the same JSON on one line, with what cannot be seen escaped. The values stay as they are,
+/// to the letter of each number: parts of a job are the text they came as.
+pub(crate) fn line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    let (mut in_text, mut escaped) = (false, false);
+    for c in json.chars() {
+        match c {
+            '"' if !escaped => in_text = !in_text,
+            ' ' | '\t' | '\r' | '\n' if !in_text => continue,
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+        // Only within a text: JSON has nothing of the kind elsewhere.
+        if is_unseen(c) {
+            let mut units = [0; 2];
+            let units = c.encode_utf16(&mut units).iter();
+            line.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn lines() {
+        let rows = [
+            ("{ \"a\" :\n\t[1.10, -0e1] }", "{\"a\":[1.10,-0e1]}"),
+            (r#"" a \" \\" "#, r#"" a \" \\""#),
+            ("\"\u{9b}\u{7f}\u{202e}\u{e0041}ü\"", r#""\u009b\u007f\u202e\udb40\udc41ü""#),
+            (r#""\\\u0007""#, r#""\\\u0007""#),
+        ];
+        for (json, expected) in rows {
+            assert_eq!(line(json), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_value_on_one_line(texts in proptest::collection::vec(any::<String>(), 1..4)) {
+            let value = Value::from(texts);
+            for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                let line = line(&json);
+                prop_assert!(!line.contains(is_unseen), "{}", line);
+                prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), &value);
+            }
+        }
+    }
+}

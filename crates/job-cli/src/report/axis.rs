@@ -1,0 +1,111 @@
+//! The time that a timeline is drawn over, and where on it a moment stands. Draws nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::span::told;
+
+/// From the first moment of a timeline to its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Axis {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// A mark of the axis.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Tick {
+    /// Percent of the axis.
+    pub(crate) at: f64,
+    pub(crate) label: String,
+}
+
+impl Axis {
+    /// Returns the axis of these moments; `None` where there is none.
+    pub(crate) fn around(moments: impl Iterator<Item = Timestamp>) -> Option<Self> {
+        moments.fold(None, |axis: Option<Self>, at| {
+            let Self { from, to } = axis.unwrap_or(Self { from: at, to: at });
+            Some(Self { from: from.min(at), to: to.max(at) })
+        })
+    }
+
+    pub(crate) const fn end(self) -> Timestamp {
+        self.to
+    }
+
+    fn span(self) -> Duration {
+        self.since(self.to)
+    }
+
+    /// Returns how long after its start a moment is.
+    pub(crate) fn since(self, at: Timestamp) -> Duration {
+        at.duration_since(self.from).try_into().unwrap_or_default()
+    }
+
+    /// Returns where a moment stands, in percent.
+    pub(crate) fn place(self, at: Timestamp) -> f64 {
+        let (span, since) = (self.span().as_secs_f64(), self.since(at).as_secs_f64());
+        if span > 0.0 { (100.0 * since / span).clamp(0.0, 100.0) } else { 0.0 }
+    }
+
+    /// Returns its marks: at most six, at whole times, none so near to the end that its label would
+    /// not fit.
+    pub(crate) fn ticks(self) -> Vec<Tick> {
+        let span = self.span().as_secs_f64();
+        let wide = STEPS.into_iter().map(Duration::from_secs);
+        let step = wide.clone().find(|step| step.as_secs_f64() * 5.0 >= span);
+        // Beyond a month its parts are as good as whole.
+        let step = step.unwrap_or_else(|| self.span() / 5);
+        let moments = (0..=5).map(|number| step * number);
+        let ticks = moments.map(|since| Tick {
+            at: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },
+            label: if since.is_zero() { "0".into() } else { told(since).replace(".0s", "s") },
+        });
+        ticks.take_while(|tick| tick.at <= 92.0).take(if span > 0.0 { 6 } else { 1 }).collect()
+    }
+}
+
+/// The widths between marks, in seconds: from a second to a week.
+const STEPS: [u64; 17] =
+    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 10_800, 21_600, 86_400, 604_800];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(seconds: i64) -> Axis {
+        let moments = [7, 7 + seconds].map(|second| Timestamp::constant(second, 0));
+        Axis::around(moments.into_iter()).unwrap()
+    }
+
+    #[test]
+    fn ticks() {
+        let rows = [
+            (0, "0"),
+            (1, "0"),
+            (5, "0 1s 2s 3s 4s"),
+            (47, "0 10s 20s 30s 40s"),
+            (550, "0 2m 4m 6m 8m"),
+            (14_400, "0 1h 2h 3h"),
+            (31_536_000, "0 1752h 3504h 5256h 7008h"),
+        ];
+        for (seconds, expected) in rows {
+            let ticks = axis(seconds).ticks();
+            let labels: Vec<_> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+            assert_eq!(labels.join(" "), expected, "{seconds} s");
+            assert!(ticks.iter().all(|tick| (0.0..=92.0).contains(&tick.at)), "{ticks:?}");
+        }
+    }
+
+    #[test]
+    fn places() {
+        let at = |second| Timestamp::constant(second, 0);
+        let rows = [(0, 0.0), (7, 0.0), (12, 50.0), (17, 100.0), (99, 100.0)];
+        for (second, expected) in rows {
+            assert!((axis(10).place(at(second)) - expected).abs() < 1e-9, "{second}");
+        }
+        assert!(axis(0).place(at(7)).abs() < 1e-9);
+        assert_eq!(Axis::around([].into_iter()), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Flags that every command has: how much is told, and in which colours.
+
+use std::io;
+
+use anstream::ColorChoice;
+use clap::{ArgAction, Args};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+use crate::paint::Paint;
+
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Settings {
+    /// Tell no progress; results and errors are told
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Log each request to stderr; -vv: and what carries it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose(u8),
+}
+
+impl Settings {
+    /// Applies them to all that the process writes.
+    pub(crate) fn apply(self) -> Verbosity {
+        match self.color {
+            clap::ColorChoice::Auto => ColorChoice::Auto,
+            clap::ColorChoice::Always => ColorChoice::Always,
+            clap::ColorChoice::Never => ColorChoice::Never,
+        }
+        .write_global();
+        if self.verbose > 0 {
+            log(self.verbose);
+        }
+        match self.verbose {
+            0 if self.quiet => Verbosity::Quiet,
+            0 => Verbosity::Normal,
+            times => Verbosity::Verbose(times),
+        }
+    }
+}
+
+/// What other programs look for in a log.
+const LEFT_OUT: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
+
+/// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do;
+/// each line with the time since the start, not with the time of day.
+fn log(times: u8) {
+    let ours = ["job_transport", "job_poller", "cce_job"].map(|of| (of, LevelFilter::TRACE));
+    let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    // Of a request what people look for: its method, its address, what came of it.
+    let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if LEFT_OUT.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
+    });
+    let lines = fmt::layer()
+        .fmt_fields(fields)
+        .with_target(times > 1)
+        .with_writer(io::stderr)
+        .with_ansi(Paint::of(&io::stderr()).is_on())
+        .with_timer(fmt::time::uptime());
+    let filter = Targets::new().with_targets(ours).with_default(below);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+}

@@ -1,0 +1,121 @@
+//! Spans of time as people write and read them. Reads no clock.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use anyhow::anyhow;
+use jiff::{
+    SignedDuration,
+    fmt::friendly::{Spacing, SpanPrinter},
+};
+
+/// A span as it is written on the command line, such as `90s`, `45m` or `1h30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl FromStr for Span {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let span = text.parse().ok().and_then(|span: SignedDuration| span.try_into().ok());
+        if let Some(span) = span {
+            return Ok(Self(span));
+        }
+        let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        Err(if bare {
+            anyhow!("a time needs its unit: {text}s or {text}m?")
+        } else {
+            anyhow!("expected a time, such as 90s, 45m or 1h30m")
+        })
+    }
+}
+
+/// Writes it so that it is read again as it is.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
+        static PRINTER: SpanPrinter = SpanPrinter::new().spacing(Spacing::None);
+        f.write_str(&PRINTER.duration_to_string(&span))
+    }
+}
+
+/// How long to wait: `none`, `0` for one attempt, or a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeout(pub(crate) Option<Duration>);
+
+impl FromStr for Timeout {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "none" => Ok(Self(None)),
+            "0" => Ok(Self(Some(Duration::ZERO))),
+            text => text.parse().map(|Span(span)| Self(Some(span))),
+        }
+    }
+}
+
+/// Tells people a span: to a tenth of a second below a minute, to the second above.
+pub(crate) fn told(span: Duration) -> String {
+    if span < Duration::from_secs(60) {
+        // Cut, not rounded: no `60.0s`.
+        return format!("{}.{}s", span.as_secs(), span.subsec_millis() / 100);
+    }
+    let whole = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    SpanPrinter::new().duration_to_string(&SignedDuration::from_secs(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let rows = [
+            ("90s", Ok("1m30s")),
+            ("1h30m", Ok("1h30m")),
+            ("1h 30m", Ok("1h30m")),
+            ("1.5h", Ok("1h30m")),
+            ("250ms", Ok("250ms")),
+            ("0s", Ok("0s")),
+            ("10", Err("a time needs its unit: 10s or 10m?")),
+            ("-5s", Err("expected a time, such as 90s, 45m or 1h30m")),
+            ("", Err("expected a time, such as 90s, 45m or 1h30m")),
+            ("soon", Err("expected a time, such as 90s, 45m or 1h30m")),
+        ];
+        for (text, expected) in rows {
+            let span = text.parse::<Span>();
+            let shown = span.as_ref().map(Span::to_string).map_err(ToString::to_string);
+            assert_eq!(shown.as_deref().map_err(|error| &**error), expected, "{text:?}");
+            if let Ok(span) = span {
+                assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        let rows = [("none", None), ("0", Some(0)), ("0s", Some(0)), ("45m", Some(45 * 60))];
+        for (text, seconds) in rows {
+            let expected = Timeout(seconds.map(Duration::from_secs));
+            assert_eq!(text.parse::<Timeout>().unwrap(), expected, "{text}");
+        }
+        assert!("60".parse::<Timeout>().is_err());
+    }
+
+    #[test]
+    fn what_people_are_told() {
+        let rows = [
+            (0, "0.0s"),
+            (4_650, "4.6s"),
+            (59_999, "59.9s"),
+            (60_000, "1m"),
+            (83_400, "1m 23s"),
+            (3_723_900, "1h 2m 3s"),
+            (90_000_000, "25h"),
+        ];
+        for (milliseconds, expected) in rows {
+            assert_eq!(told(Duration::from_millis(milliseconds)), expected);
+        }
+        assert_eq!(told(Duration::MAX), told(Duration::from_secs(i64::MAX as u64)));
+    }
+}

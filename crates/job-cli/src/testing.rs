@@ -1,0 +1,106 @@
+//! Jobs and texts for the tests: hostile ones in every field, and waits that end as told. Tests nothing.
+
+use std::time::Duration;
+
+use job_model::{Job, is_unseen};
+use job_poller::{Action, Ended, Event, Fixed, Input, Machine, WaitError, WaitPolicy};
+use job_transport::Reading;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::wait::Finished;
+
+/// Texts that move cursors, set titles, turn lines round and end tags.
+pub(crate) fn hostile() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "\u{1b}[2J\u{1b}[H",
+        "\u{1b}]0;title\u{7}",
+        "\u{1b}]9;4;1;50\u{1b}\\",
+        "\u{9b}31m\u{9d}0;t\u{9c}",
+        "\u{202e}\u{2066}\u{200f}\u{61c}",
+        "\r\n\t\u{b}\u{c}\u{8}\u{7f}\u{0}",
+        "\u{2028}\u{2029}\u{feff}\u{ad}",
+        "</title></style></script><svg onload=x>",
+        "]]>&amp;&#27;\"'`",
+        "%%{init}%% :;#,|\\",
+    ]);
+    let piece = prop_oneof![known.prop_map(String::from), any::<String>()];
+    prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
+}
+
+/// Returns a text of a megabyte, hostile from its first character to its last.
+pub(crate) fn megabyte() -> String {
+    "\u{1b}]0;t\u{7}\u{9b}2J\u{202e}<b>\r\n".repeat(60_000)
+}
+
+/// Returns a job that has this text wherever it can have one.
+pub(crate) fn job_of(text: &str) -> Value {
+    let phases = ["Failed", "Running", "Success", text];
+    let part = |phase: &str, sub_jobs: Value| {
+        json!({
+            "kind": "Job", "apiVersion": text, text: text,
+            "metadata": {"uid": text, "creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",
+                "updateTimestamp": text, text: {text: text}},
+            "spec": {"type": text, "clusterUID": text, "resourceID": text, "resourceName": text,
+                "extendParam": {text: text}, "subJobs": sub_jobs, "ownerJob": text},
+            "status": {"phase": phase, "reason": text, "message": text},
+        })
+    };
+    part("Failed", phases.iter().map(|phase| part(phase, json!([]))).collect())
+}
+
+/// Returns a job that has this text in each field that is shown.
+pub(crate) fn shown_job_of(text: &str) -> Value {
+    let part = |phase: &str, sub_jobs: Value| {
+        json!({"spec": {"type": text, "resourceName": text, "subJobs": sub_jobs},
+            "status": {"phase": phase, "reason": text}})
+    };
+    part("Failed", json!([part("Failed", json!([])), part(text, json!([]))]))
+}
+
+/// Returns the first character of a text that cannot be shown; line breaks can, the program's own.
+pub(crate) fn unseen(text: &str) -> Option<char> {
+    text.chars().find(|c| is_unseen(*c) && *c != '\n')
+}
+
+/// Ends a wait for a job by these readings, one a second: with what happened on the way.
+pub(crate) fn waited(
+    policy: WaitPolicy,
+    inputs: impl IntoIterator<Item = Input>,
+) -> (Result<Ended, WaitError>, Vec<(Duration, Event)>) {
+    let mut machine = Machine::new("354331b2c-229a".parse().unwrap(), policy);
+    let schedule = Fixed::new(Duration::from_secs(10));
+    let mut inputs = inputs.into_iter();
+    let (mut now, mut next, mut log) = (Duration::ZERO, Input::Wake, Vec::new());
+    loop {
+        let step = machine.step(&schedule, now, next);
+        log.extend(step.events.into_iter().map(|event| (now, event)));
+        match step.action {
+            Action::Fetch { .. } => {
+                now += Duration::from_secs(1);
+                next = inputs.next().unwrap_or(Input::Stop);
+            }
+            Action::SleepUntil(at) => (now, next) = (at, Input::Wake),
+            Action::Finish(result) => return (*result, log),
+        }
+    }
+}
+
+/// Returns a reading of this job.
+pub(crate) fn reading(job: &Value) -> Input {
+    let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
+    Reading::new(job).into()
+}
+
+/// Returns a wait that came to this.
+pub(crate) fn finished(
+    (result, log): (Result<Ended, WaitError>, Vec<(Duration, Event)>),
+) -> Finished {
+    Finished {
+        id: "354331b2c-229a".parse().unwrap(),
+        result,
+        body: bytes::Bytes::new(),
+        began: "2020-02-02T08:12:30Z".parse().ok(),
+        log,
+    }
+}

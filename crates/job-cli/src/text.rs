@@ -1,0 +1,59 @@
+//! What is shown of the texts that others wrote: nothing that moves the cursor, and not without end.
+//! Writes to no stream.
+
+use std::fmt::Write;
+
+use job_model::is_unseen;
+
+/// The most characters of a line that are shown: what is longer is no text for people, and
+/// `-o json` has the whole.
+const LONGEST: usize = 2_000;
+
+/// Returns a text as one line that can be shown, whatever is in it. Characters that cannot be seen
+/// are escaped; where it is too long its end is left out, and that is said.
+pub(crate) fn line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(LONGEST));
+    for (number, c) in text.chars().enumerate() {
+        if number == LONGEST {
+            let rest = text.chars().skip(LONGEST).count();
+            let _ = write!(shown, "… ({rest} more characters)");
+            break;
+        }
+        if is_unseen(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines() {
+        let rows = [
+            ("no \"quota\" \\ ü 中 🙂", "no \"quota\" \\ ü 中 🙂"),
+            ("a\nb\r\tc", "a\\u{a}b\\u{d}\\u{9}c"),
+            ("\u{1b}]0;title\u{7}\u{9b}2J", "\\u{1b}]0;title\\u{7}\\u{9b}2J"),
+            ("\u{202e}txt.exe", "\\u{202e}txt.exe"),
+            ("", ""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(line(text), expected, "{text:?}");
+        }
+        let long = line(&"x".repeat(1_000_000));
+        assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[LONGEST..]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unseen_is_shown(text in any::<String>()) {
+            prop_assert!(!line(&text).contains(is_unseen));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The file of `--checkpoint`: what is still waited for, whole or not at all. Resumes nothing itself.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use job_model::JobId;
+use job_poller::Checkpoint;
+use tempfile::NamedTempFile;
+
+/// Where the checkpoints of a command's waits are kept, as one JSON array.
+pub(crate) struct CheckpointFile(PathBuf);
+
+impl CheckpointFile {
+    /// Takes a file that is there or not, and returns what is in it of these jobs; of all, where none
+    /// are named.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or holds other jobs' waits, which would be lost.
+    pub(crate) fn open(file: &Path, jobs: &[JobId]) -> anyhow::Result<(Self, Vec<Checkpoint>)> {
+        let shown = file.display();
+        let checkpoints: Vec<Checkpoint> = match fs::read(file) {
+            Ok(text) => serde_json::from_slice(&text).with_context(|| {
+                format!("{shown} is no checkpoint of this command; name another file")
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+        };
+        let other = checkpoints.iter().find(|one| !jobs.is_empty() && !jobs.contains(one.job_id()));
+        if let Some(other) = other {
+            bail!(
+                "{shown} holds the wait for {}, which is not among these jobs; name it too, or \
+                 another file, or delete this one",
+                other.job_id()
+            );
+        }
+        Ok((Self(file.into()), checkpoints))
+    }
+
+    /// Writes these in the place of what was there; where there are none, there is no file.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written. What was there is there still.
+    pub(crate) fn write(&self, checkpoints: &[Checkpoint]) -> io::Result<()> {
+        if checkpoints.is_empty() {
+            return match fs::remove_file(&self.0) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
+        file.write_all(&serde_json::to_vec(checkpoints)?)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.0)?;
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

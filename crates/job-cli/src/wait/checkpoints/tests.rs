@@ -1,0 +1,63 @@
+//! Files as they are found, and what is in them afterwards.
+
+use job_poller::{Machine, WaitPolicy};
+use tempfile::tempdir;
+
+use super::*;
+
+fn checkpoint(id: &str) -> Checkpoint {
+    let machine = Machine::new(id.parse().unwrap(), WaitPolicy::new());
+    Checkpoint::new(machine, std::time::Duration::from_secs(90))
+}
+
+fn ids(ids: &[&str]) -> Vec<JobId> {
+    ids.iter().map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("wait.json");
+    let (file, found) = CheckpointFile::open(&path, &[]).unwrap();
+    assert!(found.is_empty() && !path.exists());
+    let kept = [checkpoint("a"), checkpoint("b")];
+    file.write(&kept).unwrap();
+    for named in [&[][..], &ids(&["a", "b"]), &ids(&["b", "c", "a"])] {
+        assert_eq!(CheckpointFile::open(&path, named).unwrap().1, kept, "{named:?}");
+    }
+    file.write(&kept[..1]).unwrap();
+    assert_eq!(CheckpointFile::open(&path, &[]).unwrap().1, kept[..1]);
+    // Nothing is waited for any more.
+    for _ in 0..2 {
+        file.write(&[]).unwrap();
+        assert!(!path.exists());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no other file is left");
+}
+
+#[test]
+fn a_file_that_cannot_be_meant_is_left_as_it_is() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("wait.json");
+    let check = |text: &str, named: &[&str], expected: &str| {
+        fs::write(&path, text).unwrap();
+        let error = CheckpointFile::open(&path, &ids(named)).err().unwrap();
+        let error = format!("{error:#}").replace(&path.display().to_string(), "FILE");
+        assert!(error.starts_with(expected), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    };
+    let others = serde_json::to_string(&[checkpoint("a"), checkpoint("b")]).unwrap();
+    let other = "FILE holds the wait for b, which is not among these jobs; name it too, or another \
+        file, or delete this one";
+    check(&others, &["a"], other);
+    let newer = others.replace("\"version\":1", "\"version\":2");
+    let unknown =
+        "FILE is no checkpoint of this command; name another file: a checkpoint of version 2";
+    check(&newer, &[], unknown);
+    for text in ["", "{}", "not JSON", "[1]"] {
+        check(text, &["a"], "FILE is no checkpoint of this command; name another file: ");
+    }
+    let missing = CheckpointFile::open(&folder.path().join("no/wait.json"), &[]).unwrap().0;
+    assert!(missing.write(&[checkpoint("a")]).is_err());
+    assert!(CheckpointFile::open(folder.path(), &[]).is_err(), "a folder");
+}

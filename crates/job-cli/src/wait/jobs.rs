@@ -1,0 +1,134 @@
+//! Which jobs to wait for: named, read from stdin, out of submitting calls' replies, or gone on with from
+//! checkpoints. Waits for none.
+
+use std::{path::Path, str::FromStr};
+
+use anyhow::anyhow;
+use clap::Args;
+use job_model::{IdError, JobId};
+use job_poller::{Checkpoint, JobSource, Wait, WaitPolicy};
+
+use super::{DEFAULT_TIMEOUT, checkpoints::CheckpointFile};
+use crate::{
+    exit::{Exit, OrExit},
+    input::Input,
+};
+
+#[derive(Args)]
+pub(crate) struct Jobs {
+    /// The jobs' ids; `-`: read them from stdin, one a line
+    #[arg(value_name = "ID")]
+    ids: Vec<Id>,
+    /// The job whose id is in this file, the reply of the call that submitted it; `-`: stdin
+    #[arg(long, value_name = "FILE")]
+    from: Vec<Input>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Id {
+    Stdin,
+    Job(JobId),
+}
+
+impl FromStr for Id {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Job) }
+    }
+}
+
+/// How a wait begins.
+#[derive(Debug)]
+pub(crate) enum Start {
+    Anew(JobId),
+    Resumed(Box<Checkpoint>),
+}
+
+impl Jobs {
+    /// Returns each job once, in the order in which they are named: gone on with where the file has its
+    /// checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or something cannot be read: wrong usage.
+    pub(crate) fn starts(
+        &self,
+        checkpoint: Option<&Path>,
+    ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
+        let ids = self.ids()?;
+        let (file, mut known) = match checkpoint {
+            None => (None, Vec::new()),
+            Some(file) => {
+                let (file, known) = CheckpointFile::open(file, &ids).or_exit(Exit::Usage)?;
+                (Some(file), known)
+            }
+        };
+        let starts: Vec<_> = if ids.is_empty() {
+            known.into_iter().map(|one| Start::Resumed(Box::new(one))).collect()
+        } else {
+            let start = |id: JobId| match known.iter().position(|one| *one.job_id() == id) {
+                Some(index) => Start::Resumed(Box::new(known.swap_remove(index))),
+                None => Start::Anew(id),
+            };
+            ids.into_iter().map(start).collect()
+        };
+        if starts.is_empty() {
+            let error = match checkpoint {
+                None => anyhow!("no job to wait for; give its id, `-`, or --from"),
+                Some(file) => anyhow!("no job to wait for; {} holds none", file.display()),
+            };
+            return Err(error).or_exit(Exit::Usage);
+        }
+        Ok((file, starts))
+    }
+
+    fn ids(&self) -> anyhow::Result<Vec<JobId>> {
+        let stdins = self.ids.iter().filter(|id| **id == Id::Stdin).count()
+            + self.from.iter().filter(|from| **from == Input::Stdin).count();
+        if stdins > 1 {
+            return Err(anyhow!("stdin is read once; `-` is given {stdins} times"))
+                .or_exit(Exit::Usage);
+        }
+        let mut ids = Vec::new();
+        for id in &self.ids {
+            match id {
+                Id::Stdin => ids.extend(Input::Stdin.ids()?),
+                Id::Job(id) => ids.push(id.clone()),
+            }
+        }
+        for from in &self.from {
+            ids.push(from.submitted()?);
+        }
+        let mut named = std::collections::BTreeSet::new();
+        ids.retain(|id| named.insert(id.clone()));
+        Ok(ids)
+    }
+}
+
+impl Start {
+    pub(crate) fn id(&self) -> &JobId {
+        match self {
+            Self::Anew(id) => id,
+            Self::Resumed(checkpoint) => checkpoint.job_id(),
+        }
+    }
+
+    /// Returns the wait, under the usual limits or those it had, as they are changed.
+    pub(crate) fn wait(
+        self,
+        source: impl JobSource + 'static,
+        change: impl FnOnce(WaitPolicy) -> WaitPolicy,
+    ) -> Wait {
+        match self {
+            Self::Anew(id) => {
+                let policy = change(WaitPolicy::new().timeout(DEFAULT_TIMEOUT));
+                Wait::new(source, id).policy(policy)
+            }
+            Self::Resumed(checkpoint) => {
+                let policy = change(*checkpoint.policy());
+                Wait::resume(source, *checkpoint).policy(policy)
+            }
+        }
+    }
+}

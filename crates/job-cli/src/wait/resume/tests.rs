@@ -1,0 +1,63 @@
+//! Command lines, and the lines that go on with them.
+
+use std::time::Duration;
+
+use clap::CommandFactory;
+
+use super::*;
+use crate::arguments::Arguments;
+
+/// Returns the line that goes on with these jobs.
+fn resumed(
+    line: &str,
+    jobs: &[&str],
+    timeout: Option<Timeout>,
+    checkpoint: Option<&str>,
+) -> Option<String> {
+    let mut command = Arguments::command();
+    let words = shell_words::split(line).unwrap();
+    let matches = command.try_get_matches_from_mut(words).unwrap();
+    let (name, matches) = matches.subcommand().unwrap();
+    let flags = Resume::of(command.find_subcommand(name).unwrap(), matches);
+    let jobs: Vec<JobId> = jobs.iter().map(|id| id.parse().unwrap()).collect();
+    let line = flags.line(&jobs, timeout, checkpoint.map(Path::new))?;
+    // What is told can be run.
+    let words = shell_words::split(&line).unwrap();
+    Arguments::command().try_get_matches_from(words).unwrap();
+    Some(line)
+}
+
+#[test]
+fn lines() {
+    let minute = Some(Timeout(Some(Duration::from_secs(60))));
+    let rows = [
+        ("cce-job wait a b", &["b"][..], None, None, "cce-job wait b"),
+        (
+            "cce-job -vv wait --region eu-de --cloud otc --from r.json --fail-fast --timeout 1m -o jsonl",
+            &["c"],
+            minute,
+            None,
+            "cce-job wait --fail-fast --region eu-de --cloud otc --output jsonl --verbose --verbose \
+             --timeout 1m c",
+        ),
+        (
+            "cce-job wait --any --checkpoint 'my file' --ca-file 'a b.pem' a --color=never",
+            &["a"],
+            Some(Timeout(None)),
+            Some("my file"),
+            "cce-job wait --any --ca-file 'a b.pem' --color never --timeout none --checkpoint 'my file'",
+        ),
+        ("cce-job wait -- -a 'b c'", &["-a", "b c"], None, None, "cce-job wait -- -a 'b c'"),
+    ];
+    for (line, jobs, timeout, checkpoint, expected) in rows {
+        assert_eq!(resumed(line, jobs, timeout, checkpoint).as_deref(), Some(expected), "{line}");
+    }
+}
+
+#[test]
+fn too_many_jobs_make_no_line_but_a_file_of_them_does() {
+    let many = ["a"; 21];
+    assert!(resumed("cce-job wait -", &many[..20], None, None).is_some());
+    assert_eq!(resumed("cce-job wait -", &many, None, None), None);
+    assert!(resumed("cce-job wait -", &many, None, Some("f")).is_some());
+}

@@ -1,0 +1,116 @@
+//! Trees as they stand on terminals of several sizes.
+
+use console::measure_text_width;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{hostile, job_of, megabyte, shown_job_of, unseen};
+
+fn job(value: &Value) -> Job {
+    Job::from_slice(value.to_string().as_bytes()).unwrap()
+}
+
+fn id() -> JobId {
+    "354331b2c-229a-11e8-9c75-0255ac100ceb".parse().unwrap()
+}
+
+fn sight<'a>(id: &'a JobId, job: Option<&'a Job>) -> Sight<'a> {
+    Sight {
+        id,
+        job,
+        elapsed: Duration::from_secs(252),
+        service_time: "2020-02-02T08:16:52Z".parse().ok(),
+        trouble: None,
+        until_next: Some(Duration::from_millis(6_400)),
+    }
+}
+
+/// A cluster that is created: one step done, one under way, one failed, one to come.
+fn under_way() -> Job {
+    let step = |job_type: &str, phase: &str, reason: &str| {
+        json!({"spec": {"type": job_type, "resourceName": "n"},
+            "metadata": {"creationTimestamp": "2020-02-02 08:14:00 +0000 UTC",
+                "updateTimestamp": "2020-02-02 08:15:10 +0000 UTC"},
+            "status": {"phase": phase, "reason": reason}})
+    };
+    job(&json!({
+        "metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC"},
+        "spec": {"type": "CreateCluster", "subJobs": [
+            step("InstallMaster", "Running", ""), step("CreatePSMCert", "Success", ""),
+            step("CreateNode", "Failed", "flavor c3.large.2 is sold out in eu-de-01"),
+            step("ConfigureNetwork", "Initializing", ""), step("Migrate", "Paused", "")]},
+        "status": {"phase": "Running"},
+    }))
+}
+
+fn shown(sights: &[Sight<'_>], all: usize, size: (usize, usize)) -> String {
+    let tally = Tally { all, ended: all - sights.len(), bad: usize::from(all > sights.len()) };
+    let rows = rows(sights, Duration::from_secs(252), tally, size, Paint::NONE);
+    assert!(rows.len() < size.0.max(3), "{} rows of {}", rows.len(), size.0);
+    for row in &rows {
+        assert!(measure_text_width(row) <= size.1, "{row:?} is wider than {}", size.1);
+    }
+    rows.iter().map(|row| format!("|{row}\n")).collect()
+}
+
+#[test]
+fn one_job_at_three_sizes() {
+    let (id, job) = (id(), under_way());
+    let sizes = [(24, 80), (10, 40), (4, 20)];
+    let table =
+        sizes.map(|size| format!("{size:?}\n{}", shown(&[sight(&id, Some(&job))], 1, size)));
+    insta::assert_snapshot!(table.concat());
+}
+
+#[test]
+fn many_jobs_at_three_sizes() {
+    let (id, job) = (id(), under_way());
+    let trouble = Trouble { message: "no reply within 30s".into(), in_a_row: 3, is_news: false };
+    let troubled = Sight { trouble: Some(&trouble), ..sight(&id, Some(&job)) };
+    let sights = [sight(&id, None), troubled, sight(&id, Some(&job)), sight(&id, Some(&job))];
+    let sizes = [(40, 120), (10, 60), (4, 30)];
+    let table = sizes.map(|size| format!("{size:?}\n{}", shown(&sights, 5, size)));
+    insta::assert_snapshot!(table.concat());
+}
+
+#[test]
+fn what_is_not_known_is_not_made_up() {
+    let id = id();
+    let none = Sight { service_time: None, until_next: None, ..sight(&id, None) };
+    let bare = job(&json!({"status": {"phase": "Running"}}));
+    let no_phase = job(&json!({"spec": {"subJobs": [{}]}}));
+    // The service's time is before the job's: its clock, or its time zone, is another.
+    let early = Sight { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..sight(&id, None) };
+    let early = Sight { job: Some(&bare), ..early };
+    let rows = [
+        none,
+        Sight { service_time: None, until_next: None, ..sight(&id, Some(&bare)) },
+        Sight { until_next: None, ..sight(&id, Some(&no_phase)) },
+        early,
+    ];
+    let table: Vec<_> = rows.into_iter().map(|sight| shown(&[sight], 1, (24, 80))).collect();
+    insta::assert_snapshot!(table.join("--\n"));
+}
+
+fn check_hostile(value: &Value, text: &str) {
+    let (id, job) = (id(), job(value));
+    let trouble = Trouble { message: text.into(), in_a_row: 3, is_news: false };
+    for all in [1, 2] {
+        let sight = Sight { trouble: Some(&trouble), ..sight(&id, Some(&job)) };
+        assert_eq!(unseen(&shown(&[sight], all, (24, 80))), None);
+    }
+}
+
+#[test]
+fn a_megabyte_is_no_more_than_a_row() {
+    let text = megabyte();
+    check_hostile(&shown_job_of(&text), &text);
+}
+
+proptest! {
+    #[test]
+    fn nothing_unseen_stands_in_a_tree(text in hostile()) {
+        check_hostile(&job_of(&text), &text);
+    }
+}

@@ -1,0 +1,75 @@
+//! Schedules as they are written: `adaptive`, `fixed:10s`, `exponential:1s..30s`. Decides no pause.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow, ensure};
+use job_poller::{Adaptive, Exponential, Fixed, Schedule};
+
+use crate::span::Span;
+
+/// A schedule, shared by all waits.
+#[derive(Clone)]
+pub(crate) struct Pauses(pub(crate) Arc<dyn Schedule>);
+
+impl FromStr for Pauses {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let form = || anyhow!("expected adaptive, fixed:10s or exponential:1s..30s");
+        let pause = |text: &str| {
+            let Span(pause) = text.parse().with_context(|| format!("{text:?} is no pause"))?;
+            ensure!(pause >= SHORTEST, "a pause has at least {}", Span(SHORTEST));
+            Ok(pause)
+        };
+        Ok(Self(match text.split_once(':') {
+            None if text == "adaptive" => Arc::new(Adaptive::new()),
+            Some(("fixed", gap)) => Arc::new(Fixed::new(pause(gap)?)),
+            Some(("exponential", gaps)) => {
+                let (floor, cap) = gaps.split_once("..").ok_or_else(form)?;
+                let (floor, cap) = (pause(floor)?, pause(cap)?);
+                ensure!(floor <= cap, "{} is longer than {}", Span(floor), Span(cap));
+                Arc::new(Exponential::new(floor..=cap))
+            }
+            _ => return Err(form()),
+        }))
+    }
+}
+
+/// Whoever writes a shorter one has mistaken the unit.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use job_poller::Seen;
+
+    use super::*;
+
+    #[test]
+    fn schedules() {
+        let form = "expected adaptive, fixed:10s or exponential:1s..30s";
+        let rows = [
+            ("adaptive", Ok(2..=30)),
+            ("fixed:10s", Ok(10..=10)),
+            ("exponential:2s..1m", Ok(2..=4)),
+            ("exponential:5s..5s", Ok(5..=5)),
+            ("exponential:30s..1s", Err("30s is longer than 1s")),
+            ("exponential:1s", Err(form)),
+            ("fixed", Err(form)),
+            ("fixed:10", Err("\"10\" is no pause: a time needs its unit: 10s or 10m?")),
+            ("fixed:1ms", Err("a pause has at least 10ms")),
+            ("Adaptive", Err(form)),
+            ("", Err(form)),
+        ];
+        for (text, expected) in rows {
+            let seen = Seen::new(Duration::ZERO, 1);
+            match (text.parse::<Pauses>(), expected) {
+                (Ok(Pauses(schedule)), Ok(seconds)) => {
+                    let pause = schedule.pause(&seen).as_secs();
+                    assert!(seconds.contains(&pause), "{text}: {pause}");
+                }
+                (Err(error), Err(expected)) => assert_eq!(format!("{error:#}"), expected, "{text}"),
+                (parsed, _) => panic!("{text}: {:?}", parsed.err()),
+            }
+        }
+    }
+}

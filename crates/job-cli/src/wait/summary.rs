@@ -1,0 +1,55 @@
+//! The table of `--summary`: a row for each job. Judges none.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Table, presets};
+use job_model::{Job, JobId};
+use job_poller::Outcome;
+
+use super::{event_line::outcome, watch::Finished};
+use crate::{span::told, text};
+
+/// A job's row.
+pub(crate) struct Row {
+    id: JobId,
+    cells: [String; 6],
+}
+
+impl Row {
+    pub(crate) fn of(finished: &Finished) -> Self {
+        let job = finished.job();
+        let (outcome, delay, attempts) = match &finished.result {
+            Ok(ended) => {
+                let outcome = match ended.outcome {
+                    Outcome::Succeeded => "succeeded",
+                    Outcome::Failed(_) => "failed",
+                };
+                (outcome, ended.detection_delay, ended.attempts)
+            }
+            Err(error) => (outcome(error.kind()), None, error.attempts()),
+        };
+        let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let cells = [
+            text::line(finished.id.as_str()),
+            known(job.and_then(Job::job_type).map(text::line)),
+            outcome.into(),
+            known(job.and_then(Job::running_time).map(told)),
+            known(delay.map(told)),
+            attempts.to_string(),
+        ];
+        Self { id: finished.id.clone(), cells }
+    }
+}
+
+/// Returns the table, its rows in this order, in Markdown: it is read on a terminal as in a pipeline's
+/// summary.
+pub(crate) fn table(mut rows: Vec<Row>, order: &BTreeMap<JobId, usize>) -> String {
+    rows.sort_by_key(|row| order.get(&row.id));
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["id", "type", "outcome", "duration", "detection delay", "attempts"]);
+    for Row { cells, .. } in rows {
+        table.add_row(cells.map(|cell| cell.replace('|', "\\|")));
+    }
+    format!("{table}\n")
+}

@@ -1,0 +1,179 @@
+//! One wait, as the command follows it: its events, and what was last known. Decides nothing.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use jiff::{SignedDuration, Timestamp};
+use job_model::{Job, JobId};
+use job_poller::{Checkpoint, Ended, Event, Events, Wait, WaitError};
+
+use super::source::Source;
+use crate::exit::Exit;
+
+/// A wait under way: a stream of its events.
+pub(crate) struct Watch {
+    events: Events,
+    source: Arc<Source>,
+    troubles: Troubles,
+    next: Option<Duration>,
+    /// What happened, where it is to be reported.
+    log: Option<Vec<(Duration, Event)>>,
+}
+
+/// Attempts in a row that gave no job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) message: String,
+    pub(crate) in_a_row: u32,
+    /// Whether the last one said something else than the one before.
+    pub(crate) is_news: bool,
+}
+
+/// What the attempts of a wait come to that give no job.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    last: Option<Trouble>,
+    /// Whether the attempt before the next plan gave none.
+    is_fresh: bool,
+    /// Whether the last attempt was the first in a while that gave one.
+    pub(crate) are_over: bool,
+}
+
+/// A wait that is over.
+pub(crate) struct Finished {
+    pub(crate) id: JobId,
+    pub(crate) result: Result<Ended, WaitError>,
+    pub(crate) body: Bytes,
+    /// The service's time when the wait began, where it was told.
+    pub(crate) began: Option<Timestamp>,
+    pub(crate) log: Vec<(Duration, Event)>,
+}
+
+impl Watch {
+    /// Takes a wait that asks this source; with a log, for a report.
+    pub(crate) fn new(wait: Wait, source: Arc<Source>, logs: bool) -> Self {
+        Self {
+            events: wait.events(),
+            source,
+            troubles: Troubles::default(),
+            next: None,
+            log: logs.then(Vec::new),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &JobId {
+        self.events.job_id()
+    }
+
+    pub(crate) fn job(&self) -> Option<&Job> {
+        self.events.job()
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.events.elapsed()
+    }
+
+    pub(crate) const fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
+    /// Returns how long it is until the next attempt; `None` while one is under way.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        self.next?.checked_sub(self.elapsed())
+    }
+
+    /// Returns the service's time, where it was told.
+    pub(crate) fn service_time(&self) -> Option<Timestamp> {
+        self.source.service_time()
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.events.checkpoint()
+    }
+
+    /// Ends, once there are no more events.
+    pub(crate) async fn finish(self) -> Finished {
+        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        Finished {
+            id: self.id().clone(),
+            body: self.source.body(),
+            began: self.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
+            log: self.log.unwrap_or_default(),
+            result: self.events.finish().await,
+        }
+    }
+
+    fn note(&mut self, at: Duration, event: &Event) {
+        self.troubles.note(event);
+        if let Event::NextAttempt { at, .. } = event {
+            self.next = Some(*at);
+        }
+        if let Some(log) = &mut self.log {
+            log.push((at, event.clone()));
+        }
+    }
+}
+
+impl Troubles {
+    /// Takes note of what happened.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match event {
+            Event::Fault { fault, in_a_row, .. } => {
+                // Each reply has another id, and is no news for that.
+                let id = fault.request_id.as_deref().map(|id| format!(" (request id {id})"));
+                let message = fault.message.replace(id.as_deref().unwrap_or("\0"), "");
+                let before = self.last.take();
+                let is_news = before.is_none_or(|before| before.message != message);
+                self.last = Some(Trouble { message, in_a_row: *in_a_row, is_news });
+                self.is_fresh = true;
+            }
+            Event::NextAttempt { .. } if !mem::take(&mut self.is_fresh) => {
+                self.are_over = self.last.take().is_some();
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the fault of the last attempts, where they gave no job.
+    pub(crate) const fn now(&self) -> Option<&Trouble> {
+        self.last.as_ref()
+    }
+}
+
+impl Stream for Watch {
+    type Item = (Duration, Event);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(Pin::new(&mut self.events).poll_next(context));
+        if let Some((at, event)) = &next {
+            self.note(*at, event);
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Finished {
+    /// Returns the exit code that it would be alone; `None` where the command stopped it.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        match &self.result {
+            Ok(ended) => Some(Exit::from(&ended.outcome)),
+            Err(error) if error.kind() == job_poller::WaitErrorKind::Stopped => None,
+            Err(error) => Some(Exit::from(error)),
+        }
+    }
+
+    /// Returns the job as last read.
+    pub(crate) fn job(&self) -> Option<&Job> {
+        match &self.result {
+            Ok(ended) => Some(&ended.job),
+            Err(error) => error.job(),
+        }
+    }
+}

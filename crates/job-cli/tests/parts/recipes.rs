@@ -1,0 +1,122 @@
+//! The README's recipes, run as they stand there, against a simulated service.
+
+use std::{fs, path::Path, process::Command, sync::Arc};
+
+use job_sim::{Pace, Plan, Sim, SimServer};
+
+use crate::support::{Folder, Ran, has, run};
+
+const README: &str = include_str!("../../README.md");
+
+/// Returns the first block of code below a heading that holds this text.
+fn block(heading: &str, text: &str) -> String {
+    let section = README.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("\n```").skip(1).step_by(2);
+    let block =
+        blocks.filter_map(|block| block.split_once('\n')).find(|(_, code)| code.contains(text));
+    block.unwrap_or_else(|| panic!("{heading} has no block with {text:?}")).1.to_owned()
+}
+
+/// A service, and a folder where scripts are run that know where it is.
+struct Stage {
+    sim: Arc<Sim>,
+    server: SimServer,
+    folder: Folder,
+}
+
+impl Stage {
+    async fn new(plan: Plan) -> Self {
+        let sim = Sim::new(plan, Pace::Clock).submitted(|plan| plan.faster(20));
+        let sim = Arc::new(sim);
+        let server = SimServer::start(sim.clone()).await.unwrap();
+        let folder = Folder::new();
+        folder.write("ca.pem", server.ca_pem());
+        Self { sim, server, folder }
+    }
+
+    async fn run(&self, script: &str) -> Ran {
+        let account = self.sim.account();
+        let beside = Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", script])
+            .env_clear()
+            .current_dir(self.folder.file(""))
+            .env("PATH", format!("{}:{path}", beside.display()))
+            .env("ENDPOINT", self.server.endpoint())
+            .env("CURL_CA_BUNDLE", "ca.pem")
+            .env("OS_CACERT", "ca.pem")
+            .env("OS_TOKEN", account.token)
+            .env("OS_PROJECT_ID", account.project)
+            .env("JOB_ID", self.sim.job().as_str())
+            .env("GITHUB_STEP_SUMMARY", "summary.md");
+        run(bash).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_created_with_curl_and_waited_for() {
+    if !has("curl", "--version") {
+        return;
+    }
+    let stage = Stage::new(Plan::create_cluster()).await;
+    let script = block("In a shell, after curl", "--from -");
+    let cluster = r#"{"kind": "Cluster", "metadata": {"name": "test"}, "spec": {}}"#;
+    stage.folder.write("cluster.json", cluster);
+    let ran = stage.run(&script).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("succeeded: CreateCluster"), "{ran:?}");
+    // There is one of this name now: the call fails, and that is said.
+    let ran = stage.run(&script).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("stdin has no job; the call failed: CCE.01409001"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ids_of_new_nodes_are_found_below_what_the_reply_shows() {
+    if !has("jq", "--version") {
+        return;
+    }
+    let stage = Stage::new(Plan::scale_up_cluster(2).levels(1).faster(5)).await;
+    let ran = stage.run(&block("In a shell, after curl", "--complete")).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let mut ids: Vec<_> = ran.stdout.lines().collect();
+    ids.sort_unstable();
+    let expected = ["00000001-2338-11e8-825b-0255ac100c13", "00000002-2338-11e8-825b-0255ac100c13"];
+    assert_eq!(ids, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_of_a_workflow_writes_a_chart_and_ends_as_the_job_did() {
+    for (plan, code, task) in [
+        (Plan::create_cluster().faster(20), 0, "InstallMaster, Success :done"),
+        (
+            Plan::create_cluster().faster(20).failing("sold out"),
+            5,
+            "InstallMaster, Failed, sold out :crit",
+        ),
+    ] {
+        let stage = Stage::new(plan).await;
+        let step = block("In GitHub Actions", "run: |");
+        let script = step.split("run: |\n").nth(1).unwrap();
+        // The one thing that is another here: where the service is.
+        let script = script.replace("--region eu-de", "--endpoint \"$ENDPOINT\"");
+        let ran = stage.run(&script).await;
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        let summary = fs::read_to_string(stage.folder.file("summary.md")).unwrap();
+        assert!(summary.starts_with("```mermaid\ngantt\n"), "{summary}");
+        assert!(summary.contains(task) && summary.ends_with("\n```\n"), "{summary}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_terraform_runs_waits_for_the_job() {
+    let stage = Stage::new(Plan::create_cluster().faster(20)).await;
+    let resource = block("With Terraform", "local-exec");
+    let command = resource.split("command = \"").nth(1).unwrap().split("\"\n").next().unwrap();
+    let command = command.replace("${self.triggers.job}", stage.sim.job().as_str());
+    let command = command.replace("cce-job wait", "cce-job wait --endpoint \"$ENDPOINT\"");
+    let ran = stage.run(&command).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}

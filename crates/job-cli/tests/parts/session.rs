@@ -1,0 +1,134 @@
+//! Command lines run against a service, and what they show: stdout, stderr, exit code. Tests nothing.
+
+use std::{
+    io::Write,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use job_sim::{Pace, Plan, Sim, SimServer};
+
+use crate::support::{Folder, Ran, command, ended, pass};
+
+/// A service, a folder to run in, and what was run there so far.
+pub(crate) struct Session {
+    pub(crate) sim: Arc<Sim>,
+    server: SimServer,
+    pub(crate) folder: Folder,
+    pub(crate) shown: String,
+}
+
+impl Session {
+    /// Starts a service whose job moves on by half a second with each reading.
+    pub(crate) async fn new(plan: Plan) -> Self {
+        let sim = Arc::new(Sim::new(plan, Pace::PerReading(Duration::from_millis(500))));
+        let server = SimServer::start(sim.clone()).await.unwrap();
+        let folder = Folder::new();
+        folder.write("ca.pem", server.ca_pem());
+        Self { sim, server, folder, shown: String::new() }
+    }
+
+    /// Returns the command, which has the service's token and knows where it is.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = command();
+        command
+            .env("OS_TOKEN", self.sim.account().token)
+            .env("OS_PROJECT_ID", self.sim.project().as_str())
+            .env("OS_CACERT", "ca.pem")
+            .current_dir(self.folder.file(""));
+        let line = line.replace("SERVICE", &self.server.endpoint());
+        let line = line.replace("JOB", self.sim.job().as_str());
+        command.args(shell_words::split(&line).unwrap());
+        command
+    }
+
+    /// Runs a command line; `SERVICE` and `JOB` stand for the service's.
+    pub(crate) async fn run(&mut self, line: &str) -> Ran {
+        self.run_with(line, "", |command| command).await
+    }
+
+    /// Runs a command line for several jobs, whose lines come in whatever order.
+    pub(crate) async fn run_sorted(&mut self, line: &str, stdin: &str) {
+        let mut ran = self.ran(line, stdin, |command| command).await;
+        for text in [&mut ran.stdout, &mut ran.stderr] {
+            let mut lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+            let jobs = lines.iter().take_while(|line| !line.starts_with(['|', 'c'])).count();
+            lines[..jobs].sort();
+            *text = lines.concat();
+        }
+        self.show(line, &ran);
+    }
+
+    /// Runs a command line that reads this, in an environment that is changed so.
+    pub(crate) async fn run_with(
+        &mut self,
+        line: &str,
+        stdin: &str,
+        change: impl Fn(&mut Command) -> &mut Command,
+    ) -> Ran {
+        let ran = self.ran(line, stdin, change).await;
+        self.show(line, &ran);
+        ran
+    }
+
+    async fn ran(
+        &self,
+        line: &str,
+        stdin: &str,
+        change: impl Fn(&mut Command) -> &mut Command,
+    ) -> Ran {
+        let mut command = self.command(line);
+        change(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Whoever reads nothing closes it.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        ended(child).await
+    }
+
+    /// Starts a wait for a job that goes on, and returns it once that was read.
+    pub(crate) async fn under_way(&self, line: &str) -> Child {
+        let before = self.sim.requests();
+        let mut command = self.command(line);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        while self.sim.requests() == before {
+            pass(Duration::from_millis(10)).await;
+        }
+        child.unwrap()
+    }
+
+    /// Adds what a command line came to.
+    pub(crate) fn show(&mut self, line: &str, ran: &Ran) {
+        let Ran { code, stdout, stderr } = ran;
+        self.shown += &format!("$ cce-job {line}\n{stdout}");
+        if !stderr.is_empty() {
+            self.shown += &stderr.lines().map(|line| format!("2> {line}\n")).collect::<String>();
+        }
+        self.shown += &format!("[exit {}]\n\n", code.unwrap_or(-1));
+    }
+
+    /// Compares all that was run with a snapshot, but for what another run has otherwise: times, ports,
+    /// ids of requests.
+    pub(crate) fn check(self, compare: impl FnOnce(&str)) {
+        let shown = self.shown.replace(&self.server.endpoint(), "SERVICE");
+        let shown = shown.replace(self.sim.job().as_str(), "JOB");
+        let shown = shown.replace(&self.folder.file("").display().to_string(), "FOLDER/");
+        assert!(!shown.contains("simulated-token") && !shown.contains("canary"), "{shown}");
+        let mut settings = insta::Settings::clone_current();
+        settings.add_filter(r"\b\d+(\.\d)? ?m?s\b", "<time>");
+        settings.add_filter(r#""(at|next|elapsed)":[\d.]+"#, r#""$1":<s>"#);
+        // The job's time runs by readings, so its end may be ahead of the reply's own time.
+        settings.add_filter(r#""detection_delay":(null|[\d.]+)"#, r#""detection_delay":<s>"#);
+        settings.add_filter(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "<timestamp>");
+        settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");
+        settings.add_filter(r"\(os error \d+\)", "(os error)");
+        settings.add_filter(r"\.tmp\w{6}", ".tmp<random>");
+        settings.add_filter(r"request id \d+", "request id <id>");
+        settings.add_filter(r"connection error: .*", "connection error: <how>");
+        settings.add_filter(r"> +<time>", "> <time>");
+        settings.add_filter(r"\| <time> +\|", "| <time> |");
+        settings.add_filter(r"(?m)\| (-|<time>) *\| (\d+) +\|$", "| <delay> | $2 |");
+        settings.bind(|| compare(&shown));
+    }
+}

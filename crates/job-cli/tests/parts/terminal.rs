@@ -1,0 +1,340 @@
+//! The live tree on a real terminal: a pseudo-terminal whose screen is kept by a terminal's own state
+//! machine, and tmux, which breaks lines anew when it becomes wider or narrower.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, Command},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
+use pty_process::{
+    Size,
+    blocking::{Command as PtyCommand, Pty, open},
+};
+use tokio::time::timeout;
+use vt100::Parser;
+
+use crate::support::{Folder, command, has, pass, wait};
+
+/// A command on a terminal.
+struct Terminal {
+    pty: Arc<Pty>,
+    child: Child,
+    seen: Arc<Mutex<Seen>>,
+}
+
+struct Seen {
+    parser: Parser,
+    /// All that was written, as it came.
+    bytes: Vec<u8>,
+}
+
+fn parser((rows, columns): (u16, u16)) -> Parser {
+    Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 100)
+}
+
+impl Terminal {
+    fn start(of: &Command, size: (u16, u16)) -> Self {
+        let (pty, pts) = open().unwrap();
+        pty.resize(Size::new(size.0, size.1)).unwrap();
+        // Of those that do not break lines anew, as xterm itself.
+        let mut run = PtyCommand::new(of.get_program()).args(of.get_args()).env_clear();
+        run = run.env("TERM", "xterm-256color").env("XTERM_VERSION", "XTerm(379)");
+        for (name, value) in of.get_envs() {
+            run = run.env(name, value.unwrap());
+        }
+        let child = run.spawn(pts).unwrap();
+        let pty = Arc::new(pty);
+        let mut first = parser(size);
+        first.process(b"$ before\r\n");
+        let seen = Arc::new(Mutex::new(Seen { parser: first, bytes: Vec::new() }));
+        let (reader, sees) = (pty.clone(), seen.clone());
+        // Ends with the command, whose end of the terminal is the last.
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = (&*reader).read(&mut bytes) {
+                let mut seen = sees.lock().unwrap();
+                seen.parser.process(&bytes[..read]);
+                seen.bytes.extend(&bytes[..read]);
+            }
+        });
+        Self { pty, child, seen }
+    }
+
+    /// Returns the screen's rows, but for those at its end that are empty.
+    fn screen(&self) -> String {
+        let seen = self.seen.lock().unwrap();
+        let columns = seen.parser.screen().size().1.get();
+        let rows = seen.parser.screen().rows(0, columns);
+        let screen: String = rows.map(|row| format!("{}\n", row.trim_end())).collect();
+        format!("{}\n", screen.trim_end())
+    }
+
+    fn bytes(&self) -> String {
+        String::from_utf8(self.seen.lock().unwrap().bytes.clone()).unwrap()
+    }
+
+    /// Waits until the screen is so.
+    async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let found = timeout(Duration::from_secs(30), async {
+            while !is_so(&self.screen()) {
+                pass(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(found.await.is_ok(), "never {what}:\n{}", self.screen());
+    }
+
+    fn press(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn resize(&self, size: (u16, u16)) {
+        let mut seen = self.seen.lock().unwrap();
+        let (rows, columns) = (size.0.try_into().unwrap(), size.1.try_into().unwrap());
+        seen.parser.screen_mut().set_size(rows, columns);
+        self.pty.resize(Size::new(size.0, size.1)).unwrap();
+    }
+
+    /// Waits for the command's end, and for all that it wrote.
+    async fn ended(&mut self) -> i32 {
+        let code = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status.code().unwrap(),
+                None => pass(Duration::from_millis(10)).await,
+            }
+        };
+        let mut before = usize::MAX;
+        while before != self.seen.lock().unwrap().bytes.len() {
+            before = self.seen.lock().unwrap().bytes.len();
+            pass(Duration::from_millis(50)).await;
+        }
+        code
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A service whose first job is so many half seconds old, and a wait for it.
+struct Stage {
+    sim: Arc<Sim>,
+    _server: SimServer,
+    _folder: Folder,
+    command: Command,
+}
+
+impl Stage {
+    async fn new(plan: Plan, readings: u32, schedule: &str) -> Self {
+        let sim = Arc::new(Sim::new(plan, Pace::PerReading(Duration::from_millis(500))));
+        let client =
+            sim.client("https://cce.example".parse().unwrap(), SimTransport::new(sim.clone()));
+        for _ in 0..readings {
+            client.job(sim.job()).await.unwrap();
+        }
+        let server = SimServer::start(sim.clone()).await.unwrap();
+        let folder = Folder::new();
+        let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        command.args(["--schedule", schedule, sim.job().as_str()]);
+        Self { sim, _server: server, _folder: folder, command }
+    }
+
+    /// Returns a screen, but for what another run has otherwise.
+    fn shown(&self, screen: &str) -> String {
+        let shown = screen.replace(self.sim.job().as_str(), "JOB");
+        shown.lines().map(|line| format!("|{line}\n")).collect()
+    }
+}
+
+fn check(name: &str, shown: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\b(\d+h )?(\d+m )?\d+(\.\d)?s\b", "<time>");
+    settings.bind(|| insta::assert_snapshot!(name, shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_at_three_sizes() {
+    let plan = || Plan::create_cluster().failing("flavor c3.large.2 is sold out in eu-de-01");
+    let mut shown = String::new();
+    for size in [(24, 100), (12, 48), (5, 30)] {
+        // The first step is done, the second has failed, the job does not say so yet.
+        let stage = Stage::new(plan(), 9, "fixed:1h").await;
+        let mut terminal = Terminal::start(&stage.command, size);
+        terminal.until("read", |screen| screen.contains("CreateCluster Running")).await;
+        terminal.until("planned", |screen| size.0 < 6 || screen.contains("next attempt in")).await;
+        shown += &format!("{size:?}\n{}", stage.shown(&terminal.screen()));
+        terminal.press("\u{3}");
+        assert_eq!(terminal.ended().await, 130);
+        let screen = terminal.screen();
+        assert!(!screen.contains("CreateCluster"), "{screen}");
+        if size.0 > 5 {
+            // Then comes a line that is as long as this machine's paths.
+            let told = screen.split("to go on waiting:").next().unwrap();
+            shown += &format!("and after Ctrl-C\n{}", stage.shown(told));
+        }
+        assert!(!terminal.seen.lock().unwrap().parser.screen().hide_cursor());
+    }
+    check("a_tree_at_three_sizes", &shown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_end_there_is_nothing_but_the_result() {
+    let mut shown = String::new();
+    for more in
+        [&[][..], &["-o", "jsonl", "--progress", "tree"], &["--summary", "--color", "always"]]
+    {
+        let mut stage = Stage::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+        stage.sim.script([None, None, Some(Fault::Refusal(503.try_into().unwrap()))]);
+        stage.command.args(more);
+        let mut terminal = Terminal::start(&stage.command, (24, 140));
+        assert_eq!(terminal.ended().await, 0);
+        let screen = terminal.screen();
+        let ends: String = screen
+            .lines()
+            .filter(|line| !line.contains("\"event\":\""))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let ends = if more.contains(&"jsonl") { "(events)\n".into() } else { ends };
+        shown += &format!("{more:?}\n{}", stage.shown(&ends));
+        // What was drawn is one thing, what is left another.
+        assert!(terminal.bytes().contains("InstallMaster Running"), "{}", terminal.bytes());
+        assert!(!screen.contains("InstallMaster Running"), "{screen}");
+    }
+    check("at_the_end_there_is_nothing_but_the_result", &shown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_that_changes_its_size_shows_one_tree() {
+    let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let mut terminal = Terminal::start(&stage.command, (20, 80));
+    let is_drawn = |screen: &str| screen.contains("next attempt in");
+    terminal.until("drawn", is_drawn).await;
+    for size in [(20, 50), (20, 120), (8, 30), (20, 80)] {
+        terminal.resize(size);
+        let before = terminal.bytes().len();
+        terminal.until("drawn again", |_| terminal.bytes().len() > before).await;
+        terminal.until("whole", is_drawn).await;
+        let screen = terminal.screen();
+        assert_eq!(screen.matches("CreateCluster Running").count(), 1, "{size:?}\n{screen}");
+        assert!(screen.starts_with("$ before\n"), "{size:?}\n{screen}");
+    }
+    terminal.press("\u{3}");
+    assert_eq!(terminal.ended().await, 130);
+    let screen = terminal.screen();
+    assert!(!screen.contains("CreateCluster"), "{screen}");
+    assert!(screen.starts_with("$ before\ncce-job: stopped by SIGINT"), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
+    if !has("tmux", "-V") {
+        return;
+    }
+    let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let socket = format!("cce-job-{}", std::process::id());
+    let tmux = |arguments: &[&str]| {
+        let mut tmux = Command::new("tmux");
+        tmux.env_clear().env("TERM", "screen").env("PATH", std::env::var_os("PATH").unwrap());
+        tmux.args(["-L", &socket, "-f", "/dev/null"]).args(arguments);
+        String::from_utf8(tmux.output().unwrap().stdout).unwrap()
+    };
+    let words = [stage.command.get_program()].into_iter().chain(stage.command.get_args());
+    let line = shell_words::join(words.map(|word| word.to_str().unwrap()));
+    let variables = stage.command.get_envs().map(|(name, value)| {
+        format!("{}={}", name.display(), shell_words::quote(value.unwrap().to_str().unwrap()))
+    });
+    let line = format!("{} {line}", variables.collect::<Vec<_>>().join(" "));
+    let before = "above above above above above above";
+    // The shell goes on after Ctrl-C, which it gets too.
+    let script = format!("trap : INT; echo '{before}'; {line}; echo exit $?; exec cat");
+    tmux(&["new-session", "-d", "-x", "80", "-y", "20", "sh", "-c", &script]);
+    let screen = || tmux(&["capture-pane", "-p"]);
+    let until = async |what: &str, is_so: &dyn Fn(&str) -> bool| {
+        let found = timeout(Duration::from_secs(30), async {
+            while !is_so(&screen()) {
+                pass(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(found.await.is_ok(), "never {what}:\n{}", screen());
+    };
+    let one_tree = |screen: &str| {
+        let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        [before, "CreateCluster Running  1/2", "  InstallMaster Running", "  next attempt in"]
+            .iter()
+            .all(|row| lines.next().is_some_and(|line| line.starts_with(row)))
+            && lines.next().is_none()
+    };
+    until("drawn", &one_tree).await;
+    for width in ["50", "120", "40", "80"] {
+        tmux(&["resize-window", "-x", width]);
+        // Also once it was drawn again there: its time is another.
+        let time = |screen: &str| screen.lines().nth(1).map(String::from);
+        let before = time(&screen());
+        let is_drawn = |screen: &str| one_tree(screen) && time(screen) != before;
+        until(&format!("one tree at {width}"), &is_drawn).await;
+    }
+    tmux(&["send-keys", "C-c"]);
+    until("stopped", &|screen| screen.contains("exit 130")).await;
+    let screen = screen();
+    assert!(screen.starts_with(&format!("{before}\ncce-job: stopped by SIGINT")), "{screen}");
+    tmux(&["kill-server"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tab_shows_progress_and_then_nothing() {
+    for (program, shown) in [("WezTerm", true), ("other", false)] {
+        let mut stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+        stage.command.env("TERM_PROGRAM", program);
+        let mut terminal = Terminal::start(&stage.command, (24, 80));
+        terminal.until("drawn", |screen| screen.contains("next attempt in")).await;
+        terminal.press("\u{3}");
+        assert_eq!(terminal.ended().await, 130);
+        let bytes = terminal.bytes();
+        let states: Vec<_> = bytes.split("\u{1b}]9;4;").skip(1).collect();
+        let states: Vec<_> =
+            states.iter().filter_map(|state| state.split('\u{1b}').next()).collect();
+        if shown {
+            assert_eq!((states.first(), states.last()), (Some(&"3;"), Some(&"0;")), "{states:?}");
+            assert!(states.contains(&"1;50"), "{states:?}");
+        } else {
+            assert!(states.is_empty(), "{states:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_texts_of_a_megabyte_move_no_cursor() {
+    let reason = "\u{1b}]0;title\u{7}\u{9b}2J\u{1b}[2J\u{202e}\r\n".repeat(50_000);
+    let mut stage = Stage::new(Plan::create_cluster().failing(reason), 9, "fixed:50ms").await;
+    stage.command.args(["--summary", "--color", "never"]);
+    let mut terminal = Terminal::start(&stage.command, (24, 80));
+    assert_eq!(terminal.ended().await, 5);
+    let bytes = terminal.bytes();
+    assert!(bytes.len() < 100_000, "{}", bytes.len());
+    // Its own are: going up a row, to its beginning, and clearing it.
+    let own = ["\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[0J", "\u{1b}[J", "\r", "\n"];
+    let rest = own.iter().fold(bytes, |bytes, own| bytes.replace(own, ""));
+    let hostile = rest.chars().find(|c| job_model::is_unseen(*c));
+    assert_eq!(hostile, None, "{:?}", rest.find(job_model::is_unseen).map(|at| &rest[at..at + 20]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dumb_terminal_gets_lines() {
+    let mut stage = Stage::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+    stage.command.env("TERM", "dumb");
+    let mut terminal = Terminal::start(&stage.command, (24, 80));
+    assert_eq!(terminal.ended().await, 0);
+    let bytes = terminal.bytes();
+    assert!(bytes.contains("CreatePSMCert: Running") && !bytes.contains('\u{1b}'), "{bytes:?}");
+    let mut demo = command();
+    demo.args(["demo", "--speed", "50"]).env("NO_COLOR", "1");
+    let mut terminal = Terminal::start(&demo, (24, 80));
+    assert_eq!(terminal.ended().await, 0);
+    assert!(!terminal.bytes().contains("\u{1b}[32m"), "{:?}", terminal.bytes());
+}

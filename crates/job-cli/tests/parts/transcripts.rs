@@ -1,0 +1,359 @@
+//! Each command and each exit code, as its users see them: stdout, stderr, exit code. The simulated
+//! job moves on with each reading, so that the same is seen every time.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use job_sim::{Fault, Plan};
+use serde_json::Value;
+
+use crate::{
+    session::Session,
+    support::{ended, fixture, pass},
+};
+
+const AT: &str = "--endpoint SERVICE";
+const FAST: &str = "--endpoint SERVICE --schedule fixed:10ms";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn get() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for _ in 0..4 {
+        session.run(&format!("get {AT} -q JOB")).await;
+    }
+    session.shown.clear();
+    session.run(&format!("get {AT} JOB")).await;
+    let json = session.run(&format!("get {AT} -o json JOB")).await;
+    session.sim.script([Some(Fault::Reset)]);
+    session.run(&format!("get {AT} JOB")).await;
+    session.run(&format!("get {AT} nobody")).await;
+    session.run(&format!("get {AT} --project other JOB")).await;
+    session.run_with(&format!("get {AT} JOB"), "", |run| run.env("OS_TOKEN", "canary")).await;
+    for fault in ["html", "302", "503", "429", "wrong-uid", "garbage", "phase:\u{1b}[2J\u{9b}1m"] {
+        session.sim.script(Fault::script(fault).unwrap());
+        session.run(&format!("get {AT} JOB")).await;
+    }
+    session.run(&format!("get {AT} --raw -o human JOB")).await;
+    session.run("get --endpoint https://127.0.0.1:9 JOB").await;
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["kind"], "Job");
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_bytes_are_the_replys_own() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    let get = session.run(&format!("get {AT} --raw JOB")).await;
+    let job: job_model::Job = serde_json::from_str(&get.stdout).unwrap();
+    assert_eq!(serde_json::to_string(&job).unwrap(), get.stdout, "not even a line break is added");
+    let wait = session.run(&format!("wait {FAST} --raw JOB")).await;
+    assert!(wait.stdout.ends_with(r#""status":{"phase":"Success","reason":""}}"#), "{wait:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wait_for_one_job() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    session.run(&format!("wait {FAST} JOB")).await;
+    session.run(&format!("wait {FAST} JOB -q --summary")).await;
+    session.run(&format!("wait {FAST} JOB -o json")).await;
+    session.run(&format!("wait {FAST} JOB --progress tree")).await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wait_for_a_job_that_fails() {
+    let plan = Plan::create_cluster().failing("sold out\u{1b}]0;t\u{7}\u{202e}\r\n--");
+    let mut session = Session::new(plan).await;
+    session.sim.script(Fault::script("2*ok, 503, 503, reset").unwrap());
+    let policy = "--timeout 45m --color never";
+    session.run(&format!("wait {FAST} {policy} JOB --report job.svg")).await;
+    session.run(&format!("wait {FAST} -o jsonl JOB")).await;
+    session.run(&format!("wait {FAST} -q --color always JOB")).await;
+    let report = fs::read_to_string(session.folder.file("job.svg")).unwrap();
+    assert!(report.contains("class=\"fault\"") && report.contains("sold out"), "{report}");
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_a_wait_before_its_job() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    session.run(&format!("wait {FAST} --timeout 0 JOB")).await;
+    session.run(&format!("wait {FAST} --timeout 0 JOB -o json")).await;
+    session.run(&format!("wait {FAST} --timeout 0 JOB -o jsonl")).await;
+    session.run(&format!("wait {FAST} --timeout 0 -q 'no such'")).await;
+    session.run_with(&format!("wait {FAST} JOB"), "", |run| run.env("OS_TOKEN", "canary")).await;
+    session.run(&format!("wait {FAST} --project other JOB")).await;
+    for fault in ["404, 400", "2*wrong-uid", "302"] {
+        session.sim.script(Fault::script(fault).unwrap());
+        session.run(&format!("wait {FAST} JOB")).await;
+    }
+    session.run(&format!("wait {FAST} --ca-file ../ca.pem JOB")).await;
+    session.run_with("wait JOB", "", |run| run.env_remove("OS_TOKEN")).await;
+    session.run_with(&format!("wait {AT} JOB"), "", |run| run.env_remove("OS_TOKEN")).await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_jobs() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    let short = session.sim.add(Plan::delete_node());
+    let fails = session.sim.add(Plan::delete_cluster().failing("in use"));
+    let ids = format!("{}\n\n  {short} {fails}\n{short}\n", session.sim.job());
+    session.run_sorted(&format!("wait {FAST} -q --summary -"), &ids).await;
+    let first = session.sim.add(Plan::delete_node());
+    let later = session.sim.add(Plan::create_cluster().slower(100));
+    session.run(&format!("wait {FAST} -q --any {later} {first}")).await;
+    session.run(&format!("wait {FAST} -q --fail-fast {later} {fails}")).await;
+    session
+        .run_sorted(&format!("wait {FAST} -q --timeout 0 nobody {first} {fails} {later}"), "")
+        .await;
+    session.run_with(&format!("wait {FAST} -"), " \n", |run| run).await;
+    session.run_with(&format!("wait {FAST} -"), "a\nb/c\n", |run| run).await;
+    session.run_with(&format!("wait {FAST} - --from -"), "", |run| run).await;
+    session.run(&format!("wait {FAST}")).await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_job_has_one_last_line_whatever_ends_it() {
+    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
+    let first = session.sim.add(Plan::delete_node());
+    let ran = session.run(&format!("wait {FAST} -o jsonl --any JOB {first}")).await;
+    let lines = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut ends: Vec<_> = lines
+        .filter(|line| line["event"] == "finished")
+        .map(|line| (line["job"].to_string(), line["outcome"].to_string()))
+        .collect();
+    ends.sort();
+    let (job, first) = (session.sim.job(), first.as_str());
+    let expected = [(job.as_str(), "stopped"), (first, "succeeded")];
+    let expected = expected.map(|(job, outcome)| (format!("{job:?}"), format!("{outcome:?}")));
+    assert_eq!((ran.code, ends), (Some(0), expected.into()), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_job_of_a_submission() {
+    let mut session = Session::new(Plan::delete_node()).await;
+    let reply = format!(r#"{{"kind": "Cluster", "status": {{"jobID": "{}"}}}}"#, session.sim.job());
+    session.folder.write("reply.json", &reply);
+    session.run(&format!("wait {FAST} -q --from reply.json")).await;
+    session.run_with(&format!("wait {FAST} -q --from -"), &reply, |run| run).await;
+    let refusal = r#"{"errorCode": "CCE.01400001", "errorMessage": "Invalid request."}"#;
+    session.run_with(&format!("wait {FAST} --from -"), refusal, |run| run).await;
+    session.run_with(&format!("wait {FAST} --from -"), "", |run| run).await;
+    session.run(&format!("wait {FAST} --from none.json")).await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_goes_on_after_a_deadline() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    let line = format!("wait {AT} --schedule fixed:50ms -q --checkpoint wait.json");
+    let ran = session.run(&format!("{line} --timeout 220ms JOB")).await;
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let kept = fs::read_to_string(session.folder.file("wait.json")).unwrap();
+    assert!(kept.contains(session.sim.job().as_str()) && !kept.contains("simulated"), "{kept}");
+    // As it is told, without the jobs: they are in the file.
+    let resumed = ran.stderr.lines().last().unwrap().trim();
+    let resumed = resumed.strip_prefix("cce-job ").unwrap();
+    assert!(resumed.ends_with("--timeout 1s --checkpoint wait.json"), "{resumed}");
+    let ran = session.run(&resumed.replace("1s", "1h")).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!session.folder.file("wait.json").exists(), "nothing is waited for any more");
+    session.shown.clear();
+    session.run(&line).await;
+    session.folder.write("wait.json", kept);
+    session.run(&format!("{line} other")).await;
+    session.folder.write("wait.json", "{}");
+    session.run(&format!("{line} JOB")).await;
+    session.run("wait --endpoint SERVICE --checkpoint none/wait.json JOB").await;
+    session.run("wait --endpoint SERVICE --report none/job.html JOB").await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_ends_it_in_good_order() {
+    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
+    for (signal, checkpoint) in [("TERM", "--checkpoint wait.json"), ("INT", "")] {
+        let line = format!("wait {AT} --timeout none {checkpoint} -o jsonl JOB");
+        let child = session.under_way(&line).await;
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let mut ran = ended(child).await;
+        // How far it was by then is chance.
+        ran.stdout = ran.stdout.lines().filter(|line| line.contains("finished")).collect();
+        ran.stdout = ran.stdout.split(",\"phase\"").next().unwrap().to_owned() + "\n";
+        session.show(&line, &ran);
+    }
+    assert!(session.folder.file("wait.json").exists());
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_wait_goes_on_from_its_checkpoint_with_the_same_deadline() {
+    let session = Session::new(Plan::create_cluster().slower(1000)).await;
+    let line =
+        format!("wait {AT} --schedule fixed:100ms --timeout 4s --checkpoint wait.json -q JOB");
+    let mut child = session.under_way(&line).await;
+    let file = session.folder.file("wait.json");
+    let attempts = || {
+        let kept: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+        kept[0]["machine"]["attempts"].as_u64()
+    };
+    // It is written as the wait goes on.
+    while attempts() < Some(3) {
+        pass(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    ended(child).await;
+    let kept = attempts();
+    let ran = ended(session.under_way(&line).await).await;
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(attempts() > kept, "it went on counting");
+    // Four seconds in all, the time between included.
+    assert!(ran.stderr.contains("did not end within 4 s"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_tells_each_request_and_no_secret() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for (verbose, told) in [("-v", "http.response.status_code=200"), ("-vv", "h2::codec")] {
+        let ran = session.run(&format!("get {AT} {verbose} JOB")).await;
+        assert!(ran.code == Some(0) && ran.stderr.contains(told), "{ran:?}");
+        assert!(!ran.stderr.contains("simulated-token"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_no_further_is_no_reason_to_panic() {
+    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
+    let mut child = session.under_way(&format!("wait {FAST} -o jsonl JOB")).await;
+    drop(child.stdout.take());
+    let ran = ended(child).await;
+    assert_eq!(ran.code, Some(1), "its job had not ended: {ran:?}");
+    assert!(ran.stderr.contains("stdout cannot be written: Broken pipe"), "{ran:?}");
+    for line in ["show SAVED", "get --endpoint SERVICE JOB", "completions bash", "man wait"] {
+        let saved = fixture("jobs/reference-example.json").display().to_string();
+        let line = format!("{} ", line.replace("SAVED", &saved));
+        let mut run = session.command(&line);
+        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = run.spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = ended(child).await;
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{line}: {ran:?}");
+    }
+    if Path::new("/dev/full").exists() {
+        let full = |run: &mut Command| {
+            let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            run.stdout(full).stderr(Stdio::piped());
+            run.spawn().unwrap()
+        };
+        let ran = ended(full(&mut session.command(&format!("get {AT} JOB")))).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("No space left"), "{ran:?}");
+        session.sim.add(Plan::delete_node());
+    }
+    session.shown.clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saved_replies() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for name in [
+        "jobs/reference-example.json",
+        "jobs/scale-up.json",
+        "errors/kubernetes.json",
+        "errors/proxy.html",
+    ] {
+        let file = fixture(name);
+        fs::copy(&file, session.folder.file(file.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+    session.run("show reference-example.json").await;
+    session.run("show -o json reference-example.json").await;
+    session.run("show scale-up.json").await;
+    session.run("show kubernetes.json").await;
+    session.run("show proxy.html").await;
+    session.run("show none.json").await;
+    session.run_with("show -", "{\"status\": {\"phase\": \"Running\",}}", |run| run).await;
+    session.run_with("show -", "", |run| run).await;
+    session.run("report reference-example.json --format mermaid").await;
+    session.run("report proxy.html").await;
+    session.run("report reference-example.json -o none/out.html").await;
+    let raw = session.run("show --raw reference-example.json").await;
+    let saved = fs::read_to_string(session.folder.file("reference-example.json")).unwrap();
+    assert_eq!(raw.stdout, saved);
+    let shown = session.shown.split("$ cce-job show --raw").next().unwrap().to_owned();
+    session.shown = shown;
+    session.run("report reference-example.json -o out.html").await;
+    let html = fs::read_to_string(session.folder.file("out.html")).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("CreatePSMCert"), "{html}");
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn config_and_what_is_missing() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    session.run("config --endpoint SERVICE").await;
+    session.run("config").await;
+    let proxy = "http://user:canary@proxy.example:3128";
+    let line = "config --region eu-de --proxy env";
+    session.run_with(line, "", |run| run.env("HTTPS_PROXY", proxy)).await;
+    session.run(line).await;
+    session.check(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for (line, code, told) in [
+        ("demo --speed 20 -q", 0, "JOB succeeded: CreateCluster ("),
+        ("demo --speed 20 -q --fail", 5, "JOB failed: CreateCluster > InstallMaster: \"flavor c3"),
+    ] {
+        let ran = session.run(line).await;
+        let told = told.replace("JOB", session.sim.job().as_str());
+        assert!(ran.code == Some(code) && ran.stdout.starts_with(&told), "{ran:?}");
+        assert!(ran.stderr.is_empty() && ran.stdout.lines().count() == 1, "{ran:?}");
+    }
+    let ran = session.run("demo --speed 20").await;
+    for line in ["  CreatePSMCert: Success", "  InstallMaster: Success", "CreateCluster: Success"] {
+        assert!(ran.stderr.contains(line), "{line:?} is not in {ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn help() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for line in ["--version", "--help", "-h", "", "wait --no-such-flag"] {
+        session.run(line).await;
+    }
+    for command in ["get", "wait", "show", "report", "config", "sim", "demo", "completions", "man"]
+    {
+        session.run(&format!("{command} --help")).await;
+    }
+    session.run("man nothing").await;
+    session.run("completions tcsh").await;
+    insta::assert_snapshot!(session.shown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completions_and_the_manual_know_each_command_and_flag() {
+    let mut session = Session::new(Plan::create_cluster()).await;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ran = session.run(&format!("completions {shell}")).await;
+        for word in ["wait", "report", "checkpoint", "token-file"] {
+            assert!(ran.code == Some(0) && ran.stdout.contains(word), "{shell} knows no {word}");
+        }
+    }
+    let ran = session.run("man wait").await;
+    assert!(ran.stdout.contains(".TH cce-job-wait 1"), "{ran:?}");
+    assert!(ran.stdout.contains("\\-\\-checkpoint"), "{ran:?}");
+    session.folder.write("man/x", "");
+    let ran = session.run("man --folder man").await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pages = fs::read_dir(session.folder.file("man")).unwrap();
+    let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+    assert_eq!(pages.filter(|page| page.ends_with(".1")).count(), 10);
+}
