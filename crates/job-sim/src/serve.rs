@@ -108,9 +108,11 @@ impl SimService {
         let mut serving = pin!(server.serve_connection(TokioIo::new(stream), answering));
         loop {
             tokio::select! {
-                _ = serving.as_mut() => return,
+                // The same seed is the same order of things.
+                biased;
                 () = orders.reset.notified() => return,
                 () = orders.drain.notified() => serving.as_mut().graceful_shutdown(),
+                _ = serving.as_mut() => return,
             }
         }
     }
