@@ -37,7 +37,7 @@ use crate::{
     arguments::{Arguments, Command},
     exit::Exit,
     settings::Verbosity,
-    wait::Resume,
+    wait::Flags,
 };
 
 fn main() -> ExitCode {
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let matches = line.get_matches_mut();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let flags = matches.subcommand().and_then(|(name, matches)| {
-        line.find_subcommand(name).map(|command| Resume::of(command, matches))
+        line.find_subcommand(name).map(|command| Flags::of(command, matches))
     });
     let verbosity = arguments.settings.apply();
     // Its message is printed; its exit code would be another.
@@ -60,27 +60,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, verbosity: Verbosity, flags: &Resume) -> anyhow::Result<Exit> {
-    let over_network = match command {
-        Command::Show(arguments) => return show::run(&arguments),
-        Command::Report(arguments) => return report::run(&arguments),
-        Command::Config(arguments) => return config::run(&arguments),
-        Command::Completions(arguments) => {
-            return docs::completions(&arguments, Arguments::command());
-        }
-        Command::Man(arguments) => return docs::manual(&arguments, Arguments::command()),
-        over_network => over_network,
-    };
+fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<Exit> {
+    match command {
+        Command::Get(arguments) => block_on(get::run(&arguments)),
+        Command::Wait(arguments) => block_on(wait::run(*arguments, verbosity, flags)),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Sim(arguments) => block_on(sim::run(*arguments)),
+        Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
+        Command::Completions(arguments) => docs::completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => docs::manual(&arguments, Arguments::command()),
+    }
+}
+
+/// Runs what uses the network; the other commands do without a runtime.
+fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let ran = runtime.block_on(async {
-        match over_network {
-            Command::Get(arguments) => get::run(&arguments).await,
-            Command::Wait(arguments) => wait::run(*arguments, verbosity, flags).await,
-            Command::Sim(arguments) => sim::run(*arguments).await,
-            Command::Demo(arguments) => demo::run(&arguments, verbosity).await,
-            _ => Ok(Exit::Internal),
-        }
-    });
+    let ran = runtime.block_on(command);
     // A name that is being looked up is not waited for.
     runtime.shutdown_background();
     ran

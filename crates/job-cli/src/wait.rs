@@ -10,7 +10,6 @@ mod plain;
 mod progress;
 mod resume;
 mod rows;
-
 mod schedule;
 mod session;
 mod source;
@@ -18,7 +17,7 @@ mod summary;
 mod tree;
 mod watch;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, builder::ArgPredicate};
@@ -30,7 +29,7 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 pub(crate) use self::{
     event_line::outcome,
     progress::{Kind, Progress},
-    resume::Resume,
+    resume::Flags,
     watch::Finished,
 };
 use self::{
@@ -153,7 +152,7 @@ impl Arguments {
 pub(crate) async fn run(
     arguments: Arguments,
     verbosity: Verbosity,
-    flags: &Resume,
+    flags: &Flags,
 ) -> anyhow::Result<Exit> {
     let (form, raw) = (arguments.output, arguments.raw);
     if raw && form != Form::Json {
@@ -176,8 +175,7 @@ pub(crate) async fn run(
     let output = Output::new(form, raw, watches.len() > 1);
     let summary = arguments.summary.then(Vec::new);
     let until = arguments.until();
-    let order = order(&watches);
-    let session = Session { until, output, progress, checkpoints, report, summary, order, stop };
+    let session = Session { until, output, progress, checkpoints, report, summary, stop };
     let (session, over) = session.run(watches, stopped).await;
     session.tell_what_goes_on(&over, arguments.timeout, flags);
     Ok(session.close(&over))
@@ -205,7 +203,6 @@ pub(crate) async fn one(
         checkpoints: None,
         report: None,
         summary: None,
-        order: order(&watches),
         stop,
     };
     let (session, over) = session.run(watches, stopped).await;
@@ -234,10 +231,6 @@ fn begin(
         Watch::new(wait.stop_on(told(stopping.clone())), source, keeps.logs)
     });
     (stop, watches.collect())
-}
-
-fn order(watches: &[Watch]) -> BTreeMap<JobId, usize> {
-    watches.iter().enumerate().map(|(place, watch)| (watch.id().clone(), place)).collect()
 }
 
 /// Returns when it is told to stop.

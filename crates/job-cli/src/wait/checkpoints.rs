@@ -12,7 +12,11 @@ use job_poller::Checkpoint;
 use tempfile::NamedTempFile;
 
 /// Where the checkpoints of a command's waits are kept, as one JSON array.
-pub(crate) struct CheckpointFile(PathBuf);
+pub(crate) struct CheckpointFile {
+    path: PathBuf,
+    /// Why it could not be written when that was last tried.
+    failed: Option<String>,
+}
 
 impl CheckpointFile {
     /// Takes a file that is there or not, and returns what is in it of these jobs; of all, where none
@@ -38,7 +42,7 @@ impl CheckpointFile {
                 other.job_id()
             );
         }
-        Ok((Self(file.into()), checkpoints))
+        Ok((Self { path: file.into(), failed: None }, checkpoints))
     }
 
     /// Writes these in the place of what was there; where there are none, there is no file.
@@ -48,21 +52,31 @@ impl CheckpointFile {
     /// Where it cannot be written. What was there is there still.
     pub(crate) fn write(&self, checkpoints: &[Checkpoint]) -> io::Result<()> {
         if checkpoints.is_empty() {
-            return match fs::remove_file(&self.0) {
+            return match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             };
         }
-        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut file = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
         file.write_all(&serde_json::to_vec(checkpoints)?)?;
         file.as_file().sync_all()?;
-        file.persist(&self.0)?;
+        file.persist(&self.path)?;
         Ok(())
     }
 
+    /// Writes these as [`write`](Self::write) does while the waits go on; returns what to tell, once,
+    /// where that fails.
+    pub(crate) fn keep(&mut self, checkpoints: &[Checkpoint]) -> Option<String> {
+        let failed = self.write(checkpoints).err().map(|error| error.to_string());
+        let is_news = failed.is_some() && failed != self.failed;
+        self.failed = failed;
+        let why = self.failed.as_ref().filter(|_| is_news)?;
+        Some(format!("{} cannot be written, and the wait goes on: {why}", self.path.display()))
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 

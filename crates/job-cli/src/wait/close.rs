@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use super::{
     output::Form,
-    resume::Resume,
+    resume::Flags,
     session::{Over, Session},
     summary::table,
 };
@@ -13,25 +13,26 @@ use crate::{exit::Exit, report, span::Timeout, tell};
 impl Session {
     /// Tells which jobs go on while the command ends, and the line that goes on with them: after a
     /// deadline, or a signal.
-    pub(crate) fn tell_what_goes_on(&self, over: &Over, timeout: Option<Timeout>, flags: &Resume) {
+    pub(crate) fn tell_what_goes_on(&self, over: &Over, timeout: Option<Timeout>, flags: &Flags) {
         let why = match (over.signal, over.late) {
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
             (None, Some(_)) => "the time is over",
             (None, None) => return,
         };
-        let jobs = match over.unended.len() {
+        let jobs: Vec<_> = over.unended.iter().map(|one| one.job_id().clone()).collect();
+        let go_on = match jobs.len() {
             0 => return,
             1 => "the job goes on".into(),
             jobs => format!("{jobs} jobs go on"),
         };
-        tell::line(&format!("cce-job: {why}; {jobs} at the service"));
+        tell::line(&format!("cce-job: {why}; {go_on} at the service"));
         let file = self.checkpoints.as_ref().map(|file| file.path());
         let timeout = match over.late {
             Some(elapsed) => longer(timeout, elapsed, file.is_some()),
             None => timeout,
         };
-        match flags.line(&over.unended, timeout, file) {
+        match flags.line(&jobs, timeout, file) {
             Some(line) => {
                 tell::line("to go on waiting:");
                 tell::line(&format!("  {line}"));
@@ -46,7 +47,7 @@ impl Session {
     /// ends.
     pub(crate) fn close(mut self, over: &Over) -> Exit {
         if let Some(rows) = self.summary.take() {
-            let table = table(rows, &self.order);
+            let table = table(rows);
             match self.output.form() {
                 Form::Human => self.output.text(&table),
                 // There stdout is for programs.

@@ -131,7 +131,7 @@ mod tests {
     fn check_hostile(job: &serde_json::Value) {
         let (result, log) = waited(WaitPolicy::new(), [reading(job)]);
         let over = finished((result, log));
-        let row = table(vec![Row::of(&over)], &[].into());
+        let row = table(vec![Row::of(&over)]);
         assert_eq!(row.lines().count(), 3, "{row}");
         let lines = over.result.iter().flat_map(|ended| ended_lines(&over.id, ended, Paint::NONE));
         for line in lines.chain(row.lines().map(String::from)) {

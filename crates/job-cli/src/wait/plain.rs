@@ -9,7 +9,7 @@ use job_transport::{Clock, TokioClock};
 use super::{
     progress::Tally,
     rows::Sight,
-    watch::{Trouble, Troubles, Watch},
+    watch::{FaultRun, Faults, Watch},
 };
 use crate::{paint::Paint, span::told, tell, text};
 
@@ -32,7 +32,7 @@ impl Plain {
 
     /// Tells what happened, where it is a change.
     pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, tally: Tally) {
-        let Some(line) = change(event, watch.troubles()) else { return };
+        let Some(line) = change(event, watch.faults()) else { return };
         let line = match event {
             Event::Fault { .. } | Event::Stuck { .. } | Event::Stale { .. } => {
                 self.paint.odd(&line)
@@ -58,7 +58,7 @@ impl Plain {
     ) {
         if self.is_silent(self.clock.elapsed()) {
             let at = self.paint.faint(&format!("{:>7}", told(elapsed)));
-            let sights: Vec<_> = watches.map(Sight::of).collect();
+            let sights: Vec<_> = watches.map(Watch::sight).collect();
             self.say(&format!("{at}  {}", text::line(&heartbeat(&sights, tally))));
         }
     }
@@ -80,12 +80,12 @@ impl Plain {
 }
 
 /// Returns what an event says that was not said before.
-fn change(event: &Event, troubles: &Troubles) -> Option<String> {
-    let is_news = troubles.now().is_some_and(|trouble| trouble.is_news);
+fn change(event: &Event, faults: &Faults) -> Option<String> {
+    let is_news = faults.now().is_some_and(|faults| faults.is_news);
     match event {
         // The same fault again, however often, is no change; nor is the plan to ask again after it.
         Event::Fault { .. } if !is_news => None,
-        Event::NextAttempt { .. } if troubles.are_over => Some("the service answers again".into()),
+        Event::NextAttempt { .. } if faults.are_over => Some("the service answers again".into()),
         Event::NextAttempt { why: Why::Backoff | Why::RetryAfter, .. } if is_news => {
             Some(text::line(&event.to_string()))
         }
@@ -97,16 +97,15 @@ fn change(event: &Event, troubles: &Troubles) -> Option<String> {
 /// Returns how the waits are, in one line.
 fn heartbeat(sights: &[Sight<'_>], tally: Tally) -> String {
     let Tally { all, ended, bad } = tally;
-    let ([Sight { job, trouble, .. }], 1) = (sights, all) else {
+    let ([Sight { job, faults, .. }], 1) = (sights, all) else {
         let bad = if bad > 0 { format!(", {bad} of them badly") } else { String::new() };
-        let troubled = sights.iter().filter(|sight| sight.trouble.is_some()).count();
-        let troubled =
-            if troubled > 0 { format!("; {troubled} cannot be read") } else { String::new() };
-        return format!("still waiting: {ended} of {all} jobs ended{bad}{troubled}");
+        let faulty = sights.iter().filter(|sight| sight.faults.is_some()).count();
+        let faulty = if faulty > 0 { format!("; {faulty} cannot be read") } else { String::new() };
+        return format!("still waiting: {ended} of {all} jobs ended{bad}{faulty}");
     };
     let job = job.map_or_else(|| "the job was not read yet".into(), of);
-    match trouble {
-        Some(Trouble { message, in_a_row, .. }) => {
+    match faults {
+        Some(FaultRun { message, in_a_row, .. }) => {
             format!("still waiting: {job}; {message} ({in_a_row} in a row)")
         }
         None => format!("still waiting: {job}"),
@@ -138,10 +137,10 @@ mod tests {
     /// Returns the lines that are told of these attempts.
     fn told(inputs: Vec<Input>) -> Vec<String> {
         let (_, log) = waited(WaitPolicy::new(), inputs);
-        let mut troubles = Troubles::default();
+        let mut faults = Faults::default();
         let lines = log.iter().filter_map(|(_, event)| {
-            troubles.note(event);
-            change(event, &troubles)
+            faults.note(event);
+            change(event, &faults)
         });
         lines.collect()
     }
@@ -178,14 +177,14 @@ mod tests {
         let job = json!({"spec": {"type": "CreateCluster", "subJobs": [
             {"status": {"phase": "Success"}}, {}]}, "status": {"phase": "Running"}});
         let job: Job = serde_json::from_value(job).unwrap();
-        let trouble =
-            Trouble { message: "no reply within 30s".into(), in_a_row: 4, is_news: false };
-        let sight = |job, trouble| Sight {
+        let faults =
+            FaultRun { message: "no reply within 30s".into(), in_a_row: 4, is_news: false };
+        let sight = |job, faults| Sight {
             id: &id,
             job,
             elapsed: HEARTBEAT,
             service_time: None,
-            trouble,
+            faults,
             until_next: None,
         };
         let one = Tally { all: 1, ended: 0, bad: 0 };
@@ -194,12 +193,12 @@ mod tests {
             (vec![sight(None, None)], one, "the job was not read yet"),
             (vec![sight(Some(&job), None)], one, "CreateCluster Running, 1 of 2 steps done"),
             (
-                vec![sight(None, Some(&trouble))],
+                vec![sight(None, Some(&faults))],
                 one,
                 "the job was not read yet; no reply within 30s (4 in a row)",
             ),
             (
-                vec![sight(None, None), sight(Some(&job), Some(&trouble))],
+                vec![sight(None, None), sight(Some(&job), Some(&faults))],
                 many,
                 "7 of 9 jobs ended, 2 of them badly; 1 cannot be read",
             ),

@@ -14,11 +14,11 @@ const OURS: [&str; 4] = ["ids", "from", "timeout", "checkpoint"];
 /// More jobs than these make no line that anybody copies.
 const MOST_JOBS: usize = 20;
 
-/// A command line without its jobs.
+/// The flags of a command line, but for those that say which jobs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Resume(Vec<String>);
+pub(crate) struct Flags(Vec<String>);
 
-impl Resume {
+impl Flags {
     /// Takes the flags that were given.
     pub(crate) fn of(command: &Command, matches: &ArgMatches) -> Self {
         let mut words = Vec::new();

@@ -7,10 +7,7 @@ use console::truncate_str;
 use jiff::Timestamp;
 use job_model::{Job, JobId, Node, Phase};
 
-use super::{
-    progress::Tally,
-    watch::{Trouble, Watch},
-};
+use super::{progress::Tally, watch::FaultRun};
 use crate::{paint::Paint, span::told, text};
 
 /// What is known of a wait at a moment.
@@ -20,23 +17,12 @@ pub(crate) struct Sight<'a> {
     pub(crate) elapsed: Duration,
     /// The service's time, where it was told.
     pub(crate) service_time: Option<Timestamp>,
-    pub(crate) trouble: Option<&'a Trouble>,
+    pub(crate) faults: Option<&'a FaultRun>,
     /// How long it is until the next attempt; `None` while one is under way.
     pub(crate) until_next: Option<Duration>,
 }
 
-impl<'a> Sight<'a> {
-    pub(crate) fn of(watch: &'a Watch) -> Self {
-        Self {
-            id: watch.id(),
-            job: watch.job(),
-            elapsed: watch.elapsed(),
-            service_time: watch.service_time(),
-            trouble: watch.troubles().now(),
-            until_next: watch.until_next(),
-        }
-    }
-
+impl Sight<'_> {
     /// Returns how long a job goes on, by the service's own times.
     fn age(&self, job: &Job) -> Option<Duration> {
         let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
@@ -96,13 +82,13 @@ fn of_wait<'a>(
         let row = of_job(sight, &node, paint);
         if at_top { format!("{row}{name}") } else { row }
     });
-    let trouble = sight.trouble.map(|Trouble { message, in_a_row, .. }| {
+    let faults = sight.faults.map(|FaultRun { message, in_a_row, .. }| {
         let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
         format!("  {}", paint.odd(&text::line(&format!("{message}{times}"))))
     });
-    let next = sight.until_next.filter(|_| !many || sight.trouble.is_some());
+    let next = sight.until_next.filter(|_| !many || sight.faults.is_some());
     let next = next.map(|span| paint.faint(&format!("  next attempt in {}s", span.as_secs() + 1)));
-    first.into_iter().chain(jobs).chain(trouble).chain(next)
+    first.into_iter().chain(jobs).chain(faults).chain(next)
 }
 
 /// Returns the row of a job or a sub-job.

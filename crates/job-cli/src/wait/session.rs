@@ -7,7 +7,6 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_model::JobId;
 use job_poller::{Checkpoint, Event, WaitError, WaitErrorKind};
 use job_transport::{Clock, TokioClock};
 use tokio::sync::watch;
@@ -19,7 +18,7 @@ use super::{
     summary::Row,
     watch::{Finished, Watch},
 };
-use crate::{exit::Exit, report, tell, text};
+use crate::{exit::Exit, report, tell};
 
 /// How often progress is looked at and checkpoints are written, where nothing happens and where much
 /// does.
@@ -45,8 +44,6 @@ pub(crate) struct Session {
     pub(crate) checkpoints: Option<CheckpointFile>,
     pub(crate) report: Option<report::Collected>,
     pub(crate) summary: Option<Vec<Row>>,
-    /// In which place each job was named.
-    pub(crate) order: BTreeMap<JobId, usize>,
     /// Stops the waits that go on.
     pub(crate) stop: watch::Sender<bool>,
 }
@@ -57,8 +54,8 @@ pub(crate) struct Over {
     /// The worst exit code of the jobs' own, or that of the signal that stopped them.
     pub(crate) exit: Option<Exit>,
     pub(crate) signal: Option<Exit>,
-    /// The jobs that had not ended.
-    pub(crate) unended: Vec<JobId>,
+    /// What to go on from, of the jobs that had not ended.
+    pub(crate) unended: Vec<Checkpoint>,
     /// How long the longest wait took that passed its deadline.
     pub(crate) late: Option<Duration>,
     /// Whether no other job matters any more.
@@ -93,11 +90,14 @@ impl Session {
         let clock = TokioClock::new();
         let began = clock.elapsed();
         let mut tally = Tally { all: watches.len(), ..Tally::default() };
+        let places = watches.iter().enumerate().map(|(place, watch)| (watch.id().clone(), place));
+        let places: BTreeMap<_, _> = places.collect();
         let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
-        let (mut over, mut left) = (Over::default(), Vec::new());
+        let mut over = Over::default();
         let mut stopped = pin!(stopped);
         // When to look next, when that was last done, and when checkpoints were last written.
         let (mut due, mut looked, mut kept) = (began, began, began);
+        let mut changed = false;
         loop {
             tokio::select! {
                 biased;
@@ -109,33 +109,38 @@ impl Session {
                     looked = clock.elapsed();
                     due = looked + CALM;
                     self.progress.look(under_way(&waits), looked.saturating_sub(began), tally);
-                    if looked.saturating_sub(kept) >= CALM {
-                        kept = looked;
-                        self.keep(&waits, &left);
+                    if changed && looked.saturating_sub(kept) >= CALM {
+                        (kept, changed) = (looked, false);
+                        self.keep(&waits, &over.unended);
                     }
                 }
-                next = waits.next() => match next {
-                    Some((Some((at, event)), watch)) => {
-                        self.event(&watch, at, &event, tally);
-                        waits.push(watch.into_future());
-                        due = due.min(looked + BUSY);
+                next = waits.next() => {
+                    match next {
+                        Some((Some((at, event)), watch)) => {
+                            self.event(&watch, at, &event, tally);
+                            waits.push(watch.into_future());
+                        }
+                        Some((None, watch)) => {
+                            let finished = watch.finish().await;
+                            tally.add(finished.exit());
+                            self.finished(&finished, &mut over);
+                        }
+                        None => break,
                     }
-                    Some((None, watch)) => {
-                        let finished = watch.finish().await;
-                        tally.add(finished.exit());
-                        left.extend(self.finished(finished, &mut over));
-                    }
-                    None => break,
+                    changed = true;
+                    due = due.min(looked + BUSY);
                 }
             }
         }
         // Whatever was drawn is gone.
         self.progress = Progress::None;
         if over.is_enough && self.until == Until::Any {
-            left.clear();
+            over.unended.clear();
         }
-        self.keep(&waits, &left);
-        over.unended.sort_by_key(|id| self.order.get(id));
+        self.keep(&waits, &over.unended);
+        // In the order in which they were named.
+        over.unended.sort_by_key(|one| places.get(one.job_id()));
+        self.summary.iter_mut().for_each(|rows| rows.sort_by_key(|row| places.get(&row.id)));
         (self, over)
     }
 
@@ -147,12 +152,11 @@ impl Session {
         }
     }
 
-    /// Tells how a wait ended; returns its checkpoint, where the job did not end.
-    fn finished(&mut self, finished: Finished, over: &mut Over) -> Option<Checkpoint> {
-        let exit = finished.exit();
-        let error = finished.result.as_ref().err();
+    /// Tells how a wait ended, and stops the others where that is enough.
+    fn finished(&mut self, finished: &Finished, over: &mut Over) {
+        let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         self.progress.aside(|| {
-            self.output.finished(&finished);
+            self.output.finished(finished);
             // Where the command stopped it, that is told once for all.
             if let (Some(error), Some(_)) = (error, exit) {
                 let told = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
@@ -166,17 +170,11 @@ impl Session {
         if over.is_enough {
             self.stop.send_replace(true);
         }
-        if let Some(summary) = &mut self.summary {
-            summary.push(Row::of(&finished));
-        }
-        let checkpoint = error.map(|error| error.checkpoint().clone());
         let late = error.filter(|error| error.kind() == WaitErrorKind::DeadlineExceeded);
         over.late = over.late.max(late.map(WaitError::elapsed));
-        over.unended.extend(error.map(|_| finished.id.clone()));
-        if let Some(report) = &mut self.report {
-            report.add(&finished);
-        }
-        checkpoint
+        over.unended.extend(error.map(|error| error.checkpoint().clone()));
+        self.summary.iter_mut().for_each(|rows| rows.push(Row::of(finished)));
+        self.report.iter_mut().for_each(|report| report.add(finished));
     }
 
     fn stop_where_nobody_reads(&self) {
@@ -186,15 +184,12 @@ impl Session {
     }
 
     /// Keeps the checkpoints of the waits under way, and of those that stopped before.
-    fn keep(&mut self, waits: &Waits, left: &[Checkpoint]) {
-        let Some(file) = &self.checkpoints else { return };
+    fn keep(&mut self, waits: &Waits, unended: &[Checkpoint]) {
+        let Some(file) = &mut self.checkpoints else { return };
         let under_way = under_way(waits).map(Watch::checkpoint);
-        let all: Vec<_> = under_way.chain(left.iter().cloned()).collect();
-        if let Err(error) = file.write(&all) {
-            let file = text::line(&file.path().display().to_string());
-            self.progress.aside(|| {
-                tell::line(&format!("{file} cannot be written, and the wait goes on: {error}"));
-            });
+        let all: Vec<_> = under_way.chain(unended.iter().cloned()).collect();
+        if let Some(news) = file.keep(&all) {
+            self.progress.aside(|| tell::line(&news));
         }
     }
 }

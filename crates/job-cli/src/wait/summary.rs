@@ -1,7 +1,5 @@
 //! The table of `--summary`: a row for each job. Judges none.
 
-use std::collections::BTreeMap;
-
 use comfy_table::{Table, presets};
 use job_model::{Job, JobId};
 use job_poller::Outcome;
@@ -11,7 +9,7 @@ use crate::{span::told, text};
 
 /// A job's row.
 pub(crate) struct Row {
-    id: JobId,
+    pub(crate) id: JobId,
     cells: [String; 6],
 }
 
@@ -41,10 +39,8 @@ impl Row {
     }
 }
 
-/// Returns the table, its rows in this order, in Markdown: it is read on a terminal as in a pipeline's
-/// summary.
-pub(crate) fn table(mut rows: Vec<Row>, order: &BTreeMap<JobId, usize>) -> String {
-    rows.sort_by_key(|row| order.get(&row.id));
+/// Returns the table, in Markdown: it is read on a terminal as in a pipeline's summary.
+pub(crate) fn table(rows: Vec<Row>) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["id", "type", "outcome", "duration", "detection delay", "attempts"]);

@@ -42,7 +42,7 @@ impl Tree {
     ) {
         let (height, width) = self.term.size();
         let size = (usize::from(height), usize::from(width));
-        let sights: Vec<_> = watches.map(Sight::of).collect();
+        let sights: Vec<_> = watches.map(Watch::sight).collect();
         let rows = rows(&sights, elapsed, tally, size, self.paint);
         self.show_in_tab(&sights, tally);
         // Whoever closed the terminal sees nothing of it.

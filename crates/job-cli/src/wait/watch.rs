@@ -10,18 +10,18 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use job_model::{Job, JobId};
 use job_poller::{Checkpoint, Ended, Event, Events, Wait, WaitError};
 
-use super::source::Source;
+use super::{rows::Sight, source::Source};
 use crate::exit::Exit;
 
 /// A wait under way: a stream of its events.
 pub(crate) struct Watch {
     events: Events,
     source: Arc<Source>,
-    troubles: Troubles,
+    faults: Faults,
     next: Option<Duration>,
     /// What happened, where it is to be reported.
     log: Option<Vec<(Duration, Event)>>,
@@ -29,7 +29,7 @@ pub(crate) struct Watch {
 
 /// Attempts in a row that gave no job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct FaultRun {
     pub(crate) message: String,
     pub(crate) in_a_row: u32,
     /// Whether the last one said something else than the one before.
@@ -38,8 +38,8 @@ pub(crate) struct Trouble {
 
 /// What the attempts of a wait come to that give no job.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles {
-    last: Option<Trouble>,
+pub(crate) struct Faults {
+    last: Option<FaultRun>,
     /// Whether the attempt before the next plan gave none.
     is_fresh: bool,
     /// Whether the last attempt was the first in a while that gave one.
@@ -62,7 +62,7 @@ impl Watch {
         Self {
             events: wait.events(),
             source,
-            troubles: Troubles::default(),
+            faults: Faults::default(),
             next: None,
             log: logs.then(Vec::new),
         }
@@ -72,26 +72,21 @@ impl Watch {
         self.events.job_id()
     }
 
-    pub(crate) fn job(&self) -> Option<&Job> {
-        self.events.job()
+    pub(crate) const fn faults(&self) -> &Faults {
+        &self.faults
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.events.elapsed()
-    }
-
-    pub(crate) const fn troubles(&self) -> &Troubles {
-        &self.troubles
-    }
-
-    /// Returns how long it is until the next attempt; `None` while one is under way.
-    pub(crate) fn until_next(&self) -> Option<Duration> {
-        self.next?.checked_sub(self.elapsed())
-    }
-
-    /// Returns the service's time, where it was told.
-    pub(crate) fn service_time(&self) -> Option<Timestamp> {
-        self.source.service_time()
+    /// Returns what is known at this moment.
+    pub(crate) fn sight(&self) -> Sight<'_> {
+        let elapsed = self.events.elapsed();
+        Sight {
+            id: self.id(),
+            job: self.events.job(),
+            elapsed,
+            service_time: self.source.service_time(),
+            faults: self.faults.now(),
+            until_next: self.next.and_then(|next| next.checked_sub(elapsed)),
+        }
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
@@ -100,18 +95,18 @@ impl Watch {
 
     /// Ends, once there are no more events.
     pub(crate) async fn finish(self) -> Finished {
-        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        let elapsed = self.events.elapsed();
         Finished {
             id: self.id().clone(),
             body: self.source.body(),
-            began: self.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
+            began: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
             log: self.log.unwrap_or_default(),
             result: self.events.finish().await,
         }
     }
 
     fn note(&mut self, at: Duration, event: &Event) {
-        self.troubles.note(event);
+        self.faults.note(event);
         if let Event::NextAttempt { at, .. } = event {
             self.next = Some(*at);
         }
@@ -121,17 +116,19 @@ impl Watch {
     }
 }
 
-impl Troubles {
+impl Faults {
     /// Takes note of what happened.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::Fault { fault, in_a_row, .. } => {
                 // Each reply has another id, and is no news for that.
-                let id = fault.request_id.as_deref().map(|id| format!(" (request id {id})"));
-                let message = fault.message.replace(id.as_deref().unwrap_or("\0"), "");
+                let message = match &fault.request_id {
+                    Some(id) => fault.message.replace(&format!(" (request id {id})"), ""),
+                    None => fault.message.clone(),
+                };
                 let before = self.last.take();
                 let is_news = before.is_none_or(|before| before.message != message);
-                self.last = Some(Trouble { message, in_a_row: *in_a_row, is_news });
+                self.last = Some(FaultRun { message, in_a_row: *in_a_row, is_news });
                 self.is_fresh = true;
             }
             Event::NextAttempt { .. } if !mem::take(&mut self.is_fresh) => {
@@ -142,7 +139,7 @@ impl Troubles {
     }
 
     /// Returns the fault of the last attempts, where they gave no job.
-    pub(crate) const fn now(&self) -> Option<&Trouble> {
+    pub(crate) const fn now(&self) -> Option<&FaultRun> {
         self.last.as_ref()
     }
 }

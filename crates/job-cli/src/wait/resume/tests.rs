@@ -18,7 +18,7 @@ fn resumed(
     let words = shell_words::split(line).unwrap();
     let matches = command.try_get_matches_from_mut(words).unwrap();
     let (name, matches) = matches.subcommand().unwrap();
-    let flags = Resume::of(command.find_subcommand(name).unwrap(), matches);
+    let flags = Flags::of(command.find_subcommand(name).unwrap(), matches);
     let jobs: Vec<JobId> = jobs.iter().map(|id| id.parse().unwrap()).collect();
     let line = flags.line(&jobs, timeout, checkpoint.map(Path::new))?;
     // What is told can be run.

@@ -21,7 +21,7 @@ fn sight<'a>(id: &'a JobId, job: Option<&'a Job>) -> Sight<'a> {
         job,
         elapsed: Duration::from_secs(252),
         service_time: "2020-02-02T08:16:52Z".parse().ok(),
-        trouble: None,
+        faults: None,
         until_next: Some(Duration::from_millis(6_400)),
     }
 }
@@ -66,9 +66,9 @@ fn one_job_at_three_sizes() {
 #[test]
 fn many_jobs_at_three_sizes() {
     let (id, job) = (id(), under_way());
-    let trouble = Trouble { message: "no reply within 30s".into(), in_a_row: 3, is_news: false };
-    let troubled = Sight { trouble: Some(&trouble), ..sight(&id, Some(&job)) };
-    let sights = [sight(&id, None), troubled, sight(&id, Some(&job)), sight(&id, Some(&job))];
+    let faults = FaultRun { message: "no reply within 30s".into(), in_a_row: 3, is_news: false };
+    let faulty = Sight { faults: Some(&faults), ..sight(&id, Some(&job)) };
+    let sights = [sight(&id, None), faulty, sight(&id, Some(&job)), sight(&id, Some(&job))];
     let sizes = [(40, 120), (10, 60), (4, 30)];
     let table = sizes.map(|size| format!("{size:?}\n{}", shown(&sights, 5, size)));
     insta::assert_snapshot!(table.concat());
@@ -95,9 +95,9 @@ fn what_is_not_known_is_not_made_up() {
 
 fn check_hostile(value: &Value, text: &str) {
     let (id, job) = (id(), job(value));
-    let trouble = Trouble { message: text.into(), in_a_row: 3, is_news: false };
+    let faults = FaultRun { message: text.into(), in_a_row: 3, is_news: false };
     for all in [1, 2] {
-        let sight = Sight { trouble: Some(&trouble), ..sight(&id, Some(&job)) };
+        let sight = Sight { faults: Some(&faults), ..sight(&id, Some(&job)) };
         assert_eq!(unseen(&shown(&[sight], all, (24, 80))), None);
     }
 }
