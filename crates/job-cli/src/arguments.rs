@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config, connection, demo, docs, exit, get, report, settings::Settings, show, sim, wait,
+    config, connection, demo, docs, exit, get, messages::Messages, report, show, sim, wait,
 };
 
 /// Reads jobs of the Cloud Container Engine (CCE) API, and waits until they have ended.
@@ -14,7 +14,7 @@ use crate::{
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) messages: Messages,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

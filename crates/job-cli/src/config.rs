@@ -1,8 +1,6 @@
 //! `cce-job config`: what would be used to connect, and where each value is from. Connects to nothing,
 //! and shows no secret.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use comfy_table::{Table, presets};
 use job_transport::{Conventions, Found};
@@ -10,7 +8,7 @@ use job_transport::{Conventions, Found};
 use crate::{
     connection::{Connection, Known, Settings},
     exit::Exit,
-    text,
+    print, text,
 };
 
 /// What `--help` says below the flags.
@@ -33,7 +31,7 @@ pub(crate) struct Arguments {
 /// Where something is missing or cannot be used: wrong usage.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(Conventions::from_environment())?;
-    write!(io::stdout(), "{}", shown(&settings))?;
+    print::stdout(shown(&settings))?;
     settings.client().map(|_| Exit::Done)
 }
 

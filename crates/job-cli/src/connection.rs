@@ -31,7 +31,7 @@ const MAX_IN_FLIGHT: usize = 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Where the service is, such as <https://cce.eu-de.otc.t-systems.com>
+    /// Where the service is, such as `https://cce.eu-de.otc.t-systems.com`
     // Read later: an error here would show the value, and whatever password is in it.
     #[arg(long, value_name = "URL", conflicts_with_all = ["region", "cloud"])]
     endpoint: Option<String>,
@@ -68,7 +68,7 @@ enum CloudName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AuthName {
-    /// Whatever is found first: a token before a key before a password
+    /// The first of the ways below that is there; within one a token, else a key, else a password
     Auto,
     /// A token
     Token,
@@ -181,9 +181,7 @@ impl Connection {
         let endpoint = Endpoint::of_region(cloud, region).with_context(|| from.clone())?;
         Ok(Some(Known::new(endpoint, from)))
     }
-}
 
-impl Connection {
     fn proxy(&self) -> anyhow::Result<Option<Known<Proxy>>> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
         if proxy == "env" {
@@ -218,7 +216,11 @@ impl Settings {
             AuthName::Password => "no password; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
         })?;
         let named = self.project.is_some() || found.names_a_project();
-        anyhow::ensure!(named, "no project; give --project, or set OS_PROJECT_ID");
+        anyhow::ensure!(
+            named,
+            "no project beside these credentials; give --project, or set {}",
+            found.project_origin()
+        );
 
         let provider = TlsProvider::aws_lc_rs();
         let tls = match &self.ca_file {

@@ -10,7 +10,7 @@ use job_transport::{HyperTransport, Tls, TlsProvider};
 
 use crate::{
     exit::Exit,
-    settings::Verbosity,
+    messages::Verbosity,
     tell,
     wait::{self, Kind, Progress},
 };

@@ -1,16 +1,19 @@
 //! `cce-job completions` and `cce-job man`: made of the command line itself. Describes nothing anew.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Command};
 use clap_complete::Shell;
-use clap_mangen::Man;
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
 
-use crate::exit::{Exit, OrExit};
+use crate::{
+    exit::{Exit, OrExit},
+    print,
+};
 
 /// What `completions --help` says below the flags.
 pub(crate) const COMPLETIONS_HELP: &str = "\
@@ -51,7 +54,7 @@ pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyh
     // Made before it is written: who reads no further is no reason to panic.
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "cce-job", &mut text);
-    io::stdout().write_all(&text)?;
+    print::stdout(text)?;
     Ok(Exit::Done)
 }
 
@@ -63,8 +66,16 @@ pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyh
 pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
         // It would have a page for the help of each command, beside that command's own.
-        clap_mangen::generate_to(command.disable_help_subcommand(true), folder)
-            .with_context(|| format!("the manual cannot be written to {}", folder.display()))?;
+        command = command.disable_help_subcommand(true);
+        command.build();
+        let below: Vec<_> = command.get_subcommands().cloned().collect();
+        for command in [command].into_iter().chain(below) {
+            let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+            let file = folder.join(format!("{name}.1"));
+            fs::write(&file, page(command)?)
+                .with_context(|| format!("the manual cannot be written to {}", file.display()))
+                .or_exit(Exit::Usage)?;
+        }
         return Ok(Exit::Done);
     }
     command.build();
@@ -75,8 +86,20 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
             found.ok_or_else(|| anyhow!("no such command: {name}")).or_exit(Exit::Usage)?
         }
     };
-    let mut page = Vec::new();
-    Man::new(command).render(&mut page)?;
-    io::stdout().write_all(&page)?;
+    print::stdout(page(command)?)?;
     Ok(Exit::Done)
+}
+
+/// Returns the page of a command. What stands below the flags has columns, and is not filled anew.
+fn page(command: Command) -> io::Result<Vec<u8>> {
+    let notes = command.get_after_long_help().or_else(|| command.get_after_help());
+    let notes = notes.map(ToString::to_string);
+    let mut page = Vec::new();
+    Man::new(command.after_help(None).after_long_help(None)).render(&mut page)?;
+    if let Some(notes) = notes {
+        let mut roff = Roff::new();
+        roff.control("SH", ["NOTES"]).control("nf", []).text([roman(notes)]).control("fi", []);
+        roff.to_writer(&mut page)?;
+    }
+    Ok(page)
 }

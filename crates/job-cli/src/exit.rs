@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, process::ExitCode};
 
 use job_poller::{Fault, Outcome, WaitError, WaitErrorKind};
-use job_transport::{Class, FetchError, FetchStage};
+use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
 
 /// How the command ends. The numbers are a contract: a script branches on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,15 @@ impl Exit {
         if rank(other) > rank(self) { other } else { self }
     }
 
+    /// Returns what it is where something went wrong besides: an internal error, unless more is to be
+    /// told.
+    pub(crate) const fn or_internal(self) -> Self {
+        match self {
+            Self::Done => Self::Internal,
+            exit => exit,
+        }
+    }
+
     /// Returns the exit code of an error; a context around it does not hide why.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<WaitError>() {
@@ -104,14 +113,24 @@ pub(crate) fn next_step(error: &FetchError) -> Option<&'static str> {
     let passes = matches!(error.class(), Class::Transient | Class::Throttled);
     match error.stage() {
         FetchStage::Status { .. } if passes => Some("ask again later, as `cce-job wait` does"),
+        FetchStage::Transport(error) if error.kind() == TransportErrorKind::Certificate => {
+            Some(CERTIFICATE)
+        }
         _ => Exit::from(error).next_step(),
     }
 }
 
+/// What to do where a certificate is not trusted.
+pub(crate) const CERTIFICATE: &str =
+    "where the CA is one of your own, name it with --ca-file, or OS_CACERT";
+
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
         let forbidden = error.fault().and_then(Fault::status) == Some(403);
+        let unknown = error.fault().map(|fault| fault.class) == Some(Class::NotFound);
         match error.kind() {
+            // The grace is for jobs that are on their way.
+            WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
             // A job that does not move was waited for long enough, too.
             WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stuck => Self::Deadline,
             WaitErrorKind::Unauthorized => Self::Credentials,

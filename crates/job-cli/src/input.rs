@@ -86,6 +86,8 @@ impl Input {
         let text = String::from_utf8(self.read()?);
         let text = text.map_err(|_| anyhow!("{self} is not UTF-8")).or_exit(Exit::Usage)?;
         let mut ids = Vec::new();
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         for (number, line) in text.lines().enumerate() {
             for word in line.split_whitespace() {
                 let at = || format!("no job's id in {self}, line {}", number + 1);

@@ -1,7 +1,7 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
 mod arguments;
-mod settings;
+mod messages;
 mod connection;
 mod get;
 mod wait;
@@ -36,7 +36,7 @@ use tokio::runtime::Builder;
 use crate::{
     arguments::{Arguments, Command},
     exit::Exit,
-    settings::Verbosity,
+    messages::Verbosity,
     wait::Flags,
 };
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let flags = matches.subcommand().and_then(|(name, matches)| {
         line.find_subcommand(name).map(|command| Flags::of(command, matches))
     });
-    let verbosity = arguments.settings.apply();
+    let verbosity = arguments.messages.apply();
     // Its message is printed; its exit code would be another.
     let ran = catch_unwind(AssertUnwindSafe(|| {
         run(arguments.command, verbosity, &flags.unwrap_or_default())

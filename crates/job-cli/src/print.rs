@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum, builder::ArgPredicate};
 use job_model::{Job, is_unseen};
 use job_transport::Reading;
@@ -43,14 +43,26 @@ impl Format {
     /// Where stdout cannot be written to, or is a terminal that raw bytes would disturb.
     pub(crate) fn print(&self, reading: &Reading) -> anyhow::Result<()> {
         match (self.output, self.raw) {
-            (Output::Human, false) => write!(io::stdout(), "{}", human(reading))?,
+            (Output::Human, false) => stdout(human(reading))?,
             (Output::Human, true) => return Err(anyhow!(RAW_IS_JSON)).or_exit(Exit::Usage),
-            (Output::Json, false) => job(&reading.job)?,
-            (Output::Json, true) => raw(&reading.body)?,
+            (Output::Json, false) => job(&reading.job).context(CANNOT)?,
+            (Output::Json, true) => raw(&reading.body).context(CANNOT)?,
         }
         Ok(())
     }
 }
+
+/// Prints a text as it is.
+///
+/// # Errors
+///
+/// Where stdout cannot be written to.
+pub(crate) fn stdout(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    io::stdout().write_all(text.as_ref()).context(CANNOT)
+}
+
+/// What is said where that fails.
+const CANNOT: &str = "stdout cannot be written";
 
 /// What is wrong with `--raw` beside another form.
 pub(crate) const RAW_IS_JSON: &str = "--raw goes with -o json";

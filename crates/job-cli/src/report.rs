@@ -6,19 +6,19 @@ mod page;
 mod timeline;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
-    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
 use self::timeline::Timeline;
 use crate::{
     exit::{Exit, OrExit},
     input::Input,
-    show,
+    print, show,
     wait::Finished,
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// A saved reply; `-` for stdin
     #[arg(value_name = "FILE")]
     file: Input,
-    /// Write to this file; by default to stdout
+    /// Write to this file; by default, and with `-`, to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The form; by default as the output's name ends, else html
@@ -55,11 +55,17 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    fn of(file: &Path) -> Self {
+    /// Returns the form that a file's name says.
+    ///
+    /// # Errors
+    ///
+    /// Where it says none: wrong usage.
+    fn of(file: &Path) -> anyhow::Result<Self> {
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("svg") => Self::Svg,
-            Some("mmd" | "mermaid") => Self::Mermaid,
-            _ => Self::Html,
+            Some("html" | "htm") => Ok(Self::Html),
+            Some("svg") => Ok(Self::Svg),
+            Some("mmd" | "mermaid") => Ok(Self::Mermaid),
+            _ => Err(anyhow!("{} ends neither in .html nor .svg nor .mmd", file.display())),
         }
     }
 }
@@ -70,15 +76,19 @@ impl Format {
 ///
 /// Where the file is no job, or the report cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let of_name = arguments.output.as_deref().map(Format::of);
-    let format = arguments.format.or(of_name).unwrap_or(Format::Html);
+    let output = arguments.output.as_deref().filter(|file| *file != Path::new("-"));
+    let format = match (arguments.format, output) {
+        (Some(format), _) => format,
+        (None, Some(file)) => Format::of(file).context("no --format").or_exit(Exit::Usage)?,
+        (None, None) => Format::Html,
+    };
     let reading = show::read(&arguments.file)?;
-    let text = page::page(&[Timeline::of_reading(&reading)], format)?;
-    match &arguments.output {
+    let text = page::page(&[&Timeline::of_reading(&reading)], format)?;
+    match output {
         Some(file) => {
             fs::write(file, text).with_context(|| cannot_be_written(file)).or_exit(Exit::Usage)?;
         }
-        None => io::stdout().write_all(text.as_bytes())?,
+        None => print::stdout(text)?,
     }
     Ok(Exit::Done)
 }
@@ -86,7 +96,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 /// What the waits of a command come to, as a report to be written at their end.
 pub(crate) struct Collected {
     file: PathBuf,
-    timelines: Vec<Timeline>,
+    format: Format,
+    /// By the order in which the jobs were named.
+    timelines: BTreeMap<usize, Timeline>,
 }
 
 impl Collected {
@@ -96,14 +108,15 @@ impl Collected {
     ///
     /// Where it cannot be written, which is known now and not after an hour: wrong usage.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
+        let format = Format::of(file).context("--report").or_exit(Exit::Usage)?;
         let opened = OpenOptions::new().create(true).append(true).open(file);
         opened.with_context(|| cannot_be_written(file)).or_exit(Exit::Usage)?;
-        Ok(Self { file: file.into(), timelines: Vec::new() })
+        Ok(Self { file: file.into(), format, timelines: BTreeMap::new() })
     }
 
     /// Adds a wait that is over.
     pub(crate) fn add(&mut self, finished: &Finished) {
-        self.timelines.push(Timeline::of_wait(finished));
+        self.timelines.insert(finished.place, Timeline::of_wait(finished));
     }
 
     /// Writes the report.
@@ -112,7 +125,8 @@ impl Collected {
     ///
     /// Where it cannot be written.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
-        let text = page::page(&self.timelines, Format::of(&self.file))?;
+        let timelines: Vec<_> = self.timelines.values().collect();
+        let text = page::page(&timelines, self.format)?;
         fs::write(&self.file, text).with_context(|| cannot_be_written(&self.file))
     }
 }

@@ -1,17 +1,40 @@
-//! SIGINT and SIGTERM, and the exit codes that they give. Stops nothing itself.
+//! SIGINT and SIGTERM, and the exit codes that they give.
 
-use std::io;
+use std::{io, process, thread, time::Duration};
+
+use job_transport::{Clock, TokioClock};
+use tokio::runtime::Builder;
 
 use crate::exit::Exit;
 
+/// How long the command has to end in good order. It cannot while nobody reads what it writes.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Returns a future that ends when the process is told to stop, and says by which signal. From when
-/// this returns, no signal is lost.
+/// this returns, no signal is lost, and a while after one the process ends whatever it does.
 ///
 /// # Errors
 ///
 /// Where signals cannot be listened to.
-#[cfg(unix)]
 pub(crate) fn stopped() -> io::Result<impl Future<Output = Exit>> {
+    let stopped = signal()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let insists = {
+        let _within = runtime.enter();
+        signal()?
+    };
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            let exit = insists.await;
+            TokioClock::new().sleep(GRACE).await;
+            process::exit(i32::from(exit as u8));
+        });
+    })?;
+    Ok(stopped)
+}
+
+#[cfg(unix)]
+fn signal() -> io::Result<impl Future<Output = Exit>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -24,13 +47,8 @@ pub(crate) fn stopped() -> io::Result<impl Future<Output = Exit>> {
     })
 }
 
-/// Returns a future that ends when the process is told to stop.
-///
-/// # Errors
-///
-/// None here.
 #[cfg(not(unix))]
-pub(crate) fn stopped() -> io::Result<impl Future<Output = Exit>> {
+fn signal() -> io::Result<impl Future<Output = Exit>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
         Exit::Interrupted

@@ -16,7 +16,11 @@ use clap::{Args, ValueEnum};
 use job_sim::{Account, Fault, Pace, Plan, Sim, SimServer};
 use serde::Serialize;
 
-use crate::{exit::Exit, signals::stopped};
+use crate::{
+    exit::{Exit, OrExit},
+    print,
+    signals::stopped,
+};
 
 /// Returns what `--help` says below the flags.
 pub(crate) fn help() -> String {
@@ -206,14 +210,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());
     let jobs = [sim.job().to_string()].into_iter().chain(added).collect();
     let server = SimServer::start_on(sim.clone(), arguments.port).await;
-    let server = server.with_context(|| format!("cannot listen on port {}", arguments.port))?;
+    let server = server
+        .with_context(|| format!("cannot listen on port {}", arguments.port))
+        .or_exit(Exit::Usage)?;
     if let Some(file) = &arguments.ca_file {
         fs::write(file, server.ca_pem())
-            .with_context(|| format!("cannot write the CA to {}", file.display()))?;
+            .with_context(|| format!("cannot write the CA to {}", file.display()))
+            .or_exit(Exit::Usage)?;
     }
     let (endpoint, account) = (server.endpoint(), sim.account());
     let started = Started { endpoint, job: sim.job().as_str(), jobs, account };
-    writeln!(io::stdout(), "{}", serde_json::to_string(&started)?)?;
+    print::stdout(serde_json::to_string(&started)? + "\n")?;
     let exit = stopped.await;
     let _ = writeln!(io::stderr(), "{} requests, {} logins", sim.requests(), sim.logins());
     Ok(exit)

@@ -9,6 +9,11 @@ pub(crate) fn line(line: &str) {
     painted(&text::line(line));
 }
 
+/// Tells one line, whatever is in it and however long it is: such as a command to copy.
+pub(crate) fn whole(line: &str) {
+    painted(&text::whole(line));
+}
+
 /// Tells one line as it is: what others wrote in it went through [`text::line`], colours did not.
 pub(crate) fn painted(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");

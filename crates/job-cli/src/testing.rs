@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use job_model::{Job, is_unseen};
-use job_poller::{Action, Ended, Event, Fixed, Input, Machine, WaitError, WaitPolicy};
+use job_model::{Job, JobId, is_unseen};
+use job_poller::{Action, Checkpoint, Ended, Event, Fixed, Input, Machine, WaitError, WaitPolicy};
 use job_transport::Reading;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -96,8 +96,12 @@ pub(crate) fn reading(job: &Value) -> Input {
 pub(crate) fn finished(
     (result, log): (Result<Ended, WaitError>, Vec<(Duration, Event)>),
 ) -> Finished {
+    let id: JobId = "354331b2c-229a".parse().unwrap();
+    let machine = Machine::new(id.clone(), WaitPolicy::new());
     Finished {
-        id: "354331b2c-229a".parse().unwrap(),
+        id,
+        place: 0,
+        checkpoint: Checkpoint::new(machine, Duration::ZERO),
         result,
         body: bytes::Bytes::new(),
         began: "2020-02-02T08:12:30Z".parse().ok(),

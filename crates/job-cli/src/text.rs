@@ -1,8 +1,6 @@
 //! What is shown of the texts that others wrote: nothing that moves the cursor, and not without end.
 //! Writes to no stream.
 
-use std::fmt::Write;
-
 use job_model::is_unseen;
 
 /// The most characters of a line that are shown: what is longer is no text for people, and
@@ -12,13 +10,19 @@ const LONGEST: usize = 2_000;
 /// Returns a text as one line that can be shown, whatever is in it. Characters that cannot be seen
 /// are escaped; where it is too long its end is left out, and that is said.
 pub(crate) fn line(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(LONGEST));
-    for (number, c) in text.chars().enumerate() {
-        if number == LONGEST {
-            let rest = text.chars().skip(LONGEST).count();
-            let _ = write!(shown, "… ({rest} more characters)");
-            break;
+    match text.char_indices().nth(LONGEST) {
+        None => whole(text),
+        Some((end, _)) => {
+            let (shown, rest) = text.split_at(end);
+            format!("{}… ({} more characters)", whole(shown), rest.chars().count())
         }
+    }
+}
+
+/// Returns the same, however long it is.
+pub(crate) fn whole(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
         if is_unseen(c) {
             shown.extend(c.escape_unicode());
         } else {

@@ -43,9 +43,9 @@ use self::{
 use crate::{
     connection::Connection,
     exit::{Exit, OrExit},
+    messages::Verbosity,
     print::RAW_IS_JSON,
     report,
-    settings::Verbosity,
     signals::stopped,
     span::Timeout,
 };
@@ -169,6 +169,7 @@ pub(crate) async fn run(
     let (stop, watches) = begin(&client, starts, policy, &arguments.schedule.0, keeps);
     if let Some(file) = &checkpoints {
         let all: Vec<_> = watches.iter().map(Watch::checkpoint).collect();
+        let all: Vec<_> = all.iter().collect();
         let shown = || format!("{} cannot be written", file.path().display());
         file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
     }
@@ -225,10 +226,10 @@ fn begin(
     keeps: Keeps,
 ) -> (Sender<bool>, Vec<Watch>) {
     let (stop, stopping) = channel(false);
-    let watches = starts.into_iter().map(|start| {
+    let watches = starts.into_iter().enumerate().map(|(place, start)| {
         let source = Arc::new(Source::new(client.clone(), start.id().clone(), keeps.bodies));
         let wait = start.wait(source.clone(), &policy).schedule(schedule.clone());
-        Watch::new(wait.stop_on(told(stopping.clone())), source, keeps.logs)
+        Watch::new(place, wait.stop_on(told(stopping.clone())), source, keeps.logs)
     });
     (stop, watches.collect())
 }

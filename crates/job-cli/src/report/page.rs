@@ -1,6 +1,7 @@
 //! A timeline in the form that is asked for: the templates, and what they are filled with. Reads no job.
 
 use askama::Template;
+use jiff::Timestamp;
 
 use super::{
     Format,
@@ -13,7 +14,7 @@ use crate::span::told;
 /// # Errors
 ///
 /// None that a template of ours has.
-pub(crate) fn page(timelines: &[Timeline], format: Format) -> Result<String, askama::Error> {
+pub(crate) fn page(timelines: &[&Timeline], format: Format) -> Result<String, askama::Error> {
     match format {
         Format::Html => Html { timelines }.render(),
         Format::Svg => Svg::new(timelines).render(),
@@ -24,7 +25,7 @@ pub(crate) fn page(timelines: &[Timeline], format: Format) -> Result<String, ask
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Html<'a> {
-    timelines: &'a [Timeline],
+    timelines: &'a [&'a Timeline],
 }
 
 #[derive(Template)]
@@ -37,7 +38,7 @@ struct Svg<'a> {
 #[derive(Template)]
 #[template(path = "report.mmd", escape = "none")]
 struct Mermaid<'a> {
-    timelines: &'a [Timeline],
+    timelines: &'a [&'a Timeline],
 }
 
 /// A timeline in a picture, and how far down it starts.
@@ -52,14 +53,14 @@ const ROW: usize = 24;
 const FOOT: usize = 40;
 
 impl<'a> Svg<'a> {
-    fn new(timelines: &'a [Timeline]) -> Self {
+    fn new(timelines: &[&'a Timeline]) -> Self {
         let mut height = 0;
         let draw = |timeline: &'a Timeline| {
             let top = height;
             height += HEAD + ROW * timeline.rows.len() + FOOT;
             Drawn { timeline, top }
         };
-        Self { timelines: timelines.iter().map(draw).collect(), height }
+        Self { timelines: timelines.iter().copied().map(draw).collect(), height }
     }
 }
 
@@ -90,6 +91,11 @@ impl Timeline {
         })
     }
 
+    /// Returns its end, in milliseconds; 0 where no time in it is known.
+    fn end(&self) -> i64 {
+        self.axis.map_or(0, |axis| axis.end().as_millisecond())
+    }
+
     /// Whether it is known when the wait asked.
     fn has_marks(&self) -> bool {
         self.axis.is_some() && self.attempts.iter().any(|attempt| attempt.time.is_some())
@@ -111,7 +117,8 @@ impl Timeline {
                 let (first, last) = (run.first()?, run.last()?);
                 let to = if run.len() > 1 { format!(" to {}", told(last.at)) } else { "".into() };
                 let when = told(first.at) + &to;
-                Some(Fault { when, message: first.fault.as_deref()?, times: run.len() })
+                let span = first.time.zip(last.time);
+                Some(Fault { when, message: first.fault.as_deref()?, times: run.len(), span })
             })
             .collect()
     }
@@ -135,6 +142,8 @@ struct Mark {
 /// A fault, and how often it came in a row.
 struct Fault<'a> {
     when: String,
+    /// The same by the service's time, where that was told.
+    span: Option<(Timestamp, Timestamp)>,
     message: &'a str,
     times: usize,
 }

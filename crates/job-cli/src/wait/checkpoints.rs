@@ -14,8 +14,8 @@ use tempfile::NamedTempFile;
 /// Where the checkpoints of a command's waits are kept, as one JSON array.
 pub(crate) struct CheckpointFile {
     path: PathBuf,
-    /// Why it could not be written when that was last tried.
-    failed: Option<String>,
+    /// What kept it from being written when that was last tried.
+    failed: Option<io::ErrorKind>,
 }
 
 impl CheckpointFile {
@@ -28,6 +28,8 @@ impl CheckpointFile {
     pub(crate) fn open(file: &Path, jobs: &[JobId]) -> anyhow::Result<(Self, Vec<Checkpoint>)> {
         let shown = file.display();
         let checkpoints: Vec<Checkpoint> = match fs::read(file) {
+            // As `mktemp` makes it.
+            Ok(text) if text.is_empty() => Vec::new(),
             Ok(text) => serde_json::from_slice(&text).with_context(|| {
                 format!("{shown} is no checkpoint of this command; name another file")
             })?,
@@ -50,34 +52,44 @@ impl CheckpointFile {
     /// # Errors
     ///
     /// Where it cannot be written. What was there is there still.
-    pub(crate) fn write(&self, checkpoints: &[Checkpoint]) -> io::Result<()> {
+    pub(crate) fn write(&self, checkpoints: &[&Checkpoint]) -> io::Result<()> {
         if checkpoints.is_empty() {
             return match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             };
         }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
+        // Through a link, to the file that it leads to.
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut file = NamedTempFile::new_in(folder_of(&path))?;
         file.write_all(&serde_json::to_vec(checkpoints)?)?;
         file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        file.persist(&path)?;
         Ok(())
     }
 
     /// Writes these as [`write`](Self::write) does while the waits go on; returns what to tell, once,
     /// where that fails.
-    pub(crate) fn keep(&mut self, checkpoints: &[Checkpoint]) -> Option<String> {
-        let failed = self.write(checkpoints).err().map(|error| error.to_string());
-        let is_news = failed.is_some() && failed != self.failed;
-        self.failed = failed;
-        let why = self.failed.as_ref().filter(|_| is_news)?;
+    pub(crate) fn keep(&mut self, checkpoints: &[&Checkpoint]) -> Option<String> {
+        let failed = self.write(checkpoints).err().map(|error| error.kind());
+        let before = std::mem::replace(&mut self.failed, failed);
+        let why = failed.filter(|_| failed != before)?;
         Some(format!("{} cannot be written, and the wait goes on: {why}", self.path.display()))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Returns the file to go on from, where it was written.
+    pub(crate) fn written(&self) -> Option<&Path> {
+        self.failed.is_none().then_some(&*self.path)
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]

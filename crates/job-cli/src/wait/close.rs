@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use super::{
+    checkpoints::CheckpointFile,
     output::Form,
     resume::Flags,
     session::{Over, Session},
@@ -12,30 +13,36 @@ use crate::{exit::Exit, report, span::Timeout, tell};
 
 impl Session {
     /// Tells which jobs go on while the command ends, and the line that goes on with them: after a
-    /// deadline, or a signal.
+    /// deadline, a signal, or a failure that was enough.
     pub(crate) fn tell_what_goes_on(&self, over: &Over, timeout: Option<Timeout>, flags: &Flags) {
         let why = match (over.signal, over.late) {
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
             (None, Some(_)) => "the time is over",
+            (None, None) if over.is_enough => "that is enough for --fail-fast",
             (None, None) => return,
         };
-        let jobs: Vec<_> = over.unended.iter().map(|one| one.job_id().clone()).collect();
-        let go_on = match jobs.len() {
-            0 => return,
-            1 => "the job goes on".into(),
-            jobs => format!("{jobs} jobs go on"),
+        if over.unended.is_empty() {
+            return;
+        }
+        let go_on = match over.go_on {
+            0 => String::new(),
+            1 => "; the job goes on at the service".into(),
+            jobs => format!("; {jobs} jobs go on at the service"),
         };
-        tell::line(&format!("cce-job: {why}; {go_on} at the service"));
-        let file = self.checkpoints.as_ref().map(|file| file.path());
+        tell::line(&format!("cce-job: {why}{go_on}"));
+        let jobs: Vec<_> = over.checkpoints().values().map(|one| one.job_id().clone()).collect();
+        let file = self.checkpoints.as_ref().and_then(CheckpointFile::written);
         let timeout = match over.late {
             Some(elapsed) => longer(timeout, elapsed, file.is_some()),
             None => timeout,
         };
+        // The failure that was enough would be again.
+        let flags = if over.is_enough { &flags.without("--fail-fast") } else { flags };
         match flags.line(&jobs, timeout, file) {
             Some(line) => {
                 tell::line("to go on waiting:");
-                tell::line(&format!("  {line}"));
+                tell::whole(&format!("  {line}"));
             }
             None => {
                 tell::line("to go on waiting, give the same ids again; --checkpoint keeps them")
@@ -46,7 +53,8 @@ impl Session {
     /// Tells the summary and what went wrong on the way, writes the report, and returns how the command
     /// ends.
     pub(crate) fn close(mut self, over: &Over) -> Exit {
-        if let Some(rows) = self.summary.take() {
+        if let Some(mut rows) = self.summary.take() {
+            rows.sort_by_key(|row| row.place);
             let table = table(rows);
             match self.output.form() {
                 Form::Human => self.output.text(&table),
@@ -60,7 +68,7 @@ impl Session {
         }
         if let Some(Err(error)) = self.report.as_ref().map(report::Collected::write) {
             tell::line(&format!("cce-job: {error:#}"));
-            exit = exit.worse(Exit::Internal);
+            exit = exit.or_internal();
         }
         match self.output.closed() {
             // Whoever read has read enough.
@@ -68,7 +76,7 @@ impl Session {
             }
             Some(error) => {
                 tell::line(&format!("cce-job: stdout cannot be written: {error}"));
-                exit = exit.worse(Exit::Internal);
+                exit = exit.or_internal();
             }
             None => {}
         }

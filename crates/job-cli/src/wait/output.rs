@@ -8,7 +8,7 @@ use std::{
 
 use clap::ValueEnum;
 use job_model::JobId;
-use job_poller::{Ended, Event, Outcome};
+use job_poller::{Ended, Event, Outcome, WaitErrorKind};
 
 use super::{event_line, watch::Finished};
 use crate::{paint::Paint, print, span::told, text};
@@ -63,6 +63,8 @@ impl Output {
             (Form::Jsonl, ..) => {
                 self.write(|| writeln!(io::stdout(), "{}", event_line::finished(finished)));
             }
+            // The command stopped it: enough others have ended, or a signal came.
+            (Form::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
             (Form::Json, _, Some(_)) if raw => self.write(|| {
                 print::raw(&finished.body)?;
                 if many { writeln!(io::stdout()) } else { Ok(()) }

@@ -12,7 +12,7 @@ use job_poller::Event;
 use super::{output::Form, plain::Plain, tree::Tree, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
-    settings::Verbosity,
+    messages::Verbosity,
 };
 
 /// How progress is told.

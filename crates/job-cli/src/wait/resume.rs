@@ -45,6 +45,11 @@ impl Flags {
         Self(words)
     }
 
+    /// Returns the flags but for this one.
+    pub(crate) fn without(&self, flag: &str) -> Self {
+        Self(self.0.iter().filter(|word| *word != flag).cloned().collect())
+    }
+
     /// Returns the line for these jobs or, where there is one, for all in a file of checkpoints; `None`
     /// where there are too many jobs for one.
     pub(crate) fn line(

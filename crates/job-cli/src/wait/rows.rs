@@ -28,6 +28,11 @@ impl Sight<'_> {
         let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
         self.service_time?.duration_since(created).try_into().ok()
     }
+
+    /// Whether the job cannot be read at present, or a step of it failed.
+    fn is_bad(&self) -> bool {
+        self.faults.is_some() || self.job.is_some_and(|job| job.failure().is_some())
+    }
 }
 
 /// Returns the rows, none wider than the terminal, and fewer than it has.
@@ -46,7 +51,12 @@ pub(crate) fn rows(
         let bad = if bad > 0 { paint.bad(&format!(", {bad} badly")) } else { String::new() };
         rows.push(format!("{ended} of {all} jobs ended{bad}  {}", paint.faint(&told(elapsed))));
     }
-    let mut left = sights.iter();
+    let mut sights: Vec<_> = sights.iter().collect();
+    if sights.len() > most {
+        // Where not all fit, those first that somebody should see.
+        sights.sort_by_key(|sight| !sight.is_bad());
+    }
+    let mut left = sights.into_iter();
     let mut cut = false;
     while rows.len() < most
         && let Some(sight) = left.next()
@@ -58,6 +68,7 @@ pub(crate) fn rows(
     match left.len() {
         0 if cut => rows.push(paint.faint("… and more steps")),
         0 => {}
+        1 => rows.push(paint.faint("… and 1 more job")),
         jobs => rows.push(paint.faint(&format!("… and {jobs} more jobs"))),
     }
     rows.iter().map(|row| truncate_str(row, width, "…").into_owned()).collect()

@@ -7,8 +7,8 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{Checkpoint, Event, WaitError, WaitErrorKind};
-use job_transport::{Clock, TokioClock};
+use job_poller::{Checkpoint, Event, FaultKind, WaitError};
+use job_transport::{Clock, TokioClock, TransportErrorKind};
 use tokio::sync::watch;
 
 use super::{
@@ -18,7 +18,10 @@ use super::{
     summary::Row,
     watch::{Finished, Watch},
 };
-use crate::{exit::Exit, report, tell};
+use crate::{
+    exit::{CERTIFICATE, Exit},
+    report, tell,
+};
 
 /// How often progress is looked at and checkpoints are written, where nothing happens and where much
 /// does.
@@ -54,12 +57,16 @@ pub(crate) struct Over {
     /// The worst exit code of the jobs' own, or that of the signal that stopped them.
     pub(crate) exit: Option<Exit>,
     pub(crate) signal: Option<Exit>,
-    /// What to go on from, of the jobs that had not ended.
-    pub(crate) unended: Vec<Checkpoint>,
+    /// What to go on from, of the jobs that had not ended, by the order in which they were named; and
+    /// what asks once more, of those that had: who goes on is to be told of all again.
+    pub(crate) unended: BTreeMap<usize, Checkpoint>,
+    pub(crate) ended: BTreeMap<usize, Checkpoint>,
+    /// How many of the jobs that had not ended were seen.
+    pub(crate) go_on: usize,
     /// How long the longest wait took that passed its deadline.
     pub(crate) late: Option<Duration>,
     /// Whether no other job matters any more.
-    is_enough: bool,
+    pub(crate) is_enough: bool,
 }
 
 impl Over {
@@ -77,6 +84,13 @@ impl Over {
     }
 }
 
+impl Over {
+    /// Returns the checkpoints of all waits that are over, in the order in which the jobs were named.
+    pub(crate) fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
+        self.ended.iter().chain(&self.unended).map(|(place, one)| (*place, one)).collect()
+    }
+}
+
 /// The waits under way.
 type Waits = FuturesUnordered<StreamFuture<Watch>>;
 
@@ -90,8 +104,6 @@ impl Session {
         let clock = TokioClock::new();
         let began = clock.elapsed();
         let mut tally = Tally { all: watches.len(), ..Tally::default() };
-        let places = watches.iter().enumerate().map(|(place, watch)| (watch.id().clone(), place));
-        let places: BTreeMap<_, _> = places.collect();
         let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
         let mut over = Over::default();
         let mut stopped = pin!(stopped);
@@ -111,7 +123,7 @@ impl Session {
                     self.progress.look(under_way(&waits), looked.saturating_sub(began), tally);
                     if changed && looked.saturating_sub(kept) >= CALM {
                         (kept, changed) = (looked, false);
-                        self.keep(&waits, &over.unended);
+                        self.keep(&waits, &over);
                     }
                 }
                 next = waits.next() => {
@@ -123,7 +135,7 @@ impl Session {
                         Some((None, watch)) => {
                             let finished = watch.finish().await;
                             tally.add(finished.exit());
-                            self.finished(&finished, &mut over);
+                            self.finished(finished, &mut over);
                         }
                         None => break,
                     }
@@ -137,10 +149,10 @@ impl Session {
         if over.is_enough && self.until == Until::Any {
             over.unended.clear();
         }
-        self.keep(&waits, &over.unended);
-        // In the order in which they were named.
-        over.unended.sort_by_key(|one| places.get(one.job_id()));
-        self.summary.iter_mut().for_each(|rows| rows.sort_by_key(|row| places.get(&row.id)));
+        if over.unended.is_empty() {
+            over.ended.clear();
+        }
+        self.keep(&waits, &over);
         (self, over)
     }
 
@@ -153,14 +165,18 @@ impl Session {
     }
 
     /// Tells how a wait ended, and stops the others where that is enough.
-    fn finished(&mut self, finished: &Finished, over: &mut Over) {
+    fn finished(&mut self, finished: Finished, over: &mut Over) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         self.progress.aside(|| {
-            self.output.finished(finished);
+            self.output.finished(&finished);
             // Where the command stopped it, that is told once for all.
             if let (Some(error), Some(_)) = (error, exit) {
                 let told = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
                 tell::line(&told);
+                let fault = error.fault().map(|fault| fault.kind);
+                if fault == Some(FaultKind::Transport(TransportErrorKind::Certificate)) {
+                    tell::line(&format!("cce-job: {CERTIFICATE}"));
+                }
             }
         });
         self.stop_where_nobody_reads();
@@ -170,11 +186,13 @@ impl Session {
         if over.is_enough {
             self.stop.send_replace(true);
         }
-        let late = error.filter(|error| error.kind() == WaitErrorKind::DeadlineExceeded);
+        let late = error.filter(|_| exit == Some(Exit::Deadline));
         over.late = over.late.max(late.map(WaitError::elapsed));
-        over.unended.extend(error.map(|error| error.checkpoint().clone()));
-        self.summary.iter_mut().for_each(|rows| rows.push(Row::of(finished)));
-        self.report.iter_mut().for_each(|report| report.add(finished));
+        over.go_on += usize::from(error.is_some_and(|error| error.job().is_some()));
+        self.summary.iter_mut().for_each(|rows| rows.push(Row::of(&finished)));
+        self.report.iter_mut().for_each(|report| report.add(&finished));
+        let to = if error.is_some() { &mut over.unended } else { &mut over.ended };
+        to.insert(finished.place, finished.checkpoint);
     }
 
     fn stop_where_nobody_reads(&self) {
@@ -183,17 +201,22 @@ impl Session {
         }
     }
 
-    /// Keeps the checkpoints of the waits under way, and of those that stopped before.
-    fn keep(&mut self, waits: &Waits, unended: &[Checkpoint]) {
+    /// Keeps the checkpoints of the waits under way, and of those that are over.
+    fn keep(&mut self, waits: &Waits, over: &Over) {
         let Some(file) = &mut self.checkpoints else { return };
-        let under_way = under_way(waits).map(Watch::checkpoint);
-        let all: Vec<_> = under_way.chain(unended.iter().cloned()).collect();
+        let under_way: Vec<_> =
+            under_way(waits).map(|watch| (watch.place(), watch.checkpoint())).collect();
+        let mut all = over.checkpoints();
+        all.extend(under_way.iter().map(|(place, one)| (*place, one)));
+        let all: Vec<_> = all.into_values().collect();
         if let Some(news) = file.keep(&all) {
             self.progress.aside(|| tell::line(&news));
         }
     }
 }
 
+/// Returns the waits under way, in the order in which their jobs were named.
 fn under_way(waits: &Waits) -> impl Iterator<Item = &Watch> {
-    waits.iter().filter_map(StreamFuture::get_ref)
+    let watches = waits.iter().filter_map(StreamFuture::get_ref);
+    watches.map(|watch| (watch.place(), watch)).collect::<BTreeMap<_, _>>().into_values()
 }

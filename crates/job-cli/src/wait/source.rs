@@ -1,7 +1,10 @@
 //! Where a wait's readings come from, and what its events do not have of them: the service's time, and
 //! the reply's bytes. Decides nothing.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
@@ -20,9 +23,12 @@ pub(crate) struct Source {
 
 #[derive(Default)]
 struct Seen {
-    /// The service's time less this process's clock, at the last reading.
+    /// The service's time less this process's clock. Replies tell whole seconds, so the latest comes
+    /// nearest.
     ahead: Option<Timestamp>,
     body: Bytes,
+    /// The one before, for where the wait drops the last.
+    before: Bytes,
 }
 
 impl Source {
@@ -47,10 +53,21 @@ impl Source {
     fn note(&self, reading: &Reading) {
         let mut seen = self.seen();
         let ahead = reading.date.and_then(|date| date.checked_sub(elapsed()).ok());
-        seen.ahead = ahead.or(seen.ahead);
+        seen.ahead = match (seen.ahead, ahead) {
+            (Some(before), Some(ahead)) if before.duration_since(ahead) < CLOCK_WAS_SET => {
+                Some(before.max(ahead))
+            }
+            (before, ahead) => ahead.or(before),
+        };
         if self.keeps_body {
-            seen.body.clone_from(&reading.body);
+            seen.before = mem::replace(&mut seen.body, reading.body.clone());
         }
+    }
+
+    /// Takes note that the wait dropped the last reading: a stale one, or another job's.
+    pub(crate) fn dropped(&self) {
+        let mut seen = self.seen();
+        seen.body = seen.before.clone();
     }
 }
 
@@ -67,6 +84,9 @@ impl JobSource for Source {
         })
     }
 }
+
+/// A service whose time goes back by this has set its clock.
+const CLOCK_WAS_SET: SignedDuration = SignedDuration::from_secs(2);
 
 fn elapsed() -> SignedDuration {
     SignedDuration::try_from(TokioClock::new().elapsed()).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! The table of `--summary`: a row for each job. Judges none.
 
 use comfy_table::{Table, presets};
-use job_model::{Job, JobId};
+use job_model::{Job, Phase};
 use job_poller::Outcome;
 
 use super::{event_line::outcome, watch::Finished};
@@ -9,7 +9,7 @@ use crate::{span::told, text};
 
 /// A job's row.
 pub(crate) struct Row {
-    pub(crate) id: JobId,
+    pub(crate) place: usize,
     cells: [String; 6],
 }
 
@@ -31,12 +31,16 @@ impl Row {
             text::line(finished.id.as_str()),
             known(job.and_then(Job::job_type).map(text::line)),
             outcome.into(),
-            known(job.and_then(Job::running_time).map(told)),
+            known(job.filter(|job| has_ended(job)).and_then(Job::running_time).map(told)),
             known(delay.map(told)),
             attempts.to_string(),
         ];
-        Self { id: finished.id.clone(), cells }
+        Self { place: finished.place, cells }
     }
+}
+
+fn has_ended(job: &Job) -> bool {
+    job.phase().is_some_and(Phase::is_terminal)
 }
 
 /// Returns the table, in Markdown: it is read on a terminal as in a pipeline's summary.

@@ -1,4 +1,8 @@
 //! Progress as a tree that is drawn anew as it changes. What stands in it is `rows`' to say.
+//!
+//! Drawn with console, not with indicatif: that fills its rows up to the terminal's edge, without line
+//! breaks, so a terminal that breaks lines anew when it becomes narrower mixes them with what stands
+//! above.
 
 use std::{env, io, time::Duration};
 
@@ -65,13 +69,21 @@ impl Tree {
             wide if breaks_anew() => wide.div_ceil(width).max(1),
             _ => 1,
         };
-        // Back to the beginning of the first row, wherever Ctrl-C was echoed.
-        self.term.write_str("\r")?;
-        self.term.move_cursor_up(self.drawn.iter().map(height).sum())?;
-        self.term.clear_to_end_of_screen()?;
+        let lines = self.drawn.iter().map(height).sum::<usize>();
+        // Back to the first row, then line by line: tmux keeps a copy of a screen that is cleared whole.
+        self.term.move_cursor_up(lines)?;
         for row in &rows {
+            self.term.clear_line()?;
             self.term.write_line(row)?;
         }
+        let below = lines.saturating_sub(rows.len());
+        for _ in 0..below {
+            self.term.clear_line()?;
+            self.term.move_cursor_down(1)?;
+        }
+        // And the line of the cursor, where Ctrl-C was echoed.
+        self.term.clear_line()?;
+        self.term.move_cursor_up(below)?;
         self.drawn = rows;
         self.term.flush()
     }

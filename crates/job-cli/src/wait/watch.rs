@@ -12,13 +12,15 @@ use bytes::Bytes;
 use futures_core::Stream;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
-use job_poller::{Checkpoint, Ended, Event, Events, Wait, WaitError};
+use job_poller::{Checkpoint, Ended, Event, Events, FaultKind, Wait, WaitError, WaitErrorKind};
 
 use super::{rows::Sight, source::Source};
 use crate::exit::Exit;
 
 /// A wait under way: a stream of its events.
 pub(crate) struct Watch {
+    /// Which of the jobs, in the order in which they were named.
+    place: usize,
     events: Events,
     source: Arc<Source>,
     faults: Faults,
@@ -49,7 +51,10 @@ pub(crate) struct Faults {
 /// A wait that is over.
 pub(crate) struct Finished {
     pub(crate) id: JobId,
+    pub(crate) place: usize,
     pub(crate) result: Result<Ended, WaitError>,
+    /// What to go on from; of a job that has ended, what asks once more.
+    pub(crate) checkpoint: Checkpoint,
     pub(crate) body: Bytes,
     /// The service's time when the wait began, where it was told.
     pub(crate) began: Option<Timestamp>,
@@ -58,8 +63,9 @@ pub(crate) struct Finished {
 
 impl Watch {
     /// Takes a wait that asks this source; with a log, for a report.
-    pub(crate) fn new(wait: Wait, source: Arc<Source>, logs: bool) -> Self {
+    pub(crate) fn new(place: usize, wait: Wait, source: Arc<Source>, logs: bool) -> Self {
         Self {
+            place,
             events: wait.events(),
             source,
             faults: Faults::default(),
@@ -70,6 +76,10 @@ impl Watch {
 
     pub(crate) const fn id(&self) -> &JobId {
         self.events.job_id()
+    }
+
+    pub(crate) const fn place(&self) -> usize {
+        self.place
     }
 
     pub(crate) const fn faults(&self) -> &Faults {
@@ -98,6 +108,8 @@ impl Watch {
         let elapsed = self.events.elapsed();
         Finished {
             id: self.id().clone(),
+            place: self.place,
+            checkpoint: self.checkpoint(),
             body: self.source.body(),
             began: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
             log: self.log.unwrap_or_default(),
@@ -107,6 +119,14 @@ impl Watch {
 
     fn note(&mut self, at: Duration, event: &Event) {
         self.faults.note(event);
+        let is_dropped = match event {
+            Event::Stale { .. } => true,
+            Event::Fault { fault, .. } => fault.kind == FaultKind::Mismatch,
+            _ => false,
+        };
+        if is_dropped {
+            self.source.dropped();
+        }
         if let Event::NextAttempt { at, .. } = event {
             self.next = Some(*at);
         }
@@ -161,7 +181,7 @@ impl Finished {
     pub(crate) fn exit(&self) -> Option<Exit> {
         match &self.result {
             Ok(ended) => Some(Exit::from(&ended.outcome)),
-            Err(error) if error.kind() == job_poller::WaitErrorKind::Stopped => None,
+            Err(error) if error.kind() == WaitErrorKind::Stopped => None,
             Err(error) => Some(Exit::from(error)),
         }
     }

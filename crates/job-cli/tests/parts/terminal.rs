@@ -231,38 +231,94 @@ async fn a_terminal_that_changes_its_size_shows_one_tree() {
     assert!(screen.starts_with("$ before\ncce-job: stopped by SIGINT"), "{screen}");
 }
 
+/// A server of tmux, with one window.
+struct Tmux(String);
+
+impl Tmux {
+    /// Starts a window of so many rows and 80 columns in which a script is run; `LINE` in it stands for
+    /// the command line.
+    fn start(name: &str, rows: &str, command: &Command, script: &str) -> Self {
+        let tmux = Self(format!("cce-job-{name}-{}", std::process::id()));
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let line = shell_words::join(words.map(|word| word.to_str().unwrap()));
+        let variables = command.get_envs().map(|(name, value)| {
+            format!("{}={}", name.display(), shell_words::quote(value.unwrap().to_str().unwrap()))
+        });
+        let line = format!("{} {line}", variables.collect::<Vec<_>>().join(" "));
+        let script = script.replace("LINE", &line);
+        tmux.run(&["new-session", "-d", "-x", "80", "-y", rows, "sh", "-c", &script]);
+        tmux
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let mut tmux = Command::new("tmux");
+        tmux.env_clear().env("TERM", "screen").env("PATH", std::env::var_os("PATH").unwrap());
+        tmux.args(["-L", &self.0, "-f", "/dev/null"]).args(arguments);
+        String::from_utf8(tmux.output().unwrap().stdout).unwrap()
+    }
+
+    fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"])
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let found = timeout(Duration::from_secs(30), async {
+            while !is_so(&self.screen()) {
+                pass(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(found.await.is_ok(), "never {what}:\n{}", self.screen());
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.run(&["kill-server"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_from_the_first_row_on_leaves_no_copy_in_what_was_scrolled_off() {
+    if !has("tmux", "-V") {
+        return;
+    }
+    let mut stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let more: Vec<_> = (0..12).map(|_| stage.sim.add(Plan::create_cluster())).collect();
+    stage.command.args(more.iter().map(|id| id.as_str()));
+    let tmux = Tmux::start("first", "14", &stage.command, "trap : INT; LINE; exec cat");
+    let first = |screen: &str| screen.lines().next().map(String::from);
+    tmux.until("drawn", |screen| screen.contains("of 13 jobs ended")).await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let before = first(&tmux.screen());
+        tmux.until("drawn again", |screen| first(screen) != before).await;
+        let ids: Vec<_> = tmux
+            .screen()
+            .lines()
+            .filter_map(|line| line.split("  ").last().map(String::from))
+            .skip(1)
+            .collect();
+        orders.push(ids);
+    }
+    assert_eq!(tmux.run(&["display-message", "-p", "#{history_size}"]), "0\n");
+    // In the order in which they were named, each time.
+    assert_eq!(orders[1], orders[2]);
+    assert!(orders[2].iter().any(|id| id == more[0].as_str()), "{orders:?}");
+    tmux.run(&["send-keys", "C-c"]);
+    tmux.until("stopped", |screen| screen.contains("to go on waiting")).await;
+    assert!(tmux.screen().starts_with("cce-job: stopped by SIGINT"), "{}", tmux.screen());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
     if !has("tmux", "-V") {
         return;
     }
     let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
-    let socket = format!("cce-job-{}", std::process::id());
-    let tmux = |arguments: &[&str]| {
-        let mut tmux = Command::new("tmux");
-        tmux.env_clear().env("TERM", "screen").env("PATH", std::env::var_os("PATH").unwrap());
-        tmux.args(["-L", &socket, "-f", "/dev/null"]).args(arguments);
-        String::from_utf8(tmux.output().unwrap().stdout).unwrap()
-    };
-    let words = [stage.command.get_program()].into_iter().chain(stage.command.get_args());
-    let line = shell_words::join(words.map(|word| word.to_str().unwrap()));
-    let variables = stage.command.get_envs().map(|(name, value)| {
-        format!("{}={}", name.display(), shell_words::quote(value.unwrap().to_str().unwrap()))
-    });
-    let line = format!("{} {line}", variables.collect::<Vec<_>>().join(" "));
     let before = "above above above above above above";
     // The shell goes on after Ctrl-C, which it gets too.
-    let script = format!("trap : INT; echo '{before}'; {line}; echo exit $?; exec cat");
-    tmux(&["new-session", "-d", "-x", "80", "-y", "20", "sh", "-c", &script]);
-    let screen = || tmux(&["capture-pane", "-p"]);
-    let until = async |what: &str, is_so: &dyn Fn(&str) -> bool| {
-        let found = timeout(Duration::from_secs(30), async {
-            while !is_so(&screen()) {
-                pass(Duration::from_millis(50)).await;
-            }
-        });
-        assert!(found.await.is_ok(), "never {what}:\n{}", screen());
-    };
+    let script = format!("trap : INT; echo '{before}'; LINE; echo exit $?; exec cat");
+    let tmux = Tmux::start("anew", "20", &stage.command, &script);
     let one_tree = |screen: &str| {
         let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
         [before, "CreateCluster Running  1/2", "  InstallMaster Running", "  next attempt in"]
@@ -270,20 +326,19 @@ async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
             .all(|row| lines.next().is_some_and(|line| line.starts_with(row)))
             && lines.next().is_none()
     };
-    until("drawn", &one_tree).await;
+    tmux.until("drawn", one_tree).await;
     for width in ["50", "120", "40", "80"] {
-        tmux(&["resize-window", "-x", width]);
+        tmux.run(&["resize-window", "-x", width]);
         // Also once it was drawn again there: its time is another.
         let time = |screen: &str| screen.lines().nth(1).map(String::from);
-        let before = time(&screen());
+        let before = time(&tmux.screen());
         let is_drawn = |screen: &str| one_tree(screen) && time(screen) != before;
-        until(&format!("one tree at {width}"), &is_drawn).await;
+        tmux.until(&format!("one tree at {width}"), is_drawn).await;
     }
-    tmux(&["send-keys", "C-c"]);
-    until("stopped", &|screen| screen.contains("exit 130")).await;
-    let screen = screen();
+    tmux.run(&["send-keys", "C-c"]);
+    tmux.until("stopped", |screen| screen.contains("exit 130")).await;
+    let screen = tmux.screen();
     assert!(screen.starts_with(&format!("{before}\ncce-job: stopped by SIGINT")), "{screen}");
-    tmux(&["kill-server"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -318,7 +373,7 @@ async fn hostile_texts_of_a_megabyte_move_no_cursor() {
     let bytes = terminal.bytes();
     assert!(bytes.len() < 100_000, "{}", bytes.len());
     // Its own are: going up a row, to its beginning, and clearing it.
-    let own = ["\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[0J", "\u{1b}[J", "\r", "\n"];
+    let own = ["\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[1B", "\u{1b}[2K", "\r", "\n"];
     let rest = own.iter().fold(bytes, |bytes, own| bytes.replace(own, ""));
     let hostile = rest.chars().find(|c| job_model::is_unseen(*c));
     assert_eq!(hostile, None, "{:?}", rest.find(job_model::is_unseen).map(|at| &rest[at..at + 20]));

@@ -20,6 +20,7 @@ pub struct Found {
     /// A file of certificate authorities, in PEM form.
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
+    pub(super) project_origin: String,
 }
 
 /// A value that was found.
@@ -75,6 +76,13 @@ impl Found {
     #[must_use]
     pub fn names_a_project(&self) -> bool {
         self.settings.iter().any(|(field, ..)| field.is_of_project()) || self.project.is_some()
+    }
+
+    /// Returns where the convention that was taken has the project's id, or would have it: a variable,
+    /// or a place in a file.
+    #[must_use]
+    pub fn project_origin(&self) -> &str {
+        &self.project_origin
     }
 
     /// Returns each value that was found, and where it is from.

@@ -114,6 +114,7 @@ impl<'n> Values<'n> {
             auth_url: self.auth_url()?,
             ca_file: self.get(Field::CaFile).map(|(text, _)| text.into()),
             settings,
+            project_origin: self.name(Field::ProjectId),
         })
     }
 

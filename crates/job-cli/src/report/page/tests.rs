@@ -59,7 +59,7 @@ fn wait() -> Timeline {
 #[test]
 fn a_failed_wait_in_each_form() {
     for format in FORMS {
-        insta::assert_snapshot!(page(&[wait()], format).unwrap());
+        insta::assert_snapshot!(page(&[&wait()], format).unwrap());
     }
 }
 
@@ -67,7 +67,7 @@ fn a_failed_wait_in_each_form() {
 fn saved_replies_as_charts() {
     let names =
         ["reference-example.json", "scale-up.json", "nested-without-status.json", "bare.json"];
-    let charts = names.map(|name| page(&[fixture(name)], Format::Mermaid).unwrap());
+    let charts = names.map(|name| page(&[&fixture(name)], Format::Mermaid).unwrap());
     insta::assert_snapshot!(charts.concat());
 }
 
@@ -75,11 +75,11 @@ fn saved_replies_as_charts() {
 fn several_jobs_are_one_report() {
     let stopped = waited(WaitPolicy::new().timeout(Duration::ZERO), [fault(503)]);
     let timelines = [wait(), Timeline::of_wait(&finished(stopped)), fixture("bare.json")];
-    let html = page(&timelines, Format::Html).unwrap();
+    let html = page(&timelines.each_ref(), Format::Html).unwrap();
     assert_eq!(html.matches("<article>").count(), 3);
     assert!(html.contains("<title>CreateCluster: failed, and 2 more</title>"), "{html}");
     assert!(html.contains("the wait stopped"), "{html}");
-    let svg = page(&timelines, Format::Svg).unwrap();
+    let svg = page(&timelines.each_ref(), Format::Svg).unwrap();
     let svg = Document::parse(&svg).unwrap();
     let height: f64 = svg.root_element().attribute("height").unwrap().parse().unwrap();
     let ys = svg.descendants().filter_map(|node| node.attribute("y")?.parse::<f64>().ok());
@@ -89,7 +89,7 @@ fn several_jobs_are_one_report() {
 #[test]
 fn a_page_asks_for_nothing_beyond_itself() {
     for format in FORMS {
-        let page = page(&[wait()], format).unwrap();
+        let page = page(&[&wait()], format).unwrap();
         for outside in ["http:", "https:", "url(", "src=", "href=", "@import", "<script", "<link"] {
             let own = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(outside), "{format:?} has {outside}");
@@ -101,15 +101,15 @@ fn check_hostile(job: &Value) {
     let ended = waited(WaitPolicy::new(), [fault(503), reading(job)]);
     let timelines = [saved(job.to_string()), Timeline::of_wait(&finished(ended))];
     for format in FORMS {
-        let page = page(&timelines, format).unwrap();
+        let page = page(&timelines.each_ref(), format).unwrap();
         assert_eq!(unseen(&page), None, "{format:?}");
         assert!(!page.contains("<svg onload"), "{format:?}");
         // Each text is cut, and stands in a page a few times.
         assert!(page.len() < 1 << 20, "{format:?} has {}", page.len());
     }
-    let svg = page(&timelines, Format::Svg).unwrap();
+    let svg = page(&timelines.each_ref(), Format::Svg).unwrap();
     assert!(Document::parse(&svg).is_ok(), "{:?}", Document::parse(&svg).err());
-    let mermaid = page(&timelines, Format::Mermaid).unwrap();
+    let mermaid = page(&timelines.each_ref(), Format::Mermaid).unwrap();
     // A row is: bullets, a text without colons, a colon, two numbers.
     for row in mermaid.lines().filter(|line| line.trim_start().starts_with('·')) {
         let (text, times) = row.split_once(" :").unwrap();

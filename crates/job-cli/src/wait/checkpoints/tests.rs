@@ -21,11 +21,11 @@ fn what_is_written_is_read_again() {
     let (file, found) = CheckpointFile::open(&path, &[]).unwrap();
     assert!(found.is_empty() && !path.exists());
     let kept = [checkpoint("a"), checkpoint("b")];
-    file.write(&kept).unwrap();
+    file.write(&kept.each_ref()).unwrap();
     for named in [&[][..], &ids(&["a", "b"]), &ids(&["b", "c", "a"])] {
         assert_eq!(CheckpointFile::open(&path, named).unwrap().1, kept, "{named:?}");
     }
-    file.write(&kept[..1]).unwrap();
+    file.write(&[&kept[0]]).unwrap();
     assert_eq!(CheckpointFile::open(&path, &[]).unwrap().1, kept[..1]);
     // Nothing is waited for any more.
     for _ in 0..2 {
@@ -33,6 +33,35 @@ fn what_is_written_is_read_again() {
         assert!(!path.exists());
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no other file is left");
+}
+
+#[test]
+fn an_empty_file_holds_no_wait_and_a_link_stays_one() {
+    let folder = tempdir().unwrap();
+    let (path, link) = (folder.path().join("wait.json"), folder.path().join("link.json"));
+    fs::write(&path, "").unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let (file, found) = CheckpointFile::open(&link, &ids(&["a"])).unwrap();
+    assert_eq!(found, []);
+    file.write(&[&checkpoint("a")]).unwrap();
+    assert!(link.is_symlink() && fs::read(&path).unwrap().len() > 2);
+}
+
+#[test]
+fn what_keeps_it_from_being_written_is_told_once() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("gone/wait.json");
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let mut file = CheckpointFile::open(&path, &[]).unwrap().0;
+    let one = checkpoint("a");
+    assert_eq!((file.keep(&[&one]), file.written()), (None, Some(&*path)));
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let told = file.keep(&[&one]).unwrap();
+    let expected = "wait.json cannot be written, and the wait goes on: entity not found";
+    assert!(told.ends_with(expected), "{told}");
+    assert_eq!((file.keep(&[&one]), file.written()), (None, None));
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    assert_eq!((file.keep(&[&one]), file.written()), (None, Some(&*path)));
 }
 
 #[test]
@@ -54,10 +83,10 @@ fn a_file_that_cannot_be_meant_is_left_as_it_is() {
     let unknown =
         "FILE is no checkpoint of this command; name another file: a checkpoint of version 2";
     check(&newer, &[], unknown);
-    for text in ["", "{}", "not JSON", "[1]"] {
+    for text in ["{}", "not JSON", "[1]"] {
         check(text, &["a"], "FILE is no checkpoint of this command; name another file: ");
     }
     let missing = CheckpointFile::open(&folder.path().join("no/wait.json"), &[]).unwrap().0;
-    assert!(missing.write(&[checkpoint("a")]).is_err());
+    assert!(missing.write(&[&checkpoint("a")]).is_err());
     assert!(CheckpointFile::open(folder.path(), &[]).is_err(), "a folder");
 }

@@ -15,8 +15,8 @@ use crate::paint::Paint;
 
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
-pub(crate) struct Settings {
-    /// Tell no progress; results and errors are told
+pub(crate) struct Messages {
+    /// Tell no progress, unless --progress asks for it; results and errors are told
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Log each request to stderr; -vv: and what carries it
@@ -35,7 +35,7 @@ pub(crate) enum Verbosity {
     Verbose(u8),
 }
 
-impl Settings {
+impl Messages {
     /// Applies them to all that the process writes.
     pub(crate) fn apply(self) -> Verbosity {
         match self.color {
