@@ -26,7 +26,7 @@ Credentials are never flags. They are looked for, in this order, where other cli
 /// How many requests are in flight at a time, and how many connections are kept. Over HTTP/1.1 a request
 /// may take the connection of another that has ended, while its own is still being made: so there are
 /// up to three times as many, fewer than a small container has descriptors.
-const MAX_IN_FLIGHT: usize = 20;
+pub(crate) const MAX_IN_FLIGHT: usize = 20;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]

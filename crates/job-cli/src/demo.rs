@@ -52,5 +52,5 @@ pub(crate) async fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::
     let policy = WaitPolicy::new().timeout(Duration::from_secs(60));
     let schedule = Arc::new(Fixed::new(PAUSE / arguments.speed));
     let progress = Progress::for_people(arguments.progress, verbosity)?;
-    wait::one(&client, sim.job().clone(), policy, schedule, progress).await
+    wait::one(client, sim.job().clone(), policy, schedule, progress).await
 }

@@ -101,7 +101,11 @@ pub(crate) fn finished(
     Finished {
         id,
         place: 0,
-        checkpoint: Checkpoint::new(machine, Duration::ZERO),
+        checkpoint: Some(Checkpoint::new(machine, Duration::ZERO)),
+        job: match &result {
+            Ok(ended) => Some(ended.job.clone()),
+            Err(error) => error.job(),
+        },
         result,
         body: bytes::Bytes::new(),
         began: "2020-02-02T08:12:30Z".parse().ok(),

@@ -5,6 +5,7 @@ mod checkpoints;
 mod close;
 mod event_line;
 mod jobs;
+mod learnt;
 mod output;
 mod plain;
 mod progress;
@@ -22,9 +23,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
-use job_poller::{Schedule, WaitPolicy};
+use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
 use job_transport::{Client, Conventions};
-use tokio::sync::watch::{Receiver, Sender, channel};
 
 pub(crate) use self::{
     event_line::outcome,
@@ -34,6 +34,7 @@ pub(crate) use self::{
 };
 use self::{
     jobs::{Jobs, Start},
+    learnt::Learnt,
     output::{Form, Output},
     schedule::Pauses,
     session::{Session, Until},
@@ -41,7 +42,7 @@ use self::{
     watch::Watch,
 };
 use crate::{
-    connection::Connection,
+    connection::{Connection, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
     messages::Verbosity,
     print::RAW_IS_JSON,
@@ -85,6 +86,10 @@ pub(crate) struct Arguments {
     /// When to ask: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
     schedule: Pauses,
+    /// Learn from this file how long jobs take, and add to it; none: do not [default: history.json in
+    /// this user's state folder]
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Keep in this file what is still waited for, and go on from it where it is there
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -162,13 +167,14 @@ pub(crate) async fn run(
     let client = arguments.connection.settings(Conventions::from_environment())?.client()?;
     let report = arguments.report.as_deref().map(report::Collected::new).transpose()?;
     let (checkpoints, starts) = arguments.jobs.starts(arguments.checkpoint.as_deref())?;
+    let learnt = Learnt::open(arguments.history.as_deref())?;
     // From here on what is begun is ended in good order.
     let stopped = stopped()?;
     let keeps = Keeps { bodies: raw, logs: report.is_some() };
     let policy = |policy| arguments.policy(policy);
-    let (stop, watches) = begin(&client, starts, policy, &arguments.schedule.0, keeps);
+    let (fleet, watches) = begin(client, starts, policy, &arguments.schedule, &learnt, keeps);
     if let Some(file) = &checkpoints {
-        let all: Vec<_> = watches.iter().map(Watch::checkpoint).collect();
+        let all: Vec<_> = watches.iter().filter_map(Watch::checkpoint).collect();
         let all: Vec<_> = all.iter().collect();
         let shown = || format!("{} cannot be written", file.path().display());
         file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
@@ -176,7 +182,7 @@ pub(crate) async fn run(
     let output = Output::new(form, raw, watches.len() > 1);
     let summary = arguments.summary.then(Vec::new);
     let until = arguments.until();
-    let session = Session { until, output, progress, checkpoints, report, summary, stop };
+    let session = Session { until, output, progress, checkpoints, report, summary, learnt, fleet };
     let (session, over) = session.run(watches, stopped).await;
     session.tell_what_goes_on(&over, arguments.timeout, flags);
     Ok(session.close(&over))
@@ -188,7 +194,7 @@ pub(crate) async fn run(
 ///
 /// As [`run`].
 pub(crate) async fn one(
-    client: &Client,
+    client: Client,
     job: JobId,
     policy: WaitPolicy,
     schedule: Arc<dyn Schedule>,
@@ -196,7 +202,9 @@ pub(crate) async fn one(
 ) -> anyhow::Result<Exit> {
     let stopped = stopped()?;
     let keeps = Keeps { bodies: false, logs: false };
-    let (stop, watches) = begin(client, vec![Start::Anew(job)], |_| policy, &schedule, keeps);
+    let (starts, pauses, learnt) =
+        (vec![Start::Anew(job)], Pauses::Given(schedule), Learnt::nothing());
+    let (fleet, watches) = begin(client, starts, |_| policy, &pauses, &learnt, keeps);
     let session = Session {
         until: Until::All,
         output: Output::new(Form::Human, false, false),
@@ -204,7 +212,8 @@ pub(crate) async fn one(
         checkpoints: None,
         report: None,
         summary: None,
-        stop,
+        learnt,
+        fleet,
     };
     let (session, over) = session.run(watches, stopped).await;
     Ok(session.close(&over))
@@ -217,25 +226,34 @@ struct Keeps {
     logs: bool,
 }
 
-/// Makes the waits, and what stops them.
+/// Begins the waits, as one fleet.
 fn begin(
-    client: &Client,
+    client: Client,
     starts: Vec<Start>,
     policy: impl Fn(WaitPolicy) -> WaitPolicy,
-    schedule: &Arc<dyn Schedule>,
+    pauses: &Pauses,
+    learnt: &Learnt,
     keeps: Keeps,
-) -> (Sender<bool>, Vec<Watch>) {
-    let (stop, stopping) = channel(false);
+) -> (Fleet, Vec<Watch>) {
+    let jobs = starts.iter().map(|start| start.id().clone());
+    let source = Arc::new(Source::new(client, jobs, keeps.bodies));
+    let fleet = Fleet::builder(source.clone())
+        .in_flight(MAX_IN_FLIGHT)
+        .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT)));
+    let fleet = match pauses {
+        Pauses::Given(schedule) => fleet.schedule(schedule.clone()),
+        Pauses::Adaptive => {
+            // Chance keeps many apart. One asks when it is best.
+            let adaptive = Adaptive::new();
+            let adaptive = if starts.len() == 1 { adaptive.jitter(0.0) } else { adaptive };
+            fleet.adaptive(adaptive, (*learnt.history).clone())
+        }
+    };
+    let fleet = fleet.start();
     let watches = starts.into_iter().enumerate().map(|(place, start)| {
-        let source = Arc::new(Source::new(client.clone(), start.id().clone(), keeps.bodies));
-        let wait = start.wait(source.clone(), &policy).schedule(schedule.clone());
-        Watch::new(place, wait.stop_on(told(stopping.clone())), source, keeps.logs)
+        let wait = start.watch(&fleet, &policy);
+        Watch::new(place, wait, source.clone(), learnt.history.clone(), keeps.logs)
     });
-    (stop, watches.collect())
-}
-
-/// Returns when it is told to stop.
-async fn told(mut stopping: Receiver<bool>) {
-    // Whoever would tell is gone: so is whoever would listen.
-    let _ = stopping.wait_for(|stop| *stop).await;
+    let watches = watches.collect();
+    (fleet, watches)
 }

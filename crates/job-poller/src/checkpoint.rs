@@ -47,6 +47,13 @@ impl Checkpoint {
         self
     }
 
+    /// Sets other limits. They count from the wait's beginning.
+    #[must_use]
+    pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
+        self.machine = self.machine.with_policy(policy);
+        self
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) const fn stamp(&mut self, now: Timestamp) {
         self.taken_at = Some(now);
@@ -60,7 +67,7 @@ impl Checkpoint {
 
     /// Returns the job as last read, where it ever was.
     #[must_use]
-    pub fn job(&self) -> Option<&Job> {
+    pub fn job(&self) -> Option<Box<Job>> {
         self.machine.job()
     }
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use job_model::Job;
 
-use crate::{Checkpoint, Fault, WaitPolicy};
+use crate::{Checkpoint, Fault, Lifetime, WaitPolicy};
 
 /// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
 /// checkpoint within, or wait again, to learn how it ends.
@@ -67,8 +67,15 @@ impl WaitError {
 
     /// Returns the job as last read, where it ever was.
     #[must_use]
-    pub fn job(&self) -> Option<&Job> {
+    pub fn job(&self) -> Option<Box<Job>> {
         self.checkpoint.job()
+    }
+
+    /// Returns what was seen of the job's life, for a [`History`](crate::History): a wait that stopped saw
+    /// that it did not end before.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.checkpoint.machine.lifetime()
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
@@ -153,7 +160,8 @@ impl fmt::Display for WaitError {
         let attempts = self.attempts();
         let plural = if attempts == 1 { "" } else { "s" };
         write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
-        match self.job().map(|job| job.phase()) {
+        let job = self.job();
+        match job.as_deref().map(Job::phase) {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
             Some(None) => f.write_str("; the job was last seen without a phase)"),
             None => f.write_str("; the job was never seen)"),

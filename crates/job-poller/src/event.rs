@@ -104,6 +104,8 @@ pub enum Why {
     RetryAfter,
     /// The deadline is near: this attempt is the last.
     Deadline,
+    /// The schedule says so, for the budget that the wait shares with others is spent.
+    Budget,
 }
 
 impl fmt::Display for Event {
@@ -142,6 +144,7 @@ impl fmt::Display for Event {
             Self::NextAttempt { at, why } => {
                 let why = match why {
                     Why::Scheduled => "",
+                    Why::Budget => " (as the budget allows)",
                     Why::Backoff => " (after a fault)",
                     Why::RetryAfter => " (as the service asked)",
                     Why::Deadline => " (the last before the deadline)",

@@ -116,11 +116,11 @@ impl Events {
 
     /// Returns the job as last read, where it ever was.
     #[must_use]
-    pub fn job(&self) -> Option<&Job> {
+    pub fn job(&self) -> Option<Box<Job>> {
         match &self.doing {
             Doing::Finished(result) => match &**result {
                 Err(error) => error.job(),
-                Ok(ended) => Some(&ended.job),
+                Ok(ended) => Some(ended.job.clone()),
             },
             _ => self.machine.job(),
         }
@@ -140,7 +140,7 @@ impl Events {
         let machine = match &self.doing {
             Doing::Finished(result) => match &**result {
                 Err(error) => return error.checkpoint().clone(),
-                Ok(ended) => self.machine.clone().with_job(ended.job.clone()),
+                Ok(ended) => self.machine.clone().with_job(&ended.job),
             },
             _ => self.machine.clone(),
         };

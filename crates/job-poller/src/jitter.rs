@@ -25,11 +25,20 @@ impl Jitter {
         })
     }
 
-    /// Returns the pause, moved at random within the bounds: the first to anywhere between the
-    /// floor and itself (or twice the floor, where that is more), a later one by its part.
+    pub(crate) fn is_none(self) -> bool {
+        self.0 <= 0.0
+    }
+
+    /// Returns the longest pause that is not above this however it is moved.
+    pub(crate) fn below(self, most: Duration) -> Duration {
+        Duration::try_from_secs_f64(most.as_secs_f64() / (1.0 + self.0)).unwrap_or(most)
+    }
+
+    /// Returns the pause, moved at random within the bounds: the first to anywhere between itself and twice
+    /// itself, a later one by its part.
     ///
-    /// A pause beyond a bound counts as the bound, or those at the cap would all be on one tick. An
-    /// upper bound below the lower one counts as the lower.
+    /// It is not moved against the cap, or those that are there would all be on one tick. An upper bound
+    /// below the lower one counts as the lower.
     pub(crate) fn apply(
         self,
         pause: Duration,
@@ -37,29 +46,26 @@ impl Jitter {
         seen: &Seen<'_>,
     ) -> Duration {
         let (floor, cap) = (*bounds.start(), *bounds.end());
-        let pause = pause.min(cap).max(floor);
-        let moved = if self.0 > 0.0 {
-            let unit = unit(seen.random);
-            let seconds = if seen.count <= 1 {
-                let most = pause.max(floor.saturating_mul(2));
-                between(floor.as_secs_f64(), most.as_secs_f64(), unit)
-            } else {
-                pause.as_secs_f64() * between(1.0 - self.0, 1.0 + self.0, unit)
-            };
-            Duration::try_from_secs_f64(seconds).unwrap_or(cap)
+        if self.is_none() {
+            return pause.min(cap).max(floor);
+        }
+        let pause = pause.min(self.below(cap)).max(floor);
+        let by = if seen.count <= 1 {
+            between(1.0, 2.0, unit(seen.random))
         } else {
-            pause
+            between(1.0 - self.0, 1.0 + self.0, unit(seen.random))
         };
-        moved.min(cap).max(floor)
+        let seconds = pause.as_secs_f64() * by;
+        Duration::try_from_secs_f64(seconds).unwrap_or(cap).min(cap).max(floor)
     }
 }
 
-fn between(least: f64, most: f64, unit: f64) -> f64 {
+pub(crate) fn between(least: f64, most: f64, unit: f64) -> f64 {
     least + (most - least) * unit
 }
 
 /// Returns a number's upper 53 bits as a fraction, from 0 to just below 1.
-fn unit(random: u64) -> f64 {
+pub(crate) fn unit(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 

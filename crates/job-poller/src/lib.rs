@@ -24,8 +24,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Three levels, each made of the one after it:
+//! The levels, each made of those after it:
 //!
+//! - [`Fleet`] is many waits at once, in one task and under one budget of requests;
 //! - [`Wait`], awaited, is the future of how the job ends;
 //! - [`Wait::events`] is the stream of what happens until then;
 //! - [`Machine`] is the decision alone: inputs and times in, events and actions out. It has no clock
@@ -36,7 +37,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tokio` | yes | `Wait` and `Events`, the driver on tokio |
+//! | `tokio` | yes | `Wait`, `Events` and `Fleet`, the drivers on tokio |
 //! | `backoff` | no | `BackoffSchedule`, the pauses of the crate backoff |
 
 mod machine;
@@ -45,7 +46,12 @@ mod verdict;
 mod change;
 mod schedule;
 mod adaptive;
+mod history;
+mod lifetime;
 mod law;
+mod remaining;
+mod prior;
+mod bins;
 mod jitter;
 #[cfg(feature = "backoff")]
 mod backoff;
@@ -54,12 +60,15 @@ mod outcome;
 mod error;
 mod fault;
 mod checkpoint;
+mod kept;
 mod job_text;
 mod source;
 #[cfg(feature = "tokio")]
 mod events;
 #[cfg(feature = "tokio")]
 mod wait;
+#[cfg(feature = "tokio")]
+mod fleet;
 
 pub use adaptive::Adaptive;
 #[cfg(feature = "backoff")]
@@ -70,10 +79,15 @@ pub use event::{Course, Event, Why};
 #[cfg(feature = "tokio")]
 pub use events::Events;
 pub use fault::{Fault, FaultKind};
+#[cfg(feature = "tokio")]
+pub use fleet::{Fleet, FleetBuilder, FleetStats, Watch, WatchEvents};
+pub use history::History;
+pub use kept::ReadJob;
+pub use lifetime::Lifetime;
 pub use machine::{Action, Input, Machine, Step};
 pub use outcome::{Ended, Failed, JobFailed, Outcome};
 pub use policy::WaitPolicy;
-pub use schedule::{Exponential, Fixed, Schedule, Seen};
+pub use schedule::{Exponential, Fixed, Schedule, Seen, Share};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, Waiting};

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use self::{faults::FaultRun, look::Looking, reading::Settling};
 use crate::{
-    Checkpoint, Ended, Event, Fault, Schedule, Seen, WaitError, WaitErrorKind, WaitPolicy, Why,
-    jitter::random, job_text,
+    Checkpoint, Ended, Event, Fault, Lifetime, Schedule, Seen, WaitError, WaitErrorKind,
+    WaitPolicy, Why,
+    jitter::random,
+    kept::{Kept, ReadJob},
 };
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
@@ -85,10 +87,10 @@ pub struct Machine {
     settling: Option<Box<Settling>>,
     looking: Option<Box<Looking>>,
     fault: Option<Box<Fault>>,
-    /// The `Date` of the reply with the job.
-    date: Option<Timestamp>,
-    #[serde(with = "job_text::option")]
-    job: Option<Box<Job>>,
+    /// The job's age when it was first seen to go on, and when it last was.
+    seen_from: Option<Duration>,
+    seen_to: Duration,
+    job: Option<Kept>,
 }
 
 /// What happened.
@@ -101,8 +103,7 @@ pub enum Input {
     #[non_exhaustive]
     Reading {
         /// The job.
-        #[serde(with = "job_text")]
-        job: Box<Job>,
+        job: ReadJob,
         /// The reply's `Date`.
         date: Option<Timestamp>,
         /// Whether the credentials were renewed in the course of the attempt.
@@ -167,7 +168,8 @@ impl Machine {
             settling: None,
             looking: None,
             fault: None,
-            date: None,
+            seen_from: None,
+            seen_to: Duration::ZERO,
             job: None,
         }
     }
@@ -185,6 +187,11 @@ impl Machine {
     pub fn with_policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         self.policy = policy.into();
         self
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn set_policy(&mut self, policy: WaitPolicy) {
+        self.policy = policy.into();
     }
 
     /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, or all but, one
@@ -213,10 +220,20 @@ impl Machine {
         self.attempts
     }
 
-    /// Returns the job as last read, where it ever was.
+    /// Returns the job as last read, where it ever was. It is kept as text, and decoded for this.
     #[must_use]
-    pub fn job(&self) -> Option<&Job> {
-        self.looking.as_deref().map(Looking::job).or(self.job.as_deref())
+    pub fn job(&self) -> Option<Box<Job>> {
+        match self.looking.as_deref() {
+            Some(looking) => Some(Box::new(looking.job().clone())),
+            None => self.job.as_ref()?.job(),
+        }
+    }
+
+    /// Returns what was seen of the job's life so far; `None` where it was not yet seen to go on.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.seen_from?;
+        self.life(&*self.job()?, self.seen_to, false)
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
@@ -227,8 +244,8 @@ impl Machine {
 
     /// Sets the job as last read.
     #[cfg(feature = "tokio")]
-    pub(crate) fn with_job(mut self, job: Box<Job>) -> Self {
-        self.job = Some(job);
+    pub(crate) fn with_job(mut self, job: &Job) -> Self {
+        self.job = Some(Kept::of(&ReadJob::from(Box::new(job.clone()))));
         self
     }
 
@@ -342,8 +359,8 @@ struct Turn<'a> {
 
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
-        let Reading { job, date, renewed, .. } = reading;
-        Self::Reading { job: Box::new(job), date, renewed }
+        let (date, renewed) = (reading.date, reading.renewed);
+        Self::Reading { job: reading.into(), date, renewed }
     }
 }
 

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use job_model::{Discrepancy, Failure, Job, SubJobPath};
 
+use crate::Lifetime;
+
 /// A job that has ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -24,6 +26,9 @@ pub struct Ended {
     /// How long after the job's end it was read: the reply's `Date` less the job's
     /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
     pub detection_delay: Option<Duration>,
+    /// What was seen of the job's life, for a [`History`](crate::History); `None` where it had ended at
+    /// the first reading, which says nothing about how long such jobs take.
+    pub lifetime: Option<Lifetime>,
 }
 
 /// How a job ended.

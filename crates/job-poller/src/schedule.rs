@@ -20,18 +20,53 @@ pub struct Seen<'a> {
     pub age: Duration,
     /// The job's type, where it is known.
     pub job_type: Option<&'a str>,
+    /// How many of the job's steps have ended; 0 where their times do not fit the job's.
+    pub steps: u32,
+    /// How long ago, by the service's own times, the last of them did; the job's age where none did.
+    pub since_step: Duration,
     /// Whether the end is near: all the sub-jobs that the job lists are `Success` and it goes on,
     /// or it is `Success` and a sub-job goes on.
     pub nearly_done: bool,
+    /// What is left for this wait where many share one budget.
+    pub share: Option<Share>,
     /// A number without meaning, another one for each pause and each seed, the same in a replay.
     pub random: u64,
+}
+
+/// What a budget that many waits share leaves for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Share {
+    /// How much delay a request is worth: the budget's shadow price, at which all waits together ask for
+    /// as many requests as there are. Zero where there are enough.
+    pub worth: Duration,
+    /// The longest gap that nobody is to exceed.
+    pub longest: Duration,
+}
+
+impl Share {
+    /// Creates a share.
+    #[must_use]
+    pub const fn new(worth: Duration, longest: Duration) -> Self {
+        Self { worth, longest }
+    }
 }
 
 impl Seen<'_> {
     /// Creates what a schedule is asked about, of a job of which no more is known.
     #[must_use]
     pub const fn new(elapsed: Duration, count: u32) -> Self {
-        Self { elapsed, count, age: elapsed, job_type: None, nearly_done: false, random: 0 }
+        Self {
+            elapsed,
+            count,
+            age: elapsed,
+            job_type: None,
+            steps: 0,
+            since_step: elapsed,
+            nearly_done: false,
+            share: None,
+            random: 0,
+        }
     }
 }
 
@@ -63,17 +98,33 @@ impl Seen<'_> {
 pub trait Schedule: Send + Sync {
     /// Returns the pause before the next attempt.
     fn pause(&self, seen: &Seen<'_>) -> Duration;
+
+    /// Returns how urgent the next attempt is: √*h*, where *h* is the rate, per second, at which such jobs
+    /// end. Many waits that share one budget divide it in these proportions. `None`, unless it is
+    /// implemented: the pauses are wishes, whatever they cost the others.
+    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+        let _ = seen;
+        None
+    }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Arc<S> {
     fn pause(&self, seen: &Seen<'_>) -> Duration {
         (**self).pause(seen)
     }
+
+    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+        (**self).urgency(seen)
+    }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Box<S> {
     fn pause(&self, seen: &Seen<'_>) -> Duration {
         (**self).pause(seen)
+    }
+
+    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+        (**self).urgency(seen)
     }
 }
 

@@ -39,9 +39,7 @@ impl Wait {
     /// Creates a wait for a job: for up to an hour, asking when the job is likeliest to end
     /// ([`Adaptive`]).
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
-        // Any number will do that other waits do not have.
-        let seed = RandomState::new().hash_one(0);
-        Self::of(source, Machine::new(id, DEFAULT_POLICY.clone()).with_seed(seed))
+        Self::of(source, Machine::new(id, DEFAULT_POLICY.clone()).with_seed(any_seed()))
     }
 
     /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
@@ -176,6 +174,11 @@ impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Wait").field(&self.events).finish()
     }
+}
+
+/// Returns a seed: any number will do that other waits do not have.
+pub(crate) fn any_seed() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 // Shared, since there may be many waits.

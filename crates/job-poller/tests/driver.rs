@@ -196,7 +196,7 @@ async fn a_stopped_wait_goes_on_elsewhere_from_its_checkpoint() {
     assert_eq!(events.next().await, None);
     let error = events.finish().await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (WaitErrorKind::Stopped, 1));
-    assert_eq!(error.job().and_then(Job::phase), Some(&Phase::Running));
+    assert_eq!(error.job().as_deref().and_then(Job::phase), Some(&Phase::Running));
 
     let kept = serde_json::to_string(error.checkpoint()).unwrap();
     let checkpoint: Checkpoint = serde_json::from_str(&kept).unwrap();
@@ -297,7 +297,7 @@ async fn a_checkpoint_taken_with_the_last_events_is_whole() {
     let mut events = wait(&service).policy(policy).events();
     while !matches!(events.next().await, Some((_, Event::Fault { .. }))) {}
     let checkpoint = events.checkpoint();
-    assert_eq!(checkpoint.job().and_then(Job::phase), Some(&Phase::Running));
+    assert_eq!(checkpoint.job().as_deref().and_then(Job::phase), Some(&Phase::Running));
     assert_eq!(events.job(), checkpoint.job());
     assert_eq!(events.elapsed(), checkpoint.elapsed());
     let ended = Wait::resume(service.clone(), checkpoint).await.unwrap();
@@ -305,8 +305,8 @@ async fn a_checkpoint_taken_with_the_last_events_is_whole() {
 
     let mut events = wait(&Service::new(&[Ok(SUCCESS)])).events();
     assert!(matches!(events.next().await, Some((_, Event::Phase { .. }))));
-    assert_eq!(events.checkpoint().job().and_then(Job::phase), Some(&Phase::Success));
-    assert_eq!(events.job().and_then(Job::phase), Some(&Phase::Success));
+    assert_eq!(events.checkpoint().job().as_deref().and_then(Job::phase), Some(&Phase::Success));
+    assert_eq!(events.job().as_deref().and_then(Job::phase), Some(&Phase::Success));
 }
 
 #[tokio::test(start_paused = true)]

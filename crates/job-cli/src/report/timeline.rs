@@ -89,7 +89,7 @@ impl Timeline {
 
     /// Takes a wait that is over.
     pub(crate) fn of_wait(finished: &Finished) -> Self {
-        let mut timeline = Self::new(finished.job(), attempts(finished));
+        let mut timeline = Self::new(finished.job.as_deref(), attempts(finished));
         timeline.id = line(finished.id.as_str());
         let (elapsed, attempts) = match &finished.result {
             Ok(ended) => (ended.elapsed, ended.attempts),

@@ -59,13 +59,7 @@ impl CheckpointFile {
                 _ => Ok(()),
             };
         }
-        // Through a link, to the file that it leads to.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let mut file = NamedTempFile::new_in(folder_of(&path))?;
-        file.write_all(&serde_json::to_vec(checkpoints)?)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
+        replace(&self.path, &serde_json::to_vec(checkpoints)?)
     }
 
     /// Writes these as [`write`](Self::write) does while the waits go on; returns what to tell, once,
@@ -87,9 +81,20 @@ impl CheckpointFile {
     }
 }
 
-fn folder_of(file: &Path) -> &Path {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or_else(|| Path::new("."))
+/// Writes a file in the place of what was there: whole or not at all.
+///
+/// # Errors
+///
+/// Where it cannot be written. What was there is there still.
+pub(super) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+    // Through a link, to the file that it leads to.
+    let path = fs::canonicalize(file).unwrap_or_else(|_| file.into());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut new = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
+    new.write_all(text)?;
+    new.as_file().sync_all()?;
+    new.persist(&path)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -70,6 +70,10 @@ impl Session {
             tell::line(&format!("cce-job: {error:#}"));
             exit = exit.or_internal();
         }
+        // Whoever waits again would have known sooner: nothing is wrong with this wait.
+        if let Err(error) = self.learnt.keep() {
+            tell::line(&format!("cce-job: {error:#}"));
+        }
         match self.output.closed() {
             // Whoever read has read enough.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe && over.unended.is_empty() => {

@@ -136,7 +136,7 @@ pub(crate) fn finished(finished: &Finished) -> String {
         Ok(ended) => (of_ended(ended), ended.elapsed),
         Err(error) => (of_error(error), error.elapsed()),
     };
-    let job = finished.job();
+    let job = finished.job.as_deref();
     let end = End {
         exit: finished.exit().map(|exit: Exit| exit as u8),
         r#type: job.and_then(Job::job_type),
@@ -186,6 +186,7 @@ fn told(event: &Event) -> (&'static str, Facts<'_>) {
             let why = match why {
                 Why::Scheduled => "scheduled",
                 Why::Backoff => "backoff",
+                Why::Budget => "budget",
                 Why::RetryAfter => "retry_after",
                 Why::Deadline => "deadline",
                 _ => "other",

@@ -6,9 +6,9 @@ use std::{path::Path, str::FromStr};
 use anyhow::anyhow;
 use clap::Args;
 use job_model::{IdError, JobId};
-use job_poller::{Checkpoint, JobSource, Wait, WaitPolicy};
+use job_poller::{Checkpoint, Fleet, WaitPolicy, Watch};
 
-use super::{DEFAULT_TIMEOUT, checkpoints::CheckpointFile};
+use super::checkpoints::CheckpointFile;
 use crate::{
     exit::{Exit, OrExit},
     input::Input,
@@ -114,20 +114,17 @@ impl Start {
         }
     }
 
-    /// Returns the wait, under the usual limits or those it had, as they are changed.
-    pub(crate) fn wait(
+    /// Begins the wait: under the fleet's limits, or under those it had, as they are changed.
+    pub(crate) fn watch(
         self,
-        source: impl JobSource + 'static,
+        fleet: &Fleet,
         change: impl FnOnce(WaitPolicy) -> WaitPolicy,
-    ) -> Wait {
+    ) -> Watch {
         match self {
-            Self::Anew(id) => {
-                let policy = change(WaitPolicy::new().timeout(DEFAULT_TIMEOUT));
-                Wait::new(source, id).policy(policy)
-            }
+            Self::Anew(id) => fleet.watch(id),
             Self::Resumed(checkpoint) => {
                 let policy = change(*checkpoint.policy());
-                Wait::resume(source, *checkpoint).policy(policy)
+                fleet.resume(checkpoint.with_policy(policy))
             }
         }
     }

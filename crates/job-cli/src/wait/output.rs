@@ -59,7 +59,7 @@ impl Output {
     /// Prints how a wait ended, and the job.
     pub(crate) fn finished(&mut self, finished: &Finished) {
         let (raw, many, paint) = (self.raw, self.many, self.paint);
-        match (self.form, &finished.result, finished.job()) {
+        match (self.form, &finished.result, finished.job.as_deref()) {
             (Form::Jsonl, ..) => {
                 self.write(|| writeln!(io::stdout(), "{}", event_line::finished(finished)));
             }

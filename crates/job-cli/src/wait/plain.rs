@@ -8,7 +8,7 @@ use job_transport::{Clock, TokioClock};
 
 use super::{
     progress::Tally,
-    rows::Sight,
+    rows::{Sight, left},
     watch::{FaultRun, Faults, Watch},
 };
 use crate::{paint::Paint, span::told, tell, text};
@@ -97,13 +97,17 @@ fn change(event: &Event, faults: &Faults) -> Option<String> {
 /// Returns how the waits are, in one line.
 fn heartbeat(sights: &[Sight<'_>], tally: Tally) -> String {
     let Tally { all, ended, bad } = tally;
-    let ([Sight { job, faults, .. }], 1) = (sights, all) else {
+    let ([Sight { job, faults, remaining, .. }], 1) = (sights, all) else {
         let bad = if bad > 0 { format!(", {bad} of them badly") } else { String::new() };
         let faulty = sights.iter().filter(|sight| sight.faults.is_some()).count();
         let faulty = if faulty > 0 { format!("; {faulty} cannot be read") } else { String::new() };
         return format!("still waiting: {ended} of {all} jobs ended{bad}{faulty}");
     };
-    let job = job.map_or_else(|| "the job was not read yet".into(), of);
+    let job = job.as_deref().map_or_else(|| "the job was not read yet".into(), of);
+    let job = match remaining {
+        Some(remaining) => format!("{job}, {}", left(*remaining)),
+        None => job,
+    };
     match faults {
         Some(FaultRun { message, in_a_row, .. }) => {
             format!("still waiting: {job}; {message} ({in_a_row} in a row)")
@@ -179,10 +183,11 @@ mod tests {
         let job: Job = serde_json::from_value(job).unwrap();
         let faults =
             FaultRun { message: "no reply within 30s".into(), in_a_row: 4, is_news: false };
-        let sight = |job, faults| Sight {
+        let sight = |job: Option<&Job>, faults| Sight {
             id: &id,
-            job,
+            job: job.cloned().map(Box::new),
             elapsed: HEARTBEAT,
+            remaining: job.map(|_| Duration::from_secs(170)),
             service_time: None,
             faults,
             until_next: None,
@@ -191,7 +196,11 @@ mod tests {
         let many = Tally { all: 9, ended: 7, bad: 2 };
         let rows = [
             (vec![sight(None, None)], one, "the job was not read yet"),
-            (vec![sight(Some(&job), None)], one, "CreateCluster Running, 1 of 2 steps done"),
+            (
+                vec![sight(Some(&job), None)],
+                one,
+                "CreateCluster Running, 1 of 2 steps done, about 3m left",
+            ),
             (
                 vec![sight(None, Some(&faults))],
                 one,

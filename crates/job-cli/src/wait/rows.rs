@@ -13,8 +13,10 @@ use crate::{paint::Paint, span::told, text};
 /// What is known of a wait at a moment.
 pub(crate) struct Sight<'a> {
     pub(crate) id: &'a JobId,
-    pub(crate) job: Option<&'a Job>,
+    pub(crate) job: Option<Box<Job>>,
     pub(crate) elapsed: Duration,
+    /// How long such jobs take on average from here on, where enough of them were seen.
+    pub(crate) remaining: Option<Duration>,
     /// The service's time, where it was told.
     pub(crate) service_time: Option<Timestamp>,
     pub(crate) faults: Option<&'a FaultRun>,
@@ -24,14 +26,14 @@ pub(crate) struct Sight<'a> {
 
 impl Sight<'_> {
     /// Returns how long a job goes on, by the service's own times.
-    fn age(&self, job: &Job) -> Option<Duration> {
+    pub(crate) fn age(&self, job: &Job) -> Option<Duration> {
         let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
         self.service_time?.duration_since(created).try_into().ok()
     }
 
     /// Whether the job cannot be read at present, or a step of it failed.
     fn is_bad(&self) -> bool {
-        self.faults.is_some() || self.job.is_some_and(|job| job.failure().is_some())
+        self.faults.is_some() || self.job.as_ref().is_some_and(|job| job.failure().is_some())
     }
 }
 
@@ -86,7 +88,7 @@ fn of_wait<'a>(
         format!("{id} {}  {}", paint.faint("not read yet"), told(sight.elapsed))
     };
     let first = if sight.job.is_none() { Some(unread()) } else { None };
-    let nodes = sight.job.into_iter().flat_map(Job::walk);
+    let nodes = sight.job.iter().flat_map(|job| job.walk());
     let shown = nodes.filter(|node| node.path.depth() == 0 || is_shown(node.job));
     let jobs = shown.map(move |node| {
         let at_top = node.path.depth() == 0;
@@ -119,10 +121,24 @@ fn of_job(sight: &Sight<'_>, node: &Node<'_>, paint: Paint) -> String {
     if let Some(took) = took {
         row += &format!("  {}", paint.faint(&told(took)));
     }
+    if let Some(remaining) = sight.remaining.filter(|_| node.path.depth() == 0) {
+        row += &format!(", {}", left(remaining));
+    }
     match job.reason() {
         Some(reason) => row + "  " + &text::line(&format!("{reason:?}")),
         None => row,
     }
+}
+
+/// Tells how long it takes, as people round it who do not know.
+pub(crate) fn left(remaining: Duration) -> String {
+    let to = match remaining.as_secs() {
+        0..60 => 10,
+        60..600 => 60,
+        _ => 300,
+    };
+    let rounded = Duration::from_secs(remaining.as_secs().div_ceil(to).max(1) * to);
+    format!("about {} left", told(rounded).replace(".0s", "s"))
 }
 
 /// Whether a step is under way or failed, as far as is known: those that wait for their turn, and those

@@ -3,13 +3,18 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
-use job_poller::{Adaptive, Exponential, Fixed, Schedule};
+use job_poller::{Exponential, Fixed, Schedule};
 
 use crate::span::Span;
 
-/// A schedule, shared by all waits.
+/// When the waits ask.
 #[derive(Clone)]
-pub(crate) struct Pauses(pub(crate) Arc<dyn Schedule>);
+pub(crate) enum Pauses {
+    /// When their jobs are likeliest to end, by what was learnt.
+    Adaptive,
+    /// By this schedule, all of them.
+    Given(Arc<dyn Schedule>),
+}
 
 impl FromStr for Pauses {
     type Err = anyhow::Error;
@@ -21,8 +26,8 @@ impl FromStr for Pauses {
             ensure!(pause >= SHORTEST, "a pause has at least {}", Span(SHORTEST));
             Ok(pause)
         };
-        Ok(Self(match text.split_once(':') {
-            None if text == "adaptive" => Arc::new(Adaptive::new()),
+        Ok(Self::Given(match text.split_once(':') {
+            None if text == "adaptive" => return Ok(Self::Adaptive),
             Some(("fixed", gap)) => Arc::new(Fixed::new(pause(gap)?)),
             Some(("exponential", gaps)) => {
                 let (floor, cap) = gaps.split_once("..").ok_or_else(form)?;
@@ -46,9 +51,9 @@ mod tests {
 
     #[test]
     fn schedules() {
+        assert!(matches!("adaptive".parse(), Ok(Pauses::Adaptive)));
         let form = "expected adaptive, fixed:10s or exponential:1s..30s";
         let rows = [
-            ("adaptive", Ok(2..=30)),
             ("fixed:10s", Ok(10..=10)),
             ("exponential:2s..1m", Ok(2..=4)),
             ("exponential:5s..5s", Ok(5..=5)),
@@ -63,7 +68,7 @@ mod tests {
         for (text, expected) in rows {
             let seen = Seen::new(Duration::ZERO, 1);
             match (text.parse::<Pauses>(), expected) {
-                (Ok(Pauses(schedule)), Ok(seconds)) => {
+                (Ok(Pauses::Given(schedule)), Ok(seconds)) => {
                     let pause = schedule.pause(&seen).as_secs();
                     assert!(seconds.contains(&pause), "{text}: {pause}");
                 }

@@ -7,12 +7,12 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{Checkpoint, Event, FaultKind, WaitError};
+use job_poller::{Checkpoint, Event, FaultKind, Fleet, WaitError};
 use job_transport::{Clock, TokioClock, TransportErrorKind};
-use tokio::sync::watch;
 
 use super::{
     checkpoints::CheckpointFile,
+    learnt::Learnt,
     output::{Form, Output},
     progress::{Progress, Tally},
     summary::Row,
@@ -47,8 +47,8 @@ pub(crate) struct Session {
     pub(crate) checkpoints: Option<CheckpointFile>,
     pub(crate) report: Option<report::Collected>,
     pub(crate) summary: Option<Vec<Row>>,
-    /// Stops the waits that go on.
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) learnt: Learnt,
+    pub(crate) fleet: Fleet,
 }
 
 /// How it went.
@@ -115,7 +115,7 @@ impl Session {
                 biased;
                 exit = &mut stopped, if over.signal.is_none() => {
                     over.signal = Some(exit);
-                    self.stop.send_replace(true);
+                    self.fleet.stop();
                 }
                 () = clock.sleep(due.saturating_sub(clock.elapsed())) => {
                     looked = clock.elapsed();
@@ -184,28 +184,30 @@ impl Session {
             over.add(exit, self.until);
         }
         if over.is_enough {
-            self.stop.send_replace(true);
+            self.fleet.stop();
         }
         let late = error.filter(|_| exit == Some(Exit::Deadline));
         over.late = over.late.max(late.map(WaitError::elapsed));
-        over.go_on += usize::from(error.is_some_and(|error| error.job().is_some()));
+        over.go_on += usize::from(error.is_some() && finished.job.is_some());
         self.summary.iter_mut().for_each(|rows| rows.push(Row::of(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
+        self.learnt.add(finished.lifetime());
         let to = if error.is_some() { &mut over.unended } else { &mut over.ended };
-        to.insert(finished.place, finished.checkpoint);
+        to.extend(finished.checkpoint.map(|checkpoint| (finished.place, checkpoint)));
     }
 
     fn stop_where_nobody_reads(&self) {
         if self.output.closed().is_some() {
-            self.stop.send_replace(true);
+            self.fleet.stop();
         }
     }
 
     /// Keeps the checkpoints of the waits under way, and of those that are over.
     fn keep(&mut self, waits: &Waits, over: &Over) {
         let Some(file) = &mut self.checkpoints else { return };
-        let under_way: Vec<_> =
-            under_way(waits).map(|watch| (watch.place(), watch.checkpoint())).collect();
+        let under_way: Vec<_> = under_way(waits)
+            .filter_map(|watch| Some((watch.place(), watch.checkpoint()?)))
+            .collect();
         let mut all = over.checkpoints();
         all.extend(under_way.iter().map(|(place, one)| (*place, one)));
         let all: Vec<_> = all.into_values().collect();

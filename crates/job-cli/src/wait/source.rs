@@ -1,7 +1,8 @@
-//! Where a wait's readings come from, and what its events do not have of them: the service's time, and
-//! the reply's bytes. Decides nothing.
+//! Where the waits' readings come from, and what their events do not have of them: the service's time, and
+//! the replies' bytes. Decides nothing.
 
 use std::{
+    collections::HashMap,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -13,27 +14,35 @@ use job_model::JobId;
 use job_poller::JobSource;
 use job_transport::{Client, Clock, FetchError, Reading, TokioClock};
 
-/// A client that is asked for one job, and for its sub-jobs.
+/// A client that is asked for these jobs, and for their sub-jobs.
 pub(crate) struct Source {
     client: Client,
-    job: JobId,
-    keeps_body: bool,
+    keeps_bodies: bool,
     seen: Mutex<Seen>,
 }
 
-#[derive(Default)]
 struct Seen {
     /// The service's time less this process's clock. Replies tell whole seconds, so the latest comes
     /// nearest.
     ahead: Option<Timestamp>,
-    body: Bytes,
-    /// The one before, for where the wait drops the last.
+    bodies: HashMap<JobId, Bodies>,
+}
+
+/// The last reply with a job and, for where the wait drops that, the one before.
+#[derive(Default)]
+struct Bodies {
+    last: Bytes,
     before: Bytes,
 }
 
 impl Source {
-    pub(crate) fn new(client: Client, job: JobId, keeps_body: bool) -> Self {
-        Self { client, job, keeps_body, seen: Mutex::default() }
+    pub(crate) fn new(
+        client: Client,
+        jobs: impl Iterator<Item = JobId>,
+        keeps_bodies: bool,
+    ) -> Self {
+        let bodies = jobs.map(|job| (job, Bodies::default())).collect();
+        Self { client, keeps_bodies, seen: Mutex::new(Seen { ahead: None, bodies }) }
     }
 
     /// Returns the service's time, by the last reply and the time since; `None` where none told it.
@@ -41,16 +50,16 @@ impl Source {
         self.seen().ahead?.checked_add(elapsed()).ok()
     }
 
-    /// Returns the last reply with the job; empty where none was kept.
-    pub(crate) fn body(&self) -> Bytes {
-        self.seen().body.clone()
+    /// Returns the last reply with a job; empty where none was kept.
+    pub(crate) fn body(&self, job: &JobId) -> Bytes {
+        self.seen().bodies.get(job).map(|bodies| bodies.last.clone()).unwrap_or_default()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, reading: &Reading) {
+    fn note(&self, job: &JobId, reading: &Reading) {
         let mut seen = self.seen();
         let ahead = reading.date.and_then(|date| date.checked_sub(elapsed()).ok());
         seen.ahead = match (seen.ahead, ahead) {
@@ -59,15 +68,17 @@ impl Source {
             }
             (before, ahead) => ahead.or(before),
         };
-        if self.keeps_body {
-            seen.before = mem::replace(&mut seen.body, reading.body.clone());
+        // A sub-job's are no reply with a job that is waited for.
+        if let Some(bodies) = seen.bodies.get_mut(job).filter(|_| self.keeps_bodies) {
+            bodies.before = mem::replace(&mut bodies.last, reading.body.clone());
         }
     }
 
     /// Takes note that the wait dropped the last reading: a stale one, or another job's.
-    pub(crate) fn dropped(&self) {
-        let mut seen = self.seen();
-        seen.body = seen.before.clone();
+    pub(crate) fn dropped(&self, job: &JobId) {
+        if let Some(bodies) = self.seen().bodies.get_mut(job) {
+            bodies.last = bodies.before.clone();
+        }
     }
 }
 
@@ -75,10 +86,8 @@ impl JobSource for Source {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
             let fetched = self.client.job(id).await;
-            if let Ok(reading) = &fetched
-                && *id == self.job
-            {
-                self.note(reading);
+            if let Ok(reading) = &fetched {
+                self.note(id, reading);
             }
             fetched
         })

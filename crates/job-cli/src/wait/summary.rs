@@ -15,7 +15,7 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn of(finished: &Finished) -> Self {
-        let job = finished.job();
+        let job = finished.job.as_deref();
         let (outcome, delay, attempts) = match &finished.result {
             Ok(ended) => {
                 let outcome = match ended.outcome {

@@ -118,7 +118,7 @@ impl Drop for Tree {
 fn percent(sights: &[Sight<'_>], tally: Tally) -> Option<u8> {
     let (done, all) = match sights {
         [Sight { job, .. }] if tally.all == 1 => {
-            let progress = job.filter(|job| !job.sub_jobs().is_empty())?.progress();
+            let progress = job.as_ref().filter(|job| !job.sub_jobs().is_empty())?.progress();
             (progress.success, progress.total)
         }
         _ => (tally.ended, tally.all),

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
-use job_poller::{Checkpoint, Ended, Event, Events, FaultKind, Wait, WaitError, WaitErrorKind};
+use job_poller::{
+    Checkpoint, Ended, Event, FaultKind, History, Lifetime, WaitError, WaitErrorKind, WatchEvents,
+};
 
 use super::{rows::Sight, source::Source};
 use crate::exit::Exit;
@@ -21,8 +23,10 @@ use crate::exit::Exit;
 pub(crate) struct Watch {
     /// Which of the jobs, in the order in which they were named.
     place: usize,
-    events: Events,
+    events: WatchEvents,
     source: Arc<Source>,
+    /// What jobs before these are known to have taken.
+    history: Arc<History>,
     faults: Faults,
     next: Option<Duration>,
     /// What happened, where it is to be reported.
@@ -54,7 +58,9 @@ pub(crate) struct Finished {
     pub(crate) place: usize,
     pub(crate) result: Result<Ended, WaitError>,
     /// What to go on from; of a job that has ended, what asks once more.
-    pub(crate) checkpoint: Checkpoint,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// The job as last read.
+    pub(crate) job: Option<Box<Job>>,
     pub(crate) body: Bytes,
     /// The service's time when the wait began, where it was told.
     pub(crate) began: Option<Timestamp>,
@@ -63,9 +69,16 @@ pub(crate) struct Finished {
 
 impl Watch {
     /// Takes a wait that asks this source; with a log, for a report.
-    pub(crate) fn new(place: usize, wait: Wait, source: Arc<Source>, logs: bool) -> Self {
+    pub(crate) fn new(
+        place: usize,
+        wait: job_poller::Watch,
+        source: Arc<Source>,
+        history: Arc<History>,
+        logs: bool,
+    ) -> Self {
         Self {
             place,
+            history,
             events: wait.events(),
             source,
             faults: Faults::default(),
@@ -89,31 +102,43 @@ impl Watch {
     /// Returns what is known at this moment.
     pub(crate) fn sight(&self) -> Sight<'_> {
         let elapsed = self.events.elapsed();
-        Sight {
+        let sight = Sight {
             id: self.id(),
             job: self.events.job(),
             elapsed,
+            remaining: None,
             service_time: self.source.service_time(),
             faults: self.faults.now(),
             until_next: self.next.and_then(|next| next.checked_sub(elapsed)),
-        }
+        };
+        let job = sight.job.as_deref();
+        let remaining =
+            job.and_then(|job| self.history.remaining(job, sight.age(job).unwrap_or(elapsed)));
+        Sight { remaining, ..sight }
     }
 
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
+    /// Returns what to go on from: the result is not taken before the end.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         self.events.checkpoint()
     }
 
     /// Ends, once there are no more events.
     pub(crate) async fn finish(self) -> Finished {
         let elapsed = self.events.elapsed();
+        let (id, checkpoint) = (self.id().clone(), self.checkpoint());
+        let result = self.events.finish().await;
         Finished {
-            id: self.id().clone(),
+            job: match &result {
+                Ok(ended) => Some(ended.job.clone()),
+                Err(error) => error.job(),
+            },
             place: self.place,
-            checkpoint: self.checkpoint(),
-            body: self.source.body(),
+            checkpoint,
+            body: self.source.body(&id),
             began: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
             log: self.log.unwrap_or_default(),
-            result: self.events.finish().await,
+            result,
+            id,
         }
     }
 
@@ -125,7 +150,7 @@ impl Watch {
             _ => false,
         };
         if is_dropped {
-            self.source.dropped();
+            self.source.dropped(self.events.job_id());
         }
         if let Event::NextAttempt { at, .. } = event {
             self.next = Some(*at);
@@ -186,11 +211,11 @@ impl Finished {
         }
     }
 
-    /// Returns the job as last read.
-    pub(crate) fn job(&self) -> Option<&Job> {
+    /// Returns what was seen of the job's life.
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         match &self.result {
-            Ok(ended) => Some(&ended.job),
-            Err(error) => error.job(),
+            Ok(ended) => ended.lifetime.clone(),
+            Err(error) => error.lifetime(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::support::{Folder, run, service, wait};
+use crate::support::{Folder, command, run, service, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
@@ -31,24 +31,22 @@ async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
 async fn the_service_says_how_to_get_in_and_ends_when_told() {
     let folder = Folder::new();
     let authority = folder.file("ca.pem");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
-    command.args(["sim", "--fail", "--script", "503", "--ca-file"]).arg(&authority);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut sim = command();
+    sim.args(["sim", "--fail", "--script", "503", "--ca-file"]).arg(&authority);
+    let mut child = sim.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let started: Value = serde_json::from_str(&line).unwrap();
     let text = |name: &str| started[name].as_str().unwrap().to_owned();
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
-    command
-        .env_clear()
-        .env("HUAWEICLOUD_SDK_AK", text("access_key"))
+    let mut wait = command();
+    wait.env("HUAWEICLOUD_SDK_AK", text("access_key"))
         .env("HUAWEICLOUD_SDK_SK", text("secret_key"))
         .args(["wait", "--endpoint", &text("endpoint"), "--project", &text("project")])
         .arg("--ca-file")
         .arg(&authority)
         .arg(text("job"));
-    let ran = run(command).await;
+    let ran = run(wait).await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stdout.contains("InstallMaster: \"the flavor is sold out\""), "{ran:?}");
     assert!(ran.stderr.contains("503 Service Unavailable"), "{ran:?}");

@@ -61,7 +61,8 @@ pub(crate) async fn service(seconds: u32) -> (Arc<Sim>, SimServer) {
 /// Returns the command, which knows nothing of the test's own environment.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
-    command.env_clear();
+    // Nor of what its user has learnt.
+    command.env_clear().env("XDG_STATE_HOME", "/dev/null/none");
     command
 }
 

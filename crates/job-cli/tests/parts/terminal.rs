@@ -257,8 +257,9 @@ impl Tmux {
         String::from_utf8(tmux.output().unwrap().stdout).unwrap()
     }
 
+    /// Returns what stands on the screen, and above it what was scrolled off.
     fn screen(&self) -> String {
-        self.run(&["capture-pane", "-p"])
+        self.run(&["capture-pane", "-p", "-S", "-"])
     }
 
     async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
@@ -303,7 +304,7 @@ async fn a_tree_from_the_first_row_on_leaves_no_copy_in_what_was_scrolled_off() 
     assert_eq!(tmux.run(&["display-message", "-p", "#{history_size}"]), "0\n");
     // In the order in which they were named, each time.
     assert_eq!(orders[1], orders[2]);
-    assert!(orders[2].iter().any(|id| id == more[0].as_str()), "{orders:?}");
+    assert!(orders[2].iter().any(|id| id.starts_with(&more[0].as_str()[..9])), "{orders:?}");
     tmux.run(&["send-keys", "C-c"]);
     tmux.until("stopped", |screen| screen.contains("to go on waiting")).await;
     assert!(tmux.screen().starts_with("cce-job: stopped by SIGINT"), "{}", tmux.screen());
@@ -314,6 +315,7 @@ async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
     if !has("tmux", "-V") {
         return;
     }
+    // With rows that fit all widths: of others tmux scrolls some off, where nobody reaches them.
     let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let before = "above above above above above above";
     // The shell goes on after Ctrl-C, which it gets too.

@@ -1,7 +1,8 @@
-//! The same wait, three ways: each asks every second, decodes the reply, and bounds the attempt.
+//! The same wait, four ways: each asks every second, decodes the reply, and bounds the attempt.
 
 use std::{
     future::IntoFuture,
+    hint::black_box,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
 use job_model::{IdError, JobId, Phase};
-use job_poller::{Ended, Fixed, JobSource, Wait, WaitError};
+use job_poller::{Ended, Fixed, Fleet, JobSource, Wait, WaitError};
 use job_transport::{FetchError, Reading};
 use tokio::{
     task::JoinHandle,
@@ -49,8 +50,10 @@ impl Service {
 }
 
 impl JobSource for Service {
-    fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async {
+            // As whoever writes a request does.
+            black_box(id.as_str().as_bytes().first());
             self.polls.fetch_add(1, Ordering::Relaxed);
             let runs = self.created.elapsed() < JOB_TAKES;
             let body = if runs { self.running.clone() } else { Bytes::from_static(SUCCESS) };
@@ -68,12 +71,18 @@ impl JobSource for Silent {
     }
 }
 
-pub(crate) fn id() -> Result<JobId, IdError> {
-    "354331b2c-229a-11e8-9c75-0255ac100ceb".parse()
+pub(crate) fn id(number: usize) -> Result<JobId, IdError> {
+    format!("{number:09x}-229a-11e8-9c75-0255ac100ceb").parse()
 }
 
 pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Ended, WaitError>> {
     tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)).into_future())
+}
+
+/// Starts a fleet whose budget keeps nobody waiting.
+pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
+    let fleet = Fleet::builder(service).requests_per_second(1e9).in_flight(usize::MAX);
+    fleet.schedule(Fixed::new(SECOND)).start()
 }
 
 pub(crate) fn by_hand(service: Arc<Service>, id: JobId) -> JoinHandle<Result<(), String>> {

@@ -5,10 +5,15 @@
 
 mod contenders;
 
-use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    process::ExitCode,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use job_model::{Job, JobId};
+use job_model::{IdError, JobId};
 use job_poller::Wait;
 use job_sim::Plan;
 use peak_alloc::PeakAlloc;
@@ -30,12 +35,19 @@ const MOST_TIME: f64 = 1.4;
 /// The most bytes of heap that a wait may take in a pause, its task included, and its last job not.
 const MOST_HEAP: f64 = 768.0;
 
+/// The same, of a fleet's, which needs no task of its own.
+const MOST_FLEET_TIME: f64 = 2.0;
+const MOST_FLEET_HEAP: f64 = 1024.0;
+
 /// The most by which a deadline may be overshot.
 const MOST_OVERSHOOT: Duration = Duration::from_millis(20);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The reference page's example in the middle of its course: two sub-jobs, 1 KiB.
-    let running = serde_json::to_vec(&Plan::create_cluster().job_at(Duration::from_secs(3)))?;
+    // Under no uid: it is every wait's.
+    let mut running = Plan::create_cluster().job_at(Duration::from_secs(3));
+    running.metadata.get_or_insert_default().uid = None;
+    let running = serde_json::to_vec(&running)?;
     let running = Bytes::from(running);
     let mut within = true;
     for (waits, rounds) in CASES {
@@ -47,14 +59,36 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// Prints what polls and waits cost; returns whether that is within the bounds.
 fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Error>> {
-    let job = job_bytes(running)?;
+    // It is kept as the text that it came as.
+    let job = running.len() as f64;
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
-    let contenders: [(&str, &Measure<'_>); 3] = [
-        ("Wait", &|| measure(waits, running, contenders::wait)),
-        ("by hand", &|| measure(waits, running, contenders::by_hand)),
-        ("backon", &|| measure(waits, running, contenders::with_backon)),
+    let contenders: [(&str, &Measure<'_>); 4] = [
+        ("Wait", &|| {
+            measure(SAME, waits, running, |service| {
+                move |id| done(contenders::wait(service.clone(), id))
+            })
+        }),
+        ("by hand", &|| {
+            measure(SAME, waits, running, |service| {
+                move |id| done(contenders::by_hand(service.clone(), id))
+            })
+        }),
+        ("backon", &|| {
+            measure(SAME, waits, running, |service| {
+                move |id| done(contenders::with_backon(service.clone(), id))
+            })
+        }),
+        ("Fleet", &|| {
+            measure(OTHER, waits, running, |service| {
+                let fleet = contenders::fleet(service);
+                move |id| {
+                    let watch = fleet.watch(id);
+                    async { Ok(watch.await.map(drop)?) }
+                }
+            })
+        }),
     ];
-    let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 3];
+    let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 4];
     for _ in 0..rounds {
         // By turns, so that a machine that slows down slows all of them.
         for ((_, measure), cost) in contenders.iter().zip(&mut costs) {
@@ -66,14 +100,32 @@ fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Er
     for ((name, _), Cost { nanoseconds, bytes }) in contenders.iter().zip(costs) {
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
-    let [wait, by_hand, ..] = costs;
-    let time = verdict("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME);
-    let heap = verdict("bytes a wait, without its job", wait.bytes - job, MOST_HEAP);
+    let [wait, by_hand, _, fleet] = costs;
+    let within = [
+        verdict("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME),
+        verdict("bytes a wait, without its job", wait.bytes - job, MOST_HEAP),
+        verdict("Fleet / by hand", fleet.nanoseconds / by_hand.nanoseconds, MOST_FLEET_TIME),
+        verdict("bytes of a fleet's, without its job", fleet.bytes - job, MOST_FLEET_HEAP),
+    ];
     println!();
-    Ok(time && heap)
+    Ok(within.into_iter().all(|within| within))
 }
 
 type Measure<'a> = dyn Fn() -> Result<Cost, Box<dyn Error>> + 'a;
+
+/// The job of each wait: the same for all, which costs none of them a look at memory of its own; or another one,
+/// where that tells waits apart.
+const SAME: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
+const OTHER: fn(usize) -> Result<JobId, IdError> = contenders::id;
+
+static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| contenders::id(0));
+
+/// Waits for a task.
+async fn done<T, E: Into<Box<dyn Error>>>(
+    task: JoinHandle<Result<T, E>>,
+) -> Result<(), Box<dyn Error>> {
+    task.await?.map(drop).map_err(Into::into)
+}
 
 #[derive(Clone, Copy)]
 struct Cost {
@@ -82,20 +134,25 @@ struct Cost {
 }
 
 /// Lets so many waits go on for half a minute, on a paused clock, in one thread.
-fn measure<T, E: Into<Box<dyn Error>>>(
+fn measure<S, F>(
+    ids: fn(usize) -> Result<JobId, IdError>,
     waits: usize,
     running: &Bytes,
-    start: impl Fn(Arc<Service>, JobId) -> JoinHandle<Result<T, E>>,
-) -> Result<Cost, Box<dyn Error>> {
+    begin: impl Fn(Arc<Service>) -> S,
+) -> Result<Cost, Box<dyn Error>>
+where
+    S: Fn(JobId) -> F,
+    F: Future<Output = Result<(), Box<dyn Error>>>,
+{
     let runtime =
         runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let id = contenders::id()?;
+    let ids: Vec<JobId> = (0..waits).map(ids).collect::<Result<_, _>>()?;
     let heap = HEAP.current_usage();
     let before = processor_time();
     let (polls, bytes) = runtime.block_on(async {
         let service = Arc::new(Service::new(running.clone()));
-        let start = |_| start(service.clone(), id.clone());
-        let mut tasks: Vec<_> = (0..waits).map(start).collect();
+        let start = begin(service.clone());
+        let mut tasks: Vec<_> = ids.iter().cloned().map(start).collect();
         let list = tasks.capacity() * size_of_val(&tasks[0]);
         #[expect(
             clippy::disallowed_methods,
@@ -104,22 +161,12 @@ fn measure<T, E: Into<Box<dyn Error>>>(
         tokio::time::sleep(Duration::from_millis(5500)).await;
         let bytes = (HEAP.current_usage() - heap - list) as f64 / waits as f64;
         for task in tasks.drain(..) {
-            task.await?.map_err(Into::into)?;
+            task.await?;
         }
         Ok::<_, Box<dyn Error>>((service.polls(), bytes))
     })?;
     let nanoseconds = (processor_time() - before) / f64::from(polls);
     Ok(Cost { nanoseconds, bytes })
-}
-
-/// Returns the heap that a job takes which was read, on average.
-fn job_bytes(running: &[u8]) -> Result<f64, Box<dyn Error>> {
-    const MANY: usize = 1000;
-    let before = HEAP.current_usage();
-    let jobs = (0..MANY).map(|_| Job::from_slice(running).map(Box::new));
-    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
-    let list = jobs.capacity() * size_of_val(&jobs[0]);
-    Ok((HEAP.current_usage() - before - list) as f64 / MANY as f64)
 }
 
 /// Prints by how much deadlines are overshot, on a paused clock and on a real one; returns whether
@@ -140,7 +187,7 @@ fn overshoot() -> Result<bool, Box<dyn Error>> {
 async fn worst_overshoot() -> Result<Duration, Box<dyn Error>> {
     let mut worst = Duration::ZERO;
     for timeout in (50..100).step_by(5).cycle().take(30).map(Duration::from_millis) {
-        let wait = Wait::new(Silent, contenders::id()?).timeout(timeout);
+        let wait = Wait::new(Silent, contenders::id(0)?).timeout(timeout);
         #[expect(clippy::disallowed_methods, reason = "what is measured")]
         let began = Instant::now();
         if wait.await.is_ok() {

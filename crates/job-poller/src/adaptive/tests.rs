@@ -21,10 +21,10 @@ fn pauses(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
 #[test]
 fn pauses_without_history() {
     let steady = Adaptive::new().jitter(0.0);
-    let dear = steady.worth(Duration::from_secs(1));
+    let dear = steady.clone().worth(Duration::from_secs(1));
     let rows = [
-        ("CreateCluster", steady, 300.0),
-        ("CreateNode", steady, 200.0),
+        ("CreateCluster", steady.clone(), 300.0),
+        ("CreateNode", steady.clone(), 200.0),
         ("DeleteNode", steady, 60.0),
         ("a request of twice the pause", dear, 200.0),
     ];

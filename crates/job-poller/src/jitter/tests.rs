@@ -15,15 +15,15 @@ fn bounds_of_chance() {
     };
     let tenth = Jitter::DEFAULT;
     let rows = [
-        ("the first: from the floor", tenth, 1, 8000, 0, 1000),
-        ("to the pause", tenth, 1, 8000, u64::MAX, 8000),
-        ("or to twice the floor", tenth, 1, 1000, u64::MAX, 2000),
-        ("evenly", tenth, 1, 8000, 1 << 63, 4500),
+        ("the first: from itself", tenth, 1, 8000, 0, 8000),
+        ("to twice itself", tenth, 1, 8000, u64::MAX, 16_000),
+        ("evenly", tenth, 1, 8000, 1 << 63, 12_000),
+        ("but not above the cap", tenth, 1, 99_000, u64::MAX, 60_000),
         ("a later one: a tenth less", tenth, 2, 8000, 0, 7200),
         ("a tenth more", tenth, 2, 8000, u64::MAX, 8800),
         ("as it is, in the middle", tenth, 2, 8000, 1 << 63, 8000),
         ("not above the cap", tenth, 2, 60_000, u64::MAX, 60_000),
-        ("from the cap downwards", tenth, 2, 99_000, 0, 54_000),
+        ("moved below the cap, not against it", tenth, 2, 99_000, 0, 49_090),
         ("not below the floor", tenth, 2, 1000, 0, 1000),
         ("nothing at random", Jitter::new(0.0), 1, 8000, u64::MAX, 8000),
         ("but within its bounds", Jitter::new(0.0), 1, 99_000, 0, 60_000),

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use job_model::{Job, JobId, Limits, Phase};
 use job_transport::Class;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Input, LEAST_PAUSE, Machine, Turn, reading::updated};
-use crate::{Ended, Event, Failed, Outcome, Why, job_text, verdict::live};
+use super::{Action, Input, LEAST_PAUSE, Machine, Turn};
+use crate::{
+    Ended, Event, Failed, Lifetime, Outcome, Why, job_text, lifetime::updated, verdict::live,
+};
 
 /// A job that has ended, while sub-jobs of it are asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,7 @@ pub(super) struct Looking {
     planned: Duration,
     faults_in_a_row: u32,
     detection_delay: Option<Duration>,
+    lifetime: Option<Lifetime>,
     #[serde(with = "job_text")]
     job: Box<Job>,
 }
@@ -83,9 +87,15 @@ impl Looking {
 impl Machine {
     /// Ends the wait for the job as it was last read; before that, looks at what is not in its
     /// reply.
-    pub(super) fn conclude(&mut self, turn: &mut Turn<'_>, succeeded: bool) -> Action {
-        let job = self.job.take().unwrap_or_default();
-        let delay = self.date.zip(updated(&job)).map(|(read, ended)| read.duration_since(ended));
+    pub(super) fn conclude(
+        &mut self,
+        turn: &mut Turn<'_>,
+        job: Box<Job>,
+        date: Option<Timestamp>,
+        succeeded: bool,
+    ) -> Action {
+        self.job = None;
+        let delay = date.zip(updated(&job)).map(|(read, ended)| read.duration_since(ended));
         // `Date` has whole seconds: up to one may seem missing.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = turn.elapsed.saturating_add(LOOK_FOR);
@@ -98,6 +108,7 @@ impl Machine {
             planned: Duration::ZERO,
             faults_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
+            lifetime: self.whole_life(&job, date, turn.elapsed),
             job,
         };
         self.settling = None;
@@ -125,7 +136,7 @@ impl Machine {
                 }
                 looking.faults_in_a_row = 0;
                 // A replica that is behind says what is no longer so.
-                if !looking.put(*job) {
+                if !looking.put(*job.job) {
                     return self.look_again(turn, looking, LEAST_PAUSE, Why::Scheduled);
                 }
                 looking.asked.extend(looking.under_way.take());
@@ -195,7 +206,7 @@ impl Machine {
     }
 
     fn end(&self, turn: &Turn<'_>, looking: Looking) -> Action {
-        let Looking { succeeded, detection_delay, job, .. } = looking;
+        let Looking { succeeded, detection_delay, lifetime, job, .. } = looking;
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
@@ -211,6 +222,7 @@ impl Machine {
             looks: self.looks,
             elapsed: turn.elapsed,
             detection_delay,
+            lifetime,
         })))
     }
 }

@@ -235,8 +235,8 @@ impl Checked {
     fn learn(&mut self, input: &Input) {
         let mut asked = Duration::from_secs(1);
         match input {
-            Input::Reading { job, .. } if job.uid().is_none_or(|uid| uid == "a") => {
-                self.model.read(job);
+            Input::Reading { job, .. } if job.job().uid().is_none_or(|uid| uid == "a") => {
+                self.model.read(job.job());
             }
             Input::Fault(fault) => {
                 let retry_after = fault.retry_after.unwrap_or_default();

@@ -82,7 +82,7 @@ impl Reply {
                 let (text, date) = text
                     .split_once('^')
                     .map_or((text, None), |(text, date)| (text, Some(instant(date))));
-                Input::Reading { job: Box::new(job(text)), date, renewed }
+                Input::Reading { job: Box::new(job(text)).into(), date, renewed }
             }
         }
     }

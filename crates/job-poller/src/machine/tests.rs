@@ -85,7 +85,7 @@ fn strict_makes_a_failed_sub_job_a_failure() {
 fn running_with_all_sub_jobs_done_is_asked_sooner() {
     const GROWING: Exponential =
         Exponential::new(Duration::from_secs(2)..=Duration::from_secs(60)).jitter(0.0);
-    const ADAPTIVE: Adaptive = Adaptive::new().jitter(0.0);
+    static ADAPTIVE: Adaptive = Adaptive::new().jitter(0.0);
     let script = "running[A=running]*5 running[A=success]*4 running[B=running] success";
     let growing = Setup { schedule: &GROWING, ..hour() }.transcript(script);
     let adaptive = Setup { schedule: &ADAPTIVE, ..hour() }.transcript(script);
@@ -211,7 +211,7 @@ fn the_age_of_a_job_counts_by_the_services_times() {
         let date = date.map(|date| date.parse().unwrap());
         let job = Box::new(Job::from_slice(created.as_bytes()).unwrap());
         let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
-        let input = Input::Reading { job, date, renewed: false };
+        let input = Input::Reading { job: job.into(), date, renewed: false };
         let schedule = Adaptive::new().jitter(0.0);
         match machine.step(&schedule, Duration::from_secs(1), input).action {
             Action::SleepUntil(at) => at.as_secs(),
@@ -230,7 +230,7 @@ fn the_job_is_there_while_it_is_looked_into() {
         let step = machine.step(setup().schedule, Duration::from_secs(now), input);
         assert!(matches!(step.action, Action::Fetch { .. }), "{step:?}");
     }
-    assert_eq!(machine.job().map(Job::label), Some("CreateCluster"));
+    assert_eq!(machine.job().as_deref().map(Job::label), Some("CreateCluster"));
 }
 
 #[test]

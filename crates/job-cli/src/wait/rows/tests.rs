@@ -18,8 +18,9 @@ fn id() -> JobId {
 fn sight<'a>(id: &'a JobId, job: Option<&'a Job>) -> Sight<'a> {
     Sight {
         id,
-        job,
+        job: job.cloned().map(Box::new),
         elapsed: Duration::from_secs(252),
+        remaining: None,
         service_time: "2020-02-02T08:16:52Z".parse().ok(),
         faults: None,
         until_next: Some(Duration::from_millis(6_400)),
@@ -82,7 +83,7 @@ fn what_is_not_known_is_not_made_up() {
     let no_phase = job(&json!({"spec": {"subJobs": [{}]}}));
     // The service's time is before the job's: its clock, or its time zone, is another.
     let early = Sight { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..sight(&id, None) };
-    let early = Sight { job: Some(&bare), ..early };
+    let early = Sight { job: Some(Box::new(bare.clone())), ..early };
     let rows = [
         none,
         Sight { service_time: None, until_next: None, ..sight(&id, Some(&bare)) },
@@ -91,6 +92,26 @@ fn what_is_not_known_is_not_made_up() {
     ];
     let table: Vec<_> = rows.into_iter().map(|sight| shown(&[sight], 1, (24, 80))).collect();
     insta::assert_snapshot!(table.join("--\n"));
+}
+
+#[test]
+fn how_long_it_takes_is_rounded_as_who_does_not_know() {
+    let rows = [
+        (0, "about 10s left"),
+        (11, "about 20s left"),
+        (59, "about 1m left"),
+        (61, "about 2m left"),
+        (599, "about 10m left"),
+        (601, "about 15m left"),
+        (7000, "about 2h left"),
+    ];
+    for (seconds, expected) in rows {
+        assert_eq!(left(Duration::from_secs(seconds)), expected, "{seconds}");
+    }
+    let (id, job) = (id(), under_way());
+    let sight = Sight { remaining: Some(Duration::from_secs(170)), ..sight(&id, Some(&job)) };
+    let shown = shown(&[sight], 1, (24, 80));
+    assert!(shown.starts_with("|CreateCluster Running  1/5  4m 12s, about 3m left\n"), "{shown}");
 }
 
 fn check_hostile(value: &Value, text: &str) {

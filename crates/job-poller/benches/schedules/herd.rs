@@ -1,0 +1,82 @@
+//! Many waits that begin at once, and how evenly they ask.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use job_poller::{Adaptive, Schedule, Seen};
+
+use crate::{
+    Bounds,
+    contenders::{jobs, learnt},
+    laws::Law,
+};
+
+const WAITS: usize = 10_000;
+
+/// Prints how many requests fall into the busiest tenth of a second, beside those of ten seconds around it.
+pub(crate) fn herd(bounds: &mut Bounds) {
+    println!("\n{WAITS} waits that begin at once, first readings left out");
+    for law in Law::all().into_iter().filter(|law| law.name.ends_with("0.35")) {
+        let known = learnt(law.job_type, &jobs(&law, 1000, 100)).jitter(0.1);
+        for (name, schedule) in [("no job seen", Adaptive::new()), ("100 jobs seen", known)] {
+            let (crowd, share) = busiest(&asked(&schedule, &law));
+            let what = [
+                format!("{}, {name}: busiest tenth / (M/100 + 6 √(M/100))", law.name),
+                format!("{}, {name}: its share of ten seconds, %", law.name),
+            ];
+            if law.job_type == "DeleteNode" && name != "no job seen" {
+                // Ten seconds are a tenth of such a job: what is likely rises within them by itself.
+                let [crowd_of, share_of] = what;
+                println!("  {crowd_of:<66} {crowd:>8.3} (no bound)");
+                println!("  {share_of:<66} {share:>8.3} (no bound)");
+            } else {
+                bounds.most(&what[0], crowd, 1.0);
+                bounds.most(&what[1], share, 2.0);
+            }
+        }
+    }
+}
+
+/// Returns the largest tenth of a second of any ten seconds: beside what chance makes of as many, and in percent
+/// of all, where there are enough to say.
+fn busiest(tenths: &[u32]) -> (f64, f64) {
+    let (mut crowd, mut share) = (0.0_f64, 0.0_f64);
+    // Nobody asks again within the floor after the first reading.
+    for window in tenths[FLOOR_TENTHS..].windows(100) {
+        let all = f64::from(window.iter().sum::<u32>());
+        let most = f64::from(window.iter().max().copied().unwrap_or_default());
+        let even = all / 100.0;
+        if all >= 1000.0 {
+            crowd = crowd.max(most / (even + 6.0 * even.sqrt()));
+        }
+        if all >= 3600.0 {
+            share = share.max(100.0 * most / all);
+        }
+    }
+    (crowd, share)
+}
+
+const FLOOR_TENTHS: usize = 20;
+
+/// Returns how many requests there are in each tenth of a second.
+fn asked(schedule: &Adaptive, law: &Law) -> Vec<u32> {
+    let mut rng = Rng::with_seed(5000);
+    let mut tenths = Vec::new();
+    for _ in 0..WAITS {
+        let ends = law.sample(&mut rng);
+        let (mut now, mut count) = (Duration::ZERO, 0);
+        while now.as_secs_f64() < ends {
+            count += 1;
+            let mut seen = Seen::new(now, count);
+            seen.job_type = Some(law.job_type);
+            seen.random = rng.u64(..);
+            now += schedule.pause(&seen);
+            let tenth = (now.as_secs_f64() * 10.0) as usize;
+            if tenths.len() <= tenth {
+                tenths.resize(tenth + 1, 0);
+            }
+            tenths[tenth] += 1;
+        }
+    }
+    tenths
+}

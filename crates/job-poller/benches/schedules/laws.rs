@@ -1,0 +1,258 @@
+//! Laws of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// How long jobs of a type take.
+#[derive(Clone, Debug)]
+pub(crate) struct Law {
+    pub(crate) name: String,
+    pub(crate) job_type: &'static str,
+    /// Parts of a mixture, with their weights.
+    parts: Vec<(f64, Part)>,
+}
+
+/// A part of a mixture; times in seconds.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    LogNormal {
+        median: f64,
+        sigma: f64,
+    },
+    /// Jobs that fail early.
+    Exponential {
+        mean: f64,
+    },
+    /// A tail that is a power, here of the inverse square: neither a variance nor an end.
+    LogLogistic {
+        median: f64,
+    },
+}
+
+/// One job in ten, at a mean of 12 s.
+const EARLY: (f64, Part) = (0.1, Part::Exponential { mean: 12.0 });
+
+impl Part {
+    /// Returns the part of jobs that have ended by then.
+    fn cdf(self, at: f64) -> f64 {
+        match self {
+            _ if at <= 0.0 => 0.0,
+            Self::LogNormal { median, sigma } => {
+                let z = (at / median).ln() / sigma;
+                0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+            }
+            Self::Exponential { mean } => 1.0 - (-at / mean).exp(),
+            Self::LogLogistic { median } => 1.0 / (1.0 + (median / at).powi(2)),
+        }
+    }
+
+    fn sample(self, rng: &mut Rng) -> f64 {
+        let unit = 1.0 - rng.f64();
+        match self {
+            Self::LogNormal { median, sigma } => {
+                let turn = std::f64::consts::TAU * rng.f64();
+                median * (sigma * (-2.0 * unit.ln()).sqrt() * turn.cos()).exp()
+            }
+            Self::Exponential { mean } => -mean * unit.ln(),
+            Self::LogLogistic { median } => median * (1.0 / unit - 1.0).sqrt(),
+        }
+    }
+
+    const fn scaled(self, by: f64) -> Self {
+        match self {
+            Self::LogNormal { median, sigma } => Self::LogNormal { median: median * by, sigma },
+            Self::Exponential { mean } => Self::Exponential { mean: mean * by },
+            Self::LogLogistic { median } => Self::LogLogistic { median: median * by },
+        }
+    }
+}
+
+impl Law {
+    /// Returns each law that is looked at: three spreads of three types, with and without early failures, two
+    /// modes, and a heavy tail.
+    pub(crate) fn all() -> Vec<Self> {
+        let types = [
+            ("cluster", "CreateCluster", 540.0),
+            ("node", "CreateNode", 240.0),
+            ("deletion", "DeleteNode", 90.0),
+        ];
+        let mut laws = Vec::new();
+        for (name, job_type, median) in types {
+            for sigma in [0.35, 0.5, 1.0] {
+                let usual = Part::LogNormal { median, sigma };
+                let name = format!("{name}, σ {sigma}");
+                laws.push(Self { name: name.clone(), job_type, parts: vec![(1.0, usual)] });
+                let name = format!("{name}, 10 % early");
+                laws.push(Self { name, job_type, parts: vec![(0.9, usual), EARLY] });
+            }
+        }
+        let mode = |median| Part::LogNormal { median, sigma: 0.35 };
+        let two = vec![(0.6, mode(120.0)), (0.4, mode(600.0))];
+        laws.push(Self { name: "bimodal".into(), job_type: "CreateNode", parts: two });
+        let heavy = vec![(1.0, Part::LogLogistic { median: 240.0 })];
+        laws.push(Self { name: "heavy tail".into(), job_type: "CreateNode", parts: heavy });
+        laws
+    }
+
+    /// Returns the law of jobs that take so many times as long.
+    pub(crate) fn scaled(&self, by: f64) -> Self {
+        let parts = self.parts.iter().map(|(weight, part)| (*weight, part.scaled(by))).collect();
+        Self { parts, ..self.clone() }
+    }
+
+    pub(crate) fn has_early(&self) -> bool {
+        self.parts.iter().any(|(_, part)| matches!(part, Part::Exponential { .. }))
+    }
+
+    pub(crate) fn sample(&self, rng: &mut Rng) -> f64 {
+        let mut left = rng.f64();
+        for (weight, part) in &self.parts {
+            if left < *weight {
+                return part.sample(rng);
+            }
+            left -= weight;
+        }
+        self.parts[0].1.sample(rng)
+    }
+
+    fn cdf(&self, at: f64) -> f64 {
+        self.parts.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
+    }
+
+    /// Returns the law on a grid.
+    pub(crate) fn grid(&self) -> Grid {
+        let mut end = 60.0;
+        while 1.0 - self.cdf(end) > NEGLIGIBLE {
+            end *= 1.05;
+        }
+        let cell = f64::max(0.25, end / 500_000.0);
+        let cells = (end / cell) as usize;
+        // What is left ends in the last cell.
+        let ended = (0..=cells).map(|at| if at < cells { self.cdf(at as f64 * cell) } else { 1.0 });
+        let ended: Vec<f64> = ended.collect();
+        let mut integral = vec![0.0];
+        for pair in ended.windows(2) {
+            integral.push(integral[integral.len() - 1] + cell * (pair[0] + pair[1]) / 2.0);
+        }
+        Grid { cell, ended, integral }
+    }
+}
+
+/// Jobs that take longer are not looked at.
+const NEGLIGIBLE: f64 = 1e-5;
+
+/// A law in cells, within each of which jobs end evenly.
+pub(crate) struct Grid {
+    pub(crate) cell: f64,
+    /// The part of jobs that have ended at each cell's beginning, and the integral of that.
+    pub(crate) ended: Vec<f64>,
+    pub(crate) integral: Vec<f64>,
+}
+
+/// What a row of readings costs: mean delay in seconds, and mean number of requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) delay: f64,
+    pub(crate) requests: f64,
+}
+
+/// What a request is worth, in seconds.
+pub(crate) const WORTH: f64 = 0.25;
+
+/// The bounds of a gap, in seconds.
+pub(crate) const FLOOR: f64 = 2.0;
+pub(crate) const CAP: f64 = 60.0;
+
+impl Cost {
+    /// Returns the two as one number, in seconds.
+    pub(crate) fn j(self) -> f64 {
+        self.delay + WORTH * self.requests
+    }
+}
+
+impl Grid {
+    pub(crate) fn end(&self) -> f64 {
+        (self.ended.len() - 1) as f64 * self.cell
+    }
+
+    /// Returns the part of jobs that have ended by then, and the integral of that.
+    fn at(&self, time: f64) -> (f64, f64) {
+        let last = self.ended.len() - 1;
+        let cell = (time / self.cell) as usize;
+        if cell >= last {
+            return (1.0, self.integral[last] + time - self.end());
+        }
+        let within = time - cell as f64 * self.cell;
+        let ended =
+            self.ended[cell] + (self.ended[cell + 1] - self.ended[cell]) * within / self.cell;
+        (ended, self.integral[cell] + within * (self.ended[cell] + ended) / 2.0)
+    }
+
+    /// Returns what it costs to read at these times; the first and the last reading count too.
+    pub(crate) fn cost(&self, readings: impl IntoIterator<Item = f64>) -> Cost {
+        let (mut cost, mut before, mut from) = (Cost::default(), (0.0, 0.0), 0.0);
+        for time in readings {
+            let now = self.at(time);
+            // Whoever has not ended is asked for; whoever has since waited from then on.
+            cost.requests += 1.0 - before.0;
+            cost.delay += now.1 - before.1 - before.0 * (time - from);
+            (before, from) = (now, time);
+            if before.0 >= 1.0 {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// Returns the delay that one job in a hundred exceeds, where it is read at these times.
+    pub(crate) fn p99(&self, readings: &[f64]) -> f64 {
+        // By how late each cell's jobs are seen, the latest first.
+        let mut late: Vec<(f64, f64)> = Vec::with_capacity(self.ended.len());
+        let mut reading = 0;
+        for (cell, pair) in self.ended.windows(2).enumerate() {
+            let middle = (cell as f64 + 0.5) * self.cell;
+            while readings.get(reading).is_some_and(|time| *time < middle) {
+                reading += 1;
+            }
+            let Some(time) = readings.get(reading) else { break };
+            late.push((time - middle, pair[1] - pair[0]));
+        }
+        late.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let mut left = 0.01;
+        for (delay, part) in late {
+            left -= part;
+            if left <= 0.0 {
+                return delay;
+            }
+        }
+        0.0
+    }
+
+    /// Returns the least that any row of readings costs, the first at 0 and none at a gap beyond the bounds:
+    /// by dynamic programming, from the end backwards.
+    pub(crate) fn optimum(&self) -> f64 {
+        let last = self.ended.len() - 1;
+        let (shortest, longest) = ((FLOOR / self.cell).ceil() as usize, (CAP / self.cell) as usize);
+        // What is to come costs where the last reading was at this cell, for all jobs that went on then.
+        let mut to_come = vec![0.0; last + longest + 1];
+        for from in (0..last).rev() {
+            let alive = 1.0 - self.ended[from];
+            let cost = |gap: usize| {
+                let to = from + gap;
+                let (beyond, within) = (to.saturating_sub(last), to.min(last));
+                let integral = self.integral[within] + beyond as f64 * self.cell;
+                let delay =
+                    integral - self.integral[from] - self.ended[from] * gap as f64 * self.cell;
+                delay + WORTH * alive + to_come[to]
+            };
+            to_come[from] = (shortest..=longest).map(cost).fold(f64::INFINITY, f64::min);
+        }
+        to_come[0] + WORTH
+    }
+}
+
+/// Returns a time in seconds as a duration.
+pub(crate) fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}

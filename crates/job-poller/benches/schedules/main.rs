@@ -1,0 +1,235 @@
+//! What schedules cost: mean delay and requests of each, beside the least that any could, under laws that
+//! jobs may follow. Seeded: the same figures each time. Writes the picture of the docs, and exits with 1 where
+//! a figure is above its bound.
+#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+
+mod contenders;
+mod herd;
+mod laws;
+mod picture;
+mod steps;
+
+use std::{error::Error, process::ExitCode};
+
+use fastrand::Rng;
+use job_poller::Adaptive;
+
+use contenders::{aws, best_fixed, equal, equal_requests, exponential, jobs, learnt, readings};
+use laws::{CAP, Grid, Law};
+
+/// How many histories each figure is the mean of.
+const HISTORIES: u64 = 24;
+
+/// How many jobs a history has seen.
+const SEEN: [usize; 3] = [5, 20, 100];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut bounds = Bounds::default();
+    schedules();
+    no_history(&mut bounds);
+    with_history(&mut bounds);
+    doubled(&mut bounds);
+    steps::progress(&mut bounds);
+    herd::herd(&mut bounds);
+    picture::write()?;
+    Ok(if bounds.are_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether all figures are within their bounds.
+pub(crate) struct Bounds {
+    are_kept: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { are_kept: true }
+    }
+}
+
+impl Bounds {
+    /// Prints a figure, and whether it is within its bound.
+    pub(crate) fn most(&mut self, what: &str, figure: f64, most: f64) {
+        let is_kept = figure <= most;
+        self.are_kept &= is_kept;
+        let verdict = if is_kept { "ok" } else { "ABOVE ITS BOUND" };
+        println!("  {what:<66} {figure:>8.3} (at most {most:.3}) {verdict}");
+    }
+}
+
+/// Prints what each schedule costs under each law.
+fn schedules() {
+    println!("J = mean delay + 0.25 s x mean requests: J (delay, requests), in seconds");
+    println!(
+        "{:<24} {:>18} {:>18} {:>18} {:>18} {:>18} {:>18} {:>18} {:>18} {:>8}",
+        "",
+        "best fixed",
+        "exponential 1..60",
+        "Terraform 150+20",
+        "Terraform 120+20",
+        "AWS waiter",
+        "fixed 30",
+        "Adaptive, no job",
+        "after 100",
+        "J*"
+    );
+    for law in Law::all() {
+        let grid = law.grid();
+        let row = |schedule: &dyn job_poller::Schedule| {
+            grid.cost(readings(schedule, law.job_type, grid.end()))
+        };
+        let costs = [
+            best_fixed(&grid).1,
+            row(&exponential()),
+            grid.cost(equal(150.0, 20.0)),
+            grid.cost(equal(120.0, 20.0)),
+            aws(&grid, &mut Rng::with_seed(1)),
+            grid.cost(equal(0.0, 30.0)),
+            row(&Adaptive::new().jitter(0.0)),
+            row(&learnt(law.job_type, &jobs(&law, 0, 100))),
+        ];
+        let costs = costs.map(|cost| {
+            format!("{:>18}", format!("{:.1} ({:.1}, {:.0})", cost.j(), cost.delay, cost.requests))
+        });
+        println!("{:<24} {} {:>8.1}", law.name, costs.join(" "), grid.optimum());
+    }
+}
+
+/// Without a history, beside the best of equal gaps.
+fn no_history(bounds: &mut Bounds) {
+    println!("\nno history: J / best fixed gap's, the worst law");
+    let adaptive = Adaptive::new().jitter(0.0);
+    let mut rows = [
+        ("prior right", 1.0, 1.10),
+        ("jobs take twice as long", 2.0, 1.15),
+        ("half as long", 0.5, 1.15),
+        ("four times as long", 4.0, 1.30),
+        ("a quarter as long", 0.25, 1.30),
+    ]
+    .map(|(name, scale, most)| (name, scale, most, 0.0_f64, String::new()));
+    let (mut longest, mut latest) = (0.0_f64, (0.0_f64, String::new()));
+    let mut late = (0.0_f64, String::new());
+    for law in Law::all() {
+        for (_, scale, _, worst, of) in &mut rows {
+            let grid = law.scaled(*scale).grid();
+            let row = readings(&adaptive, law.job_type, grid.end());
+            let ratio = grid.cost(row.iter().copied()).j() / best_fixed(&grid).1.j();
+            if ratio > *worst {
+                (*worst, *of) = (ratio, law.name.clone());
+            }
+            longest = row.windows(2).map(|pair| pair[1] - pair[0]).fold(longest, f64::max);
+        }
+        let grid = law.grid();
+        let row = readings(&adaptive, law.job_type, grid.end());
+        if law.has_early() {
+            let delay = early_delay(&row);
+            latest = if delay > latest.0 { (delay, law.name.clone()) } else { latest };
+        }
+        let ratio = p99_ratio(&grid, &row);
+        late = if ratio > late.0 { (ratio, law.name.clone()) } else { late };
+    }
+    for (name, _, most, worst, of) in rows {
+        bounds.most(&format!("{name} ({of})"), worst, most);
+    }
+    bounds.most("longest gap, s", longest, CAP);
+    bounds.most(&format!("p99 / that of equal gaps, equal requests ({})", late.1), late.0, 2.0);
+    bounds.most(
+        &format!("mean delay of a failure in the first 30 s, s ({})", latest.1),
+        latest.0,
+        7.0,
+    );
+}
+
+/// Returns how late jobs are seen on average that fail within half a minute, at a mean of 12 s.
+fn early_delay(readings: &[f64]) -> f64 {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for at in (0..3000).map(|at| (f64::from(at) + 0.5) / 100.0) {
+        let fails = (-at / 12.0_f64).exp();
+        let seen = readings.iter().find(|reading| **reading >= at).copied().unwrap_or_default();
+        sum += fails * (seen - at);
+        weight += fails;
+    }
+    sum / weight
+}
+
+/// Returns the delay that one in a hundred exceeds, beside that of equal gaps and as many requests.
+fn p99_ratio(grid: &Grid, row: &[f64]) -> f64 {
+    let gap = equal_requests(grid, grid.cost(row.iter().copied()).requests);
+    let fixed: Vec<f64> = equal(0.0, gap).take_while(|time| *time < grid.end() + gap).collect();
+    grid.p99(row) / grid.p99(&fixed)
+}
+
+/// With a history, beside the least that any schedule could cost.
+fn with_history(bounds: &mut Bounds) {
+    println!("\nwith a history: J / J*: mean (90th percentile) of {HISTORIES} histories");
+    let scales = [("prior right", 1.0), ("four times as long", 4.0), ("a quarter as long", 0.25)];
+    let mut worst = [
+        [(0.0_f64, String::new()), Default::default(), Default::default()],
+        Default::default(),
+        Default::default(),
+    ];
+    let (mut late, mut lates) = ((0.0_f64, String::new()), Vec::new());
+    for law in Law::all() {
+        print!("{:<24}", law.name);
+        for (scale, (_, by)) in scales.into_iter().enumerate() {
+            let law = law.scaled(by);
+            let grid = law.grid();
+            let optimum = grid.optimum();
+            for (seen, many) in SEEN.into_iter().enumerate() {
+                let rows: Vec<Vec<f64>> = (0..HISTORIES)
+                    .map(|seed| {
+                        let adaptive = learnt(law.job_type, &jobs(&law, 1000 + seed, many));
+                        readings(&adaptive, law.job_type, grid.end())
+                    })
+                    .collect();
+                let cost = |row: &Vec<f64>| grid.cost(row.iter().copied());
+                let mut ratios: Vec<f64> = rows.iter().map(|row| cost(row).j() / optimum).collect();
+                ratios.sort_by(f64::total_cmp);
+                let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+                print!("  {many:>3}: {mean:.3} ({:.3})", ratios[ratios.len() * 9 / 10]);
+                if mean > worst[scale][seen].0 {
+                    worst[scale][seen] = (mean, law.name.clone());
+                }
+                if scale == 0 && many >= 20 {
+                    let p99 = rows.iter().map(|row| p99_ratio(&grid, row)).sum::<f64>();
+                    let p99 = p99 / rows.len() as f64;
+                    lates.push(p99);
+                    late = if p99 > late.0 { (p99, law.name.clone()) } else { late };
+                }
+            }
+            print!(" |");
+        }
+        println!();
+    }
+    let mut say = |what: &str, (figure, of): &(f64, String), most| {
+        bounds.most(&format!("{what} ({of})"), *figure, most);
+    };
+    say("after 20 jobs, prior right", &worst[0][1], 1.10);
+    say("after 20 jobs, four times as long", &worst[1][1], 1.15);
+    say("after 20 jobs, a quarter as long", &worst[2][1], 1.15);
+    say("after 100 jobs, prior right", &worst[0][2], 1.06);
+    // A law of early failures makes long gaps once they are over, the best schedule's too.
+    println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
+    let mean = lates.iter().sum::<f64>() / lates.len() as f64;
+    bounds.most("the same, mean of all laws, after 20 and 100 jobs", mean, 2.0);
+}
+
+/// Where jobs come to take twice as long.
+fn doubled(bounds: &mut Bounds) {
+    println!(
+        "\nafter 100 jobs the median doubles: J / J* 40 jobs later, mean of {HISTORIES} histories"
+    );
+    let mut worst = (0.0_f64, String::new());
+    for law in Law::all() {
+        let slower = law.scaled(2.0);
+        let grid = slower.grid();
+        let optimum = grid.optimum();
+        let ratio = |seed| {
+            let seen = [jobs(&law, 1000 + seed, 100), jobs(&slower, 2000 + seed, 40)].concat();
+            let row = readings(&learnt(law.job_type, &seen), law.job_type, grid.end());
+            grid.cost(row).j() / optimum
+        };
+        let mean = (0..HISTORIES).map(ratio).sum::<f64>() / HISTORIES as f64;
+        worst = if mean > worst.0 { (mean, law.name.clone()) } else { worst };
+    }
+    bounds.most(&format!("the worst law ({})", worst.1), worst.0, 1.10);
+}

@@ -1,0 +1,106 @@
+//! What it is worth to know how many of a job's steps have ended.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use job_poller::{Adaptive, History, Lifetime, Schedule, Seen};
+
+use crate::{
+    Bounds,
+    laws::{Cost, seconds},
+};
+
+/// A job of so many steps, one after another, each of a log-normal law.
+struct Steps {
+    medians: Vec<f64>,
+    sigma: f64,
+}
+
+impl Steps {
+    fn sample(&self, rng: &mut Rng) -> Vec<f64> {
+        let step = |median: &f64| {
+            let (unit, turn) = (1.0 - rng.f64(), std::f64::consts::TAU * rng.f64());
+            median * (self.sigma * (-2.0 * unit.ln()).sqrt() * turn.cos()).exp()
+        };
+        let mut end = 0.0;
+        self.medians
+            .iter()
+            .map(step)
+            .map(|took| {
+                end += took;
+                end
+            })
+            .collect()
+    }
+
+    /// Returns a schedule that knows the laws: many histories together, with or without steps.
+    fn known(&self, with_steps: bool) -> Adaptive {
+        let mut known = History::new();
+        for seed in 0..40 {
+            let mut rng = Rng::with_seed(3000 + seed);
+            let mut history = History::new();
+            for _ in 0..100 {
+                let ends: Vec<Duration> = self.sample(&mut rng).into_iter().map(seconds).collect();
+                let last = ends[ends.len() - 1];
+                let life = Lifetime::new(TYPE, Duration::ZERO, last, true);
+                let steps = if with_steps { ends } else { Vec::new() };
+                history.record(&life.with_steps(steps));
+            }
+            known.merge(&history);
+        }
+        Adaptive::new().jitter(0.0).history(&known)
+    }
+
+    /// Returns what jobs cost that are read so.
+    fn cost(&self, schedule: &Adaptive, with_steps: bool) -> Cost {
+        const JOBS: u32 = 10_000;
+        let mut rng = Rng::with_seed(4000);
+        let mut cost = Cost::default();
+        for _ in 0..JOBS {
+            let ends = self.sample(&mut rng);
+            let last = ends[ends.len() - 1];
+            let (mut now, mut requests) = (0.0, 1_u32);
+            while now < last {
+                let mut seen = Seen::new(seconds(now), requests);
+                seen.job_type = Some(TYPE);
+                if with_steps {
+                    // One ends after the other.
+                    let ended = ends.partition_point(|end| *end <= now);
+                    let last = if ended > 0 { ends[ended - 1] } else { 0.0 };
+                    seen.steps = ended as u32;
+                    seen.since_step = seconds(now - last);
+                }
+                now += schedule.pause(&seen).as_secs_f64();
+                requests += 1;
+            }
+            cost.delay += (now - last) / f64::from(JOBS);
+            cost.requests += f64::from(requests) / f64::from(JOBS);
+        }
+        cost
+    }
+}
+
+const TYPE: &str = "CreateCluster";
+
+/// Prints what is saved by knowing the steps.
+pub(crate) fn progress(bounds: &mut Bounds) {
+    println!("\nprogress, laws of steps known: J with / without");
+    let rows: [(&str, &[f64], f64); 4] = [
+        ("two equal steps", &[270.0, 270.0], 0.90),
+        ("four equal steps", &[135.0; 4], 0.80),
+        ("a dominant last step", &[10.0, 530.0], 1.01),
+        ("a dominant first step", &[530.0, 10.0], 1.0),
+    ];
+    for (name, medians, most) in rows {
+        for sigma in [0.35, 0.5, 1.0] {
+            let steps = Steps { medians: medians.to_vec(), sigma };
+            let [with, without] =
+                [true, false].map(|with_steps| steps.cost(&steps.known(with_steps), with_steps));
+            let what = format!(
+                "{name}, σ {sigma} ({:.1} s and {:.0}, {:.1} s and {:.0})",
+                with.delay, with.requests, without.delay, without.requests
+            );
+            bounds.most(&what, with.j() / without.j(), most);
+        }
+    }
+}

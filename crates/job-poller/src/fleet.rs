@@ -1,0 +1,253 @@
+//! Many waits in one task, under one budget of requests. Decides nothing: what asks next is `state`'s, how
+//! each wait goes on its machine's.
+
+mod budget;
+mod driver;
+mod member;
+mod price;
+mod schedules;
+mod state;
+mod stats;
+mod watch;
+mod watcher;
+
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError},
+    task::Waker,
+    time::Duration,
+};
+
+use job_model::JobId;
+use job_transport::{Clock, TokioClock};
+use tokio::{sync::Notify, time::Instant};
+
+use self::{schedules::Schedules, state::State};
+pub use self::{
+    stats::FleetStats,
+    watch::{Watch, WatchEvents},
+};
+use crate::{
+    Adaptive, Checkpoint, History, JobSource, Machine, Schedule, WaitPolicy, wait::any_seed,
+};
+
+/// Waits for many jobs of one service: one task, one queue of times, one budget of requests.
+///
+/// Who waits longest for what is likeliest to have ended asks first: while the budget is spent, the waits
+/// divide it by √*h*, the square root of the rate at which their jobs end ([`Adaptive`]), and none asks
+/// at gaps of more than twice what it would be if all asked alike. First readings are paced too. A 429 or a
+/// 503 takes 30 % off the budget, which comes back within a third of a minute; a Retry-After holds all, for
+/// it speaks for the service. A job that is watched twice is asked for once.
+///
+/// The fleet learns how long jobs take from those that end in it ([`history`](Self::history)).
+///
+/// Cheap to clone: the same fleet. Its task ends once no clone and no [`Watch`] is left.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use job_sim::{Pace, Plan, Sim, SimTransport};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+/// # let ids = (0..100).map(|_| sim.add(Plan::delete_node())).collect::<Vec<_>>();
+/// use job_poller::Fleet;
+///
+/// let fleet = Fleet::builder(client).requests_per_second(20.0).start();
+/// let watches: Vec<_> = ids.into_iter().map(|id| fleet.watch(id)).collect();
+/// for watch in watches {
+///     let job = watch.await?.into_success()?;
+///     assert_eq!(job.job_type(), Some("DeleteNode"));
+/// }
+/// assert_eq!(fleet.stats().jobs, 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+    policy: Arc<WaitPolicy>,
+}
+
+/// A fleet before it is started.
+#[must_use = "a fleet does nothing until it is started"]
+pub struct FleetBuilder {
+    source: Arc<dyn JobSource>,
+    per_second: f64,
+    in_flight: usize,
+    policy: WaitPolicy,
+    adaptive: Adaptive,
+    history: History,
+    schedule: Option<Arc<dyn Schedule>>,
+}
+
+impl Fleet {
+    /// Begins a fleet that asks this source.
+    pub fn builder(source: impl JobSource + 'static) -> FleetBuilder {
+        FleetBuilder {
+            source: Arc::new(source),
+            per_second: 50.0,
+            in_flight: 20,
+            policy: WaitPolicy::new(),
+            adaptive: Adaptive::new(),
+            history: History::new(),
+            schedule: None,
+        }
+    }
+
+    /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has its whole
+    /// time again, and whoever watches is told the same from here on.
+    pub fn watch(&self, id: JobId) -> Watch {
+        self.begin(Machine::new(id, self.policy.clone()).with_seed(any_seed()), Duration::ZERO)
+    }
+
+    /// Goes on from a checkpoint, whose limits hold. The deadline stays where it was; the next attempt is
+    /// made as soon as it is this wait's turn.
+    pub fn resume(&self, checkpoint: Checkpoint) -> Watch {
+        let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
+        self.begin(machine, elapsed)
+    }
+
+    fn begin(&self, machine: Machine, elapsed: Duration) -> Watch {
+        let id = machine.job_id().clone();
+        let watcher = self.shared.change(|state, now| state.watch(now, machine, elapsed));
+        Watch::new(self.shared.clone(), watcher, id)
+    }
+
+    /// Stops all waits, each with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
+    pub fn stop(&self) {
+        self.shared.change(State::stop);
+    }
+
+    /// Returns what to go on from, of each wait under way: one after another, so that they need not all be
+    /// in memory. A wait that begins or ends meanwhile may be among them or not.
+    pub fn checkpoints(&self) -> impl Iterator<Item = Checkpoint> + use<> {
+        let shared = self.shared.clone();
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let (key, checkpoint) = shared.with(|state, now| state.checkpoint_from(now, next))?;
+            next = key + 1;
+            Some(checkpoint)
+        })
+    }
+
+    /// Returns what was learnt so far, with what it began with.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.shared.with(|state, _| state.history())
+    }
+
+    /// Returns what the fleet is doing.
+    #[must_use]
+    pub fn stats(&self) -> FleetStats {
+        self.shared.with(|state, _| state.stats())
+    }
+}
+
+impl FleetBuilder {
+    /// Sets how many requests a second may leave, of all waits together; 50 by default. At least one in a
+    /// thousand seconds.
+    pub const fn requests_per_second(mut self, requests: f64) -> Self {
+        self.per_second = if requests >= 0.001 { requests.min(1e9) } else { 0.001 };
+        self
+    }
+
+    /// Sets how many requests may be in flight; 20 by default, at least 1.
+    pub const fn in_flight(mut self, requests: usize) -> Self {
+        self.in_flight = if requests == 0 { 1 } else { requests };
+        self
+    }
+
+    /// Sets the limits of each wait. See [`WaitPolicy`] for the default.
+    pub const fn policy(mut self, policy: WaitPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets what waits go by as long as the budget is not spent; [`Adaptive::new`] by default. Each wait goes by
+    /// what is known when it begins, of this history and of the jobs that ended in the fleet since.
+    pub fn adaptive(mut self, adaptive: Adaptive, history: History) -> Self {
+        (self.adaptive, self.history, self.schedule) = (adaptive, history, None);
+        self
+    }
+
+    /// Sets the pauses of all waits, whatever is learnt. A schedule without urgency
+    /// ([`Schedule::urgency`]) makes no room for others: where the budget is spent, each waits for its
+    /// turn, the first to be due first.
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Some(Arc::new(schedule));
+        self
+    }
+
+    /// Starts the fleet's task. Needs a tokio runtime with time enabled.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start(self) -> Fleet {
+        let worth = self.adaptive.price();
+        let schedules = match self.schedule {
+            Some(schedule) => Schedules::Given(schedule),
+            None => Schedules::learning(self.adaptive, self.history),
+        };
+        let state = State::new(self.per_second, self.in_flight, worth, schedules);
+        let wake = Arc::new(Notify::new());
+        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
+        let began = Instant::now();
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), began });
+        tokio::spawn(driver::drive(Arc::downgrade(&shared), wake, began, self.source));
+        Fleet { shared, policy: self.policy.into() }
+    }
+}
+
+/// What the fleet's task and its callers look at, one at a time.
+struct Shared {
+    state: Mutex<State>,
+    wake: Arc<Notify>,
+    began: Instant,
+}
+
+impl Shared {
+    /// Looks at all waits, and then wakes whoever was told something.
+    fn with<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = look(&mut state, self.began.elapsed());
+        let wakers = mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        looked
+    }
+
+    /// The same, and lets the task look again.
+    fn change<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let looked = self.with(look);
+        self.wake();
+        looked
+    }
+
+    fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The task looks, and sees that nobody is left.
+        self.wake();
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FleetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetBuilder")
+            .field("requests_per_second", &self.per_second)
+            .field("in_flight", &self.in_flight)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! One wait of a fleet: its decision, and what it is doing. Knows nothing of the others.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::AbortHandle;
+use job_model::JobId;
+use job_transport::{Clock, TokioClock};
+
+use super::price;
+use crate::{Checkpoint, Input, Machine, Schedule, Seen, Share, Step};
+
+/// A wait. Times are the fleet's but for the machine's own.
+pub(super) struct Member {
+    pub(super) machine: Machine,
+    /// As it was when the wait began here: what is learnt later does not change it.
+    schedule: Arc<dyn Schedule>,
+    /// When the wait began here, and how long it had gone on before.
+    joined: Duration,
+    before: Duration,
+    pub(super) doing: Doing,
+    /// When its present doing ends, by the queue of times.
+    pub(super) timer: Option<Duration>,
+    /// How urgent it was when it was last planned.
+    pub(super) step: Option<price::Step>,
+    /// Who is told.
+    pub(super) watchers: Vec<usize>,
+}
+
+/// What a wait is doing.
+pub(super) enum Doing {
+    /// Nothing, until its time comes.
+    Pause,
+    /// Waits for its turn since then; to ask for this, so long, where that is decided.
+    Ready(Duration, Option<Box<(JobId, Duration)>>),
+    /// Stands still, since its events are not taken.
+    Still,
+    /// An attempt of this number, which may take so long.
+    Attempt(u64, AbortHandle, Duration),
+}
+
+impl Member {
+    pub(super) const fn new(
+        machine: Machine,
+        schedule: Arc<dyn Schedule>,
+        joined: Duration,
+        before: Duration,
+        watcher: Vec<usize>,
+    ) -> Self {
+        Self {
+            machine,
+            schedule,
+            joined,
+            before,
+            doing: Doing::Ready(joined, None),
+            timer: None,
+            step: None,
+            watchers: watcher,
+        }
+    }
+
+    /// Returns the time since the wait began.
+    pub(super) const fn elapsed(&self, now: Duration) -> Duration {
+        self.before.saturating_add(now.saturating_sub(self.joined))
+    }
+
+    /// Returns the fleet's time of a time since the wait began.
+    pub(super) const fn time(&self, elapsed: Duration) -> Duration {
+        self.joined.saturating_add(elapsed).saturating_sub(self.before)
+    }
+
+    /// Returns when the wait's deadline is, where it has one.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadline = self.machine.policy().deadline();
+        (deadline < Duration::MAX).then(|| self.time(deadline))
+    }
+
+    /// Gives the wait its whole time again.
+    pub(super) fn prolong(&mut self, now: Duration) {
+        let policy = *self.machine.policy();
+        if let Some(timeout) = policy.timeout {
+            let elapsed = self.elapsed(now);
+            self.machine.set_policy(policy.timeout(elapsed.saturating_add(timeout)));
+        }
+    }
+
+    /// Returns what to go on from.
+    pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
+        Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
+    }
+
+    /// Takes what happened. Returns how urgent the wait is where it was planned anew.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        input: Input,
+        share: Share,
+    ) -> (Step, Option<f64>) {
+        let elapsed = self.elapsed(now);
+        let schedule = Shared { inner: &*self.schedule, share, urgency: AtomicU64::default() };
+        let step = self.machine.step(&schedule, elapsed, input);
+        let urgency = f64::from_bits(schedule.urgency.into_inner());
+        (step, (urgency > 0.0).then_some(urgency))
+    }
+}
+
+/// A schedule, asked under a shared budget.
+struct Shared<'a> {
+    inner: &'a dyn Schedule,
+    share: Share,
+    /// The bits of what it said last.
+    urgency: AtomicU64,
+}
+
+impl Schedule for Shared<'_> {
+    fn pause(&self, seen: &Seen<'_>) -> Duration {
+        let seen = Seen { share: Some(self.share), ..*seen };
+        let urgency = self.inner.urgency(&seen).unwrap_or_default();
+        self.urgency.store(urgency.to_bits(), Ordering::Relaxed);
+        self.inner.pause(&seen)
+    }
+}

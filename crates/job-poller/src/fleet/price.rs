@@ -1,0 +1,151 @@
+//! What a request is worth where many waits share a budget: the price at which they ask for as many as there
+//! are. Reads no clock.
+
+use std::time::Duration;
+
+/// How urgent all waits are, and the price that follows.
+///
+/// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second where a request is worth *w* of delay.
+/// So the sum over all waits of √*h* gives the *w* at which they spend the budget and no more: its shadow
+/// price. Waits are counted by √*h* in steps of an eighth of an octave, for the longest and the shortest
+/// gap keep some from asking as they would.
+#[derive(Debug)]
+pub(super) struct Price {
+    counts: [u32; STEPS],
+    /// At least this much, with however large a budget.
+    least: Duration,
+    worth: Duration,
+}
+
+/// The step of a wait.
+pub(super) type Step = u8;
+
+/// From 2^-16 to 2^8 of an urgency, in eighths of an octave.
+const STEPS: usize = 192;
+
+/// The shortest gap there is, whatever the price.
+const SHORTEST: f64 = 2.0;
+
+impl Price {
+    pub(super) const fn new(least: Duration) -> Self {
+        Self { counts: [0; STEPS], least, worth: least }
+    }
+
+    /// Returns what a request is worth.
+    pub(super) const fn worth(&self) -> Duration {
+        self.worth
+    }
+
+    /// Returns whether the budget makes a request worth more.
+    pub(super) fn is_binding(&self) -> bool {
+        self.worth > self.least
+    }
+
+    /// Counts a wait at its new urgency, in place of the step it was at.
+    pub(super) fn moved(&mut self, before: Option<Step>, urgency: Option<f64>) -> Option<Step> {
+        self.removed(before);
+        let step = step(urgency?);
+        self.counts[usize::from(step)] += 1;
+        Some(step)
+    }
+
+    pub(super) fn removed(&mut self, before: Option<Step>) {
+        if let Some(before) = before {
+            self.counts[usize::from(before)] -= 1;
+        }
+    }
+
+    /// Sets the price at which all waits together ask so often a second, none at longer gaps than this.
+    pub(super) fn set(&mut self, per_second: f64, longest: Duration) {
+        let slowest = 1.0 / longest.as_secs_f64();
+        let asked = |root: f64| -> f64 {
+            let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            let rate = |step| (urgency(step) / root).min(1.0 / SHORTEST).max(slowest);
+            counts.map(|(step, count)| f64::from(*count) * rate(step)).sum()
+        };
+        let least = (2.0 * self.least.as_secs_f64()).sqrt();
+        let (mut low, mut high) = (least, least.max(1.0) * MOST_ROOT);
+        if asked(low) <= per_second {
+            self.worth = self.least;
+            return;
+        }
+        // The square root of the price, between these, by halves on a scale of ratios.
+        for _ in 0..40 {
+            let middle = (low * high).sqrt();
+            if asked(middle) > per_second { low = middle } else { high = middle }
+        }
+        self.worth = Duration::try_from_secs_f64(high * high / 2.0).unwrap_or(Duration::MAX);
+    }
+}
+
+/// However few requests there are: at this price all waits ask as seldom as they may.
+const MOST_ROOT: f64 = 1e6;
+
+/// Returns the step of an urgency.
+fn step(urgency: f64) -> Step {
+    // An eighth of an octave is as much as three bits after the first: both are in a float's own bits.
+    let bits = urgency.max(0.0).to_bits() >> 49;
+    let first = (1023 - 16) << 3;
+    bits.saturating_sub(first).min(STEPS as u64 - 1) as Step
+}
+
+/// Returns an urgency in the middle of a step.
+fn urgency(step: usize) -> f64 {
+    let bits = (((1023 - 16) << 3) + step as u64) << 49;
+    f64::from_bits(bits | 1 << 48)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_urgency_is_in_one_step() {
+        for urgency in [1e-4, 0.01, 0.0431, 0.5, 1.0, 3.0, 100.0] {
+            let ratio = super::urgency(step(urgency).into()) / urgency;
+            assert!((0.93..1.07).contains(&ratio), "{urgency}: {ratio}");
+        }
+        for (urgency, expected) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (1e-9, 0), (1e9, 191)] {
+            assert_eq!(step(urgency), expected, "{urgency}");
+        }
+    }
+
+    #[test]
+    fn the_price_spends_the_budget() {
+        let mut price = Price::new(Duration::from_millis(250));
+        let mut add = |many, urgency| {
+            for _ in 0..many {
+                price.moved(None, Some(urgency));
+            }
+        };
+        // Half end at a rate of 1/600, half at 1/60.
+        add(1000, (1.0_f64 / 600.0).sqrt());
+        add(1000, (1.0_f64 / 60.0).sqrt());
+        let mut at = |per_second, longest| {
+            price.set(per_second, Duration::from_secs(longest));
+            price.worth().as_secs_f64()
+        };
+        let exact = |per_second: f64| (170.0_f64 / per_second).powi(2) / 2.0;
+        let rows = [
+            ("more than they ask for", at(1000.0, 60), 0.25),
+            ("a tenth of it", at(24.0, 6000), exact(24.0)),
+            ("half as much again", at(12.0, 6000), exact(12.0)),
+        ];
+        for (name, worth, expected) in rows {
+            assert!((worth / expected - 1.0).abs() < 0.08, "{name}: {worth} {expected}");
+        }
+        // The seldom ones ask as often as they must, so the others pay more.
+        assert!(at(24.0, 70) > 1.2 * exact(24.0));
+        assert!(at(1.0, 60) > 1e6, "not even that");
+    }
+
+    #[test]
+    fn who_moves_is_counted_once() {
+        let mut price = Price::new(Duration::ZERO);
+        let step = price.moved(None, Some(0.1));
+        let step = price.moved(step, Some(0.2));
+        assert_eq!(price.counts.iter().sum::<u32>(), 1);
+        assert_eq!(price.moved(step, None), None);
+        assert_eq!(price.counts, [0; STEPS]);
+    }
+}

@@ -1,0 +1,347 @@
+//! All waits of a fleet, and which of them asks next. Reads no clock, performs no I/O: the driver brings
+//! the time and makes the attempts.
+
+mod asked;
+mod queue;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    task::Waker,
+    time::Duration,
+};
+
+use futures_util::future::{AbortHandle, AbortRegistration};
+use job_model::JobId;
+use job_transport::{Class, Clock, TokioClock};
+use slab::Slab;
+
+use super::{
+    budget::Budget,
+    member::{Doing, Member},
+    price::Price,
+    schedules::Schedules,
+    stats::FleetStats,
+    watcher::{Over, Watcher},
+};
+use crate::{
+    Action, Checkpoint, Ended, Event, Fault, FaultKind, Input, Machine, Share, Step, WaitError, Why,
+};
+
+/// All waits of a fleet. Times count from the fleet's beginning.
+pub(super) struct State {
+    members: Slab<Member>,
+    watchers: Slab<Watcher>,
+    by_id: HashMap<JobId, usize>,
+    /// When each member's doing ends, and the members whose turn it would be, by since when: the sooner
+    /// first.
+    timers: BTreeSet<(Duration, usize)>,
+    ready: BTreeSet<(Duration, usize)>,
+    in_flight: usize,
+    most_in_flight: usize,
+    budget: Budget,
+    price: Price,
+    priced: Duration,
+    schedules: Schedules,
+    stats: FleetStats,
+    attempts: u64,
+    /// Whom to wake once nobody looks at all this.
+    pub(super) wakers: Vec<Waker>,
+}
+
+/// Makes room for a few more: for twice as many would be for many that never come.
+fn grow<T>(slab: &mut Slab<T>) {
+    if slab.len() == slab.capacity() {
+        slab.reserve_exact((slab.len() / 8).max(32));
+    }
+}
+
+/// An attempt to be made.
+pub(super) struct Attempt {
+    pub(super) member: usize,
+    pub(super) number: u64,
+    pub(super) id: JobId,
+    pub(super) registration: AbortRegistration,
+}
+
+/// How often the price is set.
+const PRICE: Duration = Duration::from_millis(100);
+
+/// The longest gap is twice what each wait would have if all had the same; that much of it is planned, and
+/// the rest is for waiting one's turn.
+const LONGEST: f64 = 1.8;
+
+/// The longest Retry-After that is heeded, as by each wait alone.
+const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+
+impl State {
+    pub(super) fn new(
+        per_second: f64,
+        in_flight: usize,
+        worth: Duration,
+        schedules: Schedules,
+    ) -> Self {
+        Self {
+            members: Slab::new(),
+            watchers: Slab::new(),
+            by_id: HashMap::new(),
+            timers: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            in_flight: 0,
+            most_in_flight: in_flight,
+            budget: Budget::new(per_second),
+            price: Price::new(worth),
+            priced: Duration::ZERO,
+            schedules,
+            stats: FleetStats::default(),
+            attempts: 0,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Adds a wait, or one who watches the wait for this job that is under way already, which then has its
+    /// whole time again.
+    pub(super) fn watch(&mut self, now: Duration, machine: Machine, before: Duration) -> usize {
+        grow(&mut self.watchers);
+        let watcher = self.watchers.insert(Watcher::default());
+        let known = self.by_id.get(machine.job_id()).copied();
+        let key = match known {
+            Some(key) => {
+                let member = &mut self.members[key];
+                member.prolong(now);
+                member.watchers.push(watcher);
+                key
+            }
+            None => {
+                let id = machine.job_id().clone();
+                let schedule = self.schedules.at(now);
+                let member = Member::new(machine, schedule, now, before, vec![watcher]);
+                let deadline = member.deadline();
+                grow(&mut self.members);
+                let key = self.members.insert(member);
+                self.by_id.insert(id, key);
+                self.ready.insert((now, key));
+                self.time(key, deadline);
+                key
+            }
+        };
+        self.watchers[watcher].member = Some(key);
+        watcher
+    }
+
+    /// Removes one who watches; the wait ends with the last of them.
+    pub(super) fn unwatch(&mut self, watcher: usize) {
+        let Some(key) = self.watchers.remove(watcher).member else { return };
+        let member = &mut self.members[key];
+        member.watchers.retain(|one| *one != watcher);
+        if member.watchers.is_empty() {
+            // What was seen of the job is worth as much as what others have seen.
+            let lifetime = member.machine.lifetime();
+            self.schedules.learn(lifetime.as_ref());
+            self.remove(key);
+        }
+    }
+
+    /// Stops all waits.
+    pub(super) fn stop(&mut self, now: Duration) {
+        let keys: Vec<_> = self.members.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.leave(key);
+            self.go_on(now, key, Input::Stop);
+        }
+    }
+
+    /// Does what is due; returns the attempts to be made now.
+    pub(super) fn turn(&mut self, now: Duration) -> Vec<Attempt> {
+        if now.saturating_sub(self.priced) >= PRICE {
+            self.set_price(now);
+        }
+        let mut attempts = Vec::new();
+        while let Some(&(at, key)) = self.timers.first()
+            && at <= now
+        {
+            self.time(key, None);
+            match &self.members[key].doing {
+                // Whose turn it is at once does not queue.
+                Doing::Pause if self.may_ask(now) && self.ready.is_empty() => {
+                    attempts.extend(self.serve(now, key, None));
+                }
+                Doing::Pause => self.make_ready(at, key, None),
+                Doing::Attempt(_, _, timeout) => {
+                    let fault = Fault::timed_out(*timeout);
+                    self.leave(key);
+                    self.attempted(now, key, Input::Fault(fault));
+                }
+                // The deadline has passed while it waited for its turn; it may have an attempt still.
+                Doing::Ready(..) | Doing::Still => {
+                    self.leave(key);
+                    self.go_on(now, key, Input::Wake);
+                }
+            }
+        }
+        while self.may_ask(now)
+            && let Some((_, key)) = self.ready.pop_first()
+        {
+            if let Doing::Ready(_, decided) = &mut self.members[key].doing {
+                let decided = decided.take();
+                attempts.extend(self.serve(now, key, decided));
+            }
+        }
+        attempts
+    }
+
+    /// Takes what came of an attempt, unless it was given up.
+    pub(super) fn arrived(&mut self, now: Duration, key: usize, number: u64, input: Input) {
+        let under_way = self
+            .members
+            .get(key)
+            .is_some_and(|member| matches!(member.doing, Doing::Attempt(of, ..) if of == number));
+        if under_way {
+            self.leave(key);
+            self.attempted(now, key, input);
+        }
+    }
+
+    /// Lets the one whose turn it is ask: for what is decided, or as it decides.
+    fn serve(
+        &mut self,
+        now: Duration,
+        key: usize,
+        decided: Option<Box<(JobId, Duration)>>,
+    ) -> Option<Attempt> {
+        self.time(key, None);
+        self.members[key].doing = Doing::Pause;
+        let (id, timeout) = match decided {
+            Some(decided) => *decided,
+            None if self.is_full(key) => {
+                self.members[key].doing = Doing::Still;
+                self.time(key, self.members[key].deadline());
+                return None;
+            }
+            None => self.take(now, key, Input::Wake)?,
+        };
+        Some(self.ask(now, key, id, timeout))
+    }
+
+    fn ask(&mut self, now: Duration, key: usize, id: JobId, timeout: Duration) -> Attempt {
+        self.budget.take(now, 1);
+        self.stats.requests += 1;
+        self.in_flight += 1;
+        self.attempts += 1;
+        let (handle, registration) = AbortHandle::new_pair();
+        self.members[key].doing = Doing::Attempt(self.attempts, handle, timeout);
+        self.time(key, Some(now.saturating_add(timeout)));
+        Attempt { member: key, number: self.attempts, id, registration }
+    }
+
+    /// Takes what came of an attempt, for all.
+    fn attempted(&mut self, now: Duration, key: usize, input: Input) {
+        let (fault, renewed) = match &input {
+            Input::Fault(fault) => (Some(fault), fault.renewed),
+            Input::Reading { renewed, .. } => (None, *renewed),
+            Input::Wake | Input::Stop => (None, false),
+        };
+        if renewed {
+            // A login, and the request once more.
+            self.budget.take(now, 2);
+            self.stats.requests += 2;
+        }
+        if let Some(fault) = fault {
+            self.stats.faults += 1;
+            let in_trouble =
+                fault.class == Class::Throttled || fault.kind == FaultKind::Status(503);
+            if in_trouble {
+                self.stats.throttled += 1;
+                self.budget.slow(now);
+                // It speaks for the whole service.
+                let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
+                self.budget.hold(now.saturating_add(asked));
+            }
+        }
+        self.go_on(now, key, input);
+    }
+
+    /// Takes what happened to a wait that is doing nothing; an attempt that it is to make has its turn.
+    fn go_on(&mut self, now: Duration, key: usize, input: Input) {
+        if let Some(attempt) = self.take(now, key, input) {
+            self.make_ready(now, key, Some(attempt.into()));
+        }
+    }
+
+    /// The same; returns the attempt that it is to make: which job to ask for, and how long that may take.
+    fn take(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
+        let share = self.share();
+        let member = &mut self.members[key];
+        let at = member.elapsed(now);
+        let (Step { mut events, action }, urgency) = member.take(now, input, share);
+        if urgency.is_some() {
+            member.step = self.price.moved(member.step, urgency);
+        }
+        if urgency.is_some() && self.price.is_binding() {
+            for event in &mut events {
+                if let Event::NextAttempt { why: why @ Why::Scheduled, .. } = event {
+                    *why = Why::Budget;
+                }
+            }
+        }
+        for event in events {
+            for &watcher in &self.members[key].watchers {
+                self.wakers.extend(self.watchers[watcher].tell(at, event.clone()));
+            }
+        }
+        match action {
+            Action::Fetch { id, timeout } => return Some((id, timeout)),
+            Action::SleepUntil(at) => {
+                let member = &mut self.members[key];
+                member.doing = Doing::Pause;
+                let at = member.time(at);
+                self.time(key, Some(at));
+            }
+            Action::Finish(result) => self.end(now, key, *result),
+        }
+        None
+    }
+
+    fn end(&mut self, now: Duration, key: usize, mut result: Result<Ended, WaitError>) {
+        self.stats.ended += 1;
+        let member = &mut self.members[key];
+        let (checkpoint, lifetime) = match &mut result {
+            Ok(ended) => {
+                let machine = member.machine.clone().with_job(&ended.job);
+                let checkpoint = Checkpoint::new(machine, member.elapsed(now));
+                (checkpoint.taken_at(TokioClock::new().now()), ended.lifetime.clone())
+            }
+            Err(error) => {
+                error.checkpoint.stamp(TokioClock::new().now());
+                (error.checkpoint().clone(), error.lifetime())
+            }
+        };
+        let watchers = mem::take(&mut member.watchers);
+        self.schedules.learn(lifetime.as_ref());
+        self.remove(key);
+        let over = Over { result, checkpoint };
+        for watcher in watchers {
+            self.wakers.extend(self.watchers[watcher].end(over.clone()));
+        }
+    }
+
+    fn is_full(&self, key: usize) -> bool {
+        self.members[key].watchers.iter().any(|watcher| self.watchers[*watcher].is_full())
+    }
+
+    /// Returns what the budget leaves for each.
+    fn share(&self) -> Share {
+        let longest = self.members.len() as f64 * LONGEST / self.budget.rate();
+        let longest = Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX);
+        Share { worth: self.price.worth(), longest }
+    }
+
+    /// Sets the price so that the budget is spent, and those who wait for their turn become fewer.
+    fn set_price(&mut self, now: Duration) {
+        self.priced = now;
+        let rate = self.budget.rate();
+        let backlog = self.ready.len() as f64 / rate;
+        let spent = rate * (1.02 - 0.02 * backlog).max(0.9);
+        self.price.set(spent, self.share().longest);
+    }
+}

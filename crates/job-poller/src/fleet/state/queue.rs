@@ -1,0 +1,69 @@
+//! The queues: when each wait's doing ends, and whose turn it is to ask. Decides nothing about a wait.
+
+use std::{mem, time::Duration};
+
+use job_model::JobId;
+
+use super::State;
+use crate::fleet::member::Doing;
+
+impl State {
+    /// Whether a request may leave.
+    pub(super) fn may_ask(&self, now: Duration) -> bool {
+        self.in_flight < self.most_in_flight && self.budget.next() <= now
+    }
+
+    /// Returns when there is something to do next, unless something else happens.
+    pub(in crate::fleet) fn next(&self) -> Option<Duration> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let may = !self.ready.is_empty() && self.in_flight < self.most_in_flight;
+        let turn = may.then(|| self.budget.next());
+        timer.into_iter().chain(turn).min()
+    }
+
+    pub(super) fn make_ready(
+        &mut self,
+        since: Duration,
+        key: usize,
+        decided: Option<Box<(JobId, Duration)>>,
+    ) {
+        // What is decided has its own time, from when it is made.
+        let deadline = if decided.is_none() { self.members[key].deadline() } else { None };
+        self.members[key].doing = Doing::Ready(since, decided);
+        self.ready.insert((since, key));
+        self.time(key, deadline);
+    }
+
+    /// Ends what a wait is doing: it does nothing for the moment.
+    pub(super) fn leave(&mut self, key: usize) {
+        self.time(key, None);
+        match mem::replace(&mut self.members[key].doing, Doing::Pause) {
+            Doing::Pause | Doing::Still => {}
+            Doing::Ready(since, _) => {
+                self.ready.remove(&(since, key));
+            }
+            Doing::Attempt(_, handle, _) => {
+                handle.abort();
+                self.in_flight -= 1;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: usize) {
+        self.leave(key);
+        let member = self.members.remove(key);
+        self.price.removed(member.step);
+        self.by_id.remove(member.machine.job_id());
+    }
+
+    /// Sets when a wait's doing ends.
+    pub(super) fn time(&mut self, key: usize, at: Option<Duration>) {
+        let timer = mem::replace(&mut self.members[key].timer, at);
+        if let Some(before) = timer {
+            self.timers.remove(&(before, key));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, key));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What a fleet is doing, in numbers. Counts nothing itself.
+
+use std::time::Duration;
+
+/// A fleet in numbers, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct FleetStats {
+    /// How many jobs are waited for.
+    pub jobs: usize,
+    /// How many wait for their turn, since the budget is spent or too many requests are in flight.
+    pub waiting: usize,
+    /// How many requests are in flight.
+    pub in_flight: usize,
+    /// How many requests a second may leave at present: fewer than set while the service throttles.
+    pub requests_per_second: f64,
+    /// How much delay a request is worth at present: the budget's shadow price.
+    pub worth: Duration,
+    /// How many requests there were: attempts, looks at sub-jobs, and those that renewed credentials.
+    pub requests: u64,
+    /// How many of them gave no job.
+    pub faults: u64,
+    /// How many of those because the service throttled, or was in trouble (429, 503).
+    pub throttled: u64,
+    /// How many waits are over.
+    pub ended: u64,
+}

@@ -1,0 +1,120 @@
+//! A job as it is kept while nobody looks at it: the JSON text that it came as, a fraction of the memory that its
+//! fields take. Judges nothing.
+
+use bytes::Bytes;
+use job_model::{DecodeError, Decoded, Job, Limits};
+use job_transport::Reading;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A job that was read, and the JSON text that it came as. In any format of serde it is that text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadJob {
+    pub(crate) job: Box<Job>,
+    pub(crate) text: Bytes,
+}
+
+/// A job's JSON text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kept(Box<[u8]>);
+
+/// What a source of the caller's own may have read, too.
+const WIDEST: Limits = Limits::new().levels(Limits::MAX_LEVELS).sub_jobs(u32::MAX);
+
+impl ReadJob {
+    /// Returns the job.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+}
+
+/// Takes a job that came as no text.
+impl From<Box<Job>> for ReadJob {
+    fn from(job: Box<Job>) -> Self {
+        // Writing one to a text has nothing that fails.
+        let text = serde_json::to_vec(&job).unwrap_or_default().into();
+        Self { job, text }
+    }
+}
+
+impl From<Reading> for ReadJob {
+    fn from(Reading { job, body, .. }: Reading) -> Self {
+        let job = Box::new(job);
+        if body.is_empty() { job.into() } else { Self { job, text: body } }
+    }
+}
+
+impl Kept {
+    pub(crate) fn of(read: &ReadJob) -> Self {
+        // A copy: what the text is part of may be larger.
+        Self((*read.text).into())
+    }
+
+    /// Whether a reply was this to the letter.
+    pub(crate) fn is(&self, read: &ReadJob) -> bool {
+        *self.0 == *read.text
+    }
+
+    /// Returns the job; `None` where it is one that nobody could read again.
+    pub(crate) fn job(&self) -> Option<Box<Job>> {
+        decoded(&self.0).ok()
+    }
+}
+
+fn decoded(text: &[u8]) -> Result<Box<Job>, DecodeError> {
+    Decoded::from_slice_within(text, WIDEST).map(|decoded| Box::new(decoded.job))
+}
+
+impl Serialize for ReadJob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&String::from_utf8_lossy(&self.text))
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadJob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let job = decoded(text.as_bytes()).map_err(D::Error::custom)?;
+        Ok(Self { job, text: text.into() })
+    }
+}
+
+impl Serialize for Kept {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ReadJob::deserialize(deserializer).map(|read| Self::of(&read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_the_job_as_it_came() {
+        let body = r#"{"metadata": {"uid": "a", "updateTimestamp": "2020-02-02T08:12:40Z"},
+            "spec": {"subJobs": [{"other": 1.10},]}}"#;
+        let reply = http::Response::new(Bytes::from(body));
+        let read = ReadJob::from(Reading::from_response(reply).unwrap());
+        let kept = Kept::of(&read);
+        assert!(kept.is(&read) && kept.job().as_ref() == Some(&read.job));
+        // The same job in other words is not the same text, and no other job.
+        let again = ReadJob::from(read.job.clone());
+        assert!(!kept.is(&again) && Kept::of(&again).job().as_ref() == Some(&read.job));
+        for (text, is) in
+            [(serde_json::to_string(&kept), body), (serde_json::to_string(&read), body)]
+        {
+            let text = text.unwrap();
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), is);
+            assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept);
+            assert_eq!(serde_json::from_str::<ReadJob>(&text).unwrap(), read);
+        }
+        let error = serde_json::from_str::<Kept>(r#""[]""#).unwrap_err().to_string();
+        assert!(error.starts_with("the body is no JSON object"), "{error}");
+    }
+}

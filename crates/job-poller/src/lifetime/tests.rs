@@ -1,0 +1,56 @@
+//! Steps whose times fit their job's, and those whose do not.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn job(steps: &[(&str, &str)]) -> Job {
+    let steps: Vec<Value> = steps
+        .iter()
+        .map(|(phase, updated)| {
+            json!({"metadata": {"updateTimestamp": updated}, "status": {"phase": phase}})
+        })
+        .collect();
+    let job = json!({"metadata": {"creationTimestamp": "2020-02-02 08:00:00 +0000 UTC"},
+        "spec": {"subJobs": steps}});
+    Job::from_slice(job.to_string().as_bytes()).unwrap()
+}
+
+/// A name, sub-jobs with their phases and times, and the ages at which steps ended.
+type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u64]);
+
+#[test]
+fn steps_that_have_ended() {
+    let at = |second: u32| format!("2020-02-02 08:00:{second:02}.5 +0000 UTC");
+    let [one, two, three] = [5, 20, 40].map(at);
+    let rows: [Row<'_>; 7] = [
+        ("none", vec![], &[]),
+        (
+            "those that are Success, the first first",
+            vec![("Success", &two), ("Running", &three), ("Success", &one)],
+            &[5, 20],
+        ),
+        ("not one that failed", vec![("Failed", &one)], &[]),
+        ("one without a time: none is known", vec![("Success", &one), ("Success", "")], &[]),
+        (
+            "one that ended before the job began",
+            vec![("Success", "2020-02-02 03:00:00 +0000 UTC")],
+            &[],
+        ),
+        ("one that is to end", vec![("Success", "2020-02-02 09:00:00 +0000 UTC")], &[]),
+        (
+            "one that ended within the second of the reply's time",
+            vec![("Success", "2020-02-02 08:00:50.9 +0000 UTC")],
+            &[50],
+        ),
+    ];
+    let age = Duration::from_secs(50);
+    for (name, steps, expected) in rows {
+        let job = job(&steps);
+        let seconds: Vec<u64> = step_ends(&job, age).iter().map(Duration::as_secs).collect();
+        assert_eq!(seconds, expected, "{name}");
+        let steps = Steps::of(&job, age);
+        let last = expected.last().copied().unwrap_or_default();
+        assert_eq!((steps.count as usize, steps.last.as_secs()), (expected.len(), last), "{name}");
+    }
+}

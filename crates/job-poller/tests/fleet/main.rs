@@ -1,0 +1,338 @@
+//! Many waits under one budget, on the paused clock: who asks when, what each is told, what is left.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod service;
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use futures_util::future::join_all;
+use job_model::JobId;
+use job_poller::{
+    Adaptive, Checkpoint, Event, Fixed, Fleet, History, Outcome, WaitErrorKind, WaitPolicy, Why,
+};
+use job_sim::{Fault, Pace, Plan, Sim};
+use tokio::{runtime::Handle, time::advance};
+
+use service::{SECOND, Service, TAKES, pass};
+
+#[tokio::test(start_paused = true)]
+async fn all_end_right_within_the_budget() {
+    let service = Service::usual();
+    let jobs = service.jobs(1_000);
+    let fleet = Fleet::builder(service.client()).requests_per_second(100.0).in_flight(2).start();
+    let watches = jobs.into_iter().map(|(id, fails)| {
+        let watch = fleet.watch(id);
+        async move { (fails, watch.await.unwrap().outcome) }
+    });
+    for (fails, outcome) in join_all(watches).await {
+        assert_eq!(matches!(outcome, Outcome::Failed(_)), fails);
+    }
+    let stats = fleet.stats();
+    assert_eq!((stats.jobs, stats.in_flight, stats.waiting, stats.ended), (0, 0, 0, 1_000));
+    assert_eq!(stats.requests, service.asked() as u64);
+    assert_eq!(service.in_flight.lock().unwrap().1, 2);
+    // In any ten seconds.
+    let asked = service.asked.lock().unwrap();
+    let most = asked.iter().map(|(from, _)| {
+        let within = asked.iter().skip_while(|(at, _)| at < from);
+        within.take_while(|(at, _)| *at < *from + 10 * SECOND).count()
+    });
+    let most = most.step_by(97).max().unwrap();
+    assert!(most <= 1_010, "{most}");
+    // It has learnt from them, and gives that on.
+    assert!(fleet.history().jobs("CreateCluster") > 20.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_watched_twice_is_asked_for_once() {
+    let service = Service::usual();
+    let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
+    let [one, other, third] = [(); 3].map(|()| fleet.watch(service.sim.job().clone()));
+    assert_eq!(fleet.stats().jobs, 1);
+    drop(third);
+    let (one, mut other) = (tokio::spawn(one), other.events());
+    let mut events = Vec::new();
+    while let Some((_, event)) = other.next().await {
+        events.push(event);
+    }
+    let (one, other) = (one.await.unwrap().unwrap(), other.finish().await.unwrap());
+    assert_eq!(one, other);
+    assert_eq!(service.asked(), one.attempts as usize);
+    let planned = events.iter().filter(|event| matches!(event, Event::NextAttempt { .. }));
+    assert_eq!(planned.count(), one.attempts as usize - 1);
+    // Once it has ended it is another wait.
+    let again = fleet.watch(service.sim.job().clone()).await.unwrap();
+    assert_eq!(again.attempts, 1);
+    assert_eq!(service.asked(), one.attempts as usize + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_later_has_the_whole_time() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+    let policy = WaitPolicy::new().timeout(10 * SECOND);
+    let fleet = Fleet::builder(service.client()).policy(policy).start();
+    let first = fleet.watch(service.sim.job().clone());
+    pass(6 * SECOND).await;
+    let second = fleet.watch(service.sim.job().clone());
+    let errors = [first.await.unwrap_err(), second.await.unwrap_err()];
+    for error in errors {
+        assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+        // Ten seconds from then on, less what is left for the last attempt.
+        assert!(error.elapsed() >= 14 * SECOND, "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_dropped_leaves_nothing() {
+    let service = Service::usual();
+    let ids: Vec<_> = service.jobs(50).into_iter().map(|(id, _)| id).collect();
+    let fleet = Fleet::builder(service.client()).requests_per_second(20.0).in_flight(5).start();
+    // In its turn, in an attempt, in a pause.
+    for wait in [0, 1, 30, 130, 1_000, 9_000].map(Duration::from_millis) {
+        let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
+        pass(wait).await;
+        drop(watches);
+        let stats = fleet.stats();
+        assert_eq!((stats.jobs, stats.in_flight, stats.waiting), (0, 0, 0), "after {wait:?}");
+        pass(TAKES).await;
+        let before = service.asked();
+        pass(100 * SECOND).await;
+        assert_eq!(service.asked(), before, "after {wait:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_the_last_who_could_ask() {
+    let service = Service::usual();
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let fleet = Fleet::builder(service.client()).start();
+    let watch = fleet.watch(service.sim.job().clone());
+    assert_eq!(tasks(), before + 1);
+    drop(fleet);
+    // Who watches is told.
+    assert_eq!(watch.await.unwrap().outcome, Outcome::Succeeded);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starves() {
+    let service = Service::usual();
+    let plans: [fn() -> Plan; 3] = [Plan::create_cluster, Plan::delete_node, Plan::delete_cluster];
+    let add = |number: usize| service.sim.add(plans[number % 3]().slower(100_000));
+    let jobs: Vec<_> = (0..200).map(add).collect();
+    let policy = WaitPolicy::new().no_timeout();
+    let fleet = Fleet::builder(service.client()).requests_per_second(4.0).policy(policy).start();
+    let watches: Vec<_> = jobs.into_iter().map(|id| fleet.watch(id)).collect();
+    pass(3_000 * SECOND).await;
+    let stats = fleet.stats();
+    assert!(stats.worth > SECOND, "the budget has a price: {stats:?}");
+    let mut last = BTreeMap::new();
+    let mut longest = Duration::ZERO;
+    for (at, id) in &*service.asked.lock().unwrap() {
+        let before = last.insert(id.clone(), *at).unwrap_or_default();
+        longest = longest.max(at.saturating_sub(before));
+    }
+    assert_eq!(last.len(), watches.len());
+    // Twice what it would be if all asked alike.
+    assert!(longest <= 100 * SECOND, "{longest:?}");
+    let spent = service.asked() as f64 / 12_000.0;
+    // With so few waits, now and then none is due.
+    assert!((0.94..=1.01).contains(&spent), "{spent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_is_the_reason_for_a_pause_where_it_is() {
+    let service = Service::usual();
+    let ids: Vec<_> = service.jobs(100).into_iter().map(|(id, _)| id).collect();
+    for (per_second, expected) in [(1000.0, Why::Scheduled), (1.0, Why::Budget)] {
+        let fleet = Fleet::builder(service.client()).requests_per_second(per_second).start();
+        let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
+        let mut one = fleet.watch(ids[50].clone()).events();
+        let (mut over, mut last) = (pin!(pass(250 * SECOND)), None);
+        loop {
+            tokio::select! {
+                Some((_, event)) = one.next() => if let Event::NextAttempt { why, .. } = event {
+                    last = Some(why);
+                },
+                () = &mut over => break,
+            }
+        }
+        drop(watches);
+        assert_eq!(last, Some(expected), "{per_second}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_holds_all_and_throttling_slows_all() {
+    let sim = Sim::new(Plan::create_cluster().slower(1000), Pace::Clock);
+    sim.script([None, Some(Fault::Throttled(60 * SECOND))]);
+    let service = Service::new(sim);
+    let ids: Vec<_> = service.jobs(100).into_iter().map(|(id, _)| id).collect();
+    let fleet = Fleet::builder(service.client()).requests_per_second(10.0).start();
+    let watches: Vec<_> = ids.into_iter().map(|id| fleet.watch(id)).collect();
+    pass(SECOND).await;
+    let asked = service.asked();
+    assert!(asked < 5, "{asked}");
+    let slow = fleet.stats().requests_per_second;
+    assert!((6.9..7.1).contains(&slow), "{slow}");
+    pass(58 * SECOND).await;
+    assert_eq!(service.asked(), asked, "nobody asks meanwhile");
+    pass(3 * SECOND).await;
+    assert!(service.asked() > asked + 10);
+    let stats = fleet.stats();
+    assert_eq!((stats.throttled, stats.jobs), (1, watches.len()));
+    assert!((stats.requests_per_second - 10.0).abs() < 1e-9, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_takes_no_events_holds_up_nobody_else() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+    let other = service.sim.add(Plan::create_cluster().slower(10));
+    let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
+    let mut slow = fleet.watch(service.sim.job().clone()).events();
+    assert!(slow.next().await.is_some());
+    assert_eq!(fleet.watch(other).await.unwrap().outcome, Outcome::Succeeded);
+    pass(100 * SECOND).await;
+    // It stands still, and then goes on to the end.
+    assert_eq!(fleet.stats().jobs, 1);
+    let mut taken = 1;
+    while slow.next().await.is_some() {
+        taken += 1;
+    }
+    let ended = slow.finish().await.unwrap();
+    assert_eq!(ended.outcome, Outcome::Succeeded);
+    assert!(ended.elapsed >= 100 * SECOND && taken > 32, "{taken} {:?}", ended.elapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_passes_while_waiting_for_ones_turn() {
+    let service = Service::usual();
+    let ids: Vec<_> = service.jobs(10).into_iter().map(|(id, _)| id).collect();
+    let policy = WaitPolicy::new().timeout(60 * SECOND);
+    let fleet = Fleet::builder(service.client()).requests_per_second(0.02).policy(policy).start();
+    let watches = ids.into_iter().map(|id| fleet.watch(id));
+    let errors = join_all(watches).await.into_iter().map(Result::unwrap_err);
+    for (number, error) in errors.enumerate() {
+        assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+        let attempts = u32::from(number < 2);
+        assert_eq!((error.attempts(), error.elapsed()), (attempts, 60 * SECOND), "{number}");
+    }
+    // Without any time each has its one attempt, in turn.
+    let policy = WaitPolicy::new().timeout(Duration::ZERO);
+    let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
+    let watches = service.jobs(5).into_iter().map(|(id, _)| fleet.watch(id));
+    for result in join_all(watches).await {
+        assert_eq!(result.unwrap_err().attempts(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_is_stopped_goes_on_elsewhere() {
+    let service = Service::usual();
+    let jobs = service.jobs(60);
+    let fleet = Fleet::builder(service.client()).requests_per_second(10.0).start();
+    let watches: Vec<_> = jobs.iter().map(|(id, _)| fleet.watch(id.clone())).collect();
+    pass(20 * SECOND).await;
+    let running: Vec<Checkpoint> = fleet.checkpoints().collect();
+    assert_eq!(running.len(), 60);
+    let attempts = |all: &[Checkpoint]| {
+        all.iter()
+            .map(|one| one.clone().resume("2020-02-02T00:00:00Z".parse().unwrap()).0.attempts())
+            .sum::<u32>()
+    };
+    assert!(attempts(&running) > 100, "{}", attempts(&running));
+    let [at, job] = [watches[7].elapsed(), watches[7].checkpoint().unwrap().elapsed()];
+    assert_eq!((at, job), (20 * SECOND, 20 * SECOND));
+    assert!(watches[7].job().is_some());
+    fleet.stop();
+    let stopped = join_all(watches).await.into_iter().map(|ended| {
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), WaitErrorKind::Stopped);
+        serde_json::to_string(error.checkpoint()).unwrap()
+    });
+    let stopped: Vec<_> = stopped.collect();
+    assert_eq!(fleet.checkpoints().count(), 0);
+
+    let again = Fleet::builder(service.client()).start();
+    let watches: Vec<_> =
+        stopped.iter().map(|kept| again.resume(serde_json::from_str(kept).unwrap())).collect();
+    for (ended, (_, fails)) in join_all(watches).await.into_iter().zip(jobs) {
+        let ended = ended.unwrap();
+        assert_eq!(matches!(ended.outcome, Outcome::Failed(_)), fails);
+        assert!(ended.elapsed >= 20 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_go_by_what_was_known_when_they_began() {
+    let service = Service::usual();
+    let fleet = Fleet::builder(service.client())
+        .adaptive(Adaptive::new().jitter(0.0), History::new())
+        .start();
+    let job = || service.sim.add(Plan::create_cluster().slower(60));
+    let mut attempts = Vec::new();
+    for _ in 0..12 {
+        attempts.push(fleet.watch(job()).await.unwrap().attempts);
+    }
+    // Always the same time: once that is known, fewer look for it.
+    assert!(attempts[11] < attempts[0], "{attempts:?}");
+    let known = fleet.history();
+    let other =
+        Fleet::builder(service.client()).adaptive(Adaptive::new().jitter(0.0), known).start();
+    assert_eq!(other.watch(job()).await.unwrap().attempts, attempts[11]);
+}
+
+/// Whatever is begun, dropped, read and broken in whatever order: nothing is left, and all end right.
+#[tokio::test(start_paused = true)]
+async fn whatever_is_done_with_a_fleet_nothing_is_left() {
+    for seed in 0..30 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let sim = Sim::new(Plan::create_cluster(), Pace::Clock);
+        let faults = Fault::script("reset, 503, 429, garbage").unwrap();
+        let service = Service::new(sim.chance(seed, 0.2, faults.into_iter().flatten().collect()));
+        let jobs = service.jobs(20);
+        let fleet = Fleet::builder(service.client())
+            .requests_per_second(rng.f64() * 30.0)
+            .in_flight(rng.usize(1..6))
+            .policy(WaitPolicy::new().no_timeout())
+            .start();
+        let (mut watches, mut streams) = (Vec::new(), Vec::new());
+        for _ in 0..200 {
+            match rng.u8(..6) {
+                0 | 1 => watches.push(fleet.watch(rng.choice(&jobs).unwrap().0.clone())),
+                2 => streams.push(fleet.watch(rng.choice(&jobs).unwrap().0.clone()).events()),
+                3 if !watches.is_empty() => drop(watches.swap_remove(rng.usize(..watches.len()))),
+                4 if !streams.is_empty() => {
+                    let stream = rng.usize(..streams.len());
+                    streams[stream].next().await;
+                }
+                _ => {
+                    advance(Duration::from_millis(rng.u64(..5_000))).await;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        let fails = |id: &JobId| jobs.iter().any(|(job, fails)| job == id && *fails);
+        let mut drained = Vec::new();
+        for mut stream in streams {
+            drained.push(tokio::spawn(async move {
+                while stream.next().await.is_some() {}
+                (stream.job_id().clone(), stream.finish().await)
+            }));
+        }
+        for watch in watches {
+            let id = watch.job_id().clone();
+            let outcome = watch.await.unwrap().outcome;
+            assert_eq!(matches!(outcome, Outcome::Failed(_)), fails(&id), "seed {seed}");
+        }
+        for stream in drained {
+            let (id, ended) = stream.await.unwrap();
+            let outcome = ended.unwrap().outcome;
+            assert_eq!(matches!(outcome, Outcome::Failed(_)), fails(&id), "seed {seed}");
+        }
+        let stats = fleet.stats();
+        assert_eq!((stats.jobs, stats.in_flight, stats.waiting), (0, 0, 0), "seed {seed}");
+    }
+}
