@@ -24,9 +24,9 @@ Tasks:
                  and what takes three hours: 100,000 random waits beside a model of what is right,
                  10,000 simulated networks, 10,000 waits through outages, interop, the fuzzer
   tidy           the rules that no lint can see
-  bench model|transport|poller|schedules
-                 how fast bodies are read, jobs asked for or waited for, as ratios, and what schedules
-                 cost; fails where a figure is above its bound
+  bench model|transport|poller|schedules|fleet
+                 how fast bodies are read, jobs asked for or waited for, as ratios; what schedules cost,
+                 and how a fleet keeps to its budget; fails where a figure is beyond its bound
   simulate [--seed N | --seeds A..B] [--hours H]
                  whole waits in a simulated network whose hosts crash and whose links break, by
                  seeds (0..20, for 2 hours each)
@@ -45,8 +45,8 @@ fn main() -> ExitCode {
             let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
             pass_on(cargo::cargo(&run).args(rest))
         }
-        ["bench", what @ ("model" | "transport" | "poller" | "schedules")] => {
-            let of = if what == "schedules" { "poller" } else { what };
+        ["bench", what @ ("model" | "transport" | "poller" | "schedules" | "fleet")] => {
+            let of = if matches!(what, "schedules" | "fleet") { "poller" } else { what };
             let package = format!("job-{of}");
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
             pass_on(cargo::cargo(&bench).args(["--", "--quiet"]))

@@ -134,18 +134,21 @@ impl Schedule for Adaptive {
         let density =
             |cap: Duration| Density::new(worth, self.floor.as_secs_f64(), cap.as_secs_f64());
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
-        if self.jitter.is_none() || seen.count > 1 {
+        // Where a shared budget is spent it keeps all apart, and chance would only cost delay.
+        let is_spent = seen.share.is_some_and(|share| share.worth > self.worth);
+        let jitter = if is_spent { Jitter::new(0.0) } else { self.jitter };
+        if jitter.is_none() || seen.count > 1 {
             let pause = seconds(self.due(seen, density(cap), 1.0));
-            return self.jitter.apply(pause, self.floor..=cap, seen);
+            return jitter.apply(pause, self.floor..=cap, seen);
         }
         // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
         // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
         let (age, since_step) = (seen.age + self.floor, seen.since_step + self.floor);
         let later = Seen { age, since_step, ..*seen };
-        let left = self.jitter.below(cap.saturating_sub(self.floor));
+        let left = jitter.below(cap.saturating_sub(self.floor));
         let gap = seconds(self.due(&later, density(left), unit(seen.random)));
         let seen = Seen { count: 2, random: random(seen.random, 0), ..*seen };
-        self.floor.saturating_add(self.jitter.apply(gap, Duration::ZERO..=cap, &seen))
+        self.floor.saturating_add(jitter.apply(gap, Duration::ZERO..=cap, &seen))
     }
 
     fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {

@@ -35,7 +35,8 @@ use crate::{
 ///
 /// Who waits longest for what is likeliest to have ended asks first: while the budget is spent, the waits
 /// divide it by √*h*, the square root of the rate at which their jobs end ([`Adaptive`]), and none asks
-/// at gaps of more than twice what it would be if all asked alike. First readings are paced too. A 429 or a
+/// at gaps of more than twice what it would be if all asked alike. First readings are paced too, and those of
+/// jobs that were just submitted come when their like end ([`watch_new`](Self::watch_new)). A 429 or a
 /// 503 takes 30 % off the budget, which comes back within a third of a minute; a Retry-After holds all, for
 /// it speaks for the service. A job that is watched twice is asked for once.
 ///
@@ -97,19 +98,29 @@ impl Fleet {
     /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has its whole
     /// time again, and whoever watches is told the same from here on.
     pub fn watch(&self, id: JobId) -> Watch {
-        self.begin(Machine::new(id, self.policy.clone()).with_seed(any_seed()), Duration::ZERO)
+        let machine = Machine::new(id, self.policy.clone()).with_seed(any_seed());
+        self.begin(machine, Duration::ZERO, None)
+    }
+
+    /// Waits for a job that was submitted just now and is of this type, as whoever submitted it knows: while the
+    /// budget is spent, the first reading is when such jobs are likely to end, and none is spent on
+    /// learning what it is.
+    pub fn watch_new(&self, id: JobId, job_type: &str) -> Watch {
+        let machine = Machine::new(id, self.policy.clone()).with_seed(any_seed());
+        self.begin(machine, Duration::ZERO, Some(job_type))
     }
 
     /// Goes on from a checkpoint, whose limits hold. The deadline stays where it was; the next attempt is
     /// made as soon as it is this wait's turn.
     pub fn resume(&self, checkpoint: Checkpoint) -> Watch {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        self.begin(machine, elapsed)
+        self.begin(machine, elapsed, None)
     }
 
-    fn begin(&self, machine: Machine, elapsed: Duration) -> Watch {
+    fn begin(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> Watch {
         let id = machine.job_id().clone();
-        let watcher = self.shared.change(|state, now| state.watch(now, machine, elapsed));
+        let watch = |state: &mut State, now| state.watch(now, machine, elapsed, job_type);
+        let watcher = self.shared.change(watch);
         Watch::new(self.shared.clone(), watcher, id)
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Budget {
     slowed: Option<Duration>,
 }
 
-/// How late requests may be made up for: timers wake to the millisecond.
+/// By how much a request may be early: timers wake to the millisecond, and what they are late is made up for.
 const SLACK: Duration = Duration::from_millis(10);
 
 /// What is left of the rate where the service throttles.
@@ -58,7 +58,7 @@ impl Budget {
     pub(super) fn take(&mut self, now: Duration, requests: u32) {
         let rate = self.recovered(now);
         let span = Duration::from_secs_f64(f64::from(requests) / rate);
-        self.next = self.next.max(now.saturating_sub(SLACK)).saturating_add(span);
+        self.next = self.next.max(now).saturating_add(span);
     }
 
     /// Slows down: the service throttles, or is in trouble.

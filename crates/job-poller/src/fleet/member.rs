@@ -26,6 +26,8 @@ pub(super) struct Member {
     pub(super) doing: Doing,
     /// When its present doing ends, by the queue of times.
     pub(super) timer: Option<Duration>,
+    /// When it last asked, or joined.
+    pub(super) asked: Duration,
     /// How urgent it was when it was last planned.
     pub(super) step: Option<price::Step>,
     /// Who is told.
@@ -59,6 +61,7 @@ impl Member {
             before,
             doing: Doing::Ready(joined, None),
             timer: None,
+            asked: joined,
             step: None,
             watchers: watcher,
         }
@@ -92,6 +95,12 @@ impl Member {
     /// Returns what to go on from.
     pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
         Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
+    }
+
+    /// Returns the pause before the first reading of a job that has just begun, and how urgent that is.
+    pub(super) fn first(&self, share: Share, job_type: Option<&str>) -> (Duration, Option<f64>) {
+        let seen = Seen { share: Some(share), job_type, ..Seen::new(Duration::ZERO, 1) };
+        (self.schedule.pause(&seen), self.schedule.urgency(&seen))
     }
 
     /// Takes what happened. Returns how urgent the wait is where it was planned anew.

@@ -67,9 +67,10 @@ pub(super) struct Attempt {
 /// How often the price is set.
 const PRICE: Duration = Duration::from_millis(100);
 
-/// The longest gap is twice what each wait would have if all had the same; that much of it is planned, and
-/// the rest is for waiting one's turn.
-const LONGEST: f64 = 1.8;
+/// The longest gap is twice what each wait would have if all had the same. That much of it is planned; after that
+/// much, whoever waits for its turn still is the next.
+const LONGEST: f64 = 1.9;
+const STARVES: f64 = 1.95;
 
 /// The longest Retry-After that is heeded, as by each wait alone.
 const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
@@ -101,7 +102,13 @@ impl State {
 
     /// Adds a wait, or one who watches the wait for this job that is under way already, which then has its
     /// whole time again.
-    pub(super) fn watch(&mut self, now: Duration, machine: Machine, before: Duration) -> usize {
+    pub(super) fn watch(
+        &mut self,
+        now: Duration,
+        machine: Machine,
+        before: Duration,
+        job_type: Option<&str>,
+    ) -> usize {
         grow(&mut self.watchers);
         let watcher = self.watchers.insert(Watcher::default());
         let known = self.by_id.get(machine.job_id()).copied();
@@ -116,17 +123,30 @@ impl State {
                 let id = machine.job_id().clone();
                 let schedule = self.schedules.at(now);
                 let member = Member::new(machine, schedule, now, before, vec![watcher]);
-                let deadline = member.deadline();
                 grow(&mut self.members);
                 let key = self.members.insert(member);
                 self.by_id.insert(id, key);
-                self.ready.insert((now, key));
-                self.time(key, deadline);
+                self.first(now, key, job_type);
                 key
             }
         };
         self.watchers[watcher].member = Some(key);
         watcher
+    }
+
+    /// Plans a wait's first reading: now or, where the budget is spent and the job is known to have just begun, when
+    /// its like end.
+    fn first(&mut self, now: Duration, key: usize, job_type: Option<&str>) {
+        let share = self.share();
+        let member = &mut self.members[key];
+        let (pause, urgency) = member.first(share, job_type);
+        member.step = self.price.moved(None, urgency);
+        if self.price.is_binding() && job_type.is_some() && urgency.is_some() {
+            self.time(key, Some(now.saturating_add(pause)));
+            self.members[key].doing = Doing::Pause;
+        } else {
+            self.make_ready(now, key, None);
+        }
     }
 
     /// Removes one who watches; the wait ends with the last of them.
@@ -171,6 +191,9 @@ impl State {
                     let fault = Fault::timed_out(*timeout);
                     self.leave(key);
                     self.attempted(now, key, Input::Fault(fault));
+                }
+                Doing::Ready(..) if self.turn_ends(key).is_none_or(|end| now < end) => {
+                    self.hurry(key)
                 }
                 // The deadline has passed while it waited for its turn; it may have an attempt still.
                 Doing::Ready(..) | Doing::Still => {
@@ -229,7 +252,9 @@ impl State {
         self.in_flight += 1;
         self.attempts += 1;
         let (handle, registration) = AbortHandle::new_pair();
-        self.members[key].doing = Doing::Attempt(self.attempts, handle, timeout);
+        let member = &mut self.members[key];
+        member.asked = now;
+        member.doing = Doing::Attempt(self.attempts, handle, timeout);
         self.time(key, Some(now.saturating_add(timeout)));
         Attempt { member: key, number: self.attempts, id, registration }
     }
@@ -331,17 +356,19 @@ impl State {
 
     /// Returns what the budget leaves for each.
     fn share(&self) -> Share {
-        let longest = self.members.len() as f64 * LONGEST / self.budget.rate();
-        let longest = Duration::try_from_secs_f64(longest).unwrap_or(Duration::MAX);
-        Share { worth: self.price.worth(), longest }
+        Share { worth: self.price.worth(), longest: self.gap(LONGEST) }
     }
 
-    /// Sets the price so that the budget is spent, and those who wait for their turn become fewer.
+    /// Returns so many times the gap that each wait would have if all had the same.
+    fn gap(&self, times: f64) -> Duration {
+        let seconds = self.members.len() as f64 * times / self.budget.rate();
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// Sets the price at which the budget is spent. Who is late for lack of it needs no more: whoever is served
+    /// late asks later again, and that is enough.
     fn set_price(&mut self, now: Duration) {
         self.priced = now;
-        let rate = self.budget.rate();
-        let backlog = self.ready.len() as f64 / rate;
-        let spent = rate * (1.02 - 0.02 * backlog).max(0.9);
-        self.price.set(spent, self.share().longest);
+        self.price.set(self.budget.rate(), self.share().longest);
     }
 }

@@ -3,12 +3,13 @@
 
 mod service;
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use job_model::JobId;
 use job_poller::{
-    Adaptive, Checkpoint, Event, Fixed, Fleet, History, Outcome, WaitErrorKind, WaitPolicy, Why,
+    Adaptive, Checkpoint, Event, Fixed, Fleet, History, Outcome, Schedule, Seen, WaitErrorKind,
+    WaitPolicy, Why,
 };
 use job_sim::{Fault, Pace, Plan, Sim};
 use tokio::{runtime::Handle, time::advance};
@@ -116,30 +117,71 @@ async fn the_task_ends_with_the_last_who_could_ask() {
     assert_eq!(tasks(), before);
 }
 
+/// Half ask all the time, whatever that leaves for the others; those ask as seldom as they may.
+struct Greedy;
+
+impl Schedule for Greedy {
+    fn pause(&self, seen: &Seen<'_>) -> Duration {
+        let longest = seen.share.unwrap().longest;
+        if seen.job_type == Some("CreateCluster") { SECOND } else { longest }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_starves() {
-    let service = Service::usual();
-    let plans: [fn() -> Plan; 3] = [Plan::create_cluster, Plan::delete_node, Plan::delete_cluster];
-    let add = |number: usize| service.sim.add(plans[number % 3]().slower(100_000));
-    let jobs: Vec<_> = (0..200).map(add).collect();
-    let policy = WaitPolicy::new().no_timeout();
-    let fleet = Fleet::builder(service.client()).requests_per_second(4.0).policy(policy).start();
-    let watches: Vec<_> = jobs.into_iter().map(|id| fleet.watch(id)).collect();
-    pass(3_000 * SECOND).await;
-    let stats = fleet.stats();
-    assert!(stats.worth > SECOND, "the budget has a price: {stats:?}");
-    let mut last = BTreeMap::new();
-    let mut longest = Duration::ZERO;
-    for (at, id) in &*service.asked.lock().unwrap() {
-        let before = last.insert(id.clone(), *at).unwrap_or_default();
-        longest = longest.max(at.saturating_sub(before));
+    let schedules: [(_, Arc<dyn Schedule>); 2] =
+        [("adaptive", Arc::new(Adaptive::new())), ("greedy", Arc::new(Greedy))];
+    for (name, schedule) in schedules {
+        let service = Service::usual();
+        let plans = [Plan::create_cluster, Plan::delete_node];
+        let add = |number: usize| service.sim.add(plans[number % 2]().slower(100_000));
+        let fleet = Fleet::builder(service.client())
+            .schedule(schedule)
+            .requests_per_second(4.0)
+            .policy(WaitPolicy::new().no_timeout())
+            .start();
+        let watches: Vec<_> = (0..200).map(|number| fleet.watch(add(number))).collect();
+        pass(3_000 * SECOND).await;
+        let mut last = BTreeMap::new();
+        let mut longest = Duration::ZERO;
+        for (at, id) in &*service.asked.lock().unwrap() {
+            let before = last.insert(id.clone(), *at).unwrap_or_default();
+            longest = longest.max(at.saturating_sub(before));
+        }
+        assert_eq!(last.len(), watches.len(), "{name}");
+        // Twice what it would be if all asked alike.
+        assert!(longest <= 100 * SECOND, "{name}: {longest:?}");
+        let spent = service.asked() as f64 / 12_000.0;
+        assert!((0.97..=1.01).contains(&spent), "{name}: {spent}");
+        let worth = fleet.stats().worth;
+        assert!(name == "greedy" || worth > SECOND, "the budget has a price: {worth:?}");
     }
-    assert_eq!(last.len(), watches.len());
-    // Twice what it would be if all asked alike.
-    assert!(longest <= 100 * SECOND, "{longest:?}");
-    let spent = service.asked() as f64 / 12_000.0;
-    // With so few waits, now and then none is due.
-    assert!((0.94..=1.01).contains(&spent), "{spent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_job_is_asked_for_when_its_like_end_where_the_budget_is_spent() {
+    for (per_second, expected) in [(100.0, 0..1), (1.0, 20..190)] {
+        let service = Service::usual();
+        let fleet = Fleet::builder(service.client())
+            .requests_per_second(per_second)
+            .policy(WaitPolicy::new().no_timeout())
+            .start();
+        let add = || service.sim.add(Plan::create_cluster().slower(100_000));
+        let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
+        pass(300 * SECOND).await;
+        let (new, unknown) = (add(), add());
+        let _watches =
+            [fleet.watch_new(new.clone(), "CreateCluster"), fleet.watch(unknown.clone())];
+        pass(300 * SECOND).await;
+        let asked = service.asked.lock().unwrap();
+        let first = |id: &JobId| {
+            let (at, _) = asked.iter().find(|(_, other)| other == id.as_str()).unwrap();
+            at.as_secs() - 300
+        };
+        assert!(expected.contains(&first(&new)), "{per_second}: {}", first(&new));
+        // Of the other nobody knows how old it is.
+        assert!(first(&unknown) < 10, "{per_second}: {}", first(&unknown));
+    }
 }
 
 #[tokio::test(start_paused = true)]

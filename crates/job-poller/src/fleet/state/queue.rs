@@ -4,7 +4,7 @@ use std::{mem, time::Duration};
 
 use job_model::JobId;
 
-use super::State;
+use super::{STARVES, State};
 use crate::fleet::member::Doing;
 
 impl State {
@@ -27,11 +27,28 @@ impl State {
         key: usize,
         decided: Option<Box<(JobId, Duration)>>,
     ) {
-        // What is decided has its own time, from when it is made.
-        let deadline = if decided.is_none() { self.members[key].deadline() } else { None };
-        self.members[key].doing = Doing::Ready(since, decided);
+        let member = &mut self.members[key];
+        member.doing = Doing::Ready(since, decided);
+        let starves = member.asked.saturating_add(self.gap(STARVES));
         self.ready.insert((since, key));
-        self.time(key, deadline);
+        self.time(key, self.turn_ends(key).into_iter().chain([starves]).min());
+    }
+
+    /// Returns when a wait gives up its turn. What is decided has its own time, from when it is made.
+    pub(super) fn turn_ends(&self, key: usize) -> Option<Duration> {
+        let member = &self.members[key];
+        if matches!(member.doing, Doing::Ready(_, Some(_))) { None } else { member.deadline() }
+    }
+
+    /// Makes a wait that starves the next: its turn is since it last asked.
+    pub(super) fn hurry(&mut self, key: usize) {
+        let member = &mut self.members[key];
+        if let Doing::Ready(since, _) = &mut member.doing {
+            self.ready.remove(&(*since, key));
+            *since = member.asked;
+            self.ready.insert((member.asked, key));
+        }
+        self.time(key, self.turn_ends(key));
     }
 
     /// Ends what a wait is doing: it does nothing for the moment.

@@ -1,0 +1,101 @@
+//! What the jobs are, and how long they take: 30 % clusters, 50 % nodes, 20 % deletions.
+
+use std::{fmt, time::Duration};
+
+use fastrand::Rng;
+use job_poller::{History, Lifetime};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Cluster,
+    Node,
+    Deletion,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "CreateCluster",
+            Self::Node => "CreateNode",
+            Self::Deletion => "DeleteNode",
+        }
+    }
+
+    const fn median(self) -> f64 {
+        match self {
+            Self::Cluster => 540.0,
+            Self::Node => 240.0,
+            Self::Deletion => 90.0,
+        }
+    }
+}
+
+/// The law of all jobs: log-normal in each kind.
+pub(crate) struct Mix {
+    pub(crate) sigma: f64,
+    /// Of ten jobs, how many fail early.
+    pub(crate) early: u8,
+}
+
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "σ {}, {} in ten fail early", self.sigma, self.early)
+    }
+}
+
+impl Mix {
+    /// Draws a job, and how many seconds it takes.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> (Kind, f64) {
+        let kind = match rng.u8(..10) {
+            0..3 => Kind::Cluster,
+            3..8 => Kind::Node,
+            _ => Kind::Deletion,
+        };
+        let unit = 1.0 - rng.f64();
+        if rng.u8(..10) < self.early {
+            return (kind, -12.0 * unit.ln());
+        }
+        let turn = std::f64::consts::TAU * rng.f64();
+        let normal = (-2.0 * unit.ln()).sqrt() * turn.cos();
+        (kind, kind.median() * (self.sigma * normal).exp())
+    }
+
+    /// Returns a history of thousands of jobs: their laws are known.
+    pub(crate) fn known(&self) -> History {
+        let mut known = History::new();
+        for seed in 0..40 {
+            let mut rng = Rng::with_seed(7000 + seed);
+            let mut history = History::new();
+            for _ in 0..300 {
+                let (kind, takes) = self.draw(&mut rng);
+                let end = Duration::from_secs_f64(takes);
+                history.record(&Lifetime::new(kind.name(), Duration::ZERO, end, true));
+            }
+            known.merge(&history);
+        }
+        known
+    }
+
+    /// Returns the mean delay where each of so many places is asked for in turn, and a job that ended is
+    /// followed by another; from one time on until another.
+    pub(crate) fn round_robin(&self, jobs: u32, per_second: f64, from: f64, to: f64) -> f64 {
+        let mut rng = Rng::with_seed(8000);
+        let every = f64::from(jobs) / per_second;
+        let (mut sum, mut ended) = (0.0, 0_u32);
+        for place in 0..jobs {
+            let mut now = f64::from(place) / per_second;
+            let mut ends = self.draw(&mut rng).1 * (1.0 - rng.f64());
+            while now < to {
+                if ends <= now {
+                    if now >= from {
+                        sum += now - ends;
+                        ended += 1;
+                    }
+                    ends = now + self.draw(&mut rng).1;
+                }
+                now += every;
+            }
+        }
+        sum / f64::from(ended)
+    }
+}

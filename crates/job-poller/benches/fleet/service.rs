@@ -1,0 +1,161 @@
+//! A service in memory with any number of jobs, one after another at each place, and what it was asked.
+
+use std::{
+    fmt::Write,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use futures_core::future::BoxFuture;
+use http::{HeaderValue, Response, header::DATE};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
+use job_model::JobId;
+use job_poller::JobSource;
+use job_transport::{FetchError, Reading};
+use tokio::time::Instant;
+
+use crate::mix::{Kind, Mix};
+
+/// The service: three kinds of jobs, which end as their laws say.
+pub(crate) struct Service {
+    began: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    rng: Rng,
+    /// Each job that there ever was.
+    jobs: Vec<Job>,
+    asked: Asked,
+    date: (u64, HeaderValue),
+}
+
+/// What the service was asked.
+#[derive(Clone, Default)]
+pub(crate) struct Asked {
+    /// How many requests there were in each second.
+    pub(crate) seconds: Vec<u32>,
+    /// The longest time between two for a job.
+    pub(crate) longest: Duration,
+    /// How often it said that a job has ended.
+    pub(crate) ends: u64,
+}
+
+struct Job {
+    kind: Kind,
+    created: String,
+    /// When it ends, since the service began; and when it was last asked for, or begun to be waited for.
+    ends: Duration,
+    asked: Duration,
+}
+
+/// When the service began, by its own time.
+const BEGAN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+impl Service {
+    pub(crate) fn new(seed: u64) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the paused clock")]
+        let began = Instant::now();
+        let state = State {
+            rng: Rng::with_seed(seed),
+            jobs: Vec::new(),
+            asked: Asked::default(),
+            date: (u64::MAX, HeaderValue::from_static("")),
+        };
+        Self { began, state: Mutex::new(state) }
+    }
+
+    /// Returns the time since the service began.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a job of one of the kinds, which is so far through its life, from 0 to 1.
+    pub(crate) fn add(&self, mix: &Mix, through: f64) -> (JobId, Kind) {
+        let now = self.now();
+        let mut state = self.state();
+        let (kind, takes) = mix.draw(&mut state.rng);
+        let takes = Duration::from_secs_f64(takes);
+        let was = takes.mul_f64(through);
+        let created = BEGAN + SignedDuration::try_from(now).unwrap_or_default()
+            - SignedDuration::try_from(was).unwrap_or_default();
+        let ends = now + takes - was;
+        state.jobs.push(Job { kind, created: created.to_string(), ends, asked: now });
+        (id(state.jobs.len() - 1), kind)
+    }
+
+    /// Returns when a job ended, or is to.
+    pub(crate) fn end(&self, id: &JobId) -> Duration {
+        self.state().jobs[number(id)].ends
+    }
+
+    /// Returns what it was asked so far.
+    pub(crate) fn asked(&self) -> Asked {
+        self.state().asked.clone()
+    }
+
+    fn reply(&self, id: &JobId) -> Response<Bytes> {
+        let now = self.now();
+        let mut state = self.state();
+        let second = now.as_secs();
+        let at = usize::try_from(second).unwrap_or_default();
+        let length = state.asked.seconds.len().max(at + 1);
+        state.asked.seconds.resize(length, 0);
+        state.asked.seconds[at] += 1;
+        if state.date.0 != second {
+            state.date = (second, date(second));
+        }
+        let date = state.date.1.clone();
+        let job = &mut state.jobs[number(id)];
+        let gap = now.saturating_sub(job.asked);
+        job.asked = now;
+        let has_ended = job.ends <= now;
+        let (phase, updated) = if has_ended {
+            let ended = BEGAN + SignedDuration::try_from(job.ends).unwrap_or_default();
+            ("Success", ended.to_string())
+        } else {
+            ("Running", job.created.clone())
+        };
+        let mut body = String::with_capacity(300);
+        let _ = write!(
+            body,
+            r#"{{"kind":"Job","apiVersion":"v3","metadata":{{"uid":"{id}","creationTimestamp":"{}","updateTimestamp":"{updated}"}},"spec":{{"type":"{}","clusterUID":"4d1ecb2c-229a-11e8-9c75-0255ac100ceb"}},"status":{{"phase":"{phase}","reason":""}}}}"#,
+            job.created,
+            job.kind.name(),
+        );
+        state.asked.longest = state.asked.longest.max(gap);
+        state.asked.ends += u64::from(has_ended);
+        drop(state);
+        let mut reply = Response::new(Bytes::from(body));
+        reply.headers_mut().insert(DATE, date);
+        reply
+    }
+}
+
+fn date(second: u64) -> HeaderValue {
+    let now = BEGAN + SignedDuration::from_secs(i64::try_from(second).unwrap_or_default());
+    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap_or_default();
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// A job's id is its number.
+fn id(number: usize) -> JobId {
+    #[expect(clippy::unwrap_used, reason = "digits and hyphens are an id")]
+    format!("{number:09x}-229a-11e8-9c75-0255ac100ceb").parse().unwrap()
+}
+
+fn number(id: &JobId) -> usize {
+    usize::from_str_radix(&id.as_str()[..9], 16).unwrap_or_default()
+}
+
+impl JobSource for Service {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async { Reading::from_response(self.reply(id)) })
+    }
+}

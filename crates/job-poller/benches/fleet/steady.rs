@@ -1,0 +1,113 @@
+//! As many jobs at any time, each that ends followed by another. Knows no bounds but its own figures'.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use job_poller::{Adaptive, Fleet, FleetStats, WaitPolicy};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{
+    Bounds,
+    mix::Mix,
+    service::{Asked, Service},
+};
+
+/// From when on it is measured, and until when: seconds.
+const FROM: u64 = 600;
+const TO: u64 = 2_400;
+
+/// What came of it.
+pub(crate) struct Measured {
+    jobs: u32,
+    per_second: f64,
+    /// The delays of the ends that were seen while it was measured, and their number.
+    delays: Duration,
+    seen: u32,
+    round_robin: f64,
+    /// How many ends were told to who watches.
+    told: u64,
+    asked: Asked,
+    stats: FleetStats,
+    /// The processor's nanoseconds.
+    spent: f64,
+}
+
+/// Waits for so many jobs at any time under one budget; their laws are known.
+pub(crate) async fn steady(
+    jobs: u32,
+    per_second: f64,
+    mix: &Mix,
+) -> Result<Measured, Box<dyn Error>> {
+    let service = Arc::new(Service::new(1));
+    let fleet = Fleet::builder(service.clone())
+        .requests_per_second(per_second)
+        .policy(WaitPolicy::new().no_timeout())
+        .schedule(Adaptive::new().history(&mix.known()))
+        .start();
+    let mut rng = fastrand::Rng::with_seed(2);
+    let mut watches = FuturesUnordered::new();
+    for _ in 0..jobs {
+        // Somewhere in their lives.
+        let (id, _) = service.add(mix, rng.f64());
+        watches.push(fleet.watch(id));
+    }
+    let (mut delays, mut seen, mut told) = (Duration::ZERO, 0, 0);
+    let before = processor_time();
+    while let Some(result) = watches.next().await {
+        let job = result?.into_success()?;
+        let id = job.uid().unwrap_or_default().parse()?;
+        told += 1;
+        let now = service.now();
+        if now.as_secs() >= TO {
+            break;
+        }
+        if now.as_secs() >= FROM {
+            delays += now.saturating_sub(service.end(&id));
+            seen += 1;
+        }
+        let (id, kind) = service.add(mix, 0.0);
+        watches.push(fleet.watch_new(id, kind.name()));
+    }
+    let spent = processor_time() - before;
+    while watches.next().now_or_never().flatten().is_some() {
+        told += 1;
+    }
+    let round_robin = mix.round_robin(jobs, per_second, FROM as f64, TO as f64);
+    let (asked, stats) = (service.asked(), fleet.stats());
+    Ok(Measured { jobs, per_second, delays, seen, round_robin, told, asked, stats, spent })
+}
+
+impl Measured {
+    /// Prints the figures, and whether they are within their bounds; of round-robin's delay there may be so much.
+    pub(crate) fn print(&self, most: f64, bounds: &mut Bounds) {
+        let delay = self.delays.as_secs_f64() / f64::from(self.seen);
+        println!(
+            "  {} ends seen {delay:.1} s late on average, round-robin's {:.1} s; a request is worth {:.1} s; \
+             {:.2} µs of processor time a poll, service included",
+            self.seen,
+            self.round_robin,
+            self.stats.worth.as_secs_f64(),
+            self.spent / 1e3 / self.stats.requests as f64,
+        );
+        bounds.within("mean delay / round-robin's", delay / self.round_robin, 0.0, most);
+        let longest = self.asked.longest.as_secs_f64() * self.per_second / f64::from(self.jobs);
+        bounds.within("longest gap / that of all alike", longest, 0.0, 2.0);
+        let [from, to] = [FROM, TO].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+        let seconds = &self.asked.seconds[from..to.min(self.asked.seconds.len())];
+        let part =
+            |of: &[u32]| f64::from(of.iter().sum::<u32>()) / of.len() as f64 / self.per_second;
+        let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
+        bounds.within("budget spent", part(seconds), 0.99, 1.01);
+        bounds.within("at most, of any ten seconds", peak, 0.0, 1.01);
+        // Each watch is one job's; nobody asks for a job again whose end was told.
+        let told = self.told as f64 / self.asked.ends as f64;
+        bounds.within("ends told to who watches / by the service", told, 1.0, 1.0);
+        println!();
+    }
+}
+
+/// Returns the processor time of this thread, in nanoseconds.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
