@@ -81,11 +81,11 @@ impl Adaptive {
         self
     }
 
-    /// Sets how much delay a request is worth; 250 ms by default. Four times as much, and the
-    /// requests are half as many.
+    /// Sets how much delay a request is worth; 250 ms by default, at least a microsecond. Four times as much, and
+    /// the requests are half as many.
     #[must_use]
     pub const fn worth(mut self, delay: Duration) -> Self {
-        self.worth = delay;
+        self.worth = if delay.as_nanos() < 1000 { Duration::from_micros(1) } else { delay };
         self
     }
 
@@ -108,11 +108,15 @@ impl Adaptive {
     fn due(&self, seen: &Seen<'_>, density: Density, much: f64) -> f64 {
         let place = Place::of(seen);
         let law = self.laws.as_ref().and_then(|laws| laws.of(seen.job_type));
-        law.and_then(|law| law.due(place, density, much)).unwrap_or_else(|| {
-            // Sub-jobs are listed as they start: all done is the end, or a moment before the next.
-            let much = if seen.nearly_done { much / 2.0 } else { much };
-            law::due(&Prior::of(seen.job_type).rates, place.age, density, much)
-        })
+        let learnt = law.and_then(|law| law.due(place, density, much));
+        let prior = |much| law::due(&Prior::of(seen.job_type).rates, place.age, density, much);
+        match learnt {
+            // Sub-jobs are listed as they start: all done is the end, or a moment before the next. Whatever was
+            // learnt, that is the time to ask.
+            _ if seen.nearly_done => prior(much / 2.0).min(learnt.unwrap_or(f64::INFINITY)),
+            Some(learnt) => learnt,
+            None => prior(much),
+        }
     }
 
     /// Returns what a request is worth, in seconds.
@@ -129,17 +133,23 @@ impl Default for Adaptive {
 
 impl Schedule for Adaptive {
     fn pause(&self, seen: &Seen<'_>) -> Duration {
-        let cap = seen.share.map_or(self.cap, |share| share.longest.max(self.cap));
+        // Where a shared budget is spent it bounds the gaps, and keeps all apart: chance would only cost delay.
+        let is_spent = seen.share.is_some_and(|share| share.worth > self.worth);
+        let cap = match seen.share {
+            Some(share) if is_spent => share.longest.max(self.floor),
+            Some(share) => share.longest.max(self.cap),
+            None => self.cap,
+        };
+        let jitter = if is_spent { Jitter::new(0.0) } else { self.jitter };
         let worth = self.worth_under(seen);
         let density =
             |cap: Duration| Density::new(worth, self.floor.as_secs_f64(), cap.as_secs_f64());
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
-        // Where a shared budget is spent it keeps all apart, and chance would only cost delay.
-        let is_spent = seen.share.is_some_and(|share| share.worth > self.worth);
-        let jitter = if is_spent { Jitter::new(0.0) } else { self.jitter };
-        if jitter.is_none() || seen.count > 1 {
+        if jitter.is_none() || seen.count > 1 || seen.nearly_done {
             let pause = seconds(self.due(seen, density(cap), 1.0));
-            return jitter.apply(pause, self.floor..=cap, seen);
+            // It has its phase, or is nearly done.
+            let seen = Seen { count: seen.count.max(2), ..*seen };
+            return jitter.apply(pause, self.floor..=cap, &seen);
         }
         // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
         // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.

@@ -22,7 +22,7 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 use tokio::{sync::Notify, time::Instant};
 
-use self::{schedules::Schedules, state::State};
+use self::{driver::Driven, schedules::Schedules, state::State};
 pub use self::{
     stats::FleetStats,
     watch::{Watch, WatchEvents},
@@ -37,8 +37,8 @@ use crate::{
 /// divide it by √*h*, the square root of the rate at which their jobs end ([`Adaptive`]), and none asks
 /// at gaps of more than twice what it would be if all asked alike. First readings are paced too, and those of
 /// jobs that were just submitted come when their like end ([`watch_new`](Self::watch_new)). A 429 or a
-/// 503 takes 30 % off the budget, which comes back within a third of a minute; a Retry-After holds all, for
-/// it speaks for the service. A job that is watched twice is asked for once.
+/// 503 takes 30 % off the budget, which comes back within ten seconds; a Retry-After holds all, for it
+/// speaks for the service. A job that is watched twice is asked for once.
 ///
 /// The fleet learns how long jobs take from those that end in it ([`history`](Self::history)).
 ///
@@ -95,8 +95,8 @@ impl Fleet {
         }
     }
 
-    /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has its whole
-    /// time again, and whoever watches is told the same from here on.
+    /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has the whole time from
+    /// now on, and whoever watches is told the same from here on.
     pub fn watch(&self, id: JobId) -> Watch {
         let machine = Machine::new(id, self.policy.clone()).with_seed(any_seed());
         self.begin(machine, Duration::ZERO, None)
@@ -110,8 +110,9 @@ impl Fleet {
         self.begin(machine, Duration::ZERO, Some(job_type))
     }
 
-    /// Goes on from a checkpoint, whose limits hold. The deadline stays where it was; the next attempt is
-    /// made as soon as it is this wait's turn.
+    /// Goes on from a checkpoint, whose limits hold. The deadline and the next attempt stay where they were; where
+    /// they are over, an attempt is made as soon as it is this wait's turn. Where the job is waited for already,
+    /// that wait goes on under its own limits, until the later of the two deadlines.
     pub fn resume(&self, checkpoint: Checkpoint) -> Watch {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
         self.begin(machine, elapsed, None)
@@ -189,7 +190,9 @@ impl FleetBuilder {
         self
     }
 
-    /// Starts the fleet's task. Needs a tokio runtime with time enabled.
+    /// Starts the fleet's task. Needs a tokio runtime with time enabled. Where the task ends before its waits (the
+    /// runtime is shut down, the source or the schedule panics), they and all that begin later are
+    /// [stopped](crate::WaitErrorKind::Stopped).
     ///
     /// # Panics
     ///
@@ -205,7 +208,7 @@ impl FleetBuilder {
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let began = Instant::now();
         let shared = Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), began });
-        tokio::spawn(driver::drive(Arc::downgrade(&shared), wake, began, self.source));
+        tokio::spawn(driver::drive(Driven(Arc::downgrade(&shared)), wake, began, self.source));
         Fleet { shared, policy: self.policy.into() }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 /// What was seen of jobs' lives, by job type: plain data of a few hundred bytes a type and step, in any
 /// format of serde. Where it is kept is the caller's affair; there is no secret in it, and no job's id.
 ///
-/// Jobs seen lately weigh more: each that is recorded takes 4 % off the weight of those of its type before
+/// Jobs seen lately weigh more: each that ended takes 4 % off the weight of those of its type before
 /// it, so that a service which has become slower is believed after some tens of jobs.
 ///
 /// ```
@@ -41,7 +41,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Kept", into = "Kept")]
+#[serde(try_from = "Written", into = "Written")]
 pub struct History {
     /// The stages of each type: from the job's beginning, and from each step's end.
     types: BTreeMap<String, Vec<Stage>>,
@@ -66,8 +66,9 @@ type Counts = Vec<f32>;
 /// slower is learnt too late).
 const DECAY: f32 = 0.96;
 
-/// How many types are told apart: a service has a few tens.
+/// How many types are told apart, and how long a name may be: a service has a few tens of some letters.
 const MOST_TYPES: usize = 256;
+const LONGEST: usize = 128;
 
 impl History {
     /// Creates a history of no job.
@@ -80,27 +81,32 @@ impl History {
     /// [`WaitError`](crate::WaitError), which may have seen nothing of it.
     pub fn record<'a>(&mut self, lifetime: impl Into<Option<&'a Lifetime>>) {
         let Some(lifetime) = lifetime.into() else { return };
-        if !self.types.contains_key(&lifetime.job_type) && self.types.len() >= MOST_TYPES {
+        let Lifetime { job_type, from, to, ended, steps } = lifetime;
+        let is_empty = if *ended { to < from } else { to <= from };
+        let is_known = self.types.contains_key(job_type);
+        if is_empty || !is_known && (self.types.len() >= MOST_TYPES || job_type.len() > LONGEST) {
             return;
         }
-        let stages = self.types.entry(lifetime.job_type.clone()).or_default();
-        stages.iter_mut().for_each(Stage::decay);
+        let stages = self.types.entry(job_type.clone()).or_default();
+        if *ended {
+            stages.iter_mut().for_each(Stage::decay);
+        }
         let mut begin = Duration::ZERO;
-        for number in 0..=lifetime.steps.len() {
-            let step = lifetime.steps.get(number);
-            let until = *step.unwrap_or(&lifetime.to);
+        for number in 0..=steps.len() {
+            let step = steps.get(number);
+            let until = *step.unwrap_or(to);
             let at = number.min(MOST_STAGES - 1);
             if stages.len() <= at {
                 stages.resize_with(at + 1, Stage::default);
             }
             // What was over before the first reading was not seen as it happened: it would count twice.
-            if until > lifetime.from {
+            if until > *from || step.is_none() {
                 let since = |at: Duration| at.saturating_sub(begin).as_secs_f64();
                 let stage = &mut stages[at];
-                stage.watched(since(lifetime.from), since(until));
+                stage.watched(since(*from), since(until));
                 match step {
                     Some(_) => add(&mut stage.passed, bin(since(until)), 1.0),
-                    None if lifetime.ended => add(&mut stage.ended, bin(since(until)), 1.0),
+                    None if *ended => add(&mut stage.ended, bin(since(until)), 1.0),
                     None => {}
                 }
             }
@@ -109,7 +115,7 @@ impl History {
     }
 
     /// Adds what another history has seen, such as another process's. Jobs that both have seen count
-    /// twice.
+    /// twice: where processes begin with a common history, record their lifetimes in that instead.
     pub fn merge(&mut self, other: &Self) {
         for (job_type, theirs) in &other.types {
             if !self.types.contains_key(job_type) && self.types.len() >= MOST_TYPES {
@@ -130,7 +136,7 @@ impl History {
     #[must_use]
     pub fn jobs(&self, job_type: &str) -> f64 {
         let stages = self.types.get(job_type).into_iter().flatten();
-        stages.flat_map(|stage| &stage.ended).map(|count| f64::from(*count)).sum()
+        stages.flat_map(|stage| &stage.ended).fold(0.0, |sum, count| sum + f64::from(*count))
     }
 
     /// Returns the laws that follow from it.
@@ -227,28 +233,33 @@ fn add(counts: &mut Counts, at: usize, more: f64) {
     counts[at] = (counts[at] + more as f32).min(MOST / 2.0);
 }
 
-/// A history as it is kept.
+/// A history as it is written.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Written {
     version: u32,
     types: BTreeMap<String, Vec<Stage>>,
 }
 
 const VERSION: u32 = 1;
 
-impl From<History> for Kept {
+impl From<History> for Written {
     fn from(history: History) -> Self {
         Self { version: VERSION, types: history.types }
     }
 }
 
-impl TryFrom<Kept> for History {
+impl TryFrom<Written> for History {
     type Error = String;
 
-    fn try_from(Kept { version, types }: Kept) -> Result<Self, String> {
+    fn try_from(Written { version, types }: Written) -> Result<Self, String> {
         if version != VERSION {
             return Err(format!(
                 "a history of version {version}, and only {VERSION} is known here"
+            ));
+        }
+        if types.len() > MOST_TYPES || types.keys().any(|job_type| job_type.len() > LONGEST) {
+            return Err(format!(
+                "a history of more than {MOST_TYPES} types, or of a type with a name longer than {LONGEST} bytes"
             ));
         }
         let is_sound =

@@ -48,14 +48,15 @@ impl Place {
 /// How many stages are told apart: those after more steps are taken for the last.
 pub(crate) const MOST_STAGES: usize = 8;
 
-/// For how many seconds ahead it is worked out what steps that end meanwhile mean for the job's end.
+/// For how many seconds ahead it is worked out what steps that end meanwhile mean for the job's end; after that
+/// the density stays as it is.
 const NEAR: usize = 64;
 
 type Near = [f64; NEAR];
 
-/// What is known beforehand weighs as much as half a job in each bin. More, and a narrow law is learnt too
+/// What is known beforehand weighs as much as 0.7 jobs in each bin. More, and a narrow law is learnt too
 /// slowly; less, and the first jobs are believed too much (`cargo xtask bench schedules`).
-const PSEUDO_JOBS: f64 = 0.5;
+const PSEUDO_JOBS: f64 = 0.7;
 
 /// How densely readings are made where jobs end at some rate, per second.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! The poll decision. Reads no clock, performs no I/O.
 
-mod faults;
+pub(crate) mod faults;
 mod look;
 mod reading;
 
@@ -189,16 +189,23 @@ impl Machine {
         self
     }
 
+    /// Returns when the look at sub-jobs of a job that has ended is over, where there is one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn look_ends(&self) -> Option<Duration> {
+        self.looking.as_deref().map(|looking| looking.until)
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn set_policy(&mut self, policy: WaitPolicy) {
         self.policy = policy.into();
     }
 
     /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, or all but, one
-    /// attempt is made all the same, under its own timeout.
+    /// attempt is made all the same, under its own timeout. What was seen of the job's life before is not in
+    /// [`lifetime`](Self::lifetime) again: whoever stopped has had it.
     #[must_use]
     pub const fn resumed(mut self) -> Self {
-        self.resumed = true;
+        (self.resumed, self.seen_from) = (true, None);
         self
     }
 

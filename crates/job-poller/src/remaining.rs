@@ -1,7 +1,7 @@
 //! How long it takes on average until a job ends, by what was seen and nothing else. Pure numbers.
 
 use crate::{
-    bins::{BINS, bin, end, middle},
+    bins::{bin, end, start},
     history::Stage,
     law::{MOST_STAGES, Place},
 };
@@ -20,20 +20,31 @@ pub(crate) fn remaining(stages: &[Stage], place: Place) -> Option<f64> {
 /// Returns how long it takes from a time in a stage on, where it takes so long after it; `None` for that
 /// where the stage follows itself, or nothing was seen to follow.
 fn whole(stage: &Stage, from: f64, after: Option<f64>) -> Option<f64> {
-    let [_, ended, passed] = stage.bins();
-    let (mut time, mut all, mut on) = (0.0, 0.0, 0.0);
-    for at in bin(from)..BINS {
-        // Of the bin that it is in, what is left.
-        let left = (middle(at) - from).max((end(at).min(2.0 * from) - from) / 2.0);
-        time += (ended[at] + passed[at]) * left;
-        all += ended[at] + passed[at];
-        on += passed[at];
+    let [time, ended, passed] = stage.bins();
+    let last = time.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin(from))?;
+    let [watched, ends, passes] = [time, ended, passed].map(|bins| bins.iter().sum::<f64>());
+    // What part is in the stage still, how long all were together, and what part has passed on.
+    let (mut within, mut took, mut on) = (1.0, 0.0, 0.0);
+    for at in bin(from)..=last {
+        let begins = start(at).max(from);
+        let width = end(at).min(2.0 * begins.max(4.0)) - begins;
+        let rate = if time[at] > 0.0 { (ended[at] + passed[at]) / time[at] } else { 0.0 };
+        // Where nobody was watched beyond it, and no longer in it than it is wide, it is where all leave.
+        let is_end = at == last && rate * (end(at) - start(at)) >= 1.0;
+        let part = if is_end { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
+        let left = within * part;
+        took += (within - left / 2.0) * width;
+        on += if rate > 0.0 { left * passed[at] / (ended[at] + passed[at]) } else { 0.0 };
+        within -= left;
     }
-    let (time, on) = (time / all, on / all);
+    // Who is in it longer than any was watched leaves at the rate of all.
+    let all = ends + passes;
+    (all > 0.0).then_some(())?;
+    took += within * watched / all;
+    on += within * passes / all;
     match after {
-        _ if all <= 0.0 => None,
-        Some(after) => Some(time + on * after),
-        None if on < 0.9 => Some(time / (1.0 - on)),
+        Some(after) => Some(took + on * after),
+        None if on < 0.9 => Some(took / (1.0 - on)),
         None => None,
     }
 }
@@ -46,6 +57,20 @@ mod tests {
     use serde_json::json;
 
     use crate::{History, Lifetime};
+
+    #[test]
+    fn waits_that_stopped_early_do_not_make_jobs_short() {
+        let age = Duration::from_secs;
+        let mut history = History::new();
+        // One in a hundred seconds, of a hundred jobs that were watched for two minutes each.
+        for number in 0..100_u64 {
+            let (to, ended) = if number % 3 > 0 { (60, true) } else { (120, false) };
+            history.record(&Lifetime::new("CreateCluster", age(0), age(to), ended));
+        }
+        let job = Job::from_slice(br#"{"spec": {"type": "CreateCluster"}}"#).unwrap();
+        let remaining = history.remaining(&job, age(0)).unwrap().as_secs();
+        assert!((80..160).contains(&remaining), "{remaining}");
+    }
 
     #[test]
     fn how_long_it_takes_on_average() {

@@ -18,7 +18,8 @@ pub struct Reading {
     pub job: Job,
     /// What was odd about the body.
     pub deviations: Vec<Deviation>,
-    /// The body as it came.
+    /// The body as it came: the JSON text of this job and nothing around it, for a wait keeps it in the job's
+    /// place. Empty where the job came otherwise.
     pub body: Bytes,
     /// The service's name for this request (`X-Request-Id`), to be quoted to its support.
     pub request_id: Option<String>,

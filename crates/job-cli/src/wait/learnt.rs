@@ -84,7 +84,9 @@ impl Learnt {
             fs::create_dir_all(folder).with_context(shown)?;
         }
         // One after another: what is replaced cannot be locked itself.
-        let lock = File::create(file.with_extension("lock")).with_context(shown)?;
+        let mut lock = file.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
         lock.lock().with_context(shown)?;
         let mut history = read(file)?;
         self.lifetimes.iter().for_each(|lifetime| history.record(lifetime));
@@ -99,9 +101,10 @@ fn usual() -> Option<PathBuf> {
     Some(folder.join("cce-job/history.json"))
 }
 
-/// Reads a history; an empty one where there is no file.
+/// Reads a history; an empty one where there is no file, or nothing in it.
 fn read(file: &Path) -> anyhow::Result<History> {
     match fs::read(file) {
+        Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),
         Ok(text) => serde_json::from_slice(&text).map_err(|error| {
             anyhow!(error).context(format!("{} is no history; remove it", file.display()))
         }),
@@ -136,6 +139,22 @@ mod tests {
         open.iter().for_each(|one| one.keep().unwrap());
         let kept = Learnt::open(Some(&file)).unwrap().history;
         assert!((kept.jobs("CreateNode") - 1.96).abs() < 1e-3, "{}", kept.jobs("CreateNode"));
+    }
+
+    #[test]
+    fn whatever_a_history_is_called_nothing_else_is_written() {
+        let folder = tempdir().unwrap();
+        let [file, beside] = ["h.lock", "h.toml"].map(|name| folder.path().join(name));
+        fs::write(&file, "").unwrap();
+        for file in [&file, &beside] {
+            for _ in 0..2 {
+                let mut one = Learnt::open(Some(file)).unwrap();
+                one.add(Some(life(200)));
+                one.keep().unwrap();
+            }
+            let kept = Learnt::open(Some(file)).unwrap().history;
+            assert!(kept.jobs("CreateNode") > 1.9, "{}", file.display());
+        }
     }
 
     #[test]

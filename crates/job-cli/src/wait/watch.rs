@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 use jiff::Timestamp;
-use job_model::{Job, JobId};
+use job_model::{Job, JobId, Phase};
 use job_poller::{
     Checkpoint, Ended, Event, FaultKind, History, Lifetime, WaitError, WaitErrorKind, WatchEvents,
 };
@@ -111,7 +111,8 @@ impl Watch {
             faults: self.faults.now(),
             until_next: self.next.and_then(|next| next.checked_sub(elapsed)),
         };
-        let job = sight.job.as_deref();
+        let goes_on = |job: &&Job| !job.phase().is_some_and(Phase::is_terminal);
+        let job = sight.job.as_deref().filter(goes_on);
         let remaining =
             job.and_then(|job| self.history.remaining(job, sight.age(job).unwrap_or(elapsed)));
         Sight { remaining, ..sight }

@@ -19,7 +19,7 @@ use steady::steady;
 const CASES: [(u32, f64); 2] = [(10_000, 100.0), (100_000, 1_000.0)];
 
 /// How long they take, and how much of round-robin's delay there may be. Where durations differ by more (σ 1.0),
-/// less can be known: the best split of the budget saves an eighth there, so its figure has no bound. Neither have
+/// less can be known: the best split of the budget saves an eighth there, and it is only not to be worse. So are
 /// early failures, of which round-robin sees most within their first hundred seconds, as anybody does.
 const MIXES: [(Mix, Option<f64>); 5] = [
     (Mix { sigma: 0.35, early: 0 }, Some(0.75)),

@@ -95,9 +95,13 @@ impl Service {
         self.state().jobs[number(id)].ends
     }
 
-    /// Returns what it was asked so far.
+    /// Returns what it was asked so far. A job that goes on was not asked for since it last was.
     pub(crate) fn asked(&self) -> Asked {
-        self.state().asked.clone()
+        let (now, state) = (self.now(), self.state());
+        let open = state.jobs.iter().filter(|job| job.asked < job.ends);
+        let open = open.map(|job| now.saturating_sub(job.asked)).max().unwrap_or_default();
+        let longest = state.asked.longest.max(open);
+        Asked { longest, ..state.asked.clone() }
     }
 
     fn reply(&self, id: &JobId) -> Response<Bytes> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
 use job_model::{IdError, JobId, Phase};
-use job_poller::{Ended, Fixed, Fleet, JobSource, Wait, WaitError};
+use job_poller::{Adaptive, Ended, Fixed, Fleet, History, JobSource, Lifetime, Wait, WaitError};
 use job_transport::{FetchError, Reading};
 use tokio::{
     task::JoinHandle,
@@ -83,6 +83,19 @@ pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Ended,
 pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
     let fleet = Fleet::builder(service).requests_per_second(1e9).in_flight(usize::MAX);
     fleet.schedule(Fixed::new(SECOND)).start()
+}
+
+/// Starts a fleet that goes by what is known of such jobs and their steps.
+pub(crate) fn learnt(service: Arc<Service>) -> Fleet {
+    let mut history = History::new();
+    for seconds in (60..600).map(Duration::from_secs) {
+        let life = Lifetime::new("CreateCluster", Duration::ZERO, seconds, true);
+        history.record(&life.with_steps(vec![seconds / 3, seconds / 2]));
+    }
+    // So little that it asks as often as it may: every two seconds.
+    let adaptive = Adaptive::new().worth(Duration::from_micros(1));
+    let fleet = Fleet::builder(service).requests_per_second(1e9).in_flight(usize::MAX);
+    fleet.adaptive(adaptive, history).start()
 }
 
 pub(crate) fn by_hand(service: Arc<Service>, id: JobId) -> JoinHandle<Result<(), String>> {

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use job_model::{IdError, JobId};
-use job_poller::Wait;
+use job_poller::{Wait, Watch};
 use job_sim::Plan;
 use peak_alloc::PeakAlloc;
 use rustix::time::{ClockId, clock_gettime};
@@ -62,7 +62,7 @@ fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Er
     // It is kept as the text that it came as.
     let job = running.len() as f64;
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
-    let contenders: [(&str, &Measure<'_>); 4] = [
+    let contenders: [(&str, &Measure<'_>); 5] = [
         ("Wait", &|| {
             measure(SAME, waits, running, |service| {
                 move |id| done(contenders::wait(service.clone(), id))
@@ -81,14 +81,17 @@ fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Er
         ("Fleet", &|| {
             measure(OTHER, waits, running, |service| {
                 let fleet = contenders::fleet(service);
-                move |id| {
-                    let watch = fleet.watch(id);
-                    async { Ok(watch.await.map(drop)?) }
-                }
+                move |id| watched(fleet.watch(id))
+            })
+        }),
+        ("Fleet, learnt", &|| {
+            measure(OTHER, waits, running, |service| {
+                let fleet = contenders::learnt(service);
+                move |id| watched(fleet.watch(id))
             })
         }),
     ];
-    let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 4];
+    let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 5];
     for _ in 0..rounds {
         // By turns, so that a machine that slows down slows all of them.
         for ((_, measure), cost) in contenders.iter().zip(&mut costs) {
@@ -100,12 +103,18 @@ fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Er
     for ((name, _), Cost { nanoseconds, bytes }) in contenders.iter().zip(costs) {
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
-    let [wait, by_hand, _, fleet] = costs;
+    let [wait, by_hand, _, fleet, learnt] = costs;
     let within = [
         verdict("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME),
         verdict("bytes a wait, without its job", wait.bytes - job, MOST_HEAP),
         verdict("Fleet / by hand", fleet.nanoseconds / by_hand.nanoseconds, MOST_FLEET_TIME),
         verdict("bytes of a fleet's, without its job", fleet.bytes - job, MOST_FLEET_HEAP),
+        verdict(
+            "Fleet, learnt / by hand",
+            learnt.nanoseconds / by_hand.nanoseconds,
+            MOST_FLEET_TIME,
+        ),
+        verdict("bytes of that, without its job", learnt.bytes - job, MOST_FLEET_HEAP),
     ];
     println!();
     Ok(within.into_iter().all(|within| within))
@@ -119,6 +128,11 @@ const SAME: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
 const OTHER: fn(usize) -> Result<JobId, IdError> = contenders::id;
 
 static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| contenders::id(0));
+
+/// Waits in a fleet.
+async fn watched(watch: Watch) -> Result<(), Box<dyn Error>> {
+    Ok(watch.await.map(drop)?)
+}
 
 /// Waits for a task.
 async fn done<T, E: Into<Box<dyn Error>>>(

@@ -18,7 +18,7 @@ use contenders::{aws, best_fixed, equal, equal_requests, exponential, jobs, lear
 use laws::{CAP, Grid, Law};
 
 /// How many histories each figure is the mean of.
-const HISTORIES: u64 = 24;
+const HISTORIES: u64 = 100;
 
 /// How many jobs a history has seen.
 const SEEN: [usize; 3] = [5, 20, 100];
@@ -161,16 +161,18 @@ fn p99_ratio(grid: &Grid, row: &[f64]) -> f64 {
 /// With a history, beside the least that any schedule could cost.
 fn with_history(bounds: &mut Bounds) {
     println!("\nwith a history: J / J*: mean (90th percentile) of {HISTORIES} histories");
-    let scales = [("prior right", 1.0), ("four times as long", 4.0), ("a quarter as long", 0.25)];
-    let mut worst = [
-        [(0.0_f64, String::new()), Default::default(), Default::default()],
-        Default::default(),
-        Default::default(),
+    let scales = [
+        ("prior right", 1.0, 1.10),
+        ("twice as long", 2.0, 1.10),
+        ("half as long", 0.5, 1.10),
+        ("four times as long", 4.0, 1.15),
+        ("a quarter as long", 0.25, 1.15),
     ];
-    let (mut late, mut lates) = ((0.0_f64, String::new()), Vec::new());
+    let mut worst: [[(f64, String); SEEN.len()]; 5] = Default::default();
+    let (mut late, mut lates, mut longest) = ((0.0_f64, String::new()), Vec::new(), 0.0_f64);
     for law in Law::all() {
         print!("{:<24}", law.name);
-        for (scale, (_, by)) in scales.into_iter().enumerate() {
+        for (scale, (_, by, _)) in scales.into_iter().enumerate() {
             let law = law.scaled(by);
             let grid = law.grid();
             let optimum = grid.optimum();
@@ -186,6 +188,9 @@ fn with_history(bounds: &mut Bounds) {
                 ratios.sort_by(f64::total_cmp);
                 let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
                 print!("  {many:>3}: {mean:.3} ({:.3})", ratios[ratios.len() * 9 / 10]);
+                let gaps = rows.iter().flat_map(|row| row.windows(2));
+                // What seconds are is rounded.
+                longest = gaps.map(|pair| pair[1] - pair[0] - 1e-9).fold(longest, f64::max);
                 if mean > worst[scale][seen].0 {
                     worst[scale][seen] = (mean, law.name.clone());
                 }
@@ -203,10 +208,11 @@ fn with_history(bounds: &mut Bounds) {
     let mut say = |what: &str, (figure, of): &(f64, String), most| {
         bounds.most(&format!("{what} ({of})"), *figure, most);
     };
-    say("after 20 jobs, prior right", &worst[0][1], 1.10);
-    say("after 20 jobs, four times as long", &worst[1][1], 1.15);
-    say("after 20 jobs, a quarter as long", &worst[2][1], 1.15);
-    say("after 100 jobs, prior right", &worst[0][2], 1.06);
+    for ((name, _, most), worst) in scales.iter().zip(&worst) {
+        say(&format!("after 20 jobs, {name}"), &worst[1], *most);
+        say(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
+    }
+    bounds.most("longest gap, s", longest, CAP);
     // A law of early failures makes long gaps once they are over, the best schedule's too.
     println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
     let mean = lates.iter().sum::<f64>() / lates.len() as f64;

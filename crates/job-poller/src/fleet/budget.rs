@@ -44,6 +44,11 @@ impl Budget {
         }
     }
 
+    /// Returns how many requests a second may leave where the service is well.
+    pub(super) const fn most(&self) -> f64 {
+        self.most
+    }
+
     /// Returns how many requests a second may leave at present.
     pub(super) const fn rate(&self) -> f64 {
         self.rate

@@ -9,12 +9,15 @@ use std::{
 use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Shared, state::Attempt};
+use super::{
+    Shared,
+    state::{Attempt, State},
+};
 use crate::{Input, JobSource};
 
 /// Drives the waits until nobody watches and nobody could.
 pub(super) async fn drive(
-    shared: Weak<Shared>,
+    shared: Driven,
     wake: Arc<Notify>,
     began: Instant,
     source: Arc<dyn JobSource>,
@@ -22,7 +25,7 @@ pub(super) async fn drive(
     let mut attempts = FuturesUnordered::new();
     loop {
         let next = {
-            let Some(shared) = shared.upgrade() else { return };
+            let Some(shared) = shared.0.upgrade() else { return };
             let (due, next) = shared.with(|state, now| (state.turn(now), state.next()));
             attempts.extend(due.into_iter().map(|attempt| make(attempt, source.clone())));
             next
@@ -30,13 +33,24 @@ pub(super) async fn drive(
         tokio::select! {
             biased;
             Some(arrived) = attempts.next(), if !attempts.is_empty() => {
-                let Some(shared) = shared.upgrade() else { return };
+                let Some(shared) = shared.0.upgrade() else { return };
                 if let Ok((member, number, input)) = arrived {
                     shared.with(|state, now| state.arrived(now, member, number, input));
                 }
             }
             () = wake.notified() => {}
             () = until(began, next) => {}
+        }
+    }
+}
+
+/// What the task looks at. Once it is gone, run or not, no wait goes on that nobody drives.
+pub(super) struct Driven(pub(super) Weak<Shared>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.with(State::close);
         }
     }
 }

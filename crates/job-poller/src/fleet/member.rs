@@ -13,7 +13,7 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
 use super::price;
-use crate::{Checkpoint, Input, Machine, Schedule, Seen, Share, Step};
+use crate::{Checkpoint, Input, Machine, Schedule, Seen, Share, Step, WaitPolicy};
 
 /// A wait. Times are the fleet's but for the machine's own.
 pub(super) struct Member {
@@ -52,7 +52,7 @@ impl Member {
         schedule: Arc<dyn Schedule>,
         joined: Duration,
         before: Duration,
-        watcher: Vec<usize>,
+        watchers: Vec<usize>,
     ) -> Self {
         Self {
             machine,
@@ -63,7 +63,7 @@ impl Member {
             timer: None,
             asked: joined,
             step: None,
-            watchers: watcher,
+            watchers,
         }
     }
 
@@ -83,13 +83,24 @@ impl Member {
         (deadline < Duration::MAX).then(|| self.time(deadline))
     }
 
-    /// Gives the wait its whole time again.
-    pub(super) fn prolong(&mut self, now: Duration) {
+    /// Gives the wait the time that another for the same job would have, where that is longer.
+    pub(super) fn prolong(&mut self, now: Duration, other: &WaitPolicy, before: Duration) {
         let policy = *self.machine.policy();
-        if let Some(timeout) = policy.timeout {
-            let elapsed = self.elapsed(now);
-            self.machine.set_policy(policy.timeout(elapsed.saturating_add(timeout)));
+        let Some(timeout) = policy.timeout else { return };
+        let other = other.timeout.map(|other| {
+            let left = other.saturating_sub(before);
+            if left.is_zero() { left } else { self.elapsed(now).saturating_add(left) }
+        });
+        if other.is_none_or(|other| other > timeout) {
+            self.machine.set_policy(WaitPolicy { timeout: other, ..policy });
         }
+    }
+
+    /// Returns since when its turn is to be that was due then: the last chance before its deadline does not
+    /// queue behind those that have others.
+    pub(super) fn turn(&self, due: Duration) -> Duration {
+        let last_start = self.time(self.machine.policy().last_start());
+        if due >= last_start { self.asked } else { due }
     }
 
     /// Returns what to go on from.
@@ -111,7 +122,7 @@ impl Member {
         share: Share,
     ) -> (Step, Option<f64>) {
         let elapsed = self.elapsed(now);
-        let schedule = Shared { inner: &*self.schedule, share, urgency: AtomicU64::default() };
+        let schedule = Sharing { inner: &*self.schedule, share, urgency: AtomicU64::default() };
         let step = self.machine.step(&schedule, elapsed, input);
         let urgency = f64::from_bits(schedule.urgency.into_inner());
         (step, (urgency > 0.0).then_some(urgency))
@@ -119,14 +130,14 @@ impl Member {
 }
 
 /// A schedule, asked under a shared budget.
-struct Shared<'a> {
+struct Sharing<'a> {
     inner: &'a dyn Schedule,
     share: Share,
     /// The bits of what it said last.
     urgency: AtomicU64,
 }
 
-impl Schedule for Shared<'_> {
+impl Schedule for Sharing<'_> {
     fn pause(&self, seen: &Seen<'_>) -> Duration {
         let seen = Seen { share: Some(self.share), ..*seen };
         let urgency = self.inner.urgency(&seen).unwrap_or_default();

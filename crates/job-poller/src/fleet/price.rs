@@ -57,13 +57,13 @@ impl Price {
 
     /// Sets the price at which all waits together ask so often a second, none at longer gaps than this.
     pub(super) fn set(&mut self, per_second: f64, longest: Duration) {
-        let slowest = 1.0 / longest.as_secs_f64();
+        let slowest = 1.0 / longest.as_secs_f64().max(SHORTEST);
         let asked = |root: f64| -> f64 {
             let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
             let rate = |step| (urgency(step) / root).min(1.0 / SHORTEST).max(slowest);
             counts.map(|(step, count)| f64::from(*count) * rate(step)).sum()
         };
-        let least = (2.0 * self.least.as_secs_f64()).sqrt();
+        let least = (2.0 * self.least.as_secs_f64()).sqrt().max(1e-6);
         let (mut low, mut high) = (least, least.max(1.0) * MOST_ROOT);
         if asked(low) <= per_second {
             self.worth = self.least;

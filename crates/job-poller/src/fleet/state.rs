@@ -3,6 +3,7 @@
 
 mod asked;
 mod queue;
+mod shares;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -25,7 +26,8 @@ use super::{
     watcher::{Over, Watcher},
 };
 use crate::{
-    Action, Checkpoint, Ended, Event, Fault, FaultKind, Input, Machine, Share, Step, WaitError, Why,
+    Action, Checkpoint, Ended, Event, Fault, FaultKind, Input, Machine, Step, WaitError, Why,
+    machine::faults::MOST_RETRY_AFTER,
 };
 
 /// All waits of a fleet. Times count from the fleet's beginning.
@@ -45,15 +47,12 @@ pub(super) struct State {
     schedules: Schedules,
     stats: FleetStats,
     attempts: u64,
+    /// How many seconds attempts took lately, on average.
+    took: f64,
+    /// No wait goes on: the task is gone.
+    is_closed: bool,
     /// Whom to wake once nobody looks at all this.
     pub(super) wakers: Vec<Waker>,
-}
-
-/// Makes room for a few more: for twice as many would be for many that never come.
-fn grow<T>(slab: &mut Slab<T>) {
-    if slab.len() == slab.capacity() {
-        slab.reserve_exact((slab.len() / 8).max(32));
-    }
 }
 
 /// An attempt to be made.
@@ -64,16 +63,15 @@ pub(super) struct Attempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// How often the price is set.
-const PRICE: Duration = Duration::from_millis(100);
+/// How much an attempt counts for how long they take.
+const LATELY: f64 = 1.0 / 16.0;
 
-/// The longest gap is twice what each wait would have if all had the same. That much of it is planned; after that
-/// much, whoever waits for its turn still is the next.
-const LONGEST: f64 = 1.9;
-const STARVES: f64 = 1.95;
-
-/// The longest Retry-After that is heeded, as by each wait alone.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Makes room for a few more: for twice as many would be for many that never come.
+fn grow<T>(slab: &mut Slab<T>) {
+    if slab.len() == slab.capacity() {
+        slab.reserve_exact((slab.len() / 8).max(32));
+    }
+}
 
 impl State {
     pub(super) fn new(
@@ -96,12 +94,14 @@ impl State {
             schedules,
             stats: FleetStats::default(),
             attempts: 0,
+            took: 0.0,
+            is_closed: false,
             wakers: Vec::new(),
         }
     }
 
-    /// Adds a wait, or one who watches the wait for this job that is under way already, which then has its
-    /// whole time again.
+    /// Adds a wait, or one who watches the wait for this job that is under way already, which then has the time
+    /// that this one would have.
     pub(super) fn watch(
         &mut self,
         now: Duration,
@@ -115,7 +115,7 @@ impl State {
         let key = match known {
             Some(key) => {
                 let member = &mut self.members[key];
-                member.prolong(now);
+                member.prolong(now, machine.policy(), before);
                 member.watchers.push(watcher);
                 key
             }
@@ -123,34 +123,43 @@ impl State {
                 let id = machine.job_id().clone();
                 let schedule = self.schedules.at(now);
                 let member = Member::new(machine, schedule, now, before, vec![watcher]);
+                let first = member.first(self.share(), job_type);
                 grow(&mut self.members);
                 let key = self.members.insert(member);
                 self.by_id.insert(id, key);
-                self.first(now, key, job_type);
+                self.plan_first(now, key, first, job_type.is_some());
                 key
             }
         };
         self.watchers[watcher].member = Some(key);
+        if self.is_closed {
+            self.stop(now);
+        }
         watcher
     }
 
     /// Plans a wait's first reading: now or, where the budget is spent and the job is known to have just begun, when
     /// its like end.
-    fn first(&mut self, now: Duration, key: usize, job_type: Option<&str>) {
-        let share = self.share();
+    fn plan_first(
+        &mut self,
+        now: Duration,
+        key: usize,
+        (pause, urgency): (Duration, Option<f64>),
+        is_new: bool,
+    ) {
         let member = &mut self.members[key];
-        let (pause, urgency) = member.first(share, job_type);
         member.step = self.price.moved(None, urgency);
-        if self.price.is_binding() && job_type.is_some() && urgency.is_some() {
-            self.time(key, Some(now.saturating_add(pause)));
-            self.members[key].doing = Doing::Pause;
+        if self.price.is_binding() && is_new && urgency.is_some() {
+            let last = member.time(member.machine.policy().last_start());
+            member.doing = Doing::Pause;
+            self.time(key, Some(now.saturating_add(pause).min(last.max(now))));
         } else {
             self.make_ready(now, key, None);
         }
     }
 
     /// Removes one who watches; the wait ends with the last of them.
-    pub(super) fn unwatch(&mut self, watcher: usize) {
+    pub(super) fn unwatch(&mut self, now: Duration, watcher: usize) {
         let Some(key) = self.watchers.remove(watcher).member else { return };
         let member = &mut self.members[key];
         member.watchers.retain(|one| *one != watcher);
@@ -159,6 +168,8 @@ impl State {
             let lifetime = member.machine.lifetime();
             self.schedules.learn(lifetime.as_ref());
             self.remove(key);
+        } else {
+            self.go_on_if_still(now, key);
         }
     }
 
@@ -171,11 +182,15 @@ impl State {
         }
     }
 
+    /// Stops all waits, and those to come: nobody drives them.
+    pub(super) fn close(&mut self, now: Duration) {
+        self.is_closed = true;
+        self.stop(now);
+    }
+
     /// Does what is due; returns the attempts to be made now.
     pub(super) fn turn(&mut self, now: Duration) -> Vec<Attempt> {
-        if now.saturating_sub(self.priced) >= PRICE {
-            self.set_price(now);
-        }
+        self.set_price(now);
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
             && at <= now
@@ -186,7 +201,7 @@ impl State {
                 Doing::Pause if self.may_ask(now) && self.ready.is_empty() => {
                     attempts.extend(self.serve(now, key, None));
                 }
-                Doing::Pause => self.make_ready(at, key, None),
+                Doing::Pause => self.make_ready(self.members[key].turn(at), key, None),
                 Doing::Attempt(_, _, timeout) => {
                     let fault = Fault::timed_out(*timeout);
                     self.leave(key);
@@ -271,16 +286,18 @@ impl State {
             self.budget.take(now, 2);
             self.stats.requests += 2;
         }
+        let took = now.saturating_sub(self.members[key].asked).as_secs_f64();
+        self.took += (took - self.took) * LATELY;
         if let Some(fault) = fault {
             self.stats.faults += 1;
+            // It speaks for the whole service.
+            let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
+            self.budget.hold(now.saturating_add(asked));
             let in_trouble =
                 fault.class == Class::Throttled || fault.kind == FaultKind::Status(503);
             if in_trouble {
                 self.stats.throttled += 1;
                 self.budget.slow(now);
-                // It speaks for the whole service.
-                let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
-                self.budget.hold(now.saturating_add(asked));
             }
         }
         self.go_on(now, key, input);
@@ -352,23 +369,5 @@ impl State {
 
     fn is_full(&self, key: usize) -> bool {
         self.members[key].watchers.iter().any(|watcher| self.watchers[*watcher].is_full())
-    }
-
-    /// Returns what the budget leaves for each.
-    fn share(&self) -> Share {
-        Share { worth: self.price.worth(), longest: self.gap(LONGEST) }
-    }
-
-    /// Returns so many times the gap that each wait would have if all had the same.
-    fn gap(&self, times: f64) -> Duration {
-        let seconds = self.members.len() as f64 * times / self.budget.rate();
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
-    /// Sets the price at which the budget is spent. Who is late for lack of it needs no more: whoever is served
-    /// late asks later again, and that is enough.
-    fn set_price(&mut self, now: Duration) {
-        self.priced = now;
-        self.price.set(self.budget.rate(), self.share().longest);
     }
 }

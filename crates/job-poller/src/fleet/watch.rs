@@ -12,7 +12,7 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::Shared;
+use super::{Shared, state::State};
 use crate::{Checkpoint, Ended, Event, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
@@ -30,8 +30,9 @@ pub struct Watch(Watching);
 /// The same wait, as a stream of its events, each with the time since the wait began. It ends when the wait
 /// does; [`finish`](Self::finish) then says how.
 ///
-/// Where the stream is not polled, 32 events are kept; then the wait stands still, and its deadline passes
-/// meanwhile.
+/// Where the stream is not polled, 32 events are kept; then the wait stands still, for whoever else watches the
+/// same job too, and its deadline passes meanwhile. Drop it, or take its [`finish`](Self::finish), where the
+/// events are of no interest any more.
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct WatchEvents(Watching);
 
@@ -50,6 +51,7 @@ impl Watch {
     /// Returns the wait as a stream of its events: from its beginning on where that is called at once, from now
     /// on where it is called after more than four events, or after this was polled.
     pub fn events(self) -> WatchEvents {
+        self.0.shared.with(|state, _| state.watcher(self.0.watcher).want_events());
         WatchEvents(self.0)
     }
 
@@ -65,7 +67,7 @@ impl Watch {
         self.0.job()
     }
 
-    /// Returns the time since the wait began.
+    /// Returns the time since the wait began; zero once the result was taken.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
@@ -114,7 +116,7 @@ impl WatchEvents {
         self.0.job()
     }
 
-    /// Returns the time since the wait began.
+    /// Returns the time since the wait began; zero once the result was taken.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
@@ -130,16 +132,20 @@ impl WatchEvents {
 
 impl Watching {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<Ended, WaitError>> {
-        self.shared.with(|state, _| state.watcher(self.watcher).poll_result(context))
+        self.look(|state, now| state.poll_result(now, self.watcher, context))
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        let (event, goes_on) =
-            self.shared.with(|state, now| state.poll_event(now, self.watcher, context));
+        self.look(|state, now| state.poll_event(now, self.watcher, context))
+    }
+
+    /// Looks, and lets the task look again where a wait goes on for that.
+    fn look<T>(&self, look: impl FnOnce(&mut State, Duration) -> (T, bool)) -> T {
+        let (looked, goes_on) = self.shared.with(look);
         if goes_on {
             self.shared.wake();
         }
-        event
+        looked
     }
 
     fn job(&self) -> Option<Box<Job>> {
@@ -157,7 +163,7 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.shared.change(|state, _| state.unwatch(self.watcher));
+        self.shared.change(|state, now| state.unwatch(now, self.watcher));
     }
 }
 

@@ -48,6 +48,11 @@ impl Watcher {
         self.wants == Wants::Events && self.events.len() >= MOST
     }
 
+    /// Keeps the events to come.
+    pub(super) const fn want_events(&mut self) {
+        self.wants = Wants::Events;
+    }
+
     /// Keeps an event; returns whom to wake.
     pub(super) fn tell(&mut self, at: Duration, event: Event) -> Option<Waker> {
         if self.wants == Wants::Anything && self.events.len() == FIRST {
@@ -80,7 +85,6 @@ impl Watcher {
 
     /// Takes the next event; `None` where the wait is over.
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        self.wants = Wants::Events;
         match self.events.pop_front() {
             Some(event) => Poll::Ready(Some(event)),
             None if self.member.is_none() => Poll::Ready(None),

@@ -40,6 +40,7 @@ fn what_is_recorded_of_a_life() {
     let rows = [
         ("from its beginning to its end", life(0, 6, true, &[])),
         ("not to its end", life(0, 6, false, &[])),
+        ("at its end, as it was last seen to go on", life(6, 6, true, &[])),
         ("from the middle on: what was before is not known", life(5, 7, true, &[])),
         ("with a step", life(0, 10, true, &[5])),
         ("whose step was over before it was seen", life(7, 10, true, &[5])),
@@ -59,7 +60,10 @@ fn jobs_before_weigh_less_with_each() {
     }
     assert!((history.jobs("CreateNode") - 25.0).abs() < 0.01, "{}", history.jobs("CreateNode"));
     history.record(&life(0, 100, false, &[]));
-    assert!((history.jobs("CreateNode") - 24.0).abs() < 0.01, "a wait that stopped is no end");
+    for seen in [life(0, 0, false, &[]), life(50, 40, true, &[]), life(0, 900, false, &[])] {
+        history.record(&seen);
+    }
+    assert!((history.jobs("CreateNode") - 25.0).abs() < 0.01, "a wait that stopped is no end");
     assert_eq!(history.jobs("other"), 0.0);
 }
 
@@ -90,6 +94,10 @@ fn what_is_no_history_is_refused() {
             "the history of \"A\" has no counts of jobs",
         ),
         (r#"{"version":1}"#, "missing field `types`"),
+        (
+            &format!(r#"{{"version":1,"types":{{"{}":[]}}}}"#, "A".repeat(LONGEST + 1)),
+            "a history of more than 256",
+        ),
     ];
     for (text, expected) in rows {
         let error = serde_json::from_str::<History>(text).unwrap_err().to_string();
@@ -108,6 +116,9 @@ fn types_are_told_apart_up_to_a_limit() {
         history.record(&Lifetime::new(format!("type {number}"), age(0), age(9), true));
     }
     assert_eq!(history.types.len(), MOST_TYPES);
+    let mut long = History::new();
+    long.record(&Lifetime::new("A".repeat(LONGEST + 1), age(0), age(9), true));
+    assert_eq!(long, History::new());
     let mut other = History::new();
     other.record(&Lifetime::new("one more", age(0), age(9), true));
     history.merge(&other);

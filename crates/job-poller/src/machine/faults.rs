@@ -152,4 +152,4 @@ const UNREADABLE_OVER: Duration = Duration::from_secs(2 * 60);
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(2 * 60);
 
 /// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
-const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+pub(crate) const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

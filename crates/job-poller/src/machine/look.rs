@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Looking {
     succeeded: bool,
     /// No attempt goes on after this.
-    until: Duration,
+    pub(super) until: Duration,
     /// Which sub-jobs were asked for and are not to be again, the one asked for now, and how many
     /// requests that took.
     asked: Vec<JobId>,

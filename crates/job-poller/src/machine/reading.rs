@@ -19,6 +19,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Settling {
     since: Duration,
+    /// How old the job was then.
+    age: Duration,
     readings: u32,
     /// The `Date` of the last reply with it.
     date: Option<Timestamp>,
@@ -60,7 +62,8 @@ impl Machine {
             Verdict::Failed => self.conclude(turn, read.job, date, false),
             Verdict::Settling => {
                 let first = self.settling.is_none();
-                let none = || Box::new(Settling { since: turn.elapsed, readings: 0, date });
+                let (since, age) = (turn.elapsed, age(job, date, turn.elapsed));
+                let none = || Box::new(Settling { since, age, readings: 0, date });
                 let settling = self.settling.get_or_insert_with(none);
                 settling.readings = settling.readings.saturating_add(1);
                 settling.date = date;
@@ -159,8 +162,10 @@ impl Machine {
             return self.life(job, self.seen_to, false);
         }
         // It was seen to go on before, and to have ended now.
-        let now = age(job, date, elapsed).max(self.seen_to);
-        let to = match job.running_time() {
+        let settling = self.settling.as_deref().map(|settling| settling.age);
+        let now = settling.unwrap_or_else(|| age(job, date, elapsed)).max(self.seen_to);
+        // Without a `Date` the age is not by the service's times.
+        let to = match job.running_time().filter(|_| date.is_some()) {
             Some(time) => time.clamp(self.seen_to, now),
             None => self.seen_to + (now - self.seen_to) / 2,
         };

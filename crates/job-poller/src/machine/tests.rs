@@ -9,6 +9,7 @@ use super::{
 use crate::{Adaptive, Exponential};
 
 mod faults;
+mod lives;
 
 fn hour() -> Setup {
     setup().timeout(3600.0)

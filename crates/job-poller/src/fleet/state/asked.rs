@@ -9,8 +9,8 @@ use job_model::Job;
 
 use super::State;
 use crate::{
-    Checkpoint, Event, History,
-    fleet::{member::Doing, stats::FleetStats, watcher::Watcher},
+    Checkpoint, Ended, Event, History, WaitError,
+    fleet::{stats::FleetStats, watcher::Watcher},
 };
 
 impl State {
@@ -27,15 +27,22 @@ impl State {
         context: &Context<'_>,
     ) -> (Poll<Option<(Duration, Event)>>, bool) {
         let event = self.watchers[watcher].poll_event(context);
-        let mut goes_on = false;
-        if let Some(key) = self.watchers[watcher].member.filter(|_| event.is_ready())
-            && matches!(self.members[key].doing, Doing::Still)
-            && !self.is_full(key)
-        {
-            self.make_ready(now, key, None);
-            goes_on = true;
-        }
-        (event, goes_on)
+        (event, self.took_events(now, watcher))
+    }
+
+    /// Takes the result, and no events any more; and tells the same.
+    pub(in crate::fleet) fn poll_result(
+        &mut self,
+        now: Duration,
+        watcher: usize,
+        context: &Context<'_>,
+    ) -> (Poll<Result<Ended, WaitError>>, bool) {
+        let result = self.watchers[watcher].poll_result(context);
+        (result, self.took_events(now, watcher))
+    }
+
+    fn took_events(&mut self, now: Duration, watcher: usize) -> bool {
+        self.watchers[watcher].member.is_some_and(|key| self.go_on_if_still(now, key))
     }
 
     /// Returns the job that is watched, as last read.

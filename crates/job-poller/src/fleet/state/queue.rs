@@ -4,7 +4,7 @@ use std::{mem, time::Duration};
 
 use job_model::JobId;
 
-use super::{STARVES, State};
+use super::{State, shares::STARVES};
 use crate::fleet::member::Doing;
 
 impl State {
@@ -34,10 +34,23 @@ impl State {
         self.time(key, self.turn_ends(key).into_iter().chain([starves]).min());
     }
 
-    /// Returns when a wait gives up its turn. What is decided has its own time, from when it is made.
+    /// Returns when a wait gives up its turn: at its deadline, or when a look at sub-jobs is over. Another attempt
+    /// that is decided has its own time, from when it is made.
     pub(super) fn turn_ends(&self, key: usize) -> Option<Duration> {
         let member = &self.members[key];
-        if matches!(member.doing, Doing::Ready(_, Some(_))) { None } else { member.deadline() }
+        match member.doing {
+            Doing::Ready(_, Some(_)) => Some(member.time(member.machine.look_ends()?)),
+            _ => member.deadline(),
+        }
+    }
+
+    /// Gives a wait that stood still its turn, if nobody who watches is full any more.
+    pub(super) fn go_on_if_still(&mut self, now: Duration, key: usize) -> bool {
+        let goes_on = matches!(self.members[key].doing, Doing::Still) && !self.is_full(key);
+        if goes_on {
+            self.make_ready(now, key, None);
+        }
+        goes_on
     }
 
     /// Makes a wait that starves the next: its turn is since it last asked.

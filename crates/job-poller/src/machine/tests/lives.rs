@@ -1,0 +1,107 @@
+//! What a wait saw of its job's life.
+
+use serde_json::json;
+
+use super::*;
+
+/// A reading: how old the job was by the reply's `Date`, where it has one, its phase and its sub-job's, and at
+/// which age it was last updated.
+type Read = (Option<u64>, &'static str, &'static str, Option<u64>);
+
+/// Returns what is seen of a job's life by readings of 20 s apart; before the third the wait is taken up again
+/// elsewhere, where it is.
+fn life(reads: &[Read], is_resumed: bool) -> String {
+    let at = |age: u64| 1_580_631_000 + i64::try_from(age).unwrap();
+    let time = |age: u64| Timestamp::from_second(at(age)).unwrap();
+    let mut machine = Machine::new("a".parse().unwrap(), WaitPolicy::new());
+    let mut life = None;
+    for (number, (date, phase, sub_job, updated)) in (0_u64..).zip(reads) {
+        if is_resumed && number == 2 {
+            machine = machine.resumed();
+        }
+        let mut job = json!({
+            "metadata": {"creationTimestamp": time(0).to_string()},
+            "spec": {"type": "CreateCluster", "subJobs": [{"status": {"phase": sub_job}}]},
+            "status": {"phase": phase},
+        });
+        if let Some(updated) = updated {
+            job["metadata"]["updateTimestamp"] = time(*updated).to_string().into();
+        }
+        let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
+        let (date, elapsed) = (date.map(time), Duration::from_secs(20 * number));
+        let input = Input::Reading { job: Box::new(job).into(), date, renewed: false };
+        life = match machine.step(&Adaptive::new(), elapsed, input).action {
+            Action::Finish(result) => result.unwrap().lifetime,
+            _ => machine.lifetime(),
+        };
+    }
+    life.map_or_else(
+        || "nothing".into(),
+        |Lifetime { from, to, ended, .. }| {
+            format!("{from:?} to {to:?}, {}", if ended { "ended" } else { "goes on" })
+        },
+    )
+}
+
+#[test]
+fn what_was_seen_of_a_life() {
+    let runs = |age| (Some(age), "Running", "Running", None);
+    let ended = |date, updated| (date, "Success", "Success", updated);
+    let timeless = (None, "Running", "Running", None);
+    let settles = (Some(140), "Success", "Running", None);
+    let rows: [(&str, Vec<Read>, &str); 10] = [
+        (
+            "to its updateTimestamp",
+            vec![runs(100), runs(120), ended(Some(140), Some(130))],
+            "100s to 130s, ended",
+        ),
+        (
+            "not before it was seen to go on",
+            vec![runs(100), runs(120), ended(Some(140), Some(90))],
+            "100s to 120s, ended",
+        ),
+        (
+            "not after it was seen to have ended",
+            vec![runs(100), runs(120), ended(Some(140), Some(900))],
+            "100s to 140s, ended",
+        ),
+        (
+            "without one, in the middle",
+            vec![runs(100), runs(120), ended(Some(140), None)],
+            "100s to 130s, ended",
+        ),
+        (
+            "without a Date, by the wait's own time alone",
+            vec![timeless, timeless, ended(None, Some(130))],
+            "0ns to 30s, ended",
+        ),
+        ("not to its end", vec![runs(100), runs(120)], "100s to 120s, goes on"),
+        ("of one that had ended before", vec![ended(Some(140), Some(130))], "nothing"),
+        (
+            "up to its first Success",
+            vec![runs(100), runs(120), settles, ended(Some(160), None)],
+            "100s to 130s, ended",
+        ),
+        (
+            "up to its first Success, however it is touched later",
+            vec![runs(100), runs(120), settles, ended(Some(160), Some(155))],
+            "100s to 140s, ended",
+        ),
+        (
+            "by a Date that goes back",
+            vec![runs(120), runs(100), ended(Some(110), Some(105))],
+            "120s to 120s, ended",
+        ),
+    ];
+    for (name, reads, expected) in rows {
+        assert_eq!(life(&reads, false), expected, "{name}");
+    }
+    // Whoever stopped before has had what was seen then.
+    let rows = [
+        ("goes on", vec![runs(100), runs(120), runs(140), runs(160)], "140s to 160s, goes on"),
+        ("has ended meanwhile", vec![runs(100), runs(120), ended(Some(140), None)], "nothing"),
+    ];
+    for (name, reads, expected) in rows {
+        assert_eq!(life(&reads, true), expected, "resumed: {name}");
+    }
+}

@@ -1,0 +1,215 @@
+//! Whatever becomes of those who watch, of the source, and of the fleet: each wait ends, and in time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, join_all};
+use http::{Response, header::RETRY_AFTER};
+use job_model::JobId;
+use job_poller::{Fixed, Fleet, JobSource, Outcome, WaitErrorKind, WaitPolicy};
+use job_sim::{Pace, Plan, Sim};
+use job_transport::{FetchError, Reading};
+
+use crate::service::{SECOND, Service, TAKES, pass};
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
+    for finishes in [true, false] {
+        let service = Service::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+        let policy = WaitPolicy::new().no_timeout();
+        let fleet =
+            Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).policy(policy).start();
+        let watch = || fleet.watch(service.sim.job().clone());
+        let (mut slow, other) = (watch().events(), watch());
+        assert!(slow.next().await.is_some());
+        // More events than are kept.
+        pass(100 * SECOND).await;
+        let before = service.asked();
+        pass(100 * SECOND).await;
+        assert_eq!(service.asked(), before, "it stands still");
+        let ended = if finishes {
+            slow.finish().await
+        } else {
+            drop(slow);
+            other.await
+        };
+        assert_eq!(ended.unwrap().outcome, Outcome::Succeeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_kept_for_whoever_asked_for_them_at_once() {
+    let service = Service::usual();
+    let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
+    let mut events = fleet.watch(service.sim.job().clone()).events();
+    // Nobody polls, and there are more than are kept for who did not ask.
+    pass(8 * SECOND).await;
+    let (at, _) = events.next().await.unwrap();
+    assert!(at <= TAKES, "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_later_gives_the_time_of_one_wait_and_no_more() {
+    let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
+    // The timeout, when it is watched again, and when it ends. A wait without time has its one attempt.
+    let rows = [
+        (10.0, vec![6.0, 12.0, 13.0], 23.0),
+        (10.0, vec![0.0, 0.0], 10.0),
+        (0.0, vec![0.0, 0.001], 0.02),
+    ];
+    for (timeout, again, expected) in rows {
+        let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+        let policy = WaitPolicy::new().timeout(seconds(timeout));
+        let fleet = Fleet::builder(service.client()).policy(policy).start();
+        let watch = || fleet.watch(service.sim.job().clone());
+        let (mut watches, mut now) = (vec![watch()], 0.0);
+        for at in again {
+            pass(seconds(at - now)).await;
+            now = at;
+            watches.push(watch());
+        }
+        for result in join_all(watches).await {
+            let error = result.unwrap_err();
+            let elapsed = error.elapsed().as_secs_f64();
+            assert!((elapsed - expected).abs() < 2.01, "{timeout}: {elapsed}");
+            assert!(error.attempts() > 0, "{timeout}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_deadlines_the_later_holds() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+    let fleet = |seconds: u32| {
+        let policy = WaitPolicy::new().timeout(seconds * SECOND);
+        Fleet::builder(service.client()).policy(policy).start()
+    };
+    let job = || service.sim.job().clone();
+    for (resumed, own, expected) in [(100, 50, 100), (50, 100, 120)] {
+        let first = fleet(resumed).watch(job());
+        pass(20 * SECOND).await;
+        let checkpoint = first.checkpoint().unwrap();
+        drop(first);
+        let again = fleet(own);
+        let watches = [again.resume(checkpoint.clone()), again.watch(job())];
+        for result in join_all(watches).await {
+            let elapsed = result.unwrap_err().elapsed().as_secs_f64();
+            assert!((elapsed - f64::from(expected)).abs() < 2.01, "{resumed} {own}: {elapsed}");
+        }
+    }
+}
+
+/// Panics when it is asked for the second time.
+struct Broken;
+
+impl JobSource for Broken {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async move {
+            assert_ne!(id.as_str(), "b", "a source that is broken");
+            let body = Bytes::from_static(br#"{"status": {"phase": "Running"}}"#);
+            Reading::from_response(Response::new(body))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_is_left_where_its_task_is_gone() {
+    let fleet = Fleet::builder(Broken).start();
+    let sound = fleet.watch("a".parse().unwrap());
+    pass(SECOND).await;
+    let broken = fleet.watch("b".parse().unwrap());
+    let results = join_all([sound, broken]).await;
+    let later = fleet.watch("a".parse().unwrap()).await;
+    for result in results.into_iter().chain([later]) {
+        assert_eq!(result.unwrap_err().kind(), WaitErrorKind::Stopped);
+    }
+    assert_eq!(fleet.stats().jobs, 0);
+}
+
+#[test]
+fn no_wait_is_left_where_its_runtime_is_gone() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let within = first.enter();
+    let watch = Fleet::builder(Broken).start().watch("a".parse().unwrap());
+    drop(within);
+    drop(first);
+    let error = runtime().block_on(watch).unwrap_err();
+    assert_eq!(error.kind(), WaitErrorKind::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_job_is_asked_for_before_its_deadline() {
+    let service = Service::usual();
+    let policy = WaitPolicy::new().no_timeout();
+    let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
+    let add = || service.sim.add(Plan::create_cluster().slower(100_000));
+    let _others: Vec<_> = (0..300).map(|_| fleet.watch(add())).collect();
+    pass(400 * SECOND).await;
+    let other = Fleet::builder(service.client()).policy(WaitPolicy::new().timeout(30 * SECOND));
+    let other = other.requests_per_second(1.0).start();
+    let _others: Vec<_> = (0..300).map(|_| other.watch(add())).collect();
+    pass(20 * SECOND).await;
+    let error = other.watch_new(add(), "CreateCluster").await.unwrap_err();
+    assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
+    assert!(error.elapsed() <= 31 * SECOND && error.attempts() == 1, "{error:?}");
+}
+
+/// One job has failed, of which it is known a second later, at a step that is to be asked for by itself; for all
+/// others the service is not well, and asks for five minutes.
+struct Unwell;
+
+impl JobSource for Unwell {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async move {
+            if id.as_str() == "failed" {
+                pass(SECOND).await;
+                let body = br#"{"status": {"phase": "Failed"}, "spec": {"subJobs": [
+                    {"metadata": {"uid": "step"}, "status": {"phase": "Failed"}}]}}"#;
+                return Reading::from_response(Response::new(Bytes::from_static(body)));
+            }
+            let reply = Response::builder().status(502).header(RETRY_AFTER, "300");
+            Reading::from_response(reply.body(Bytes::new()).unwrap())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_not_withheld_for_its_details() {
+    let fleet = Fleet::builder(Unwell).start();
+    let [failed, _other] = ["failed", "other"].map(|id| fleet.watch(id.parse().unwrap()));
+    let ended = failed.await.unwrap();
+    assert!(matches!(ended.outcome, Outcome::Failed(_)));
+    assert!((10 * SECOND..12 * SECOND).contains(&ended.elapsed), "{:?}", ended.elapsed);
+    // The service speaks for all.
+    let third = fleet.watch("third".parse().unwrap());
+    pass(280 * SECOND).await;
+    assert_eq!((fleet.stats().requests, third.elapsed()), (2, 280 * SECOND));
+    pass(20 * SECOND).await;
+    assert!(fleet.stats().requests > 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_in_flight_is_a_budget_too() {
+    let service = Service::usual();
+    let add = || service.sim.add(Plan::create_cluster().slower(100_000));
+    let policy = WaitPolicy::new().no_timeout();
+    // A reply takes 20 ms: there are 50 a second.
+    for (in_flight, is_spent) in [(100, false), (1, true)] {
+        let fleet = Fleet::builder(service.client())
+            .requests_per_second(1e6)
+            .in_flight(in_flight)
+            .policy(policy)
+            .start();
+        let _watches: Vec<_> = (0..1_000).map(|_| fleet.watch(add())).collect();
+        pass(100 * SECOND).await;
+        let worth = fleet.stats().worth;
+        assert_eq!(worth > Duration::from_millis(250), is_spent, "{in_flight}: {worth:?}");
+    }
+}
