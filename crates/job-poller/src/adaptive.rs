@@ -40,7 +40,8 @@ use crate::{
 /// What is taken for likely before anything was seen: one job in ten fails early (mean 12 s); the others end
 /// at a constant rate, with a mean of 540 s where a cluster is created, of 90 s where something is deleted,
 /// and of 240 s for nodes and everything else; beyond twice that mean the rate is half, for what is late
-/// is often stuck. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node.
+/// is often stuck. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node. A history outweighs
+/// this wherever it has seen a job or two: at each age it counts as 0.7 jobs.
 ///
 /// ```
 /// use std::time::Duration;

@@ -42,7 +42,7 @@ impl Stage {
         let mut bash = Command::new("bash");
         bash.args(["-euc", script])
             .env_clear()
-            .env("XDG_STATE_HOME", "state")
+            .env("XDG_STATE_HOME", self.folder.file("state"))
             .current_dir(self.folder.file(""))
             .env("PATH", format!("{}:{path}", beside.display()))
             .env("ENDPOINT", self.server.endpoint())
