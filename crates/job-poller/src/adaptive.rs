@@ -53,7 +53,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adaptive {
-    worth: Duration,
+    pub(crate) worth: Duration,
     floor: Duration,
     cap: Duration,
     jitter: Jitter,
@@ -99,12 +99,6 @@ impl Adaptive {
         self
     }
 
-    /// Returns how much delay a request is worth.
-    #[cfg(feature = "tokio")]
-    pub(crate) const fn price(&self) -> Duration {
-        self.worth
-    }
-
     /// Returns how many seconds it takes until the integral reaches so much.
     fn due(&self, seen: &Seen<'_>, density: Density, much: f64) -> f64 {
         let place = Place::of(seen);
@@ -148,9 +142,7 @@ impl Schedule for Adaptive {
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
         if jitter.is_none() || seen.count > 1 || seen.nearly_done {
             let pause = seconds(self.due(seen, density(cap), 1.0));
-            // It has its phase, or is nearly done.
-            let seen = Seen { count: seen.count.max(2), ..*seen };
-            return jitter.apply(pause, self.floor..=cap, &seen);
+            return jitter.moved(pause, self.floor..=cap, seen.random);
         }
         // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
         // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
@@ -158,8 +150,8 @@ impl Schedule for Adaptive {
         let later = Seen { age, since_step, ..*seen };
         let left = jitter.below(cap.saturating_sub(self.floor));
         let gap = seconds(self.due(&later, density(left), unit(seen.random)));
-        let seen = Seen { count: 2, random: random(seen.random, 0), ..*seen };
-        self.floor.saturating_add(jitter.apply(gap, Duration::ZERO..=cap, &seen))
+        let other = random(seen.random, 0);
+        self.floor.saturating_add(jitter.moved(gap, Duration::ZERO..=cap, other))
     }
 
     fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {

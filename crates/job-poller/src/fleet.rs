@@ -198,7 +198,7 @@ impl FleetBuilder {
     ///
     /// Outside of a tokio runtime.
     pub fn start(self) -> Fleet {
-        let worth = self.adaptive.price();
+        let worth = self.adaptive.worth;
         let schedules = match self.schedule {
             Some(schedule) => Schedules::Given(schedule),
             None => Schedules::learning(self.adaptive, self.history),

@@ -36,26 +36,45 @@ impl Jitter {
 
     /// Returns the pause, moved at random within the bounds: the first to anywhere between itself and twice
     /// itself, a later one by its part.
-    ///
-    /// It is not moved against the cap, or those that are there would all be on one tick. An upper bound
-    /// below the lower one counts as the lower.
     pub(crate) fn apply(
         self,
         pause: Duration,
         bounds: RangeInclusive<Duration>,
         seen: &Seen<'_>,
     ) -> Duration {
+        let by = if seen.count <= 1 { 1.0..=2.0 } else { self.part() };
+        self.moved_by(by, pause, bounds, seen.random)
+    }
+
+    /// Returns the pause, moved at random within the bounds by its part.
+    pub(crate) fn moved(
+        self,
+        pause: Duration,
+        bounds: RangeInclusive<Duration>,
+        random: u64,
+    ) -> Duration {
+        self.moved_by(self.part(), pause, bounds, random)
+    }
+
+    fn part(self) -> RangeInclusive<f64> {
+        1.0 - self.0..=1.0 + self.0
+    }
+
+    /// A pause is not moved against the cap, or those that are there would all be on one tick. An upper bound
+    /// below the lower one counts as the lower.
+    fn moved_by(
+        self,
+        by: RangeInclusive<f64>,
+        pause: Duration,
+        bounds: RangeInclusive<Duration>,
+        random: u64,
+    ) -> Duration {
         let (floor, cap) = (*bounds.start(), *bounds.end());
         if self.is_none() {
             return pause.min(cap).max(floor);
         }
         let pause = pause.min(self.below(cap)).max(floor);
-        let by = if seen.count <= 1 {
-            between(1.0, 2.0, unit(seen.random))
-        } else {
-            between(1.0 - self.0, 1.0 + self.0, unit(seen.random))
-        };
-        let seconds = pause.as_secs_f64() * by;
+        let seconds = pause.as_secs_f64() * between(*by.start(), *by.end(), unit(random));
         Duration::try_from_secs_f64(seconds).unwrap_or(cap).min(cap).max(floor)
     }
 }

@@ -2,21 +2,22 @@
 //! outcome, and together they ask little more of a service in trouble than of one that is well.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../benches/common/counted.rs"]
+mod counted;
+
 use std::{
     env, fmt,
     io::{self, Write},
     ops::Range,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{Request, Response};
 use job_poller::{Outcome, Wait};
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
-use job_transport::{Transport, TransportError};
-use tokio::{task::JoinSet, time::Instant};
+use job_sim::{Fault, Pace, Plan, Sim};
+use tokio::task::JoinSet;
+
+use counted::Counted;
 
 /// How many wait at once: `OUTAGE_WAITS`, or so many.
 const WAITS: u64 = 200;
@@ -25,30 +26,6 @@ const OUTAGE: Range<Duration> = Duration::from_secs(5 * 60)..Duration::from_secs
 
 /// How much more may be asked of a service in trouble.
 const MOST: f64 = 1.2;
-
-/// The in-memory transport, and how many requests it took in each second.
-#[derive(Clone)]
-struct Counted {
-    inner: SimTransport,
-    began: Instant,
-    seconds: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Transport for Counted {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap();
-        {
-            let mut seconds = self.seconds.lock().unwrap();
-            let length = seconds.len().max(second + 1);
-            seconds.resize(length, 0);
-            seconds[second] += 1;
-        }
-        self.inner.send(request)
-    }
-}
 
 /// What a run came to: requests in all, during the outage's time, and the most in a second: before
 /// the outage, in it, and after it.
@@ -73,10 +50,7 @@ async fn load(waits: u64, fault: Option<Fault>) -> Load {
         Some(fault) => first.outage(OUTAGE, fault),
         None => first,
     });
-    #[expect(clippy::disallowed_methods, reason = "the paused clock, to count by the second")]
-    let began = Instant::now();
-    let transport =
-        Counted { inner: SimTransport::new(sim.clone()), began, seconds: Arc::default() };
+    let transport = Counted::new(sim.clone());
     let client = sim.client("https://cce.example".parse().unwrap(), transport.clone());
     let mut ended = JoinSet::new();
     for seed in 0..waits {
@@ -97,7 +71,7 @@ async fn load(waits: u64, fault: Option<Fault>) -> Load {
             }
         }
     }
-    let seconds = transport.seconds.lock().unwrap();
+    let seconds = transport.seconds();
     let [from, to] = [OUTAGE.start, OUTAGE.end].map(|at| usize::try_from(at.as_secs()).unwrap());
     let peak = |seconds: &[u32]| seconds.iter().max().copied().unwrap_or_default();
     Load {

@@ -3,6 +3,14 @@
 //! others: `cargo xtask bench poller`.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
+#[path = "../common/bounds.rs"]
+mod bounds;
+#[path = "../common/chance.rs"]
+mod chance;
+#[path = "../common/clock.rs"]
+mod clock;
+#[path = "../common/counted.rs"]
+mod counted;
 mod mix;
 mod outage;
 mod service;
@@ -12,6 +20,7 @@ use std::{error::Error, process::ExitCode};
 
 use tokio::runtime::{Builder, Runtime};
 
+use bounds::Bounds;
 use mix::Mix;
 use steady::steady;
 
@@ -30,7 +39,7 @@ const MIXES: [(Mix, Option<f64>); 5] = [
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut bounds = Bounds { are_kept: true };
+    let mut bounds = Bounds::new();
     for (jobs, per_second) in CASES {
         for (mix, most) in &MIXES {
             println!("{jobs} jobs at any time, {per_second} requests a second, {mix}");
@@ -39,24 +48,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     paused()?.block_on(outage::outage(&mut bounds))?;
-    Ok(if bounds.are_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(bounds.exit_code())
 }
 
 fn paused() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_time().start_paused(true).build()
-}
-
-/// Whether all figures are within their bounds.
-pub(crate) struct Bounds {
-    are_kept: bool,
-}
-
-impl Bounds {
-    /// Prints a figure, and whether it is within its bounds.
-    pub(crate) fn within(&mut self, what: &str, figure: f64, least: f64, most: f64) {
-        let is_kept = (least..=most).contains(&figure);
-        self.are_kept &= is_kept;
-        let verdict = if is_kept { "ok" } else { "BEYOND ITS BOUNDS" };
-        println!("  {what:<58} {figure:>9.3} ({least} to {most}) {verdict}");
-    }
 }

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use fastrand::Rng;
 use job_poller::{History, Lifetime};
 
+use crate::chance::log_normal;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Cluster,
@@ -51,13 +53,10 @@ impl Mix {
             3..8 => Kind::Node,
             _ => Kind::Deletion,
         };
-        let unit = 1.0 - rng.f64();
         if rng.u8(..10) < self.early {
-            return (kind, -12.0 * unit.ln());
+            return (kind, -12.0 * (1.0 - rng.f64()).ln());
         }
-        let turn = std::f64::consts::TAU * rng.f64();
-        let normal = (-2.0 * unit.ln()).sqrt() * turn.cos();
-        (kind, kind.median() * (self.sigma * normal).exp())
+        (kind, log_normal(rng, kind.median(), self.sigma))
     }
 
     /// Returns a history of thousands of jobs: their laws are known.

@@ -1,49 +1,17 @@
 //! Ten minutes in which the service lets nobody in, with a fleet of ten thousand jobs. Tests nothing else.
 
-use std::{
-    error::Error,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use http::{Request, Response};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use job_poller::{Fleet, Outcome, WaitPolicy};
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
-use job_transport::{Transport, TransportError};
-use tokio::time::Instant;
+use job_sim::{Fault, Pace, Plan, Sim};
 
-use crate::Bounds;
+use crate::{bounds::Bounds, counted::Counted};
 
 const JOBS: u64 = 10_000;
 const PER_SECOND: f64 = 1_000.0;
 const FROM: u64 = 300;
 const TO: u64 = 900;
-
-/// The simulated service in memory, and how many requests it took in each second.
-#[derive(Clone)]
-struct Counted {
-    inner: SimTransport,
-    began: Instant,
-    seconds: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Transport for Counted {
-    fn send(
-        &self,
-        request: Request<Bytes>,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap_or_default();
-        {
-            let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
-            let length = seconds.len().max(second + 1);
-            seconds.resize(length, 0);
-            seconds[second] += 1;
-        }
-        self.inner.send(request)
-    }
-}
 
 /// Lets a fleet go through an outage of each kind.
 pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
@@ -53,10 +21,7 @@ pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
         let sim =
             Sim::new(Plan::create_cluster(), Pace::Clock).outage(during, fault.parse::<Fault>()?);
         let sim = Arc::new(sim);
-        #[expect(clippy::disallowed_methods, reason = "the paused clock")]
-        let began = Instant::now();
-        let transport =
-            Counted { inner: SimTransport::new(sim.clone()), began, seconds: Arc::default() };
+        let transport = Counted::new(sim.clone());
         let client = sim.client("https://cce.example".parse()?, transport.clone());
         let fleet = Fleet::builder(client)
             .requests_per_second(PER_SECOND)
@@ -76,7 +41,7 @@ pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
             let failed = matches!(result?.outcome, Outcome::Failed(_));
             right += u64::from(failed == fails);
         }
-        let seconds = transport.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = transport.seconds();
         let [from, to] = [FROM, TO].map(|at| usize::try_from(at).unwrap_or_default());
         let peak = |of: &[u32]| f64::from(of.iter().max().copied().unwrap_or_default());
         let (within, after) = (peak(&seconds[from..to]), peak(&seconds[to..]));
@@ -84,8 +49,8 @@ pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
             "  the most in a second: {} before, {within} in it, {after} after",
             peak(&seconds[..from])
         );
-        bounds.within("ended right", right as f64, JOBS as f64, JOBS as f64);
-        bounds.within("the most in a second after it / the budget", after / PER_SECOND, 0.0, 1.01);
+        bounds.within("ended right", right as f64, JOBS as f64..=JOBS as f64);
+        bounds.within("the most in a second after it / the budget", after / PER_SECOND, 0.0..=1.01);
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use job_poller::{Adaptive, Fleet, FleetStats, WaitPolicy};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    Bounds,
+    bounds::Bounds,
+    clock::processor_time,
     mix::Mix,
     service::{Asked, Service},
 };
@@ -89,25 +89,19 @@ impl Measured {
             self.stats.worth.as_secs_f64(),
             self.spent / 1e3 / self.stats.requests as f64,
         );
-        bounds.within("mean delay / round-robin's", delay / self.round_robin, 0.0, most);
+        bounds.within("mean delay / round-robin's", delay / self.round_robin, 0.0..=most);
         let longest = self.asked.longest.as_secs_f64() * self.per_second / f64::from(self.jobs);
-        bounds.within("longest gap / that of all alike", longest, 0.0, 2.0);
+        bounds.within("longest gap / that of all alike", longest, 0.0..=2.0);
         let [from, to] = [FROM, TO].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
         let seconds = &self.asked.seconds[from..to.min(self.asked.seconds.len())];
         let part =
             |of: &[u32]| f64::from(of.iter().sum::<u32>()) / of.len() as f64 / self.per_second;
         let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
-        bounds.within("budget spent", part(seconds), 0.99, 1.01);
-        bounds.within("at most, of any ten seconds", peak, 0.0, 1.01);
+        bounds.within("budget spent", part(seconds), 0.99..=1.01);
+        bounds.within("at most, of any ten seconds", peak, 0.0..=1.01);
         // Each watch is one job's; nobody asks for a job again whose end was told.
         let told = self.told as f64 / self.asked.ends as f64;
-        bounds.within("ends told to who watches / by the service", told, 1.0, 1.0);
+        bounds.within("ends told to who watches / by the service", told, 1.0..=1.0);
         println!();
     }
-}
-
-/// Returns the processor time of this thread, in nanoseconds.
-fn processor_time() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

@@ -3,6 +3,10 @@
 //! where a figure is above its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
+#[path = "../common/bounds.rs"]
+mod bounds;
+#[path = "../common/clock.rs"]
+mod clock;
 mod contenders;
 
 use std::{
@@ -17,9 +21,10 @@ use job_model::{IdError, JobId};
 use job_poller::{Wait, Watch};
 use job_sim::Plan;
 use peak_alloc::PeakAlloc;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, task::JoinHandle, time::Instant};
 
+use bounds::Bounds;
+use clock::processor_time;
 use contenders::{Service, Silent};
 
 #[global_allocator]
@@ -49,16 +54,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     running.metadata.get_or_insert_default().uid = None;
     let running = serde_json::to_vec(&running)?;
     let running = Bytes::from(running);
-    let mut within = true;
+    let mut bounds = Bounds::new();
     for (waits, rounds) in CASES {
-        within &= cost(waits, rounds, &running)?;
+        cost(waits, rounds, &running, &mut bounds)?;
     }
-    within &= overshoot()?;
-    Ok(if within { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    overshoot(&mut bounds)?;
+    Ok(bounds.exit_code())
 }
 
-/// Prints what polls and waits cost; returns whether that is within the bounds.
-fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Error>> {
+/// Prints what polls and waits cost.
+fn cost(
+    waits: usize,
+    rounds: usize,
+    running: &Bytes,
+    bounds: &mut Bounds,
+) -> Result<(), Box<dyn Error>> {
     // It is kept as the text that it came as.
     let job = running.len() as f64;
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
@@ -104,20 +114,16 @@ fn cost(waits: usize, rounds: usize, running: &Bytes) -> Result<bool, Box<dyn Er
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
     let [wait, by_hand, _, fleet, learnt] = costs;
-    let within = [
-        verdict("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME),
-        verdict("bytes a wait, without its job", wait.bytes - job, MOST_HEAP),
-        verdict("Fleet / by hand", fleet.nanoseconds / by_hand.nanoseconds, MOST_FLEET_TIME),
-        verdict("bytes of a fleet's, without its job", fleet.bytes - job, MOST_FLEET_HEAP),
-        verdict(
-            "Fleet, learnt / by hand",
-            learnt.nanoseconds / by_hand.nanoseconds,
-            MOST_FLEET_TIME,
-        ),
-        verdict("bytes of that, without its job", learnt.bytes - job, MOST_FLEET_HEAP),
-    ];
+    let mut most = |what: &str, figure, most| bounds.within(what, figure, 0.0..=most);
+    most("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME);
+    most("bytes a wait, without its job", wait.bytes - job, MOST_HEAP);
+    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learnt)] {
+        let time = fleet.nanoseconds / by_hand.nanoseconds;
+        most(&format!("{name} / by hand"), time, MOST_FLEET_TIME);
+        most(&format!("bytes of it, without its job ({name})"), fleet.bytes - job, MOST_FLEET_HEAP);
+    }
     println!();
-    Ok(within.into_iter().all(|within| within))
+    Ok(())
 }
 
 type Measure<'a> = dyn Fn() -> Result<Cost, Box<dyn Error>> + 'a;
@@ -183,9 +189,8 @@ where
     Ok(Cost { nanoseconds, bytes })
 }
 
-/// Prints by how much deadlines are overshot, on a paused clock and on a real one; returns whether
-/// that is nothing, and little.
-fn overshoot() -> Result<bool, Box<dyn Error>> {
+/// Prints by how much deadlines are overshot, on a paused clock and on a real one.
+fn overshoot(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("30 deadlines of 50 to 95 ms, with an attempt in flight; the worst");
     let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;
     let worst = |paused| {
@@ -193,9 +198,9 @@ fn overshoot() -> Result<bool, Box<dyn Error>> {
         let runtime = runtime.enable_time().start_paused(paused).build()?;
         runtime.block_on(worst_overshoot())
     };
-    let paused = verdict("ms overshot, paused clock", milliseconds(worst(true)?), 0.0);
-    let real = worst(false)?;
-    Ok(verdict("ms overshot", milliseconds(real), milliseconds(MOST_OVERSHOOT)) && paused)
+    bounds.within("ms overshot, paused clock", milliseconds(worst(true)?), 0.0..=0.0);
+    bounds.within("ms overshot", milliseconds(worst(false)?), 0.0..=milliseconds(MOST_OVERSHOOT));
+    Ok(())
 }
 
 async fn worst_overshoot() -> Result<Duration, Box<dyn Error>> {
@@ -210,18 +215,4 @@ async fn worst_overshoot() -> Result<Duration, Box<dyn Error>> {
         worst = worst.max(began.elapsed().saturating_sub(timeout));
     }
     Ok(worst)
-}
-
-/// Prints a figure and its bound; returns whether it is within.
-fn verdict(what: &str, figure: f64, most: f64) -> bool {
-    let within = figure <= most;
-    let verdict = if within { "ok" } else { "ABOVE ITS BOUND" };
-    println!("{what:>40} {figure:>8.3} (at most {most}) {verdict}");
-    within
-}
-
-/// Returns the processor time of this thread, in nanoseconds.
-fn processor_time() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

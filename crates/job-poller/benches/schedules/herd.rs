@@ -6,7 +6,7 @@ use fastrand::Rng;
 use job_poller::{Adaptive, Schedule, Seen};
 
 use crate::{
-    Bounds,
+    bounds::Bounds,
     contenders::{jobs, learnt},
     laws::Law,
 };
@@ -27,11 +27,11 @@ pub(crate) fn herd(bounds: &mut Bounds) {
             if law.job_type == "DeleteNode" && name != "no job seen" {
                 // Ten seconds are a tenth of such a job: what is likely rises within them by itself.
                 let [crowd_of, share_of] = what;
-                println!("  {crowd_of:<66} {crowd:>8.3} (no bound)");
-                println!("  {share_of:<66} {share:>8.3} (no bound)");
+                println!("  {crowd_of:<66} {crowd:>9.3} (no bound)");
+                println!("  {share_of:<66} {share:>9.3} (no bound)");
             } else {
-                bounds.most(&what[0], crowd, 1.0);
-                bounds.most(&what[1], share, 2.0);
+                bounds.within(&what[0], crowd, 0.0..=1.0);
+                bounds.within(&what[1], share, 0.0..=2.0);
             }
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::chance::log_normal;
+
 /// How long jobs of a type take.
 #[derive(Clone, Debug)]
 pub(crate) struct Law {
@@ -48,14 +50,10 @@ impl Part {
     }
 
     fn sample(self, rng: &mut Rng) -> f64 {
-        let unit = 1.0 - rng.f64();
         match self {
-            Self::LogNormal { median, sigma } => {
-                let turn = std::f64::consts::TAU * rng.f64();
-                median * (sigma * (-2.0 * unit.ln()).sqrt() * turn.cos()).exp()
-            }
-            Self::Exponential { mean } => -mean * unit.ln(),
-            Self::LogLogistic { median } => median * (1.0 / unit - 1.0).sqrt(),
+            Self::LogNormal { median, sigma } => log_normal(rng, median, sigma),
+            Self::Exponential { mean } => -mean * (1.0 - rng.f64()).ln(),
+            Self::LogLogistic { median } => median * (1.0 / (1.0 - rng.f64()) - 1.0).sqrt(),
         }
     }
 

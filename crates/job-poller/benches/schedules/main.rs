@@ -3,6 +3,10 @@
 //! a figure is above its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
+#[path = "../common/bounds.rs"]
+mod bounds;
+#[path = "../common/chance.rs"]
+mod chance;
 mod contenders;
 mod herd;
 mod laws;
@@ -14,6 +18,7 @@ use std::{error::Error, process::ExitCode};
 use fastrand::Rng;
 use job_poller::Adaptive;
 
+use bounds::Bounds;
 use contenders::{aws, best_fixed, equal, equal_requests, exponential, jobs, learnt, readings};
 use laws::{CAP, Grid, Law};
 
@@ -24,7 +29,7 @@ const HISTORIES: u64 = 100;
 const SEEN: [usize; 3] = [5, 20, 100];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut bounds = Bounds::default();
+    let mut bounds = Bounds::new();
     schedules();
     no_history(&mut bounds);
     with_history(&mut bounds);
@@ -32,28 +37,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     steps::progress(&mut bounds);
     herd::herd(&mut bounds);
     picture::write()?;
-    Ok(if bounds.are_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Whether all figures are within their bounds.
-pub(crate) struct Bounds {
-    are_kept: bool,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { are_kept: true }
-    }
-}
-
-impl Bounds {
-    /// Prints a figure, and whether it is within its bound.
-    pub(crate) fn most(&mut self, what: &str, figure: f64, most: f64) {
-        let is_kept = figure <= most;
-        self.are_kept &= is_kept;
-        let verdict = if is_kept { "ok" } else { "ABOVE ITS BOUND" };
-        println!("  {what:<66} {figure:>8.3} (at most {most:.3}) {verdict}");
-    }
+    Ok(bounds.exit_code())
 }
 
 /// Prints what each schedule costs under each law.
@@ -128,14 +112,18 @@ fn no_history(bounds: &mut Bounds) {
         late = if ratio > late.0 { (ratio, law.name.clone()) } else { late };
     }
     for (name, _, most, worst, of) in rows {
-        bounds.most(&format!("{name} ({of})"), worst, most);
+        bounds.within(&format!("{name} ({of})"), worst, 0.0..=most);
     }
-    bounds.most("longest gap, s", longest, CAP);
-    bounds.most(&format!("p99 / that of equal gaps, equal requests ({})", late.1), late.0, 2.0);
-    bounds.most(
+    bounds.within("longest gap, s", longest, 0.0..=CAP);
+    bounds.within(
+        &format!("p99 / that of equal gaps, equal requests ({})", late.1),
+        late.0,
+        0.0..=2.0,
+    );
+    bounds.within(
         &format!("mean delay of a failure in the first 30 s, s ({})", latest.1),
         latest.0,
-        7.0,
+        0.0..=7.0,
     );
 }
 
@@ -206,17 +194,17 @@ fn with_history(bounds: &mut Bounds) {
         println!();
     }
     let mut say = |what: &str, (figure, of): &(f64, String), most| {
-        bounds.most(&format!("{what} ({of})"), *figure, most);
+        bounds.within(&format!("{what} ({of})"), *figure, 0.0..=most);
     };
     for ((name, _, most), worst) in scales.iter().zip(&worst) {
         say(&format!("after 20 jobs, {name}"), &worst[1], *most);
         say(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
     }
-    bounds.most("longest gap, s", longest, CAP);
+    bounds.within("longest gap, s", longest, 0.0..=CAP);
     // A law of early failures makes long gaps once they are over, the best schedule's too.
     println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
     let mean = lates.iter().sum::<f64>() / lates.len() as f64;
-    bounds.most("the same, mean of all laws, after 20 and 100 jobs", mean, 2.0);
+    bounds.within("the same, mean of all laws, after 20 and 100 jobs", mean, 0.0..=2.0);
 }
 
 /// Where jobs come to take twice as long.
@@ -237,5 +225,5 @@ fn doubled(bounds: &mut Bounds) {
         let mean = (0..HISTORIES).map(ratio).sum::<f64>() / HISTORIES as f64;
         worst = if mean > worst.0 { (mean, law.name.clone()) } else { worst };
     }
-    bounds.most(&format!("the worst law ({})", worst.1), worst.0, 1.10);
+    bounds.within(&format!("the worst law ({})", worst.1), worst.0, 0.0..=1.10);
 }

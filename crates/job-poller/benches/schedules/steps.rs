@@ -6,7 +6,8 @@ use fastrand::Rng;
 use job_poller::{Adaptive, History, Lifetime, Schedule, Seen};
 
 use crate::{
-    Bounds,
+    bounds::Bounds,
+    chance::log_normal,
     laws::{Cost, seconds},
 };
 
@@ -18,19 +19,12 @@ struct Steps {
 
 impl Steps {
     fn sample(&self, rng: &mut Rng) -> Vec<f64> {
-        let step = |median: &f64| {
-            let (unit, turn) = (1.0 - rng.f64(), std::f64::consts::TAU * rng.f64());
-            median * (self.sigma * (-2.0 * unit.ln()).sqrt() * turn.cos()).exp()
-        };
         let mut end = 0.0;
-        self.medians
-            .iter()
-            .map(step)
-            .map(|took| {
-                end += took;
-                end
-            })
-            .collect()
+        let step = |median: &f64| {
+            end += log_normal(rng, *median, self.sigma);
+            end
+        };
+        self.medians.iter().map(step).collect()
     }
 
     /// Returns a schedule that knows the laws: many histories together, with or without steps.
@@ -100,7 +94,7 @@ pub(crate) fn progress(bounds: &mut Bounds) {
                 "{name}, σ {sigma} ({:.1} s and {:.0}, {:.1} s and {:.0})",
                 with.delay, with.requests, without.delay, without.requests
             );
-            bounds.most(&what, with.j() / without.j(), most);
+            bounds.within(&what, with.j() / without.j(), 0.0..=most);
         }
     }
 }

@@ -96,13 +96,6 @@ impl Member {
         }
     }
 
-    /// Returns since when its turn is to be that was due then: the last chance before its deadline does not
-    /// queue behind those that have others.
-    pub(super) fn turn(&self, due: Duration) -> Duration {
-        let last_start = self.time(self.machine.policy().last_start());
-        if due >= last_start { self.asked } else { due }
-    }
-
     /// Returns what to go on from.
     pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
         Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
@@ -143,5 +136,40 @@ impl Schedule for Sharing<'_> {
         let urgency = self.inner.urgency(&seen).unwrap_or_default();
         self.urgency.store(urgency.to_bits(), Ordering::Relaxed);
         self.inner.pause(&seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fixed;
+
+    #[test]
+    fn whoever_watches_later_gives_it_the_time_of_one_wait() {
+        let seconds = |seconds| Duration::from_secs(seconds);
+        let policy = |timeout: Option<u64>| match timeout {
+            Some(timeout) => WaitPolicy::new().timeout(seconds(timeout)),
+            None => WaitPolicy::new().no_timeout(),
+        };
+        // The wait's timeout; when another watches, its timeout, and how much of that had passed; what it is then.
+        let rows = [
+            (Some(10), 6, Some(10), 0, Some(16)),
+            (Some(10), 6, Some(3), 0, Some(10)),
+            (Some(10), 6, Some(30), 25, Some(11)),
+            (Some(10), 6, Some(30), 50, Some(10)),
+            (Some(10), 6, None, 0, None),
+            (None, 6, Some(10), 0, None),
+            // One attempt, and it is not to be cut short.
+            (Some(0), 1, Some(0), 0, Some(0)),
+        ];
+        for (timeout, at, other, before, expected) in rows {
+            let machine = Machine::new("a".parse().unwrap(), policy(timeout));
+            let schedule = Arc::new(Fixed::new(seconds(1)));
+            let joined = seconds(100);
+            let mut member = Member::new(machine, schedule, joined, Duration::ZERO, Vec::new());
+            member.prolong(joined + seconds(at), &policy(other), seconds(before));
+            let timeout = member.machine.policy().timeout;
+            assert_eq!(timeout, expected.map(seconds), "{timeout:?} {at} {other:?} {before}");
+        }
     }
 }

@@ -63,8 +63,8 @@ pub(super) struct Attempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// How much an attempt counts for how long they take.
-const LATELY: f64 = 1.0 / 16.0;
+/// How much an attempt counts for how long they take: that one gets no reply is no reason to plan for few.
+const LATELY: f64 = 1.0 / 256.0;
 
 /// Makes room for a few more: for twice as many would be for many that never come.
 fn grow<T>(slab: &mut Slab<T>) {
@@ -201,7 +201,7 @@ impl State {
                 Doing::Pause if self.may_ask(now) && self.ready.is_empty() => {
                     attempts.extend(self.serve(now, key, None));
                 }
-                Doing::Pause => self.make_ready(self.members[key].turn(at), key, None),
+                Doing::Pause => self.make_ready(at, key, None),
                 Doing::Attempt(_, _, timeout) => {
                     let fault = Fault::timed_out(*timeout);
                     self.leave(key);

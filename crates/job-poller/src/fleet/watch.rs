@@ -54,31 +54,6 @@ impl Watch {
         self.0.shared.with(|state, _| state.watcher(self.0.watcher).want_events());
         WatchEvents(self.0)
     }
-
-    /// Returns which job is waited for.
-    #[must_use]
-    pub const fn job_id(&self) -> &JobId {
-        &self.0.id
-    }
-
-    /// Returns the job as last read, where it ever was.
-    #[must_use]
-    pub fn job(&self) -> Option<Box<Job>> {
-        self.0.job()
-    }
-
-    /// Returns the time since the wait began; zero once the result was taken.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    /// Returns what to go on from, in this fleet or in another process; of a job that has ended, what asks
-    /// once more. `None` once the result was taken.
-    #[must_use]
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        self.0.checkpoint()
-    }
 }
 
 impl WatchEvents {
@@ -103,32 +78,42 @@ impl WatchEvents {
     pub async fn finish(self) -> Result<Ended, WaitError> {
         poll_fn(|context| self.0.poll_result(context)).await
     }
-
-    /// Returns which job is waited for.
-    #[must_use]
-    pub const fn job_id(&self) -> &JobId {
-        &self.0.id
-    }
-
-    /// Returns the job as last read, where it ever was.
-    #[must_use]
-    pub fn job(&self) -> Option<Box<Job>> {
-        self.0.job()
-    }
-
-    /// Returns the time since the wait began; zero once the result was taken.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    /// Returns what to go on from, in this fleet or in another process; of a job that has ended, what asks
-    /// once more. `None` once the result was taken.
-    #[must_use]
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        self.0.checkpoint()
-    }
 }
+
+/// What can be looked at while a wait goes on, in either form.
+macro_rules! looks {
+    ($watch:ident) => {
+        impl $watch {
+            /// Returns which job is waited for.
+            #[must_use]
+            pub const fn job_id(&self) -> &JobId {
+                &self.0.id
+            }
+
+            /// Returns the job as last read, where it ever was.
+            #[must_use]
+            pub fn job(&self) -> Option<Box<Job>> {
+                self.0.job()
+            }
+
+            /// Returns the time since the wait began; zero once the result was taken.
+            #[must_use]
+            pub fn elapsed(&self) -> Duration {
+                self.0.elapsed()
+            }
+
+            /// Returns what to go on from, in this fleet or in another process; of a job that has ended, what asks
+            /// once more. `None` once the result was taken.
+            #[must_use]
+            pub fn checkpoint(&self) -> Option<Checkpoint> {
+                self.0.checkpoint()
+            }
+        }
+    };
+}
+
+looks!(Watch);
+looks!(WatchEvents);
 
 impl Watching {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<Ended, WaitError>> {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use http::{Response, header::RETRY_AFTER};
 use job_model::JobId;
-use job_poller::{Fixed, Fleet, JobSource, Outcome, WaitErrorKind, WaitPolicy};
+use job_poller::{
+    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy,
+};
 use job_sim::{Pace, Plan, Sim};
 use job_transport::{FetchError, Reading};
 
@@ -20,7 +22,7 @@ async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
         let fleet =
             Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).policy(policy).start();
         let watch = || fleet.watch(service.sim.job().clone());
-        let (mut slow, other) = (watch().events(), watch());
+        let (mut slow, other) = (watch().events(), tokio::spawn(watch()));
         assert!(slow.next().await.is_some());
         // More events than are kept.
         pass(100 * SECOND).await;
@@ -31,7 +33,7 @@ async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
             slow.finish().await
         } else {
             drop(slow);
-            other.await
+            other.await.unwrap()
         };
         assert_eq!(ended.unwrap().outcome, Outcome::Succeeded);
     }
@@ -147,18 +149,34 @@ fn no_wait_is_left_where_its_runtime_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_new_job_is_asked_for_before_its_deadline() {
     let service = Service::usual();
-    let policy = WaitPolicy::new().no_timeout();
-    let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
     let add = || service.sim.add(Plan::create_cluster().slower(100_000));
+    let policy = WaitPolicy::new().timeout(30 * SECOND);
+    let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
     let _others: Vec<_> = (0..300).map(|_| fleet.watch(add())).collect();
-    pass(400 * SECOND).await;
-    let other = Fleet::builder(service.client()).policy(WaitPolicy::new().timeout(30 * SECOND));
-    let other = other.requests_per_second(1.0).start();
-    let _others: Vec<_> = (0..300).map(|_| other.watch(add())).collect();
     pass(20 * SECOND).await;
-    let error = other.watch_new(add(), "CreateCluster").await.unwrap_err();
+    let error = fleet.watch_new(add(), "CreateCluster").await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(error.elapsed() <= 31 * SECOND && error.attempts() == 1, "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_chance_before_a_deadline_is_had() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(100_000), Pace::Clock));
+    // Each of a hundred asks every second, and there is one request a second.
+    let fleet = Fleet::builder(service.client())
+        .schedule(Fixed::new(SECOND))
+        .requests_per_second(1.0)
+        .policy(WaitPolicy::new().no_timeout())
+        .start();
+    let minute = WaitPolicy::new().timeout(60 * SECOND);
+    let machine = Machine::new(service.sim.job().clone(), minute);
+    let watch = fleet.resume(Checkpoint::new(machine, Duration::ZERO));
+    let add = || service.sim.add(Plan::create_cluster().slower(100_000));
+    let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
+    assert_eq!(watch.await.unwrap_err().kind(), WaitErrorKind::DeadlineExceeded);
+    let asked = service.asked.lock().unwrap();
+    let of = asked.iter().filter(|(_, id)| id == service.sim.job().as_str());
+    assert_eq!(of.map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 58]);
 }
 
 /// One job has failed, of which it is known a second later, at a step that is to be asked for by itself; for all
@@ -193,23 +211,4 @@ async fn an_end_is_not_withheld_for_its_details() {
     assert_eq!((fleet.stats().requests, third.elapsed()), (2, 280 * SECOND));
     pass(20 * SECOND).await;
     assert!(fleet.stats().requests > 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_may_be_in_flight_is_a_budget_too() {
-    let service = Service::usual();
-    let add = || service.sim.add(Plan::create_cluster().slower(100_000));
-    let policy = WaitPolicy::new().no_timeout();
-    // A reply takes 20 ms: there are 50 a second.
-    for (in_flight, is_spent) in [(100, false), (1, true)] {
-        let fleet = Fleet::builder(service.client())
-            .requests_per_second(1e6)
-            .in_flight(in_flight)
-            .policy(policy)
-            .start();
-        let _watches: Vec<_> = (0..1_000).map(|_| fleet.watch(add())).collect();
-        pass(100 * SECOND).await;
-        let worth = fleet.stats().worth;
-        assert_eq!(worth > Duration::from_millis(250), is_spent, "{in_flight}: {worth:?}");
-    }
 }

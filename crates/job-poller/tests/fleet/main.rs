@@ -1,6 +1,7 @@
 //! Many waits under one budget, on the paused clock: who asks when, what each is told, what is left.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod budget;
 mod ends;
 mod service;
 
@@ -165,32 +166,6 @@ async fn nobody_starves() {
             name == "greedy" || worth > Duration::from_millis(250),
             "the budget has a price: {worth:?}"
         );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_new_job_is_asked_for_when_its_like_end_where_the_budget_is_spent() {
-    for (per_second, expected) in [(100.0, 0..1), (1.0, 20..190)] {
-        let service = Service::usual();
-        let fleet = Fleet::builder(service.client())
-            .requests_per_second(per_second)
-            .policy(WaitPolicy::new().no_timeout())
-            .start();
-        let add = || service.sim.add(Plan::create_cluster().slower(100_000));
-        let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
-        pass(300 * SECOND).await;
-        let (new, unknown) = (add(), add());
-        let _watches =
-            [fleet.watch_new(new.clone(), "CreateCluster"), fleet.watch(unknown.clone())];
-        pass(300 * SECOND).await;
-        let asked = service.asked.lock().unwrap();
-        let first = |id: &JobId| {
-            let (at, _) = asked.iter().find(|(_, other)| other == id.as_str()).unwrap();
-            at.as_secs() - 300
-        };
-        assert!(expected.contains(&first(&new)), "{per_second}: {}", first(&new));
-        // Of the other nobody knows how old it is.
-        assert!(first(&unknown) < 10, "{per_second}: {}", first(&unknown));
     }
 }
 

@@ -29,9 +29,10 @@ impl State {
     ) {
         let member = &mut self.members[key];
         member.doing = Doing::Ready(since, decided);
-        let starves = member.asked.saturating_add(self.gap(STARVES));
+        let last_chance = member.time(member.machine.policy().last_start());
+        let hurries = member.asked.saturating_add(self.gap(STARVES)).min(last_chance);
         self.ready.insert((since, key));
-        self.time(key, self.turn_ends(key).into_iter().chain([starves]).min());
+        self.time(key, self.turn_ends(key).into_iter().chain([hurries]).min());
     }
 
     /// Returns when a wait gives up its turn: at its deadline, or when a look at sub-jobs is over. Another attempt
@@ -53,7 +54,8 @@ impl State {
         goes_on
     }
 
-    /// Makes a wait that starves the next: its turn is since it last asked.
+    /// Makes a wait the next that starves, or has its last chance before its deadline: its turn is since it last
+    /// asked.
     pub(super) fn hurry(&mut self, key: usize) {
         let member = &mut self.members[key];
         if let Doing::Ready(since, _) = &mut member.doing {

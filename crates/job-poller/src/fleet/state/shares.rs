@@ -26,8 +26,8 @@ impl State {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// Sets, now and then, the price at which the budget is spent, or as many leave as there may be in flight. Who is late needs no
-    /// more: whoever is served late asks later again, and that is enough.
+    /// Sets, now and then, the price at which the budget is spent, or as many leave as there may be in flight.
+    /// Who is late needs no more: whoever is served late asks later again, and that is enough.
     pub(super) fn set_price(&mut self, now: Duration) {
         if now.saturating_sub(self.priced) < PRICE {
             return;
