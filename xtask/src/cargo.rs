@@ -20,8 +20,12 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 /// Returns whether cargo has this subcommand.
 pub(crate) fn has(subcommand: &str) -> bool {
-    let mut version = cargo(&[subcommand, "--version"]);
-    let quiet = version.stdout(Stdio::null()).stderr(Stdio::null());
+    runs(&mut cargo(&[subcommand, "--version"]))
+}
+
+/// Returns whether a command, such as one that does nothing, can be run and succeeds.
+pub(crate) fn runs(command: &mut Command) -> bool {
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cargo::{cargo, has},
+    cargo::{cargo, has, runs},
     fuzz, interop, simulate, tidy,
 };
 
@@ -98,9 +98,7 @@ impl Report {
         println!("\n== tests");
         for part in PARTS {
             let (program, arguments) = part;
-            let mut command = Command::new(program);
-            let command = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-            if !command.status().is_ok_and(|status| status.success()) {
+            if !runs(Command::new(program).args(arguments)) {
                 self.skip(format!(
                     "the tests with {program}: it is not installed, or not permitted"
                 ));

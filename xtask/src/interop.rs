@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use crate::cargo::{cargo, must, root};
+use crate::cargo::{cargo, must, root, runs};
 
 /// The clients: the vendor's SDK, and Open Telekom Cloud's extension of OpenStack's, which later
 /// versions of that one break.
@@ -19,9 +19,7 @@ const SCRIPTS: &[(&str, &str)] =
 
 /// Whether Python is there, with virtual environments.
 pub(crate) fn is_there() -> bool {
-    let mut python = Command::new("python3");
-    let quiet = python.args(["-m", "venv", "--help"]).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
+    runs(Command::new("python3").args(["-m", "venv", "--help"]))
 }
 
 /// Runs every client, each against a service of its own.

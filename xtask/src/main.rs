@@ -5,6 +5,7 @@
 mod cargo;
 mod ci;
 mod dist;
+mod durable;
 mod fuzz;
 mod interop;
 mod simulate;
@@ -32,6 +33,9 @@ Tasks:
                  seeds (0..20, for 2 hours each)
   dist           the command as it is released, in target/package: an archive with completions,
                  manual and checksum; fails where it has more than 12 MiB
+  durable [one|many|budget]..
+                 waits whose service and whose engine are killed; installs the engine (Restate, which
+                 has a licence of its own) under target, from the Node registry; about ten minutes
   interop        the vendor's and OpenStack's own Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
                  each fuzz target of all crates for so long (60), with cargo-fuzz and nightly Rust;
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["interop"] => interop::run(),
         ["dist"] => dist::run(),
+        ["durable", ref proofs @ ..] => durable::run(proofs),
         ["simulate", ref rest @ ..] if simulate::arguments(rest).is_some() => {
             let (seeds, hours) = simulate::arguments(rest).unwrap_or_default();
             pass_on(&mut simulate::run(&seeds, hours))

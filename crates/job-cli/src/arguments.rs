@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+#[cfg(feature = "durable")]
+use crate::durable;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Ask once how a job is, and print it
@@ -43,6 +46,10 @@ pub(crate) enum Command {
     /// Wait for a job of a simulated service, started here, over TLS on loopback
     #[command(after_help = exit::HELP)]
     Demo(demo::Arguments),
+    /// Serve waits that outlive any machine, to the durable engine Restate
+    #[cfg(feature = "durable")]
+    #[command(after_help = durable::HELP, after_long_help = with(&[durable::HELP, connection::HELP]))]
+    Durable(Box<durable::Arguments>),
     /// Print a shell's completions
     #[command(after_help = docs::COMPLETIONS_HELP)]
     Completions(docs::Completions),

@@ -10,6 +10,8 @@ mod report;
 mod config;
 mod sim;
 mod demo;
+#[cfg(feature = "durable")]
+mod durable;
 mod docs;
 mod input;
 mod print;
@@ -69,6 +71,8 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Config(arguments) => config::run(&arguments),
         Command::Sim(arguments) => block_on(sim::run(*arguments)),
         Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
+        #[cfg(feature = "durable")]
+        Command::Durable(arguments) => durable::block_on(*arguments, verbosity),
         Command::Completions(arguments) => docs::completions(&arguments, Arguments::command()),
         Command::Man(arguments) => docs::manual(&arguments, Arguments::command()),
     }

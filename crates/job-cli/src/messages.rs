@@ -58,11 +58,22 @@ impl Messages {
 /// What other programs look for in a log.
 const LEFT_OUT: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
 
-/// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do;
-/// each line with the time since the start, not with the time of day.
+/// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do.
 fn log(times: u8) {
-    let ours = ["job_transport", "job_poller", "cce_job"].map(|of| (of, LevelFilter::TRACE));
+    let ours = ["job_transport", "job_poller", "job_restate", "cce_job"];
     let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let filter = Targets::new().with_targets(ours.map(|of| (of, LevelFilter::TRACE)));
+    log_to_stderr(filter.with_default(below), times > 1);
+}
+
+/// Logs to stderr what somebody should look at, of a service that runs for long.
+#[cfg(feature = "durable")]
+pub(crate) fn log_warnings() {
+    log_to_stderr(Targets::new().with_target("job_restate", LevelFilter::WARN), false);
+}
+
+/// Logs to stderr, each line with the time since the start, not with the time of day.
+fn log_to_stderr(filter: Targets, with_target: bool) {
     // Of a request what people look for: its method, its address, what came of it.
     let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
@@ -71,10 +82,9 @@ fn log(times: u8) {
     });
     let lines = fmt::layer()
         .fmt_fields(fields)
-        .with_target(times > 1)
+        .with_target(with_target)
         .with_writer(io::stderr)
         .with_ansi(Paint::of(&io::stderr()).is_on())
         .with_timer(fmt::time::uptime());
-    let filter = Targets::new().with_targets(ours).with_default(below);
     tracing_subscriber::registry().with(filter).with(lines).init();
 }

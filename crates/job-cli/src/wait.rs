@@ -26,20 +26,19 @@ use job_model::JobId;
 use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
 use job_transport::{Client, Conventions};
 
-pub(crate) use self::{
-    event_line::outcome,
-    progress::{Kind, Progress},
-    resume::Flags,
-    watch::Finished,
-};
 use self::{
     jobs::{Jobs, Start},
     learnt::Learnt,
     output::{Form, Output},
-    schedule::Pauses,
     session::{Session, Until},
     source::Source,
     watch::Watch,
+};
+pub(crate) use self::{
+    progress::{Kind, Progress},
+    resume::Flags,
+    schedule::Pauses,
+    watch::Finished,
 };
 use crate::{
     connection::{Connection, MAX_IN_FLIGHT},

@@ -59,6 +59,12 @@ impl Checkpoint {
         self.taken_at = Some(now);
     }
 
+    /// Returns the decision as it was then, to look at.
+    #[must_use]
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     /// Returns which job is waited for.
     #[must_use]
     pub const fn job_id(&self) -> &JobId {
@@ -89,9 +95,23 @@ impl Checkpoint {
     /// Where the deadline passed meanwhile, the machine makes one attempt all the same.
     #[must_use]
     pub fn resume(self, now: Timestamp) -> (Machine, Duration) {
+        let elapsed = self.elapsed_at(now);
+        (self.machine.resumed(), elapsed)
+    }
+
+    /// Returns the same for a wait that never stopped: an engine that keeps it as a checkpoint between one step
+    /// and the next. What was seen of the job's life stays, and the attempt beyond the deadline is made only where
+    /// the engine overslept that.
+    #[must_use]
+    pub fn go_on(self, now: Timestamp) -> (Machine, Duration) {
+        let elapsed = self.elapsed_at(now);
+        (self.machine.went_on(elapsed), elapsed)
+    }
+
+    fn elapsed_at(&self, now: Timestamp) -> Duration {
         let gap = self.taken_at.map(|then| now.duration_since(then));
         let gap = gap.and_then(|gap| Duration::try_from(gap).ok()).unwrap_or_default();
-        (self.machine.resumed(), self.elapsed.saturating_add(gap))
+        self.elapsed.saturating_add(gap)
     }
 }
 

@@ -58,6 +58,26 @@ pub enum WaitErrorKind {
     Stopped,
 }
 
+impl WaitErrorKind {
+    /// Returns it in one word, as JSON and notices have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Vanished => "vanished",
+            Self::Mismatch => "mismatch",
+            Self::Unreadable => "unreadable",
+            Self::Unreachable => "unreachable",
+            Self::Permanent => "permanent",
+            Self::TooManyFaults => "too_many_faults",
+            Self::Stuck => "stuck",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 impl WaitError {
     /// Returns why the wait stopped.
     #[must_use]

@@ -1,10 +1,8 @@
 //! Many waits in one task, under one budget of requests. Decides nothing: what asks next is `state`'s, how
 //! each wait goes on its machine's.
 
-mod budget;
 mod driver;
 mod member;
-mod price;
 mod schedules;
 mod state;
 mod stats;
@@ -28,7 +26,7 @@ pub use self::{
     watch::{Watch, WatchEvents},
 };
 use crate::{
-    Adaptive, Checkpoint, History, JobSource, Machine, Schedule, WaitPolicy, wait::any_seed,
+    Adaptive, Budget, Checkpoint, History, JobSource, Machine, Schedule, WaitPolicy, wait::any_seed,
 };
 
 /// Waits for many jobs of one service: one task, one queue of times, one budget of requests.
@@ -159,13 +157,13 @@ impl FleetBuilder {
     /// Sets how many requests a second may leave, of all waits together; 50 by default. At least one in a
     /// thousand seconds.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
-        self.per_second = if requests >= 0.001 { requests.min(1e9) } else { 0.001 };
+        self.per_second = requests;
         self
     }
 
     /// Sets how many requests may be in flight; 20 by default, at least 1.
     pub const fn in_flight(mut self, requests: usize) -> Self {
-        self.in_flight = if requests == 0 { 1 } else { requests };
+        self.in_flight = requests;
         self
     }
 
@@ -203,7 +201,8 @@ impl FleetBuilder {
             Some(schedule) => Schedules::Given(schedule),
             None => Schedules::learning(self.adaptive, self.history),
         };
-        let state = State::new(self.per_second, self.in_flight, worth, schedules);
+        let budget = Budget::new(self.per_second, self.in_flight).worth(worth);
+        let state = State::new(budget, schedules);
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let began = Instant::now();

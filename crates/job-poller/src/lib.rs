@@ -53,11 +53,13 @@ mod remaining;
 mod prior;
 mod bins;
 mod jitter;
+mod budget;
 #[cfg(feature = "backoff")]
 mod backoff;
 mod event;
 mod outcome;
 mod error;
+mod report;
 mod fault;
 mod checkpoint;
 mod kept;
@@ -73,6 +75,7 @@ mod fleet;
 pub use adaptive::Adaptive;
 #[cfg(feature = "backoff")]
 pub use backoff::BackoffSchedule;
+pub use budget::{Attempted, Budget, Sharing, Urgency};
 pub use checkpoint::Checkpoint;
 pub use error::{WaitError, WaitErrorKind};
 pub use event::{Course, Event, Why};
@@ -87,6 +90,7 @@ pub use lifetime::Lifetime;
 pub use machine::{Action, Input, Machine, Step};
 pub use outcome::{Ended, Failed, JobFailed, Outcome};
 pub use policy::WaitPolicy;
+pub use report::{FailureReport, Inconsistency, Report};
 pub use schedule::{Exponential, Fixed, Schedule, Seen, Share};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]

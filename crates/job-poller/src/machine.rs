@@ -209,6 +209,12 @@ impl Machine {
         self
     }
 
+    /// Goes on where a wait did not stop, only its driver was elsewhere, perhaps beyond the deadline.
+    pub(crate) fn went_on(mut self, elapsed: Duration) -> Self {
+        self.resumed = elapsed >= self.policy.deadline();
+        self
+    }
+
     /// Returns which job is waited for.
     #[must_use]
     pub const fn job_id(&self) -> &JobId {

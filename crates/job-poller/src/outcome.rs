@@ -70,6 +70,17 @@ impl fmt::Debug for JobFailed {
     }
 }
 
+impl Outcome {
+    /// Returns it in one word, as JSON and notices have it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl Ended {
     /// Returns the job that succeeded.
     ///

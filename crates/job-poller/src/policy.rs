@@ -211,6 +211,20 @@ impl WaitPolicy {
         self
     }
 
+    /// Returns these limits for a wait that has gone on for so long, with the time that another for the same job would have
+    /// that has gone on for so long `before`, where that is longer.
+    #[must_use]
+    pub fn prolonged(&self, elapsed: Duration, other: &Self, before: Duration) -> Self {
+        let left = other.timeout.map(|timeout| match timeout.saturating_sub(before) {
+            Duration::ZERO => Duration::ZERO,
+            left => elapsed.saturating_add(left),
+        });
+        match (self.timeout, left) {
+            (Some(timeout), Some(left)) => Self { timeout: Some(timeout.max(left)), ..*self },
+            _ => Self { timeout: None, ..*self },
+        }
+    }
+
     /// Returns when the last attempt starts at the latest, so that it has a chance to end before
     /// the deadline: a reserve of two seconds, or of a tenth of a timeout below twenty.
     pub(crate) fn last_start(&self) -> Duration {
@@ -218,8 +232,9 @@ impl WaitPolicy {
         timeout - (timeout / 10).min(Duration::from_secs(2))
     }
 
-    /// Returns the deadline, since the wait began.
-    pub(crate) fn deadline(&self) -> Duration {
+    /// Returns the deadline, since the wait began; the longest time there is where there is none.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
         self.timeout.unwrap_or(Duration::MAX)
     }
 }

@@ -34,7 +34,7 @@ pub struct Seen<'a> {
 }
 
 /// What a budget that many waits share leaves for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Share {
     /// How much delay a request is worth: the budget's shadow price, at which all waits together ask for

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use job_model::Job;
+use job_model::{Job, Phase};
 
 use crate::{Pace, Plan, plan::node_id};
 
@@ -32,6 +32,8 @@ struct Entry {
     /// When it was created, since the simulation was.
     created: Duration,
     readings: u32,
+    /// How many of its readings had its end.
+    ended: u32,
 }
 
 impl Jobs {
@@ -46,7 +48,7 @@ impl Jobs {
         let plan = plan.number(self.next_number());
         self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (place, index))));
         let id = plan.ids().next().unwrap_or_default();
-        self.jobs.push(Entry { plan, created, readings: 0 });
+        self.jobs.push(Entry { plan, created, readings: 0, ended: 0 });
         id
     }
 
@@ -66,13 +68,24 @@ impl Jobs {
             Pace::Clock => elapsed.saturating_sub(entry.created),
             Pace::PerReading(step) => {
                 let before = entry.readings.saturating_sub(u32::from(index > 0));
-                entry.readings = entry.readings.saturating_add(u32::from(index == 0));
                 step.saturating_mul(before)
             }
         };
         let created = SignedDuration::try_from(entry.created).unwrap_or(SignedDuration::MAX);
         let created = zero.saturating_add(created).unwrap_or(Timestamp::MAX);
-        entry.plan.find_at(created, age.saturating_sub(behind), index)
+        let job = entry.plan.find_at(created, age.saturating_sub(behind), index);
+        if index == 0 {
+            let has_ended = job.as_ref().and_then(Job::phase).is_some_and(Phase::is_terminal);
+            entry.readings = entry.readings.saturating_add(1);
+            entry.ended = entry.ended.saturating_add(u32::from(has_ended));
+        }
+        job
+    }
+
+    /// Returns how often a job was read, and how often it had ended by then.
+    pub(crate) fn readings(&self, id: &str) -> Option<(u32, u32)> {
+        let entry = self.jobs.get(self.by_id.get(id)?.0)?;
+        Some((entry.readings, entry.ended))
     }
 
     /// Adds a cluster under a name that no other has, and returns its id.

@@ -208,6 +208,13 @@ impl Sim {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Returns how often a job was read so far, and how many of these readings had its end: more than one is one
+    /// too many. `None` where there is no such job.
+    #[must_use]
+    pub fn readings(&self, id: &JobId) -> Option<(u32, u32)> {
+        self.jobs().readings(id.as_str())
+    }
+
     /// Returns how many requests or connections are held at this moment that are never answered.
     #[must_use]
     pub fn stalled(&self) -> u32 {

@@ -62,9 +62,25 @@ impl Cloud {
     }
 }
 
-/// Marks a request that may leave this machine over plain http, since its endpoint was opted in.
+/// Marks a request, as an extension of it, that may leave this machine over plain http: its endpoint was opted in.
+/// Whoever is on the way can read it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlainHttp;
+#[non_exhaustive]
+pub struct PlainHttp;
+
+impl PlainHttp {
+    /// Creates the mark.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Default for PlainHttp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Why a text is no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -213,8 +229,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Whether the host is this machine, for which alone plain http is taken.
-pub(crate) fn is_loopback(host: &str) -> bool {
+/// Returns whether a URL's host is this machine, for which alone plain http is taken.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     host.eq_ignore_ascii_case("localhost")
         || address.is_ok_and(|address: IpAddr| address.is_loopback())

@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &str)] = &[
     ("job-transport", "job-model"),
     ("job-poller", "job-model job-transport"),
     ("job-sim", "job-model job-transport"),
-    ("job-cli", "job-model job-transport job-poller job-sim"),
+    ("job-restate", "job-model job-transport job-poller"),
+    ("job-cli", "job-model job-transport job-poller job-restate job-sim"),
 ];
 
 /// All that job-model's tree may hold, whatever the features and the platform: serde, serde_json,

@@ -9,11 +9,7 @@ use job_poller::{Event, Outcome};
 use job_transport::Reading;
 
 use super::axis::Axis;
-use crate::{
-    span::told,
-    text::line,
-    wait::{Finished, outcome},
-};
+use crate::{span::told, text::line, wait::Finished};
 
 /// A job's course.
 #[derive(Debug)]
@@ -105,7 +101,7 @@ impl Timeline {
                 timeline.facts.extend(delay.map(|delay| ("seen after its end", delay)));
             }
             Err(error) => {
-                timeline.verdict = outcome(error.kind()).replace('_', " ");
+                timeline.verdict = error.kind().as_str().replace('_', " ");
                 let told = format!("{:#}", anyhow::Error::from(error.clone()));
                 timeline.facts.push(("the wait stopped", line(&told)));
             }

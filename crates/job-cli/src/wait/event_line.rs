@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use job_model::{Discrepancy, Failure, Job, JobId, Phase, Progress};
-use job_poller::{Course, Ended, Event, Fault, FaultKind, Outcome, WaitError, WaitErrorKind, Why};
+use job_model::{JobId, Phase, Progress};
+use job_poller::{Course, Event, Fault, FaultKind, Report, Why};
 use job_transport::Class;
 use serde::{Serialize, Serializer};
 
@@ -54,7 +54,12 @@ enum Facts<'a> {
         next: Seconds,
         why: &'static str,
     },
-    Finished(Box<End<'a>>),
+    Finished {
+        /// What the command would exit with for this job alone.
+        exit: Option<u8>,
+        #[serde(flatten)]
+        report: Box<Report<'a>>,
+    },
     /// An event of a later version of the library.
     Other {
         message: String,
@@ -91,39 +96,6 @@ struct FaultFacts<'a> {
     in_a_row: u32,
 }
 
-/// How a wait ended.
-#[derive(Serialize)]
-struct End<'a> {
-    outcome: &'static str,
-    /// What the command would exit with for this job alone.
-    exit: Option<u8>,
-    r#type: Option<&'a str>,
-    phase: Option<&'a Phase>,
-    failure: Option<FailureFacts<'a>>,
-    /// Why the wait stopped before the job ended.
-    error: Option<String>,
-    attempts: u32,
-    elapsed: Seconds,
-    detection_delay: Option<Seconds>,
-    inconsistencies: Vec<Inconsistency>,
-    /// The job as last read.
-    document: Option<&'a Job>,
-}
-
-#[derive(Serialize)]
-struct FailureFacts<'a> {
-    path: String,
-    steps: &'a [String],
-    uid: Option<&'a str>,
-    reason: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Inconsistency {
-    path: String,
-    kind: String,
-}
-
 /// Returns the line of an event.
 pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> String {
     let (name, facts) = told(event);
@@ -132,20 +104,9 @@ pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> String {
 
 /// Returns the line of a wait that is over.
 pub(crate) fn finished(finished: &Finished) -> String {
-    let (end, at) = match &finished.result {
-        Ok(ended) => (of_ended(ended), ended.elapsed),
-        Err(error) => (of_error(error), error.elapsed()),
-    };
-    let job = finished.job.as_deref();
-    let end = End {
-        exit: finished.exit().map(|exit: Exit| exit as u8),
-        r#type: job.and_then(Job::job_type),
-        phase: job.and_then(Job::phase),
-        document: job,
-        elapsed: Seconds(at),
-        ..end
-    };
-    line(&finished.id, at, "finished", Facts::Finished(Box::new(end)))
+    let report = Report::of(&finished.result, finished.job.as_deref());
+    let (exit, at) = (finished.exit().map(|exit: Exit| exit as u8), report.elapsed);
+    line(&finished.id, at, "finished", Facts::Finished { exit, report: report.into() })
 }
 
 fn line(job: &JobId, at: Duration, event: &'static str, facts: Facts<'_>) -> String {
@@ -210,64 +171,6 @@ const fn class(kind: FaultKind, class: Class) -> &'static str {
     }
 }
 
-fn of_ended(ended: &Ended) -> End<'_> {
-    let (outcome, failure) = match &ended.outcome {
-        Outcome::Succeeded => ("succeeded", None),
-        Outcome::Failed(failed) => ("failed", Some(FailureFacts::from(&failed.failure))),
-    };
-    End {
-        outcome,
-        failure,
-        attempts: ended.attempts,
-        detection_delay: ended.detection_delay.map(Seconds),
-        inconsistencies: ended.inconsistencies.iter().map(Inconsistency::from).collect(),
-        ..End::NOTHING
-    }
-}
-
-fn of_error(error: &WaitError) -> End<'_> {
-    End {
-        outcome: outcome(error.kind()),
-        error: Some(format!("{:#}", anyhow::Error::from(error.clone()))),
-        attempts: error.attempts(),
-        ..End::NOTHING
-    }
-}
-
-/// Returns what a wait that stopped before its job ended came to, in one word.
-pub(crate) const fn outcome(kind: WaitErrorKind) -> &'static str {
-    match kind {
-        WaitErrorKind::DeadlineExceeded => "deadline_exceeded",
-        WaitErrorKind::Unauthorized => "unauthorized",
-        WaitErrorKind::NotFound => "not_found",
-        WaitErrorKind::Vanished => "vanished",
-        WaitErrorKind::Mismatch => "mismatch",
-        WaitErrorKind::Unreadable => "unreadable",
-        WaitErrorKind::Unreachable => "unreachable",
-        WaitErrorKind::Permanent => "permanent",
-        WaitErrorKind::TooManyFaults => "too_many_faults",
-        WaitErrorKind::Stuck => "stuck",
-        WaitErrorKind::Stopped => "stopped",
-        _ => "other",
-    }
-}
-
-impl End<'_> {
-    const NOTHING: Self = Self {
-        outcome: "",
-        exit: None,
-        r#type: None,
-        phase: None,
-        failure: None,
-        error: None,
-        attempts: 0,
-        elapsed: Seconds(Duration::ZERO),
-        detection_delay: None,
-        inconsistencies: Vec::new(),
-        document: None,
-    };
-}
-
 impl<'a> FaultFacts<'a> {
     fn of(fault: &'a Fault, in_a_row: u32) -> Self {
         Self {
@@ -285,24 +188,6 @@ impl From<Progress> for Steps {
     fn from(progress: Progress) -> Self {
         let Progress { total, initializing, running, success, failed, unknown, .. } = progress;
         Self { total, initializing, running, success, failed, unknown }
-    }
-}
-
-impl<'a> From<&'a Failure> for FailureFacts<'a> {
-    fn from(failure: &'a Failure) -> Self {
-        Self {
-            path: failure.path.to_string(),
-            steps: &failure.steps,
-            uid: failure.uid.as_deref(),
-            reason: failure.reason.as_deref(),
-        }
-    }
-}
-
-impl From<&Discrepancy> for Inconsistency {
-    fn from(discrepancy: &Discrepancy) -> Self {
-        let Discrepancy { path, kind, .. } = discrepancy;
-        Self { path: path.to_string(), kind: kind.to_string() }
     }
 }
 

@@ -2,9 +2,8 @@
 
 use comfy_table::{Table, presets};
 use job_model::{Job, Phase};
-use job_poller::Outcome;
 
-use super::{event_line::outcome, watch::Finished};
+use super::watch::Finished;
 use crate::{span::told, text};
 
 /// A job's row.
@@ -17,14 +16,8 @@ impl Row {
     pub(crate) fn of(finished: &Finished) -> Self {
         let job = finished.job.as_deref();
         let (outcome, delay, attempts) = match &finished.result {
-            Ok(ended) => {
-                let outcome = match ended.outcome {
-                    Outcome::Succeeded => "succeeded",
-                    Outcome::Failed(_) => "failed",
-                };
-                (outcome, ended.detection_delay, ended.attempts)
-            }
-            Err(error) => (outcome(error.kind()), None, error.attempts()),
+            Ok(ended) => (ended.outcome.as_str(), ended.detection_delay, ended.attempts),
+            Err(error) => (error.kind().as_str(), None, error.attempts()),
         };
         let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let cells = [

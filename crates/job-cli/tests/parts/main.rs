@@ -14,5 +14,7 @@ mod limits;
 mod clocks;
 mod networks;
 mod nginx;
+#[cfg(feature = "durable")]
+mod durable;
 mod session;
 mod support;

@@ -130,6 +130,10 @@ pub(crate) fn skipped(what: &str, why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {what}: {why}");
 }
 
+/// What the help says of the command that not every build has, and that has a test of its own.
+pub(crate) const DURABLE: &str =
+    "  durable      Serve waits that outlive any machine, to the durable engine Restate\n";
+
 pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

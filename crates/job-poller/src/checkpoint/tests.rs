@@ -49,3 +49,28 @@ fn other_versions_and_other_texts_are_told() {
 fn what_is_shown_of_it_is_short() {
     insta::assert_snapshot!(format!("{:?}", checkpoint()));
 }
+
+#[test]
+fn a_wait_that_an_engine_keeps_never_stopped() {
+    let policy = WaitPolicy::new().timeout(Duration::from_secs(100));
+    let then = Timestamp::constant(1_800_000_000, 0);
+    // How long the engine slept, after 90 s; what the wait does then.
+    let rows = [
+        (5, "wakes in time", Some(Duration::from_secs(5))),
+        (9, "its last attempt is cut at the deadline", Some(Duration::from_secs(1))),
+        (10, "overslept: one attempt under its own timeout", Some(Duration::from_secs(30))),
+        (3600, "overslept by far", Some(Duration::from_secs(30))),
+    ];
+    for (seconds, name, expected) in rows {
+        let machine = Machine::new("a".parse().unwrap(), policy);
+        let checkpoint = Checkpoint::new(machine, Duration::from_secs(90)).taken_at(then);
+        let (mut machine, elapsed) = checkpoint.go_on(then + SignedDuration::from_secs(seconds));
+        let schedule = crate::Fixed::new(Duration::from_secs(1));
+        let step = machine.step(&schedule, elapsed, crate::Input::Wake);
+        let timeout = match step.action {
+            crate::Action::Fetch { timeout, .. } => Some(timeout),
+            _ => None,
+        };
+        assert_eq!(timeout, expected, "{name}");
+    }
+}

@@ -1,19 +1,14 @@
 //! One wait of a fleet: its decision, and what it is doing. Knows nothing of the others.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
 use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
-use super::price;
-use crate::{Checkpoint, Input, Machine, Schedule, Seen, Share, Step, WaitPolicy};
+use crate::{
+    Checkpoint, Input, Machine, Schedule, Seen, Share, Sharing, Step, Urgency, WaitPolicy,
+};
 
 /// A wait. Times are the fleet's but for the machine's own.
 pub(super) struct Member {
@@ -29,7 +24,7 @@ pub(super) struct Member {
     /// When it last asked, or joined.
     pub(super) asked: Duration,
     /// How urgent it was when it was last planned.
-    pub(super) step: Option<price::Step>,
+    pub(super) urgency: Option<Urgency>,
     /// Who is told.
     pub(super) watchers: Vec<usize>,
 }
@@ -62,7 +57,7 @@ impl Member {
             doing: Doing::Ready(joined, None),
             timer: None,
             asked: joined,
-            step: None,
+            urgency: None,
             watchers,
         }
     }
@@ -85,15 +80,8 @@ impl Member {
 
     /// Gives the wait the time that another for the same job would have, where that is longer.
     pub(super) fn prolong(&mut self, now: Duration, other: &WaitPolicy, before: Duration) {
-        let policy = *self.machine.policy();
-        let Some(timeout) = policy.timeout else { return };
-        let other = other.timeout.map(|other| {
-            let left = other.saturating_sub(before);
-            if left.is_zero() { left } else { self.elapsed(now).saturating_add(left) }
-        });
-        if other.is_none_or(|other| other > timeout) {
-            self.machine.set_policy(WaitPolicy { timeout: other, ..policy });
-        }
+        let policy = self.machine.policy().prolonged(self.elapsed(now), other, before);
+        self.machine.set_policy(policy);
     }
 
     /// Returns what to go on from.
@@ -102,9 +90,14 @@ impl Member {
     }
 
     /// Returns the pause before the first reading of a job that has just begun, and how urgent that is.
-    pub(super) fn first(&self, share: Share, job_type: Option<&str>) -> (Duration, Option<f64>) {
-        let seen = Seen { share: Some(share), job_type, ..Seen::new(Duration::ZERO, 1) };
-        (self.schedule.pause(&seen), self.schedule.urgency(&seen))
+    pub(super) fn first(
+        &self,
+        share: Share,
+        job_type: Option<&str>,
+    ) -> (Duration, Option<Urgency>) {
+        let schedule = Sharing::new(&*self.schedule, share);
+        let pause = schedule.pause(&Seen { job_type, ..Seen::new(Duration::ZERO, 1) });
+        (pause, schedule.urgency())
     }
 
     /// Takes what happened. Returns how urgent the wait is where it was planned anew.
@@ -113,29 +106,11 @@ impl Member {
         now: Duration,
         input: Input,
         share: Share,
-    ) -> (Step, Option<f64>) {
+    ) -> (Step, Option<Urgency>) {
         let elapsed = self.elapsed(now);
-        let schedule = Sharing { inner: &*self.schedule, share, urgency: AtomicU64::default() };
+        let schedule = Sharing::new(&*self.schedule, share);
         let step = self.machine.step(&schedule, elapsed, input);
-        let urgency = f64::from_bits(schedule.urgency.into_inner());
-        (step, (urgency > 0.0).then_some(urgency))
-    }
-}
-
-/// A schedule, asked under a shared budget.
-struct Sharing<'a> {
-    inner: &'a dyn Schedule,
-    share: Share,
-    /// The bits of what it said last.
-    urgency: AtomicU64,
-}
-
-impl Schedule for Sharing<'_> {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
-        let seen = Seen { share: Some(self.share), ..*seen };
-        let urgency = self.inner.urgency(&seen).unwrap_or_default();
-        self.urgency.store(urgency.to_bits(), Ordering::Relaxed);
-        self.inner.pause(&seen)
+        (step, schedule.urgency())
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod asked;
 mod queue;
-mod shares;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,20 +13,18 @@ use std::{
 
 use futures_util::future::{AbortHandle, AbortRegistration};
 use job_model::JobId;
-use job_transport::{Class, Clock, TokioClock};
+use job_transport::{Clock, TokioClock};
 use slab::Slab;
 
 use super::{
-    budget::Budget,
     member::{Doing, Member},
-    price::Price,
     schedules::Schedules,
     stats::FleetStats,
     watcher::{Over, Watcher},
 };
 use crate::{
-    Action, Checkpoint, Ended, Event, Fault, FaultKind, Input, Machine, Step, WaitError, Why,
-    machine::faults::MOST_RETRY_AFTER,
+    Action, Attempted, Budget, Checkpoint, Ended, Event, Fault, Input, Machine, Share, Step,
+    Urgency, WaitError, Why,
 };
 
 /// All waits of a fleet. Times count from the fleet's beginning.
@@ -40,15 +37,10 @@ pub(super) struct State {
     timers: BTreeSet<(Duration, usize)>,
     ready: BTreeSet<(Duration, usize)>,
     in_flight: usize,
-    most_in_flight: usize,
     budget: Budget,
-    price: Price,
-    priced: Duration,
     schedules: Schedules,
     stats: FleetStats,
     attempts: u64,
-    /// How many seconds attempts took lately, on average.
-    took: f64,
     /// No wait goes on: the task is gone.
     is_closed: bool,
     /// Whom to wake once nobody looks at all this.
@@ -63,9 +55,6 @@ pub(super) struct Attempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// How much an attempt counts for how long they take: that one gets no reply is no reason to plan for few.
-const LATELY: f64 = 1.0 / 256.0;
-
 /// Makes room for a few more: for twice as many would be for many that never come.
 fn grow<T>(slab: &mut Slab<T>) {
     if slab.len() == slab.capacity() {
@@ -74,12 +63,7 @@ fn grow<T>(slab: &mut Slab<T>) {
 }
 
 impl State {
-    pub(super) fn new(
-        per_second: f64,
-        in_flight: usize,
-        worth: Duration,
-        schedules: Schedules,
-    ) -> Self {
+    pub(super) fn new(budget: Budget, schedules: Schedules) -> Self {
         Self {
             members: Slab::new(),
             watchers: Slab::new(),
@@ -87,14 +71,10 @@ impl State {
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
             in_flight: 0,
-            most_in_flight: in_flight,
-            budget: Budget::new(per_second),
-            price: Price::new(worth),
-            priced: Duration::ZERO,
+            budget,
             schedules,
             stats: FleetStats::default(),
             attempts: 0,
-            took: 0.0,
             is_closed: false,
             wakers: Vec::new(),
         }
@@ -144,12 +124,12 @@ impl State {
         &mut self,
         now: Duration,
         key: usize,
-        (pause, urgency): (Duration, Option<f64>),
+        (pause, urgency): (Duration, Option<Urgency>),
         is_new: bool,
     ) {
         let member = &mut self.members[key];
-        member.step = self.price.moved(None, urgency);
-        if self.price.is_binding() && is_new && urgency.is_some() {
+        self.budget.count(mem::replace(&mut member.urgency, urgency), urgency);
+        if self.budget.is_binding() && is_new && urgency.is_some() {
             let last = member.time(member.machine.policy().last_start());
             member.doing = Doing::Pause;
             self.time(key, Some(now.saturating_add(pause).min(last.max(now))));
@@ -190,7 +170,7 @@ impl State {
 
     /// Does what is due; returns the attempts to be made now.
     pub(super) fn turn(&mut self, now: Duration) -> Vec<Attempt> {
-        self.set_price(now);
+        self.budget.set_price(now, self.members.len());
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
             && at <= now
@@ -276,30 +256,11 @@ impl State {
 
     /// Takes what came of an attempt, for all.
     fn attempted(&mut self, now: Duration, key: usize, input: Input) {
-        let (fault, renewed) = match &input {
-            Input::Fault(fault) => (Some(fault), fault.renewed),
-            Input::Reading { renewed, .. } => (None, *renewed),
-            Input::Wake | Input::Stop => (None, false),
-        };
-        if renewed {
-            // A login, and the request once more.
-            self.budget.take(now, 2);
-            self.stats.requests += 2;
-        }
-        let took = now.saturating_sub(self.members[key].asked).as_secs_f64();
-        self.took += (took - self.took) * LATELY;
-        if let Some(fault) = fault {
-            self.stats.faults += 1;
-            // It speaks for the whole service.
-            let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
-            self.budget.hold(now.saturating_add(asked));
-            let in_trouble =
-                fault.class == Class::Throttled || fault.kind == FaultKind::Status(503);
-            if in_trouble {
-                self.stats.throttled += 1;
-                self.budget.slow(now);
-            }
-        }
+        let attempted = Attempted::of(now.saturating_sub(self.members[key].asked), &input);
+        self.stats.requests += u64::from(attempted.more_requests);
+        self.stats.faults += u64::from(matches!(input, Input::Fault(_)));
+        self.stats.throttled += u64::from(attempted.throttled);
+        self.budget.attempted(now, &attempted);
         self.go_on(now, key, input);
     }
 
@@ -317,9 +278,9 @@ impl State {
         let at = member.elapsed(now);
         let (Step { mut events, action }, urgency) = member.take(now, input, share);
         if urgency.is_some() {
-            member.step = self.price.moved(member.step, urgency);
+            self.budget.count(mem::replace(&mut member.urgency, urgency), urgency);
         }
-        if urgency.is_some() && self.price.is_binding() {
+        if urgency.is_some() && self.budget.is_binding() {
             for event in &mut events {
                 if let Event::NextAttempt { why: why @ Why::Scheduled, .. } = event {
                     *why = Why::Budget;
@@ -365,6 +326,11 @@ impl State {
         for watcher in watchers {
             self.wakers.extend(self.watchers[watcher].end(over.clone()));
         }
+    }
+
+    /// Returns what the budget leaves for each.
+    fn share(&self) -> Share {
+        self.budget.share(self.members.len())
     }
 
     fn is_full(&self, key: usize) -> bool {

@@ -95,8 +95,8 @@ impl State {
             jobs: self.members.len(),
             waiting: self.ready.len(),
             in_flight: self.in_flight,
-            requests_per_second: self.budget.rate(),
-            worth: self.price.worth(),
+            requests_per_second: self.budget.per_second(),
+            worth: self.share().worth,
             ..self.stats
         }
     }

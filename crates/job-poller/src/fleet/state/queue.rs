@@ -4,19 +4,19 @@ use std::{mem, time::Duration};
 
 use job_model::JobId;
 
-use super::{State, shares::STARVES};
+use super::State;
 use crate::fleet::member::Doing;
 
 impl State {
     /// Whether a request may leave.
     pub(super) fn may_ask(&self, now: Duration) -> bool {
-        self.in_flight < self.most_in_flight && self.budget.next() <= now
+        self.in_flight < self.budget.in_flight() && self.budget.next() <= now
     }
 
     /// Returns when there is something to do next, unless something else happens.
     pub(in crate::fleet) fn next(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let may = !self.ready.is_empty() && self.in_flight < self.most_in_flight;
+        let may = !self.ready.is_empty() && self.in_flight < self.budget.in_flight();
         let turn = may.then(|| self.budget.next());
         timer.into_iter().chain(turn).min()
     }
@@ -27,10 +27,11 @@ impl State {
         key: usize,
         decided: Option<Box<(JobId, Duration)>>,
     ) {
+        let starves = self.budget.starves(self.members.len());
         let member = &mut self.members[key];
         member.doing = Doing::Ready(since, decided);
         let last_chance = member.time(member.machine.policy().last_start());
-        let hurries = member.asked.saturating_add(self.gap(STARVES)).min(last_chance);
+        let hurries = member.asked.saturating_add(starves).min(last_chance);
         self.ready.insert((since, key));
         self.time(key, self.turn_ends(key).into_iter().chain([hurries]).min());
     }
@@ -84,7 +85,7 @@ impl State {
     pub(super) fn remove(&mut self, key: usize) {
         self.leave(key);
         let member = self.members.remove(key);
-        self.price.removed(member.step);
+        self.budget.count(member.urgency, None);
         self.by_id.remove(member.machine.job_id());
     }
 

@@ -3,22 +3,27 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How urgent all waits are, and the price that follows.
 ///
 /// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second where a request is worth *w* of delay.
 /// So the sum over all waits of √*h* gives the *w* at which they spend the budget and no more: its shadow
 /// price. Waits are counted by √*h* in steps of an eighth of an octave, for the longest and the shortest
 /// gap keep some from asking as they would.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Price {
+    #[serde(with = "counts")]
     counts: [u32; STEPS],
     /// At least this much, with however large a budget.
     least: Duration,
     worth: Duration,
 }
 
-/// The step of a wait.
-pub(super) type Step = u8;
+/// How urgent a wait is ([`Schedule::urgency`](crate::Schedule::urgency)), in steps of an eighth of an octave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Urgency(u8);
 
 /// From 2^-16 to 2^8 of an urgency, in eighths of an octave.
 const STEPS: usize = 192;
@@ -41,18 +46,25 @@ impl Price {
         self.worth > self.least
     }
 
-    /// Counts a wait at its new urgency, in place of the step it was at.
-    pub(super) fn moved(&mut self, before: Option<Step>, urgency: Option<f64>) -> Option<Step> {
-        self.removed(before);
-        let step = step(urgency?);
-        self.counts[usize::from(step)] += 1;
-        Some(step)
+    /// Counts a wait at its new urgency, in place of the one it had.
+    pub(super) fn moved(&mut self, before: Option<Urgency>, now: Option<Urgency>) {
+        // They may come from elsewhere, and not from here.
+        if let Some(count) = before.and_then(|Urgency(step)| self.counts.get_mut(usize::from(step)))
+        {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = now.and_then(|Urgency(step)| self.counts.get_mut(usize::from(step))) {
+            *count = count.saturating_add(1);
+        }
     }
 
-    pub(super) fn removed(&mut self, before: Option<Step>) {
-        if let Some(before) = before {
-            self.counts[usize::from(before)] -= 1;
-        }
+    /// Returns how many waits are counted.
+    pub(super) fn waits(&self) -> usize {
+        self.counts.iter().map(|count| *count as usize).sum()
+    }
+
+    pub(super) const fn count_anew(&mut self) {
+        self.counts = [0; STEPS];
     }
 
     /// Sets the price at which all waits together ask so often a second, none at longer gaps than this.
@@ -81,18 +93,49 @@ impl Price {
 /// However few requests there are: at this price all waits ask as seldom as they may.
 const MOST_ROOT: f64 = 1e6;
 
-/// Returns the step of an urgency.
-fn step(urgency: f64) -> Step {
-    // An eighth of an octave is as much as three bits after the first: both are in a float's own bits.
-    let bits = urgency.max(0.0).to_bits() >> 49;
-    let first = (1023 - 16) << 3;
-    bits.saturating_sub(first).min(STEPS as u64 - 1) as Step
+impl Urgency {
+    /// Returns the step of an urgency, √*h* for an end at the rate *h* per second.
+    #[must_use]
+    pub fn of(urgency: f64) -> Self {
+        // An eighth of an octave is as much as three bits after the first: both are in a float's own bits.
+        let bits = urgency.max(0.0).to_bits() >> 49;
+        let first = (1023 - 16) << 3;
+        Self(bits.saturating_sub(first).min(STEPS as u64 - 1) as u8)
+    }
 }
 
 /// Returns an urgency in the middle of a step.
 fn urgency(step: usize) -> f64 {
     let bits = (((1023 - 16) << 3) + step as u64) << 49;
     f64::from_bits(bits | 1 << 48)
+}
+
+/// The steps that have any, for serde: most have none.
+mod counts {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::STEPS;
+
+    pub(super) fn serialize<S: Serializer>(
+        counts: &[u32; STEPS],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(counts.iter().enumerate().filter(|(_, count)| **count > 0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[u32; STEPS], D::Error> {
+        let mut counts = [0; STEPS];
+        for (step, count) in BTreeMap::<usize, u32>::deserialize(deserializer)? {
+            if let Some(place) = counts.get_mut(step) {
+                *place = count;
+            }
+        }
+        Ok(counts)
+    }
 }
 
 #[cfg(test)]
@@ -102,11 +145,11 @@ mod tests {
     #[test]
     fn an_urgency_is_in_one_step() {
         for urgency in [1e-4, 0.01, 0.0431, 0.5, 1.0, 3.0, 100.0] {
-            let ratio = super::urgency(step(urgency).into()) / urgency;
+            let ratio = super::urgency(Urgency::of(urgency).0.into()) / urgency;
             assert!((0.93..1.07).contains(&ratio), "{urgency}: {ratio}");
         }
         for (urgency, expected) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (1e-9, 0), (1e9, 191)] {
-            assert_eq!(step(urgency), expected, "{urgency}");
+            assert_eq!(Urgency::of(urgency).0, expected, "{urgency}");
         }
     }
 
@@ -115,7 +158,7 @@ mod tests {
         let mut price = Price::new(Duration::from_millis(250));
         let mut add = |many, urgency| {
             for _ in 0..many {
-                price.moved(None, Some(urgency));
+                price.moved(None, Some(Urgency::of(urgency)));
             }
         };
         // Half end at a rate of 1/600, half at 1/60.
@@ -142,10 +185,13 @@ mod tests {
     #[test]
     fn who_moves_is_counted_once() {
         let mut price = Price::new(Duration::ZERO);
-        let step = price.moved(None, Some(0.1));
-        let step = price.moved(step, Some(0.2));
+        let (before, later) = (Some(Urgency::of(0.1)), Some(Urgency::of(0.2)));
+        price.moved(None, before);
+        price.moved(before, later);
         assert_eq!(price.counts.iter().sum::<u32>(), 1);
-        assert_eq!(price.moved(step, None), None);
+        let text = serde_json::to_string(&price).unwrap();
+        assert_eq!(serde_json::from_str::<Price>(&text).unwrap(), price);
+        price.moved(later, None);
         assert_eq!(price.counts, [0; STEPS]);
     }
 }

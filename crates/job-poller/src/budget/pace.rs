@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-/// A budget of requests: evenly spaced, fewer while the service throttles, and none while it asks for that.
-#[derive(Debug)]
-pub(super) struct Budget {
+use serde::{Deserialize, Serialize};
+
+/// Requests as they may leave: evenly spaced, fewer while the service throttles, and none while it asks for that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pace {
     /// What is allowed, and what is made use of at present; per second.
     most: f64,
     rate: f64,
@@ -32,7 +34,7 @@ const SAME: Duration = Duration::from_secs(1);
 /// The lowest part of the rate: some have to ask whether the service throttles still.
 const LEAST: f64 = 0.01;
 
-impl Budget {
+impl Pace {
     pub(super) const fn new(per_second: f64) -> Self {
         Self {
             most: per_second,
@@ -47,6 +49,13 @@ impl Budget {
     /// Returns how many requests a second may leave where the service is well.
     pub(super) const fn most(&self) -> f64 {
         self.most
+    }
+
+    /// Sets how many requests a second may leave where the service is well; where it is not, as much less do at
+    /// present.
+    pub(super) fn limit(&mut self, per_second: f64) {
+        self.rate *= per_second / self.most;
+        self.most = per_second;
     }
 
     /// Returns how many requests a second may leave at present.
@@ -93,11 +102,11 @@ mod tests {
     use super::*;
 
     /// Returns how many leave between two times where as many as may do.
-    fn leave(budget: &mut Budget, from: u64, to: u64) -> u32 {
+    fn leave(pace: &mut Pace, from: u64, to: u64) -> u32 {
         let mut left = 0;
         for now in (from * 1000..to * 1000).map(Duration::from_millis) {
-            while budget.next() <= now {
-                budget.take(now, 1);
+            while pace.next() <= now {
+                pace.take(now, 1);
                 left += 1;
             }
         }
@@ -106,42 +115,42 @@ mod tests {
 
     #[test]
     fn requests_are_evenly_spaced_and_none_is_saved_up() {
-        let mut budget = Budget::new(50.0);
-        assert_eq!(leave(&mut budget, 0, 1), 51);
+        let mut pace = Pace::new(50.0);
+        assert_eq!(leave(&mut pace, 0, 1), 51);
         // However long nobody asked.
-        assert_eq!(leave(&mut budget, 100, 101), 51);
-        let mut budget = Budget::new(1000.0);
-        let left = leave(&mut budget, 0, 10);
+        assert_eq!(leave(&mut pace, 100, 101), 51);
+        let mut pace = Pace::new(1000.0);
+        let left = leave(&mut pace, 0, 10);
         assert!((10_000..=10_011).contains(&left), "{left}");
-        let mut budget = Budget::new(0.1);
-        let left = leave(&mut budget, 0, 99);
+        let mut pace = Pace::new(0.1);
+        let left = leave(&mut pace, 0, 99);
         assert_eq!(left, 10);
     }
 
     #[test]
     fn throttling_slows_it_down_once_a_second_and_time_brings_it_back() {
-        let mut budget = Budget::new(100.0);
+        let mut pace = Pace::new(100.0);
         let at = Duration::from_millis;
         for now in [0, 10, 900] {
-            budget.slow(at(now));
+            pace.slow(at(now));
         }
-        assert!((budget.rate() - 70.0).abs() < 1e-9, "{}", budget.rate());
-        budget.slow(at(1000));
-        assert!((budget.rate() - 0.7 * (70.0 + 100.0 / 30.0)).abs() < 1e-9, "{}", budget.rate());
+        assert!((pace.rate() - 70.0).abs() < 1e-9, "{}", pace.rate());
+        pace.slow(at(1000));
+        assert!((pace.rate() - 0.7 * (70.0 + 100.0 / 30.0)).abs() < 1e-9, "{}", pace.rate());
         for second in 2..100 {
-            budget.slow(at(second * 1000));
+            pace.slow(at(second * 1000));
         }
-        assert!(budget.rate() < 12.0 && budget.rate() >= 1.0, "{}", budget.rate());
-        let slow = leave(&mut budget, 100, 101);
-        let later = leave(&mut budget, 160, 170);
+        assert!(pace.rate() < 12.0 && pace.rate() >= 1.0, "{}", pace.rate());
+        let slow = leave(&mut pace, 100, 101);
+        let later = leave(&mut pace, 160, 170);
         assert!(slow < 20 && (1000..1005).contains(&later), "{slow} {later}");
     }
 
     #[test]
     fn a_retry_after_holds_all() {
-        let mut budget = Budget::new(10.0);
-        budget.hold(Duration::from_secs(5));
-        budget.hold(Duration::from_secs(3));
-        assert_eq!((leave(&mut budget, 0, 5), leave(&mut budget, 5, 6)), (0, 11));
+        let mut pace = Pace::new(10.0);
+        pace.hold(Duration::from_secs(5));
+        pace.hold(Duration::from_secs(3));
+        assert_eq!((leave(&mut pace, 0, 5), leave(&mut pace, 5, 6)), (0, 11));
     }
 }

@@ -1,0 +1,78 @@
+//! `cce-job durable` without an engine: what it serves, what it asks for, and what it refuses. With one:
+//! `cargo xtask durable`.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    process::{Command, Stdio},
+    thread,
+};
+
+use crate::support::{Folder, command, ended, run};
+
+/// Answers one request with a status, and with a reason as engines give it.
+fn engine(status: &'static str, message: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let read = stream.read(&mut request).unwrap();
+        assert!(request[..read].starts_with(b"POST /deployments "));
+        let body = format!("{{\"message\": \"{message}\", \"restate_code\": \"META0004\"}}");
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            .unwrap();
+    });
+    address
+}
+
+fn durable(arguments: &[&str]) -> Command {
+    let mut durable = command();
+    durable.args(["durable", "--listen", "127.0.0.1:0"]).args(arguments);
+    durable
+}
+
+#[tokio::test]
+async fn help_of_durable() {
+    let ran = run(durable(&["--help"])).await;
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[tokio::test]
+async fn it_serves_simulated_waits_until_it_is_told_to_stop() {
+    let mut child = durable(&["--sim", "-q"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let key = lines.next().unwrap().unwrap();
+        let (project, job) = key.split_once(':').unwrap();
+        assert!(project.len() == 32 && job.starts_with("354331b2"), "{key}");
+    }
+    let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(stopped.success());
+    let ran = ended(child).await;
+    assert_eq!((ran.code, &*ran.stderr), (Some(143), ""));
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let folder = Folder::new();
+    let short = folder.write("key", "c2hvcnQ=\n").display().to_string();
+    let refuses = engine("409 Conflict", "deployment is already registered");
+    let rows = [
+        (vec!["--sim", "--register", &*refuses], "409", "deployment is already registered"),
+        (vec!["--sim", "--webhook-key-file", &*short], "short", "a webhook key of 5 bytes"),
+        (vec!["--sim", "--webhook-key-file", "/nowhere"], "none", "/nowhere: No such file"),
+        (vec!["--sim", "--identity-key", "x"], "identity", "begins with publickeyv1_"),
+        (vec![], "nobody", "no address of the service"),
+        (vec!["--region", "eu-de"], "no credentials", "no credentials; set OS_TOKEN"),
+        (vec!["--force"], "nowhere to register", "--register <URL>"),
+        (vec!["--requests-per-second", "0"], "nothing", "from 0.001 to 1000000"),
+    ];
+    for (arguments, name, expected) in rows {
+        let ran = run(durable(&arguments)).await;
+        assert_eq!(ran.code, Some(2), "{name}: {ran:?}");
+        assert!(ran.stderr.contains(expected), "{name}: {ran:?}");
+    }
+}

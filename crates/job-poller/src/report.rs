@@ -1,0 +1,159 @@
+//! How a wait ended, as JSON for other programs. Its form is a contract: what is added to it later is added,
+//! and nothing is taken away.
+
+use std::time::Duration;
+
+use job_model::{Discrepancy, Failure, Job, Phase};
+use job_transport::causes;
+use serde::{Serialize, Serializer};
+
+use crate::{Ended, Outcome, WaitError};
+
+/// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notice's body.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use job_poller::{Action, Fixed, Input, Machine, Report, WaitPolicy};
+/// # use job_transport::Reading;
+/// # let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
+/// # let schedule = Fixed::new(Duration::from_secs(10));
+/// # let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
+/// # let job = job_model::Job::from_slice(br#"{"status": {"phase": "Success"}}"#)?;
+/// # let step = machine.step(&schedule, Duration::from_secs(2), Reading::new(job).into());
+/// # let Action::Finish(result) = step.action else { panic!("the job has ended") };
+/// let report = serde_json::to_value(Report::of(&result, None))?;
+/// assert_eq!(report["outcome"], "succeeded");
+/// assert_eq!(report["elapsed"], 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report<'a> {
+    /// In one word: `succeeded`, `failed`, or why the wait stopped before its job ended
+    /// ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
+    pub outcome: &'static str,
+    /// The job's type.
+    pub r#type: Option<&'a str>,
+    /// The job's phase as last read.
+    pub phase: Option<&'a Phase>,
+    /// Where and why the job failed.
+    pub failure: Option<FailureReport<'a>>,
+    /// Why the wait stopped before its job ended.
+    pub error: Option<String>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Seconds since the wait began.
+    #[serde(serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// Seconds from the job's end until it was read.
+    #[serde(serialize_with = "seconds_or_null")]
+    pub detection_delay: Option<Duration>,
+    /// Where the job and its sub-jobs contradict each other.
+    pub inconsistencies: Vec<Inconsistency>,
+    /// The job as last read.
+    pub document: Option<&'a Job>,
+}
+
+/// The deepest failed sub-job.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct FailureReport<'a> {
+    /// Its place in the tree.
+    pub path: String,
+    /// The types on the way to it.
+    pub steps: &'a [String],
+    /// Its id.
+    pub uid: Option<&'a str>,
+    /// The reason given there.
+    pub reason: Option<&'a str>,
+}
+
+/// A contradiction between a job and a sub-job.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Inconsistency {
+    /// The sub-job's place in the tree.
+    pub path: String,
+    /// What it is.
+    pub kind: String,
+}
+
+impl<'a> Report<'a> {
+    /// Returns how a wait ended. Of one that stopped, `last` is the job as last read
+    /// ([`WaitError::job`], which decodes it); of one whose job ended, that is known.
+    #[must_use]
+    pub fn of(result: &'a Result<Ended, WaitError>, last: Option<&'a Job>) -> Self {
+        let document = result.as_ref().map_or(last, |ended| Some(&*ended.job));
+        let report = Self {
+            outcome: "",
+            r#type: document.and_then(Job::job_type),
+            phase: document.and_then(Job::phase),
+            failure: None,
+            error: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            detection_delay: None,
+            inconsistencies: Vec::new(),
+            document,
+        };
+        match result {
+            Ok(ended) => Self {
+                outcome: ended.outcome.as_str(),
+                failure: match &ended.outcome {
+                    Outcome::Succeeded => None,
+                    Outcome::Failed(failed) => Some((&failed.failure).into()),
+                },
+                attempts: ended.attempts,
+                elapsed: ended.elapsed,
+                detection_delay: ended.detection_delay,
+                inconsistencies: ended.inconsistencies.iter().map(Inconsistency::from).collect(),
+                ..report
+            },
+            Err(error) => Self {
+                outcome: error.kind().as_str(),
+                error: Some(told(error)),
+                attempts: error.attempts(),
+                elapsed: error.elapsed(),
+                ..report
+            },
+        }
+    }
+}
+
+impl<'a> From<&'a Failure> for FailureReport<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            path: failure.path.to_string(),
+            steps: &failure.steps,
+            uid: failure.uid.as_deref(),
+            reason: failure.reason.as_deref(),
+        }
+    }
+}
+
+impl From<&Discrepancy> for Inconsistency {
+    fn from(discrepancy: &Discrepancy) -> Self {
+        let Discrepancy { path, kind, .. } = discrepancy;
+        Self { path: path.to_string(), kind: kind.to_string() }
+    }
+}
+
+/// Returns an error and its causes on one line.
+fn told(error: &WaitError) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Writes seconds, to the millisecond.
+fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((span.as_secs_f64() * 1000.0).floor() / 1000.0)
+}
+
+fn seconds_or_null<S: Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => seconds(span, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,43 @@
+//! The proof that waits outlive what drives them: a real engine, a real service, a simulated cloud over TLS, and
+//! a receiver of notices, on loopback; processes are killed with SIGKILL. `cargo xtask durable` installs the
+//! engine and calls this. Exits with 1 where a figure is beyond its bound.
+#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+
+#[path = "../../../job-poller/benches/common/bounds.rs"]
+mod bounds;
+mod budget;
+mod process;
+mod receiver;
+mod stage;
+mod waits;
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, bail};
+use tokio::runtime::Builder;
+
+use bounds::Bounds;
+use stage::Programs;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let mut next = |what| arguments.next().with_context(|| format!("{what} is missing"));
+    let programs = Programs {
+        engine: PathBuf::from(next("the engine's program")?),
+        command: PathBuf::from(next("the command, built with `durable`")?),
+        folder: PathBuf::from(next("a folder")?),
+    };
+    let which: Vec<_> = arguments.collect();
+    let all = ["one", "many", "budget"].map(String::from);
+    let mut bounds = Bounds::new();
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    for proof in if which.is_empty() { all.to_vec() } else { which } {
+        match &*proof {
+            "one" => runtime.block_on(waits::one(&programs, &mut bounds))?,
+            "many" => runtime.block_on(waits::many(&programs, &mut bounds))?,
+            "budget" => runtime.block_on(budget::kept(&programs, &mut bounds))?,
+            other => bail!("{other:?} is no proof; there are one, many and budget"),
+        }
+    }
+    Ok(bounds.exit_code())
+}

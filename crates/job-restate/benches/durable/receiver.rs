@@ -1,0 +1,90 @@
+//! A receiver of notices that checks each signature as receivers do, and tells new notices from those that it
+//! has seen.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::net::TcpListener;
+
+/// The key that the notices are signed with.
+pub(crate) const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
+
+/// What was received: how often each notice came, by its id, and what it said.
+#[derive(Default)]
+pub(crate) struct Received {
+    pub(crate) notices: BTreeMap<String, (u32, serde_json::Value)>,
+    pub(crate) refused: u32,
+    /// How many deliveries are answered with a 503 before any is taken.
+    pub(crate) faults: u32,
+}
+
+/// A receiver on loopback.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    received: Arc<Mutex<Received>>,
+    pub(crate) address: String,
+}
+
+impl Receiver {
+    pub(crate) async fn start(faults: u32) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}/notices", listener.local_addr()?);
+        let received = Arc::new(Mutex::new(Received { faults, ..Received::default() }));
+        let receiver = Self { received, address };
+        let serving = receiver.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let receiver = serving.clone();
+                let take = service_fn(move |request| receiver.clone().take(request));
+                tokio::spawn(async move {
+                    let server = auto::Builder::new(TokioExecutor::new());
+                    // One that breaks off comes again.
+                    let _ = server.serve_connection(TokioIo::new(stream), take).await;
+                });
+            }
+        });
+        Ok(receiver)
+    }
+
+    pub(crate) fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let status = self.status(&parts.headers, &body);
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        Ok(response)
+    }
+
+    fn status(&self, headers: &http::HeaderMap, body: &[u8]) -> StatusCode {
+        let mut received = self.received();
+        let is_signed = standardwebhooks::Webhook::new(KEY)
+            .is_ok_and(|webhook| webhook.verify(body, headers).is_ok());
+        let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
+        let said = serde_json::from_slice(body);
+        let (true, Some(id), Ok(said)) = (is_signed, id, said) else {
+            received.refused += 1;
+            return StatusCode::UNAUTHORIZED;
+        };
+        if received.faults > 0 {
+            received.faults -= 1;
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        received.notices.entry(id.into()).or_insert((0, said)).0 += 1;
+        StatusCode::NO_CONTENT
+    }
+}

@@ -1,0 +1,67 @@
+//! The budget object: one for a whole deployment, lends each service its part. Decides nothing itself.
+
+use restate_sdk::prelude::*;
+
+use crate::shares::{BudgetStatus, Lent, Said, Shares};
+
+/// The one budget of a deployment, a virtual object.
+#[derive(Debug)]
+pub(crate) struct JobBudget {
+    per_second: f64,
+    in_flight: usize,
+}
+
+const STATE: &str = "shares";
+
+impl JobBudget {
+    /// The path of the only one, at the engine.
+    pub(crate) const LEND: &str = "JobBudget/all/lend";
+
+    pub(crate) const fn new(per_second: f64, in_flight: usize) -> Self {
+        Self { per_second, in_flight }
+    }
+
+    fn shares(&self, kept: Option<Json<Shares>>) -> Shares {
+        match kept {
+            Some(Json(mut shares)) => {
+                shares.set_limits(self.per_second, self.in_flight);
+                shares
+            }
+            None => Shares::new(self.per_second, self.in_flight),
+        }
+    }
+}
+
+#[restate_sdk::object(
+    client_visibility = "pub(crate)",
+    journal_retention = "0s",
+    invocation_retry_policy(
+        initial_interval = "50ms",
+        factor = 2.0,
+        max_interval = "10s",
+        max_attempts = 1000000000
+    )
+)]
+impl JobBudget {
+    /// Takes what a service says, and lends it its part. Comes from the services themselves, every second.
+    #[handler]
+    async fn lend(
+        &self,
+        ctx: ObjectContext<'_>,
+        Json(said): Json<Said>,
+    ) -> Result<Json<Lent>, HandlerError> {
+        let mut shares = self.shares(ctx.get(STATE).await?);
+        let lent = shares.lend(&said);
+        ctx.set(STATE, Json(shares));
+        Ok(Json(lent))
+    }
+
+    /// Tells how many services and waits there are, and how many requests may leave.
+    #[handler]
+    async fn status(
+        &self,
+        ctx: SharedObjectContext<'_>,
+    ) -> Result<Json<BudgetStatus>, HandlerError> {
+        Ok(Json(self.shares(ctx.get(STATE).await?).status()))
+    }
+}

@@ -1,0 +1,185 @@
+//! A deployment of the waits: what they go by, and the service that the engine calls. Decides nothing.
+
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use job_poller::{Adaptive, Schedule, WaitPolicy};
+use job_transport::{Client, Clock, TokioClock, Transport};
+use restate_sdk::endpoint::{Builder, Endpoint};
+use tokio::net::TcpListener;
+
+use crate::{
+    Sink, budget::JobBudget, lease::Lease, metrics::Metrics, notify::JobNotice, serve::serve,
+    sink::NoSink, wait::JobWait,
+};
+
+/// Waits for jobs on the durable engine Restate: what they go by.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use job_sim::{Pace, Plan, Sim, SimTransport};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+/// use job_restate::Deployment;
+/// use job_transport::{HyperTransport, Tls, TlsProvider};
+/// use tokio::net::TcpListener;
+///
+/// let to_engine = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?);
+/// let deployment = Deployment::new(client, to_engine, "http://localhost:8080")
+///     .requests_per_second(50.0)
+///     .in_flight(20);
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// # let until_stopped = async {};
+/// deployment.serve(listener, until_stopped).await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a deployment does nothing until it is served"]
+pub struct Deployment {
+    client: Client,
+    transport: Arc<dyn Transport>,
+    ingress: String,
+    clock: Arc<dyn Clock>,
+    schedule: Arc<dyn Schedule>,
+    policy: WaitPolicy,
+    sink: Arc<dyn Sink>,
+    per_second: f64,
+    in_flight: usize,
+    keep: Duration,
+    identity_keys: Vec<String>,
+}
+
+/// A key that is none of an engine's.
+#[derive(Debug, thiserror::Error)]
+#[error("an engine's public key begins with publickeyv1_")]
+#[non_exhaustive]
+pub struct IdentityKeyError;
+
+impl Deployment {
+    /// Creates a deployment that asks with this client, for the project of each wait; it reaches the engine's
+    /// ingress, such as `http://localhost:8080`, by this transport, to be lent its part of the budget.
+    pub fn new(
+        client: Client,
+        transport: impl Transport + 'static,
+        ingress: impl Into<String>,
+    ) -> Self {
+        Self {
+            client,
+            transport: Arc::new(transport),
+            ingress: ingress.into(),
+            clock: Arc::new(TokioClock::new()),
+            schedule: Arc::new(Adaptive::new()),
+            policy: WaitPolicy::new(),
+            sink: Arc::new(NoSink),
+            per_second: 50.0,
+            in_flight: 20,
+            keep: Duration::from_secs(24 * 3600),
+            identity_keys: Vec::new(),
+        }
+    }
+
+    /// Sets the limits that a wait has unless it asks for others. See [`WaitPolicy`] for the default.
+    pub const fn policy(mut self, policy: WaitPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets what waits go by; [`Adaptive::new`] by default.
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Arc::new(schedule);
+        self
+    }
+
+    /// Sets how notices are delivered. By default there are none: `status` tells.
+    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.sink = Arc::new(sink);
+        self
+    }
+
+    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default. Whichever
+    /// service is asked last decides, should they differ.
+    pub const fn requests_per_second(mut self, requests: f64) -> Self {
+        self.per_second = requests;
+        self
+    }
+
+    /// Sets how many requests may be in flight, of all services together; 20 by default, at least 1.
+    pub const fn in_flight(mut self, requests: usize) -> Self {
+        self.in_flight = requests;
+        self
+    }
+
+    /// Sets how long a wait that is over is remembered, for `status`; a day by default.
+    pub const fn keep(mut self, span: Duration) -> Self {
+        self.keep = span;
+        self
+    }
+
+    /// Takes invocations from the engine alone that has this public key (`publickeyv1_..`). By default from whoever reaches the
+    /// port.
+    pub fn identity_key(mut self, key: impl Into<String>) -> Self {
+        self.identity_keys.push(key.into());
+        self
+    }
+
+    fn bound(self, builder: Builder, lease: Arc<Lease>, metrics: Arc<Metrics>) -> Builder {
+        let Self { client, clock, schedule, policy, sink, per_second, in_flight, keep, .. } = self;
+        let notice = JobNotice::new(sink.clone(), metrics.clone());
+        let wait = JobWait { client, clock, schedule, policy, sink, keep, lease, metrics };
+        builder.bind(wait).bind(JobBudget::new(per_second, in_flight)).bind(notice)
+    }
+
+    /// Serves the waits over HTTP/2, and beside them `/health` and `/metrics`, also over HTTP/1.1, until the
+    /// future ends, and returns what that gives; what is lent is given back then, and invocations under way have ten seconds. What is cut
+    /// off, the engine calls again.
+    ///
+    /// # Errors
+    ///
+    /// Where an identity key is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cuts off all invocations under way.
+    pub async fn serve<T>(
+        mut self,
+        listener: TcpListener,
+        until: impl Future<Output = T>,
+    ) -> Result<T, IdentityKeyError> {
+        let metrics = Arc::new(Metrics::new());
+        let service = RandomState::new().hash_one(0);
+        let lease = Arc::new(Lease::new(service, self.clock.clone()));
+        let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
+        let mut builder = Endpoint::builder();
+        for key in mem::take(&mut self.identity_keys) {
+            builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
+        }
+        let endpoint = self.bound(builder, lease.clone(), metrics.clone()).build();
+        let until = async {
+            let ended = tokio::select! {
+                ended = until => ended,
+                never = lease.keep(&*transport, &ingress) => match never {},
+            };
+            // As long as this service is there: the engine may have no other that takes it back.
+            lease.leave(&*transport, &ingress).await;
+            ended
+        };
+        Ok(serve(listener, endpoint, metrics, until).await)
+    }
+}
+
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployment")
+            .field("requests_per_second", &self.per_second)
+            .field("in_flight", &self.in_flight)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

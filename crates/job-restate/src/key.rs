@@ -1,0 +1,68 @@
+//! Which wait: the key of the virtual object. Knows no engine.
+
+use std::{fmt, str::FromStr};
+
+use job_model::{JobId, ProjectId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A job and its project, `PROJECT:JOB` as a text: the key of its virtual object `JobWait`.
+///
+/// ```
+/// use job_restate::WaitKey;
+///
+/// let key: WaitKey = "10d0b3a1:354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?;
+/// assert_eq!(key.project.as_str(), "10d0b3a1");
+/// assert_eq!(key.to_string(), "10d0b3a1:354331b2c-229a-11e8-9c75-0255ac100ceb");
+///
+/// let error = "354331b2c".parse::<WaitKey>().unwrap_err();
+/// assert_eq!(error.to_string(), r#""354331b2c" is no key of a wait; that is PROJECT:JOB"#);
+/// # Ok::<(), job_restate::WaitKeyError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a key of more parts would be another one")]
+pub struct WaitKey {
+    /// The project that the job is in.
+    pub project: ProjectId,
+    /// The job.
+    pub job: JobId,
+}
+
+/// A text that is the key of no wait.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no key of a wait; that is PROJECT:JOB")]
+pub struct WaitKeyError {
+    text: String,
+    #[source]
+    source: Option<job_model::IdError>,
+}
+
+impl FromStr for WaitKey {
+    type Err = WaitKeyError;
+
+    /// Takes the text apart at its first colon: a project's id has none.
+    fn from_str(text: &str) -> Result<Self, WaitKeyError> {
+        let error = |source| WaitKeyError { text: text.into(), source };
+        let (project, job) = text.split_once(':').ok_or_else(|| error(None))?;
+        let project = project.parse().map_err(|source| error(Some(source)))?;
+        let job = job.parse().map_err(|source| error(Some(source)))?;
+        Ok(Self { project, job })
+    }
+}
+
+impl fmt::Display for WaitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.project.as_str(), self.job.as_str())
+    }
+}
+
+impl Serialize for WaitKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WaitKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is asked of a wait: how long, under which limits, and who is to be told. Knows no engine.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use job_poller::WaitPolicy;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// What the body of a `watch` says, as JSON; `{}`, or no body, is all defaults.
+///
+/// | field | what it is | default |
+/// |---|---|---|
+/// | `timeout` | how long to wait in all, such as `"45m"`; `"0s"`: one attempt; `"none"`: until the job ends | the deployment's, one hour |
+/// | `attempt_timeout` | how long one attempt may take | 30 s |
+/// | `strict` | a `Success` with a failed sub-job is a failure | `false` |
+/// | `fail_fast` | a failed sub-job ends the wait | `false` |
+/// | `stop_when_stuck` | so does a job of which nothing changes for 10 min | `false` |
+/// | `max_consecutive_faults` | how many faults in a row end it | no number |
+/// | `complete_tree` | how many requests may complete the tree of a job that succeeded | 0 |
+/// | `notify` | where to send the notice of the end; `status` answers in any case | nowhere |
+///
+/// A field of another name is an error, and so is a time without its unit.
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::WaitPolicy;
+/// use job_restate::WatchRequest;
+///
+/// let request: WatchRequest =
+///     serde_json::from_str(r#"{"timeout": "45m", "notify": "https://example.com/hook"}"#)?;
+/// let policy = request.policy(WaitPolicy::new());
+/// assert_eq!(policy.deadline(), Duration::from_secs(45 * 60));
+///
+/// let error = serde_json::from_str::<WatchRequest>(r#"{"timeout": 45}"#).unwrap_err();
+/// assert!(error.to_string().starts_with(r#"expected a time, such as "90s" or "45m""#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct WatchRequest {
+    /// How long to wait in all.
+    pub timeout: Option<Timeout>,
+    /// How long one attempt may take.
+    pub attempt_timeout: Option<Span>,
+    /// Whether a `Success` with a failed sub-job is a failure.
+    pub strict: bool,
+    /// Whether a failed sub-job ends the wait.
+    pub fail_fast: bool,
+    /// Whether a job of which nothing changes ends it.
+    pub stop_when_stuck: bool,
+    /// How many faults in a row end it.
+    pub max_consecutive_faults: Option<u32>,
+    /// How many requests may complete the tree of a job that succeeded.
+    pub complete_tree: Option<u32>,
+    /// Where to send the notice of the end, as the deployment's [`Sink`](crate::Sink) takes it.
+    pub notify: Option<String>,
+}
+
+/// A span, such as `"45m"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a span is a span")]
+pub struct Span(pub Duration);
+
+/// A span, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there is an end, or none")]
+pub struct Timeout(pub Option<Duration>);
+
+impl WatchRequest {
+    /// Returns the wait's limits: these, and for the rest the deployment's.
+    #[must_use]
+    pub fn policy(&self, base: WaitPolicy) -> WaitPolicy {
+        let policy = match self.timeout {
+            Some(Timeout(Some(timeout))) => base.timeout(timeout),
+            Some(Timeout(None)) => base.no_timeout(),
+            None => base,
+        };
+        let policy = self.attempt_timeout.map_or(policy, |Span(span)| policy.attempt_timeout(span));
+        let policy = if self.strict { policy.strict() } else { policy };
+        let policy = if self.fail_fast { policy.fail_fast() } else { policy };
+        let policy = if self.stop_when_stuck { policy.stop_when_stuck() } else { policy };
+        let faults = self.max_consecutive_faults;
+        let policy = faults.map_or(policy, |faults| policy.max_consecutive_faults(faults));
+        self.complete_tree.map_or(policy, |requests| policy.complete_tree(requests))
+    }
+}
+
+fn span(text: &str) -> Option<Duration> {
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
+}
+
+const EXPECTED: &str = "expected a time, such as \"90s\" or \"45m\"";
+
+/// Reads a text; anything else is no time.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED))
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let span = span(&text(deserializer)?).filter(|span| !span.is_zero());
+        span.map(Self).ok_or_else(|| D::Error::custom(EXPECTED))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match &*text(deserializer)? {
+            "none" => Ok(Self(None)),
+            text => {
+                let expected = || D::Error::custom(format_args!("{EXPECTED}, or \"none\""));
+                span(text).map(|span| Self(Some(span))).ok_or_else(expected)
+            }
+        }
+    }
+}

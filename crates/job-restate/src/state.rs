@@ -1,0 +1,200 @@
+//! What the engine keeps of a wait between one tick and the next. Reads no clock, performs no I/O, sends nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use job_model::Job;
+use job_poller::{
+    Action, Checkpoint, Ended, Event, Input, Machine, Report, Schedule, Seen, Sharing, Urgency,
+    WaitError, WaitPolicy,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Notice, WaitKey,
+    early::Early,
+    turns::{Coming, Place, Turn},
+};
+
+/// A wait, under way or over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum WaitState {
+    Waiting(Box<Waiting>),
+    Over(Box<Over>),
+}
+
+/// A wait under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    /// The tick that is to come. One of another number is none of this wait.
+    pub(crate) tick: u64,
+    pub(crate) checkpoint: Checkpoint,
+    /// How urgent it is, and where it was counted last.
+    pub(crate) urgency: Option<Urgency>,
+    pub(crate) place: Option<Place>,
+    /// Whether it is to have its turn with the next tick.
+    pub(crate) was_told: bool,
+    /// When the next tick is to come, and when the attempt is due: later, where it may come early.
+    pub(crate) next: Timestamp,
+    pub(crate) due: Timestamp,
+    pub(crate) receivers: Vec<Receiver>,
+}
+
+/// A wait that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Over {
+    /// The tick that clears all this away.
+    pub(crate) tick: u64,
+    pub(crate) outcome: String,
+    /// Whether the job has ended, too.
+    pub(crate) has_ended: bool,
+    /// What those are told who asked for it: a [`Report`] and whose it is, as JSON.
+    pub(crate) body: String,
+    pub(crate) receivers: Vec<Receiver>,
+}
+
+/// How a wait ended, and whose it was.
+#[derive(Serialize)]
+struct End<'a> {
+    v: u32,
+    event: &'static str,
+    project: &'a str,
+    job: &'a str,
+    #[serde(flatten)]
+    report: Report<'a>,
+}
+
+/// Where a notice is to go, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Receiver {
+    pub(crate) to: String,
+    pub(crate) delivery: Delivery,
+}
+
+/// What became of a notice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Delivery {
+    /// The wait is not over, or the engine delivers.
+    Pending,
+    Delivered,
+    /// It was given up, for this reason.
+    GivenUp(String),
+}
+
+impl WaitState {
+    /// Returns the number of the tick that is to come.
+    pub(crate) const fn tick(&self) -> u64 {
+        match self {
+            Self::Waiting(waiting) => waiting.tick,
+            Self::Over(over) => over.tick,
+        }
+    }
+
+    pub(crate) const fn receivers(&mut self) -> &mut Vec<Receiver> {
+        match self {
+            Self::Waiting(waiting) => &mut waiting.receivers,
+            Self::Over(over) => &mut over.receivers,
+        }
+    }
+}
+
+impl Waiting {
+    /// Creates a wait that begins now, with a first tick at once.
+    pub(crate) fn new(
+        key: &WaitKey,
+        policy: WaitPolicy,
+        seed: u64,
+        tick: u64,
+        now: Timestamp,
+    ) -> Self {
+        let machine = Machine::new(key.job.clone(), policy).with_seed(seed);
+        Self {
+            tick,
+            checkpoint: Checkpoint::new(machine, Duration::ZERO).taken_at(now),
+            urgency: None,
+            place: None,
+            was_told: false,
+            next: now,
+            due: now,
+            receivers: Vec::new(),
+        }
+    }
+
+    /// Returns how urgent a wait is of whose job nothing is known.
+    pub(crate) fn first_urgency(&self, schedule: &dyn Schedule) -> Option<Urgency> {
+        schedule.urgency(&Seen::new(self.checkpoint.elapsed(), 1)).map(Urgency::of)
+    }
+
+    /// Tells the decision what happened; returns what to tell, and what to do.
+    pub(crate) fn step(
+        &mut self,
+        schedule: &dyn Schedule,
+        turn: Turn,
+        now: Timestamp,
+        input: Input,
+    ) -> (Vec<Event>, Action) {
+        let sharing = Sharing::new(schedule, turn.share);
+        let early = Early::new(&sharing, turn.is_spent);
+        let (mut machine, elapsed) = self.checkpoint.clone().go_on(now);
+        let step = machine.step(&early, elapsed, input);
+        if let Action::SleepUntil(at) = step.action {
+            let due = early.due(at.saturating_sub(elapsed));
+            self.due = now.saturating_add(due).unwrap_or(Timestamp::MAX);
+        }
+        self.checkpoint = Checkpoint::new(machine, elapsed).taken_at(now);
+        self.urgency = sharing.urgency().or(self.urgency);
+        (step.events, step.action)
+    }
+
+    /// Returns why the wait comes, at this time.
+    pub(crate) fn coming(&self, now: Timestamp) -> Coming {
+        match self.was_told {
+            true => Coming::Told,
+            false if now < self.due => Coming::Early,
+            false => Coming::Due,
+        }
+    }
+
+    /// Gives the wait the time that another would have that begins now, where that is longer.
+    pub(crate) fn prolong(&mut self, policy: &WaitPolicy, now: Timestamp) {
+        let (machine, elapsed) = self.checkpoint.clone().go_on(now);
+        let policy = machine.policy().prolonged(elapsed, policy, Duration::ZERO);
+        self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).taken_at(now);
+    }
+}
+
+impl Over {
+    pub(crate) fn new(
+        key: &WaitKey,
+        result: &Result<Ended, WaitError>,
+        tick: u64,
+        receivers: Vec<Receiver>,
+    ) -> Self {
+        let last: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
+        let report = Report::of(result, last.as_deref());
+        let (project, job) = (key.project.as_str(), key.job.as_str());
+        let outcome = report.outcome.into();
+        let end = End { v: 1, event: "finished", project, job, report };
+        // Fails for a map without text names alone.
+        let body = serde_json::to_string(&end).unwrap_or_default();
+        Self { tick, outcome, has_ended: result.is_ok(), body, receivers }
+    }
+
+    /// Returns what those are told who asked for it.
+    pub(crate) fn notice(&self, key: &WaitKey) -> Notice {
+        Notice { key: key.clone(), outcome: self.outcome.clone(), body: self.body.clone() }
+    }
+}
+
+/// Adds a receiver, unless it is there; returns whether it was not.
+pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> bool {
+    let is_new = receivers.iter().all(|receiver| receiver.to != to);
+    if is_new {
+        receivers.push(Receiver { to: to.into(), delivery: Delivery::Pending });
+    }
+    is_new
+}
+
+#[cfg(test)]
+mod tests;

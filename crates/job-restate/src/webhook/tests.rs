@@ -1,0 +1,158 @@
+//! Signatures as receivers check them, and what a receiver's answer means.
+
+use std::sync::Mutex;
+
+use http::{HeaderMap, Response, StatusCode};
+use job_transport::{RequestSent, TransportError, TransportErrorKind};
+
+use super::*;
+
+const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
+const OTHER: &str = "YW5vdGhlciBrZXkgb2YgdHdlbnR5LWZvdXIgYnl0ZXM=";
+
+/// Answers with a status, or not at all, and keeps what it was sent.
+struct Answers(Option<u16>, Arc<Mutex<Vec<Request<Bytes>>>>);
+
+impl Transport for Answers {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        self.1.lock().unwrap().push(request);
+        let answer = match self.0 {
+            None => Err(TransportError::new(TransportErrorKind::Connect, RequestSent::No)),
+            Some(status) => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                Ok(response)
+            }
+        };
+        Box::pin(async { answer })
+    }
+}
+
+fn notice(job: &str) -> Notice {
+    let key = format!("p1:{job}").parse().unwrap();
+    Notice { key, outcome: "succeeded".into(), body: r#"{"v":1,"outcome":"succeeded"}"#.into() }
+}
+
+async fn delivered(
+    status: Option<u16>,
+    notice: &Notice,
+) -> (Result<(), SinkError>, Vec<Request<Bytes>>) {
+    let sent = Arc::default();
+    let keys = [KEY, OTHER].map(|key| WebhookKey::new(key).unwrap());
+    let webhook = Webhook::new(Answers(status, Arc::clone(&sent)), keys);
+    let result = webhook.deliver("https://example.com/hook?token=x", notice).await;
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
+    (result, sent)
+}
+
+#[tokio::test]
+async fn receivers_accept_each_signature() {
+    for job in ["354331b2c-229a-11e8-9c75-0255ac100ceb", "a b:c", "jöb"] {
+        let notice = notice(job);
+        let (result, sent) = delivered(Some(204), &notice).await;
+        assert_eq!(result, Ok(()));
+        let [request] = &sent[..] else { panic!("{sent:?}") };
+        for key in [KEY, OTHER] {
+            let receiver = standardwebhooks::Webhook::new(key).unwrap();
+            receiver.verify(request.body(), request.headers()).unwrap();
+        }
+        let stranger = standardwebhooks::Webhook::new("c29tZWJvZHkgZWxzZSdzIGtleSwgc29tZWhvdw==");
+        assert!(stranger.unwrap().verify(request.body(), request.headers()).is_err());
+        let id = request.headers()["webhook-id"].to_str().unwrap();
+        let id = percent_encoding::percent_decode_str(id).decode_utf8().unwrap();
+        assert_eq!(id, format!("p1:{job}:succeeded"));
+        assert_eq!(request.body(), notice.body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn the_id_is_the_same_in_each_delivery() {
+    let ids = |headers: &HeaderMap| headers["webhook-id"].clone();
+    let (_, first) = delivered(Some(503), &notice("a")).await;
+    let (_, second) = delivered(Some(204), &notice("a")).await;
+    assert_eq!(ids(first[0].headers()), ids(second[0].headers()));
+}
+
+#[tokio::test]
+async fn what_a_receivers_answer_means() {
+    let mut told = String::new();
+    for status in [
+        Some(200),
+        Some(204),
+        Some(299),
+        Some(302),
+        Some(401),
+        Some(404),
+        Some(410),
+        Some(500),
+        Some(503),
+        None,
+    ] {
+        let (result, _) = delivered(status, &notice("a")).await;
+        told += &match result {
+            Ok(()) => format!("{status:?}: delivered\n"),
+            Err(error) if error.is_final() => format!("{status:?}: never, {error}\n"),
+            Err(error) => format!("{status:?}: again, {error}\n"),
+        };
+        assert!(!told.contains("token"), "a URL's query may be a secret");
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn where_notices_go() {
+    let keys = || WebhookKey::new(KEY);
+    let webhook = |plain: bool| {
+        let webhook = Webhook::new(Answers(None, Arc::default()), keys());
+        if plain { webhook.over_plain_http() } else { webhook }
+    };
+    let rows = [
+        ("https://example.com/hook?a=b", None, None),
+        ("http://localhost:1234/hook", None, None),
+        ("http://[::1]/hook", None, None),
+        ("http://example.com/hook", Some("not https"), None),
+        ("ftp://example.com/hook", Some("not https"), Some("not https")),
+        (
+            "https://user:pass@example.com/",
+            Some("a user or a password"),
+            Some("a user or a password"),
+        ),
+        ("/hook", Some("no URL"), Some("no URL")),
+        ("", Some("no URL"), Some("no URL")),
+    ];
+    for (to, secure, plain) in rows {
+        for (webhook, expected) in [(webhook(false), secure), (webhook(true), plain)] {
+            let told = webhook.check(to).err().map(|error| error.to_string());
+            let fits = match expected {
+                None => told.is_none(),
+                Some(expected) => told.as_ref().is_some_and(|told| told.contains(expected)),
+            };
+            assert!(fits, "{to}: {told:?}");
+        }
+    }
+    let nobody = Webhook::new(Answers(None, Arc::default()), []);
+    assert!(nobody.check("https://example.com").unwrap_err().to_string().contains("no key"));
+}
+
+#[test]
+fn keys() {
+    let rows = [
+        (KEY, None),
+        (OTHER, None),
+        ("whsec_c2hvcnQ=", Some("a webhook key of 5 bytes; at least 24")),
+        ("whsec_!", Some("no webhook key; that is whsec_ and base64")),
+        ("", Some("a webhook key of 0 bytes")),
+    ];
+    for (text, expected) in rows {
+        let told = WebhookKey::new(text).err().map(|error| error.to_string());
+        let fits = match expected {
+            None => told.is_none(),
+            Some(expected) => told.as_ref().is_some_and(|told| told.starts_with(expected)),
+        };
+        assert!(fits, "{text}: {told:?}");
+    }
+    assert_eq!(format!("{:?}", WebhookKey::new(KEY).unwrap()), "WebhookKey { .. }");
+}

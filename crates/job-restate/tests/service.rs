@@ -1,0 +1,151 @@
+//! The service as an engine and as people see it, over HTTP on loopback: its manifest, health and metrics, and
+//! how it asks for its part of the budget.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use job_restate::{Deployment, Notice, Sink, SinkError};
+use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_transport::{Clock, HyperTransport, Tls, TlsProvider, TokioClock, Transport};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// What came in at the engine.
+type Said = Arc<Mutex<Vec<Value>>>;
+
+/// An engine that lends, and answers nothing else.
+async fn engine(said: Said) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let said = said.clone();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let said = said.clone();
+                async move {
+                    assert_eq!(request.uri().path(), "/JobBudget/all/lend");
+                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    said.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                    let nothing = json!({"secs": 0, "nanos": 0});
+                    let turn =
+                        json!({"share": {"worth": nothing, "longest": nothing}, "is_spent": false});
+                    let lent = json!({"per_second": 10.0, "in_flight": 2, "hold": nothing, "turn": turn, "round": 0});
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(lent.to_string()))))
+                }
+            });
+            tokio::spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    address
+}
+
+/// Takes every notice.
+struct Anyone;
+
+impl Sink for Anyone {
+    fn deliver<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Notice,
+    ) -> futures_core::future::BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Service {
+    address: String,
+    transport: HyperTransport,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Service {
+    async fn start(said: Said) -> Self {
+        let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+        let client =
+            sim.client("https://cce.example".parse().unwrap(), SimTransport::new(sim.clone()));
+        let transport = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs()).unwrap());
+        let deployment =
+            Deployment::new(client, transport.clone(), engine(said).await).sink(Anyone);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let until = async {
+            let _ = stopped.await;
+        };
+        let served = tokio::spawn(async { deployment.serve(listener, until).await.unwrap() });
+        Self { address, transport, stop, served }
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> (u16, String) {
+        let request = Request::get(format!("{}{path}", self.address)).header("accept", accept);
+        let reply = self.transport.send(request.body(Bytes::new()).unwrap()).await.unwrap();
+        (reply.status().as_u16(), String::from_utf8(reply.body().to_vec()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn health_metrics_and_what_the_engine_is_told() {
+    let service = Service::start(Said::default()).await;
+    assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
+    let (status, metrics) = service.get("/metrics", "*/*").await;
+    assert_eq!(status, 200);
+    for name in [
+        "cce_job_attempts",
+        "cce_job_attempt_seconds",
+        "cce_job_turns",
+        "cce_job_waits",
+        "cce_job_notices",
+    ] {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{metrics}");
+    }
+    let accept = "application/vnd.restate.endpointmanifest.v4+json";
+    let (status, manifest) = service.get("/discover", accept).await;
+    assert_eq!(status, 200, "{manifest}");
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let mut told = String::new();
+    for one in manifest["services"].as_array().unwrap() {
+        told += &format!("{} {}\n", one["name"], one["ty"]);
+        for handler in one["handlers"].as_array().unwrap() {
+            let is_private = handler["ingressPrivate"] == true || one["ingressPrivate"] == true;
+            let private = if is_private { ", for the engine alone" } else { "" };
+            told += &format!("  {}{private}\n", handler["name"]);
+        }
+        let retries = &one["retryPolicyMaxAttempts"];
+        told += &format!("  journals kept {} ms, {retries} attempts\n", one["journalRetention"]);
+    }
+    insta::assert_snapshot!(told);
+    assert_eq!(service.get("/invoke/JobWait/nothing", "*/*").await.0 / 100, 4);
+}
+
+#[tokio::test]
+async fn its_part_of_the_budget_is_asked_for_every_second_and_given_back() {
+    let said = Said::default();
+    let service = Service::start(said.clone()).await;
+    let clock = TokioClock::new();
+    while said.lock().unwrap().len() < 2 {
+        clock.sleep(std::time::Duration::from_millis(10)).await;
+    }
+    service.stop.send(()).unwrap();
+    service.served.await.unwrap();
+    let said = said.lock().unwrap();
+    let numbers: Vec<_> = said.iter().map(|one| one["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=said.len() as u64).collect::<Vec<_>>());
+    let leaving: Vec<_> = said.iter().map(|one| one["is_leaving"] == true).collect();
+    assert_eq!(leaving.iter().position(|is| *is), Some(said.len() - 1));
+    assert!(said.iter().all(|one| one["service"] == said[0]["service"]));
+}
