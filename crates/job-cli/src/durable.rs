@@ -32,7 +32,7 @@ Waits are asked for at the engine, by project and job:
   curl -X POST localhost:8080/JobWait/PROJECT:JOB/cancel
   curl localhost:8080/JobBudget/all/status
 Notices are signed (Standard Webhooks) with the keys in --webhook-key-file, a line each, or in
-CCE_JOB_WEBHOOK_KEY. GET /health and /metrics are served beside. The page of the crate job-restate
+CCE_JOB_WEBHOOK_KEY. GET /health, /ready and /metrics are served beside. The page of the crate job-restate
 says how to deploy it.
 
 Examples:
@@ -121,9 +121,13 @@ async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit>
         None => arguments.connection.settings(Conventions::from_environment())?.client()?,
     };
     // Receivers and engines are other people's than the service is, and a CA of its own is not theirs.
-    let others = Tls::platform(TlsProvider::aws_lc_rs());
-    let others = others.context("no CA to trust; install ca-certificates").or_exit(Exit::Usage)?;
-    let others = HyperTransport::new(others);
+    let others = || {
+        let tls = Tls::platform(TlsProvider::aws_lc_rs());
+        let tls = tls.context("no CA to trust; install ca-certificates").or_exit(Exit::Usage)?;
+        anyhow::Ok(HyperTransport::new(tls))
+    };
+    // Nor does one that answers late keep the engine from being asked.
+    let (engine, receivers) = (others()?, others()?);
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener
         .with_context(|| format!("cannot listen on {}", arguments.listen))
@@ -135,16 +139,16 @@ async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit>
     if let Some(simulated) = &simulated {
         print::stdout(simulated.told())?;
     }
-    let deployment = arguments.deployment(client, others.clone());
+    let deployment = arguments.deployment(client, engine.clone());
     let deployment = if keys.is_empty() {
         deployment
     } else {
-        let webhook = Webhook::new(others.clone(), keys);
+        let webhook = Webhook::new(receivers, keys);
         let plain = arguments.plain_http_notices;
         deployment.sink(if plain { webhook.over_plain_http() } else { webhook })
     };
     let registered = async {
-        arguments.registered(&others, address, verbosity).await?;
+        arguments.registered(&engine, address, verbosity).await?;
         std::future::pending().await
     };
     let until = async {

@@ -164,6 +164,13 @@ impl Budget {
         self.pace.rate()
     }
 
+    /// Returns how many requests a second there are at present: no more than may leave, nor than there are where as many
+    /// as may be are in flight all the time.
+    #[must_use]
+    pub fn attainable(&self) -> f64 {
+        self.pace.rate().min(self.capacity())
+    }
+
     /// Takes note of requests that leave.
     pub fn take(&mut self, now: Duration, requests: u32) {
         self.pace.take(now, requests);
@@ -189,6 +196,11 @@ impl Budget {
         self.price.moved(before, now);
     }
 
+    /// Counts so many waits more, or fewer, of an urgency.
+    pub fn recount(&mut self, urgency: Urgency, more: i64) {
+        self.price.recount(urgency, more);
+    }
+
     /// Returns how many waits are counted.
     #[must_use]
     pub fn counted(&self) -> usize {
@@ -207,7 +219,7 @@ impl Budget {
             return;
         }
         self.priced = now;
-        self.price.set(self.pace.rate().min(self.capacity()), self.gap(waits, LONGEST));
+        self.price.set(self.attainable(), self.gap(waits, LONGEST));
     }
 
     /// Returns whether the budget makes a request worth more than a wait alone would have it.

@@ -101,11 +101,12 @@ impl Checkpoint {
 
     /// Returns the same for a wait that never stopped: an engine that keeps it as a checkpoint between one step
     /// and the next. What was seen of the job's life stays, and the attempt beyond the deadline is made only where
-    /// the engine overslept that.
+    /// the engine overslept that, by a second at least.
     #[must_use]
     pub fn go_on(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
-        (self.machine.went_on(elapsed), elapsed)
+        let overslept = elapsed.saturating_sub(OVERSLEPT) >= self.policy().deadline();
+        (self.machine.overslept(overslept), elapsed)
     }
 
     fn elapsed_at(&self, now: Timestamp) -> Duration {
@@ -114,6 +115,9 @@ impl Checkpoint {
         self.elapsed.saturating_add(gap)
     }
 }
+
+/// An engine that wakes so late was not to be had at the deadline.
+const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// Shows all but the job, which may have thousands of lines.
 impl fmt::Debug for Checkpoint {

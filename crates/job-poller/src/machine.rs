@@ -209,9 +209,9 @@ impl Machine {
         self
     }
 
-    /// Goes on where a wait did not stop, only its driver was elsewhere, perhaps beyond the deadline.
-    pub(crate) fn went_on(mut self, elapsed: Duration) -> Self {
-        self.resumed = elapsed >= self.policy.deadline();
+    /// Sets whether its driver was elsewhere when the deadline passed.
+    pub(crate) const fn overslept(mut self, overslept: bool) -> Self {
+        self.resumed = overslept;
         self
     }
 

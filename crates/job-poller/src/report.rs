@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use job_model::{Discrepancy, Failure, Job, Phase};
-use job_transport::causes;
+use job_transport::told;
 use serde::{Serialize, Serializer};
 
 use crate::{Ended, Outcome, WaitError};
@@ -136,11 +136,6 @@ impl From<&Discrepancy> for Inconsistency {
         let Discrepancy { path, kind, .. } = discrepancy;
         Self { path: path.to_string(), kind: kind.to_string() }
     }
-}
-
-/// Returns an error and its causes on one line.
-fn told(error: &WaitError) -> String {
-    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Writes seconds, to the millisecond.

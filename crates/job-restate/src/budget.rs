@@ -1,5 +1,6 @@
 //! The budget object: one for a whole deployment, lends each service its part. Decides nothing itself.
 
+use bytes::Bytes;
 use restate_sdk::prelude::*;
 
 use crate::shares::{BudgetStatus, Lent, Said, Shares};
@@ -21,9 +22,10 @@ impl JobBudget {
         Self { per_second, in_flight }
     }
 
-    fn shares(&self, kept: Option<Json<Shares>>) -> Shares {
-        match kept {
-            Some(Json(mut shares)) => {
+    fn shares(&self, kept: Option<Bytes>) -> Shares {
+        // What another version kept may be lost: all is said anew within seconds.
+        match kept.and_then(|kept| serde_json::from_slice::<Shares>(&kept).ok()) {
+            Some(mut shares) => {
                 shares.set_limits(self.per_second, self.in_flight);
                 shares
             }

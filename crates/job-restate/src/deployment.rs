@@ -103,8 +103,8 @@ impl Deployment {
         self
     }
 
-    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default. Whichever
-    /// service is asked last decides, should they differ.
+    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default, from 0.001
+    /// to 10⁹. Whichever service is asked last decides, should they differ.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
         self.per_second = requests;
         self
@@ -136,7 +136,7 @@ impl Deployment {
         builder.bind(wait).bind(JobBudget::new(per_second, in_flight)).bind(notice)
     }
 
-    /// Serves the waits over HTTP/2, and beside them `/health` and `/metrics`, also over HTTP/1.1, until the
+    /// Serves the waits over HTTP/2, and beside them `/health`, `/ready` and `/metrics`, also over HTTP/1.1, until the
     /// future ends, and returns what that gives; what is lent is given back then, and invocations under way have ten seconds. What is cut
     /// off, the engine calls again.
     ///
@@ -170,7 +170,7 @@ impl Deployment {
             lease.leave(&*transport, &ingress).await;
             ended
         };
-        Ok(serve(listener, endpoint, metrics, until).await)
+        Ok(serve(listener, endpoint, metrics, lease.clone(), until).await)
     }
 }
 

@@ -6,20 +6,22 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Method, Request, header::CONTENT_TYPE};
-use job_poller::{Attempted, Urgency};
-use job_transport::{Clock, PlainHttp, Transport, causes};
+use job_poller::Attempted;
+use job_transport::{Clock, Transport};
 use tokio::sync::Notify;
 
 use crate::{
     budget::JobBudget,
-    shares::{Lent, Said},
+    engine::post,
+    shares::{LENT_FOR, Lent, Said},
     turns::{Coming, Place, Turn, Turns},
 };
 
 /// How often the budget is told.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// And how soon again where there is something that all others are to know.
+const LEAST: Duration = Duration::from_millis(200);
 
 /// The turns of this service, for all that are ticked here.
 pub(crate) struct Lease {
@@ -52,33 +54,52 @@ impl Lease {
     }
 
     /// Counts a wait in its new place.
-    pub(crate) fn count(&self, before: Option<Place>, urgency: Option<Urgency>) -> Option<Place> {
-        self.turns().count(before, urgency)
+    pub(crate) fn count(&self, before: Option<Place>, now: Option<Place>) {
+        self.turns().count(before, now);
+    }
+
+    /// Returns the round in which waits are counted.
+    pub(crate) fn round(&self) -> u32 {
+        self.turns().round()
     }
 
     /// Keeps the lease, by an engine whose ingress is here; never ends.
     pub(crate) async fn keep(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
         let mut failed = false;
+        let mut said = self.turns().said(self.clock.elapsed(), false);
         loop {
-            let said = self.turns().said(self.clock.now(), false);
-            while let Err(error) = self.say(transport, ingress, &said).await {
-                if !failed {
-                    tracing::warn!(error, "the budget cannot be told; nobody asks meanwhile");
+            match self.say(transport, ingress, &said).await {
+                Ok(()) => {
+                    failed = false;
+                    // The budget is one for all, and is not to be told all day.
+                    self.clock.sleep(LEAST).await;
+                    tokio::select! {
+                        () = self.clock.sleep(EVERY - LEAST) => {}
+                        () = self.news.notified() => {}
+                    }
+                    said = self.turns().said(self.clock.elapsed(), false);
                 }
-                failed = true;
-                self.clock.sleep(EVERY).await;
-            }
-            failed = false;
-            tokio::select! {
-                () = self.clock.sleep(EVERY) => {}
-                () = self.news.notified() => {}
+                Err(error) => {
+                    if !failed {
+                        tracing::warn!(error, "the budget cannot be told; nobody asks meanwhile");
+                    }
+                    failed = true;
+                    self.clock.sleep(EVERY).await;
+                    // The same once more, and the time is another.
+                    said.at = self.clock.elapsed();
+                }
             }
         }
     }
 
+    /// Returns whether anything is lent at present: without, nobody asks.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.turns().is_lent(self.clock.elapsed())
+    }
+
     /// Gives back what is lent.
     pub(crate) async fn leave(&self, transport: &dyn Transport, ingress: &str) {
-        let said = self.turns().said(self.clock.now(), true);
+        let said = self.turns().said(self.clock.elapsed(), true);
         // What cannot be given back ends by itself.
         let _ = tokio::time::timeout(EVERY, self.say(transport, ingress, &said)).await;
     }
@@ -89,24 +110,14 @@ impl Lease {
         ingress: &str,
         said: &Said,
     ) -> Result<(), String> {
-        let body = serde_json::to_vec(said).map_err(|error| error.to_string())?;
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/{}", ingress.trim_end_matches('/'), JobBudget::LEND))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Bytes::from(body))
-            .map_err(|error| error.to_string())?;
-        // Nothing in it is secret.
-        request.extensions_mut().insert(PlainHttp::new());
         let at = self.clock.elapsed();
-        let reply = transport.send(request).await.map_err(|error| {
-            causes(&error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-        })?;
-        let said = String::from_utf8_lossy(reply.body());
-        if !reply.status().is_success() {
-            return Err(format!("{}: {said}", reply.status()));
+        let posted = post(transport, ingress, JobBudget::LEND, said);
+        let posted = tokio::time::timeout(LENT_FOR / 2, posted).await;
+        let (status, reply) = posted.map_err(|_| "the engine does not answer".to_owned())??;
+        if !status.is_success() {
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
         }
-        let lent: Lent = serde_json::from_str(&said).map_err(|error| error.to_string())?;
+        let lent: Lent = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
         self.turns().take(at, self.clock.elapsed(), lent);
         Ok(())
     }

@@ -21,6 +21,7 @@ mod sink;
 mod webhook;
 mod key;
 mod serve;
+mod engine;
 mod register;
 mod metrics;
 
@@ -28,9 +29,7 @@ pub use deployment::{Deployment, IdentityKeyError};
 pub use key::{WaitKey, WaitKeyError};
 pub use register::{RegisterError, register};
 pub use request::{Span, Timeout, WatchRequest};
-pub use shares::BudgetStatus;
 pub use sink::{Notice, Sink, SinkError};
-pub use status::Status;
 pub use webhook::{Webhook, WebhookKey, WebhookKeyError};
 
 /// Compiles the page on other engines.

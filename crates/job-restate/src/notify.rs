@@ -23,6 +23,8 @@ pub(crate) struct JobNotice {
 pub(crate) struct Post {
     pub(crate) to: String,
     pub(crate) notice: Notice,
+    /// Which of the key's waits it tells of.
+    pub(crate) number: u64,
 }
 
 /// A receiver that is away for a weekend is told all the same.
@@ -33,7 +35,7 @@ impl JobNotice {
         Self { sink, metrics }
     }
 
-    async fn deliver(&self, Post { to, notice }: &Post) -> Result<(), HandlerError> {
+    async fn deliver(&self, Post { to, notice, .. }: &Post) -> Result<(), HandlerError> {
         let delivered = self.sink.deliver(to, notice).await;
         self.metrics.noticed(delivered.as_ref().err());
         delivered.map_err(|error| {
@@ -74,7 +76,7 @@ impl JobNotice {
             Ok(()) => Delivery::Delivered,
             Err(error) => Delivery::GivenUp(error.message().into()),
         };
-        let noticed = Noticed { to: post.to.clone(), delivery };
+        let noticed = Noticed { number: post.number, to: post.to.clone(), delivery };
         let wait = ctx.object_client::<JobWaitClient<'_>>(post.notice.key.to_string());
         wait.noticed(Json(noticed)).send();
         Ok(())

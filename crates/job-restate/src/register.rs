@@ -1,13 +1,14 @@
 //! Tells an engine where this service is. Decides nothing.
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
-use job_transport::{PlainHttp, Transport, causes};
+use http::StatusCode;
+use job_transport::Transport;
 use serde::{Deserialize, Serialize};
+
+use crate::engine::post;
 
 /// What the engine's administration is asked.
 #[derive(Serialize)]
-struct Deployment<'a> {
+struct Registration<'a> {
     uri: &'a str,
     force: bool,
 }
@@ -51,27 +52,15 @@ pub async fn register(
     address: &str,
     force: bool,
 ) -> Result<(), RegisterError> {
-    let lasting = |message: String| RegisterError { message, is_final: true };
-    let passing = |message: String| RegisterError { message, is_final: false };
-    let body = serde_json::to_vec(&Deployment { uri: address, force });
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("{}/deployments", administration.trim_end_matches('/')))
-        .header(CONTENT_TYPE, "application/json")
-        .body(Bytes::from(body.unwrap_or_default()))
-        .map_err(|error| lasting(error.to_string()))?;
-    // Nothing in it is secret, and engines have no other administration.
-    request.extensions_mut().insert(PlainHttp::new());
-    let reply = transport.send(request).await.map_err(|error| {
-        passing(causes(&error).map(ToString::to_string).collect::<Vec<_>>().join(": "))
-    })?;
-    let status = reply.status();
+    let body = Registration { uri: address, force };
+    let posted = post(transport, administration, "deployments", &body).await;
+    let (status, reply) = posted.map_err(|message| RegisterError { message, is_final: false })?;
     if status.is_success() {
         return Ok(());
     }
-    let said: Option<Refusal> = serde_json::from_slice(reply.body()).ok();
-    let said = said.map_or_else(|| status.to_string(), |said| said.message);
+    let said: Option<Refusal> = serde_json::from_slice(&reply).ok();
+    let message = said.map_or_else(|| status.to_string(), |said| said.message);
     // What is not there yet answers with an error of its own.
     let will_be = status.is_server_error() || status == StatusCode::NOT_FOUND;
-    Err(if will_be { passing(said) } else { lasting(said) })
+    Err(RegisterError { message, is_final: !will_be })
 }

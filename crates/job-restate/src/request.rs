@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use job_poller::WaitPolicy;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// What the body of a `watch` says, as JSON; `{}`, or no body, is all defaults.
 ///
@@ -28,6 +28,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 ///
 /// let request: WatchRequest =
 ///     serde_json::from_str(r#"{"timeout": "45m", "notify": "https://example.com/hook"}"#)?;
+/// let again = serde_json::from_str(&serde_json::to_string(&request)?)?;
+/// assert_eq!(request, again);
 /// let policy = request.policy(WaitPolicy::new());
 /// assert_eq!(policy.deadline(), Duration::from_secs(45 * 60));
 ///
@@ -35,7 +37,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 /// assert!(error.to_string().starts_with(r#"expected a time, such as "90s" or "45m""#));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct WatchRequest {
@@ -95,6 +97,22 @@ const EXPECTED: &str = "expected a time, such as \"90s\" or \"45m\"";
 /// Reads a text; anything else is no time.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED))
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
+        serializer.collect_str(&format_args!("{span:#}"))
+    }
+}
+
+impl Serialize for Timeout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(span) => Span(span).serialize(serializer),
+            None => serializer.serialize_str("none"),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Span {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -12,9 +12,9 @@ use hyper_util::{
 };
 use job_transport::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::metrics::Metrics;
+use crate::{lease::Lease, metrics::Metrics};
 
 /// How long what is under way has once the service is to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -27,28 +27,32 @@ pub(crate) async fn serve<T>(
     listener: TcpListener,
     endpoint: Endpoint,
     metrics: Arc<Metrics>,
+    lease: Arc<Lease>,
     until: impl Future<Output = T>,
 ) -> T {
     let server = auto::Builder::new(TokioExecutor::new());
     let under_way = GracefulShutdown::new();
     let mut until = pin!(until);
+    // Dropped, none goes on.
+    let mut connections = JoinSet::new();
     let ended = loop {
         let stream = tokio::select! {
             ended = &mut until => break ended,
             accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = stream else {
             TokioClock::new().sleep(PAUSE).await;
             continue;
         };
-        let (endpoint, metrics) = (endpoint.clone(), metrics.clone());
+        let (endpoint, metrics, lease) = (endpoint.clone(), metrics.clone(), lease.clone());
         let answer = service_fn(move |request| {
-            let answered = answer(&endpoint, &metrics, request);
+            let answered = answer(&endpoint, &metrics, &lease, request);
             async { Ok::<_, Infallible>(answered) }
         });
         let connection = server.serve_connection(TokioIo::new(stream), answer).into_owned();
         let connection = under_way.watch(connection);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error, "a connection ended");
             }
@@ -61,6 +65,7 @@ pub(crate) async fn serve<T>(
 fn answer(
     endpoint: &Endpoint,
     metrics: &Metrics,
+    lease: &Lease,
     request: Request<Incoming>,
 ) -> Response<Either<Full<Bytes>, ResponseBody>> {
     let text = |text: String, of: &'static str| {
@@ -70,6 +75,13 @@ fn answer(
     };
     match request.uri().path() {
         "/health" => text("ok\n".into(), "text/plain"),
+        "/ready" if lease.is_lent() => text("ok\n".into(), "text/plain"),
+        "/ready" => {
+            let why = "nothing is lent: the engine's ingress cannot be reached\n";
+            let mut response = text(why.into(), "text/plain");
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        }
         "/metrics" => {
             text(metrics.text(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
         }

@@ -3,11 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
-use job_poller::{Attempted, Budget, Urgency};
+use job_poller::{Attempted, Budget};
 use serde::{Deserialize, Serialize};
 
-use crate::turns::Turn;
+use crate::turns::{Place, Turn};
 
 /// The budget of a deployment, and what each service has of it.
 ///
@@ -23,27 +22,24 @@ pub(crate) struct Shares {
     round: u32,
     counted_since: Duration,
     services: BTreeMap<u64, Service>,
-    time: Time,
+    /// The time since the budget began: each service's own goes on from where this was when it came.
+    now: Duration,
 }
 
 /// What a service has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Service {
-    /// The number of what it said last.
+    /// The number of what it said last, when that was by its own clock, and by all.
     number: u64,
+    at: Duration,
+    seen: Duration,
     /// How many turns a second were asked of it lately.
     asked: f64,
+    /// How many of its requests are under way, perhaps more than it may have by now.
+    asking: usize,
     per_second: f64,
     in_flight: usize,
     until: Duration,
-}
-
-/// The time since the budget began, by the clocks of all machines that take part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Time {
-    elapsed: Duration,
-    /// The latest that any of them had.
-    latest: Option<Timestamp>,
 }
 
 /// What a service says.
@@ -52,14 +48,15 @@ pub(crate) struct Said {
     pub(crate) service: u64,
     /// One more than before; the same where it is said once more.
     pub(crate) number: u64,
-    pub(crate) now: Timestamp,
-    /// How many turns were asked of it since.
+    /// When, by its own clock, which never goes back.
+    pub(crate) at: Duration,
+    /// How many turns were asked of it since, and how many requests are under way.
     pub(crate) asked: u32,
+    pub(crate) asking: usize,
     /// What the attempts came to that ended since.
     pub(crate) attempted: Attempted,
-    /// How many waits more, or fewer, there are of each urgency, in this round of counting.
-    pub(crate) round: u32,
-    pub(crate) counts: Vec<(Urgency, i64)>,
+    /// How many waits more, or fewer, there are in each place.
+    pub(crate) counts: Vec<(Place, i64)>,
     /// Whether it is about to end.
     pub(crate) is_leaving: bool,
 }
@@ -73,31 +70,35 @@ pub(crate) struct Lent {
     pub(crate) hold: Duration,
     /// What each wait goes by.
     pub(crate) turn: Turn,
-    pub(crate) round: u32,
 }
 
 /// A budget in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct BudgetStatus {
+pub(crate) struct BudgetStatus {
     /// How many services share it.
-    pub services: usize,
+    services: usize,
     /// How many waits are counted.
-    pub waits: usize,
+    waits: usize,
     /// How many requests a second may leave at present: fewer than set while the service throttles.
-    pub requests_per_second: f64,
+    requests_per_second: f64,
     /// How many seconds of delay a request is worth at present: the budget's shadow price.
-    pub worth: f64,
+    worth: f64,
 }
 
 /// How long what is lent may be used. A service that says nothing for so long is gone.
 pub(crate) const LENT_FOR: Duration = Duration::from_secs(5);
 
+/// For whom it is held: the time here is that of whoever spoke last, and may be behind by as much as all were silent.
+const HELD_FOR: Duration = Duration::from_secs(10);
+
 /// How much the last second counts for how many turns are asked of a service.
 const LATELY: f64 = 0.3;
 
-/// How far machines' clocks may be apart. What goes back by more was set back, and no time has passed.
-const APART: SignedDuration = SignedDuration::from_secs(10);
+/// Nobody speaks more often; in seconds.
+const MOMENT: f64 = 0.2;
+
+/// Less than this part of the budget is nothing: what is lent later is more.
+const LEAST: f64 = 0.001;
 
 /// A count is complete after the longest gap that there is; this much at least.
 const ROUND: Duration = Duration::from_secs(120);
@@ -111,7 +112,7 @@ impl Shares {
             round: 0,
             counted_since: Duration::ZERO,
             services: BTreeMap::new(),
-            time: Time::default(),
+            now: Duration::ZERO,
         }
     }
 
@@ -123,21 +124,36 @@ impl Shares {
 
     /// Takes what a service says, and lends it its part.
     pub(crate) fn lend(&mut self, said: &Said) -> Lent {
-        let now = self.time.at(said.now);
+        let new = Service { at: said.at, seen: self.now, ..Service::default() };
+        let known = self.services.remove(&said.service);
+        let mut service = known.unwrap_or(new);
+        // Of one that was silent for longer nothing is known, its time among it.
+        let since = said.at.saturating_sub(service.at);
+        let since = if since > LENT_FOR { Duration::ZERO } else { since };
+        self.now = self.now.max(service.seen.saturating_add(since));
+        let now = self.now;
         self.services.retain(|_, service| service.until > now);
-        let mut service = self.services.remove(&said.service).unwrap_or_default();
+        if service.until <= now {
+            (service.per_second, service.in_flight) = (0.0, 0);
+        }
         if said.number > service.number {
-            service.number = said.number;
-            service.asked += (f64::from(said.asked) - service.asked) * LATELY;
+            let seconds = since.as_secs_f64().max(MOMENT);
+            let lately = 1.0 - (1.0 - LATELY).powf(seconds);
+            service.asked += (f64::from(said.asked) / seconds - service.asked) * lately;
+            (service.number, service.asking) = (said.number, said.asking);
             self.take_note(now, said);
         }
+        (service.at, service.seen) = (said.at, now);
         self.begin_round(now);
         let (budget, waits) = self.counting();
         budget.set_price(now, waits);
-        let turn = Turn { share: budget.share(waits), is_spent: budget.is_binding() };
-        if !said.is_leaving {
+        let (share, is_spent) = (budget.share(waits), budget.is_binding());
+        let turn = Turn { share, round: self.round, is_spent };
+        if said.is_leaving {
+            (service.per_second, service.in_flight) = (0.0, 0);
+        } else {
             service = self.part(service);
-            service.until = now + LENT_FOR;
+            service.until = now + HELD_FOR;
             self.services.insert(said.service, service);
         }
         Lent {
@@ -145,7 +161,6 @@ impl Shares {
             in_flight: service.in_flight,
             hold: self.budget.next().saturating_sub(now),
             turn,
-            round: self.round,
         }
     }
 
@@ -157,11 +172,12 @@ impl Shares {
             self.budget.attempted(now, &attempted);
             self.before.attempted(now, &attempted);
         }
-        for (urgency, more) in said.counts.iter().filter(|_| said.round == self.round) {
-            let (before, after) =
-                if *more < 0 { (Some(*urgency), None) } else { (None, Some(*urgency)) };
-            // As many as there are waits that a service plans within a second.
-            (0..more.unsigned_abs()).for_each(|_| self.budget.count(before, after));
+        for ((round, urgency), more) in &said.counts {
+            if *round == self.round {
+                self.budget.recount(*urgency, *more);
+            } else if round.wrapping_add(1) == self.round {
+                self.before.recount(*urgency, *more);
+            }
         }
     }
 
@@ -185,16 +201,15 @@ impl Shares {
     /// Returns a service with its part of the budget: by how much is asked of it, of what the others do not have.
     fn part(&self, service: Service) -> Service {
         let others = || self.services.values();
-        let (all, most) = (self.budget.per_second(), self.budget.in_flight());
+        let (all, most) = (self.budget.attainable(), self.budget.in_flight());
         let asked = |service: &Service| service.asked + 1.0;
         let part = asked(&service) / (asked(&service) + others().map(asked).sum::<f64>());
         let lent: f64 = others().map(|other| other.per_second).sum();
-        let used: usize = others().map(|other| other.in_flight).sum();
-        Service {
-            per_second: (all * part).min(all - lent).max(0.0),
-            in_flight: ((most as f64 * part) as usize).max(1).min(most.saturating_sub(used)),
-            ..service
-        }
+        let used: usize = others().map(|other| other.in_flight.max(other.asking)).sum();
+        let in_flight = ((most as f64 * part) as usize).max(1).min(most.saturating_sub(used));
+        let per_second = (all * part).min(all - lent);
+        let is_something = in_flight > 0 && per_second > all * LEAST;
+        Service { per_second: if is_something { per_second } else { 0.0 }, in_flight, ..service }
     }
 
     pub(crate) fn status(&self) -> BudgetStatus {
@@ -206,20 +221,6 @@ impl Shares {
             requests_per_second: self.budget.per_second(),
             worth: budget.share(waits).worth.as_secs_f64(),
         }
-    }
-}
-
-impl Time {
-    /// Returns the time since the budget began when it is this time by one of the clocks.
-    fn at(&mut self, now: Timestamp) -> Duration {
-        let latest = self.latest.unwrap_or(now);
-        let since = now.duration_since(latest);
-        // Those a little behind are told the time of those before.
-        self.elapsed += Duration::try_from(since).unwrap_or_default();
-        if self.latest.is_none() || now > latest || since < -APART {
-            self.latest = Some(now);
-        }
-        self.elapsed
     }
 }
 

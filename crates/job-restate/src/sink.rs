@@ -21,6 +21,12 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// Creates a notice.
+    #[must_use]
+    pub fn new(key: WaitKey, outcome: impl Into<String>, body: impl Into<String>) -> Self {
+        Self { key, outcome: outcome.into(), body: body.into() }
+    }
+
     /// Returns the notice's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. Whoever
     /// has seen it before has been told: an engine that died between a delivery and its record
     /// delivers once more.

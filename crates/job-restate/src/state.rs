@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::Job;
 use job_poller::{
-    Action, Checkpoint, Ended, Event, Input, Machine, Report, Schedule, Seen, Sharing, Urgency,
+    Action, Checkpoint, Ended, Event, Input, Machine, Report, Schedule, Sharing, Urgency,
     WaitError, WaitPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(crate) struct Waiting {
 /// A wait that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Over {
-    /// The tick that clears all this away.
+    /// The tick that clears all this away; no other wait of this key has the same.
     pub(crate) tick: u64,
     pub(crate) outcome: String,
     /// Whether the job has ended, too.
@@ -121,11 +121,6 @@ impl Waiting {
         }
     }
 
-    /// Returns how urgent a wait is of whose job nothing is known.
-    pub(crate) fn first_urgency(&self, schedule: &dyn Schedule) -> Option<Urgency> {
-        schedule.urgency(&Seen::new(self.checkpoint.elapsed(), 1)).map(Urgency::of)
-    }
-
     /// Tells the decision what happened; returns what to tell, and what to do.
     pub(crate) fn step(
         &mut self,
@@ -187,13 +182,21 @@ impl Over {
     }
 }
 
-/// Adds a receiver, unless it is there; returns whether it was not.
-pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> bool {
-    let is_new = receivers.iter().all(|receiver| receiver.to != to);
-    if is_new {
-        receivers.push(Receiver { to: to.into(), delivery: Delivery::Pending });
+/// As many as may be told of one wait.
+const MOST_RECEIVERS: usize = 16;
+
+/// Adds a receiver, unless it is there; returns whether it was not. There may be too many (`Err`).
+pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> Result<bool, String> {
+    if receivers.iter().any(|receiver| receiver.to == to) {
+        return Ok(false);
     }
-    is_new
+    if receivers.len() >= MOST_RECEIVERS {
+        return Err(format!(
+            "{MOST_RECEIVERS} are told of this wait already; there may be no more"
+        ));
+    }
+    receivers.push(Receiver { to: to.into(), delivery: Delivery::Pending });
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -12,8 +12,7 @@ use crate::{
 
 /// How a wait is.
 #[derive(Debug, Serialize)]
-#[non_exhaustive]
-pub struct Status {
+pub(crate) struct Status {
     v: u32,
     project: String,
     job: String,

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
-use jiff::Timestamp;
 use job_poller::{Attempted, Share, Urgency};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +30,7 @@ pub(crate) struct Turns {
     asking: usize,
     asked: u32,
     attempted: Attempted,
-    counts: BTreeMap<Urgency, i64>,
+    counts: BTreeMap<Place, i64>,
 }
 
 /// A wait's place in the count of them: in which round, and as how urgent.
@@ -42,6 +41,8 @@ pub(crate) type Place = (u32, Urgency);
 pub(crate) struct Turn {
     /// What the budget leaves for each.
     pub(crate) share: Share,
+    /// In which round waits are counted.
+    pub(crate) round: u32,
     /// Whether that is less than they would like.
     pub(crate) is_spent: bool,
 }
@@ -60,7 +61,7 @@ pub(crate) enum Coming {
 impl Turn {
     /// For a step that plans nothing.
     pub(crate) const NONE: Self =
-        Self { share: Share::new(Duration::ZERO, Duration::MAX), is_spent: false };
+        Self { share: Share::new(Duration::ZERO, Duration::MAX), round: 0, is_spent: false };
 }
 
 /// How late a wait may be for its turn: engines wake a moment late, and some later than others.
@@ -76,7 +77,7 @@ const NOTHING_LENT: Duration = Duration::from_secs(3);
 impl Turns {
     pub(crate) fn new(service: u64) -> Self {
         let turn = Turn::NONE;
-        let lent = Lent { per_second: 0.0, in_flight: 0, hold: Duration::ZERO, turn, round: 0 };
+        let lent = Lent { per_second: 0.0, in_flight: 0, hold: Duration::ZERO, turn };
         Self {
             service,
             number: 0,
@@ -96,7 +97,7 @@ impl Turns {
     /// one that came early, and comes again when it is due.
     pub(crate) fn ask(&mut self, now: Duration, coming: Coming) -> Result<Turn, Option<Duration>> {
         self.asked = self.asked.saturating_add(1);
-        if now >= self.until || self.lent.per_second <= 0.0 {
+        if !self.is_lent(now) || self.lent.per_second <= 0.0 {
             return Err(Some(NOTHING_LENT));
         }
         let gap = self.gap();
@@ -121,6 +122,11 @@ impl Turns {
         // Whoever frees a place is not known to come; the others' pace is.
         let soonest = if is_full { now + gap.max(LATE) } else { now };
         let at = self.booked.max(next).max(soonest);
+        let longest = self.lent.turn.share.longest.clamp(SHORT, LONGEST_HOLD);
+        if at - now > longest {
+            // Timers of the engine are not called back, and a bad minute is not to last for many.
+            return Err(Some(longest));
+        }
         self.booked = at + gap;
         Err(Some(at - now))
     }
@@ -145,42 +151,50 @@ impl Turns {
         attempted.throttled || attempted.retry_after > Duration::ZERO
     }
 
-    /// Counts a wait in its new place, `None` where it is over; returns that place.
-    pub(crate) fn count(
-        &mut self,
-        before: Option<Place>,
-        urgency: Option<Urgency>,
-    ) -> Option<Place> {
-        let round = self.lent.round;
-        if let Some((_, urgency)) = before.filter(|(of, _)| *of == round) {
-            *self.counts.entry(urgency).or_default() -= 1;
+    /// Counts a wait in its new place, `None` where it is over.
+    pub(crate) fn count(&mut self, before: Option<Place>, now: Option<Place>) {
+        // What was counted in a round before is complete, but for those that are over since.
+        let moves = |before: &Place| now.is_none_or(|now| now.0 == before.0);
+        if let Some(before) = before.filter(moves) {
+            *self.counts.entry(before).or_default() -= 1;
         }
-        let urgency = urgency?;
-        *self.counts.entry(urgency).or_default() += 1;
-        Some((round, urgency))
+        if let Some(now) = now {
+            *self.counts.entry(now).or_default() += 1;
+        }
     }
 
     /// Returns what the budget is told now; what it was told before is not in it.
-    pub(crate) fn said(&mut self, now: Timestamp, is_leaving: bool) -> Said {
+    pub(crate) fn said(&mut self, at: Duration, is_leaving: bool) -> Said {
         self.number += 1;
         let counts = mem::take(&mut self.counts).into_iter().filter(|(_, more)| *more != 0);
         Said {
             service: self.service,
             number: self.number,
-            now,
+            at,
             asked: mem::take(&mut self.asked),
+            asking: self.asking,
             attempted: mem::take(&mut self.attempted),
-            round: self.lent.round,
             counts: counts.collect(),
             is_leaving,
         }
     }
 
+    pub(crate) const fn round(&self) -> u32 {
+        self.lent.turn.round
+    }
+
+    /// Returns whether anything is lent at present.
+    pub(crate) fn is_lent(&self, now: Duration) -> bool {
+        now < self.until
+    }
+
     /// Takes what is lent, to what was said at this time.
     pub(crate) fn take(&mut self, said_at: Duration, now: Duration, lent: Lent) {
-        if lent.round != self.lent.round {
-            // They were counted in the round before.
-            self.counts.clear();
+        if lent.per_second > 0.0 && self.lent.per_second > 0.0 {
+            // Whoever comes unasked is behind as many as before.
+            let times = self.lent.per_second / lent.per_second;
+            let left = self.booked.saturating_sub(now).as_secs_f64() * times;
+            self.booked = now + Duration::try_from_secs_f64(left).unwrap_or_default();
         }
         self.lent = lent;
         // By this clock it ends no later than by the lender's.
@@ -189,9 +203,13 @@ impl Turns {
     }
 
     fn gap(&self) -> Duration {
-        Duration::try_from_secs_f64(1.0 / self.lent.per_second).unwrap_or(LONGEST_HOLD)
+        let gap = Duration::try_from_secs_f64(1.0 / self.lent.per_second);
+        gap.unwrap_or(LONGEST_HOLD).min(LONGEST_HOLD)
     }
 }
+
+/// Whoever is told to come back is told a time that is nearer than the longest gap; but this may be further.
+const SHORT: Duration = Duration::from_secs(60);
 
 /// No Retry-After holds for longer; nor is there a longer gap between requests.
 const LONGEST_HOLD: Duration = Duration::from_secs(5 * 60);

@@ -1,24 +1,27 @@
-//! The waits: a virtual object each, ticked by the engine, one short invocation an attempt. Here time,
-//! requests and the engine meet the decision, which is the machine's.
+//! The waits: a virtual object each, ticked by the engine, one short invocation an attempt. Here the engine meets the
+//! decision, which is the machine's.
 
 mod tick;
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use job_poller::{Action, Ended, Input, Schedule, WaitError, WaitErrorKind, WaitPolicy};
+use job_poller::{Schedule, Seen, Urgency, WaitPolicy};
 use job_transport::{Client, Clock};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use self::tick::Ticked;
 use crate::{
-    Sink, Status, WaitKey, WaitKeyError, WatchRequest,
+    Sink, WaitKey, WaitKeyError, WatchRequest,
     lease::Lease,
     metrics::Metrics,
     notify::{JobNoticeClient, Post},
     state::{Delivery, Over, WaitState, Waiting, add_receiver},
-    turns::Turn,
+    status::Status,
 };
 
 /// The waits of a deployment.
@@ -34,17 +37,34 @@ pub(crate) struct JobWait {
     pub(crate) metrics: Arc<Metrics>,
 }
 
+/// What a wait begins with, as the engine keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Begun {
+    now: Timestamp,
+    policy: WaitPolicy,
+    urgency: Option<Urgency>,
+    round: u32,
+}
+
 /// What became of a notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Noticed {
+    /// Which of the key's waits it told of.
+    pub(crate) number: u64,
     pub(crate) to: String,
     pub(crate) delivery: Delivery,
 }
 
 const STATE: &str = "wait";
 
-/// After this, a tick that did not come is lost: somebody cancelled it at the engine.
+/// After this, a tick that did not come is lost: somebody took it from the engine.
 const LOST: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long until a tick is made once more that somebody cancelled at the engine.
+const CANCELLED: Duration = Duration::from_secs(60);
+
+/// Engines add delays to the time of day: no tick is further off.
+const FURTHEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[restate_sdk::object(
     client_visibility = "pub(crate)",
@@ -66,34 +86,39 @@ impl JobWait {
         body: Option<Bytes>,
     ) -> Result<Json<Status>, HandlerError> {
         let key = key(ctx.key())?;
-        let request = self.request(body)?;
-        let policy = request.policy(self.policy);
-        let now = self.now(&ctx).await?;
-        let mut state = match load(&ctx).await? {
+        let request = request(body)?;
+        let state = load(&ctx).await?;
+        let is_new = match &state {
+            Some(WaitState::Waiting(_)) => false,
+            Some(WaitState::Over(over)) => !over.has_ended,
+            None => true,
+        };
+        let begin = || async { self.begin(&request, is_new) };
+        let Json(begun) = ctx.run(begin).name("begin").await?;
+        let mut state = match state {
             Some(WaitState::Over(over)) if over.has_ended => WaitState::Over(over),
             Some(WaitState::Waiting(mut waiting)) => {
-                waiting.prolong(&policy, now);
-                if now.duration_since(waiting.next) > LOST {
-                    self.tick_after(&ctx, &mut waiting, now, Duration::ZERO);
+                waiting.prolong(&begun.policy, begun.now);
+                if begun.now.duration_since(waiting.next) > LOST {
+                    (waiting.tick, waiting.next) = (waiting.tick + 1, begun.now);
+                    tick(&ctx, waiting.tick, Duration::ZERO);
                 }
                 WaitState::Waiting(waiting)
             }
             over => {
-                let tick = over.map_or(0, |state| state.tick());
-                self.metrics.began();
-                let mut waiting = Waiting::new(&key, policy, ctx.random_seed(), tick, now);
-                // The others plan for this one, too, before it has its first turn.
-                waiting.urgency = waiting.first_urgency(&*self.schedule);
-                waiting.place = self.lease.count(None, waiting.urgency);
-                self.tick_after(&ctx, &mut waiting, now, Duration::ZERO);
+                let number = over.map_or(0, |state| state.tick()) + 1;
+                let seed = ctx.random_seed();
+                let mut waiting = Waiting::new(&key, begun.policy, seed, number, begun.now);
+                waiting.urgency = begun.urgency;
+                waiting.place = begun.urgency.map(|urgency| (begun.round, urgency));
+                tick(&ctx, number, Duration::ZERO);
                 WaitState::Waiting(waiting.into())
             }
         };
         if let Some(to) = &request.notify {
-            let is_new = add_receiver(state.receivers(), to);
-            match &state {
-                WaitState::Over(over) if is_new => post(&ctx, &key, over, to),
-                _ => {}
+            let added = add_receiver(state.receivers(), to).map_err(|error| refused(&error))?;
+            if let (true, WaitState::Over(over)) = (added, &state) {
+                post(&ctx, &key, over, to);
             }
         }
         let status = Status::of(&key, Some(&state));
@@ -114,18 +139,11 @@ impl JobWait {
     async fn cancel(&self, ctx: ObjectContext<'_>) -> Result<Json<Status>, HandlerError> {
         let key = key(ctx.key())?;
         let mut state = load(&ctx).await?;
-        if let Some(WaitState::Waiting(mut waiting)) = state {
-            let now = self.now(&ctx).await?;
-            let before = waiting.clone();
-            let (_, action) = waiting.step(&*self.schedule, Turn::NONE, now, Input::Stop);
-            if let Action::Finish(result) = action {
-                self.lease.count(before.place, None);
-                state = Some(self.finish(&ctx, &key, *waiting, &result));
-            } else {
-                // No machine goes on that is told to stop.
-                state = Some(WaitState::Waiting(before));
-            }
-            ctx.set(STATE, Json(state.clone()));
+        if let Some(WaitState::Waiting(waiting)) = state {
+            let stop = || async { Ok(Json(self.stop(&key, *waiting))) };
+            let Json(stopped) = ctx.run(stop).name("stop").await?;
+            state = Some(stopped.state.clone());
+            go_on(&ctx, &key, stopped);
         }
         Ok(Json(Status::of(&key, state.as_ref())))
     }
@@ -137,9 +155,21 @@ impl JobWait {
         ctx: ObjectContext<'_>,
         Json(number): Json<u64>,
     ) -> Result<(), HandlerError> {
+        let key = key(ctx.key())?;
         match load(&ctx).await? {
             Some(state) if state.tick() != number => {}
-            Some(WaitState::Waiting(waiting)) => self.attempt_due(&ctx, *waiting).await?,
+            Some(WaitState::Waiting(mut waiting)) => {
+                let attempt = || async { Ok(Json(self.tick_once(&key, &waiting).await)) };
+                match ctx.run(attempt).name("attempt").await {
+                    Ok(Json(ticked)) => go_on(&ctx, &key, ticked),
+                    Err(error) => {
+                        tracing::warn!(%key, %error, "a tick was cancelled at the engine");
+                        waiting.tick += 1;
+                        tick(&ctx, waiting.tick, CANCELLED);
+                        ctx.set(STATE, Json(WaitState::Waiting(waiting)));
+                    }
+                }
+            }
             Some(WaitState::Over(_)) => ctx.clear_all(),
             None => {}
         }
@@ -153,66 +183,51 @@ impl JobWait {
         ctx: ObjectContext<'_>,
         Json(noticed): Json<Noticed>,
     ) -> Result<(), HandlerError> {
-        if let Some(mut state) = load(&ctx).await? {
-            let mut receivers = state.receivers().iter_mut();
+        if let Some(WaitState::Over(mut over)) = load(&ctx).await?
+            && over.tick == noticed.number
+        {
+            let mut receivers = over.receivers.iter_mut();
             if let Some(receiver) = receivers.find(|receiver| receiver.to == noticed.to) {
                 receiver.delivery = noticed.delivery;
             }
-            ctx.set(STATE, Json(state));
+            ctx.set(STATE, Json(WaitState::Over(over)));
         }
         Ok(())
     }
 }
 
 impl JobWait {
-    /// Reads what a `watch` asks for.
-    fn request(&self, body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
-        let request = match body.filter(|body| !body.is_empty()) {
-            Some(body) => serde_json::from_slice(&body).map_err(|error| refused(&error))?,
-            None => WatchRequest::default(),
-        };
+    /// Checks who is to be told, and returns what a wait begins with; counts one that is new, so that the others plan
+    /// for it before it has its first turn.
+    fn begin(&self, request: &WatchRequest, is_new: bool) -> Result<Json<Begun>, HandlerError> {
         if let Some(to) = &request.notify {
             self.sink.check(to).map_err(|error| refused(&error))?;
         }
-        Ok(request)
-    }
-
-    /// Returns the time of day, the same in a replay.
-    async fn now(&self, ctx: &ObjectContext<'_>) -> Result<Timestamp, HandlerError> {
-        let Json(now) = ctx.run(|| async { Ok(Json(self.clock.now())) }).name("now").await?;
-        Ok(now)
-    }
-
-    /// Plans the next tick.
-    fn tick_after(
-        &self,
-        ctx: &ObjectContext<'_>,
-        waiting: &mut Waiting,
-        now: Timestamp,
-        after: Duration,
-    ) {
-        waiting.tick += 1;
-        waiting.next = now.saturating_add(after).unwrap_or(Timestamp::MAX);
-        tick(ctx, waiting.tick, after);
-    }
-
-    /// Ends a wait: whoever asked for it is told, but for a wait that was cancelled.
-    fn finish(
-        &self,
-        ctx: &ObjectContext<'_>,
-        key: &WaitKey,
-        waiting: Waiting,
-        result: &Result<Ended, WaitError>,
-    ) -> WaitState {
-        let over = Over::new(key, result, waiting.tick + 1, waiting.receivers);
-        self.metrics.over(&over.outcome);
-        tracing::info!(%key, outcome = over.outcome, "over");
-        let is_cancelled = matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped);
-        for receiver in over.receivers.iter().filter(|_| !is_cancelled) {
-            post(ctx, key, &over, &receiver.to);
+        let urgency = self.schedule.urgency(&Seen::new(Duration::ZERO, 1)).map(Urgency::of);
+        let round = self.lease.round();
+        if is_new {
+            self.metrics.began();
+            self.lease.count(None, urgency.map(|urgency| (round, urgency)));
         }
-        tick(ctx, over.tick, self.keep);
-        WaitState::Over(over.into())
+        let policy = request.policy(self.policy);
+        Ok(Json(Begun { now: self.clock.now(), policy, urgency, round }))
+    }
+}
+
+/// Does what a tick came to: whoever asked for it is told of a wait that is over.
+fn go_on(ctx: &ObjectContext<'_>, key: &WaitKey, Ticked { state, after }: Ticked) {
+    if let WaitState::Over(over) = &state {
+        over.receivers.iter().for_each(|receiver| post(ctx, key, over, &receiver.to));
+    }
+    tick(ctx, state.tick(), after);
+    ctx.set(STATE, Json(state));
+}
+
+/// Reads what a `watch` asks for.
+fn request(body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
+    match body.filter(|body| !body.is_empty()) {
+        Some(body) => serde_json::from_slice(&body).map_err(|error| refused(&error)),
+        None => Ok(WatchRequest::default()),
     }
 }
 
@@ -232,13 +247,16 @@ async fn load(ctx: &ObjectContext<'_>) -> Result<Option<WaitState>, TerminalErro
 
 fn tick(ctx: &ObjectContext<'_>, number: u64, after: Duration) {
     let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
-    wait.tick(Json(number)).send_after(after);
+    wait.tick(Json(number)).send_after(after.min(FURTHEST));
 }
 
-/// Has a notice delivered; the engine, too, does so once for each receiver and outcome.
+/// Has a notice delivered. The engine, too, does so once for each wait and receiver; whose address, which may hold
+/// a secret, is not shown in that.
 fn post(ctx: &ObjectContext<'_>, key: &WaitKey, over: &Over, to: &str) {
     let notice = over.notice(key);
-    let once = format!("{} {to}", notice.id());
-    let post = Post { to: to.into(), notice };
+    let number = over.tick;
+    let receiver = URL_SAFE_NO_PAD.encode(Sha256::digest(to));
+    let once = format!("{} {number} {receiver}", notice.id());
+    let post = Post { to: to.into(), notice, number };
     ctx.service_client::<JobNoticeClient<'_>>().post(Json(post)).idempotency_key(once).send();
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Method, Request, Uri, header::CONTENT_TYPE, uri::Scheme};
-use job_transport::{Clock, PlainHttp, TokioClock, Transport, causes, is_loopback};
+use job_transport::{Clock, PlainHttp, TokioClock, Transport, is_loopback, told};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 
@@ -128,10 +128,7 @@ impl Webhook {
         let reply = reply.map_err(|_| SinkError::passing("the receiver did not answer in 20 s"))?;
         let status = match &reply {
             Ok(reply) => reply.status(),
-            Err(error) => {
-                let told: Vec<_> = causes(error).map(ToString::to_string).collect();
-                return Err(SinkError::passing(told.join(": ")));
-            }
+            Err(error) => return Err(SinkError::passing(told(error))),
         };
         match status.as_u16() {
             200..300 => Ok(()),

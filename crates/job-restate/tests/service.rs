@@ -38,9 +38,9 @@ async fn engine(said: Said) -> String {
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     said.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                     let nothing = json!({"secs": 0, "nanos": 0});
-                    let turn =
-                        json!({"share": {"worth": nothing, "longest": nothing}, "is_spent": false});
-                    let lent = json!({"per_second": 10.0, "in_flight": 2, "hold": nothing, "turn": turn, "round": 0});
+                    let turn = json!({"share": {"worth": nothing, "longest": nothing}, "round": 0, "is_spent": false});
+                    let lent =
+                        json!({"per_second": 10.0, "in_flight": 2, "hold": nothing, "turn": turn});
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(lent.to_string()))))
                 }
             });
@@ -102,6 +102,10 @@ impl Service {
 async fn health_metrics_and_what_the_engine_is_told() {
     let service = Service::start(Said::default()).await;
     assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
+    // As soon as something is lent.
+    while service.get("/ready", "*/*").await.0 != 200 {
+        TokioClock::new().sleep(std::time::Duration::from_millis(10)).await;
+    }
     let (status, metrics) = service.get("/metrics", "*/*").await;
     assert_eq!(status, 200);
     for name in [

@@ -142,6 +142,12 @@ pub fn causes<'e>(
     })
 }
 
+/// Returns an error and its [`causes`] on one line.
+#[must_use]
+pub fn told(error: &(dyn Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 impl TransportErrorKind {
     /// Returns the kind's name in snake case, as logs have it (`error.type`).
     pub(crate) const fn name(self) -> &'static str {

@@ -71,7 +71,7 @@ pub use clock::TokioClock;
 pub use conventions::{Auth, Conventions, ConventionsError, Found, Setting};
 pub use credentials::{Credentials, CredentialsError};
 pub use endpoint::{Cloud, Endpoint, EndpointError, PlainHttp, is_loopback};
-pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
+pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes, told};
 pub use fetch_error::{Class, CredentialsFault, FetchError, FetchStage, Unreadable};
 pub use headers::retry_after;
 #[cfg(feature = "hyper")]

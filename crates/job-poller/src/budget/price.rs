@@ -48,13 +48,16 @@ impl Price {
 
     /// Counts a wait at its new urgency, in place of the one it had.
     pub(super) fn moved(&mut self, before: Option<Urgency>, now: Option<Urgency>) {
-        // They may come from elsewhere, and not from here.
-        if let Some(count) = before.and_then(|Urgency(step)| self.counts.get_mut(usize::from(step)))
-        {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = now.and_then(|Urgency(step)| self.counts.get_mut(usize::from(step))) {
-            *count = count.saturating_add(1);
+        before.into_iter().for_each(|urgency| self.recount(urgency, -1));
+        now.into_iter().for_each(|urgency| self.recount(urgency, 1));
+    }
+
+    /// Counts so many waits more, or fewer.
+    pub(super) fn recount(&mut self, Urgency(step): Urgency, more: i64) {
+        // It may come from elsewhere, and not from here.
+        if let Some(count) = self.counts.get_mut(usize::from(step)) {
+            let sum = i64::from(*count).saturating_add(more);
+            *count = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
         }
     }
 

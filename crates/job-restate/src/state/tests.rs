@@ -38,7 +38,6 @@ fn a_wait_goes_on_from_tick_to_tick_and_a_replay_decides_the_same() {
     let schedule = Adaptive::new();
     let policy = WaitPolicy::new();
     let mut waiting = Waiting::new(&key(), policy, 7, 0, at(0));
-    waiting.urgency = waiting.first_urgency(&schedule);
     let (mut now, mut told) = (0, Vec::new());
     for phase in ["Running", "Running", "Running", "Success"] {
         let mut replayed = kept(&waiting);
@@ -85,7 +84,7 @@ fn an_engine_that_was_away_beyond_the_deadline_makes_one_attempt_and_then_says_s
 #[test]
 fn while_the_budget_is_spent_a_wait_comes_once_before_it_is_due() {
     let share = Share::new(Duration::from_secs(4), Duration::from_secs(100));
-    let spent = Turn { share, is_spent: true };
+    let spent = Turn { share, round: 0, is_spent: true };
     let schedule = Adaptive::new();
     let (no_timeout, short) =
         (WaitPolicy::new().no_timeout(), WaitPolicy::new().timeout(Duration::from_secs(15)));
@@ -122,6 +121,8 @@ fn whoever_watches_later_gives_it_the_time_of_one_wait() {
 fn a_receiver_is_told_once() {
     let mut receivers = Vec::new();
     let added = ["a", "b", "a"].map(|to| add_receiver(&mut receivers, to));
-    assert_eq!(added, [true, true, false]);
+    assert_eq!(added, [Ok(true), Ok(true), Ok(false)]);
     assert_eq!(receivers.len(), 2);
+    let many: Vec<_> = (0..20).map(|to| add_receiver(&mut receivers, &to.to_string())).collect();
+    assert_eq!(many.iter().filter(|added| added.is_ok()).count(), 14);
 }

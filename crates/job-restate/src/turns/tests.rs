@@ -1,7 +1,6 @@
 //! Turns as waits come for them, in whatever order and however late.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use job_poller::{Fault, Input};
 use proptest::{collection::vec, prelude::*};
@@ -13,7 +12,7 @@ fn at(seconds: f64) -> Duration {
 }
 
 fn lent(per_second: f64, in_flight: usize) -> Lent {
-    Lent { per_second, in_flight, hold: Duration::ZERO, turn: Turn::NONE, round: 0 }
+    Lent { per_second, in_flight, hold: Duration::ZERO, turn: Turn::NONE }
 }
 
 const fn coming(was_told: bool) -> Coming {
@@ -73,6 +72,20 @@ fn whoever_is_early_has_what_nobody_wants() {
 }
 
 #[test]
+fn a_bad_minute_does_not_last() {
+    let mut turns = turns(1.0, 100);
+    let share = Share::new(Duration::ZERO, at(100.0));
+    let lent = |per_second| Lent { turn: Turn { share, ..Turn::NONE }, ..lent(per_second, 100) };
+    turns.take(at(0.0), at(0.0), lent(1.0));
+    let told: Vec<_> = (0..500).filter_map(|_| ask(&mut turns, 0.0, false)).collect();
+    assert_eq!(told.iter().max(), Some(&100_000), "nobody is told to stay away for longer");
+    // The service is well again: the queue is as long, and goes on as fast.
+    turns.take(at(1.0), at(1.0), lent(50.0));
+    let after = ask(&mut turns, 1.0, false).unwrap();
+    assert!((1_900..2_100).contains(&after), "{after}");
+}
+
+#[test]
 fn nothing_is_lent_or_no_more() {
     let mut turns = Turns::new(1);
     assert_eq!(ask(&mut turns, 0.0, false), Some(3000));
@@ -104,8 +117,8 @@ fn a_retry_after_holds_all_and_is_told_at_once() {
     assert_eq!(ask(&mut turns, 1.1, true), Some(29_950), "not although it was told");
     turns.take(at(31.0), at(31.0), lent(10.0, 100));
     assert_eq!(ask(&mut turns, 31.05, true), None);
-    let said = turns.said(Timestamp::UNIX_EPOCH, false);
-    assert_eq!((said.asked, said.attempted.attempts), (4, 1));
+    let said = turns.said(at(31.1), false);
+    assert_eq!((said.asked, said.asking, said.attempted.attempts), (4, 1, 1));
     assert_eq!(said.attempted.retry_after, Duration::from_secs(30));
     // Another service's is heeded as its own, and one without end is not.
     turns.take(at(32.0), at(32.0), Lent { hold: at(5.0), ..lent(10.0, 100) });
@@ -131,17 +144,15 @@ fn requests_besides_an_attempts_first_count() {
 fn waits_are_counted_once_in_a_round() {
     let mut turns = turns(10.0, 100);
     let (slow, fast) = (Urgency::of(0.01), Urgency::of(0.1));
-    let place = turns.count(None, Some(slow));
-    let place = turns.count(place, Some(fast));
-    assert_eq!(turns.said(Timestamp::UNIX_EPOCH, false).counts, [(fast, 1)]);
-    turns.count(place, None);
-    assert_eq!(turns.said(Timestamp::UNIX_EPOCH, false).counts, [(fast, -1)]);
-    // Whoever was counted in another round is not there.
-    turns.take(at(1.0), at(1.0), Lent { round: 7, ..lent(10.0, 100) });
-    let place = turns.count(place, Some(slow));
-    assert_eq!(place, Some((7, slow)));
-    let said = turns.said(Timestamp::UNIX_EPOCH, false);
-    assert_eq!((said.round, said.counts), (7, vec![(slow, 1)]));
+    let mut said = |before, now| {
+        turns.count(before, now);
+        turns.said(at(1.0), false).counts
+    };
+    assert_eq!(said(None, Some((0, slow))), [((0, slow), 1)]);
+    assert_eq!(said(Some((0, slow)), Some((0, fast))), [((0, slow), -1), ((0, fast), 1)]);
+    // Who is counted in a new round stays in the one before, which is complete; but not who is over.
+    assert_eq!(said(Some((0, fast)), Some((1, fast))), [((1, fast), 1)]);
+    assert_eq!(said(Some((0, fast)), None), [((0, fast), -1)]);
 }
 
 /// Lets waits come again and again, each when it is told and then so late; returns when each had its turn.
