@@ -34,16 +34,7 @@ impl JobBudget {
     }
 }
 
-#[restate_sdk::object(
-    client_visibility = "pub(crate)",
-    journal_retention = "0s",
-    invocation_retry_policy(
-        initial_interval = "50ms",
-        factor = 2.0,
-        max_interval = "10s",
-        max_attempts = 1000000000
-    )
-)]
+#[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobBudget {
     /// Takes what a service says, and lends it its part. Comes from the services themselves, every second.
     #[handler]

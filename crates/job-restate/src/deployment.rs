@@ -11,7 +11,10 @@ use std::{
 
 use job_poller::{Adaptive, Schedule, WaitPolicy};
 use job_transport::{Client, Clock, TokioClock, Transport};
-use restate_sdk::endpoint::{Builder, Endpoint};
+use restate_sdk::{
+    endpoint::{Builder, Endpoint, ServiceOptions},
+    service::IntoServiceDefinition,
+};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -103,8 +106,8 @@ impl Deployment {
         self
     }
 
-    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default, from 0.001
-    /// to 10⁹. Whichever service is asked last decides, should they differ.
+    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default, from
+    /// 0.001 to 10⁹. Whichever service is asked last decides, should they differ.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
         self.per_second = requests;
         self
@@ -116,14 +119,14 @@ impl Deployment {
         self
     }
 
-    /// Sets how long a wait that is over is remembered, for `status`; a day by default.
+    /// Sets how long a wait that is over is remembered, for `status`; a day by default, at most ten years.
     pub const fn keep(mut self, span: Duration) -> Self {
         self.keep = span;
         self
     }
 
-    /// Takes invocations from the engine alone that has this public key (`publickeyv1_..`). By default from whoever reaches the
-    /// port.
+    /// Takes invocations from the engine alone that has this public key (`publickeyv1_..`). By default from whoever
+    /// reaches the port. A text that is no such key is told by [`serve`](Self::serve).
     pub fn identity_key(mut self, key: impl Into<String>) -> Self {
         self.identity_keys.push(key.into());
         self
@@ -133,12 +136,17 @@ impl Deployment {
         let Self { client, clock, schedule, policy, sink, per_second, in_flight, keep, .. } = self;
         let notice = JobNotice::new(sink.clone(), metrics.clone());
         let wait = JobWait { client, clock, schedule, policy, sink, keep, lease, metrics };
-        builder.bind(wait).bind(JobBudget::new(per_second, in_flight)).bind(notice)
+        let budget = JobBudget::new(per_second, in_flight);
+        let notice_once = options().idempotency_retention(NOTICE_ONCE);
+        builder
+            .bind(wait.into_service_definition().options(options()))
+            .bind(budget.into_service_definition().options(options()))
+            .bind(notice.into_service_definition().options(notice_once))
     }
 
     /// Serves the waits over HTTP/2, and beside them `/health`, `/ready` and `/metrics`, also over HTTP/1.1, until the
-    /// future ends, and returns what that gives; what is lent is given back then, and invocations under way have ten seconds. What is cut
-    /// off, the engine calls again.
+    /// future ends, and returns what that gives. What is lent is given back then, and invocations under way have
+    /// ten seconds; what is cut off, the engine calls again.
     ///
     /// # Errors
     ///
@@ -172,6 +180,20 @@ impl Deployment {
         };
         Ok(serve(listener, endpoint, metrics, lease.clone(), until).await)
     }
+}
+
+/// How long the engine knows a notice again that it has delivered.
+const NOTICE_ONCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What the engine does with each call: keeps no journal of one that is over, and never gives one up, as it would after
+/// an hour or so.
+fn options() -> ServiceOptions {
+    ServiceOptions::new()
+        .journal_retention(Duration::ZERO)
+        .retry_policy_initial_interval(Duration::from_millis(50))
+        .retry_policy_exponentiation_factor(2.0)
+        .retry_policy_max_interval(Duration::from_secs(10))
+        .retry_policy_max_attempts(1_000_000_000)
 }
 
 impl fmt::Debug for Deployment {

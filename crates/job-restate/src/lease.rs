@@ -97,6 +97,13 @@ impl Lease {
         self.turns().is_lent(self.clock.elapsed())
     }
 
+    /// Takes what is lent, now.
+    #[cfg(test)]
+    pub(crate) fn take(&self, lent: Lent) {
+        let now = self.clock.elapsed();
+        self.turns().take(now, now, lent);
+    }
+
     /// Gives back what is lent.
     pub(crate) async fn leave(&self, transport: &dyn Transport, ingress: &str) {
         let said = self.turns().said(self.clock.elapsed(), true);

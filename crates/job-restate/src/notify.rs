@@ -50,18 +50,7 @@ impl JobNotice {
     }
 }
 
-#[restate_sdk::service(
-    client_visibility = "pub(crate)",
-    journal_retention = "0s",
-    idempotency_retention = "7 days",
-    ingress_private,
-    invocation_retry_policy(
-        initial_interval = "50ms",
-        factor = 2.0,
-        max_interval = "10s",
-        max_attempts = 1000000000
-    )
-)]
+#[restate_sdk::service(client_visibility = "pub(crate)", ingress_private)]
 impl JobNotice {
     /// Delivers a notice; again and again, for three days, and then gives it up.
     #[handler]

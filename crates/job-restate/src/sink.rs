@@ -1,7 +1,6 @@
 //! The plug point for notices: who is told how a wait ended, and how. Decides nothing about a wait.
 
 use futures_core::future::BoxFuture;
-use job_model::JobId;
 use serde::{Deserialize, Serialize};
 
 use crate::WaitKey;
@@ -33,12 +32,6 @@ impl Notice {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}:{}", self.key, self.outcome)
-    }
-
-    /// Returns which job's wait is over.
-    #[must_use]
-    pub const fn job_id(&self) -> &JobId {
-        &self.key.job
     }
 }
 

@@ -34,7 +34,7 @@ struct Now {
     phase: Option<Phase>,
     steps: Option<Steps>,
     attempts: u32,
-    /// Seconds since the wait began, as of its last tick.
+    /// Seconds since the wait began, to the millisecond, as of its last tick.
     elapsed: f64,
     /// Why the last attempt gave no job.
     fault: Option<String>,
@@ -91,7 +91,7 @@ impl Status {
                 failed: progress.failed,
             }),
             attempts: machine.attempts(),
-            elapsed: waiting.checkpoint.elapsed().as_secs_f64(),
+            elapsed: waiting.checkpoint.elapsed().as_millis() as f64 / 1000.0,
             fault: machine.fault().map(ToString::to_string),
             next_attempt: waiting.next,
         };

@@ -66,16 +66,7 @@ const CANCELLED: Duration = Duration::from_secs(60);
 /// Engines add delays to the time of day: no tick is further off.
 const FURTHEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-#[restate_sdk::object(
-    client_visibility = "pub(crate)",
-    journal_retention = "0s",
-    invocation_retry_policy(
-        initial_interval = "50ms",
-        factor = 2.0,
-        max_interval = "10s",
-        max_attempts = 1000000000
-    )
-)]
+#[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobWait {
     /// Waits for the job; where it is waited for already, that wait has the time that this one would have. The body
     /// says for how long, and who is to be told.
@@ -106,7 +97,10 @@ impl JobWait {
                 WaitState::Waiting(waiting)
             }
             over => {
-                let number = over.map_or(0, |state| state.tick()) + 1;
+                // By the time, so that none comes again after this wait is forgotten: the engine would know its
+                // notice for another's.
+                let millis = begun.now.as_millisecond().try_into().unwrap_or_default();
+                let number = over.map_or(0, |state| state.tick() + 1).max(millis);
                 let seed = ctx.random_seed();
                 let mut waiting = Waiting::new(&key, begun.policy, seed, number, begun.now);
                 waiting.urgency = begun.urgency;

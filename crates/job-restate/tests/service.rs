@@ -74,13 +74,12 @@ struct Service {
 }
 
 impl Service {
-    async fn start(said: Said) -> Self {
+    async fn start(ingress: String) -> Self {
         let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
         let client =
             sim.client("https://cce.example".parse().unwrap(), SimTransport::new(sim.clone()));
         let transport = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs()).unwrap());
-        let deployment =
-            Deployment::new(client, transport.clone(), engine(said).await).sink(Anyone);
+        let deployment = Deployment::new(client, transport.clone(), ingress).sink(Anyone);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -100,7 +99,7 @@ impl Service {
 
 #[tokio::test]
 async fn health_metrics_and_what_the_engine_is_told() {
-    let service = Service::start(Said::default()).await;
+    let service = Service::start(engine(Said::default()).await).await;
     assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
     // As soon as something is lent.
     while service.get("/ready", "*/*").await.0 != 200 {
@@ -139,7 +138,7 @@ async fn health_metrics_and_what_the_engine_is_told() {
 #[tokio::test]
 async fn its_part_of_the_budget_is_asked_for_every_second_and_given_back() {
     let said = Said::default();
-    let service = Service::start(said.clone()).await;
+    let service = Service::start(engine(said.clone()).await).await;
     let clock = TokioClock::new();
     while said.lock().unwrap().len() < 2 {
         clock.sleep(std::time::Duration::from_millis(10)).await;
@@ -152,4 +151,13 @@ async fn its_part_of_the_budget_is_asked_for_every_second_and_given_back() {
     let leaving: Vec<_> = said.iter().map(|one| one["is_leaving"] == true).collect();
     assert_eq!(leaving.iter().position(|is| *is), Some(said.len() - 1));
     assert!(said.iter().all(|one| one["service"] == said[0]["service"]));
+}
+
+#[tokio::test]
+async fn a_service_that_is_lent_nothing_lives_and_is_not_ready() {
+    // Nobody listens there.
+    let service = Service::start("http://127.0.0.1:1".into()).await;
+    assert_eq!(service.get("/health", "*/*").await.0, 200);
+    let (status, why) = service.get("/ready", "*/*").await;
+    assert!(status == 503 && why.contains("the engine's ingress cannot be reached"), "{why}");
 }

@@ -164,3 +164,6 @@ const fn told(input: &Input) -> &'static str {
         _ => "job",
     }
 }
+
+#[cfg(test)]
+mod tests;
