@@ -1,13 +1,35 @@
 //! From a reply's bytes to a job: strictly and fast, or else repaired and with care.
 
+mod deviation;
+mod error;
+mod limits;
+mod path;
+pub(crate) mod json;
+mod scan;
+mod repair;
+mod object;
+pub(crate) mod fast;
+mod lenient;
+mod raw_fields;
+
+pub use deviation::{Deviation, DeviationKind};
+pub use error::{DecodeError, DecodeErrorKind};
+pub(crate) use fast::{next_value, object};
+pub(crate) use json::Members;
+pub(crate) use lenient::Exact;
+pub(crate) use limits::Budget;
+pub use limits::Limits;
+pub(crate) use object::{Field, Kept, Object, Text, json_object, write, write_unknown};
+pub use raw_fields::RawFields;
+pub(crate) use repair::repair;
+
 use alloc::{boxed::Box, format, vec::Vec};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::value::RawValue;
 
-use crate::{
-    DecodeError, DecodeErrorKind, Deviation, Job, Limits, exact, path::Path, repair::repair, strict,
-};
+use self::path::Path;
+use crate::job::Job;
 
 /// A job, and what was odd about the body it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,14 +74,14 @@ impl Decoded {
     ///
     /// As [`Decoded::from_slice`].
     pub fn from_slice_within(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
-        let strictly = str::from_utf8(body).ok().and_then(|body| strict::read(body, limits).ok());
+        let strictly = str::from_utf8(body).ok().and_then(|body| fast::read(body, limits).ok());
         if let Some(job) = strictly {
             return Ok(Self { job, deviations: Vec::new() });
         }
         // Only now: a body that is as the reference page has it pays nothing for the tolerance.
         let (body, deviations) = repair(body);
         let (body, object) = object_in(&body)?;
-        let (job, deviations) = exact::read(body, object, limits, deviations)?;
+        let (job, deviations) = lenient::read(body, object, limits, deviations)?;
         Ok(Self { job, deviations })
     }
 }

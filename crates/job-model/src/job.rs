@@ -1,10 +1,22 @@
 //! The job and its three parts, field for field as the reference page has them. No reading rules.
 
+mod phase;
+mod timestamp;
+mod extend_param;
+mod sub_jobs;
+mod id;
+
+pub use extend_param::ExtendParam;
+pub use id::{IdError, JobId, ProjectId};
+pub use phase::Phase;
+pub use sub_jobs::SubJobs;
+pub use timestamp::Timestamp;
+
 use alloc::{borrow::Cow, string::String};
 
 use serde_json::value::RawValue;
 
-use crate::{ExtendParam, Phase, RawFields, SubJobs, Timestamp, object::json_object};
+use crate::decode::{RawFields, json_object};
 
 /// A job, or a sub-job: they have one shape (reference page, table 3).
 ///

@@ -25,52 +25,18 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod job;
-mod phase;
-mod timestamp;
-mod extend_param;
-mod sub_jobs;
-mod raw_fields;
-mod id;
-mod tree;
-mod progress;
-mod failure;
-mod discrepancy;
-mod render;
-mod unseen;
-mod submitted;
-mod fault_body;
 mod decode;
-mod decode_error;
-mod deviation;
-mod limits;
-mod strict;
-mod exact;
-mod object;
-mod repair;
-mod scan;
-mod path;
-mod json;
-mod html;
+mod job;
+mod tree;
+mod reply;
 #[cfg(test)]
 mod testing;
 
-pub use decode::Decoded;
-pub use decode_error::{DecodeError, DecodeErrorKind};
-pub use deviation::{Deviation, DeviationKind};
-pub use discrepancy::{Discrepancy, DiscrepancyKind};
-pub use extend_param::ExtendParam;
-pub use failure::Failure;
-pub use fault_body::ServiceError;
-pub use id::{IdError, JobId, ProjectId};
-pub use job::{Job, Metadata, Spec, Status};
-pub use limits::Limits;
-pub use phase::Phase;
-pub use progress::Progress;
-pub use raw_fields::RawFields;
-pub use render::Tree;
-pub use sub_jobs::SubJobs;
-pub use submitted::SubmissionError;
-pub use timestamp::Timestamp;
-pub use tree::{Node, SubJobPath, Walk};
-pub use unseen::is_unseen;
+pub use decode::{
+    DecodeError, DecodeErrorKind, Decoded, Deviation, DeviationKind, Limits, RawFields,
+};
+pub use job::{
+    ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs, Timestamp,
+};
+pub use reply::{ServiceError, SubmissionError, is_unseen};
+pub use tree::{Discrepancy, DiscrepancyKind, Failure, Node, Progress, SubJobPath, Tree, Walk};

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::Job;
+use crate::job::Job;
 
 /// Control characters, and marks that hide, join or turn round what stands beside them.
 pub(crate) static UNSEEN: LazyLock<Vec<u32>> = LazyLock::new(|| {

@@ -8,8 +8,8 @@ use alloc::{
 use insta::assert_snapshot;
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
-use crate::{DecodeErrorKind, DeviationKind, Phase};
+use super::{deviation::DeviationKind, error::DecodeErrorKind, *};
+use crate::job::Phase;
 
 /// What a body is read as: its phase and deviations, or the error.
 fn read(body: &str) -> String {

@@ -1,0 +1,250 @@
+//! What an object's fields are, and how it is written. Names no field; reading is in `strict` and
+//! `exact`, the two passes.
+
+use alloc::{borrow::Cow, string::String};
+
+use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use super::{
+    deviation::DeviationKind, error::DecodeError, fast, json::Json, lenient::Exact, limits::Budget,
+    raw_fields::RawFields,
+};
+
+/// One of the objects that a job consists of.
+pub(crate) trait Object: Default {
+    /// The known fields' names, at most 32.
+    const NAMES: &'static [&'static str];
+
+    /// One of the known fields.
+    type Known: Copy;
+
+    /// Returns the field of this name, if it is known.
+    fn known(name: &str) -> Option<Self::Known>;
+
+    /// Returns the field's place in `NAMES`.
+    fn index(known: Self::Known) -> usize;
+
+    /// Returns where the fields go that are kept as JSON text.
+    fn raw_fields_mut(&mut self) -> &mut RawFields;
+
+    /// Reads the field's value: the next one of the map.
+    fn read_strict<'de, A: MapAccess<'de>>(
+        &mut self,
+        known: Self::Known,
+        map: &mut A,
+        budget: &mut Budget,
+    ) -> Result<(), A::Error>;
+
+    /// Reads the field's value.
+    fn read_exact<'b>(
+        &mut self,
+        known: Self::Known,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError>;
+}
+
+/// The value of a known field. Read in place: to move a job costs as much as to read its texts.
+pub(crate) trait Field: Sized {
+    /// Reads a value that is as the reference page has it, and refuses any other.
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        budget: &mut Budget,
+    ) -> Result<(), D::Error>;
+
+    /// Reads any value but null, as far as it can be understood.
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError>;
+
+    /// Returns whether this JSON text, kept from the reading, still stands for the field's value.
+    fn is_spelt(field: Option<&Self>, _: &Json) -> bool {
+        field.is_none()
+    }
+}
+
+/// Whether what was read of a field says all that its JSON text does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kept {
+    /// It does: the value is written again as it came.
+    InFull,
+    /// It does not: the text must be kept beside it.
+    InPart,
+}
+
+/// A field whose value is a text.
+pub(crate) trait Text: Sized + PartialEq {
+    /// Reads the text, and says what is odd about it.
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>);
+
+    /// Returns the text as it is written.
+    fn as_written(&self) -> &str;
+}
+
+impl<T: Text> Field for T {
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        _: &mut Budget,
+    ) -> Result<(), D::Error> {
+        *slot = Some(fast::text(value)?);
+        Ok(())
+    }
+
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError> {
+        Ok(pass.text(slot, json))
+    }
+
+    fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
+        let text = serde_json::from_str::<String>(json.as_str());
+        text.map_or_else(|_| field.is_none(), |text| T::read(&text).0.as_ref() == field)
+    }
+}
+
+impl Text for String {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        (Some(text.into()), None)
+    }
+
+    fn as_written(&self) -> &str {
+        self
+    }
+}
+
+/// A field whose value is fixed as a rule: the fixed ones are not allocated.
+impl Text for Cow<'static, str> {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let fixed = ["Job", "v3"].into_iter().find(|fixed| *fixed == text);
+        (Some(fixed.map_or_else(|| Self::Owned(text.into()), Self::Borrowed)), None)
+    }
+
+    fn as_written(&self) -> &str {
+        self
+    }
+}
+
+/// Implements `Object`, `Field` and `Serialize` for a struct of `Option`s and `raw_fields`, given
+/// each field's name in the JSON. `None` is not written.
+macro_rules! json_object {
+    ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
+        const _: () = {
+            use $crate::decode::{Field, Kept, Object};
+
+            #[derive(Clone, Copy)]
+            #[expect(non_camel_case_types, reason = "they are the fields' names")]
+            pub(crate) enum Known { $($field),+ }
+
+            impl Object for $object {
+                const NAMES: &'static [&'static str] = &[$($name),+];
+
+                type Known = Known;
+
+                fn known(name: &str) -> Option<Known> {
+                    match name {
+                        $($name => Some(Known::$field),)+
+                        _ => None,
+                    }
+                }
+
+                fn index(known: Known) -> usize {
+                    known as usize
+                }
+
+                fn raw_fields_mut(&mut self) -> &mut $crate::decode::RawFields {
+                    &mut self.raw_fields
+                }
+
+                fn read_strict<'de, A: serde::de::MapAccess<'de>>(
+                    &mut self,
+                    known: Known,
+                    map: &mut A,
+                    budget: &mut $crate::decode::Budget,
+                ) -> Result<(), A::Error> {
+                    match known {
+                        $(Known::$field => {
+                            $crate::decode::next_value(&mut self.$field, map, budget)
+                        })+
+                    }
+                }
+
+                fn read_exact<'b>(
+                    &mut self,
+                    known: Known,
+                    json: &'b serde_json::value::RawValue,
+                    pass: &mut $crate::decode::Exact<'b>,
+                ) -> Result<Kept, $crate::decode::DecodeError> {
+                    match known {
+                        $(Known::$field => Field::read_exact(&mut self.$field, json, pass),)+
+                    }
+                }
+            }
+
+            impl Field for $object {
+                fn read_strict<'de, D: serde::Deserializer<'de>>(
+                    slot: &mut Option<Self>,
+                    value: D,
+                    budget: &mut $crate::decode::Budget,
+                ) -> Result<(), D::Error> {
+                    $crate::decode::object(slot.insert(Self::default()), value, budget)
+                }
+
+                fn read_exact<'b>(
+                    slot: &mut Option<Self>,
+                    json: &'b serde_json::value::RawValue,
+                    pass: &mut $crate::decode::Exact<'b>,
+                ) -> Result<Kept, $crate::decode::DecodeError> {
+                    pass.object(slot, json)
+                }
+            }
+
+            impl serde::Serialize for $object {
+                fn serialize<S: serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> Result<S::Ok, S::Error> {
+                    let is_bare = $(self.$field.is_none())&&+;
+                    if let Some(json) = self.raw_fields.instead().filter(|_| is_bare) {
+                        return json.serialize(serializer);
+                    }
+                    let mut map = serializer.serialize_map(None)?;
+                    $($crate::decode::write(&mut map, $name, &self.$field, &self.raw_fields)?;)+
+                    $crate::decode::write_unknown::<Self, _>(&mut map, &self.raw_fields)?;
+                    serde::ser::SerializeMap::end(map)
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use json_object;
+
+/// Writes a known field: as it came where that text was kept and the value is still the same.
+pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
+    map: &mut M,
+    name: &str,
+    value: &Option<T>,
+    raw_fields: &RawFields,
+) -> Result<(), M::Error> {
+    match (raw_fields.find(name), value) {
+        (Some(json), value) if T::is_spelt(value.as_ref(), json) => map.serialize_entry(name, json),
+        (_, Some(value)) => map.serialize_entry(name, value),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Writes the fields that the object does not know.
+pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
+    map: &mut M,
+    raw_fields: &RawFields,
+) -> Result<(), M::Error> {
+    let mut unknown = raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
+    unknown.try_for_each(|(name, json)| map.serialize_entry(name, json))
+}

@@ -1,0 +1,90 @@
+//! Trailing commas anywhere, and nothing else touched.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::decode::path::MAX_NAME;
+
+/// JSON values, their nesting and texts the kind that a scanner trips over.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[\\\\\",:{}\\[\\] a]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[\\\\\",:{}a]{0,4}", inner, 0..4)
+                .prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+/// Writes the value with a comma after the last member of every container that has one.
+fn write_with_commas(value: &Value) -> String {
+    let members = |members: Vec<String>| match members.is_empty() {
+        true => String::new(),
+        false => members.join(" , ") + " ,\n",
+    };
+    match value {
+        Value::Array(elements) => {
+            format!("[{}]", members(elements.iter().map(write_with_commas).collect()))
+        }
+        Value::Object(object) => {
+            let name = |name: &String| Value::from(name.as_str());
+            let member = |(n, v)| format!("{}:{}", name(n), write_with_commas(v));
+            format!("{{{}}}", members(object.iter().map(member).collect()))
+        }
+        leaf => format!("{leaf}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn well_formed_bodies_are_left_alone(value in values()) {
+        let body = value.to_string();
+        let (repaired, deviations) = repair(body.as_bytes());
+        prop_assert_eq!((repaired, deviations.into_vec()), (body.into_bytes(), Vec::new()));
+    }
+
+    #[test]
+    fn trailing_commas_are_blanked_and_nothing_else(value in values()) {
+        let (repaired, _) = repair(write_with_commas(&value).as_bytes());
+        prop_assert_eq!(serde_json::from_slice::<Value>(&repaired).unwrap(), value);
+    }
+}
+
+/// What is repaired, and the paths.
+fn paths(body: &str) -> Vec<String> {
+    let deviations = repair(body.as_bytes()).1.into_vec();
+    deviations.into_iter().map(|deviation| deviation.path).collect()
+}
+
+#[test]
+fn a_hostile_body_makes_no_long_list() {
+    let commas = "[1,],".repeat(5_000);
+    let (repaired, deviations) = repair(format!("[{commas}]").as_bytes());
+    assert_eq!(repaired.iter().filter(|byte| **byte == b',').count(), 4_999);
+    assert_eq!(deviations.into_vec().len(), 1_001);
+
+    let deep = format!("{}1{}", "[".repeat(10_000), ",]".repeat(10_000));
+    assert_eq!(repair(deep.as_bytes()).0, deep.replace(',', " ").as_bytes());
+
+    let name = "n".repeat(1 << 20);
+    let named = paths(&format!("{{\"{name}\": [[1,],]}}"));
+    assert_eq!(named[0], format!("{}…[0]", "n".repeat(MAX_NAME)));
+}
+
+#[test]
+fn paths_are_known_again_after_a_deep_nest() {
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    assert_eq!(paths(&format!(r#"{{"x": {deep}, "status": {{"phase": 1,}}}}"#)), ["status"]);
+}

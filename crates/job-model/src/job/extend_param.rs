@@ -1,0 +1,138 @@
+//! The extended parameters, a map of texts. Knows no parameter by name.
+
+use alloc::{string::String, vec::Vec};
+use core::{fmt, mem};
+
+use serde::{
+    Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::decode::{Budget, DecodeError, DeviationKind, Exact, Field, Kept, json};
+
+/// The `Map<String,String>` of a job's spec (reference page, table 5).
+///
+/// A parameter that is null is absent. One of another type than text is its JSON text
+/// ([`DeviationKind::ParameterNotText`]); of one given twice, the last value is taken
+/// ([`DeviationKind::ParameterTwice`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtendParam(Vec<(String, String)>);
+
+impl ExtendParam {
+    /// Returns the value of `name`; an empty text is a value too.
+    ///
+    /// ```
+    /// let parameters = job_model::ExtendParam::from_iter([("serverID", "bc467e3a"), ("x", "")]);
+    /// assert_eq!(parameters.get("serverID"), Some("bc467e3a"));
+    /// assert_eq!(parameters.get("x"), Some(""));
+    /// assert_eq!(parameters.get("y"), None);
+    /// ```
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name));
+        found.ok().map(|index| self.0[index].1.as_str())
+    }
+
+    /// Returns the parameters as (name, value), ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for ExtendParam {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(parameters: I) -> Self {
+        let parameters = parameters.into_iter();
+        Self::ordered(parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect(), |_| {})
+    }
+}
+
+impl Serialize for ExtendParam {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl ExtendParam {
+    /// Orders the parameters; of one given twice it takes the last value and tells the name. One
+    /// whose value is none is absent.
+    fn ordered(mut parameters: Vec<(String, Option<String>)>, mut twice: impl FnMut(&str)) -> Self {
+        parameters.sort_by(|(a, _), (b, _)| a.cmp(b));
+        parameters.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                twice(&later.0);
+                mem::swap(later, earlier);
+            }
+            same
+        });
+        Self(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+}
+
+impl Field for ExtendParam {
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        _: &mut Budget,
+    ) -> Result<(), D::Error> {
+        *slot = Some(value.deserialize_map(ParametersVisitor)?);
+        Ok(())
+    }
+
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError> {
+        let Some(members) = pass.members(json) else {
+            return Ok(pass.odd_type());
+        };
+        let mut parameters = Vec::new();
+        for (name, json) in members {
+            let value = match json::read(json) {
+                _ if json.get() == "null" => None,
+                Some(json::Text { text, has_halves }) => {
+                    if has_halves {
+                        pass.deviate_at(&name, DeviationKind::LoneSurrogate);
+                    }
+                    Some(text)
+                }
+                None => {
+                    pass.deviate_at(&name, DeviationKind::ParameterNotText);
+                    Some(json.get().into())
+                }
+            };
+            parameters.push((name, value));
+        }
+        let twice = |name: &str| pass.deviate_at(name, DeviationKind::ParameterTwice);
+        *slot = Some(Self::ordered(parameters, twice));
+        Ok(Kept::InFull)
+    }
+}
+
+struct ParametersVisitor;
+
+impl<'de> Visitor<'de> for ParametersVisitor {
+    type Value = ExtendParam;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtendParam, A::Error> {
+        let mut parameters = Vec::new();
+        while let Some(parameter) = map.next_entry()? {
+            parameters.push(parameter);
+        }
+        let mut twice = false;
+        let ordered = ExtendParam::ordered(parameters, |_| twice = true);
+        if twice { Err(Error::custom("a parameter given twice")) } else { Ok(ordered) }
+    }
+}

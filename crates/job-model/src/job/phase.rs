@@ -1,0 +1,121 @@
+//! The phase of a job: four known ones, and any other text kept as it came. No rule of waiting.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
+
+use crate::decode::{DeviationKind, Text};
+
+/// How far a job is (reference page, table 6).
+///
+/// ```
+/// use job_model::Phase;
+///
+/// assert_eq!(Phase::from("SUCCESS"), Phase::Success);
+/// assert!(Phase::from("Failed").is_terminal());
+/// assert!(!Phase::from("Upgrading").is_terminal());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a phase not known here is `Unknown`, so a caller's match needs no wildcard"
+)]
+pub enum Phase {
+    /// The job waits for its turn.
+    Initializing,
+    /// The job is under way, whatever its sub-jobs say.
+    Running,
+    /// The job failed. Terminal.
+    Failed,
+    /// The job is complete. Terminal.
+    Success,
+    /// Any other text, as the service sent it. Never terminal.
+    Unknown(String),
+}
+
+impl Phase {
+    const KNOWN: [Self; 4] = [Self::Initializing, Self::Running, Self::Failed, Self::Success];
+
+    /// Returns whether the job has ended: `Success` and `Failed` alone are terminal.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Success | Self::Failed)
+    }
+
+    /// Returns the phase in the service's spelling.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Initializing => "Initializing",
+            Self::Running => "Running",
+            Self::Failed => "Failed",
+            Self::Success => "Success",
+            Self::Unknown(text) => text,
+        }
+    }
+}
+
+/// Reads a known phase in any ASCII case. An empty text is `Unknown`; in a job it reads as an absent
+/// phase.
+impl From<&str> for Phase {
+    fn from(text: &str) -> Self {
+        Self::KNOWN
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+            .unwrap_or_else(|| Self::Unknown(text.into()))
+    }
+}
+
+/// Reads an empty text as an absent phase.
+impl Text for Phase {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let phase = Self::from(text);
+        let odd = matches!(phase, Self::Unknown(_)) || phase.as_str() != text;
+        ((!text.is_empty()).then_some(phase), odd.then_some(DeviationKind::PhaseText))
+    }
+
+    fn as_written(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Quoted and escaped: an unknown text may hold control characters.
+            Self::Unknown(text) => write!(f, "{text:?}"),
+            known => f.pad(known.as_str()),
+        }
+    }
+}
+
+impl Serialize for Phase {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Phase {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(PhaseVisitor)
+    }
+}
+
+/// Reads the text where it stands: a known phase allocates nothing.
+struct PhaseVisitor;
+
+impl Visitor<'_> for PhaseVisitor {
+    type Value = Phase;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a phase")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Phase, E> {
+        Ok(Phase::from(text))
+    }
+}

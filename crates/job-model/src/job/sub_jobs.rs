@@ -1,0 +1,142 @@
+//! The sub-jobs of a job, in whatever form the service sent them. Walks no tree.
+
+use alloc::vec::Vec;
+use core::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use serde::{
+    Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, Error, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::Job;
+use crate::decode::{Budget, DecodeError, DeviationKind, Exact, Field, Kept, fast, json};
+
+/// The sub-jobs of a job: a slice of [`Job`]s.
+///
+/// A single object in place of the array is read as one sub-job
+/// ([`DeviationKind::SingleSubJob`]); an element that is no object as a sub-job without any field
+/// ([`DeviationKind::OddType`]). Both are encoded again as they came.
+///
+/// ```
+/// let body = br#"{"spec": {"subJobs": [{"metadata": {"uid": "a"}}, {}]}}"#;
+/// let spec = job_model::Job::from_slice(body)?.spec.expect("it is there");
+/// let sub_jobs = spec.sub_jobs.expect("they are there");
+/// assert_eq!(sub_jobs.len(), 2);
+/// assert_eq!(sub_jobs[0].uid(), Some("a"));
+/// # Ok::<(), job_model::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SubJobs {
+    jobs: Vec<Job>,
+    /// Whether it came as one object, no array.
+    single: bool,
+}
+
+impl Deref for SubJobs {
+    type Target = [Job];
+
+    fn deref(&self) -> &[Job] {
+        &self.jobs
+    }
+}
+
+impl DerefMut for SubJobs {
+    fn deref_mut(&mut self) -> &mut [Job] {
+        &mut self.jobs
+    }
+}
+
+impl From<Vec<Job>> for SubJobs {
+    fn from(jobs: Vec<Job>) -> Self {
+        Self { jobs, single: false }
+    }
+}
+
+impl From<SubJobs> for Vec<Job> {
+    fn from(sub_jobs: SubJobs) -> Self {
+        sub_jobs.jobs
+    }
+}
+
+impl Serialize for SubJobs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.jobs {
+            [job] if self.single => job.serialize(serializer),
+            jobs => jobs.serialize(serializer),
+        }
+    }
+}
+
+impl Field for SubJobs {
+    fn read_strict<'de, D: Deserializer<'de>>(
+        slot: &mut Option<Self>,
+        value: D,
+        budget: &mut Budget,
+    ) -> Result<(), D::Error> {
+        let jobs = &mut slot.insert(Self::default()).jobs;
+        value.deserialize_seq(JobsVisitor { jobs, budget })
+    }
+
+    fn read_exact<'b>(
+        slot: &mut Option<Self>,
+        json: &'b RawValue,
+        pass: &mut Exact<'b>,
+    ) -> Result<Kept, DecodeError> {
+        let single = json.get().starts_with('{');
+        let elements: Vec<&RawValue> = match json::read(json) {
+            Some(elements) => elements,
+            None if single => [json].into(),
+            None => return Ok(pass.odd_type()),
+        };
+        if single {
+            pass.deviate(DeviationKind::SingleSubJob);
+        }
+        let elements = elements.into_iter().enumerate();
+        let jobs = elements.map(|(index, json)| pass.sub_job(index, json));
+        *slot = Some(Self { jobs: jobs.collect::<Result<_, _>>()?, single });
+        Ok(Kept::InFull)
+    }
+}
+
+struct JobsVisitor<'a> {
+    jobs: &'a mut Vec<Job>,
+    budget: &'a mut Budget,
+}
+
+impl<'de> Visitor<'de> for JobsVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of jobs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let Self { jobs, budget } = self;
+        while elements.next_element_seed(JobSeed { jobs, budget })?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Reads one of the sub-jobs.
+struct JobSeed<'a> {
+    jobs: &'a mut Vec<Job>,
+    budget: &'a mut Budget,
+}
+
+impl<'de> DeserializeSeed<'de> for JobSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        self.budget.enter().map_err(Error::custom)?;
+        self.jobs.push(Job::default());
+        if let Some(job) = self.jobs.last_mut() {
+            fast::object(job, value, self.budget)?;
+        }
+        self.budget.leave();
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! The service's times: the text as sent and, when understood, the instant. Reads no clock.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt;
+
+use jiff::{
+    civil::DateTime,
+    fmt::temporal::DateTimeParser,
+    tz::{Offset, TimeZoneDatabase},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::decode::{DeviationKind, Text};
+
+static PARSER: DateTimeParser = DateTimeParser::new();
+
+// Never jiff's global database: with features of jiff that another crate may switch on, that one
+// reads files.
+static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
+
+/// A time as the service writes it: Go's `time.Time.String()` (seen in every job), or RFC 3339
+/// (seen in other objects of the same service).
+///
+/// Reading never fails: a text that cannot be understood is kept and has no instant.
+///
+/// ```
+/// use job_model::Timestamp;
+///
+/// let created = Timestamp::from("2020-02-02 08:12:40.672772389 +0000 UTC");
+/// assert_eq!(created.instant(), "2020-02-02T08:12:40.672772389Z".parse().ok());
+/// assert_eq!(Timestamp::from("yesterday").instant(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timestamp {
+    text: String,
+    meaning: Meaning,
+}
+
+/// What a text says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Instant(jiff::Timestamp),
+    /// Go's zero time.
+    Unset,
+    /// Nothing that is understood.
+    Unclear,
+}
+
+impl Timestamp {
+    /// Returns the text as the service sent it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the instant, or `None` where the text is not understood or says "unset".
+    #[must_use]
+    pub const fn instant(&self) -> Option<jiff::Timestamp> {
+        match self.meaning {
+            Meaning::Instant(instant) => Some(instant),
+            Meaning::Unset | Meaning::Unclear => None,
+        }
+    }
+
+    /// Returns whether the text says that the time was never set: Go's zero time, the first
+    /// instant of the year 1, to the minute.
+    #[must_use]
+    pub const fn is_unset(&self) -> bool {
+        matches!(self.meaning, Meaning::Unset)
+    }
+
+    /// Returns the instant as the standard library has it, or `None` where there is none, or the
+    /// platform's clock does not reach so far.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn system_time(&self) -> Option<std::time::SystemTime> {
+        let since = self.instant()?.as_duration();
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        if since.is_negative() {
+            epoch.checked_sub(since.unsigned_abs())
+        } else {
+            epoch.checked_add(since.unsigned_abs())
+        }
+    }
+}
+
+impl From<String> for Timestamp {
+    fn from(text: String) -> Self {
+        let instant = read_utc(&text).or_else(|| read(text.trim()));
+        let meaning = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
+            Some((_, -59..=59)) => Meaning::Unset,
+            // Nothing was created before, and Go's form of earlier years is another.
+            Some((_, ..0)) | None => Meaning::Unclear,
+            Some((instant, _)) => Meaning::Instant(instant),
+        };
+        Self { text, meaning }
+    }
+}
+
+impl From<&str> for Timestamp {
+    fn from(text: &str) -> Self {
+        Self::from(String::from(text))
+    }
+}
+
+/// Writes the instant in Go's form, in UTC. One that is not after Go's zero time reads as none.
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(instant: jiff::Timestamp) -> Self {
+        Self::from(format!("{}", instant.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")))
+    }
+}
+
+impl Text for Timestamp {
+    fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
+        let timestamp = Self::from(text);
+        let odd = timestamp.meaning == Meaning::Unclear;
+        (Some(timestamp), odd.then_some(DeviationKind::TimestampText))
+    }
+
+    fn as_written(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Reads what nearly every text is: Go's form, in UTC.
+fn read_utc(text: &str) -> Option<jiff::Timestamp> {
+    Offset::UTC.to_timestamp(civil(text.strip_suffix(" +0000 UTC")?)?).ok()
+}
+
+/// Reads Go's form `date time ±hhmm zone`, with or without ` m=±seconds` (its monotonic reading), or
+/// RFC 3339. The zone's name is not looked at: the offset beside it is exact, a name is not.
+fn read(text: &str) -> Option<jiff::Timestamp> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let (date, time, offset) = match words[..] {
+        [date, time, offset, _zone] => (date, time, offset),
+        [date, time, offset, _zone, monotonic] if is_monotonic(monotonic) => (date, time, offset),
+        _ => return PARSER.parse_timestamp(text).ok(),
+    };
+    let civil = civil(&text[..date.len() + 1 + time.len()])?;
+    // The parser knows shorter and longer offsets, and names of zones.
+    let offset = Some(offset).filter(|offset| offset.len() == 5)?;
+    let zone = PARSER.parse_time_zone_with(&NO_ZONES, offset).ok()?;
+    zone.to_fixed_offset().ok()?.to_timestamp(civil).ok()
+}
+
+/// Reads `2006-01-02 15:04:05` with a fraction or without. The parser knows other forms, and takes
+/// an offset or a zone after them; those are not Go's, and might be another instant.
+fn civil(text: &str) -> Option<DateTime> {
+    let (whole, fraction) = text.as_bytes().split_at_checked(19)?;
+    let is_gos = whole[10] == b' ' && whole[13] == b':' && whole[16] == b':';
+    let is_fraction = fraction.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    if is_gos && is_fraction { PARSER.parse_datetime(text).ok() } else { None }
+}
+
+/// Whether a word is Go's monotonic reading, such as `m=+12.345`.
+fn is_monotonic(word: &str) -> bool {
+    let seconds = word.strip_prefix("m=").and_then(|seconds| seconds.strip_prefix(['+', '-']));
+    seconds.is_some_and(|seconds| {
+        !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    })
+}
+
+/// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set. In other zones it is up
+/// to a minute off, since Go prints no seconds of an offset, and the offsets of that year had some:
+/// `0001-01-01 08:05:43 +0805 LMT`. In seconds of Unix time.
+const GO_ZERO: i64 = -62_135_596_800;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! What the service, its gateway or a proxy says in the body of an error. Judges no status, and
+//! cannot fail.
+
+use alloc::{format, string::String, vec, vec::Vec};
+use core::fmt;
+
+use serde_json::value::RawValue;
+
+use super::{html, printable::is_unseen};
+use crate::decode::{
+    Members,
+    json::{self, Text},
+    repair,
+};
+
+/// What is kept of one body, in bytes, all texts together.
+const MAX_KEPT: usize = 1024;
+
+/// What of that may be the request's id and a code, in bytes each; the longest seen have 32 and 12.
+const MAX_ID: usize = 128;
+
+/// How many different messages are kept, and codes; the most seen are three and two.
+const MAX_TEXTS: usize = 4;
+
+/// The names by which bodies have a code, a message, a request's id: in lower case, without `_`, the
+/// most telling first.
+const CODES: &[&str] = &["errorcode", "code"];
+const MESSAGES: &[&str] = &[
+    "errormessage",
+    "errormsg",
+    "message",
+    "errordescription",
+    "description",
+    "detail",
+    "reason",
+    "title",
+    "error",
+];
+const REQUEST_IDS: &[&str] = &["requestid"];
+
+/// How many objects and arrays of a body are looked into, those nearest to its top.
+const MAX_VALUES: usize = 32;
+
+/// How much of a page or a text is looked at, in bytes.
+const MAX_READ: usize = 1 << 16;
+
+/// Stands where a text was cut.
+const CUT: char = '…';
+
+/// Stands where a secret was.
+const HIDDEN: &str = "(hidden)";
+
+/// What an error's body says, whoever wrote it: the service, the API gateway, the identity
+/// service, something in the manner of Kubernetes, or a proxy.
+///
+/// At most 1 KiB is kept, and no control character or other one that could disturb a terminal.
+///
+/// ```
+/// use job_model::ServiceError;
+///
+/// let body = br#"{"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication",
+///     "request_id": "2f1a"}"#;
+/// let error = ServiceError::from_body(401, Some("application/json"), body).expect("not empty");
+/// assert_eq!(error.code(), Some("APIGW.0301"));
+/// assert_eq!(error.request_id(), Some("2f1a"));
+/// assert_eq!(error.to_string(), "APIGW.0301: Incorrect IAM authentication");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceError {
+    codes: Vec<String>,
+    messages: Vec<String>,
+    request_id: Option<String>,
+}
+
+impl ServiceError {
+    /// Reads the body of a reply with this status and `Content-Type`; `None` where it says nothing.
+    ///
+    /// Codes, messages and ids are looked for at any depth, the top first. A code that merely
+    /// repeats the status is left out. Of a page of HTML the title is the message, or its text where
+    /// it has none; of a body without a message that is known, its own text.
+    #[must_use]
+    pub fn from_body(status: u16, content_type: Option<&str>, body: &[u8]) -> Option<Self> {
+        Self::from_body_hiding(status, content_type, body, &[])
+    }
+
+    /// Reads a body as [`ServiceError::from_body`] does, with `(hidden)` in place of these secrets:
+    /// the gateway repeats the headers of a request whose signature is wrong.
+    ///
+    /// ```
+    /// use job_model::ServiceError;
+    ///
+    /// let body = b"bad request: x-security-token:MIIFvg";
+    /// let error = ServiceError::from_body_hiding(401, None, body, &["MIIFvg"]).expect("not empty");
+    /// assert_eq!(error.to_string(), "bad request: x-security-token:(hidden)");
+    /// ```
+    #[must_use]
+    pub fn from_body_hiding(
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+        secrets: &[&str],
+    ) -> Option<Self> {
+        let (body, _) = repair(body);
+        let body = String::from_utf8_lossy(&body);
+        let objects = serde_json::from_str(&body).map(objects).unwrap_or_default();
+        let is_html = content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
+        let error = Self::new(status, &objects, &readable(&body, is_html, secrets), secrets);
+        (error != Self::default()).then_some(error)
+    }
+
+    /// Returns the code, such as `CCE.01404001`; the first where the body has two.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.codes.first().map(String::as_str)
+    }
+
+    /// Returns the codes that differ, the service's spelling first: its gateway's may be another.
+    #[must_use]
+    pub fn codes(&self) -> &[String] {
+        &self.codes
+    }
+
+    /// Returns the message; the one most to the point where the body has several.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.messages.first().map(String::as_str)
+    }
+
+    /// Returns the messages that differ, the one most to the point first.
+    #[must_use]
+    pub fn messages(&self) -> &[String] {
+        &self.messages
+    }
+
+    /// Returns the request's id, where the body repeats it.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    fn new(
+        status: u16,
+        objects: &[Vec<(String, &RawValue)>],
+        whole: &str,
+        secrets: &[&str],
+    ) -> Self {
+        let status = format!("{status}");
+        let texts = |names: &'static [&str]| {
+            let texts = objects.iter().flat_map(|members| texts(members, names, secrets));
+            distinct(texts.filter(|text| *text != status))
+        };
+        let mut left = MAX_KEPT;
+        let mut kept = |text: String, most: usize| {
+            let text = clean(&text, most.min(left));
+            left -= text.len();
+            (!text.is_empty()).then_some(text)
+        };
+        let request_id = texts(REQUEST_IDS).into_iter().find_map(|id| kept(id, MAX_ID));
+        let codes = texts(CODES).into_iter().filter_map(|code| kept(code, MAX_ID)).collect();
+        let mut messages = texts(MESSAGES);
+        if messages.is_empty() && !["null", "{}", "[]"].contains(&whole.trim()) {
+            messages.push(whole.into());
+        }
+        let messages = messages.into_iter().filter_map(|message| kept(message, MAX_KEPT)).collect();
+        Self { codes, messages, request_id }
+    }
+}
+
+/// Displays the codes and the messages. The request's id is for whoever shows the reply's headers,
+/// which have it too.
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.codes.is_empty() || self.messages.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.codes.join(", "), self.messages.join("; "))
+    }
+}
+
+/// Returns the members of the value and of those within it, level by level, names in lower case and
+/// without `_`.
+fn objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
+    let (mut values, mut objects) = (vec![body], Vec::new());
+    let mut next = 0;
+    while let Some(value) = values.get(next).copied() {
+        next += 1;
+        let within = if let Some(Members { mut members, .. }) = json::read(value) {
+            for (name, _) in &mut members {
+                name.retain(|c| c != '_');
+                name.make_ascii_lowercase();
+            }
+            let values = members.iter().map(|(_, json)| *json).collect();
+            objects.push(members);
+            values
+        } else {
+            json::read::<Vec<&RawValue>>(value).unwrap_or_default()
+        };
+        let within = within.into_iter().filter(|json| json.get().starts_with(['{', '[']));
+        values.extend(within.take(MAX_VALUES - values.len()));
+    }
+    objects
+}
+
+/// Returns the texts of the members that have one of these names, in the order of the names.
+fn texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
+    let named = |name| members.iter().filter(move |(known, _)| known == name);
+    let text = |(_, json): &(_, &RawValue)| text(json, secrets);
+    names.iter().flat_map(named).filter_map(text).take(MAX_TEXTS).collect()
+}
+
+/// Returns a text, or a number as text.
+fn text(json: &RawValue, secrets: &[&str]) -> Option<String> {
+    let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number {
+        return Some(json.get().into());
+    }
+    json::read(json).map(|Text { text, .. }| readable(&text, false, secrets))
+}
+
+/// Returns the beginning of a text without its secrets; of a page of HTML, its title or its text.
+fn readable(text: &str, is_html: bool, secrets: &[&str]) -> String {
+    let text = hiding(text, secrets);
+    let text = &text[..text.floor_char_boundary(MAX_READ)];
+    if is_html || text.trim_start().starts_with('<') {
+        // A page may spell a secret with references to characters.
+        hiding(&html::text(text), secrets)
+    } else {
+        text.into()
+    }
+}
+
+fn hiding(text: &str, secrets: &[&str]) -> String {
+    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+    secrets.fold(text.into(), |text: String, secret| text.replace(secret, HIDDEN))
+}
+
+/// Returns the first texts of those that differ.
+fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut distinct = Vec::new();
+    for text in texts {
+        if distinct.len() == MAX_TEXTS {
+            break;
+        }
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
+
+/// Returns the text on one line, at most so many bytes of it, without what cannot be seen.
+fn clean(text: &str, most: usize) -> String {
+    let words = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars);
+    let seen: String = words.skip(1).filter(|c| !is_unseen(*c)).take(most + 1).collect();
+    if seen.len() <= most {
+        return seen;
+    }
+    let end = most.checked_sub(CUT.len_utf8()).map(|end| seen.floor_char_boundary(end));
+    end.map_or_else(String::new, |end| format!("{}{CUT}", &seen[..end]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! A job as people read it. Shows no character that could move a cursor or turn a line round.
+
+use core::fmt;
+
+use jiff::{
+    SignedDuration,
+    fmt::{
+        StdFmtWrite,
+        friendly::{FractionalUnit, SpanPrinter},
+    },
+};
+
+use crate::job::Job;
+
+/// Displays a job and its sub-jobs, one line each, indented: [`Job::tree`].
+#[derive(Clone, Copy, Debug)]
+pub struct Tree<'a>(&'a Job);
+
+impl Job {
+    /// Returns this job and its sub-jobs as an indented tree: type, resource, phase, running time
+    /// and reason. Control characters and those that change the direction of writing are escaped.
+    ///
+    /// ```
+    /// let body = br#"{"spec": {"type": "CreateCluster", "subJobs": [{
+    ///     "spec": {"type": "InstallMaster"},
+    ///     "status": {"phase": "Failed", "reason": "no such flavor"}}]}}"#;
+    /// assert_eq!(
+    ///     job_model::Job::from_slice(body)?.tree().to_string(),
+    ///     "CreateCluster: no phase\n  InstallMaster: Failed: \"no such flavor\"\n",
+    /// );
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub const fn tree(&self) -> Tree<'_> {
+        Tree(self)
+    }
+}
+
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for node in self.0.walk() {
+            let job = node.job;
+            write!(f, "{:1$}{2}", "", 2 * node.path.depth(), job.label().escape_debug())?;
+            match job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref()) {
+                Some("") | None => {}
+                Some(name) => write!(f, " {name:?}")?,
+            }
+            match job.phase() {
+                Some(phase) => write!(f, ": {phase}")?,
+                None => f.write_str(": no phase")?,
+            }
+            if let Some(time) = job.running_time().and_then(|time| time.try_into().ok()) {
+                f.write_str(" (")?;
+                write_duration(f, time)?;
+                f.write_str(")")?;
+            }
+            match job.reason() {
+                Some(reason) => writeln!(f, ": {reason:?}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a time such as `9m 9.8s`.
+fn write_duration(f: &mut fmt::Formatter<'_>, time: SignedDuration) -> fmt::Result {
+    static PRINTER: SpanPrinter =
+        SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1));
+    PRINTER.print_duration(&time, StdFmtWrite(f)).map_err(|_| fmt::Error)
+}
+
+#[cfg(test)]
+mod tests;

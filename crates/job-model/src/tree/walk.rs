@@ -1,0 +1,180 @@
+//! Walking a job's sub-jobs, and finding them by their type. Never recurses, and judges none.
+
+use alloc::{vec, vec::Vec};
+use core::{fmt, slice};
+
+use crate::job::Job;
+
+/// Where a sub-job stands below its job: an index for each level. Displayed as a JSON path, such
+/// as `spec.subJobs[1].spec.subJobs[0]`; empty for the job itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubJobPath(Vec<usize>);
+
+impl SubJobPath {
+    /// Returns how many levels below the job this is; 0 is the job itself.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the index at each level, from the job down.
+    #[must_use]
+    pub fn indices(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SubJobPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (level, index) in self.0.iter().enumerate() {
+            let dot = if level == 0 { "" } else { "." };
+            write!(f, "{dot}spec.subJobs[{index}]")?;
+        }
+        Ok(())
+    }
+}
+
+/// A job within a tree of jobs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Node<'a> {
+    /// The job or sub-job.
+    pub job: &'a Job,
+    /// Where it stands.
+    pub path: SubJobPath,
+}
+
+/// Iterates over a job and its sub-jobs of every level, each parent before its own: [`Job::walk`].
+#[derive(Clone, Debug)]
+pub struct Walk<'a> {
+    root: Option<&'a Job>,
+    levels: Vec<slice::Iter<'a, Job>>,
+    path: SubJobPath,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        if let Some(job) = self.root.take() {
+            return Some(self.enter(job));
+        }
+        loop {
+            match self.levels.last_mut()?.next() {
+                Some(job) => {
+                    if self.path.depth() == self.levels.len() {
+                        self.path.0[self.levels.len() - 1] += 1;
+                    } else {
+                        self.path.0.push(0);
+                    }
+                    return Some(self.enter(job));
+                }
+                None => {
+                    self.path.0.truncate(self.levels.len() - 1);
+                    self.levels.pop();
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn enter(&mut self, job: &'a Job) -> Node<'a> {
+        self.levels.push(job.sub_jobs().iter());
+        Node { job, path: self.path.clone() }
+    }
+}
+
+impl Job {
+    /// Walks this job and its sub-jobs of every level, each parent before its own.
+    ///
+    /// ```
+    /// let body = br#"{"spec": {"subJobs": [{"spec": {"type": "InstallMaster"}}]}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// let node = job.walk().last().expect("the sub-job");
+    /// assert_eq!(node.path.to_string(), "spec.subJobs[0]");
+    /// assert_eq!(node.job.job_type(), Some("InstallMaster"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { root: Some(self), levels: Vec::new(), path: SubJobPath::default() }
+    }
+
+    /// Returns the sub-job that stands at this place of the tree; for the empty path, this job.
+    ///
+    /// ```
+    /// let body = br#"{"status": {"phase": "Failed"}, "spec": {"subJobs": [
+    ///     {"metadata": {"uid": "a"}, "status": {"phase": "Failed"}}]}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// let failure = job.failure().expect("it failed");
+    /// assert_eq!(job.at(&failure.path).and_then(|job| job.uid()), Some("a"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, path: &SubJobPath) -> Option<&Self> {
+        path.indices().iter().try_fold(self, |job, index| job.sub_jobs().get(*index))
+    }
+
+    /// Returns the first of this job and its sub-jobs of every level that has this type.
+    #[must_use]
+    pub fn find(&self, job_type: &str) -> Option<Node<'_>> {
+        self.walk().find(|node| node.job.job_type() == Some(job_type))
+    }
+
+    /// Returns those of this job and its sub-jobs of every level that have this type.
+    pub fn find_all<'a>(&'a self, job_type: &'a str) -> impl Iterator<Item = Node<'a>> {
+        self.walk().filter(move |node| node.job.job_type() == Some(job_type))
+    }
+
+    /// Returns the resources that a step works on, given its type after those of the jobs it is
+    /// part of, at whatever distance. An empty list of types has none.
+    ///
+    /// The id of a new node is that of `InstallNode` within `CreateNode`, whether the node is
+    /// virtual (`CreateNodeVM`) or not (`CreateNodeBMS`).
+    ///
+    /// ```
+    /// let body = br#"{"spec": {"type": "ScaleupCluster", "subJobs": [{"spec": {
+    ///     "type": "CreateNode", "subJobs": [{"spec": {
+    ///         "type": "InstallNode", "resourceID": "a7ee0f9c"}}]}}]}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// assert_eq!(job.resource_ids(&["CreateNode", "InstallNode"]).next(), Some("a7ee0f9c"));
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    pub fn resource_ids<'a>(&'a self, types: &'a [&str]) -> impl Iterator<Item = &'a str> {
+        let is_step = |node: &Node<'a>| {
+            let Some((last, above)) = types.split_last() else {
+                return false;
+            };
+            let line = self.line(&node.path);
+            let mut above = above.iter().peekable();
+            for job in &line[..line.len() - 1] {
+                above.next_if(|of| job.job_type() == Some(**of));
+            }
+            node.job.job_type() == Some(*last) && above.peek().is_none()
+        };
+        let resource = |node: Node<'a>| node.job.spec.as_ref()?.resource_id.as_deref();
+        self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())
+    }
+
+    /// Returns this job and those on the way down to a place in its tree, that one included.
+    pub(crate) fn line(&self, path: &SubJobPath) -> Vec<&Self> {
+        let mut line = vec![self];
+        let mut job = self;
+        for index in path.indices() {
+            job = &job.sub_jobs()[*index];
+            line.push(job);
+        }
+        line
+    }
+
+    /// Returns what to call this job: its type, else its uid, else `job`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let known = |text: &&str| !text.is_empty();
+        self.job_type().filter(known).or_else(|| self.uid().filter(known)).unwrap_or("job")
+    }
+}
+
+#[cfg(test)]
+mod tests;
