@@ -1,5 +1,9 @@
 //! The one call: how is this job? Makes one attempt; what a 401 asks for is part of it.
 
+mod reading;
+
+pub use reading::Reading;
+
 use std::{
     fmt,
     sync::{
@@ -15,14 +19,10 @@ use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
 use crate::{
-    Class, Clock, Credentials, CredentialsFault, Endpoint, FetchError, Reading, RequestSent, Stage,
-    Transport, TransportError, TransportErrorKind,
-    access_key::sensitive,
-    clock::within,
-    credentials::{Grant, Means, X_AUTH_TOKEN},
-    exchange::{About, Reply, exchange},
-    key_guard::{KeyGuard, Verdict},
-    sign::sign,
+    auth::{Credentials, Grant, KeyGuard, Means, Verdict, X_AUTH_TOKEN, sensitive, sign},
+    clock::{Clock, within},
+    request::{About, Class, CredentialsFault, Endpoint, FetchError, Reply, exchange},
+    transport::{RequestSent, Stage, Transport, TransportError, TransportErrorKind},
 };
 
 /// How long an attempt may take, unless set otherwise: its requests, and renewing the credentials.
@@ -53,7 +53,7 @@ impl Client {
         credentials: Credentials,
         transport: impl Transport + 'static,
     ) -> Self {
-        Self::with_clock(endpoint, credentials, transport, crate::TokioClock::new())
+        Self::with_clock(endpoint, credentials, transport, crate::clock::TokioClock::new())
     }
 
     /// Creates a client with a clock of the caller's own.

@@ -1,10 +1,19 @@
 //! The production transport, on hyper and rustls. Follows no redirect, and retries only what the
 //! server certainly did not take.
 
-mod dial;
 mod connect;
-mod fault;
-mod gate;
+#[cfg(feature = "hyper")]
+mod proxy;
+#[cfg(feature = "hyper")]
+mod tls;
+mod connector;
+mod connect_gate;
+mod error;
+
+#[cfg(feature = "hyper")]
+pub use proxy::{Proxy, ProxyError};
+#[cfg(feature = "hyper")]
+pub use tls::{Tls, TlsError, TlsProvider};
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -28,13 +37,13 @@ use hyper_util::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    Proxy, RequestSent, Stage, Tls, Transport, TransportError, TransportErrorKind,
-    endpoint::{PlainHttp, is_loopback},
+    request::{PlainHttp, is_loopback},
+    transport::{RequestSent, Stage, Transport, TransportError, TransportErrorKind},
 };
 use connect::Connector;
-pub use dial::{Dial, Duplex};
-use fault::failed;
-use gate::Gates;
+use connect_gate::Gates;
+pub use connector::{Dial, Duplex};
+use error::failed;
 
 /// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
 /// more for TLS.

@@ -32,59 +32,34 @@
 //! | `conventions` | yes | `Conventions`: credentials out of the environment and out of files |
 //! | `tower` | no | `TowerTransport` and `TransportService` |
 
-mod transport;
-mod error;
-mod endpoint;
 mod clock;
-mod credentials;
-mod provide;
-mod renewal;
-mod identity;
-mod token_file;
-#[cfg(feature = "conventions")]
-mod conventions;
-mod access_key;
-mod key_guard;
-mod sign;
+mod transport;
+mod request;
+mod auth;
 mod client;
-mod exchange;
-mod reading;
-mod headers;
-mod fetch_error;
 #[cfg(feature = "hyper")]
 mod hyper;
-#[cfg(feature = "hyper")]
-mod proxy;
-#[cfg(feature = "hyper")]
-mod tls;
-#[cfg(feature = "tower")]
-mod tower;
 #[cfg(test)]
 mod testing;
 
-pub use access_key::AccessKey;
-pub use client::Client;
+pub use auth::{
+    AccessKey, Credentials, CredentialsError, Identity, PasswordLogin, ProvideCredentials,
+    ProvideError, Provided, TokenFile, sign,
+};
+#[cfg(feature = "conventions")]
+pub use auth::{Auth, Conventions, ConventionsError, Found, Setting};
+pub use client::{Client, Reading};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
-#[cfg(feature = "conventions")]
-pub use conventions::{Auth, Conventions, ConventionsError, Found, Setting};
-pub use credentials::{Credentials, CredentialsError};
-pub use endpoint::{Cloud, Endpoint, EndpointError, PlainHttp, is_loopback};
-pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes, told};
-pub use fetch_error::{Class, CredentialsFault, FetchError, FetchStage, Unreadable};
-pub use headers::retry_after;
 #[cfg(feature = "hyper")]
-pub use hyper::{Dial, Duplex, HyperTransport};
-pub use identity::{Identity, PasswordLogin};
-pub use provide::{ProvideCredentials, ProvideError, Provided};
-#[cfg(feature = "hyper")]
-pub use proxy::{Proxy, ProxyError};
-pub use reading::Reading;
-pub use sign::sign;
-#[cfg(feature = "hyper")]
-pub use tls::{Tls, TlsError, TlsProvider};
-pub use token_file::TokenFile;
+pub use hyper::{Dial, Duplex, HyperTransport, Proxy, ProxyError, Tls, TlsError, TlsProvider};
+pub use request::{
+    Class, Cloud, CredentialsFault, Endpoint, EndpointError, FetchError, FetchStage, PlainHttp,
+    Unreadable, is_loopback, retry_after,
+};
+pub use transport::{
+    RequestSent, Stage, Transport, TransportError, TransportErrorKind, causes, told,
+};
 #[cfg(feature = "tower")]
-pub use tower::{TowerTransport, TransportService};
-pub use transport::Transport;
+pub use transport::{TowerTransport, TransportService};

@@ -9,7 +9,7 @@ use std::{
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::Clock;
+use crate::clock::Clock;
 
 /// Shows the time it was set to, and never ends a pause.
 #[derive(Clone)]

@@ -1,14 +1,18 @@
 //! The plug point: one request in, one reply out. Judges no reply.
 
+mod error;
+#[cfg(feature = "tower")]
+mod tower;
+
+pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes, told};
+#[cfg(feature = "tower")]
+pub use tower::{TowerTransport, TransportService};
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
-
-use crate::TransportError;
-#[cfg(doc)]
-use crate::{RequestSent, TransportErrorKind, causes};
 
 /// Carries one request to the service and its reply back.
 ///

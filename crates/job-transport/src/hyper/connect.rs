@@ -24,8 +24,11 @@ use hyper_util::{
 use rustls::ClientConfig;
 use tower_service::Service;
 
-use super::dial::{Dial, Dialer, Stream};
-use crate::{Proxy, Stage};
+use super::{
+    connector::{Dial, Dialer, Stream},
+    proxy::Proxy,
+};
+use crate::transport::Stage;
 
 pub(super) type Fault = Box<dyn Error + Send + Sync>;
 type Io = TokioIo<Stream>;

@@ -1,0 +1,100 @@
+//! A key pair that signs requests. Shows its id and nothing else.
+
+use std::{fmt, sync::Arc};
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use super::{
+    credentials::{CredentialsError, secret},
+    signature_guard::KeyGuard,
+};
+
+/// An access key (AK) and its secret key (SK), temporary ones with their security token.
+///
+/// ```
+/// use job_transport::AccessKey;
+///
+/// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
+/// assert_eq!(format!("{key:?}"), "AccessKey { access_key: \"QTWAOYTTINDUT2QVKYUC\", .. }");
+/// # Ok::<(), job_transport::CredentialsError>(())
+/// ```
+#[derive(Clone)]
+pub struct AccessKey {
+    access_key: String,
+    /// What signs, made of the secret key, which is not kept: zeroed on drop as that would be.
+    keyed: Hmac<Sha256>,
+    security_token: Option<SecretString>,
+}
+
+impl AccessKey {
+    /// Takes a key pair.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the two is empty, longer than any, or has another character than printable
+    /// ASCII without blanks.
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "HMAC takes any key")]
+    pub fn new(
+        access_key: impl Into<String>,
+        secret_key: impl Into<String>,
+    ) -> Result<Self, CredentialsError> {
+        let access_key = secret(access_key.into())?.expose_secret().into();
+        let secret_key = secret(secret_key.into())?;
+        let keyed = Hmac::new_from_slice(secret_key.expose_secret().as_bytes())
+            .expect("a key of any length");
+        Ok(Self { access_key, keyed, security_token: None })
+    }
+
+    /// Adds the security token that temporary keys come with.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccessKey::new`].
+    pub fn with_security_token(
+        self,
+        security_token: impl Into<String>,
+    ) -> Result<Self, CredentialsError> {
+        Ok(Self { security_token: Some(secret(security_token.into())?), ..self })
+    }
+
+    /// Returns the access key: the pair's id, which is no secret.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// Returns the security token as a header, marked sensitive.
+    pub(crate) fn security_token(&self) -> Result<Option<HeaderValue>, http::Error> {
+        self.security_token.as_ref().map(sensitive).transpose()
+    }
+
+    /// Returns the HMAC-SHA256 of a text, given in parts, under the secret key itself: none is
+    /// derived from it.
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Returns the guard that all share who sign with this pair, and this token.
+    pub(crate) fn guard(&self) -> Arc<KeyGuard> {
+        let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
+        KeyGuard::of(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
+    }
+}
+
+/// Returns a secret as a header, marked so that nothing shows it.
+pub(crate) fn sensitive(secret: &SecretString) -> Result<HeaderValue, http::Error> {
+    let mut header = HeaderValue::from_str(secret.expose_secret())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKey").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}

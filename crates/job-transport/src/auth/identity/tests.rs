@@ -1,0 +1,105 @@
+//! Logins, and what is made of the identity service's replies.
+
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response};
+
+use super::*;
+use crate::auth::credentials::Means;
+
+/// Answers each login with the same, and keeps the last.
+#[derive(Clone, Default)]
+struct Answering(Arc<Mutex<Option<Request<Bytes>>>>, Response<Bytes>);
+
+impl Transport for Answering {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        *self.0.lock().unwrap() = Some(request);
+        let reply = self.1.clone();
+        Box::pin(async { Ok(reply) })
+    }
+}
+
+fn login() -> PasswordLogin {
+    PasswordLogin::new("user", "p\"w", "OTC-1")
+}
+
+fn reply(status: u16, headers: &[(&str, &str)], body: &'static str) -> Response<Bytes> {
+    let reply = headers
+        .iter()
+        .fold(Response::builder().status(status), |reply, header| reply.header(header.0, header.1));
+    reply.body(Bytes::from_static(body.as_bytes())).unwrap()
+}
+
+async fn provided(reply: Response<Bytes>) -> Result<Provided, ProvideError> {
+    let endpoint = "https://iam.example/v3".parse().unwrap();
+    Identity::new(endpoint, login(), Answering(Arc::default(), reply)).provide().await
+}
+
+#[tokio::test]
+async fn the_request_is_the_identity_services() {
+    let project = |name: &str| login().project_id(name.parse().unwrap());
+    let logins = [login(), login().project_name("eu-de"), project("4b8c")];
+    let mut shown = String::new();
+    for login in logins {
+        let transport = Answering::default();
+        let endpoint = "https://iam.example".parse().unwrap();
+        let identity = Identity::new(endpoint, login, transport.clone());
+        assert!(identity.provide().await.is_err());
+        let request = transport.0.lock().unwrap().take().unwrap();
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        shown += &format!("{} {} {:?}\n", request.method(), request.uri(), request.headers());
+        shown += &format!("{body:#}\n{identity:?}\n\n");
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[tokio::test]
+async fn a_token_comes_with_its_lifetime_and_its_project() {
+    let body =
+        r#"{"token": {"expires_at": "2019-02-13T06:52:13.855000Z", "project": {"id": "4b8c"}}}"#;
+    let token = ("X-Subject-Token", "MIIF");
+    let date = |date| ("Date", date);
+    let rows = [
+        (body, vec![token, date("Wed, 13 Feb 2019 06:51:13 GMT")], Some(60_855), Some("4b8c")),
+        (body, vec![token, date("Thu, 14 Feb 2019 06:51:13 GMT")], Some(0), Some("4b8c")),
+        (body, vec![token], None, Some("4b8c")),
+        (r#"{"token": {"expires_at": 5, "project": {"id": "a/b"}}}"#, vec![token], None, None),
+        ("", vec![token], None, None),
+        ("<html>", vec![token], None, None),
+    ];
+    for (body, headers, lifetime, project) in rows {
+        let provided = provided(reply(201, &headers, body)).await.unwrap();
+        assert!(matches!(&provided.means, Means::Token(token) if token.expose_secret() == "MIIF"));
+        assert_eq!(provided.lifetime, lifetime.map(Duration::from_millis), "{body} {headers:?}");
+        assert_eq!(provided.project.as_ref().map(ProjectId::as_str), project, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn replies_that_give_no_token() {
+    let wrong =
+        r#"{"error": {"code": 401, "message": "wrong: p\"w for user", "title": "Unauthorized"}}"#;
+    let rows = [
+        reply(401, &[("X-Request-Id", "r-1")], wrong),
+        reply(200, &[("X-Subject-Token", "MIIF")], "{}"),
+        reply(201, &[], "{}"),
+        reply(201, &[("X-Subject-Token", "two words")], "{}"),
+        reply(302, &[("Location", "https://login.example")], ""),
+        reply(404, &[], r#"{"error_code": "APIGW.0101", "error_msg": "no such API"}"#),
+        reply(429, &[], ""),
+        reply(503, &[], "<title>503</title>"),
+    ];
+    let mut lines = String::new();
+    for row in rows {
+        let status = row.status();
+        let error = provided(row).await.unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        lines +=
+            &format!("{status}\n    {:?}: {error}; {}\n", error.class(), cause.unwrap_or_default());
+        assert!(!format!("{error:?}{lines}").contains("p\"w"));
+    }
+    insta::assert_snapshot!(lines);
+}

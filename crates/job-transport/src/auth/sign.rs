@@ -1,0 +1,210 @@
+//! The signature SDK-HMAC-SHA256: a pure function of request, key and time. Reads no clock.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Request,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    uri::Authority,
+};
+use jiff::{Timestamp, tz::Offset};
+use job_model::ProjectId;
+use percent_encoding::{percent_decode_str, percent_encode};
+use sha2::{Digest, Sha256};
+
+use super::access_key::AccessKey;
+use crate::request::ENCODED;
+
+const ALGORITHM: &[u8] = b"SDK-HMAC-SHA256";
+const X_PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
+const X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
+const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
+
+/// The digest of a body without bytes, as every GET has it.
+const EMPTY: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// The headers that are signed, by name, in the order of their names: those that are there. No other
+/// is signed: a proxy may rewrite it on the way, and the signature would be wrong.
+type Signed<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
+
+/// Signs a request that is otherwise complete, as made at `at`: the service takes it within 15
+/// minutes of that time.
+///
+/// Sets `Host`, `X-Sdk-Date`, `X-Project-Id` where a project is given, `X-Security-Token` where the
+/// key has one, and `Authorization`. Those and `Content-Type` are signed, and no other header.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Request;
+/// use job_transport::{AccessKey, sign};
+///
+/// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
+/// let mut request = Request::get("https://cce.eu-de.otc.t-systems.com/v3").body(Bytes::new())?;
+/// sign(&mut request, &key, None, "2020-02-02T08:12:40Z".parse()?)?;
+/// assert_eq!(request.headers()["x-sdk-date"], "20200202T081240Z");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Where the request's URI has no host, or a project's id cannot be a header.
+pub fn sign(
+    request: &mut Request<Bytes>,
+    key: &AccessKey,
+    project: Option<&ProjectId>,
+    at: Timestamp,
+) -> Result<(), http::Error> {
+    // Parsed for its error: a URI without a host has the empty one.
+    let authority = request.uri().authority().map_or("", Authority::as_str);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.is_empty() {
+        host.parse::<Authority>()?;
+    }
+    let host = HeaderValue::from_str(host)?;
+    let date = HeaderValue::from_bytes(&date(at))?;
+    let project = project.map(|project| HeaderValue::from_str(project.as_str())).transpose()?;
+    let security_token = key.security_token()?;
+
+    let signed: Signed<'_> = [
+        ("content-type", request.headers().get(CONTENT_TYPE)),
+        ("host", Some(&host)),
+        ("x-project-id", project.as_ref()),
+        ("x-sdk-date", Some(&date)),
+        ("x-security-token", security_token.as_ref()),
+    ];
+    let (canonical_request, names) = canonical_request(request, &signed);
+    let digest = Sha256::digest(&canonical_request);
+    let mut digits = [0; 64];
+    let signature = key.mac(&string_to_sign(&date, hex(&digest, &mut digits)));
+    let authorization = [
+        ALGORITHM,
+        b" Access=",
+        key.access_key().as_bytes(),
+        b", SignedHeaders=",
+        &canonical_request[names],
+        b", Signature=",
+        hex(&signature, &mut digits),
+    ];
+    let mut authorization = HeaderValue::try_from(authorization.concat())?;
+    authorization.set_sensitive(true);
+
+    let headers = request.headers_mut();
+    headers.insert(HOST, host);
+    headers.insert(X_SDK_DATE, date);
+    if let Some(project) = project {
+        headers.insert(X_PROJECT_ID, project);
+    }
+    if let Some(security_token) = security_token {
+        headers.insert(X_SECURITY_TOKEN, security_token);
+    }
+    headers.insert(AUTHORIZATION, authorization);
+    Ok(())
+}
+
+/// Returns a time as the service has it, `YYYYMMDDTHHMMSSZ`.
+fn date(at: Timestamp) -> [u8; 16] {
+    let at = Offset::UTC.to_datetime(at);
+    let two = |number: u16| [number / 10, number % 10].map(|digit| b'0' + digit as u8);
+    let part = |number: i8| two(number.unsigned_abs().into());
+    let year = at.year().unsigned_abs();
+    let [[a, b], [c, d], [e, f], [g, h]] =
+        [two(year / 100), two(year % 100), part(at.month()), part(at.day())];
+    let [[i, j], [k, l], [m, n]] = [part(at.hour()), part(at.minute()), part(at.second())];
+    [a, b, c, d, e, f, g, h, b'T', i, j, k, l, m, n, b'Z']
+}
+
+/// Returns what is signed, in parts: algorithm, time and the canonical request's digest, one a line.
+fn string_to_sign<'s>(date: &'s HeaderValue, digest: &'s [u8]) -> [&'s [u8]; 5] {
+    [ALGORITHM, b"\n", date.as_bytes(), b"\n", digest]
+}
+
+/// Returns the request as it is signed, one part a line: method, path, query, headers, an empty
+/// line, the headers' names, the body's digest; and where the names are in it.
+fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>, Range<usize>) {
+    let there = || signed.iter().filter_map(|(name, value)| Some((name.as_bytes(), (*value)?)));
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(request.method().as_str().as_bytes());
+    text.push(b'\n');
+    push_path(&mut text, request.uri().path());
+    text.push(b'\n');
+    push_query(&mut text, request.uri().query().unwrap_or(""));
+    text.push(b'\n');
+    for (name, value) in there() {
+        text.extend_from_slice(name);
+        text.push(b':');
+        text.extend_from_slice(value.as_bytes().trim_ascii());
+        text.push(b'\n');
+    }
+    text.push(b'\n');
+    let start = text.len();
+    for (name, _) in there() {
+        if text.len() > start {
+            text.push(b';');
+        }
+        text.extend_from_slice(name);
+    }
+    let names = start..text.len();
+    text.push(b'\n');
+    if request.body().is_empty() {
+        text.extend_from_slice(EMPTY);
+    } else {
+        text.extend_from_slice(hex(&Sha256::digest(request.body()), &mut [0; 64]));
+    }
+    (text, names)
+}
+
+/// Adds a path, each segment encoded anew; it ends in a slash whether or not the path that is sent
+/// does.
+fn push_path(text: &mut Vec<u8>, path: &str) {
+    // With the slash at its end, what stands behind it is no segment.
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            | (byte == b'/')
+            | (byte == b'-')
+            | (byte == b'.')
+            | (byte == b'_')
+            | (byte == b'~')
+    };
+    // Without a branch a byte: else this would be most of what a signature takes beside the hashes.
+    if path.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        // As nearly all are: nothing in it to decode or to encode.
+        text.extend_from_slice(path.as_bytes());
+        return text.push(b'/');
+    }
+    for segment in path.split('/') {
+        push_encoded(text, segment);
+        text.push(b'/');
+    }
+}
+
+/// Adds a query, each name and value encoded anew, in the order of the names, then of the values.
+fn push_query(text: &mut Vec<u8>, query: &str) {
+    let encoded = |part| {
+        let mut encoded = Vec::new();
+        push_encoded(&mut encoded, part);
+        encoded
+    };
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let parameters = parameters.map(|text| text.split_once('=').unwrap_or((text, "")));
+    let mut parameters: Vec<_> =
+        parameters.map(|(name, value)| [encoded(name), encoded(value)]).collect();
+    parameters.sort();
+    let parameters: Vec<_> = parameters.iter().map(|pair| pair.join(&b'=')).collect();
+    text.extend(parameters.join(&b'&'));
+}
+
+fn push_encoded(text: &mut Vec<u8>, part: &str) {
+    let decoded = Cow::from(percent_decode_str(part));
+    percent_encode(&decoded, ENCODED).for_each(|part| text.extend_from_slice(part.as_bytes()));
+}
+
+/// Returns a digest in hexadecimal digits, written to the buffer.
+fn hex<'b>(digest: &[u8], buffer: &'b mut [u8; 64]) -> &'b [u8] {
+    // Fails for a digest longer than SHA-256's alone.
+    base16ct::lower::encode(digest, buffer).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

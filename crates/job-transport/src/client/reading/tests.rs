@@ -1,0 +1,77 @@
+//! Replies that are a job, and replies that are none.
+
+use std::time::Duration;
+
+use super::*;
+use crate::request::{Class, FetchStage};
+
+fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
+    let response = Response::builder().status(status).header("X-Request-Id", "r-1");
+    let response = response.header("Date", "Sun, 02 Feb 2020 08:12:40 GMT");
+    Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap())
+}
+
+#[test]
+fn a_reading_keeps_the_replys_facts() {
+    let body = r#"{"kind": "Job", "status": {"phase": "Success",}}"#;
+    let reading = read(200, body).unwrap();
+    assert_eq!(reading.body, body);
+    assert_eq!(reading.request_id.as_deref(), Some("r-1"));
+    assert_eq!(reading.deviations.len(), 1);
+    assert_eq!(reading.date, "2020-02-02T08:12:40Z".parse().ok());
+}
+
+#[test]
+fn an_error_keeps_the_replys_facts() {
+    let reply = |headers: &[(&str, &str)]| {
+        let response = headers.iter().fold(Response::builder().status(429), |response, header| {
+            response.header(header.0, header.1)
+        });
+        let body = r#"{"error_code": "APIGW.0308", "request_id": "in the body"}"#;
+        let error =
+            Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap());
+        let error = error.unwrap_err();
+        let FetchStage::Status { status, service_error, retry_after, .. } = error.stage() else {
+            panic!("{error}")
+        };
+        let code = service_error.as_ref().and_then(|error| error.code().map(String::from));
+        (status.as_u16(), code, *retry_after, error.request_id().map(String::from))
+    };
+    let code = || Some(String::from("APIGW.0308"));
+    let wait = Some(Duration::from_secs(7));
+    let headers = [("Retry-After", "7"), ("X-Request-Id", "in a header")];
+    assert_eq!(reply(&headers), (429, code(), wait, Some("in a header".into())));
+    assert_eq!(reply(&[]), (429, code(), None, Some("in the body".into())));
+}
+
+#[test]
+fn replies_that_are_no_job() {
+    let rows = [
+        (200, ""),
+        (200, " \n<html>"),
+        (200, " "),
+        (200, "[]"),
+        (200, r#"{"kind": "Status", "status": {"phase": "Success"}}"#),
+        (200, r#"{"kind": "job"}"#),
+        (200, r#"{"kind": ["Job"]}"#),
+        (204, ""),
+        (206, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
+        (301, ""),
+        (500, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
+        (404, r#"{"errorCode": "CCE.01404001", "errorMessage": "no such job"}"#),
+        (404, r#"{"error_code": "APIGW.0101", "error_msg": "no such API", "request_id": "r-2"}"#),
+        (502, "<title>502 Bad Gateway</title>"),
+    ];
+    let line = |(status, body)| {
+        let error = read(status, body).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let class: Class = error.class();
+        format!("{status} {body}\n    {class:?}: {error}; {}\n", cause.unwrap_or_default())
+    };
+    insta::assert_snapshot!(rows.map(line).concat());
+}
+
+#[test]
+fn a_job_without_a_kind_is_a_job() {
+    assert!(read(200, "{}").is_ok());
+}

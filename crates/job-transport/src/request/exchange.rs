@@ -1,0 +1,104 @@
+//! One request and its reply, as a span for whoever traces. Logs no header's value but the request
+//! id's, and no body.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, uri::Scheme};
+use job_model::{JobId, ServiceError};
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{
+    error::FetchError,
+    headers::{request_id, text},
+};
+use crate::transport::{Transport, TransportError};
+
+/// What a request is about, for its span.
+pub(crate) struct About<'a> {
+    /// The path, with names for its parameters.
+    pub(crate) template: &'static str,
+    pub(crate) job: Option<&'a JobId>,
+    /// How often a request was sent for the same attempt before.
+    pub(crate) resends: u32,
+}
+
+/// A reply, and what its body says where its status is not that of a success.
+pub(crate) struct Reply {
+    pub(crate) response: Response<Bytes>,
+    pub(crate) service_error: Option<ServiceError>,
+}
+
+impl Reply {
+    /// Returns the error that the reply is, if it has not this status.
+    pub(crate) fn with(self, status: StatusCode) -> Result<Response<Bytes>, FetchError> {
+        if self.response.status() == status {
+            return Ok(self.response);
+        }
+        Err(FetchError::of(&self.response, self.service_error))
+    }
+}
+
+/// Sends a request and reads the reply. Of what the reply repeats, the request's sensitive headers
+/// and these secrets are hidden.
+pub(crate) async fn exchange(
+    transport: &dyn Transport,
+    request: Request<Bytes>,
+    about: About<'_>,
+    secrets: &[&str],
+) -> Result<Reply, TransportError> {
+    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+    let sensitive: Vec<HeaderValue> = sensitive.cloned().collect();
+    let span = span(&request, &about);
+    let response = transport.send(request).instrument(span.clone()).await;
+    let response = response.inspect_err(|error| {
+        span.record("error.type", error.kind().name());
+        let _entered = span.enter();
+        tracing::debug!("error.type" = error.kind().name(), "no reply");
+    })?;
+    let (status, id) = (response.status(), request_id(response.headers()));
+    span.record("http.response.status_code", status.as_u16());
+    span.record(REQUEST_ID, id);
+    if !status.is_success() {
+        span.record("error.type", status.as_str());
+    }
+    span.in_scope(|| {
+        tracing::debug!(http.response.status_code = status.as_u16(), request_id = id, "reply");
+    });
+    let service_error = match status {
+        StatusCode::OK | StatusCode::CREATED => None,
+        _ => {
+            let sensitive = sensitive.iter().filter_map(|value| value.to_str().ok());
+            service_error(&response, &secrets.iter().copied().chain(sensitive).collect::<Vec<_>>())
+        }
+    };
+    Ok(Reply { response, service_error })
+}
+
+/// The span's field for the service's name for the request.
+const REQUEST_ID: &str = "http.response.header.x-request-id";
+
+/// Makes the span, with the names that OpenTelemetry gives a client's HTTP request.
+fn span(request: &Request<Bytes>, about: &About<'_>) -> Span {
+    let (method, uri) = (request.method().as_str(), request.uri());
+    let default_port = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
+    tracing::debug_span!(
+        "http.request",
+        otel.kind = "client",
+        otel.name = %format_args!("{method} {}", about.template),
+        http.request.method = method,
+        http.request.resend_count = (about.resends > 0).then_some(about.resends),
+        server.address = uri.host(),
+        server.port = uri.port_u16().unwrap_or(default_port),
+        url.full = %uri,
+        url.template = about.template,
+        cce.job.id = about.job.map(JobId::as_str),
+        http.response.status_code = Empty,
+        "http.response.header.x-request-id" = Empty,
+        "error.type" = Empty,
+    )
+}
+
+/// Reads what a reply's body says, without any of the secrets that it may repeat.
+pub(crate) fn service_error(reply: &Response<Bytes>, secrets: &[&str]) -> Option<ServiceError> {
+    let content_type = text(reply.headers(), &CONTENT_TYPE);
+    ServiceError::from_body_hiding(reply.status().as_u16(), content_type, reply.body(), secrets)
+}

@@ -1,0 +1,99 @@
+//! Other people's HTTP clients as transports, and transports as their services.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{
+    Transport,
+    error::{RequestSent, TransportError, TransportErrorKind},
+};
+
+/// Any service from a request to its whole reply that can be cloned, as a [`Transport`]. Each request
+/// has a clone of its own, and waits until that is ready.
+///
+/// An error of the service that is a [`TransportError`] is passed on; every other is of kind
+/// [`Other`](TransportErrorKind::Other), and the request may have been sent.
+pub struct TowerTransport<S>(Mutex<S>);
+
+impl<S> TowerTransport<S> {
+    /// Takes a service. What [`Transport`] asks of implementers is asked of it.
+    #[must_use]
+    pub const fn new(service: S) -> Self {
+        Self(Mutex::new(service))
+    }
+}
+
+impl<S> Transport for TowerTransport<S>
+where
+    S: Service<Request<Bytes>, Response = Response<Bytes>> + Clone + Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send,
+{
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::pin(async move {
+            let ready = poll_fn(|context| service.poll_ready(context)).await;
+            ready.map_err(|error| failed(error.into(), RequestSent::No))?;
+            let reply = service.call(request).await;
+            reply.map_err(|error| failed(error.into(), RequestSent::Maybe))
+        })
+    }
+}
+
+fn failed(error: Box<dyn std::error::Error + Send + Sync>, sent: RequestSent) -> TransportError {
+    match error.downcast::<TransportError>() {
+        Ok(error) => *error,
+        Err(error) => TransportError::new(TransportErrorKind::Other, sent).with_source(error),
+    }
+}
+
+impl<S> fmt::Debug for TowerTransport<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TowerTransport").finish_non_exhaustive()
+    }
+}
+
+/// A [`Transport`] as a service, to be put under other people's layers. Always ready.
+#[derive(Clone)]
+pub struct TransportService(Arc<dyn Transport>);
+
+impl TransportService {
+    /// Takes a transport.
+    #[must_use]
+    pub fn new(transport: impl Transport + 'static) -> Self {
+        Self(Arc::new(transport))
+    }
+}
+
+impl Service<Request<Bytes>> for TransportService {
+    type Response = Response<Bytes>;
+    type Error = TransportError;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, TransportError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let transport = self.0.clone();
+        Box::pin(async move { transport.send(request).await })
+    }
+}
+
+impl fmt::Debug for TransportService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportService").finish_non_exhaustive()
+    }
+}
