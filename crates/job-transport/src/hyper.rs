@@ -2,17 +2,13 @@
 //! server certainly did not take.
 
 mod connect;
-#[cfg(feature = "hyper")]
 mod proxy;
-#[cfg(feature = "hyper")]
 mod tls;
 mod connector;
 mod connect_gate;
 mod error;
 
-#[cfg(feature = "hyper")]
 pub use proxy::{Proxy, ProxyError};
-#[cfg(feature = "hyper")]
 pub use tls::{Tls, TlsError, TlsProvider};
 
 use std::{fmt, sync::Arc, time::Duration};
