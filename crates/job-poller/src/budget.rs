@@ -1,18 +1,21 @@
 //! A budget of requests that many waits share: when the next may leave, and how seldom each wait is to ask so
 //! that they suffice. Reads no clock, performs no I/O, knows no wait.
 
-mod pace;
 mod price;
-mod sharing;
+mod pacer;
+mod scheduled;
 
 use std::time::Duration;
 
 use job_transport::Class;
 use serde::{Deserialize, Serialize};
 
-use self::{pace::Pace, price::Price};
-pub use self::{price::Urgency, sharing::Sharing};
-use crate::{FaultKind, Input, Share, machine::faults::MOST_RETRY_AFTER};
+use self::{pacer::Pace, price::Price};
+pub use self::{price::Urgency, scheduled::Sharing};
+use crate::{
+    machine::{FaultKind, Input, MOST_RETRY_AFTER},
+    schedule::Share,
+};
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.

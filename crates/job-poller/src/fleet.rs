@@ -1,13 +1,13 @@
 //! Many waits in one task, under one budget of requests. Decides nothing: what asks next is `state`'s, how
 //! each wait goes on its machine's.
 
-mod driver;
-mod member;
-mod schedules;
-mod state;
 mod stats;
-mod watch;
-mod watcher;
+mod task;
+mod job;
+mod scheduler;
+mod handle;
+mod subscriber;
+mod learner;
 
 use std::{
     fmt, mem,
@@ -20,13 +20,17 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 use tokio::{sync::Notify, time::Instant};
 
-use self::{driver::Driven, schedules::Schedules, state::State};
 pub use self::{
+    handle::{Watch, WatchEvents},
     stats::FleetStats,
-    watch::{Watch, WatchEvents},
 };
+use self::{learner::Schedules, scheduler::State, task::Driven};
 use crate::{
-    Adaptive, Budget, Checkpoint, History, JobSource, Machine, Schedule, WaitPolicy, wait::any_seed,
+    budget::Budget,
+    machine::{Checkpoint, Machine, WaitPolicy},
+    schedule::{Adaptive, History, Schedule},
+    source::JobSource,
+    wait::any_seed,
 };
 
 /// Waits for many jobs of one service: one task, one queue of times, one budget of requests.
@@ -207,7 +211,7 @@ impl FleetBuilder {
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let began = Instant::now();
         let shared = Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), began });
-        tokio::spawn(driver::drive(Driven(Arc::downgrade(&shared)), wake, began, self.source));
+        tokio::spawn(task::drive(Driven(Arc::downgrade(&shared)), wake, began, self.source));
         Fleet { shared, policy: self.policy.into() }
     }
 }

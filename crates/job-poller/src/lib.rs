@@ -40,61 +40,30 @@
 //! | `tokio` | yes | `Wait`, `Events` and `Fleet`, the drivers on tokio |
 //! | `backoff` | no | `BackoffSchedule`, the pauses of the crate backoff |
 
-mod machine;
-mod policy;
-mod verdict;
-mod change;
 mod schedule;
-mod adaptive;
-mod history;
-mod lifetime;
-mod law;
-mod remaining;
-mod prior;
-mod bins;
-mod jitter;
-mod budget;
-#[cfg(feature = "backoff")]
-mod backoff;
-mod event;
-mod outcome;
-mod error;
-mod report;
-mod fault;
-mod checkpoint;
-mod kept;
-mod job_text;
+mod machine;
 mod source;
-#[cfg(feature = "tokio")]
-mod events;
+mod budget;
+mod report;
 #[cfg(feature = "tokio")]
 mod wait;
 #[cfg(feature = "tokio")]
 mod fleet;
 
-pub use adaptive::Adaptive;
-#[cfg(feature = "backoff")]
-pub use backoff::BackoffSchedule;
 pub use budget::{Attempted, Budget, Sharing, Urgency};
-pub use checkpoint::Checkpoint;
-pub use error::{WaitError, WaitErrorKind};
-pub use event::{Course, Event, Why};
-#[cfg(feature = "tokio")]
-pub use events::Events;
-pub use fault::{Fault, FaultKind};
 #[cfg(feature = "tokio")]
 pub use fleet::{Fleet, FleetBuilder, FleetStats, Watch, WatchEvents};
-pub use history::History;
-pub use kept::ReadJob;
-pub use lifetime::Lifetime;
-pub use machine::{Action, Input, Machine, Step};
-pub use outcome::{Ended, Failed, JobFailed, Outcome};
-pub use policy::WaitPolicy;
+pub use machine::{
+    Action, Checkpoint, Course, Ended, Event, Failed, Fault, FaultKind, Input, JobFailed, Machine,
+    Outcome, ReadJob, Step, WaitError, WaitErrorKind, WaitPolicy, Why,
+};
 pub use report::{FailureReport, Inconsistency, Report};
-pub use schedule::{Exponential, Fixed, Schedule, Seen, Share};
+#[cfg(feature = "backoff")]
+pub use schedule::BackoffSchedule;
+pub use schedule::{Adaptive, Exponential, Fixed, History, Lifetime, Schedule, Seen, Share};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
-pub use wait::{Wait, Waiting};
+pub use wait::{Events, Wait, Waiting};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -1,8 +1,27 @@
 //! The poll decision. Reads no clock, performs no I/O.
 
-pub(crate) mod faults;
-mod look;
 mod reading;
+mod policy;
+mod event;
+mod changes;
+mod verdict;
+mod outcome;
+mod attempt_error;
+mod error;
+mod checkpoint;
+mod kept;
+mod job_text;
+pub(crate) mod error_limits;
+mod sub_job_lookup;
+
+pub use attempt_error::{Fault, FaultKind};
+pub use checkpoint::Checkpoint;
+pub use error::{WaitError, WaitErrorKind};
+pub(crate) use error_limits::MOST_RETRY_AFTER;
+pub use event::{Course, Event, Why};
+pub use kept::ReadJob;
+pub use outcome::{Ended, Failed, JobFailed, Outcome};
+pub use policy::WaitPolicy;
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -11,13 +30,8 @@ use job_model::{Job, JobId};
 use job_transport::{FetchError, Reading};
 use serde::{Deserialize, Serialize};
 
-use self::{faults::FaultRun, look::Looking, reading::Settling};
-use crate::{
-    Checkpoint, Ended, Event, Fault, Lifetime, Schedule, Seen, WaitError, WaitErrorKind,
-    WaitPolicy, Why,
-    jitter::random,
-    kept::{Kept, ReadJob},
-};
+use self::{error_limits::FaultRun, kept::Kept, reading::Settling, sub_job_lookup::Looking};
+use crate::schedule::{Lifetime, Schedule, Seen, random};
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
 /// happened.

@@ -7,7 +7,7 @@ use job_model::{Discrepancy, Failure, Job, Phase};
 use job_transport::told;
 use serde::{Serialize, Serializer};
 
-use crate::{Ended, Outcome, WaitError};
+use crate::machine::{Ended, Outcome, WaitError};
 
 /// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notice's body.
 ///

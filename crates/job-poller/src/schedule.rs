@@ -1,10 +1,21 @@
 //! How long to pause between attempts. Reads no clock and keeps no state.
 
+mod jitter;
+#[cfg(feature = "backoff")]
+mod backoff;
+mod adaptive;
+
+pub use adaptive::{Adaptive, History, Lifetime};
+pub(crate) use adaptive::{Steps, created, step_ends, updated};
+#[cfg(feature = "backoff")]
+pub use backoff::BackoffSchedule;
+pub(crate) use jitter::random;
+
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::jitter::Jitter;
+use self::jitter::Jitter;
 
 /// What a schedule goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,11 @@
 //! A wait, before it begins: what is waited for, how, and who is told. Decides nothing.
 
+#[cfg(feature = "tokio")]
+mod events;
+
+#[cfg(feature = "tokio")]
+pub use events::Events;
+
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -14,7 +20,9 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
 use crate::{
-    Adaptive, Checkpoint, Ended, Event, Events, JobSource, Machine, Schedule, WaitError, WaitPolicy,
+    machine::{Checkpoint, Ended, Event, Machine, WaitError, WaitPolicy},
+    schedule::{Adaptive, Schedule},
+    source::JobSource,
 };
 
 /// A wait for one job: to be awaited, or to be followed as a stream of [`events`](Self::events).

@@ -26,7 +26,7 @@ const DELAY: f64 = 44.0;
 ///
 /// Where that cannot be written.
 pub(crate) fn write() -> io::Result<()> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/adaptive/schedules.svg");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schedule/adaptive/schedules.svg");
     fs::write(file, picture())
 }
 

@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use job_model::{Job, Phase};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Machine, Turn};
-use crate::{
-    Event, Fault, Lifetime, Seen, WaitErrorKind, Why,
-    change::changes,
+use super::{
+    Action, Machine, Turn,
+    attempt_error::Fault,
+    changes::changes,
+    error::WaitErrorKind,
+    event::{Event, Why},
     kept::{Kept, ReadJob},
-    lifetime::{Steps, created, step_ends, updated},
     verdict::{Verdict, steps_are_done},
 };
+use crate::schedule::{Lifetime, Seen, Steps, created, step_ends, updated};
 
 /// Since when a job is `Success` whose sub-jobs have not all ended, and how often it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

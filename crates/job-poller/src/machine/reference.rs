@@ -7,11 +7,13 @@ use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::{
+    attempt_error::FaultKind,
+    outcome::Outcome,
     replay::replies,
     script::{Reply, setup},
     *,
 };
-use crate::{Exponential, FaultKind, Outcome};
+use crate::schedule::Exponential;
 
 prop_state_machine! {
     #![proptest_config(cases())]

@@ -8,7 +8,7 @@ use super::{
     script::{Reply, Script, Setup, setup},
     *,
 };
-use crate::Adaptive;
+use crate::schedule::Adaptive;
 
 const REPLIES: &[&str] = &[
     "init",

@@ -25,8 +25,8 @@ use job_transport::{
 };
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{Exponential, Fixed, Outcome};
+use super::{outcome::Outcome, *};
+use crate::schedule::{Exponential, Fixed};
 
 /// The service as a script has it.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::{
     script::{Script, Setup, setup},
     *,
 };
-use crate::{Adaptive, Exponential};
+use crate::schedule::{Adaptive, Exponential};
 
 mod faults;
 mod lives;
@@ -145,7 +145,7 @@ fn a_phase_that_is_absent_or_unknown_is_not_terminal() {
 
 #[test]
 fn a_job_that_does_not_change_is_stuck() {
-    const FIVE: crate::Fixed = crate::Fixed::new(Duration::from_secs(300));
+    const FIVE: crate::schedule::Fixed = crate::schedule::Fixed::new(Duration::from_secs(300));
     let setup = Setup { schedule: &FIVE, ..hour() };
     let stop = setup.policy(WaitPolicy::stop_when_stuck);
     assert_snapshot!(format!(

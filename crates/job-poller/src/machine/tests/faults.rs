@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use super::{
-    super::script::{Script, setup},
-    hour, join,
-};
+use super::{hour, join};
+use crate::machine::script::{Script, setup};
+
 #[test]
 fn the_job_of_another_uid_twice_in_a_row_ends_the_wait() {
     assert_snapshot!(hour().transcripts([

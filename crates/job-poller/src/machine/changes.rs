@@ -1,0 +1,66 @@
+//! What changed between two readings of a job. Judges no change.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use job_model::{Job, Node, Phase};
+
+use super::event::{Course, Event};
+
+/// Returns an event for the job and for each sub-job that is in another phase than before, or was
+/// not there before; then the steps' numbers, where they are others and there are sub-jobs.
+pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
+    let mut known = BTreeMap::<_, VecDeque<_>>::new();
+    for node in before.into_iter().flat_map(Job::walk) {
+        known.entry(identity(&node)).or_default().push_back(node.job.phase());
+    }
+    let mut events = Vec::new();
+    for node in now.walk() {
+        let from = known.get_mut(&identity(&node)).and_then(VecDeque::pop_front);
+        if from != Some(node.job.phase()) {
+            events.push(event(node, from.flatten()));
+        }
+    }
+    let progress = now.progress();
+    if !now.sub_jobs().is_empty() && before.map(Job::progress) != Some(progress) {
+        events.push(Event::Progress(progress));
+    }
+    events
+}
+
+/// Returns what makes a job of one reading the job of another: nothing for the job itself, there is
+/// one; for a sub-job its uid, since the service lists new sub-jobs before old ones. Sub-jobs of
+/// one uid, or without any, are told apart by their order.
+fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
+    (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
+}
+
+fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
+    let label = node.job.label().into();
+    let to = node.job.phase();
+    let course = course(from, to);
+    let (from, to) = (from.cloned(), to.cloned());
+    match node.path.depth() {
+        0 => Event::Phase { label, from, to, course },
+        _ => Event::SubJob { path: node.path, label, from, to },
+    }
+}
+
+fn course(from: Option<&Phase>, to: Option<&Phase>) -> Course {
+    match (from.and_then(rank), to.and_then(rank)) {
+        (_, None) => Course::Unknown,
+        (Some(from), Some(to)) if to < from => Course::Back,
+        (_, Some(_)) => Course::Onward,
+    }
+}
+
+fn rank(phase: &Phase) -> Option<u8> {
+    match phase {
+        Phase::Initializing => Some(0),
+        Phase::Running => Some(1),
+        Phase::Success | Phase::Failed => Some(2),
+        Phase::Unknown(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Checkpoints through other formats, and the time between taking and resuming one.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::machine::policy::WaitPolicy;
+
+fn checkpoint() -> Checkpoint {
+    let machine = Machine::new("a".parse().unwrap(), WaitPolicy::new());
+    Checkpoint::new(machine, Duration::from_secs(90))
+}
+
+#[test]
+fn time_goes_on_by_the_wall_clock() {
+    let then = Timestamp::constant(1_800_000_000, 0);
+    let later = |seconds| then + SignedDuration::from_secs(seconds);
+    let rows = [
+        ("a minute later", checkpoint().taken_at(then), later(60), 150),
+        ("at once", checkpoint().taken_at(then), then, 90),
+        ("by a clock set back", checkpoint().taken_at(then), later(-3600), 90),
+        ("taken where there was no clock", checkpoint(), later(60), 90),
+        ("a year later", checkpoint().taken_at(then), later(31_536_000), 31_536_090),
+    ];
+    for (name, checkpoint, now, seconds) in rows {
+        assert_eq!(checkpoint.resume(now).1, Duration::from_secs(seconds), "{name}");
+    }
+}
+
+#[test]
+fn other_versions_and_other_texts_are_told() {
+    let text = serde_json::to_string(&checkpoint()).unwrap();
+    let rows = [
+        ("a newer version", text.replacen(":1,", ":2,", 1)),
+        ("no version", text.replacen("\"version\":1,", "", 1)),
+        ("another job in it", text.replacen("\"job\":null", "\"job\":\"[]\"", 1)),
+        ("an id that is none", text.replacen("\"id\":\"a\"", "\"id\":\"../b\"", 1)),
+        ("cut off", text[..text.len() / 2].into()),
+        ("nothing", String::new()),
+    ];
+    let told = rows.map(|(name, text)| {
+        format!("{name}\n    {}\n", serde_json::from_str::<Checkpoint>(&text).unwrap_err())
+    });
+    insta::assert_snapshot!(told.concat());
+    let newer = postcard::to_allocvec(&(2_u32, 0_u8)).unwrap();
+    assert!(postcard::from_bytes::<Checkpoint>(&newer).is_err());
+}
+
+#[test]
+fn what_is_shown_of_it_is_short() {
+    insta::assert_snapshot!(format!("{:?}", checkpoint()));
+}
+
+#[test]
+fn a_wait_that_an_engine_keeps_never_stopped() {
+    let policy = WaitPolicy::new().timeout(Duration::from_secs(100));
+    let then = Timestamp::constant(1_800_000_000, 0);
+    // How long the engine slept, after 90 s; what the wait does then.
+    let rows = [
+        (5, "wakes in time", Some(Duration::from_secs(5))),
+        (9, "its last attempt is cut at the deadline", Some(Duration::from_secs(1))),
+        (10, "the deadline passed while it waited for its turn", None),
+        (11, "overslept: one attempt under its own timeout", Some(Duration::from_secs(30))),
+        (3600, "overslept by far", Some(Duration::from_secs(30))),
+    ];
+    for (seconds, name, expected) in rows {
+        let machine = Machine::new("a".parse().unwrap(), policy);
+        let checkpoint = Checkpoint::new(machine, Duration::from_secs(90)).taken_at(then);
+        let (mut machine, elapsed) = checkpoint.go_on(then + SignedDuration::from_secs(seconds));
+        let schedule = crate::schedule::Fixed::new(Duration::from_secs(1));
+        let step = machine.step(&schedule, elapsed, crate::machine::Input::Wake);
+        let timeout = match step.action {
+            crate::machine::Action::Fetch { timeout, .. } => Some(timeout),
+            _ => None,
+        };
+        assert_eq!(timeout, expected, "{name}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Why a wait stopped before its job ended. Never says how the job is, for that is not known.
+
+use std::{error::Error, fmt, time::Duration};
+
+use job_model::Job;
+
+use super::{attempt_error::Fault, checkpoint::Checkpoint, policy::WaitPolicy};
+use crate::schedule::Lifetime;
+
+/// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
+/// checkpoint within, or wait again, to learn how it ends.
+///
+/// | kind | what happened | what to do |
+/// |---|---|---|
+/// | `DeadlineExceeded` | the timeout passed, or a Retry-After reaches beyond it | wait on, with a longer timeout |
+/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | mend the credentials |
+/// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
+/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | look for what the job was to make |
+/// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
+/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
+/// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
+/// | `Permanent` | what asking again would not mend: 400, 403, a redirect, a certificate | read the fault |
+/// | `TooManyFaults` | as many faults in a row as the policy has | read the fault; wait on when it is mended |
+/// | `Stuck` | nothing of the job changed for long, and the policy stops at that | look at the job |
+/// | `Stopped` | the caller's `stop_on` | resume |
+#[derive(Clone, PartialEq)]
+pub struct WaitError {
+    pub(crate) kind: WaitErrorKind,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// Why a wait stopped, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitErrorKind {
+    /// The timeout passed, too little of it is left for another attempt, or the service asks to
+    /// wait beyond it. Wait on, with a longer timeout.
+    DeadlineExceeded,
+    /// The credentials were not accepted. Mend them.
+    Unauthorized,
+    /// The service knows no such job. Check the job id, the project and the region.
+    NotFound,
+    /// The service knew the job and does not any more; whether it succeeded is not known. Look for
+    /// what it was to make.
+    Vanished,
+    /// The service answers with another job. Check what stands between here and the service.
+    Mismatch,
+    /// The service's replies are no job. Check the address, and what stands between.
+    Unreadable,
+    /// There is no such host, or it accepts no connection. Check the address.
+    Unreachable,
+    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
+    Permanent,
+    /// As many faults in a row as the policy allows. Read the fault.
+    TooManyFaults,
+    /// Nothing of the job changes any more. Look at the job.
+    Stuck,
+    /// The caller stopped the wait. Resume it.
+    Stopped,
+}
+
+impl WaitErrorKind {
+    /// Returns it in one word, as JSON and notices have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Vanished => "vanished",
+            Self::Mismatch => "mismatch",
+            Self::Unreadable => "unreadable",
+            Self::Unreachable => "unreachable",
+            Self::Permanent => "permanent",
+            Self::TooManyFaults => "too_many_faults",
+            Self::Stuck => "stuck",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl WaitError {
+    /// Returns why the wait stopped.
+    #[must_use]
+    pub const fn kind(&self) -> WaitErrorKind {
+        self.kind
+    }
+
+    /// Returns the job as last read, where it ever was.
+    #[must_use]
+    pub fn job(&self) -> Option<Box<Job>> {
+        self.checkpoint.job()
+    }
+
+    /// Returns what was seen of the job's life, for a [`History`](crate::History): a wait that stopped saw
+    /// that it did not end before.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.checkpoint.machine.lifetime()
+    }
+
+    /// Returns the fault of the last attempt, where that gave no job.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.checkpoint.machine.fault()
+    }
+
+    /// Returns how many attempts were made.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.checkpoint.machine.attempts()
+    }
+
+    /// Returns the time since the wait began.
+    #[must_use]
+    pub const fn elapsed(&self) -> Duration {
+        self.checkpoint.elapsed()
+    }
+
+    /// Returns what to go on from.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Returns what to go on from, and drops the rest.
+    #[must_use]
+    pub fn into_checkpoint(self) -> Checkpoint {
+        self.checkpoint
+    }
+
+    fn policy(&self) -> &WaitPolicy {
+        self.checkpoint.machine.policy()
+    }
+
+    /// Returns the span that the service asks to wait and that reaches beyond the deadline.
+    fn too_long(&self) -> Option<Duration> {
+        let asked = self.fault()?.retry_after?;
+        (self.elapsed().saturating_add(asked) >= self.policy().deadline()).then_some(asked)
+    }
+}
+
+/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
+/// prints its `Debug`.
+impl fmt::Debug for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitError")
+            .field("kind", &self.kind)
+            .field("fault", &self.fault())
+            .field("attempts", &self.attempts())
+            .field("elapsed", &self.elapsed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            WaitErrorKind::DeadlineExceeded => {
+                match self.policy().deadline() {
+                    Duration::ZERO => f.write_str("one look did not see the job's end")?,
+                    timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
+                }
+                if let Some(asked) = self.too_long() {
+                    write!(f, ", and the service asks to wait {} s", asked.as_secs_f64())?;
+                }
+            }
+            WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
+            WaitErrorKind::NotFound => f.write_str("the service knows no such job")?,
+            WaitErrorKind::Vanished => f.write_str("the service does not know the job any more")?,
+            WaitErrorKind::Mismatch => f.write_str("the service answers with another job")?,
+            WaitErrorKind::Unreadable => {
+                f.write_str("the service's replies are no readable job")?
+            }
+            WaitErrorKind::Unreachable => f.write_str("the service cannot be reached")?,
+            WaitErrorKind::Permanent => f.write_str("asking again would not help")?,
+            WaitErrorKind::TooManyFaults => f.write_str("too many faults in a row")?,
+            WaitErrorKind::Stuck => f.write_str("the job does not move any more")?,
+            WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job goes on")?,
+        }
+        let attempts = self.attempts();
+        let plural = if attempts == 1 { "" } else { "s" };
+        write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
+        let job = self.job();
+        match job.as_deref().map(Job::phase) {
+            Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
+            Some(None) => f.write_str("; the job was last seen without a phase)"),
+            None => f.write_str("; the job was never seen)"),
+        }
+    }
+}
+
+impl Error for WaitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.fault().map(|fault| fault as &dyn Error)
+    }
+}

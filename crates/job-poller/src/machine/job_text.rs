@@ -1,0 +1,17 @@
+//! A job as JSON text within any format of serde: its own fields have JSON texts in them, which other
+//! formats cannot carry. For `#[serde(with)]`.
+
+use job_model::Job;
+use serde::{Deserialize, Deserializer, Serializer, ser::Error as _};
+
+use super::kept::ReadJob;
+
+pub(crate) fn serialize<S: Serializer>(job: &Job, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&serde_json::to_string(job).map_err(S::Error::custom)?)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Box<Job>, D::Error> {
+    ReadJob::deserialize(deserializer).map(|read| read.job)
+}

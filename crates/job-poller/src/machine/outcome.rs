@@ -1,0 +1,96 @@
+//! How a job ended. A wait that stopped before is an error, not an outcome.
+
+use std::{fmt, time::Duration};
+
+use job_model::{Discrepancy, Failure, Job, SubJobPath};
+
+use crate::schedule::Lifetime;
+
+/// A job that has ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a job that failed is an `Ended` too; `into_success` tells"]
+pub struct Ended {
+    /// How.
+    pub outcome: Outcome,
+    /// The job as last read, with what was found of sub-jobs asked for by their own ids.
+    pub job: Box<Job>,
+    /// How many attempts were made, those for sub-jobs left out.
+    pub attempts: u32,
+    /// How many sub-jobs were asked for by their own ids.
+    pub looks: u32,
+    /// Time since the wait began.
+    pub elapsed: Duration,
+    /// Where the job and its sub-jobs contradict each other; empty as a rule.
+    pub inconsistencies: Vec<Discrepancy>,
+    /// How long after the job's end it was read: the reply's `Date` less the job's
+    /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
+    pub detection_delay: Option<Duration>,
+    /// What was seen of the job's life, for a [`History`](crate::History); `None` where it had ended at
+    /// the first reading, which says nothing about how long such jobs take.
+    pub lifetime: Option<Lifetime>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a job ends well or badly; a caller decides for both")]
+pub enum Outcome {
+    /// The job is complete.
+    Succeeded,
+    /// The job failed.
+    Failed(Box<Failed>),
+}
+
+/// Where and why a job failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failed {
+    /// The deepest failed sub-job: its path, its type, its reason.
+    pub failure: Failure,
+    /// The sub-jobs that had not ended when the job was last read.
+    pub live: Vec<SubJobPath>,
+}
+
+/// A job that failed, as an error.
+#[derive(Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[error("the job failed: {}", failed.failure)]
+pub struct JobFailed {
+    /// Where and why.
+    pub failed: Box<Failed>,
+    /// The job as last read.
+    pub job: Box<Job>,
+}
+
+/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
+/// prints its `Debug`.
+impl fmt::Debug for JobFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobFailed").field("failed", &self.failed).finish_non_exhaustive()
+    }
+}
+
+impl Outcome {
+    /// Returns it in one word, as JSON and notices have it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl Ended {
+    /// Returns the job that succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Where the job failed.
+    pub fn into_success(self) -> Result<Job, JobFailed> {
+        match self.outcome {
+            Outcome::Succeeded => Ok(*self.job),
+            Outcome::Failed(failed) => Err(JobFailed { failed, job: self.job }),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How long it takes on average until a job ends, by what was seen and nothing else. Pure numbers.
+
+use super::{
+    age_bins::{bin, end, start},
+    hazard::{MOST_STAGES, Place},
+    history::Stage,
+};
+
+/// Returns how many seconds it takes on average until a job ends that is so far; `None` where none was seen
+/// to end from there on.
+pub(crate) fn remaining(stages: &[Stage], place: Place) -> Option<f64> {
+    let at = place.steps.min(MOST_STAGES - 1);
+    let mut after = None;
+    for stage in stages.get(at + 1..)?.iter().rev() {
+        after = whole(stage, 0.0, after);
+    }
+    whole(&stages[at], place.since_step, after)
+}
+
+/// Returns how long it takes from a time in a stage on, where it takes so long after it; `None` for that
+/// where the stage follows itself, or nothing was seen to follow.
+fn whole(stage: &Stage, from: f64, after: Option<f64>) -> Option<f64> {
+    let [time, ended, passed] = stage.bins();
+    let last = time.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin(from))?;
+    let [watched, ends, passes] = [time, ended, passed].map(|bins| bins.iter().sum::<f64>());
+    // What part is in the stage still, how long all were together, and what part has passed on.
+    let (mut within, mut took, mut on) = (1.0, 0.0, 0.0);
+    for at in bin(from)..=last {
+        let begins = start(at).max(from);
+        let width = end(at).min(2.0 * begins.max(4.0)) - begins;
+        let rate = if time[at] > 0.0 { (ended[at] + passed[at]) / time[at] } else { 0.0 };
+        // Where nobody was watched beyond it, and no longer in it than it is wide, it is where all leave.
+        let is_end = at == last && rate * (end(at) - start(at)) >= 1.0;
+        let part = if is_end { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
+        let left = within * part;
+        took += (within - left / 2.0) * width;
+        on += if rate > 0.0 { left * passed[at] / (ended[at] + passed[at]) } else { 0.0 };
+        within -= left;
+    }
+    // Who is in it longer than any was watched leaves at the rate of all.
+    let all = ends + passes;
+    (all > 0.0).then_some(())?;
+    took += within * watched / all;
+    on += within * passes / all;
+    match after {
+        Some(after) => Some(took + on * after),
+        None if on < 0.9 => Some(took / (1.0 - on)),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use job_model::Job;
+    use serde_json::json;
+
+    use crate::schedule::adaptive::{history::History, observation::Lifetime};
+
+    #[test]
+    fn waits_that_stopped_early_do_not_make_jobs_short() {
+        let age = Duration::from_secs;
+        let mut history = History::new();
+        // One in a hundred seconds, of a hundred jobs that were watched for two minutes each.
+        for number in 0..100_u64 {
+            let (to, ended) = if number % 3 > 0 { (60, true) } else { (120, false) };
+            history.record(&Lifetime::new("CreateCluster", age(0), age(to), ended));
+        }
+        let job = Job::from_slice(br#"{"spec": {"type": "CreateCluster"}}"#).unwrap();
+        let remaining = history.remaining(&job, age(0)).unwrap().as_secs();
+        assert!((80..160).contains(&remaining), "{remaining}");
+    }
+
+    #[test]
+    fn how_long_it_takes_on_average() {
+        let age = Duration::from_secs;
+        let mut history = History::new();
+        for _ in 0..50 {
+            let life = Lifetime::new("CreateCluster", age(0), age(300), true);
+            history.record(&life.with_steps(vec![age(200)]));
+        }
+        let seen = |now: u64, steps: &[u64]| {
+            let at = |second: &u64| {
+                format!(
+                    "2020-02-02 {:02}:{:02}:{:02} +0000 UTC",
+                    second / 3600,
+                    second / 60 % 60,
+                    second % 60
+                )
+            };
+            let steps: Vec<_> = steps
+                .iter()
+                .map(|ended| json!({"metadata": {"updateTimestamp": at(ended)}, "status": {"phase": "Success"}}))
+                .collect();
+            let job = json!({"metadata": {"creationTimestamp": at(&0)},
+                "spec": {"type": "CreateCluster", "subJobs": steps}});
+            let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
+            history.remaining(&job, age(now)).map(|remaining| remaining.as_secs())
+        };
+        let rows = [
+            ("from the beginning", seen(0, &[]), Some(250..350)),
+            ("in the middle of its step", seen(100, &[]), Some(160..240)),
+            ("after it", seen(250, &[200]), Some(30..70)),
+            ("later than all", seen(9000, &[1000]), None),
+            ("after more steps than were seen", seen(250, &[10, 200]), None),
+        ];
+        for (name, remaining, expected) in rows {
+            let is_right = match (&remaining, expected) {
+                (Some(remaining), Some(expected)) => expected.contains(remaining),
+                (remaining, expected) => remaining.is_none() && expected.is_none(),
+            };
+            assert!(is_right, "{name}: {remaining:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A little chance in the pauses, so that many who wait do not ask on the same tick. Draws nothing:
+//! the number comes with what was seen.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::Seen;
+
+/// By which part of it a pause may be longer or shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Jitter(f64);
+
+impl Jitter {
+    pub(crate) const DEFAULT: Self = Self(0.1);
+
+    /// Anything outside of 0 to 1 counts as the nearer of the two, what is no number as 0.
+    pub(crate) const fn new(part: f64) -> Self {
+        Self(if part > 1.0 {
+            1.0
+        } else if part > 0.0 {
+            part
+        } else {
+            0.0
+        })
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self.0 <= 0.0
+    }
+
+    /// Returns the longest pause that is not above this however it is moved.
+    pub(crate) fn below(self, most: Duration) -> Duration {
+        Duration::try_from_secs_f64(most.as_secs_f64() / (1.0 + self.0)).unwrap_or(most)
+    }
+
+    /// Returns the pause, moved at random within the bounds: the first to anywhere between itself and twice
+    /// itself, a later one by its part.
+    pub(crate) fn apply(
+        self,
+        pause: Duration,
+        bounds: RangeInclusive<Duration>,
+        seen: &Seen<'_>,
+    ) -> Duration {
+        let by = if seen.count <= 1 { 1.0..=2.0 } else { self.part() };
+        self.moved_by(by, pause, bounds, seen.random)
+    }
+
+    /// Returns the pause, moved at random within the bounds by its part.
+    pub(crate) fn moved(
+        self,
+        pause: Duration,
+        bounds: RangeInclusive<Duration>,
+        random: u64,
+    ) -> Duration {
+        self.moved_by(self.part(), pause, bounds, random)
+    }
+
+    fn part(self) -> RangeInclusive<f64> {
+        1.0 - self.0..=1.0 + self.0
+    }
+
+    /// A pause is not moved against the cap, or those that are there would all be on one tick. An upper bound
+    /// below the lower one counts as the lower.
+    fn moved_by(
+        self,
+        by: RangeInclusive<f64>,
+        pause: Duration,
+        bounds: RangeInclusive<Duration>,
+        random: u64,
+    ) -> Duration {
+        let (floor, cap) = (*bounds.start(), *bounds.end());
+        if self.is_none() {
+            return pause.min(cap).max(floor);
+        }
+        let pause = pause.min(self.below(cap)).max(floor);
+        let seconds = pause.as_secs_f64() * between(*by.start(), *by.end(), unit(random));
+        Duration::try_from_secs_f64(seconds).unwrap_or(cap).min(cap).max(floor)
+    }
+}
+
+pub(crate) fn between(least: f64, most: f64, unit: f64) -> f64 {
+    least + (most - least) * unit
+}
+
+/// Returns a number's upper 53 bits as a fraction, from 0 to just below 1.
+pub(crate) fn unit(random: u64) -> f64 {
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Returns a number that has no visible relation to the seed and the number of the pause
+/// (splitmix64).
+pub(crate) const fn random(seed: u64, number: u32) -> u64 {
+    let mut z = seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests;
