@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_E
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 use serde_json::Value;
 
-use crate::{Fault, Sim};
+use crate::{faults::Fault, service::Sim};
 
 /// How long the service may take to see that a request was given up.
 const NOTICE: Duration = Duration::from_secs(10);

@@ -26,35 +26,18 @@
 //! |---|---|---|
 //! | `server` | yes | `SimServer`, and with it hyper, rustls and rcgen |
 
-mod step;
 mod plan;
-mod jobs;
-mod fault;
-mod fate;
+mod faults;
+mod auth;
 mod service;
-mod route;
-mod answer;
-mod submit;
-mod gate;
-mod verify;
-mod limit;
-mod reply;
-mod memory;
-mod conformance;
 #[cfg(feature = "server")]
 mod serve;
-#[cfg(feature = "server")]
-mod server;
-#[cfg(feature = "server")]
-mod certificate;
+mod conformance;
 
+pub use auth::Account;
 pub use conformance::Conformance;
-pub use fault::{Fault, FaultError};
-pub use gate::Account;
-pub use memory::SimTransport;
+pub use faults::{Fault, FaultError};
 pub use plan::Plan;
 #[cfg(feature = "server")]
-pub use serve::SimService;
-#[cfg(feature = "server")]
-pub use server::SimServer;
-pub use service::{Pace, Sim};
+pub use serve::{SimServer, SimService};
+pub use service::{Pace, Sim, SimTransport};

@@ -1,11 +1,16 @@
 //! What a simulated job does over time: a pure function from time to the job. Reads no clock.
 
+mod step;
+mod jobs;
+
+pub(crate) use jobs::Jobs;
+
 use std::{iter, ops::Range, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
 
-use crate::step::Step;
+use self::step::Step;
 
 /// A job's course: it initializes, runs its steps, one after another or at once, and ends.
 ///

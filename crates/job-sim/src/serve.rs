@@ -1,5 +1,10 @@
 //! The service on a connection, over TLS, whatever carries it. Opens none.
 
+mod server;
+mod certificate;
+
+pub use server::SimServer;
+
 use std::{
     fmt, io,
     pin::{Pin, pin},
@@ -27,12 +32,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{
-    Sim,
-    certificate::{Certified, certify},
-    reply::Ending,
-    service::Held,
-};
+use self::certificate::{Certified, certify};
+use crate::service::{Ending, Held, Sim};
 
 /// The most bytes a request's body may have.
 const MAX_BODY: usize = 64 << 10;

@@ -1,6 +1,16 @@
 //! The simulated service: what it is, and what befalls it. Knows no socket; time is tokio's, or the
 //! readings'.
 
+mod route;
+mod answer;
+mod submit;
+mod reply;
+mod limit;
+mod memory;
+
+pub use memory::SimTransport;
+pub(crate) use reply::{Ending, Refused, gateway_refusal, header, json_reply, refusal};
+
 use std::{
     fmt,
     future::pending,
@@ -21,13 +31,11 @@ use job_transport::{
     AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
 };
 
+use self::{limit::Limit, reply::Answer};
 use crate::{
-    Account, Fault, Plan,
-    fate::Fate,
-    gate::Gate,
-    jobs::Jobs,
-    limit::Limit,
-    reply::{Answer, Ending},
+    auth::{Account, Gate},
+    faults::{Fate, Fault},
+    plan::{Jobs, Plan},
 };
 
 /// What moves a simulated job.

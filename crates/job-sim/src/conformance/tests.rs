@@ -6,7 +6,10 @@ use futures_core::future::BoxFuture;
 use http::header::{AUTHORIZATION, LOCATION};
 
 use super::*;
-use crate::{Pace, Plan, SimTransport};
+use crate::{
+    plan::Plan,
+    service::{Pace, SimTransport},
+};
 
 type Sent = Result<Response<Bytes>, TransportError>;
 

@@ -10,9 +10,8 @@ use http::{
 use job_model::{Job, Metadata, Phase, Status};
 use serde_json::{Value, json};
 
-use crate::{
-    Fault, Sim,
-    fault::LARGEST,
+use super::{
+    Sim,
     reply::{
         Answer, Ending, Refused, echo, gateway_refusal, header, json_reply, json_text, page,
         refusal, service_refusal,
@@ -20,6 +19,7 @@ use crate::{
     route::{Call, Route, route},
     submit::submission,
 };
+use crate::faults::{Fault, LARGEST};
 
 impl Sim {
     /// Answers a request of this number.

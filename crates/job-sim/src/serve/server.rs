@@ -13,7 +13,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{Sim, SimService};
+use super::SimService;
+use crate::service::Sim;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;

@@ -4,13 +4,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    Plan,
-    jobs::Jobs,
-    plan::node_id,
+use super::{
     reply::{Refused, service_refusal},
     route::Call,
 };
+use crate::plan::{Jobs, Plan, node_id};
 
 /// A job to be submitted, and what is answered: its id goes to `status.jobID`, and of a cluster's
 /// creation into an annotation too.

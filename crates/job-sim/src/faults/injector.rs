@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
-use crate::Fault;
+use super::fault::Fault;
 
 /// What is to befall whom. Of what is due at once, the script comes first, then an outage, then
 /// chance.

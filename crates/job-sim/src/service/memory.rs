@@ -7,7 +7,7 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-use crate::{Sim, reply::Ending};
+use super::{Sim, reply::Ending};
 
 /// The most bytes a reply's body may have: as many as the production transport takes.
 const MAX_BODY: usize = 8 << 20;

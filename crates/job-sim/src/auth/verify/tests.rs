@@ -8,7 +8,7 @@ const NOW: &str = "2020-02-02T08:12:40Z";
 
 /// Each of the vendor's requests as it was sent, by name, with its secret key.
 fn vectors() -> Vec<(String, Request<Bytes>, String)> {
-    let vectors = include_str!("../../../../fixtures/signatures/vectors.json");
+    let vectors = include_str!("../../../../../fixtures/signatures/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     let vector = |vector: &Value| {
         let (input, output) = (&vector["input"], &vector["output"]);

@@ -10,7 +10,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use job_model::{Job, Phase};
 
-use crate::{Pace, Plan, plan::node_id};
+use super::{Plan, node_id};
+use crate::service::Pace;
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]

@@ -13,10 +13,8 @@ use job_model::ProjectId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    reply::{Refused, gateway_refusal, header, json_reply, refusal},
-    verify::{Refusal, authorization},
-};
+use super::verify::{Refusal, authorization};
+use crate::service::{Refused, gateway_refusal, header, json_reply, refusal};
 
 /// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
 const WRONG_IN_A_ROW: u32 = 5;

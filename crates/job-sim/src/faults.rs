@@ -1,0 +1,8 @@
+//! Faults on demand: which there are, and which request or connection each applies to.
+
+mod fault;
+mod injector;
+
+pub(crate) use fault::LARGEST;
+pub use fault::{Fault, FaultError};
+pub(crate) use injector::Fate;
