@@ -1,9 +1,17 @@
 //! The budget object: one for a whole deployment, lends each service its part. Decides nothing itself.
 
+mod allocator;
+mod slots;
+mod lease;
+
+pub(crate) use allocator::Lent;
+pub(crate) use lease::Lease;
+pub(crate) use slots::{Coming, Place, Turn};
+
 use bytes::Bytes;
 use restate_sdk::prelude::*;
 
-use crate::shares::{BudgetStatus, Lent, Said, Shares};
+use self::allocator::{BudgetStatus, Said, Shares};
 
 /// The one budget of a deployment, a virtual object.
 #[derive(Debug)]

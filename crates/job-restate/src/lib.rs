@@ -6,31 +6,20 @@
 //! **Out of scope:** the decision, which is the same [`Machine`](job_poller::Machine); the engine, a server of
 //! its own.
 
-mod deployment;
-mod wait;
-mod state;
 mod request;
-mod status;
-mod budget;
-mod shares;
-mod turns;
-mod early;
-mod lease;
-mod notify;
-mod sink;
-mod webhook;
 mod key;
-mod serve;
+mod state;
+mod status;
 mod engine;
-mod register;
-mod metrics;
+mod budget;
+mod wait;
+mod notify;
+mod serve;
 
-pub use deployment::{Deployment, IdentityKeyError};
 pub use key::{WaitKey, WaitKeyError};
-pub use register::{RegisterError, register};
+pub use notify::{Notice, Sink, SinkError, Webhook, WebhookKey, WebhookKeyError};
 pub use request::{Span, Timeout, WatchRequest};
-pub use sink::{Notice, Sink, SinkError};
-pub use webhook::{Webhook, WebhookKey, WebhookKeyError};
+pub use serve::{Deployment, IdentityKeyError, RegisterError, register};
 
 /// Compiles the page on other engines.
 #[cfg(doctest)]

@@ -1,13 +1,19 @@
 //! The service that delivers notices: the engine calls it until it succeeds. Knows no wait but by its key.
 
+mod webhook;
+mod sink;
+
+pub(crate) use sink::NoSink;
+pub use sink::{Notice, Sink, SinkError};
+pub use webhook::{Webhook, WebhookKey, WebhookKeyError};
+
 use std::{sync::Arc, time::Duration};
 
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Notice, Sink,
-    metrics::Metrics,
+    serve::Metrics,
     state::Delivery,
     wait::{JobWaitClient, Noticed},
 };

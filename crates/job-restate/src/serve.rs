@@ -1,5 +1,13 @@
 //! HTTP: what the engine calls, and beside it health and metrics. Knows no wait.
 
+mod deployment;
+mod register;
+mod metrics;
+
+pub use deployment::{Deployment, IdentityKeyError};
+pub(crate) use metrics::Metrics;
+pub use register::{RegisterError, register};
+
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -14,7 +22,7 @@ use job_transport::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{lease::Lease, metrics::Metrics};
+use crate::budget::Lease;
 
 /// How long what is under way has once the service is to stop.
 const GRACE: Duration = Duration::from_secs(10);

@@ -11,9 +11,10 @@ use job_poller::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Notice, WaitKey,
-    early::Early,
-    turns::{Coming, Place, Turn},
+    budget::{Coming, Place, Turn},
+    key::WaitKey,
+    notify::Notice,
+    wait::Early,
 };
 
 /// A wait, under way or over.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    WaitKey,
+    key::WaitKey,
     state::{Delivery, Over, Receiver, WaitState, Waiting},
 };
 

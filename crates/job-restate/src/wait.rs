@@ -2,6 +2,9 @@
 //! decision, which is the machine's.
 
 mod tick;
+mod half_pause;
+
+pub(crate) use half_pause::Early;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +19,11 @@ use sha2::{Digest, Sha256};
 
 use self::tick::Ticked;
 use crate::{
-    Sink, WaitKey, WaitKeyError, WatchRequest,
-    lease::Lease,
-    metrics::Metrics,
-    notify::{JobNoticeClient, Post},
+    budget::Lease,
+    key::{WaitKey, WaitKeyError},
+    notify::{JobNoticeClient, Post, Sink},
+    request::WatchRequest,
+    serve::Metrics,
     state::{Delivery, Over, WaitState, Waiting, add_receiver},
     status::Status,
 };

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::JobWait;
 use crate::{
-    WaitKey,
+    budget::Turn,
+    key::WaitKey,
     state::{Over, WaitState, Waiting},
-    turns::Turn,
 };
 
 /// What a tick came to.

@@ -12,10 +12,9 @@ use job_transport::{Client, Clock};
 
 use super::*;
 use crate::{
-    lease::Lease,
-    metrics::Metrics,
-    shares::Lent,
-    sink::NoSink,
+    budget::{Lease, Lent},
+    notify::NoSink,
+    serve::Metrics,
     state::{Delivery, Receiver},
     status::Status,
 };

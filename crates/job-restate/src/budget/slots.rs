@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, mem, time::Duration};
 use job_poller::{Attempted, Share, Urgency};
 use serde::{Deserialize, Serialize};
 
-use crate::shares::{LENT_FOR, Lent, Said};
+use super::allocator::{LENT_FOR, Lent, Said};
 
-/// The turns that one service gives, of what it is lent ([`Shares`](crate::shares::Shares)).
+/// The turns that one service gives, of what it is lent ([`Shares`](super::allocator::Shares)).
 ///
 /// A wait that is to ask has its turn at once where a request may leave; otherwise it is told when to come
 /// back, at a time of its own, and has it then, if it comes in time and the cloud is not to be left

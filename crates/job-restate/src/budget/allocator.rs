@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use job_poller::{Attempted, Budget};
 use serde::{Deserialize, Serialize};
 
-use crate::turns::{Place, Turn};
+use super::slots::{Place, Turn};
 
 /// The budget of a deployment, and what each service has of it.
 ///

@@ -17,9 +17,11 @@ use restate_sdk::{
 };
 use tokio::net::TcpListener;
 
+use super::{metrics::Metrics, serve};
 use crate::{
-    Sink, budget::JobBudget, lease::Lease, metrics::Metrics, notify::JobNotice, serve::serve,
-    sink::NoSink, wait::JobWait,
+    budget::{JobBudget, Lease},
+    notify::{JobNotice, NoSink, Sink},
+    wait::JobWait,
 };
 
 /// Waits for jobs on the durable engine Restate: what they go by.

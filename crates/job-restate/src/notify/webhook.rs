@@ -11,7 +11,7 @@ use job_transport::{Clock, PlainHttp, TokioClock, Transport, is_loopback, told};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 
-use crate::{Notice, Sink, SinkError};
+use super::sink::{Notice, Sink, SinkError};
 
 /// Posts each notice to a URL, signed with a key that the receiver has too: HMAC-SHA256, as the specification
 /// Standard Webhooks has it, for which receivers find libraries in most languages.

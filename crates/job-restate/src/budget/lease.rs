@@ -10,12 +10,12 @@ use job_poller::Attempted;
 use job_transport::{Clock, Transport};
 use tokio::sync::Notify;
 
-use crate::{
-    budget::JobBudget,
-    engine::post,
-    shares::{LENT_FOR, Lent, Said},
-    turns::{Coming, Place, Turn, Turns},
+use super::{
+    JobBudget,
+    allocator::{LENT_FOR, Lent, Said},
+    slots::{Coming, Place, Turn, Turns},
 };
+use crate::engine::post;
 
 /// How often the budget is told.
 const EVERY: Duration = Duration::from_secs(1);

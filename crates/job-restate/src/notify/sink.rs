@@ -3,7 +3,7 @@
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::WaitKey;
+use crate::key::WaitKey;
 
 /// That a wait is over, for whoever asked to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

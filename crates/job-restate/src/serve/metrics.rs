@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::SinkError;
+use crate::notify::SinkError;
 
 /// The counters of one process.
 pub(crate) struct Metrics {
