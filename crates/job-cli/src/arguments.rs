@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config, connection, demo, docs, exit, get, messages::Messages, report, show, sim, wait,
+    commands::{config, demo, docs, get, show, sim},
+    connection, exit,
+    logging::Messages,
+    report, wait,
 };
 
 /// Reads jobs of the Cloud Container Engine (CCE) API, and waits until they have ended.
@@ -20,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 #[cfg(feature = "durable")]
-use crate::durable;
+use crate::commands::durable;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

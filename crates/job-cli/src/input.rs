@@ -12,7 +12,7 @@ use job_model::{JobId, ServiceError};
 
 use crate::{
     exit::{Exit, OrExit},
-    tell,
+    terminal::stderr,
 };
 
 /// Where to read from: a file's path, or `-` for stdin.
@@ -49,7 +49,7 @@ impl Input {
         let read = match self {
             Self::Stdin => {
                 if io::stdin().is_terminal() {
-                    tell::line("reading stdin; it ends with Ctrl-D");
+                    stderr::line("reading stdin; it ends with Ctrl-D");
                 }
                 let mut all = Vec::new();
                 io::stdin().lock().read_to_end(&mut all).map(|_| all)

@@ -1,26 +1,14 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
 mod arguments;
-mod messages;
+mod commands;
 mod connection;
-mod get;
 mod wait;
-mod show;
 mod report;
-mod config;
-mod sim;
-mod demo;
-#[cfg(feature = "durable")]
-mod durable;
-mod docs;
+mod terminal;
 mod input;
-mod print;
-mod span;
-mod text;
-mod json;
-mod paint;
-mod tell;
 mod signals;
+mod logging;
 mod exit;
 #[cfg(test)]
 mod testing;
@@ -37,8 +25,10 @@ use tokio::runtime::Builder;
 
 use crate::{
     arguments::{Arguments, Command},
+    commands::{config, demo, docs, get, show, sim},
     exit::Exit,
-    messages::Verbosity,
+    logging::Verbosity,
+    terminal::stderr,
     wait::Flags,
 };
 
@@ -72,7 +62,7 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Sim(arguments) => block_on(sim::run(*arguments)),
         Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
         #[cfg(feature = "durable")]
-        Command::Durable(arguments) => durable::block_on(*arguments, verbosity),
+        Command::Durable(arguments) => commands::durable::block_on(*arguments, verbosity),
         Command::Completions(arguments) => docs::completions(&arguments, Arguments::command()),
         Command::Man(arguments) => docs::manual(&arguments, Arguments::command()),
     }
@@ -95,10 +85,10 @@ fn failed(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     let exit = Exit::of(error);
-    tell::line(&format!("cce-job: {error:#}"));
+    stderr::line(&format!("cce-job: {error:#}"));
     let step = error.downcast_ref::<FetchError>().and_then(exit::next_step);
     if let Some(step) = step {
-        tell::line(&format!("cce-job: {step}"));
+        stderr::line(&format!("cce-job: {step}"));
     }
     exit
 }

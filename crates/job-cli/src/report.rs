@@ -16,9 +16,10 @@ use clap::{Args, ValueEnum};
 
 use self::timeline::Timeline;
 use crate::{
+    commands::show,
     exit::{Exit, OrExit},
     input::Input,
-    print, show,
+    terminal::print,
     wait::Finished,
 };
 

@@ -1,22 +1,17 @@
 //! `cce-job wait`: waits until jobs have ended. Takes the arguments apart, and says at the end what came
 //! of it; the waits themselves are the library's.
 
-mod checkpoints;
-mod close;
-mod event_line;
 mod jobs;
-mod learnt;
 mod output;
-mod plain;
 mod progress;
-mod resume;
-mod rows;
 mod schedule;
 mod session;
 mod source;
-mod summary;
-mod tree;
 mod watch;
+mod history_file;
+mod checkpoint_file;
+mod resume_command;
+mod finish;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -27,8 +22,8 @@ use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
 use job_transport::{Client, Conventions};
 
 use self::{
+    history_file::Learnt,
     jobs::{Jobs, Start},
-    learnt::Learnt,
     output::{Form, Output},
     session::{Session, Until},
     source::Source,
@@ -36,18 +31,17 @@ use self::{
 };
 pub(crate) use self::{
     progress::{Kind, Progress},
-    resume::Flags,
+    resume_command::Flags,
     schedule::Pauses,
     watch::Finished,
 };
 use crate::{
     connection::{Connection, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
-    messages::Verbosity,
-    print::RAW_IS_JSON,
+    logging::Verbosity,
     report,
     signals::stopped,
-    span::Timeout,
+    terminal::{RAW_IS_JSON, Timeout},
 };
 
 /// What `--help` says below the flags.

@@ -21,7 +21,7 @@ fn told(line: &str, variables: &[(&str, &str)]) -> String {
             return format!("error: {error:#}\n");
         }
     };
-    let rows = crate::config::shown(&settings);
+    let rows = crate::commands::config::shown(&settings);
     match settings.client() {
         Ok(_) => rows,
         Err(error) => {

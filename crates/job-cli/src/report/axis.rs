@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::span::told;
+use crate::terminal::told;
 
 /// From the first moment of a timeline to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

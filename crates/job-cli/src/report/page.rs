@@ -7,7 +7,7 @@ use super::{
     Format,
     timeline::{Kind, Row, Timeline},
 };
-use crate::span::told;
+use crate::terminal::told;
 
 /// Returns the timelines in this form.
 ///

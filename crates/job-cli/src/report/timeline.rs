@@ -9,7 +9,10 @@ use job_poller::{Event, Outcome};
 use job_transport::Reading;
 
 use super::axis::Axis;
-use crate::{span::told, text::line, wait::Finished};
+use crate::{
+    terminal::{text::line, told},
+    wait::Finished,
+};
 
 /// A job's course.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use clap::Args;
 use job_model::{IdError, JobId};
 use job_poller::{Checkpoint, Fleet, WaitPolicy, Watch};
 
-use super::checkpoints::CheckpointFile;
+use super::checkpoint_file::CheckpointFile;
 use crate::{
     exit::{Exit, OrExit},
     input::Input,

@@ -1,6 +1,11 @@
 //! What a wait prints to stdout: its result for people, the job, or all events. Once nobody reads it
 //! any more, nothing.
 
+mod json_lines;
+mod summary;
+
+pub(crate) use summary::{Row, table};
+
 use std::{
     io::{self, Write},
     time::Duration,
@@ -10,8 +15,8 @@ use clap::ValueEnum;
 use job_model::JobId;
 use job_poller::{Ended, Event, Outcome, WaitErrorKind};
 
-use super::{event_line, watch::Finished};
-use crate::{paint::Paint, print, span::told, text};
+use super::watch::Finished;
+use crate::terminal::{Paint, print, text, told};
 
 /// How the result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,7 +57,7 @@ impl Output {
     /// Prints what happens, where all of it is to be printed.
     pub(crate) fn event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.form == Form::Jsonl {
-            self.write(|| writeln!(io::stdout(), "{}", event_line::event(id, at, event)));
+            self.write(|| writeln!(io::stdout(), "{}", json_lines::event(id, at, event)));
         }
     }
 
@@ -61,7 +66,7 @@ impl Output {
         let (raw, many, paint) = (self.raw, self.many, self.paint);
         match (self.form, &finished.result, finished.job.as_deref()) {
             (Form::Jsonl, ..) => {
-                self.write(|| writeln!(io::stdout(), "{}", event_line::finished(finished)));
+                self.write(|| writeln!(io::stdout(), "{}", json_lines::finished(finished)));
             }
             // The command stopped it: enough others have ended, or a signal came.
             (Form::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
@@ -124,10 +129,10 @@ mod tests {
     use job_poller::WaitPolicy;
     use proptest::prelude::*;
 
+    use super::summary::{Row, table};
     use super::*;
-    use crate::{
-        testing::{finished, hostile, job_of, megabyte, reading, shown_job_of, unseen, waited},
-        wait::summary::{Row, table},
+    use crate::testing::{
+        finished, hostile, job_of, megabyte, reading, shown_job_of, unseen, waited,
     };
 
     fn check_hostile(job: &serde_json::Value) {

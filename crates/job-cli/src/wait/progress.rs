@@ -1,5 +1,11 @@
 //! Progress to stderr: which kind of it, if any. Draws and prints nothing itself.
 
+mod live_tree;
+mod log_lines;
+mod tree_rows;
+
+pub(crate) use tree_rows::Sight;
+
 use std::{
     io::{self, IsTerminal},
     time::Duration,
@@ -9,10 +15,11 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use job_poller::Event;
 
-use super::{output::Form, plain::Plain, tree::Tree, watch::Watch};
+use self::{live_tree::Tree, log_lines::Plain};
+use super::{output::Form, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
-    messages::Verbosity,
+    logging::Verbosity,
 };
 
 /// How progress is told.

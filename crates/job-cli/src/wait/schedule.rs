@@ -5,7 +5,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use job_poller::{Exponential, Fixed, Schedule};
 
-use crate::span::Span;
+use crate::terminal::Span;
 
 /// When the waits ask.
 #[derive(Clone)]

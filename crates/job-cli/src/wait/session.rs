@@ -11,16 +11,16 @@ use job_poller::{Checkpoint, Event, FaultKind, Fleet, WaitError};
 use job_transport::{Clock, TokioClock, TransportErrorKind};
 
 use super::{
-    checkpoints::CheckpointFile,
-    learnt::Learnt,
-    output::{Form, Output},
+    checkpoint_file::CheckpointFile,
+    history_file::Learnt,
+    output::{Form, Output, Row},
     progress::{Progress, Tally},
-    summary::Row,
     watch::{Finished, Watch},
 };
 use crate::{
     exit::{CERTIFICATE, Exit},
-    report, tell,
+    report,
+    terminal::stderr,
 };
 
 /// How often progress is looked at and checkpoints are written, where nothing happens and where much
@@ -172,10 +172,10 @@ impl Session {
             // Where the command stopped it, that is told once for all.
             if let (Some(error), Some(_)) = (error, exit) {
                 let told = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
-                tell::line(&told);
+                stderr::line(&told);
                 let fault = error.fault().map(|fault| fault.kind);
                 if fault == Some(FaultKind::Transport(TransportErrorKind::Certificate)) {
-                    tell::line(&format!("cce-job: {CERTIFICATE}"));
+                    stderr::line(&format!("cce-job: {CERTIFICATE}"));
                 }
             }
         });
@@ -212,7 +212,7 @@ impl Session {
         all.extend(under_way.iter().map(|(place, one)| (*place, one)));
         let all: Vec<_> = all.into_values().collect();
         if let Some(news) = file.keep(&all) {
-            self.progress.aside(|| tell::line(&news));
+            self.progress.aside(|| stderr::line(&news));
         }
     }
 }

@@ -16,7 +16,7 @@ use job_poller::{
     Checkpoint, Ended, Event, FaultKind, History, Lifetime, WaitError, WaitErrorKind, WatchEvents,
 };
 
-use super::{rows::Sight, source::Source};
+use super::{progress::Sight, source::Source};
 use crate::exit::Exit;
 
 /// A wait under way: a stream of its events.

@@ -1,0 +1,10 @@
+//! The commands other than `wait` and `report`, a file each.
+
+pub(crate) mod get;
+pub(crate) mod show;
+pub(crate) mod config;
+pub(crate) mod sim;
+pub(crate) mod demo;
+#[cfg(feature = "durable")]
+pub(crate) mod durable;
+pub(crate) mod docs;

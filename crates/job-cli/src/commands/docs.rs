@@ -1,0 +1,105 @@
+//! `cce-job completions` and `cce-job man`: made of the command line itself. Describes nothing anew.
+
+use std::{fs, io, path::PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Command};
+use clap_complete::Shell;
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
+
+use crate::{
+    exit::{Exit, OrExit},
+    terminal::print,
+};
+
+/// What `completions --help` says below the flags.
+pub(crate) const COMPLETIONS_HELP: &str = "\
+Examples:
+  cce-job completions bash > ~/.local/share/bash-completion/completions/cce-job
+  cce-job completions zsh > ~/.zfunc/_cce-job
+  cce-job completions fish > ~/.config/fish/completions/cce-job.fish";
+
+/// What `man --help` says below the flags.
+pub(crate) const MAN_HELP: &str = "\
+Examples:
+  cce-job man | man -l -
+  cce-job man wait | man -l -
+  cce-job man --folder /usr/local/share/man/man1";
+
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct Manual {
+    /// The page of this command, in place of the first
+    #[arg(conflicts_with = "folder")]
+    command: Option<String>,
+    /// Write the pages of all commands into this folder, which is there
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+/// Prints a shell's completions.
+///
+/// # Errors
+///
+/// Where stdout cannot be written to.
+pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<Exit> {
+    // Made before it is written: who reads no further is no reason to panic.
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "cce-job", &mut text);
+    print::stdout(text)?;
+    Ok(Exit::Done)
+}
+
+/// Prints a page of the manual, or writes all.
+///
+/// # Errors
+///
+/// Where there is no such command (wrong usage), or the pages cannot be written.
+pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result<Exit> {
+    if let Some(folder) = &arguments.folder {
+        // It would have a page for the help of each command, beside that command's own.
+        command = command.disable_help_subcommand(true);
+        command.build();
+        let below: Vec<_> = command.get_subcommands().cloned().collect();
+        for command in [command].into_iter().chain(below) {
+            let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+            let file = folder.join(format!("{name}.1"));
+            fs::write(&file, page(command)?)
+                .with_context(|| format!("the manual cannot be written to {}", file.display()))
+                .or_exit(Exit::Usage)?;
+        }
+        return Ok(Exit::Done);
+    }
+    command.build();
+    let command = match &arguments.command {
+        None => command,
+        Some(name) => {
+            let found = command.find_subcommand(name).cloned();
+            found.ok_or_else(|| anyhow!("no such command: {name}")).or_exit(Exit::Usage)?
+        }
+    };
+    print::stdout(page(command)?)?;
+    Ok(Exit::Done)
+}
+
+/// Returns the page of a command. What stands below the flags has columns, and is not filled anew.
+fn page(command: Command) -> io::Result<Vec<u8>> {
+    let notes = command.get_after_long_help().or_else(|| command.get_after_help());
+    let notes = notes.map(ToString::to_string);
+    let mut page = Vec::new();
+    Man::new(command.after_help(None).after_long_help(None)).render(&mut page)?;
+    if let Some(notes) = notes {
+        let mut roff = Roff::new();
+        roff.control("SH", ["NOTES"]).control("nf", []).text([roman(notes)]).control("fi", []);
+        roff.to_writer(&mut page)?;
+    }
+    Ok(page)
+}

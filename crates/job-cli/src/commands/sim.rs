@@ -1,0 +1,227 @@
+//! `cce-job sim`: the simulated service, over TLS on loopback, until it is told to stop. What it
+//! prints opens nothing but itself.
+
+use std::{
+    fs,
+    io::{self, Write},
+    ops::Range,
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use job_sim::{Account, Fault, Pace, Plan, Sim, SimServer};
+use serde::Serialize;
+
+use crate::{
+    exit::{Exit, OrExit},
+    signals::stopped,
+    terminal::print,
+};
+
+/// Returns what `--help` says below the flags.
+pub(crate) fn help() -> String {
+    HELP.replace("{faults}", Fault::WRITTEN)
+}
+
+const HELP: &str = "\
+The first line on stdout is JSON: the endpoint, the job's id, and all that a client needs to be
+let in, by token, by access key, or by password (POST {endpoint}/v3/auth/tokens). The CA of its
+certificate is in --ca-file. It serves, besides GET .../jobs/{id}, creating and deleting clusters
+and nodes.
+
+Faults: {faults}.
+While it runs: POST {endpoint}/simulation/faults with a script as the body, or
+POST {endpoint}/simulation/expire-tokens.
+
+Examples:
+  cce-job sim --ca-file ca.pem                          a cluster, created in 5 s
+  cce-job sim --ca-file ca.pem --speed 1                and in the eight minutes that it takes
+  cce-job sim --ca-file ca.pem --script '2*ok, 503'     the third request fails
+  cce-job sim --ca-file ca.pem --outage 10..30=refuse   from 10 s to 30 s nobody is let in";
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Listen on this port of 127.0.0.1; a free one by default
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Write the CA to trust to this file, in PEM form
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Which jobs there are from the start
+    #[arg(long, value_enum, default_value_t = Kind::CreateCluster)]
+    job: Kind,
+    /// How many of them
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    jobs: u32,
+    /// Let them fail, for this reason
+    #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "the flavor is sold out")]
+    fail: Option<String>,
+    /// Run jobs so many times as fast as life; at 360 an hour is ten seconds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    speed: u32,
+    /// Show so many levels of sub-jobs; the live service often shows 1
+    #[arg(long, value_name = "LEVELS")]
+    levels: Option<usize>,
+    /// Draw how long each step takes, and the chance of faults, from this seed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What befalls one request after another, such as 'ok, 3*503, reset'
+    #[arg(long, value_parser = Fault::script)]
+    script: Option<Script>,
+    /// Let one of --faults befall a request with this probability, from 0 to 1
+    #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
+    chance: Option<f64>,
+    /// The faults that --chance draws from
+    #[arg(long, value_parser = Fault::script, default_value = "reset, 503, 429, garbage, truncated")]
+    faults: Script,
+    /// Let a fault befall all that come within a time, in seconds since the start; repeatable
+    #[arg(long, value_name = "FROM..TO=FAULT")]
+    outage: Vec<Outage>,
+    /// Serve so many requests a second, and throttle the others
+    #[arg(long, value_name = "PER_SECOND")]
+    limit: Option<u32>,
+    /// How many seconds a token holds that a login gives
+    #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60)]
+    token_lifetime: u32,
+    /// How many seconds its clock is ahead of this machine's; negative: behind
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    ahead: i32,
+}
+
+/// One value of a flag, not a repeated flag.
+type Script = Vec<Option<Fault>>;
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    CreateCluster,
+    ScaleUpCluster,
+    DeleteCluster,
+    DeleteNode,
+}
+
+/// A fault that befalls all for a time.
+#[derive(Clone)]
+struct Outage(Range<Duration>, Fault);
+
+impl FromStr for Outage {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let form = || anyhow!("expected FROM..TO=FAULT, such as 10..30=503");
+        let (during, fault) = text.split_once('=').ok_or_else(form)?;
+        let (from, to) = during.split_once("..").ok_or_else(form)?;
+        let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| form());
+        let during = seconds(from)?..seconds(to)?;
+        anyhow::ensure!(!during.is_empty(), "{from}..{to} ends before it begins");
+        Ok(Self(during, fault.parse()?))
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let probability: f64 = text.parse().map_err(|_| "expected a number from 0 to 1")?;
+    let is_one = (0.0..=1.0).contains(&probability);
+    if is_one { Ok(probability) } else { Err("expected a number from 0 to 1".into()) }
+}
+
+/// The line that says how to get in.
+#[derive(Serialize)]
+struct Started<'a> {
+    endpoint: String,
+    job: &'a str,
+    jobs: Vec<String>,
+    #[serde(flatten)]
+    account: Account,
+}
+
+impl Arguments {
+    fn plan(&self, number: u32) -> Plan {
+        let plan = match self.job {
+            Kind::CreateCluster => Plan::create_cluster(),
+            Kind::ScaleUpCluster => Plan::scale_up_cluster(2),
+            Kind::DeleteCluster => Plan::delete_cluster(),
+            Kind::DeleteNode => Plan::delete_node(),
+        };
+        let plan = match &self.fail {
+            Some(reason) => plan.failing(reason),
+            None => plan,
+        };
+        self.course().of(plan.number(number))
+    }
+
+    const fn course(&self) -> Course {
+        Course { speed: self.speed, levels: self.levels, seed: self.seed }
+    }
+
+    fn sim(&self) -> Sim {
+        let course = self.course();
+        let mut sim = Sim::new(self.plan(0), Pace::Clock)
+            .submitted(move |plan| course.of(plan))
+            .ahead(jiff::SignedDuration::from_secs(self.ahead.into()))
+            .token_lifetime(jiff::SignedDuration::from_secs(self.token_lifetime.into()));
+        if let Some(limit) = self.limit {
+            sim = sim.limit(limit);
+        }
+        if let Some(chance) = self.chance {
+            let faults = self.faults.iter().flatten().cloned().collect();
+            sim = sim.chance(self.seed.unwrap_or_default(), chance, faults);
+        }
+        for Outage(during, fault) in self.outage.iter().cloned() {
+            sim = sim.outage(during, fault);
+        }
+        sim.script(self.script.iter().flatten().cloned());
+        sim
+    }
+}
+
+/// What becomes of every job's course.
+struct Course {
+    speed: u32,
+    levels: Option<usize>,
+    seed: Option<u64>,
+}
+
+impl Course {
+    fn of(&self, plan: Plan) -> Plan {
+        // The templates are a hundred times as fast as life.
+        let mut plan = plan.slower(100).faster(self.speed);
+        if let Some(levels) = self.levels {
+            plan = plan.levels(levels);
+        }
+        match self.seed {
+            Some(seed) => plan.drawn(seed),
+            None => plan,
+        }
+    }
+}
+
+/// Serves until it is stopped.
+///
+/// # Errors
+///
+/// Where it cannot listen, the CA cannot be written, or stdout is closed.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    // Before anybody is told where to send signals to.
+    let stopped = stopped()?;
+    let sim = Arc::new(arguments.sim());
+    let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());
+    let jobs = [sim.job().to_string()].into_iter().chain(added).collect();
+    let server = SimServer::start_on(sim.clone(), arguments.port).await;
+    let server = server
+        .with_context(|| format!("cannot listen on port {}", arguments.port))
+        .or_exit(Exit::Usage)?;
+    if let Some(file) = &arguments.ca_file {
+        fs::write(file, server.ca_pem())
+            .with_context(|| format!("cannot write the CA to {}", file.display()))
+            .or_exit(Exit::Usage)?;
+    }
+    let (endpoint, account) = (server.endpoint(), sim.account());
+    let started = Started { endpoint, job: sim.job().as_str(), jobs, account };
+    print::stdout(serde_json::to_string(&started)? + "\n")?;
+    let exit = stopped.await;
+    let _ = writeln!(io::stderr(), "{} requests, {} logins", sim.requests(), sim.logins());
+    Ok(exit)
+}

@@ -1,0 +1,90 @@
+//! Flags that every command has: how much is told, and in which colours.
+
+use std::io;
+
+use anstream::ColorChoice;
+use clap::{ArgAction, Args};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+use crate::terminal::Paint;
+
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Messages {
+    /// Tell no progress, unless --progress asks for it; results and errors are told
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Log each request to stderr; -vv: and what carries it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose(u8),
+}
+
+impl Messages {
+    /// Applies them to all that the process writes.
+    pub(crate) fn apply(self) -> Verbosity {
+        match self.color {
+            clap::ColorChoice::Auto => ColorChoice::Auto,
+            clap::ColorChoice::Always => ColorChoice::Always,
+            clap::ColorChoice::Never => ColorChoice::Never,
+        }
+        .write_global();
+        if self.verbose > 0 {
+            log(self.verbose);
+        }
+        match self.verbose {
+            0 if self.quiet => Verbosity::Quiet,
+            0 => Verbosity::Normal,
+            times => Verbosity::Verbose(times),
+        }
+    }
+}
+
+/// What other programs look for in a log.
+const LEFT_OUT: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
+
+/// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do.
+fn log(times: u8) {
+    let ours = ["job_transport", "job_poller", "job_restate", "cce_job"];
+    let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let filter = Targets::new().with_targets(ours.map(|of| (of, LevelFilter::TRACE)));
+    log_to_stderr(filter.with_default(below), times > 1);
+}
+
+/// Logs to stderr what somebody should look at, of a service that runs for long.
+#[cfg(feature = "durable")]
+pub(crate) fn log_warnings() {
+    log_to_stderr(Targets::new().with_target("job_restate", LevelFilter::WARN), false);
+}
+
+/// Logs to stderr, each line with the time since the start, not with the time of day.
+fn log_to_stderr(filter: Targets, with_target: bool) {
+    // Of a request what people look for: its method, its address, what came of it.
+    let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if LEFT_OUT.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
+    });
+    let lines = fmt::layer()
+        .fmt_fields(fields)
+        .with_target(with_target)
+        .with_writer(io::stderr)
+        .with_ansi(Paint::of(&io::stderr()).is_on())
+        .with_timer(fmt::time::uptime());
+    tracing_subscriber::registry().with(filter).with(lines).init();
+}

@@ -1,0 +1,172 @@
+//! What was learnt of jobs before, and is of these: a file in the user's state folder. Learns nothing itself.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow};
+use etcetera::{BaseStrategy, choose_base_strategy};
+use job_poller::{History, Lifetime};
+
+use super::checkpoint_file::replace;
+use crate::{
+    exit::{Exit, OrExit},
+    terminal::stderr,
+};
+
+/// The history that waits go by, and what they add to it.
+pub(crate) struct Learnt {
+    /// Where it is kept, if at all.
+    file: Option<PathBuf>,
+    is_named: bool,
+    pub(crate) history: Arc<History>,
+    lifetimes: Vec<Lifetime>,
+}
+
+impl Learnt {
+    /// Keeps nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { file: None, is_named: false, history: Arc::default(), lifetimes: Vec::new() }
+    }
+
+    /// Takes the file that is named or, by default, the one in the user's state folder. That one keeps no wait
+    /// from beginning: where it is no history that is told, and where it cannot be read or written, as in
+    /// a container, nothing is learnt.
+    ///
+    /// # Errors
+    ///
+    /// Where a file that is named cannot be read, or is no history: wrong usage.
+    pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Self> {
+        if named == Some(Path::new("none")) {
+            return Ok(Self::nothing());
+        }
+        let Some(file) = named.map(PathBuf::from).or_else(usual) else {
+            return Ok(Self::nothing());
+        };
+        let is_named = named.is_some();
+        match read(&file) {
+            Ok(history) => {
+                let history = Arc::new(history);
+                Ok(Self { file: Some(file), is_named, history, lifetimes: Vec::new() })
+            }
+            Err(error) if is_named => Err(error).or_exit(Exit::Usage),
+            Err(error) => {
+                if error.downcast_ref::<io::Error>().is_none() {
+                    stderr::line(&format!("cce-job: nothing is learnt: {error:#}"));
+                }
+                Ok(Self::nothing())
+            }
+        }
+    }
+
+    /// Adds what was seen of a job's life.
+    pub(crate) fn add(&mut self, lifetime: Option<Lifetime>) {
+        self.lifetimes.extend(lifetime);
+    }
+
+    /// Writes what was added, beside what other commands have written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Where a file that was named cannot be written.
+    pub(crate) fn keep(&self) -> anyhow::Result<()> {
+        let file = self.file.as_deref().filter(|_| !self.lifetimes.is_empty());
+        let kept = file.map_or(Ok(()), |file| self.keep_in(file));
+        if self.is_named { kept } else { Ok(()) }
+    }
+
+    fn keep_in(&self, file: &Path) -> anyhow::Result<()> {
+        let shown = || format!("what was learnt cannot be kept in {}", file.display());
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(shown)?;
+        }
+        // One after another: what is replaced cannot be locked itself.
+        let mut lock = file.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
+        lock.lock().with_context(shown)?;
+        let mut history = read(file)?;
+        self.lifetimes.iter().for_each(|lifetime| history.record(lifetime));
+        replace(file, &serde_json::to_vec(&history)?).with_context(shown)
+    }
+}
+
+/// Returns the file in the user's state folder; `None` where the user has none.
+fn usual() -> Option<PathBuf> {
+    let folders = choose_base_strategy().ok()?;
+    let folder = folders.state_dir().unwrap_or_else(|| folders.data_dir());
+    Some(folder.join("cce-job/history.json"))
+}
+
+/// Reads a history; an empty one where there is no file, or nothing in it.
+fn read(file: &Path) -> anyhow::Result<History> {
+    match fs::read(file) {
+        Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+            anyhow!(error).context(format!("{} is no history; remove it", file.display()))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::new()),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::tempdir;
+
+    use super::*;
+
+    fn life(seconds: u64) -> Lifetime {
+        Lifetime::new("CreateNode", Duration::ZERO, Duration::from_secs(seconds), true)
+    }
+
+    #[test]
+    fn what_several_commands_learn_is_kept() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("state/history.json");
+        let mut open = [(); 2].map(|()| Learnt::open(Some(&file)).unwrap());
+        for one in &mut open {
+            one.add(None);
+            one.keep().unwrap();
+            assert!(!file.exists(), "nothing was learnt");
+            one.add(Some(life(200)));
+        }
+        open.iter().for_each(|one| one.keep().unwrap());
+        let kept = Learnt::open(Some(&file)).unwrap().history;
+        assert!((kept.jobs("CreateNode") - 1.96).abs() < 1e-3, "{}", kept.jobs("CreateNode"));
+    }
+
+    #[test]
+    fn whatever_a_history_is_called_nothing_else_is_written() {
+        let folder = tempdir().unwrap();
+        let [file, beside] = ["h.lock", "h.toml"].map(|name| folder.path().join(name));
+        fs::write(&file, "").unwrap();
+        for file in [&file, &beside] {
+            for _ in 0..2 {
+                let mut one = Learnt::open(Some(file)).unwrap();
+                one.add(Some(life(200)));
+                one.keep().unwrap();
+            }
+            let kept = Learnt::open(Some(file)).unwrap().history;
+            assert!(kept.jobs("CreateNode") > 1.9, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_history_is_left_as_it_is() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("history.json");
+        fs::write(&file, "{}").unwrap();
+        let error = Learnt::open(Some(&file)).err().unwrap();
+        assert!(format!("{error:#}").contains("is no history; remove it"), "{error:#}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+        let mut none = Learnt::open(Some(Path::new("none"))).unwrap();
+        none.add(Some(life(1)));
+        none.keep().unwrap();
+    }
+}

@@ -1,0 +1,50 @@
+//! The table of `--summary`: a row for each job. Judges none.
+
+use comfy_table::{Table, presets};
+use job_model::{Job, Phase};
+
+use crate::{
+    terminal::{text, told},
+    wait::watch::Finished,
+};
+
+/// A job's row.
+pub(crate) struct Row {
+    pub(crate) place: usize,
+    cells: [String; 6],
+}
+
+impl Row {
+    pub(crate) fn of(finished: &Finished) -> Self {
+        let job = finished.job.as_deref();
+        let (outcome, delay, attempts) = match &finished.result {
+            Ok(ended) => (ended.outcome.as_str(), ended.detection_delay, ended.attempts),
+            Err(error) => (error.kind().as_str(), None, error.attempts()),
+        };
+        let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let cells = [
+            text::line(finished.id.as_str()),
+            known(job.and_then(Job::job_type).map(text::line)),
+            outcome.into(),
+            known(job.filter(|job| has_ended(job)).and_then(Job::running_time).map(told)),
+            known(delay.map(told)),
+            attempts.to_string(),
+        ];
+        Self { place: finished.place, cells }
+    }
+}
+
+fn has_ended(job: &Job) -> bool {
+    job.phase().is_some_and(Phase::is_terminal)
+}
+
+/// Returns the table, in Markdown: it is read on a terminal as in a pipeline's summary.
+pub(crate) fn table(rows: Vec<Row>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["id", "type", "outcome", "duration", "detection delay", "attempts"]);
+    for Row { cells, .. } in rows {
+        table.add_row(cells.map(|cell| cell.replace('|', "\\|")));
+    }
+    format!("{table}\n")
+}
