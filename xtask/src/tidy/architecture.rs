@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn invariants() {
         let rows = [
-            ("| a | `tidy::arrows` |", 0),
-            ("| a | `tidy::arrow` |", 1),
+            ("| a | `tidy::layering` |", 0),
+            ("| a | `tidy::layer` |", 1),
             ("| a | but for b | `xtask::fuzz` |", 0),
             ("| a | but for b | `xtask::buzz` |", 1),
             ("| a | but for `b` | |", 1),
@@ -91,7 +91,7 @@ mod tests {
             ("| a | `crates/job-x/tests/x.rs::helps` |", 1),
             ("| a | `crates/job-x/tests/x.rs::held` |", 1),
             ("| a | `crates/job-x/tests/y.rs::holds` |", 1),
-            ("| a | `tidy::arrows`, `tidy::none` |", 1),
+            ("| a | `tidy::layering`, `tidy::none` |", 1),
             ("| a | reviewed by eye |", 1),
             ("", 1),
         ];
