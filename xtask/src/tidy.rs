@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the rules that no lint can see. Changes no file.
+//! `cargo xtask tidy`: checks the project's own rules, which no lint covers. Changes no file.
 
 mod architecture;
 mod fixtures;
@@ -13,10 +13,10 @@ use std::process::ExitCode;
 
 use tree::Tree;
 
-/// A check: from the files to what is wrong with them, one line a complaint.
+/// A check: returns the violations in the files, one line each.
 type Check = fn(&Tree) -> Vec<String>;
 
-/// The checks by name, as ARCHITECTURE.md refers to them.
+/// The checks by name. ARCHITECTURE.md refers to them as `tidy::name`.
 const CHECKS: &[(&str, Check)] = &[
     ("layering", layering::check),
     ("manifests", manifests::check),
@@ -27,26 +27,26 @@ const CHECKS: &[(&str, Check)] = &[
     ("architecture", architecture::check),
 ];
 
-/// Runs every check and prints what is wrong.
+/// Runs every check and prints the violations.
 pub(crate) fn run() -> ExitCode {
-    let complaints = complaints();
-    complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
-    match complaints.len() {
+    let violations = violations();
+    violations.iter().for_each(|violation| eprintln!("{violation}"));
+    match violations.len() {
         0 => println!("tidy: {} checks passed", CHECKS.len()),
-        wrong => eprintln!("tidy: {wrong} complaints"),
+        count => eprintln!("tidy: {count} violations"),
     }
-    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs every check and returns what is wrong.
-pub(crate) fn complaints() -> Vec<String> {
-    let tree = match Tree::of_workspace() {
+/// Runs every check and returns the violations.
+pub(crate) fn violations() -> Vec<String> {
+    let tree = match Tree::from_workspace() {
         Ok(tree) => tree,
-        Err(error) => return vec![format!("the workspace cannot be read: {error}")],
+        Err(error) => return vec![format!("cannot read the workspace: {error}")],
     };
-    let of = |(name, check): &(&str, Check)| {
-        let complaints = check(&tree).into_iter();
-        complaints.map(|complaint| format!("tidy::{name}: {complaint}")).collect::<Vec<_>>()
+    let run_check = |(name, check): &(&str, Check)| {
+        let violations = check(&tree).into_iter();
+        violations.map(|violation| format!("tidy::{name}: {violation}")).collect::<Vec<_>>()
     };
-    CHECKS.iter().flat_map(of).collect()
+    CHECKS.iter().flat_map(run_check).collect()
 }
