@@ -4,9 +4,11 @@ mod architecture;
 mod fixtures;
 mod layering;
 mod manifests;
+mod names;
 mod readme;
 mod snapshots;
 mod sources;
+mod tokens;
 mod tree;
 
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("layering", layering::check),
     ("manifests", manifests::check),
     ("sources", sources::check),
+    ("names", names::check),
     ("fixtures", fixtures::check),
     ("snapshots", snapshots::check),
     ("readme", readme::check),
