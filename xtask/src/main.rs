@@ -25,7 +25,8 @@ Tasks:
                  --long adds about three hours of tests: 100,000 random waits compared with a
                  reference model, 10,000 simulated networks, 10,000 waits through outages, interop
                  and the fuzzer
-  tidy           Check the project's own rules, which no lint covers
+  tidy [--rooms] Check the project's own rules, which no lint covers; --rooms: print each crate's
+                 imports between rooms, and the circles between its files
   bench model|transport|poller|schedules|fleet
                  Measure decoding, requests, waits, the cost of schedules or a fleet's use of its
                  budget, as ratios; fails if a figure exceeds its bound
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(false),
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
+        ["tidy", "--rooms"] => tidy::rooms(),
         ["interop"] => interop::run(),
         ["dist"] => dist::run(),
         ["durable", ref scenarios @ ..] => durable::run(scenarios),

@@ -6,6 +6,7 @@ mod layering;
 mod manifests;
 mod names;
 mod readme;
+mod rooms;
 mod snapshots;
 mod sources;
 mod tokens;
@@ -24,6 +25,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("manifests", manifests::check),
     ("sources", sources::check),
     ("names", names::check),
+    ("rooms", rooms::check),
     ("fixtures", fixtures::check),
     ("snapshots", snapshots::check),
     ("readme", readme::check),
@@ -39,6 +41,20 @@ pub(crate) fn run() -> ExitCode {
         count => eprintln!("tidy: {count} violations"),
     }
     if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the rooms of each crate: their imports, and the circles between files.
+pub(crate) fn rooms() -> ExitCode {
+    match Tree::from_workspace().and_then(|tree| rooms::summary(&tree)) {
+        Ok(summary) => {
+            print!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("tidy: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs every check and returns the violations.
