@@ -68,7 +68,8 @@ impl Report {
         self.step("fmt", Some("fmt"), [cargo(&["fmt", "--all", "--check"])])?;
 
         println!("\n== tidy");
-        let violations = tidy::violations();
+        let tidy::Findings { violations, warnings } = tidy::findings();
+        warnings.iter().for_each(|warning| println!("warning: {warning}"));
         violations.iter().for_each(|violation| println!("{violation}"));
         self.record("tidy", violations.is_empty())?;
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use tree::Tree;
 
-/// A check: returns the violations in the files, one line each.
+/// A check: returns what it finds in the files, one line each.
 type Check = fn(&Tree) -> Vec<String>;
 
 /// The checks by name. ARCHITECTURE.md refers to them as `tidy::name`.
@@ -32,9 +32,20 @@ const CHECKS: &[(&str, Check)] = &[
     ("architecture", architecture::check),
 ];
 
-/// Runs every check and prints the violations.
+/// What is printed and does not fail, by the name of its check.
+const WARNINGS: &[(&str, Check)] = &[("sources", sources::warnings)];
+
+/// The lines that the checks report.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) violations: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Runs every check and prints the findings. Fails if there is a violation.
 pub(crate) fn run() -> ExitCode {
-    let violations = violations();
+    let Findings { violations, warnings } = findings();
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     violations.iter().for_each(|violation| eprintln!("{violation}"));
     match violations.len() {
         0 => println!("tidy: {} checks passed", CHECKS.len()),
@@ -57,15 +68,20 @@ pub(crate) fn rooms() -> ExitCode {
     }
 }
 
-/// Runs every check and returns the violations.
-pub(crate) fn violations() -> Vec<String> {
+/// Runs every check.
+pub(crate) fn findings() -> Findings {
     let tree = match Tree::from_workspace() {
         Ok(tree) => tree,
-        Err(error) => return vec![format!("cannot read the workspace: {error}")],
+        Err(error) => {
+            let violations = vec![format!("cannot read the workspace: {error}")];
+            return Findings { violations, ..Findings::default() };
+        }
     };
-    let run_check = |(name, check): &(&str, Check)| {
-        let violations = check(&tree).into_iter();
-        violations.map(|violation| format!("tidy::{name}: {violation}")).collect::<Vec<_>>()
+    let run_all = |checks: &[(&str, Check)]| {
+        let lines = checks.iter().flat_map(|(name, check)| {
+            check(&tree).into_iter().map(move |line| format!("tidy::{name}: {line}"))
+        });
+        lines.collect()
     };
-    CHECKS.iter().flat_map(run_check).collect()
+    Findings { violations: run_all(CHECKS), warnings: run_all(WARNINGS) }
 }
