@@ -94,7 +94,7 @@ fn found_inputs(target: &str) -> PathBuf {
     Path::new(root()).join("target/fuzz-found").join(target)
 }
 
-/// Returns a command that runs cargo-fuzz with nightly Rust, whichever Rust runs this task.
+/// Returns a command that runs cargo-fuzz with nightly Rust, even if another Rust runs this task.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());

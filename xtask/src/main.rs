@@ -25,8 +25,11 @@ Tasks:
                  --long adds about three hours of tests: 100,000 random waits compared with a
                  reference model, 10,000 simulated networks, 10,000 waits through outages, interop
                  and the fuzzer
-  tidy [--rooms] Check the project's own rules, which no lint covers; --rooms: print each crate's
-                 imports between rooms, and the circles between its files
+  tidy [--rooms | --count [PATTERN | --lower]]
+                 Check the project's own rules, which no lint covers; --rooms: print each crate's
+                 imports between rooms, and the circles between its files; --count: print how much
+                 of the old wording is left, or list the matches of a pattern; --lower: lower the
+                 stored bounds to the present counts
   bench model|transport|poller|schedules|fleet
                  Measure decoding, requests, waits, the cost of schedules or a fleet's use of its
                  budget, as ratios; fails if a figure exceeds its bound
@@ -60,7 +63,10 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(false),
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
-        ["tidy", "--rooms"] => tidy::rooms(),
+        ["tidy", "--rooms"] => tidy::print_rooms(),
+        ["tidy", "--count"] => tidy::print_counts(None),
+        ["tidy", "--count", "--lower"] => tidy::lower_bounds(),
+        ["tidy", "--count", pattern] => tidy::print_counts(Some(pattern)),
         ["interop"] => interop::run(),
         ["dist"] => dist::run(),
         ["durable", ref scenarios @ ..] => durable::run(scenarios),

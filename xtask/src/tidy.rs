@@ -1,10 +1,11 @@
-//! `cargo xtask tidy`: checks the project's own rules, which no lint covers. Changes no file.
+//! `cargo xtask tidy`: checks the project's own rules, which no lint covers.
 
 mod architecture;
 mod fixtures;
 mod layering;
 mod manifests;
 mod names;
+mod prose;
 mod readme;
 mod rooms;
 mod snapshots;
@@ -12,9 +13,11 @@ mod sources;
 mod tokens;
 mod tree;
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 use tree::Tree;
+
+use crate::cargo::root;
 
 /// A check: returns what it finds in the files, one line each.
 type Check = fn(&Tree) -> Vec<String>;
@@ -26,6 +29,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("sources", sources::check),
     ("names", names::check),
     ("rooms", rooms::check),
+    ("prose", prose::check),
     ("fixtures", fixtures::check),
     ("snapshots", snapshots::check),
     ("readme", readme::check),
@@ -33,7 +37,7 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 /// What is printed and does not fail, by the name of its check.
-const WARNINGS: &[(&str, Check)] = &[("sources", sources::warnings)];
+const WARNINGS: &[(&str, Check)] = &[("sources", sources::warnings), ("prose", prose::warnings)];
 
 /// The lines that the checks report.
 #[derive(Default)]
@@ -55,10 +59,32 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Prints the rooms of each crate: their imports, and the circles between files.
-pub(crate) fn rooms() -> ExitCode {
-    match Tree::from_workspace().and_then(|tree| rooms::summary(&tree)) {
-        Ok(summary) => {
-            print!("{summary}");
+pub(crate) fn print_rooms() -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| rooms::summary(&tree)))
+}
+
+/// Prints how much of the project's old wording is left; with the name of a pattern, its matches.
+pub(crate) fn print_counts(pattern: Option<&str>) -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| match pattern {
+        Some(pattern) => prose::list(&tree, pattern),
+        None => prose::summary(&tree),
+    }))
+}
+
+/// Lowers the bounds of the old wording to the present counts. Fails if a count is above its bound.
+pub(crate) fn lower_bounds() -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| {
+        let bounds = prose::lower(&tree).map_err(|grown| grown.join("\n"))?;
+        let written = fs::write(root().join(prose::BOUNDS), bounds);
+        written.map_err(|error| format!("cannot write {}: {error}", prose::BOUNDS))?;
+        Ok(format!("wrote {}\n", prose::BOUNDS))
+    }))
+}
+
+fn print_result(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print!("{text}");
             ExitCode::SUCCESS
         }
         Err(error) => {

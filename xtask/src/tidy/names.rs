@@ -7,7 +7,7 @@ use proc_macro2::TokenTree;
 
 use super::{Tree, tokens};
 
-/// Adjectives and adverbs that are not a whole name: the name must say which quantity the constant
+/// Adjectives and adverbs that are not a whole name: the name must state which quantity the constant
 /// holds.
 const BARE_WORDS: &str = "\
     AGAIN BELOW BUSY CALM CANCELLED CUT EARLY EVERY FEW HIDDEN LATE LATER LOCAL LOST MANY MOMENT NEAR \

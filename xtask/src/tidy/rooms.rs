@@ -16,7 +16,7 @@ const MAX_ROOMS: usize = 12;
 /// The rooms of a crate in the order of their imports: a room uses only the rooms before it.
 const ORDER: &[(&str, &str)] = &[
     ("job-model", "decode job tree reply"),
-    // `clock` comes first: it uses no other room, and whatever has a time limit uses it.
+    // `clock` comes first: it uses no other room, and every room with a time limit uses it.
     ("job-transport", "clock transport request auth client hyper"),
     // `source` is the trait that a driver gets its readings from; it uses no room. `report` describes the
     // result of a wait, so it comes directly after `machine`, which defines that result.

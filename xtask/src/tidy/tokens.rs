@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Result<TokenStream, String> {
     text.parse().map_err(|error| format!("cannot be read as Rust: {error}"))
 }
 
-/// Calls `visit` with each token and all tokens after it in the same group, for every group.
+/// Calls `visit` with each token and all tokens after it in the same group. Groups inside are visited, too.
 pub(super) fn visit(tokens: TokenStream, f: &mut impl FnMut(&[TokenTree])) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {

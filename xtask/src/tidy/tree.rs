@@ -30,7 +30,7 @@ impl Tree {
         paths.map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Creates a tree of these files, for a test.
+    /// Creates a tree of these files for a test.
     #[cfg(test)]
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect())
