@@ -18,9 +18,8 @@ const ORDER: &[(&str, &str)] = &[
     ("job-model", "decode job tree reply"),
     // `clock` comes first: it uses no other room, and every room with a time limit uses it.
     ("job-transport", "clock transport request auth client hyper"),
-    // `source` is the trait that a driver gets its readings from; it uses no room. `report` describes the
-    // result of a wait, so it comes directly after `machine`, which defines that result.
-    ("job-poller", "source schedule machine report budget wait fleet"),
+    // `source` uses no other room. `report` describes the result of a wait, which `machine` defines.
+    ("job-poller", "schedule machine source budget report wait fleet"),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
