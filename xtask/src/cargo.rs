@@ -1,4 +1,4 @@
-//! Running cargo, always in the workspace's root, and other programs. Knows no task.
+//! Runs cargo, always in the workspace's root, and other programs.
 
 use std::{
     env, io,
@@ -11,40 +11,40 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Returns a run of cargo; of the one that runs this task.
+/// Returns a command that runs cargo: the same cargo that runs this task, if there is one.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
     command
 }
 
-/// Returns whether cargo has this subcommand.
-pub(crate) fn has(subcommand: &str) -> bool {
-    runs(&mut cargo(&[subcommand, "--version"]))
+/// Whether cargo has this subcommand.
+pub(crate) fn has_subcommand(subcommand: &str) -> bool {
+    succeeds(&mut cargo(&[subcommand, "--version"]))
 }
 
-/// Returns whether a command, such as one that does nothing, can be run and succeeds.
-pub(crate) fn runs(command: &mut Command) -> bool {
+/// Runs a command without showing its output, and returns whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for it.
 ///
 /// # Errors
 ///
-/// Where it cannot be run, or does not succeed.
-pub(crate) fn must(command: &mut Command) -> io::Result<()> {
+/// Returns an error if the command cannot be started or does not succeed.
+pub(crate) fn run(command: &mut Command) -> io::Result<()> {
     let status = command.status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
 }
 
-/// Runs a command to its end, and returns what it printed.
+/// Runs a command and returns its standard output.
 ///
 /// # Errors
 ///
-/// As [`must`], and where it printed something else than text.
-pub(crate) fn text(command: &mut Command) -> io::Result<String> {
+/// Returns an error if the command cannot be started, does not succeed, or prints invalid UTF-8.
+pub(crate) fn output(command: &mut Command) -> io::Result<String> {
     let output = command.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(io::Error::other(format!("{command:?}: {}", output.status)));

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check, the cheap ones first. Stops at the first that fails.
+//! `cargo xtask ci`: runs every check, the cheap ones first, and stops at the first failure.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -6,12 +6,13 @@ use std::{
 };
 
 use crate::{
-    cargo::{cargo, has, runs},
+    cargo::{cargo, has_subcommand, succeeds},
     fuzz, interop, simulate, tidy,
 };
 
-/// The feature sets that are built alone, tests included: what a default build would hide.
-const FEATURES: &[&[&str]] = &[
+/// Feature sets that are linted separately, tests included, because a build with all features hides
+/// missing `cfg`s.
+const FEATURE_SETS: &[&[&str]] = &[
     NO_STD,
     &["-p", "job-transport", "--no-default-features"],
     &["-p", "job-transport", "--no-default-features", "--features", "tokio,tower,conventions"],
@@ -22,14 +23,14 @@ const FEATURES: &[&[&str]] = &[
     &["-p", "job-sim", "--no-default-features"],
 ];
 
-/// The feature sets beside "all" that are tested too: the model without the standard library, and
-/// the other TLS provider.
+/// The feature sets that are tested in addition to all features: the model without the standard
+/// library, and the other TLS provider.
 const NO_STD: &[&str] = &["-p", "job-model", "--no-default-features"];
 const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"];
 
-/// What tests meet beside the project's own, each with arguments that do nothing: the tests
-/// themselves skip what is not there.
-const PARTS: [(&str, &[&str]); 8] = [
+/// External programs that some tests use, each with arguments that only check that it runs. The tests
+/// skip themselves if the program is missing.
+const EXTERNAL_TOOLS: [(&str, &[&str]); 8] = [
     ("nginx", &["-v"]),
     ("mitmdump", &["--version"]),
     ("faketime", &["--version"]),
@@ -40,8 +41,8 @@ const PARTS: [(&str, &[&str]); 8] = [
     ("jq", &["--version"]),
 ];
 
-/// Runs every step, with `long` those too that take minutes for one more chance to find something;
-/// says at the end what ran, what was skipped and why, and how many tests passed.
+/// Runs every step, and with `long` also the slow tests. The last lines list what passed, what was
+/// skipped and why, and the number of tests.
 pub(crate) fn run(long: bool) -> ExitCode {
     let mut report = Report::default();
     let result = report.steps().and_then(|()| if long { report.long() } else { Ok(()) });
@@ -67,20 +68,21 @@ impl Report {
         self.step("fmt", Some("fmt"), [cargo(&["fmt", "--all", "--check"])])?;
 
         println!("\n== tidy");
-        let complaints = tidy::complaints();
-        complaints.iter().for_each(|complaint| println!("{complaint}"));
-        self.passed_if("tidy", complaints.is_empty())?;
+        let tidy::Findings { violations, warnings } = tidy::findings();
+        warnings.iter().for_each(|warning| println!("warning: {warning}"));
+        violations.iter().for_each(|violation| println!("{violation}"));
+        self.record("tidy", violations.is_empty())?;
 
         self.step("clippy", Some("clippy"), [clippy(&["--workspace", "--all-features"])])?;
-        self.step("features", Some("clippy"), FEATURES.iter().map(|features| clippy(features)))?;
+        self.step("features", Some("clippy"), FEATURE_SETS.iter().map(|set| clippy(set)))?;
 
-        // Without the tests' dependencies: they would switch on the standard library in others.
+        // Without dev-dependencies, because they enable `std` in shared dependencies.
         let mut no_std = cargo(&["check", "--locked", "--lib"]);
         no_std.args(NO_STD);
         self.step("no_std", None, [no_std])?;
 
-        // Its build script is told that the fuzzer is there: nothing is linked, and so no C++
-        // compiler is needed to see that the targets still compile.
+        // The path does not exist, but the build script then does not compile libFuzzer. `check` does
+        // not link, so no C++ compiler is needed to see that the targets compile.
         let mut fuzz = cargo(&["check", "--locked", "--manifest-path", fuzz::MANIFEST]);
         fuzz.args(["--target-dir", "target/fuzz"])
             .env("CUSTOM_LIBFUZZER_PATH", "/none/libfuzzer.a");
@@ -90,64 +92,63 @@ impl Report {
         docs.env("RUSTDOCFLAGS", "-D warnings");
         self.step("docs", None, [docs])?;
 
-        // Advisories are left out: their database comes from the network, and a new one would fail
-        // a commit that did nothing wrong. `cargo deny check advisories` asks for them.
+        // Without advisories: their database comes from the network, and a new advisory would fail
+        // an unrelated commit. Run `cargo deny check advisories` for them.
         let deny = cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]);
         self.step("deny", Some("deny"), [deny])?;
 
         println!("\n== tests");
-        for part in PARTS {
-            let (program, arguments) = part;
-            if !runs(Command::new(program).args(arguments)) {
-                self.skip(format!(
-                    "the tests with {program}: it is not installed, or not permitted"
-                ));
+        for (program, arguments) in EXTERNAL_TOOLS {
+            if !succeeds(Command::new(program).args(arguments)) {
+                self.skip(format!("tests with {program}: not installed, or not permitted"));
             }
         }
-        for what in [&["--workspace", "--all-features"], NO_STD, RING] {
+        for selection in [&["--workspace", "--all-features"], NO_STD, RING] {
             let mut test = cargo(&["test", "--locked", "--no-fail-fast"]);
-            // A snapshot that differs is a failure, never a new snapshot.
-            test.args(what).env("INSTA_UPDATE", "no");
+            // A snapshot that differs fails the test and is not rewritten.
+            test.args(selection).env("INSTA_UPDATE", "no");
             let before = self.tests;
             let success = self.tests.run(test).map_err(|error| format!("tests: {error}"))?;
             let Tests { passed, failed, ignored } = self.tests;
             if !success || passed == before.passed || failed > 0 || ignored > 0 {
-                return Err("tests: some must run, all must pass, and none be ignored".into());
+                return Err(
+                    "tests: at least one test must run, and none may fail or be ignored".into()
+                );
             }
         }
-        self.passed_if("tests", true)
+        self.record("tests", true)
     }
 
-    /// Runs what takes minutes to hours: the machine beside its reference model, waits in a simulated
-    /// network, an outage with ten thousand waits, other people's clients, and the fuzzer.
+    /// Runs the tests that take minutes to hours: the machine compared with its reference model, waits
+    /// in simulated networks, an outage with ten thousand waits, third-party clients, the fuzzer.
     fn long(&mut self) -> Result<(), String> {
         let poller = ["test", "--locked", "--release", "--package", "job-poller"];
         let mut reference = cargo(&poller);
         reference.args(["--lib", "reference"]).env("PROPTEST_CASES", "100000");
         let mut outage = cargo(&poller);
         outage.args(["--test", "outage"]).env("OUTAGE_WAITS", "10000");
-        let simulation = simulate::run(&(0..10_000), 6);
+        let simulation = simulate::command(&(0..10_000), 6);
         let tests = [("reference", reference), ("outage", outage), ("simulation", simulation)];
         for (name, test) in tests {
             println!("\n== {name}");
             let before = self.tests.passed;
             let success = self.tests.run(test).map_err(|error| format!("{name}: {error}"))?;
-            self.passed_if(name, success && self.tests.passed > before)?;
+            self.record(name, success && self.tests.passed > before)?;
         }
-        if interop::is_there() {
-            self.passed_if("interop", interop::run() == ExitCode::SUCCESS)?;
+        if interop::is_available() {
+            self.record("interop", interop::run() == ExitCode::SUCCESS)?;
         } else {
-            self.skip("interop: it needs Python 3 with venv".into());
+            self.skip("interop: needs Python 3 with venv".into());
         }
-        if fuzz::is_there() {
-            self.passed_if("fuzz for 60 s each", fuzz::run("60") == ExitCode::SUCCESS)
+        if fuzz::is_available() {
+            self.record("fuzz for 60 s each", fuzz::run("60") == ExitCode::SUCCESS)
         } else {
-            self.skip("fuzzing: it needs cargo-fuzz and nightly Rust".into());
+            self.skip("fuzz: needs cargo-fuzz and nightly Rust".into());
             Ok(())
         }
     }
 
-    /// Runs the commands, or skips them aloud where cargo lacks the subcommand they need.
+    /// Runs the commands, or reports the step as skipped if cargo lacks the subcommand `needs`.
     fn step(
         &mut self,
         name: &'static str,
@@ -155,20 +156,20 @@ impl Report {
         commands: impl IntoIterator<Item = Command>,
     ) -> Result<(), String> {
         println!("\n== {name}");
-        if let Some(subcommand) = needs.filter(|subcommand| !has(subcommand)) {
+        if let Some(subcommand) = needs.filter(|subcommand| !has_subcommand(subcommand)) {
             self.skip(format!("{name}: `cargo {subcommand}` is not installed"));
             return Ok(());
         }
         let success = |mut command: Command| command.status().is_ok_and(|status| status.success());
-        self.passed_if(name, commands.into_iter().all(success))
+        self.record(name, commands.into_iter().all(success))
     }
 
-    fn skip(&mut self, what: String) {
-        println!("SKIPPED {what}");
-        self.skipped.push(what);
+    fn skip(&mut self, reason: String) {
+        println!("SKIPPED {reason}");
+        self.skipped.push(reason);
     }
 
-    fn passed_if(&mut self, name: &'static str, passed: bool) -> Result<(), String> {
+    fn record(&mut self, name: &'static str, passed: bool) -> Result<(), String> {
         if !passed {
             return Err(name.into());
         }
@@ -177,13 +178,13 @@ impl Report {
     }
 }
 
-fn clippy(what: &[&str]) -> Command {
+fn clippy(selection: &[&str]) -> Command {
     let mut command = cargo(&["clippy", "--locked", "--all-targets"]);
-    command.args(what).args(["--", "-D", "warnings"]);
+    command.args(selection).args(["--", "-D", "warnings"]);
     command
 }
 
-/// How many tests came to what, all test binaries and documents together.
+/// Test counts, summed over all test binaries and doc tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Tests {
     passed: u32,
@@ -192,8 +193,7 @@ struct Tests {
 }
 
 impl Tests {
-    /// Runs `cargo test`, passing on what it prints and adding up its counts; returns whether it
-    /// succeeded.
+    /// Runs `cargo test`, prints its output and adds up its counts. Returns whether it succeeded.
     fn run(&mut self, mut command: Command) -> io::Result<bool> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
@@ -204,16 +204,16 @@ impl Tests {
         Ok(child.wait()?.success())
     }
 
-    /// Adds what a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; ..` says.
+    /// Adds the counts of a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; ..`.
     fn add(&mut self, line: &str) {
         let Some(counts) = line.strip_prefix("test result: ") else {
             return;
         };
         for count in counts.split([';', '.']) {
-            let Some((number, what)) = count.trim().split_once(' ') else {
+            let Some((number, label)) = count.trim().split_once(' ') else {
                 continue;
             };
-            let sum = match what {
+            let sum = match label {
                 "passed" => &mut self.passed,
                 "failed" => &mut self.failed,
                 "ignored" => &mut self.ignored,
@@ -234,7 +234,7 @@ mod tests {
         for line in [
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.25s",
             "test result: FAILED. 40 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
-            "test says_result: ok",
+            "test result_of_parsing: ok",
             "",
         ] {
             tests.add(line);

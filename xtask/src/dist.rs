@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: the command as it is released: an archive with completions and manual, and its
-//! checksum. Publishes nothing.
+//! `cargo xtask dist`: builds the release archive with the command, its completions and manual pages,
+//! and a checksum. Publishes nothing.
 
 use std::{
     ffi::OsStr,
@@ -13,12 +13,12 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use tar::{Builder, Header};
 
-use crate::cargo::{cargo, must, root, text};
+use crate::cargo::{cargo, output, root, run as run_command};
 
-/// The most bytes that the command may have: who adds more says why.
-const MOST: u64 = 12 << 20;
+/// The maximum size of the command in bytes. Raise it only with the reason in the commit.
+const MAX_BINARY_SIZE: u64 = 12 << 20;
 
-/// Completions by shell, as the shells name the files.
+/// The shells, and the file name that each expects for its completions.
 const COMPLETIONS: [(&str, &str); 5] = [
     ("bash", "cce-job.bash"),
     ("elvish", "cce-job.elv"),
@@ -27,13 +27,13 @@ const COMPLETIONS: [(&str, &str); 5] = [
     ("zsh", "_cce-job"),
 ];
 
-/// What goes into the archive as it stands here.
-const FILES: [&str; 4] =
+/// Files that are copied into the archive unchanged.
+const COPIED_FILES: [&str; 4] =
     ["LICENSE-MIT", "LICENSE-APACHE", "CHANGELOG.md", "crates/job-cli/README.md"];
 
 /// Builds the command and packs it.
 pub(crate) fn run() -> ExitCode {
-    match archive() {
+    match build_archive() {
         Ok(archive) => {
             println!("dist: {}", archive.display());
             ExitCode::SUCCESS
@@ -45,36 +45,36 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn archive() -> io::Result<PathBuf> {
+fn build_archive() -> io::Result<PathBuf> {
     let build =
         ["build", "--locked", "--profile", "dist", "--package", "job-cli", "--bin", "cce-job"];
-    must(&mut cargo(&build))?;
+    run_command(&mut cargo(&build))?;
     let name = format!("cce-job{}", std::env::consts::EXE_SUFFIX);
     let binary = root().join("target/dist").join(&name);
     let size = fs::metadata(&binary)?.len();
-    println!("dist: {name} has {:.2} MiB, stripped", size as f64 / f64::from(1 << 20));
-    if size > MOST {
-        return Err(io::Error::other(format!("it may have {} MiB", MOST >> 20)));
+    println!("dist: {name}: {:.2} MiB, stripped", size as f64 / f64::from(1 << 20));
+    if size > MAX_BINARY_SIZE {
+        return Err(io::Error::other(format!("{name} exceeds {} MiB", MAX_BINARY_SIZE >> 20)));
     }
 
-    let version = text(Command::new(&binary).arg("--version"))?;
+    let version = output(Command::new(&binary).arg("--version"))?;
     let version = version.trim().replace(' ', "-");
-    let name = format!("{version}-{}", host()?);
+    let name = format!("{version}-{}", host_target()?);
     let folder = root().join("target/package").join(&name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    for part in ["completions", "man"] {
-        fs::create_dir_all(folder.join(part))?;
+    for name in ["completions", "man"] {
+        fs::create_dir_all(folder.join(name))?;
     }
-    for file in FILES.iter().map(|file| root().join(file)).chain([binary.clone()]) {
+    for file in COPIED_FILES.iter().map(|file| root().join(file)).chain([binary.clone()]) {
         fs::copy(&file, folder.join(file.file_name().unwrap_or_default()))?;
     }
     for (shell, file) in COMPLETIONS {
-        let completions = text(Command::new(&binary).args(["completions", shell]))?;
+        let completions = output(Command::new(&binary).args(["completions", shell]))?;
         fs::write(folder.join("completions").join(file), completions)?;
     }
-    must(Command::new(&binary).args(["man", "--folder"]).arg(folder.join("man")))?;
+    run_command(Command::new(&binary).args(["man", "--folder"]).arg(folder.join("man")))?;
 
     let archive = folder.with_file_name(format!("{name}.tar.gz"));
     pack(&folder, &archive)?;
@@ -84,7 +84,7 @@ fn archive() -> io::Result<PathBuf> {
     Ok(archive)
 }
 
-/// Packs a folder: the same files make the same archive, to the byte.
+/// Packs a folder. The same files always produce the same bytes.
 fn pack(folder: &Path, archive: &Path) -> io::Result<()> {
     let mut tar = Builder::new(GzEncoder::new(File::create(archive)?, Compression::best()));
     let top = Path::new(folder.file_name().unwrap_or_default());
@@ -101,7 +101,7 @@ fn pack(folder: &Path, archive: &Path) -> io::Result<()> {
     tar.into_inner()?.finish()?.sync_all()
 }
 
-/// Returns the files below a folder, in the order of their names.
+/// Returns all files below a folder, sorted by path.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -118,9 +118,9 @@ fn sha256(file: &Path) -> io::Result<String> {
     Ok(base16ct::lower::encode_string(&Sha256::digest(&bytes)))
 }
 
-/// Returns the machine that the compiler builds for.
-fn host() -> io::Result<String> {
-    let about = text(Command::new("rustc").arg("-vV"))?;
+/// Returns the compiler's host target.
+fn host_target() -> io::Result<String> {
+    let about = output(Command::new("rustc").arg("-vV"))?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(String::from).ok_or_else(|| io::Error::other("rustc -vV names no host"))
+    host.map(String::from).ok_or_else(|| io::Error::other("`rustc -vV` does not print a host"))
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask durable`: the proof that waits outlive what drives them, against a real engine. Installs that
-//! under `target`, from the Node registry; leaves nothing running.
+//! `cargo xtask durable`: checks that waits survive when the service and the engine are killed, with a
+//! real engine. Installs the engine from the npm registry under `target`; leaves nothing running.
 
 use std::{
     fs, io,
@@ -7,14 +7,14 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use crate::cargo::{cargo, must, root, runs};
+use crate::cargo::{cargo, root, run as run_command, succeeds};
 
-/// The engine; its licence is its own (BSL 1.1), and nothing of it is part of what is published here.
+/// The engine. It has its own licence (BSL 1.1), and no part of it is published with these crates.
 const ENGINE: &str = "@restatedev/restate-server@1.7.12";
 
-/// Runs these proofs; all where none is named.
-pub(crate) fn run(proofs: &[&str]) -> ExitCode {
-    match proved(proofs) {
+/// Runs these scenarios, or all if `scenarios` is empty.
+pub(crate) fn run(scenarios: &[&str]) -> ExitCode {
+    match run_scenarios(scenarios) {
         Ok(()) => {
             println!("durable: passed");
             ExitCode::SUCCESS
@@ -26,34 +26,35 @@ pub(crate) fn run(proofs: &[&str]) -> ExitCode {
     }
 }
 
-fn proved(proofs: &[&str]) -> io::Result<()> {
+fn run_scenarios(scenarios: &[&str]) -> io::Result<()> {
     let folder = root().join("target/durable");
     fs::create_dir_all(&folder)?;
-    let engine = engine(&folder)?;
+    let engine = install_engine(&folder)?;
     let build = ["build", "--locked", "--release", "--package", "job-cli", "--bin", "cce-job"];
-    must(cargo(&build).args(["--features", "durable"]))?;
+    run_command(cargo(&build).args(["--features", "durable"]))?;
     let command = format!("cce-job{}", std::env::consts::EXE_SUFFIX);
     let command = root().join("target/release").join(command);
     let bench = ["bench", "--locked", "--package", "job-restate", "--bench", "durable", "--"];
-    must(cargo(&bench).arg(engine).arg(command).arg(&folder).args(proofs))
+    run_command(cargo(&bench).arg(engine).arg(command).arg(&folder).args(scenarios))
 }
 
-/// Returns the engine's program, which is installed where it is not.
-fn engine(folder: &Path) -> io::Result<PathBuf> {
-    if let Some(program) = program(folder) {
-        return Ok(program);
+/// Returns the path of the engine's executable, and installs the engine if it is missing.
+fn install_engine(folder: &Path) -> io::Result<PathBuf> {
+    if let Some(executable) = find_executable(folder) {
+        return Ok(executable);
     }
-    if !runs(Command::new("npm").arg("--version")) {
-        return Err(io::Error::other("it needs Node with npm, to install the engine"));
+    if !succeeds(Command::new("npm").arg("--version")) {
+        return Err(io::Error::other("needs Node with npm to install the engine"));
     }
     let install = ["install", "--no-audit", "--no-fund", "--no-save", "--silent", "--prefix"];
-    must(Command::new("npm").args(install).arg(folder).arg(ENGINE))?;
-    program(folder).ok_or_else(|| io::Error::other("there is no engine for this platform"))
+    run_command(Command::new("npm").args(install).arg(folder).arg(ENGINE))?;
+    find_executable(folder).ok_or_else(|| io::Error::other("no engine package for this platform"))
 }
 
-/// Finds it: each platform's is a package of its own.
-fn program(folder: &Path) -> Option<PathBuf> {
+/// Finds the engine's executable. Each platform has its own package.
+fn find_executable(folder: &Path) -> Option<PathBuf> {
     let packages = fs::read_dir(folder.join("node_modules/@restatedev")).ok()?;
-    let mut programs = packages.flatten().map(|package| package.path().join("bin/restate-server"));
-    programs.find(|program| program.exists())
+    let mut executables =
+        packages.flatten().map(|package| package.path().join("bin/restate-server"));
+    executables.find(|executable| executable.exists())
 }

@@ -1,21 +1,20 @@
-//! `cargo xtask fuzz [SECONDS]`: each fuzz target of all crates for so long, from the kept corpus and
-//! the fixtures on. What it finds stays under `target`, until `fuzz --keep` takes from it what reaches
-//! code that the corpus does not reach yet.
+//! `cargo xtask fuzz [SECONDS]`: runs each fuzz target, starting from the corpus and the fixtures. New
+//! inputs stay under `target`; `fuzz --keep` adds those that increase coverage to the corpus.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
 };
 
-use crate::cargo::root;
+use crate::cargo::{root, succeeds};
 
 const CRATE: &str = "xtask/fuzz";
 
-/// A workspace of its own.
+/// The fuzz crate is a workspace of its own.
 pub(crate) const MANIFEST: &str = "xtask/fuzz/Cargo.toml";
 
-/// Each target, and the folder of the fixtures that it starts from beside its corpus.
+/// Each target, and the folder of fixtures that it starts from in addition to its corpus.
 const TARGETS: &[(&str, Option<&str>)] = &[
     ("decode", Some("jobs")),
     ("service_error", Some("errors")),
@@ -30,23 +29,27 @@ const TARGETS: &[(&str, Option<&str>)] = &[
     ("script", None),
 ];
 
-/// The longest input that is kept: what is kept is to stay small.
-const LONGEST: &str = "-max_len=4096";
+/// The maximum length of an input, so that the corpus stays small.
+const MAX_LEN_FLAG: &str = "-max_len=4096";
 
-/// Whether cargo-fuzz and nightly Rust are there.
-pub(crate) fn is_there() -> bool {
-    let mut version = nightly(&["--version"]);
-    version.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+/// Whether cargo-fuzz and nightly Rust are installed.
+pub(crate) fn is_available() -> bool {
+    succeeds(&mut cargo_fuzz(&["--version"]))
 }
 
-/// Runs every target, stopping at the first that fails; skips them aloud without cargo-fuzz.
+/// Runs every target and stops at the first that fails. Without cargo-fuzz it only reports that.
 pub(crate) fn run(seconds: &str) -> ExitCode {
-    each(|target, seeds| {
+    for_each_target(|target, seeds| {
         println!("\n== fuzz {target}, {seconds} s");
-        let found = found(target);
-        let mut fuzz = nightly(&["run", "--fuzz-dir", CRATE, target]);
+        let found = found_inputs(target);
+        let mut fuzz = cargo_fuzz(&["run", "--fuzz-dir", CRATE, target]);
         fuzz.arg(&found).arg(corpus(target)).args(seeds);
-        fuzz.args(["--", "-print_final_stats=1", &format!("-max_total_time={seconds}"), LONGEST]);
+        fuzz.args([
+            "--",
+            "-print_final_stats=1",
+            &format!("-max_total_time={seconds}"),
+            MAX_LEN_FLAG,
+        ]);
         for folder in [&found, &corpus(target)] {
             fs::create_dir_all(folder)?;
         }
@@ -54,20 +57,20 @@ pub(crate) fn run(seconds: &str) -> ExitCode {
     })
 }
 
-/// Takes into each target's corpus what reaches more than it does.
+/// Adds the found inputs that increase coverage to each target's corpus.
 pub(crate) fn keep() -> ExitCode {
-    each(|target, _| {
-        let mut merge = nightly(&["run", "--fuzz-dir", CRATE, target]);
-        merge.arg(corpus(target)).arg(found(target));
-        merge.args(["--", "-set_cover_merge=1", LONGEST]);
-        fs::create_dir_all(found(target))?;
+    for_each_target(|target, _| {
+        let mut merge = cargo_fuzz(&["run", "--fuzz-dir", CRATE, target]);
+        merge.arg(corpus(target)).arg(found_inputs(target));
+        merge.args(["--", "-set_cover_merge=1", MAX_LEN_FLAG]);
+        fs::create_dir_all(found_inputs(target))?;
         Ok(merge.status()?.success())
     })
 }
 
-fn each(run: impl Fn(&str, Option<PathBuf>) -> io::Result<bool>) -> ExitCode {
-    if !is_there() {
-        println!("fuzz: SKIPPED, it needs `cargo install cargo-fuzz` and nightly Rust");
+fn for_each_target(run: impl Fn(&str, Option<PathBuf>) -> io::Result<bool>) -> ExitCode {
+    if !is_available() {
+        println!("fuzz: SKIPPED: needs nightly Rust and cargo-fuzz (`cargo install cargo-fuzz`)");
         return ExitCode::SUCCESS;
     }
     for (target, seeds) in TARGETS {
@@ -81,18 +84,18 @@ fn each(run: impl Fn(&str, Option<PathBuf>) -> io::Result<bool>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Returns the kept corpus.
+/// Returns the folder of the target's corpus.
 fn corpus(target: &str) -> PathBuf {
     root().join("fixtures/fuzz").join(target)
 }
 
-/// Returns where what is found stays.
-fn found(target: &str) -> PathBuf {
+/// Returns the folder of the inputs that were found and are not in the corpus.
+fn found_inputs(target: &str) -> PathBuf {
     Path::new(root()).join("target/fuzz-found").join(target)
 }
 
-/// Returns a run of cargo-fuzz under nightly Rust, whichever Rust runs this task.
-fn nightly(arguments: &[&str]) -> Command {
+/// Returns a command that runs cargo-fuzz with nightly Rust, even if another Rust runs this task.
+fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());
     command

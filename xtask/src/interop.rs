@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: clients that nobody here wrote, against `cce-job sim`. Installs them in a
-//! virtual environment under `target`, from the Python registry.
+//! `cargo xtask interop`: runs third-party Python clients against `cce-job sim`. Installs them from PyPI
+//! in a virtual environment under `target`.
 
 use std::{
     fs::{self, File},
@@ -8,27 +8,27 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use crate::cargo::{cargo, must, root, runs};
+use crate::cargo::{cargo, root, run as run_command, succeeds};
 
-/// The clients: the vendor's SDK, and Open Telekom Cloud's extension of OpenStack's, which later
-/// versions of that one break.
+/// The clients: the vendor's SDK, and Open Telekom Cloud's extension of the OpenStack SDK. The extension
+/// does not work with later versions of the OpenStack SDK.
 const PACKAGES: &[&str] = &["huaweicloudsdkcce", "otcextensions", "openstacksdk<=4.0"];
 
 const SCRIPTS: &[(&str, &str)] =
     &[("vendor", include_str!("interop/vendor.py")), ("otc", include_str!("interop/otc.py"))];
 
-/// Whether Python is there, with virtual environments.
-pub(crate) fn is_there() -> bool {
-    runs(Command::new("python3").args(["-m", "venv", "--help"]))
+/// Whether Python is installed, with virtual environments.
+pub(crate) fn is_available() -> bool {
+    succeeds(Command::new("python3").args(["-m", "venv", "--help"]))
 }
 
-/// Runs every client, each against a service of its own.
+/// Runs every client, each against a simulated service of its own.
 pub(crate) fn run() -> ExitCode {
-    if !is_there() {
-        println!("interop: SKIPPED, it needs Python 3 with venv");
+    if !is_available() {
+        println!("interop: SKIPPED: needs Python 3 with venv");
         return ExitCode::SUCCESS;
     }
-    match clients() {
+    match run_clients() {
         Ok(()) => {
             println!("interop: {} clients passed", SCRIPTS.len());
             ExitCode::SUCCESS
@@ -40,32 +40,32 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn clients() -> io::Result<()> {
+fn run_clients() -> io::Result<()> {
     let folder = root().join("target/interop");
     fs::create_dir_all(&folder)?;
-    let python = installed(&folder)?;
-    must(&mut cargo(&["build", "--locked", "--package", "job-cli", "--bin", "cce-job"]))?;
+    let python = install_clients(&folder)?;
+    run_command(&mut cargo(&["build", "--locked", "--package", "job-cli", "--bin", "cce-job"]))?;
     for (name, script) in SCRIPTS {
         println!("\n== interop {name}");
         let sim = Sim::start(&folder)?;
         let file = folder.join(format!("{name}.py"));
         fs::write(&file, script)?;
         let mut client = Command::new(&python);
-        must(client.arg(file).arg(&sim.started).arg(&sim.ca_file).current_dir(&folder))?;
+        run_command(client.arg(file).arg(&sim.started).arg(&sim.ca_file).current_dir(&folder))?;
     }
     Ok(())
 }
 
-/// Returns the Python of a virtual environment that has the clients.
-fn installed(folder: &Path) -> io::Result<PathBuf> {
+/// Installs the clients in a virtual environment, and returns the path of its Python.
+fn install_clients(folder: &Path) -> io::Result<PathBuf> {
     let environment = folder.join("venv");
     let python = environment.join("bin/python");
     if !python.exists() {
-        must(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        run_command(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    must(Command::new(&python).args(pip).args(PACKAGES))?;
-    must(
+    run_command(Command::new(&python).args(pip).args(PACKAGES))?;
+    run_command(
         Command::new(&python)
             .args(["-m", "pip", "list", "--format", "freeze"])
             .stdout(File::create(folder.join("versions.txt"))?),
@@ -73,7 +73,7 @@ fn installed(folder: &Path) -> io::Result<PathBuf> {
     for line in fs::read_to_string(folder.join("versions.txt"))?.lines() {
         if ["huaweicloudsdkc", "otcextensions", "openstacksdk"]
             .iter()
-            .any(|of| line.starts_with(of))
+            .any(|package| line.starts_with(package))
         {
             println!("interop: {line}");
         }
@@ -81,10 +81,10 @@ fn installed(folder: &Path) -> io::Result<PathBuf> {
     Ok(python)
 }
 
-/// A running `cce-job sim`; stopped when it is dropped.
+/// A running `cce-job sim`, which is stopped on drop.
 struct Sim {
     child: Child,
-    /// A file with the line that says how to get in.
+    /// A file with the line that `cce-job sim` prints: its endpoint and credentials.
     started: PathBuf,
     ca_file: PathBuf,
 }

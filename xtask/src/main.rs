@@ -1,5 +1,5 @@
-//! The project's tasks: `cargo xtask`. Needs the Rust toolchain and a C compiler; `tidy` and `ci`
-//! need git, and a clone, too.
+//! The project's tasks: `cargo xtask`. Needs the Rust toolchain and a C compiler; `tidy` and `ci` also
+//! need git and a clone of the repository.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
 
 mod cargo;
@@ -20,26 +20,31 @@ const HELP: &str = "\
 Usage: cargo xtask <TASK>
 
 Tasks:
-  demo [--fail]  wait for a simulated job over TLS on this machine
-  ci [--long]    format check, tidy, lints, docs, tests: all that must pass before a commit; --long:
-                 and what takes three hours: 100,000 random waits beside a model of what is right,
-                 10,000 simulated networks, 10,000 waits through outages, interop, the fuzzer
-  tidy           the rules that no lint can see
+  demo [--fail]  Wait for a simulated job over TLS on localhost; --fail: for a job that fails
+  ci [--long]    Run every check that must pass before a commit: format, tidy, lints, docs, tests.
+                 --long adds about three hours of tests: 100,000 random waits compared with a
+                 reference model, 10,000 simulated networks, 10,000 waits through outages, interop
+                 and the fuzzer
+  tidy [--rooms | --count [PATTERN | --lower]]
+                 Check the project's own rules, which no lint covers; --rooms: print each crate's
+                 imports between rooms, and the circles between its files; --count: print how much
+                 of the old wording is left, or list the matches of a pattern; --lower: lower the
+                 stored bounds to the present counts
   bench model|transport|poller|schedules|fleet
-                 how fast bodies are read, jobs asked for or waited for, as ratios; what schedules cost,
-                 and how a fleet keeps to its budget; fails where a figure is beyond its bound
+                 Measure decoding, requests, waits, the cost of schedules or a fleet's use of its
+                 budget, as ratios; fails if a figure exceeds its bound
   simulate [--seed N | --seeds A..B] [--hours H]
-                 whole waits in a simulated network whose hosts crash and whose links break, by
-                 seeds (0..20, for 2 hours each)
-  dist           the command as it is released, in target/package: an archive with completions,
-                 manual and checksum; fails where it has more than 12 MiB
+                 Run whole waits in a simulated network with host crashes and broken links
+                 [default: --seeds 0..20 --hours 2]
+  dist           Build the release archive in target/package: the command, completions, manual pages
+                 and a checksum; fails if the command is larger than 12 MiB
   durable [one|many|budget]..
-                 waits whose service and whose engine are killed; installs the engine (Restate, which
-                 has a licence of its own) under target, from the Node registry; about ten minutes
-  interop        the vendor's and OpenStack's own Python clients against `cce-job sim`
+                 Kill the service and the engine under running waits (about ten minutes). Installs
+                 the engine Restate, which has its own licence, under target from the npm registry
+  interop        Run the vendor's and OpenStack's Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
-                 each fuzz target of all crates for so long (60), with cargo-fuzz and nightly Rust;
-                 --keep: into the corpus what was found that reaches more";
+                 Run each fuzz target for SECONDS [default: 60], with cargo-fuzz and nightly Rust;
+                 --keep: add the inputs that increase coverage to the corpus";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -47,23 +52,27 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["demo", ref rest @ ..] => {
             let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
-            pass_on(cargo::cargo(&run).args(rest))
+            exec(cargo::cargo(&run).args(rest))
         }
         ["bench", what @ ("model" | "transport" | "poller" | "schedules" | "fleet")] => {
-            let of = if matches!(what, "schedules" | "fleet") { "poller" } else { what };
-            let package = format!("job-{of}");
+            let name = if matches!(what, "schedules" | "fleet") { "poller" } else { what };
+            let package = format!("job-{name}");
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
-            pass_on(cargo::cargo(&bench).args(["--", "--quiet"]))
+            exec(cargo::cargo(&bench).args(["--", "--quiet"]))
         }
         ["ci"] => ci::run(false),
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),
+        ["tidy", "--rooms"] => tidy::print_rooms(),
+        ["tidy", "--count"] => tidy::print_counts(None),
+        ["tidy", "--count", "--lower"] => tidy::lower_bounds(),
+        ["tidy", "--count", pattern] => tidy::print_counts(Some(pattern)),
         ["interop"] => interop::run(),
         ["dist"] => dist::run(),
-        ["durable", ref proofs @ ..] => durable::run(proofs),
-        ["simulate", ref rest @ ..] if simulate::arguments(rest).is_some() => {
-            let (seeds, hours) = simulate::arguments(rest).unwrap_or_default();
-            pass_on(&mut simulate::run(&seeds, hours))
+        ["durable", ref scenarios @ ..] => durable::run(scenarios),
+        ["simulate", ref rest @ ..] if simulate::parse_arguments(rest).is_some() => {
+            let (seeds, hours) = simulate::parse_arguments(rest).unwrap_or_default();
+            exec(&mut simulate::command(&seeds, hours))
         }
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", "--keep"] => fuzz::keep(),
@@ -81,12 +90,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command, and ends as it ends.
-fn pass_on(command: &mut Command) -> ExitCode {
+/// Runs a command and returns its exit code.
+fn exec(command: &mut Command) -> ExitCode {
     match command.status() {
         Ok(status) => u8::try_from(status.code().unwrap_or(1)).unwrap_or(1).into(),
         Err(error) => {
-            eprintln!("cargo cannot be run: {error}");
+            eprintln!("cannot run {command:?}: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,23 +1,23 @@
-//! `cargo xtask simulate`: whole waits in a simulated network, by seeds. A seed is the same
-//! simulation again.
+//! `cargo xtask simulate`: runs whole waits in a simulated network. The same seed repeats the same
+//! simulation.
 
 use std::{ops::Range, process::Command};
 
 use crate::cargo::cargo;
 
-/// Returns the run of these seeds, each for so many simulated hours.
-pub(crate) fn run(seeds: &Range<u64>, hours: u64) -> Command {
-    let mut command = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
-    command
+/// Returns the command that simulates each of `seeds` for `hours` simulated hours.
+pub(crate) fn command(seeds: &Range<u64>, hours: u64) -> Command {
+    let mut cargo_test = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
+    cargo_test
         .args(["--test", "simulation", "whatever"])
         .env("SIMULATION_SEEDS", format!("{}..{}", seeds.start, seeds.end))
         .env("SIMULATION_HOURS", hours.to_string());
-    command
+    cargo_test
 }
 
-/// Reads `--seed N`, `--seeds A..B` and `--hours H`; `None` where that is something else. 20 seeds of
-/// 2 hours by default, as in `ci`.
-pub(crate) fn arguments(arguments: &[&str]) -> Option<(Range<u64>, u64)> {
+/// Parses `--seed N`, `--seeds A..B` and `--hours H`. Returns `None` if the arguments are invalid. The
+/// default is 20 seeds of 2 hours, as in `ci`.
+pub(crate) fn parse_arguments(arguments: &[&str]) -> Option<(Range<u64>, u64)> {
     let (mut seeds, mut hours) = (0..20, 2);
     for pair in arguments.chunks(2) {
         match *pair {
@@ -53,7 +53,7 @@ mod tests {
             (&["--seed", "many"], None),
         ];
         for (given, expected) in rows {
-            assert_eq!(arguments(given), expected, "{given:?}");
+            assert_eq!(parse_arguments(given), expected, "{given:?}");
         }
     }
 }

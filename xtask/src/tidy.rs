@@ -1,52 +1,113 @@
-//! `cargo xtask tidy`: the rules that no lint can see. Changes no file.
+//! `cargo xtask tidy`: checks the project's own rules, which no lint covers.
 
 mod architecture;
-mod arrows;
 mod fixtures;
+mod layering;
 mod manifests;
+mod names;
+mod prose;
 mod readme;
+mod rooms;
 mod snapshots;
 mod sources;
+mod tokens;
 mod tree;
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 use tree::Tree;
 
-/// A check: from the files to what is wrong with them, one line a complaint.
+use crate::cargo::root;
+
+/// A check: returns what it finds in the files, one line each.
 type Check = fn(&Tree) -> Vec<String>;
 
-/// The checks by name, as ARCHITECTURE.md refers to them.
+/// The checks by name. ARCHITECTURE.md refers to them as `tidy::name`.
 const CHECKS: &[(&str, Check)] = &[
-    ("arrows", arrows::check),
+    ("layering", layering::check),
     ("manifests", manifests::check),
     ("sources", sources::check),
+    ("names", names::check),
+    ("rooms", rooms::check),
+    ("prose", prose::check),
     ("fixtures", fixtures::check),
     ("snapshots", snapshots::check),
     ("readme", readme::check),
     ("architecture", architecture::check),
 ];
 
-/// Runs every check and prints what is wrong.
-pub(crate) fn run() -> ExitCode {
-    let complaints = complaints();
-    complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
-    match complaints.len() {
-        0 => println!("tidy: {} checks passed", CHECKS.len()),
-        wrong => eprintln!("tidy: {wrong} complaints"),
-    }
-    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+/// What is printed and does not fail, by the name of its check.
+const WARNINGS: &[(&str, Check)] = &[("sources", sources::warnings), ("prose", prose::warnings)];
+
+/// The lines that the checks report.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) violations: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
-/// Runs every check and returns what is wrong.
-pub(crate) fn complaints() -> Vec<String> {
-    let tree = match Tree::of_workspace() {
+/// Runs every check and prints the findings. Fails if there is a violation.
+pub(crate) fn run() -> ExitCode {
+    let Findings { violations, warnings } = findings();
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    violations.iter().for_each(|violation| eprintln!("{violation}"));
+    match violations.len() {
+        0 => println!("tidy: {} checks passed", CHECKS.len()),
+        count => eprintln!("tidy: {count} violations"),
+    }
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints the rooms of each crate: their imports, and the circles between files.
+pub(crate) fn print_rooms() -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| rooms::summary(&tree)))
+}
+
+/// Prints how much of the project's old wording is left; with the name of a pattern, its matches.
+pub(crate) fn print_counts(pattern: Option<&str>) -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| match pattern {
+        Some(pattern) => prose::list(&tree, pattern),
+        None => prose::summary(&tree),
+    }))
+}
+
+/// Lowers the bounds of the old wording to the present counts. Fails if a count is above its bound.
+pub(crate) fn lower_bounds() -> ExitCode {
+    print_result(Tree::from_workspace().and_then(|tree| {
+        let bounds = prose::lower(&tree).map_err(|grown| grown.join("\n"))?;
+        let written = fs::write(root().join(prose::BOUNDS), bounds);
+        written.map_err(|error| format!("cannot write {}: {error}", prose::BOUNDS))?;
+        Ok(format!("wrote {}\n", prose::BOUNDS))
+    }))
+}
+
+fn print_result(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("tidy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every check.
+pub(crate) fn findings() -> Findings {
+    let tree = match Tree::from_workspace() {
         Ok(tree) => tree,
-        Err(error) => return vec![format!("the workspace cannot be read: {error}")],
+        Err(error) => {
+            let violations = vec![format!("cannot read the workspace: {error}")];
+            return Findings { violations, ..Findings::default() };
+        }
     };
-    let of = |(name, check): &(&str, Check)| {
-        let complaints = check(&tree).into_iter();
-        complaints.map(|complaint| format!("tidy::{name}: {complaint}")).collect::<Vec<_>>()
+    let run_all = |checks: &[(&str, Check)]| {
+        let lines = checks.iter().flat_map(|(name, check)| {
+            check(&tree).into_iter().map(move |line| format!("tidy::{name}: {line}"))
+        });
+        lines.collect()
     };
-    CHECKS.iter().flat_map(of).collect()
+    Findings { violations: run_all(CHECKS), warnings: run_all(WARNINGS) }
 }

@@ -1,60 +1,62 @@
-//! ARCHITECTURE.md and RELIABILITY.md: each invariant and each promise names a check, and the check is
-//! there.
+//! Checks that each invariant in ARCHITECTURE.md and each promise in RELIABILITY.md names a check that
+//! exists.
 
 use super::{CHECKS, Tree};
 
-/// The documents, and the section of each whose table is checked: what holds, and last the checks.
+/// The documents, and the section of each whose table is checked. The last column names the checks.
 const TABLES: [(&str, &str); 2] =
     [("ARCHITECTURE.md", "Invariants"), ("RELIABILITY.md", "Promises")];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    TABLES.iter().flat_map(|(file, section)| table(tree, file, section)).collect()
+    TABLES.iter().flat_map(|(file, section)| check_table(tree, file, section)).collect()
 }
 
-fn table(tree: &Tree, file: &str, section: &str) -> Vec<String> {
+fn check_table(tree: &Tree, file: &str, section: &str) -> Vec<String> {
     let text = tree.file(file).unwrap_or_default();
     let text = text.split(&format!("\n## {section}\n")).nth(1).unwrap_or_default();
     let text = text.split("\n## ").next().unwrap_or_default();
-    // The rows of the table, but for its head: | what holds | `check`, `check` |
+    // The rows of the table without its head: | what holds | `check`, `check` |
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     if rows.is_empty() {
-        return vec![format!("{file} has no table of {section}")];
+        return vec![format!("{file} has no table in the section {section}")];
     }
-    let complaints = rows.into_iter().flat_map(|row| named(tree, row));
-    complaints.map(|complaint| format!("{file}: {complaint}")).collect()
+    let violations = rows.into_iter().flat_map(|row| check_row(tree, row));
+    violations.map(|violation| format!("{file}: {violation}")).collect()
 }
 
-fn named(tree: &Tree, row: &str) -> Vec<String> {
+fn check_row(tree: &Tree, row: &str) -> Vec<String> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
     let checks = cells.last().map(|cell| cell.split('`').skip(1).step_by(2)).into_iter().flatten();
     let checks: Vec<&str> = checks.collect();
     if cells.len() < 2 || checks.is_empty() {
-        return vec![format!("this names no check: {row}")];
+        return vec![format!("this row names no check: {row}")];
     }
-    let absent = checks.into_iter().filter(|check| !exists(tree, check));
-    absent.map(|check| format!("there is no check `{check}`")).collect()
+    let missing = checks.into_iter().filter(|check| !exists(tree, check));
+    missing.map(|check| format!("no such check: `{check}`")).collect()
 }
 
-/// Whether there is a check of this name: `tidy::name`, a task such as `xtask::fuzz`, a lint such as `clippy::name` that is
-/// switched on, or a test as `path::to/file.rs::name`.
+/// Whether a check of this name exists: `tidy::name`, a task such as `xtask::fuzz`, an enabled lint such
+/// as `clippy::name`, or a test as `path/to/file.rs::name`.
 fn exists(tree: &Tree, check: &str) -> bool {
     match check.rsplit_once("::") {
         Some(("tidy", name)) => CHECKS.iter().any(|(tidy, _)| *tidy == name),
         Some(("xtask", task)) => tree.file(&format!("xtask/src/{task}.rs")).is_some(),
-        Some((tool @ ("clippy" | "rust"), lint)) => is_on(tree, tool, lint),
+        Some((tool @ ("clippy" | "rust"), lint)) => is_enabled(tree, tool, lint),
         Some((file, name)) => tree.file(file).is_some_and(|text| has_test(text, name)),
         None => false,
     }
 }
 
-fn is_on(tree: &Tree, tool: &str, lint: &str) -> bool {
+fn is_enabled(tree: &Tree, tool: &str, lint: &str) -> bool {
     let manifest = tree.file("Cargo.toml").unwrap_or_default();
     let lints = manifest.split(&format!("[workspace.lints.{tool}]\n")).nth(1).unwrap_or_default();
     let mut lines = lints.lines().take_while(|line| !line.starts_with('['));
-    lines.any(|line| line.split_once(" = ").is_some_and(|(l, on)| l == lint && on != "\"allow\""))
+    lines.any(|line| {
+        line.split_once(" = ").is_some_and(|(key, level)| key == lint && level != "\"allow\"")
+    })
 }
 
-/// Whether the line before the function's first makes it a test.
+/// Whether the text has a test of this name: the line before the function must be its test attribute.
 fn has_test(text: &str, name: &str) -> bool {
     let lines = || text.lines().map(str::trim);
     lines().zip(lines().skip(1)).any(|(before, line)| {
@@ -74,13 +76,13 @@ mod tests {
         fn helps() {}\n// #[test]\n// fn held() {}\n";
 
     #[test]
-    fn invariants() {
+    fn rows_must_name_existing_checks() {
         let rows = [
-            ("| a | `tidy::arrows` |", 0),
-            ("| a | `tidy::arrow` |", 1),
-            ("| a | but for b | `xtask::fuzz` |", 0),
-            ("| a | but for b | `xtask::buzz` |", 1),
-            ("| a | but for `b` | |", 1),
+            ("| a | `tidy::layering` |", 0),
+            ("| a | `tidy::layer` |", 1),
+            ("| a | except b | `xtask::fuzz` |", 0),
+            ("| a | except b | `xtask::buzz` |", 1),
+            ("| a | except `b` | |", 1),
             ("| a | `clippy::dbg_macro`, `rust::unsafe_code` |", 0),
             ("| a | `clippy::dbg` |", 1),
             ("| a | `clippy::todo` |", 1),
@@ -91,22 +93,22 @@ mod tests {
             ("| a | `crates/job-x/tests/x.rs::helps` |", 1),
             ("| a | `crates/job-x/tests/x.rs::held` |", 1),
             ("| a | `crates/job-x/tests/y.rs::holds` |", 1),
-            ("| a | `tidy::arrows`, `tidy::none` |", 1),
+            ("| a | `tidy::layering`, `tidy::none` |", 1),
             ("| a | reviewed by eye |", 1),
             ("", 1),
         ];
-        for (row, wrong) in rows {
+        for (row, expected) in rows {
             let text = format!(
                 "# A\n\n## Invariants\n\n| what | check |\n|---|---|\n{row}\n\n## B\n| x |\n"
             );
-            let tree = Tree::of(&[
+            let tree = Tree::new(&[
                 ("A.md", &text),
                 ("Cargo.toml", MANIFEST),
                 ("crates/job-x/tests/x.rs", TESTS),
                 ("xtask/src/fuzz.rs", ""),
             ]);
-            let complaints = table(&tree, "A.md", "Invariants");
-            assert_eq!(complaints.len(), wrong, "{row}: {complaints:?}");
+            let violations = check_table(&tree, "A.md", "Invariants");
+            assert_eq!(violations.len(), expected, "{row}: {violations:?}");
         }
     }
 }

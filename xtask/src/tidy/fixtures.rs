@@ -1,4 +1,4 @@
-//! The index of the fixtures: each file in it, and each of its lines a file, or a folder of a corpus.
+//! Checks that the index of the fixtures lists every file, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ const INDEX: &str = "fixtures/README.md";
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let files = tree.files("fixtures/", "").map(|(path, _)| path).filter(|path| *path != INDEX);
     let files = files.filter_map(|path| path.strip_prefix("fixtures/"));
-    // A fuzzer names its own files: what is listed is the folder, `fuzz/x/*`.
+    // File names in a fuzz corpus are generated, so the index lists the folder: `fuzz/x/*`.
     let listed_as = |path: &str| match path.rsplit_once('/') {
         Some((folder, _)) if folder.starts_with("fuzz/") => format!("{folder}/*"),
         _ => path.to_owned(),
@@ -17,18 +17,19 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     let files: BTreeSet<String> = files.map(listed_as).collect();
     let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
     let index = tree.file(INDEX).unwrap_or_default();
-    // A line of the table: | `jobs/x.json` | where it comes from | what is odd about it |
+    // A row of the table: | `jobs/x.json` | origin | what is unusual about it |
     let rows = index.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
-    let (complete, bare): (Vec<_>, Vec<_>) = rows
+    let (complete, incomplete): (Vec<_>, Vec<_>) = rows
         .partition(|(_, rest)| rest.split('|').filter(|cell| !cell.trim().is_empty()).count() == 2);
-    let listed: BTreeSet<&str> = complete.iter().chain(&bare).map(|(file, _)| *file).collect();
+    let listed: BTreeSet<&str> =
+        complete.iter().chain(&incomplete).map(|(file, _)| *file).collect();
     let missing = files.difference(&listed).map(|file| format!("{INDEX} does not list {file}"));
     let stale =
-        listed.difference(&files).map(|file| format!("{INDEX} lists {file}, which is not there"));
-    let bare = bare
+        listed.difference(&files).map(|file| format!("{INDEX} lists {file}, which does not exist"));
+    let incomplete = incomplete
         .iter()
-        .map(|(file, _)| format!("{INDEX} does not say where {file} is from and what is odd"));
-    missing.chain(stale).chain(bare).collect()
+        .map(|(file, _)| format!("{INDEX} lacks the origin or the description of {file}"));
+    missing.chain(stale).chain(incomplete).collect()
 }
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indices() {
+    fn index_must_match_the_files() {
         let rows = [
             ("| `jobs/a.json` | made up | a comma |", vec!["jobs/a.json"], 0),
             ("| `jobs/a.json` | made up | |", vec!["jobs/a.json"], 1),
@@ -46,11 +47,11 @@ mod tests {
             ("| `fuzz/a/*` | made up | any bytes |", vec!["fuzz/a/0", "fuzz/a/1"], 0),
             ("| `fuzz/a/*` | made up | any bytes |", vec!["fuzz/b/0"], 2),
         ];
-        for (index, files, wrong) in rows {
+        for (index, files, expected) in rows {
             let paths: Vec<_> = files.iter().map(|file| format!("fixtures/{file}")).collect();
             let mut tree = vec![(INDEX, index)];
             tree.extend(paths.iter().map(|path| (&**path, "{}")));
-            assert_eq!(check(&Tree::of(&tree)).len(), wrong, "{index} {files:?}");
+            assert_eq!(check(&Tree::new(&tree)).len(), expected, "{index} {files:?}");
         }
     }
 }

@@ -1,24 +1,24 @@
-//! Each crate's manifest: its folder's name, the shared lints, the shared versions.
+//! Checks each crate's manifest: the folder's name, the workspace's lints and versions.
 
 use super::Tree;
 
-/// The one dependency that is not the workspace's to state: job-sim depends on job-transport, whose
-/// tests depend on it by path alone, so that no published manifest goes round.
-const BY_PATH: &str = "job-sim.path = \"../job-sim\"";
+/// The one dependency that is not inherited from the workspace. job-sim depends on job-transport, and
+/// job-transport's tests depend on job-sim by path only, so that the published manifests have no cycle.
+const PATH_DEPENDENCY: &str = "job-sim.path = \"../job-sim\"";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let manifests = tree.files("crates/", "/Cargo.toml").chain(tree.files("xtask/", "/Cargo.toml"));
-    // A fuzz crate is a workspace of its own.
+    // The fuzz crate is a workspace of its own.
     let members = manifests.filter(|(path, _)| !path.ends_with("/fuzz/Cargo.toml"));
-    members.flat_map(|(path, text)| complaints(path, text)).collect()
+    members.flat_map(|(path, text)| check_manifest(path, text)).collect()
 }
 
-fn complaints(path: &str, text: &str) -> Vec<String> {
-    let mut complaints = Vec::new();
+fn check_manifest(path: &str, text: &str) -> Vec<String> {
+    let mut violations = Vec::new();
     let folder = path.rsplit('/').nth(1).unwrap_or_default();
     for line in [&*format!("name = \"{folder}\""), "[lints]\nworkspace = true"] {
         if !text.contains(line) {
-            complaints.push(format!("{path} lacks `{}`", line.escape_debug()));
+            violations.push(format!("{path} lacks `{}`", line.escape_debug()));
         }
     }
     let mut section = "";
@@ -26,15 +26,18 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
         if line.starts_with('[') {
             section = line;
         }
-        // `[dependencies.serde]` would hide the version from the line's name.
+        // In a table such as `[dependencies.serde]` the version is on a line of its own.
         let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
-        let is_wrong = is_dependency && !line.contains("workspace = true") && line != BY_PATH;
+        let is_wrong =
+            is_dependency && !line.contains("workspace = true") && line != PATH_DEPENDENCY;
         if is_wrong || (line == section && line.contains("dependencies.")) {
             let number = number + 1;
-            complaints.push(format!("{path}:{number}: versions are the workspace's to state"));
+            violations.push(format!(
+                "{path}:{number}: use `workspace = true`; the root Cargo.toml has the version"
+            ));
         }
     }
-    complaints
+    violations
 }
 
 #[cfg(test)]
@@ -42,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn manifests() {
+    fn manifests_inherit_from_the_workspace() {
         let good =
             "name = \"job-x\"\n[lints]\nworkspace = true\n[dependencies]\nserde.workspace = true";
         let rows = [
@@ -55,11 +58,11 @@ mod tests {
             (format!("{good}\nhttp = {{ git = \"x\" }}"), 1),
             (format!("{good}\n[target.'cfg(unix)'.dev-dependencies]\nhttp = \"1\""), 1),
             (format!("{good}\n[dependencies.http]\nversion = \"1\""), 1),
-            (format!("{good}\n[dev-dependencies]\n{BY_PATH}"), 0),
+            (format!("{good}\n[dev-dependencies]\n{PATH_DEPENDENCY}"), 0),
         ];
-        for (manifest, wrong) in rows {
-            let complaints = check(&Tree::of(&[("crates/job-x/Cargo.toml", &manifest)]));
-            assert_eq!(complaints.len(), wrong, "{complaints:?}");
+        for (manifest, expected) in rows {
+            let violations = check(&Tree::new(&[("crates/job-x/Cargo.toml", &manifest)]));
+            assert_eq!(violations.len(), expected, "{violations:?}");
         }
     }
 }

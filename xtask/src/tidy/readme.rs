@@ -1,4 +1,4 @@
-//! The README: short, and every crate in its table. That its example compiles is a doc test's.
+//! Checks that the README is short and lists every crate. A doc test checks that its example compiles.
 
 use super::Tree;
 
@@ -7,14 +7,14 @@ const MAX_LINES: usize = 80;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let readme = tree.file(README).unwrap_or_default();
-    let mut complaints = Vec::new();
+    let mut violations = Vec::new();
     let lines = readme.lines().count();
     if lines > MAX_LINES {
-        complaints.push(format!("{README} has {lines} lines; {MAX_LINES} are the most"));
+        violations.push(format!("{README} has {lines} lines; the maximum is {MAX_LINES}"));
     }
     let unlisted = tree.crates().filter(|name| !readme.contains(&format!("\n| `{name}` |")));
-    complaints.extend(unlisted.map(|name| format!("{README} does not name the crate `{name}`")));
-    complaints
+    violations.extend(unlisted.map(|name| format!("{README} does not list the crate `{name}`")));
+    violations
 }
 
 #[cfg(test)]
@@ -22,15 +22,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readmes() {
+    fn readme_is_short_and_lists_every_crate() {
         let rows = [
             ("\n| `job-x` |".to_owned(), 0),
             ("\n`job-x` |".to_owned(), 1),
             ("\n| `job-x` |".repeat(MAX_LINES + 1), 1),
         ];
-        for (readme, wrong) in rows {
-            let tree = Tree::of(&[(README, &readme), ("crates/job-x/Cargo.toml", "")]);
-            assert_eq!(check(&tree).len(), wrong, "{readme:.30}");
+        for (readme, expected) in rows {
+            let tree = Tree::new(&[(README, &readme), ("crates/job-x/Cargo.toml", "")]);
+            assert_eq!(check(&tree).len(), expected, "{readme:.30}");
         }
     }
 }

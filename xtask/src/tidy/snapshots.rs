@@ -1,15 +1,16 @@
-//! Each snapshot belongs to a test: one left behind by a renamed test asserts nothing.
+//! Checks that each snapshot belongs to a test, because one left behind by a renamed test asserts nothing.
 
 use super::Tree;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let orphan = |(path, text): (&str, &str)| {
         let source = text.lines().find_map(|line| line.strip_prefix("source: "));
-        // crate__module__tests__name.snap; name-2.snap for a test's second, name@x.snap for a file's
+        // crate__module__tests__name.snap; name-2.snap for a test's second snapshot, name@x.snap for input x
         let test = path.trim_end_matches(".snap").split('@').next()?.rsplit("__").next()?;
         let name = test.split('-').next()?;
         let tests = source.and_then(|source| tree.file(source)).unwrap_or_default();
-        (!tests.contains(&format!("fn {name}("))).then(|| format!("{path} belongs to no test"))
+        (!tests.contains(&format!("fn {name}(")))
+            .then(|| format!("{path}: no test has this snapshot"))
     };
     tree.files("", ".snap").filter_map(orphan).collect()
 }
@@ -19,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn snapshots() {
+    fn snapshots_belong_to_a_test() {
         let snapshot = "---\nsource: crates/job-x/src/tests.rs\n---\n";
         let rows = [
             ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_b() {", 0),
@@ -27,9 +28,9 @@ mod tests {
             ("crates/job-x/src/snapshots/job_x__tests__a_b@jobs__c.json.snap", "fn a_b() {", 0),
             ("crates/job-x/src/snapshots/job_x__tests__a_b.snap", "fn a_bc() {", 1),
         ];
-        for (path, test, wrong) in rows {
-            let tree = Tree::of(&[(path, snapshot), ("crates/job-x/src/tests.rs", test)]);
-            assert_eq!(check(&tree).len(), wrong, "{path} {test}");
+        for (path, test, expected) in rows {
+            let tree = Tree::new(&[(path, snapshot), ("crates/job-x/src/tests.rs", test)]);
+            assert_eq!(check(&tree).len(), expected, "{path} {test}");
         }
     }
 }

@@ -1,16 +1,21 @@
-//! The workspace's files by path, read once. Knows no rule.
+//! The workspace's files by path, read once.
 
 use std::{collections::BTreeMap, fs, process::Command};
 
 use crate::cargo::root;
 
-/// The text of each file that git tracks, by its path from the root, with `/` between its parts.
-/// What is not committed would not be there in a clone. A file that is not text is an empty one.
+/// The text of each file that git tracks, by its path from the root, with `/` as the separator.
+/// Untracked files are left out, because a clone would not have them. A file that is not UTF-8 is
+/// represented by an empty text.
 pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
     /// Reads the workspace.
-    pub(crate) fn of_workspace() -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if git or a tracked file cannot be read.
+    pub(crate) fn from_workspace() -> Result<Self, String> {
         let git = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
         let git = git.map_err(|error| format!("git: {error}"))?;
         if !git.status.success() {
@@ -25,9 +30,9 @@ impl Tree {
         paths.map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Makes a tree of these files, for a test.
+    /// Creates a tree of these files for a test.
     #[cfg(test)]
-    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect())
     }
 
@@ -36,14 +41,14 @@ impl Tree {
         self.0.get(path).map(String::as_str)
     }
 
-    /// Returns each file whose path starts and ends so, with its text.
+    /// Returns the path and text of each file whose path has this start and this end.
     pub(crate) fn files<'a>(
         &'a self,
-        start: &'a str,
-        end: &'a str,
+        prefix: &'a str,
+        suffix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let files = self.0.iter().map(|(path, text)| (&**path, &**text));
-        files.filter(move |(path, _)| path.starts_with(start) && path.ends_with(end))
+        files.filter(move |(path, _)| path.starts_with(prefix) && path.ends_with(suffix))
     }
 
     /// Returns the names of the folders below `crates`.
