@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seeds_and_hours() {
+    fn seed_and_hour_arguments_parse_or_are_rejected() {
         type Row<'a> = (&'a [&'a str], Option<(Range<u64>, u64)>);
         let rows: [Row<'_>; 7] = [
             (&[], Some((0..20, 2))),

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{config, demo, docs, get, show, sim},
     connection, exit,
-    logging::Messages,
+    logging::LoggingArgs,
     report, wait,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) messages: Messages,
+    pub(crate) logging: LoggingArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -28,11 +28,11 @@ use crate::commands::durable;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Ask once how a job is, and print it
-    #[command(after_help = get::HELP, after_long_help = with(&[get::HELP, connection::HELP, exit::HELP]))]
+    #[command(after_help = get::HELP, after_long_help = join_help(&[get::HELP, connection::HELP, exit::HELP]))]
     Get(get::Arguments),
     /// Wait until jobs have ended
     #[command(after_help = wait::HELP,
-        after_long_help = with(&[wait::HELP, connection::HELP, exit::HELP, exit::ORDER_HELP]))]
+        after_long_help = join_help(&[wait::HELP, connection::HELP, exit::HELP, exit::SEVERITY_HELP]))]
     Wait(Box<wait::Arguments>),
     /// Print a saved reply; no network
     #[command(after_help = show::HELP)]
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     #[command(after_help = report::HELP)]
     Report(report::Arguments),
     /// Show what would be used to connect, and where each value is from
-    #[command(after_help = config::HELP, after_long_help = with(&[config::HELP, connection::HELP]))]
+    #[command(after_help = config::HELP, after_long_help = join_help(&[config::HELP, connection::HELP]))]
     Config(config::Arguments),
     /// Serve a simulated service over TLS on loopback, until stopped
     #[command(after_help = sim::help())]
@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     /// Serve waits that outlive any machine, to the durable engine Restate
     #[cfg(feature = "durable")]
-    #[command(after_help = durable::HELP, after_long_help = with(&[durable::HELP, connection::HELP]))]
+    #[command(after_help = durable::HELP, after_long_help = join_help(&[durable::HELP, connection::HELP]))]
     Durable(Box<durable::Arguments>),
     /// Print a shell's completions
     #[command(after_help = docs::COMPLETIONS_HELP)]
@@ -62,10 +62,10 @@ pub(crate) enum Command {
 }
 
 fn long_help() -> String {
-    with(&[wait::HELP, connection::HELP, exit::HELP])
+    join_help(&[wait::HELP, connection::HELP, exit::HELP])
 }
 
-fn with(parts: &[&str]) -> String {
+fn join_help(parts: &[&str]) -> String {
     parts.join("\n\n")
 }
 

@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use job_model::ProjectId;
 use job_transport::{
-    Auth, Client, Cloud, Conventions, Endpoint, Found, HyperTransport, Proxy, Tls, TlsProvider,
-    TokenFile,
+    AuthMethod, Client, Cloud, CredentialChain, Endpoint, HyperTransport, Proxy,
+    ResolvedCredentials, TlsConfig, TlsProvider, TokenFile,
 };
 
 use crate::exit::{Exit, OrExit};
@@ -30,7 +30,7 @@ pub(crate) const MAX_IN_FLIGHT: usize = 20;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct Connection {
+pub(crate) struct ConnectionArgs {
     /// Where the service is, such as `https://cce.eu-de.otc.t-systems.com`
     // Read later: an error here would show the value, and whatever password is in it.
     #[arg(long, value_name = "URL", conflicts_with_all = ["region", "cloud"])]
@@ -40,13 +40,13 @@ pub(crate) struct Connection {
     region: Option<String>,
     /// Whose region it is; by default otc for eu-de and eu-nl, huawei for all others
     #[arg(long, value_enum)]
-    cloud: Option<CloudName>,
+    cloud: Option<CloudArg>,
     /// The project's id; by default the one that goes with the credentials
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
     /// What to log in with
-    #[arg(long, value_enum, default_value_t = AuthName::Auto)]
-    auth: AuthName,
+    #[arg(long, value_enum, default_value_t = AuthArg::Auto)]
+    auth: AuthArg,
     /// Read the token from this file, and again when it is refused
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub(crate) struct Connection {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CloudName {
+enum CloudArg {
     /// Open Telekom Cloud
     Otc,
     /// Huawei Cloud
@@ -67,7 +67,7 @@ enum CloudName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum AuthName {
+enum AuthArg {
     /// The first of the ways below that is there; within one a token, else a key, else a password
     Auto,
     /// A token
@@ -80,71 +80,71 @@ enum AuthName {
 
 /// A value, and where it is from.
 #[derive(Debug)]
-pub(crate) struct Known<T> {
+pub(crate) struct Sourced<T> {
     pub(crate) value: T,
-    pub(crate) from: String,
+    pub(crate) source: String,
 }
 
-impl<T> Known<T> {
+impl<T> Sourced<T> {
     fn new(value: T, from: impl Into<String>) -> Self {
-        Self { value, from: from.into() }
+        Self { value, source: from.into() }
     }
 }
 
 /// All that is known of the connection, each value with its origin.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) endpoint: Option<Known<Endpoint>>,
-    pub(crate) project: Option<Known<ProjectId>>,
-    pub(crate) found: Option<Found>,
-    pub(crate) ca_file: Option<Known<PathBuf>>,
-    pub(crate) proxy: Option<Known<Proxy>>,
-    auth: AuthName,
+    pub(crate) endpoint: Option<Sourced<Endpoint>>,
+    pub(crate) project: Option<Sourced<ProjectId>>,
+    pub(crate) found: Option<ResolvedCredentials>,
+    pub(crate) ca_file: Option<Sourced<PathBuf>>,
+    pub(crate) proxy: Option<Sourced<Proxy>>,
+    auth: AuthArg,
 }
 
-impl Connection {
+impl ConnectionArgs {
     /// Returns what is known, by the flags and then by these conventions.
     ///
     /// # Errors
     ///
     /// Where something that is there cannot be used: wrong usage.
-    pub(crate) fn settings(&self, conventions: Conventions) -> anyhow::Result<Settings> {
-        self.known(conventions).or_exit(Exit::Usage)
+    pub(crate) fn settings(&self, conventions: CredentialChain) -> anyhow::Result<Settings> {
+        self.resolve(conventions).or_exit(Exit::Usage)
     }
 
-    fn known(&self, conventions: Conventions) -> anyhow::Result<Settings> {
+    fn resolve(&self, conventions: CredentialChain) -> anyhow::Result<Settings> {
         let mut conventions = match self.auth {
-            AuthName::Auto => conventions,
-            AuthName::Token => conventions.only(Auth::Token),
-            AuthName::Aksk => conventions.only(Auth::AccessKey),
-            AuthName::Password => conventions.only(Auth::Password),
+            AuthArg::Auto => conventions,
+            AuthArg::Token => conventions.auth_method(AuthMethod::Token),
+            AuthArg::Aksk => conventions.auth_method(AuthMethod::AccessKey),
+            AuthArg::Password => conventions.auth_method(AuthMethod::Password),
         };
         if let Some(file) = &self.token_file {
-            let fits = matches!(self.auth, AuthName::Auto | AuthName::Token);
+            let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
             anyhow::ensure!(fits, "--token-file holds a token, and --auth asks for something else");
             // Later it is read when it is needed, and may be about to be replaced.
             TokenFile::new(file).read()?;
             conventions = conventions.token_file(file);
         }
-        let found = conventions.find()?;
+        let found = conventions.resolve()?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
         };
         let from = |what: &str| {
-            let mut settings = found.iter().flat_map(Found::settings);
-            settings.find(|setting| setting.what == what).map(|setting| setting.origin.to_owned())
+            let mut settings = found.iter().flat_map(ResolvedCredentials::settings);
+            settings.find(|setting| setting.name == what).map(|setting| setting.source.to_owned())
         };
         let with = |what: &str| from(what).unwrap_or_default();
         let of_found = found.as_ref();
-        let project = self.project.clone().map(|project| Known::new(project, "--project"));
-        let ca_file = self.ca_file.clone().map(|file| Known::new(file, "--ca-file"));
+        let project = self.project.clone().map(|project| Sourced::new(project, "--project"));
+        let ca_file = self.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
         Ok(Settings {
             endpoint: self.endpoint(of_found, with)?,
             project: project
-                .or_else(|| Some(Known::new(of_found?.project.clone()?, with("project")))),
+                .or_else(|| Some(Sourced::new(of_found?.project.clone()?, with("project")))),
             ca_file: ca_file
-                .or_else(|| Some(Known::new(of_found?.ca_file.clone()?, with("CA file")))),
+                .or_else(|| Some(Sourced::new(of_found?.ca_file.clone()?, with("CA file")))),
             proxy: self.proxy()?,
             found,
             auth: self.auth,
@@ -155,12 +155,12 @@ impl Connection {
     /// service.
     fn endpoint(
         &self,
-        found: Option<&Found>,
+        found: Option<&ResolvedCredentials>,
         from: impl Fn(&str) -> String,
-    ) -> anyhow::Result<Option<Known<Endpoint>>> {
+    ) -> anyhow::Result<Option<Sourced<Endpoint>>> {
         if let Some(endpoint) = &self.endpoint {
             let endpoint = endpoint.parse().context("--endpoint")?;
-            return Ok(Some(Known::new(endpoint, "--endpoint")));
+            return Ok(Some(Sourced::new(endpoint, "--endpoint")));
         }
         let named = match (&self.region, found.and_then(|found| found.region.as_ref())) {
             (Some(region), _) => Some((region.as_str(), "--region".to_owned())),
@@ -169,29 +169,29 @@ impl Connection {
         };
         let beside = found.and_then(|found| found.auth_url.as_ref()?.identity_region());
         let (region, cloud, from) = match (named, beside) {
-            (Some((region, from)), _) => (region, Cloud::of_region(region), from),
+            (Some((region, from)), _) => (region, Cloud::from_region(region), from),
             (None, Some((cloud, region))) => (region, cloud, from("identity service")),
             (None, None) => return Ok(None),
         };
         let (cloud, from) = match self.cloud {
-            Some(CloudName::Otc) => (Cloud::OpenTelekom, format!("{from}, --cloud")),
-            Some(CloudName::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
+            Some(CloudArg::Otc) => (Cloud::OpenTelekom, format!("{from}, --cloud")),
+            Some(CloudArg::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
             None => (cloud, from),
         };
-        let endpoint = Endpoint::of_region(cloud, region).with_context(|| from.clone())?;
-        Ok(Some(Known::new(endpoint, from)))
+        let endpoint = Endpoint::for_region(cloud, region).with_context(|| from.clone())?;
+        Ok(Some(Sourced::new(endpoint, from)))
     }
 
-    fn proxy(&self) -> anyhow::Result<Option<Known<Proxy>>> {
+    fn proxy(&self) -> anyhow::Result<Option<Sourced<Proxy>>> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
         if proxy == "env" {
             let proxy = Proxy::from_environment().context("--proxy env")?;
             let proxy = proxy.context("--proxy env: neither HTTPS_PROXY nor ALL_PROXY is set")?;
-            return Ok(Some(Known::new(proxy, "--proxy env")));
+            return Ok(Some(Sourced::new(proxy, "--proxy env")));
         }
         let hint = "a password is no flag; set HTTPS_PROXY, and give `--proxy env`";
         anyhow::ensure!(!proxy.contains('@'), hint);
-        Ok(Some(Known::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
+        Ok(Some(Sourced::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
     }
 }
 
@@ -202,40 +202,40 @@ impl Settings {
     ///
     /// Where something is missing or cannot be used: wrong usage, with what to set.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        self.connected().or_exit(Exit::Usage)
+        self.build_client().or_exit(Exit::Usage)
     }
 
-    fn connected(&self) -> anyhow::Result<Client> {
+    fn build_client(&self) -> anyhow::Result<Client> {
         let endpoint = self.endpoint.as_ref();
         let endpoint =
             endpoint.context("no address of the service; give --endpoint or --region")?;
         let found = self.found.as_ref().with_context(|| match self.auth {
-            AuthName::Auto => "no credentials; set OS_TOKEN, or give --token-file; `cce-job wait --help` names all ways",
-            AuthName::Token => "no token; set OS_TOKEN, or give --token-file",
-            AuthName::Aksk => "no access key; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
-            AuthName::Password => "no password; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
+            AuthArg::Auto => "no credentials; set OS_TOKEN, or give --token-file; `cce-job wait --help` names all ways",
+            AuthArg::Token => "no token; set OS_TOKEN, or give --token-file",
+            AuthArg::Aksk => "no access key; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+            AuthArg::Password => "no password; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
         })?;
-        let named = self.project.is_some() || found.names_a_project();
+        let named = self.project.is_some() || found.has_project();
         anyhow::ensure!(
             named,
             "no project beside these credentials; give --project, or set {}",
-            found.project_origin()
+            found.project_source()
         );
 
         let provider = TlsProvider::aws_lc_rs();
         let tls = match &self.ca_file {
-            Some(Known { value: file, from }) => {
+            Some(Sourced { value: file, source: from }) => {
                 let of = || format!("the CA file {} ({from})", file.display());
                 let pem = fs::read(file).with_context(of)?;
-                Tls::ca_pem(provider, &pem).with_context(of)?
+                TlsConfig::ca_pem(provider, &pem).with_context(of)?
             }
-            None => Tls::platform(provider)
+            None => TlsConfig::platform(provider)
                 .context("no CA to trust; install ca-certificates, or give --ca-file")?,
         };
         let mut transport = HyperTransport::new(tls)
             .max_in_flight(MAX_IN_FLIGHT)
             .max_idle_connections(MAX_IN_FLIGHT);
-        if let Some(Known { value: proxy, .. }) = &self.proxy {
+        if let Some(Sourced { value: proxy, .. }) = &self.proxy {
             transport = transport.proxy(proxy.clone());
         }
         let credentials = found.credentials(transport.clone());

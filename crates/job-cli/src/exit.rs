@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use job_poller::{Fault, Outcome, WaitError, WaitErrorKind};
-use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
+use job_poller::{AttemptError, Outcome, WaitError, WaitErrorKind};
+use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
 
 /// How the command ends. The numbers are a contract: a script branches on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ Exit codes:
   130, 143  stopped by SIGINT, SIGTERM";
 
 /// From what may be better next time to what no second run mends: of several, the last is the worst.
-const ORDER: [Exit; 10] = [
+const SEVERITY: [Exit; 10] = [
     Exit::Done,
     Exit::Deadline,
     Exit::Unreadable,
@@ -58,20 +58,20 @@ const ORDER: [Exit; 10] = [
 ];
 
 /// What `--help` says of several jobs.
-pub(crate) const ORDER_HELP: &str = "\
+pub(crate) const SEVERITY_HELP: &str = "\
 With several jobs the exit code is the worst of theirs: 5, else 4, 7, 6, 3, 0. With --any it is
 that of the first that ends.";
 
 impl Exit {
     /// Returns the worse of the two.
     pub(crate) fn worse(self, other: Self) -> Self {
-        let rank = |exit| ORDER.iter().position(|one| *one == exit);
+        let rank = |exit| SEVERITY.iter().position(|one| *one == exit);
         if rank(other) > rank(self) { other } else { self }
     }
 
     /// Returns what it is where something went wrong besides: an internal error, unless more is to be
     /// told.
-    pub(crate) const fn or_internal(self) -> Self {
+    pub(crate) const fn at_least_internal(self) -> Self {
         match self {
             Self::Done => Self::Internal,
             exit => exit,
@@ -79,12 +79,12 @@ impl Exit {
     }
 
     /// Returns the exit code of an error; a context around it does not hide why.
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
+    pub(crate) fn from_error(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<WaitError>() {
             Self::from(error)
         } else if let Some(error) = error.downcast_ref::<FetchError>() {
             Self::from(error)
-        } else if let Some(Ending(exit, _)) = error.downcast_ref() {
+        } else if let Some(ExitError(exit, _)) = error.downcast_ref() {
             *exit
         } else {
             Self::Internal
@@ -92,7 +92,7 @@ impl Exit {
     }
 
     /// Returns what to do about it, where that is always the same.
-    pub(crate) const fn next_step(self) -> Option<&'static str> {
+    pub(crate) const fn hint(self) -> Option<&'static str> {
         match self {
             Self::Credentials => {
                 Some("mend the credentials; `cce-job config` shows which are used")
@@ -109,30 +109,30 @@ impl Exit {
 }
 
 /// Returns what to do where one attempt gave no job.
-pub(crate) fn next_step(error: &FetchError) -> Option<&'static str> {
-    let passes = matches!(error.class(), Class::Transient | Class::Throttled);
-    match error.stage() {
-        FetchStage::Status { .. } if passes => Some("ask again later, as `cce-job wait` does"),
-        FetchStage::Transport(error) if error.kind() == TransportErrorKind::Certificate => {
-            Some(CERTIFICATE)
+pub(crate) fn fetch_error_hint(error: &FetchError) -> Option<&'static str> {
+    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
+    match error.kind() {
+        FetchErrorKind::Status { .. } if passes => Some("ask again later, as `cce-job wait` does"),
+        FetchErrorKind::Transport(error) if error.kind() == TransportErrorKind::Certificate => {
+            Some(CERTIFICATE_HINT)
         }
-        _ => Exit::from(error).next_step(),
+        _ => Exit::from(error).hint(),
     }
 }
 
 /// What to do where a certificate is not trusted.
-pub(crate) const CERTIFICATE: &str =
+pub(crate) const CERTIFICATE_HINT: &str =
     "where the CA is one of your own, name it with --ca-file, or OS_CACERT";
 
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
-        let forbidden = error.fault().and_then(Fault::status) == Some(403);
-        let unknown = error.fault().map(|fault| fault.class) == Some(Class::NotFound);
+        let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
+        let unknown = error.last_error().map(|fault| fault.class) == Some(ErrorClass::NotFound);
         match error.kind() {
             // The grace is for jobs that are on their way.
             WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
             // A job that does not move was waited for long enough, too.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stuck => Self::Deadline,
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stalled => Self::Deadline,
             WaitErrorKind::Unauthorized => Self::Credentials,
             WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
@@ -143,11 +143,15 @@ impl From<&WaitError> for Exit {
 
 impl From<&FetchError> for Exit {
     fn from(error: &FetchError) -> Self {
-        match (error.class(), error.stage()) {
-            (Class::Unauthorized, _) => Self::Credentials,
-            (_, FetchStage::Status { status, .. }) if status.as_u16() == 403 => Self::Credentials,
-            (Class::NotFound, _) => Self::NotFound,
-            (Class::Transient | Class::Throttled | Class::Permanent, _) => Self::Unreadable,
+        match (error.class(), error.kind()) {
+            (ErrorClass::Unauthorized, _) => Self::Credentials,
+            (_, FetchErrorKind::Status { status, .. }) if status.as_u16() == 403 => {
+                Self::Credentials
+            }
+            (ErrorClass::NotFound, _) => Self::NotFound,
+            (ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Permanent, _) => {
+                Self::Unreadable
+            }
         }
     }
 }
@@ -169,15 +173,15 @@ impl From<Exit> for ExitCode {
 
 /// An error, and how the command ends for it.
 #[derive(Debug)]
-struct Ending(Exit, anyhow::Error);
+struct ExitError(Exit, anyhow::Error);
 
-impl fmt::Display for Ending {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.1.fmt(f)
     }
 }
 
-impl Error for Ending {
+impl Error for ExitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.1.source()
     }
@@ -191,7 +195,7 @@ pub(crate) trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| Ending(exit, error.into()).into())
+        self.map_err(|error| ExitError(exit, error.into()).into())
     }
 }
 

@@ -17,12 +17,12 @@ use crate::{
 
 /// Where to read from: a file's path, or `-` for stdin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum InputArg {
     Stdin,
     File(PathBuf),
 }
 
-impl FromStr for Input {
+impl FromStr for InputArg {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -30,7 +30,7 @@ impl FromStr for Input {
     }
 }
 
-impl fmt::Display for Input {
+impl fmt::Display for InputArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("stdin"),
@@ -39,7 +39,7 @@ impl fmt::Display for Input {
     }
 }
 
-impl Input {
+impl InputArg {
     /// Reads all there is.
     ///
     /// # Errors
@@ -64,12 +64,12 @@ impl Input {
     /// # Errors
     ///
     /// Where there is none: wrong usage. An error of the service is told.
-    pub(crate) fn submitted(&self) -> anyhow::Result<JobId> {
+    pub(crate) fn read_submitted_id(&self) -> anyhow::Result<JobId> {
         let reply = self.read()?;
         let id = JobId::from_submission(&reply).map_err(|error| {
             // A call that failed is the usual reason, and says why.
-            let said = ServiceError::from_body(0, None, &reply);
-            match said.filter(|said| said.code().is_some()) {
+            let service_error = ServiceError::from_body(0, None, &reply);
+            match service_error.filter(|said| said.code().is_some()) {
                 Some(said) => anyhow!("{self} has no job; the call failed: {said}"),
                 None => anyhow::Error::new(error).context(format!("{self} has no job")),
             }
@@ -82,7 +82,7 @@ impl Input {
     /// # Errors
     ///
     /// Where one is none, or there is none at all: wrong usage.
-    pub(crate) fn ids(&self) -> anyhow::Result<Vec<JobId>> {
+    pub(crate) fn read_ids(&self) -> anyhow::Result<Vec<JobId>> {
         let text = String::from_utf8(self.read()?);
         let text = text.map_err(|_| anyhow!("{self} is not UTF-8")).or_exit(Exit::Usage)?;
         let mut ids = Vec::new();

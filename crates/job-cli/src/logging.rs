@@ -11,11 +11,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::terminal::Paint;
+use crate::terminal::Styles;
 
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
-pub(crate) struct Messages {
+pub(crate) struct LoggingArgs {
     /// Tell no progress, unless --progress asks for it; results and errors are told
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -35,7 +35,7 @@ pub(crate) enum Verbosity {
     Verbose(u8),
 }
 
-impl Messages {
+impl LoggingArgs {
     /// Applies them to all that the process writes.
     pub(crate) fn apply(self) -> Verbosity {
         match self.color {
@@ -45,7 +45,7 @@ impl Messages {
         }
         .write_global();
         if self.verbose > 0 {
-            log(self.verbose);
+            init_logging(self.verbose);
         }
         match self.verbose {
             0 if self.quiet => Verbosity::Quiet,
@@ -56,35 +56,35 @@ impl Messages {
 }
 
 /// What other programs look for in a log.
-const LEFT_OUT: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
+const OMITTED_FIELD_PREFIXES: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
 
 /// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do.
-fn log(times: u8) {
+fn init_logging(times: u8) {
     let ours = ["job_transport", "job_poller", "job_restate", "cce_job"];
     let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
     let filter = Targets::new().with_targets(ours.map(|of| (of, LevelFilter::TRACE)));
-    log_to_stderr(filter.with_default(below), times > 1);
+    init_stderr_log(filter.with_default(below), times > 1);
 }
 
 /// Logs to stderr what somebody should look at, of a service that runs for long.
 #[cfg(feature = "durable")]
-pub(crate) fn log_warnings() {
-    log_to_stderr(Targets::new().with_target("job_restate", LevelFilter::WARN), false);
+pub(crate) fn init_warning_log() {
+    init_stderr_log(Targets::new().with_target("job_restate", LevelFilter::WARN), false);
 }
 
 /// Logs to stderr, each line with the time since the start, not with the time of day.
-fn log_to_stderr(filter: Targets, with_target: bool) {
+fn init_stderr_log(filter: Targets, with_target: bool) {
     // Of a request what people look for: its method, its address, what came of it.
     let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
-        name if LEFT_OUT.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),
+        name if OMITTED_FIELD_PREFIXES.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),
         name => write!(writer, " {name}={value:?}"),
     });
     let lines = fmt::layer()
         .fmt_fields(fields)
         .with_target(with_target)
         .with_writer(io::stderr)
-        .with_ansi(Paint::of(&io::stderr()).is_on())
+        .with_ansi(Styles::for_stream(&io::stderr()).is_enabled())
         .with_timer(fmt::time::uptime());
     tracing_subscriber::registry().with(filter).with(lines).init();
 }

@@ -38,16 +38,16 @@ fn main() -> ExitCode {
     let matches = line.get_matches_mut();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let flags = matches.subcommand().and_then(|(name, matches)| {
-        line.find_subcommand(name).map(|command| Flags::of(command, matches))
+        line.find_subcommand(name).map(|command| Flags::from_matches(command, matches))
     });
-    let verbosity = arguments.messages.apply();
+    let verbosity = arguments.logging.apply();
     // Its message is printed; its exit code would be another.
     let ran = catch_unwind(AssertUnwindSafe(|| {
         run(arguments.command, verbosity, &flags.unwrap_or_default())
     }));
     match ran {
         Ok(Ok(exit)) => exit.into(),
-        Ok(Err(error)) => failed(&error).into(),
+        Ok(Err(error)) => print_error(&error).into(),
         Err(_) => Exit::Internal.into(),
     }
 }
@@ -78,15 +78,15 @@ fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resu
 }
 
 /// Tells an error and what to do about it, and returns how the command ends.
-fn failed(error: &anyhow::Error) -> Exit {
+fn print_error(error: &anyhow::Error) -> Exit {
     let closed = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if closed == Some(io::ErrorKind::BrokenPipe) {
         // Whoever read has read enough; what was to be judged is judged elsewhere.
         return Exit::Done;
     }
-    let exit = Exit::of(error);
+    let exit = Exit::from_error(error);
     stderr::line(&format!("cce-job: {error:#}"));
-    let step = error.downcast_ref::<FetchError>().and_then(exit::next_step);
+    let step = error.downcast_ref::<FetchError>().and_then(exit::fetch_error_hint);
     if let Some(step) = step {
         stderr::line(&format!("cce-job: {step}"));
     }

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use crate::exit::Exit;
 
 /// How long the command has to end in good order. It cannot while nobody reads what it writes.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns a future that ends when the process is told to stop, and says by which signal. From when
 /// this returns, no signal is lost, and a while after one the process ends whatever it does.
@@ -16,17 +16,17 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// Where signals cannot be listened to.
-pub(crate) fn stopped() -> io::Result<impl Future<Output = Exit>> {
-    let stopped = signal()?;
+pub(crate) fn shutdown_signal() -> io::Result<impl Future<Output = Exit>> {
+    let stopped = next_signal()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let insists = {
+    let second_listener = {
         let _within = runtime.enter();
-        signal()?
+        next_signal()?
     };
     thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
-            let exit = insists.await;
-            TokioClock::new().sleep(GRACE).await;
+            let exit = second_listener.await;
+            TokioClock::new().sleep(SHUTDOWN_TIMEOUT).await;
             process::exit(i32::from(exit as u8));
         });
     })?;
@@ -34,7 +34,7 @@ pub(crate) fn stopped() -> io::Result<impl Future<Output = Exit>> {
 }
 
 #[cfg(unix)]
-fn signal() -> io::Result<impl Future<Output = Exit>> {
+fn next_signal() -> io::Result<impl Future<Output = Exit>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -48,7 +48,7 @@ fn signal() -> io::Result<impl Future<Output = Exit>> {
 }
 
 #[cfg(not(unix))]
-fn signal() -> io::Result<impl Future<Output = Exit>> {
+fn next_signal() -> io::Result<impl Future<Output = Exit>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
         Exit::Interrupted

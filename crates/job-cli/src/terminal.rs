@@ -7,6 +7,6 @@ mod duration;
 pub(crate) mod json;
 pub(crate) mod print;
 
-pub(crate) use duration::{Span, Timeout, told};
-pub(crate) use print::{Format, RAW_IS_JSON};
-pub(crate) use styles::Paint;
+pub(crate) use duration::{DurationArg, TimeoutArg, format_duration};
+pub(crate) use print::{PrintArgs, RAW_REQUIRES_JSON};
+pub(crate) use styles::Styles;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use job_model::{Job, JobId, is_unseen};
-use job_poller::{Action, Checkpoint, Ended, Event, Fixed, Input, Machine, WaitError, WaitPolicy};
+use job_model::{Job, JobId, is_unprintable};
+use job_poller::{
+    Action, Checkpoint, Event, FinishedJob, Fixed, Input, Machine, WaitError, WaitPolicy,
+};
 use job_transport::Reading;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use crate::wait::Finished;
 
 /// Texts that move cursors, set titles, turn lines round and end tags.
-pub(crate) fn hostile() -> impl Strategy<Value = String> {
+pub(crate) fn hostile_text() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "\u{1b}[2J\u{1b}[H",
         "\u{1b}]0;title\u{7}",
@@ -29,12 +31,12 @@ pub(crate) fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// Returns a text of a megabyte, hostile from its first character to its last.
-pub(crate) fn megabyte() -> String {
+pub(crate) fn hostile_megabyte() -> String {
     "\u{1b}]0;t\u{7}\u{9b}2J\u{202e}<b>\r\n".repeat(60_000)
 }
 
 /// Returns a job that has this text wherever it can have one.
-pub(crate) fn job_of(text: &str) -> Value {
+pub(crate) fn job_with_text(text: &str) -> Value {
     let phases = ["Failed", "Running", "Success", text];
     let part = |phase: &str, sub_jobs: Value| {
         json!({
@@ -50,7 +52,7 @@ pub(crate) fn job_of(text: &str) -> Value {
 }
 
 /// Returns a job that has this text in each field that is shown.
-pub(crate) fn shown_job_of(text: &str) -> Value {
+pub(crate) fn job_with_displayed_text(text: &str) -> Value {
     let part = |phase: &str, sub_jobs: Value| {
         json!({"spec": {"type": text, "resourceName": text, "subJobs": sub_jobs},
             "status": {"phase": phase, "reason": text}})
@@ -59,15 +61,15 @@ pub(crate) fn shown_job_of(text: &str) -> Value {
 }
 
 /// Returns the first character of a text that cannot be shown; line breaks can, the program's own.
-pub(crate) fn unseen(text: &str) -> Option<char> {
-    text.chars().find(|c| is_unseen(*c) && *c != '\n')
+pub(crate) fn first_unprintable(text: &str) -> Option<char> {
+    text.chars().find(|c| is_unprintable(*c) && *c != '\n')
 }
 
 /// Ends a wait for a job by these readings, one a second: with what happened on the way.
-pub(crate) fn waited(
+pub(crate) fn run_wait(
     policy: WaitPolicy,
     inputs: impl IntoIterator<Item = Input>,
-) -> (Result<Ended, WaitError>, Vec<(Duration, Event)>) {
+) -> (Result<FinishedJob, WaitError>, Vec<(Duration, Event)>) {
     let mut machine = Machine::new("354331b2c-229a".parse().unwrap(), policy);
     let schedule = Fixed::new(Duration::from_secs(10));
     let mut inputs = inputs.into_iter();
@@ -87,20 +89,20 @@ pub(crate) fn waited(
 }
 
 /// Returns a reading of this job.
-pub(crate) fn reading(job: &Value) -> Input {
+pub(crate) fn reading_input(job: &Value) -> Input {
     let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
     Reading::new(job).into()
 }
 
 /// Returns a wait that came to this.
 pub(crate) fn finished(
-    (result, log): (Result<Ended, WaitError>, Vec<(Duration, Event)>),
+    (result, log): (Result<FinishedJob, WaitError>, Vec<(Duration, Event)>),
 ) -> Finished {
     let id: JobId = "354331b2c-229a".parse().unwrap();
     let machine = Machine::new(id.clone(), WaitPolicy::new());
     Finished {
         id,
-        place: 0,
+        index: 0,
         checkpoint: Some(Checkpoint::new(machine, Duration::ZERO)),
         job: match &result {
             Ok(ended) => Some(ended.job.clone()),
@@ -108,7 +110,7 @@ pub(crate) fn finished(
         },
         result,
         body: bytes::Bytes::new(),
-        began: "2020-02-02T08:12:30Z".parse().ok(),
+        started_at: "2020-02-02T08:12:30Z".parse().ok(),
         log,
     }
 }

@@ -19,29 +19,29 @@ use anyhow::{Context, anyhow};
 use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
 use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
-use job_transport::{Client, Conventions};
+use job_transport::{Client, CredentialChain};
 
 use self::{
-    history_file::Learnt,
-    jobs::{Jobs, Start},
-    output::{Form, Output},
-    session::{Session, Until},
-    source::Source,
+    history_file::HistoryFile,
+    jobs::{JobArgs, Start},
+    output::{Output, OutputFormat},
+    session::{Session, StopCondition},
+    source::RecordingSource,
     watch::Watch,
 };
 pub(crate) use self::{
-    progress::{Kind, Progress},
+    progress::{ProgressDisplay, ProgressMode},
     resume_command::Flags,
-    schedule::Pauses,
+    schedule::ScheduleArg,
     watch::Finished,
 };
 use crate::{
-    connection::{Connection, MAX_IN_FLIGHT},
+    connection::{ConnectionArgs, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
     logging::Verbosity,
     report,
-    signals::stopped,
-    terminal::{RAW_IS_JSON, Timeout},
+    signals::shutdown_signal,
+    terminal::{RAW_REQUIRES_JSON, TimeoutArg},
 };
 
 /// What `--help` says below the flags.
@@ -52,12 +52,12 @@ Examples:
   curl .. | cce-job wait --from -                               the job that a call submitted
   cce-job wait - < ids.txt                                      many, one a line
   cce-job wait --any ID1 ID2                                    until the first has ended
-  cce-job wait -o json --complete ID | jq -r '.. | .resourceID? // empty'";
+  cce-job wait -o json --full-tree ID | jq -r '.. | .resourceID? // empty'";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    jobs: Jobs,
+    jobs: JobArgs,
     /// Wait until all jobs have ended (the default)
     #[arg(long, conflicts_with_all = ["any", "fail_fast"])]
     all: bool,
@@ -72,13 +72,13 @@ pub(crate) struct Arguments {
     strict: bool,
     /// Ask too for the sub-jobs that a job's reply leaves out, such as those with new nodes' ids
     #[arg(long)]
-    complete: bool,
+    full_tree: bool,
     /// Wait so long, such as 90s or 1h30m; 0: ask once; none: without end [default: 1h]
     #[arg(long, value_name = "TIME")]
-    timeout: Option<Timeout>,
+    timeout: Option<TimeoutArg>,
     /// When to ask: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
-    schedule: Pauses,
+    schedule: ScheduleArg,
     /// Learn from this file how long jobs take, and add to it; none: do not [default: history.json in
     /// this user's state folder]
     #[arg(long, value_name = "FILE")]
@@ -87,57 +87,58 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
     /// What to print to stdout
     #[arg(
         short,
         long,
         value_enum,
-        value_name = "FORM",
+        value_name = "FORMAT",
         default_value = "human",
         default_value_if("raw", ArgPredicate::IsPresent, "json"),
         help_heading = "Output"
     )]
-    output: Form,
+    output: OutputFormat,
     /// With -o json: print the replies' own bytes, in place of the jobs encoded again
     #[arg(long, help_heading = "Output")]
     raw: bool,
     /// Print a table of all jobs at the end
     #[arg(long, help_heading = "Output")]
     summary: bool,
-    /// Write a timeline, with attempts and faults, to this file at the end: .html, .svg or .mmd
+    /// Write a timeline, with attempts and errors, to this file at the end: .html, .svg or .mmd
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
     /// How to tell progress, on stderr
-    #[arg(long, value_enum, value_name = "KIND", default_value = "auto", help_heading = "Output")]
-    progress: Kind,
+    #[arg(long, value_enum, value_name = "MODE", default_value = "auto", help_heading = "Output")]
+    progress: ProgressMode,
 }
 
 /// How long to wait, unless it is said; resumed, a wait has the time that it had.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// The most requests that `--complete` makes for one job: one a node, and more nodes are not added at
+/// The most requests that `--full-tree` makes for one job: one a node, and more nodes are not added at
 /// once.
-const MOST_SUB_JOBS: u32 = 200;
+const MAX_SUB_JOB_LOOKUPS: u32 = 200;
 
 impl Arguments {
     /// Returns the limits of a wait: these, and what the flags change of them.
     fn policy(&self, policy: WaitPolicy) -> WaitPolicy {
         let policy = match self.timeout {
             None => policy,
-            Some(Timeout(None)) => policy.no_timeout(),
-            Some(Timeout(Some(timeout))) => policy.timeout(timeout),
+            Some(TimeoutArg(None)) => policy.no_timeout(),
+            Some(TimeoutArg(Some(timeout))) => policy.timeout(timeout),
         };
         let policy = if self.strict { policy.strict() } else { policy };
-        let policy = if self.complete { policy.complete_tree(MOST_SUB_JOBS) } else { policy };
+        let policy =
+            if self.full_tree { policy.max_tree_lookups(MAX_SUB_JOB_LOOKUPS) } else { policy };
         if self.fail_fast { policy.fail_fast() } else { policy }
     }
 
-    const fn until(&self) -> Until {
+    const fn stop_condition(&self) -> StopCondition {
         match (self.any, self.fail_fast) {
-            (true, _) => Until::Any,
-            (false, true) => Until::AllOrFailure,
-            (false, false) => Until::All,
+            (true, _) => StopCondition::Any,
+            (false, true) => StopCondition::AllOrFailure,
+            (false, false) => StopCondition::All,
         }
     }
 }
@@ -152,33 +153,43 @@ pub(crate) async fn run(
     verbosity: Verbosity,
     flags: &Flags,
 ) -> anyhow::Result<Exit> {
-    let (form, raw) = (arguments.output, arguments.raw);
-    if raw && form != Form::Json {
-        return Err(anyhow!(RAW_IS_JSON)).or_exit(Exit::Usage);
+    let (format, raw) = (arguments.output, arguments.raw);
+    if raw && format != OutputFormat::Json {
+        return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
     }
-    let progress = Progress::new(arguments.progress, verbosity, form)?;
-    let client = arguments.connection.settings(Conventions::from_environment())?.client()?;
-    let report = arguments.report.as_deref().map(report::Collected::new).transpose()?;
-    let (checkpoints, starts) = arguments.jobs.starts(arguments.checkpoint.as_deref())?;
-    let learnt = Learnt::open(arguments.history.as_deref())?;
+    let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
+    let client = arguments.connection.settings(CredentialChain::from_environment())?.client()?;
+    let report = arguments.report.as_deref().map(report::ReportFile::new).transpose()?;
+    let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref())?;
+    let history_file = HistoryFile::open(arguments.history.as_deref())?;
     // From here on what is begun is ended in good order.
-    let stopped = stopped()?;
-    let keeps = Keeps { bodies: raw, logs: report.is_some() };
+    let stopped = shutdown_signal()?;
+    let retain = Retain { bodies: raw, logs: report.is_some() };
     let policy = |policy| arguments.policy(policy);
-    let (fleet, watches) = begin(client, starts, policy, &arguments.schedule, &learnt, keeps);
+    let (fleet, watches) =
+        start_waits(client, starts, policy, &arguments.schedule, &history_file, retain);
     if let Some(file) = &checkpoints {
         let all: Vec<_> = watches.iter().filter_map(Watch::checkpoint).collect();
         let all: Vec<_> = all.iter().collect();
         let shown = || format!("{} cannot be written", file.path().display());
         file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
     }
-    let output = Output::new(form, raw, watches.len() > 1);
+    let output = Output::new(format, raw, watches.len() > 1);
     let summary = arguments.summary.then(Vec::new);
-    let until = arguments.until();
-    let session = Session { until, output, progress, checkpoints, report, summary, learnt, fleet };
-    let (session, over) = session.run(watches, stopped).await;
-    session.tell_what_goes_on(&over, arguments.timeout, flags);
-    Ok(session.close(&over))
+    let stop_condition = arguments.stop_condition();
+    let session = Session {
+        stop_condition,
+        output,
+        progress,
+        checkpoints,
+        report,
+        summary,
+        history_file,
+        fleet,
+    };
+    let (session, result) = session.run(watches, stopped).await;
+    session.print_resume_hint(&result, arguments.timeout, flags);
+    Ok(session.finish(&result))
 }
 
 /// Waits for one job, and for nothing but its result.
@@ -186,66 +197,67 @@ pub(crate) async fn run(
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn one(
+pub(crate) async fn run_single(
     client: Client,
     job: JobId,
     policy: WaitPolicy,
     schedule: Arc<dyn Schedule>,
-    progress: Progress,
+    progress: ProgressDisplay,
 ) -> anyhow::Result<Exit> {
-    let stopped = stopped()?;
-    let keeps = Keeps { bodies: false, logs: false };
-    let (starts, pauses, learnt) =
-        (vec![Start::Anew(job)], Pauses::Given(schedule), Learnt::nothing());
-    let (fleet, watches) = begin(client, starts, |_| policy, &pauses, &learnt, keeps);
+    let stopped = shutdown_signal()?;
+    let retain = Retain { bodies: false, logs: false };
+    let (starts, schedule_arg, history_file) =
+        (vec![Start::New(job)], ScheduleArg::Custom(schedule), HistoryFile::disabled());
+    let (fleet, watches) =
+        start_waits(client, starts, |_| policy, &schedule_arg, &history_file, retain);
     let session = Session {
-        until: Until::All,
-        output: Output::new(Form::Human, false, false),
+        stop_condition: StopCondition::All,
+        output: Output::new(OutputFormat::Human, false, false),
         progress,
         checkpoints: None,
         report: None,
         summary: None,
-        learnt,
+        history_file,
         fleet,
     };
-    let (session, over) = session.run(watches, stopped).await;
-    Ok(session.close(&over))
+    let (session, result) = session.run(watches, stopped).await;
+    Ok(session.finish(&result))
 }
 
 /// What is kept of a wait for its end.
 #[derive(Clone, Copy)]
-struct Keeps {
+struct Retain {
     bodies: bool,
     logs: bool,
 }
 
 /// Begins the waits, as one fleet.
-fn begin(
+fn start_waits(
     client: Client,
     starts: Vec<Start>,
     policy: impl Fn(WaitPolicy) -> WaitPolicy,
-    pauses: &Pauses,
-    learnt: &Learnt,
-    keeps: Keeps,
+    schedule_arg: &ScheduleArg,
+    history_file: &HistoryFile,
+    retain: Retain,
 ) -> (Fleet, Vec<Watch>) {
     let jobs = starts.iter().map(|start| start.id().clone());
-    let source = Arc::new(Source::new(client, jobs, keeps.bodies));
+    let source = Arc::new(RecordingSource::new(client, jobs, retain.bodies));
     let fleet = Fleet::builder(source.clone())
-        .in_flight(MAX_IN_FLIGHT)
+        .max_in_flight(MAX_IN_FLIGHT)
         .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT)));
-    let fleet = match pauses {
-        Pauses::Given(schedule) => fleet.schedule(schedule.clone()),
-        Pauses::Adaptive => {
+    let fleet = match schedule_arg {
+        ScheduleArg::Custom(schedule) => fleet.schedule(schedule.clone()),
+        ScheduleArg::Adaptive => {
             // Chance keeps many apart. One asks when it is best.
             let adaptive = Adaptive::new();
             let adaptive = if starts.len() == 1 { adaptive.jitter(0.0) } else { adaptive };
-            fleet.adaptive(adaptive, (*learnt.history).clone())
+            fleet.adaptive(adaptive, (*history_file.history).clone())
         }
     };
     let fleet = fleet.start();
     let watches = starts.into_iter().enumerate().map(|(place, start)| {
-        let wait = start.watch(&fleet, &policy);
-        Watch::new(place, wait, source.clone(), learnt.history.clone(), keeps.logs)
+        let wait = start.start(&fleet, &policy);
+        Watch::new(place, wait, source.clone(), history_file.history.clone(), retain.logs)
     });
     let watches = watches.collect();
     (fleet, watches)

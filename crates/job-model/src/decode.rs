@@ -15,11 +15,11 @@ mod raw_fields;
 pub use deviation::{Deviation, DeviationKind};
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
-pub(crate) use json::Members;
-pub(crate) use lenient::Exact;
-pub(crate) use limits::Budget;
+pub(crate) use json::ObjectEntries;
+pub(crate) use lenient::LenientDecoder;
 pub use limits::Limits;
-pub(crate) use object::{Field, Kept, Object, Text, json_object, write, write_unknown};
+pub(crate) use limits::RemainingLimits;
+pub(crate) use object::{Fidelity, Field, Object, StringField, json_object, write, write_unknown};
 pub use raw_fields::RawFields;
 pub(crate) use repair::repair;
 
@@ -56,7 +56,7 @@ impl Decoded {
     /// let decoded = Decoded::from_slice(br#"{"kind": 7, "status": {"phase": "Running",}}"#)?;
     /// assert!(decoded.job.phase().is_some());
     /// assert_eq!(decoded.deviations[0].to_string(), "status: trailing comma");
-    /// assert_eq!(decoded.deviations[1].kind, DeviationKind::OddType);
+    /// assert_eq!(decoded.deviations[1].kind, DeviationKind::UnexpectedType);
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     ///
@@ -65,7 +65,7 @@ impl Decoded {
     /// Where the body is not JSON, is cut short, is no object, has a known field twice in one
     /// object, or goes beyond the limits.
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
-        Self::from_slice_within(body, Limits::default())
+        Self::from_slice_with_limits(body, Limits::default())
     }
 
     /// Reads a job within limits.
@@ -73,27 +73,27 @@ impl Decoded {
     /// # Errors
     ///
     /// As [`Decoded::from_slice`].
-    pub fn from_slice_within(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
-        let strictly = str::from_utf8(body).ok().and_then(|body| fast::read(body, limits).ok());
-        if let Some(job) = strictly {
+    pub fn from_slice_with_limits(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
+        let fast = str::from_utf8(body).ok().and_then(|body| fast::decode(body, limits).ok());
+        if let Some(job) = fast {
             return Ok(Self { job, deviations: Vec::new() });
         }
         // Only now: a body that is as the reference page has it pays nothing for the tolerance.
         let (body, deviations) = repair(body);
-        let (body, object) = object_in(&body)?;
-        let (job, deviations) = lenient::read(body, object, limits, deviations)?;
+        let (body, object) = parse_object(&body)?;
+        let (job, deviations) = lenient::decode(body, object, limits, deviations)?;
         Ok(Self { job, deviations })
     }
 }
 
 /// Returns the body as text, and the one object that it is.
-pub(crate) fn object_in(body: &[u8]) -> Result<(&str, &RawValue), DecodeError> {
+pub(crate) fn parse_object(body: &[u8]) -> Result<(&str, &RawValue), DecodeError> {
     let body = str::from_utf8(body).map_err(|error| DecodeError::not_utf8(body, &error))?;
     let json: &RawValue =
         serde_json::from_str(body).map_err(|error| DecodeError::syntax(body, &error))?;
     if !json.get().starts_with('{') {
         let kind = DecodeErrorKind::NotAnObject;
-        return Err(DecodeError::of_value(body, json, kind, &Path::default()));
+        return Err(DecodeError::for_value(body, json, kind, &Path::default()));
     }
     Ok((body, json))
 }

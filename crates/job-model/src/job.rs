@@ -92,8 +92,8 @@ pub struct Status {
 
 impl Job {
     /// Creates the job that stands for a value that is none.
-    pub(crate) fn instead_of(json: &RawValue) -> Self {
-        Self { raw_fields: RawFields::of_instead(json.into()), ..Self::default() }
+    pub(crate) fn from_raw(json: &RawValue) -> Self {
+        Self { raw_fields: RawFields::from_whole_value(json.into()), ..Self::default() }
     }
 
     /// Returns the phase, or `None` where the service left it out or sent an empty text.

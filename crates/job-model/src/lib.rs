@@ -38,5 +38,5 @@ pub use decode::{
 pub use job::{
     ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs, Timestamp,
 };
-pub use reply::{ServiceError, SubmissionError, is_unseen};
-pub use tree::{Discrepancy, DiscrepancyKind, Failure, Node, Progress, SubJobPath, Tree, Walk};
+pub use reply::{ServiceError, SubmissionError, is_unprintable};
+pub use tree::{Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, Tree, Walk};

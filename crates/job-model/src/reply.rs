@@ -5,6 +5,6 @@ mod html;
 mod service_error;
 mod submission;
 
-pub use printable::is_unseen;
+pub use printable::is_unprintable;
 pub use service_error::ServiceError;
 pub use submission::SubmissionError;

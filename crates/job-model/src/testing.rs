@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::job::Job;
 
 /// Control characters, and marks that hide, join or turn round what stands beside them.
-pub(crate) static UNSEEN: LazyLock<Vec<u32>> = LazyLock::new(|| {
+pub(crate) static UNPRINTABLE_CHARS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let controls = (0..0x20).chain(0x7f..0xa0);
     let marks = (0x200b..=0x200f).chain(0x2028..=0x202e).chain(0x2060..=0x2069);
     let others = [0x00ad, 0x061c, 0x180e, 0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe0041];

@@ -7,7 +7,7 @@ mod inconsistency;
 mod render;
 
 pub use failure::Failure;
-pub use inconsistency::{Discrepancy, DiscrepancyKind};
+pub use inconsistency::{Inconsistency, InconsistencyKind};
 pub use progress::Progress;
 pub use render::Tree;
 pub use walk::{Node, SubJobPath, Walk};

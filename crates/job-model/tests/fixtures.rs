@@ -6,7 +6,7 @@ use insta::{assert_snapshot, glob};
 use job_model::{Decoded, JobId, ServiceError, Timestamp};
 
 /// What a time was understood as.
-fn understood(time: &Timestamp) -> String {
+fn describe_timestamp(time: &Timestamp) -> String {
     match time.instant() {
         Some(instant) => instant.to_string(),
         None if time.is_unset() => "unset".into(),
@@ -15,8 +15,8 @@ fn understood(time: &Timestamp) -> String {
 }
 
 /// The times of a job as they were understood.
-fn times(node: &job_model::Node<'_>) -> String {
-    let show = |time: Option<&Timestamp>| time.map_or_else(|| "none".into(), understood);
+fn describe_times(node: &job_model::Node<'_>) -> String {
+    let show = |time: Option<&Timestamp>| time.map_or_else(|| "none".into(), describe_timestamp);
     let metadata = node.job.metadata.as_ref();
     let created = metadata.and_then(|metadata| metadata.creation_timestamp.as_ref());
     let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref());
@@ -30,7 +30,7 @@ fn jobs() {
             Decoded::from_slice(&fs::read(path).unwrap()).unwrap();
         let nodes = job.walk().map(|node| {
             let place = if node.path.depth() == 0 { "job".into() } else { node.path.to_string() };
-            format!("{place}: {:?}, {}\n", node.job.phase(), times(&node))
+            format!("{place}: {:?}, {}\n", node.job.phase(), describe_times(&node))
         });
         let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect();
         let sections: [(_, String); 6] = [
@@ -38,7 +38,10 @@ fn jobs() {
             ("phases and times", nodes.collect()),
             ("tree", job.tree().to_string()),
             ("failure", lines(job.failure().iter().map(ToString::to_string).collect())),
-            ("discrepancies", lines(job.discrepancies().iter().map(ToString::to_string).collect())),
+            (
+                "inconsistencies",
+                lines(job.inconsistencies().iter().map(ToString::to_string).collect()),
+            ),
             ("encoded", serde_json::to_string_pretty(&job).unwrap()),
         ];
         let filled = sections.iter().filter(|(_, text)| !text.is_empty());
@@ -78,7 +81,7 @@ fn submissions() {
 fn timestamps() {
     glob!("../../../fixtures/timestamps", "*.*", |path| {
         let text = fs::read_to_string(path).unwrap();
-        let show = |line| format!("{line}\n    {}\n", understood(&Timestamp::from(line)));
+        let show = |line| format!("{line}\n    {}\n", describe_timestamp(&Timestamp::from(line)));
         assert_snapshot!(text.lines().map(show).collect::<String>());
     });
 }

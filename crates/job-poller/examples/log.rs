@@ -5,19 +5,22 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use job_poller::{Event, Exponential, Outcome, Wait};
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let sim = Arc::new(Sim::new(Plan::create_cluster().failing("sold out"), Pace::Clock));
+    let sim =
+        Arc::new(Sim::new(Plan::create_cluster().with_failure("sold out"), TimeSource::Clock));
     let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-    sim.fault(Fault::Reset);
+    sim.inject_fault(Fault::Reset);
 
     let pauses = Exponential::new(Duration::from_millis(500)..=Duration::from_secs(2));
     let mut events = Wait::new(client, sim.job().clone()).schedule(pauses).events();
     while let Some((at, event)) = events.next().await {
         let level = match event {
-            Event::Fault { .. } | Event::Stuck { .. } | Event::Stale { .. } => "WARN ",
+            Event::AttemptFailed { .. } | Event::Stalled { .. } | Event::StaleReply { .. } => {
+                "WARN "
+            }
             Event::NextAttempt { .. } | Event::Heartbeat => "DEBUG",
             _ => "INFO ",
         };

@@ -2,14 +2,14 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use job_poller::Wait;
-use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
+use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let client = Client::new(
         "https://cce.eu-de.otc.t-systems.com".parse()?,
         Credentials::token(std::env::var("OS_TOKEN")?)?,
-        HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?),
+        HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
     )
     .project(std::env::var("OS_PROJECT_ID")?.parse()?);
     let ended = Wait::new(client, std::env::var("JOB_ID")?.parse()?).await?; // Err: we stopped watching

@@ -7,99 +7,100 @@ mod scheduled;
 
 use std::time::Duration;
 
-use job_transport::Class;
+use job_transport::ErrorClass;
 use serde::{Deserialize, Serialize};
 
-use self::{pacer::Pace, price::Price};
-pub use self::{price::Urgency, scheduled::Sharing};
+use self::{pacer::Pacer, price::Price};
+pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
 use crate::{
-    machine::{FaultKind, Input, MOST_RETRY_AFTER},
-    schedule::Share,
+    machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER},
+    schedule::BudgetShare,
 };
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
 ///
 /// Requests are evenly spaced, fewer while the service throttles, and none while it asks for that (Retry-After).
-/// Each wait is counted by how urgent it is; from that follows what a request is worth ([`Share`]), and from
-/// that how long each pauses ([`Sharing`]).
+/// Each wait is counted by how urgent it is; from that follows what a request is worth ([`BudgetShare`]), and from
+/// that how long each pauses ([`BudgetedSchedule`]).
 ///
 /// Times are since any moment that is the same for all calls, and never go back.
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, Budget, Input, Machine, Sharing, WaitPolicy};
+/// use job_poller::{Adaptive, Budget, BudgetedSchedule, Input, Machine, WaitPolicy};
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);
-/// assert!(budget.next() <= now, "a request may leave");
-/// budget.take(now, 1);
+/// assert!(budget.next_slot() <= now, "a request may leave");
+/// budget.consume(now, 1);
 ///
 /// // The wait that asked goes by what the budget leaves it, and is counted.
 /// let adaptive = Adaptive::new();
-/// let schedule = Sharing::new(&adaptive, budget.share(1));
+/// let schedule = BudgetedSchedule::new(&adaptive, budget.share(1));
 /// let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
 /// let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
 /// # let reading = |body: &str| job_model::Job::from_slice(body.as_bytes()).map(|job| job_transport::Reading::new(job).into());
 /// let step = machine.step(&schedule, Duration::from_secs(1), reading(r#"{"status": {"phase": "Running"}}"#)?);
-/// budget.count(None, schedule.urgency());
-/// budget.set_price(now, 1);
+/// budget.update(None, schedule.last_urgency());
+/// budget.reprice(now, 1);
 /// assert!(!budget.is_binding(), "there are enough for one");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    pace: Pace,
+    pacer: Pacer,
     price: Price,
-    priced: Duration,
+    repriced_at: Duration,
     /// How many may be in flight.
-    in_flight: usize,
+    max_in_flight: usize,
     /// How many seconds attempts took lately, on average.
-    took: f64,
+    mean_latency: f64,
 }
 
 /// How often the price is set.
-const PRICE: Duration = Duration::from_millis(100);
+const REPRICE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The longest gap is twice what each wait would have if all had the same. That much of it is planned; after that
 /// much, whoever waits for its turn still is the next.
-const LONGEST: f64 = 1.9;
-const STARVES: f64 = 1.95;
+const MAX_GAP_FACTOR: f64 = 1.9;
+const STARVATION_FACTOR: f64 = 1.95;
 
 /// How much an attempt counts for how long they take: that one gets no reply is no reason to plan for few.
-const LATELY: f64 = 1.0 / 256.0;
+const LATENCY_WEIGHT: f64 = 1.0 / 256.0;
 
 /// What attempts came to, for a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Attempted {
+pub struct AttemptStats {
     /// How many attempts there were.
     pub attempts: u32,
     /// How long they took, together.
-    pub took: Duration,
+    pub latency: Duration,
     /// How many requests they made besides their first: for a login, and what that makes up for.
-    pub more_requests: u32,
+    pub extra_requests: u32,
     /// Whether the service is in trouble: it throttled, or was unavailable (503).
     pub throttled: bool,
     /// For how long the service asked to be left alone. It speaks for all of it.
     pub retry_after: Duration,
 }
 
-impl Attempted {
+impl AttemptStats {
     /// Returns what an attempt came to that took so long, and whose result a wait is about to be told.
     #[must_use]
-    pub fn of(took: Duration, input: &Input) -> Self {
+    pub fn from_input(latency: Duration, input: &Input) -> Self {
         let (fault, renewed) = match input {
-            Input::Fault(fault) => (Some(fault), fault.renewed),
-            Input::Reading { renewed, .. } => (None, *renewed),
+            Input::Error(fault) => (Some(fault), fault.credentials_refreshed),
+            Input::Reading { credentials_refreshed: renewed, .. } => (None, *renewed),
             Input::Wake | Input::Stop => (None, false),
         };
-        let in_trouble = |class, kind| class == Class::Throttled || kind == FaultKind::Status(503);
+        let in_trouble =
+            |class, kind| class == ErrorClass::Throttled || kind == AttemptErrorKind::Status(503);
         Self {
             attempts: 1,
-            took,
+            latency,
             // A login, and the request once more.
-            more_requests: if renewed { 2 } else { 0 },
+            extra_requests: if renewed { 2 } else { 0 },
             throttled: fault.is_some_and(|fault| in_trouble(fault.class, fault.kind)),
             retry_after: fault.and_then(|fault| fault.retry_after).unwrap_or_default(),
         }
@@ -107,11 +108,11 @@ impl Attempted {
 
     /// Returns what these and others came to.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn merge(self, other: Self) -> Self {
         Self {
             attempts: self.attempts.saturating_add(other.attempts),
-            took: self.took.saturating_add(other.took),
-            more_requests: self.more_requests.saturating_add(other.more_requests),
+            latency: self.latency.saturating_add(other.latency),
+            extra_requests: self.extra_requests.saturating_add(other.extra_requests),
             throttled: self.throttled || other.throttled,
             retry_after: self.retry_after.max(other.retry_after),
         }
@@ -125,18 +126,18 @@ impl Budget {
     pub const fn new(per_second: f64, in_flight: usize) -> Self {
         let per_second = if per_second >= 0.001 { per_second.min(1e9) } else { 0.001 };
         Self {
-            pace: Pace::new(per_second),
+            pacer: Pacer::new(per_second),
             price: Price::new(Duration::from_millis(250)),
-            priced: Duration::ZERO,
-            in_flight: if in_flight == 0 { 1 } else { in_flight },
-            took: 0.0,
+            repriced_at: Duration::ZERO,
+            max_in_flight: if in_flight == 0 { 1 } else { in_flight },
+            mean_latency: 0.0,
         }
     }
 
     /// Sets what a request is worth at least, with however large a budget: as much as the schedule has it; 250 ms by
     /// default.
     #[must_use]
-    pub const fn worth(mut self, delay: Duration) -> Self {
+    pub const fn min_request_price(mut self, delay: Duration) -> Self {
         self.price = Price::new(delay);
         self
     }
@@ -144,85 +145,91 @@ impl Budget {
     /// Sets other limits, as [`new`](Self::new) does. What was counted stays, and so does a pause that the service
     /// asked for.
     pub fn set_limits(&mut self, per_second: f64, in_flight: usize) {
-        let Self { pace, in_flight: limit, .. } = Self::new(per_second, in_flight);
-        self.pace.limit(pace.most());
-        self.in_flight = limit;
+        let Self { pacer: pace, max_in_flight: limit, .. } = Self::new(per_second, in_flight);
+        self.pacer.set_max_rate(pace.max_rate());
+        self.max_in_flight = limit;
     }
 
     /// Returns when the next request may leave, as long as fewer than may be are in flight.
     #[must_use]
-    pub fn next(&self) -> Duration {
-        self.pace.next()
+    pub fn next_slot(&self) -> Duration {
+        self.pacer.next_slot()
     }
 
     /// Returns how many requests may be in flight.
     #[must_use]
-    pub const fn in_flight(&self) -> usize {
-        self.in_flight
+    pub const fn max_in_flight(&self) -> usize {
+        self.max_in_flight
     }
 
     /// Returns how many requests a second may leave at present: fewer than set while the service throttles.
     #[must_use]
-    pub const fn per_second(&self) -> f64 {
-        self.pace.rate()
+    pub const fn current_rate(&self) -> f64 {
+        self.pacer.rate()
     }
 
     /// Returns how many requests a second there are at present: no more than may leave, nor than there are where as many
     /// as may be are in flight all the time.
     #[must_use]
-    pub fn attainable(&self) -> f64 {
-        self.pace.rate().min(self.capacity())
+    pub fn effective_rate(&self) -> f64 {
+        self.pacer.rate().min(self.capacity())
     }
 
     /// Takes note of requests that leave.
-    pub fn take(&mut self, now: Duration, requests: u32) {
-        self.pace.take(now, requests);
+    pub fn consume(&mut self, now: Duration, requests: u32) {
+        self.pacer.consume(now, requests);
     }
 
     /// Takes note of what attempts came to.
-    pub fn attempted(&mut self, now: Duration, attempted: &Attempted) {
-        let Attempted { attempts, took, more_requests, throttled, retry_after } = *attempted;
+    pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
+        let AttemptStats {
+            attempts,
+            latency: took,
+            extra_requests: more_requests,
+            throttled,
+            retry_after,
+        } = *stats;
         if more_requests > 0 {
-            self.pace.take(now, more_requests);
+            self.pacer.consume(now, more_requests);
         }
         let took = took.as_secs_f64() / f64::from(attempts.max(1));
-        let lately = 1.0 - (1.0 - LATELY).powi(attempts.try_into().unwrap_or(i32::MAX));
-        self.took += (took - self.took) * lately;
-        self.pace.hold(now.saturating_add(retry_after.min(MOST_RETRY_AFTER)));
+        let weight = 1.0 - (1.0 - LATENCY_WEIGHT).powi(attempts.try_into().unwrap_or(i32::MAX));
+        self.mean_latency += (took - self.mean_latency) * weight;
+        self.pacer.block_until(now.saturating_add(retry_after.min(MAX_RETRY_AFTER)));
         if throttled {
-            self.pace.slow(now);
+            self.pacer.throttle(now);
         }
     }
 
     /// Counts a wait as it is planned now, in place of how it was before: `None` before it was, and once it is over.
-    pub fn count(&mut self, before: Option<Urgency>, now: Option<Urgency>) {
-        self.price.moved(before, now);
+    pub fn update(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
+        self.price.replace(before, now);
     }
 
     /// Counts so many waits more, or fewer, of an urgency.
-    pub fn recount(&mut self, urgency: Urgency, more: i64) {
-        self.price.recount(urgency, more);
+    pub fn adjust(&mut self, urgency: UrgencyBucket, delta: i64) {
+        self.price.adjust(urgency, delta);
     }
 
     /// Returns how many waits are counted.
     #[must_use]
-    pub fn counted(&self) -> usize {
-        self.price.waits()
+    pub fn waiters(&self) -> usize {
+        self.price.waiters()
     }
 
     /// Forgets who was counted.
-    pub fn count_anew(&mut self) {
-        self.price.count_anew();
+    pub fn reset_counts(&mut self) {
+        self.price.reset_counts();
     }
 
     /// Sets, where that was long ago, the price at which the budget is spent by so many waits, or as many leave as
     /// there may be in flight. Who is late needs no more: whoever is served late asks later again, and that is enough.
-    pub fn set_price(&mut self, now: Duration, waits: usize) {
-        if now.saturating_sub(self.priced) < PRICE {
+    pub fn reprice(&mut self, now: Duration, waits: usize) {
+        if now.saturating_sub(self.repriced_at) < REPRICE_INTERVAL {
             return;
         }
-        self.priced = now;
-        self.price.set(self.attainable(), self.gap(waits, LONGEST));
+        self.repriced_at = now;
+        self.price.reprice(self.effective_rate(), self.gap(waits, MAX_GAP_FACTOR));
     }
 
     /// Returns whether the budget makes a request worth more than a wait alone would have it.
@@ -233,26 +240,29 @@ impl Budget {
 
     /// Returns what the budget leaves for each of so many waits.
     #[must_use]
-    pub fn share(&self, waits: usize) -> Share {
-        Share { worth: self.price.worth(), longest: self.gap(waits, LONGEST) }
+    pub fn share(&self, waits: usize) -> BudgetShare {
+        BudgetShare {
+            request_price: self.price.request_price(),
+            max_gap: self.gap(waits, MAX_GAP_FACTOR),
+        }
     }
 
     /// Returns the gap after which one of so many waits is to be the next to ask, whoever else has its turn: twice,
     /// all but, what each would have if all had the same.
     #[must_use]
-    pub fn starves(&self, waits: usize) -> Duration {
-        self.gap(waits, STARVES)
+    pub fn starvation_gap(&self, waits: usize) -> Duration {
+        self.gap(waits, STARVATION_FACTOR)
     }
 
     /// Returns so many times the gap that each wait would have if all had the same, while the service is well: what
     /// is planned in a bad minute is not to last for many.
-    fn gap(&self, waits: usize, times: f64) -> Duration {
-        let seconds = waits as f64 * times / self.pace.most().min(self.capacity());
+    fn gap(&self, waits: usize, factor: f64) -> Duration {
+        let seconds = waits as f64 * factor / self.pacer.max_rate().min(self.capacity());
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// Returns how many a second there are if as many as may be are in flight all the time.
     fn capacity(&self) -> f64 {
-        self.in_flight as f64 / self.took
+        self.max_in_flight as f64 / self.mean_latency
     }
 }

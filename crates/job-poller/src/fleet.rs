@@ -21,16 +21,16 @@ use job_transport::{Clock, TokioClock};
 use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
-    handle::{Watch, WatchEvents},
+    handle::{FleetEvents, FleetWait},
     stats::FleetStats,
 };
-use self::{learner::Schedules, scheduler::State, task::Driven};
+use self::{learner::ScheduleSource, scheduler::Scheduler, task::CloseOnDrop};
 use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
     schedule::{Adaptive, History, Schedule},
     source::JobSource,
-    wait::any_seed,
+    wait::random_seed,
 };
 
 /// Waits for many jobs of one service: one task, one queue of times, one budget of requests.
@@ -44,14 +44,14 @@ use crate::{
 ///
 /// The fleet learns how long jobs take from those that end in it ([`history`](Self::history)).
 ///
-/// Cheap to clone: the same fleet. Its task ends once no clone and no [`Watch`] is left.
+/// Cheap to clone: the same fleet. Its task ends once no clone and no [`FleetWait`] is left.
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use job_sim::{Pace, Plan, Sim, SimTransport};
+/// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// # let ids = (0..100).map(|_| sim.add(Plan::delete_node())).collect::<Vec<_>>();
 /// use job_poller::Fleet;
@@ -75,8 +75,8 @@ pub struct Fleet {
 #[must_use = "a fleet does nothing until it is started"]
 pub struct FleetBuilder {
     source: Arc<dyn JobSource>,
-    per_second: f64,
-    in_flight: usize,
+    requests_per_second: f64,
+    max_in_flight: usize,
     policy: WaitPolicy,
     adaptive: Adaptive,
     history: History,
@@ -88,8 +88,8 @@ impl Fleet {
     pub fn builder(source: impl JobSource + 'static) -> FleetBuilder {
         FleetBuilder {
             source: Arc::new(source),
-            per_second: 50.0,
-            in_flight: 20,
+            requests_per_second: 50.0,
+            max_in_flight: 20,
             policy: WaitPolicy::new(),
             adaptive: Adaptive::new(),
             history: History::new(),
@@ -99,37 +99,37 @@ impl Fleet {
 
     /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has the whole time from
     /// now on, and whoever watches is told the same from here on.
-    pub fn watch(&self, id: JobId) -> Watch {
-        let machine = Machine::new(id, self.policy.clone()).with_seed(any_seed());
-        self.begin(machine, Duration::ZERO, None)
+    pub fn watch(&self, id: JobId) -> FleetWait {
+        let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
+        self.start_wait(machine, Duration::ZERO, None)
     }
 
     /// Waits for a job that was submitted just now and is of this type, as whoever submitted it knows: while the
     /// budget is spent, the first reading is when such jobs are likely to end, and none is spent on
     /// learning what it is.
-    pub fn watch_new(&self, id: JobId, job_type: &str) -> Watch {
-        let machine = Machine::new(id, self.policy.clone()).with_seed(any_seed());
-        self.begin(machine, Duration::ZERO, Some(job_type))
+    pub fn watch_new(&self, id: JobId, job_type: &str) -> FleetWait {
+        let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
+        self.start_wait(machine, Duration::ZERO, Some(job_type))
     }
 
     /// Goes on from a checkpoint, whose limits hold. The deadline and the next attempt stay where they were; where
     /// they are over, an attempt is made as soon as it is this wait's turn. Where the job is waited for already,
     /// that wait goes on under its own limits, until the later of the two deadlines.
-    pub fn resume(&self, checkpoint: Checkpoint) -> Watch {
+    pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        self.begin(machine, elapsed, None)
+        self.start_wait(machine, elapsed, None)
     }
 
-    fn begin(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> Watch {
+    fn start_wait(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> FleetWait {
         let id = machine.job_id().clone();
-        let watch = |state: &mut State, now| state.watch(now, machine, elapsed, job_type);
-        let watcher = self.shared.change(watch);
-        Watch::new(self.shared.clone(), watcher, id)
+        let watch = |state: &mut Scheduler, now| state.subscribe(now, machine, elapsed, job_type);
+        let subscriber = self.shared.update_state(watch);
+        FleetWait::new(self.shared.clone(), subscriber, id)
     }
 
     /// Stops all waits, each with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
     pub fn stop(&self) {
-        self.shared.change(State::stop);
+        self.shared.update_state(Scheduler::stop);
     }
 
     /// Returns what to go on from, of each wait under way: one after another, so that they need not all be
@@ -138,7 +138,8 @@ impl Fleet {
         let shared = self.shared.clone();
         let mut next = 0;
         std::iter::from_fn(move || {
-            let (key, checkpoint) = shared.with(|state, now| state.checkpoint_from(now, next))?;
+            let (key, checkpoint) =
+                shared.with_state(|state, now| state.checkpoint_from(now, next))?;
             next = key + 1;
             Some(checkpoint)
         })
@@ -147,13 +148,13 @@ impl Fleet {
     /// Returns what was learnt so far, with what it began with.
     #[must_use]
     pub fn history(&self) -> History {
-        self.shared.with(|state, _| state.history())
+        self.shared.with_state(|state, _| state.history())
     }
 
     /// Returns what the fleet is doing.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        self.shared.with(|state, _| state.stats())
+        self.shared.with_state(|state, _| state.stats())
     }
 }
 
@@ -161,13 +162,13 @@ impl FleetBuilder {
     /// Sets how many requests a second may leave, of all waits together; 50 by default. At least one in a
     /// thousand seconds.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
-        self.per_second = requests;
+        self.requests_per_second = requests;
         self
     }
 
     /// Sets how many requests may be in flight; 20 by default, at least 1.
-    pub const fn in_flight(mut self, requests: usize) -> Self {
-        self.in_flight = requests;
+    pub const fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
         self
     }
 
@@ -200,45 +201,47 @@ impl FleetBuilder {
     ///
     /// Outside of a tokio runtime.
     pub fn start(self) -> Fleet {
-        let worth = self.adaptive.worth;
+        let worth = self.adaptive.request_price;
         let schedules = match self.schedule {
-            Some(schedule) => Schedules::Given(schedule),
-            None => Schedules::learning(self.adaptive, self.history),
+            Some(schedule) => ScheduleSource::Fixed(schedule),
+            None => ScheduleSource::learned(self.adaptive, self.history),
         };
-        let budget = Budget::new(self.per_second, self.in_flight).worth(worth);
-        let state = State::new(budget, schedules);
+        let budget =
+            Budget::new(self.requests_per_second, self.max_in_flight).min_request_price(worth);
+        let state = Scheduler::new(budget, schedules);
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let began = Instant::now();
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), began });
-        tokio::spawn(task::drive(Driven(Arc::downgrade(&shared)), wake, began, self.source));
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), started_at: began });
+        tokio::spawn(task::run(CloseOnDrop(Arc::downgrade(&shared)), wake, began, self.source));
         Fleet { shared, policy: self.policy.into() }
     }
 }
 
 /// What the fleet's task and its callers look at, one at a time.
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Scheduler>,
     wake: Arc<Notify>,
-    began: Instant,
+    started_at: Instant,
 }
 
 impl Shared {
     /// Looks at all waits, and then wakes whoever was told something.
-    fn with<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
+    fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let looked = look(&mut state, self.began.elapsed());
+        let result = f(&mut state, self.started_at.elapsed());
         let wakers = mem::take(&mut state.wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        looked
+        result
     }
 
     /// The same, and lets the task look again.
-    fn change<T>(&self, look: impl FnOnce(&mut State, Duration) -> T) -> T {
-        let looked = self.with(look);
+    fn update_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
+        let result = self.with_state(f);
         self.wake();
-        looked
+        result
     }
 
     fn wake(&self) {
@@ -262,8 +265,8 @@ impl fmt::Debug for Fleet {
 impl fmt::Debug for FleetBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FleetBuilder")
-            .field("requests_per_second", &self.per_second)
-            .field("in_flight", &self.in_flight)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("max_in_flight", &self.max_in_flight)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

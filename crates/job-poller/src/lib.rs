@@ -6,11 +6,11 @@
 //!
 //! ```
 //! # use std::{sync::Arc, time::Duration};
-//! # use job_sim::{Pace, Plan, Sim, SimTransport};
+//! # use job_sim::{Plan, Sim, SimTransport, TimeSource};
 //! # #[cfg(not(feature = "tokio"))] fn main() {}
 //! # #[cfg(feature = "tokio")] #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+//! # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 //! # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 //! # let id = sim.job().clone();
 //! use job_poller::Wait;
@@ -37,7 +37,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tokio` | yes | `Wait`, `Events` and `Fleet`, the drivers on tokio |
+//! | `tokio` | yes | `Wait`, `WaitEvents` and `Fleet`, the drivers on tokio |
 //! | `backoff` | no | `BackoffSchedule`, the pauses of the crate backoff |
 
 mod schedule;
@@ -50,20 +50,23 @@ mod wait;
 #[cfg(feature = "tokio")]
 mod fleet;
 
-pub use budget::{Attempted, Budget, Sharing, Urgency};
+pub use budget::{AttemptStats, Budget, BudgetedSchedule, UrgencyBucket};
 #[cfg(feature = "tokio")]
-pub use fleet::{Fleet, FleetBuilder, FleetStats, Watch, WatchEvents};
+pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
-    Action, Checkpoint, Course, Ended, Event, Failed, Fault, FaultKind, Input, JobFailed, Machine,
-    Outcome, ReadJob, Step, WaitError, WaitErrorKind, WaitPolicy, Why,
+    Action, AttemptError, AttemptErrorKind, AttemptReason, Checkpoint, Event, Failed, FinishedJob,
+    Input, JobFailed, JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind,
+    WaitPolicy,
 };
-pub use report::{FailureReport, Inconsistency, Report};
+pub use report::{FailureReport, InconsistencyReport, Report};
 #[cfg(feature = "backoff")]
 pub use schedule::BackoffSchedule;
-pub use schedule::{Adaptive, Exponential, Fixed, History, Lifetime, Schedule, Seen, Share};
+pub use schedule::{
+    Adaptive, BudgetShare, Exponential, Fixed, History, JobObservation, PollState, Schedule,
+};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
-pub use wait::{Events, Wait, Waiting};
+pub use wait::{Wait, WaitEvents, WaitFuture};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -14,13 +14,13 @@ mod job_text;
 pub(crate) mod error_limits;
 mod sub_job_lookup;
 
-pub use attempt_error::{Fault, FaultKind};
+pub use attempt_error::{AttemptError, AttemptErrorKind};
 pub use checkpoint::Checkpoint;
 pub use error::{WaitError, WaitErrorKind};
-pub(crate) use error_limits::MOST_RETRY_AFTER;
-pub use event::{Course, Event, Why};
-pub use kept::ReadJob;
-pub use outcome::{Ended, Failed, JobFailed, Outcome};
+pub(crate) use error_limits::MAX_RETRY_AFTER;
+pub use event::{AttemptReason, Event, PhaseChange};
+pub use kept::JobSnapshot;
+pub use outcome::{Failed, FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 
 use std::{mem, sync::Arc, time::Duration};
@@ -30,8 +30,8 @@ use job_model::{Job, JobId};
 use job_transport::{FetchError, Reading};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::FaultRun, kept::Kept, reading::Settling, sub_job_lookup::Looking};
-use crate::schedule::{Lifetime, Schedule, Seen, random};
+use self::{error_limits::ErrorRun, kept::StoredText, reading::Settling, sub_job_lookup::Lookup};
+use crate::schedule::{JobObservation, PollState, Schedule, splitmix64};
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
 /// happened.
@@ -40,7 +40,7 @@ use crate::schedule::{Lifetime, Schedule, Seen, random};
 ///           ┌──────── Input::Wake ───────┐
 ///           ▼                            │
 ///  Action::Fetch ─▶ Input::Reading ─▶ Action::SleepUntil
-///                   Input::Fault   ─▶ Action::Finish
+///                   Input::Error   ─▶ Action::Finish
 /// ```
 ///
 /// The first input is [`Input::Wake`]. Time is a `Duration` since the wait began; the driver
@@ -78,33 +78,33 @@ pub struct Machine {
     policy: Arc<WaitPolicy>,
     seed: u64,
     attempts: u32,
-    looks: u32,
+    sub_job_lookups: u32,
     readings: u32,
     /// When the next attempt is planned, and before when there is none whatever the deadline: by what
     /// the service asked, and by the floor.
-    planned: Duration,
-    earliest: Duration,
+    next_attempt_at: Duration,
+    not_before: Duration,
     /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
-    resumed: bool,
+    late_attempt_allowed: bool,
     /// The attempt under way has its whole time, beyond the deadline.
-    overtime: bool,
-    faults: Option<Box<FaultRun>>,
+    deadline_waived: bool,
+    error_run: Option<Box<ErrorRun>>,
     stale_in_a_row: u32,
-    /// When the job last changed, and whether it was told that it is stuck since.
+    /// When the job last changed, and whether it was reported as stalled since.
     changed_at: Duration,
-    told_stuck: bool,
+    stall_reported: bool,
     /// When something was last told.
-    told_at: Duration,
+    last_event_at: Duration,
     /// Whether the end is near, and how many readings there were before that.
     nearly_done: bool,
-    counted_from: u32,
+    near_end_base: u32,
     settling: Option<Box<Settling>>,
-    looking: Option<Box<Looking>>,
-    fault: Option<Box<Fault>>,
+    lookup: Option<Box<Lookup>>,
+    last_error: Option<Box<AttemptError>>,
     /// The job's age when it was first seen to go on, and when it last was.
-    seen_from: Option<Duration>,
-    seen_to: Duration,
-    job: Option<Kept>,
+    observed_from: Option<Duration>,
+    observed_until: Duration,
+    job: Option<StoredText>,
 }
 
 /// What happened.
@@ -117,14 +117,14 @@ pub enum Input {
     #[non_exhaustive]
     Reading {
         /// The job.
-        job: ReadJob,
+        job: JobSnapshot,
         /// The reply's `Date`.
         date: Option<Timestamp>,
         /// Whether the credentials were renewed in the course of the attempt.
-        renewed: bool,
+        credentials_refreshed: bool,
     },
     /// The attempt gave no job.
-    Fault(Fault),
+    Error(AttemptError),
     /// The caller wants the wait to stop.
     Stop,
 }
@@ -154,7 +154,7 @@ pub enum Action {
     /// Do nothing until this time since the wait began. Comes back as a wake.
     SleepUntil(Duration),
     /// The wait is over: the job ended, or watching it stopped. Nothing comes back.
-    Finish(Box<Result<Ended, WaitError>>),
+    Finish(Box<Result<FinishedJob, WaitError>>),
 }
 
 impl Machine {
@@ -166,24 +166,24 @@ impl Machine {
             policy: policy.into(),
             seed: 0,
             attempts: 0,
-            looks: 0,
+            sub_job_lookups: 0,
             readings: 0,
-            planned: Duration::ZERO,
-            earliest: Duration::ZERO,
-            resumed: false,
-            overtime: false,
-            faults: None,
+            next_attempt_at: Duration::ZERO,
+            not_before: Duration::ZERO,
+            late_attempt_allowed: false,
+            deadline_waived: false,
+            error_run: None,
             stale_in_a_row: 0,
             changed_at: Duration::ZERO,
-            told_stuck: false,
-            told_at: Duration::ZERO,
+            stall_reported: false,
+            last_event_at: Duration::ZERO,
             nearly_done: false,
-            counted_from: 0,
+            near_end_base: 0,
             settling: None,
-            looking: None,
-            fault: None,
-            seen_from: None,
-            seen_to: Duration::ZERO,
+            lookup: None,
+            last_error: None,
+            observed_from: None,
+            observed_until: Duration::ZERO,
             job: None,
         }
     }
@@ -203,10 +203,10 @@ impl Machine {
         self
     }
 
-    /// Returns when the look at sub-jobs of a job that has ended is over, where there is one.
+    /// Returns when the lookup of sub-jobs of a job that has ended is over, where there is one.
     #[cfg(feature = "tokio")]
-    pub(crate) fn look_ends(&self) -> Option<Duration> {
-        self.looking.as_deref().map(|looking| looking.until)
+    pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
+        self.lookup.as_deref().map(|looking| looking.deadline)
     }
 
     #[cfg(feature = "tokio")]
@@ -216,16 +216,16 @@ impl Machine {
 
     /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, or all but, one
     /// attempt is made all the same, under its own timeout. What was seen of the job's life before is not in
-    /// [`lifetime`](Self::lifetime) again: whoever stopped has had it.
+    /// [`observation`](Self::observation) again: whoever stopped has had it.
     #[must_use]
-    pub const fn resumed(mut self) -> Self {
-        (self.resumed, self.seen_from) = (true, None);
+    pub const fn resume(mut self) -> Self {
+        (self.late_attempt_allowed, self.observed_from) = (true, None);
         self
     }
 
     /// Sets whether its driver was elsewhere when the deadline passed.
-    pub(crate) const fn overslept(mut self, overslept: bool) -> Self {
-        self.resumed = overslept;
+    pub(crate) const fn with_missed_deadline(mut self, missed: bool) -> Self {
+        self.late_attempt_allowed = missed;
         self
     }
 
@@ -250,7 +250,7 @@ impl Machine {
     /// Returns the job as last read, where it ever was. It is kept as text, and decoded for this.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
-        match self.looking.as_deref() {
+        match self.lookup.as_deref() {
             Some(looking) => Some(Box::new(looking.job().clone())),
             None => self.job.as_ref()?.job(),
         }
@@ -258,21 +258,21 @@ impl Machine {
 
     /// Returns what was seen of the job's life so far; `None` where it was not yet seen to go on.
     #[must_use]
-    pub fn lifetime(&self) -> Option<Lifetime> {
-        self.seen_from?;
-        self.life(&*self.job()?, self.seen_to, false)
+    pub fn observation(&self) -> Option<JobObservation> {
+        self.observed_from?;
+        self.observation_until(&*self.job()?, self.observed_until, false)
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
     #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_deref()
+    pub fn last_error(&self) -> Option<&AttemptError> {
+        self.last_error.as_deref()
     }
 
     /// Sets the job as last read.
     #[cfg(feature = "tokio")]
     pub(crate) fn with_job(mut self, job: &Job) -> Self {
-        self.job = Some(Kept::of(&ReadJob::from(Box::new(job.clone()))));
+        self.job = Some(StoredText::from_snapshot(&JobSnapshot::from(Box::new(job.clone()))));
         self
     }
 
@@ -281,38 +281,39 @@ impl Machine {
     /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
     /// answered with the same pause again.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
-        let mut turn = Turn { schedule, elapsed, events: Vec::new() };
-        let action = if self.looking.is_some() {
-            self.looked(&mut turn, input)
+        let mut context = StepContext { schedule, elapsed, events: Vec::new() };
+        let action = if self.lookup.is_some() {
+            self.on_lookup(&mut context, input)
         } else {
             match input {
-                Input::Wake => self.wake(&mut turn),
-                Input::Reading { job, date, renewed } => {
-                    self.reading(&mut turn, job, date, renewed)
+                Input::Wake => self.on_wake(&mut context),
+                Input::Reading { job, date, credentials_refreshed: renewed } => {
+                    self.on_reading(&mut context, job, date, renewed)
                 }
-                Input::Fault(fault) => self.fault_seen(&mut turn, fault),
-                Input::Stop => self.stop(&mut turn, WaitErrorKind::Stopped),
+                Input::Error(fault) => self.on_attempt_error(&mut context, fault),
+                Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
             }
         };
-        Step { events: turn.events, action }
+        Step { events: context.events, action }
     }
 
-    fn wake(&mut self, turn: &mut Turn<'_>) -> Action {
+    fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
         // The limits may be others than when it was planned.
-        let at = self.planned.min(self.policy.last_start()).max(self.earliest);
-        if turn.elapsed < at {
+        let at = self.next_attempt_at.min(self.policy.latest_start()).max(self.not_before);
+        if context.elapsed < at {
             return match self.policy.deadline() {
                 deadline if at < deadline => Action::SleepUntil(at),
-                _ => self.stop(turn, WaitErrorKind::DeadlineExceeded),
+                _ => self.stop(context, WaitErrorKind::DeadlineExceeded),
             };
         }
-        let late = mem::take(&mut self.resumed) && turn.elapsed >= self.policy.last_start();
-        // A wait without any time is one look: no other is planned.
-        self.overtime = late || self.policy.timeout == Some(Duration::ZERO);
-        let left = self.policy.deadline().saturating_sub(turn.elapsed);
+        let late = mem::take(&mut self.late_attempt_allowed)
+            && context.elapsed >= self.policy.latest_start();
+        // A wait without any time is one attempt: no other is planned.
+        self.deadline_waived = late || self.policy.timeout == Some(Duration::ZERO);
+        let left = self.policy.deadline().saturating_sub(context.elapsed);
         let timeout = match self.policy.attempt_timeout {
-            timeout if self.overtime => timeout,
-            _ if left.is_zero() => return self.stop(turn, WaitErrorKind::DeadlineExceeded),
+            timeout if self.deadline_waived => timeout,
+            _ if left.is_zero() => return self.stop(context, WaitErrorKind::DeadlineExceeded),
             timeout => timeout.min(left),
         };
         self.attempts = self.attempts.saturating_add(1);
@@ -322,63 +323,68 @@ impl Machine {
     /// Plans the next attempt: after the pause, later where the service asks for that, sooner where
     /// that is the last chance before the deadline. Where that chance was had, or there is none,
     /// the wait is over.
-    fn pause(&mut self, turn: &mut Turn<'_>, pause: Duration, why: Why) -> Action {
-        let now = turn.elapsed;
-        let asked = self.earliest.saturating_sub(now);
-        let pause = match self.settling_left(now) {
-            Some(left) if left.is_zero() || left < asked => return self.settle(turn),
-            Some(left) => pause.min(left.max(LEAST_PAUSE)),
+    fn plan_next_attempt(
+        &mut self,
+        context: &mut StepContext<'_>,
+        pause: Duration,
+        reason: AttemptReason,
+    ) -> Action {
+        let now = context.elapsed;
+        let asked = self.not_before.saturating_sub(now);
+        let pause = match self.settling_time_left(now) {
+            Some(left) if left.is_zero() || left < asked => return self.settle(context),
+            Some(left) => pause.min(left.max(MIN_PAUSE)),
             None => pause,
         };
-        let why = if asked > pause { Why::RetryAfter } else { why };
+        let why = if asked > pause { AttemptReason::RetryAfter } else { reason };
         let wish = now.saturating_add(asked.max(pause));
-        let least = now.saturating_add(asked.max(pause.min(LEAST_PAUSE)));
-        let last_start = self.policy.last_start();
+        let least = now.saturating_add(asked.max(pause.min(MIN_PAUSE)));
+        let last_start = self.policy.latest_start();
         let at = wish.min(last_start).max(least);
-        let why = if at < wish { Why::Deadline } else { why };
+        let why = if at < wish { AttemptReason::Deadline } else { why };
         if now >= last_start || at >= self.policy.deadline() {
-            return self.stop(turn, WaitErrorKind::DeadlineExceeded);
+            return self.stop(context, WaitErrorKind::DeadlineExceeded);
         }
-        (self.planned, self.earliest) = (at, least);
-        self.heartbeat(turn);
-        turn.events.push(Event::NextAttempt { at, why });
+        (self.next_attempt_at, self.not_before) = (at, least);
+        self.emit_heartbeat(context);
+        context.events.push(Event::NextAttempt { at, reason: why });
         Action::SleepUntil(at)
     }
 
     /// Tells that the wait goes on, where nothing else was told for long.
-    fn heartbeat(&mut self, turn: &mut Turn<'_>) {
-        let silent = turn.elapsed.saturating_sub(self.told_at);
-        if turn.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
-            turn.events.push(Event::Heartbeat);
+    fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
+        let silent = context.elapsed.saturating_sub(self.last_event_at);
+        if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
+            context.events.push(Event::Heartbeat);
         }
-        if !turn.events.is_empty() {
-            self.told_at = turn.elapsed;
+        if !context.events.is_empty() {
+            self.last_event_at = context.elapsed;
         }
     }
 
     /// Returns what a schedule is asked about.
-    fn seen(&self, elapsed: Duration, count: u32) -> Seen<'_> {
-        Seen { random: random(self.seed, self.attempts), ..Seen::new(elapsed, count) }
+    fn poll_state(&self, elapsed: Duration, count: u32) -> PollState<'_> {
+        PollState { random: splitmix64(self.seed, self.attempts), ..PollState::new(elapsed, count) }
     }
 
     /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
     /// under way and keeps this wait from asking again; but not where the caller stops the wait.
-    fn stop(&mut self, turn: &mut Turn<'_>, kind: WaitErrorKind) -> Action {
+    fn stop(&mut self, context: &mut StepContext<'_>, kind: WaitErrorKind) -> Action {
         if self.settling.is_some() && kind != WaitErrorKind::Stopped {
-            return self.settle(turn);
+            return self.settle(context);
         }
         if kind != WaitErrorKind::Stopped {
             // Who goes on from here has mended something, or has other limits.
-            self.faults = None;
+            self.error_run = None;
         }
         let spent = Self::new(self.id.clone(), self.policy.clone());
-        let checkpoint = Checkpoint::new(mem::replace(self, spent), turn.elapsed);
+        let checkpoint = Checkpoint::new(mem::replace(self, spent), context.elapsed);
         Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
     }
 }
 
 /// One step under way.
-struct Turn<'a> {
+struct StepContext<'a> {
     schedule: &'a dyn Schedule,
     elapsed: Duration,
     events: Vec<Event>,
@@ -386,8 +392,8 @@ struct Turn<'a> {
 
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
-        let (date, renewed) = (reading.date, reading.renewed);
-        Self::Reading { job: reading.into(), date, renewed }
+        let (date, renewed) = (reading.date, reading.credentials_refreshed);
+        Self::Reading { job: reading.into(), date, credentials_refreshed: renewed }
     }
 }
 
@@ -396,13 +402,13 @@ impl From<Result<Reading, FetchError>> for Input {
     fn from(result: Result<Reading, FetchError>) -> Self {
         match result {
             Ok(reading) => reading.into(),
-            Err(error) => Self::Fault(Fault::from(&error)),
+            Err(error) => Self::Error(AttemptError::from(&error)),
         }
     }
 }
 
 /// No deadline makes a pause shorter than this, unless it was shorter from the start.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod reference;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use job_model::{Discrepancy, Failure, Job, Phase};
-use job_transport::told;
+use job_model::{Failure, Inconsistency, Job, Phase};
+use job_transport::display_chain;
 use serde::{Serialize, Serializer};
 
-use crate::machine::{Ended, Outcome, WaitError};
+use crate::machine::{FinishedJob, Outcome, WaitError};
 
 /// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notice's body.
 ///
@@ -21,7 +21,7 @@ use crate::machine::{Ended, Outcome, WaitError};
 /// # let job = job_model::Job::from_slice(br#"{"status": {"phase": "Success"}}"#)?;
 /// # let step = machine.step(&schedule, Duration::from_secs(2), Reading::new(job).into());
 /// # let Action::Finish(result) = step.action else { panic!("the job has ended") };
-/// let report = serde_json::to_value(Report::of(&result, None))?;
+/// let report = serde_json::to_value(Report::new(&result, None))?;
 /// assert_eq!(report["outcome"], "succeeded");
 /// assert_eq!(report["elapsed"], 2.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -49,7 +49,7 @@ pub struct Report<'a> {
     #[serde(serialize_with = "seconds_or_null")]
     pub detection_delay: Option<Duration>,
     /// Where the job and its sub-jobs contradict each other.
-    pub inconsistencies: Vec<Inconsistency>,
+    pub inconsistencies: Vec<InconsistencyReport>,
     /// The job as last read.
     pub document: Option<&'a Job>,
 }
@@ -61,7 +61,7 @@ pub struct FailureReport<'a> {
     /// Its place in the tree.
     pub path: String,
     /// The types on the way to it.
-    pub steps: &'a [String],
+    pub job_types: &'a [String],
     /// Its id.
     pub uid: Option<&'a str>,
     /// The reason given there.
@@ -71,7 +71,7 @@ pub struct FailureReport<'a> {
 /// A contradiction between a job and a sub-job.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
-pub struct Inconsistency {
+pub struct InconsistencyReport {
     /// The sub-job's place in the tree.
     pub path: String,
     /// What it is.
@@ -82,7 +82,7 @@ impl<'a> Report<'a> {
     /// Returns how a wait ended. Of one that stopped, `last` is the job as last read
     /// ([`WaitError::job`], which decodes it); of one whose job ended, that is known.
     #[must_use]
-    pub fn of(result: &'a Result<Ended, WaitError>, last: Option<&'a Job>) -> Self {
+    pub fn new(result: &'a Result<FinishedJob, WaitError>, last: Option<&'a Job>) -> Self {
         let document = result.as_ref().map_or(last, |ended| Some(&*ended.job));
         let report = Self {
             outcome: "",
@@ -106,12 +106,16 @@ impl<'a> Report<'a> {
                 attempts: ended.attempts,
                 elapsed: ended.elapsed,
                 detection_delay: ended.detection_delay,
-                inconsistencies: ended.inconsistencies.iter().map(Inconsistency::from).collect(),
+                inconsistencies: ended
+                    .inconsistencies
+                    .iter()
+                    .map(InconsistencyReport::from)
+                    .collect(),
                 ..report
             },
             Err(error) => Self {
                 outcome: error.kind().as_str(),
-                error: Some(told(error)),
+                error: Some(display_chain(error)),
                 attempts: error.attempts(),
                 elapsed: error.elapsed(),
                 ..report
@@ -124,16 +128,16 @@ impl<'a> From<&'a Failure> for FailureReport<'a> {
     fn from(failure: &'a Failure) -> Self {
         Self {
             path: failure.path.to_string(),
-            steps: &failure.steps,
+            job_types: &failure.job_types,
             uid: failure.uid.as_deref(),
             reason: failure.reason.as_deref(),
         }
     }
 }
 
-impl From<&Discrepancy> for Inconsistency {
-    fn from(discrepancy: &Discrepancy) -> Self {
-        let Discrepancy { path, kind, .. } = discrepancy;
+impl From<&Inconsistency> for InconsistencyReport {
+    fn from(discrepancy: &Inconsistency) -> Self {
+        let Inconsistency { path, kind, .. } = discrepancy;
         Self { path: path.to_string(), kind: kind.to_string() }
     }
 }

@@ -5,11 +5,11 @@ mod jitter;
 mod backoff;
 mod adaptive;
 
-pub use adaptive::{Adaptive, History, Lifetime};
-pub(crate) use adaptive::{Steps, created, step_ends, updated};
+pub use adaptive::{Adaptive, History, JobObservation};
+pub(crate) use adaptive::{CompletedSteps, creation_time, step_ends, update_time};
 #[cfg(feature = "backoff")]
 pub use backoff::BackoffSchedule;
-pub(crate) use jitter::random;
+pub(crate) use jitter::splitmix64;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use self::jitter::Jitter;
 /// What a schedule goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Seen<'a> {
+pub struct PollState<'a> {
     /// Time since the wait began.
     pub elapsed: Duration,
     /// How many readings there were so far, or how many since the end last came near
@@ -32,14 +32,14 @@ pub struct Seen<'a> {
     /// The job's type, where it is known.
     pub job_type: Option<&'a str>,
     /// How many of the job's steps have ended; 0 where their times do not fit the job's.
-    pub steps: u32,
+    pub completed_steps: u32,
     /// How long ago, by the service's own times, the last of them did; the job's age where none did.
-    pub since_step: Duration,
+    pub since_last_step: Duration,
     /// Whether the end is near: all the sub-jobs that the job lists are `Success` and it goes on,
     /// or it is `Success` and a sub-job goes on.
     pub nearly_done: bool,
     /// What is left for this wait where many share one budget.
-    pub share: Option<Share>,
+    pub share: Option<BudgetShare>,
     /// A number without meaning, another one for each pause and each seed, the same in a replay.
     pub random: u64,
 }
@@ -47,23 +47,23 @@ pub struct Seen<'a> {
 /// What a budget that many waits share leaves for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Share {
+pub struct BudgetShare {
     /// How much delay a request is worth: the budget's shadow price, at which all waits together ask for
     /// as many requests as there are. Zero where there are enough.
-    pub worth: Duration,
+    pub request_price: Duration,
     /// The longest gap that nobody is to exceed.
-    pub longest: Duration,
+    pub max_gap: Duration,
 }
 
-impl Share {
+impl BudgetShare {
     /// Creates a share.
     #[must_use]
-    pub const fn new(worth: Duration, longest: Duration) -> Self {
-        Self { worth, longest }
+    pub const fn new(request_price: Duration, max_gap: Duration) -> Self {
+        Self { request_price, max_gap }
     }
 }
 
-impl Seen<'_> {
+impl PollState<'_> {
     /// Creates what a schedule is asked about, of a job of which no more is known.
     #[must_use]
     pub const fn new(elapsed: Duration, count: u32) -> Self {
@@ -72,8 +72,8 @@ impl Seen<'_> {
             count,
             age: elapsed,
             job_type: None,
-            steps: 0,
-            since_step: elapsed,
+            completed_steps: 0,
+            since_last_step: elapsed,
             nearly_done: false,
             share: None,
             random: 0,
@@ -95,46 +95,46 @@ impl Seen<'_> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Schedule, Seen};
+/// use job_poller::{PollState, Schedule};
 ///
 /// /// Asks every minute, and every five seconds when the end is near.
 /// struct Patient;
 ///
 /// impl Schedule for Patient {
-///     fn pause(&self, seen: &Seen<'_>) -> Duration {
-///         Duration::from_secs(if seen.nearly_done { 5 } else { 60 })
+///     fn pause(&self, state: &PollState<'_>) -> Duration {
+///         Duration::from_secs(if state.nearly_done { 5 } else { 60 })
 ///     }
 /// }
 /// ```
 pub trait Schedule: Send + Sync {
     /// Returns the pause before the next attempt.
-    fn pause(&self, seen: &Seen<'_>) -> Duration;
+    fn pause(&self, seen: &PollState<'_>) -> Duration;
 
     /// Returns how urgent the next attempt is: √*h*, where *h* is the rate, per second, at which such jobs
     /// end. Many waits that share one budget divide it in these proportions. `None`, unless it is
     /// implemented: the pauses are wishes, whatever they cost the others.
-    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
         let _ = seen;
         None
     }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Arc<S> {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         (**self).pause(seen)
     }
 
-    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
         (**self).urgency(seen)
     }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Box<S> {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         (**self).pause(seen)
     }
 
-    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
         (**self).urgency(seen)
     }
 }
@@ -152,7 +152,7 @@ impl Fixed {
 }
 
 impl Schedule for Fixed {
-    fn pause(&self, _: &Seen<'_>) -> Duration {
+    fn pause(&self, _: &PollState<'_>) -> Duration {
         self.0
     }
 }
@@ -161,11 +161,11 @@ impl Schedule for Fixed {
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Exponential, Schedule, Seen};
+/// use job_poller::{Exponential, PollState, Schedule};
 ///
 /// let pauses = Duration::from_secs(2)..=Duration::from_secs(60);
 /// let schedule = Exponential::new(pauses).jitter(0.0);
-/// let pause = |count| schedule.pause(&Seen::new(Duration::ZERO, count));
+/// let pause = |count| schedule.pause(&PollState::new(Duration::ZERO, count));
 /// assert_eq!(pause(1), Duration::from_secs(2));
 /// assert_eq!(pause(2), Duration::from_secs(3));
 /// assert_eq!(pause(100), Duration::from_secs(60));
@@ -211,7 +211,7 @@ impl Exponential {
 }
 
 impl Schedule for Exponential {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         // They may come from a checkpoint, and not from the constructor.
         let floor = at_least_a_millisecond(self.floor);
         let seconds = floor.as_secs_f64() * power(self.factor, seen.count.saturating_sub(1));

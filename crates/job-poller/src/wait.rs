@@ -4,7 +4,7 @@
 mod events;
 
 #[cfg(feature = "tokio")]
-pub use events::Events;
+pub use events::WaitEvents;
 
 use std::{
     fmt,
@@ -20,14 +20,14 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
 use crate::{
-    machine::{Checkpoint, Ended, Event, Machine, WaitError, WaitPolicy},
+    machine::{Checkpoint, Event, FinishedJob, Machine, WaitError, WaitPolicy},
     schedule::{Adaptive, Schedule},
     source::JobSource,
 };
 
 /// A wait for one job: to be awaited, or to be followed as a stream of [`events`](Self::events).
 ///
-/// An `Ok` says how the job ended, well or badly: [`Ended::into_success`]. An `Err` says that this
+/// An `Ok` says how the job ended, well or badly: [`FinishedJob::into_success`]. An `Err` says that this
 /// wait stopped watching before. Needs a tokio runtime with time enabled.
 ///
 /// # Cancel safety
@@ -36,7 +36,7 @@ use crate::{
 /// the job is not affected.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Wait {
-    events: Events,
+    events: WaitEvents,
     on_event: OnEvent,
 }
 
@@ -47,7 +47,10 @@ impl Wait {
     /// Creates a wait for a job: for up to an hour, asking when the job is likeliest to end
     /// ([`Adaptive`]).
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
-        Self::of(source, Machine::new(id, DEFAULT_POLICY.clone()).with_seed(any_seed()))
+        Self::from_machine(
+            source,
+            Machine::new(id, DEFAULT_POLICY.clone()).with_seed(random_seed()),
+        )
     }
 
     /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
@@ -56,10 +59,10 @@ impl Wait {
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
-    /// # use job_sim::{Pace, Plan, Sim, SimTransport};
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
     /// # let id = sim.job().clone();
     /// # let shutdown = tokio::time::sleep(Duration::from_secs(1));
@@ -77,14 +80,14 @@ impl Wait {
     /// ```
     pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        let mut wait = Self::of(source, machine);
-        wait.events.before = elapsed;
-        wait.events.begin();
+        let mut wait = Self::from_machine(source, machine);
+        wait.events.elapsed_before = elapsed;
+        wait.events.start_clock();
         wait
     }
 
-    fn of(source: impl JobSource + 'static, machine: Machine) -> Self {
-        let events = Events::new(Arc::new(source), DEFAULT_SCHEDULE.clone(), machine);
+    fn from_machine(source: impl JobSource + 'static, machine: Machine) -> Self {
+        let events = WaitEvents::new(Arc::new(source), DEFAULT_SCHEDULE.clone(), machine);
         Self { events, on_event: Box::new(|_, _| ()) }
     }
 
@@ -131,10 +134,10 @@ impl Wait {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use job_sim::{Pace, Plan, Sim, SimTransport};
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
     /// # let id = sim.job().clone();
     /// let mut events = job_poller::Wait::new(client, id).events();
@@ -145,26 +148,26 @@ impl Wait {
     /// # assert_eq!(job.job_type(), Some("CreateCluster"));
     /// # Ok(()) }
     /// ```
-    pub fn events(self) -> Events {
+    pub fn events(self) -> WaitEvents {
         self.events
     }
 }
 
 /// A wait under way, as a future: what [`Wait`] turns into when it is awaited.
 #[must_use = "a wait does nothing until it is awaited"]
-pub struct Waiting(Wait);
+pub struct WaitFuture(Wait);
 
 impl IntoFuture for Wait {
-    type Output = Result<Ended, WaitError>;
-    type IntoFuture = Waiting;
+    type Output = Result<FinishedJob, WaitError>;
+    type IntoFuture = WaitFuture;
 
-    fn into_future(self) -> Waiting {
-        Waiting(self)
+    fn into_future(self) -> WaitFuture {
+        WaitFuture(self)
     }
 }
 
-impl Future for Waiting {
-    type Output = Result<Ended, WaitError>;
+impl Future for WaitFuture {
+    type Output = Result<FinishedJob, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Wait { events, on_event } = &mut self.0;
@@ -172,9 +175,9 @@ impl Future for Waiting {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for WaitFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Waiting").field(&self.0.events).finish()
+        f.debug_tuple("WaitFuture").field(&self.0.events).finish()
     }
 }
 
@@ -185,7 +188,7 @@ impl fmt::Debug for Wait {
 }
 
 /// Returns a seed: any number will do that other waits do not have.
-pub(crate) fn any_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 

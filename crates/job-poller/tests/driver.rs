@@ -16,7 +16,7 @@ use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use job_model::{Job, JobId, Phase};
 use job_poller::{
-    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitPolicy, Waiting,
+    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitFuture, WaitPolicy,
 };
 use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
 use tokio::{
@@ -31,8 +31,8 @@ use tokio::{
 struct Service {
     replies: Vec<Result<&'static str, TransportErrorKind>>,
     permits: Semaphore,
-    asked: AtomicU32,
-    ids: Mutex<Vec<JobId>>,
+    request_count: AtomicU32,
+    requested_ids: Mutex<Vec<JobId>>,
 }
 
 impl Service {
@@ -40,13 +40,13 @@ impl Service {
         Arc::new(Self {
             replies: replies.into(),
             permits: Semaphore::new(1),
-            asked: AtomicU32::new(0),
-            ids: Mutex::default(),
+            request_count: AtomicU32::new(0),
+            requested_ids: Mutex::default(),
         })
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+    fn request_count(&self) -> u32 {
+        self.request_count.load(Ordering::Relaxed)
     }
 }
 
@@ -54,8 +54,8 @@ impl JobSource for Service {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
             let _permit = self.permits.try_acquire().unwrap();
-            let number = self.asked.fetch_add(1, Ordering::Relaxed) as usize;
-            self.ids.lock().unwrap().push(id.clone());
+            let number = self.request_count.fetch_add(1, Ordering::Relaxed) as usize;
+            self.requested_ids.lock().unwrap().push(id.clone());
             yield_now().await;
             tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>())
                 .await
@@ -71,7 +71,7 @@ impl JobSource for Service {
 
 const RUNNING: &str = r#"{"status": {"phase": "Running"}}"#;
 const SUCCESS: &str = r#"{"status": {"phase": "Success"}}"#;
-const SCRIPT: [Result<&str, TransportErrorKind>; 5] =
+const REPLIES: [Result<&str, TransportErrorKind>; 5] =
     [Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(RUNNING), Ok(RUNNING), Ok(SUCCESS)];
 
 fn id() -> JobId {
@@ -88,7 +88,7 @@ fn now() -> Instant {
 }
 
 /// Returns what a future gives, or `None` where it was polled so often and is not ready.
-async fn polled<F: Future>(future: F, times: u32) -> Option<F::Output> {
+async fn poll_times<F: Future>(future: F, times: u32) -> Option<F::Output> {
     let (mut future, mut left) = (pin!(future), times);
     poll_fn(move |context| match future.as_mut().poll(context) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
@@ -101,13 +101,13 @@ async fn polled<F: Future>(future: F, times: u32) -> Option<F::Output> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_dropped_at_any_poll_leaves_nothing() {
+async fn dropping_a_wait_at_any_poll_leaks_nothing() {
     let tasks = Handle::current().metrics().num_alive_tasks();
     let mut polls = 0;
     loop {
         polls += 1;
-        let service = Service::new(&SCRIPT);
-        let ended = polled(wait(&service).into_future(), polls).await;
+        let service = Service::new(&REPLIES);
+        let ended = poll_times(wait(&service).into_future(), polls).await;
         assert_eq!(service.permits.available_permits(), 1, "at poll {polls}");
         assert_eq!(Arc::strong_count(&service), 1, "at poll {polls}");
         assert_eq!(Handle::current().metrics().num_alive_tasks(), tasks, "at poll {polls}");
@@ -121,9 +121,9 @@ async fn a_wait_dropped_at_any_poll_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_next_loses_nothing() {
-    let undisturbed: Vec<_> = wait(&Service::new(&SCRIPT)).events().collect().await;
-    let service = Service::new(&SCRIPT);
+async fn dropping_next_loses_no_events() {
+    let undisturbed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
+    let service = Service::new(&REPLIES);
     let mut events = wait(&service).events();
     let mut told = Vec::new();
     // Each future of `next` is polled once, and dropped.
@@ -132,33 +132,33 @@ async fn a_dropped_next_loses_nothing() {
     }
     assert_eq!(told, undisturbed);
     assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
-    assert_eq!(service.asked(), 5);
+    assert_eq!(service.request_count(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_future_tells_what_the_stream_tells() {
-    let streamed: Vec<_> = wait(&Service::new(&SCRIPT)).events().collect().await;
+async fn future_and_stream_emit_the_same_events() {
+    let streamed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
     let told = Arc::<Mutex<Vec<_>>>::default();
     let tell = told.clone();
-    let wait = wait(&Service::new(&SCRIPT));
+    let wait = wait(&Service::new(&REPLIES));
     let wait = wait.on_event(move |at, event| tell.lock().unwrap().push((at, event.clone())));
     assert_eq!(wait.await.unwrap().attempts, 5);
     assert_eq!(*told.lock().unwrap(), streamed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_of_any_source_is_kept_without_type_parameters() {
-    struct Kept {
+async fn waits_can_be_stored_without_type_parameters() {
+    struct Holder {
         source: Arc<dyn JobSource>,
-        waits: Vec<Waiting>,
+        waits: Vec<WaitFuture>,
     }
-    let mut kept = Kept { source: Service::new(&[Ok(SUCCESS)]), waits: Vec::new() };
+    let mut kept = Holder { source: Service::new(&[Ok(SUCCESS)]), waits: Vec::new() };
     kept.waits.push(Wait::new(kept.source.clone(), id()).into_future());
     assert_eq!(kept.waits.remove(0).await.unwrap().outcome, Outcome::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_in_flight_is_cut_at_the_deadline_to_the_millisecond() {
+async fn the_deadline_cuts_an_attempt_in_flight_exactly() {
     struct Silent;
     impl JobSource for Silent {
         fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
@@ -175,19 +175,19 @@ async fn an_attempt_in_flight_is_cut_at_the_deadline_to_the_millisecond() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_year_of_running_takes_no_time() {
+async fn a_year_long_wait_ends_at_its_deadline() {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     let service = Service::new(&[Ok(RUNNING)]);
     let wait = Wait::new(service.clone(), id()).schedule(Fixed::new(Duration::from_secs(600)));
     let error = wait.timeout(year).await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(error.elapsed() <= year && year - error.elapsed() <= Duration::from_secs(2));
-    assert!(service.asked() > 50_000, "{}", service.asked());
+    assert!(service.request_count() > 50_000, "{}", service.request_count());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_wait_goes_on_elsewhere_from_its_checkpoint() {
-    let service = Service::new(&SCRIPT);
+async fn a_stopped_wait_resumes_from_its_checkpoint() {
+    let service = Service::new(&REPLIES);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut events = wait(&service).stop_on(async { drop(stopped.await) }).events();
     // The first attempt is over, and the pause is on.
@@ -203,21 +203,24 @@ async fn a_stopped_wait_goes_on_elsewhere_from_its_checkpoint() {
     let resumed =
         Wait::resume(service.clone(), checkpoint).schedule(Fixed::new(Duration::from_secs(10)));
     let ended = resumed.await.unwrap();
-    assert_eq!((ended.outcome, ended.attempts, service.asked()), (Outcome::Succeeded, 5, 5));
+    assert_eq!(
+        (ended.outcome, ended.attempts, service.request_count()),
+        (Outcome::Succeeded, 5, 5)
+    );
     // Three pauses of 10 s, one after the fault, five attempts: nothing was paused for twice.
     assert_eq!(ended.elapsed.as_secs(), 32);
 }
 
 /// Returns the checkpoint of a wait of a minute, in its first pause, at 0.1 s; the next attempt is
 /// planned at 10.1 s.
-async fn in_a_pause(service: &Arc<Service>) -> Checkpoint {
+async fn checkpoint_in_pause(service: &Arc<Service>) -> Checkpoint {
     let mut events = wait(service).timeout(Duration::from_secs(60)).events();
     while !matches!(events.next().await, Some((_, Event::NextAttempt { .. }))) {}
     events.checkpoint()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resumed_wait_keeps_its_plan_and_its_deadline() {
+async fn a_resumed_wait_keeps_its_plan_and_deadline() {
     let rows = [
         ("soon: at the planned time", 5, SUCCESS, Ok(10_200)),
         ("overdue: at once", 30, SUCCESS, Ok(30_200)),
@@ -226,7 +229,7 @@ async fn a_resumed_wait_keeps_its_plan_and_its_deadline() {
         ("and no more", 600, RUNNING, Err(600_200)),
     ];
     for (name, away, body, expected) in rows {
-        let checkpoint = in_a_pause(&Service::new(&[Ok(RUNNING)])).await;
+        let checkpoint = checkpoint_in_pause(&Service::new(&[Ok(RUNNING)])).await;
         tokio::time::advance(Duration::from_secs(away)).await;
         let service = Service::new(&[Ok(body)]);
         let resumed = Wait::resume(service.clone(), checkpoint);
@@ -247,8 +250,8 @@ async fn a_resumed_wait_keeps_its_plan_and_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_stopped_at_its_deadline_goes_on_with_a_longer_one() {
-    let service = Service::new(&SCRIPT);
+async fn a_timed_out_wait_resumes_with_a_longer_timeout() {
+    let service = Service::new(&REPLIES);
     let error = wait(&service).timeout(Duration::from_secs(12)).await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     let resumed = Wait::resume(service.clone(), error.into_checkpoint());
@@ -257,23 +260,23 @@ async fn a_wait_that_stopped_at_its_deadline_goes_on_with_a_longer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sub_jobs_are_asked_for_by_their_own_ids() {
+async fn sub_jobs_are_fetched_by_their_own_ids() {
     let shallow = r#"{"spec": {"type": "ScaleupCluster", "subJobs": [
         {"metadata": {"uid": "b"}, "spec": {"type": "CreateNode"}, "status": {"phase": "Success"}}]},
         "status": {"phase": "Success"}}"#;
     let deep = r#"{"metadata": {"uid": "b"}, "spec": {"type": "CreateNode", "subJobs": [
         {"spec": {"type": "InstallNode", "resourceID": "a7ee0f9c"}}]}, "status": {"phase": "Success"}}"#;
     let service = Service::new(&[Ok(shallow), Ok(deep)]);
-    let policy = WaitPolicy::new().complete_tree(3);
+    let policy = WaitPolicy::new().max_tree_lookups(3);
     let ended = wait(&service).policy(policy).await.unwrap();
-    assert_eq!((ended.attempts, ended.looks), (1, 1));
-    assert_eq!(*service.ids.lock().unwrap(), ["a", "b"].map(|id| id.parse().unwrap()));
+    assert_eq!((ended.attempts, ended.sub_job_lookups), (1, 1));
+    assert_eq!(*service.requested_ids.lock().unwrap(), ["a", "b"].map(|id| id.parse().unwrap()));
     let job = ended.into_success().unwrap();
     assert_eq!(job.resource_ids(&["CreateNode", "InstallNode"]).next(), Some("a7ee0f9c"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_pause_at_random_unless_seeded_alike() {
+async fn delays_are_random_unless_seeds_match() {
     let first = async |seed: Option<u64>| {
         let wait = Wait::new(Service::new(&[Ok(RUNNING)]), id());
         let wait = seed.into_iter().fold(wait, Wait::seed);
@@ -290,12 +293,12 @@ async fn waits_pause_at_random_unless_seeded_alike() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_taken_with_the_last_events_is_whole() {
+async fn a_checkpoint_during_the_last_events_is_complete() {
     // The last step tells of a fault and ends the wait: the fault is told, its end not yet.
-    let policy = WaitPolicy::new().max_consecutive_faults(1);
+    let policy = WaitPolicy::new().max_consecutive_errors(1);
     let service = Service::new(&[Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(SUCCESS)]);
     let mut events = wait(&service).policy(policy).events();
-    while !matches!(events.next().await, Some((_, Event::Fault { .. }))) {}
+    while !matches!(events.next().await, Some((_, Event::AttemptFailed { .. }))) {}
     let checkpoint = events.checkpoint();
     assert_eq!(checkpoint.job().as_deref().and_then(Job::phase), Some(&Phase::Running));
     assert_eq!(events.job(), checkpoint.job());
@@ -310,10 +313,10 @@ async fn a_checkpoint_taken_with_the_last_events_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_polled_after_its_end_asks_no_more() {
+async fn a_wait_polled_after_its_end_sends_no_requests() {
     let service = Service::new(&[Ok(SUCCESS)]);
     let mut waiting = wait(&service).into_future();
     assert!((&mut waiting).await.is_ok());
-    assert!(polled(waiting, 1).await.is_none());
-    assert_eq!(service.asked(), 1);
+    assert!(poll_times(waiting, 1).await.is_none());
+    assert_eq!(service.request_count(), 1);
 }

@@ -14,49 +14,49 @@ use std::{
 };
 
 use job_poller::{Outcome, Wait};
-use job_sim::{Fault, Pace, Plan, Sim};
+use job_sim::{Fault, Plan, Sim, TimeSource};
 use tokio::task::JoinSet;
 
-use counted::Counted;
+use counted::CountingTransport;
 
 /// How many wait at once: `OUTAGE_WAITS`, or so many.
-const WAITS: u64 = 200;
+const DEFAULT_WAIT_COUNT: u64 = 200;
 
 const OUTAGE: Range<Duration> = Duration::from_secs(5 * 60)..Duration::from_secs(15 * 60);
 
 /// How much more may be asked of a service in trouble.
-const MOST: f64 = 1.2;
+const MAX_LOAD_RATIO: f64 = 1.2;
 
 /// What a run came to: requests in all, during the outage's time, and the most in a second: before
 /// the outage, in it, and after it.
 struct Load {
-    all: u32,
+    total: u32,
     during: u32,
     peaks: [u32; 3],
 }
 
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { all, during, peaks: [before, within, after] } = self;
+        let Self { total: all, during, peaks: [before, within, after] } = self;
         write!(f, "{all} requests, {during} of them in the outage's time; the most in a second: ")?;
         write!(f, "{before} before, {within} in it, {after} after")
     }
 }
 
 /// Waits for as many jobs as are asked for: twenty-five minutes in the middle, a quarter of them failing.
-async fn load(waits: u64, fault: Option<Fault>) -> Load {
-    let first = Sim::new(Plan::create_cluster(), Pace::Clock);
+async fn measure_load(waits: u64, fault: Option<Fault>) -> Load {
+    let first = Sim::new(Plan::create_cluster(), TimeSource::Clock);
     let sim = Arc::new(match fault {
         Some(fault) => first.outage(OUTAGE, fault),
         None => first,
     });
-    let transport = Counted::new(sim.clone());
+    let transport = CountingTransport::new(sim.clone());
     let client = sim.client("https://cce.example".parse().unwrap(), transport.clone());
     let mut ended = JoinSet::new();
     for seed in 0..waits {
-        let plan = Plan::create_cluster().slower(300).drawn(seed);
+        let plan = Plan::create_cluster().slower(300).with_random_durations(seed);
         let fails = seed % 4 == 0;
-        let plan = if fails { plan.failing("no such flavor") } else { plan };
+        let plan = if fails { plan.with_failure("no such flavor") } else { plan };
         let wait = Wait::new(client.clone(), sim.add(plan)).seed(seed);
         let wait = wait.timeout(Duration::from_secs(4 * 60 * 60));
         ended.spawn(async move { (fails, wait.await.unwrap().outcome) });
@@ -71,28 +71,31 @@ async fn load(waits: u64, fault: Option<Fault>) -> Load {
             }
         }
     }
-    let seconds = transport.seconds();
+    let seconds = transport.requests_per_second();
     let [from, to] = [OUTAGE.start, OUTAGE.end].map(|at| usize::try_from(at.as_secs()).unwrap());
     let peak = |seconds: &[u32]| seconds.iter().max().copied().unwrap_or_default();
     Load {
-        all: seconds.iter().sum(),
+        total: seconds.iter().sum(),
         during: seconds[from..to].iter().sum(),
         peaks: [&seconds[..from], &seconds[from..to], &seconds[to..]].map(peak),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn thousands_of_waits_get_over_an_outage_and_are_polite_in_it() {
-    let waits = env::var("OUTAGE_WAITS").map_or(WAITS, |waits| waits.parse().unwrap());
-    let well = load(waits, None).await;
+async fn waits_survive_an_outage_without_overloading_the_service() {
+    let waits = env::var("OUTAGE_WAITS").map_or(DEFAULT_WAIT_COUNT, |waits| waits.parse().unwrap());
+    let well = measure_load(waits, None).await;
     // Past the test harness, which keeps the output of a test that passes to itself.
     let _ = writeln!(io::stderr(), "outage: {waits} waits, none: {well}");
     for outage in ["refuse", "reset", "503", "429", "throttled:60", "stall"] {
-        let load = load(waits, Some(outage.parse().unwrap())).await;
+        let load = measure_load(waits, Some(outage.parse().unwrap())).await;
         let ratio = f64::from(load.during) / f64::from(well.during);
         let _ =
             writeln!(io::stderr(), "outage: {waits} waits, {outage}: {load}; {ratio:.2} as many");
-        assert!(ratio <= MOST, "{outage}: {ratio:.2} times as many requests as without an outage");
+        assert!(
+            ratio <= MAX_LOAD_RATIO,
+            "{outage}: {ratio:.2} times as many requests as without an outage"
+        );
         // Nobody waited for the outage's end on the same tick as the others.
         assert!(load.peaks[2] <= 2 * well.peaks[1], "{outage}: {load}");
     }

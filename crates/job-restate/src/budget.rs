@@ -4,40 +4,40 @@ mod allocator;
 mod slots;
 mod lease;
 
-pub(crate) use allocator::Lent;
+pub(crate) use allocator::Grant;
 pub(crate) use lease::Lease;
-pub(crate) use slots::{Coming, Place, Turn};
+pub(crate) use slots::{Arrival, CountKey, Slot};
 
 use bytes::Bytes;
 use restate_sdk::prelude::*;
 
-use self::allocator::{BudgetStatus, Said, Shares};
+use self::allocator::{BudgetAllocator, BudgetStatus, UsageReport};
 
 /// The one budget of a deployment, a virtual object.
 #[derive(Debug)]
 pub(crate) struct JobBudget {
     per_second: f64,
-    in_flight: usize,
+    max_in_flight: usize,
 }
 
-const STATE: &str = "shares";
+const STATE_KEY: &str = "allocator";
 
 impl JobBudget {
     /// The path of the only one, at the engine.
-    pub(crate) const LEND: &str = "JobBudget/all/lend";
+    pub(crate) const GRANT_PATH: &str = "JobBudget/all/grant";
 
-    pub(crate) const fn new(per_second: f64, in_flight: usize) -> Self {
-        Self { per_second, in_flight }
+    pub(crate) const fn new(per_second: f64, max_in_flight: usize) -> Self {
+        Self { per_second, max_in_flight }
     }
 
-    fn shares(&self, kept: Option<Bytes>) -> Shares {
+    fn allocator(&self, kept: Option<Bytes>) -> BudgetAllocator {
         // What another version kept may be lost: all is said anew within seconds.
-        match kept.and_then(|kept| serde_json::from_slice::<Shares>(&kept).ok()) {
+        match kept.and_then(|kept| serde_json::from_slice::<BudgetAllocator>(&kept).ok()) {
             Some(mut shares) => {
-                shares.set_limits(self.per_second, self.in_flight);
+                shares.set_limits(self.per_second, self.max_in_flight);
                 shares
             }
-            None => Shares::new(self.per_second, self.in_flight),
+            None => BudgetAllocator::new(self.per_second, self.max_in_flight),
         }
     }
 }
@@ -46,14 +46,14 @@ impl JobBudget {
 impl JobBudget {
     /// Takes what a service says, and lends it its part. Comes from the services themselves, every second.
     #[handler]
-    async fn lend(
+    async fn grant(
         &self,
         ctx: ObjectContext<'_>,
-        Json(said): Json<Said>,
-    ) -> Result<Json<Lent>, HandlerError> {
-        let mut shares = self.shares(ctx.get(STATE).await?);
-        let lent = shares.lend(&said);
-        ctx.set(STATE, Json(shares));
+        Json(said): Json<UsageReport>,
+    ) -> Result<Json<Grant>, HandlerError> {
+        let mut shares = self.allocator(ctx.get(STATE_KEY).await?);
+        let lent = shares.grant(&said);
+        ctx.set(STATE_KEY, Json(shares));
         Ok(Json(lent))
     }
 
@@ -63,6 +63,6 @@ impl JobBudget {
         &self,
         ctx: SharedObjectContext<'_>,
     ) -> Result<Json<BudgetStatus>, HandlerError> {
-        Ok(Json(self.shares(ctx.get(STATE).await?).status()))
+        Ok(Json(self.allocator(ctx.get(STATE_KEY).await?).status()))
     }
 }

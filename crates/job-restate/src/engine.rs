@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
-use job_transport::{PlainHttp, Transport, told};
+use job_transport::{AllowHttp, Transport, display_chain};
 use serde::Serialize;
 
 /// Posts a body as JSON; returns the reply, whatever its status, or why there is none.
-pub(crate) async fn post(
+pub(crate) async fn post_json(
     transport: &dyn Transport,
     base: &str,
     path: &str,
@@ -20,7 +20,7 @@ pub(crate) async fn post(
         .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
     // Nothing that is sent to an engine is secret, and it may have no certificate.
-    request.extensions_mut().insert(PlainHttp::new());
-    let reply = transport.send(request).await.map_err(|error| told(&error))?;
+    request.extensions_mut().insert(AllowHttp::new());
+    let reply = transport.send(request).await.map_err(|error| display_chain(&error))?;
     Ok((reply.status(), reply.into_body()))
 }

@@ -17,8 +17,8 @@ mod notify;
 mod serve;
 
 pub use key::{WaitKey, WaitKeyError};
-pub use notify::{Notice, Sink, SinkError, Webhook, WebhookKey, WebhookKeyError};
-pub use request::{Span, Timeout, WatchRequest};
+pub use notify::{Notification, Notifier, NotifierError, Webhook, WebhookKey, WebhookKeyError};
+pub use request::{FriendlyDuration, WaitTimeout, WatchRequest};
 pub use serve::{Deployment, IdentityKeyError, RegisterError, register};
 
 /// Compiles the page on other engines.

@@ -1,10 +1,10 @@
-//! The service that delivers notices: the engine calls it until it succeeds. Knows no wait but by its key.
+//! The service that delivers notifications: the engine calls it until it succeeds. Knows no wait but by its key.
 
 mod webhook;
 mod sink;
 
-pub(crate) use sink::NoSink;
-pub use sink::{Notice, Sink, SinkError};
+pub(crate) use sink::DisabledNotifier;
+pub use sink::{Notification, Notifier, NotifierError};
 pub use webhook::{Webhook, WebhookKey, WebhookKeyError};
 
 use std::{sync::Arc, time::Duration};
@@ -15,39 +15,42 @@ use serde::{Deserialize, Serialize};
 use crate::{
     serve::Metrics,
     state::Delivery,
-    wait::{JobWaitClient, Noticed},
+    wait::{DeliveryResult, JobWaitClient},
 };
 
-/// Delivers notices.
-pub(crate) struct JobNotice {
-    sink: Arc<dyn Sink>,
+/// Delivers notifications.
+pub(crate) struct JobNotifier {
+    notifier: Arc<dyn Notifier>,
     metrics: Arc<Metrics>,
 }
 
-/// A notice, and where to.
+/// A notification, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Post {
-    pub(crate) to: String,
-    pub(crate) notice: Notice,
+pub(crate) struct DeliveryRequest {
+    pub(crate) address: String,
+    pub(crate) notification: Notification,
     /// Which of the key's waits it tells of.
-    pub(crate) number: u64,
+    pub(crate) wait_number: u64,
 }
 
 /// A receiver that is away for a weekend is told all the same.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 3600);
+const MAX_DELIVERY_DURATION: Duration = Duration::from_secs(3 * 24 * 3600);
 
-impl JobNotice {
-    pub(crate) const fn new(sink: Arc<dyn Sink>, metrics: Arc<Metrics>) -> Self {
-        Self { sink, metrics }
+impl JobNotifier {
+    pub(crate) const fn new(notifier: Arc<dyn Notifier>, metrics: Arc<Metrics>) -> Self {
+        Self { notifier, metrics }
     }
 
-    async fn deliver(&self, Post { to, notice, .. }: &Post) -> Result<(), HandlerError> {
-        let delivered = self.sink.deliver(to, notice).await;
-        self.metrics.noticed(delivered.as_ref().err());
+    async fn deliver_once(
+        &self,
+        DeliveryRequest { address: to, notification: notice, .. }: &DeliveryRequest,
+    ) -> Result<(), HandlerError> {
+        let delivered = self.notifier.deliver(to, notice).await;
+        self.metrics.record_delivery(delivered.as_ref().err());
         delivered.map_err(|error| {
-            tracing::warn!(notice = notice.id(), %error, "a notice was not delivered");
+            tracing::warn!(notice = notice.id(), %error, "a notification was not delivered");
             // A lasting one ends the retries.
-            if error.is_final() {
+            if error.is_permanent() {
                 TerminalError::new(error.to_string()).into()
             } else {
                 error.into()
@@ -57,23 +60,32 @@ impl JobNotice {
 }
 
 #[restate_sdk::service(client_visibility = "pub(crate)", ingress_private)]
-impl JobNotice {
-    /// Delivers a notice; again and again, for three days, and then gives it up.
+impl JobNotifier {
+    /// Delivers a notification; again and again, for three days, and then gives it up.
     #[handler]
-    async fn post(&self, ctx: Context<'_>, Json(post): Json<Post>) -> Result<(), HandlerError> {
+    async fn deliver(
+        &self,
+        ctx: Context<'_>,
+        Json(post): Json<DeliveryRequest>,
+    ) -> Result<(), HandlerError> {
         let retries = RunRetryPolicy::new()
             .initial_delay(Duration::from_secs(1))
             .exponentiation_factor(2.0)
             .max_delay(Duration::from_secs(5 * 60))
-            .max_duration(GIVE_UP_AFTER);
-        let delivered = ctx.run(|| self.deliver(&post)).name("deliver").retry_policy(retries).await;
+            .max_duration(MAX_DELIVERY_DURATION);
+        let delivered =
+            ctx.run(|| self.deliver_once(&post)).name("deliver").retry_policy(retries).await;
         let delivery = match delivered {
             Ok(()) => Delivery::Delivered,
-            Err(error) => Delivery::GivenUp(error.message().into()),
+            Err(error) => Delivery::Failed(error.message().into()),
         };
-        let noticed = Noticed { number: post.number, to: post.to.clone(), delivery };
-        let wait = ctx.object_client::<JobWaitClient<'_>>(post.notice.key.to_string());
-        wait.noticed(Json(noticed)).send();
+        let noticed = DeliveryResult {
+            wait_number: post.wait_number,
+            address: post.address.clone(),
+            delivery,
+        };
+        let wait = ctx.object_client::<JobWaitClient<'_>>(post.notification.key.to_string());
+        wait.record_delivery(Json(noticed)).send();
         Ok(())
     }
 }

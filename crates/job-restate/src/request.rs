@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// | `attempt_timeout` | how long one attempt may take | 30 s |
 /// | `strict` | a `Success` with a failed sub-job is a failure | `false` |
 /// | `fail_fast` | a failed sub-job ends the wait | `false` |
-/// | `stop_when_stuck` | so does a job of which nothing changes for 10 min | `false` |
-/// | `max_consecutive_faults` | how many faults in a row end it | no number |
-/// | `complete_tree` | how many requests may complete the tree of a job that succeeded | 0 |
-/// | `notify` | where to send the notice of the end; `status` answers in any case | nowhere |
+/// | `stop_when_stalled` | so does a job of which nothing changes for 10 min | `false` |
+/// | `max_consecutive_errors` | how many errors in a row end it | no number |
+/// | `max_tree_lookups` | how many requests may complete the tree of a job that succeeded | 0 |
+/// | `notify` | where to send the notification of the end; `status` answers in any case | nowhere |
 ///
 /// A field of another name is an error, and so is a time without its unit.
 ///
@@ -42,93 +42,96 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[non_exhaustive]
 pub struct WatchRequest {
     /// How long to wait in all.
-    pub timeout: Option<Timeout>,
+    pub timeout: Option<WaitTimeout>,
     /// How long one attempt may take.
-    pub attempt_timeout: Option<Span>,
+    pub attempt_timeout: Option<FriendlyDuration>,
     /// Whether a `Success` with a failed sub-job is a failure.
     pub strict: bool,
     /// Whether a failed sub-job ends the wait.
     pub fail_fast: bool,
     /// Whether a job of which nothing changes ends it.
-    pub stop_when_stuck: bool,
-    /// How many faults in a row end it.
-    pub max_consecutive_faults: Option<u32>,
+    pub stop_when_stalled: bool,
+    /// How many errors in a row end it.
+    pub max_consecutive_errors: Option<u32>,
     /// How many requests may complete the tree of a job that succeeded.
-    pub complete_tree: Option<u32>,
-    /// Where to send the notice of the end, as the deployment's [`Sink`](crate::Sink) takes it.
+    pub max_tree_lookups: Option<u32>,
+    /// Where to send the notification of the end, as the deployment's [`Notifier`](crate::Notifier) takes it.
     pub notify: Option<String>,
 }
 
-/// A span, such as `"45m"`.
+/// A duration, such as `"45m"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a span is a span")]
-pub struct Span(pub Duration);
+pub struct FriendlyDuration(pub Duration);
 
-/// A span, or `"none"`.
+/// A duration, or `"none"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "there is an end, or none")]
-pub struct Timeout(pub Option<Duration>);
+pub struct WaitTimeout(pub Option<Duration>);
 
 impl WatchRequest {
     /// Returns the wait's limits: these, and for the rest the deployment's.
     #[must_use]
     pub fn policy(&self, base: WaitPolicy) -> WaitPolicy {
         let policy = match self.timeout {
-            Some(Timeout(Some(timeout))) => base.timeout(timeout),
-            Some(Timeout(None)) => base.no_timeout(),
+            Some(WaitTimeout(Some(timeout))) => base.timeout(timeout),
+            Some(WaitTimeout(None)) => base.no_timeout(),
             None => base,
         };
-        let policy = self.attempt_timeout.map_or(policy, |Span(span)| policy.attempt_timeout(span));
+        let policy = self
+            .attempt_timeout
+            .map_or(policy, |FriendlyDuration(span)| policy.attempt_timeout(span));
         let policy = if self.strict { policy.strict() } else { policy };
         let policy = if self.fail_fast { policy.fail_fast() } else { policy };
-        let policy = if self.stop_when_stuck { policy.stop_when_stuck() } else { policy };
-        let faults = self.max_consecutive_faults;
-        let policy = faults.map_or(policy, |faults| policy.max_consecutive_faults(faults));
-        self.complete_tree.map_or(policy, |requests| policy.complete_tree(requests))
+        let policy = if self.stop_when_stalled { policy.stop_when_stalled() } else { policy };
+        let faults = self.max_consecutive_errors;
+        let policy = faults.map_or(policy, |faults| policy.max_consecutive_errors(faults));
+        self.max_tree_lookups.map_or(policy, |requests| policy.max_tree_lookups(requests))
     }
 }
 
-fn span(text: &str) -> Option<Duration> {
+fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
-const EXPECTED: &str = "expected a time, such as \"90s\" or \"45m\"";
+const EXPECTED_DURATION: &str = "expected a time, such as \"90s\" or \"45m\"";
 
 /// Reads a text; anything else is no time.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED))
+fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED_DURATION))
 }
 
-impl Serialize for Span {
+impl Serialize for FriendlyDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
         serializer.collect_str(&format_args!("{span:#}"))
     }
 }
 
-impl Serialize for Timeout {
+impl Serialize for WaitTimeout {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Some(span) => Span(span).serialize(serializer),
+            Some(span) => FriendlyDuration(span).serialize(serializer),
             None => serializer.serialize_str("none"),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for FriendlyDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let span = span(&text(deserializer)?).filter(|span| !span.is_zero());
-        span.map(Self).ok_or_else(|| D::Error::custom(EXPECTED))
+        let span = parse_duration(&deserialize_text(deserializer)?).filter(|span| !span.is_zero());
+        span.map(Self).ok_or_else(|| D::Error::custom(EXPECTED_DURATION))
     }
 }
 
-impl<'de> Deserialize<'de> for Timeout {
+impl<'de> Deserialize<'de> for WaitTimeout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match &*text(deserializer)? {
+        match &*deserialize_text(deserializer)? {
             "none" => Ok(Self(None)),
             text => {
-                let expected = || D::Error::custom(format_args!("{EXPECTED}, or \"none\""));
-                span(text).map(|span| Self(Some(span))).ok_or_else(expected)
+                let expected =
+                    || D::Error::custom(format_args!("{EXPECTED_DURATION}, or \"none\""));
+                parse_duration(text).map(|span| Self(Some(span))).ok_or_else(expected)
             }
         }
     }

@@ -25,10 +25,10 @@ use tokio::{net::TcpListener, task::JoinSet};
 use crate::budget::Lease;
 
 /// How long what is under way has once the service is to stop.
-const GRACE: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long nobody is let in where none can be: without descriptors, for one.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves until the future ends, and returns what that gives.
 pub(crate) async fn serve<T>(
@@ -50,12 +50,12 @@ pub(crate) async fn serve<T>(
             Some(_) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = stream else {
-            TokioClock::new().sleep(PAUSE).await;
+            TokioClock::new().sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
         let (endpoint, metrics, lease) = (endpoint.clone(), metrics.clone(), lease.clone());
         let answer = service_fn(move |request| {
-            let answered = answer(&endpoint, &metrics, &lease, request);
+            let answered = handle_request(&endpoint, &metrics, &lease, request);
             async { Ok::<_, Infallible>(answered) }
         });
         let connection = server.serve_connection(TokioIo::new(stream), answer).into_owned();
@@ -66,11 +66,11 @@ pub(crate) async fn serve<T>(
             }
         });
     };
-    let _ = tokio::time::timeout(GRACE, under_way.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, under_way.shutdown()).await;
     ended
 }
 
-fn answer(
+fn handle_request(
     endpoint: &Endpoint,
     metrics: &Metrics,
     lease: &Lease,
@@ -83,16 +83,17 @@ fn answer(
     };
     match request.uri().path() {
         "/health" => text("ok\n".into(), "text/plain"),
-        "/ready" if lease.is_lent() => text("ok\n".into(), "text/plain"),
+        "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
         "/ready" => {
             let why = "nothing is lent: the engine's ingress cannot be reached\n";
             let mut response = text(why.into(), "text/plain");
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }
-        "/metrics" => {
-            text(metrics.text(), "application/openmetrics-text; version=1.0.0; charset=utf-8")
-        }
+        "/metrics" => text(
+            metrics.to_openmetrics(),
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
         _ => {
             let options = HandleOptions { protocol_mode: ProtocolMode::BidiStream };
             endpoint.handle_with_options(request, options).map(Either::Right)

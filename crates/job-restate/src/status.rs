@@ -7,37 +7,37 @@ use serde_json::value::RawValue;
 
 use crate::{
     key::WaitKey,
-    state::{Delivery, Over, Receiver, WaitState, Waiting},
+    state::{ActiveWait, Delivery, FinishedWait, Receiver, WaitState},
 };
 
 /// How a wait is.
 #[derive(Debug, Serialize)]
-pub(crate) struct Status {
+pub(crate) struct WaitStatus {
     v: u32,
     project: String,
     job: String,
-    state: State,
+    state: WaitStateLabel,
     #[serde(flatten)]
-    now: Option<Now>,
-    /// How the wait ended: what a notice says.
+    active: Option<ActiveStatus>,
+    /// How the wait ended: what a notification says.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Box<RawValue>>,
-    /// What became of the notices, in the order in which they were asked for.
-    notices: Vec<Delivery>,
+    /// What became of the notifications, in the order in which they were asked for.
+    notifications: Vec<Delivery>,
 }
 
 /// How a wait is that is under way.
 #[derive(Debug, Serialize)]
-struct Now {
+struct ActiveStatus {
     /// The job as last read.
     r#type: Option<String>,
     phase: Option<Phase>,
-    steps: Option<Steps>,
+    steps: Option<StepCounts>,
     attempts: u32,
     /// Seconds since the wait began, to the millisecond, as of its last tick.
     elapsed: f64,
     /// Why the last attempt gave no job.
-    fault: Option<String>,
+    attempt_error: Option<String>,
     /// When the next tick is planned.
     next_attempt: Timestamp,
 }
@@ -45,7 +45,7 @@ struct Now {
 /// Whether a wait is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum WaitStateLabel {
     /// There is none: never asked for, or over for long.
     None,
     Waiting,
@@ -57,52 +57,53 @@ enum State {
 
 /// How many steps there are, and how many are done.
 #[derive(Debug, Serialize)]
-struct Steps {
+struct StepCounts {
     total: usize,
     success: usize,
     failed: usize,
 }
 
-impl Status {
-    pub(crate) fn of(key: &WaitKey, state: Option<&WaitState>) -> Self {
+impl WaitStatus {
+    pub(crate) fn from_state(key: &WaitKey, state: Option<&WaitState>) -> Self {
         match state {
-            None => Self::new(key, State::None),
-            Some(WaitState::Waiting(waiting)) => Self::of_waiting(key, waiting),
-            Some(WaitState::Over(over)) => Self::of_over(key, over),
+            None => Self::new(key, WaitStateLabel::None),
+            Some(WaitState::Waiting(waiting)) => Self::from_active(key, waiting),
+            Some(WaitState::Finished(over)) => Self::from_finished(key, over),
         }
     }
 
-    fn new(key: &WaitKey, state: State) -> Self {
+    fn new(key: &WaitKey, state: WaitStateLabel) -> Self {
         let (project, job) = (key.project.as_str().into(), key.job.as_str().into());
-        Self { v: 1, project, job, state, now: None, end: None, notices: Vec::new() }
+        Self { v: 1, project, job, state, active: None, end: None, notifications: Vec::new() }
     }
 
-    fn of_waiting(key: &WaitKey, waiting: &Waiting) -> Self {
+    fn from_active(key: &WaitKey, waiting: &ActiveWait) -> Self {
         let machine = waiting.checkpoint.machine();
         let job = machine.job();
         let job = job.as_deref();
         let progress = job.map(Job::progress).filter(|progress| progress.total > 0);
-        let now = Now {
+        let now = ActiveStatus {
             r#type: job.and_then(Job::job_type).map(String::from),
             phase: job.and_then(Job::phase).cloned(),
-            steps: progress.map(|progress| Steps {
+            steps: progress.map(|progress| StepCounts {
                 total: progress.total,
                 success: progress.success,
                 failed: progress.failed,
             }),
             attempts: machine.attempts(),
             elapsed: waiting.checkpoint.elapsed().as_millis() as f64 / 1000.0,
-            fault: machine.fault().map(ToString::to_string),
-            next_attempt: waiting.next,
+            attempt_error: machine.last_error().map(ToString::to_string),
+            next_attempt: waiting.next_tick_at,
         };
-        let notices = deliveries(&waiting.receivers);
-        Self { now: Some(now), notices, ..Self::new(key, State::Waiting) }
+        let notifications = deliveries(&waiting.receivers);
+        Self { active: Some(now), notifications, ..Self::new(key, WaitStateLabel::Waiting) }
     }
 
-    fn of_over(key: &WaitKey, over: &Over) -> Self {
-        let state = if over.has_ended { State::Ended } else { State::Stopped };
+    fn from_finished(key: &WaitKey, over: &FinishedWait) -> Self {
+        let state =
+            if over.has_job_ended { WaitStateLabel::Ended } else { WaitStateLabel::Stopped };
         let end = RawValue::from_string(over.body.clone()).ok();
-        Self { end, notices: deliveries(&over.receivers), ..Self::new(key, state) }
+        Self { end, notifications: deliveries(&over.receivers), ..Self::new(key, state) }
     }
 }
 

@@ -15,17 +15,17 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use job_restate::{Deployment, Notice, Sink, SinkError};
-use job_sim::{Pace, Plan, Sim, SimTransport};
-use job_transport::{Clock, HyperTransport, Tls, TlsProvider, TokioClock, Transport};
+use job_restate::{Deployment, Notification, Notifier, NotifierError};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
+use job_transport::{Clock, HyperTransport, TlsConfig, TlsProvider, TokioClock, Transport};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// What came in at the engine.
-type Said = Arc<Mutex<Vec<Value>>>;
+type Reports = Arc<Mutex<Vec<Value>>>;
 
 /// An engine that lends, and answers nothing else.
-async fn engine(said: Said) -> String {
+async fn start_engine(said: Reports) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -34,13 +34,12 @@ async fn engine(said: Said) -> String {
             let answer = service_fn(move |request: Request<Incoming>| {
                 let said = said.clone();
                 async move {
-                    assert_eq!(request.uri().path(), "/JobBudget/all/lend");
+                    assert_eq!(request.uri().path(), "/JobBudget/all/grant");
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     said.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                     let nothing = json!({"secs": 0, "nanos": 0});
-                    let turn = json!({"share": {"worth": nothing, "longest": nothing}, "round": 0, "is_spent": false});
-                    let lent =
-                        json!({"per_second": 10.0, "in_flight": 2, "hold": nothing, "turn": turn});
+                    let turn = json!({"share": {"request_price": nothing, "max_gap": nothing}, "epoch": 0, "is_budget_spent": false});
+                    let lent = json!({"per_second": 10.0, "in_flight": 2, "blocked_for": nothing, "slot": turn});
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(lent.to_string()))))
                 }
             });
@@ -53,33 +52,34 @@ async fn engine(said: Said) -> String {
     address
 }
 
-/// Takes every notice.
-struct Anyone;
+/// Takes every notification.
+struct AcceptAllNotifier;
 
-impl Sink for Anyone {
+impl Notifier for AcceptAllNotifier {
     fn deliver<'a>(
         &'a self,
         _: &'a str,
-        _: &'a Notice,
-    ) -> futures_core::future::BoxFuture<'a, Result<(), SinkError>> {
+        _: &'a Notification,
+    ) -> futures_core::future::BoxFuture<'a, Result<(), NotifierError>> {
         Box::pin(async { Ok(()) })
     }
 }
 
-struct Service {
+struct TestService {
     address: String,
     transport: HyperTransport,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
-impl Service {
+impl TestService {
     async fn start(ingress: String) -> Self {
-        let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+        let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
         let client =
             sim.client("https://cce.example".parse().unwrap(), SimTransport::new(sim.clone()));
-        let transport = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs()).unwrap());
-        let deployment = Deployment::new(client, transport.clone(), ingress).sink(Anyone);
+        let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs()).unwrap());
+        let deployment =
+            Deployment::new(client, transport.clone(), ingress).notifier(AcceptAllNotifier);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -98,8 +98,8 @@ impl Service {
 }
 
 #[tokio::test]
-async fn health_metrics_and_what_the_engine_is_told() {
-    let service = Service::start(engine(Said::default()).await).await;
+async fn health_metrics_and_manifest_are_served() {
+    let service = TestService::start(start_engine(Reports::default()).await).await;
     assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
     // As soon as something is lent.
     while service.get("/ready", "*/*").await.0 != 200 {
@@ -110,9 +110,9 @@ async fn health_metrics_and_what_the_engine_is_told() {
     for name in [
         "cce_job_attempts",
         "cce_job_attempt_seconds",
-        "cce_job_turns",
+        "cce_job_slots",
         "cce_job_waits",
-        "cce_job_notices",
+        "cce_job_notifications",
     ] {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{metrics}");
     }
@@ -136,9 +136,9 @@ async fn health_metrics_and_what_the_engine_is_told() {
 }
 
 #[tokio::test]
-async fn its_part_of_the_budget_is_asked_for_every_second_and_given_back() {
-    let said = Said::default();
-    let service = Service::start(engine(said.clone()).await).await;
+async fn usage_is_reported_regularly_and_the_lease_released() {
+    let said = Reports::default();
+    let service = TestService::start(start_engine(said.clone()).await).await;
     let clock = TokioClock::new();
     while said.lock().unwrap().len() < 2 {
         clock.sleep(std::time::Duration::from_millis(10)).await;
@@ -154,9 +154,9 @@ async fn its_part_of_the_budget_is_asked_for_every_second_and_given_back() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_lent_nothing_lives_and_is_not_ready() {
+async fn a_service_without_a_grant_is_healthy_but_not_ready() {
     // Nobody listens there.
-    let service = Service::start("http://127.0.0.1:1".into()).await;
+    let service = TestService::start("http://127.0.0.1:1".into()).await;
     assert_eq!(service.get("/health", "*/*").await.0, 200);
     let (status, why) = service.get("/ready", "*/*").await;
     assert!(status == 503 && why.contains("the engine's ingress cannot be reached"), "{why}");

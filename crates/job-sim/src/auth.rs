@@ -3,5 +3,5 @@
 mod authenticator;
 mod verify;
 
-pub use authenticator::Account;
-pub(crate) use authenticator::Gate;
+pub(crate) use authenticator::Authenticator;
+pub use authenticator::TestAccount;

@@ -17,30 +17,30 @@ use serde_json::Value;
 use crate::{faults::Fault, service::Sim};
 
 /// How long the service may take to see that a request was given up.
-const NOTICE: Duration = Duration::from_secs(10);
+const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many requests are made at a time, to see that none gets another's reply.
-const AT_A_TIME: usize = 50;
+const CONCURRENT_REQUESTS: usize = 50;
 
 /// The checks that any [`Transport`] must pass, whatever it is made of.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
 ///
-/// use job_sim::{Conformance, Pace, Plan, Sim, SimTransport};
+/// use job_sim::{Conformance, Plan, Sim, SimTransport, TimeSource};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// let transport = SimTransport::new(sim.clone()); // yours, which trusts `SimServer::ca_pem`
 /// let conformance = Conformance::new(&sim, "https://cce.example"); // `SimServer::endpoint`
-/// assert_eq!(conformance.complaints(&transport).await, [""; 0]);
+/// assert_eq!(conformance.run(&transport).await, [""; 0]);
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Conformance<'s> {
     sim: &'s Sim,
     endpoint: String,
-    dead_endpoint: Option<String>,
+    unreachable_endpoint: Option<String>,
 }
 
 impl<'s> Conformance<'s> {
@@ -48,13 +48,13 @@ impl<'s> Conformance<'s> {
     /// uses meanwhile.
     #[must_use]
     pub fn new(sim: &'s Sim, endpoint: impl Into<String>) -> Self {
-        Self { sim, endpoint: endpoint.into(), dead_endpoint: None }
+        Self { sim, endpoint: endpoint.into(), unreachable_endpoint: None }
     }
 
     /// Adds the checks of a transport that connects to somewhere: here, nobody listens.
     #[must_use]
-    pub fn dead_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.dead_endpoint = Some(endpoint.into());
+    pub fn unreachable_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.unreachable_endpoint = Some(endpoint.into());
         self
     }
 
@@ -63,25 +63,25 @@ impl<'s> Conformance<'s> {
     /// # Cancel safety
     ///
     /// Dropping the future gives the checks up; faults that wait in the service stay there.
-    pub async fn complaints(&self, transport: &dyn Transport) -> Vec<String> {
-        let mut complaints = Vec::new();
-        let mut note = |what: &str, result: Result<(), String>| {
-            complaints.extend(result.err().map(|wrong| format!("{what}: {wrong}")));
+    pub async fn run(&self, transport: &dyn Transport) -> Vec<String> {
+        let mut violations = Vec::new();
+        let mut record = |what: &str, result: Result<(), String>| {
+            violations.extend(result.err().map(|wrong| format!("{what}: {wrong}")));
             // What a request that failed left behind is not the next check's.
             self.sim.clear_faults();
         };
-        note("a request arrives as it was given", self.untouched(transport).await);
-        note("any status is a reply", self.statuses(transport).await);
-        note("a reply comes whole", self.replies(transport).await);
-        note("a compressed body is not decoded", self.encoded(transport).await);
-        note("each request gets its own reply", self.apart(transport).await);
-        note("an ended connection is an error", self.reset(transport).await);
-        note("a request that is given up is freed", self.given_up(transport).await);
-        note("no connection is an error", self.dead(transport).await);
-        complaints
+        record("a request arrives as it was given", self.check_request_unchanged(transport).await);
+        record("any status is a reply", self.check_statuses(transport).await);
+        record("a reply comes whole", self.check_replies(transport).await);
+        record("a compressed body is not decoded", self.check_encoded_body(transport).await);
+        record("each request gets its own reply", self.check_concurrent_requests(transport).await);
+        record("an ended connection is an error", self.check_reset(transport).await);
+        record("a request that is given up is freed", self.check_cancellation(transport).await);
+        record("no connection is an error", self.check_unreachable(transport).await);
+        violations
     }
 
-    async fn untouched(&self, transport: &dyn Transport) -> Result<(), String> {
+    async fn check_request_unchanged(&self, transport: &dyn Transport) -> Result<(), String> {
         let targets = ["/", "/a%2Fb/%20/~x:y@z/", "/a//b?q=%2b+%20&q=1&r", "/%C3%BC;p=1?"];
         for (method, body) in [(Method::GET, ""), (Method::POST, "a \u{fc}\n\0b")] {
             for target in targets {
@@ -95,29 +95,29 @@ impl<'s> Conformance<'s> {
                 headers.insert("x-auth-token", secret);
                 headers.append("x-twice", HeaderValue::from_static("1, \"a\""));
                 headers.append("x-twice", HeaderValue::from_static("2"));
-                self.sim.fault(Fault::Echo);
-                let reply = transport.send(request.clone()).await.map_err(unexpected)?;
-                arrived(&request, reply.body())?;
+                self.sim.inject_fault(Fault::Echo);
+                let reply = transport.send(request.clone()).await.map_err(describe_error)?;
+                compare_echo(&request, reply.body())?;
             }
         }
         Ok(())
     }
 
-    async fn statuses(&self, transport: &dyn Transport) -> Result<(), String> {
+    async fn check_statuses(&self, transport: &dyn Transport) -> Result<(), String> {
         let codes = [200, 201, 204, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404];
         let more = [407, 409, 418, 425, 429, 451, 499, 500, 501, 502, 503, 504, 505, 599];
         for code in codes.into_iter().chain(more) {
             let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;
             let before = self.sim.requests();
-            self.sim.fault(Fault::Status(status));
-            let reply = transport.send(self.request("/x")).await.map_err(unexpected)?;
-            same("status", &reply.status(), &status)?;
-            same("requests", &(self.sim.requests() - before), &1)?;
+            self.sim.inject_fault(Fault::HtmlPage(status));
+            let reply = transport.send(self.request("/x")).await.map_err(describe_error)?;
+            ensure_equal("status", &reply.status(), &status)?;
+            ensure_equal("requests", &(self.sim.requests() - before), &1)?;
         }
         Ok(())
     }
 
-    async fn replies(&self, transport: &dyn Transport) -> Result<(), String> {
+    async fn check_replies(&self, transport: &dyn Transport) -> Result<(), String> {
         let every_byte: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
         for body in [Bytes::new(), Bytes::from_static(b"{}"), every_byte.into()] {
             let mut reply = Response::new(body.clone());
@@ -128,8 +128,8 @@ impl<'s> Conformance<'s> {
             headers.append("x-twice", HeaderValue::from_static("2"));
             let long = HeaderValue::try_from("t".repeat(16_384));
             headers.extend(long.map(|long| (http::HeaderName::from_static("x-long"), long)));
-            self.sim.fault(Fault::Reply(reply.clone()));
-            let got = transport.send(self.request("/x")).await.map_err(unexpected)?;
+            self.sim.inject_fault(Fault::Reply(reply.clone()));
+            let got = transport.send(self.request("/x")).await.map_err(describe_error)?;
             if got.body() != &body {
                 return Err(format!("of {} bytes, {} came", body.len(), got.body().len()));
             }
@@ -137,55 +137,62 @@ impl<'s> Conformance<'s> {
                 let values = |of: &Response<Bytes>| -> Vec<HeaderValue> {
                     of.headers().get_all(name).iter().cloned().collect()
                 };
-                same(name.as_str(), &values(&got), &values(&reply))?;
+                ensure_equal(name.as_str(), &values(&got), &values(&reply))?;
             }
         }
         Ok(())
     }
 
-    async fn encoded(&self, transport: &dyn Transport) -> Result<(), String> {
+    async fn check_encoded_body(&self, transport: &dyn Transport) -> Result<(), String> {
         // An empty text, compressed: whoever decodes it has nothing left.
         let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0";
         let mut reply = Response::new(Bytes::from_static(gzip));
         reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        self.sim.fault(Fault::Reply(reply));
+        self.sim.inject_fault(Fault::Reply(reply));
         match transport.send(self.request("/x")).await {
             Ok(reply) => {
-                same("content-encoding", &reply.headers().get(CONTENT_ENCODING).is_some(), &true)?;
-                same("body", reply.body(), &Bytes::from_static(gzip))
+                ensure_equal(
+                    "content-encoding",
+                    &reply.headers().get(CONTENT_ENCODING).is_some(),
+                    &true,
+                )?;
+                ensure_equal("body", reply.body(), &Bytes::from_static(gzip))
             }
-            Err(error) => same("kind", &error.kind(), &TransportErrorKind::EncodedBody),
+            Err(error) => ensure_equal("kind", &error.kind(), &TransportErrorKind::EncodedBody),
         }
     }
 
-    async fn apart(&self, transport: &dyn Transport) -> Result<(), String> {
-        (0..AT_A_TIME).for_each(|_| self.sim.fault(Fault::Echo));
+    async fn check_concurrent_requests(&self, transport: &dyn Transport) -> Result<(), String> {
+        (0..CONCURRENT_REQUESTS).for_each(|_| self.sim.inject_fault(Fault::Echo));
         let target = |number| format!("/x?{number}");
-        let requests = (0..AT_A_TIME).map(|number| transport.send(self.request(&target(number))));
+        let requests =
+            (0..CONCURRENT_REQUESTS).map(|number| transport.send(self.request(&target(number))));
         for (number, reply) in join_all(requests).await.into_iter().enumerate() {
-            let echo: Value = serde_json::from_slice(reply.map_err(unexpected)?.body())
+            let echo: Value = serde_json::from_slice(reply.map_err(describe_error)?.body())
                 .map_err(|error| error.to_string())?;
-            same("target", &echo["target"].as_str(), &Some(&*target(number)))?;
+            ensure_equal("target", &echo["target"].as_str(), &Some(&*target(number)))?;
         }
         Ok(())
     }
 
-    async fn reset(&self, transport: &dyn Transport) -> Result<(), String> {
-        self.sim.fault(Fault::Reset);
+    async fn check_reset(&self, transport: &dyn Transport) -> Result<(), String> {
+        self.sim.inject_fault(Fault::Reset);
         let Err(error) = transport.send(self.request("/x")).await else {
             return Err("there is a reply though none was sent".into());
         };
-        same("request sent", &error.request_sent(), &RequestSent::Maybe)?;
-        same("kind", &error.kind(), &TransportErrorKind::Closed)?;
+        ensure_equal("request sent", &error.request_sent(), &RequestSent::Maybe)?;
+        ensure_equal("kind", &error.kind(), &TransportErrorKind::Closed)?;
         let after = transport.send(self.request("/x")).await;
         after.map(drop).map_err(|error| format!("the next request fails too: {error:?}"))
     }
 
-    async fn given_up(&self, transport: &dyn Transport) -> Result<(), String> {
-        self.sim.fault(Fault::Stall);
+    async fn check_cancellation(&self, transport: &dyn Transport) -> Result<(), String> {
+        self.sim.inject_fault(Fault::Stall);
         {
             let mut attempt = transport.send(self.request("/x"));
-            let held = async { tokio::time::timeout(NOTICE, self.stalled(1)).await };
+            let held = async {
+                tokio::time::timeout(CANCELLATION_TIMEOUT, self.wait_for_stalled(1)).await
+            };
             let mut held = pin!(held);
             poll_fn(|context| match attempt.as_mut().poll(context) {
                 Poll::Ready(reply) => Poll::Ready(Err(format!("it is answered: {reply:?}"))),
@@ -196,25 +203,25 @@ impl<'s> Conformance<'s> {
             })
             .await?;
         }
-        let freed = tokio::time::timeout(NOTICE, self.stalled(0)).await;
+        let freed = tokio::time::timeout(CANCELLATION_TIMEOUT, self.wait_for_stalled(0)).await;
         freed.map_err(|_| "the service still holds it".to_owned())?;
         let after = transport.send(self.request("/x")).await;
         after.map(drop).map_err(|error| format!("the next request fails: {error:?}"))
     }
 
-    async fn dead(&self, transport: &dyn Transport) -> Result<(), String> {
-        let Some(endpoint) = &self.dead_endpoint else { return Ok(()) };
+    async fn check_unreachable(&self, transport: &dyn Transport) -> Result<(), String> {
+        let Some(endpoint) = &self.unreachable_endpoint else { return Ok(()) };
         match transport.send(get(&format!("{endpoint}/x"))).await {
             Ok(reply) => Err(format!("there is a reply: {reply:?}")),
             Err(error) => {
                 let got = (error.kind(), error.request_sent());
-                same("error", &got, &(TransportErrorKind::Connect, RequestSent::No))
+                ensure_equal("error", &got, &(TransportErrorKind::Connect, RequestSent::No))
             }
         }
     }
 
     /// Returns when the service holds so many requests without an answer.
-    async fn stalled(&self, requests: u32) {
+    async fn wait_for_stalled(&self, requests: u32) {
         while self.sim.stalled() != requests {
             #[expect(clippy::disallowed_methods, reason = "the service tells nobody")]
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -235,13 +242,13 @@ fn get(uri: &str) -> Request<Bytes> {
 
 /// Compares a request with what arrived of it: nothing may be missing or changed, and of what was
 /// added nothing may say who asks.
-fn arrived(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
+fn compare_echo(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
     let echo: Value = serde_json::from_slice(echo).map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
     let target = request.uri().path_and_query().map(|target| target.as_str());
-    same("method", &echo["method"].as_str(), &Some(request.method().as_str()))?;
-    same("target", &echo["target"].as_str(), &target)?;
-    same("body", &echo["body"].as_str(), &Some(&*text(request.body())))?;
+    ensure_equal("method", &echo["method"].as_str(), &Some(request.method().as_str()))?;
+    ensure_equal("target", &echo["target"].as_str(), &target)?;
+    ensure_equal("body", &echo["body"].as_str(), &Some(&*text(request.body())))?;
     let headers = echo["headers"].as_array().into_iter().flatten();
     let headers: Vec<(&str, &str)> =
         headers.filter_map(|pair| Some((pair[0].as_str()?, pair[1].as_str()?))).collect();
@@ -249,18 +256,18 @@ fn arrived(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
         let sent: Vec<String> =
             request.headers().get_all(name).iter().map(|value| text(value.as_bytes())).collect();
         let of_name = headers.iter().filter(|(got, _)| got == name);
-        same(name.as_str(), &of_name.map(|(_, value)| *value).collect::<Vec<_>>(), &sent)?;
+        ensure_equal(name.as_str(), &of_name.map(|(_, value)| *value).collect::<Vec<_>>(), &sent)?;
     }
     let known: BTreeSet<&str> = request.headers().keys().map(|name| name.as_str()).collect();
-    let telling = ["authorization", "cookie", "proxy-authorization", "x-auth-token"];
+    let credential_headers = ["authorization", "cookie", "proxy-authorization", "x-auth-token"];
     let added = headers.iter().map(|(name, _)| *name).filter(|name| !known.contains(name));
-    match added.into_iter().find(|name| telling.contains(name)) {
+    match added.into_iter().find(|name| credential_headers.contains(name)) {
         Some(name) => Err(format!("{name} was added")),
         None => Ok(()),
     }
 }
 
-fn same<G: PartialEq<W> + std::fmt::Debug + ?Sized, W: std::fmt::Debug + ?Sized>(
+fn ensure_equal<G: PartialEq<W> + std::fmt::Debug + ?Sized, W: std::fmt::Debug + ?Sized>(
     what: &str,
     got: &G,
     wanted: &W,
@@ -273,7 +280,7 @@ fn same<G: PartialEq<W> + std::fmt::Debug + ?Sized, W: std::fmt::Debug + ?Sized>
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn unexpected(error: TransportError) -> String {
+fn describe_error(error: TransportError) -> String {
     format!("{error}: {error:?}")
 }
 

@@ -3,6 +3,6 @@
 mod fault;
 mod injector;
 
-pub(crate) use fault::LARGEST;
+pub(crate) use fault::MAX_OVERSIZED_BODY_LEN;
 pub use fault::{Fault, FaultError};
-pub(crate) use injector::Fate;
+pub(crate) use injector::FaultInjector;

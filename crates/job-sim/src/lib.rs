@@ -9,11 +9,11 @@
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //!
-//! use job_sim::{Pace, Plan, Sim, SimTransport};
+//! use job_sim::{Plan, Sim, SimTransport, TimeSource};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Every reading moves the job on by a second.
-//! let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+//! let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
 //! let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 //! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Initializing");
 //! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Running");
@@ -34,10 +34,10 @@ mod service;
 mod serve;
 mod conformance;
 
-pub use auth::Account;
+pub use auth::TestAccount;
 pub use conformance::Conformance;
 pub use faults::{Fault, FaultError};
 pub use plan::Plan;
 #[cfg(feature = "server")]
 pub use serve::{SimServer, SimService};
-pub use service::{Pace, Sim, SimTransport};
+pub use service::{Sim, SimTransport, TimeSource};

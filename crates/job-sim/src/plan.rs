@@ -12,7 +12,7 @@ use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
 
 use self::step::Step;
 
-/// A job's course: it initializes, runs its steps, one after another or at once, and ends.
+/// A job's plan: it initializes, runs its steps, one after another or at once, and ends.
 ///
 /// A step's sub-job appears when the step starts, the newest first, and a job is still `Running` for
 /// a moment after its last step: so the reference page's example shows it. Where a step fails, no
@@ -27,11 +27,11 @@ pub struct Plan {
     number: u32,
     root: Step,
     /// How many levels of sub-jobs a reply shows.
-    levels: usize,
+    visible_depth: usize,
 }
 
 impl Plan {
-    /// Returns the course of the reference page's example: a cluster is created in five seconds, by
+    /// Returns the plan of the reference page's example: a cluster is created in five seconds, by
     /// way of `CreatePSMCert` (one second) and `InstallMaster` (two and a half).
     #[must_use]
     pub fn create_cluster() -> Self {
@@ -42,15 +42,15 @@ impl Plan {
                 .server("fd3b4ac0-9606-11e8-baa8-0255ac10215d"),
         ];
         let root = Step::new("CreateCluster", 500)
-            .after(1000)
+            .initializing(1000)
             .cluster("4d1ecb2c-229a-11e8-9c75-0255ac100ceb")
             .resource("6f4dcb2c-229a-11e8-9c75-0255ac100ceb")
-            .named("cluster-name")
+            .name("cluster-name")
             .server("bc467e3a-2338-11e8-825b-0255ac100c13");
         Self::new(root.steps(steps))
     }
 
-    /// Returns the course of nodes that are added to a cluster at once, at least one: two and a half
+    /// Returns the plan of nodes that are added to a cluster at once, at least one: two and a half
     /// seconds, by way of a `CreateNode` for each, and in it `CreateNodeVM` and `InstallNode`, whose
     /// `resourceID` is the node's id.
     #[must_use]
@@ -58,7 +58,7 @@ impl Plan {
         Self::add_nodes(1..nodes.max(1).saturating_add(1))
     }
 
-    /// Returns the course of the nodes of these numbers.
+    /// Returns the plan of the nodes of these numbers.
     pub(crate) fn add_nodes(numbers: Range<u32>) -> Self {
         let node = |number| {
             let id = node_id(number);
@@ -66,36 +66,36 @@ impl Plan {
                 Step::new("CreateNodeVM", 900).server(&id),
                 Step::new("InstallNode", 1200).resource(&id),
             ];
-            Step::new("CreateNode", 100).after(100).steps(steps)
+            Step::new("CreateNode", 100).initializing(100).steps(steps)
         };
         let steps = numbers.map(node).collect();
-        Self::new(Step::new("ScaleupCluster", 100).after(100).at_once().steps(steps))
+        Self::new(Step::new("ScaleupCluster", 100).initializing(100).parallel().steps(steps))
     }
 
-    /// Returns the course of a cluster's deletion: 1.2 seconds. The reference page names no type of
+    /// Returns the plan of a cluster's deletion: 1.2 seconds. The reference page names no type of
     /// such a job; this one is made up.
     #[must_use]
     pub fn delete_cluster() -> Self {
         let steps = vec![Step::new("DeleteNode", 500), Step::new("UninstallMaster", 500)];
-        Self::new(Step::new("DeleteCluster", 100).after(100).steps(steps))
+        Self::new(Step::new("DeleteCluster", 100).initializing(100).steps(steps))
     }
 
-    /// Returns the course of a node's deletion: 0.6 seconds. The reference page names no type of such
+    /// Returns the plan of a node's deletion: 0.6 seconds. The reference page names no type of such
     /// a job; this one is made up.
     #[must_use]
     pub fn delete_node() -> Self {
-        Self::new(Step::new("DeleteNode", 500).after(100))
+        Self::new(Step::new("DeleteNode", 500).initializing(100))
     }
 
     fn new(mut root: Step) -> Self {
-        root.number(&mut (0..));
-        Self { created: EXAMPLE_CREATED, number: 0, root, levels: usize::MAX }
+        root.assign_indices(&mut (0..));
+        Self { created: EXAMPLE_CREATION_TIME, number: 0, root, visible_depth: usize::MAX }
     }
 
     /// Lets the last step fail for this reason, and the job with it. The job itself gives an
     /// empty reason, so that whoever shows the parent's alone shows nothing.
     #[must_use]
-    pub fn failing(mut self, reason: impl Into<String>) -> Self {
+    pub fn with_failure(mut self, reason: impl Into<String>) -> Self {
         self.root.fail(reason.into());
         self
     }
@@ -118,7 +118,7 @@ impl Plan {
 
     /// Sets which cluster the job is about, by id and name.
     #[must_use]
-    pub(crate) fn of_cluster(mut self, id: &str, name: &str) -> Self {
+    pub(crate) fn with_cluster(mut self, id: &str, name: &str) -> Self {
         self.root.set_cluster(id, name);
         self
     }
@@ -126,8 +126,8 @@ impl Plan {
     /// Sets how many levels of sub-jobs a reply shows; all by default. The live service often shows
     /// one: what is in a sub-job is seen by asking for that under its own id.
     #[must_use]
-    pub const fn levels(mut self, levels: usize) -> Self {
-        self.levels = levels;
+    pub const fn visible_depth(mut self, levels: usize) -> Self {
+        self.visible_depth = levels;
         self
     }
 
@@ -135,22 +135,22 @@ impl Plan {
     #[must_use]
     pub fn faster(self, times: u32) -> Self {
         let times = times.max(1);
-        self.spans(|span| span / times)
+        self.map_durations(|span| span / times)
     }
 
     /// Multiplies every span by `times`.
     #[must_use]
     pub fn slower(self, times: u32) -> Self {
-        self.spans(|span| span.saturating_mul(times))
+        self.map_durations(|span| span.saturating_mul(times))
     }
 
     /// Draws every span anew, around what it is: by a log-normal law whose median is the span itself
     /// and of whose draws two in three lie between two thirds of it and half as much again. The same
     /// seed and [`number`](Self::number) give the same spans.
     #[must_use]
-    pub fn drawn(self, seed: u64) -> Self {
+    pub fn with_random_durations(self, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ u64::from(self.number).rotate_left(32));
-        self.spans(|span| {
+        self.map_durations(|span| {
             // Twelve draws from 0 to 1 add up to as good as a normal law's, of mean 6 and deviation 1.
             let normal = iter::repeat_with(|| random.f64()).take(12).sum::<f64>() - 6.0;
             let drawn = span.as_secs_f64() * (0.4 * normal).exp();
@@ -158,15 +158,15 @@ impl Plan {
         })
     }
 
-    fn spans(mut self, mut change: impl FnMut(Duration) -> Duration) -> Self {
-        self.root.spans(&mut change);
+    fn map_durations(mut self, mut change: impl FnMut(Duration) -> Duration) -> Self {
+        self.root.map_durations(&mut change);
         self
     }
 
     /// Returns how long the job takes, from its creation to its end.
     #[must_use]
-    pub fn takes(&self) -> Duration {
-        self.root.length()
+    pub fn duration(&self) -> Duration {
+        self.root.duration()
     }
 
     /// Returns the job as it is at a time since the job was created.
@@ -179,14 +179,15 @@ impl Plan {
     /// ```
     #[must_use]
     pub fn job_at(&self, elapsed: Duration) -> Job {
-        self.job(&self.moment(self.created, elapsed), &self.root, Duration::ZERO, 0)
+        self.job(&self.observation_time(self.created, elapsed), &self.root, Duration::ZERO, 0)
     }
 
     /// Returns a job or a sub-job, by its number among them: as it is at a time since the job was
     /// created, where it is there by then.
     pub(crate) fn find_at(&self, created: Timestamp, elapsed: Duration, index: u32) -> Option<Job> {
         let (step, start) = self.root.find(index, Duration::ZERO)?;
-        (start <= elapsed).then(|| self.job(&self.moment(created, elapsed), step, start, 0))
+        (start <= elapsed)
+            .then(|| self.job(&self.observation_time(created, elapsed), step, start, 0))
     }
 
     /// Returns the ids of the job and all its sub-jobs, in the order of their numbers.
@@ -194,11 +195,11 @@ impl Plan {
         (0..self.root.count()).map(|index| id(self.number, index))
     }
 
-    const fn moment(&self, created: Timestamp, elapsed: Duration) -> Moment {
-        Moment { created, elapsed }
+    const fn observation_time(&self, created: Timestamp, elapsed: Duration) -> ObservationTime {
+        ObservationTime { created, elapsed }
     }
 
-    fn job(&self, moment: &Moment, step: &Step, start: Duration, level: usize) -> Job {
+    fn job(&self, moment: &ObservationTime, step: &Step, start: Duration, level: usize) -> Job {
         let (phase, since) = step.phase_at(start, moment.elapsed);
         let mut metadata = Metadata::default();
         metadata.uid = Some(id(self.number, step.index));
@@ -214,9 +215,9 @@ impl Plan {
         spec.cluster_uid = Some(step.cluster.clone());
         spec.resource_id.clone_from(&step.resource);
         spec.resource_name.clone_from(&step.name);
-        spec.extend_param = step.server.as_deref().map(server_id);
-        let inner = step.starts(start).filter(|(_, start)| *start <= moment.elapsed);
-        if !step.steps.is_empty() && level < self.levels {
+        spec.extend_param = step.server.as_deref().map(server_extend_param);
+        let inner = step.started_steps(start).filter(|(_, start)| *start <= moment.elapsed);
+        if !step.steps.is_empty() && level < self.visible_depth {
             let mut sub_jobs: Vec<Job> =
                 inner.map(|(step, start)| self.job(moment, step, start, level + 1)).collect();
             sub_jobs.reverse();
@@ -233,19 +234,19 @@ impl Plan {
 }
 
 /// When a job is looked at.
-struct Moment {
+struct ObservationTime {
     created: Timestamp,
     elapsed: Duration,
 }
 
-impl Moment {
+impl ObservationTime {
     fn timestamp(&self, since: Duration) -> Option<job_model::Timestamp> {
         let since = SignedDuration::try_from(since).ok()?;
         Some(self.created.checked_add(since).ok()?.into())
     }
 }
 
-fn server_id(id: &str) -> ExtendParam {
+fn server_extend_param(id: &str) -> ExtendParam {
     ExtendParam::from_iter([("serverID", id)])
 }
 
@@ -265,7 +266,7 @@ fn id(number: u32, index: u32) -> String {
 }
 
 /// When the reference page's example was created.
-const EXAMPLE_CREATED: Timestamp = Timestamp::constant(1_580_631_160, 672_772_389);
+const EXAMPLE_CREATION_TIME: Timestamp = Timestamp::constant(1_580_631_160, 672_772_389);
 
 #[cfg(test)]
 mod tests;

@@ -32,17 +32,17 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::certificate::{Certified, certify};
-use crate::service::{Ending, Held, Sim};
+use self::certificate::{ServerCertificate, generate_certificate};
+use crate::service::{BodyEnd, Sim, StallGuard};
 
 /// The most bytes a request's body may have.
-const MAX_BODY: usize = 64 << 10;
+const MAX_REQUEST_BODY_LEN: usize = 64 << 10;
 
 /// The most bytes that a request's headers may have over HTTP/2: a token of 16 KiB is one.
-const MAX_HEADERS: u32 = 64 << 10;
+const MAX_HEADER_LIST_SIZE: u32 = 64 << 10;
 
 /// Serves a [`Sim`] on connections, over TLS and HTTP/2 or HTTP/1.1, with a certificate made for it
-/// when it is created: those of a [`SimServer`](crate::SimServer), or of a network that is simulated
+/// when it is created: those of a [`SimServer`], or of a network that is simulated
 /// too.
 pub struct SimService {
     sim: Arc<Sim>,
@@ -53,7 +53,7 @@ pub struct SimService {
 
 /// What is to become of a connection after a request on it.
 #[derive(Default)]
-struct Orders {
+struct ConnectionSignals {
     reset: Notify,
     drain: Notify,
 }
@@ -65,7 +65,8 @@ impl SimService {
     ///
     /// Where no certificate can be made.
     pub fn new(sim: Arc<Sim>) -> io::Result<Self> {
-        let Certified { server, ca_pem } = certify().map_err(io::Error::other)?;
+        let ServerCertificate { server_config: server, ca_pem } =
+            generate_certificate().map_err(io::Error::other)?;
         Ok(Self { sim, tls: TlsAcceptor::from(server), ca_pem, connections: AtomicU32::new(0) })
     }
 
@@ -98,21 +99,22 @@ impl SimService {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        if !self.sim.connect().await {
+        if !self.sim.accept_connection().await {
             return;
         }
         let Ok(stream) = self.tls.accept(stream).await else { return };
-        let orders = Arc::new(Orders::default());
-        let answering = service_fn(|request| answer(self.sim.clone(), orders.clone(), request));
+        let signals = Arc::new(ConnectionSignals::default());
+        let answering =
+            service_fn(|request| handle_request(self.sim.clone(), signals.clone(), request));
         let mut server = auto::Builder::new(TokioExecutor::new());
-        server.http2().max_header_list_size(MAX_HEADERS);
+        server.http2().max_header_list_size(MAX_HEADER_LIST_SIZE);
         let mut serving = pin!(server.serve_connection(TokioIo::new(stream), answering));
         loop {
             tokio::select! {
                 // The same seed is the same order of things.
                 biased;
-                () = orders.reset.notified() => return,
-                () = orders.drain.notified() => serving.as_mut().graceful_shutdown(),
+                () = signals.reset.notified() => return,
+                () = signals.drain.notified() => serving.as_mut().graceful_shutdown(),
                 _ = serving.as_mut() => return,
             }
         }
@@ -126,49 +128,50 @@ impl fmt::Debug for SimService {
 }
 
 /// Answers one request, or has its connection reset and never answers.
-async fn answer(
+async fn handle_request(
     sim: Arc<Sim>,
-    orders: Arc<Orders>,
+    signals: Arc<ConnectionSignals>,
     request: Request<Incoming>,
-) -> io::Result<Response<Reply>> {
+) -> io::Result<Response<ReplyBody>> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(io::Error::other)?;
+    let body =
+        Limited::new(body, MAX_REQUEST_BODY_LEN).collect().await.map_err(io::Error::other)?;
     match sim.reply(&Request::from_parts(head, body.to_bytes())).await {
         Some((response, ending)) => {
-            if ending == Ending::Drained {
-                orders.drain.notify_one();
+            if ending == BodyEnd::Drained {
+                signals.drain.notify_one();
             }
-            let held = (ending == Ending::Stalled).then(|| sim.hold());
-            Ok(response.map(|body| Reply::new(body, ending, held)))
+            let held = (ending == BodyEnd::Stalled).then(|| sim.stall());
+            Ok(response.map(|body| ReplyBody::new(body, ending, held)))
         }
         None => {
             // An error would end this stream alone, and leave an HTTP/2 connection as it is.
-            orders.reset.notify_one();
+            signals.reset.notify_one();
             std::future::pending().await
         }
     }
 }
 
 /// A reply's body. Where it does not come whole, half of it comes, and its head promises all.
-struct Reply {
+struct ReplyBody {
     data: Bytes,
     /// How many bytes are promised beyond the data.
-    missing: u64,
-    ending: Ending,
-    _held: Option<Held>,
+    missing_len: u64,
+    end: BodyEnd,
+    _stall_guard: Option<StallGuard>,
 }
 
-impl Reply {
-    fn new(mut data: Bytes, ending: Ending, held: Option<Held>) -> Self {
+impl ReplyBody {
+    fn new(mut data: Bytes, end: BodyEnd, held: Option<StallGuard>) -> Self {
         let whole = data.len();
-        if matches!(ending, Ending::BrokenOff | Ending::Stalled) {
+        if matches!(end, BodyEnd::Truncated | BodyEnd::Stalled) {
             data.truncate(whole / 2);
         }
-        Self { missing: (whole - data.len()) as u64, data, ending, _held: held }
+        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: held }
     }
 }
 
-impl Body for Reply {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -179,18 +182,18 @@ impl Body for Reply {
         if !self.data.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
         }
-        match self.ending {
-            Ending::Whole | Ending::Drained => Poll::Ready(None),
-            Ending::BrokenOff => Poll::Ready(Some(Err(io::Error::other("broken off")))),
-            Ending::Stalled => Poll::Pending,
+        match self.end {
+            BodyEnd::Complete | BodyEnd::Drained => Poll::Ready(None),
+            BodyEnd::Truncated => Poll::Ready(Some(Err(io::Error::other("broken off")))),
+            BodyEnd::Stalled => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_empty() && matches!(self.ending, Ending::Whole | Ending::Drained)
+        self.data.is_empty() && matches!(self.end, BodyEnd::Complete | BodyEnd::Drained)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64 + self.missing)
+        SizeHint::with_exact(self.data.len() as u64 + self.missing_len)
     }
 }

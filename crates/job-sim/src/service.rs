@@ -1,4 +1,4 @@
-//! The simulated service: what it is, and what befalls it. Knows no socket; time is tokio's, or the
+//! The simulated service: what it is, and which faults apply to it. Knows no socket; time is tokio's, or the
 //! readings'.
 
 mod route;
@@ -9,7 +9,7 @@ mod limit;
 mod memory;
 
 pub use memory::SimTransport;
-pub(crate) use reply::{Ending, Refused, gateway_refusal, header, json_reply, refusal};
+pub(crate) use reply::{BodyEnd, ErrorReply, documented_error, gateway_error, header, json_reply};
 
 use std::{
     fmt,
@@ -31,119 +31,119 @@ use job_transport::{
     AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
 };
 
-use self::{limit::Limit, reply::Answer};
+use self::{limit::RateLimiter, reply::Answer};
 use crate::{
-    auth::{Account, Gate},
-    faults::{Fate, Fault},
+    auth::{Authenticator, TestAccount},
+    faults::{Fault, FaultInjector},
     plan::{Jobs, Plan},
 };
 
 /// What moves a simulated job.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum Pace {
+pub enum TimeSource {
     /// Time, since the job was created: tokio's, so a paused clock moves it too. For an hour in ten
     /// seconds, a [`Plan`] is made [`faster`](Plan::faster).
     Clock,
     /// Readings: each reply with the job moves it on by this span. The first sees its start.
-    PerReading(Duration),
+    PerRequest(Duration),
 }
 
 /// A simulated service and its jobs. Shared by whatever carries requests to it, so that a server can
 /// die and come back while the jobs go on.
 pub struct Sim {
-    pub(crate) pace: Pace,
+    pub(crate) time_source: TimeSource,
     pub(crate) project: ProjectId,
     job: JobId,
     clock: Box<dyn Clock>,
     /// When the simulation was created, by the time of day and by the clock.
     created: Timestamp,
-    began: Duration,
+    monotonic_start: Duration,
     /// How far the service's clock is ahead of this machine's.
-    ahead: SignedDuration,
+    clock_offset: SignedDuration,
     requests: AtomicU32,
     stalled: Arc<AtomicU32>,
-    pub(crate) submitted: Box<dyn Fn(Plan) -> Plan + Send + Sync>,
+    pub(crate) map_submitted: Box<dyn Fn(Plan) -> Plan + Send + Sync>,
     jobs: Mutex<Jobs>,
-    fate: Mutex<Fate>,
-    limit: Mutex<Limit>,
-    gate: Mutex<Gate>,
+    fault_injector: Mutex<FaultInjector>,
+    rate_limiter: Mutex<RateLimiter>,
+    authenticator: Mutex<Authenticator>,
 }
 
 impl Sim {
     /// Creates a service with one job, which is created now, by the service's own clock too.
     #[must_use]
-    pub fn new(plan: Plan, pace: Pace) -> Self {
-        Self::with_clock(plan, pace, TokioClock::new())
+    pub fn new(plan: Plan, time_source: TimeSource) -> Self {
+        Self::with_clock(plan, time_source, TokioClock::new())
     }
 
     /// Creates a service with one job and a clock of its own, such as that of a simulated network,
     /// which goes on while a host is down.
     #[must_use]
-    pub fn with_clock(plan: Plan, pace: Pace, clock: impl Clock + 'static) -> Self {
+    pub fn with_clock(plan: Plan, time_source: TimeSource, clock: impl Clock + 'static) -> Self {
         let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
         let mut jobs = Jobs::default();
         Self {
-            pace,
-            gate: Mutex::new(Gate::new(project.clone())),
+            time_source,
+            authenticator: Mutex::new(Authenticator::new(project.clone())),
             project,
             job: id(&jobs.add(plan, Duration::ZERO)),
             created: clock.now(),
-            began: clock.elapsed(),
+            monotonic_start: clock.monotonic(),
             clock: Box::new(clock),
-            ahead: SignedDuration::ZERO,
+            clock_offset: SignedDuration::ZERO,
             requests: AtomicU32::new(0),
             stalled: Arc::default(),
-            submitted: Box::new(|plan| plan),
+            map_submitted: Box::new(|plan| plan),
             jobs: Mutex::new(jobs),
-            fate: Mutex::default(),
-            limit: Mutex::default(),
+            fault_injector: Mutex::default(),
+            rate_limiter: Mutex::default(),
         }
     }
 
     /// Sets the service's clock ahead of this machine's, or back.
     #[must_use]
-    pub const fn ahead(mut self, span: SignedDuration) -> Self {
-        self.ahead = span;
+    pub const fn clock_offset(mut self, span: SignedDuration) -> Self {
+        self.clock_offset = span;
         self
     }
 
     /// Sets how long the tokens hold that are given from now on; 24 hours by default.
     #[must_use]
     pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
-        self.gate().set_token_lifetime(lifetime);
+        self.authenticator().set_token_lifetime(lifetime);
         self
     }
 
     /// Sets how many requests for jobs a second are served; the others are throttled, with a
     /// `Retry-After` of a second. By default all are served.
     #[must_use]
-    pub fn limit(self, per_second: u32) -> Self {
-        *lock(&self.limit) = Limit::new(per_second);
+    pub fn rate_limit(self, per_second: u32) -> Self {
+        *lock(&self.rate_limiter) = RateLimiter::new(per_second);
         self
     }
 
-    /// Sets what becomes of the course of each job that is submitted, such as
-    /// `|plan| plan.slower(100).drawn(7)`; by default nothing.
+    /// Sets what becomes of the plan of each job that is submitted, such as
+    /// `|plan| plan.slower(100).with_random_durations(7)`; by default nothing.
     #[must_use]
-    pub fn submitted(self, course: impl Fn(Plan) -> Plan + Send + Sync + 'static) -> Self {
-        Self { submitted: Box::new(course), ..self }
+    pub fn map_submitted(self, map: impl Fn(Plan) -> Plan + Send + Sync + 'static) -> Self {
+        Self { map_submitted: Box::new(map), ..self }
     }
 
-    /// Lets a fault befall every request, or every connection, within a time since the simulation
-    /// was created. Of a fault that befalls connections, those that are there already are reset, or
+    /// Lets a fault apply to every request, or every connection, within a time since the simulation
+    /// was created. Of a fault that applies to connections, those that are there already are reset, or
     /// stall.
     #[must_use]
     pub fn outage(self, during: Range<Duration>, fault: Fault) -> Self {
-        lock(&self.fate).outage(during, fault);
+        lock(&self.fault_injector).add_outage(during, fault);
         self
     }
 
-    /// Lets one of the faults befall a request, or a connection, with a probability from 0 to 1. The
+    /// Lets one of the faults apply to a request, or a connection, with a probability from 0 to 1. The
     /// seed decides which and when: the same for the same order of requests.
     #[must_use]
-    pub fn chance(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
-        lock(&self.fate).chance(seed, probability, faults);
+    pub fn random_faults(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
+        lock(&self.fault_injector).set_random_faults(seed, probability, faults);
         self
     }
 
@@ -171,10 +171,10 @@ impl Sim {
         &self.job
     }
 
-    /// Returns all that a client of another make needs to be let in.
+    /// Returns all that a client of another make needs to authenticate.
     #[must_use]
-    pub fn account(&self) -> Account {
-        self.gate().account()
+    pub fn account(&self) -> TestAccount {
+        self.authenticator().account()
     }
 
     /// Returns credentials that the service accepts: a token.
@@ -188,26 +188,26 @@ impl Sim {
     #[must_use]
     #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
     pub fn access_key(&self) -> AccessKey {
-        let Account { access_key, secret_key, .. } = self.account();
+        let TestAccount { access_key, secret_key, .. } = self.account();
         AccessKey::new(access_key, secret_key).expect("a key of plain letters")
     }
 
     /// Returns a user and a password that the service accepts, for its project.
     #[must_use]
     pub fn login(&self) -> PasswordLogin {
-        let Account { user, password, domain, project_name, .. } = self.account();
+        let TestAccount { user, password, domain, project_name, .. } = self.account();
         PasswordLogin::new(user, password, domain).project_name(project_name)
     }
 
     /// Returns how many requests for a token came in so far.
     #[must_use]
     pub fn logins(&self) -> u32 {
-        self.gate().logins()
+        self.authenticator().logins()
     }
 
     /// Lets every token expire that was given so far.
     pub fn expire_tokens(&self) {
-        self.gate().expire_tokens();
+        self.authenticator().expire_tokens();
     }
 
     /// Returns how many requests came in so far, those for a token among them.
@@ -229,34 +229,34 @@ impl Sim {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Lets the fault befall a request, or a connection: the next one, or, where others wait
+    /// Lets the fault apply to a request, or a connection: the next one, or, where others wait
     /// already, one after theirs.
-    pub fn fault(&self, fault: Fault) {
-        self.script([Some(fault)]);
+    pub fn inject_fault(&self, fault: Fault) {
+        self.inject_faults([Some(fault)]);
     }
 
-    /// Lets the faults befall one request each, after those that wait already; `None` spares one.
-    /// A connection's befalls the next connection, once those before it are done.
-    pub fn script(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        let mut fate = lock(&self.fate);
+    /// Lets the faults apply to one request each, after those that wait already; `None` spares one.
+    /// A connection's applies to the next connection, once those before it are done.
+    pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        let mut fate = lock(&self.fault_injector);
         faults.into_iter().for_each(|fault| fate.add(fault));
     }
 
-    /// Lets no fault befall a request that did not befall one yet.
+    /// Removes the faults that did not apply to a request yet.
     pub(crate) fn clear_faults(&self) {
-        lock(&self.fate).clear();
+        lock(&self.fault_injector).clear();
     }
 
-    /// Lets what befalls a connection befall the next: returns at once where nothing does, and says
+    /// Applies the next connection fault: returns at once where nothing does, and says
     /// `false` where it is refused.
-    pub(crate) async fn connect(&self) -> bool {
+    pub(crate) async fn accept_connection(&self) -> bool {
         let elapsed = self.elapsed();
-        let fault = lock(&self.fate).of_connection(elapsed);
+        let fault = lock(&self.fault_injector).next_connection_fault(elapsed);
         match fault {
             None => true,
             Some(Fault::Refuse) => false,
             Some(_) => {
-                let _held = self.hold();
+                let _held = self.stall();
                 pending().await
             }
         }
@@ -266,43 +266,43 @@ impl Sim {
     pub(crate) async fn reply(
         &self,
         request: &Request<Bytes>,
-    ) -> Option<(Response<Bytes>, Ending)> {
+    ) -> Option<(Response<Bytes>, BodyEnd)> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let elapsed = self.elapsed();
-        let fault = lock(&self.fate).of_request(elapsed);
+        let fault = lock(&self.fault_injector).next_request_fault(elapsed);
         match self.answer(request, number, fault) {
             Answer::Reply(response, ending) => Some((response, ending)),
             Answer::Reset => None,
             Answer::Stall => {
-                let _held = self.hold();
+                let _held = self.stall();
                 pending().await
             }
         }
     }
 
     /// Counts what is held, for as long as it is.
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn stall(&self) -> StallGuard {
         self.stalled.fetch_add(1, Ordering::Relaxed);
-        Held(self.stalled.clone())
+        StallGuard(self.stalled.clone())
     }
 
     /// Returns how long ago the simulation was created.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.clock.elapsed().saturating_sub(self.began)
+        self.clock.monotonic().saturating_sub(self.monotonic_start)
     }
 
     /// Returns the service's time when the simulation was created.
-    pub(crate) fn zero(&self) -> Timestamp {
-        self.created.saturating_add(self.ahead).unwrap_or(self.created)
+    pub(crate) fn start_time(&self) -> Timestamp {
+        self.created.saturating_add(self.clock_offset).unwrap_or(self.created)
     }
 
     /// Returns the service's own time: it never jumps.
     pub(crate) fn now(&self) -> Timestamp {
-        self.zero().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+        self.start_time().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
-    pub(crate) fn gate(&self) -> MutexGuard<'_, Gate> {
-        lock(&self.gate)
+    pub(crate) fn authenticator(&self) -> MutexGuard<'_, Authenticator> {
+        lock(&self.authenticator)
     }
 
     pub(crate) fn jobs(&self) -> MutexGuard<'_, Jobs> {
@@ -311,7 +311,7 @@ impl Sim {
 
     /// Whether one more request is within the limit.
     pub(crate) fn is_within_limit(&self) -> bool {
-        lock(&self.limit).take(self.elapsed())
+        lock(&self.rate_limiter).try_acquire(self.elapsed())
     }
 }
 
@@ -319,16 +319,16 @@ impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sim")
             .field("project", &self.project)
-            .field("pace", &self.pace)
+            .field("time_source", &self.time_source)
             .field("requests", &self.requests)
             .finish_non_exhaustive()
     }
 }
 
 /// Something that is held; dropped, it is not.
-pub(crate) struct Held(Arc<AtomicU32>);
+pub(crate) struct StallGuard(Arc<AtomicU32>);
 
-impl Drop for Held {
+impl Drop for StallGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -12,13 +12,13 @@ mod signature_guard;
 mod chain;
 
 pub use access_key::AccessKey;
-pub(crate) use access_key::sensitive;
+pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "conventions")]
-pub use chain::{Auth, Conventions, ConventionsError, Found, Setting};
-pub use credentials::{Credentials, CredentialsError};
-pub(crate) use credentials::{Grant, Means, X_AUTH_TOKEN};
+pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub(crate) use credentials::{Credential, IssuedCredential, X_AUTH_TOKEN};
+pub use credentials::{Credentials, InvalidCredential};
 pub use identity::{Identity, PasswordLogin};
-pub use provider::{ProvideCredentials, ProvideError, Provided};
+pub use provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
 pub use sign::sign;
-pub(crate) use signature_guard::{KeyGuard, Verdict};
+pub(crate) use signature_guard::{KeyStatus, SignatureGuard};
 pub use token_file::TokenFile;

@@ -19,10 +19,13 @@ use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
 use crate::{
-    auth::{Credentials, Grant, KeyGuard, Means, Verdict, X_AUTH_TOKEN, sensitive, sign},
-    clock::{Clock, within},
-    request::{About, Class, CredentialsFault, Endpoint, FetchError, Reply, exchange},
-    transport::{RequestSent, Stage, Transport, TransportError, TransportErrorKind},
+    auth::{
+        Credential, Credentials, IssuedCredential, KeyStatus, SignatureGuard, X_AUTH_TOKEN,
+        sensitive_header, sign,
+    },
+    clock::{Clock, timeout},
+    request::{AuthError, Endpoint, ErrorClass, FetchError, Reply, RequestInfo, send_traced},
+    transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
 
 /// How long an attempt may take, unless set otherwise: its requests, and renewing the credentials.
@@ -106,28 +109,28 @@ impl Client {
     /// Dropping the future gives this attempt up; the job is not affected. Credentials that were
     /// being provided for it are asked for again by the next one.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        let attempt = Attempt { id, requests: AtomicU32::new(0) };
-        let made = within(&*self.0.clock, self.0.attempt_timeout, self.make(&attempt)).await;
+        let attempt = AttemptContext { id, requests: AtomicU32::new(0) };
+        let made = timeout(&*self.0.clock, self.0.attempt_timeout, self.attempt(&attempt)).await;
         made.unwrap_or_else(|| {
             let error = match attempt.requests.into_inner() {
-                0 => TransportError::timeout(Stage::Queue),
+                0 => TransportError::timeout(TimeoutStage::Queue),
                 _ => TransportError::new(TransportErrorKind::Timeout, RequestSent::Maybe),
             };
             Err(error.into())
         })
     }
 
-    async fn make(&self, attempt: &Attempt<'_>) -> Result<Reading, FetchError> {
+    async fn attempt(&self, attempt: &AttemptContext<'_>) -> Result<Reading, FetchError> {
         let Inner { credentials, clock, .. } = &*self.0;
-        let grant = credentials.grant(&**clock).await?;
-        let refused = match self.ask(attempt, &grant).await {
-            Err(error) if error.class() == Class::Unauthorized => error,
+        let issued = credentials.get(&**clock).await?;
+        let refused = match self.send(attempt, &issued).await {
+            Err(error) if error.class() == ErrorClass::Unauthorized => error,
             other => return other,
         };
-        match credentials.renew(&grant, &**clock).await {
-            Ok(Some(grant)) => match self.ask(attempt, &grant).await {
-                Ok(reading) => Ok(Reading { renewed: true, ..reading }),
-                Err(error) => Err(error.with_renewed(true)),
+        match credentials.refresh(&issued, &**clock).await {
+            Ok(Some(issued)) => match self.send(attempt, &issued).await {
+                Ok(reading) => Ok(Reading { credentials_refreshed: true, ..reading }),
+                Err(error) => Err(error.with_credentials_refreshed(true)),
             },
             Ok(None) => Err(refused),
             Err(fault) => Err(FetchError::from(fault).with_refusal(refused)),
@@ -135,67 +138,75 @@ impl Client {
     }
 
     /// Asks with these credentials.
-    async fn ask(&self, attempt: &Attempt<'_>, grant: &Grant) -> Result<Reading, FetchError> {
-        let project = self.0.project.as_ref().or(grant.project.as_ref());
-        let project = project.ok_or(CredentialsFault::NoProject)?;
-        let request = self.request(project, attempt.id);
+    async fn send(
+        &self,
+        attempt: &AttemptContext<'_>,
+        issued: &IssuedCredential,
+    ) -> Result<Reading, FetchError> {
+        let project = self.0.project.as_ref().or(issued.project.as_ref());
+        let project = project.ok_or(AuthError::NoProject)?;
+        let request = self.build_request(project, attempt.id);
         let mut request = request.map_err(TransportError::invalid_request)?;
-        match &grant.means {
-            Means::Token(token) => {
-                let token = sensitive(token).map_err(TransportError::invalid_request)?;
+        match &issued.credential {
+            Credential::Token(token) => {
+                let token = sensitive_header(token).map_err(TransportError::invalid_request)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
-                let reply = self.exchange(attempt, request).await?;
-                reply.with(StatusCode::OK).and_then(Reading::of)
+                let reply = self.send_once(attempt, request).await?;
+                reply.expect_status(StatusCode::OK).and_then(Reading::from_ok_response)
             }
-            Means::Key { key, guard } => {
+            Credential::Key { key, guard } => {
                 let sign = |request: &mut _, at| sign(request, key, Some(project), at);
-                self.ask_signed(attempt, request, guard, sign).await
+                self.send_signed(attempt, request, guard, sign).await
             }
         }
     }
 
     /// Asks with a signature: with another one where the first was wrong for its time alone.
-    async fn ask_signed(
+    async fn send_signed(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &AttemptContext<'_>,
         request: Request<Bytes>,
-        guard: &KeyGuard,
+        guard: &SignatureGuard,
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
     ) -> Result<Reading, FetchError> {
         loop {
-            let pass = guard.pass().await.map_err(CredentialsFault::WrongSignature)?;
+            let permit = guard.acquire().await.map_err(AuthError::WrongSignature)?;
             // Fails for spans of the calendar alone, which a skew is not.
-            let at = self.0.clock.now().saturating_add(pass.skew).unwrap_or_default();
+            let at = self.0.clock.now().saturating_add(permit.skew).unwrap_or_default();
             let mut signed = request.clone();
             sign(&mut signed, at).map_err(TransportError::invalid_request)?;
-            let reply = self.exchange(attempt, signed).await?;
-            let verdict = pass.judge(&reply, at);
-            if verdict == Verdict::SignAgain {
+            let reply = self.send_once(attempt, signed).await?;
+            let key_status = permit.observe(&reply, at);
+            if key_status == KeyStatus::ClockCorrected {
                 continue;
             }
-            let read = reply.with(StatusCode::OK).and_then(Reading::of);
-            return read.map_err(|error| match verdict {
-                Verdict::Refused => error.with_wrong_signature(),
-                Verdict::Settled | Verdict::SignAgain => error,
+            let read = reply.expect_status(StatusCode::OK).and_then(Reading::from_ok_response);
+            return read.map_err(|error| match key_status {
+                KeyStatus::Refused => error.with_wrong_signature(),
+                KeyStatus::Unchanged | KeyStatus::ClockCorrected => error,
             });
         }
     }
 
-    async fn exchange(
+    async fn send_once(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &AttemptContext<'_>,
         request: Request<Bytes>,
     ) -> Result<Reply, TransportError> {
-        let about = About {
+        let about = RequestInfo {
             template: "/api/v3/projects/{project_id}/jobs/{job_id}",
             job: Some(attempt.id),
             resends: attempt.requests.fetch_add(1, Ordering::Relaxed),
         };
-        exchange(&*self.0.transport, request, about, &[]).await
+        send_traced(&*self.0.transport, request, about, &[]).await
     }
 
     /// Makes the request, without what authenticates it.
-    fn request(&self, project: &ProjectId, id: &JobId) -> Result<Request<Bytes>, http::Error> {
+    fn build_request(
+        &self,
+        project: &ProjectId,
+        id: &JobId,
+    ) -> Result<Request<Bytes>, http::Error> {
         let mut request = self.0.endpoint.request(self.0.endpoint.job_uri(project, id)?)?;
         // Mandatory on this GET, though it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
@@ -205,7 +216,7 @@ impl Client {
 }
 
 /// An attempt, and how many requests for the job were made in it so far.
-struct Attempt<'a> {
+struct AttemptContext<'a> {
     id: &'a JobId,
     requests: AtomicU32,
 }

@@ -24,7 +24,7 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time since some moment that stays the same, for the lifetimes of credentials. It
     /// never jumps and never goes back.
-    fn elapsed(&self) -> Duration;
+    fn monotonic(&self) -> Duration;
 
     /// Returns after this span.
     ///
@@ -39,8 +39,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
         (**self).now()
     }
 
-    fn elapsed(&self) -> Duration {
-        (**self).elapsed()
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
@@ -49,7 +49,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// Returns what the future gives, or `None` where it takes longer than the limit.
-pub(crate) async fn within<T>(
+pub(crate) async fn timeout<T>(
     clock: &dyn Clock,
     limit: Duration,
     future: impl Future<Output = T>,
@@ -95,7 +95,7 @@ impl Clock for TokioClock {
         Timestamp::UNIX_EPOCH.saturating_add(wall).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    fn elapsed(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         let now = tokio::time::Instant::now().into_std();
         now.saturating_duration_since(*ORIGIN.get_or_init(|| now))
     }

@@ -9,7 +9,7 @@ mod connect_gate;
 mod error;
 
 pub use proxy::{Proxy, ProxyError};
-pub use tls::{Tls, TlsError, TlsProvider};
+pub use tls::{TlsConfig, TlsError, TlsProvider};
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,13 +33,13 @@ use hyper_util::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    request::{PlainHttp, is_loopback},
-    transport::{RequestSent, Stage, Transport, TransportError, TransportErrorKind},
+    request::{AllowHttp, is_loopback},
+    transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
-use connect::Connector;
-use connect_gate::Gates;
-pub use connector::{Dial, Duplex};
-use error::failed;
+use connect::TlsConnector;
+use connect_gate::ConnectGates;
+pub use connector::{AsyncStream, Connect};
+use error::classify;
 
 /// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
 /// more for TLS.
@@ -61,19 +61,19 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// While an HTTP/2 request is open, a ping goes out so often; one that is not answered within the
 /// same time ends the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often a request is sent again on a fresh connection, after a server that drained the old one
 /// did not take it. Busy fleets meet that every thousand requests.
-const RETRIES: usize = 3;
+const MAX_RETRIES: usize = 3;
 
 /// The most bytes that a reply's headers may have over HTTP/2: a token of 16 KiB is one.
 const MAX_HEADERS: u32 = 64 << 10;
 
 /// As good as never, and no time that a clock cannot hold.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
+const DEFAULT_USER_AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
 ///
@@ -83,9 +83,9 @@ const AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 /// with a limit of its own.
 #[derive(Clone)]
 pub struct HyperTransport {
-    client: Client<Connector, Full<Bytes>>,
-    connector: Connector,
-    gates: Gates,
+    client: Client<TlsConnector, Full<Bytes>>,
+    connector: TlsConnector,
+    gates: ConnectGates,
     in_flight: Arc<Semaphore>,
     settings: Settings,
     user_agent: HeaderValue,
@@ -103,22 +103,22 @@ struct Settings {
 impl HyperTransport {
     /// Creates a transport; connects to nothing yet.
     #[must_use]
-    pub fn new(tls: Tls) -> Self {
-        let connector = Connector::new(tls.0, CONNECT_TIMEOUT);
+    pub fn new(tls: TlsConfig) -> Self {
+        let connector = TlsConnector::new(tls.0, CONNECT_TIMEOUT);
         let settings = Settings {
             attempt_timeout: ATTEMPT_TIMEOUT,
             max_body: MAX_BODY,
             idle_timeout: IDLE_TIMEOUT,
             max_idle_connections: MAX_IN_FLIGHT,
-            keep_alive: KEEP_ALIVE,
+            keep_alive: KEEP_ALIVE_INTERVAL,
         };
         Self {
-            client: client(&connector, settings),
+            client: build_client(&connector, settings),
             connector,
-            gates: Gates::default(),
+            gates: ConnectGates::default(),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             settings,
-            user_agent: HeaderValue::from_static(AGENT),
+            user_agent: HeaderValue::from_static(DEFAULT_USER_AGENT),
         }
     }
 
@@ -135,7 +135,7 @@ impl HyperTransport {
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         let connector = self.connector.clone().timeout(timeout);
-        self.with(connector)
+        self.with_connector(connector)
     }
 
     /// Sets the most bytes a reply's body may have; 8 MiB by default. Of a reply that is no success,
@@ -157,8 +157,8 @@ impl HyperTransport {
     /// Sets how long an unused connection is kept; 90 s by default.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.idle_timeout = timeout.min(LONGEST);
-        self.rebuilt()
+        self.settings.idle_timeout = timeout.min(MAX_DURATION);
+        self.rebuild_client()
     }
 
     /// Sets how many unused HTTP/1.1 connections are kept for one host; 100 by default. With zero,
@@ -166,15 +166,15 @@ impl HyperTransport {
     #[must_use]
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
         self.settings.max_idle_connections = connections;
-        self.rebuilt()
+        self.rebuild_client()
     }
 
     /// Sets after how long an open HTTP/2 request asks the server for a sign of life, and how long
     /// that may take, at least a millisecond; 10 s by default.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.settings.keep_alive = interval.clamp(Duration::from_millis(1), LONGEST);
-        self.rebuilt()
+        self.settings.keep_alive = interval.clamp(Duration::from_millis(1), MAX_DURATION);
+        self.rebuild_client()
     }
 
     /// Sets the `User-Agent`; `cce-job/` and this crate's version by default.
@@ -188,24 +188,24 @@ impl HyperTransport {
     #[must_use]
     pub fn proxy(self, proxy: Proxy) -> Self {
         let connector = self.connector.clone().proxy(proxy);
-        self.with(connector)
+        self.with_connector(connector)
     }
 
     /// Opens connections some other way than over TCP; a host's name is not looked up then.
     #[must_use]
-    pub fn dial(self, dial: impl Dial + 'static) -> Self {
-        let connector = self.connector.clone().dial(Arc::new(dial));
-        self.with(connector)
+    pub fn connector(self, connect: impl Connect + 'static) -> Self {
+        let connector = self.connector.clone().connector(Arc::new(connect));
+        self.with_connector(connector)
     }
 
-    fn with(mut self, connector: Connector) -> Self {
+    fn with_connector(mut self, connector: TlsConnector) -> Self {
         self.connector = connector;
-        self.rebuilt()
+        self.rebuild_client()
     }
 
-    fn rebuilt(mut self) -> Self {
-        self.gates = Gates::default();
-        self.client = client(&self.connector, self.settings);
+    fn rebuild_client(mut self) -> Self {
+        self.gates = ConnectGates::default();
+        self.client = build_client(&self.connector, self.settings);
         self
     }
 
@@ -213,47 +213,47 @@ impl HyperTransport {
     async fn attempt(
         &self,
         mut request: Request<Bytes>,
-        progress: &mut Progress,
+        progress: &mut AttemptProgress,
     ) -> Result<Response<Bytes>, TransportError> {
         refuse_plain_http(&request)?;
-        complete(&mut request, USER_AGENT, &self.user_agent);
-        complete(&mut request, ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
+        set_default_header(&mut request, USER_AGENT, &self.user_agent);
+        set_default_header(&mut request, ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
         // Closed never: an error would leave the limit out.
         let _permit = self.in_flight.acquire().await;
         let mut retries = 0;
         loop {
-            match self.exchange(request.clone(), progress).await {
-                Err(error) if is_to_retry(&error) && retries < RETRIES => retries += 1,
+            match self.send_once(request.clone(), progress).await {
+                Err(error) if is_retryable(&error) && retries < MAX_RETRIES => retries += 1,
                 other => return other,
             }
             tracing::debug!(retries, "the server did not take the request; it is sent again");
         }
     }
 
-    async fn exchange(
+    async fn send_once(
         &self,
         request: Request<Bytes>,
-        progress: &mut Progress,
+        progress: &mut AttemptProgress,
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
-        *progress = Progress::Sending;
-        let gate = self.gates.of(request.uri());
+        *progress = AttemptProgress::Sending;
+        let gate = self.gates.for_uri(request.uri());
         // Who must wait for a connection watches for it. Others need not pay for that.
         let capture = (!gate.is_open()).then(|| capture_connection(&mut request));
         if let Some(capture) = &capture {
-            *progress = Progress::Connecting(capture.clone());
+            *progress = AttemptProgress::Connecting(capture.clone());
         }
-        let reply = gate.pass(capture, self.client.request(request)).await;
+        let reply = gate.send_through(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
             gate.close();
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
-            failed(error.into(), sent)
+            classify(error.into(), sent)
         })?;
-        *progress = Progress::Reading;
+        *progress = AttemptProgress::Reading;
         let (head, body) = reply.into_parts();
-        match self.body(&head, body).await {
+        match self.read_body(&head, body).await {
             // Of an error the status says enough: it is not lost with its body.
-            Err(error) if !head.status.is_success() && is_of_body(&error) => {
+            Err(error) if !head.status.is_success() && is_body_error(&error) => {
                 Ok(Response::from_parts(head, Bytes::new()))
             }
             body => Ok(Response::from_parts(head, body?)),
@@ -261,7 +261,7 @@ impl HyperTransport {
     }
 
     /// Reads a reply's body, which is to be neither compressed nor too large.
-    async fn body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
+    async fn read_body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
         let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
         let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
@@ -271,12 +271,12 @@ impl HyperTransport {
             return Err(maybe(TransportErrorKind::BodyTooLarge));
         }
         let body = Limited::new(body, self.settings.max_body).collect().await;
-        Ok(body.map_err(|error| failed(error, RequestSent::Maybe))?.to_bytes())
+        Ok(body.map_err(|error| classify(error, RequestSent::Maybe))?.to_bytes())
     }
 }
 
 /// How far an attempt is.
-enum Progress {
+enum AttemptProgress {
     Queued,
     /// Until a connection is there, which the client says by the capture.
     Connecting(CaptureConnection),
@@ -286,28 +286,30 @@ enum Progress {
     Reading,
 }
 
-impl Progress {
-    fn stage(&self) -> Stage {
+impl AttemptProgress {
+    fn stage(&self) -> TimeoutStage {
         match self {
-            Self::Queued => Stage::Queue,
-            Self::Connecting(capture) if capture.connection_metadata().is_none() => Stage::Connect,
-            Self::Connecting(_) | Self::Sending => Stage::Reply,
-            Self::Reading => Stage::Body,
+            Self::Queued => TimeoutStage::Queue,
+            Self::Connecting(capture) if capture.connection_metadata().is_none() => {
+                TimeoutStage::Connect
+            }
+            Self::Connecting(_) | Self::Sending => TimeoutStage::Reply,
+            Self::Reading => TimeoutStage::Body,
         }
     }
 }
 
 /// Whether it is the body itself that is not wanted.
-fn is_of_body(error: &TransportError) -> bool {
+fn is_body_error(error: &TransportError) -> bool {
     matches!(error.kind(), TransportErrorKind::EncodedBody | TransportErrorKind::BodyTooLarge)
 }
 
 /// Whether a server that drains a connection did not take the request, so that another one may.
-fn is_to_retry(error: &TransportError) -> bool {
+fn is_retryable(error: &TransportError) -> bool {
     error.kind() == TransportErrorKind::StreamRefused && error.request_sent() == RequestSent::No
 }
 
-fn client(connector: &Connector, settings: Settings) -> Client<Connector, Full<Bytes>> {
+fn build_client(connector: &TlsConnector, settings: Settings) -> Client<TlsConnector, Full<Bytes>> {
     let mut builder: Builder = Client::builder(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -321,7 +323,7 @@ fn client(connector: &Connector, settings: Settings) -> Client<Connector, Full<B
 }
 
 /// Adds a header where the request has none of its name.
-fn complete(request: &mut Request<Bytes>, name: HeaderName, value: &HeaderValue) {
+fn set_default_header(request: &mut Request<Bytes>, name: HeaderName, value: &HeaderValue) {
     request.headers_mut().entry(name).or_insert_with(|| value.clone());
 }
 
@@ -329,7 +331,7 @@ fn complete(request: &mut Request<Bytes>, name: HeaderName, value: &HeaderValue)
 fn refuse_plain_http(request: &Request<Bytes>) -> Result<(), TransportError> {
     let uri: &Uri = request.uri();
     let may_be_plain =
-        request.extensions().get::<PlainHttp>().is_some() || uri.host().is_some_and(is_loopback);
+        request.extensions().get::<AllowHttp>().is_some() || uri.host().is_some_and(is_loopback);
     if uri.scheme() == Some(&Scheme::HTTPS) || (uri.scheme() == Some(&Scheme::HTTP) && may_be_plain)
     {
         return Ok(());
@@ -344,7 +346,7 @@ impl Transport for HyperTransport {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            let mut progress = Progress::Queued;
+            let mut progress = AttemptProgress::Queued;
             let attempt = self.attempt(request, &mut progress);
             tokio::time::timeout(self.settings.attempt_timeout, attempt)
                 .await

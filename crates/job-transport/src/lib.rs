@@ -7,12 +7,12 @@
 //! ```no_run
 //! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider};
+//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
 //!
 //! let client = Client::new(
 //!     "https://cce.eu-de.otc.t-systems.com".parse()?,
 //!     Credentials::token(std::env::var("OS_TOKEN")?)?,
-//!     HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?),
+//!     HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
 //! )
 //! .project("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60".parse()?);
 //! let reading = client.job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?).await?;
@@ -29,7 +29,7 @@
 //! | `aws-lc-rs` | yes | `TlsProvider::aws_lc_rs` |
 //! | `ring` | no | `TlsProvider::ring` |
 //! | `tokio` | with `hyper` | `TokioClock`, and `Client::new`, which takes it |
-//! | `conventions` | yes | `Conventions`: credentials out of the environment and out of files |
+//! | `conventions` | yes | `CredentialChain`: credentials out of the environment and out of files |
 //! | `tower` | no | `TowerTransport` and `TransportService` |
 
 mod clock;
@@ -43,23 +43,26 @@ mod hyper;
 mod testing;
 
 pub use auth::{
-    AccessKey, Credentials, CredentialsError, Identity, PasswordLogin, ProvideCredentials,
-    ProvideError, Provided, TokenFile, sign,
+    AccessKey, Credentials, CredentialsProviderError, Identity, InvalidCredential, PasswordLogin,
+    ProvideCredentials, ProvidedCredential, TokenFile, sign,
 };
 #[cfg(feature = "conventions")]
-pub use auth::{Auth, Conventions, ConventionsError, Found, Setting};
+pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
 pub use client::{Client, Reading};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 #[cfg(feature = "hyper")]
-pub use hyper::{Dial, Duplex, HyperTransport, Proxy, ProxyError, Tls, TlsError, TlsProvider};
+pub use hyper::{
+    AsyncStream, Connect, HyperTransport, Proxy, ProxyError, TlsConfig, TlsError, TlsProvider,
+};
 pub use request::{
-    Class, Cloud, CredentialsFault, Endpoint, EndpointError, FetchError, FetchStage, PlainHttp,
-    Unreadable, is_loopback, retry_after,
+    AllowHttp, AuthError, Cloud, Endpoint, EndpointError, ErrorClass, FetchError, FetchErrorKind,
+    InvalidReply, is_loopback, retry_after,
 };
 pub use transport::{
-    RequestSent, Stage, Transport, TransportError, TransportErrorKind, causes, told,
+    RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind, display_chain,
+    error_sources,
 };
 #[cfg(feature = "tower")]
 pub use transport::{TowerTransport, TransportService};

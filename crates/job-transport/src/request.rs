@@ -1,13 +1,13 @@
-//! One request and its reply: where it goes, how it is sent, and what an error means.
+//! One request and its reply: its address, how it is sent, and what an error means.
 
 mod endpoint;
 mod exchange;
 mod headers;
 mod error;
 
-pub(crate) use endpoint::ENCODED;
-pub use endpoint::{Cloud, Endpoint, EndpointError, PlainHttp, is_loopback};
-pub use error::{Class, CredentialsFault, FetchError, FetchStage, Unreadable};
-pub(crate) use exchange::{About, Reply, exchange};
+pub(crate) use endpoint::PATH_ENCODE_SET;
+pub use endpoint::{AllowHttp, Cloud, Endpoint, EndpointError, is_loopback};
+pub use error::{AuthError, ErrorClass, FetchError, FetchErrorKind, InvalidReply};
+pub(crate) use exchange::{Reply, RequestInfo, send_traced};
 pub use headers::retry_after;
-pub(crate) use headers::{date, request_id, text};
+pub(crate) use headers::{date, header_str, request_id};

@@ -30,7 +30,7 @@ impl Clock for ManualClock {
         *self.0.lock().unwrap()
     }
 
-    fn elapsed(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         self.now().duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap()
     }
 

@@ -4,7 +4,9 @@ mod error;
 #[cfg(feature = "tower")]
 mod tower;
 
-pub use error::{RequestSent, Stage, TransportError, TransportErrorKind, causes, told};
+pub use error::{
+    RequestSent, TimeoutStage, TransportError, TransportErrorKind, display_chain, error_sources,
+};
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};
 
@@ -35,7 +37,7 @@ use http::{Request, Response};
 /// as the source. Say [`RequestSent::No`] only where it is certain: no connection was made, or the
 /// server said that it took nothing. Tell a certificate that is not accepted from a connection that
 /// failed: asking again mends the one and not the other. Of rustls, the certificate's error stands
-/// within two `io::Error`s, where [`causes`] finds it.
+/// within two `io::Error`s, where [`error_sources`] finds it.
 ///
 /// When the future is dropped, free the stream, the socket and whatever else the attempt holds.
 /// The simulator's `Conformance` checks for any implementation what can be seen from outside; the

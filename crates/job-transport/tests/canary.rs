@@ -14,9 +14,9 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use job_sim::{Fault, Pace, Plan, Sim, SimServer};
+use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, HyperTransport, Identity, PasswordLogin, Proxy, Tls,
+    AccessKey, Client, Credentials, HyperTransport, Identity, PasswordLogin, Proxy, TlsConfig,
     TlsProvider, Transport,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,9 +28,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// All that was shown.
 #[derive(Clone, Default)]
-struct Shown(Arc<Mutex<Vec<u8>>>);
+struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-impl Shown {
+impl CapturedOutput {
     fn debug(&self, what: &dyn Debug) {
         let mut text = String::new();
         write!(text, "{what:?}\n{what:#?}\n").unwrap();
@@ -53,7 +53,7 @@ impl Shown {
     }
 }
 
-impl io::Write for Shown {
+impl io::Write for CapturedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend(bytes);
         Ok(bytes.len())
@@ -64,7 +64,7 @@ impl io::Write for Shown {
     }
 }
 
-impl<'w> MakeWriter<'w> for Shown {
+impl<'w> MakeWriter<'w> for CapturedOutput {
     type Writer = Self;
 
     fn make_writer(&'w self) -> Self {
@@ -73,7 +73,7 @@ impl<'w> MakeWriter<'w> for Shown {
 }
 
 /// The forms in which a secret would be found: base64 has three, by where in a text it begins.
-fn forms(secret: &str) -> Vec<String> {
+fn encodings(secret: &str) -> Vec<String> {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![
         secret.to_owned(),
@@ -98,7 +98,7 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_secret_is_found_in_each_of_its_forms() {
+fn secret_search_finds_every_encoding() {
     let secret = "simulated-token/+=";
     let shown = [
         format!("x{secret}y"),
@@ -112,7 +112,7 @@ fn a_secret_is_found_in_each_of_its_forms() {
         BASE64_URL_SAFE.encode(format!("{secret}-1")),
     ];
     for text in shown {
-        assert!(forms(secret).iter().any(|form| text.contains(form)), "{text}");
+        assert!(encodings(secret).iter().any(|form| text.contains(form)), "{text}");
     }
 }
 
@@ -125,8 +125,8 @@ fn provider() -> TlsProvider {
 }
 
 #[tokio::test]
-async fn no_secret_is_shown() {
-    let shown = Shown::default();
+async fn no_output_contains_a_secret() {
+    let shown = CapturedOutput::default();
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
@@ -135,9 +135,9 @@ async fn no_secret_is_shown() {
     let hook = shown.clone();
     panic::set_hook(Box::new(move |panic| hook.debug(&panic.to_string())));
 
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     let server = SimServer::start(sim.clone()).await.unwrap();
-    let transport = HyperTransport::new(Tls::ca_pem(provider(), server.ca_pem()).unwrap());
+    let transport = HyperTransport::new(TlsConfig::ca_pem(provider(), server.ca_pem()).unwrap());
     let endpoint = || server.endpoint().parse().unwrap();
     let identity = |login| Identity::new(endpoint(), login, transport.clone());
 
@@ -156,11 +156,11 @@ async fn no_secret_is_shown() {
         ("the wrong key again", Credentials::access_key(key("canary-secret/+=")), "", false),
         (
             "a right login",
-            Credentials::provided(identity(sim.login())),
+            Credentials::from_provider(identity(sim.login())),
             "simulated-token/+=-1",
             true,
         ),
-        ("a wrong login", Credentials::provided(identity(wrong())), "", false),
+        ("a wrong login", Credentials::from_provider(identity(wrong())), "", false),
     ];
     for (name, credentials, own, succeeds) in ways {
         let client = Client::new(endpoint(), credentials, transport.clone());
@@ -173,7 +173,7 @@ async fn no_secret_is_shown() {
         let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
         *repeated.status_mut() = StatusCode::BAD_REQUEST;
         if !own.is_empty() {
-            sim.fault(Fault::Reply(repeated));
+            sim.inject_fault(Fault::Reply(repeated));
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
     }
@@ -183,9 +183,9 @@ async fn no_secret_is_shown() {
         "canary-password \"/+%"
     )));
     *repeated.status_mut() = StatusCode::BAD_REQUEST;
-    sim.fault(Fault::Reply(repeated));
+    sim.inject_fault(Fault::Reply(repeated));
     let client =
-        Client::new(endpoint(), Credentials::provided(identity(wrong())), transport.clone());
+        Client::new(endpoint(), Credentials::from_provider(identity(wrong())), transport.clone());
     shown.error(&client.job(sim.job()).await.unwrap_err());
 
     // A proxy that is told who asks, and refuses.
@@ -226,7 +226,7 @@ async fn no_secret_is_shown() {
         "canary-proxy/+=",
         "canary-proxy%2F+=",
     ] {
-        for form in forms(secret) {
+        for form in encodings(secret) {
             let place = text.find(&form).map(|at| {
                 let (start, end) =
                     (at.saturating_sub(300), (at + form.len() + 100).min(text.len()));

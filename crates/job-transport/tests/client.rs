@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use jiff::SignedDuration;
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{
-    AccessKey, Class, Client, Credentials, CredentialsFault, FetchStage, Identity, PasswordLogin,
-    ProvideCredentials, ProvideError, Provided, RequestSent, Transport, TransportError,
-    TransportErrorKind,
+    AccessKey, AuthError, Client, Credentials, CredentialsProviderError, ErrorClass,
+    FetchErrorKind, Identity, PasswordLogin, ProvideCredentials, ProvidedCredential, RequestSent,
+    Transport, TransportError, TransportErrorKind,
 };
 
 /// Keeps the request and answers that the job runs.
@@ -33,7 +33,7 @@ impl Transport for Recorder {
 }
 
 #[tokio::test]
-async fn the_request_is_the_reference_pages_and_no_more() {
+async fn job_request_matches_the_api_reference() {
     let recorder = Recorder::default();
     let client = Client::new(
         "https://cce.example/prefix/".parse().unwrap(),
@@ -60,74 +60,77 @@ fn in_memory(sim: &Arc<Sim>, credentials: Credentials) -> Client {
 
 fn identity(sim: &Arc<Sim>, login: PasswordLogin) -> Credentials {
     let endpoint = "https://iam.example".parse().unwrap();
-    Credentials::provided(Identity::new(endpoint, login, SimTransport::new(sim.clone())))
+    Credentials::from_provider(Identity::new(endpoint, login, SimTransport::new(sim.clone())))
 }
 
 fn sim() -> Arc<Sim> {
-    Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))))
+    Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))))
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_token_is_renewed_and_the_job_asked_for_once_more() {
+async fn an_expired_token_is_refreshed_and_the_request_retried_once() {
     let sim = sim();
     let client = in_memory(&sim, identity(&sim, sim.login()));
-    assert!(!client.job(sim.job()).await.unwrap().renewed);
+    assert!(!client.job(sim.job()).await.unwrap().credentials_refreshed);
     sim.expire_tokens();
-    assert!(client.job(sim.job()).await.unwrap().renewed);
-    assert!(!client.job(sim.job()).await.unwrap().renewed);
+    assert!(client.job(sim.job()).await.unwrap().credentials_refreshed);
+    assert!(!client.job(sim.job()).await.unwrap().credentials_refreshed);
     // Two logins, and four requests for the job: one of them was refused.
     assert_eq!((sim.logins(), sim.requests()), (2, 6));
     // The new one is refused at once: that is not its age.
     sim.expire_tokens();
     let error = client.job(sim.job()).await.unwrap_err();
-    assert_eq!((error.class(), error.renewed(), sim.logins()), (Class::Unauthorized, false, 2));
+    assert_eq!(
+        (error.class(), error.credentials_refreshed(), sim.logins()),
+        (ErrorClass::Unauthorized, false, 2)
+    );
     tokio::time::advance(Duration::from_secs(30)).await;
-    assert!(client.job(sim.job()).await.unwrap().renewed);
+    assert!(client.job(sim.job()).await.unwrap().credentials_refreshed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_before_it_expires() {
-    let sim = Sim::new(Plan::create_cluster(), Pace::Clock);
+async fn a_token_is_refreshed_before_it_expires() {
+    let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
     let sim = Arc::new(sim.token_lifetime(SignedDuration::from_hours(24)));
     let client = in_memory(&sim, identity(&sim, sim.login()));
     for _ in 0..100 {
-        assert!(!client.job(sim.job()).await.unwrap().renewed, "a token was refused");
+        assert!(!client.job(sim.job()).await.unwrap().credentials_refreshed, "a token was refused");
         tokio::time::advance(Duration::from_secs(60 * 60)).await;
     }
     assert!((5..=6).contains(&sim.logins()), "{}", sim.logins());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_identity_service_says_is_passed_on() {
+async fn identity_service_errors_keep_their_class() {
     let sim = sim();
     let login = PasswordLogin::new("simulated-user", "wrong", "simulated-domain");
     let client = in_memory(&sim, identity(&sim, login));
     let error = client.job(sim.job()).await.unwrap_err();
-    assert_eq!((error.class(), sim.requests()), (Class::Unauthorized, 1));
+    assert_eq!((error.class(), sim.requests()), (ErrorClass::Unauthorized, 1));
     // An outage of the identity service passes, and does not end a wait.
     let client = in_memory(&sim, identity(&sim, sim.login()));
-    sim.fault(Fault::Status(StatusCode::SERVICE_UNAVAILABLE));
+    sim.inject_fault(Fault::HtmlPage(StatusCode::SERVICE_UNAVAILABLE));
     let error = client.job(sim.job()).await.unwrap_err();
-    assert_eq!(error.class(), Class::Transient);
+    assert_eq!(error.class(), ErrorClass::Transient);
     assert!(client.job(sim.job()).await.is_ok());
 }
 
 #[tokio::test]
-async fn without_a_project_nothing_is_sent() {
+async fn no_request_is_sent_without_a_project() {
     let sim = sim();
     let error = in_memory(&sim, sim.credentials()).job(sim.job()).await.unwrap_err();
-    assert_eq!((error.class(), sim.requests()), (Class::Permanent, 0));
-    let no_project = FetchStage::Credentials(CredentialsFault::NoProject);
-    assert_eq!(format!("{:?}", error.stage()), format!("{no_project:?}"));
+    assert_eq!((error.class(), sim.requests()), (ErrorClass::Permanent, 0));
+    let no_project = FetchErrorKind::Credentials(AuthError::NoProject);
+    assert_eq!(format!("{:?}", error.kind()), format!("{no_project:?}"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_within_its_timeout() {
     let sim = sim();
     let client = in_memory(&sim, sim.credentials()).project(sim.project().clone());
-    sim.fault(Fault::Stall);
+    sim.inject_fault(Fault::Stall);
     let error = client.attempt_timeout(Duration::from_secs(5)).job(sim.job()).await.unwrap_err();
-    let FetchStage::Transport(error) = error.stage() else { panic!("{error:?}") };
+    let FetchErrorKind::Transport(error) = error.kind() else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::Timeout);
     assert_eq!((error.request_sent(), sim.stalled()), (RequestSent::Maybe, 0));
 }
@@ -136,25 +139,25 @@ async fn an_attempt_ends_within_its_timeout() {
 struct Keys(Mutex<Vec<AccessKey>>);
 
 impl ProvideCredentials for Keys {
-    fn provide(&self) -> BoxFuture<'_, Result<Provided, ProvideError>> {
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
         let next = self.0.lock().unwrap().pop();
-        let none = || ProvideError::new(Class::Permanent, "no more keys");
-        Box::pin(async move { next.map(Provided::access_key).ok_or_else(none) })
+        let none = || CredentialsProviderError::new(ErrorClass::Permanent, "no more keys");
+        Box::pin(async move { next.map(ProvidedCredential::access_key).ok_or_else(none) })
     }
 }
 
 #[tokio::test]
-async fn a_provided_key_that_is_refused_is_replaced() {
+async fn a_refused_key_from_a_provider_is_replaced() {
     let sim = sim();
     let old = AccessKey::new(sim.access_key().access_key(), "rotated").unwrap();
     let keys = Keys(Mutex::new(vec![sim.access_key(), old]));
-    let client = in_memory(&sim, Credentials::provided(keys)).project(sim.project().clone());
-    assert!(client.job(sim.job()).await.unwrap().renewed);
+    let client = in_memory(&sim, Credentials::from_provider(keys)).project(sim.project().clone());
+    assert!(client.job(sim.job()).await.unwrap().credentials_refreshed);
     assert_eq!(sim.requests(), 2);
 }
 
 #[tokio::test]
-async fn a_uri_too_long_to_send_is_an_error_not_a_panic() {
+async fn an_overlong_uri_is_an_invalid_request_error() {
     let client = Client::new(
         format!("https://cce.example/{}", "a".repeat(65_500)).parse().unwrap(),
         Credentials::token("canary").unwrap(),
@@ -162,6 +165,6 @@ async fn a_uri_too_long_to_send_is_an_error_not_a_panic() {
     )
     .project("project".parse().unwrap());
     let error = client.job(&"job".parse().unwrap()).await.unwrap_err();
-    let FetchStage::Transport(error) = error.stage() else { panic!("{error:?}") };
+    let FetchErrorKind::Transport(error) = error.kind() else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::InvalidRequest);
 }

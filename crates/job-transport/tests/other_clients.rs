@@ -8,7 +8,7 @@ use std::{sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use job_sim::{Conformance, Pace, Plan, Sim, SimServer, SimTransport};
+use job_sim::{Conformance, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{RequestSent, TowerTransport, Transport, TransportErrorKind, TransportService};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -19,7 +19,7 @@ use tower_service::Service;
 use transport::Reqwest;
 
 fn sim() -> Arc<Sim> {
-    Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock))
+    Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock))
 }
 
 fn trusting(server: &SimServer) -> Reqwest {
@@ -32,17 +32,18 @@ fn trusting(server: &SimServer) -> Reqwest {
 }
 
 #[tokio::test]
-async fn reqwest_keeps_the_rules_of_every_transport() {
+async fn reqwest_passes_the_conformance_suite() {
     let sim = sim();
     let server = SimServer::start(sim.clone()).await.unwrap();
     let mut dead = SimServer::start(self::sim()).await.unwrap();
     dead.kill().await.unwrap();
-    let conformance = Conformance::new(&sim, server.endpoint()).dead_endpoint(dead.endpoint());
-    assert_eq!(conformance.complaints(&trusting(&server)).await, [""; 0]);
+    let conformance =
+        Conformance::new(&sim, server.endpoint()).unreachable_endpoint(dead.endpoint());
+    assert_eq!(conformance.run(&trusting(&server)).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn reqwest_tells_a_certificate_from_a_connection() {
+async fn reqwest_classifies_certificate_errors() {
     let (server, other) = (SimServer::start(sim()).await, SimServer::start(sim()).await);
     let (server, other) = (server.unwrap(), other.unwrap());
     let request = Request::get(server.endpoint()).body(Bytes::new()).unwrap();
@@ -54,12 +55,12 @@ async fn reqwest_tells_a_certificate_from_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_and_back_through_tower_keeps_the_rules() {
+async fn tower_round_trip_passes_the_conformance_suite() {
     let sim = sim();
     let service = TransportService::new(SimTransport::new(sim.clone()));
     let transport = TowerTransport::new(service);
     let conformance = Conformance::new(&sim, "https://cce.example");
-    assert_eq!(conformance.complaints(&transport).await, [""; 0]);
+    assert_eq!(conformance.run(&transport).await, [""; 0]);
 }
 
 /// A service that is not ready at first, and then fails.
@@ -90,7 +91,7 @@ impl Service<Request<Bytes>> for Failing {
 }
 
 #[tokio::test]
-async fn a_services_own_errors_are_passed_on() {
+async fn tower_service_errors_are_kept_as_sources() {
     for (when_ready, sent, told) in
         [(false, RequestSent::No, "full"), (true, RequestSent::Maybe, "lost")]
     {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, Credentials, Identity};
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
@@ -34,7 +34,7 @@ impl<'w> MakeWriter<'w> for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_a_span_with_the_usual_names() {
+async fn each_request_is_a_span_with_opentelemetry_names() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
@@ -45,18 +45,19 @@ async fn a_request_is_a_span_with_the_usual_names() {
         .finish();
     let _guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
 
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+    let sim =
+        Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
     let transport = SimTransport::new(sim.clone());
     let identity =
         Identity::new("https://iam.example:8443".parse().unwrap(), sim.login(), transport.clone());
     let endpoint = "https://cce.example/prefix".parse().unwrap();
-    let client = Client::new(endpoint, Credentials::provided(identity), transport);
+    let client = Client::new(endpoint, Credentials::from_provider(identity), transport);
     // The prefix is not the service's: 404. Then no reply; then a token that is renewed.
     assert!(client.job(sim.job()).await.is_err());
-    sim.fault(Fault::Reset);
+    sim.inject_fault(Fault::Reset);
     assert!(client.job(sim.job()).await.is_err());
     sim.expire_tokens();
-    sim.fault(Fault::Status(http::StatusCode::UNAUTHORIZED));
+    sim.inject_fault(Fault::HtmlPage(http::StatusCode::UNAUTHORIZED));
     assert!(client.job(sim.job()).await.is_err());
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -18,5 +18,5 @@ fuzz_target!(|body: &[u8]| {
         let phase = value["status"]["phase"].as_str().expect("a phase is a text");
         assert!(["success", "failed"].contains(&&*phase.to_ascii_lowercase()));
     }
-    let _ = (decoded.job.tree().to_string(), decoded.job.failure(), decoded.job.discrepancies());
+    let _ = (decoded.job.tree().to_string(), decoded.job.failure(), decoded.job.inconsistencies());
 });

@@ -9,9 +9,9 @@ use job_model::JobId;
 use job_transport::{Client, Clock, Credentials, Endpoint, Transport, TransportError};
 use libfuzzer_sys::fuzz_target;
 
-struct Checking;
+struct PathChecker;
 
-impl Transport for Checking {
+impl Transport for PathChecker {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let path = request.uri().path();
         let (_, job) = path.rsplit_once("/jobs/").expect("the path leads to a job");
@@ -22,14 +22,14 @@ impl Transport for Checking {
     }
 }
 
-struct Standing;
+struct FrozenClock;
 
-impl Clock for Standing {
+impl Clock for FrozenClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::UNIX_EPOCH
     }
 
-    fn elapsed(&self) -> std::time::Duration {
+    fn monotonic(&self) -> std::time::Duration {
         std::time::Duration::ZERO
     }
 
@@ -42,7 +42,7 @@ fuzz_target!(|texts: (String, String)| {
     let (endpoint, id) = texts;
     let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else { return };
     let token = Credentials::token("token").expect("a token");
-    let client = Client::with_clock(endpoint, token, Checking, Standing);
+    let client = Client::with_clock(endpoint, token, PathChecker, FrozenClock);
     let client = client.project("project".parse().expect("an id"));
     let _ = client.job(&id).now_or_never().expect("it waits for nothing");
 });

@@ -35,13 +35,13 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
     match identity.provide().now_or_never().expect("it waits for nothing") {
         Ok(_) => assert_eq!(status, StatusCode::CREATED),
         Err(error) => {
-            let mut told = format!("{error:?} {error}");
+            let mut shown = format!("{error:?} {error}");
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                told += &format!(" {error:?} {error}");
+                shown += &format!(" {error:?} {error}");
                 cause = error.source();
             }
-            assert!(!told.contains(PASSWORD), "{told}");
+            assert!(!shown.contains(PASSWORD), "{shown}");
         }
     }
 });

@@ -1,4 +1,4 @@
-//! Any sequence of replies and faults, at any times: the decision ends by its deadline, and only with
+//! Any sequence of replies and attempt errors, at any times: the decision ends by its deadline, and only with
 //! what the last reading of the job said.
 #![no_main]
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use job_model::{Decoded, Job, Phase};
 use job_poller::{
-    Action, Adaptive, Ended, Fault, FaultKind, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
+    Action, Adaptive, AttemptError, AttemptErrorKind, FinishedJob, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
 };
 use job_transport::{Class, Reading};
 use libfuzzer_sys::fuzz_target;
@@ -28,19 +28,19 @@ const BODIES: &[&str] = &[
     r#"{"status":{}}"#,
 ];
 
-fn fault(byte: u8) -> Fault {
+fn attempt_error(byte: u8) -> AttemptError {
     let (kind, class) = match byte % 8 {
-        0 => (FaultKind::Status(503), Class::Transient),
-        1 => (FaultKind::Status(429), Class::Throttled),
-        2 => (FaultKind::Status(404), Class::NotFound),
-        3 => (FaultKind::Status(403), Class::Permanent),
-        4 => (FaultKind::Status(401), Class::Unauthorized),
-        5 => (FaultKind::Unreadable, Class::Transient),
-        6 => (FaultKind::WrongSignature, Class::Unauthorized),
-        _ => (FaultKind::Credentials, Class::Transient),
+        0 => (AttemptErrorKind::Status(503), Class::Transient),
+        1 => (AttemptErrorKind::Status(429), Class::Throttled),
+        2 => (AttemptErrorKind::Status(404), Class::NotFound),
+        3 => (AttemptErrorKind::Status(403), Class::Permanent),
+        4 => (AttemptErrorKind::Status(401), Class::Unauthorized),
+        5 => (AttemptErrorKind::Unreadable, Class::Transient),
+        6 => (AttemptErrorKind::WrongSignature, Class::Unauthorized),
+        _ => (AttemptErrorKind::Credentials, Class::Transient),
     };
-    let mut fault = Fault::new(kind, class, "a fault");
-    fault.retry_after = (byte > 200).then(|| Duration::from_secs(u64::from(byte)));
+    let mut error = AttemptError::new(kind, class, "an attempt error");
+    error.retry_after = (byte > 200).then(|| Duration::from_secs(u64::from(byte)));
     fault
 }
 
@@ -74,14 +74,14 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
                     }
                     input = Reading::new(job).into();
                 } else {
-                    input = Input::Fault(fault(which));
+                    input = Input::Error(attempt_error(which));
                 }
             }
             Action::Finish(result) => {
                 assert!(now <= TIMEOUT);
                 match *result {
-                    Ok(Ended { outcome: Outcome::Succeeded, .. }) => assert_eq!(said, Some(Phase::Success)),
-                    Ok(Ended { outcome: Outcome::Failed(_), .. }) => assert_eq!(said, Some(Phase::Failed)),
+                    Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => assert_eq!(said, Some(Phase::Success)),
+                    Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => assert_eq!(said, Some(Phase::Failed)),
                     Err(error) => assert_ne!(error.kind(), WaitErrorKind::Stopped),
                 }
                 return;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use job_model::{Decoded, Phase};
-use job_transport::{Class, FetchError, Reading, retry_after};
+use job_transport::{ErrorClass, FetchError, Reading, retry_after};
 use libfuzzer_sys::fuzz_target;
 
 // The status as two bytes, a line for each of four headers, and the body.
@@ -26,16 +26,16 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
     *response.headers_mut() = headers;
 
     let status = response.status();
-    let error = FetchError::of_reply(&response);
-    if error.class() == Class::Throttled {
+    let error = FetchError::from_response(&response);
+    if error.class() == ErrorClass::Throttled {
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     }
     assert!(pause.is_none_or(|pause| pause < Duration::MAX));
     assert!(error.to_string().len() < 8 << 10, "{error}");
     if let Ok(reading) = Reading::from_response(response) {
         assert_eq!(status, StatusCode::OK);
-        let said = Decoded::from_slice(&body).expect("it was read").job;
-        assert_eq!(said.phase(), reading.job.phase());
-        assert!(!reading.job.phase().is_some_and(Phase::is_terminal) || said.status.is_some());
+        let decoded = Decoded::from_slice(&body).expect("it was read").job;
+        assert_eq!(decoded.phase(), reading.job.phase());
+        assert!(!reading.job.phase().is_some_and(Phase::is_terminal) || decoded.status.is_some());
     }
 });

@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request};
-use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::Transport;
 use libfuzzer_sys::fuzz_target;
 
 // A line for the method, for the path after the project's, and for each of four headers; then the body.
 fuzz_target!(|text: &[u8]| {
-    let sim = Arc::new(Sim::new(Plan::scale_up_cluster(2), Pace::PerReading(Duration::from_secs(1))));
+    let sim = Arc::new(Sim::new(Plan::scale_up_cluster(2), TimeSource::PerRequest(Duration::from_secs(1))));
     let mut parts = text.splitn(7, |byte| *byte == b'\n');
     let mut next = || parts.next().unwrap_or_default();
     let method = Method::from_bytes(next()).unwrap_or_default();

@@ -6,20 +6,20 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
-use job_sim::{Fault, Pace, Plan, Sim, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::Transport;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let Ok(script) = Fault::script(text) else { return };
+    let Ok(script) = Fault::parse_script(text) else { return };
     assert!(script.len() <= 100_000);
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
     let uri = format!("https://cce.example/api/v3/projects/{}/jobs/{}", sim.project(), sim.job());
     for fault in script.into_iter().take(10) {
         if matches!(fault, Some(Fault::Oversized(bytes)) if bytes > 1 << 20) {
             continue;
         }
-        sim.script([fault]);
+        sim.inject_faults([fault]);
         let request = Request::get(&uri).header("x-auth-token", sim.account().token);
         let request = request.header("content-type", "application/json").body(Bytes::new());
         let _ = SimTransport::new(sim.clone()).send(request.expect("a request")).now_or_never();

@@ -31,7 +31,7 @@ fn examples(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn each_example_is_a_command_line() {
+fn every_documented_example_parses() {
     let mut texts = vec![include_str!("../../README.md").to_owned()];
     let mut command = Arguments::command();
     command.build();
@@ -56,7 +56,7 @@ fn each_example_is_a_command_line() {
 }
 
 #[test]
-fn the_pods_arguments_are_a_command_line() {
+fn the_pod_arguments_in_the_readme_parse() {
     let lines = include_str!("../../README.md").lines().skip_while(|line| line.trim() != "args:");
     let arguments = lines.skip(1).map_while(|line| line.trim().strip_prefix("- "));
     let words: Vec<_> = ["cce-job"].into_iter().chain(arguments).collect();
@@ -65,7 +65,7 @@ fn the_pods_arguments_are_a_command_line() {
 }
 
 #[test]
-fn wrong_usage_is_refused_and_says_what_is_right() {
+fn wrong_usage_is_rejected_with_a_helpful_message() {
     let rows = [
         ("wait --endpoint https://cce.example --region eu-de a", "cannot be used with"),
         ("wait --any --fail-fast a", "cannot be used with"),

@@ -3,10 +3,10 @@
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{Conventions, Found};
+use job_transport::{CredentialChain, ResolvedCredentials};
 
 use crate::{
-    connection::{Connection, Known, Settings},
+    connection::{ConnectionArgs, Settings, Sourced},
     exit::Exit,
     terminal::{print, text},
 };
@@ -21,7 +21,7 @@ Examples:
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// Prints what would be used; where that is not enough to connect, an error says what is missing.
@@ -30,42 +30,42 @@ pub(crate) struct Arguments {
 ///
 /// Where something is missing or cannot be used: wrong usage.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let settings = arguments.connection.settings(Conventions::from_environment())?;
-    print::stdout(shown(&settings))?;
+    let settings = arguments.connection.settings(CredentialChain::from_environment())?;
+    print::write_stdout(settings_table(&settings))?;
     settings.client().map(|_| Exit::Done)
 }
 
 /// Returns a row for each value: what it is, the value, where it is from.
-pub(crate) fn shown(settings: &Settings) -> String {
-    fn known<T: ToString>(known: Option<&Known<T>>, otherwise: &str) -> [String; 2] {
+pub(crate) fn settings_table(settings: &Settings) -> String {
+    fn cells<T: ToString>(known: Option<&Sourced<T>>, otherwise: &str) -> [String; 2] {
         known.map_or_else(
             || [otherwise.into(), String::new()],
-            |known| [known.value.to_string(), known.from.clone()],
+            |known| [known.value.to_string(), known.source.clone()],
         )
     }
     let ca_file = settings.ca_file.as_ref();
-    let ca_file = ca_file.map(|known| [known.value.display().to_string(), known.from.clone()]);
-    let is_told = settings.found.as_ref().is_some_and(Found::names_a_project);
-    let no_project = if is_told { "(as the login says)" } else { "(none)" };
+    let ca_file = ca_file.map(|known| [known.value.display().to_string(), known.source.clone()]);
+    let login_names_project = settings.found.as_ref().is_some_and(ResolvedCredentials::has_project);
+    let no_project = if login_names_project { "(as the login says)" } else { "(none)" };
     let mut rows = vec![
-        ("endpoint", known(settings.endpoint.as_ref(), "(none)")),
-        ("project", known(settings.project.as_ref(), no_project)),
+        ("endpoint", cells(settings.endpoint.as_ref(), "(none)")),
+        ("project", cells(settings.project.as_ref(), no_project)),
     ];
-    for setting in settings.found.iter().flat_map(Found::settings) {
+    for setting in settings.found.iter().flat_map(ResolvedCredentials::settings) {
         // These have rows of their own; the region is in the endpoint's.
-        if !["project", "region", "CA file"].contains(&setting.what) {
+        if !["project", "region", "CA file"].contains(&setting.name) {
             let value = setting.value.unwrap_or("(set)");
-            rows.push((setting.what, [value.into(), setting.origin.into()]));
+            rows.push((setting.name, [value.into(), setting.source.into()]));
         }
     }
     let trusted = || ["what this machine trusts".into(), String::new()];
     rows.push(("CA file", ca_file.unwrap_or_else(trusted)));
-    rows.push(("proxy", known(settings.proxy.as_ref(), "(none)")));
+    rows.push(("proxy", cells(settings.proxy.as_ref(), "(none)")));
 
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (what, [value, from]) in rows {
-        table.add_row([what.to_owned(), text::line(&value), text::line(&from)]);
+        table.add_row([what.to_owned(), text::sanitize_line(&value), text::sanitize_line(&from)]);
     }
     table.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

@@ -54,7 +54,7 @@ pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyh
     // Made before it is written: who reads no further is no reason to panic.
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "cce-job", &mut text);
-    print::stdout(text)?;
+    print::write_stdout(text)?;
     Ok(Exit::Done)
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
         for command in [command].into_iter().chain(below) {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             let file = folder.join(format!("{name}.1"));
-            fs::write(&file, page(command)?)
+            fs::write(&file, man_page(command)?)
                 .with_context(|| format!("the manual cannot be written to {}", file.display()))
                 .or_exit(Exit::Usage)?;
         }
@@ -86,12 +86,12 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
             found.ok_or_else(|| anyhow!("no such command: {name}")).or_exit(Exit::Usage)?
         }
     };
-    print::stdout(page(command)?)?;
+    print::write_stdout(man_page(command)?)?;
     Ok(Exit::Done)
 }
 
 /// Returns the page of a command. What stands below the flags has columns, and is not filled anew.
-fn page(command: Command) -> io::Result<Vec<u8>> {
+fn man_page(command: Command) -> io::Result<Vec<u8>> {
     let notes = command.get_after_long_help().or_else(|| command.get_after_help());
     let notes = notes.map(ToString::to_string);
     let mut page = Vec::new();

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use job_model::JobId;
-use job_transport::Conventions;
+use job_transport::CredentialChain;
 
-use crate::{connection::Connection, exit::Exit, terminal::Format};
+use crate::{connection::ConnectionArgs, exit::Exit, terminal::PrintArgs};
 
 /// What `--help` says below the flags.
 pub(crate) const HELP: &str = "\
@@ -21,9 +21,9 @@ pub(crate) struct Arguments {
     #[arg(value_name = "ID")]
     id: JobId,
     #[command(flatten)]
-    format: Format,
+    print_args: PrintArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// Asks once, and prints the job.
@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
 ///
 /// Where the job could not be read, or stdout cannot be written to.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let settings = arguments.connection.settings(Conventions::from_environment())?;
+    let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let reading = settings.client()?.job(&arguments.id).await?;
-    arguments.format.print(&reading)?;
+    arguments.print_args.print(&reading)?;
     Ok(Exit::Done)
 }

@@ -4,12 +4,12 @@ use anyhow::anyhow;
 use clap::Args;
 use http::Response;
 use job_model::ServiceError;
-use job_transport::{FetchError, FetchStage, Reading};
+use job_transport::{FetchError, FetchErrorKind, Reading};
 
 use crate::{
     exit::{Exit, OrExit},
-    input::Input,
-    terminal::Format,
+    input::InputArg,
+    terminal::PrintArgs,
 };
 
 /// What `--help` says below the flags.
@@ -23,9 +23,9 @@ Examples:
 pub(crate) struct Arguments {
     /// A saved reply; `-` for stdin
     #[arg(value_name = "FILE")]
-    file: Input,
+    file: InputArg,
     #[command(flatten)]
-    format: Format,
+    print_args: PrintArgs,
 }
 
 /// Reads, and prints the job.
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 ///
 /// Where the file is no job, or stdout cannot be written to.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    arguments.format.print(&read(&arguments.file)?)?;
+    arguments.print_args.print(&read_reply(&arguments.file)?)?;
     Ok(Exit::Done)
 }
 
@@ -43,27 +43,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 /// # Errors
 ///
 /// Where it cannot be read (wrong usage), or is no job.
-pub(crate) fn read(file: &Input) -> anyhow::Result<Reading> {
+pub(crate) fn read_reply(file: &InputArg) -> anyhow::Result<Reading> {
     let body = file.read()?;
-    let said = ServiceError::from_body(0, None, &body).filter(|said| said.code().is_some());
-    let error = match (Reading::from_response(Response::new(body.into())), said) {
+    let service_error =
+        ServiceError::from_body(0, None, &body).filter(|said| said.code().is_some());
+    let error = match (Reading::from_response(Response::new(body.into())), service_error) {
         (Ok(reading), None) => return Ok(reading),
-        (Ok(reading), Some(_)) if has_parts(&reading) => return Ok(reading),
+        (Ok(reading), Some(_)) if has_job_fields(&reading) => return Ok(reading),
         (_, Some(said)) => anyhow!("it is what the service says of an error: {said}"),
-        (Err(error), None) => cause(error),
+        (Err(error), None) => decode_cause(error),
     };
     Err(error.context(format!("{file} is no job"))).or_exit(Exit::Unreadable)
 }
 
 /// Whether any of a job's parts is there.
-fn has_parts(Reading { job, .. }: &Reading) -> bool {
+fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 
 /// Returns why a body is no job, without what is said of the reply that it did not come as.
-fn cause(error: FetchError) -> anyhow::Error {
-    match error.stage() {
-        FetchStage::Unreadable { cause, .. } => anyhow!(cause.clone()),
+fn decode_cause(error: FetchError) -> anyhow::Error {
+    match error.kind() {
+        FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),
         _ => error.into(),
     }
 }

@@ -13,18 +13,18 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use job_sim::{Account, Fault, Pace, Plan, Sim, SimServer};
+use job_sim::{Fault, Plan, Sim, SimServer, TestAccount, TimeSource};
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, OrExit},
-    signals::stopped,
+    signals::shutdown_signal,
     terminal::print,
 };
 
 /// Returns what `--help` says below the flags.
 pub(crate) fn help() -> String {
-    HELP.replace("{faults}", Fault::WRITTEN)
+    HELP.replace("{faults}", Fault::SYNTAX)
 }
 
 const HELP: &str = "\
@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Which jobs there are from the start
-    #[arg(long, value_enum, default_value_t = Kind::CreateCluster)]
-    job: Kind,
+    #[arg(long, value_enum, default_value_t = JobType::CreateCluster)]
+    job_type: JobType,
     /// How many of them
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     jobs: u32,
@@ -64,39 +64,39 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     speed: u32,
     /// Show so many levels of sub-jobs; the live service often shows 1
-    #[arg(long, value_name = "LEVELS")]
-    levels: Option<usize>,
+    #[arg(long, value_name = "DEPTH")]
+    visible_depth: Option<usize>,
     /// Draw how long each step takes, and the chance of faults, from this seed
     #[arg(long)]
     seed: Option<u64>,
     /// What befalls one request after another, such as 'ok, 3*503, reset'
-    #[arg(long, value_parser = Fault::script)]
-    script: Option<Script>,
+    #[arg(long, value_parser = Fault::parse_script)]
+    script: Option<FaultScript>,
     /// Let one of --faults befall a request with this probability, from 0 to 1
-    #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
-    chance: Option<f64>,
-    /// The faults that --chance draws from
-    #[arg(long, value_parser = Fault::script, default_value = "reset, 503, 429, garbage, truncated")]
-    faults: Script,
+    #[arg(long, value_name = "PROBABILITY", value_parser = parse_probability)]
+    fault_rate: Option<f64>,
+    /// The faults that --fault-rate draws from
+    #[arg(long, value_parser = Fault::parse_script, default_value = "reset, 503, 429, garbage, truncated")]
+    faults: FaultScript,
     /// Let a fault befall all that come within a time, in seconds since the start; repeatable
     #[arg(long, value_name = "FROM..TO=FAULT")]
     outage: Vec<Outage>,
     /// Serve so many requests a second, and throttle the others
     #[arg(long, value_name = "PER_SECOND")]
-    limit: Option<u32>,
+    rate_limit: Option<u32>,
     /// How many seconds a token holds that a login gives
     #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60)]
     token_lifetime: u32,
     /// How many seconds its clock is ahead of this machine's; negative: behind
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
-    ahead: i32,
+    clock_offset: i32,
 }
 
 /// One value of a flag, not a repeated flag.
-type Script = Vec<Option<Fault>>;
+type FaultScript = Vec<Option<Fault>>;
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Kind {
+enum JobType {
     CreateCluster,
     ScaleUpCluster,
     DeleteCluster,
@@ -121,10 +121,10 @@ impl FromStr for Outage {
     }
 }
 
-fn probability(text: &str) -> Result<f64, String> {
+fn parse_probability(text: &str) -> Result<f64, String> {
     let probability: f64 = text.parse().map_err(|_| "expected a number from 0 to 1")?;
-    let is_one = (0.0..=1.0).contains(&probability);
-    if is_one { Ok(probability) } else { Err("expected a number from 0 to 1".into()) }
+    let is_in_range = (0.0..=1.0).contains(&probability);
+    if is_in_range { Ok(probability) } else { Err("expected a number from 0 to 1".into()) }
 }
 
 /// The line that says how to get in.
@@ -134,65 +134,65 @@ struct Started<'a> {
     job: &'a str,
     jobs: Vec<String>,
     #[serde(flatten)]
-    account: Account,
+    account: TestAccount,
 }
 
 impl Arguments {
     fn plan(&self, number: u32) -> Plan {
-        let plan = match self.job {
-            Kind::CreateCluster => Plan::create_cluster(),
-            Kind::ScaleUpCluster => Plan::scale_up_cluster(2),
-            Kind::DeleteCluster => Plan::delete_cluster(),
-            Kind::DeleteNode => Plan::delete_node(),
+        let plan = match self.job_type {
+            JobType::CreateCluster => Plan::create_cluster(),
+            JobType::ScaleUpCluster => Plan::scale_up_cluster(2),
+            JobType::DeleteCluster => Plan::delete_cluster(),
+            JobType::DeleteNode => Plan::delete_node(),
         };
         let plan = match &self.fail {
-            Some(reason) => plan.failing(reason),
+            Some(reason) => plan.with_failure(reason),
             None => plan,
         };
-        self.course().of(plan.number(number))
+        self.adjustments().apply(plan.number(number))
     }
 
-    const fn course(&self) -> Course {
-        Course { speed: self.speed, levels: self.levels, seed: self.seed }
+    const fn adjustments(&self) -> PlanAdjustments {
+        PlanAdjustments { speed: self.speed, visible_depth: self.visible_depth, seed: self.seed }
     }
 
     fn sim(&self) -> Sim {
-        let course = self.course();
-        let mut sim = Sim::new(self.plan(0), Pace::Clock)
-            .submitted(move |plan| course.of(plan))
-            .ahead(jiff::SignedDuration::from_secs(self.ahead.into()))
+        let adjustments = self.adjustments();
+        let mut sim = Sim::new(self.plan(0), TimeSource::Clock)
+            .map_submitted(move |plan| adjustments.apply(plan))
+            .clock_offset(jiff::SignedDuration::from_secs(self.clock_offset.into()))
             .token_lifetime(jiff::SignedDuration::from_secs(self.token_lifetime.into()));
-        if let Some(limit) = self.limit {
-            sim = sim.limit(limit);
+        if let Some(limit) = self.rate_limit {
+            sim = sim.rate_limit(limit);
         }
-        if let Some(chance) = self.chance {
+        if let Some(chance) = self.fault_rate {
             let faults = self.faults.iter().flatten().cloned().collect();
-            sim = sim.chance(self.seed.unwrap_or_default(), chance, faults);
+            sim = sim.random_faults(self.seed.unwrap_or_default(), chance, faults);
         }
         for Outage(during, fault) in self.outage.iter().cloned() {
             sim = sim.outage(during, fault);
         }
-        sim.script(self.script.iter().flatten().cloned());
+        sim.inject_faults(self.script.iter().flatten().cloned());
         sim
     }
 }
 
-/// What becomes of every job's course.
-struct Course {
+/// What is changed in the plan of every job.
+struct PlanAdjustments {
     speed: u32,
-    levels: Option<usize>,
+    visible_depth: Option<usize>,
     seed: Option<u64>,
 }
 
-impl Course {
-    fn of(&self, plan: Plan) -> Plan {
+impl PlanAdjustments {
+    fn apply(&self, plan: Plan) -> Plan {
         // The templates are a hundred times as fast as life.
         let mut plan = plan.slower(100).faster(self.speed);
-        if let Some(levels) = self.levels {
-            plan = plan.levels(levels);
+        if let Some(depth) = self.visible_depth {
+            plan = plan.visible_depth(depth);
         }
         match self.seed {
-            Some(seed) => plan.drawn(seed),
+            Some(seed) => plan.with_random_durations(seed),
             None => plan,
         }
     }
@@ -205,7 +205,7 @@ impl Course {
 /// Where it cannot listen, the CA cannot be written, or stdout is closed.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     // Before anybody is told where to send signals to.
-    let stopped = stopped()?;
+    let stopped = shutdown_signal()?;
     let sim = Arc::new(arguments.sim());
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());
     let jobs = [sim.job().to_string()].into_iter().chain(added).collect();
@@ -220,7 +220,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     }
     let (endpoint, account) = (server.endpoint(), sim.account());
     let started = Started { endpoint, job: sim.job().as_str(), jobs, account };
-    print::stdout(serde_json::to_string(&started)? + "\n")?;
+    print::write_stdout(serde_json::to_string(&started)? + "\n")?;
     let exit = stopped.await;
     let _ = writeln!(io::stderr(), "{} requests, {} logins", sim.requests(), sim.logins());
     Ok(exit)

@@ -5,34 +5,34 @@ use clap::Parser;
 use super::*;
 
 #[derive(Parser)]
-struct Line {
+struct TestCommandLine {
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// Returns what these flags and this environment come to, or what is missing or wrong.
-fn told(line: &str, variables: &[(&str, &str)]) -> String {
+fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
     let words = shell_words::split(&format!("cce-job {line}")).unwrap();
-    let connection = Line::parse_from(words).connection;
-    let settings = match connection.settings(Conventions::new(variables.iter().copied())) {
+    let connection = TestCommandLine::parse_from(words).connection;
+    let settings = match connection.settings(CredentialChain::new(variables.iter().copied())) {
         Ok(settings) => settings,
         Err(error) => {
-            assert_eq!(Exit::of(&error), Exit::Usage);
+            assert_eq!(Exit::from_error(&error), Exit::Usage);
             return format!("error: {error:#}\n");
         }
     };
-    let rows = crate::commands::config::shown(&settings);
+    let rows = crate::commands::config::settings_table(&settings);
     match settings.client() {
         Ok(_) => rows,
         Err(error) => {
-            assert_eq!(Exit::of(&error), Exit::Usage);
+            assert_eq!(Exit::from_error(&error), Exit::Usage);
             format!("{rows}error: {error:#}\n")
         }
     }
 }
 
 #[test]
-fn what_is_used_and_where_it_is_from() {
+fn settings_show_their_value_and_source() {
     let token: &[_] = &[("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
     let login: &[_] = &[
         ("OS_USERNAME", "user"),
@@ -82,7 +82,7 @@ fn what_is_used_and_where_it_is_from() {
     ];
     let table = rows.map(|(line, variables)| {
         let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
-        let told = told(line, variables);
+        let told = settings_or_error(line, variables);
         assert!(!told.contains("canary"), "{line}: {told}");
         format!("$ {line} {}\n{told}\n", names.join(" "))
     });

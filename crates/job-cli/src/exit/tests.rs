@@ -2,23 +2,23 @@
 
 use anyhow::anyhow;
 use http::StatusCode;
-use job_poller::{Fault, Input, WaitPolicy};
+use job_poller::{AttemptError, Input, WaitPolicy};
 use job_transport::{
-    FetchError, RequestSent, TransportError, TransportErrorKind::*, Unreadable as Cause,
+    FetchError, InvalidReply as Cause, RequestSent, TransportError, TransportErrorKind::*,
 };
 use serde_json::json;
 
 use super::*;
-use crate::testing::{reading, waited};
+use crate::testing::{reading_input, run_wait};
 
 /// Returns the error of a wait under a policy whose every attempt comes to this.
-fn stopped(policy: WaitPolicy, input: &Input) -> anyhow::Error {
-    let (result, _) = waited(policy, std::iter::repeat(input.clone()));
+fn wait_error(policy: WaitPolicy, input: &Input) -> anyhow::Error {
+    let (result, _) = run_wait(policy, std::iter::repeat(input.clone()));
     anyhow::Error::from(result.unwrap_err()).context("a context does not hide the kind")
 }
 
 #[test]
-fn each_error_has_its_exit_code() {
+fn errors_map_to_exit_codes() {
     let policy = WaitPolicy::new();
     let status = |status| FetchError::status(StatusCode::from_u16(status).unwrap(), None);
     let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
@@ -37,29 +37,29 @@ fn each_error_has_its_exit_code() {
         (FetchError::unreadable(Cause::Html, None), Exit::Unreadable, Exit::Unreadable),
     ];
     for (error, wait, get) in rows {
-        let waited = stopped(policy, &Input::Fault(Fault::from(&error)));
-        assert_eq!(Exit::of(&waited), wait, "{waited:#}");
+        let waited = wait_error(policy, &Input::Error(AttemptError::from(&error)));
+        assert_eq!(Exit::from_error(&waited), wait, "{waited:#}");
         let error = anyhow::Error::from(error).context("nor here");
-        assert_eq!(Exit::of(&error), get, "{error:#}");
+        assert_eq!(Exit::from_error(&error), get, "{error:#}");
     }
-    let running = reading(&json!({}));
-    let other = reading(&json!({"metadata": {"uid": "b"}}));
+    let running = reading_input(&json!({}));
+    let other = reading_input(&json!({"metadata": {"uid": "b"}}));
     let rows = [
-        (stopped(policy, &running), Exit::Deadline),
-        (stopped(policy.stop_when_stuck(), &running), Exit::Deadline),
-        (stopped(policy, &other), Exit::Unreadable),
+        (wait_error(policy, &running), Exit::Deadline),
+        (wait_error(policy.stop_when_stalled(), &running), Exit::Deadline),
+        (wait_error(policy, &other), Exit::Unreadable),
         (Err::<(), _>(anyhow!("no such file")).or_exit(Exit::Usage).unwrap_err(), Exit::Usage),
         (anyhow!("no port free"), Exit::Internal),
     ];
     for (error, exit) in rows {
-        assert_eq!(Exit::of(&error), exit, "{error:#}");
+        assert_eq!(Exit::from_error(&error), exit, "{error:#}");
     }
 }
 
 #[test]
-fn the_worst_is_the_one_in_the_help() {
+fn exit_code_severity_matches_the_help() {
     use Exit::*;
-    let order = ORDER_HELP.split(": 5, else ").nth(1).unwrap().split('.').next().unwrap();
+    let order = SEVERITY_HELP.split(": 5, else ").nth(1).unwrap().split('.').next().unwrap();
     assert_eq!(order, "4, 7, 6, 3, 0");
     let worst_first = [JobFailed, Credentials, NotFound, Unreadable, Deadline, Done];
     let numbers: Vec<_> =
@@ -75,8 +75,8 @@ fn the_worst_is_the_one_in_the_help() {
 }
 
 #[test]
-fn the_help_names_every_code() {
-    for exit in ORDER {
+fn the_help_lists_every_exit_code() {
+    for exit in SEVERITY {
         let code = format!("\n  {}  ", exit as u8);
         let signal = matches!(exit, Exit::Interrupted | Exit::Terminated);
         assert!(signal || HELP.contains(&code), "{exit:?}");
@@ -85,7 +85,7 @@ fn the_help_names_every_code() {
 }
 
 #[test]
-fn an_error_with_an_exit_code_says_what_it_said() {
+fn an_exit_code_does_not_change_the_error_message() {
     let error = anyhow!("the cause").context("what went wrong");
     let error = Err::<(), _>(error).or_exit(Exit::Usage).unwrap_err();
     assert_eq!(format!("{error:#}"), "what went wrong: the cause");

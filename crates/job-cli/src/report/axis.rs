@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::terminal::told;
+use crate::terminal::format_duration;
 
 /// From the first moment of a timeline to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,13 @@ pub(crate) struct Axis {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Tick {
     /// Percent of the axis.
-    pub(crate) at: f64,
+    pub(crate) percent: f64,
     pub(crate) label: String,
 }
 
 impl Axis {
     /// Returns the axis of these moments; `None` where there is none.
-    pub(crate) fn around(moments: impl Iterator<Item = Timestamp>) -> Option<Self> {
+    pub(crate) fn from_timestamps(moments: impl Iterator<Item = Timestamp>) -> Option<Self> {
         moments.fold(None, |axis: Option<Self>, at| {
             let Self { from, to } = axis.unwrap_or(Self { from: at, to: at });
             Some(Self { from: from.min(at), to: to.max(at) })
@@ -34,40 +34,44 @@ impl Axis {
         self.to
     }
 
-    fn span(self) -> Duration {
-        self.since(self.to)
+    fn duration(self) -> Duration {
+        self.offset(self.to)
     }
 
     /// Returns how long after its start a moment is.
-    pub(crate) fn since(self, at: Timestamp) -> Duration {
+    pub(crate) fn offset(self, at: Timestamp) -> Duration {
         at.duration_since(self.from).try_into().unwrap_or_default()
     }
 
     /// Returns where a moment stands, in percent.
-    pub(crate) fn place(self, at: Timestamp) -> f64 {
-        let (span, since) = (self.span().as_secs_f64(), self.since(at).as_secs_f64());
+    pub(crate) fn percent(self, at: Timestamp) -> f64 {
+        let (span, since) = (self.duration().as_secs_f64(), self.offset(at).as_secs_f64());
         if span > 0.0 { (100.0 * since / span).clamp(0.0, 100.0) } else { 0.0 }
     }
 
     /// Returns its marks: at most six, at whole times, none so near to the end that its label would
     /// not fit.
     pub(crate) fn ticks(self) -> Vec<Tick> {
-        let span = self.span().as_secs_f64();
-        let wide = STEPS.into_iter().map(Duration::from_secs);
+        let span = self.duration().as_secs_f64();
+        let wide = TICK_INTERVALS_SECS.into_iter().map(Duration::from_secs);
         let step = wide.clone().find(|step| step.as_secs_f64() * 5.0 >= span);
         // Beyond a month its parts are as good as whole.
-        let step = step.unwrap_or_else(|| self.span() / 5);
+        let step = step.unwrap_or_else(|| self.duration() / 5);
         let moments = (0..=5).map(|number| step * number);
         let ticks = moments.map(|since| Tick {
-            at: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },
-            label: if since.is_zero() { "0".into() } else { told(since).replace(".0s", "s") },
+            percent: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },
+            label: if since.is_zero() {
+                "0".into()
+            } else {
+                format_duration(since).replace(".0s", "s")
+            },
         });
-        ticks.take_while(|tick| tick.at <= 92.0).take(if span > 0.0 { 6 } else { 1 }).collect()
+        ticks.take_while(|tick| tick.percent <= 92.0).take(if span > 0.0 { 6 } else { 1 }).collect()
     }
 }
 
 /// The widths between marks, in seconds: from a second to a week.
-const STEPS: [u64; 17] =
+const TICK_INTERVALS_SECS: [u64; 17] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 10_800, 21_600, 86_400, 604_800];
 
 #[cfg(test)]
@@ -76,11 +80,11 @@ mod tests {
 
     fn axis(seconds: i64) -> Axis {
         let moments = [7, 7 + seconds].map(|second| Timestamp::constant(second, 0));
-        Axis::around(moments.into_iter()).unwrap()
+        Axis::from_timestamps(moments.into_iter()).unwrap()
     }
 
     #[test]
-    fn ticks() {
+    fn tick_labels_suit_the_duration() {
         let rows = [
             (0, "0"),
             (1, "0"),
@@ -94,18 +98,18 @@ mod tests {
             let ticks = axis(seconds).ticks();
             let labels: Vec<_> = ticks.iter().map(|tick| tick.label.as_str()).collect();
             assert_eq!(labels.join(" "), expected, "{seconds} s");
-            assert!(ticks.iter().all(|tick| (0.0..=92.0).contains(&tick.at)), "{ticks:?}");
+            assert!(ticks.iter().all(|tick| (0.0..=92.0).contains(&tick.percent)), "{ticks:?}");
         }
     }
 
     #[test]
-    fn places() {
+    fn positions_are_clamped_percentages() {
         let at = |second| Timestamp::constant(second, 0);
         let rows = [(0, 0.0), (7, 0.0), (12, 50.0), (17, 100.0), (99, 100.0)];
         for (second, expected) in rows {
-            assert!((axis(10).place(at(second)) - expected).abs() < 1e-9, "{second}");
+            assert!((axis(10).percent(at(second)) - expected).abs() < 1e-9, "{second}");
         }
-        assert!(axis(0).place(at(7)).abs() < 1e-9);
-        assert_eq!(Axis::around([].into_iter()), None);
+        assert!(axis(0).percent(at(7)).abs() < 1e-9);
+        assert_eq!(Axis::from_timestamps([].into_iter()), None);
     }
 }

@@ -4,21 +4,24 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    Format,
-    timeline::{Kind, Row, Timeline},
+    ReportFormat,
+    timeline::{PhaseKind, Timeline, TimelineRow},
 };
-use crate::terminal::told;
+use crate::terminal::format_duration;
 
 /// Returns the timelines in this form.
 ///
 /// # Errors
 ///
 /// None that a template of ours has.
-pub(crate) fn page(timelines: &[&Timeline], format: Format) -> Result<String, askama::Error> {
+pub(crate) fn render(
+    timelines: &[&Timeline],
+    format: ReportFormat,
+) -> Result<String, askama::Error> {
     match format {
-        Format::Html => Html { timelines }.render(),
-        Format::Svg => Svg::new(timelines).render(),
-        Format::Mermaid => Mermaid { timelines }.render(),
+        ReportFormat::Html => Html { timelines }.render(),
+        ReportFormat::Svg => Svg::new(timelines).render(),
+        ReportFormat::Mermaid => Mermaid { timelines }.render(),
     }
 }
 
@@ -31,7 +34,7 @@ struct Html<'a> {
 #[derive(Template)]
 #[template(path = "report.svg")]
 struct Svg<'a> {
-    timelines: Vec<Drawn<'a>>,
+    timelines: Vec<PositionedTimeline<'a>>,
     height: usize,
 }
 
@@ -42,118 +45,127 @@ struct Mermaid<'a> {
 }
 
 /// A timeline in a picture, and how far down it starts.
-struct Drawn<'a> {
+struct PositionedTimeline<'a> {
     timeline: &'a Timeline,
     top: usize,
 }
 
 /// How high a picture's head is, each row of it, and what is below a timeline.
-const HEAD: usize = 56;
-const ROW: usize = 24;
-const FOOT: usize = 40;
+const HEADER_HEIGHT: usize = 56;
+const ROW_HEIGHT: usize = 24;
+const FOOTER_HEIGHT: usize = 40;
 
 impl<'a> Svg<'a> {
     fn new(timelines: &[&'a Timeline]) -> Self {
         let mut height = 0;
         let draw = |timeline: &'a Timeline| {
             let top = height;
-            height += HEAD + ROW * timeline.rows.len() + FOOT;
-            Drawn { timeline, top }
+            height += HEADER_HEIGHT + ROW_HEIGHT * timeline.rows.len() + FOOTER_HEIGHT;
+            PositionedTimeline { timeline, top }
         };
         Self { timelines: timelines.iter().copied().map(draw).collect(), height }
     }
 }
 
-impl Drawn<'_> {
+impl PositionedTimeline<'_> {
     /// Returns how far down a row is.
-    const fn row(&self, index: &usize) -> usize {
-        self.top + HEAD + ROW * *index
+    const fn row_y(&self, index: &usize) -> usize {
+        self.top + HEADER_HEIGHT + ROW_HEIGHT * *index
     }
 
     /// Returns how far down the axis is.
-    const fn axis(&self) -> usize {
-        self.row(&self.timeline.rows.len())
+    const fn axis_y(&self) -> usize {
+        self.row_y(&self.timeline.rows.len())
     }
 }
 
 impl Timeline {
     /// Returns where a row's bar is; `None` where its times are not known.
-    fn place(&self, row: &Row) -> Option<Place> {
+    fn bar_geometry(&self, row: &TimelineRow) -> Option<BarGeometry> {
         let (axis, bar) = (self.axis?, row.bar?);
-        let x = axis.place(bar.from);
-        Some(Place {
+        let x = axis.percent(bar.from);
+        Some(BarGeometry {
             // Whatever took no time is seen all the same.
-            x: x.min(100.0 - THINNEST),
-            width: (axis.place(bar.to) - x).max(THINNEST),
+            x: x.min(100.0 - MIN_BAR_WIDTH),
+            width: (axis.percent(bar.to) - x).max(MIN_BAR_WIDTH),
             is_open: bar.is_open,
-            from: told(axis.since(bar.from)),
-            span: told(bar.span()),
+            start: format_duration(axis.offset(bar.from)),
+            duration: format_duration(bar.duration()),
         })
     }
 
     /// Returns its end, in milliseconds; 0 where no time in it is known.
-    fn end(&self) -> i64 {
+    fn end_millis(&self) -> i64 {
         self.axis.map_or(0, |axis| axis.end().as_millisecond())
     }
 
     /// Whether it is known when the wait asked.
-    fn has_marks(&self) -> bool {
+    fn has_attempt_marks(&self) -> bool {
         self.axis.is_some() && self.attempts.iter().any(|attempt| attempt.time.is_some())
     }
 
     /// Returns where each attempt is.
-    fn marks(&self) -> impl Iterator<Item = Mark> {
+    fn attempt_marks(&self) -> impl Iterator<Item = AttemptMark> {
         self.attempts.iter().filter_map(|attempt| {
-            let x = self.axis?.place(attempt.time?);
-            Some(Mark { x, is_fault: attempt.fault.is_some() })
+            let x = self.axis?.percent(attempt.time?);
+            Some(AttemptMark { x, is_error: attempt.error.is_some() })
         })
     }
 
-    /// Returns the faults, those in a row that are alike as one.
-    fn faults(&self) -> Vec<Fault<'_>> {
-        let alike = self.attempts.chunk_by(|one, next| one.fault == next.fault);
+    /// Returns the attempt errors, those in a row that are alike as one.
+    fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
+        let alike = self.attempts.chunk_by(|one, next| one.error == next.error);
         alike
             .filter_map(|run| {
                 let (first, last) = (run.first()?, run.last()?);
-                let to = if run.len() > 1 { format!(" to {}", told(last.at)) } else { "".into() };
-                let when = told(first.at) + &to;
+                let to = if run.len() > 1 {
+                    format!(" to {}", format_duration(last.at))
+                } else {
+                    "".into()
+                };
+                let when = format_duration(first.at) + &to;
                 let span = first.time.zip(last.time);
-                Some(Fault { when, message: first.fault.as_deref()?, times: run.len(), span })
+                Some(RepeatedError {
+                    when,
+                    message: first.error.as_deref()?,
+                    count: run.len(),
+                    time_range: span,
+                })
             })
             .collect()
     }
 }
 
 /// Where a bar is, in percent of the axis, and what that says.
-struct Place {
+struct BarGeometry {
     x: f64,
     width: f64,
     is_open: bool,
-    from: String,
-    span: String,
+    start: String,
+    duration: String,
 }
 
 /// Where an attempt is, in percent of the axis.
-struct Mark {
+struct AttemptMark {
     x: f64,
-    is_fault: bool,
+    is_error: bool,
 }
 
-/// A fault, and how often it came in a row.
-struct Fault<'a> {
+/// An attempt error, and how often it came in a row.
+struct RepeatedError<'a> {
     when: String,
     /// The same by the service's time, where that was told.
-    span: Option<(Timestamp, Timestamp)>,
+    time_range: Option<(Timestamp, Timestamp)>,
     message: &'a str,
-    times: usize,
+    count: usize,
 }
 
 /// The thinnest bar, in percent.
-const THINNEST: f64 = 0.5;
+const MIN_BAR_WIDTH: f64 = 0.5;
 
-impl Kind {
+impl PhaseKind {
     /// Returns its name in the style sheets.
-    const fn name(self) -> &'static str {
+    const fn css_class(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
             Self::Running => "running",
@@ -165,7 +177,7 @@ impl Kind {
 }
 
 /// Returns the beginning of a text, where there is room for so many characters.
-fn short(text: &str, most: usize) -> String {
+fn truncate(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
@@ -173,7 +185,7 @@ fn short(text: &str, most: usize) -> String {
 }
 
 /// Returns a text in Mermaid's words: signs by their numbers, since most have a meaning there.
-fn encoded(text: &str) -> String {
+fn escape_mermaid(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || " -_.,/()".contains(c);
     let encode = |c| if plain(c) { String::from(c) } else { format!("#{};", u32::from(c)) };
     text.chars().map(encode).collect()

@@ -10,9 +10,9 @@ use jiff::{
 
 /// A span as it is written on the command line, such as `90s`, `45m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span(pub(crate) Duration);
+pub(crate) struct DurationArg(pub(crate) Duration);
 
-impl FromStr for Span {
+impl FromStr for DurationArg {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
@@ -30,7 +30,7 @@ impl FromStr for Span {
 }
 
 /// Writes it so that it is read again as it is.
-impl fmt::Display for Span {
+impl fmt::Display for DurationArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
         static PRINTER: SpanPrinter = SpanPrinter::new().spacing(Spacing::None);
@@ -40,22 +40,22 @@ impl fmt::Display for Span {
 
 /// How long to wait: `none`, `0` for one attempt, or a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeout(pub(crate) Option<Duration>);
+pub(crate) struct TimeoutArg(pub(crate) Option<Duration>);
 
-impl FromStr for Timeout {
+impl FromStr for TimeoutArg {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         match text {
             "none" => Ok(Self(None)),
             "0" => Ok(Self(Some(Duration::ZERO))),
-            text => text.parse().map(|Span(span)| Self(Some(span))),
+            text => text.parse().map(|DurationArg(span)| Self(Some(span))),
         }
     }
 }
 
 /// Tells people a span: to a tenth of a second below a minute, to the second above.
-pub(crate) fn told(span: Duration) -> String {
+pub(crate) fn format_duration(span: Duration) -> String {
     if span < Duration::from_secs(60) {
         // Cut, not rounded: no `60.0s`.
         return format!("{}.{}s", span.as_secs(), span.subsec_millis() / 100);
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans() {
+    fn durations_parse_and_round_trip() {
         let rows = [
             ("90s", Ok("1m30s")),
             ("1h30m", Ok("1h30m")),
@@ -83,27 +83,27 @@ mod tests {
             ("soon", Err("expected a time, such as 90s, 45m or 1h30m")),
         ];
         for (text, expected) in rows {
-            let span = text.parse::<Span>();
-            let shown = span.as_ref().map(Span::to_string).map_err(ToString::to_string);
+            let span = text.parse::<DurationArg>();
+            let shown = span.as_ref().map(DurationArg::to_string).map_err(ToString::to_string);
             assert_eq!(shown.as_deref().map_err(|error| &**error), expected, "{text:?}");
             if let Ok(span) = span {
-                assert_eq!(span.to_string().parse::<Span>().unwrap(), span, "{text:?}");
+                assert_eq!(span.to_string().parse::<DurationArg>().unwrap(), span, "{text:?}");
             }
         }
     }
 
     #[test]
-    fn timeouts() {
+    fn timeouts_accept_none_zero_and_durations() {
         let rows = [("none", None), ("0", Some(0)), ("0s", Some(0)), ("45m", Some(45 * 60))];
         for (text, seconds) in rows {
-            let expected = Timeout(seconds.map(Duration::from_secs));
-            assert_eq!(text.parse::<Timeout>().unwrap(), expected, "{text}");
+            let expected = TimeoutArg(seconds.map(Duration::from_secs));
+            assert_eq!(text.parse::<TimeoutArg>().unwrap(), expected, "{text}");
         }
-        assert!("60".parse::<Timeout>().is_err());
+        assert!("60".parse::<TimeoutArg>().is_err());
     }
 
     #[test]
-    fn what_people_are_told() {
+    fn durations_are_formatted_for_humans() {
         let rows = [
             (0, "0.0s"),
             (4_650, "4.6s"),
@@ -114,8 +114,11 @@ mod tests {
             (90_000_000, "25h"),
         ];
         for (milliseconds, expected) in rows {
-            assert_eq!(told(Duration::from_millis(milliseconds)), expected);
+            assert_eq!(format_duration(Duration::from_millis(milliseconds)), expected);
         }
-        assert_eq!(told(Duration::MAX), told(Duration::from_secs(i64::MAX as u64)));
+        assert_eq!(
+            format_duration(Duration::MAX),
+            format_duration(Duration::from_secs(i64::MAX as u64))
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! JSON as it is printed: one line, and no character in it that moves a cursor. Reads no value.
 
-use job_model::is_unseen;
+use job_model::is_unprintable;
 
 /// Returns the same JSON on one line, with what cannot be seen escaped. The values stay as they are,
 /// to the letter of each number: parts of a job are the text they came as.
-pub(crate) fn line(json: &str) -> String {
+pub(crate) fn to_single_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     let (mut in_text, mut escaped) = (false, false);
     for c in json.chars() {
@@ -15,7 +15,7 @@ pub(crate) fn line(json: &str) -> String {
         }
         escaped = c == '\\' && !escaped;
         // Only within a text: JSON has nothing of the kind elsewhere.
-        if is_unseen(c) {
+        if is_unprintable(c) {
             let mut units = [0; 2];
             let units = c.encode_utf16(&mut units).iter();
             line.extend(units.map(|unit| format!("\\u{unit:04x}")));
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines() {
+    fn json_is_compacted_to_one_escaped_line() {
         let rows = [
             ("{ \"a\" :\n\t[1.10, -0e1] }", "{\"a\":[1.10,-0e1]}"),
             (r#"" a \" \\" "#, r#"" a \" \\""#),
@@ -42,17 +42,17 @@ mod tests {
             (r#""\\\u0007""#, r#""\\\u0007""#),
         ];
         for (json, expected) in rows {
-            assert_eq!(line(json), expected);
+            assert_eq!(to_single_line(json), expected);
         }
     }
 
     proptest! {
         #[test]
-        fn the_same_value_on_one_line(texts in proptest::collection::vec(any::<String>(), 1..4)) {
+        fn compact_json_keeps_the_value_on_one_line(texts in proptest::collection::vec(any::<String>(), 1..4)) {
             let value = Value::from(texts);
             for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
-                let line = line(&json);
-                prop_assert!(!line.contains(is_unseen), "{}", line);
+                let line = to_single_line(&json);
+                prop_assert!(!line.contains(is_unprintable), "{}", line);
                 prop_assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), &value);
             }
         }

@@ -1,29 +1,29 @@
 //! What is shown of the texts that others wrote: nothing that moves the cursor, and not without end.
 //! Writes to no stream.
 
-use job_model::is_unseen;
+use job_model::is_unprintable;
 
 /// The most characters of a line that are shown: what is longer is no text for people, and
 /// `-o json` has the whole.
-const LONGEST: usize = 2_000;
+const MAX_LINE_CHARS: usize = 2_000;
 
 /// Returns a text as one line that can be shown, whatever is in it. Characters that cannot be seen
 /// are escaped; where it is too long its end is left out, and that is said.
-pub(crate) fn line(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        None => whole(text),
+pub(crate) fn sanitize_line(text: &str) -> String {
+    match text.char_indices().nth(MAX_LINE_CHARS) {
+        None => sanitize(text),
         Some((end, _)) => {
             let (shown, rest) = text.split_at(end);
-            format!("{}… ({} more characters)", whole(shown), rest.chars().count())
+            format!("{}… ({} more characters)", sanitize(shown), rest.chars().count())
         }
     }
 }
 
 /// Returns the same, however long it is.
-pub(crate) fn whole(text: &str) -> String {
+pub(crate) fn sanitize(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_unseen(c) {
+        if is_unprintable(c) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines() {
+    fn texts_are_escaped_and_truncated() {
         let rows = [
             ("no \"quota\" \\ ü 中 🙂", "no \"quota\" \\ ü 中 🙂"),
             ("a\nb\r\tc", "a\\u{a}b\\u{d}\\u{9}c"),
@@ -48,16 +48,16 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in rows {
-            assert_eq!(line(text), expected, "{text:?}");
+            assert_eq!(sanitize_line(text), expected, "{text:?}");
         }
-        let long = line(&"x".repeat(1_000_000));
-        assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[LONGEST..]);
+        let long = sanitize_line(&"x".repeat(1_000_000));
+        assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[MAX_LINE_CHARS..]);
     }
 
     proptest! {
         #[test]
-        fn nothing_unseen_is_shown(text in any::<String>()) {
-            prop_assert!(!line(&text).contains(is_unseen));
+        fn escaped_texts_contain_no_unprintable_characters(text in any::<String>()) {
+            prop_assert!(!sanitize_line(&text).contains(is_unprintable));
         }
     }
 }

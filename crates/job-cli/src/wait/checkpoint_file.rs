@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     /// What kept it from being written when that was last tried.
-    failed: Option<io::ErrorKind>,
+    last_error: Option<io::ErrorKind>,
 }
 
 impl CheckpointFile {
@@ -44,7 +44,7 @@ impl CheckpointFile {
                 other.job_id()
             );
         }
-        Ok((Self { path: file.into(), failed: None }, checkpoints))
+        Ok((Self { path: file.into(), last_error: None }, checkpoints))
     }
 
     /// Writes these in the place of what was there; where there are none, there is no file.
@@ -59,14 +59,14 @@ impl CheckpointFile {
                 _ => Ok(()),
             };
         }
-        replace(&self.path, &serde_json::to_vec(checkpoints)?)
+        write_atomically(&self.path, &serde_json::to_vec(checkpoints)?)
     }
 
     /// Writes these as [`write`](Self::write) does while the waits go on; returns what to tell, once,
     /// where that fails.
-    pub(crate) fn keep(&mut self, checkpoints: &[&Checkpoint]) -> Option<String> {
+    pub(crate) fn save(&mut self, checkpoints: &[&Checkpoint]) -> Option<String> {
         let failed = self.write(checkpoints).err().map(|error| error.kind());
-        let before = std::mem::replace(&mut self.failed, failed);
+        let before = std::mem::replace(&mut self.last_error, failed);
         let why = failed.filter(|_| failed != before)?;
         Some(format!("{} cannot be written, and the wait goes on: {why}", self.path.display()))
     }
@@ -76,8 +76,8 @@ impl CheckpointFile {
     }
 
     /// Returns the file to go on from, where it was written.
-    pub(crate) fn written(&self) -> Option<&Path> {
-        self.failed.is_none().then_some(&*self.path)
+    pub(crate) fn written_path(&self) -> Option<&Path> {
+        self.last_error.is_none().then_some(&*self.path)
     }
 }
 
@@ -86,7 +86,7 @@ impl CheckpointFile {
 /// # Errors
 ///
 /// Where it cannot be written. What was there is there still.
-pub(super) fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
+pub(super) fn write_atomically(file: &Path, text: &[u8]) -> io::Result<()> {
     // Through a link, to the file that it leads to.
     let path = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -4,48 +4,53 @@ use std::{io, time::Duration};
 
 use super::{
     checkpoint_file::CheckpointFile,
-    output::{Form, table},
+    output::{OutputFormat, render_table},
     resume_command::Flags,
-    session::{Over, Session},
+    session::{Session, SessionResult},
 };
 use crate::{
     exit::Exit,
     report,
-    terminal::{Timeout, stderr},
+    terminal::{TimeoutArg, stderr},
 };
 
 impl Session {
     /// Tells which jobs go on while the command ends, and the line that goes on with them: after a
     /// deadline, a signal, or a failure that was enough.
-    pub(crate) fn tell_what_goes_on(&self, over: &Over, timeout: Option<Timeout>, flags: &Flags) {
-        let why = match (over.signal, over.late) {
+    pub(crate) fn print_resume_hint(
+        &self,
+        result: &SessionResult,
+        timeout: Option<TimeoutArg>,
+        flags: &Flags,
+    ) {
+        let reason = match (result.signal, result.longest_timeout) {
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
             (None, Some(_)) => "the time is over",
-            (None, None) if over.is_enough => "that is enough for --fail-fast",
+            (None, None) if result.stop_condition_met => "that is enough for --fail-fast",
             (None, None) => return,
         };
-        if over.unended.is_empty() {
+        if result.unfinished.is_empty() {
             return;
         }
-        let go_on = match over.go_on {
+        let still_running = match result.still_running {
             0 => String::new(),
             1 => "; the job goes on at the service".into(),
             jobs => format!("; {jobs} jobs go on at the service"),
         };
-        stderr::line(&format!("cce-job: {why}{go_on}"));
-        let jobs: Vec<_> = over.checkpoints().values().map(|one| one.job_id().clone()).collect();
-        let file = self.checkpoints.as_ref().and_then(CheckpointFile::written);
-        let timeout = match over.late {
-            Some(elapsed) => longer(timeout, elapsed, file.is_some()),
+        stderr::line(&format!("cce-job: {reason}{still_running}"));
+        let jobs: Vec<_> = result.checkpoints().values().map(|one| one.job_id().clone()).collect();
+        let file = self.checkpoints.as_ref().and_then(CheckpointFile::written_path);
+        let timeout = match result.longest_timeout {
+            Some(elapsed) => extended_timeout(timeout, elapsed, file.is_some()),
             None => timeout,
         };
         // The failure that was enough would be again.
-        let flags = if over.is_enough { &flags.without("--fail-fast") } else { flags };
-        match flags.line(&jobs, timeout, file) {
+        let flags = if result.stop_condition_met { &flags.without("--fail-fast") } else { flags };
+        match flags.resume_command(&jobs, timeout, file) {
             Some(line) => {
                 stderr::line("to go on waiting:");
-                stderr::whole(&format!("  {line}"));
+                stderr::full_line(&format!("  {line}"));
             }
             None => {
                 stderr::line("to go on waiting, give the same ids again; --checkpoint keeps them")
@@ -55,35 +60,37 @@ impl Session {
 
     /// Tells the summary and what went wrong on the way, writes the report, and returns how the command
     /// ends.
-    pub(crate) fn close(mut self, over: &Over) -> Exit {
+    pub(crate) fn finish(mut self, result: &SessionResult) -> Exit {
         if let Some(mut rows) = self.summary.take() {
-            rows.sort_by_key(|row| row.place);
-            let table = table(rows);
-            match self.output.form() {
-                Form::Human => self.output.text(&table),
+            rows.sort_by_key(|row| row.index);
+            let table = render_table(rows);
+            match self.output.format() {
+                OutputFormat::Human => self.output.print_text(&table),
                 // There stdout is for programs.
-                Form::Json | Form::Jsonl => table.lines().for_each(stderr::painted),
+                OutputFormat::Json | OutputFormat::Jsonl => {
+                    table.lines().for_each(stderr::styled_line)
+                }
             }
         }
-        let mut exit = over.signal.or(over.exit).unwrap_or(Exit::Internal);
-        if let Some(step) = exit.next_step() {
+        let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
+        if let Some(step) = exit.hint() {
             stderr::line(&format!("cce-job: {step}"));
         }
-        if let Some(Err(error)) = self.report.as_ref().map(report::Collected::write) {
+        if let Some(Err(error)) = self.report.as_ref().map(report::ReportFile::write) {
             stderr::line(&format!("cce-job: {error:#}"));
-            exit = exit.or_internal();
+            exit = exit.at_least_internal();
         }
         // Whoever waits again would have known sooner: nothing is wrong with this wait.
-        if let Err(error) = self.learnt.keep() {
+        if let Err(error) = self.history_file.save() {
             stderr::line(&format!("cce-job: {error:#}"));
         }
-        match self.output.closed() {
+        match self.output.write_error() {
             // Whoever read has read enough.
-            Some(error) if error.kind() == io::ErrorKind::BrokenPipe && over.unended.is_empty() => {
-            }
+            Some(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && result.unfinished.is_empty() => {}
             Some(error) => {
                 stderr::line(&format!("cce-job: stdout cannot be written: {error}"));
-                exit = exit.or_internal();
+                exit = exit.at_least_internal();
             }
             None => {}
         }
@@ -93,10 +100,14 @@ impl Session {
 
 /// Returns the timeout to go on with after this one has passed: a checkpoint's counts from the wait's
 /// beginning. One that leaves no time for a second attempt is left out.
-fn longer(timeout: Option<Timeout>, elapsed: Duration, resumed: bool) -> Option<Timeout> {
+fn extended_timeout(
+    timeout: Option<TimeoutArg>,
+    elapsed: Duration,
+    resumed: bool,
+) -> Option<TimeoutArg> {
     let given = match timeout {
-        Some(Timeout(Some(Duration::ZERO))) => return None,
-        Some(Timeout(timeout)) => timeout?,
+        Some(TimeoutArg(Some(Duration::ZERO))) => return None,
+        Some(TimeoutArg(timeout)) => timeout?,
         None => super::DEFAULT_TIMEOUT,
     };
     if !resumed {
@@ -105,7 +116,7 @@ fn longer(timeout: Option<Timeout>, elapsed: Duration, resumed: bool) -> Option<
     let total = elapsed.max(given).saturating_add(given);
     // To whole seconds: people read it.
     let whole = total.as_secs().saturating_add(u64::from(total.subsec_nanos() > 0));
-    Some(Timeout(Some(Duration::from_secs(whole))))
+    Some(TimeoutArg(Some(Duration::from_secs(whole))))
 }
 
 #[cfg(test)]
@@ -113,8 +124,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn longer_timeouts() {
-        let seconds = |seconds| Some(Timeout(Some(Duration::from_secs(seconds))));
+    fn suggested_timeouts_allow_the_same_time_again() {
+        let seconds = |seconds| Some(TimeoutArg(Some(Duration::from_secs(seconds))));
         let rows = [
             // Another wait has the same time again.
             (seconds(60), 58, false, seconds(60)),
@@ -125,10 +136,10 @@ mod tests {
             (seconds(60), 118, true, seconds(178)),
             (None, 3598, true, seconds(7200)),
             (seconds(0), 0, true, None),
-            (Some(Timeout(Some(Duration::from_millis(200)))), 0, true, seconds(1)),
+            (Some(TimeoutArg(Some(Duration::from_millis(200)))), 0, true, seconds(1)),
         ];
         for (timeout, elapsed, resumed, expected) in rows {
-            let longer = longer(timeout, Duration::from_secs(elapsed), resumed);
+            let longer = extended_timeout(timeout, Duration::from_secs(elapsed), resumed);
             assert_eq!(longer, expected, "{timeout:?} after {elapsed} s, resumed: {resumed}");
         }
     }

@@ -9,27 +9,27 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use etcetera::{BaseStrategy, choose_base_strategy};
-use job_poller::{History, Lifetime};
+use job_poller::{History, JobObservation};
 
-use super::checkpoint_file::replace;
+use super::checkpoint_file::write_atomically;
 use crate::{
     exit::{Exit, OrExit},
     terminal::stderr,
 };
 
 /// The history that waits go by, and what they add to it.
-pub(crate) struct Learnt {
+pub(crate) struct HistoryFile {
     /// Where it is kept, if at all.
     file: Option<PathBuf>,
-    is_named: bool,
+    is_explicit: bool,
     pub(crate) history: Arc<History>,
-    lifetimes: Vec<Lifetime>,
+    observations: Vec<JobObservation>,
 }
 
-impl Learnt {
+impl HistoryFile {
     /// Keeps nothing.
-    pub(crate) fn nothing() -> Self {
-        Self { file: None, is_named: false, history: Arc::default(), lifetimes: Vec::new() }
+    pub(crate) fn disabled() -> Self {
+        Self { file: None, is_explicit: false, history: Arc::default(), observations: Vec::new() }
     }
 
     /// Takes the file that is named or, by default, the one in the user's state folder. That one keeps no wait
@@ -41,30 +41,35 @@ impl Learnt {
     /// Where a file that is named cannot be read, or is no history: wrong usage.
     pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Self> {
         if named == Some(Path::new("none")) {
-            return Ok(Self::nothing());
+            return Ok(Self::disabled());
         }
-        let Some(file) = named.map(PathBuf::from).or_else(usual) else {
-            return Ok(Self::nothing());
+        let Some(file) = named.map(PathBuf::from).or_else(default_path) else {
+            return Ok(Self::disabled());
         };
         let is_named = named.is_some();
-        match read(&file) {
+        match read_history(&file) {
             Ok(history) => {
                 let history = Arc::new(history);
-                Ok(Self { file: Some(file), is_named, history, lifetimes: Vec::new() })
+                Ok(Self {
+                    file: Some(file),
+                    is_explicit: is_named,
+                    history,
+                    observations: Vec::new(),
+                })
             }
             Err(error) if is_named => Err(error).or_exit(Exit::Usage),
             Err(error) => {
                 if error.downcast_ref::<io::Error>().is_none() {
                     stderr::line(&format!("cce-job: nothing is learnt: {error:#}"));
                 }
-                Ok(Self::nothing())
+                Ok(Self::disabled())
             }
         }
     }
 
     /// Adds what was seen of a job's life.
-    pub(crate) fn add(&mut self, lifetime: Option<Lifetime>) {
-        self.lifetimes.extend(lifetime);
+    pub(crate) fn add(&mut self, lifetime: Option<JobObservation>) {
+        self.observations.extend(lifetime);
     }
 
     /// Writes what was added, beside what other commands have written meanwhile.
@@ -72,13 +77,13 @@ impl Learnt {
     /// # Errors
     ///
     /// Where a file that was named cannot be written.
-    pub(crate) fn keep(&self) -> anyhow::Result<()> {
-        let file = self.file.as_deref().filter(|_| !self.lifetimes.is_empty());
-        let kept = file.map_or(Ok(()), |file| self.keep_in(file));
-        if self.is_named { kept } else { Ok(()) }
+    pub(crate) fn save(&self) -> anyhow::Result<()> {
+        let file = self.file.as_deref().filter(|_| !self.observations.is_empty());
+        let kept = file.map_or(Ok(()), |file| self.save_to(file));
+        if self.is_explicit { kept } else { Ok(()) }
     }
 
-    fn keep_in(&self, file: &Path) -> anyhow::Result<()> {
+    fn save_to(&self, file: &Path) -> anyhow::Result<()> {
         let shown = || format!("what was learnt cannot be kept in {}", file.display());
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(shown)?;
@@ -88,21 +93,21 @@ impl Learnt {
         lock.push(".lock");
         let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
         lock.lock().with_context(shown)?;
-        let mut history = read(file)?;
-        self.lifetimes.iter().for_each(|lifetime| history.record(lifetime));
-        replace(file, &serde_json::to_vec(&history)?).with_context(shown)
+        let mut history = read_history(file)?;
+        self.observations.iter().for_each(|lifetime| history.record(lifetime));
+        write_atomically(file, &serde_json::to_vec(&history)?).with_context(shown)
     }
 }
 
 /// Returns the file in the user's state folder; `None` where the user has none.
-fn usual() -> Option<PathBuf> {
+fn default_path() -> Option<PathBuf> {
     let folders = choose_base_strategy().ok()?;
     let folder = folders.state_dir().unwrap_or_else(|| folders.data_dir());
     Some(folder.join("cce-job/history.json"))
 }
 
 /// Reads a history; an empty one where there is no file, or nothing in it.
-fn read(file: &Path) -> anyhow::Result<History> {
+fn read_history(file: &Path) -> anyhow::Result<History> {
     match fs::read(file) {
         Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),
         Ok(text) => serde_json::from_slice(&text).map_err(|error| {
@@ -121,52 +126,52 @@ mod tests {
 
     use super::*;
 
-    fn life(seconds: u64) -> Lifetime {
-        Lifetime::new("CreateNode", Duration::ZERO, Duration::from_secs(seconds), true)
+    fn observation(seconds: u64) -> JobObservation {
+        JobObservation::new("CreateNode", Duration::ZERO, Duration::from_secs(seconds), true)
     }
 
     #[test]
-    fn what_several_commands_learn_is_kept() {
+    fn histories_of_concurrent_commands_are_merged() {
         let folder = tempdir().unwrap();
         let file = folder.path().join("state/history.json");
-        let mut open = [(); 2].map(|()| Learnt::open(Some(&file)).unwrap());
+        let mut open = [(); 2].map(|()| HistoryFile::open(Some(&file)).unwrap());
         for one in &mut open {
             one.add(None);
-            one.keep().unwrap();
+            one.save().unwrap();
             assert!(!file.exists(), "nothing was learnt");
-            one.add(Some(life(200)));
+            one.add(Some(observation(200)));
         }
-        open.iter().for_each(|one| one.keep().unwrap());
-        let kept = Learnt::open(Some(&file)).unwrap().history;
+        open.iter().for_each(|one| one.save().unwrap());
+        let kept = HistoryFile::open(Some(&file)).unwrap().history;
         assert!((kept.jobs("CreateNode") - 1.96).abs() < 1e-3, "{}", kept.jobs("CreateNode"));
     }
 
     #[test]
-    fn whatever_a_history_is_called_nothing_else_is_written() {
+    fn saving_history_never_writes_another_history_file() {
         let folder = tempdir().unwrap();
         let [file, beside] = ["h.lock", "h.toml"].map(|name| folder.path().join(name));
         fs::write(&file, "").unwrap();
         for file in [&file, &beside] {
             for _ in 0..2 {
-                let mut one = Learnt::open(Some(file)).unwrap();
-                one.add(Some(life(200)));
-                one.keep().unwrap();
+                let mut one = HistoryFile::open(Some(file)).unwrap();
+                one.add(Some(observation(200)));
+                one.save().unwrap();
             }
-            let kept = Learnt::open(Some(file)).unwrap().history;
+            let kept = HistoryFile::open(Some(file)).unwrap().history;
             assert!(kept.jobs("CreateNode") > 1.9, "{}", file.display());
         }
     }
 
     #[test]
-    fn a_file_that_is_no_history_is_left_as_it_is() {
+    fn an_invalid_history_file_is_not_overwritten() {
         let folder = tempdir().unwrap();
         let file = folder.path().join("history.json");
         fs::write(&file, "{}").unwrap();
-        let error = Learnt::open(Some(&file)).err().unwrap();
+        let error = HistoryFile::open(Some(&file)).err().unwrap();
         assert!(format!("{error:#}").contains("is no history; remove it"), "{error:#}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
-        let mut none = Learnt::open(Some(Path::new("none"))).unwrap();
-        none.add(Some(life(1)));
-        none.keep().unwrap();
+        let mut none = HistoryFile::open(Some(Path::new("none"))).unwrap();
+        none.add(Some(observation(1)));
+        none.save().unwrap();
     }
 }

@@ -6,31 +6,31 @@ use std::{path::Path, str::FromStr};
 use anyhow::anyhow;
 use clap::Args;
 use job_model::{IdError, JobId};
-use job_poller::{Checkpoint, Fleet, WaitPolicy, Watch};
+use job_poller::{Checkpoint, Fleet, FleetWait, WaitPolicy};
 
 use super::checkpoint_file::CheckpointFile;
 use crate::{
     exit::{Exit, OrExit},
-    input::Input,
+    input::InputArg,
 };
 
 #[derive(Args)]
-pub(crate) struct Jobs {
+pub(crate) struct JobArgs {
     /// The jobs' ids; `-`: read them from stdin, one a line
     #[arg(value_name = "ID")]
-    ids: Vec<Id>,
+    ids: Vec<IdArg>,
     /// The job whose id is in this file, the reply of the call that submitted it; `-`: stdin
     #[arg(long, value_name = "FILE")]
-    from: Vec<Input>,
+    from: Vec<InputArg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Id {
+enum IdArg {
     Stdin,
     Job(JobId),
 }
 
-impl FromStr for Id {
+impl FromStr for IdArg {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
@@ -41,18 +41,18 @@ impl FromStr for Id {
 /// How a wait begins.
 #[derive(Debug)]
 pub(crate) enum Start {
-    Anew(JobId),
+    New(JobId),
     Resumed(Box<Checkpoint>),
 }
 
-impl Jobs {
+impl JobArgs {
     /// Returns each job once, in the order in which they are named: gone on with where the file has its
     /// checkpoint.
     ///
     /// # Errors
     ///
     /// Where there is none, or something cannot be read: wrong usage.
-    pub(crate) fn starts(
+    pub(crate) fn resolve(
         &self,
         checkpoint: Option<&Path>,
     ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
@@ -69,7 +69,7 @@ impl Jobs {
         } else {
             let start = |id: JobId| match known.iter().position(|one| *one.job_id() == id) {
                 Some(index) => Start::Resumed(Box::new(known.swap_remove(index))),
-                None => Start::Anew(id),
+                None => Start::New(id),
             };
             ids.into_iter().map(start).collect()
         };
@@ -84,8 +84,8 @@ impl Jobs {
     }
 
     fn ids(&self) -> anyhow::Result<Vec<JobId>> {
-        let stdins = self.ids.iter().filter(|id| **id == Id::Stdin).count()
-            + self.from.iter().filter(|from| **from == Input::Stdin).count();
+        let stdins = self.ids.iter().filter(|id| **id == IdArg::Stdin).count()
+            + self.from.iter().filter(|from| **from == InputArg::Stdin).count();
         if stdins > 1 {
             return Err(anyhow!("stdin is read once; `-` is given {stdins} times"))
                 .or_exit(Exit::Usage);
@@ -93,12 +93,12 @@ impl Jobs {
         let mut ids = Vec::new();
         for id in &self.ids {
             match id {
-                Id::Stdin => ids.extend(Input::Stdin.ids()?),
-                Id::Job(id) => ids.push(id.clone()),
+                IdArg::Stdin => ids.extend(InputArg::Stdin.read_ids()?),
+                IdArg::Job(id) => ids.push(id.clone()),
             }
         }
         for from in &self.from {
-            ids.push(from.submitted()?);
+            ids.push(from.read_submitted_id()?);
         }
         let mut named = std::collections::BTreeSet::new();
         ids.retain(|id| named.insert(id.clone()));
@@ -109,19 +109,19 @@ impl Jobs {
 impl Start {
     pub(crate) fn id(&self) -> &JobId {
         match self {
-            Self::Anew(id) => id,
+            Self::New(id) => id,
             Self::Resumed(checkpoint) => checkpoint.job_id(),
         }
     }
 
     /// Begins the wait: under the fleet's limits, or under those it had, as they are changed.
-    pub(crate) fn watch(
+    pub(crate) fn start(
         self,
         fleet: &Fleet,
         change: impl FnOnce(WaitPolicy) -> WaitPolicy,
-    ) -> Watch {
+    ) -> FleetWait {
         match self {
-            Self::Anew(id) => fleet.watch(id),
+            Self::New(id) => fleet.watch(id),
             Self::Resumed(checkpoint) => {
                 let policy = change(*checkpoint.policy());
                 fleet.resume(checkpoint.with_policy(policy))

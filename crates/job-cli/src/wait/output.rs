@@ -4,7 +4,7 @@
 mod json_lines;
 mod summary;
 
-pub(crate) use summary::{Row, table};
+pub(crate) use summary::{SummaryRow, render_table};
 
 use std::{
     io::{self, Write},
@@ -13,14 +13,14 @@ use std::{
 
 use clap::ValueEnum;
 use job_model::JobId;
-use job_poller::{Ended, Event, Outcome, WaitErrorKind};
+use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
 
 use super::watch::Finished;
-use crate::terminal::{Paint, print, text, told};
+use crate::terminal::{Styles, format_duration, print, text};
 
 /// How the result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum OutputFormat {
     /// A line for each job that ended
     Human,
     /// Each job as it came, one a line
@@ -31,95 +31,105 @@ pub(crate) enum Form {
 
 /// Prints to stdout.
 pub(crate) struct Output {
-    form: Form,
+    format: OutputFormat,
     /// Print the reply's own bytes.
     raw: bool,
     /// Whether there is more than one job.
-    many: bool,
-    paint: Paint,
-    closed: Option<io::Error>,
+    has_many_jobs: bool,
+    styles: Styles,
+    write_error: Option<io::Error>,
 }
 
 impl Output {
-    pub(crate) fn new(form: Form, raw: bool, many: bool) -> Self {
-        Self { form, raw, many, paint: Paint::of(&io::stdout()), closed: None }
+    pub(crate) fn new(format: OutputFormat, raw: bool, has_many_jobs: bool) -> Self {
+        Self {
+            format,
+            raw,
+            has_many_jobs,
+            styles: Styles::for_stream(&io::stdout()),
+            write_error: None,
+        }
     }
 
-    pub(crate) const fn form(&self) -> Form {
-        self.form
+    pub(crate) const fn format(&self) -> OutputFormat {
+        self.format
     }
 
     /// Returns why nothing is printed any more.
-    pub(crate) const fn closed(&self) -> Option<&io::Error> {
-        self.closed.as_ref()
+    pub(crate) const fn write_error(&self) -> Option<&io::Error> {
+        self.write_error.as_ref()
     }
 
     /// Prints what happens, where all of it is to be printed.
-    pub(crate) fn event(&mut self, id: &JobId, at: Duration, event: &Event) {
-        if self.form == Form::Jsonl {
+    pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
+        if self.format == OutputFormat::Jsonl {
             self.write(|| writeln!(io::stdout(), "{}", json_lines::event(id, at, event)));
         }
     }
 
     /// Prints how a wait ended, and the job.
-    pub(crate) fn finished(&mut self, finished: &Finished) {
-        let (raw, many, paint) = (self.raw, self.many, self.paint);
-        match (self.form, &finished.result, finished.job.as_deref()) {
-            (Form::Jsonl, ..) => {
+    pub(crate) fn print_finished(&mut self, finished: &Finished) {
+        let (raw, many, styles) = (self.raw, self.has_many_jobs, self.styles);
+        match (self.format, &finished.result, finished.job.as_deref()) {
+            (OutputFormat::Jsonl, ..) => {
                 self.write(|| writeln!(io::stdout(), "{}", json_lines::finished(finished)));
             }
             // The command stopped it: enough others have ended, or a signal came.
-            (Form::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
-            (Form::Json, _, Some(_)) if raw => self.write(|| {
-                print::raw(&finished.body)?;
+            (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
+            (OutputFormat::Json, _, Some(_)) if raw => self.write(|| {
+                print::write_raw_body(&finished.body)?;
                 if many { writeln!(io::stdout()) } else { Ok(()) }
             }),
-            (Form::Json, _, Some(job)) => self.write(|| print::job(job)),
-            (Form::Human, Ok(ended), _) => self.write(|| {
-                let lines = ended_lines(&finished.id, ended, paint);
+            (OutputFormat::Json, _, Some(job)) => self.write(|| print::write_job_json(job)),
+            (OutputFormat::Human, Ok(ended), _) => self.write(|| {
+                let lines = result_lines(&finished.id, ended, styles);
                 lines.into_iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))
             }),
             // Told on stderr: there is nothing to print.
-            (Form::Human, Err(_), _) | (Form::Json, _, None) => {}
+            (OutputFormat::Human, Err(_), _) | (OutputFormat::Json, _, None) => {}
         }
     }
 
     /// Prints a text as it is.
-    pub(crate) fn text(&mut self, text: &str) {
+    pub(crate) fn print_text(&mut self, text: &str) {
         self.write(|| io::stdout().write_all(text.as_bytes()));
     }
 
     fn write(&mut self, write: impl FnOnce() -> io::Result<()>) {
-        if self.closed.is_none() {
-            self.closed = write().and_then(|()| io::stdout().flush()).err();
+        if self.write_error.is_none() {
+            self.write_error = write().and_then(|()| io::stdout().flush()).err();
         }
     }
 }
 
 /// Returns how a job ended, and below it what is odd, one line each.
-fn ended_lines(id: &JobId, ended: &Ended, paint: Paint) -> Vec<String> {
+fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> {
     let plural = if ended.attempts == 1 { "" } else { "s" };
-    let took = format!("({}, {} attempt{plural})", told(ended.elapsed), ended.attempts);
+    let took = format!("({}, {} attempt{plural})", format_duration(ended.elapsed), ended.attempts);
     let (word, of) = match &ended.outcome {
         Outcome::Succeeded => {
-            (paint.good("succeeded"), ended.job.label().escape_debug().to_string())
+            (styles.success("succeeded"), ended.job.label().escape_debug().to_string())
         }
-        Outcome::Failed(failed) => (paint.bad("failed"), failed.failure.to_string()),
+        Outcome::Failed(failed) => (styles.error("failed"), failed.failure.to_string()),
     };
     let mut lines = vec![format!(
         "{} {word}: {} {}",
-        text::line(id.as_str()),
-        text::line(&of),
-        paint.faint(&took)
+        text::sanitize_line(id.as_str()),
+        text::sanitize_line(&of),
+        styles.dim(&took)
     )];
     if let Outcome::Failed(failed) = &ended.outcome {
-        lines.extend(failed.live.iter().filter_map(|path| ended.job.at(path)).map(|step| {
-            let label = text::line(&step.label().escape_debug().to_string());
-            format!("  {}: {label}", paint.odd("not ended"))
-        }));
+        lines.extend(
+            failed.active_sub_jobs.iter().filter_map(|path| ended.job.sub_job_at(path)).map(
+                |step| {
+                    let label = text::sanitize_line(&step.label().escape_debug().to_string());
+                    format!("  {}: {label}", styles.warning("not ended"))
+                },
+            ),
+        );
     }
     lines.extend(ended.inconsistencies.iter().map(|inconsistency| {
-        format!("  {}: {}", paint.odd("odd"), text::line(&inconsistency.to_string()))
+        format!("  {}: {}", styles.warning("odd"), text::sanitize_line(&inconsistency.to_string()))
     }));
     lines
 }
@@ -129,33 +139,37 @@ mod tests {
     use job_poller::WaitPolicy;
     use proptest::prelude::*;
 
-    use super::summary::{Row, table};
+    use super::summary::{SummaryRow, render_table};
     use super::*;
     use crate::testing::{
-        finished, hostile, job_of, megabyte, reading, shown_job_of, unseen, waited,
+        finished, first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text,
+        job_with_text, reading_input, run_wait,
     };
 
     fn check_hostile(job: &serde_json::Value) {
-        let (result, log) = waited(WaitPolicy::new(), [reading(job)]);
-        let over = finished((result, log));
-        let row = table(vec![Row::of(&over)]);
+        let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
+        let finished_wait = finished((result, log));
+        let row = render_table(vec![SummaryRow::from_finished(&finished_wait)]);
         assert_eq!(row.lines().count(), 3, "{row}");
-        let lines = over.result.iter().flat_map(|ended| ended_lines(&over.id, ended, Paint::NONE));
+        let lines = finished_wait
+            .result
+            .iter()
+            .flat_map(|ended| result_lines(&finished_wait.id, ended, Styles::DISABLED));
         for line in lines.chain(row.lines().map(String::from)) {
-            assert_eq!(unseen(&line), None);
+            assert_eq!(first_unprintable(&line), None);
             assert!(!line.contains('\n') && line.chars().count() < 6_500, "a line");
         }
     }
 
     #[test]
-    fn a_megabyte_is_cut() {
-        check_hostile(&shown_job_of(&megabyte()));
+    fn megabyte_texts_are_truncated() {
+        check_hostile(&job_with_displayed_text(&hostile_megabyte()));
     }
 
     proptest! {
         #[test]
-        fn nothing_unseen_is_printed(text in hostile()) {
-            check_hostile(&job_of(&text));
+        fn output_contains_no_unprintable_characters(text in hostile_text()) {
+            check_hostile(&job_with_text(&text));
         }
     }
 }

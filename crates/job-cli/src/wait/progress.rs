@@ -4,7 +4,7 @@ mod live_tree;
 mod log_lines;
 mod tree_rows;
 
-pub(crate) use tree_rows::Sight;
+pub(crate) use tree_rows::WaitSnapshot;
 
 use std::{
     io::{self, IsTerminal},
@@ -15,8 +15,8 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use job_poller::Event;
 
-use self::{live_tree::Tree, log_lines::Plain};
-use super::{output::Form, watch::Watch};
+use self::{live_tree::LiveTree, log_lines::LogLines};
+use super::{output::OutputFormat, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
     logging::Verbosity,
@@ -24,7 +24,7 @@ use crate::{
 
 /// How progress is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum ProgressMode {
     /// tree on a terminal, else plain; none with -q, and with -o jsonl, which tells it on stdout
     Auto,
     /// A tree of the steps under way, drawn anew as they go on
@@ -37,55 +37,59 @@ pub(crate) enum Kind {
 
 /// How far all waits are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) all: usize,
-    pub(crate) ended: usize,
+pub(crate) struct Totals {
+    pub(crate) total: usize,
+    pub(crate) finished: usize,
     /// Of those that ended, the jobs that did not succeed.
-    pub(crate) bad: usize,
+    pub(crate) failed: usize,
 }
 
-impl Tally {
+impl Totals {
     /// Counts a wait that is over, by its exit code; none where the command stopped it.
     pub(crate) fn add(&mut self, exit: Option<Exit>) {
-        self.ended += 1;
-        self.bad += usize::from(exit.is_some_and(|exit| exit != Exit::Done));
+        self.finished += 1;
+        self.failed += usize::from(exit.is_some_and(|exit| exit != Exit::Done));
     }
 }
 
 /// Tells progress.
-pub(crate) enum Progress {
+pub(crate) enum ProgressDisplay {
     None,
-    Plain(Plain),
-    Tree(Box<Tree>),
+    LogLines(LogLines),
+    LiveTree(Box<LiveTree>),
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// Returns what this kind comes to here.
     ///
     /// # Errors
     ///
     /// Where a tree is asked for and cannot be drawn: wrong usage.
-    pub(crate) fn new(kind: Kind, verbosity: Verbosity, form: Form) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        kind: ProgressMode,
+        verbosity: Verbosity,
+        format: OutputFormat,
+    ) -> anyhow::Result<Self> {
         let terminal = io::stderr().is_terminal() && !console::is_dumb();
         let kind = match (kind, verbosity) {
-            (Kind::Auto, Verbosity::Quiet) => Kind::None,
-            (Kind::Auto, _) if form == Form::Jsonl => Kind::None,
-            (Kind::Auto, Verbosity::Normal) if terminal => Kind::Tree,
-            (Kind::Auto, _) => Kind::Plain,
-            (Kind::Tree, Verbosity::Verbose(_)) => {
+            (ProgressMode::Auto, Verbosity::Quiet) => ProgressMode::None,
+            (ProgressMode::Auto, _) if format == OutputFormat::Jsonl => ProgressMode::None,
+            (ProgressMode::Auto, Verbosity::Normal) if terminal => ProgressMode::Tree,
+            (ProgressMode::Auto, _) => ProgressMode::Plain,
+            (ProgressMode::Tree, Verbosity::Verbose(_)) => {
                 let error = anyhow!("-v writes lines of its own; use --progress plain");
                 return Err(error).or_exit(Exit::Usage);
             }
             (kind, _) => kind,
         };
         match kind {
-            Kind::Tree if !terminal => {
+            ProgressMode::Tree if !terminal => {
                 let error = anyhow!("--progress tree needs a terminal; use --progress plain");
                 Err(error).or_exit(Exit::Usage)
             }
-            Kind::Tree => Ok(Self::Tree(Box::new(Tree::new()))),
-            Kind::Plain | Kind::Auto => Ok(Self::Plain(Plain::new())),
-            Kind::None => Ok(Self::None),
+            ProgressMode::Tree => Ok(Self::LiveTree(Box::new(LiveTree::new()))),
+            ProgressMode::Plain | ProgressMode::Auto => Ok(Self::LogLines(LogLines::new())),
+            ProgressMode::None => Ok(Self::None),
         }
     }
 
@@ -94,40 +98,43 @@ impl Progress {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub(crate) fn for_people(kind: Kind, verbosity: Verbosity) -> anyhow::Result<Self> {
-        Self::new(kind, verbosity, Form::Human)
+    pub(crate) fn for_human_output(
+        kind: ProgressMode,
+        verbosity: Verbosity,
+    ) -> anyhow::Result<Self> {
+        Self::new(kind, verbosity, OutputFormat::Human)
     }
 
     /// Tells what happened to one of the waits.
-    pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, tally: Tally) {
-        if let Self::Plain(plain) = self {
-            plain.event(watch, at, event, tally);
+    pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
+        if let Self::LogLines(plain) = self {
+            plain.event(watch, at, event, totals);
         }
     }
 
     /// Tells how all waits are: after each event, and each second.
-    pub(crate) fn look<'a>(
+    pub(crate) fn tick<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
         elapsed: Duration,
-        tally: Tally,
+        totals: Totals,
     ) {
         match self {
             Self::None => {}
-            Self::Plain(plain) => plain.look(watches, elapsed, tally),
-            Self::Tree(tree) => tree.look(watches, elapsed, tally),
+            Self::LogLines(plain) => plain.tick(watches, elapsed, totals),
+            Self::LiveTree(tree) => tree.draw(watches, elapsed, totals),
         }
     }
 
     /// Runs what writes to the terminal, without the tree in its way.
-    pub(crate) fn aside<T>(&mut self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
         match self {
             Self::None => write(),
-            Self::Plain(plain) => {
-                plain.said();
+            Self::LogLines(plain) => {
+                plain.reset_heartbeat();
                 write()
             }
-            Self::Tree(tree) => tree.aside(write),
+            Self::LiveTree(tree) => tree.suspend(write),
         }
     }
 }

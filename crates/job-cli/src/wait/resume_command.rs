@@ -6,13 +6,13 @@ use std::path::Path;
 use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
 use job_model::JobId;
 
-use crate::terminal::{Span, Timeout};
+use crate::terminal::{DurationArg, TimeoutArg};
 
 /// What says which jobs to wait for and how long: written anew.
-const OURS: [&str; 4] = ["ids", "from", "timeout", "checkpoint"];
+const REWRITTEN_ARGS: [&str; 4] = ["ids", "from", "timeout", "checkpoint"];
 
 /// More jobs than these make no line that anybody copies.
-const MOST_JOBS: usize = 20;
+const MAX_JOBS_IN_COMMAND: usize = 20;
 
 /// The flags of a command line, but for those that say which jobs.
 #[derive(Clone, Debug, Default)]
@@ -20,12 +20,13 @@ pub(crate) struct Flags(Vec<String>);
 
 impl Flags {
     /// Takes the flags that were given.
-    pub(crate) fn of(command: &Command, matches: &ArgMatches) -> Self {
+    pub(crate) fn from_matches(command: &Command, matches: &ArgMatches) -> Self {
         let mut words = Vec::new();
         for argument in command.get_arguments() {
             let id = argument.get_id().as_str();
             let given = matches.value_source(id) == Some(ValueSource::CommandLine);
-            let Some(name) = argument.get_long().filter(|_| given && !OURS.contains(&id)) else {
+            let Some(name) = argument.get_long().filter(|_| given && !REWRITTEN_ARGS.contains(&id))
+            else {
                 continue;
             };
             let name = format!("--{name}");
@@ -52,21 +53,22 @@ impl Flags {
 
     /// Returns the line for these jobs or, where there is one, for all in a file of checkpoints; `None`
     /// where there are too many jobs for one.
-    pub(crate) fn line(
+    pub(crate) fn resume_command(
         &self,
         jobs: &[JobId],
-        timeout: Option<Timeout>,
+        timeout: Option<TimeoutArg>,
         checkpoint: Option<&Path>,
     ) -> Option<String> {
         let mut words = vec!["cce-job".to_owned(), "wait".to_owned()];
         words.extend(self.0.iter().cloned());
-        if let Some(Timeout(timeout)) = timeout {
-            let timeout = timeout.map_or_else(|| "none".into(), |span| Span(span).to_string());
+        if let Some(TimeoutArg(timeout)) = timeout {
+            let timeout =
+                timeout.map_or_else(|| "none".into(), |span| DurationArg(span).to_string());
             words.extend(["--timeout".into(), timeout]);
         }
         if let Some(file) = checkpoint {
             words.extend(["--checkpoint".into(), file.display().to_string()]);
-        } else if jobs.len() <= MOST_JOBS {
+        } else if jobs.len() <= MAX_JOBS_IN_COMMAND {
             // An id may look like a flag.
             words.extend(jobs.iter().any(|id| id.as_str().starts_with('-')).then(|| "--".into()));
             words.extend(jobs.iter().map(ToString::to_string));

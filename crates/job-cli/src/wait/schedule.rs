@@ -5,34 +5,35 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use job_poller::{Exponential, Fixed, Schedule};
 
-use crate::terminal::Span;
+use crate::terminal::DurationArg;
 
 /// When the waits ask.
 #[derive(Clone)]
-pub(crate) enum Pauses {
+pub(crate) enum ScheduleArg {
     /// When their jobs are likeliest to end, by what was learnt.
     Adaptive,
     /// By this schedule, all of them.
-    Given(Arc<dyn Schedule>),
+    Custom(Arc<dyn Schedule>),
 }
 
-impl FromStr for Pauses {
+impl FromStr for ScheduleArg {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let form = || anyhow!("expected adaptive, fixed:10s or exponential:1s..30s");
         let pause = |text: &str| {
-            let Span(pause) = text.parse().with_context(|| format!("{text:?} is no pause"))?;
-            ensure!(pause >= SHORTEST, "a pause has at least {}", Span(SHORTEST));
+            let DurationArg(pause) =
+                text.parse().with_context(|| format!("{text:?} is no pause"))?;
+            ensure!(pause >= MIN_DELAY, "a pause has at least {}", DurationArg(MIN_DELAY));
             Ok(pause)
         };
-        Ok(Self::Given(match text.split_once(':') {
+        Ok(Self::Custom(match text.split_once(':') {
             None if text == "adaptive" => return Ok(Self::Adaptive),
             Some(("fixed", gap)) => Arc::new(Fixed::new(pause(gap)?)),
             Some(("exponential", gaps)) => {
                 let (floor, cap) = gaps.split_once("..").ok_or_else(form)?;
                 let (floor, cap) = (pause(floor)?, pause(cap)?);
-                ensure!(floor <= cap, "{} is longer than {}", Span(floor), Span(cap));
+                ensure!(floor <= cap, "{} is longer than {}", DurationArg(floor), DurationArg(cap));
                 Arc::new(Exponential::new(floor..=cap))
             }
             _ => return Err(form()),
@@ -41,17 +42,17 @@ impl FromStr for Pauses {
 }
 
 /// Whoever writes a shorter one has mistaken the unit.
-const SHORTEST: Duration = Duration::from_millis(10);
+const MIN_DELAY: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
-    use job_poller::Seen;
+    use job_poller::PollState;
 
     use super::*;
 
     #[test]
-    fn schedules() {
-        assert!(matches!("adaptive".parse(), Ok(Pauses::Adaptive)));
+    fn schedule_arguments_parse_or_are_rejected() {
+        assert!(matches!("adaptive".parse(), Ok(ScheduleArg::Adaptive)));
         let form = "expected adaptive, fixed:10s or exponential:1s..30s";
         let rows = [
             ("fixed:10s", Ok(10..=10)),
@@ -66,9 +67,9 @@ mod tests {
             ("", Err(form)),
         ];
         for (text, expected) in rows {
-            let seen = Seen::new(Duration::ZERO, 1);
-            match (text.parse::<Pauses>(), expected) {
-                (Ok(Pauses::Given(schedule)), Ok(seconds)) => {
+            let seen = PollState::new(Duration::ZERO, 1);
+            match (text.parse::<ScheduleArg>(), expected) {
+                (Ok(ScheduleArg::Custom(schedule)), Ok(seconds)) => {
                     let pause = schedule.pause(&seen).as_secs();
                     assert!(seconds.contains(&pause), "{text}: {pause}");
                 }

@@ -15,16 +15,16 @@ use job_poller::JobSource;
 use job_transport::{Client, Clock, FetchError, Reading, TokioClock};
 
 /// A client that is asked for these jobs, and for their sub-jobs.
-pub(crate) struct Source {
+pub(crate) struct RecordingSource {
     client: Client,
-    keeps_bodies: bool,
-    seen: Mutex<Seen>,
+    retain_bodies: bool,
+    state: Mutex<SourceState>,
 }
 
-struct Seen {
+struct SourceState {
     /// The service's time less this process's clock. Replies tell whole seconds, so the latest comes
     /// nearest.
-    ahead: Option<Timestamp>,
+    clock_offset: Option<Timestamp>,
     bodies: HashMap<JobId, Bodies>,
 }
 
@@ -32,62 +32,66 @@ struct Seen {
 #[derive(Default)]
 struct Bodies {
     last: Bytes,
-    before: Bytes,
+    previous: Bytes,
 }
 
-impl Source {
+impl RecordingSource {
     pub(crate) fn new(
         client: Client,
         jobs: impl Iterator<Item = JobId>,
-        keeps_bodies: bool,
+        retain_bodies: bool,
     ) -> Self {
         let bodies = jobs.map(|job| (job, Bodies::default())).collect();
-        Self { client, keeps_bodies, seen: Mutex::new(Seen { ahead: None, bodies }) }
+        Self {
+            client,
+            retain_bodies,
+            state: Mutex::new(SourceState { clock_offset: None, bodies }),
+        }
     }
 
     /// Returns the service's time, by the last reply and the time since; `None` where none told it.
     pub(crate) fn service_time(&self) -> Option<Timestamp> {
-        self.seen().ahead?.checked_add(elapsed()).ok()
+        self.state().clock_offset?.checked_add(monotonic_now()).ok()
     }
 
     /// Returns the last reply with a job; empty where none was kept.
     pub(crate) fn body(&self, job: &JobId) -> Bytes {
-        self.seen().bodies.get(job).map(|bodies| bodies.last.clone()).unwrap_or_default()
+        self.state().bodies.get(job).map(|bodies| bodies.last.clone()).unwrap_or_default()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, SourceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, job: &JobId, reading: &Reading) {
-        let mut seen = self.seen();
-        let ahead = reading.date.and_then(|date| date.checked_sub(elapsed()).ok());
-        seen.ahead = match (seen.ahead, ahead) {
-            (Some(before), Some(ahead)) if before.duration_since(ahead) < CLOCK_WAS_SET => {
+    fn record(&self, job: &JobId, reading: &Reading) {
+        let mut state = self.state();
+        let ahead = reading.date.and_then(|date| date.checked_sub(monotonic_now()).ok());
+        state.clock_offset = match (state.clock_offset, ahead) {
+            (Some(before), Some(ahead)) if before.duration_since(ahead) < CLOCK_RESET_THRESHOLD => {
                 Some(before.max(ahead))
             }
             (before, ahead) => ahead.or(before),
         };
         // A sub-job's are no reply with a job that is waited for.
-        if let Some(bodies) = seen.bodies.get_mut(job).filter(|_| self.keeps_bodies) {
-            bodies.before = mem::replace(&mut bodies.last, reading.body.clone());
+        if let Some(bodies) = state.bodies.get_mut(job).filter(|_| self.retain_bodies) {
+            bodies.previous = mem::replace(&mut bodies.last, reading.body.clone());
         }
     }
 
     /// Takes note that the wait dropped the last reading: a stale one, or another job's.
-    pub(crate) fn dropped(&self, job: &JobId) {
-        if let Some(bodies) = self.seen().bodies.get_mut(job) {
-            bodies.last = bodies.before.clone();
+    pub(crate) fn discard_last(&self, job: &JobId) {
+        if let Some(bodies) = self.state().bodies.get_mut(job) {
+            bodies.last = bodies.previous.clone();
         }
     }
 }
 
-impl JobSource for Source {
+impl JobSource for RecordingSource {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
             let fetched = self.client.job(id).await;
             if let Ok(reading) = &fetched {
-                self.note(id, reading);
+                self.record(id, reading);
             }
             fetched
         })
@@ -95,8 +99,8 @@ impl JobSource for Source {
 }
 
 /// A service whose time goes back by this has set its clock.
-const CLOCK_WAS_SET: SignedDuration = SignedDuration::from_secs(2);
+const CLOCK_RESET_THRESHOLD: SignedDuration = SignedDuration::from_secs(2);
 
-fn elapsed() -> SignedDuration {
-    SignedDuration::try_from(TokioClock::new().elapsed()).unwrap_or_default()
+fn monotonic_now() -> SignedDuration {
+    SignedDuration::try_from(TokioClock::new().monotonic()).unwrap_or_default()
 }

@@ -13,77 +13,78 @@ use futures_core::Stream;
 use jiff::Timestamp;
 use job_model::{Job, JobId, Phase};
 use job_poller::{
-    Checkpoint, Ended, Event, FaultKind, History, Lifetime, WaitError, WaitErrorKind, WatchEvents,
+    AttemptErrorKind, Checkpoint, Event, FinishedJob, FleetEvents, History, JobObservation,
+    WaitError, WaitErrorKind,
 };
 
-use super::{progress::Sight, source::Source};
+use super::{progress::WaitSnapshot, source::RecordingSource};
 use crate::exit::Exit;
 
 /// A wait under way: a stream of its events.
 pub(crate) struct Watch {
     /// Which of the jobs, in the order in which they were named.
-    place: usize,
-    events: WatchEvents,
-    source: Arc<Source>,
+    index: usize,
+    events: FleetEvents,
+    source: Arc<RecordingSource>,
     /// What jobs before these are known to have taken.
     history: Arc<History>,
-    faults: Faults,
-    next: Option<Duration>,
+    errors: ErrorTracker,
+    next_attempt_at: Option<Duration>,
     /// What happened, where it is to be reported.
     log: Option<Vec<(Duration, Event)>>,
 }
 
 /// Attempts in a row that gave no job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FaultRun {
+pub(crate) struct ErrorRun {
     pub(crate) message: String,
     pub(crate) in_a_row: u32,
     /// Whether the last one said something else than the one before.
-    pub(crate) is_news: bool,
+    pub(crate) has_changed: bool,
 }
 
 /// What the attempts of a wait come to that give no job.
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
-    last: Option<FaultRun>,
+pub(crate) struct ErrorTracker {
+    current: Option<ErrorRun>,
     /// Whether the attempt before the next plan gave none.
-    is_fresh: bool,
+    last_attempt_failed: bool,
     /// Whether the last attempt was the first in a while that gave one.
-    pub(crate) are_over: bool,
+    pub(crate) has_recovered: bool,
 }
 
 /// A wait that is over.
 pub(crate) struct Finished {
     pub(crate) id: JobId,
-    pub(crate) place: usize,
-    pub(crate) result: Result<Ended, WaitError>,
+    pub(crate) index: usize,
+    pub(crate) result: Result<FinishedJob, WaitError>,
     /// What to go on from; of a job that has ended, what asks once more.
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The job as last read.
     pub(crate) job: Option<Box<Job>>,
     pub(crate) body: Bytes,
     /// The service's time when the wait began, where it was told.
-    pub(crate) began: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     pub(crate) log: Vec<(Duration, Event)>,
 }
 
 impl Watch {
     /// Takes a wait that asks this source; with a log, for a report.
     pub(crate) fn new(
-        place: usize,
-        wait: job_poller::Watch,
-        source: Arc<Source>,
+        index: usize,
+        wait: job_poller::FleetWait,
+        source: Arc<RecordingSource>,
         history: Arc<History>,
-        logs: bool,
+        retain_log: bool,
     ) -> Self {
         Self {
-            place,
+            index,
             history,
             events: wait.events(),
             source,
-            faults: Faults::default(),
-            next: None,
-            log: logs.then(Vec::new),
+            errors: ErrorTracker::default(),
+            next_attempt_at: None,
+            log: retain_log.then(Vec::new),
         }
     }
 
@@ -91,31 +92,31 @@ impl Watch {
         self.events.job_id()
     }
 
-    pub(crate) const fn place(&self) -> usize {
-        self.place
+    pub(crate) const fn index(&self) -> usize {
+        self.index
     }
 
-    pub(crate) const fn faults(&self) -> &Faults {
-        &self.faults
+    pub(crate) const fn errors(&self) -> &ErrorTracker {
+        &self.errors
     }
 
     /// Returns what is known at this moment.
-    pub(crate) fn sight(&self) -> Sight<'_> {
+    pub(crate) fn snapshot(&self) -> WaitSnapshot<'_> {
         let elapsed = self.events.elapsed();
-        let sight = Sight {
+        let snapshot = WaitSnapshot {
             id: self.id(),
             job: self.events.job(),
             elapsed,
             remaining: None,
             service_time: self.source.service_time(),
-            faults: self.faults.now(),
-            until_next: self.next.and_then(|next| next.checked_sub(elapsed)),
+            error_run: self.errors.current(),
+            until_next_attempt: self.next_attempt_at.and_then(|next| next.checked_sub(elapsed)),
         };
         let goes_on = |job: &&Job| !job.phase().is_some_and(Phase::is_terminal);
-        let job = sight.job.as_deref().filter(goes_on);
+        let job = snapshot.job.as_deref().filter(goes_on);
         let remaining =
-            job.and_then(|job| self.history.remaining(job, sight.age(job).unwrap_or(elapsed)));
-        Sight { remaining, ..sight }
+            job.and_then(|job| self.history.remaining(job, snapshot.age(job).unwrap_or(elapsed)));
+        WaitSnapshot { remaining, ..snapshot }
     }
 
     /// Returns what to go on from: the result is not taken before the end.
@@ -133,28 +134,28 @@ impl Watch {
                 Ok(ended) => Some(ended.job.clone()),
                 Err(error) => error.job(),
             },
-            place: self.place,
+            index: self.index,
             checkpoint,
             body: self.source.body(&id),
-            began: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
+            started_at: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
             log: self.log.unwrap_or_default(),
             result,
             id,
         }
     }
 
-    fn note(&mut self, at: Duration, event: &Event) {
-        self.faults.note(event);
+    fn record(&mut self, at: Duration, event: &Event) {
+        self.errors.record(event);
         let is_dropped = match event {
-            Event::Stale { .. } => true,
-            Event::Fault { fault, .. } => fault.kind == FaultKind::Mismatch,
+            Event::StaleReply { .. } => true,
+            Event::AttemptFailed { error: fault, .. } => fault.kind == AttemptErrorKind::Mismatch,
             _ => false,
         };
         if is_dropped {
-            self.source.dropped(self.events.job_id());
+            self.source.discard_last(self.events.job_id());
         }
         if let Event::NextAttempt { at, .. } = event {
-            self.next = Some(*at);
+            self.next_attempt_at = Some(*at);
         }
         if let Some(log) = &mut self.log {
             log.push((at, event.clone()));
@@ -162,31 +163,32 @@ impl Watch {
     }
 }
 
-impl Faults {
+impl ErrorTracker {
     /// Takes note of what happened.
-    pub(crate) fn note(&mut self, event: &Event) {
+    pub(crate) fn record(&mut self, event: &Event) {
         match event {
-            Event::Fault { fault, in_a_row, .. } => {
+            Event::AttemptFailed { error: fault, in_a_row, .. } => {
                 // Each reply has another id, and is no news for that.
                 let message = match &fault.request_id {
                     Some(id) => fault.message.replace(&format!(" (request id {id})"), ""),
                     None => fault.message.clone(),
                 };
-                let before = self.last.take();
+                let before = self.current.take();
                 let is_news = before.is_none_or(|before| before.message != message);
-                self.last = Some(FaultRun { message, in_a_row: *in_a_row, is_news });
-                self.is_fresh = true;
+                self.current =
+                    Some(ErrorRun { message, in_a_row: *in_a_row, has_changed: is_news });
+                self.last_attempt_failed = true;
             }
-            Event::NextAttempt { .. } if !mem::take(&mut self.is_fresh) => {
-                self.are_over = self.last.take().is_some();
+            Event::NextAttempt { .. } if !mem::take(&mut self.last_attempt_failed) => {
+                self.has_recovered = self.current.take().is_some();
             }
             _ => {}
         }
     }
 
-    /// Returns the fault of the last attempts, where they gave no job.
-    pub(crate) const fn now(&self) -> Option<&FaultRun> {
-        self.last.as_ref()
+    /// Returns the error of the last attempts, where they gave no job.
+    pub(crate) const fn current(&self) -> Option<&ErrorRun> {
+        self.current.as_ref()
     }
 }
 
@@ -196,7 +198,7 @@ impl Stream for Watch {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(Pin::new(&mut self.events).poll_next(context));
         if let Some((at, event)) = &next {
-            self.note(*at, event);
+            self.record(*at, event);
         }
         Poll::Ready(next)
     }
@@ -213,10 +215,10 @@ impl Finished {
     }
 
     /// Returns what was seen of the job's life.
-    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
+    pub(crate) fn observation(&self) -> Option<JobObservation> {
         match &self.result {
-            Ok(ended) => ended.lifetime.clone(),
-            Err(error) => error.lifetime(),
+            Ok(ended) => ended.observation.clone(),
+            Err(error) => error.observation(),
         }
     }
 }

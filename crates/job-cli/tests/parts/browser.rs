@@ -6,12 +6,12 @@ use std::{fs, process::Command};
 use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::support::{Folder, command, fixture, has, run, service, wait};
+use crate::support::{Folder, command, fixture, is_installed, run, start_service, wait_command};
 
 /// Shows a report in two frames, and says what it finds in them.
-const WATCHED: &str = r#"<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
+const PROBE_PAGE: &str = r#"<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
 const widths = [400, 1600], found = [];
-const look = frame => {
+const inspect = frame => {
   const page = frame.contentDocument, root = page.documentElement, view = frame.contentWindow;
   const texts = [...page.querySelectorAll("main *")].filter(one =>
     [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
@@ -36,7 +36,7 @@ for (const width of widths) {
   const frame = document.createElement("iframe");
   frame.style = `width: ${width}px; height: 900px; border: 0`;
   frame.onload = () => {
-    found.push(look(frame));
+    found.push(inspect(frame));
     if (found.length === widths.length) document.getElementById("found").textContent = JSON.stringify(found);
   };
   frame.src = "report.html";
@@ -45,8 +45,8 @@ for (const width of widths) {
 </script>"#;
 
 /// Shows a page, and returns what was found in it at both widths.
-async fn shown(folder: &Folder) -> Vec<Value> {
-    let page = folder.write("watched.html", WATCHED);
+async fn inspect_page(folder: &Folder) -> Vec<Value> {
+    let page = folder.write("watched.html", PROBE_PAGE);
     let mut chromium = Command::new("chromium");
     chromium
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
@@ -71,8 +71,8 @@ async fn shown(folder: &Folder) -> Vec<Value> {
 }
 
 /// Checks that a report can be read at both widths, with so many bars in it.
-async fn check(folder: &Folder, bars: u64, title: &str) {
-    for found in shown(folder).await {
+async fn check_report(folder: &Folder, bars: u64, title: &str) {
+    for found in inspect_page(folder).await {
         let number = |name: &str| found[name].as_f64().unwrap();
         assert_eq!(found["overflow"], 0, "it is as wide as its window: {found}");
         assert!(number("smallest") >= 12.0, "{found}");
@@ -89,8 +89,8 @@ async fn check(folder: &Folder, bars: u64, title: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reports_are_readable_at_any_width_and_ask_for_nothing() {
-    if !has("chromium", "--version") {
+async fn reports_fit_any_width_and_load_no_resources() {
+    if !is_installed("chromium", "--version") {
         return;
     }
     let folder = Folder::new();
@@ -99,20 +99,20 @@ async fn reports_are_readable_at_any_width_and_ask_for_nothing() {
     let mut saved = command();
     saved.arg("report").arg(file).arg("-o").arg(&report);
     assert_eq!(run(saved).await.code, Some(0));
-    check(&folder, 3, "CreateCluster: Running").await;
+    check_report(&folder, 3, "CreateCluster: Running").await;
 
-    // With attempts, faults, and a reason that would be markup, and is as wide as any.
-    let (sim, server) = service(1).await;
+    // With attempts, attempt errors, and a reason that would be markup, and is as wide as any.
+    let (sim, server) = start_service(1).await;
     let reason = "</p></main><script>alert(1)</script><img src=x>".to_owned() + &"W".repeat(5_000);
-    let fails = sim.add(Plan::scale_up_cluster(2).failing(reason));
-    sim.script(Fault::script("ok, 503, reset").unwrap());
-    let mut waits = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    let fails = sim.add(Plan::scale_up_cluster(2).with_failure(reason));
+    sim.inject_faults(Fault::parse_script("ok, 503, reset").unwrap());
+    let mut waits = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
     waits.arg("--report").arg(&report).args([fails.as_str(), sim.job().as_str()]);
     assert_eq!(run(waits).await.code, Some(5));
     let text = fs::read_to_string(&report).unwrap();
-    assert!(text.contains("<h2>Faults</h2>"), "{text}");
+    assert!(text.contains("<h2>Attempt errors</h2>"), "{text}");
     let title = text.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
     let bars = text.matches("<rect class=\"bar").count() as u64;
     assert_eq!(bars, 10, "two jobs, of seven rows and three");
-    check(&folder, bars, title.unwrap()).await;
+    check_report(&folder, bars, title.unwrap()).await;
 }

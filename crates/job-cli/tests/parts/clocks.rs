@@ -4,18 +4,18 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::support::{Folder, pass, run, service, skipped, wait};
+use crate::support::{Folder, report_skipped, run, sleep, start_service, wait_command};
 
-const LIBRARIES: [&str; 3] = [
+const LIBFAKETIME_PATHS: [&str; 3] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/faketime/libfaketime.so.1",
 ];
 
 /// Lets a command read the time of day by what a file says, at first this, and no other clock.
-fn faked(command: &mut Command, file: &Path, start: &str) -> bool {
-    let Some(library) = LIBRARIES.iter().find(|library| Path::new(library).exists()) else {
-        skipped("libfaketime", "it is not installed");
+fn use_fake_time(command: &mut Command, file: &Path, start: &str) -> bool {
+    let Some(library) = LIBFAKETIME_PATHS.iter().find(|library| Path::new(library).exists()) else {
+        report_skipped("libfaketime", "it is not installed");
         return false;
     };
     command
@@ -28,31 +28,31 @@ fn faked(command: &mut Command, file: &Path, start: &str) -> bool {
     date.arg("+%s").envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     // What is faked at all is faked by a day.
     fs::write(file, "+1d").unwrap();
-    let (faked, real) = (seconds(&mut date), seconds(Command::new("date").arg("+%s")));
+    let (faked, real) = (epoch_seconds(&mut date), epoch_seconds(Command::new("date").arg("+%s")));
     assert!((faked - real - 86_400).abs() < 60, "{faked} and {real}");
     fs::write(file, start).unwrap();
     true
 }
 
-fn seconds(date: &mut Command) -> i64 {
+fn epoch_seconds(date: &mut Command) -> i64 {
     String::from_utf8(date.output().unwrap().stdout).unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_jumps_by_a_day_moves_no_deadline() {
+async fn wall_clock_jumps_do_not_move_deadlines() {
     for jumps in [["+0", "+1d"], ["+0", "-1d"], ["+1d", "-1d"]] {
-        let (sim, server) = service(60).await;
+        let (sim, server) = start_service(60).await;
         let folder = Folder::new();
-        let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
         command.args(["--timeout", "5s", "--schedule", "fixed:500ms"]).arg(sim.job().as_str());
-        if !faked(&mut command, &folder.file("time"), jumps[0]) {
+        if !use_fake_time(&mut command, &folder.file("time"), jumps[0]) {
             return;
         }
         #[expect(clippy::disallowed_methods, reason = "how long the command took")]
         let began = Instant::now();
         let ran = tokio::spawn(run(command));
         while sim.requests() == 0 {
-            pass(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         folder.write("time", jumps[1]);
         let ran = ran.await.unwrap();
@@ -65,18 +65,18 @@ async fn a_clock_that_jumps_by_a_day_moves_no_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_jumps_by_a_day_ends_no_wait() {
-    let (sim, server) = service(4).await;
+async fn wall_clock_jumps_do_not_end_a_wait() {
+    let (sim, server) = start_service(4).await;
     let folder = Folder::new();
-    let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
     command.args(["--timeout", "1m"]).arg(sim.job().as_str());
-    if !faked(&mut command, &folder.file("time"), "-1d") {
+    if !use_fake_time(&mut command, &folder.file("time"), "-1d") {
         return;
     }
     let ran = tokio::spawn(run(command));
     while sim.requests() == 0 {
-        pass(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     folder.write("time", "+1d");
-    ran.await.unwrap().succeeded(1, "");
+    ran.await.unwrap().assert_succeeded(1, "");
 }

@@ -9,15 +9,15 @@ use std::{
 use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::support::{Folder, command, run, service, wait};
+use crate::support::{Folder, command, run, start_service, wait_command};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
-    let (sim, server) = service(1).await;
-    sim.script([None, Some(Fault::Oversized(64 << 20))]);
+async fn an_oversized_reply_ends_only_its_own_wait() {
+    let (sim, server) = start_service(1).await;
+    sim.inject_faults([None, Some(Fault::Oversized(64 << 20))]);
     let other = sim.add(Plan::create_cluster().faster(5));
     let folder = Folder::new();
-    let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
     command.args([sim.job().as_str(), other.as_str()]);
     let ran = run(command).await;
     // Before its first reading a job that is too large is not waited for.
@@ -28,7 +28,7 @@ async fn a_job_too_large_to_read_ends_its_own_wait_alone() {
 
 /// Starts the service as a program, waits for its job with what its first line says, and stops it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_service_says_how_to_get_in_and_ends_when_told() {
+async fn sim_prints_credentials_and_stops_on_sigterm() {
     let folder = Folder::new();
     let authority = folder.file("ca.pem");
     let mut sim = command();

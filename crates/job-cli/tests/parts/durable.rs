@@ -8,10 +8,10 @@ use std::{
     thread,
 };
 
-use crate::support::{Folder, command, ended, run};
+use crate::support::{Folder, command, run, wait_for_exit};
 
 /// Answers one request with a status, and with a reason as engines give it.
-fn engine(status: &'static str, message: &'static str) -> String {
+fn mock_engine(status: &'static str, message: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -26,7 +26,7 @@ fn engine(status: &'static str, message: &'static str) -> String {
     address
 }
 
-fn durable(arguments: &[&str]) -> Command {
+fn durable_command(arguments: &[&str]) -> Command {
     let mut durable = command();
     durable.args(["durable", "--listen", "127.0.0.1:0"]).args(arguments);
     durable
@@ -34,14 +34,14 @@ fn durable(arguments: &[&str]) -> Command {
 
 #[tokio::test]
 async fn help_of_durable() {
-    let ran = run(durable(&["--help"])).await;
+    let ran = run(durable_command(&["--help"])).await;
     assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
     insta::assert_snapshot!(ran.stdout);
 }
 
 #[tokio::test]
-async fn it_serves_simulated_waits_until_it_is_told_to_stop() {
-    let mut child = durable(&["--sim", "-q"]);
+async fn durable_prints_simulated_wait_keys_and_stops_on_sigterm() {
+    let mut child = durable_command(&["--sim", "-q"]);
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..3 {
@@ -51,15 +51,15 @@ async fn it_serves_simulated_waits_until_it_is_told_to_stop() {
     }
     let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(stopped.success());
-    let ran = ended(child).await;
+    let ran = wait_for_exit(child).await;
     assert_eq!((ran.code, &*ran.stderr), (Some(143), ""));
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused() {
+async fn invalid_durable_arguments_are_rejected() {
     let folder = Folder::new();
     let short = folder.write("key", "c2hvcnQ=\n").display().to_string();
-    let refuses = engine("409 Conflict", "deployment is already registered");
+    let refuses = mock_engine("409 Conflict", "deployment is already registered");
     let rows = [
         (vec!["--sim", "--register", &*refuses], "409", "deployment is already registered"),
         (vec!["--sim", "--webhook-key-file", &*short], "short", "a webhook key of 5 bytes"),
@@ -71,7 +71,7 @@ async fn what_cannot_be_meant_is_refused() {
         (vec!["--requests-per-second", "0"], "nothing", "from 0.001 to 1000000"),
     ];
     for (arguments, name, expected) in rows {
-        let ran = run(durable(&arguments)).await;
+        let ran = run(durable_command(&arguments)).await;
         assert_eq!(ran.code, Some(2), "{name}: {ran:?}");
         assert!(ran.stderr.contains(expected), "{name}: {ran:?}");
     }

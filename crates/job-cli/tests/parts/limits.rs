@@ -8,10 +8,10 @@ use std::{
 
 use job_sim::Plan;
 
-use crate::support::{Folder, ended, pass, service, wait};
+use crate::support::{Folder, sleep, start_service, wait_command, wait_for_exit};
 
 /// Returns the command, run with a limit of descriptors.
-pub(crate) fn with_descriptors(limit: u32, command: &Command) -> Command {
+pub(crate) fn with_descriptor_limit(limit: u32, command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
     limited.arg(command.get_program()).args(command.get_args()).env_clear();
@@ -20,30 +20,30 @@ pub(crate) fn with_descriptors(limit: u32, command: &Command) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_ids_end_with_sixty_four_descriptors_and_a_hundred_mebibytes() {
-    let (sim, server) = service(1).await;
+async fn a_thousand_waits_fit_in_64_descriptors_and_100_mib() {
+    let (sim, server) = start_service(1).await;
     let folder = Folder::new();
     let more = (1..1_000).map(|_| sim.add(Plan::create_cluster().faster(5)));
     let ids: String =
         [sim.job().clone()].into_iter().chain(more).map(|id| format!("{id}\n")).collect();
     let ids = folder.write("ids", ids);
-    let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
     let checkpoint = folder.file("wait.json");
     command.args(["--summary", "--checkpoint"]).arg(&checkpoint).arg("-");
-    let mut command = with_descriptors(64, &command);
+    let mut command = with_descriptor_limit(64, &command);
     command.stdin(File::open(ids).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let peak = tokio::spawn(async move {
         let mut peak = 0;
-        while let Some(now) = peak_of(&status) {
+        while let Some(now) = peak_memory_kib(&status) {
             peak = now;
-            pass(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
         peak
     });
-    let ran = ended(child).await;
-    ran.succeeded(1_000, "");
+    let ran = wait_for_exit(child).await;
+    ran.assert_succeeded(1_000, "");
     assert_eq!(ran.stdout.matches(" | succeeded | ").count(), 1_000, "the table has all");
     assert_eq!(server.connections(), 1);
     assert!(!checkpoint.exists());
@@ -53,7 +53,7 @@ async fn a_thousand_ids_end_with_sixty_four_descriptors_and_a_hundred_mebibytes(
 
 /// Returns the most memory that a process had so far, in KiB; `None` once it is gone, and where the
 /// system does not tell.
-fn peak_of(status: &str) -> Option<u64> {
+fn peak_memory_kib(status: &str) -> Option<u64> {
     let status = fs::read_to_string(status).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     peak.trim().trim_end_matches(" kB").parse().ok()

@@ -2,12 +2,12 @@
 
 use std::process::{Command, Stdio};
 
-use job_sim::{Pace, Plan, Sim};
+use job_sim::{Plan, Sim, TimeSource};
 
-use crate::support::{Folder, run, skipped};
+use crate::support::{Folder, report_skipped, run};
 
 /// The service and a wait on one link, which is down for some seconds once the job was read.
-const SCRIPT: &str = r#"
+const LINK_DOWN_SCRIPT: &str = r#"
     ip link set lo up
     "$1" sim --port 8443 --ca-file "$2/ca.pem" --speed 42 > "$2/started" 2> "$2/requests" &
     sim=$!
@@ -24,23 +24,35 @@ const SCRIPT: &str = r#"
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_is_down_for_a_while_does_not_end_a_wait() {
+async fn a_temporary_link_failure_does_not_end_a_wait() {
     let mut unshared = Command::new("unshare");
     let quiet = unshared.args(["-rn", "ip", "link"]).stdout(Stdio::null()).stderr(Stdio::null());
     if !quiet.status().is_ok_and(|status| status.success()) {
-        return skipped("a network namespace", "`unshare -rn ip link` is not permitted here");
+        return report_skipped(
+            "a network namespace",
+            "`unshare -rn ip link` is not permitted here",
+        );
     }
     // Every simulation's first job, token and project are the same.
-    let sim = Sim::new(Plan::create_cluster(), Pace::Clock);
+    let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
     let folder = Folder::new();
     let mut command = Command::new("unshare");
     command
-        .args(["-rn", "timeout", "120", "sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_cce-job")])
+        .args([
+            "-rn",
+            "timeout",
+            "120",
+            "sh",
+            "-c",
+            LINK_DOWN_SCRIPT,
+            "sh",
+            env!("CARGO_BIN_EXE_cce-job"),
+        ])
         .arg(folder.file(""))
         .arg(sim.job().as_str())
         // What is learnt here is not the user's.
         .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", sim.account().token)
         .env("OS_PROJECT_ID", sim.project().as_str());
-    run(command).await.succeeded(1, "fault: ");
+    run(command).await.assert_succeeded(1, "fault: ");
 }

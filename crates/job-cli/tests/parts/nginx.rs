@@ -12,13 +12,15 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Version};
 use job_sim::{Plan, SimServer};
-use job_transport::{HyperTransport, Tls, TlsProvider, Transport};
+use job_transport::{HyperTransport, TlsConfig, TlsProvider, Transport};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::support::{Folder, free_port, has, listening, pass, run, service, wait};
+use crate::support::{
+    Folder, free_port, is_installed, run, sleep, start_service, wait_command, wait_until_listening,
+};
 
-const REQUESTS: usize = 5_000;
+const REQUEST_COUNT: usize = 5_000;
 
 /// A running nginx; killed when it is dropped.
 pub(crate) struct Nginx {
@@ -37,7 +39,7 @@ impl Nginx {
         location: &str,
         upstream: Option<&SimServer>,
     ) -> Option<Self> {
-        if !has("nginx", "-v") {
+        if !is_installed("nginx", "-v") {
             return None;
         }
         let folder = Folder::new();
@@ -48,14 +50,14 @@ impl Nginx {
         folder.write("certificate.pem", &ca_pem);
         folder.write("upstream.pem", upstream.map(SimServer::ca_pem).unwrap_or_default());
         let port = free_port().await;
-        folder.write("nginx.conf", configuration(port, http, limits, location));
+        folder.write("nginx.conf", nginx_config(port, http, limits, location));
         let mut child = spawn(&folder);
-        listening(&mut child, port).await;
+        wait_until_listening(&mut child, port).await;
         Some(Self { child, folder, port, ca_pem })
     }
 
     /// Starts it before the service.
-    async fn before(server: &SimServer, http: &str, limits: &str, more: &str) -> Option<Self> {
+    async fn in_front_of(server: &SimServer, http: &str, limits: &str, more: &str) -> Option<Self> {
         let upstream = server.endpoint();
         let location = format!(
             "proxy_pass {upstream}; proxy_ssl_verify on; proxy_ssl_name localhost;
@@ -75,7 +77,7 @@ impl Nginx {
 
     async fn restart(&mut self) {
         self.child = spawn(&self.folder);
-        listening(&mut self.child, self.port).await;
+        wait_until_listening(&mut self.child, self.port).await;
     }
 }
 
@@ -92,7 +94,7 @@ fn spawn(folder: &Folder) -> Child {
 }
 
 /// Whatever is not said here is nginx's default: 1,000 requests a connection, 128 streams at a time.
-fn configuration(port: u16, http: &str, limits: &str, location: &str) -> String {
+fn nginx_config(port: u16, http: &str, limits: &str, location: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path temporary;\n"))
         .concat();
@@ -111,15 +113,15 @@ fn configuration(port: u16, http: &str, limits: &str, location: &str) -> String 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_requests_at_once_all_get_their_reply() {
+async fn five_thousand_concurrent_requests_survive_goaway() {
     // The reply tells the connection, and the request's number on it.
     let location = "return 200 '$connection $connection_requests';";
     let Some(nginx) = Nginx::start("http2", "", location, None).await else { return };
-    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), nginx.ca_pem.as_bytes()).unwrap();
+    let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), nginx.ca_pem.as_bytes()).unwrap();
     let transport = HyperTransport::new(tls);
     let uri = nginx.endpoint();
     let get = || Request::get(&uri).body(Bytes::new()).unwrap();
-    let replies = join_all((0..REQUESTS).map(|_| transport.send(get()))).await;
+    let replies = join_all((0..REQUEST_COUNT).map(|_| transport.send(get()))).await;
 
     let mut connections = BTreeMap::<String, u32>::new();
     for reply in replies {
@@ -136,16 +138,16 @@ async fn five_thousand_requests_at_once_all_get_their_reply() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_restarts_in_the_middle_does_not_end_a_wait() {
-    let (sim, server) = service(12).await;
+async fn a_proxy_restart_does_not_end_a_wait() {
+    let (sim, server) = start_service(12).await;
     let drained = "keepalive_requests 2;";
-    let Some(mut nginx) = Nginx::before(&server, "http2", drained, "").await else { return };
+    let Some(mut nginx) = Nginx::in_front_of(&server, "http2", drained, "").await else { return };
     let folder = Folder::new();
-    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    let mut command = wait_command(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
     command.arg(sim.job().as_str());
     let ran = tokio::spawn(run(command));
     while sim.requests() == 0 {
-        pass(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     nginx.stop();
     // Until an attempt has found that it is not there.
@@ -153,34 +155,34 @@ async fn a_proxy_that_restarts_in_the_middle_does_not_end_a_wait() {
     drop(timeout(Duration::from_secs(60), instead.accept()).await.unwrap().unwrap());
     drop(instead);
     nginx.restart().await;
-    ran.await.unwrap().succeeded(1, "fault: no connection to the service");
+    ran.await.unwrap().assert_succeeded(1, "fault: no connection to the service");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_serves_five_requests_a_second_is_heeded_by_twenty_waits() {
-    let (sim, server) = service(1).await;
+async fn twenty_waits_succeed_behind_a_rate_limiting_proxy() {
+    let (sim, server) = start_service(1).await;
     let limits = "limit_req_zone $server_port zone=all:1m rate=5r/s; limit_req_status 429;";
     let location = "limit_req zone=all burst=2 nodelay;";
-    let Some(nginx) = Nginx::before(&server, "http2", limits, location).await else { return };
+    let Some(nginx) = Nginx::in_front_of(&server, "http2", limits, location).await else { return };
     let folder = Folder::new();
-    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    let mut command = wait_command(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
     command.arg(sim.job().as_str());
     command.args((0..19).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
-    run(command).await.succeeded(20, "429 Too Many Requests");
+    run(command).await.assert_succeeded(20, "429 Too Many Requests");
 }
 
 /// Over HTTP/1.1 each of the attempts in flight needs a descriptor; here there are fewer, and the proxy is slow
 /// enough that as many are in flight as may be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_waits_end_with_twenty_four_descriptors_over_http_1() {
-    let (sim, server) = service(1).await;
+async fn two_hundred_http1_waits_succeed_with_24_descriptors() {
+    let (sim, server) = start_service(1).await;
     let limits = "limit_req_zone $server_port zone=all:1m rate=40r/s;";
     let location = "limit_req zone=all burst=1000;";
-    let Some(nginx) = Nginx::before(&server, "", limits, location).await else { return };
+    let Some(nginx) = Nginx::in_front_of(&server, "", limits, location).await else { return };
     let folder = Folder::new();
-    let mut command = wait(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
+    let mut command = wait_command(&sim, &nginx.endpoint(), nginx.ca_pem.as_bytes(), &folder);
     command.arg(sim.job().as_str());
     command.args((0..199).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
-    let command = crate::limits::with_descriptors(24, &command);
-    run(command).await.succeeded(200, "fault: ");
+    let command = crate::limits::with_descriptor_limit(24, &command);
+    run(command).await.assert_succeeded(200, "fault: ");
 }

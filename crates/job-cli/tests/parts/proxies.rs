@@ -9,10 +9,12 @@ use std::{
 use job_sim::Plan;
 use tokio::time::timeout;
 
-use crate::support::{Folder, free_port, has, listening, pass, run, service, wait};
+use crate::support::{
+    Folder, free_port, is_installed, run, sleep, start_service, wait_command, wait_until_listening,
+};
 
 /// Half of all requests meet something, by chance of a seed.
-const CHAOS: &str = r#"
+const CHAOS_SCRIPT: &str = r#"
 import random
 from mitmproxy import http
 
@@ -43,11 +45,11 @@ impl Drop for Mitmproxy {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twelve_waits_end_behind_a_proxy_that_breaks_half_of_their_requests() {
-    if !has("mitmdump", "--version") {
+async fn twelve_waits_succeed_behind_a_faulty_proxy() {
+    if !is_installed("mitmdump", "--version") {
         return;
     }
-    let (sim, server) = service(3).await;
+    let (sim, server) = start_service(3).await;
     let folder = Folder::new();
     let port = free_port().await;
     let mut command = Command::new("mitmdump");
@@ -62,21 +64,21 @@ async fn twelve_waits_end_behind_a_proxy_that_breaks_half_of_their_requests() {
             folder.write("upstream.pem", server.ca_pem()).display()
         ))
         .arg("--scripts")
-        .arg(folder.write("chaos.py", CHAOS))
+        .arg(folder.write("chaos.py", CHAOS_SCRIPT))
         .stdout(Stdio::null());
     let mut proxy = Mitmproxy(command.spawn().unwrap());
-    listening(&mut proxy.0, port).await;
+    wait_until_listening(&mut proxy.0, port).await;
     let authority = folder.file("mitmproxy-ca-cert.pem");
     let made = timeout(Duration::from_secs(60), async {
         while !fs::metadata(&authority).is_ok_and(|file| file.len() > 0) {
-            pass(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     });
     made.await.unwrap();
 
     let endpoint = format!("https://localhost:{port}");
-    let mut command = wait(&sim, &endpoint, &fs::read(authority).unwrap(), &folder);
+    let mut command = wait_command(&sim, &endpoint, &fs::read(authority).unwrap(), &folder);
     command.arg(sim.job().as_str());
     command.args((0..11).map(|_| sim.add(Plan::create_cluster().faster(2)).to_string()));
-    run(command).await.succeeded(12, "fault");
+    run(command).await.assert_succeeded(12, "fault");
 }

@@ -2,14 +2,14 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 
-use crate::support::{Folder, Ran, has, run};
+use crate::support::{CommandResult, Folder, is_installed, run};
 
 const README: &str = include_str!("../../README.md");
 
 /// Returns the first block of code below a heading that holds this text.
-fn block(heading: &str, text: &str) -> String {
+fn code_block(heading: &str, text: &str) -> String {
     let section = README.split(&format!("\n## {heading}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let blocks = section.split("\n```").skip(1).step_by(2);
@@ -19,15 +19,15 @@ fn block(heading: &str, text: &str) -> String {
 }
 
 /// A service, and a folder where scripts are run that know where it is.
-struct Stage {
+struct RecipeFixture {
     sim: Arc<Sim>,
     server: SimServer,
     folder: Folder,
 }
 
-impl Stage {
+impl RecipeFixture {
     async fn new(plan: Plan) -> Self {
-        let sim = Sim::new(plan, Pace::Clock).submitted(|plan| plan.faster(20));
+        let sim = Sim::new(plan, TimeSource::Clock).map_submitted(|plan| plan.faster(20));
         let sim = Arc::new(sim);
         let server = SimServer::start(sim.clone()).await.unwrap();
         let folder = Folder::new();
@@ -35,7 +35,7 @@ impl Stage {
         Self { sim, server, folder }
     }
 
-    async fn run(&self, script: &str) -> Ran {
+    async fn run(&self, script: &str) -> CommandResult {
         let account = self.sim.account();
         let beside = Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
         let path = std::env::var("PATH").unwrap();
@@ -57,12 +57,12 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_is_created_with_curl_and_waited_for() {
-    if !has("curl", "--version") {
+async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
+    if !is_installed("curl", "--version") {
         return;
     }
-    let stage = Stage::new(Plan::create_cluster()).await;
-    let script = block("In a shell, after curl", "--from -");
+    let stage = RecipeFixture::new(Plan::create_cluster()).await;
+    let script = code_block("In a shell, after curl", "--from -");
     let cluster = r#"{"kind": "Cluster", "metadata": {"name": "test"}, "spec": {}}"#;
     stage.folder.write("cluster.json", cluster);
     let ran = stage.run(&script).await;
@@ -75,12 +75,12 @@ async fn a_cluster_is_created_with_curl_and_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_ids_of_new_nodes_are_found_below_what_the_reply_shows() {
-    if !has("jq", "--version") {
+async fn complete_recipe_prints_the_ids_of_new_nodes() {
+    if !is_installed("jq", "--version") {
         return;
     }
-    let stage = Stage::new(Plan::scale_up_cluster(2).levels(1).faster(5)).await;
-    let ran = stage.run(&block("In a shell, after curl", "--complete")).await;
+    let stage = RecipeFixture::new(Plan::scale_up_cluster(2).visible_depth(1).faster(5)).await;
+    let ran = stage.run(&code_block("In a shell, after curl", "--full-tree")).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let mut ids: Vec<_> = ran.stdout.lines().collect();
     ids.sort_unstable();
@@ -89,17 +89,17 @@ async fn the_ids_of_new_nodes_are_found_below_what_the_reply_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_of_a_workflow_writes_a_chart_and_ends_as_the_job_did() {
+async fn github_actions_recipe_writes_a_chart_and_exits_like_the_job() {
     for (plan, code, task) in [
         (Plan::create_cluster().faster(20), 0, "InstallMaster, Success :done"),
         (
-            Plan::create_cluster().faster(20).failing("sold out"),
+            Plan::create_cluster().faster(20).with_failure("sold out"),
             5,
             "InstallMaster, Failed, sold out :crit",
         ),
     ] {
-        let stage = Stage::new(plan).await;
-        let step = block("In GitHub Actions", "run: |");
+        let stage = RecipeFixture::new(plan).await;
+        let step = code_block("In GitHub Actions", "run: |");
         let script = step.split("run: |\n").nth(1).unwrap();
         // The one thing that is another here: where the service is.
         let script = script.replace("--region eu-de", "--endpoint \"$ENDPOINT\"");
@@ -112,9 +112,9 @@ async fn a_step_of_a_workflow_writes_a_chart_and_ends_as_the_job_did() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_terraform_runs_waits_for_the_job() {
-    let stage = Stage::new(Plan::create_cluster().faster(20)).await;
-    let resource = block("With Terraform", "local-exec");
+async fn terraform_recipe_waits_for_the_job() {
+    let stage = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
+    let resource = code_block("With Terraform", "local-exec");
     let command = resource.split("command = \"").nth(1).unwrap().split("\"\n").next().unwrap();
     let command = command.replace("${self.triggers.job}", stage.sim.job().as_str());
     let command = command.replace("cce-job wait", "cce-job wait --endpoint \"$ENDPOINT\"");

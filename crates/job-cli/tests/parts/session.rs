@@ -7,26 +7,26 @@ use std::{
     time::Duration,
 };
 
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 
-use crate::support::{Folder, Ran, command, ended, pass};
+use crate::support::{CommandResult, Folder, command, sleep, wait_for_exit};
 
 /// A service, a folder to run in, and what was run there so far.
-pub(crate) struct Session {
+pub(crate) struct Transcript {
     pub(crate) sim: Arc<Sim>,
     server: SimServer,
     pub(crate) folder: Folder,
-    pub(crate) shown: String,
+    pub(crate) text: String,
 }
 
-impl Session {
+impl Transcript {
     /// Starts a service whose job moves on by half a second with each reading.
     pub(crate) async fn new(plan: Plan) -> Self {
-        let sim = Arc::new(Sim::new(plan, Pace::PerReading(Duration::from_millis(500))));
+        let sim = Arc::new(Sim::new(plan, TimeSource::PerRequest(Duration::from_millis(500))));
         let server = SimServer::start(sim.clone()).await.unwrap();
         let folder = Folder::new();
         folder.write("ca.pem", server.ca_pem());
-        Self { sim, server, folder, shown: String::new() }
+        Self { sim, server, folder, text: String::new() }
     }
 
     /// Returns the command, which has the service's token and knows where it is.
@@ -44,20 +44,20 @@ impl Session {
     }
 
     /// Runs a command line; `SERVICE` and `JOB` stand for the service's.
-    pub(crate) async fn run(&mut self, line: &str) -> Ran {
+    pub(crate) async fn run(&mut self, line: &str) -> CommandResult {
         self.run_with(line, "", |command| command).await
     }
 
     /// Runs a command line for several jobs, whose lines come in whatever order.
     pub(crate) async fn run_sorted(&mut self, line: &str, stdin: &str) {
-        let mut ran = self.ran(line, stdin, |command| command).await;
+        let mut ran = self.execute(line, stdin, |command| command).await;
         for text in [&mut ran.stdout, &mut ran.stderr] {
             let mut lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
             let jobs = lines.iter().take_while(|line| !line.starts_with(['|', 'c'])).count();
             lines[..jobs].sort();
             *text = lines.concat();
         }
-        self.show(line, &ran);
+        self.record(line, &ran);
     }
 
     /// Runs a command line that reads this, in an environment that is changed so.
@@ -66,52 +66,52 @@ impl Session {
         line: &str,
         stdin: &str,
         change: impl Fn(&mut Command) -> &mut Command,
-    ) -> Ran {
-        let ran = self.ran(line, stdin, change).await;
-        self.show(line, &ran);
+    ) -> CommandResult {
+        let ran = self.execute(line, stdin, change).await;
+        self.record(line, &ran);
         ran
     }
 
-    async fn ran(
+    async fn execute(
         &self,
         line: &str,
         stdin: &str,
         change: impl Fn(&mut Command) -> &mut Command,
-    ) -> Ran {
+    ) -> CommandResult {
         let mut command = self.command(line);
         change(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Whoever reads nothing closes it.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        ended(child).await
+        wait_for_exit(child).await
     }
 
     /// Starts a wait for a job that goes on, and returns it once that was read.
-    pub(crate) async fn under_way(&self, line: &str) -> Child {
+    pub(crate) async fn spawn_until_first_request(&self, line: &str) -> Child {
         let before = self.sim.requests();
         let mut command = self.command(line);
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         while self.sim.requests() == before {
-            pass(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
         child.unwrap()
     }
 
     /// Adds what a command line came to.
-    pub(crate) fn show(&mut self, line: &str, ran: &Ran) {
-        let Ran { code, stdout, stderr } = ran;
-        self.shown += &format!("$ cce-job {line}\n{stdout}");
+    pub(crate) fn record(&mut self, line: &str, ran: &CommandResult) {
+        let CommandResult { code, stdout, stderr } = ran;
+        self.text += &format!("$ cce-job {line}\n{stdout}");
         if !stderr.is_empty() {
-            self.shown += &stderr.lines().map(|line| format!("2> {line}\n")).collect::<String>();
+            self.text += &stderr.lines().map(|line| format!("2> {line}\n")).collect::<String>();
         }
-        self.shown += &format!("[exit {}]\n\n", code.unwrap_or(-1));
+        self.text += &format!("[exit {}]\n\n", code.unwrap_or(-1));
     }
 
     /// Compares all that was run with a snapshot, but for what another run has otherwise: times, ports,
     /// ids of requests.
-    pub(crate) fn check(self, compare: impl FnOnce(&str)) {
-        let shown = self.shown.replace(&self.server.endpoint(), "SERVICE");
+    pub(crate) fn check_snapshot(self, compare: impl FnOnce(&str)) {
+        let shown = self.text.replace(&self.server.endpoint(), "SERVICE");
         let shown = shown.replace(self.sim.job().as_str(), "JOB");
         let shown = shown.replace(&self.folder.file("").display().to_string(), "FOLDER/");
         assert!(!shown.contains("simulated-token") && !shown.contains("canary"), "{shown}");

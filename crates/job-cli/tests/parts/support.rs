@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::spawn_blocking,
@@ -50,10 +50,10 @@ impl Drop for Folder {
 }
 
 /// The service, with a job that takes so many seconds.
-pub(crate) async fn service(seconds: u32) -> (Arc<Sim>, SimServer) {
+pub(crate) async fn start_service(seconds: u32) -> (Arc<Sim>, SimServer) {
     // The template takes five.
     let plan = Plan::create_cluster().slower(seconds).faster(5);
-    let sim = Arc::new(Sim::new(plan, Pace::Clock));
+    let sim = Arc::new(Sim::new(plan, TimeSource::Clock));
     let server = SimServer::start(sim.clone()).await.unwrap();
     (sim, server)
 }
@@ -67,7 +67,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// Returns the command, which trusts this CA and holds the service's token, asked to wait.
-pub(crate) fn wait(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) -> Command {
+pub(crate) fn wait_command(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) -> Command {
     let mut command = command();
     command
         .env("OS_TOKEN", sim.account().token)
@@ -83,31 +83,31 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn run(mut command: Command) -> Ran {
+pub(crate) async fn run(mut command: Command) -> CommandResult {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    ended(child.unwrap()).await
+    wait_for_exit(child.unwrap()).await
 }
 
 /// Waits for a command that runs.
-pub(crate) async fn ended(child: Child) -> Ran {
+pub(crate) async fn wait_for_exit(child: Child) -> CommandResult {
     let output = spawn_blocking(move || child.wait_with_output()).await.unwrap();
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    CommandResult { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
 /// What a command came to.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandResult {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ran {
+impl CommandResult {
     /// Asserts that so many jobs succeeded, and that something went wrong on the way, if anything
     /// was to.
-    pub(crate) fn succeeded(&self, jobs: usize, met: &str) {
+    pub(crate) fn assert_succeeded(&self, jobs: usize, met: &str) {
         assert_eq!(self.code, Some(0), "{self:?}");
         assert_eq!(self.stdout.matches("succeeded: CreateCluster").count(), jobs, "{self:?}");
         assert!(self.stderr.contains(met), "{met:?} was not met: {}", self.stderr);
@@ -116,22 +116,22 @@ impl Ran {
 
 /// Returns whether a program is there; says so where it is not, past the test harness, which keeps
 /// the output of a test that passes to itself.
-pub(crate) fn has(program: &str, version: &str) -> bool {
+pub(crate) fn is_installed(program: &str, version: &str) -> bool {
     let mut command = Command::new(program);
     let quiet = command.arg(version).stdout(Stdio::null()).stderr(Stdio::null());
     let found = quiet.status().is_ok();
     if !found {
-        skipped(program, "it is not installed");
+        report_skipped(program, "it is not installed");
     }
     found
 }
 
-pub(crate) fn skipped(what: &str, why: &str) {
+pub(crate) fn report_skipped(what: &str, why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {what}: {why}");
 }
 
 /// What the help says of the command that not every build has, and that has a test of its own.
-pub(crate) const DURABLE: &str =
+pub(crate) const DURABLE_HELP_LINE: &str =
     "  durable      Serve waits that outlive any machine, to the durable engine Restate\n";
 
 pub(crate) async fn free_port() -> u16 {
@@ -139,11 +139,11 @@ pub(crate) async fn free_port() -> u16 {
 }
 
 /// Returns when the program listens there.
-pub(crate) async fn listening(child: &mut Child, port: u16) {
+pub(crate) async fn wait_until_listening(child: &mut Child, port: u16) {
     let connected = timeout(Duration::from_secs(60), async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(child.try_wait().unwrap().is_none(), "it has ended");
-            pass(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     });
     connected.await.unwrap();
@@ -151,6 +151,6 @@ pub(crate) async fn listening(child: &mut Child, port: u16) {
 
 /// Lets real time pass.
 #[expect(clippy::disallowed_methods, reason = "the parts beside have no clock of ours")]
-pub(crate) async fn pass(span: Duration) {
+pub(crate) async fn sleep(span: Duration) {
     tokio::time::sleep(span).await;
 }

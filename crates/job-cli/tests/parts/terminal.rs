@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use pty_process::{
     Size,
     blocking::{Command as PtyCommand, Pty, open},
@@ -17,22 +17,22 @@ use pty_process::{
 use tokio::time::timeout;
 use vt100::Parser;
 
-use crate::support::{Folder, command, has, pass, wait};
+use crate::support::{Folder, command, is_installed, sleep, wait_command};
 
 /// A command on a terminal.
 struct Terminal {
     pty: Arc<Pty>,
     child: Child,
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<ScreenState>>,
 }
 
-struct Seen {
+struct ScreenState {
     parser: Parser,
     /// All that was written, as it came.
     bytes: Vec<u8>,
 }
 
-fn parser((rows, columns): (u16, u16)) -> Parser {
+fn new_parser((rows, columns): (u16, u16)) -> Parser {
     Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 100)
 }
 
@@ -48,10 +48,10 @@ impl Terminal {
         }
         let child = run.spawn(pts).unwrap();
         let pty = Arc::new(pty);
-        let mut first = parser(size);
+        let mut first = new_parser(size);
         first.process(b"$ before\r\n");
-        let seen = Arc::new(Mutex::new(Seen { parser: first, bytes: Vec::new() }));
-        let (reader, sees) = (pty.clone(), seen.clone());
+        let state = Arc::new(Mutex::new(ScreenState { parser: first, bytes: Vec::new() }));
+        let (reader, sees) = (pty.clone(), state.clone());
         // Ends with the command, whose end of the terminal is the last.
         thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -61,12 +61,12 @@ impl Terminal {
                 seen.bytes.extend(&bytes[..read]);
             }
         });
-        Self { pty, child, seen }
+        Self { pty, child, state }
     }
 
     /// Returns the screen's rows, but for those at its end that are empty.
     fn screen(&self) -> String {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.state.lock().unwrap();
         let columns = seen.parser.screen().size().1.get();
         let rows = seen.parser.screen().rows(0, columns);
         let screen: String = rows.map(|row| format!("{}\n", row.trim_end())).collect();
@@ -74,42 +74,42 @@ impl Terminal {
     }
 
     fn bytes(&self) -> String {
-        String::from_utf8(self.seen.lock().unwrap().bytes.clone()).unwrap()
+        String::from_utf8(self.state.lock().unwrap().bytes.clone()).unwrap()
     }
 
     /// Waits until the screen is so.
-    async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let found = timeout(Duration::from_secs(30), async {
             while !is_so(&self.screen()) {
-                pass(Duration::from_millis(10)).await;
+                sleep(Duration::from_millis(10)).await;
             }
         });
         assert!(found.await.is_ok(), "never {what}:\n{}", self.screen());
     }
 
-    fn press(&self, keys: &str) {
+    fn send_keys(&self, keys: &str) {
         (&*self.pty).write_all(keys.as_bytes()).unwrap();
     }
 
     fn resize(&self, size: (u16, u16)) {
-        let mut seen = self.seen.lock().unwrap();
+        let mut seen = self.state.lock().unwrap();
         let (rows, columns) = (size.0.try_into().unwrap(), size.1.try_into().unwrap());
         seen.parser.screen_mut().set_size(rows, columns);
         self.pty.resize(Size::new(size.0, size.1)).unwrap();
     }
 
     /// Waits for the command's end, and for all that it wrote.
-    async fn ended(&mut self) -> i32 {
+    async fn wait_for_exit(&mut self) -> i32 {
         let code = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status.code().unwrap(),
-                None => pass(Duration::from_millis(10)).await,
+                None => sleep(Duration::from_millis(10)).await,
             }
         };
         let mut before = usize::MAX;
-        while before != self.seen.lock().unwrap().bytes.len() {
-            before = self.seen.lock().unwrap().bytes.len();
-            pass(Duration::from_millis(50)).await;
+        while before != self.state.lock().unwrap().bytes.len() {
+            before = self.state.lock().unwrap().bytes.len();
+            sleep(Duration::from_millis(50)).await;
         }
         code
     }
@@ -123,16 +123,16 @@ impl Drop for Terminal {
 }
 
 /// A service whose first job is so many half seconds old, and a wait for it.
-struct Stage {
+struct TerminalFixture {
     sim: Arc<Sim>,
     _server: SimServer,
     _folder: Folder,
     command: Command,
 }
 
-impl Stage {
+impl TerminalFixture {
     async fn new(plan: Plan, readings: u32, schedule: &str) -> Self {
-        let sim = Arc::new(Sim::new(plan, Pace::PerReading(Duration::from_millis(500))));
+        let sim = Arc::new(Sim::new(plan, TimeSource::PerRequest(Duration::from_millis(500))));
         let client =
             sim.client("https://cce.example".parse().unwrap(), SimTransport::new(sim.clone()));
         for _ in 0..readings {
@@ -140,19 +140,19 @@ impl Stage {
         }
         let server = SimServer::start(sim.clone()).await.unwrap();
         let folder = Folder::new();
-        let mut command = wait(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
         command.args(["--schedule", schedule, sim.job().as_str()]);
         Self { sim, _server: server, _folder: folder, command }
     }
 
     /// Returns a screen, but for what another run has otherwise.
-    fn shown(&self, screen: &str) -> String {
+    fn redact(&self, screen: &str) -> String {
         let shown = screen.replace(self.sim.job().as_str(), "JOB");
         shown.lines().map(|line| format!("|{line}\n")).collect()
     }
 }
 
-fn check(name: &str, shown: &str) {
+fn check_screen(name: &str, shown: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b(\d+h )?(\d+m )?\d+(\.\d)?s\b", "<time>");
     settings.bind(|| insta::assert_snapshot!(name, shown));
@@ -160,40 +160,42 @@ fn check(name: &str, shown: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tree_at_three_sizes() {
-    let plan = || Plan::create_cluster().failing("flavor c3.large.2 is sold out in eu-de-01");
+    let plan = || Plan::create_cluster().with_failure("flavor c3.large.2 is sold out in eu-de-01");
     let mut shown = String::new();
     for size in [(24, 100), (12, 48), (5, 30)] {
         // The first step is done, the second has failed, the job does not say so yet.
-        let stage = Stage::new(plan(), 9, "fixed:1h").await;
+        let stage = TerminalFixture::new(plan(), 9, "fixed:1h").await;
         let mut terminal = Terminal::start(&stage.command, size);
-        terminal.until("read", |screen| screen.contains("CreateCluster Running")).await;
-        terminal.until("planned", |screen| size.0 < 6 || screen.contains("next attempt in")).await;
-        shown += &format!("{size:?}\n{}", stage.shown(&terminal.screen()));
-        terminal.press("\u{3}");
-        assert_eq!(terminal.ended().await, 130);
+        terminal.wait_until("read", |screen| screen.contains("CreateCluster Running")).await;
+        terminal
+            .wait_until("planned", |screen| size.0 < 6 || screen.contains("next attempt in"))
+            .await;
+        shown += &format!("{size:?}\n{}", stage.redact(&terminal.screen()));
+        terminal.send_keys("\u{3}");
+        assert_eq!(terminal.wait_for_exit().await, 130);
         let screen = terminal.screen();
         assert!(!screen.contains("CreateCluster"), "{screen}");
         if size.0 > 5 {
             // Then comes a line that is as long as this machine's paths.
             let told = screen.split("to go on waiting:").next().unwrap();
-            shown += &format!("and after Ctrl-C\n{}", stage.shown(told));
+            shown += &format!("and after Ctrl-C\n{}", stage.redact(told));
         }
-        assert!(!terminal.seen.lock().unwrap().parser.screen().hide_cursor());
+        assert!(!terminal.state.lock().unwrap().parser.screen().hide_cursor());
     }
-    check("a_tree_at_three_sizes", &shown);
+    check_screen("a_tree_at_three_sizes", &shown);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_the_end_there_is_nothing_but_the_result() {
+async fn only_the_result_remains_on_screen_at_the_end() {
     let mut shown = String::new();
     for more in
         [&[][..], &["-o", "jsonl", "--progress", "tree"], &["--summary", "--color", "always"]]
     {
-        let mut stage = Stage::new(Plan::create_cluster(), 0, "fixed:50ms").await;
-        stage.sim.script([None, None, Some(Fault::Refusal(503.try_into().unwrap()))]);
+        let mut stage = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+        stage.sim.inject_faults([None, None, Some(Fault::ErrorReply(503.try_into().unwrap()))]);
         stage.command.args(more);
         let mut terminal = Terminal::start(&stage.command, (24, 140));
-        assert_eq!(terminal.ended().await, 0);
+        assert_eq!(terminal.wait_for_exit().await, 0);
         let screen = terminal.screen();
         let ends: String = screen
             .lines()
@@ -201,31 +203,31 @@ async fn at_the_end_there_is_nothing_but_the_result() {
             .map(|line| format!("{line}\n"))
             .collect();
         let ends = if more.contains(&"jsonl") { "(events)\n".into() } else { ends };
-        shown += &format!("{more:?}\n{}", stage.shown(&ends));
+        shown += &format!("{more:?}\n{}", stage.redact(&ends));
         // What was drawn is one thing, what is left another.
         assert!(terminal.bytes().contains("InstallMaster Running"), "{}", terminal.bytes());
         assert!(!screen.contains("InstallMaster Running"), "{screen}");
     }
-    check("at_the_end_there_is_nothing_but_the_result", &shown);
+    check_screen("only_the_result_remains_on_screen_at_the_end", &shown);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminal_that_changes_its_size_shows_one_tree() {
-    let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+async fn resizing_shows_one_tree() {
+    let stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let mut terminal = Terminal::start(&stage.command, (20, 80));
     let is_drawn = |screen: &str| screen.contains("next attempt in");
-    terminal.until("drawn", is_drawn).await;
+    terminal.wait_until("drawn", is_drawn).await;
     for size in [(20, 50), (20, 120), (8, 30), (20, 80)] {
         terminal.resize(size);
         let before = terminal.bytes().len();
-        terminal.until("drawn again", |_| terminal.bytes().len() > before).await;
-        terminal.until("whole", is_drawn).await;
+        terminal.wait_until("drawn again", |_| terminal.bytes().len() > before).await;
+        terminal.wait_until("whole", is_drawn).await;
         let screen = terminal.screen();
         assert_eq!(screen.matches("CreateCluster Running").count(), 1, "{size:?}\n{screen}");
         assert!(screen.starts_with("$ before\n"), "{size:?}\n{screen}");
     }
-    terminal.press("\u{3}");
-    assert_eq!(terminal.ended().await, 130);
+    terminal.send_keys("\u{3}");
+    assert_eq!(terminal.wait_for_exit().await, 130);
     let screen = terminal.screen();
     assert!(!screen.contains("CreateCluster"), "{screen}");
     assert!(screen.starts_with("$ before\ncce-job: stopped by SIGINT"), "{screen}");
@@ -262,10 +264,10 @@ impl Tmux {
         self.run(&["capture-pane", "-p", "-S", "-"])
     }
 
-    async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let found = timeout(Duration::from_secs(30), async {
             while !is_so(&self.screen()) {
-                pass(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         });
         assert!(found.await.is_ok(), "never {what}:\n{}", self.screen());
@@ -279,11 +281,11 @@ impl Drop for Tmux {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tree_from_the_first_row_on_leaves_no_copy_in_what_was_scrolled_off() {
-    if !has("tmux", "-V") {
+async fn redrawing_leaves_nothing_in_scrollback() {
+    if !is_installed("tmux", "-V") {
         return;
     }
-    let mut stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let mut stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let more: Vec<_> = (0..12).map(|_| stage.sim.add(Plan::create_cluster())).collect();
     stage.command.args(more.iter().map(|id| id.as_str()));
     let ids = [&[stage.sim.job().clone()][..], &more].concat();
@@ -292,11 +294,11 @@ async fn a_tree_from_the_first_row_on_leaves_no_copy_in_what_was_scrolled_off() 
     let is_drawn = |screen: &str| screen.contains("of 13 jobs ended");
     // A row without a reading ends with its age, not with the job's id.
     let is_read = |screen: &str| is_drawn(screen) && !screen.contains("not read yet");
-    tmux.until("drawn, and each row read", is_read).await;
+    tmux.wait_until("drawn, and each row read", is_read).await;
     let mut orders = Vec::new();
     for _ in 0..3 {
         let before = first(&tmux.screen());
-        tmux.until("drawn again", |screen| first(screen) != before).await;
+        tmux.wait_until("drawn again", |screen| first(screen) != before).await;
         // A row ends with its job's id, as far as it fits; but that of a step may end with an age.
         let screen = tmux.screen();
         let named = |line: &str| ids.iter().position(|id| line.contains(&id.as_str()[..9]));
@@ -306,17 +308,17 @@ async fn a_tree_from_the_first_row_on_leaves_no_copy_in_what_was_scrolled_off() 
     // In the order in which they were named, each time.
     assert_eq!(orders, [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]; 3]);
     tmux.run(&["send-keys", "C-c"]);
-    tmux.until("stopped", |screen| screen.contains("to go on waiting")).await;
+    tmux.wait_until("stopped", |screen| screen.contains("to go on waiting")).await;
     assert!(tmux.screen().starts_with("cce-job: stopped by SIGINT"), "{}", tmux.screen());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
-    if !has("tmux", "-V") {
+async fn reflow_on_resize_shows_one_tree() {
+    if !is_installed("tmux", "-V") {
         return;
     }
     // With rows that fit all widths: of others tmux scrolls some off, where nobody reaches them.
-    let stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let before = "above above above above above above";
     // The shell goes on after Ctrl-C, which it gets too.
     let script = format!("trap : INT; echo '{before}'; LINE; echo exit $?; exec cat");
@@ -328,30 +330,30 @@ async fn a_terminal_that_breaks_lines_anew_shows_one_tree() {
             .all(|row| lines.next().is_some_and(|line| line.starts_with(row)))
             && lines.next().is_none()
     };
-    tmux.until("drawn", one_tree).await;
+    tmux.wait_until("drawn", one_tree).await;
     for width in ["50", "120", "40", "80"] {
         tmux.run(&["resize-window", "-x", width]);
         // Also once it was drawn again there: its time is another.
         let time = |screen: &str| screen.lines().nth(1).map(String::from);
         let before = time(&tmux.screen());
         let is_drawn = |screen: &str| one_tree(screen) && time(screen) != before;
-        tmux.until(&format!("one tree at {width}"), is_drawn).await;
+        tmux.wait_until(&format!("one tree at {width}"), is_drawn).await;
     }
     tmux.run(&["send-keys", "C-c"]);
-    tmux.until("stopped", |screen| screen.contains("exit 130")).await;
+    tmux.wait_until("stopped", |screen| screen.contains("exit 130")).await;
     let screen = tmux.screen();
     assert!(screen.starts_with(&format!("{before}\ncce-job: stopped by SIGINT")), "{screen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tab_shows_progress_and_then_nothing() {
+async fn tab_progress_is_shown_and_cleared_at_the_end() {
     for (program, shown) in [("WezTerm", true), ("other", false)] {
-        let mut stage = Stage::new(Plan::create_cluster(), 6, "fixed:1h").await;
+        let mut stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
         stage.command.env("TERM_PROGRAM", program);
         let mut terminal = Terminal::start(&stage.command, (24, 80));
-        terminal.until("drawn", |screen| screen.contains("next attempt in")).await;
-        terminal.press("\u{3}");
-        assert_eq!(terminal.ended().await, 130);
+        terminal.wait_until("drawn", |screen| screen.contains("next attempt in")).await;
+        terminal.send_keys("\u{3}");
+        assert_eq!(terminal.wait_for_exit().await, 130);
         let bytes = terminal.bytes();
         let states: Vec<_> = bytes.split("\u{1b}]9;4;").skip(1).collect();
         let states: Vec<_> =
@@ -366,32 +368,38 @@ async fn the_tab_shows_progress_and_then_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_texts_of_a_megabyte_move_no_cursor() {
+async fn hostile_megabyte_texts_emit_no_control_sequences() {
     let reason = "\u{1b}]0;title\u{7}\u{9b}2J\u{1b}[2J\u{202e}\r\n".repeat(50_000);
-    let mut stage = Stage::new(Plan::create_cluster().failing(reason), 9, "fixed:50ms").await;
+    let mut stage =
+        TerminalFixture::new(Plan::create_cluster().with_failure(reason), 9, "fixed:50ms").await;
     stage.command.args(["--summary", "--color", "never"]);
     let mut terminal = Terminal::start(&stage.command, (24, 80));
-    assert_eq!(terminal.ended().await, 5);
+    assert_eq!(terminal.wait_for_exit().await, 5);
     let bytes = terminal.bytes();
     assert!(bytes.len() < 100_000, "{}", bytes.len());
     // Its own are: going up a row, to its beginning, and clearing it.
     let own = ["\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[1B", "\u{1b}[2K", "\r", "\n"];
     let rest = own.iter().fold(bytes, |bytes, own| bytes.replace(own, ""));
-    let hostile = rest.chars().find(|c| job_model::is_unseen(*c));
-    assert_eq!(hostile, None, "{:?}", rest.find(job_model::is_unseen).map(|at| &rest[at..at + 20]));
+    let hostile = rest.chars().find(|c| job_model::is_unprintable(*c));
+    assert_eq!(
+        hostile,
+        None,
+        "{:?}",
+        rest.find(job_model::is_unprintable).map(|at| &rest[at..at + 20])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dumb_terminal_gets_lines() {
-    let mut stage = Stage::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+async fn a_dumb_terminal_gets_plain_lines() {
+    let mut stage = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
     stage.command.env("TERM", "dumb");
     let mut terminal = Terminal::start(&stage.command, (24, 80));
-    assert_eq!(terminal.ended().await, 0);
+    assert_eq!(terminal.wait_for_exit().await, 0);
     let bytes = terminal.bytes();
     assert!(bytes.contains("CreatePSMCert: Running") && !bytes.contains('\u{1b}'), "{bytes:?}");
     let mut demo = command();
     demo.args(["demo", "--speed", "50"]).env("NO_COLOR", "1");
     let mut terminal = Terminal::start(&demo, (24, 80));
-    assert_eq!(terminal.ended().await, 0);
+    assert_eq!(terminal.wait_for_exit().await, 0);
     assert!(!terminal.bytes().contains("\u{1b}[32m"), "{:?}", terminal.bytes());
 }

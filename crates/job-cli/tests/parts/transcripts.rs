@@ -12,116 +12,125 @@ use job_sim::{Fault, Plan};
 use serde_json::Value;
 
 use crate::{
-    session::Session,
-    support::{DURABLE, ended, fixture, pass},
+    session::Transcript,
+    support::{DURABLE_HELP_LINE, fixture, sleep, wait_for_exit},
 };
 
-const AT: &str = "--endpoint SERVICE";
-const FAST: &str = "--endpoint SERVICE --schedule fixed:10ms";
+const ENDPOINT_ARG: &str = "--endpoint SERVICE";
+const FAST_POLL_ARGS: &str = "--endpoint SERVICE --schedule fixed:10ms";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn get() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for _ in 0..4 {
-        session.run(&format!("get {AT} -q JOB")).await;
+        session.run(&format!("get {ENDPOINT_ARG} -q JOB")).await;
     }
-    session.shown.clear();
-    session.run(&format!("get {AT} JOB")).await;
-    let json = session.run(&format!("get {AT} -o json JOB")).await;
-    session.sim.script([Some(Fault::Reset)]);
-    session.run(&format!("get {AT} JOB")).await;
-    session.run(&format!("get {AT} nobody")).await;
-    session.run(&format!("get {AT} --project other JOB")).await;
-    session.run_with(&format!("get {AT} JOB"), "", |run| run.env("OS_TOKEN", "canary")).await;
+    session.text.clear();
+    session.run(&format!("get {ENDPOINT_ARG} JOB")).await;
+    let json = session.run(&format!("get {ENDPOINT_ARG} -o json JOB")).await;
+    session.sim.inject_faults([Some(Fault::Reset)]);
+    session.run(&format!("get {ENDPOINT_ARG} JOB")).await;
+    session.run(&format!("get {ENDPOINT_ARG} nobody")).await;
+    session.run(&format!("get {ENDPOINT_ARG} --project other JOB")).await;
+    session
+        .run_with(&format!("get {ENDPOINT_ARG} JOB"), "", |run| run.env("OS_TOKEN", "canary"))
+        .await;
     for fault in ["html", "302", "503", "429", "wrong-uid", "garbage", "phase:\u{1b}[2J\u{9b}1m"] {
-        session.sim.script(Fault::script(fault).unwrap());
-        session.run(&format!("get {AT} JOB")).await;
+        session.sim.inject_faults(Fault::parse_script(fault).unwrap());
+        session.run(&format!("get {ENDPOINT_ARG} JOB")).await;
     }
-    session.run(&format!("get {AT} --raw -o human JOB")).await;
+    session.run(&format!("get {ENDPOINT_ARG} --raw -o human JOB")).await;
     session.run("get --endpoint https://127.0.0.1:9 JOB").await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["kind"], "Job");
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn raw_bytes_are_the_replys_own() {
-    let mut session = Session::new(Plan::create_cluster()).await;
-    let get = session.run(&format!("get {AT} --raw JOB")).await;
+async fn raw_output_is_the_reply_byte_for_byte() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    let get = session.run(&format!("get {ENDPOINT_ARG} --raw JOB")).await;
     let job: job_model::Job = serde_json::from_str(&get.stdout).unwrap();
     assert_eq!(serde_json::to_string(&job).unwrap(), get.stdout, "not even a line break is added");
-    let wait = session.run(&format!("wait {FAST} --raw JOB")).await;
+    let wait = session.run(&format!("wait {FAST_POLL_ARGS} --raw JOB")).await;
     assert!(wait.stdout.ends_with(r#""status":{"phase":"Success","reason":""}}"#), "{wait:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wait_for_one_job() {
-    let mut session = Session::new(Plan::create_cluster()).await;
-    session.run(&format!("wait {FAST} JOB")).await;
-    session.run(&format!("wait {FAST} JOB -q --summary")).await;
-    session.run(&format!("wait {FAST} JOB -o json")).await;
-    session.run(&format!("wait {FAST} JOB --progress tree")).await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} JOB")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} JOB -q --summary")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} JOB -o json")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} JOB --progress tree")).await;
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wait_for_a_job_that_fails() {
-    let plan = Plan::create_cluster().failing("sold out\u{1b}]0;t\u{7}\u{202e}\r\n--");
-    let mut session = Session::new(plan).await;
-    session.sim.script(Fault::script("2*ok, 503, 503, reset").unwrap());
+    let plan = Plan::create_cluster().with_failure("sold out\u{1b}]0;t\u{7}\u{202e}\r\n--");
+    let mut session = Transcript::new(plan).await;
+    session.sim.inject_faults(Fault::parse_script("2*ok, 503, 503, reset").unwrap());
     let policy = "--timeout 45m --color never";
-    session.run(&format!("wait {FAST} {policy} JOB --report job.svg")).await;
-    session.run(&format!("wait {FAST} -o jsonl JOB")).await;
-    session.run(&format!("wait {FAST} -q --color always JOB")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} {policy} JOB --report job.svg")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} -q --color always JOB")).await;
     let report = fs::read_to_string(session.folder.file("job.svg")).unwrap();
-    assert!(report.contains("class=\"fault\"") && report.contains("sold out"), "{report}");
-    session.check(|shown| insta::assert_snapshot!(shown));
+    assert!(report.contains("class=\"error\"") && report.contains("sold out"), "{report}");
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ends_a_wait_before_its_job() {
-    let mut session = Session::new(Plan::create_cluster()).await;
-    session.run(&format!("wait {FAST} --timeout 0 JOB")).await;
-    session.run(&format!("wait {FAST} --timeout 0 JOB -o json")).await;
-    session.run(&format!("wait {FAST} --timeout 0 JOB -o jsonl")).await;
-    session.run(&format!("wait {FAST} --timeout 0 -q 'no such'")).await;
-    session.run_with(&format!("wait {FAST} JOB"), "", |run| run.env("OS_TOKEN", "canary")).await;
-    session.run(&format!("wait {FAST} --project other JOB")).await;
+async fn waits_that_end_before_the_job() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --timeout 0 JOB")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --timeout 0 JOB -o json")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --timeout 0 JOB -o jsonl")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --timeout 0 -q 'no such'")).await;
+    session
+        .run_with(&format!("wait {FAST_POLL_ARGS} JOB"), "", |run| run.env("OS_TOKEN", "canary"))
+        .await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --project other JOB")).await;
     for fault in ["404, 400", "2*wrong-uid", "302"] {
-        session.sim.script(Fault::script(fault).unwrap());
-        session.run(&format!("wait {FAST} JOB")).await;
+        session.sim.inject_faults(Fault::parse_script(fault).unwrap());
+        session.run(&format!("wait {FAST_POLL_ARGS} JOB")).await;
     }
-    session.run(&format!("wait {FAST} --ca-file ../ca.pem JOB")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --ca-file ../ca.pem JOB")).await;
     session.run_with("wait JOB", "", |run| run.env_remove("OS_TOKEN")).await;
-    session.run_with(&format!("wait {AT} JOB"), "", |run| run.env_remove("OS_TOKEN")).await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session
+        .run_with(&format!("wait {ENDPOINT_ARG} JOB"), "", |run| run.env_remove("OS_TOKEN"))
+        .await;
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_jobs() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     let short = session.sim.add(Plan::delete_node());
-    let fails = session.sim.add(Plan::delete_cluster().failing("in use"));
+    let fails = session.sim.add(Plan::delete_cluster().with_failure("in use"));
     let ids = format!("{}\n\n  {short} {fails}\n{short}\n", session.sim.job());
-    session.run_sorted(&format!("wait {FAST} -q --summary -"), &ids).await;
+    session.run_sorted(&format!("wait {FAST_POLL_ARGS} -q --summary -"), &ids).await;
     let first = session.sim.add(Plan::delete_node());
     let later = session.sim.add(Plan::create_cluster().slower(100));
-    session.run(&format!("wait {FAST} -q --any {later} {first}")).await;
-    session.run(&format!("wait {FAST} -q --fail-fast {later} {fails}")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} -q --any {later} {first}")).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} -q --fail-fast {later} {fails}")).await;
     session
-        .run_sorted(&format!("wait {FAST} -q --timeout 0 nobody {first} {fails} {later}"), "")
+        .run_sorted(
+            &format!("wait {FAST_POLL_ARGS} -q --timeout 0 nobody {first} {fails} {later}"),
+            "",
+        )
         .await;
-    session.run_with(&format!("wait {FAST} -"), " \n", |run| run).await;
-    session.run_with(&format!("wait {FAST} -"), "a\nb/c\n", |run| run).await;
-    session.run_with(&format!("wait {FAST} - --from -"), "", |run| run).await;
-    session.run(&format!("wait {FAST}")).await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.run_with(&format!("wait {FAST_POLL_ARGS} -"), " \n", |run| run).await;
+    session.run_with(&format!("wait {FAST_POLL_ARGS} -"), "a\nb/c\n", |run| run).await;
+    session.run_with(&format!("wait {FAST_POLL_ARGS} - --from -"), "", |run| run).await;
+    session.run(&format!("wait {FAST_POLL_ARGS}")).await;
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_job_has_one_last_line_whatever_ends_it() {
-    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
+async fn every_job_gets_one_finished_line() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
     let first = session.sim.add(Plan::delete_node());
-    let ran = session.run(&format!("wait {FAST} -o jsonl --any JOB {first}")).await;
+    let ran = session.run(&format!("wait {FAST_POLL_ARGS} -o jsonl --any JOB {first}")).await;
     let lines = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut ends: Vec<_> = lines
         .filter(|line| line["event"] == "finished")
@@ -135,23 +144,23 @@ async fn each_job_has_one_last_line_whatever_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_job_of_a_submission() {
-    let mut session = Session::new(Plan::delete_node()).await;
+async fn wait_from_a_submission_reply() {
+    let mut session = Transcript::new(Plan::delete_node()).await;
     let reply = format!(r#"{{"kind": "Cluster", "status": {{"jobID": "{}"}}}}"#, session.sim.job());
     session.folder.write("reply.json", &reply);
-    session.run(&format!("wait {FAST} -q --from reply.json")).await;
-    session.run_with(&format!("wait {FAST} -q --from -"), &reply, |run| run).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} -q --from reply.json")).await;
+    session.run_with(&format!("wait {FAST_POLL_ARGS} -q --from -"), &reply, |run| run).await;
     let refusal = r#"{"errorCode": "CCE.01400001", "errorMessage": "Invalid request."}"#;
-    session.run_with(&format!("wait {FAST} --from -"), refusal, |run| run).await;
-    session.run_with(&format!("wait {FAST} --from -"), "", |run| run).await;
-    session.run(&format!("wait {FAST} --from none.json")).await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.run_with(&format!("wait {FAST_POLL_ARGS} --from -"), refusal, |run| run).await;
+    session.run_with(&format!("wait {FAST_POLL_ARGS} --from -"), "", |run| run).await;
+    session.run(&format!("wait {FAST_POLL_ARGS} --from none.json")).await;
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_checkpoint_goes_on_after_a_deadline() {
-    let mut session = Session::new(Plan::create_cluster()).await;
-    let line = format!("wait {AT} --schedule fixed:50ms -q --checkpoint wait.json");
+async fn a_checkpoint_resumes_after_a_timeout() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    let line = format!("wait {ENDPOINT_ARG} --schedule fixed:50ms -q --checkpoint wait.json");
     let ran = session.run(&format!("{line} --timeout 220ms JOB")).await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let kept = fs::read_to_string(session.folder.file("wait.json")).unwrap();
@@ -163,7 +172,7 @@ async fn a_checkpoint_goes_on_after_a_deadline() {
     let ran = session.run(&resumed.replace("1s", "1h")).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!session.folder.file("wait.json").exists(), "nothing is waited for any more");
-    session.shown.clear();
+    session.text.clear();
     session.run(&line).await;
     session.folder.write("wait.json", kept);
     session.run(&format!("{line} other")).await;
@@ -171,36 +180,37 @@ async fn a_checkpoint_goes_on_after_a_deadline() {
     session.run(&format!("{line} JOB")).await;
     session.run("wait --endpoint SERVICE --checkpoint none/wait.json JOB").await;
     session.run("wait --endpoint SERVICE --report none/job.html JOB").await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_it_in_good_order() {
-    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
+async fn a_signal_ends_the_wait_cleanly() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
     for (signal, checkpoint) in [("TERM", "--checkpoint wait.json"), ("INT", "")] {
-        let line = format!("wait {AT} --timeout none {checkpoint} -o jsonl JOB");
-        let child = session.under_way(&line).await;
+        let line = format!("wait {ENDPOINT_ARG} --timeout none {checkpoint} -o jsonl JOB");
+        let child = session.spawn_until_first_request(&line).await;
         let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
-        let mut ran = ended(child).await;
+        let mut ran = wait_for_exit(child).await;
         // How far it was by then is chance.
         ran.stdout = ran.stdout.lines().filter(|line| line.contains("finished")).collect();
         ran.stdout = ran.stdout.split(",\"phase\"").next().unwrap().to_owned() + "\n";
-        session.show(&line, &ran);
+        session.record(&line, &ran);
     }
     assert!(session.folder.file("wait.json").exists());
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_it_though_nobody_reads_what_it_writes() {
-    let session = Session::new(Plan::create_cluster().slower(100_000)).await;
-    let mut child = session.under_way(&format!("wait {FAST} -o jsonl JOB")).await;
+async fn a_signal_ends_the_wait_while_stdout_is_blocked() {
+    let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
+    let mut child =
+        session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
     let mut before = 0;
     // Until the pipe is full.
     while session.sim.requests() != before {
         before = session.sim.requests();
-        pass(Duration::from_millis(500)).await;
+        sleep(Duration::from_millis(500)).await;
     }
     assert!(child.try_wait().unwrap().is_none());
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
@@ -209,11 +219,11 @@ async fn a_signal_ends_it_though_nobody_reads_what_it_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_goes_on_is_told_of_all_jobs_again() {
-    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
-    let failed = session.sim.add(Plan::delete_node().failing("in use"));
+async fn a_resumed_wait_reports_all_jobs_again() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
+    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
     for checkpoint in ["", "--checkpoint wait.json"] {
-        let line = format!("wait {FAST} -q {checkpoint} --timeout 1s JOB {failed}");
+        let line = format!("wait {FAST_POLL_ARGS} -q {checkpoint} --timeout 1s JOB {failed}");
         let ran = session.run(&line).await;
         assert_eq!(ran.code, Some(5), "{ran:?}");
         let resumed = ran.stderr.lines().last().unwrap().trim().strip_prefix("cce-job ").unwrap();
@@ -224,21 +234,22 @@ async fn who_goes_on_is_told_of_all_jobs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn raw_bytes_are_of_the_reply_that_was_taken() {
-    let mut session = Session::new(Plan::create_cluster().slower(1000)).await;
-    session.sim.script(Fault::script("ok, wrong-uid").unwrap());
-    let line = format!("wait {AT} --schedule fixed:1500ms --raw --timeout 2s JOB");
+async fn raw_output_is_the_last_accepted_reply() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
+    session.sim.inject_faults(Fault::parse_script("ok, wrong-uid").unwrap());
+    let line = format!("wait {ENDPOINT_ARG} --schedule fixed:1500ms --raw --timeout 2s JOB");
     let ran = session.run(&line).await;
     let job: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((ran.code, &job["metadata"]["uid"]), (Some(3), &session.sim.job().as_str().into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_wait_goes_on_from_its_checkpoint_with_the_same_deadline() {
-    let session = Session::new(Plan::create_cluster().slower(1000)).await;
-    let line =
-        format!("wait {AT} --schedule fixed:100ms --timeout 4s --checkpoint wait.json -q JOB");
-    let mut child = session.under_way(&line).await;
+async fn a_killed_wait_resumes_with_the_same_deadline() {
+    let session = Transcript::new(Plan::create_cluster().slower(1000)).await;
+    let line = format!(
+        "wait {ENDPOINT_ARG} --schedule fixed:100ms --timeout 4s --checkpoint wait.json -q JOB"
+    );
+    let mut child = session.spawn_until_first_request(&line).await;
     let file = session.folder.file("wait.json");
     let attempts = || {
         let kept: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
@@ -246,12 +257,12 @@ async fn a_killed_wait_goes_on_from_its_checkpoint_with_the_same_deadline() {
     };
     // It is written as the wait goes on.
     while attempts() < Some(3) {
-        pass(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     child.kill().unwrap();
-    ended(child).await;
+    wait_for_exit(child).await;
     let kept = attempts();
-    let ran = ended(session.under_way(&line).await).await;
+    let ran = wait_for_exit(session.spawn_until_first_request(&line).await).await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(attempts() > kept, "it went on counting");
     // Four seconds in all, the time between included.
@@ -259,21 +270,22 @@ async fn a_killed_wait_goes_on_from_its_checkpoint_with_the_same_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_tells_each_request_and_no_secret() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+async fn logs_show_each_request_and_no_secret() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for (verbose, told) in [("-v", "http.response.status_code=200"), ("-vv", "h2::codec")] {
-        let ran = session.run(&format!("get {AT} {verbose} JOB")).await;
+        let ran = session.run(&format!("get {ENDPOINT_ARG} {verbose} JOB")).await;
         assert!(ran.code == Some(0) && ran.stderr.contains(told), "{ran:?}");
         assert!(!ran.stderr.contains("simulated-token"), "{ran:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_reads_no_further_is_no_reason_to_panic() {
-    let session = Session::new(Plan::create_cluster().slower(1000)).await;
-    let mut child = session.under_way(&format!("wait {FAST} -o jsonl JOB")).await;
+async fn closed_stdout_does_not_panic() {
+    let session = Transcript::new(Plan::create_cluster().slower(1000)).await;
+    let mut child =
+        session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
     drop(child.stdout.take());
-    let ran = ended(child).await;
+    let ran = wait_for_exit(child).await;
     assert_eq!(ran.code, Some(1), "its job had not ended: {ran:?}");
     assert!(ran.stderr.contains("stdout cannot be written: Broken pipe"), "{ran:?}");
     for line in ["show SAVED", "get --endpoint SERVICE JOB", "completions bash", "man wait"] {
@@ -283,7 +295,7 @@ async fn whoever_reads_no_further_is_no_reason_to_panic() {
         run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = run.spawn().unwrap();
         drop(child.stdout.take());
-        let ran = ended(child).await;
+        let ran = wait_for_exit(child).await;
         assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{line}: {ran:?}");
     }
     if Path::new("/dev/full").exists() {
@@ -292,7 +304,8 @@ async fn whoever_reads_no_further_is_no_reason_to_panic() {
             run.stdout(full).stderr(Stdio::piped());
             run.spawn().unwrap()
         };
-        let ran = ended(full(&mut session.command(&format!("get {AT} JOB")))).await;
+        let ran =
+            wait_for_exit(full(&mut session.command(&format!("get {ENDPOINT_ARG} JOB")))).await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("stdout cannot be written: No space left"), "{ran:?}");
     }
@@ -300,7 +313,7 @@ async fn whoever_reads_no_further_is_no_reason_to_panic() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saved_replies() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for name in [
         "jobs/reference-example.json",
         "jobs/scale-up.json",
@@ -324,29 +337,29 @@ async fn saved_replies() {
     let raw = session.run("show --raw reference-example.json").await;
     let saved = fs::read_to_string(session.folder.file("reference-example.json")).unwrap();
     assert_eq!(raw.stdout, saved);
-    let shown = session.shown.split("$ cce-job show --raw").next().unwrap().to_owned();
-    session.shown = shown;
+    let shown = session.text.split("$ cce-job show --raw").next().unwrap().to_owned();
+    session.text = shown;
     session.run("report reference-example.json -o out.html").await;
     let html = fs::read_to_string(session.folder.file("out.html")).unwrap();
     assert!(html.starts_with("<!doctype html>") && html.contains("CreatePSMCert"), "{html}");
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn config_and_what_is_missing() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+async fn config_shows_used_and_missing_settings() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     session.run("config --endpoint SERVICE").await;
     session.run("config").await;
     let proxy = "http://user:canary@proxy.example:3128";
     let line = "config --region eu-de --proxy env";
     session.run_with(line, "", |run| run.env("HTTPS_PROXY", proxy)).await;
     session.run(line).await;
-    session.check(|shown| insta::assert_snapshot!(shown));
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for (line, code, told) in [
         ("demo --speed 20 -q", 0, "JOB succeeded: CreateCluster ("),
         ("demo --speed 20 -q --fail", 5, "JOB failed: CreateCluster > InstallMaster: \"flavor c3"),
@@ -364,7 +377,7 @@ async fn demo() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn help() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for line in ["--version", "--help", "-h", "", "wait --no-such-flag"] {
         session.run(line).await;
     }
@@ -374,13 +387,14 @@ async fn help() {
     }
     session.run("man nothing").await;
     session.run("completions tcsh").await;
-    let shown = session.shown.replace(&format!("2> {DURABLE}"), "").replace(DURABLE, "");
+    let shown =
+        session.text.replace(&format!("2> {DURABLE_HELP_LINE}"), "").replace(DURABLE_HELP_LINE, "");
     insta::assert_snapshot!(shown);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn completions_and_the_manual_know_each_command_and_flag() {
-    let mut session = Session::new(Plan::create_cluster()).await;
+async fn completions_and_man_pages_list_commands_and_flags() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = session.run(&format!("completions {shell}")).await;
         for word in ["wait", "report", "checkpoint", "token-file"] {

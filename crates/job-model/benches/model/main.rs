@@ -19,11 +19,11 @@ use serde_json::Value;
 const ROUNDS: usize = 15;
 
 /// Each bounded ratio: what is measured, against what, and how much of it that may take.
-const BOUNDS: [(&str, &str, f64); 3] =
+const MAX_RATIOS: [(&str, &str, f64); 3] =
     [("job", "plain struct", 1.05), ("job", "Value", 0.75), ("Timestamp", "strptime", 0.5)];
 
 /// By how much more a job's time per byte may grow to a large body than the plain struct's does.
-const GROWTH: f64 = 1.1;
+const MAX_GROWTH_RATIO: f64 = 1.1;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let small = reference_example_minified()?;
@@ -114,13 +114,13 @@ fn report(rounds: &[Round]) -> bool {
         println!("{what:>60} {ratio:>6.3} (at most {bound}) {verdict}");
         within &= ratio <= bound;
     };
-    for (name, other, bound) in BOUNDS {
+    for (name, other, bound) in MAX_RATIOS {
         let ratio = median(rounds, |round| round[name] / round[other]);
         line(format!("{name} / {other}"), ratio, bound);
     }
     let growth = |round: &Round, name: &str| round[&format!("{name}, large")] / round[name];
     let ratio = median(rounds, |round| growth(round, "job") / growth(round, "plain struct"));
-    line("growth to the large body, job / plain struct".into(), ratio, GROWTH);
+    line("growth to the large body, job / plain struct".into(), ratio, MAX_GROWTH_RATIO);
     for (name, other) in [("job", "skip only"), ("job with an oddity", "job")] {
         let ratio = median(rounds, |round| round[name] / round[other]);
         println!("{:>60} {ratio:>6.3} (no bound)", format!("{name} / {other}"));

@@ -10,7 +10,7 @@ use super::path::Path;
 
 /// The deviations listed of one body. A body with more is no reply of the service, and a list of
 /// them all could be many times as large.
-const MAX_LISTED: usize = 1_000;
+const MAX_DEVIATIONS: usize = 1_000;
 
 /// One place where a body departs from the reference page and was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,20 +34,20 @@ pub enum DeviationKind {
     /// An escape such as `\ud800` that stands for half a character; read as U+FFFD.
     LoneSurrogate,
     /// The value is of a type that the field does not have: kept as JSON text, the field is absent.
-    OddType,
+    UnexpectedType,
     /// The phase is none of the reference page's four as they are spelt there: a known one in
     /// another case, an unknown one, or an empty text.
-    PhaseText,
+    UnrecognizedPhase,
     /// The time is not understood: the text is kept, and there is no instant.
-    TimestampText,
+    UnrecognizedTimestamp,
     /// The extended parameter is no text: its value is its JSON text.
     ParameterNotText,
     /// The extended parameter is given more than once: its value is the last one.
-    ParameterTwice,
+    DuplicateParameter,
     /// The sub-jobs are one object in place of an array: read as one sub-job.
-    SingleSubJob,
+    SubJobsNotArray,
     /// There are more deviations than are listed.
-    More,
+    Truncated,
 }
 
 impl fmt::Display for DeviationKind {
@@ -56,13 +56,13 @@ impl fmt::Display for DeviationKind {
             Self::ByteOrderMark => "byte order mark",
             Self::TrailingComma => "trailing comma",
             Self::LoneSurrogate => "half a surrogate pair",
-            Self::OddType => "a type that the field does not have",
-            Self::PhaseText => "not one of the four phases as they are spelt",
-            Self::TimestampText => "not a time that is understood",
+            Self::UnexpectedType => "a type that the field does not have",
+            Self::UnrecognizedPhase => "not one of the four phases as they are spelt",
+            Self::UnrecognizedTimestamp => "not a time that is understood",
             Self::ParameterNotText => "not a text",
-            Self::ParameterTwice => "given more than once",
-            Self::SingleSubJob => "one object in place of an array",
-            Self::More => "more oddities than are listed",
+            Self::DuplicateParameter => "given more than once",
+            Self::SubJobsNotArray => "one object in place of an array",
+            Self::Truncated => "more oddities than are listed",
         })
     }
 }
@@ -85,11 +85,11 @@ pub(crate) struct Deviations(Vec<Deviation>);
 impl Deviations {
     pub(crate) fn push(&mut self, path: &Path<'_>, kind: DeviationKind) {
         match self.0.len() {
-            listed if listed < MAX_LISTED => {
+            listed if listed < MAX_DEVIATIONS => {
                 self.0.push(Deviation { path: path.to_string(), kind });
             }
-            MAX_LISTED => {
-                self.0.push(Deviation { path: String::new(), kind: DeviationKind::More });
+            MAX_DEVIATIONS => {
+                self.0.push(Deviation { path: String::new(), kind: DeviationKind::Truncated });
             }
             _ => {}
         }

@@ -33,10 +33,10 @@ pub enum DecodeErrorKind {
     /// The body is JSON, but no object.
     NotAnObject,
     /// A field of the reference page is given twice in one object: which one holds is unclear.
-    FieldTwice,
-    /// Sub-jobs are nested beyond [`Limits::levels`](crate::Limits::levels).
+    DuplicateField,
+    /// Sub-jobs are nested beyond [`Limits::max_depth`](crate::Limits::max_depth).
     TooDeep,
-    /// There are more sub-jobs than [`Limits::sub_jobs`](crate::Limits::sub_jobs).
+    /// There are more sub-jobs than [`Limits::max_sub_jobs`](crate::Limits::max_sub_jobs).
     TooManySubJobs,
 }
 
@@ -67,17 +67,17 @@ impl DecodeError {
     }
 
     /// Creates the error of a value within the body.
-    pub(crate) fn of_value(
+    pub(crate) fn for_value(
         body: &str,
         value: &RawValue,
         kind: DecodeErrorKind,
         path: &Path<'_>,
     ) -> Self {
         let offset = value.get().as_ptr().addr() - body.as_ptr().addr();
-        Self::at(body.as_bytes(), offset, kind, path)
+        Self::new(body.as_bytes(), offset, kind, path)
     }
 
-    fn at(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
+    fn new(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
         let before = &body[..offset];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -87,7 +87,7 @@ impl DecodeError {
     /// Creates the error of a body that is not UTF-8.
     pub(crate) fn not_utf8(body: &[u8], error: &core::str::Utf8Error) -> Self {
         let offset = error.valid_up_to();
-        Self::at(body, offset, DecodeErrorKind::NotUtf8, &path_at(&body[..offset]))
+        Self::new(body, offset, DecodeErrorKind::NotUtf8, &path_at_end(&body[..offset]))
     }
 
     /// Creates the error of a body that is not JSON.
@@ -104,16 +104,16 @@ impl DecodeError {
             _ => lines.map(str::len).sum::<usize>() + column.saturating_sub(1),
         };
         let before = &body.as_bytes()[..offset.min(body.len())];
-        Self { kind, path: path_at(before).to_string(), line, column }
+        Self { kind, path: path_at_end(before).to_string(), line, column }
     }
 }
 
 /// Returns the path of the value at which a body ends too soon, other names than the reference
 /// page's left out.
-fn path_at(body: &[u8]) -> Path<'static> {
+fn path_at_end(body: &[u8]) -> Path<'static> {
     let mut scanner = Scanner::new(body);
     while scanner.next().is_some() {}
-    scanner.path().with_names_of(&[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES])
+    scanner.path().elide_unknown_names(&[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES])
 }
 
 impl fmt::Display for DecodeErrorKind {
@@ -123,7 +123,7 @@ impl fmt::Display for DecodeErrorKind {
             Self::Truncated => "the body ends too soon",
             Self::NotUtf8 => "the body is not UTF-8",
             Self::NotAnObject => "the body is no JSON object",
-            Self::FieldTwice => "a field is given twice",
+            Self::DuplicateField => "a field is given twice",
             Self::TooDeep => "sub-jobs are nested too deep",
             Self::TooManySubJobs => "there are too many sub-jobs",
         })

@@ -10,16 +10,16 @@ use serde::{
 };
 
 use super::{
-    limits::{Budget, Limits},
-    object::{Field, Object, Text},
+    limits::{Limits, RemainingLimits},
+    object::{Field, Object, StringField},
 };
 use crate::job::Job;
 
 /// Reads a job.
-pub(crate) fn read(body: &str, limits: Limits) -> Result<Job, serde_json::Error> {
+pub(crate) fn decode(body: &str, limits: Limits) -> Result<Job, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let mut job = Job::default();
-    object(&mut job, &mut deserializer, &mut Budget::new(limits))?;
+    object(&mut job, &mut deserializer, &mut RemainingLimits::new(limits))?;
     deserializer.end()?;
     Ok(job)
 }
@@ -28,28 +28,28 @@ pub(crate) fn read(body: &str, limits: Limits) -> Result<Job, serde_json::Error>
 pub(crate) fn object<'de, T: Object, D: Deserializer<'de>>(
     object: &mut T,
     value: D,
-    budget: &mut Budget,
+    remaining: &mut RemainingLimits,
 ) -> Result<(), D::Error> {
-    value.deserialize_map(ObjectVisitor { object, budget })
+    value.deserialize_map(ObjectVisitor { object, remaining })
 }
 
 /// Reads a text, and nothing else in its place.
-pub(crate) fn text<'de, T: Text, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
-    value.deserialize_str(TextVisitor(PhantomData))
+pub(crate) fn text<'de, T: StringField, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+    value.deserialize_str(StringFieldVisitor(PhantomData))
 }
 
 /// Reads the next value of an object into a field; null is none.
 pub(crate) fn next_value<'de, T: Field, A: MapAccess<'de>>(
     slot: &mut Option<T>,
     map: &mut A,
-    budget: &mut Budget,
+    remaining: &mut RemainingLimits,
 ) -> Result<(), A::Error> {
-    map.next_value_seed(SlotVisitor { slot, budget })
+    map.next_value_seed(SlotVisitor { slot, remaining })
 }
 
 struct SlotVisitor<'a, T> {
     slot: &'a mut Option<T>,
-    budget: &'a mut Budget,
+    remaining: &'a mut RemainingLimits,
 }
 
 impl<'de, T: Field> DeserializeSeed<'de> for SlotVisitor<'_, T> {
@@ -76,13 +76,13 @@ impl<'de, T: Field> Visitor<'de> for SlotVisitor<'_, T> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        T::read_strict(self.slot, value, self.budget)
+        T::decode_fast(self.slot, value, self.remaining)
     }
 }
 
 struct ObjectVisitor<'a, T> {
     object: &'a mut T,
-    budget: &'a mut Budget,
+    remaining: &'a mut RemainingLimits,
 }
 
 impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
@@ -94,17 +94,17 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = 0_u32;
-        while let Some(name) = map.next_key_seed(NameSeed::<T>(PhantomData))? {
+        while let Some(name) = map.next_key_seed(FieldNameSeed::<T>(PhantomData))? {
             match name {
-                Name::Known(known) => {
+                FieldName::Known(known) => {
                     let bit = 1 << T::index(known);
                     if seen & bit != 0 {
                         return Err(Error::duplicate_field(T::NAMES[T::index(known)]));
                     }
                     seen |= bit;
-                    self.object.read_strict(known, &mut map, self.budget)?;
+                    self.object.decode_fast(known, &mut map, self.remaining)?;
                 }
-                Name::Unknown(name) => {
+                FieldName::Unknown(name) => {
                     self.object.raw_fields_mut().push(name, map.next_value()?);
                 }
             }
@@ -114,36 +114,36 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
 }
 
 /// A field's name; that of a known one allocates nothing.
-enum Name<K> {
+enum FieldName<K> {
     Known(K),
     Unknown(String),
 }
 
-struct NameSeed<T>(PhantomData<T>);
+struct FieldNameSeed<T>(PhantomData<T>);
 
-impl<'de, T: Object> DeserializeSeed<'de> for NameSeed<T> {
-    type Value = Name<T::Known>;
+impl<'de, T: Object> DeserializeSeed<'de> for FieldNameSeed<T> {
+    type Value = FieldName<T::Known>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
         name.deserialize_identifier(self)
     }
 }
 
-impl<T: Object> Visitor<'_> for NameSeed<T> {
-    type Value = Name<T::Known>;
+impl<T: Object> Visitor<'_> for FieldNameSeed<T> {
+    type Value = FieldName<T::Known>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(T::known(name).map_or_else(|| Name::Unknown(name.into()), Name::Known))
+        Ok(T::known(name).map_or_else(|| FieldName::Unknown(name.into()), FieldName::Known))
     }
 }
 
-struct TextVisitor<T>(PhantomData<T>);
+struct StringFieldVisitor<T>(PhantomData<T>);
 
-impl<T: Text> Visitor<'_> for TextVisitor<T> {
+impl<T: StringField> Visitor<'_> for StringFieldVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -49,72 +49,72 @@ pub(crate) fn read<'b, T: Deserialize<'b>>(json: &'b RawValue) -> Option<T> {
 }
 
 /// A text. Half a surrogate pair, which JSON can spell and no text can hold, is U+FFFD.
-pub(crate) struct Text {
+pub(crate) struct LossyString {
     pub(crate) text: String,
-    pub(crate) has_halves: bool,
+    pub(crate) has_lone_surrogates: bool,
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for LossyString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(TextVisitor)
+        deserializer.deserialize_bytes(LossyStringVisitor)
     }
 }
 
 /// Takes the bytes in place of the text: `serde_json` gives them with the halves in it, each three
 /// bytes of which the first is 0xED.
-struct TextVisitor;
+struct LossyStringVisitor;
 
-impl Visitor<'_> for TextVisitor {
-    type Value = Text;
+impl Visitor<'_> for LossyStringVisitor {
+    type Value = LossyString;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<LossyString, E> {
         if let Ok(text) = str::from_utf8(bytes) {
-            return Ok(Text { text: text.into(), has_halves: false });
+            return Ok(LossyString { text: text.into(), has_lone_surrogates: false });
         }
-        let (mut text, mut has_halves) = (String::new(), false);
+        let (mut text, mut has_lone_surrogates) = (String::new(), false);
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
             if chunk.invalid().first() == Some(&0xED) {
-                has_halves = true;
+                has_lone_surrogates = true;
                 text.push(char::REPLACEMENT_CHARACTER);
             }
         }
-        Ok(Text { text, has_halves })
+        Ok(LossyString { text, has_lone_surrogates })
     }
 }
 
 /// An object's members in their order, whether or not a name is given twice.
-pub(crate) struct Members<'b> {
+pub(crate) struct ObjectEntries<'b> {
     pub(crate) members: Vec<(String, &'b RawValue)>,
     /// Whether a name has half a surrogate pair in it.
-    pub(crate) has_halves: bool,
+    pub(crate) has_lone_surrogates: bool,
 }
 
-impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {
+impl<'de: 'b, 'b> Deserialize<'de> for ObjectEntries<'b> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
+        deserializer.deserialize_map(ObjectEntriesVisitor)
     }
 }
 
-struct MembersVisitor;
+struct ObjectEntriesVisitor;
 
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
+impl<'de> Visitor<'de> for ObjectEntriesVisitor {
+    type Value = ObjectEntries<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let (mut members, mut has_halves) = (Vec::new(), false);
-        while let Some((name, json)) = map.next_entry::<Text, &RawValue>()? {
-            has_halves |= name.has_halves;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ObjectEntries<'de>, A::Error> {
+        let (mut members, mut has_lone_surrogates) = (Vec::new(), false);
+        while let Some((name, json)) = map.next_entry::<LossyString, &RawValue>()? {
+            has_lone_surrogates |= name.has_lone_surrogates;
             members.push((name.text, json));
         }
-        Ok(Members { members, has_halves })
+        Ok(ObjectEntries { members, has_lone_surrogates })
     }
 }

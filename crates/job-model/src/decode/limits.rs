@@ -12,37 +12,37 @@ use super::error::DecodeErrorKind;
 /// use job_model::{DecodeErrorKind, Decoded, Limits};
 ///
 /// let body = br#"{"spec": {"subJobs": [{}, {}]}}"#;
-/// let error = Decoded::from_slice_within(body, Limits::default().sub_jobs(1)).unwrap_err();
+/// let error = Decoded::from_slice_with_limits(body, Limits::default().max_sub_jobs(1)).unwrap_err();
 /// assert_eq!(error.kind(), DecodeErrorKind::TooManySubJobs);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    levels: u32,
-    sub_jobs: u32,
+    max_depth: u32,
+    max_sub_jobs: u32,
 }
 
 impl Limits {
-    /// The most levels that [`Limits::levels`] takes.
-    pub const MAX_LEVELS: u32 = 40;
+    /// The most levels that [`Limits::max_depth`] takes.
+    pub const MAX_DEPTH_CAP: u32 = 40;
 
     /// Creates the default limits: 32 levels, 10,000 sub-jobs.
     #[must_use]
     pub const fn new() -> Self {
-        Self { levels: 32, sub_jobs: 10_000 }
+        Self { max_depth: 32, max_sub_jobs: 10_000 }
     }
 
     /// Sets how many levels of jobs there may be, the job itself being the first: 32 by default;
     /// at least 1, and at most 40, since the JSON parser follows known fields 128 deep at most.
     #[must_use]
-    pub const fn levels(self, levels: u32) -> Self {
-        let levels = if levels > Self::MAX_LEVELS { Self::MAX_LEVELS } else { levels };
-        Self { levels: if levels < 1 { 1 } else { levels }, ..self }
+    pub const fn max_depth(self, levels: u32) -> Self {
+        let levels = if levels > Self::MAX_DEPTH_CAP { Self::MAX_DEPTH_CAP } else { levels };
+        Self { max_depth: if levels < 1 { 1 } else { levels }, ..self }
     }
 
     /// Sets how many sub-jobs of all levels there may be: 10,000 by default.
     #[must_use]
-    pub const fn sub_jobs(self, sub_jobs: u32) -> Self {
-        Self { sub_jobs, ..self }
+    pub const fn max_sub_jobs(self, sub_jobs: u32) -> Self {
+        Self { max_sub_jobs: sub_jobs, ..self }
     }
 }
 
@@ -54,24 +54,24 @@ impl Default for Limits {
 
 /// What may still come of a tree that is being read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget(Limits);
+pub(crate) struct RemainingLimits(Limits);
 
-impl Budget {
+impl RemainingLimits {
     /// Starts at the job itself.
     pub(crate) const fn new(limits: Limits) -> Self {
-        Self(Limits { levels: limits.levels - 1, ..limits })
+        Self(Limits { max_depth: limits.max_depth - 1, ..limits })
     }
 
     /// Enters a sub-job, one level down; returns the limit that does not allow for it.
     pub(crate) fn enter(&mut self) -> Result<(), DecodeErrorKind> {
-        let Limits { levels, sub_jobs } = self.0;
-        self.0.levels = levels.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
-        self.0.sub_jobs = sub_jobs.checked_sub(1).ok_or(DecodeErrorKind::TooManySubJobs)?;
+        let Limits { max_depth: levels, max_sub_jobs: sub_jobs } = self.0;
+        self.0.max_depth = levels.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
+        self.0.max_sub_jobs = sub_jobs.checked_sub(1).ok_or(DecodeErrorKind::TooManySubJobs)?;
         Ok(())
     }
 
     /// Leaves a sub-job that was entered.
     pub(crate) const fn leave(&mut self) {
-        self.0.levels += 1;
+        self.0.max_depth += 1;
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    deviation::DeviationKind, error::DecodeError, fast, json::Json, lenient::Exact, limits::Budget,
-    raw_fields::RawFields,
+    deviation::DeviationKind, error::DecodeError, fast, json::Json, lenient::LenientDecoder,
+    limits::RemainingLimits, raw_fields::RawFields,
 };
 
 /// One of the objects that a job consists of.
@@ -29,104 +29,104 @@ pub(crate) trait Object: Default {
     fn raw_fields_mut(&mut self) -> &mut RawFields;
 
     /// Reads the field's value: the next one of the map.
-    fn read_strict<'de, A: MapAccess<'de>>(
+    fn decode_fast<'de, A: MapAccess<'de>>(
         &mut self,
         known: Self::Known,
         map: &mut A,
-        budget: &mut Budget,
+        remaining: &mut RemainingLimits,
     ) -> Result<(), A::Error>;
 
     /// Reads the field's value.
-    fn read_exact<'b>(
+    fn decode_lenient<'b>(
         &mut self,
         known: Self::Known,
         json: &'b RawValue,
-        pass: &mut Exact<'b>,
-    ) -> Result<Kept, DecodeError>;
+        pass: &mut LenientDecoder<'b>,
+    ) -> Result<Fidelity, DecodeError>;
 }
 
 /// The value of a known field. Read in place: to move a job costs as much as to read its texts.
 pub(crate) trait Field: Sized {
     /// Reads a value that is as the reference page has it, and refuses any other.
-    fn read_strict<'de, D: Deserializer<'de>>(
+    fn decode_fast<'de, D: Deserializer<'de>>(
         slot: &mut Option<Self>,
         value: D,
-        budget: &mut Budget,
+        remaining: &mut RemainingLimits,
     ) -> Result<(), D::Error>;
 
     /// Reads any value but null, as far as it can be understood.
-    fn read_exact<'b>(
+    fn decode_lenient<'b>(
         slot: &mut Option<Self>,
         json: &'b RawValue,
-        pass: &mut Exact<'b>,
-    ) -> Result<Kept, DecodeError>;
+        pass: &mut LenientDecoder<'b>,
+    ) -> Result<Fidelity, DecodeError>;
 
     /// Returns whether this JSON text, kept from the reading, still stands for the field's value.
-    fn is_spelt(field: Option<&Self>, _: &Json) -> bool {
+    fn is_equivalent(field: Option<&Self>, _: &Json) -> bool {
         field.is_none()
     }
 }
 
 /// Whether what was read of a field says all that its JSON text does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kept {
+pub(crate) enum Fidelity {
     /// It does: the value is written again as it came.
-    InFull,
+    Lossless,
     /// It does not: the text must be kept beside it.
-    InPart,
+    Lossy,
 }
 
 /// A field whose value is a text.
-pub(crate) trait Text: Sized + PartialEq {
+pub(crate) trait StringField: Sized + PartialEq {
     /// Reads the text, and says what is odd about it.
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>);
 
     /// Returns the text as it is written.
-    fn as_written(&self) -> &str;
+    fn as_text(&self) -> &str;
 }
 
-impl<T: Text> Field for T {
-    fn read_strict<'de, D: Deserializer<'de>>(
+impl<T: StringField> Field for T {
+    fn decode_fast<'de, D: Deserializer<'de>>(
         slot: &mut Option<Self>,
         value: D,
-        _: &mut Budget,
+        _: &mut RemainingLimits,
     ) -> Result<(), D::Error> {
         *slot = Some(fast::text(value)?);
         Ok(())
     }
 
-    fn read_exact<'b>(
+    fn decode_lenient<'b>(
         slot: &mut Option<Self>,
         json: &'b RawValue,
-        pass: &mut Exact<'b>,
-    ) -> Result<Kept, DecodeError> {
+        pass: &mut LenientDecoder<'b>,
+    ) -> Result<Fidelity, DecodeError> {
         Ok(pass.text(slot, json))
     }
 
-    fn is_spelt(field: Option<&Self>, json: &Json) -> bool {
+    fn is_equivalent(field: Option<&Self>, json: &Json) -> bool {
         let text = serde_json::from_str::<String>(json.as_str());
         text.map_or_else(|_| field.is_none(), |text| T::read(&text).0.as_ref() == field)
     }
 }
 
-impl Text for String {
+impl StringField for String {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         (Some(text.into()), None)
     }
 
-    fn as_written(&self) -> &str {
+    fn as_text(&self) -> &str {
         self
     }
 }
 
 /// A field whose value is fixed as a rule: the fixed ones are not allocated.
-impl Text for Cow<'static, str> {
+impl StringField for Cow<'static, str> {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         let fixed = ["Job", "v3"].into_iter().find(|fixed| *fixed == text);
         (Some(fixed.map_or_else(|| Self::Owned(text.into()), Self::Borrowed)), None)
     }
 
-    fn as_written(&self) -> &str {
+    fn as_text(&self) -> &str {
         self
     }
 }
@@ -136,7 +136,7 @@ impl Text for Cow<'static, str> {
 macro_rules! json_object {
     ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
         const _: () = {
-            use $crate::decode::{Field, Kept, Object};
+            use $crate::decode::{Fidelity, Field, Object};
 
             #[derive(Clone, Copy)]
             #[expect(non_camel_case_types, reason = "they are the fields' names")]
@@ -162,45 +162,45 @@ macro_rules! json_object {
                     &mut self.raw_fields
                 }
 
-                fn read_strict<'de, A: serde::de::MapAccess<'de>>(
+                fn decode_fast<'de, A: serde::de::MapAccess<'de>>(
                     &mut self,
                     known: Known,
                     map: &mut A,
-                    budget: &mut $crate::decode::Budget,
+                    remaining: &mut $crate::decode::RemainingLimits,
                 ) -> Result<(), A::Error> {
                     match known {
                         $(Known::$field => {
-                            $crate::decode::next_value(&mut self.$field, map, budget)
+                            $crate::decode::next_value(&mut self.$field, map, remaining)
                         })+
                     }
                 }
 
-                fn read_exact<'b>(
+                fn decode_lenient<'b>(
                     &mut self,
                     known: Known,
                     json: &'b serde_json::value::RawValue,
-                    pass: &mut $crate::decode::Exact<'b>,
-                ) -> Result<Kept, $crate::decode::DecodeError> {
+                    pass: &mut $crate::decode::LenientDecoder<'b>,
+                ) -> Result<Fidelity, $crate::decode::DecodeError> {
                     match known {
-                        $(Known::$field => Field::read_exact(&mut self.$field, json, pass),)+
+                        $(Known::$field => Field::decode_lenient(&mut self.$field, json, pass),)+
                     }
                 }
             }
 
             impl Field for $object {
-                fn read_strict<'de, D: serde::Deserializer<'de>>(
+                fn decode_fast<'de, D: serde::Deserializer<'de>>(
                     slot: &mut Option<Self>,
                     value: D,
-                    budget: &mut $crate::decode::Budget,
+                    remaining: &mut $crate::decode::RemainingLimits,
                 ) -> Result<(), D::Error> {
-                    $crate::decode::object(slot.insert(Self::default()), value, budget)
+                    $crate::decode::object(slot.insert(Self::default()), value, remaining)
                 }
 
-                fn read_exact<'b>(
+                fn decode_lenient<'b>(
                     slot: &mut Option<Self>,
                     json: &'b serde_json::value::RawValue,
-                    pass: &mut $crate::decode::Exact<'b>,
-                ) -> Result<Kept, $crate::decode::DecodeError> {
+                    pass: &mut $crate::decode::LenientDecoder<'b>,
+                ) -> Result<Fidelity, $crate::decode::DecodeError> {
                     pass.object(slot, json)
                 }
             }
@@ -211,7 +211,7 @@ macro_rules! json_object {
                     serializer: S,
                 ) -> Result<S::Ok, S::Error> {
                     let is_bare = $(self.$field.is_none())&&+;
-                    if let Some(json) = self.raw_fields.instead().filter(|_| is_bare) {
+                    if let Some(json) = self.raw_fields.whole_value().filter(|_| is_bare) {
                         return json.serialize(serializer);
                     }
                     let mut map = serializer.serialize_map(None)?;
@@ -234,7 +234,9 @@ pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
     raw_fields: &RawFields,
 ) -> Result<(), M::Error> {
     match (raw_fields.find(name), value) {
-        (Some(json), value) if T::is_spelt(value.as_ref(), json) => map.serialize_entry(name, json),
+        (Some(json), value) if T::is_equivalent(value.as_ref(), json) => {
+            map.serialize_entry(name, json)
+        }
         (_, Some(value)) => map.serialize_entry(name, value),
         (_, None) => Ok(()),
     }

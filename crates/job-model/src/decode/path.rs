@@ -15,7 +15,7 @@ pub(crate) enum Segment<'a> {
 }
 
 /// Bytes of a name that are displayed; the longest name of the reference page has 17.
-pub(crate) const MAX_NAME: usize = 32;
+pub(crate) const MAX_NAME_LEN: usize = 32;
 
 impl<'a> Path<'a> {
     pub(crate) fn push(&mut self, segment: Segment<'a>) {
@@ -27,7 +27,7 @@ impl<'a> Path<'a> {
     }
 
     /// Returns the path with `…` for each name that is none of these.
-    pub(crate) fn with_names_of(self, known: &[&[&'static str]]) -> Path<'static> {
+    pub(crate) fn elide_unknown_names(self, known: &[&[&'static str]]) -> Path<'static> {
         let shown = |name: &str| {
             let known = known.iter().flat_map(|names| names.iter()).find(|known| **known == name);
             Segment::Name(known.copied().unwrap_or("…").into())
@@ -52,7 +52,7 @@ impl fmt::Display for Path<'_> {
             match segment {
                 Segment::Name(name) => {
                     let dot = if level == 0 { "" } else { "." };
-                    let shown = &name[..name.floor_char_boundary(MAX_NAME)];
+                    let shown = &name[..name.floor_char_boundary(MAX_NAME_LEN)];
                     let rest = if shown.len() < name.len() { "…" } else { "" };
                     write!(f, "{dot}{shown}{rest}")?;
                 }

@@ -18,13 +18,13 @@ use super::json::Json;
 /// # Ok::<(), job_model::DecodeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct RawFields(Kept);
+pub struct RawFields(Raw);
 
 #[derive(Clone, Debug, PartialEq)]
-enum Kept {
+enum Raw {
     Fields(Vec<(String, Json)>),
     /// What came in place of the whole object.
-    Instead(Json),
+    Value(Json),
 }
 
 impl RawFields {
@@ -47,27 +47,27 @@ impl RawFields {
 
     /// Removes the fields of this name; they are not written any more.
     pub fn remove(&mut self, name: &str) {
-        if let Kept::Fields(fields) = &mut self.0 {
+        if let Raw::Fields(fields) = &mut self.0 {
             fields.retain(|(known, _)| known != name);
         }
     }
 
     /// Keeps the value that stands in place of the whole object.
-    pub(crate) const fn of_instead(json: Json) -> Self {
-        Self(Kept::Instead(json))
+    pub(crate) const fn from_whole_value(json: Json) -> Self {
+        Self(Raw::Value(json))
     }
 
-    pub(crate) const fn instead(&self) -> Option<&Json> {
+    pub(crate) const fn whole_value(&self) -> Option<&Json> {
         match &self.0 {
-            Kept::Fields(_) => None,
-            Kept::Instead(json) => Some(json),
+            Raw::Fields(_) => None,
+            Raw::Value(json) => Some(json),
         }
     }
 
     pub(crate) fn push(&mut self, name: String, json: Json) {
         match &mut self.0 {
-            Kept::Fields(fields) => fields.push((name, json)),
-            Kept::Instead(_) => self.0 = Kept::Fields([(name, json)].into()),
+            Raw::Fields(fields) => fields.push((name, json)),
+            Raw::Value(_) => self.0 = Raw::Fields([(name, json)].into()),
         }
     }
 
@@ -77,8 +77,8 @@ impl RawFields {
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Json)> {
         let fields = match &self.0 {
-            Kept::Fields(fields) => &**fields,
-            Kept::Instead(_) => &[],
+            Raw::Fields(fields) => &**fields,
+            Raw::Value(_) => &[],
         };
         fields.iter().map(|(name, json)| (&**name, json))
     }
@@ -86,6 +86,6 @@ impl RawFields {
 
 impl Default for RawFields {
     fn default() -> Self {
-        Self(Kept::Fields(Vec::new()))
+        Self(Raw::Fields(Vec::new()))
     }
 }

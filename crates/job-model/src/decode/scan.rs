@@ -12,15 +12,15 @@ const MAX_DEPTH: usize = 128;
 /// Goes through a body token by token.
 pub(crate) struct Scanner<'b> {
     body: &'b [u8],
-    at: usize,
-    open: Vec<Open>,
+    position: usize,
+    open_containers: Vec<OpenContainer>,
     /// How many levels are open beyond those.
-    beyond: usize,
-    text: Range<usize>,
+    overflow_depth: usize,
+    last_text: Range<usize>,
 }
 
 /// An object or array that is still open.
-enum Open {
+enum OpenContainer {
     /// An object, and where the name of its current member stands; empty before there is one.
     Object(Range<usize>),
     /// An array, and how many of its elements are complete.
@@ -29,17 +29,17 @@ enum Open {
 
 impl<'b> Scanner<'b> {
     pub(crate) const fn new(body: &'b [u8]) -> Self {
-        Self { body, at: 0, open: Vec::new(), beyond: 0, text: 0..0 }
+        Self { body, position: 0, open_containers: Vec::new(), overflow_depth: 0, last_text: 0..0 }
     }
 
     /// Returns the path of the value that comes, or has just come.
     pub(crate) fn path(&self) -> Path<'b> {
-        let segments = self.open.iter().filter_map(|container| match container {
-            Open::Object(name) if name.is_empty() => None,
-            Open::Object(name) => {
+        let segments = self.open_containers.iter().filter_map(|container| match container {
+            OpenContainer::Object(name) if name.is_empty() => None,
+            OpenContainer::Object(name) => {
                 Some(Segment::Name(String::from_utf8_lossy(&self.body[name.clone()])))
             }
-            Open::Array(index) => Some(Segment::Index(*index)),
+            OpenContainer::Array(index) => Some(Segment::Index(*index)),
         });
         segments.collect()
     }
@@ -62,29 +62,30 @@ impl Iterator for Scanner<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let blanks = self.body[self.at..].iter().take_while(|byte| byte.is_ascii_whitespace());
-        let start = self.at + blanks.count();
+        let blanks =
+            self.body[self.position..].iter().take_while(|byte| byte.is_ascii_whitespace());
+        let start = self.position + blanks.count();
         let byte = *self.body.get(start)?;
-        self.at = start + 1;
+        self.position = start + 1;
         match byte {
             b'"' => {
-                self.at = self.text_end(start + 1);
-                self.text = start + 1..(self.at - 1).max(start + 1);
+                self.position = self.text_end(start + 1);
+                self.last_text = start + 1..(self.position - 1).max(start + 1);
             }
-            b'{' | b'[' if self.open.len() == MAX_DEPTH => self.beyond += 1,
-            b'{' => self.open.push(Open::Object(0..0)),
-            b'[' => self.open.push(Open::Array(0)),
-            b'}' | b']' if self.beyond > 0 => self.beyond -= 1,
-            b'}' | b']' => drop(self.open.pop()),
-            _ if self.beyond > 0 => {}
+            b'{' | b'[' if self.open_containers.len() == MAX_DEPTH => self.overflow_depth += 1,
+            b'{' => self.open_containers.push(OpenContainer::Object(0..0)),
+            b'[' => self.open_containers.push(OpenContainer::Array(0)),
+            b'}' | b']' if self.overflow_depth > 0 => self.overflow_depth -= 1,
+            b'}' | b']' => drop(self.open_containers.pop()),
+            _ if self.overflow_depth > 0 => {}
             b':' => {
-                if let Some(Open::Object(name)) = self.open.last_mut() {
-                    *name = self.text.clone();
+                if let Some(OpenContainer::Object(name)) = self.open_containers.last_mut() {
+                    *name = self.last_text.clone();
                 }
             }
-            b',' => match self.open.last_mut() {
-                Some(Open::Object(name)) => *name = 0..0,
-                Some(Open::Array(index)) => *index += 1,
+            b',' => match self.open_containers.last_mut() {
+                Some(OpenContainer::Object(name)) => *name = 0..0,
+                Some(OpenContainer::Array(index)) => *index += 1,
                 None => {}
             },
             _ => {}

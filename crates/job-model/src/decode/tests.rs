@@ -23,7 +23,7 @@ fn read(body: &str) -> String {
 }
 
 #[test]
-fn bodies() {
+fn bodies_decode_to_a_phase_and_deviations_or_an_error() {
     let rows = [
         "{}",
         "null",
@@ -80,7 +80,7 @@ fn bodies() {
 }
 
 #[test]
-fn an_error_shows_nothing_of_the_body() {
+fn decode_errors_do_not_reveal_the_body() {
     let bodies = [
         r#"{"kind": "secret"#,
         r#"{"secret": {"kind": [1, {"secret": secret"#,
@@ -95,8 +95,8 @@ fn an_error_shows_nothing_of_the_body() {
 }
 
 #[test]
-fn an_error_tells_where() {
-    use DecodeErrorKind::{FieldTwice, NotAnObject, NotUtf8, Syntax, Truncated};
+fn decode_errors_report_path_line_and_column() {
+    use DecodeErrorKind::{DuplicateField, NotAnObject, NotUtf8, Syntax, Truncated};
 
     let rows: [(&[u8], _, _, _); 9] = [
         (b"{\n  \"status\": no\n}", Syntax, "status", (2, 14)),
@@ -111,7 +111,7 @@ fn an_error_tells_where() {
         (b"", Truncated, "", (1, 0)),
         (b"{\n\"status\": {\"reason\": \"\xff\"}}", NotUtf8, "status.reason", (2, 23)),
         (b"\n [1, 2]", NotAnObject, "", (2, 2)),
-        (b"{\"kind\": 1,\n \"kind\": 2}", FieldTwice, "kind", (2, 10)),
+        (b"{\"kind\": 1,\n \"kind\": 2}", DuplicateField, "kind", (2, 10)),
         (b"<html>", Syntax, "", (1, 1)),
     ];
     for (body, kind, path, place) in rows {
@@ -134,30 +134,34 @@ fn wide(sub_jobs: usize) -> String {
 }
 
 #[test]
-fn limits() {
+fn depth_and_sub_job_limits_are_enforced() {
     use DecodeErrorKind::{TooDeep, TooManySubJobs};
 
     let limits = Limits::default();
     let rows = [
         (nested(31), limits, None),
         (nested(32), limits, Some(TooDeep)),
-        (nested(0), limits.levels(0), None),
-        (nested(1), limits.levels(0), Some(TooDeep)),
-        (nested(39), limits.levels(u32::MAX), None),
-        (nested(40), limits.levels(u32::MAX), Some(TooDeep)),
+        (nested(0), limits.max_depth(0), None),
+        (nested(1), limits.max_depth(0), Some(TooDeep)),
+        (nested(39), limits.max_depth(u32::MAX), None),
+        (nested(40), limits.max_depth(u32::MAX), Some(TooDeep)),
         (nested(20_000), limits, Some(TooDeep)),
         (wide(10_000), limits, None),
         (wide(10_001), limits, Some(TooManySubJobs)),
-        (wide(3), limits.sub_jobs(3), None),
-        (wide(3), limits.sub_jobs(2), Some(TooManySubJobs)),
-        (nested(0), limits.sub_jobs(0), None),
-        (String::from(r#"{"spec": {"subJobs": {}}}"#), limits.sub_jobs(0), Some(TooManySubJobs)),
+        (wide(3), limits.max_sub_jobs(3), None),
+        (wide(3), limits.max_sub_jobs(2), Some(TooManySubJobs)),
+        (nested(0), limits.max_sub_jobs(0), None),
+        (
+            String::from(r#"{"spec": {"subJobs": {}}}"#),
+            limits.max_sub_jobs(0),
+            Some(TooManySubJobs),
+        ),
     ];
     for (body, limits, expected) in rows {
         // The second body is read by the other pass, which must come to the same.
         for body in [body.clone(), body.replacen('{', r#"{"kind": 1, "#, 1)] {
             let body = body.replace(r#"1, }"#, "1}");
-            let error = Decoded::from_slice_within(body.as_bytes(), limits).err();
+            let error = Decoded::from_slice_with_limits(body.as_bytes(), limits).err();
             let kind = error.map(|error| error.kind());
             assert_eq!(kind, expected, "{limits:?} {} bytes", body.len());
         }
@@ -165,33 +169,33 @@ fn limits() {
 }
 
 #[test]
-fn an_error_of_a_limit_tells_where() {
+fn limit_errors_report_path_line_and_column() {
     let body = r#"{"spec": {"subJobs": [{}, {"spec": {"subJobs": [{}]}}]}}"#;
     let show =
-        |limits| Decoded::from_slice_within(body.as_bytes(), limits).unwrap_err().to_string();
+        |limits| Decoded::from_slice_with_limits(body.as_bytes(), limits).unwrap_err().to_string();
     assert_eq!(
-        show(Limits::new().levels(2)),
+        show(Limits::new().max_depth(2)),
         "sub-jobs are nested too deep at spec.subJobs[1].spec.subJobs[0] (line 1, column 49)",
     );
     assert_eq!(
-        show(Limits::new().sub_jobs(1)),
+        show(Limits::new().max_sub_jobs(1)),
         "there are too many sub-jobs at spec.subJobs[1] (line 1, column 27)",
     );
 }
 
 #[test]
-fn the_list_of_deviations_has_an_end() {
+fn deviations_are_truncated_after_one_thousand() {
     let parameters = (0..5_000).map(|n| format!(r#""{n}": {n}"#)).collect::<Vec<_>>().join(",");
     let body = format!(r#"{{"spec": {{"extendParam": {{{parameters}}}}}}}"#);
     let decoded = Decoded::from_slice(body.as_bytes()).unwrap();
     assert_eq!(decoded.deviations.len(), 1_001);
-    assert_eq!(decoded.deviations[1_000].kind, DeviationKind::More);
+    assert_eq!(decoded.deviations[1_000].kind, DeviationKind::Truncated);
     let parameters = decoded.job.spec.unwrap().extend_param.unwrap();
     assert_eq!(parameters.iter().count(), 5_000);
 }
 
 #[test]
-fn as_many_flaws_as_there_are_sub_jobs_are_mended() {
+fn syntax_is_repaired_in_every_sub_job() {
     let sub_job = r#"{"status": {"phase": "Success", "reason": "\ud83d",}},"#;
     let body = format!(r#"{{"spec": {{"subJobs": [{}]}}}}"#, sub_job.repeat(2_000));
     let decoded = Decoded::from_slice(body.as_bytes()).unwrap();
@@ -199,7 +203,7 @@ fn as_many_flaws_as_there_are_sub_jobs_are_mended() {
 }
 
 #[test]
-fn an_edited_job_is_written_as_it_was_edited() {
+fn edited_jobs_serialize_with_their_edits() {
     let body = r#"{"kind":7,"spec":{"subJobs":[{"metadata":{"uid":"a"}},7,null]},"status":{"phase":"SUCCESS"}}"#;
     let mut job = Job::from_slice(body.as_bytes()).unwrap();
     assert_eq!(serde_json::to_string(&job).unwrap(), body);
@@ -220,7 +224,7 @@ fn an_edited_job_is_written_as_it_was_edited() {
 }
 
 #[test]
-fn a_job_is_read_within_another_document() {
+fn jobs_deserialize_inside_another_document() {
     let document = r#"{"jobs": [{"kind": "Job", "status": {"phase": "SUCCESS"}, "new": 1.10}]}"#;
     let jobs: alloc::collections::BTreeMap<String, Vec<Job>> =
         serde_json::from_str(document).unwrap();
@@ -268,12 +272,12 @@ proptest! {
     }
 
     #[test]
-    fn never_panics_on_any_pieces(body in pieces()) {
+    fn never_panics_on_json_fragments(body in pieces()) {
         let _ = Decoded::from_slice(body.as_bytes());
     }
 
     #[test]
-    fn is_terminal_only_if_the_phase_says_so(text in "(?i)success|failed|\\PC{0,8}") {
+    fn only_success_and_failed_are_terminal(text in "(?i)success|failed|\\PC{0,8}") {
         let body = serde_json::json!({"status": {"phase": text}}).to_string();
         let job = Job::from_slice(body.as_bytes()).unwrap();
         let says_so = ["success", "failed"].contains(&&*text.to_ascii_lowercase());

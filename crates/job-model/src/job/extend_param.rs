@@ -9,13 +9,15 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::decode::{Budget, DecodeError, DeviationKind, Exact, Field, Kept, json};
+use crate::decode::{
+    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, json,
+};
 
 /// The `Map<String,String>` of a job's spec (reference page, table 5).
 ///
 /// A parameter that is null is absent. One of another type than text is its JSON text
 /// ([`DeviationKind::ParameterNotText`]); of one given twice, the last value is taken
-/// ([`DeviationKind::ParameterTwice`]).
+/// ([`DeviationKind::DuplicateParameter`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtendParam(Vec<(String, String)>);
 
@@ -49,7 +51,7 @@ impl ExtendParam {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for ExtendParam {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(parameters: I) -> Self {
         let parameters = parameters.into_iter();
-        Self::ordered(parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect(), |_| {})
+        Self::from_pairs(parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect(), |_| {})
     }
 }
 
@@ -62,12 +64,15 @@ impl Serialize for ExtendParam {
 impl ExtendParam {
     /// Orders the parameters; of one given twice it takes the last value and tells the name. One
     /// whose value is none is absent.
-    fn ordered(mut parameters: Vec<(String, Option<String>)>, mut twice: impl FnMut(&str)) -> Self {
+    fn from_pairs(
+        mut parameters: Vec<(String, Option<String>)>,
+        mut on_duplicate: impl FnMut(&str),
+    ) -> Self {
         parameters.sort_by(|(a, _), (b, _)| a.cmp(b));
         parameters.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
-                twice(&later.0);
+                on_duplicate(&later.0);
                 mem::swap(later, earlier);
             }
             same
@@ -77,43 +82,43 @@ impl ExtendParam {
 }
 
 impl Field for ExtendParam {
-    fn read_strict<'de, D: Deserializer<'de>>(
+    fn decode_fast<'de, D: Deserializer<'de>>(
         slot: &mut Option<Self>,
         value: D,
-        _: &mut Budget,
+        _: &mut RemainingLimits,
     ) -> Result<(), D::Error> {
         *slot = Some(value.deserialize_map(ParametersVisitor)?);
         Ok(())
     }
 
-    fn read_exact<'b>(
+    fn decode_lenient<'b>(
         slot: &mut Option<Self>,
         json: &'b RawValue,
-        pass: &mut Exact<'b>,
-    ) -> Result<Kept, DecodeError> {
+        pass: &mut LenientDecoder<'b>,
+    ) -> Result<Fidelity, DecodeError> {
         let Some(members) = pass.members(json) else {
-            return Ok(pass.odd_type());
+            return Ok(pass.unexpected_type());
         };
         let mut parameters = Vec::new();
         for (name, json) in members {
             let value = match json::read(json) {
                 _ if json.get() == "null" => None,
-                Some(json::Text { text, has_halves }) => {
-                    if has_halves {
-                        pass.deviate_at(&name, DeviationKind::LoneSurrogate);
+                Some(json::LossyString { text, has_lone_surrogates }) => {
+                    if has_lone_surrogates {
+                        pass.record_deviation_at(&name, DeviationKind::LoneSurrogate);
                     }
                     Some(text)
                 }
                 None => {
-                    pass.deviate_at(&name, DeviationKind::ParameterNotText);
+                    pass.record_deviation_at(&name, DeviationKind::ParameterNotText);
                     Some(json.get().into())
                 }
             };
             parameters.push((name, value));
         }
-        let twice = |name: &str| pass.deviate_at(name, DeviationKind::ParameterTwice);
-        *slot = Some(Self::ordered(parameters, twice));
-        Ok(Kept::InFull)
+        let twice = |name: &str| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
+        *slot = Some(Self::from_pairs(parameters, twice));
+        Ok(Fidelity::Lossless)
     }
 }
 
@@ -132,7 +137,7 @@ impl<'de> Visitor<'de> for ParametersVisitor {
             parameters.push(parameter);
         }
         let mut twice = false;
-        let ordered = ExtendParam::ordered(parameters, |_| twice = true);
+        let ordered = ExtendParam::from_pairs(parameters, |_| twice = true);
         if twice { Err(Error::custom("a parameter given twice")) } else { Ok(ordered) }
     }
 }

@@ -19,7 +19,7 @@ pub enum IdError {
     /// The text is `.` or `..`, which a URL reads as a step through its path.
     DotSegment,
     /// The text has a character that would change the URL: a control character, `/`, `?`, `#`, `%`.
-    Character(char),
+    InvalidCharacter(char),
 }
 
 impl fmt::Display for IdError {
@@ -28,7 +28,7 @@ impl fmt::Display for IdError {
             Self::Empty => f.write_str("an id cannot be empty"),
             Self::TooLong => write!(f, "an id has at most {MAX_BYTES} bytes"),
             Self::DotSegment => f.write_str("`.` and `..` are not ids"),
-            Self::Character(c) => write!(f, "an id cannot contain {c:?}"),
+            Self::InvalidCharacter(c) => write!(f, "an id cannot contain {c:?}"),
         }
     }
 }
@@ -92,7 +92,7 @@ id! {
     /// use job_model::{IdError, JobId};
     ///
     /// let id: JobId = "354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?;
-    /// assert_eq!("../jobs".parse::<JobId>(), Err(IdError::Character('/')));
+    /// assert_eq!("../jobs".parse::<JobId>(), Err(IdError::InvalidCharacter('/')));
     /// # Ok::<(), IdError>(())
     /// ```
     JobId
@@ -109,7 +109,7 @@ fn check(text: &str) -> Result<(), IdError> {
         "" => Err(IdError::Empty),
         "." | ".." => Err(IdError::DotSegment),
         _ if text.len() > MAX_BYTES => Err(IdError::TooLong),
-        _ => text.chars().find(changes_url).map_or(Ok(()), |c| Err(IdError::Character(c))),
+        _ => text.chars().find(changes_url).map_or(Ok(()), |c| Err(IdError::InvalidCharacter(c))),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use crate::decode::{DeviationKind, Text};
+use crate::decode::{DeviationKind, StringField};
 
 /// How far a job is (reference page, table 6).
 ///
@@ -38,7 +38,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    const KNOWN: [Self; 4] = [Self::Initializing, Self::Running, Self::Failed, Self::Success];
+    const KNOWN_PHASES: [Self; 4] =
+        [Self::Initializing, Self::Running, Self::Failed, Self::Success];
 
     /// Returns whether the job has ended: `Success` and `Failed` alone are terminal.
     #[must_use]
@@ -63,7 +64,7 @@ impl Phase {
 /// phase.
 impl From<&str> for Phase {
     fn from(text: &str) -> Self {
-        Self::KNOWN
+        Self::KNOWN_PHASES
             .into_iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(text))
             .unwrap_or_else(|| Self::Unknown(text.into()))
@@ -71,14 +72,14 @@ impl From<&str> for Phase {
 }
 
 /// Reads an empty text as an absent phase.
-impl Text for Phase {
+impl StringField for Phase {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         let phase = Self::from(text);
         let odd = matches!(phase, Self::Unknown(_)) || phase.as_str() != text;
-        ((!text.is_empty()).then_some(phase), odd.then_some(DeviationKind::PhaseText))
+        ((!text.is_empty()).then_some(phase), odd.then_some(DeviationKind::UnrecognizedPhase))
     }
 
-    fn as_written(&self) -> &str {
+    fn as_text(&self) -> &str {
         self.as_str()
     }
 }

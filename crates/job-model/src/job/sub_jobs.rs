@@ -13,13 +13,15 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::Job;
-use crate::decode::{Budget, DecodeError, DeviationKind, Exact, Field, Kept, fast, json};
+use crate::decode::{
+    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, fast, json,
+};
 
 /// The sub-jobs of a job: a slice of [`Job`]s.
 ///
 /// A single object in place of the array is read as one sub-job
-/// ([`DeviationKind::SingleSubJob`]); an element that is no object as a sub-job without any field
-/// ([`DeviationKind::OddType`]). Both are encoded again as they came.
+/// ([`DeviationKind::SubJobsNotArray`]); an element that is no object as a sub-job without any field
+/// ([`DeviationKind::UnexpectedType`]). Both are encoded again as they came.
 ///
 /// ```
 /// let body = br#"{"spec": {"subJobs": [{"metadata": {"uid": "a"}}, {}]}}"#;
@@ -72,39 +74,39 @@ impl Serialize for SubJobs {
 }
 
 impl Field for SubJobs {
-    fn read_strict<'de, D: Deserializer<'de>>(
+    fn decode_fast<'de, D: Deserializer<'de>>(
         slot: &mut Option<Self>,
         value: D,
-        budget: &mut Budget,
+        remaining: &mut RemainingLimits,
     ) -> Result<(), D::Error> {
         let jobs = &mut slot.insert(Self::default()).jobs;
-        value.deserialize_seq(JobsVisitor { jobs, budget })
+        value.deserialize_seq(JobsVisitor { jobs, remaining })
     }
 
-    fn read_exact<'b>(
+    fn decode_lenient<'b>(
         slot: &mut Option<Self>,
         json: &'b RawValue,
-        pass: &mut Exact<'b>,
-    ) -> Result<Kept, DecodeError> {
+        pass: &mut LenientDecoder<'b>,
+    ) -> Result<Fidelity, DecodeError> {
         let single = json.get().starts_with('{');
         let elements: Vec<&RawValue> = match json::read(json) {
             Some(elements) => elements,
             None if single => [json].into(),
-            None => return Ok(pass.odd_type()),
+            None => return Ok(pass.unexpected_type()),
         };
         if single {
-            pass.deviate(DeviationKind::SingleSubJob);
+            pass.record_deviation(DeviationKind::SubJobsNotArray);
         }
         let elements = elements.into_iter().enumerate();
         let jobs = elements.map(|(index, json)| pass.sub_job(index, json));
         *slot = Some(Self { jobs: jobs.collect::<Result<_, _>>()?, single });
-        Ok(Kept::InFull)
+        Ok(Fidelity::Lossless)
     }
 }
 
 struct JobsVisitor<'a> {
     jobs: &'a mut Vec<Job>,
-    budget: &'a mut Budget,
+    remaining: &'a mut RemainingLimits,
 }
 
 impl<'de> Visitor<'de> for JobsVisitor<'_> {
@@ -115,8 +117,8 @@ impl<'de> Visitor<'de> for JobsVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { jobs, budget } = self;
-        while elements.next_element_seed(JobSeed { jobs, budget })?.is_some() {}
+        let Self { jobs, remaining } = self;
+        while elements.next_element_seed(JobSeed { jobs, remaining })?.is_some() {}
         Ok(())
     }
 }
@@ -124,19 +126,19 @@ impl<'de> Visitor<'de> for JobsVisitor<'_> {
 /// Reads one of the sub-jobs.
 struct JobSeed<'a> {
     jobs: &'a mut Vec<Job>,
-    budget: &'a mut Budget,
+    remaining: &'a mut RemainingLimits,
 }
 
 impl<'de> DeserializeSeed<'de> for JobSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        self.budget.enter().map_err(Error::custom)?;
+        self.remaining.enter().map_err(Error::custom)?;
         self.jobs.push(Job::default());
         if let Some(job) = self.jobs.last_mut() {
-            fast::object(job, value, self.budget)?;
+            fast::object(job, value, self.remaining)?;
         }
-        self.budget.leave();
+        self.remaining.leave();
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::decode::{DeviationKind, Text};
+use crate::decode::{DeviationKind, StringField};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
@@ -33,17 +33,17 @@ static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timestamp {
     text: String,
-    meaning: Meaning,
+    parsed: Parsed,
 }
 
 /// What a text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
+enum Parsed {
     Instant(jiff::Timestamp),
     /// Go's zero time.
-    Unset,
+    Zero,
     /// Nothing that is understood.
-    Unclear,
+    Unrecognized,
 }
 
 impl Timestamp {
@@ -56,9 +56,9 @@ impl Timestamp {
     /// Returns the instant, or `None` where the text is not understood or says "unset".
     #[must_use]
     pub const fn instant(&self) -> Option<jiff::Timestamp> {
-        match self.meaning {
-            Meaning::Instant(instant) => Some(instant),
-            Meaning::Unset | Meaning::Unclear => None,
+        match self.parsed {
+            Parsed::Instant(instant) => Some(instant),
+            Parsed::Zero | Parsed::Unrecognized => None,
         }
     }
 
@@ -66,7 +66,7 @@ impl Timestamp {
     /// instant of the year 1, to the minute.
     #[must_use]
     pub const fn is_unset(&self) -> bool {
-        matches!(self.meaning, Meaning::Unset)
+        matches!(self.parsed, Parsed::Zero)
     }
 
     /// Returns the instant as the standard library has it, or `None` where there is none, or the
@@ -86,14 +86,14 @@ impl Timestamp {
 
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
-        let instant = read_utc(&text).or_else(|| read(text.trim()));
-        let meaning = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
-            Some((_, -59..=59)) => Meaning::Unset,
+        let instant = parse_utc(&text).or_else(|| parse(text.trim()));
+        let parsed = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
+            Some((_, -59..=59)) => Parsed::Zero,
             // Nothing was created before, and Go's form of earlier years is another.
-            Some((_, ..0)) | None => Meaning::Unclear,
-            Some((instant, _)) => Meaning::Instant(instant),
+            Some((_, ..0)) | None => Parsed::Unrecognized,
+            Some((instant, _)) => Parsed::Instant(instant),
         };
-        Self { text, meaning }
+        Self { text, parsed }
     }
 }
 
@@ -110,14 +110,14 @@ impl From<jiff::Timestamp> for Timestamp {
     }
 }
 
-impl Text for Timestamp {
+impl StringField for Timestamp {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         let timestamp = Self::from(text);
-        let odd = timestamp.meaning == Meaning::Unclear;
-        (Some(timestamp), odd.then_some(DeviationKind::TimestampText))
+        let odd = timestamp.parsed == Parsed::Unrecognized;
+        (Some(timestamp), odd.then_some(DeviationKind::UnrecognizedTimestamp))
     }
 
-    fn as_written(&self) -> &str {
+    fn as_text(&self) -> &str {
         &self.text
     }
 }
@@ -141,20 +141,20 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 /// Reads what nearly every text is: Go's form, in UTC.
-fn read_utc(text: &str) -> Option<jiff::Timestamp> {
-    Offset::UTC.to_timestamp(civil(text.strip_suffix(" +0000 UTC")?)?).ok()
+fn parse_utc(text: &str) -> Option<jiff::Timestamp> {
+    Offset::UTC.to_timestamp(parse_civil(text.strip_suffix(" +0000 UTC")?)?).ok()
 }
 
 /// Reads Go's form `date time ±hhmm zone`, with or without ` m=±seconds` (its monotonic reading), or
 /// RFC 3339. The zone's name is not looked at: the offset beside it is exact, a name is not.
-fn read(text: &str) -> Option<jiff::Timestamp> {
+fn parse(text: &str) -> Option<jiff::Timestamp> {
     let words: Vec<&str> = text.split(' ').collect();
     let (date, time, offset) = match words[..] {
         [date, time, offset, _zone] => (date, time, offset),
         [date, time, offset, _zone, monotonic] if is_monotonic(monotonic) => (date, time, offset),
         _ => return PARSER.parse_timestamp(text).ok(),
     };
-    let civil = civil(&text[..date.len() + 1 + time.len()])?;
+    let civil = parse_civil(&text[..date.len() + 1 + time.len()])?;
     // The parser knows shorter and longer offsets, and names of zones.
     let offset = Some(offset).filter(|offset| offset.len() == 5)?;
     let zone = PARSER.parse_time_zone_with(&NO_ZONES, offset).ok()?;
@@ -163,7 +163,7 @@ fn read(text: &str) -> Option<jiff::Timestamp> {
 
 /// Reads `2006-01-02 15:04:05` with a fraction or without. The parser knows other forms, and takes
 /// an offset or a zone after them; those are not Go's, and might be another instant.
-fn civil(text: &str) -> Option<DateTime> {
+fn parse_civil(text: &str) -> Option<DateTime> {
     let (whole, fraction) = text.as_bytes().split_at_checked(19)?;
     let is_gos = whole[10] == b' ' && whole[13] == b':' && whole[16] == b':';
     let is_fraction = fraction.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');

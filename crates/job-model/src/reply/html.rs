@@ -3,10 +3,10 @@
 use alloc::string::String;
 
 /// Elements whose content is no text for people.
-const UNSEEN: [&str; 2] = ["script", "style"];
+const INVISIBLE_ELEMENTS: [&str; 2] = ["script", "style"];
 
 /// Returns the title of a page or, where it has none, its text.
-pub(crate) fn text(page: &str) -> String {
+pub(crate) fn visible_text(page: &str) -> String {
     // As long as the page, so that places in one are places in the other.
     let lower = page.to_ascii_lowercase();
     let after = |at: usize, end: &str| {
@@ -20,14 +20,14 @@ pub(crate) fn text(page: &str) -> String {
         let tag = &lower[start + 1..];
         at = if tag.starts_with("!--") {
             after(start, "-->")
-        } else if let Some(name) = UNSEEN.iter().find(|name| tag.starts_with(**name)) {
+        } else if let Some(name) = INVISIBLE_ELEMENTS.iter().find(|name| tag.starts_with(**name)) {
             after(after(start, &["</", name].concat()), ">")
         } else if tag.starts_with("title") {
             let start = after(start, ">");
             let end = lower[start..].find("</title").map_or(page.len(), |found| start + found);
             let title = &page[start..end];
             if !title.trim().is_empty() {
-                return decoded(title);
+                return decode_entities(title);
             }
             end
         } else if tag.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)) {
@@ -39,11 +39,11 @@ pub(crate) fn text(page: &str) -> String {
         };
     }
     text.push_str(&page[at..]);
-    decoded(&text)
+    decode_entities(&text)
 }
 
 /// Returns the text with the entities decoded that any page has.
-fn decoded(text: &str) -> String {
+fn decode_entities(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
     let text =

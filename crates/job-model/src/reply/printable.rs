@@ -8,11 +8,11 @@
 ///
 /// ```
 /// let reason = "quota\u{1b}[2J exceeded";
-/// let shown: String = reason.chars().filter(|c| !job_model::is_unseen(*c)).collect();
+/// let shown: String = reason.chars().filter(|c| !job_model::is_unprintable(*c)).collect();
 /// assert_eq!(shown, "quota[2J exceeded");
 /// ```
 #[must_use]
-pub fn is_unseen(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     let unseen = [
         '\u{ad}'..='\u{ad}',
         '\u{61c}'..='\u{61c}',
@@ -30,15 +30,15 @@ pub fn is_unseen(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::UNSEEN;
+    use crate::testing::UNPRINTABLE_CHARS;
 
     #[test]
-    fn what_is_unseen_and_what_is_seen() {
-        for c in UNSEEN.iter().copied().filter_map(char::from_u32) {
-            assert!(is_unseen(c), "{c:?}");
+    fn only_control_and_invisible_characters_are_unprintable() {
+        for c in UNPRINTABLE_CHARS.iter().copied().filter_map(char::from_u32) {
+            assert!(is_unprintable(c), "{c:?}");
         }
         for c in " aä\u{a0}\u{301}中🙂\\\"".chars() {
-            assert!(!is_unseen(c), "{c:?}");
+            assert!(!is_unprintable(c), "{c:?}");
         }
     }
 }

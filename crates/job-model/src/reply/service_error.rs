@@ -6,26 +6,26 @@ use core::fmt;
 
 use serde_json::value::RawValue;
 
-use super::{html, printable::is_unseen};
+use super::{html, printable::is_unprintable};
 use crate::decode::{
-    Members,
-    json::{self, Text},
+    ObjectEntries,
+    json::{self, LossyString},
     repair,
 };
 
 /// What is kept of one body, in bytes, all texts together.
-const MAX_KEPT: usize = 1024;
+const MAX_TOTAL_LEN: usize = 1024;
 
 /// What of that may be the request's id and a code, in bytes each; the longest seen have 32 and 12.
-const MAX_ID: usize = 128;
+const MAX_ID_LEN: usize = 128;
 
 /// How many different messages are kept, and codes; the most seen are three and two.
 const MAX_TEXTS: usize = 4;
 
 /// The names by which bodies have a code, a message, a request's id: in lower case, without `_`, the
 /// most telling first.
-const CODES: &[&str] = &["errorcode", "code"];
-const MESSAGES: &[&str] = &[
+const CODE_KEYS: &[&str] = &["errorcode", "code"];
+const MESSAGE_KEYS: &[&str] = &[
     "errormessage",
     "errormsg",
     "message",
@@ -36,19 +36,19 @@ const MESSAGES: &[&str] = &[
     "title",
     "error",
 ];
-const REQUEST_IDS: &[&str] = &["requestid"];
+const REQUEST_ID_KEYS: &[&str] = &["requestid"];
 
 /// How many objects and arrays of a body are looked into, those nearest to its top.
 const MAX_VALUES: usize = 32;
 
 /// How much of a page or a text is looked at, in bytes.
-const MAX_READ: usize = 1 << 16;
+const MAX_SCANNED_LEN: usize = 1 << 16;
 
 /// Stands where a text was cut.
-const CUT: char = '…';
+const ELLIPSIS: char = '…';
 
 /// Stands where a secret was.
-const HIDDEN: &str = "(hidden)";
+const REDACTED: &str = "(hidden)";
 
 /// What an error's body says, whoever wrote it: the service, the API gateway, the identity
 /// service, something in the manner of Kubernetes, or a proxy.
@@ -80,7 +80,7 @@ impl ServiceError {
     /// it has none; of a body without a message that is known, its own text.
     #[must_use]
     pub fn from_body(status: u16, content_type: Option<&str>, body: &[u8]) -> Option<Self> {
-        Self::from_body_hiding(status, content_type, body, &[])
+        Self::from_body_redacting(status, content_type, body, &[])
     }
 
     /// Reads a body as [`ServiceError::from_body`] does, with `(hidden)` in place of these secrets:
@@ -90,11 +90,11 @@ impl ServiceError {
     /// use job_model::ServiceError;
     ///
     /// let body = b"bad request: x-security-token:MIIFvg";
-    /// let error = ServiceError::from_body_hiding(401, None, body, &["MIIFvg"]).expect("not empty");
+    /// let error = ServiceError::from_body_redacting(401, None, body, &["MIIFvg"]).expect("not empty");
     /// assert_eq!(error.to_string(), "bad request: x-security-token:(hidden)");
     /// ```
     #[must_use]
-    pub fn from_body_hiding(
+    pub fn from_body_redacting(
         status: u16,
         content_type: Option<&str>,
         body: &[u8],
@@ -102,9 +102,9 @@ impl ServiceError {
     ) -> Option<Self> {
         let (body, _) = repair(body);
         let body = String::from_utf8_lossy(&body);
-        let objects = serde_json::from_str(&body).map(objects).unwrap_or_default();
+        let objects = serde_json::from_str(&body).map(collect_objects).unwrap_or_default();
         let is_html = content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
-        let error = Self::new(status, &objects, &readable(&body, is_html, secrets), secrets);
+        let error = Self::new(status, &objects, &readable_text(&body, is_html, secrets), secrets);
         (error != Self::default()).then_some(error)
     }
 
@@ -146,22 +146,24 @@ impl ServiceError {
     ) -> Self {
         let status = format!("{status}");
         let texts = |names: &'static [&str]| {
-            let texts = objects.iter().flat_map(|members| texts(members, names, secrets));
-            distinct(texts.filter(|text| *text != status))
+            let texts = objects.iter().flat_map(|members| find_texts(members, names, secrets));
+            first_distinct(texts.filter(|text| *text != status))
         };
-        let mut left = MAX_KEPT;
-        let mut kept = |text: String, most: usize| {
-            let text = clean(&text, most.min(left));
+        let mut left = MAX_TOTAL_LEN;
+        let mut kept = |text: String, max_len: usize| {
+            let text = sanitize(&text, max_len.min(left));
             left -= text.len();
             (!text.is_empty()).then_some(text)
         };
-        let request_id = texts(REQUEST_IDS).into_iter().find_map(|id| kept(id, MAX_ID));
-        let codes = texts(CODES).into_iter().filter_map(|code| kept(code, MAX_ID)).collect();
-        let mut messages = texts(MESSAGES);
+        let request_id = texts(REQUEST_ID_KEYS).into_iter().find_map(|id| kept(id, MAX_ID_LEN));
+        let codes =
+            texts(CODE_KEYS).into_iter().filter_map(|code| kept(code, MAX_ID_LEN)).collect();
+        let mut messages = texts(MESSAGE_KEYS);
         if messages.is_empty() && !["null", "{}", "[]"].contains(&whole.trim()) {
             messages.push(whole.into());
         }
-        let messages = messages.into_iter().filter_map(|message| kept(message, MAX_KEPT)).collect();
+        let messages =
+            messages.into_iter().filter_map(|message| kept(message, MAX_TOTAL_LEN)).collect();
         Self { codes, messages, request_id }
     }
 }
@@ -177,12 +179,12 @@ impl fmt::Display for ServiceError {
 
 /// Returns the members of the value and of those within it, level by level, names in lower case and
 /// without `_`.
-fn objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
+fn collect_objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
     let (mut values, mut objects) = (vec![body], Vec::new());
     let mut next = 0;
     while let Some(value) = values.get(next).copied() {
         next += 1;
-        let within = if let Some(Members { mut members, .. }) = json::read(value) {
+        let within = if let Some(ObjectEntries { mut members, .. }) = json::read(value) {
             for (name, _) in &mut members {
                 name.retain(|c| c != '_');
                 name.make_ascii_lowercase();
@@ -200,40 +202,40 @@ fn objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
 }
 
 /// Returns the texts of the members that have one of these names, in the order of the names.
-fn texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
+fn find_texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
     let named = |name| members.iter().filter(move |(known, _)| known == name);
-    let text = |(_, json): &(_, &RawValue)| text(json, secrets);
+    let text = |(_, json): &(_, &RawValue)| scalar_text(json, secrets);
     names.iter().flat_map(named).filter_map(text).take(MAX_TEXTS).collect()
 }
 
 /// Returns a text, or a number as text.
-fn text(json: &RawValue, secrets: &[&str]) -> Option<String> {
+fn scalar_text(json: &RawValue, secrets: &[&str]) -> Option<String> {
     let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if is_number {
         return Some(json.get().into());
     }
-    json::read(json).map(|Text { text, .. }| readable(&text, false, secrets))
+    json::read(json).map(|LossyString { text, .. }| readable_text(&text, false, secrets))
 }
 
 /// Returns the beginning of a text without its secrets; of a page of HTML, its title or its text.
-fn readable(text: &str, is_html: bool, secrets: &[&str]) -> String {
-    let text = hiding(text, secrets);
-    let text = &text[..text.floor_char_boundary(MAX_READ)];
+fn readable_text(text: &str, is_html: bool, secrets: &[&str]) -> String {
+    let text = redact(text, secrets);
+    let text = &text[..text.floor_char_boundary(MAX_SCANNED_LEN)];
     if is_html || text.trim_start().starts_with('<') {
         // A page may spell a secret with references to characters.
-        hiding(&html::text(text), secrets)
+        redact(&html::visible_text(text), secrets)
     } else {
         text.into()
     }
 }
 
-fn hiding(text: &str, secrets: &[&str]) -> String {
+fn redact(text: &str, secrets: &[&str]) -> String {
     let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-    secrets.fold(text.into(), |text: String, secret| text.replace(secret, HIDDEN))
+    secrets.fold(text.into(), |text: String, secret| text.replace(secret, REDACTED))
 }
 
 /// Returns the first texts of those that differ.
-fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+fn first_distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut distinct = Vec::new();
     for text in texts {
         if distinct.len() == MAX_TEXTS {
@@ -247,14 +249,14 @@ fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Returns the text on one line, at most so many bytes of it, without what cannot be seen.
-fn clean(text: &str, most: usize) -> String {
+fn sanitize(text: &str, max_len: usize) -> String {
     let words = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars);
-    let seen: String = words.skip(1).filter(|c| !is_unseen(*c)).take(most + 1).collect();
-    if seen.len() <= most {
+    let seen: String = words.skip(1).filter(|c| !is_unprintable(*c)).take(max_len + 1).collect();
+    if seen.len() <= max_len {
         return seen;
     }
-    let end = most.checked_sub(CUT.len_utf8()).map(|end| seen.floor_char_boundary(end));
-    end.map_or_else(String::new, |end| format!("{}{CUT}", &seen[..end]))
+    let end = max_len.checked_sub(ELLIPSIS.len_utf8()).map(|end| seen.floor_char_boundary(end));
+    end.map_or_else(String::new, |end| format!("{}{ELLIPSIS}", &seen[..end]))
 }
 
 #[cfg(test)]

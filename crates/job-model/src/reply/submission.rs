@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 
 use crate::{
     decode::{
-        DecodeError, Members,
-        json::{self, Text},
-        object_in, repair,
+        DecodeError, ObjectEntries,
+        json::{self, LossyString},
+        parse_object, repair,
     },
     job::{IdError, JobId},
 };
 
 /// The spellings, in their order of precedence, each as the names that lead to it.
-const SPELLINGS: [&str; 5] =
+const JOB_ID_PATHS: [&str; 5] =
     ["status.jobID", "jobid", "jobID", "status.jobId", "metadata.annotations.jobid"];
 
 impl JobId {
@@ -47,16 +47,16 @@ impl JobId {
     /// Where the reply is no JSON object, has no id, an id that cannot be one, or two that differ.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
         let (reply, _) = repair(reply);
-        let (_, reply) = object_in(&reply).map_err(SubmissionError::Unreadable)?;
+        let (_, reply) = parse_object(&reply).map_err(SubmissionError::Unreadable)?;
         let (mut first, mut unusable) = (None, None);
-        for path in SPELLINGS {
-            for json in values(reply, path) {
+        for path in JOB_ID_PATHS {
+            for json in values_at_path(reply, path) {
                 match (read_id(path, json), &first) {
                     (Ok(None), _) => {}
                     (Err(error), _) => unusable = unusable.or(Some(error)),
                     (Ok(Some(id)), None) => first = Some((path, id)),
                     (Ok(Some(id)), Some((one, known))) if id != *known => {
-                        return Err(SubmissionError::Differing { one, other: path });
+                        return Err(SubmissionError::Ambiguous { first: one, second: path });
                     }
                     (Ok(Some(_)), Some(_)) => {}
                 }
@@ -68,10 +68,10 @@ impl JobId {
 }
 
 /// Returns the values that a path leads to; more than one where a name is given twice.
-fn values<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
+fn values_at_path<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
     let mut values = vec![json];
     for name in path.split('.') {
-        let objects = values.into_iter().filter_map(json::read::<Members<'b>>);
+        let objects = values.into_iter().filter_map(json::read::<ObjectEntries<'b>>);
         let members = objects.flat_map(|object| object.members);
         values = members.filter(|(known, _)| known == name).map(|(_, json)| json).collect();
     }
@@ -80,9 +80,9 @@ fn values<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
 
 /// Reads an id; `None` where it is null or empty.
 fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, SubmissionError> {
-    let text = match json::read::<Text>(json) {
+    let text = match json::read::<LossyString>(json) {
         None if json.get() == "null" => return Ok(None),
-        Some(Text { text, has_halves: false }) => text,
+        Some(LossyString { text, has_lone_surrogates: false }) => text,
         _ => return Err(SubmissionError::NotText { path }),
     };
     if text.is_empty() {
@@ -113,11 +113,11 @@ pub enum SubmissionError {
         error: IdError,
     },
     /// Two places have ids, and they differ.
-    Differing {
+    Ambiguous {
         /// The first place.
-        one: &'static str,
+        first: &'static str,
         /// The place with another id.
-        other: &'static str,
+        second: &'static str,
     },
 }
 
@@ -126,13 +126,13 @@ impl fmt::Display for SubmissionError {
         match self {
             Self::Unreadable(_) => f.write_str("the reply cannot be read"),
             Self::Absent => {
-                let [first, second, third, fourth, fifth] = SPELLINGS;
+                let [first, second, third, fourth, fifth] = JOB_ID_PATHS;
                 f.write_str("the reply has no job id: not at ")?;
                 write!(f, "{first}, {second}, {third}, {fourth} or {fifth}")
             }
             Self::NotText { path } => write!(f, "the job id at {path} is no text"),
             Self::Invalid { path, .. } => write!(f, "the text at {path} is no job id"),
-            Self::Differing { one, other } => {
+            Self::Ambiguous { first: one, second: other } => {
                 write!(f, "the reply has two job ids: at {one} and, another, at {other}")
             }
         }

@@ -15,7 +15,7 @@ use crate::job::{Job, Phase};
 pub struct Failure {
     /// The types of the jobs from the failed job down to its deepest failed sub-job; a job without
     /// a type stands there as its uid, one without either as `job`.
-    pub steps: Vec<String>,
+    pub job_types: Vec<String>,
     /// Where the deepest failed sub-job stands.
     pub path: SubJobPath,
     /// Its type.
@@ -28,7 +28,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (level, step) in self.steps.iter().enumerate() {
+        for (level, step) in self.job_types.iter().enumerate() {
             let arrow = if level == 0 { "" } else { " > " };
             write!(f, "{arrow}{}", step.escape_debug())?;
         }
@@ -50,7 +50,7 @@ impl Job {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));
-        let lines = failed.map(|node| (self.line(&node.path), node.path));
+        let lines = failed.map(|node| (self.lineage(&node.path), node.path));
         let overcome = |sub_job: &&Self| sub_job.phase() == Some(&Phase::Success);
         let weight =
             |line: &[&Self]| (line.len(), line.last().and_then(|job| job.reason()).is_some());
@@ -59,7 +59,7 @@ impl Job {
             .reduce(|most, line| if weight(&line.0) > weight(&most.0) { line } else { most })?;
         let failed = line.iter().rev().filter(|job| job.phase() == Some(&Phase::Failed));
         Some(Failure {
-            steps: line.iter().map(|job| job.label().into()).collect(),
+            job_types: line.iter().map(|job| job.label().into()).collect(),
             job_type: line.last().and_then(|job| job.job_type()).map(String::from),
             uid: line.last().and_then(|job| job.uid()).map(String::from),
             reason: failed.filter_map(|job| job.reason()).next().map(String::from),

@@ -9,11 +9,11 @@ use crate::job::{Job, Phase};
 /// A place where a job's phase and a sub-job's do not go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Discrepancy {
+pub struct Inconsistency {
     /// Where the sub-job stands; where the kind is about all of a job's sub-jobs, the job.
     pub path: SubJobPath,
     /// What is contradictory.
-    pub kind: DiscrepancyKind,
+    pub kind: InconsistencyKind,
 }
 
 /// What is contradictory.
@@ -22,42 +22,42 @@ pub struct Discrepancy {
 /// come without any status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum DiscrepancyKind {
+pub enum InconsistencyKind {
     /// The job is `Success`, the sub-job `Initializing` or `Running`.
-    LiveBelowSuccess,
+    ActiveChildOfSuccess,
     /// The job is `Success`, the sub-job `Failed`.
-    FailedBelowSuccess,
+    FailedChildOfSuccess,
     /// The job is `Success`, the sub-job's phase is absent or unknown.
-    UnknownBelowSuccess,
+    UnknownChildOfSuccess,
     /// The job is `Failed`, the sub-job `Initializing` or `Running`.
-    LiveBelowFailed,
+    ActiveChildOfFailed,
     /// The job is `Initializing` or `Running`, the sub-job `Failed`.
-    FailedBelowLive,
+    FailedChildOfActive,
     /// The job is `Initializing`, the sub-job `Running` or `Success`.
-    StartedBelowInitializing,
+    StartedChildOfInitializing,
     /// The job is `Initializing` or `Running`, all its sub-jobs are `Success`. Common: sub-jobs
     /// are listed as they start, and the reference page's own example is like this.
-    LiveAboveSuccess,
+    ActiveWithAllChildrenDone,
     /// The job is `Failed`, all its sub-jobs are `Success`.
-    FailedAboveSuccess,
+    FailedWithAllChildrenDone,
 }
 
-impl fmt::Display for DiscrepancyKind {
+impl fmt::Display for InconsistencyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::LiveBelowSuccess => "not ended, in a job that succeeded",
-            Self::FailedBelowSuccess => "failed, in a job that succeeded",
-            Self::UnknownBelowSuccess => "without a known phase, in a job that succeeded",
-            Self::LiveBelowFailed => "not ended, in a job that failed",
-            Self::FailedBelowLive => "failed, in a job that goes on",
-            Self::StartedBelowInitializing => "started, in a job that did not",
-            Self::LiveAboveSuccess => "not ended, though all its sub-jobs succeeded",
-            Self::FailedAboveSuccess => "failed, though all its sub-jobs succeeded",
+            Self::ActiveChildOfSuccess => "not ended, in a job that succeeded",
+            Self::FailedChildOfSuccess => "failed, in a job that succeeded",
+            Self::UnknownChildOfSuccess => "without a known phase, in a job that succeeded",
+            Self::ActiveChildOfFailed => "not ended, in a job that failed",
+            Self::FailedChildOfActive => "failed, in a job that goes on",
+            Self::StartedChildOfInitializing => "started, in a job that did not",
+            Self::ActiveWithAllChildrenDone => "not ended, though all its sub-jobs succeeded",
+            Self::FailedWithAllChildrenDone => "failed, though all its sub-jobs succeeded",
         })
     }
 }
 
-impl fmt::Display for Discrepancy {
+impl fmt::Display for Inconsistency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, kind } = self;
         if path.depth() == 0 { write!(f, "the job: {kind}") } else { write!(f, "{path}: {kind}") }
@@ -71,54 +71,54 @@ impl Job {
     /// ```
     /// let body = br#"{"status": {"phase": "Success"},
     ///     "spec": {"subJobs": [{"status": {"phase": "Running"}}]}}"#;
-    /// let discrepancies = job_model::Job::from_slice(body)?.discrepancies();
+    /// let inconsistencies = job_model::Job::from_slice(body)?.inconsistencies();
     /// assert_eq!(
-    ///     discrepancies[0].to_string(),
+    ///     inconsistencies[0].to_string(),
     ///     "spec.subJobs[0]: not ended, in a job that succeeded",
     /// );
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     #[must_use]
-    pub fn discrepancies(&self) -> Vec<Discrepancy> {
-        let of = |node: Node<'_>| {
-            let kinds = [self.with_above(&node), with_sub_jobs(node.job)];
+    pub fn inconsistencies(&self) -> Vec<Inconsistency> {
+        let inconsistencies_at = |node: Node<'_>| {
+            let kinds = [self.check_against_parent(&node), check_against_children(node.job)];
             kinds
                 .into_iter()
                 .flatten()
-                .map(move |kind| Discrepancy { path: node.path.clone(), kind })
+                .map(move |kind| Inconsistency { path: node.path.clone(), kind })
         };
-        self.walk().flat_map(of).collect()
+        self.walk().flat_map(inconsistencies_at).collect()
     }
 
     /// Holds a sub-job against the job above it.
-    fn with_above(&self, node: &Node<'_>) -> Option<DiscrepancyKind> {
-        use DiscrepancyKind as Kind;
+    fn check_against_parent(&self, node: &Node<'_>) -> Option<InconsistencyKind> {
+        use InconsistencyKind as Kind;
         use Phase::{Failed, Initializing, Running, Success, Unknown};
 
-        let line = self.line(&node.path);
-        let (_, above) = line.split_last()?;
+        let lineage = self.lineage(&node.path);
+        let (_, ancestors) = lineage.split_last()?;
         let known = |phase: &&Phase| !matches!(phase, Unknown(_));
-        let above = above.iter().rev().find_map(|job| job.phase().filter(known))?;
-        match (above, node.job.phase()) {
-            (Success, Some(Initializing | Running)) => Some(Kind::LiveBelowSuccess),
-            (Success, Some(Failed)) => Some(Kind::FailedBelowSuccess),
-            (Success, Some(Unknown(_)) | None) => Some(Kind::UnknownBelowSuccess),
-            (Failed, Some(Initializing | Running)) => Some(Kind::LiveBelowFailed),
-            (Initializing | Running, Some(Failed)) => Some(Kind::FailedBelowLive),
-            (Initializing, Some(Running | Success)) => Some(Kind::StartedBelowInitializing),
+        let parent_phase = ancestors.iter().rev().find_map(|job| job.phase().filter(known))?;
+        match (parent_phase, node.job.phase()) {
+            (Success, Some(Initializing | Running)) => Some(Kind::ActiveChildOfSuccess),
+            (Success, Some(Failed)) => Some(Kind::FailedChildOfSuccess),
+            (Success, Some(Unknown(_)) | None) => Some(Kind::UnknownChildOfSuccess),
+            (Failed, Some(Initializing | Running)) => Some(Kind::ActiveChildOfFailed),
+            (Initializing | Running, Some(Failed)) => Some(Kind::FailedChildOfActive),
+            (Initializing, Some(Running | Success)) => Some(Kind::StartedChildOfInitializing),
             _ => None,
         }
     }
 }
 
 /// Holds a job against all its sub-jobs.
-fn with_sub_jobs(job: &Job) -> Option<DiscrepancyKind> {
+fn check_against_children(job: &Job) -> Option<InconsistencyKind> {
     let sub_jobs = job.sub_jobs();
     let all_success = sub_jobs.iter().all(|sub_job| sub_job.phase() == Some(&Phase::Success));
     match job.phase()? {
         _ if sub_jobs.is_empty() || !all_success => None,
-        Phase::Initializing | Phase::Running => Some(DiscrepancyKind::LiveAboveSuccess),
-        Phase::Failed => Some(DiscrepancyKind::FailedAboveSuccess),
+        Phase::Initializing | Phase::Running => Some(InconsistencyKind::ActiveWithAllChildrenDone),
+        Phase::Failed => Some(InconsistencyKind::FailedWithAllChildrenDone),
         Phase::Success | Phase::Unknown(_) => None,
     }
 }

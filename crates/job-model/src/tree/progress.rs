@@ -56,11 +56,11 @@ impl Job {
     /// let body = br#"{"metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",
     ///     "updateTimestamp": "2020-02-02 08:21:50.5 +0000 UTC"}}"#;
     /// let job = job_model::Job::from_slice(body)?;
-    /// assert_eq!(job.running_time().map(|time| time.as_millis()), Some(550_500));
+    /// assert_eq!(job.duration().map(|time| time.as_millis()), Some(550_500));
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     #[must_use]
-    pub fn running_time(&self) -> Option<Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         let metadata = self.metadata.as_ref()?;
         let created = metadata.creation_timestamp.as_ref()?.instant()?;
         let updated = metadata.update_timestamp.as_ref()?.instant()?;

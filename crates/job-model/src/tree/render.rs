@@ -49,7 +49,7 @@ impl fmt::Display for Tree<'_> {
                 Some(phase) => write!(f, ": {phase}")?,
                 None => f.write_str(": no phase")?,
             }
-            if let Some(time) = job.running_time().and_then(|time| time.try_into().ok()) {
+            if let Some(time) = job.duration().and_then(|time| time.try_into().ok()) {
                 f.write_str(" (")?;
                 write_duration(f, time)?;
                 f.write_str(")")?;

@@ -108,11 +108,11 @@ impl Job {
     ///     {"metadata": {"uid": "a"}, "status": {"phase": "Failed"}}]}}"#;
     /// let job = job_model::Job::from_slice(body)?;
     /// let failure = job.failure().expect("it failed");
-    /// assert_eq!(job.at(&failure.path).and_then(|job| job.uid()), Some("a"));
+    /// assert_eq!(job.sub_job_at(&failure.path).and_then(|job| job.uid()), Some("a"));
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     #[must_use]
-    pub fn at(&self, path: &SubJobPath) -> Option<&Self> {
+    pub fn sub_job_at(&self, path: &SubJobPath) -> Option<&Self> {
         path.indices().iter().try_fold(self, |job, index| job.sub_jobs().get(*index))
     }
 
@@ -143,22 +143,22 @@ impl Job {
     /// ```
     pub fn resource_ids<'a>(&'a self, types: &'a [&str]) -> impl Iterator<Item = &'a str> {
         let is_step = |node: &Node<'a>| {
-            let Some((last, above)) = types.split_last() else {
+            let Some((last, ancestor_types)) = types.split_last() else {
                 return false;
             };
-            let line = self.line(&node.path);
-            let mut above = above.iter().peekable();
-            for job in &line[..line.len() - 1] {
-                above.next_if(|of| job.job_type() == Some(**of));
+            let lineage = self.lineage(&node.path);
+            let mut pending = ancestor_types.iter().peekable();
+            for job in &lineage[..lineage.len() - 1] {
+                pending.next_if(|of| job.job_type() == Some(**of));
             }
-            node.job.job_type() == Some(*last) && above.peek().is_none()
+            node.job.job_type() == Some(*last) && pending.peek().is_none()
         };
         let resource = |node: Node<'a>| node.job.spec.as_ref()?.resource_id.as_deref();
         self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())
     }
 
     /// Returns this job and those on the way down to a place in its tree, that one included.
-    pub(crate) fn line(&self, path: &SubJobPath) -> Vec<&Self> {
+    pub(crate) fn lineage(&self, path: &SubJobPath) -> Vec<&Self> {
         let mut line = vec![self];
         let mut job = self;
         for index in path.indices() {

@@ -28,16 +28,16 @@ pub(crate) fn styles() -> impl Strategy<Value = Style> {
 /// A job with its sub-jobs: half of them as the service sends them, unknown fields among the known
 /// ones, half of them odd.
 pub(crate) fn bodies() -> impl Strategy<Value = Token> {
-    prop_oneof![Maker { odd: 0 }.bodies(), Maker { odd: 1 }.bodies()]
+    prop_oneof![BodyGenerator { odd: 0 }.bodies(), BodyGenerator { odd: 1 }.bodies()]
 }
 
 #[derive(Clone, Copy)]
-struct Maker {
+struct BodyGenerator {
     /// How often something odd is made; 0 is never.
     odd: u32,
 }
 
-impl Maker {
+impl BodyGenerator {
     fn bodies(self) -> BoxedStrategy<Token> {
         let leaf = self.job(Just(Token::Array(Vec::new())).boxed());
         let with_sub_jobs = move |inner: BoxedStrategy<Token>| {

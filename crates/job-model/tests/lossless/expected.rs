@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use job_model::DeviationKind::{
-    self, OddType, ParameterNotText, ParameterTwice, PhaseText, SingleSubJob, TimestampText,
+    self, DuplicateParameter, ParameterNotText, SubJobsNotArray, UnexpectedType, UnrecognizedPhase,
+    UnrecognizedTimestamp,
 };
 
 use crate::{
@@ -18,9 +19,12 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    pub(crate) fn of(body: &Token, style: Style) -> Self {
+    pub(crate) fn new(body: &Token, style: Style) -> Self {
         let mut rules = Rules { style, deviations: Vec::new() };
-        Self { token: rules.field("", "job", body).in_order(), deviations: rules.deviations }
+        Self {
+            token: rules.field("", "job", body).with_sorted_members(),
+            deviations: rules.deviations,
+        }
     }
 }
 
@@ -58,18 +62,17 @@ impl Rules {
                 )
             }
             ("subJobs", Token::Object(_)) => {
-                self.deviate(path, SingleSubJob);
+                self.record_deviation(path, SubJobsNotArray);
                 self.field(&format!("{path}[0]"), "job", value)
             }
             ("phase", Token::Text(text)) => {
                 let known = ["Initializing", "Running", "Failed", "Success"].contains(&&**text);
-                self.deviate_if(!known, path, PhaseText, value)
+                self.record_deviation_if(!known, path, UnrecognizedPhase, value)
             }
-            ("creationTimestamp" | "updateTimestamp", Token::Text(text)) => {
-                self.deviate_if(!TIMES.contains(&&**text), path, TimestampText, value)
-            }
+            ("creationTimestamp" | "updateTimestamp", Token::Text(text)) => self
+                .record_deviation_if(!TIMES.contains(&&**text), path, UnrecognizedTimestamp, value),
             (_, Token::Text(_)) if is_known(name) && !is_object(name) => value.clone(),
-            _ => self.deviate_if(is_known(name), path, OddType, value),
+            _ => self.record_deviation_if(is_known(name), path, UnexpectedType, value),
         }
     }
 
@@ -81,25 +84,31 @@ impl Rules {
                 Token::Text(_) => Some(value.clone()),
                 value if is_null(value) => None,
                 _ => {
-                    self.deviate(&path, ParameterNotText);
+                    self.record_deviation(&path, ParameterNotText);
                     Some(Token::Text(value.write(self.style)))
                 }
             };
             if parameters.insert(name.clone(), text).is_some() {
-                self.deviate(&path, ParameterTwice);
+                self.record_deviation(&path, DuplicateParameter);
             }
         }
         let given = parameters.into_iter().filter_map(|(name, text)| Some((name, text?)));
         Token::Object(given.collect())
     }
 
-    fn deviate(&mut self, path: &str, kind: DeviationKind) {
+    fn record_deviation(&mut self, path: &str, kind: DeviationKind) {
         self.deviations.push((path.into(), kind));
     }
 
-    fn deviate_if(&mut self, odd: bool, path: &str, kind: DeviationKind, value: &Token) -> Token {
+    fn record_deviation_if(
+        &mut self,
+        odd: bool,
+        path: &str,
+        kind: DeviationKind,
+        value: &Token,
+    ) -> Token {
         if odd {
-            self.deviate(path, kind);
+            self.record_deviation(path, kind);
         }
         value.clone()
     }

@@ -33,23 +33,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn what_is_read_is_written_again(body in bodies(), style in styles()) {
+    fn decoded_bodies_are_encoded_without_loss(body in bodies(), style in styles()) {
         let decoded = Decoded::from_slice(body.write(style).as_bytes()).unwrap();
-        let expected = Expected::of(&body, style);
+        let expected = Expected::new(&body, style);
         prop_assert_eq!(Token::read(&encode(&decoded)), expected.token);
         prop_assert_eq!(sorted(deviations(&decoded)), sorted(expected.deviations));
     }
 
     #[test]
-    fn what_was_written_is_read_as_the_same(body in bodies(), style in styles()) {
+    fn encoded_jobs_round_trip(body in bodies(), style in styles()) {
         let encoded = encode(&Decoded::from_slice(body.write(style).as_bytes()).unwrap());
         let again = Decoded::from_slice(encoded.as_bytes()).unwrap();
         prop_assert_eq!(encode(&again), encoded);
     }
 
     #[test]
-    fn mended_syntax_is_all_that_is_mended(body in bodies(), style in styles()) {
-        let expected = Expected::of(&body, style);
+    fn syntax_repair_changes_nothing_else(body in bodies(), style in styles()) {
+        let expected = Expected::new(&body, style);
         // A parameter's JSON text would have the blank in place of the comma.
         prop_assume!(expected.deviations.iter().all(|(_, kind)| *kind != DeviationKind::ParameterNotText));
         let trailing = body.write(Style { trailing_commas: true, ..style });
@@ -66,7 +66,7 @@ proptest! {
 
     /// A byte order mark leads past the fast pass.
     #[test]
-    fn both_passes_read_the_same(body in bodies(), style in styles()) {
+    fn fast_and_lenient_decoders_agree(body in bodies(), style in styles()) {
         let body = body.write(style);
         let marked = format!("\u{feff}{body}");
         let [plain, marked] = [body, marked].map(|body| Decoded::from_slice(body.as_bytes()).unwrap());
@@ -75,8 +75,8 @@ proptest! {
     }
 
     #[test]
-    fn the_tests_own_reader_reads_what_it_wrote(body in bodies(), style in styles()) {
-        prop_assert_eq!(Token::read(&body.write(style)), body.in_order());
+    fn test_token_reader_reads_its_own_output(body in bodies(), style in styles()) {
+        prop_assert_eq!(Token::read(&body.write(style)), body.with_sorted_members());
     }
 }
 

@@ -24,15 +24,15 @@ pub(crate) struct Style {
 impl Token {
     /// Returns the value with the members of its objects ordered by name; those of one name stay in
     /// their own order.
-    pub(crate) fn in_order(self) -> Self {
+    pub(crate) fn with_sorted_members(self) -> Self {
         match self {
             Self::Array(elements) => {
-                Self::Array(elements.into_iter().map(Self::in_order).collect())
+                Self::Array(elements.into_iter().map(Self::with_sorted_members).collect())
             }
             Self::Object(members) => {
                 let members = members.into_iter();
                 let mut members: Vec<_> =
-                    members.map(|(name, value)| (name, value.in_order())).collect();
+                    members.map(|(name, value)| (name, value.with_sorted_members())).collect();
                 members.sort_by(|(a, _), (b, _)| a.cmp(b));
                 Self::Object(members)
             }
@@ -43,7 +43,7 @@ impl Token {
     /// Reads a value that is well-formed, with nothing after it; its members are in order.
     pub(crate) fn read(json: &str) -> Self {
         let mut reader = Reader { json, at: 0 };
-        let token = reader.value().in_order();
+        let token = reader.value().with_sorted_members();
         assert_eq!(reader.peek(), None, "something follows the value in {json}");
         token
     }

@@ -4,24 +4,24 @@ use std::{ops::RangeInclusive, process::ExitCode};
 
 /// Whether all figures so far are within their bounds.
 pub(crate) struct Bounds {
-    are_kept: bool,
+    all_kept: bool,
 }
 
 impl Bounds {
     pub(crate) const fn new() -> Self {
-        Self { are_kept: true }
+        Self { all_kept: true }
     }
 
     /// Prints a figure, and whether it is within its bounds.
-    pub(crate) fn within(&mut self, what: &str, figure: f64, bounds: RangeInclusive<f64>) {
+    pub(crate) fn check(&mut self, what: &str, figure: f64, bounds: RangeInclusive<f64>) {
         let is_kept = bounds.contains(&figure);
-        self.are_kept &= is_kept;
+        self.all_kept &= is_kept;
         let verdict = if is_kept { "ok" } else { "BEYOND ITS BOUNDS" };
         println!("  {what:<66} {figure:>9.3} ({} to {}) {verdict}", bounds.start(), bounds.end());
     }
 
     /// Returns what the run ends with.
     pub(crate) const fn exit_code(&self) -> ExitCode {
-        if self.are_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

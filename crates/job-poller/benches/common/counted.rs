@@ -11,33 +11,33 @@ use tokio::time::Instant;
 
 /// The in-memory transport, and how many requests it took in each second since it was made.
 #[derive(Clone)]
-pub(crate) struct Counted {
+pub(crate) struct CountingTransport {
     inner: SimTransport,
     began: Instant,
-    seconds: Arc<Mutex<Vec<u32>>>,
+    per_second: Arc<Mutex<Vec<u32>>>,
 }
 
-impl Counted {
+impl CountingTransport {
     pub(crate) fn new(sim: Arc<Sim>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the paused clock, to count by the second")]
         let began = Instant::now();
-        Self { inner: SimTransport::new(sim), began, seconds: Arc::default() }
+        Self { inner: SimTransport::new(sim), began, per_second: Arc::default() }
     }
 
     /// Returns how many there were in each second.
-    pub(crate) fn seconds(&self) -> Vec<u32> {
-        self.seconds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn requests_per_second(&self) -> Vec<u32> {
+        self.per_second.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Transport for Counted {
+impl Transport for CountingTransport {
     fn send(
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let second = usize::try_from(self.began.elapsed().as_secs()).unwrap_or_default();
         {
-            let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seconds = self.per_second.lock().unwrap_or_else(PoisonError::into_inner);
             let length = seconds.len().max(second + 1);
             seconds.resize(length, 0);
             seconds[second] += 1;

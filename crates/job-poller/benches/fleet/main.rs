@@ -31,11 +31,11 @@ const CASES: [(u32, f64); 2] = [(10_000, 100.0), (100_000, 1_000.0)];
 /// less can be known: the best split of the budget saves an eighth there, and it is only not to be worse. So are
 /// early failures, of which round-robin sees most within their first hundred seconds, as anybody does.
 const MIXES: [(Mix, Option<f64>); 5] = [
-    (Mix { sigma: 0.35, early: 0 }, Some(0.75)),
-    (Mix { sigma: 0.5, early: 0 }, Some(0.75)),
-    (Mix { sigma: 1.0, early: 0 }, None),
-    (Mix { sigma: 0.35, early: 1 }, None),
-    (Mix { sigma: 0.5, early: 1 }, None),
+    (Mix { sigma: 0.35, early_failures: 0 }, Some(0.75)),
+    (Mix { sigma: 0.5, early_failures: 0 }, Some(0.75)),
+    (Mix { sigma: 1.0, early_failures: 0 }, None),
+    (Mix { sigma: 0.35, early_failures: 1 }, None),
+    (Mix { sigma: 0.5, early_failures: 1 }, None),
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,14 +43,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for (jobs, per_second) in CASES {
         for (mix, most) in &MIXES {
             println!("{jobs} jobs at any time, {per_second} requests a second, {mix}");
-            let measured = paused()?.block_on(steady(jobs, per_second, mix))?;
+            let measured = paused_runtime()?.block_on(steady(jobs, per_second, mix))?;
             measured.print(most.unwrap_or(1.0), &mut bounds);
         }
     }
-    paused()?.block_on(outage::outage(&mut bounds))?;
+    paused_runtime()?.block_on(outage::outage(&mut bounds))?;
     Ok(bounds.exit_code())
 }
 
-fn paused() -> std::io::Result<Runtime> {
+fn paused_runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_time().start_paused(true).build()
 }

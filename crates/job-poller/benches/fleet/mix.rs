@@ -3,18 +3,18 @@
 use std::{fmt, time::Duration};
 
 use fastrand::Rng;
-use job_poller::{History, Lifetime};
+use job_poller::{History, JobObservation};
 
 use crate::chance::log_normal;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum JobKind {
     Cluster,
     Node,
     Deletion,
 }
 
-impl Kind {
+impl JobKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Cluster => "CreateCluster",
@@ -36,31 +36,31 @@ impl Kind {
 pub(crate) struct Mix {
     pub(crate) sigma: f64,
     /// Of ten jobs, how many fail early.
-    pub(crate) early: u8,
+    pub(crate) early_failures: u8,
 }
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "σ {}, {} in ten fail early", self.sigma, self.early)
+        write!(f, "σ {}, {} in ten fail early", self.sigma, self.early_failures)
     }
 }
 
 impl Mix {
     /// Draws a job, and how many seconds it takes.
-    pub(crate) fn draw(&self, rng: &mut Rng) -> (Kind, f64) {
+    pub(crate) fn draw(&self, rng: &mut Rng) -> (JobKind, f64) {
         let kind = match rng.u8(..10) {
-            0..3 => Kind::Cluster,
-            3..8 => Kind::Node,
-            _ => Kind::Deletion,
+            0..3 => JobKind::Cluster,
+            3..8 => JobKind::Node,
+            _ => JobKind::Deletion,
         };
-        if rng.u8(..10) < self.early {
+        if rng.u8(..10) < self.early_failures {
             return (kind, -12.0 * (1.0 - rng.f64()).ln());
         }
         (kind, log_normal(rng, kind.median(), self.sigma))
     }
 
     /// Returns a history of thousands of jobs: their laws are known.
-    pub(crate) fn known(&self) -> History {
+    pub(crate) fn full_history(&self) -> History {
         let mut known = History::new();
         for seed in 0..40 {
             let mut rng = Rng::with_seed(7000 + seed);
@@ -68,7 +68,7 @@ impl Mix {
             for _ in 0..300 {
                 let (kind, takes) = self.draw(&mut rng);
                 let end = Duration::from_secs_f64(takes);
-                history.record(&Lifetime::new(kind.name(), Duration::ZERO, end, true));
+                history.record(&JobObservation::new(kind.name(), Duration::ZERO, end, true));
             }
             known.merge(&history);
         }

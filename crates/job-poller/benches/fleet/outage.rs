@@ -4,35 +4,37 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use job_poller::{Fleet, Outcome, WaitPolicy};
-use job_sim::{Fault, Pace, Plan, Sim};
+use job_sim::{Fault, Plan, Sim, TimeSource};
 
-use crate::{bounds::Bounds, counted::Counted};
+use crate::{bounds::Bounds, counted::CountingTransport};
 
-const JOBS: u64 = 10_000;
-const PER_SECOND: f64 = 1_000.0;
-const FROM: u64 = 300;
-const TO: u64 = 900;
+const JOB_COUNT: u64 = 10_000;
+const REQUESTS_PER_SECOND: f64 = 1_000.0;
+const OUTAGE_START_SECS: u64 = 300;
+const OUTAGE_END_SECS: u64 = 900;
 
 /// Lets a fleet go through an outage of each kind.
 pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     for fault in ["refuse", "503", "429", "throttled:60", "stall"] {
-        println!("{JOBS} jobs at {PER_SECOND} requests a second, {fault} from {FROM} s to {TO} s");
-        let during = Duration::from_secs(FROM)..Duration::from_secs(TO);
-        let sim =
-            Sim::new(Plan::create_cluster(), Pace::Clock).outage(during, fault.parse::<Fault>()?);
+        println!(
+            "{JOB_COUNT} jobs at {REQUESTS_PER_SECOND} requests a second, {fault} from {OUTAGE_START_SECS} s to {OUTAGE_END_SECS} s"
+        );
+        let during = Duration::from_secs(OUTAGE_START_SECS)..Duration::from_secs(OUTAGE_END_SECS);
+        let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock)
+            .outage(during, fault.parse::<Fault>()?);
         let sim = Arc::new(sim);
-        let transport = Counted::new(sim.clone());
+        let transport = CountingTransport::new(sim.clone());
         let client = sim.client("https://cce.example".parse()?, transport.clone());
         let fleet = Fleet::builder(client)
-            .requests_per_second(PER_SECOND)
-            .in_flight(usize::MAX)
+            .requests_per_second(REQUESTS_PER_SECOND)
+            .max_in_flight(usize::MAX)
             .policy(WaitPolicy::new().timeout(Duration::from_secs(4 * 60 * 60)))
             .start();
         let mut watches = FuturesUnordered::new();
-        for seed in 0..JOBS {
-            let plan = Plan::create_cluster().slower(300).drawn(seed);
+        for seed in 0..JOB_COUNT {
+            let plan = Plan::create_cluster().slower(300).with_random_durations(seed);
             let fails = seed.is_multiple_of(4);
-            let plan = if fails { plan.failing("no such flavor") } else { plan };
+            let plan = if fails { plan.with_failure("no such flavor") } else { plan };
             let watch = fleet.watch(sim.add(plan));
             watches.push(async move { (fails, watch.await) });
         }
@@ -41,16 +43,21 @@ pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
             let failed = matches!(result?.outcome, Outcome::Failed(_));
             right += u64::from(failed == fails);
         }
-        let seconds = transport.seconds();
-        let [from, to] = [FROM, TO].map(|at| usize::try_from(at).unwrap_or_default());
+        let seconds = transport.requests_per_second();
+        let [from, to] =
+            [OUTAGE_START_SECS, OUTAGE_END_SECS].map(|at| usize::try_from(at).unwrap_or_default());
         let peak = |of: &[u32]| f64::from(of.iter().max().copied().unwrap_or_default());
         let (within, after) = (peak(&seconds[from..to]), peak(&seconds[to..]));
         println!(
             "  the most in a second: {} before, {within} in it, {after} after",
             peak(&seconds[..from])
         );
-        bounds.within("ended right", right as f64, JOBS as f64..=JOBS as f64);
-        bounds.within("the most in a second after it / the budget", after / PER_SECOND, 0.0..=1.01);
+        bounds.check("ended right", right as f64, JOB_COUNT as f64..=JOB_COUNT as f64);
+        bounds.check(
+            "the most in a second after it / the budget",
+            after / REQUESTS_PER_SECOND,
+            0.0..=1.01,
+        );
     }
     Ok(())
 }

@@ -16,52 +16,52 @@ use job_poller::JobSource;
 use job_transport::{FetchError, Reading};
 use tokio::time::Instant;
 
-use crate::mix::{Kind, Mix};
+use crate::mix::{JobKind, Mix};
 
 /// The service: three kinds of jobs, which end as their laws say.
 pub(crate) struct Service {
     began: Instant,
-    state: Mutex<State>,
+    state: Mutex<ServiceState>,
 }
 
-struct State {
+struct ServiceState {
     rng: Rng,
     /// Each job that there ever was.
-    jobs: Vec<Job>,
-    asked: Asked,
+    jobs: Vec<SimulatedJob>,
+    stats: RequestStats,
     date: (u64, HeaderValue),
 }
 
 /// What the service was asked.
 #[derive(Clone, Default)]
-pub(crate) struct Asked {
+pub(crate) struct RequestStats {
     /// How many requests there were in each second.
-    pub(crate) seconds: Vec<u32>,
+    pub(crate) per_second: Vec<u32>,
     /// The longest time between two for a job.
-    pub(crate) longest: Duration,
+    pub(crate) max_gap: Duration,
     /// How often it said that a job has ended.
     pub(crate) ends: u64,
 }
 
-struct Job {
-    kind: Kind,
+struct SimulatedJob {
+    kind: JobKind,
     created: String,
     /// When it ends, since the service began; and when it was last asked for, or begun to be waited for.
-    ends: Duration,
-    asked: Duration,
+    ends_at: Duration,
+    last_request_at: Duration,
 }
 
 /// When the service began, by its own time.
-const BEGAN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+const SERVICE_START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 impl Service {
     pub(crate) fn new(seed: u64) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the paused clock")]
         let began = Instant::now();
-        let state = State {
+        let state = ServiceState {
             rng: Rng::with_seed(seed),
             jobs: Vec::new(),
-            asked: Asked::default(),
+            stats: RequestStats::default(),
             date: (u64::MAX, HeaderValue::from_static("")),
         };
         Self { began, state: Mutex::new(state) }
@@ -72,36 +72,42 @@ impl Service {
         self.began.elapsed()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServiceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a job of one of the kinds, which is so far through its life, from 0 to 1.
-    pub(crate) fn add(&self, mix: &Mix, through: f64) -> (JobId, Kind) {
+    pub(crate) fn add(&self, mix: &Mix, through: f64) -> (JobId, JobKind) {
         let now = self.now();
         let mut state = self.state();
         let (kind, takes) = mix.draw(&mut state.rng);
         let takes = Duration::from_secs_f64(takes);
         let was = takes.mul_f64(through);
-        let created = BEGAN + SignedDuration::try_from(now).unwrap_or_default()
+        let created = SERVICE_START + SignedDuration::try_from(now).unwrap_or_default()
             - SignedDuration::try_from(was).unwrap_or_default();
         let ends = now + takes - was;
-        state.jobs.push(Job { kind, created: created.to_string(), ends, asked: now });
+        state.jobs.push(SimulatedJob {
+            kind,
+            created: created.to_string(),
+            ends_at: ends,
+            last_request_at: now,
+        });
         (id(state.jobs.len() - 1), kind)
     }
 
     /// Returns when a job ended, or is to.
-    pub(crate) fn end(&self, id: &JobId) -> Duration {
-        self.state().jobs[number(id)].ends
+    pub(crate) fn end_of(&self, id: &JobId) -> Duration {
+        self.state().jobs[number(id)].ends_at
     }
 
     /// Returns what it was asked so far. A job that goes on was not asked for since it last was.
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn request_stats(&self) -> RequestStats {
         let (now, state) = (self.now(), self.state());
-        let open = state.jobs.iter().filter(|job| job.asked < job.ends);
-        let open = open.map(|job| now.saturating_sub(job.asked)).max().unwrap_or_default();
-        let longest = state.asked.longest.max(open);
-        Asked { longest, ..state.asked.clone() }
+        let open = state.jobs.iter().filter(|job| job.last_request_at < job.ends_at);
+        let open =
+            open.map(|job| now.saturating_sub(job.last_request_at)).max().unwrap_or_default();
+        let longest = state.stats.max_gap.max(open);
+        RequestStats { max_gap: longest, ..state.stats.clone() }
     }
 
     fn reply(&self, id: &JobId) -> Response<Bytes> {
@@ -109,19 +115,19 @@ impl Service {
         let mut state = self.state();
         let second = now.as_secs();
         let at = usize::try_from(second).unwrap_or_default();
-        let length = state.asked.seconds.len().max(at + 1);
-        state.asked.seconds.resize(length, 0);
-        state.asked.seconds[at] += 1;
+        let length = state.stats.per_second.len().max(at + 1);
+        state.stats.per_second.resize(length, 0);
+        state.stats.per_second[at] += 1;
         if state.date.0 != second {
             state.date = (second, date(second));
         }
         let date = state.date.1.clone();
         let job = &mut state.jobs[number(id)];
-        let gap = now.saturating_sub(job.asked);
-        job.asked = now;
-        let has_ended = job.ends <= now;
+        let gap = now.saturating_sub(job.last_request_at);
+        job.last_request_at = now;
+        let has_ended = job.ends_at <= now;
         let (phase, updated) = if has_ended {
-            let ended = BEGAN + SignedDuration::try_from(job.ends).unwrap_or_default();
+            let ended = SERVICE_START + SignedDuration::try_from(job.ends_at).unwrap_or_default();
             ("Success", ended.to_string())
         } else {
             ("Running", job.created.clone())
@@ -133,8 +139,8 @@ impl Service {
             job.created,
             job.kind.name(),
         );
-        state.asked.longest = state.asked.longest.max(gap);
-        state.asked.ends += u64::from(has_ended);
+        state.stats.max_gap = state.stats.max_gap.max(gap);
+        state.stats.ends += u64::from(has_ended);
         drop(state);
         let mut reply = Response::new(Bytes::from(body));
         reply.headers_mut().insert(DATE, date);
@@ -143,7 +149,7 @@ impl Service {
 }
 
 fn date(second: u64) -> HeaderValue {
-    let now = BEGAN + SignedDuration::from_secs(i64::try_from(second).unwrap_or_default());
+    let now = SERVICE_START + SignedDuration::from_secs(i64::try_from(second).unwrap_or_default());
     let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap_or_default();
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

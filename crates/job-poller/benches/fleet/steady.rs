@@ -9,15 +9,15 @@ use crate::{
     bounds::Bounds,
     clock::processor_time,
     mix::Mix,
-    service::{Asked, Service},
+    service::{RequestStats, Service},
 };
 
 /// From when on it is measured, and until when: seconds.
-const FROM: u64 = 600;
-const TO: u64 = 2_400;
+const MEASURE_FROM_SECS: u64 = 600;
+const MEASURE_UNTIL_SECS: u64 = 2_400;
 
 /// What came of it.
-pub(crate) struct Measured {
+pub(crate) struct Measurement {
     jobs: u32,
     per_second: f64,
     /// The delays of the ends that were seen while it was measured, and their number.
@@ -25,11 +25,11 @@ pub(crate) struct Measured {
     seen: u32,
     round_robin: f64,
     /// How many ends were told to who watches.
-    told: u64,
-    asked: Asked,
+    ends_reported: u64,
+    request_stats: RequestStats,
     stats: FleetStats,
     /// The processor's nanoseconds.
-    spent: f64,
+    processor_nanos: f64,
 }
 
 /// Waits for so many jobs at any time under one budget; their laws are known.
@@ -37,12 +37,12 @@ pub(crate) async fn steady(
     jobs: u32,
     per_second: f64,
     mix: &Mix,
-) -> Result<Measured, Box<dyn Error>> {
+) -> Result<Measurement, Box<dyn Error>> {
     let service = Arc::new(Service::new(1));
     let fleet = Fleet::builder(service.clone())
         .requests_per_second(per_second)
         .policy(WaitPolicy::new().no_timeout())
-        .schedule(Adaptive::new().history(&mix.known()))
+        .schedule(Adaptive::new().history(&mix.full_history()))
         .start();
     let mut rng = fastrand::Rng::with_seed(2);
     let mut watches = FuturesUnordered::new();
@@ -58,11 +58,11 @@ pub(crate) async fn steady(
         let id = job.uid().unwrap_or_default().parse()?;
         told += 1;
         let now = service.now();
-        if now.as_secs() >= TO {
+        if now.as_secs() >= MEASURE_UNTIL_SECS {
             break;
         }
-        if now.as_secs() >= FROM {
-            delays += now.saturating_sub(service.end(&id));
+        if now.as_secs() >= MEASURE_FROM_SECS {
+            delays += now.saturating_sub(service.end_of(&id));
             seen += 1;
         }
         let (id, kind) = service.add(mix, 0.0);
@@ -72,36 +72,50 @@ pub(crate) async fn steady(
     while watches.next().now_or_never().flatten().is_some() {
         told += 1;
     }
-    let round_robin = mix.round_robin(jobs, per_second, FROM as f64, TO as f64);
-    let (asked, stats) = (service.asked(), fleet.stats());
-    Ok(Measured { jobs, per_second, delays, seen, round_robin, told, asked, stats, spent })
+    let round_robin =
+        mix.round_robin(jobs, per_second, MEASURE_FROM_SECS as f64, MEASURE_UNTIL_SECS as f64);
+    let (asked, stats) = (service.request_stats(), fleet.stats());
+    Ok(Measurement {
+        jobs,
+        per_second,
+        delays,
+        seen,
+        round_robin,
+        ends_reported: told,
+        request_stats: asked,
+        stats,
+        processor_nanos: spent,
+    })
 }
 
-impl Measured {
+impl Measurement {
     /// Prints the figures, and whether they are within their bounds; of round-robin's delay there may be so much.
-    pub(crate) fn print(&self, most: f64, bounds: &mut Bounds) {
+    pub(crate) fn print(&self, max_ratio: f64, bounds: &mut Bounds) {
         let delay = self.delays.as_secs_f64() / f64::from(self.seen);
         println!(
             "  {} ends seen {delay:.1} s late on average, round-robin's {:.1} s; a request is worth {:.1} s; \
              {:.2} µs of processor time a poll, service included",
             self.seen,
             self.round_robin,
-            self.stats.worth.as_secs_f64(),
-            self.spent / 1e3 / self.stats.requests as f64,
+            self.stats.request_price.as_secs_f64(),
+            self.processor_nanos / 1e3 / self.stats.requests as f64,
         );
-        bounds.within("mean delay / round-robin's", delay / self.round_robin, 0.0..=most);
-        let longest = self.asked.longest.as_secs_f64() * self.per_second / f64::from(self.jobs);
-        bounds.within("longest gap / that of all alike", longest, 0.0..=2.0);
-        let [from, to] = [FROM, TO].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
-        let seconds = &self.asked.seconds[from..to.min(self.asked.seconds.len())];
+        bounds.check("mean delay / round-robin's", delay / self.round_robin, 0.0..=max_ratio);
+        let longest =
+            self.request_stats.max_gap.as_secs_f64() * self.per_second / f64::from(self.jobs);
+        bounds.check("longest gap / that of all alike", longest, 0.0..=2.0);
+        let [from, to] = [MEASURE_FROM_SECS, MEASURE_UNTIL_SECS]
+            .map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+        let seconds =
+            &self.request_stats.per_second[from..to.min(self.request_stats.per_second.len())];
         let part =
             |of: &[u32]| f64::from(of.iter().sum::<u32>()) / of.len() as f64 / self.per_second;
         let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
-        bounds.within("budget spent", part(seconds), 0.99..=1.01);
-        bounds.within("at most, of any ten seconds", peak, 0.0..=1.01);
+        bounds.check("budget spent", part(seconds), 0.99..=1.01);
+        bounds.check("at most, of any ten seconds", peak, 0.0..=1.01);
         // Each watch is one job's; nobody asks for a job again whose end was told.
-        let told = self.told as f64 / self.asked.ends as f64;
-        bounds.within("ends told to who watches / by the service", told, 1.0..=1.0);
+        let told = self.ends_reported as f64 / self.request_stats.ends as f64;
+        bounds.check("ends told to who watches / by the service", told, 1.0..=1.0);
         println!();
     }
 }

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
 use job_model::{IdError, JobId, Phase};
-use job_poller::{Adaptive, Ended, Fixed, Fleet, History, JobSource, Lifetime, Wait, WaitError};
+use job_poller::{
+    Adaptive, FinishedJob, Fixed, Fleet, History, JobObservation, JobSource, Wait, WaitError,
+};
 use job_transport::{FetchError, Reading};
 use tokio::{
     task::JoinHandle,
@@ -25,7 +27,7 @@ use tokio::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The job ends after this.
-const JOB_TAKES: Duration = Duration::from_secs(30);
+const JOB_DURATION: Duration = Duration::from_secs(30);
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -55,7 +57,7 @@ impl JobSource for Service {
             // As whoever writes a request does.
             black_box(id.as_str().as_bytes().first());
             self.polls.fetch_add(1, Ordering::Relaxed);
-            let runs = self.created.elapsed() < JOB_TAKES;
+            let runs = self.created.elapsed() < JOB_DURATION;
             let body = if runs { self.running.clone() } else { Bytes::from_static(SUCCESS) };
             Reading::from_response(Response::new(body))
         })
@@ -75,33 +77,36 @@ pub(crate) fn id(number: usize) -> Result<JobId, IdError> {
     format!("{number:09x}-229a-11e8-9c75-0255ac100ceb").parse()
 }
 
-pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Ended, WaitError>> {
+pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<FinishedJob, WaitError>> {
     tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)).into_future())
 }
 
 /// Starts a fleet whose budget keeps nobody waiting.
 pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
-    let fleet = Fleet::builder(service).requests_per_second(1e9).in_flight(usize::MAX);
+    let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.schedule(Fixed::new(SECOND)).start()
 }
 
 /// Starts a fleet that goes by what is known of such jobs and their steps.
-pub(crate) fn learnt(service: Arc<Service>) -> Fleet {
+pub(crate) fn fleet_with_history(service: Arc<Service>) -> Fleet {
     let mut history = History::new();
     for seconds in (60..600).map(Duration::from_secs) {
-        let life = Lifetime::new("CreateCluster", Duration::ZERO, seconds, true);
-        history.record(&life.with_steps(vec![seconds / 3, seconds / 2]));
+        let life = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
+        history.record(&life.with_step_ends(vec![seconds / 3, seconds / 2]));
     }
     // So little that it asks as often as it may: every two seconds.
-    let adaptive = Adaptive::new().worth(Duration::from_micros(1));
-    let fleet = Fleet::builder(service).requests_per_second(1e9).in_flight(usize::MAX);
+    let adaptive = Adaptive::new().request_price(Duration::from_micros(1));
+    let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.adaptive(adaptive, history).start()
 }
 
-pub(crate) fn by_hand(service: Arc<Service>, id: JobId) -> JoinHandle<Result<(), String>> {
+pub(crate) fn hand_written_loop(
+    service: Arc<Service>,
+    id: JobId,
+) -> JoinHandle<Result<(), String>> {
     tokio::spawn(async move {
         loop {
-            if attempt(&*service, &id).await? {
+            if has_job_ended(&*service, &id).await? {
                 return Ok(());
             }
             #[expect(clippy::disallowed_methods, reason = "what a loop by hand does")]
@@ -114,7 +119,7 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
     let pauses = ConstantBuilder::default().with_delay(SECOND).without_max_times();
     tokio::spawn(async move {
         let asked = || async {
-            match attempt(&*service, &id).await {
+            match has_job_ended(&*service, &id).await {
                 Ok(true) => Ok(Ok(())),
                 Ok(false) => Err("the job goes on".to_owned()),
                 Err(error) => Ok(Err(error)),
@@ -125,7 +130,7 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
 }
 
 /// Returns whether the job has ended.
-async fn attempt(source: &dyn JobSource, id: &JobId) -> Result<bool, String> {
+async fn has_job_ended(source: &dyn JobSource, id: &JobId) -> Result<bool, String> {
     let reading = timeout(ATTEMPT_TIMEOUT, source.fetch(id)).await;
     let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
     Ok(reading.job.phase().is_some_and(Phase::is_terminal))

@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use job_model::{IdError, JobId};
-use job_poller::{Wait, Watch};
+use job_poller::{FleetWait, Wait};
 use job_sim::Plan;
 use peak_alloc::PeakAlloc;
 use tokio::{runtime, task::JoinHandle, time::Instant};
@@ -35,20 +35,20 @@ static HEAP: PeakAlloc = PeakAlloc;
 const CASES: [(usize, usize); 2] = [(10_000, 7), (100_000, 3)];
 
 /// The most that a poll may take of what it takes the loop written by hand.
-const MOST_TIME: f64 = 1.4;
+const MAX_TIME_RATIO: f64 = 1.4;
 
 /// The most bytes of heap that a wait may take in a pause, its task included, and its last job not.
-const MOST_HEAP: f64 = 768.0;
+const MAX_HEAP_BYTES: f64 = 768.0;
 
 /// The same, of a fleet's, which needs no task of its own.
-const MOST_FLEET_TIME: f64 = 2.0;
-const MOST_FLEET_HEAP: f64 = 1024.0;
+const MAX_FLEET_TIME_RATIO: f64 = 2.0;
+const MAX_FLEET_HEAP_BYTES: f64 = 1024.0;
 
 /// The most by which a deadline may be overshot.
-const MOST_OVERSHOOT: Duration = Duration::from_millis(20);
+const MAX_OVERSHOOT: Duration = Duration::from_millis(20);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    // The reference page's example in the middle of its course: two sub-jobs, 1 KiB.
+    // The reference page's example halfway through: two sub-jobs, 1 KiB.
     // Under no uid: it is every wait's.
     let mut running = Plan::create_cluster().job_at(Duration::from_secs(3));
     running.metadata.get_or_insert_default().uid = None;
@@ -74,30 +74,30 @@ fn cost(
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
     let contenders: [(&str, &Measure<'_>); 5] = [
         ("Wait", &|| {
-            measure(SAME, waits, running, |service| {
-                move |id| done(contenders::wait(service.clone(), id))
+            measure(SHARED_JOB_ID, waits, running, |service| {
+                move |id| await_task(contenders::wait(service.clone(), id))
             })
         }),
         ("by hand", &|| {
-            measure(SAME, waits, running, |service| {
-                move |id| done(contenders::by_hand(service.clone(), id))
+            measure(SHARED_JOB_ID, waits, running, |service| {
+                move |id| await_task(contenders::hand_written_loop(service.clone(), id))
             })
         }),
         ("backon", &|| {
-            measure(SAME, waits, running, |service| {
-                move |id| done(contenders::with_backon(service.clone(), id))
+            measure(SHARED_JOB_ID, waits, running, |service| {
+                move |id| await_task(contenders::with_backon(service.clone(), id))
             })
         }),
         ("Fleet", &|| {
-            measure(OTHER, waits, running, |service| {
+            measure(DISTINCT_JOB_IDS, waits, running, |service| {
                 let fleet = contenders::fleet(service);
-                move |id| watched(fleet.watch(id))
+                move |id| await_watch(fleet.watch(id))
             })
         }),
         ("Fleet, learnt", &|| {
-            measure(OTHER, waits, running, |service| {
-                let fleet = contenders::learnt(service);
-                move |id| watched(fleet.watch(id))
+            measure(DISTINCT_JOB_IDS, waits, running, |service| {
+                let fleet = contenders::fleet_with_history(service);
+                move |id| await_watch(fleet.watch(id))
             })
         }),
     ];
@@ -114,13 +114,17 @@ fn cost(
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
     let [wait, by_hand, _, fleet, learnt] = costs;
-    let mut most = |what: &str, figure, most| bounds.within(what, figure, 0.0..=most);
-    most("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MOST_TIME);
-    most("bytes a wait, without its job", wait.bytes - job, MOST_HEAP);
+    let mut check_max = |what: &str, figure, most| bounds.check(what, figure, 0.0..=most);
+    check_max("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MAX_TIME_RATIO);
+    check_max("bytes a wait, without its job", wait.bytes - job, MAX_HEAP_BYTES);
     for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learnt)] {
         let time = fleet.nanoseconds / by_hand.nanoseconds;
-        most(&format!("{name} / by hand"), time, MOST_FLEET_TIME);
-        most(&format!("bytes of it, without its job ({name})"), fleet.bytes - job, MOST_FLEET_HEAP);
+        check_max(&format!("{name} / by hand"), time, MAX_FLEET_TIME_RATIO);
+        check_max(
+            &format!("bytes of it, without its job ({name})"),
+            fleet.bytes - job,
+            MAX_FLEET_HEAP_BYTES,
+        );
     }
     println!();
     Ok(())
@@ -130,18 +134,18 @@ type Measure<'a> = dyn Fn() -> Result<Cost, Box<dyn Error>> + 'a;
 
 /// The job of each wait: the same for all, which costs none of them a look at memory of its own; or another one,
 /// where that tells waits apart.
-const SAME: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
-const OTHER: fn(usize) -> Result<JobId, IdError> = contenders::id;
+const SHARED_JOB_ID: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
+const DISTINCT_JOB_IDS: fn(usize) -> Result<JobId, IdError> = contenders::id;
 
 static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| contenders::id(0));
 
 /// Waits in a fleet.
-async fn watched(watch: Watch) -> Result<(), Box<dyn Error>> {
+async fn await_watch(watch: FleetWait) -> Result<(), Box<dyn Error>> {
     Ok(watch.await.map(drop)?)
 }
 
 /// Waits for a task.
-async fn done<T, E: Into<Box<dyn Error>>>(
+async fn await_task<T, E: Into<Box<dyn Error>>>(
     task: JoinHandle<Result<T, E>>,
 ) -> Result<(), Box<dyn Error>> {
     task.await?.map(drop).map_err(Into::into)
@@ -198,8 +202,8 @@ fn overshoot(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
         let runtime = runtime.enable_time().start_paused(paused).build()?;
         runtime.block_on(worst_overshoot())
     };
-    bounds.within("ms overshot, paused clock", milliseconds(worst(true)?), 0.0..=0.0);
-    bounds.within("ms overshot", milliseconds(worst(false)?), 0.0..=milliseconds(MOST_OVERSHOOT));
+    bounds.check("ms overshot, paused clock", milliseconds(worst(true)?), 0.0..=0.0);
+    bounds.check("ms overshot", milliseconds(worst(false)?), 0.0..=milliseconds(MAX_OVERSHOOT));
     Ok(())
 }
 

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, Exponential, History, Lifetime, Schedule, Seen};
+use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Schedule};
 
-use crate::laws::{CAP, Cost, FLOOR, Grid, Law, seconds};
+use crate::laws::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 
 /// Returns when a schedule reads a job of this type that goes on until then.
-pub(crate) fn readings(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
+pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
     let mut readings = vec![0.0];
     let mut now = Duration::ZERO;
     let mut count = 0;
     while now.as_secs_f64() < until {
         count += 1;
-        let mut seen = Seen::new(now, count);
+        let mut seen = PollState::new(now, count);
         seen.job_type = Some(job_type);
         now += schedule.pause(&seen);
         readings.push(now.as_secs_f64());
@@ -23,29 +23,33 @@ pub(crate) fn readings(schedule: &dyn Schedule, job_type: &str, until: f64) -> V
 }
 
 /// Returns the readings of one that reads first then, and at equal gaps after that.
-pub(crate) fn equal(first: f64, gap: f64) -> impl Iterator<Item = f64> {
+pub(crate) fn equal_gaps(first: f64, gap: f64) -> impl Iterator<Item = f64> {
     (0_u32..).map(move |number| first + f64::from(number) * gap)
 }
 
 /// Returns the gap at which one of equal gaps costs least, and what that is.
 pub(crate) fn best_fixed(grid: &Grid) -> (f64, Cost) {
-    let cost = |gap: f64| grid.cost(equal(0.0, gap));
+    let cost = |gap: f64| grid.cost(equal_gaps(0.0, gap));
     // J has one valley: by golden section.
-    let (mut low, mut high) = (FLOOR.ln(), CAP.ln());
+    let (mut low, mut high) = (MIN_GAP_SECS.ln(), MAX_GAP_SECS.ln());
     for _ in 0..30 {
         let (one, other) = (low + 0.382 * (high - low), high - 0.382 * (high - low));
-        if cost(one.exp()).j() < cost(other.exp()).j() { high = other } else { low = one }
+        if cost(one.exp()).combined() < cost(other.exp()).combined() {
+            high = other
+        } else {
+            low = one
+        }
     }
     let gap = f64::midpoint(low, high).exp();
     (gap, cost(gap))
 }
 
 /// Returns the gap at which one of equal gaps makes as many requests, to 0.1 %.
-pub(crate) fn equal_requests(grid: &Grid, requests: f64) -> f64 {
+pub(crate) fn gap_for_requests(grid: &Grid, requests: f64) -> f64 {
     let (mut low, mut high) = (0.1_f64, 10_000.0_f64);
     loop {
         let gap = (low * high).sqrt();
-        let made = grid.cost(equal(0.0, gap)).requests;
+        let made = grid.cost(equal_gaps(0.0, gap)).requests;
         if (made / requests - 1.0).abs() <= 0.001 || high / low < 1.000_001 {
             return gap;
         }
@@ -54,10 +58,10 @@ pub(crate) fn equal_requests(grid: &Grid, requests: f64) -> f64 {
 }
 
 /// Returns the mean cost of AWS's waiters: gaps from 2 s to twice as long each time, 120 s at most.
-pub(crate) fn aws(grid: &Grid, rng: &mut Rng) -> Cost {
-    const ROWS: u32 = 24;
+pub(crate) fn aws_waiter(grid: &Grid, rng: &mut Rng) -> Cost {
+    const ROW_COUNT: u32 = 24;
     let mut mean = Cost::default();
-    for _ in 0..ROWS {
+    for _ in 0..ROW_COUNT {
         let (mut now, mut most) = (0.0, 2.0);
         let row = std::iter::from_fn(|| {
             let reading = now;
@@ -66,8 +70,8 @@ pub(crate) fn aws(grid: &Grid, rng: &mut Rng) -> Cost {
             Some(reading)
         });
         let cost = grid.cost(row);
-        mean.delay += cost.delay / f64::from(ROWS);
-        mean.requests += cost.requests / f64::from(ROWS);
+        mean.delay += cost.delay / f64::from(ROW_COUNT);
+        mean.requests += cost.requests / f64::from(ROW_COUNT);
     }
     mean
 }
@@ -77,16 +81,16 @@ pub(crate) fn exponential() -> Exponential {
 }
 
 /// Returns a schedule that has seen these jobs, each from its beginning to its end.
-pub(crate) fn learnt(job_type: &str, jobs: &[f64]) -> Adaptive {
+pub(crate) fn adaptive_with_history(job_type: &str, jobs: &[f64]) -> Adaptive {
     let mut history = History::new();
     for job in jobs {
-        history.record(&Lifetime::new(job_type, Duration::ZERO, seconds(*job), true));
+        history.record(&JobObservation::new(job_type, Duration::ZERO, seconds(*job), true));
     }
     Adaptive::new().jitter(0.0).history(&history)
 }
 
 /// Returns a row of jobs by a seed: other seeds than those of the evaluation, which needs none.
-pub(crate) fn jobs(law: &Law, seed: u64, many: usize) -> Vec<f64> {
+pub(crate) fn sample_jobs(law: &Distribution, seed: u64, count: usize) -> Vec<f64> {
     let mut rng = Rng::with_seed(seed);
-    (0..many).map(|_| law.sample(&mut rng)).collect()
+    (0..count).map(|_| law.sample(&mut rng)).collect()
 }

@@ -3,23 +3,23 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, Schedule, Seen};
+use job_poller::{Adaptive, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,
-    contenders::{jobs, learnt},
-    laws::Law,
+    contenders::{adaptive_with_history, sample_jobs},
+    laws::Distribution,
 };
 
-const WAITS: usize = 10_000;
+const WAIT_COUNT: usize = 10_000;
 
 /// Prints how many requests fall into the busiest tenth of a second, beside those of ten seconds around it.
 pub(crate) fn herd(bounds: &mut Bounds) {
-    println!("\n{WAITS} waits that begin at once, first readings left out");
-    for law in Law::all().into_iter().filter(|law| law.name.ends_with("0.35")) {
-        let known = learnt(law.job_type, &jobs(&law, 1000, 100)).jitter(0.1);
+    println!("\n{WAIT_COUNT} waits that begin at once, first readings left out");
+    for law in Distribution::all().into_iter().filter(|law| law.name.ends_with("0.35")) {
+        let known = adaptive_with_history(law.job_type, &sample_jobs(&law, 1000, 100)).jitter(0.1);
         for (name, schedule) in [("no job seen", Adaptive::new()), ("100 jobs seen", known)] {
-            let (crowd, share) = busiest(&asked(&schedule, &law));
+            let (crowd, share) = busiest_tenth(&requests_per_tenth(&schedule, &law));
             let what = [
                 format!("{}, {name}: busiest tenth / (M/100 + 6 √(M/100))", law.name),
                 format!("{}, {name}: its share of ten seconds, %", law.name),
@@ -30,8 +30,8 @@ pub(crate) fn herd(bounds: &mut Bounds) {
                 println!("  {crowd_of:<66} {crowd:>9.3} (no bound)");
                 println!("  {share_of:<66} {share:>9.3} (no bound)");
             } else {
-                bounds.within(&what[0], crowd, 0.0..=1.0);
-                bounds.within(&what[1], share, 0.0..=2.0);
+                bounds.check(&what[0], crowd, 0.0..=1.0);
+                bounds.check(&what[1], share, 0.0..=2.0);
             }
         }
     }
@@ -39,7 +39,7 @@ pub(crate) fn herd(bounds: &mut Bounds) {
 
 /// Returns the largest tenth of a second of any ten seconds: beside what chance makes of as many, and in percent
 /// of all, where there are enough to say.
-fn busiest(tenths: &[u32]) -> (f64, f64) {
+fn busiest_tenth(tenths: &[u32]) -> (f64, f64) {
     let (mut crowd, mut share) = (0.0_f64, 0.0_f64);
     // Nobody asks again within the floor after the first reading.
     for window in tenths[FLOOR_TENTHS..].windows(100) {
@@ -59,15 +59,15 @@ fn busiest(tenths: &[u32]) -> (f64, f64) {
 const FLOOR_TENTHS: usize = 20;
 
 /// Returns how many requests there are in each tenth of a second.
-fn asked(schedule: &Adaptive, law: &Law) -> Vec<u32> {
+fn requests_per_tenth(schedule: &Adaptive, law: &Distribution) -> Vec<u32> {
     let mut rng = Rng::with_seed(5000);
     let mut tenths = Vec::new();
-    for _ in 0..WAITS {
+    for _ in 0..WAIT_COUNT {
         let ends = law.sample(&mut rng);
         let (mut now, mut count) = (Duration::ZERO, 0);
         while now.as_secs_f64() < ends {
             count += 1;
-            let mut seen = Seen::new(now, count);
+            let mut seen = PollState::new(now, count);
             seen.job_type = Some(law.job_type);
             seen.random = rng.u64(..);
             now += schedule.pause(&seen);

@@ -8,16 +8,16 @@ use crate::chance::log_normal;
 
 /// How long jobs of a type take.
 #[derive(Clone, Debug)]
-pub(crate) struct Law {
+pub(crate) struct Distribution {
     pub(crate) name: String,
     pub(crate) job_type: &'static str,
     /// Parts of a mixture, with their weights.
-    parts: Vec<(f64, Part)>,
+    components: Vec<(f64, Component)>,
 }
 
 /// A part of a mixture; times in seconds.
 #[derive(Clone, Copy, Debug)]
-enum Part {
+enum Component {
     LogNormal {
         median: f64,
         sigma: f64,
@@ -33,9 +33,9 @@ enum Part {
 }
 
 /// One job in ten, at a mean of 12 s.
-const EARLY: (f64, Part) = (0.1, Part::Exponential { mean: 12.0 });
+const EARLY_FAILURE_COMPONENT: (f64, Component) = (0.1, Component::Exponential { mean: 12.0 });
 
-impl Part {
+impl Component {
     /// Returns the part of jobs that have ended by then.
     fn cdf(self, at: f64) -> f64 {
         match self {
@@ -67,7 +67,7 @@ impl Part {
     }
 }
 
-impl Law {
+impl Distribution {
     /// Returns each law that is looked at: three spreads of three types, with and without early failures, two
     /// modes, and a heavy tail.
     pub(crate) fn all() -> Vec<Self> {
@@ -79,50 +79,55 @@ impl Law {
         let mut laws = Vec::new();
         for (name, job_type, median) in types {
             for sigma in [0.35, 0.5, 1.0] {
-                let usual = Part::LogNormal { median, sigma };
+                let usual = Component::LogNormal { median, sigma };
                 let name = format!("{name}, σ {sigma}");
-                laws.push(Self { name: name.clone(), job_type, parts: vec![(1.0, usual)] });
+                laws.push(Self { name: name.clone(), job_type, components: vec![(1.0, usual)] });
                 let name = format!("{name}, 10 % early");
-                laws.push(Self { name, job_type, parts: vec![(0.9, usual), EARLY] });
+                laws.push(Self {
+                    name,
+                    job_type,
+                    components: vec![(0.9, usual), EARLY_FAILURE_COMPONENT],
+                });
             }
         }
-        let mode = |median| Part::LogNormal { median, sigma: 0.35 };
+        let mode = |median| Component::LogNormal { median, sigma: 0.35 };
         let two = vec![(0.6, mode(120.0)), (0.4, mode(600.0))];
-        laws.push(Self { name: "bimodal".into(), job_type: "CreateNode", parts: two });
-        let heavy = vec![(1.0, Part::LogLogistic { median: 240.0 })];
-        laws.push(Self { name: "heavy tail".into(), job_type: "CreateNode", parts: heavy });
+        laws.push(Self { name: "bimodal".into(), job_type: "CreateNode", components: two });
+        let heavy = vec![(1.0, Component::LogLogistic { median: 240.0 })];
+        laws.push(Self { name: "heavy tail".into(), job_type: "CreateNode", components: heavy });
         laws
     }
 
     /// Returns the law of jobs that take so many times as long.
     pub(crate) fn scaled(&self, by: f64) -> Self {
-        let parts = self.parts.iter().map(|(weight, part)| (*weight, part.scaled(by))).collect();
-        Self { parts, ..self.clone() }
+        let parts =
+            self.components.iter().map(|(weight, part)| (*weight, part.scaled(by))).collect();
+        Self { components: parts, ..self.clone() }
     }
 
-    pub(crate) fn has_early(&self) -> bool {
-        self.parts.iter().any(|(_, part)| matches!(part, Part::Exponential { .. }))
+    pub(crate) fn has_early_failures(&self) -> bool {
+        self.components.iter().any(|(_, part)| matches!(part, Component::Exponential { .. }))
     }
 
     pub(crate) fn sample(&self, rng: &mut Rng) -> f64 {
         let mut left = rng.f64();
-        for (weight, part) in &self.parts {
+        for (weight, part) in &self.components {
             if left < *weight {
                 return part.sample(rng);
             }
             left -= weight;
         }
-        self.parts[0].1.sample(rng)
+        self.components[0].1.sample(rng)
     }
 
     fn cdf(&self, at: f64) -> f64 {
-        self.parts.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
+        self.components.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
     }
 
     /// Returns the law on a grid.
     pub(crate) fn grid(&self) -> Grid {
         let mut end = 60.0;
-        while 1.0 - self.cdf(end) > NEGLIGIBLE {
+        while 1.0 - self.cdf(end) > MAX_TAIL {
             end *= 1.05;
         }
         let cell = f64::max(0.25, end / 500_000.0);
@@ -139,7 +144,7 @@ impl Law {
 }
 
 /// Jobs that take longer are not looked at.
-const NEGLIGIBLE: f64 = 1e-5;
+const MAX_TAIL: f64 = 1e-5;
 
 /// A law in cells, within each of which jobs end evenly.
 pub(crate) struct Grid {
@@ -157,16 +162,16 @@ pub(crate) struct Cost {
 }
 
 /// What a request is worth, in seconds.
-pub(crate) const WORTH: f64 = 0.25;
+pub(crate) const REQUEST_PRICE_SECS: f64 = 0.25;
 
 /// The bounds of a gap, in seconds.
-pub(crate) const FLOOR: f64 = 2.0;
-pub(crate) const CAP: f64 = 60.0;
+pub(crate) const MIN_GAP_SECS: f64 = 2.0;
+pub(crate) const MAX_GAP_SECS: f64 = 60.0;
 
 impl Cost {
     /// Returns the two as one number, in seconds.
-    pub(crate) fn j(self) -> f64 {
-        self.delay + WORTH * self.requests
+    pub(crate) fn combined(self) -> f64 {
+        self.delay + REQUEST_PRICE_SECS * self.requests
     }
 }
 
@@ -176,7 +181,7 @@ impl Grid {
     }
 
     /// Returns the part of jobs that have ended by then, and the integral of that.
-    fn at(&self, time: f64) -> (f64, f64) {
+    fn ended_by(&self, time: f64) -> (f64, f64) {
         let last = self.ended.len() - 1;
         let cell = (time / self.cell) as usize;
         if cell >= last {
@@ -192,7 +197,7 @@ impl Grid {
     pub(crate) fn cost(&self, readings: impl IntoIterator<Item = f64>) -> Cost {
         let (mut cost, mut before, mut from) = (Cost::default(), (0.0, 0.0), 0.0);
         for time in readings {
-            let now = self.at(time);
+            let now = self.ended_by(time);
             // Whoever has not ended is asked for; whoever has since waited from then on.
             cost.requests += 1.0 - before.0;
             cost.delay += now.1 - before.1 - before.0 * (time - from);
@@ -230,9 +235,10 @@ impl Grid {
 
     /// Returns the least that any row of readings costs, the first at 0 and none at a gap beyond the bounds:
     /// by dynamic programming, from the end backwards.
-    pub(crate) fn optimum(&self) -> f64 {
+    pub(crate) fn min_cost(&self) -> f64 {
         let last = self.ended.len() - 1;
-        let (shortest, longest) = ((FLOOR / self.cell).ceil() as usize, (CAP / self.cell) as usize);
+        let (shortest, longest) =
+            ((MIN_GAP_SECS / self.cell).ceil() as usize, (MAX_GAP_SECS / self.cell) as usize);
         // What is to come costs where the last reading was at this cell, for all jobs that went on then.
         let mut to_come = vec![0.0; last + longest + 1];
         for from in (0..last).rev() {
@@ -243,11 +249,11 @@ impl Grid {
                 let integral = self.integral[within] + beyond as f64 * self.cell;
                 let delay =
                     integral - self.integral[from] - self.ended[from] * gap as f64 * self.cell;
-                delay + WORTH * alive + to_come[to]
+                delay + REQUEST_PRICE_SECS * alive + to_come[to]
             };
             to_come[from] = (shortest..=longest).map(cost).fold(f64::INFINITY, f64::min);
         }
-        to_come[0] + WORTH
+        to_come[0] + REQUEST_PRICE_SECS
     }
 }
 

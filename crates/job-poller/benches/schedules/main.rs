@@ -19,21 +19,24 @@ use fastrand::Rng;
 use job_poller::Adaptive;
 
 use bounds::Bounds;
-use contenders::{aws, best_fixed, equal, equal_requests, exponential, jobs, learnt, readings};
-use laws::{CAP, Grid, Law};
+use contenders::{
+    adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, gap_for_requests,
+    reading_times, sample_jobs,
+};
+use laws::{Distribution, Grid, MAX_GAP_SECS};
 
 /// How many histories each figure is the mean of.
-const HISTORIES: u64 = 100;
+const HISTORY_COUNT: u64 = 100;
 
 /// How many jobs a history has seen.
-const SEEN: [usize; 3] = [5, 20, 100];
+const HISTORY_SIZES: [usize; 3] = [5, 20, 100];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut bounds = Bounds::new();
     schedules();
     no_history(&mut bounds);
     with_history(&mut bounds);
-    doubled(&mut bounds);
+    doubled_durations(&mut bounds);
     steps::progress(&mut bounds);
     herd::herd(&mut bounds);
     picture::write()?;
@@ -56,25 +59,28 @@ fn schedules() {
         "after 100",
         "J*"
     );
-    for law in Law::all() {
+    for law in Distribution::all() {
         let grid = law.grid();
         let row = |schedule: &dyn job_poller::Schedule| {
-            grid.cost(readings(schedule, law.job_type, grid.end()))
+            grid.cost(reading_times(schedule, law.job_type, grid.end()))
         };
         let costs = [
             best_fixed(&grid).1,
             row(&exponential()),
-            grid.cost(equal(150.0, 20.0)),
-            grid.cost(equal(120.0, 20.0)),
-            aws(&grid, &mut Rng::with_seed(1)),
-            grid.cost(equal(0.0, 30.0)),
+            grid.cost(equal_gaps(150.0, 20.0)),
+            grid.cost(equal_gaps(120.0, 20.0)),
+            aws_waiter(&grid, &mut Rng::with_seed(1)),
+            grid.cost(equal_gaps(0.0, 30.0)),
             row(&Adaptive::new().jitter(0.0)),
-            row(&learnt(law.job_type, &jobs(&law, 0, 100))),
+            row(&adaptive_with_history(law.job_type, &sample_jobs(&law, 0, 100))),
         ];
         let costs = costs.map(|cost| {
-            format!("{:>18}", format!("{:.1} ({:.1}, {:.0})", cost.j(), cost.delay, cost.requests))
+            format!(
+                "{:>18}",
+                format!("{:.1} ({:.1}, {:.0})", cost.combined(), cost.delay, cost.requests)
+            )
         });
-        println!("{:<24} {} {:>8.1}", law.name, costs.join(" "), grid.optimum());
+        println!("{:<24} {} {:>8.1}", law.name, costs.join(" "), grid.min_cost());
     }
 }
 
@@ -92,19 +98,19 @@ fn no_history(bounds: &mut Bounds) {
     .map(|(name, scale, most)| (name, scale, most, 0.0_f64, String::new()));
     let (mut longest, mut latest) = (0.0_f64, (0.0_f64, String::new()));
     let mut late = (0.0_f64, String::new());
-    for law in Law::all() {
+    for law in Distribution::all() {
         for (_, scale, _, worst, of) in &mut rows {
             let grid = law.scaled(*scale).grid();
-            let row = readings(&adaptive, law.job_type, grid.end());
-            let ratio = grid.cost(row.iter().copied()).j() / best_fixed(&grid).1.j();
+            let row = reading_times(&adaptive, law.job_type, grid.end());
+            let ratio = grid.cost(row.iter().copied()).combined() / best_fixed(&grid).1.combined();
             if ratio > *worst {
                 (*worst, *of) = (ratio, law.name.clone());
             }
             longest = row.windows(2).map(|pair| pair[1] - pair[0]).fold(longest, f64::max);
         }
         let grid = law.grid();
-        let row = readings(&adaptive, law.job_type, grid.end());
-        if law.has_early() {
+        let row = reading_times(&adaptive, law.job_type, grid.end());
+        if law.has_early_failures() {
             let delay = early_delay(&row);
             latest = if delay > latest.0 { (delay, law.name.clone()) } else { latest };
         }
@@ -112,15 +118,15 @@ fn no_history(bounds: &mut Bounds) {
         late = if ratio > late.0 { (ratio, law.name.clone()) } else { late };
     }
     for (name, _, most, worst, of) in rows {
-        bounds.within(&format!("{name} ({of})"), worst, 0.0..=most);
+        bounds.check(&format!("{name} ({of})"), worst, 0.0..=most);
     }
-    bounds.within("longest gap, s", longest, 0.0..=CAP);
-    bounds.within(
+    bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
+    bounds.check(
         &format!("p99 / that of equal gaps, equal requests ({})", late.1),
         late.0,
         0.0..=2.0,
     );
-    bounds.within(
+    bounds.check(
         &format!("mean delay of a failure in the first 30 s, s ({})", latest.1),
         latest.0,
         0.0..=7.0,
@@ -141,14 +147,15 @@ fn early_delay(readings: &[f64]) -> f64 {
 
 /// Returns the delay that one in a hundred exceeds, beside that of equal gaps and as many requests.
 fn p99_ratio(grid: &Grid, row: &[f64]) -> f64 {
-    let gap = equal_requests(grid, grid.cost(row.iter().copied()).requests);
-    let fixed: Vec<f64> = equal(0.0, gap).take_while(|time| *time < grid.end() + gap).collect();
+    let gap = gap_for_requests(grid, grid.cost(row.iter().copied()).requests);
+    let fixed: Vec<f64> =
+        equal_gaps(0.0, gap).take_while(|time| *time < grid.end() + gap).collect();
     grid.p99(row) / grid.p99(&fixed)
 }
 
 /// With a history, beside the least that any schedule could cost.
 fn with_history(bounds: &mut Bounds) {
-    println!("\nwith a history: J / J*: mean (90th percentile) of {HISTORIES} histories");
+    println!("\nwith a history: J / J*: mean (90th percentile) of {HISTORY_COUNT} histories");
     let scales = [
         ("prior right", 1.0, 1.10),
         ("twice as long", 2.0, 1.10),
@@ -156,23 +163,27 @@ fn with_history(bounds: &mut Bounds) {
         ("four times as long", 4.0, 1.15),
         ("a quarter as long", 0.25, 1.15),
     ];
-    let mut worst: [[(f64, String); SEEN.len()]; 5] = Default::default();
+    let mut worst: [[(f64, String); HISTORY_SIZES.len()]; 5] = Default::default();
     let (mut late, mut lates, mut longest) = ((0.0_f64, String::new()), Vec::new(), 0.0_f64);
-    for law in Law::all() {
+    for law in Distribution::all() {
         print!("{:<24}", law.name);
         for (scale, (_, by, _)) in scales.into_iter().enumerate() {
             let law = law.scaled(by);
             let grid = law.grid();
-            let optimum = grid.optimum();
-            for (seen, many) in SEEN.into_iter().enumerate() {
-                let rows: Vec<Vec<f64>> = (0..HISTORIES)
+            let optimum = grid.min_cost();
+            for (seen, many) in HISTORY_SIZES.into_iter().enumerate() {
+                let rows: Vec<Vec<f64>> = (0..HISTORY_COUNT)
                     .map(|seed| {
-                        let adaptive = learnt(law.job_type, &jobs(&law, 1000 + seed, many));
-                        readings(&adaptive, law.job_type, grid.end())
+                        let adaptive = adaptive_with_history(
+                            law.job_type,
+                            &sample_jobs(&law, 1000 + seed, many),
+                        );
+                        reading_times(&adaptive, law.job_type, grid.end())
                     })
                     .collect();
                 let cost = |row: &Vec<f64>| grid.cost(row.iter().copied());
-                let mut ratios: Vec<f64> = rows.iter().map(|row| cost(row).j() / optimum).collect();
+                let mut ratios: Vec<f64> =
+                    rows.iter().map(|row| cost(row).combined() / optimum).collect();
                 ratios.sort_by(f64::total_cmp);
                 let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
                 print!("  {many:>3}: {mean:.3} ({:.3})", ratios[ratios.len() * 9 / 10]);
@@ -194,36 +205,41 @@ fn with_history(bounds: &mut Bounds) {
         println!();
     }
     let mut say = |what: &str, (figure, of): &(f64, String), most| {
-        bounds.within(&format!("{what} ({of})"), *figure, 0.0..=most);
+        bounds.check(&format!("{what} ({of})"), *figure, 0.0..=most);
     };
     for ((name, _, most), worst) in scales.iter().zip(&worst) {
         say(&format!("after 20 jobs, {name}"), &worst[1], *most);
         say(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
     }
-    bounds.within("longest gap, s", longest, 0.0..=CAP);
+    bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
     // A law of early failures makes long gaps once they are over, the best schedule's too.
     println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
     let mean = lates.iter().sum::<f64>() / lates.len() as f64;
-    bounds.within("the same, mean of all laws, after 20 and 100 jobs", mean, 0.0..=2.0);
+    bounds.check("the same, mean of all laws, after 20 and 100 jobs", mean, 0.0..=2.0);
 }
 
 /// Where jobs come to take twice as long.
-fn doubled(bounds: &mut Bounds) {
+fn doubled_durations(bounds: &mut Bounds) {
     println!(
-        "\nafter 100 jobs the median doubles: J / J* 40 jobs later, mean of {HISTORIES} histories"
+        "\nafter 100 jobs the median doubles: J / J* 40 jobs later, mean of {HISTORY_COUNT} histories"
     );
     let mut worst = (0.0_f64, String::new());
-    for law in Law::all() {
+    for law in Distribution::all() {
         let slower = law.scaled(2.0);
         let grid = slower.grid();
-        let optimum = grid.optimum();
+        let optimum = grid.min_cost();
         let ratio = |seed| {
-            let seen = [jobs(&law, 1000 + seed, 100), jobs(&slower, 2000 + seed, 40)].concat();
-            let row = readings(&learnt(law.job_type, &seen), law.job_type, grid.end());
-            grid.cost(row).j() / optimum
+            let seen = [sample_jobs(&law, 1000 + seed, 100), sample_jobs(&slower, 2000 + seed, 40)]
+                .concat();
+            let row = reading_times(
+                &adaptive_with_history(law.job_type, &seen),
+                law.job_type,
+                grid.end(),
+            );
+            grid.cost(row).combined() / optimum
         };
-        let mean = (0..HISTORIES).map(ratio).sum::<f64>() / HISTORIES as f64;
+        let mean = (0..HISTORY_COUNT).map(ratio).sum::<f64>() / HISTORY_COUNT as f64;
         worst = if mean > worst.0 { (mean, law.name.clone()) } else { worst };
     }
-    bounds.within(&format!("the worst law ({})", worst.1), worst.0, 0.0..=1.10);
+    bounds.check(&format!("the worst law ({})", worst.1), worst.0, 0.0..=1.10);
 }

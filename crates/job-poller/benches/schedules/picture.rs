@@ -6,19 +6,22 @@ use fastrand::Rng;
 use job_poller::{Adaptive, Schedule};
 
 use crate::{
-    contenders::{aws, best_fixed, equal, exponential, jobs, learnt, readings},
-    laws::{Cost, Law},
+    contenders::{
+        adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, reading_times,
+        sample_jobs,
+    },
+    laws::{Cost, Distribution},
 };
 
 /// How large it is, and what is left free for the axes.
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 56.0;
-const BELOW: f64 = 46.0;
+const PICTURE_WIDTH: f64 = 640.0;
+const PICTURE_HEIGHT: f64 = 380.0;
+const LEFT_MARGIN: f64 = 56.0;
+const BOTTOM_MARGIN: f64 = 46.0;
 
 /// What the axes show: requests, and seconds of delay.
-const REQUESTS: f64 = 60.0;
-const DELAY: f64 = 44.0;
+const MAX_REQUESTS: f64 = 60.0;
+const MAX_DELAY_SECS: f64 = 44.0;
 
 /// Writes it where the docs have it.
 ///
@@ -31,38 +34,44 @@ pub(crate) fn write() -> io::Result<()> {
 }
 
 fn picture() -> String {
-    let law = Law::all().into_iter().find(|law| law.name == "cluster, σ 0.5, 10 % early");
-    let law = law.unwrap_or_else(|| Law::all().remove(0));
+    let law = Distribution::all().into_iter().find(|law| law.name == "cluster, σ 0.5, 10 % early");
+    let law = law.unwrap_or_else(|| Distribution::all().remove(0));
     let grid = law.grid();
-    let cost = |schedule: &dyn Schedule| grid.cost(readings(schedule, law.job_type, grid.end()));
+    let cost =
+        |schedule: &dyn Schedule| grid.cost(reading_times(schedule, law.job_type, grid.end()));
     let adaptive = Adaptive::new().jitter(0.0);
     let marks = [
         ("exponential, 1 to 60 s", cost(&exponential()), false, -5.0),
-        ("Terraform, 150 s + 20 s", grid.cost(equal(150.0, 20.0)), false, -5.0),
-        ("AWS waiter", aws(&grid, &mut Rng::with_seed(1)), false, -5.0),
-        ("every 30 s", grid.cost(equal(0.0, 30.0)), false, -5.0),
+        ("Terraform, 150 s + 20 s", grid.cost(equal_gaps(150.0, 20.0)), false, -5.0),
+        ("AWS waiter", aws_waiter(&grid, &mut Rng::with_seed(1)), false, -5.0),
+        ("every 30 s", grid.cost(equal_gaps(0.0, 30.0)), false, -5.0),
         ("best equal gaps", best_fixed(&grid).1, false, -8.0),
         ("Adaptive, no job seen", cost(&adaptive), true, 8.0),
-        ("Adaptive, 100 jobs seen", cost(&learnt(law.job_type, &jobs(&law, 0, 100))), true, 24.0),
+        (
+            "Adaptive, 100 jobs seen",
+            cost(&adaptive_with_history(law.job_type, &sample_jobs(&law, 0, 100))),
+            true,
+            24.0,
+        ),
     ];
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {PICTURE_WIDTH} {PICTURE_HEIGHT}\" width=\"{PICTURE_WIDTH}\" \
          role=\"img\" aria-label=\"mean delay against mean requests, by schedule\" \
          font-family=\"sans-serif\" font-size=\"12\" fill=\"currentColor\" stroke=\"none\">\n"
     );
-    axes(&mut svg);
+    draw_axes(&mut svg);
     let curve =
-        (0..160).map(|step| 4.0 * 1.02_f64.powi(step)).map(|gap| grid.cost(equal(0.0, gap)));
-    line(&mut svg, curve, "stroke-dasharray=\"2 3\"");
+        (0..160).map(|step| 4.0 * 1.02_f64.powi(step)).map(|gap| grid.cost(equal_gaps(0.0, gap)));
+    draw_line(&mut svg, curve, "stroke-dasharray=\"2 3\"");
     // Along this one the best of the schedules costs as much.
-    let best = marks[6].1.j();
+    let best = marks[6].1.combined();
     let same = (1..=60).map(|requests| {
         let requests = f64::from(requests);
-        Cost { requests, delay: best - crate::laws::WORTH * requests }
+        Cost { requests, delay: best - crate::laws::REQUEST_PRICE_SECS * requests }
     });
-    line(&mut svg, same, "stroke-opacity=\"0.35\"");
+    draw_line(&mut svg, same, "stroke-opacity=\"0.35\"");
     for (name, cost, is_ours, lower) in marks {
-        let (x, y) = place(cost);
+        let (x, y) = to_pixels(cost);
         let colour = if is_ours { "#cf222e" } else { "#0969da" };
         _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
         _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{name}</text>", x + 8.0, y + lower);
@@ -70,35 +79,40 @@ fn picture() -> String {
     svg + "</svg>\n"
 }
 
-fn axes(svg: &mut String) {
-    let (bottom, right) = (HEIGHT - BELOW, WIDTH - 10.0);
+fn draw_axes(svg: &mut String) {
+    let (bottom, right) = (PICTURE_HEIGHT - BOTTOM_MARGIN, PICTURE_WIDTH - 10.0);
     _ = writeln!(
         svg,
-        "<path d=\"M{LEFT} 10V{bottom}H{right}\" fill=\"none\" stroke=\"currentColor\"/>"
+        "<path d=\"M{LEFT_MARGIN} 10V{bottom}H{right}\" fill=\"none\" stroke=\"currentColor\"/>"
     );
     for requests in [0, 10, 20, 30, 40, 50] {
-        let (x, _) = place(Cost { requests: f64::from(requests), delay: 0.0 });
+        let (x, _) = to_pixels(Cost { requests: f64::from(requests), delay: 0.0 });
         _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{:.1}\">{requests}</text>", bottom + 16.0);
     }
     for delay in [0, 10, 20, 30, 40] {
-        let (_, y) = place(Cost { requests: 0.0, delay: f64::from(delay) });
-        _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{delay}</text>", LEFT - 22.0, y + 4.0);
+        let (_, y) = to_pixels(Cost { requests: 0.0, delay: f64::from(delay) });
+        _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\">{delay}</text>",
+            LEFT_MARGIN - 22.0,
+            y + 4.0
+        );
     }
     _ = writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\">mean requests a job</text>",
         280.0,
-        HEIGHT - 8.0
+        PICTURE_HEIGHT - 8.0
     );
     _ = writeln!(svg, "<text x=\"4\" y=\"20\">delay, s</text>");
 }
 
 /// Draws a line through what is within the axes.
-fn line(svg: &mut String, costs: impl Iterator<Item = Cost>, style: &str) {
+fn draw_line(svg: &mut String, costs: impl Iterator<Item = Cost>, style: &str) {
     let shown = costs.filter(|cost| {
-        (0.0..REQUESTS).contains(&cost.requests) && (0.0..DELAY).contains(&cost.delay)
+        (0.0..MAX_REQUESTS).contains(&cost.requests) && (0.0..MAX_DELAY_SECS).contains(&cost.delay)
     });
-    let points: Vec<String> = shown.map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let points: Vec<String> = shown.map(to_pixels).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     _ = writeln!(
         svg,
         "<polyline points=\"{}\" fill=\"none\" stroke=\"currentColor\" {style}/>",
@@ -106,8 +120,9 @@ fn line(svg: &mut String, costs: impl Iterator<Item = Cost>, style: &str) {
     );
 }
 
-fn place(cost: Cost) -> (f64, f64) {
-    let x = LEFT + cost.requests / REQUESTS * (WIDTH - LEFT - 10.0);
-    let y = (HEIGHT - BELOW) - cost.delay / DELAY * (HEIGHT - BELOW - 10.0);
+fn to_pixels(cost: Cost) -> (f64, f64) {
+    let x = LEFT_MARGIN + cost.requests / MAX_REQUESTS * (PICTURE_WIDTH - LEFT_MARGIN - 10.0);
+    let y = (PICTURE_HEIGHT - BOTTOM_MARGIN)
+        - cost.delay / MAX_DELAY_SECS * (PICTURE_HEIGHT - BOTTOM_MARGIN - 10.0);
     (x, y)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, History, Lifetime, Schedule, Seen};
+use job_poller::{Adaptive, History, JobObservation, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,
@@ -12,12 +12,12 @@ use crate::{
 };
 
 /// A job of so many steps, one after another, each of a log-normal law.
-struct Steps {
+struct StepDistributions {
     medians: Vec<f64>,
     sigma: f64,
 }
 
-impl Steps {
+impl StepDistributions {
     fn sample(&self, rng: &mut Rng) -> Vec<f64> {
         let mut end = 0.0;
         let step = |median: &f64| {
@@ -28,7 +28,7 @@ impl Steps {
     }
 
     /// Returns a schedule that knows the laws: many histories together, with or without steps.
-    fn known(&self, with_steps: bool) -> Adaptive {
+    fn adaptive_with_history(&self, with_steps: bool) -> Adaptive {
         let mut known = History::new();
         for seed in 0..40 {
             let mut rng = Rng::with_seed(3000 + seed);
@@ -36,9 +36,9 @@ impl Steps {
             for _ in 0..100 {
                 let ends: Vec<Duration> = self.sample(&mut rng).into_iter().map(seconds).collect();
                 let last = ends[ends.len() - 1];
-                let life = Lifetime::new(TYPE, Duration::ZERO, last, true);
+                let life = JobObservation::new(JOB_TYPE, Duration::ZERO, last, true);
                 let steps = if with_steps { ends } else { Vec::new() };
-                history.record(&life.with_steps(steps));
+                history.record(&life.with_step_ends(steps));
             }
             known.merge(&history);
         }
@@ -55,14 +55,14 @@ impl Steps {
             let last = ends[ends.len() - 1];
             let (mut now, mut requests) = (0.0, 1_u32);
             while now < last {
-                let mut seen = Seen::new(seconds(now), requests);
-                seen.job_type = Some(TYPE);
+                let mut seen = PollState::new(seconds(now), requests);
+                seen.job_type = Some(JOB_TYPE);
                 if with_steps {
                     // One ends after the other.
                     let ended = ends.partition_point(|end| *end <= now);
                     let last = if ended > 0 { ends[ended - 1] } else { 0.0 };
-                    seen.steps = ended as u32;
-                    seen.since_step = seconds(now - last);
+                    seen.completed_steps = ended as u32;
+                    seen.since_last_step = seconds(now - last);
                 }
                 now += schedule.pause(&seen).as_secs_f64();
                 requests += 1;
@@ -74,7 +74,7 @@ impl Steps {
     }
 }
 
-const TYPE: &str = "CreateCluster";
+const JOB_TYPE: &str = "CreateCluster";
 
 /// Prints what is saved by knowing the steps.
 pub(crate) fn progress(bounds: &mut Bounds) {
@@ -87,14 +87,14 @@ pub(crate) fn progress(bounds: &mut Bounds) {
     ];
     for (name, medians, most) in rows {
         for sigma in [0.35, 0.5, 1.0] {
-            let steps = Steps { medians: medians.to_vec(), sigma };
-            let [with, without] =
-                [true, false].map(|with_steps| steps.cost(&steps.known(with_steps), with_steps));
+            let steps = StepDistributions { medians: medians.to_vec(), sigma };
+            let [with, without] = [true, false]
+                .map(|with_steps| steps.cost(&steps.adaptive_with_history(with_steps), with_steps));
             let what = format!(
                 "{name}, σ {sigma} ({:.1} s and {:.0}, {:.1} s and {:.0})",
                 with.delay, with.requests, without.delay, without.requests
             );
-            bounds.within(&what, with.j() / without.j(), 0.0..=most);
+            bounds.check(&what, with.combined() / without.combined(), 0.0..=most);
         }
     }
 }

@@ -11,14 +11,14 @@ use axum::{
 use job_model::JobId;
 use serde_json::{Value, json};
 
-use crate::watch::{Status, Watcher};
+use crate::watch::{JobService, Status};
 
-pub(crate) fn routes(watcher: Arc<Watcher>) -> Router {
+pub(crate) fn routes(watcher: Arc<JobService>) -> Router {
     Router::new().route("/jobs/{id}", get(show).put(watch)).with_state(watcher)
 }
 
 async fn watch(
-    State(watcher): State<Arc<Watcher>>,
+    State(watcher): State<Arc<JobService>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, (StatusCode, String)> {
     let id: JobId = id.parse().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
@@ -27,7 +27,7 @@ async fn watch(
 }
 
 async fn show(
-    State(watcher): State<Arc<Watcher>>,
+    State(watcher): State<Arc<JobService>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, StatusCode> {
     let status = id.parse().ok().and_then(|id| watcher.status(&id)).ok_or(StatusCode::NOT_FOUND)?;

@@ -16,16 +16,16 @@ mod watch;
 
 use std::{env, error::Error, sync::Arc};
 
-use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use tokio::{net::TcpListener, signal};
 
-use crate::watch::Watcher;
+use crate::watch::JobService;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
     let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-    let watcher = Watcher::start(client, env::temp_dir().join("cce-jobs"))?;
+    let watcher = JobService::start(client, env::temp_dir().join("cce-jobs"))?;
 
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("the job {} is at http://{}/jobs/", sim.job(), listener.local_addr()?);

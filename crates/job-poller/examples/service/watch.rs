@@ -8,7 +8,9 @@ use std::{
 };
 
 use job_model::JobId;
-use job_poller::{Checkpoint, Ended, Event, JobSource, Outcome, Wait, WaitError, WaitErrorKind};
+use job_poller::{
+    Checkpoint, Event, FinishedJob, JobSource, Outcome, Wait, WaitError, WaitErrorKind,
+};
 use tokio::{sync::watch, task::JoinSet};
 
 /// How a job is, as far as this service knows.
@@ -23,7 +25,7 @@ pub(crate) enum Status {
 }
 
 /// Waits for jobs in the background until it is stopped. No type parameter: any source will do.
-pub(crate) struct Watcher {
+pub(crate) struct JobService {
     source: Arc<dyn JobSource>,
     folder: PathBuf,
     stopping: watch::Sender<bool>,
@@ -31,7 +33,7 @@ pub(crate) struct Watcher {
     waits: Mutex<JoinSet<()>>,
 }
 
-impl Watcher {
+impl JobService {
     /// Starts, and goes on with the waits whose checkpoints are in the folder.
     ///
     /// # Errors
@@ -83,7 +85,7 @@ impl Watcher {
     }
 
     fn spawn(self: &Arc<Self>, id: JobId, wait: Wait) {
-        self.tell(&id, Status::Waiting("the next attempt is to come".into()));
+        self.set_status(&id, Status::Waiting("the next attempt is to come".into()));
         let mut stopping = self.stopping.subscribe();
         let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
         let (watcher, wait) = (self.clone(), wait.stop_on(stop));
@@ -94,49 +96,49 @@ impl Watcher {
 
     async fn run(&self, id: JobId, wait: Wait) {
         let mut events = wait.events();
-        self.keep(&id, &events.checkpoint());
+        self.save_checkpoint(&id, &events.checkpoint());
         while let Some((_, event)) = events.next().await {
             if matches!(event, Event::Phase { .. } | Event::SubJob { .. }) {
-                self.keep(&id, &events.checkpoint());
+                self.save_checkpoint(&id, &events.checkpoint());
             }
             if !matches!(event, Event::NextAttempt { .. }) {
-                self.tell(&id, Status::Waiting(event.to_string()));
+                self.set_status(&id, Status::Waiting(event.to_string()));
             }
         }
-        self.end(&id, events.finish().await);
+        self.finish(&id, events.finish().await);
     }
 
-    fn end(&self, id: &JobId, result: Result<Ended, WaitError>) {
+    fn finish(&self, id: &JobId, result: Result<FinishedJob, WaitError>) {
         let status = match result {
-            Ok(Ended { outcome: Outcome::Succeeded, .. }) => Status::Succeeded,
-            Ok(Ended { outcome: Outcome::Failed(failed), .. }) => {
+            Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => Status::Succeeded,
+            Ok(FinishedJob { outcome: Outcome::Failed(failed), .. }) => {
                 Status::Failed(failed.failure.to_string())
             }
             Err(error) if error.kind() == WaitErrorKind::Stopped => {
-                return self.keep(id, error.checkpoint());
+                return self.save_checkpoint(id, error.checkpoint());
             }
             Err(error) => Status::Unknown(error.to_string()),
         };
-        self.tell(id, status);
+        self.set_status(id, status);
         // The status is what is left of the wait; a real service keeps that, too.
-        drop(fs::remove_file(self.file(id)));
+        drop(fs::remove_file(self.checkpoint_path(id)));
     }
 
-    fn tell(&self, id: &JobId, status: Status) {
+    fn set_status(&self, id: &JobId, status: Status) {
         lock(&self.statuses).insert(id.clone(), status);
     }
 
     /// Keeps a checkpoint, whole or not at all. Where that fails the wait goes on: a restart then
     /// begins it anew, and nothing else is lost.
-    fn keep(&self, id: &JobId, checkpoint: &Checkpoint) {
-        let file = self.file(id);
+    fn save_checkpoint(&self, id: &JobId, checkpoint: &Checkpoint) {
+        let file = self.checkpoint_path(id);
         let new = file.with_extension("new");
         let kept = serde_json::to_vec(checkpoint).map_err(io::Error::other);
         drop(kept.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, &file)));
     }
 
     /// Ids have no `/`, and are no `.` or `..`: each is a file's name.
-    fn file(&self, id: &JobId) -> PathBuf {
+    fn checkpoint_path(&self, id: &JobId) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
 }

@@ -14,102 +14,103 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Price {
     #[serde(with = "counts")]
-    counts: [u32; STEPS],
+    counts: [u32; BUCKET_COUNT],
     /// At least this much, with however large a budget.
-    least: Duration,
-    worth: Duration,
+    min_price: Duration,
+    request_price: Duration,
 }
 
 /// How urgent a wait is ([`Schedule::urgency`](crate::Schedule::urgency)), in steps of an eighth of an octave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Urgency(u8);
+pub struct UrgencyBucket(u8);
 
 /// From 2^-16 to 2^8 of an urgency, in eighths of an octave.
-const STEPS: usize = 192;
+const BUCKET_COUNT: usize = 192;
 
 /// The shortest gap there is, whatever the price.
-const SHORTEST: f64 = 2.0;
+const MIN_GAP_SECS: f64 = 2.0;
 
 impl Price {
-    pub(super) const fn new(least: Duration) -> Self {
-        Self { counts: [0; STEPS], least, worth: least }
+    pub(super) const fn new(min_price: Duration) -> Self {
+        Self { counts: [0; BUCKET_COUNT], min_price, request_price: min_price }
     }
 
     /// Returns what a request is worth.
-    pub(super) const fn worth(&self) -> Duration {
-        self.worth
+    pub(super) const fn request_price(&self) -> Duration {
+        self.request_price
     }
 
     /// Returns whether the budget makes a request worth more.
     pub(super) fn is_binding(&self) -> bool {
-        self.worth > self.least
+        self.request_price > self.min_price
     }
 
     /// Counts a wait at its new urgency, in place of the one it had.
-    pub(super) fn moved(&mut self, before: Option<Urgency>, now: Option<Urgency>) {
-        before.into_iter().for_each(|urgency| self.recount(urgency, -1));
-        now.into_iter().for_each(|urgency| self.recount(urgency, 1));
+    pub(super) fn replace(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
+        before.into_iter().for_each(|urgency| self.adjust(urgency, -1));
+        now.into_iter().for_each(|urgency| self.adjust(urgency, 1));
     }
 
     /// Counts so many waits more, or fewer.
-    pub(super) fn recount(&mut self, Urgency(step): Urgency, more: i64) {
+    pub(super) fn adjust(&mut self, UrgencyBucket(bucket): UrgencyBucket, delta: i64) {
         // It may come from elsewhere, and not from here.
-        if let Some(count) = self.counts.get_mut(usize::from(step)) {
-            let sum = i64::from(*count).saturating_add(more);
+        if let Some(count) = self.counts.get_mut(usize::from(bucket)) {
+            let sum = i64::from(*count).saturating_add(delta);
             *count = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
         }
     }
 
     /// Returns how many waits are counted.
-    pub(super) fn waits(&self) -> usize {
+    pub(super) fn waiters(&self) -> usize {
         self.counts.iter().map(|count| *count as usize).sum()
     }
 
-    pub(super) const fn count_anew(&mut self) {
-        self.counts = [0; STEPS];
+    pub(super) const fn reset_counts(&mut self) {
+        self.counts = [0; BUCKET_COUNT];
     }
 
     /// Sets the price at which all waits together ask so often a second, none at longer gaps than this.
-    pub(super) fn set(&mut self, per_second: f64, longest: Duration) {
-        let slowest = 1.0 / longest.as_secs_f64().max(SHORTEST);
-        let asked = |root: f64| -> f64 {
+    pub(super) fn reprice(&mut self, per_second: f64, max_gap: Duration) {
+        let min_rate = 1.0 / max_gap.as_secs_f64().max(MIN_GAP_SECS);
+        let demand = |root: f64| -> f64 {
             let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            let rate = |step| (urgency(step) / root).min(1.0 / SHORTEST).max(slowest);
+            let rate = |step| (bucket_middle(step) / root).min(1.0 / MIN_GAP_SECS).max(min_rate);
             counts.map(|(step, count)| f64::from(*count) * rate(step)).sum()
         };
-        let least = (2.0 * self.least.as_secs_f64()).sqrt().max(1e-6);
-        let (mut low, mut high) = (least, least.max(1.0) * MOST_ROOT);
-        if asked(low) <= per_second {
-            self.worth = self.least;
+        let least = (2.0 * self.min_price.as_secs_f64()).sqrt().max(1e-6);
+        let (mut low, mut high) = (least, least.max(1.0) * MAX_PRICE_ROOT);
+        if demand(low) <= per_second {
+            self.request_price = self.min_price;
             return;
         }
         // The square root of the price, between these, by halves on a scale of ratios.
         for _ in 0..40 {
             let middle = (low * high).sqrt();
-            if asked(middle) > per_second { low = middle } else { high = middle }
+            if demand(middle) > per_second { low = middle } else { high = middle }
         }
-        self.worth = Duration::try_from_secs_f64(high * high / 2.0).unwrap_or(Duration::MAX);
+        self.request_price =
+            Duration::try_from_secs_f64(high * high / 2.0).unwrap_or(Duration::MAX);
     }
 }
 
 /// However few requests there are: at this price all waits ask as seldom as they may.
-const MOST_ROOT: f64 = 1e6;
+const MAX_PRICE_ROOT: f64 = 1e6;
 
-impl Urgency {
+impl UrgencyBucket {
     /// Returns the step of an urgency, √*h* for an end at the rate *h* per second.
     #[must_use]
-    pub fn of(urgency: f64) -> Self {
+    pub fn from_urgency(urgency: f64) -> Self {
         // An eighth of an octave is as much as three bits after the first: both are in a float's own bits.
         let bits = urgency.max(0.0).to_bits() >> 49;
         let first = (1023 - 16) << 3;
-        Self(bits.saturating_sub(first).min(STEPS as u64 - 1) as u8)
+        Self(bits.saturating_sub(first).min(BUCKET_COUNT as u64 - 1) as u8)
     }
 }
 
 /// Returns an urgency in the middle of a step.
-fn urgency(step: usize) -> f64 {
-    let bits = (((1023 - 16) << 3) + step as u64) << 49;
+fn bucket_middle(bucket: usize) -> f64 {
+    let bits = (((1023 - 16) << 3) + bucket as u64) << 49;
     f64::from_bits(bits | 1 << 48)
 }
 
@@ -119,10 +120,10 @@ mod counts {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::STEPS;
+    use super::BUCKET_COUNT;
 
     pub(super) fn serialize<S: Serializer>(
-        counts: &[u32; STEPS],
+        counts: &[u32; BUCKET_COUNT],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(counts.iter().enumerate().filter(|(_, count)| **count > 0))
@@ -130,8 +131,8 @@ mod counts {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<[u32; STEPS], D::Error> {
-        let mut counts = [0; STEPS];
+    ) -> Result<[u32; BUCKET_COUNT], D::Error> {
+        let mut counts = [0; BUCKET_COUNT];
         for (step, count) in BTreeMap::<usize, u32>::deserialize(deserializer)? {
             if let Some(place) = counts.get_mut(step) {
                 *place = count;
@@ -146,30 +147,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_urgency_is_in_one_step() {
+    fn urgencies_map_to_their_bucket() {
         for urgency in [1e-4, 0.01, 0.0431, 0.5, 1.0, 3.0, 100.0] {
-            let ratio = super::urgency(Urgency::of(urgency).0.into()) / urgency;
+            let ratio = bucket_middle(UrgencyBucket::from_urgency(urgency).0.into()) / urgency;
             assert!((0.93..1.07).contains(&ratio), "{urgency}: {ratio}");
         }
         for (urgency, expected) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (1e-9, 0), (1e9, 191)] {
-            assert_eq!(Urgency::of(urgency).0, expected, "{urgency}");
+            assert_eq!(UrgencyBucket::from_urgency(urgency).0, expected, "{urgency}");
         }
     }
 
     #[test]
-    fn the_price_spends_the_budget() {
+    fn the_price_matches_demand_to_the_budget() {
         let mut price = Price::new(Duration::from_millis(250));
         let mut add = |many, urgency| {
             for _ in 0..many {
-                price.moved(None, Some(Urgency::of(urgency)));
+                price.replace(None, Some(UrgencyBucket::from_urgency(urgency)));
             }
         };
         // Half end at a rate of 1/600, half at 1/60.
         add(1000, (1.0_f64 / 600.0).sqrt());
         add(1000, (1.0_f64 / 60.0).sqrt());
         let mut at = |per_second, longest| {
-            price.set(per_second, Duration::from_secs(longest));
-            price.worth().as_secs_f64()
+            price.reprice(per_second, Duration::from_secs(longest));
+            price.request_price().as_secs_f64()
         };
         let exact = |per_second: f64| (170.0_f64 / per_second).powi(2) / 2.0;
         let rows = [
@@ -186,15 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn who_moves_is_counted_once() {
+    fn a_wait_that_changes_bucket_is_counted_once() {
         let mut price = Price::new(Duration::ZERO);
-        let (before, later) = (Some(Urgency::of(0.1)), Some(Urgency::of(0.2)));
-        price.moved(None, before);
-        price.moved(before, later);
+        let (before, later) =
+            (Some(UrgencyBucket::from_urgency(0.1)), Some(UrgencyBucket::from_urgency(0.2)));
+        price.replace(None, before);
+        price.replace(before, later);
         assert_eq!(price.counts.iter().sum::<u32>(), 1);
         let text = serde_json::to_string(&price).unwrap();
         assert_eq!(serde_json::from_str::<Price>(&text).unwrap(), price);
-        price.moved(later, None);
-        assert_eq!(price.counts, [0; STEPS]);
+        price.replace(later, None);
+        assert_eq!(price.counts, [0; BUCKET_COUNT]);
     }
 }

@@ -12,8 +12,8 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::{Shared, scheduler::State};
-use crate::machine::{Checkpoint, Ended, Event, WaitError};
+use super::{Shared, scheduler::Scheduler};
+use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
 /// happens until then: [`events`](Self::events).
@@ -25,7 +25,7 @@ use crate::machine::{Checkpoint, Ended, Event, WaitError};
 /// Dropping it ends the wait, unless another watches the same job: an attempt in flight is given up, nothing
 /// runs on, and the job is not affected.
 #[must_use = "a watch that is dropped ends its wait"]
-pub struct Watch(Watching);
+pub struct FleetWait(Handle);
 
 /// The same wait, as a stream of its events, each with the time since the wait began. It ends when the wait
 /// does; [`finish`](Self::finish) then says how.
@@ -34,29 +34,29 @@ pub struct Watch(Watching);
 /// same job too, and its deadline passes meanwhile. Drop it, or take its [`finish`](Self::finish), where the
 /// events are of no interest any more.
 #[must_use = "a watch that is dropped ends its wait"]
-pub struct WatchEvents(Watching);
+pub struct FleetEvents(Handle);
 
 /// A place among those who watch.
-struct Watching {
+struct Handle {
     shared: Arc<Shared>,
-    watcher: usize,
+    subscriber: usize,
     id: JobId,
 }
 
-impl Watch {
-    pub(super) const fn new(shared: Arc<Shared>, watcher: usize, id: JobId) -> Self {
-        Self(Watching { shared, watcher, id })
+impl FleetWait {
+    pub(super) const fn new(shared: Arc<Shared>, subscriber: usize, id: JobId) -> Self {
+        Self(Handle { shared, subscriber, id })
     }
 
     /// Returns the wait as a stream of its events: from its beginning on where that is called at once, from now
     /// on where it is called after more than four events, or after this was polled.
-    pub fn events(self) -> WatchEvents {
-        self.0.shared.with(|state, _| state.watcher(self.0.watcher).want_events());
-        WatchEvents(self.0)
+    pub fn events(self) -> FleetEvents {
+        self.0.shared.with_state(|state, _| state.subscriber(self.0.subscriber).request_events());
+        FleetEvents(self.0)
     }
 }
 
-impl WatchEvents {
+impl FleetEvents {
     /// Returns the next event, and when it happened, since the wait began; `None` once the wait is over.
     ///
     /// # Cancel safety
@@ -75,13 +75,13 @@ impl WatchEvents {
     /// # Cancel safety
     ///
     /// Dropping the future ends the wait.
-    pub async fn finish(self) -> Result<Ended, WaitError> {
+    pub async fn finish(self) -> Result<FinishedJob, WaitError> {
         poll_fn(|context| self.0.poll_result(context)).await
     }
 }
 
 /// What can be looked at while a wait goes on, in either form.
-macro_rules! looks {
+macro_rules! accessors {
     ($watch:ident) => {
         impl $watch {
             /// Returns which job is waited for.
@@ -112,55 +112,55 @@ macro_rules! looks {
     };
 }
 
-looks!(Watch);
-looks!(WatchEvents);
+accessors!(FleetWait);
+accessors!(FleetEvents);
 
-impl Watching {
-    fn poll_result(&self, context: &Context<'_>) -> Poll<Result<Ended, WaitError>> {
-        self.look(|state, now| state.poll_result(now, self.watcher, context))
+impl Handle {
+    fn poll_result(&self, context: &Context<'_>) -> Poll<Result<FinishedJob, WaitError>> {
+        self.with_state(|state, now| state.poll_result(now, self.subscriber, context))
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        self.look(|state, now| state.poll_event(now, self.watcher, context))
+        self.with_state(|state, now| state.poll_event(now, self.subscriber, context))
     }
 
     /// Looks, and lets the task look again where a wait goes on for that.
-    fn look<T>(&self, look: impl FnOnce(&mut State, Duration) -> (T, bool)) -> T {
-        let (looked, goes_on) = self.shared.with(look);
+    fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> (T, bool)) -> T {
+        let (result, goes_on) = self.shared.with_state(f);
         if goes_on {
             self.shared.wake();
         }
-        looked
+        result
     }
 
     fn job(&self) -> Option<Box<Job>> {
-        self.shared.with(|state, _| state.job(self.watcher))
+        self.shared.with_state(|state, _| state.job(self.subscriber))
     }
 
     fn elapsed(&self) -> Duration {
-        self.shared.with(|state, now| state.elapsed(now, self.watcher))
+        self.shared.with_state(|state, now| state.elapsed(now, self.subscriber))
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
-        self.shared.with(|state, now| state.checkpoint(now, self.watcher))
+        self.shared.with_state(|state, now| state.checkpoint(now, self.subscriber))
     }
 }
 
-impl Drop for Watching {
+impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.change(|state, now| state.unwatch(now, self.watcher));
+        self.shared.update_state(|state, now| state.unsubscribe(now, self.subscriber));
     }
 }
 
-impl Future for Watch {
-    type Output = Result<Ended, WaitError>;
+impl Future for FleetWait {
+    type Output = Result<FinishedJob, WaitError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_result(context)
     }
 }
 
-impl Stream for WatchEvents {
+impl Stream for FleetEvents {
     type Item = (Duration, Event);
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -168,14 +168,14 @@ impl Stream for WatchEvents {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for FleetWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("job_id", self.job_id()).finish_non_exhaustive()
+        f.debug_struct("FleetWait").field("job_id", self.job_id()).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for WatchEvents {
+impl fmt::Debug for FleetEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchEvents").field("job_id", self.job_id()).finish_non_exhaustive()
+        f.debug_struct("FleetEvents").field("job_id", self.job_id()).finish_non_exhaustive()
     }
 }

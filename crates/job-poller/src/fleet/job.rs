@@ -7,82 +7,82 @@ use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
 use crate::{
-    budget::{Sharing, Urgency},
+    budget::{BudgetedSchedule, UrgencyBucket},
     machine::{Checkpoint, Input, Machine, Step, WaitPolicy},
-    schedule::{Schedule, Seen, Share},
+    schedule::{BudgetShare, PollState, Schedule},
 };
 
 /// A wait. Times are the fleet's but for the machine's own.
-pub(super) struct Member {
+pub(super) struct FleetJob {
     pub(super) machine: Machine,
     /// As it was when the wait began here: what is learnt later does not change it.
     schedule: Arc<dyn Schedule>,
     /// When the wait began here, and how long it had gone on before.
-    joined: Duration,
-    before: Duration,
-    pub(super) doing: Doing,
+    started_at: Duration,
+    elapsed_before: Duration,
+    pub(super) activity: JobActivity,
     /// When its present doing ends, by the queue of times.
     pub(super) timer: Option<Duration>,
     /// When it last asked, or joined.
-    pub(super) asked: Duration,
+    pub(super) last_attempt_at: Duration,
     /// How urgent it was when it was last planned.
-    pub(super) urgency: Option<Urgency>,
+    pub(super) urgency: Option<UrgencyBucket>,
     /// Who is told.
-    pub(super) watchers: Vec<usize>,
+    pub(super) subscribers: Vec<usize>,
 }
 
 /// What a wait is doing.
-pub(super) enum Doing {
+pub(super) enum JobActivity {
     /// Nothing, until its time comes.
-    Pause,
+    Sleep,
     /// Waits for its turn since then; to ask for this, so long, where that is decided.
     Ready(Duration, Option<Box<(JobId, Duration)>>),
     /// Stands still, since its events are not taken.
-    Still,
+    Backpressured,
     /// An attempt of this number, which may take so long.
     Attempt(u64, AbortHandle, Duration),
 }
 
-impl Member {
+impl FleetJob {
     pub(super) const fn new(
         machine: Machine,
         schedule: Arc<dyn Schedule>,
-        joined: Duration,
-        before: Duration,
-        watchers: Vec<usize>,
+        started_at: Duration,
+        elapsed_before: Duration,
+        subscribers: Vec<usize>,
     ) -> Self {
         Self {
             machine,
             schedule,
-            joined,
-            before,
-            doing: Doing::Ready(joined, None),
+            started_at,
+            elapsed_before,
+            activity: JobActivity::Ready(started_at, None),
             timer: None,
-            asked: joined,
+            last_attempt_at: started_at,
             urgency: None,
-            watchers,
+            subscribers,
         }
     }
 
     /// Returns the time since the wait began.
     pub(super) const fn elapsed(&self, now: Duration) -> Duration {
-        self.before.saturating_add(now.saturating_sub(self.joined))
+        self.elapsed_before.saturating_add(now.saturating_sub(self.started_at))
     }
 
     /// Returns the fleet's time of a time since the wait began.
-    pub(super) const fn time(&self, elapsed: Duration) -> Duration {
-        self.joined.saturating_add(elapsed).saturating_sub(self.before)
+    pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
+        self.started_at.saturating_add(elapsed).saturating_sub(self.elapsed_before)
     }
 
     /// Returns when the wait's deadline is, where it has one.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let deadline = self.machine.policy().deadline();
-        (deadline < Duration::MAX).then(|| self.time(deadline))
+        (deadline < Duration::MAX).then(|| self.to_fleet_time(deadline))
     }
 
     /// Gives the wait the time that another for the same job would have, where that is longer.
-    pub(super) fn prolong(&mut self, now: Duration, other: &WaitPolicy, before: Duration) {
-        let policy = self.machine.policy().prolonged(self.elapsed(now), other, before);
+    pub(super) fn extend_deadline(&mut self, now: Duration, other: &WaitPolicy, before: Duration) {
+        let policy = self.machine.policy().extended_for(self.elapsed(now), other, before);
         self.machine.set_policy(policy);
     }
 
@@ -92,27 +92,27 @@ impl Member {
     }
 
     /// Returns the pause before the first reading of a job that has just begun, and how urgent that is.
-    pub(super) fn first(
+    pub(super) fn first_delay(
         &self,
-        share: Share,
+        share: BudgetShare,
         job_type: Option<&str>,
-    ) -> (Duration, Option<Urgency>) {
-        let schedule = Sharing::new(&*self.schedule, share);
-        let pause = schedule.pause(&Seen { job_type, ..Seen::new(Duration::ZERO, 1) });
-        (pause, schedule.urgency())
+    ) -> (Duration, Option<UrgencyBucket>) {
+        let schedule = BudgetedSchedule::new(&*self.schedule, share);
+        let pause = schedule.pause(&PollState { job_type, ..PollState::new(Duration::ZERO, 1) });
+        (pause, schedule.last_urgency())
     }
 
     /// Takes what happened. Returns how urgent the wait is where it was planned anew.
-    pub(super) fn take(
+    pub(super) fn step(
         &mut self,
         now: Duration,
         input: Input,
-        share: Share,
-    ) -> (Step, Option<Urgency>) {
+        share: BudgetShare,
+    ) -> (Step, Option<UrgencyBucket>) {
         let elapsed = self.elapsed(now);
-        let schedule = Sharing::new(&*self.schedule, share);
+        let schedule = BudgetedSchedule::new(&*self.schedule, share);
         let step = self.machine.step(&schedule, elapsed, input);
-        (step, schedule.urgency())
+        (step, schedule.last_urgency())
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use crate::schedule::Fixed;
 
     #[test]
-    fn whoever_watches_later_gives_it_the_time_of_one_wait() {
+    fn a_later_watch_extends_but_never_shortens_the_timeout() {
         let seconds = |seconds| Duration::from_secs(seconds);
         let policy = |timeout: Option<u64>| match timeout {
             Some(timeout) => WaitPolicy::new().timeout(seconds(timeout)),
@@ -143,9 +143,9 @@ mod tests {
             let machine = Machine::new("a".parse().unwrap(), policy(timeout));
             let schedule = Arc::new(Fixed::new(seconds(1)));
             let joined = seconds(100);
-            let mut member = Member::new(machine, schedule, joined, Duration::ZERO, Vec::new());
-            member.prolong(joined + seconds(at), &policy(other), seconds(before));
-            let timeout = member.machine.policy().timeout;
+            let mut job = FleetJob::new(machine, schedule, joined, Duration::ZERO, Vec::new());
+            job.extend_deadline(joined + seconds(at), &policy(other), seconds(before));
+            let timeout = job.machine.policy().timeout;
             assert_eq!(timeout, expected.map(seconds), "{timeout:?} {at} {other:?} {before}");
         }
     }

@@ -2,63 +2,70 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::schedule::{Adaptive, History, Lifetime, Schedule};
+use crate::schedule::{Adaptive, History, JobObservation, Schedule};
 
 /// Where a wait's schedule comes from.
-pub(super) enum Schedules {
+pub(super) enum ScheduleSource {
     /// The same for each.
-    Given(Arc<dyn Schedule>),
+    Fixed(Arc<dyn Schedule>),
     /// What is known when the wait begins; made anew now and then.
-    Learning(Box<Learning>),
+    Learned(Box<Learner>),
 }
 
 /// What was learnt, and what waits go by that begin now.
-pub(super) struct Learning {
+pub(super) struct Learner {
     adaptive: Adaptive,
     history: History,
-    made: Arc<dyn Schedule>,
-    made_at: Duration,
-    is_news: bool,
+    current: Arc<dyn Schedule>,
+    current_since: Duration,
+    dirty: bool,
 }
 
-impl Schedules {
-    pub(super) fn learning(adaptive: Adaptive, history: History) -> Self {
+impl ScheduleSource {
+    pub(super) fn learned(adaptive: Adaptive, history: History) -> Self {
         let made = Arc::new(adaptive.clone().history(&history));
         let made_at = Duration::ZERO;
-        Self::Learning(Box::new(Learning { adaptive, history, made, made_at, is_news: false }))
+        Self::Learned(Box::new(Learner {
+            adaptive,
+            history,
+            current: made,
+            current_since: made_at,
+            dirty: false,
+        }))
     }
 
     /// Returns what a wait goes by that begins now.
-    pub(super) fn at(&mut self, now: Duration) -> Arc<dyn Schedule> {
+    pub(super) fn schedule_at(&mut self, now: Duration) -> Arc<dyn Schedule> {
         match self {
-            Self::Given(schedule) => schedule.clone(),
-            Self::Learning(learning) => {
-                if learning.is_news && now.saturating_sub(learning.made_at) >= LEARN {
+            Self::Fixed(schedule) => schedule.clone(),
+            Self::Learned(learning) => {
+                if learning.dirty && now.saturating_sub(learning.current_since) >= REBUILD_INTERVAL
+                {
                     let adaptive = learning.adaptive.clone().history(&learning.history);
-                    (learning.made, learning.made_at) = (Arc::new(adaptive), now);
-                    learning.is_news = false;
+                    (learning.current, learning.current_since) = (Arc::new(adaptive), now);
+                    learning.dirty = false;
                 }
-                learning.made.clone()
+                learning.current.clone()
             }
         }
     }
 
-    pub(super) fn learn(&mut self, lifetime: Option<&Lifetime>) {
-        if let Self::Learning(learning) = self {
+    pub(super) fn learn(&mut self, lifetime: Option<&JobObservation>) {
+        if let Self::Learned(learning) = self {
             learning.history.record(lifetime);
-            learning.is_news |= lifetime.is_some();
+            learning.dirty |= lifetime.is_some();
         }
     }
 
     /// Returns what was learnt so far, with what it began with.
     pub(super) fn history(&self) -> History {
         match self {
-            Self::Given(_) => History::new(),
-            Self::Learning(learning) => learning.history.clone(),
+            Self::Fixed(_) => History::new(),
+            Self::Learned(learning) => learning.history.clone(),
         }
     }
 }
 
 /// How often what was learnt is made into a schedule, at most: each that is made stays in memory with the waits
 /// that go by it.
-const LEARN: Duration = Duration::from_secs(60);
+const REBUILD_INTERVAL: Duration = Duration::from_secs(60);

@@ -17,21 +17,24 @@ use job_transport::{Clock, TokioClock};
 use slab::Slab;
 
 use super::{
-    job::{Doing, Member},
-    learner::Schedules,
+    job::{FleetJob, JobActivity},
+    learner::ScheduleSource,
     stats::FleetStats,
-    subscriber::{Over, Watcher},
+    subscriber::{FinishedFleetWait, Subscriber},
 };
 use crate::{
-    budget::{Attempted, Budget, Urgency},
-    machine::{Action, Checkpoint, Ended, Event, Fault, Input, Machine, Step, WaitError, Why},
-    schedule::Share,
+    budget::{AttemptStats, Budget, UrgencyBucket},
+    machine::{
+        Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, Machine, Step,
+        WaitError,
+    },
+    schedule::BudgetShare,
 };
 
 /// All waits of a fleet. Times count from the fleet's beginning.
-pub(super) struct State {
-    members: Slab<Member>,
-    watchers: Slab<Watcher>,
+pub(super) struct Scheduler {
+    jobs: Slab<FleetJob>,
+    subscribers: Slab<Subscriber>,
     by_id: HashMap<JobId, usize>,
     /// When each member's doing ends, and the members whose turn it would be, by since when: the sooner
     /// first.
@@ -39,18 +42,18 @@ pub(super) struct State {
     ready: BTreeSet<(Duration, usize)>,
     in_flight: usize,
     budget: Budget,
-    schedules: Schedules,
+    schedule_source: ScheduleSource,
     stats: FleetStats,
     attempts: u64,
     /// No wait goes on: the task is gone.
     is_closed: bool,
-    /// Whom to wake once nobody looks at all this.
+    /// Whom to wake once the lock on all this is released.
     pub(super) wakers: Vec<Waker>,
 }
 
 /// An attempt to be made.
-pub(super) struct Attempt {
-    pub(super) member: usize,
+pub(super) struct PendingAttempt {
+    pub(super) job: usize,
     pub(super) number: u64,
     pub(super) id: JobId,
     pub(super) registration: AbortRegistration,
@@ -63,17 +66,17 @@ fn grow<T>(slab: &mut Slab<T>) {
     }
 }
 
-impl State {
-    pub(super) fn new(budget: Budget, schedules: Schedules) -> Self {
+impl Scheduler {
+    pub(super) fn new(budget: Budget, schedule_source: ScheduleSource) -> Self {
         Self {
-            members: Slab::new(),
-            watchers: Slab::new(),
+            jobs: Slab::new(),
+            subscribers: Slab::new(),
             by_id: HashMap::new(),
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
             in_flight: 0,
             budget,
-            schedules,
+            schedule_source,
             stats: FleetStats::default(),
             attempts: 0,
             is_closed: false,
@@ -83,40 +86,40 @@ impl State {
 
     /// Adds a wait, or one who watches the wait for this job that is under way already, which then has the time
     /// that this one would have.
-    pub(super) fn watch(
+    pub(super) fn subscribe(
         &mut self,
         now: Duration,
         machine: Machine,
         before: Duration,
         job_type: Option<&str>,
     ) -> usize {
-        grow(&mut self.watchers);
-        let watcher = self.watchers.insert(Watcher::default());
+        grow(&mut self.subscribers);
+        let subscriber = self.subscribers.insert(Subscriber::default());
         let known = self.by_id.get(machine.job_id()).copied();
         let key = match known {
             Some(key) => {
-                let member = &mut self.members[key];
-                member.prolong(now, machine.policy(), before);
-                member.watchers.push(watcher);
+                let job = &mut self.jobs[key];
+                job.extend_deadline(now, machine.policy(), before);
+                job.subscribers.push(subscriber);
                 key
             }
             None => {
                 let id = machine.job_id().clone();
-                let schedule = self.schedules.at(now);
-                let member = Member::new(machine, schedule, now, before, vec![watcher]);
-                let first = member.first(self.share(), job_type);
-                grow(&mut self.members);
-                let key = self.members.insert(member);
+                let schedule = self.schedule_source.schedule_at(now);
+                let job = FleetJob::new(machine, schedule, now, before, vec![subscriber]);
+                let first = job.first_delay(self.share(), job_type);
+                grow(&mut self.jobs);
+                let key = self.jobs.insert(job);
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
                 key
             }
         };
-        self.watchers[watcher].member = Some(key);
+        self.subscribers[subscriber].job = Some(key);
         if self.is_closed {
             self.stop(now);
         }
-        watcher
+        subscriber
     }
 
     /// Plans a wait's first reading: now or, where the budget is spent and the job is known to have just begun, when
@@ -125,41 +128,41 @@ impl State {
         &mut self,
         now: Duration,
         key: usize,
-        (pause, urgency): (Duration, Option<Urgency>),
+        (pause, urgency): (Duration, Option<UrgencyBucket>),
         is_new: bool,
     ) {
-        let member = &mut self.members[key];
-        self.budget.count(mem::replace(&mut member.urgency, urgency), urgency);
+        let job = &mut self.jobs[key];
+        self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         if self.budget.is_binding() && is_new && urgency.is_some() {
-            let last = member.time(member.machine.policy().last_start());
-            member.doing = Doing::Pause;
-            self.time(key, Some(now.saturating_add(pause).min(last.max(now))));
+            let last = job.to_fleet_time(job.machine.policy().latest_start());
+            job.activity = JobActivity::Sleep;
+            self.set_timer(key, Some(now.saturating_add(pause).min(last.max(now))));
         } else {
-            self.make_ready(now, key, None);
+            self.enqueue(now, key, None);
         }
     }
 
     /// Removes one who watches; the wait ends with the last of them.
-    pub(super) fn unwatch(&mut self, now: Duration, watcher: usize) {
-        let Some(key) = self.watchers.remove(watcher).member else { return };
-        let member = &mut self.members[key];
-        member.watchers.retain(|one| *one != watcher);
-        if member.watchers.is_empty() {
+    pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
+        let Some(key) = self.subscribers.remove(subscriber).job else { return };
+        let job = &mut self.jobs[key];
+        job.subscribers.retain(|one| *one != subscriber);
+        if job.subscribers.is_empty() {
             // What was seen of the job is worth as much as what others have seen.
-            let lifetime = member.machine.lifetime();
-            self.schedules.learn(lifetime.as_ref());
+            let lifetime = job.machine.observation();
+            self.schedule_source.learn(lifetime.as_ref());
             self.remove(key);
         } else {
-            self.go_on_if_still(now, key);
+            self.resume_if_backpressured(now, key);
         }
     }
 
     /// Stops all waits.
     pub(super) fn stop(&mut self, now: Duration) {
-        let keys: Vec<_> = self.members.iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = self.jobs.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.leave(key);
-            self.go_on(now, key, Input::Stop);
+            self.cancel(key);
+            self.feed(now, key, Input::Stop);
         }
     }
 
@@ -170,171 +173,177 @@ impl State {
     }
 
     /// Does what is due; returns the attempts to be made now.
-    pub(super) fn turn(&mut self, now: Duration) -> Vec<Attempt> {
-        self.budget.set_price(now, self.members.len());
+    pub(super) fn poll(&mut self, now: Duration) -> Vec<PendingAttempt> {
+        self.budget.reprice(now, self.jobs.len());
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
             && at <= now
         {
-            self.time(key, None);
-            match &self.members[key].doing {
+            self.set_timer(key, None);
+            match &self.jobs[key].activity {
                 // Whose turn it is at once does not queue.
-                Doing::Pause if self.may_ask(now) && self.ready.is_empty() => {
-                    attempts.extend(self.serve(now, key, None));
+                JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
+                    attempts.extend(self.start_next(now, key, None));
                 }
-                Doing::Pause => self.make_ready(at, key, None),
-                Doing::Attempt(_, _, timeout) => {
-                    let fault = Fault::timed_out(*timeout);
-                    self.leave(key);
-                    self.attempted(now, key, Input::Fault(fault));
+                JobActivity::Sleep => self.enqueue(at, key, None),
+                JobActivity::Attempt(_, _, timeout) => {
+                    let fault = AttemptError::timed_out(*timeout);
+                    self.cancel(key);
+                    self.record_attempt(now, key, Input::Error(fault));
                 }
-                Doing::Ready(..) if self.turn_ends(key).is_none_or(|end| now < end) => {
-                    self.hurry(key)
+                JobActivity::Ready(..) if self.queue_deadline(key).is_none_or(|end| now < end) => {
+                    self.promote(key)
                 }
                 // The deadline has passed while it waited for its turn; it may have an attempt still.
-                Doing::Ready(..) | Doing::Still => {
-                    self.leave(key);
-                    self.go_on(now, key, Input::Wake);
+                JobActivity::Ready(..) | JobActivity::Backpressured => {
+                    self.cancel(key);
+                    self.feed(now, key, Input::Wake);
                 }
             }
         }
-        while self.may_ask(now)
+        while self.can_dispatch(now)
             && let Some((_, key)) = self.ready.pop_first()
         {
-            if let Doing::Ready(_, decided) = &mut self.members[key].doing {
+            if let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity {
                 let decided = decided.take();
-                attempts.extend(self.serve(now, key, decided));
+                attempts.extend(self.start_next(now, key, decided));
             }
         }
         attempts
     }
 
     /// Takes what came of an attempt, unless it was given up.
-    pub(super) fn arrived(&mut self, now: Duration, key: usize, number: u64, input: Input) {
-        let under_way = self
-            .members
-            .get(key)
-            .is_some_and(|member| matches!(member.doing, Doing::Attempt(of, ..) if of == number));
+    pub(super) fn complete(&mut self, now: Duration, key: usize, number: u64, input: Input) {
+        let under_way = self.jobs.get(key).is_some_and(
+            |job| matches!(job.activity, JobActivity::Attempt(of, ..) if of == number),
+        );
         if under_way {
-            self.leave(key);
-            self.attempted(now, key, input);
+            self.cancel(key);
+            self.record_attempt(now, key, input);
         }
     }
 
     /// Lets the one whose turn it is ask: for what is decided, or as it decides.
-    fn serve(
+    fn start_next(
         &mut self,
         now: Duration,
         key: usize,
         decided: Option<Box<(JobId, Duration)>>,
-    ) -> Option<Attempt> {
-        self.time(key, None);
-        self.members[key].doing = Doing::Pause;
+    ) -> Option<PendingAttempt> {
+        self.set_timer(key, None);
+        self.jobs[key].activity = JobActivity::Sleep;
         let (id, timeout) = match decided {
             Some(decided) => *decided,
             None if self.is_full(key) => {
-                self.members[key].doing = Doing::Still;
-                self.time(key, self.members[key].deadline());
+                self.jobs[key].activity = JobActivity::Backpressured;
+                self.set_timer(key, self.jobs[key].deadline());
                 return None;
             }
-            None => self.take(now, key, Input::Wake)?,
+            None => self.advance(now, key, Input::Wake)?,
         };
-        Some(self.ask(now, key, id, timeout))
+        Some(self.dispatch(now, key, id, timeout))
     }
 
-    fn ask(&mut self, now: Duration, key: usize, id: JobId, timeout: Duration) -> Attempt {
-        self.budget.take(now, 1);
+    fn dispatch(
+        &mut self,
+        now: Duration,
+        key: usize,
+        id: JobId,
+        timeout: Duration,
+    ) -> PendingAttempt {
+        self.budget.consume(now, 1);
         self.stats.requests += 1;
         self.in_flight += 1;
         self.attempts += 1;
         let (handle, registration) = AbortHandle::new_pair();
-        let member = &mut self.members[key];
-        member.asked = now;
-        member.doing = Doing::Attempt(self.attempts, handle, timeout);
-        self.time(key, Some(now.saturating_add(timeout)));
-        Attempt { member: key, number: self.attempts, id, registration }
+        let job = &mut self.jobs[key];
+        job.last_attempt_at = now;
+        job.activity = JobActivity::Attempt(self.attempts, handle, timeout);
+        self.set_timer(key, Some(now.saturating_add(timeout)));
+        PendingAttempt { job: key, number: self.attempts, id, registration }
     }
 
     /// Takes what came of an attempt, for all.
-    fn attempted(&mut self, now: Duration, key: usize, input: Input) {
-        let attempted = Attempted::of(now.saturating_sub(self.members[key].asked), &input);
-        self.stats.requests += u64::from(attempted.more_requests);
-        self.stats.faults += u64::from(matches!(input, Input::Fault(_)));
-        self.stats.throttled += u64::from(attempted.throttled);
-        self.budget.attempted(now, &attempted);
-        self.go_on(now, key, input);
+    fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
+        let stats =
+            AttemptStats::from_input(now.saturating_sub(self.jobs[key].last_attempt_at), &input);
+        self.stats.requests += u64::from(stats.extra_requests);
+        self.stats.errors += u64::from(matches!(input, Input::Error(_)));
+        self.stats.throttled += u64::from(stats.throttled);
+        self.budget.record(now, &stats);
+        self.feed(now, key, input);
     }
 
     /// Takes what happened to a wait that is doing nothing; an attempt that it is to make has its turn.
-    fn go_on(&mut self, now: Duration, key: usize, input: Input) {
-        if let Some(attempt) = self.take(now, key, input) {
-            self.make_ready(now, key, Some(attempt.into()));
+    fn feed(&mut self, now: Duration, key: usize, input: Input) {
+        if let Some(attempt) = self.advance(now, key, input) {
+            self.enqueue(now, key, Some(attempt.into()));
         }
     }
 
     /// The same; returns the attempt that it is to make: which job to ask for, and how long that may take.
-    fn take(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
+    fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
         let share = self.share();
-        let member = &mut self.members[key];
-        let at = member.elapsed(now);
-        let (Step { mut events, action }, urgency) = member.take(now, input, share);
+        let job = &mut self.jobs[key];
+        let at = job.elapsed(now);
+        let (Step { mut events, action }, urgency) = job.step(now, input, share);
         if urgency.is_some() {
-            self.budget.count(mem::replace(&mut member.urgency, urgency), urgency);
+            self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         }
         if urgency.is_some() && self.budget.is_binding() {
             for event in &mut events {
-                if let Event::NextAttempt { why: why @ Why::Scheduled, .. } = event {
-                    *why = Why::Budget;
+                if let Event::NextAttempt { reason: why @ AttemptReason::Scheduled, .. } = event {
+                    *why = AttemptReason::Budget;
                 }
             }
         }
         for event in events {
-            for &watcher in &self.members[key].watchers {
-                self.wakers.extend(self.watchers[watcher].tell(at, event.clone()));
+            for &subscriber in &self.jobs[key].subscribers {
+                self.wakers.extend(self.subscribers[subscriber].push_event(at, event.clone()));
             }
         }
         match action {
             Action::Fetch { id, timeout } => return Some((id, timeout)),
             Action::SleepUntil(at) => {
-                let member = &mut self.members[key];
-                member.doing = Doing::Pause;
-                let at = member.time(at);
-                self.time(key, Some(at));
+                let job = &mut self.jobs[key];
+                job.activity = JobActivity::Sleep;
+                let at = job.to_fleet_time(at);
+                self.set_timer(key, Some(at));
             }
-            Action::Finish(result) => self.end(now, key, *result),
+            Action::Finish(result) => self.finish(now, key, *result),
         }
         None
     }
 
-    fn end(&mut self, now: Duration, key: usize, mut result: Result<Ended, WaitError>) {
-        self.stats.ended += 1;
-        let member = &mut self.members[key];
+    fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {
+        self.stats.finished += 1;
+        let job = &mut self.jobs[key];
         let (checkpoint, lifetime) = match &mut result {
             Ok(ended) => {
-                let machine = member.machine.clone().with_job(&ended.job);
-                let checkpoint = Checkpoint::new(machine, member.elapsed(now));
-                (checkpoint.taken_at(TokioClock::new().now()), ended.lifetime.clone())
+                let machine = job.machine.clone().with_job(&ended.job);
+                let checkpoint = Checkpoint::new(machine, job.elapsed(now));
+                (checkpoint.taken_at(TokioClock::new().now()), ended.observation.clone())
             }
             Err(error) => {
-                error.checkpoint.stamp(TokioClock::new().now());
-                (error.checkpoint().clone(), error.lifetime())
+                error.checkpoint.set_taken_at(TokioClock::new().now());
+                (error.checkpoint().clone(), error.observation())
             }
         };
-        let watchers = mem::take(&mut member.watchers);
-        self.schedules.learn(lifetime.as_ref());
+        let subscribers = mem::take(&mut job.subscribers);
+        self.schedule_source.learn(lifetime.as_ref());
         self.remove(key);
-        let over = Over { result, checkpoint };
-        for watcher in watchers {
-            self.wakers.extend(self.watchers[watcher].end(over.clone()));
+        let over = FinishedFleetWait { result, checkpoint };
+        for subscriber in subscribers {
+            self.wakers.extend(self.subscribers[subscriber].finish(over.clone()));
         }
     }
 
     /// Returns what the budget leaves for each.
-    fn share(&self) -> Share {
-        self.budget.share(self.members.len())
+    fn share(&self) -> BudgetShare {
+        self.budget.share(self.jobs.len())
     }
 
     fn is_full(&self, key: usize) -> bool {
-        self.members[key].watchers.iter().any(|watcher| self.watchers[*watcher].is_full())
+        self.jobs[key].subscribers.iter().any(|subscriber| self.subscribers[*subscriber].is_full())
     }
 }

@@ -9,19 +9,19 @@ pub struct FleetStats {
     /// How many jobs are waited for.
     pub jobs: usize,
     /// How many wait for their turn, since the budget is spent or too many requests are in flight.
-    pub waiting: usize,
+    pub queued: usize,
     /// How many requests are in flight.
     pub in_flight: usize,
     /// How many requests a second may leave at present: fewer than set while the service throttles.
     pub requests_per_second: f64,
     /// How much delay a request is worth at present: the budget's shadow price.
-    pub worth: Duration,
-    /// How many requests there were: attempts, looks at sub-jobs, and those that renewed credentials.
+    pub request_price: Duration,
+    /// How many requests there were: attempts, sub-job lookups, and those that renewed credentials.
     pub requests: u64,
     /// How many of them gave no job.
-    pub faults: u64,
+    pub errors: u64,
     /// How many of those because the service throttled, or was in trouble (429, 503).
     pub throttled: u64,
     /// How many waits are over.
-    pub ended: u64,
+    pub finished: u64,
 }

@@ -6,60 +6,60 @@ use std::{
     time::Duration,
 };
 
-use crate::machine::{Checkpoint, Ended, Event, WaitError};
+use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// How many events are kept for one who takes them; then its wait stands still.
-const MOST: usize = 32;
+const MAX_BUFFERED_EVENTS: usize = 32;
 
 /// How many are kept for one who may take them. Who has not begun by then takes those to come.
-const FIRST: usize = 4;
+const MAX_UNCLAIMED_EVENTS: usize = 4;
 
 /// One who watches a wait.
 #[derive(Default)]
-pub(super) struct Watcher {
+pub(super) struct Subscriber {
     /// The wait, while it goes on.
-    pub(super) member: Option<usize>,
-    wants: Wants,
+    pub(super) job: Option<usize>,
+    interest: Interest,
     events: VecDeque<(Duration, Event)>,
-    over: Option<Box<Over>>,
+    finished: Option<Box<FinishedFleetWait>>,
     waker: Option<Waker>,
 }
 
 /// How a wait ended, and what to go on from.
 #[derive(Clone)]
-pub(super) struct Over {
-    pub(super) result: Result<Ended, WaitError>,
+pub(super) struct FinishedFleetWait {
+    pub(super) result: Result<FinishedJob, WaitError>,
     pub(super) checkpoint: Checkpoint,
 }
 
 /// What it asked for first.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Wants {
+enum Interest {
     /// Nothing yet: the first events are kept.
     #[default]
-    Anything,
+    Undecided,
     Result,
     Events,
 }
 
-impl Watcher {
+impl Subscriber {
     /// Returns whether its wait is to stand still until something is taken.
     pub(super) fn is_full(&self) -> bool {
-        self.wants == Wants::Events && self.events.len() >= MOST
+        self.interest == Interest::Events && self.events.len() >= MAX_BUFFERED_EVENTS
     }
 
     /// Keeps the events to come.
-    pub(super) const fn want_events(&mut self) {
-        self.wants = Wants::Events;
+    pub(super) const fn request_events(&mut self) {
+        self.interest = Interest::Events;
     }
 
     /// Keeps an event; returns whom to wake.
-    pub(super) fn tell(&mut self, at: Duration, event: Event) -> Option<Waker> {
-        if self.wants == Wants::Anything && self.events.len() == FIRST {
-            self.wants = Wants::Result;
+    pub(super) fn push_event(&mut self, at: Duration, event: Event) -> Option<Waker> {
+        if self.interest == Interest::Undecided && self.events.len() == MAX_UNCLAIMED_EVENTS {
+            self.interest = Interest::Result;
             self.events = VecDeque::new();
         }
-        if self.wants == Wants::Result {
+        if self.interest == Interest::Result {
             return None;
         }
         self.events.push_back((at, event));
@@ -67,19 +67,22 @@ impl Watcher {
     }
 
     /// Keeps how the wait ended; returns whom to wake.
-    pub(super) fn end(&mut self, over: Over) -> Option<Waker> {
-        self.member = None;
-        self.over = Some(Box::new(over));
+    pub(super) fn finish(&mut self, over: FinishedFleetWait) -> Option<Waker> {
+        self.job = None;
+        self.finished = Some(Box::new(over));
         self.waker.take()
     }
 
     /// Takes the result, and no event any more.
-    pub(super) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Result<Ended, WaitError>> {
-        self.wants = Wants::Result;
+    pub(super) fn poll_result(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Result<FinishedJob, WaitError>> {
+        self.interest = Interest::Result;
         self.events = VecDeque::new();
-        match self.over.take() {
+        match self.finished.take() {
             Some(over) => Poll::Ready(over.result),
-            None => self.wait(context),
+            None => self.register_waker(context),
         }
     }
 
@@ -87,12 +90,12 @@ impl Watcher {
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
         match self.events.pop_front() {
             Some(event) => Poll::Ready(Some(event)),
-            None if self.member.is_none() => Poll::Ready(None),
-            None => self.wait(context),
+            None if self.job.is_none() => Poll::Ready(None),
+            None => self.register_waker(context),
         }
     }
 
-    fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
+    fn register_waker<T>(&mut self, context: &Context<'_>) -> Poll<T> {
         match &mut self.waker {
             Some(waker) => waker.clone_from(context.waker()),
             None => self.waker = Some(context.waker().clone()),
@@ -101,7 +104,7 @@ impl Watcher {
     }
 
     /// Returns how the wait ended, where that was not taken.
-    pub(super) fn over(&self) -> Option<&Over> {
-        self.over.as_deref()
+    pub(super) fn finished(&self) -> Option<&FinishedFleetWait> {
+        self.finished.as_deref()
     }
 }

@@ -11,13 +11,13 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Shared,
-    scheduler::{Attempt, State},
+    scheduler::{PendingAttempt, Scheduler},
 };
 use crate::{machine::Input, source::JobSource};
 
 /// Drives the waits until nobody watches and nobody could.
-pub(super) async fn drive(
-    shared: Driven,
+pub(super) async fn run(
+    shared: CloseOnDrop,
     wake: Arc<Notify>,
     began: Instant,
     source: Arc<dyn JobSource>,
@@ -26,48 +26,48 @@ pub(super) async fn drive(
     loop {
         let next = {
             let Some(shared) = shared.0.upgrade() else { return };
-            let (due, next) = shared.with(|state, now| (state.turn(now), state.next()));
-            attempts.extend(due.into_iter().map(|attempt| make(attempt, source.clone())));
+            let (due, next) = shared.with_state(|state, now| (state.poll(now), state.next_wake()));
+            attempts.extend(due.into_iter().map(|attempt| run_attempt(attempt, source.clone())));
             next
         };
         tokio::select! {
             biased;
-            Some(arrived) = attempts.next(), if !attempts.is_empty() => {
+            Some(attempt) = attempts.next(), if !attempts.is_empty() => {
                 let Some(shared) = shared.0.upgrade() else { return };
-                if let Ok((member, number, input)) = arrived {
-                    shared.with(|state, now| state.arrived(now, member, number, input));
+                if let Ok((job, number, input)) = attempt {
+                    shared.with_state(|state, now| state.complete(now, job, number, input));
                 }
             }
             () = wake.notified() => {}
-            () = until(began, next) => {}
+            () = sleep_until(began, next) => {}
         }
     }
 }
 
 /// What the task looks at. Once it is gone, run or not, no wait goes on that nobody drives.
-pub(super) struct Driven(pub(super) Weak<Shared>);
+pub(super) struct CloseOnDrop(pub(super) Weak<Shared>);
 
-impl Drop for Driven {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.with(State::close);
+            shared.with_state(Scheduler::close);
         }
     }
 }
 
 /// Makes an attempt, unless it is given up.
-fn make(
-    Attempt { member, number, id, registration }: Attempt,
+fn run_attempt(
+    PendingAttempt { job, number, id, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,
 ) -> Abortable<impl Future<Output = (usize, u64, Input)>> {
     let attempt = async move {
         let input = source.fetch(&id).await.into();
-        (member, number, input)
+        (job, number, input)
     };
     Abortable::new(attempt, registration)
 }
 
-async fn until(began: Instant, at: Option<Duration>) {
+async fn sleep_until(began: Instant, at: Option<Duration>) {
     #[expect(clippy::disallowed_methods, reason = "the one place where a fleet pauses")]
     match at.and_then(|at| began.checked_add(at)) {
         Some(at) => tokio::time::sleep_until(at).await,

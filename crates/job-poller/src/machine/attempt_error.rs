@@ -2,17 +2,17 @@
 
 use std::{error::Error, fmt, iter, time::Duration};
 
-use job_transport::{Class, FetchError, FetchStage, TransportErrorKind};
+use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Fault {
+pub struct AttemptError {
     /// How far the attempt got.
-    pub kind: FaultKind,
+    pub kind: AttemptErrorKind,
     /// What it means for asking again.
-    pub class: Class,
+    pub class: ErrorClass,
     /// What happened, from the outermost cause to the innermost.
     pub message: String,
     /// The service's name for the request, where a reply told it.
@@ -20,13 +20,13 @@ pub struct Fault {
     /// How long the reply asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
     /// Whether the credentials were renewed in the course of the attempt.
-    pub renewed: bool,
+    pub credentials_refreshed: bool,
 }
 
 /// How far an attempt got that gave no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum FaultKind {
+pub enum AttemptErrorKind {
     /// There were no credentials to ask with.
     Credentials,
     /// The service refused the signature, now or before: asking again would lock the key.
@@ -41,38 +41,45 @@ pub enum FaultKind {
     Mismatch,
 }
 
-impl Fault {
+impl AttemptError {
     /// Creates a fault of which no more is known.
     #[must_use]
-    pub fn new(kind: FaultKind, class: Class, message: impl Into<String>) -> Self {
+    pub fn new(kind: AttemptErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, class, message, request_id: None, retry_after: None, renewed: false }
+        Self {
+            kind,
+            class,
+            message,
+            request_id: None,
+            retry_after: None,
+            credentials_refreshed: false,
+        }
     }
 
     /// Creates the fault of an attempt that was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
-        let kind = FaultKind::Transport(TransportErrorKind::Timeout);
-        Self::new(kind, Class::Transient, format!("no reply within {timeout:.1?}"))
+        let kind = AttemptErrorKind::Transport(TransportErrorKind::Timeout);
+        Self::new(kind, ErrorClass::Transient, format!("no reply within {timeout:.1?}"))
     }
 
     /// Creates the fault of a reply with another job.
     pub(crate) fn mismatch(uid: &str) -> Self {
         let message = format!("the service answered with the job {uid:?}");
-        Self::new(FaultKind::Mismatch, Class::Transient, message)
+        Self::new(AttemptErrorKind::Mismatch, ErrorClass::Transient, message)
     }
 
     /// Returns the reply's status, where one came that is not 200 and does not refuse a signature.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self.kind {
-            FaultKind::Status(status) => Some(status),
+            AttemptErrorKind::Status(status) => Some(status),
             _ => None,
         }
     }
 }
 
-impl From<&FetchError> for Fault {
+impl From<&FetchError> for AttemptError {
     fn from(error: &FetchError) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -81,19 +88,19 @@ impl From<&FetchError> for Fault {
             message.push_str(&error.to_string());
             cause = error.source();
         }
-        let (kind, retry_after) = match error.stage() {
-            _ if error.is_wrong_signature() => (FaultKind::WrongSignature, None),
-            FetchStage::Transport(error) => (FaultKind::Transport(error.kind()), None),
-            FetchStage::Status { status, retry_after, .. } => {
-                (FaultKind::Status(status.as_u16()), *retry_after)
+        let (kind, retry_after) = match error.kind() {
+            _ if error.is_wrong_signature() => (AttemptErrorKind::WrongSignature, None),
+            FetchErrorKind::Transport(error) => (AttemptErrorKind::Transport(error.kind()), None),
+            FetchErrorKind::Status { status, retry_after, .. } => {
+                (AttemptErrorKind::Status(status.as_u16()), *retry_after)
             }
-            FetchStage::Unreadable { .. } => (FaultKind::Unreadable, None),
-            _ => of_credentials(error),
+            FetchErrorKind::Unreadable { .. } => (AttemptErrorKind::Unreadable, None),
+            _ => credentials_error_kind(error),
         };
         Self {
             request_id: error.request_id().map(String::from),
             retry_after,
-            renewed: error.renewed(),
+            credentials_refreshed: error.credentials_refreshed(),
             ..Self::new(kind, error.class(), message)
         }
     }
@@ -101,25 +108,27 @@ impl From<&FetchError> for Fault {
 
 /// Returns how far the attempt got to get credentials, where that was a request too, and how long the
 /// reply asks to wait.
-fn of_credentials(error: &FetchError) -> (FaultKind, Option<Duration>) {
+fn credentials_error_kind(error: &FetchError) -> (AttemptErrorKind, Option<Duration>) {
     let mut causes =
         iter::successors(error.source(), |&error: &&(dyn Error + 'static)| error.source());
     let cause = causes.find_map(|error| error.downcast_ref::<FetchError>());
-    match cause.map(FetchError::stage) {
-        Some(FetchStage::Transport(error)) => (FaultKind::Transport(error.kind()), None),
-        Some(FetchStage::Unreadable { .. }) => (FaultKind::Unreadable, None),
-        Some(FetchStage::Status { retry_after, .. }) => (FaultKind::Credentials, *retry_after),
-        _ => (FaultKind::Credentials, None),
+    match cause.map(FetchError::kind) {
+        Some(FetchErrorKind::Transport(error)) => (AttemptErrorKind::Transport(error.kind()), None),
+        Some(FetchErrorKind::Unreadable { .. }) => (AttemptErrorKind::Unreadable, None),
+        Some(FetchErrorKind::Status { retry_after, .. }) => {
+            (AttemptErrorKind::Credentials, *retry_after)
+        }
+        _ => (AttemptErrorKind::Credentials, None),
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl Error for Fault {}
+impl Error for AttemptError {}
 
 #[cfg(test)]
 mod tests;

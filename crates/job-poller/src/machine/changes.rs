@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use job_model::{Job, Node, Phase};
 
-use super::event::{Course, Event};
+use super::event::{Event, PhaseChange};
 
 /// Returns an event for the job and for each sub-job that is in another phase than before, or was
 /// not there before; then the steps' numbers, where they are others and there are sub-jobs.
@@ -17,7 +17,7 @@ pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     for node in now.walk() {
         let from = known.get_mut(&identity(&node)).and_then(VecDeque::pop_front);
         if from != Some(node.job.phase()) {
-            events.push(event(node, from.flatten()));
+            events.push(change_event(node, from.flatten()));
         }
     }
     let progress = now.progress();
@@ -34,26 +34,26 @@ fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
     (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
 }
 
-fn event(node: Node<'_>, from: Option<&Phase>) -> Event {
+fn change_event(node: Node<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
     let to = node.job.phase();
-    let course = course(from, to);
+    let change = phase_change(from, to);
     let (from, to) = (from.cloned(), to.cloned());
     match node.path.depth() {
-        0 => Event::Phase { label, from, to, course },
+        0 => Event::Phase { label, from, to, change },
         _ => Event::SubJob { path: node.path, label, from, to },
     }
 }
 
-fn course(from: Option<&Phase>, to: Option<&Phase>) -> Course {
-    match (from.and_then(rank), to.and_then(rank)) {
-        (_, None) => Course::Unknown,
-        (Some(from), Some(to)) if to < from => Course::Back,
-        (_, Some(_)) => Course::Onward,
+fn phase_change(from: Option<&Phase>, to: Option<&Phase>) -> PhaseChange {
+    match (from.and_then(phase_rank), to.and_then(phase_rank)) {
+        (_, None) => PhaseChange::Unrecognized,
+        (Some(from), Some(to)) if to < from => PhaseChange::Backward,
+        (_, Some(_)) => PhaseChange::Forward,
     }
 }
 
-fn rank(phase: &Phase) -> Option<u8> {
+fn phase_rank(phase: &Phase) -> Option<u8> {
     match phase {
         Phase::Initializing => Some(0),
         Phase::Running => Some(1),

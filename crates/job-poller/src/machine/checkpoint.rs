@@ -55,7 +55,7 @@ impl Checkpoint {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) const fn stamp(&mut self, now: Timestamp) {
+    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
         self.taken_at = Some(now);
     }
 
@@ -96,17 +96,17 @@ impl Checkpoint {
     #[must_use]
     pub fn resume(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
-        (self.machine.resumed(), elapsed)
+        (self.machine.resume(), elapsed)
     }
 
     /// Returns the same for a wait that never stopped: an engine that keeps it as a checkpoint between one step
     /// and the next. What was seen of the job's life stays, and the attempt beyond the deadline is made only where
     /// the engine overslept that, by a second at least.
     #[must_use]
-    pub fn go_on(self, now: Timestamp) -> (Machine, Duration) {
+    pub fn continue_at(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
-        let overslept = elapsed.saturating_sub(OVERSLEPT) >= self.policy().deadline();
-        (self.machine.overslept(overslept), elapsed)
+        let missed = elapsed.saturating_sub(LATE_WAKE_TOLERANCE) >= self.policy().deadline();
+        (self.machine.with_missed_deadline(missed), elapsed)
     }
 
     fn elapsed_at(&self, now: Timestamp) -> Duration {
@@ -117,7 +117,7 @@ impl Checkpoint {
 }
 
 /// An engine that wakes so late was not to be had at the deadline.
-const OVERSLEPT: Duration = Duration::from_secs(1);
+const LATE_WAKE_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Shows all but the job, which may have thousands of lines.
 impl fmt::Debug for Checkpoint {

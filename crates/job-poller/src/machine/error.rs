@@ -4,8 +4,8 @@ use std::{error::Error, fmt, time::Duration};
 
 use job_model::Job;
 
-use super::{attempt_error::Fault, checkpoint::Checkpoint, policy::WaitPolicy};
-use crate::schedule::Lifetime;
+use super::{attempt_error::AttemptError, checkpoint::Checkpoint, policy::WaitPolicy};
+use crate::schedule::JobObservation;
 
 /// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
 /// checkpoint within, or wait again, to learn how it ends.
@@ -17,7 +17,7 @@ use crate::schedule::Lifetime;
 /// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
 /// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | look for what the job was to make |
 /// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
-/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
+/// | `InvalidReply` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
 /// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
 /// | `Permanent` | what asking again would not mend: 400, 403, a redirect, a certificate | read the fault |
 /// | `TooManyFaults` | as many faults in a row as the policy has | read the fault; wait on when it is mended |
@@ -52,9 +52,9 @@ pub enum WaitErrorKind {
     /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
     Permanent,
     /// As many faults in a row as the policy allows. Read the fault.
-    TooManyFaults,
+    TooManyErrors,
     /// Nothing of the job changes any more. Look at the job.
-    Stuck,
+    Stalled,
     /// The caller stopped the wait. Resume it.
     Stopped,
 }
@@ -72,8 +72,8 @@ impl WaitErrorKind {
             Self::Unreadable => "unreadable",
             Self::Unreachable => "unreachable",
             Self::Permanent => "permanent",
-            Self::TooManyFaults => "too_many_faults",
-            Self::Stuck => "stuck",
+            Self::TooManyErrors => "too_many_errors",
+            Self::Stalled => "stalled",
             Self::Stopped => "stopped",
         }
     }
@@ -95,14 +95,14 @@ impl WaitError {
     /// Returns what was seen of the job's life, for a [`History`](crate::History): a wait that stopped saw
     /// that it did not end before.
     #[must_use]
-    pub fn lifetime(&self) -> Option<Lifetime> {
-        self.checkpoint.machine.lifetime()
+    pub fn observation(&self) -> Option<JobObservation> {
+        self.checkpoint.machine.observation()
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
     #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
-        self.checkpoint.machine.fault()
+    pub fn last_error(&self) -> Option<&AttemptError> {
+        self.checkpoint.machine.last_error()
     }
 
     /// Returns how many attempts were made.
@@ -134,8 +134,8 @@ impl WaitError {
     }
 
     /// Returns the span that the service asks to wait and that reaches beyond the deadline.
-    fn too_long(&self) -> Option<Duration> {
-        let asked = self.fault()?.retry_after?;
+    fn excess_retry_after(&self) -> Option<Duration> {
+        let asked = self.last_error()?.retry_after?;
         (self.elapsed().saturating_add(asked) >= self.policy().deadline()).then_some(asked)
     }
 }
@@ -146,7 +146,7 @@ impl fmt::Debug for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitError")
             .field("kind", &self.kind)
-            .field("fault", &self.fault())
+            .field("last_error", &self.last_error())
             .field("attempts", &self.attempts())
             .field("elapsed", &self.elapsed())
             .finish_non_exhaustive()
@@ -161,7 +161,7 @@ impl fmt::Display for WaitError {
                     Duration::ZERO => f.write_str("one look did not see the job's end")?,
                     timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
                 }
-                if let Some(asked) = self.too_long() {
+                if let Some(asked) = self.excess_retry_after() {
                     write!(f, ", and the service asks to wait {} s", asked.as_secs_f64())?;
                 }
             }
@@ -174,8 +174,8 @@ impl fmt::Display for WaitError {
             }
             WaitErrorKind::Unreachable => f.write_str("the service cannot be reached")?,
             WaitErrorKind::Permanent => f.write_str("asking again would not help")?,
-            WaitErrorKind::TooManyFaults => f.write_str("too many faults in a row")?,
-            WaitErrorKind::Stuck => f.write_str("the job does not move any more")?,
+            WaitErrorKind::TooManyErrors => f.write_str("too many faults in a row")?,
+            WaitErrorKind::Stalled => f.write_str("the job does not move any more")?,
             WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job goes on")?,
         }
         let attempts = self.attempts();
@@ -192,6 +192,6 @@ impl fmt::Display for WaitError {
 
 impl Error for WaitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.fault().map(|fault| fault as &dyn Error)
+        self.last_error().map(|fault| fault as &dyn Error)
     }
 }

@@ -2,159 +2,172 @@
 
 use std::time::Duration;
 
-use job_transport::{Class, TransportErrorKind};
+use job_transport::{ErrorClass, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Machine, Turn,
-    attempt_error::{Fault, FaultKind},
+    Action, Machine, StepContext,
+    attempt_error::{AttemptError, AttemptErrorKind},
     error::WaitErrorKind,
-    event::{Event, Why},
+    event::{AttemptReason, Event},
 };
 use crate::schedule::Schedule;
 
 /// The attempts that gave no job since the last one that did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct FaultRun {
+pub(super) struct ErrorRun {
     /// How many, of whatever kind.
     count: u32,
     /// A kind, how many of it there were without another between, and since when.
-    kind: Kind,
-    alike: u32,
+    category: ErrorCategory,
+    same_category: u32,
     since: Duration,
 }
 
 /// The kinds that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
-    Passing,
+enum ErrorCategory {
+    Transient,
     NoConnection,
     NotFound,
-    Refused,
+    Permanent,
     WrongSignature,
     Unreadable,
     Mismatch,
 }
 
 /// So many of a kind in a row, over at least such a span, end a wait so.
-struct Limit(u32, Duration, WaitErrorKind);
+struct Threshold(u32, Duration, WaitErrorKind);
 
-impl FaultRun {
+impl ErrorRun {
     /// Adds a fault to those before it.
-    fn add(before: Option<&Self>, kind: Kind, elapsed: Duration) -> Self {
+    fn with_error(before: Option<&Self>, category: ErrorCategory, elapsed: Duration) -> Self {
         let count = before.map_or(0, |run| run.count).saturating_add(1);
         match before {
-            Some(run) if run.kind == kind => {
-                Self { count, alike: run.alike.saturating_add(1), ..*run }
+            Some(run) if run.category == category => {
+                Self { count, same_category: run.same_category.saturating_add(1), ..*run }
             }
-            _ => Self { count, kind, alike: 1, since: elapsed },
+            _ => Self { count, category, same_category: 1, since: elapsed },
         }
     }
 
     /// Whether a fault of another kind says nothing against this one: a job that is not known stays
     /// so while the service is in trouble, and a host that is not reached while nothing answers.
-    fn is_not_interrupted_by(&self, fault: &Fault) -> bool {
-        let passing = Kind::of(fault) == Kind::Passing;
-        let no_reply = matches!(fault.kind, FaultKind::Transport(_));
-        match self.kind {
-            Kind::NotFound => passing,
-            Kind::NoConnection => passing && no_reply,
+    fn survives(&self, error: &AttemptError) -> bool {
+        let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
+        let no_reply = matches!(error.kind, AttemptErrorKind::Transport(_));
+        match self.category {
+            ErrorCategory::NotFound => is_transient,
+            ErrorCategory::NoConnection => is_transient && no_reply,
             _ => false,
         }
     }
 }
 
-impl Kind {
-    fn of(fault: &Fault) -> Self {
-        match (fault.kind, fault.class) {
-            (FaultKind::WrongSignature, _) => Self::WrongSignature,
-            (FaultKind::Mismatch, _) => Self::Mismatch,
-            (FaultKind::Unreadable, _) => Self::Unreadable,
-            (_, Class::NotFound) => Self::NotFound,
-            (_, Class::Unauthorized | Class::Permanent) => Self::Refused,
-            (FaultKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect), _) => {
-                Self::NoConnection
-            }
-            (_, Class::Transient | Class::Throttled) => Self::Passing,
+impl ErrorCategory {
+    fn from_error(error: &AttemptError) -> Self {
+        match (error.kind, error.class) {
+            (AttemptErrorKind::WrongSignature, _) => Self::WrongSignature,
+            (AttemptErrorKind::Mismatch, _) => Self::Mismatch,
+            (AttemptErrorKind::Unreadable, _) => Self::Unreadable,
+            (_, ErrorClass::NotFound) => Self::NotFound,
+            (_, ErrorClass::Unauthorized | ErrorClass::Permanent) => Self::Permanent,
+            (
+                AttemptErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
+                _,
+            ) => Self::NoConnection,
+            (_, ErrorClass::Transient | ErrorClass::Throttled) => Self::Transient,
         }
     }
 }
 
 impl Machine {
-    pub(super) fn fault_seen(&mut self, turn: &mut Turn<'_>, fault: Fault) -> Action {
-        if fault.renewed {
-            turn.events.push(Event::Renewed);
+    pub(super) fn on_attempt_error(
+        &mut self,
+        context: &mut StepContext<'_>,
+        error: AttemptError,
+    ) -> Action {
+        if error.credentials_refreshed {
+            context.events.push(Event::CredentialsRefreshed);
         }
-        let kind = Kind::of(&fault);
-        let before = self.faults.as_deref();
+        let category = ErrorCategory::from_error(&error);
+        let before = self.error_run.as_deref();
         let run = match before {
-            Some(run) if self.readings == 0 && run.is_not_interrupted_by(&fault) => {
-                FaultRun { count: run.count.saturating_add(1), ..*run }
+            Some(run) if self.readings == 0 && run.survives(&error) => {
+                ErrorRun { count: run.count.saturating_add(1), ..*run }
             }
-            _ => FaultRun::add(before, kind, turn.elapsed),
+            _ => ErrorRun::with_error(before, category, context.elapsed),
         };
-        self.faults = Some(Box::new(run));
-        let asked = fault.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
-        self.earliest = turn.elapsed.saturating_add(asked);
+        self.error_run = Some(Box::new(run));
+        let asked = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        self.not_before = context.elapsed.saturating_add(asked);
         let in_a_row = run.count;
-        turn.events.push(Event::Fault { fault: fault.clone(), in_a_row });
-        let class = fault.class;
-        self.fault = Some(Box::new(fault));
-        let too_many = self.policy.max_consecutive_faults.is_some_and(|most| in_a_row >= most);
-        let span = turn.elapsed.saturating_sub(run.since);
-        match self.limit(kind, class) {
-            Some(Limit(count, over, kind)) if run.alike >= count && span >= over => {
-                self.stop(turn, kind)
+        context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
+        let class = error.class;
+        self.last_error = Some(Box::new(error));
+        let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);
+        let span = context.elapsed.saturating_sub(run.since);
+        match self.limit(category, class) {
+            Some(Threshold(count, over, kind)) if run.same_category >= count && span >= over => {
+                self.stop(context, kind)
             }
-            _ if too_many => self.stop(turn, WaitErrorKind::TooManyFaults),
+            _ if too_many => self.stop(context, WaitErrorKind::TooManyErrors),
             _ => {
-                let pause = self.policy.backoff.pause(&self.seen(turn.elapsed, in_a_row));
-                self.pause(turn, pause, Why::Backoff)
+                let pause = self.policy.backoff.pause(&self.poll_state(context.elapsed, in_a_row));
+                self.plan_next_attempt(context, pause, AttemptReason::Backoff)
             }
         }
     }
 
     /// Returns how many faults of a kind end the wait. A wait that has read its job is proven: job,
     /// address and credentials were right, so what says otherwise is to say it again.
-    fn limit(&self, kind: Kind, class: Class) -> Option<Limit> {
+    fn limit(&self, kind: ErrorCategory, class: ErrorClass) -> Option<Threshold> {
         let policy = &self.policy;
         let (proven, at_once) = (self.readings > 0, Duration::ZERO);
         let refusals = |kind| {
             let (confirmations, span) =
-                if proven { (policy.confirmations, CONFIRMED_OVER) } else { (1, at_once) };
-            Some(Limit(confirmations, span, kind))
+                if proven { (policy.confirmations, CONFIRMATION_PERIOD) } else { (1, at_once) };
+            Some(Threshold(confirmations, span, kind))
         };
         match kind {
-            Kind::Passing => None,
-            Kind::NoConnection if proven => None,
-            Kind::NoConnection => Some(Limit(1, UNREACHABLE_AFTER, WaitErrorKind::Unreachable)),
+            ErrorCategory::Transient => None,
+            ErrorCategory::NoConnection if proven => None,
+            ErrorCategory::NoConnection => {
+                Some(Threshold(1, UNREACHABLE_TIMEOUT, WaitErrorKind::Unreachable))
+            }
             // The service forgets a job some time after its end.
-            Kind::NotFound if self.settling.is_some() => {
-                Some(Limit(1, at_once, WaitErrorKind::Vanished))
+            ErrorCategory::NotFound if self.settling.is_some() => {
+                Some(Threshold(1, at_once, WaitErrorKind::Vanished))
             }
-            Kind::NotFound if proven => refusals(WaitErrorKind::Vanished),
-            Kind::NotFound => Some(Limit(1, policy.not_found_grace, WaitErrorKind::NotFound)),
+            ErrorCategory::NotFound if proven => refusals(WaitErrorKind::Vanished),
+            ErrorCategory::NotFound => {
+                Some(Threshold(1, policy.not_found_grace, WaitErrorKind::NotFound))
+            }
             // A few more lock the key.
-            Kind::WrongSignature => Some(Limit(1, at_once, WaitErrorKind::Unauthorized)),
-            Kind::Refused if class == Class::Unauthorized => refusals(WaitErrorKind::Unauthorized),
-            Kind::Refused => refusals(WaitErrorKind::Permanent),
-            Kind::Unreadable => {
-                let span = if proven { UNREADABLE_OVER } else { at_once };
-                Some(Limit(policy.unreadable, span, WaitErrorKind::Unreadable))
+            ErrorCategory::WrongSignature => {
+                Some(Threshold(1, at_once, WaitErrorKind::Unauthorized))
             }
-            Kind::Mismatch => Some(Limit(2, at_once, WaitErrorKind::Mismatch)),
+            ErrorCategory::Permanent if class == ErrorClass::Unauthorized => {
+                refusals(WaitErrorKind::Unauthorized)
+            }
+            ErrorCategory::Permanent => refusals(WaitErrorKind::Permanent),
+            ErrorCategory::Unreadable => {
+                let span = if proven { UNREADABLE_PERIOD } else { at_once };
+                Some(Threshold(policy.max_unreadable_replies, span, WaitErrorKind::Unreadable))
+            }
+            ErrorCategory::Mismatch => Some(Threshold(2, at_once, WaitErrorKind::Mismatch)),
         }
     }
 }
 
 /// A gateway's trouble passes within seconds.
-const CONFIRMED_OVER: Duration = Duration::from_secs(10);
+const CONFIRMATION_PERIOD: Duration = Duration::from_secs(10);
 
 /// A proxy's page, while what is behind it starts again, is there for a minute or two.
-const UNREADABLE_OVER: Duration = Duration::from_secs(2 * 60);
+const UNREADABLE_PERIOD: Duration = Duration::from_secs(2 * 60);
 
 /// A service that starts again does so within two minutes; a typing error is not waited for.
-const UNREACHABLE_AFTER: Duration = Duration::from_secs(2 * 60);
+const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 /// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
-pub(crate) const MOST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

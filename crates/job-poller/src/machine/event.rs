@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use job_model::{JobId, Phase, Progress, SubJobPath};
 
-use super::attempt_error::Fault;
+use super::attempt_error::AttemptError;
 
 /// Something that happened during a wait. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Event {
         /// The phase now; `None` where it is absent.
         to: Option<Phase>,
         /// Whether that is the usual way.
-        course: Course,
+        change: PhaseChange,
     },
     /// A sub-job was seen in another phase, or for the first time.
     #[non_exhaustive]
@@ -41,29 +41,29 @@ pub enum Event {
     /// A reply showed the job as it was earlier, so it came from a replica that lags behind, and was
     /// dropped.
     #[non_exhaustive]
-    Stale {
+    StaleReply {
         /// How many replies in a row did, this one included.
         in_a_row: u32,
     },
     /// Nothing of the job has changed for long. Told once, until something does.
     #[non_exhaustive]
-    Stuck {
+    Stalled {
         /// For how long.
-        unchanged: Duration,
+        unchanged_for: Duration,
     },
     /// An attempt gave no job.
     #[non_exhaustive]
-    Fault {
+    AttemptFailed {
         /// What happened.
-        fault: Fault,
+        error: AttemptError,
         /// How many attempts in a row gave none, this one included.
         in_a_row: u32,
     },
     /// The credentials were renewed in the course of an attempt, by requests of their own.
-    Renewed,
+    CredentialsRefreshed,
     /// A sub-job is asked for by its own id, for what the job's reply does not have of it.
     #[non_exhaustive]
-    Look {
+    SubJobLookup {
         /// Which.
         id: JobId,
     },
@@ -76,26 +76,26 @@ pub enum Event {
         /// When, since the wait began.
         at: Duration,
         /// Why then.
-        why: Why,
+        reason: AttemptReason,
     },
 }
 
 /// Whether a job came into its phase the usual way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Course {
+pub enum PhaseChange {
     /// It did.
-    Onward,
+    Forward,
     /// An earlier phase follows a later one. The later reply is believed.
-    Back,
+    Backward,
     /// The phase is absent, or not one that is known here; so it is not the job's end.
-    Unknown,
+    Unrecognized,
 }
 
 /// Why the next attempt is when it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Why {
+pub enum AttemptReason {
     /// The schedule says so.
     Scheduled,
     /// The pauses after faults say so.
@@ -114,12 +114,14 @@ impl fmt::Display for Event {
             phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
         };
         match self {
-            Self::Phase { label, from, to, course } => {
+            Self::Phase { label, from, to, change: course } => {
                 write!(f, "{}: {}", label.escape_debug(), known(to))?;
                 match course {
-                    Course::Onward => Ok(()),
-                    Course::Back => write!(f, " (went back from {})", known(from)),
-                    Course::Unknown => f.write_str(" (not a phase known here; still waiting)"),
+                    PhaseChange::Forward => Ok(()),
+                    PhaseChange::Backward => write!(f, " (went back from {})", known(from)),
+                    PhaseChange::Unrecognized => {
+                        f.write_str(" (not a phase known here; still waiting)")
+                    }
                 }
             }
             Self::SubJob { path, label, to, .. } => {
@@ -131,23 +133,25 @@ impl fmt::Display for Event {
                 if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
             }
             Self::Settling => f.write_str("the job succeeded; waiting for its sub-jobs to end"),
-            Self::Stale { in_a_row: 1 } => f.write_str("stale reply dropped"),
-            Self::Stale { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
-            Self::Stuck { unchanged } => {
+            Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),
+            Self::StaleReply { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
+            Self::Stalled { unchanged_for: unchanged } => {
                 write!(f, "nothing has changed for {:.0} s", unchanged.as_secs_f64())
             }
-            Self::Fault { fault, in_a_row: 1 } => write!(f, "fault: {fault}"),
-            Self::Fault { fault, in_a_row } => write!(f, "fault, {in_a_row} in a row: {fault}"),
-            Self::Renewed => f.write_str("credentials renewed"),
-            Self::Look { id } => write!(f, "looking into sub-job {id}"),
+            Self::AttemptFailed { error: fault, in_a_row: 1 } => write!(f, "fault: {fault}"),
+            Self::AttemptFailed { error: fault, in_a_row } => {
+                write!(f, "fault, {in_a_row} in a row: {fault}")
+            }
+            Self::CredentialsRefreshed => f.write_str("credentials renewed"),
+            Self::SubJobLookup { id } => write!(f, "looking into sub-job {id}"),
             Self::Heartbeat => f.write_str("still waiting"),
-            Self::NextAttempt { at, why } => {
+            Self::NextAttempt { at, reason: why } => {
                 let why = match why {
-                    Why::Scheduled => "",
-                    Why::Budget => " (as the budget allows)",
-                    Why::Backoff => " (after a fault)",
-                    Why::RetryAfter => " (as the service asked)",
-                    Why::Deadline => " (the last before the deadline)",
+                    AttemptReason::Scheduled => "",
+                    AttemptReason::Budget => " (as the budget allows)",
+                    AttemptReason::Backoff => " (after a fault)",
+                    AttemptReason::RetryAfter => " (as the service asked)",
+                    AttemptReason::Deadline => " (the last before the deadline)",
                 };
                 write!(f, "next attempt at {:.1} s{why}", at.as_secs_f64())
             }

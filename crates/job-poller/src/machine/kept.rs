@@ -8,19 +8,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A job that was read, and the JSON text that it came as. In any format of serde it is that text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ReadJob {
+pub struct JobSnapshot {
     pub(crate) job: Box<Job>,
     pub(crate) text: Bytes,
 }
 
 /// A job's JSON text.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Kept(Box<[u8]>);
+pub(crate) struct StoredText(Box<[u8]>);
 
 /// What a source of the caller's own may have read, too.
-const WIDEST: Limits = Limits::new().levels(Limits::MAX_LEVELS).sub_jobs(u32::MAX);
+const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
 
-impl ReadJob {
+impl JobSnapshot {
     /// Returns the job.
     #[must_use]
     pub fn job(&self) -> &Job {
@@ -29,7 +29,7 @@ impl ReadJob {
 }
 
 /// Takes a job that came as no text.
-impl From<Box<Job>> for ReadJob {
+impl From<Box<Job>> for JobSnapshot {
     fn from(job: Box<Job>) -> Self {
         // Writing one to a text has nothing that fails.
         let text = serde_json::to_vec(&job).unwrap_or_default().into();
@@ -37,57 +37,57 @@ impl From<Box<Job>> for ReadJob {
     }
 }
 
-impl From<Reading> for ReadJob {
+impl From<Reading> for JobSnapshot {
     fn from(Reading { job, body, .. }: Reading) -> Self {
         let job = Box::new(job);
         if body.is_empty() { job.into() } else { Self { job, text: body } }
     }
 }
 
-impl Kept {
-    pub(crate) fn of(read: &ReadJob) -> Self {
+impl StoredText {
+    pub(crate) fn from_snapshot(snapshot: &JobSnapshot) -> Self {
         // A copy: what the text is part of may be larger.
-        Self((*read.text).into())
+        Self((*snapshot.text).into())
     }
 
     /// Whether a reply was this to the letter.
-    pub(crate) fn is(&self, read: &ReadJob) -> bool {
-        *self.0 == *read.text
+    pub(crate) fn same_bytes(&self, snapshot: &JobSnapshot) -> bool {
+        *self.0 == *snapshot.text
     }
 
     /// Returns the job; `None` where it is one that nobody could read again.
     pub(crate) fn job(&self) -> Option<Box<Job>> {
-        decoded(&self.0).ok()
+        decode_unlimited(&self.0).ok()
     }
 }
 
-fn decoded(text: &[u8]) -> Result<Box<Job>, DecodeError> {
-    Decoded::from_slice_within(text, WIDEST).map(|decoded| Box::new(decoded.job))
+fn decode_unlimited(text: &[u8]) -> Result<Box<Job>, DecodeError> {
+    Decoded::from_slice_with_limits(text, UNLIMITED).map(|decoded| Box::new(decoded.job))
 }
 
-impl Serialize for ReadJob {
+impl Serialize for JobSnapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&String::from_utf8_lossy(&self.text))
     }
 }
 
-impl<'de> Deserialize<'de> for ReadJob {
+impl<'de> Deserialize<'de> for JobSnapshot {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let job = decoded(text.as_bytes()).map_err(D::Error::custom)?;
+        let job = decode_unlimited(text.as_bytes()).map_err(D::Error::custom)?;
         Ok(Self { job, text: text.into() })
     }
 }
 
-impl Serialize for Kept {
+impl Serialize for StoredText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Kept {
+impl<'de> Deserialize<'de> for StoredText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ReadJob::deserialize(deserializer).map(|read| Self::of(&read))
+        JobSnapshot::deserialize(deserializer).map(|read| Self::from_snapshot(&read))
     }
 }
 
@@ -96,25 +96,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_the_job_as_it_came() {
+    fn job_snapshots_keep_the_original_body() {
         let body = r#"{"metadata": {"uid": "a", "updateTimestamp": "2020-02-02T08:12:40Z"},
             "spec": {"subJobs": [{"other": 1.10},]}}"#;
         let reply = http::Response::new(Bytes::from(body));
-        let read = ReadJob::from(Reading::from_response(reply).unwrap());
-        let kept = Kept::of(&read);
-        assert!(kept.is(&read) && kept.job().as_ref() == Some(&read.job));
+        let read = JobSnapshot::from(Reading::from_response(reply).unwrap());
+        let kept = StoredText::from_snapshot(&read);
+        assert!(kept.same_bytes(&read) && kept.job().as_ref() == Some(&read.job));
         // The same job in other words is not the same text, and no other job.
-        let again = ReadJob::from(read.job.clone());
-        assert!(!kept.is(&again) && Kept::of(&again).job().as_ref() == Some(&read.job));
+        let again = JobSnapshot::from(read.job.clone());
+        assert!(
+            !kept.same_bytes(&again)
+                && StoredText::from_snapshot(&again).job().as_ref() == Some(&read.job)
+        );
         for (text, is) in
             [(serde_json::to_string(&kept), body), (serde_json::to_string(&read), body)]
         {
             let text = text.unwrap();
             assert_eq!(serde_json::from_str::<String>(&text).unwrap(), is);
-            assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept);
-            assert_eq!(serde_json::from_str::<ReadJob>(&text).unwrap(), read);
+            assert_eq!(serde_json::from_str::<StoredText>(&text).unwrap(), kept);
+            assert_eq!(serde_json::from_str::<JobSnapshot>(&text).unwrap(), read);
         }
-        let error = serde_json::from_str::<Kept>(r#""[]""#).unwrap_err().to_string();
+        let error = serde_json::from_str::<StoredText>(r#""[]""#).unwrap_err().to_string();
         assert!(error.starts_with("the body is no JSON object"), "{error}");
     }
 }

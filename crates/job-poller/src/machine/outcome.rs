@@ -2,15 +2,15 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Discrepancy, Failure, Job, SubJobPath};
+use job_model::{Failure, Inconsistency, Job, SubJobPath};
 
-use crate::schedule::Lifetime;
+use crate::schedule::JobObservation;
 
 /// A job that has ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[must_use = "a job that failed is an `Ended` too; `into_success` tells"]
-pub struct Ended {
+#[must_use = "a job that failed is a `FinishedJob` too; `into_success` tells"]
+pub struct FinishedJob {
     /// How.
     pub outcome: Outcome,
     /// The job as last read, with what was found of sub-jobs asked for by their own ids.
@@ -18,17 +18,17 @@ pub struct Ended {
     /// How many attempts were made, those for sub-jobs left out.
     pub attempts: u32,
     /// How many sub-jobs were asked for by their own ids.
-    pub looks: u32,
+    pub sub_job_lookups: u32,
     /// Time since the wait began.
     pub elapsed: Duration,
     /// Where the job and its sub-jobs contradict each other; empty as a rule.
-    pub inconsistencies: Vec<Discrepancy>,
+    pub inconsistencies: Vec<Inconsistency>,
     /// How long after the job's end it was read: the reply's `Date` less the job's
     /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
     pub detection_delay: Option<Duration>,
     /// What was seen of the job's life, for a [`History`](crate::History); `None` where it had ended at
     /// the first reading, which says nothing about how long such jobs take.
-    pub lifetime: Option<Lifetime>,
+    pub observation: Option<JobObservation>,
 }
 
 /// How a job ended.
@@ -48,7 +48,7 @@ pub struct Failed {
     /// The deepest failed sub-job: its path, its type, its reason.
     pub failure: Failure,
     /// The sub-jobs that had not ended when the job was last read.
-    pub live: Vec<SubJobPath>,
+    pub active_sub_jobs: Vec<SubJobPath>,
 }
 
 /// A job that failed, as an error.
@@ -81,7 +81,7 @@ impl Outcome {
     }
 }
 
-impl Ended {
+impl FinishedJob {
     /// Returns the job that succeeded.
     ///
     /// # Errors

@@ -22,14 +22,14 @@ pub struct WaitPolicy {
     pub(crate) not_found_grace: Duration,
     pub(crate) settle: Settle,
     pub(crate) confirmations: u32,
-    pub(crate) unreadable: u32,
-    pub(crate) max_consecutive_faults: Option<u32>,
+    pub(crate) max_unreadable_replies: u32,
+    pub(crate) max_consecutive_errors: Option<u32>,
     pub(crate) strict: bool,
     pub(crate) fail_fast: bool,
-    pub(crate) stuck_after: Duration,
-    pub(crate) stop_when_stuck: bool,
-    pub(crate) look_deeper: u32,
-    pub(crate) complete_tree: u32,
+    pub(crate) stalled_after: Duration,
+    pub(crate) stop_when_stalled: bool,
+    pub(crate) max_failure_lookups: u32,
+    pub(crate) max_tree_lookups: u32,
     pub(crate) heartbeat: Option<Duration>,
 }
 
@@ -51,14 +51,14 @@ impl WaitPolicy {
             not_found_grace: Duration::from_secs(30),
             settle: Settle { window: Duration::from_secs(60), readings: 5 },
             confirmations: 3,
-            unreadable: 5,
-            max_consecutive_faults: None,
+            max_unreadable_replies: 5,
+            max_consecutive_errors: None,
             strict: false,
             fail_fast: false,
-            stuck_after: Duration::from_secs(10 * 60),
-            stop_when_stuck: false,
-            look_deeper: 3,
-            complete_tree: 0,
+            stalled_after: Duration::from_secs(10 * 60),
+            stop_when_stalled: false,
+            max_failure_lookups: 3,
+            max_tree_lookups: 0,
             heartbeat: None,
         }
     }
@@ -116,7 +116,7 @@ impl WaitPolicy {
     /// while a sub-job of it is `Initializing` or `Running`; 60 s and 5 readings by default,
     /// whichever is first. The job's own phase is the authority (reference page, below table 7: a
     /// job is complete only after all its sub-jobs are), so after that it has succeeded, and the
-    /// outcome is flagged: [`Ended::inconsistencies`](crate::Ended::inconsistencies). Zero of
+    /// outcome is flagged: [`FinishedJob::inconsistencies`](crate::FinishedJob::inconsistencies). Zero of
     /// either: at once.
     #[must_use]
     pub const fn settle(mut self, window: Duration, readings: u32) -> Self {
@@ -139,16 +139,16 @@ impl WaitPolicy {
     /// and, once the job was read, at least 2 min between the first and the last: a proxy's page
     /// passes, a wrong address does not.
     #[must_use]
-    pub const fn unreadable(mut self, replies: u32) -> Self {
-        self.unreadable = replies;
+    pub const fn max_unreadable_replies(mut self, replies: u32) -> Self {
+        self.max_unreadable_replies = replies;
         self
     }
 
     /// Sets how many faults in a row, of whatever kind, end a wait; by default no number does, and
     /// the deadline decides: a service that is away for ten minutes ends no job.
     #[must_use]
-    pub const fn max_consecutive_faults(mut self, faults: u32) -> Self {
-        self.max_consecutive_faults = Some(faults);
+    pub const fn max_consecutive_errors(mut self, errors: u32) -> Self {
+        self.max_consecutive_errors = Some(errors);
         self
     }
 
@@ -169,18 +169,18 @@ impl WaitPolicy {
     }
 
     /// Sets after how long without any change (of a phase, of a sub-job's, of the job's
-    /// `updateTimestamp`) the job is told to be stuck; 10 min by default: longer than a step
+    /// `updateTimestamp`) the job counts as stalled; 10 min by default: longer than a step
     /// usually takes, and early enough to look while the hour lasts.
     #[must_use]
-    pub const fn stuck_after(mut self, span: Duration) -> Self {
-        self.stuck_after = span;
+    pub const fn stalled_after(mut self, span: Duration) -> Self {
+        self.stalled_after = span;
         self
     }
 
-    /// Ends the wait when the job is stuck. By default that is an event alone: slow jobs do end.
+    /// Ends the wait when the job is stalled. By default that is an event alone: slow jobs do end.
     #[must_use]
-    pub const fn stop_when_stuck(mut self) -> Self {
-        self.stop_when_stuck = true;
+    pub const fn stop_when_stalled(mut self) -> Self {
+        self.stop_when_stalled = true;
         self
     }
 
@@ -189,8 +189,8 @@ impl WaitPolicy {
     /// a job of its own. 3 by default, within 10 s and the deadline; 0 makes none. What goes wrong
     /// with them does not change the outcome.
     #[must_use]
-    pub const fn look_deeper(mut self, requests: u32) -> Self {
-        self.look_deeper = requests;
+    pub const fn max_failure_lookups(mut self, requests: u32) -> Self {
+        self.max_failure_lookups = requests;
         self
     }
 
@@ -198,8 +198,8 @@ impl WaitPolicy {
     /// sub-job without any of its own, within 10 s: where the id of a new node is, for one. None
     /// by default, for most callers need none of it.
     #[must_use]
-    pub const fn complete_tree(mut self, requests: u32) -> Self {
-        self.complete_tree = requests;
+    pub const fn max_tree_lookups(mut self, requests: u32) -> Self {
+        self.max_tree_lookups = requests;
         self
     }
 
@@ -214,8 +214,8 @@ impl WaitPolicy {
     /// Returns these limits for a wait that has gone on for so long, with the time that another for the same job would have
     /// that has gone on for so long `before`, where that is longer.
     #[must_use]
-    pub fn prolonged(&self, elapsed: Duration, other: &Self, before: Duration) -> Self {
-        let left = other.timeout.map(|timeout| match timeout.saturating_sub(before) {
+    pub fn extended_for(&self, elapsed: Duration, other: &Self, other_elapsed: Duration) -> Self {
+        let left = other.timeout.map(|timeout| match timeout.saturating_sub(other_elapsed) {
             Duration::ZERO => Duration::ZERO,
             left => elapsed.saturating_add(left),
         });
@@ -227,7 +227,7 @@ impl WaitPolicy {
 
     /// Returns when the last attempt starts at the latest, so that it has a chance to end before
     /// the deadline: a reserve of two seconds, or of a tenth of a timeout below twenty.
-    pub(crate) fn last_start(&self) -> Duration {
+    pub(crate) fn latest_start(&self) -> Duration {
         let timeout = self.deadline();
         timeout - (timeout / 10).min(Duration::from_secs(2))
     }

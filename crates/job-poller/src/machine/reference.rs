@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::{
-    attempt_error::FaultKind,
+    attempt_error::AttemptErrorKind,
     outcome::Outcome,
     replay::replies,
     script::{Reply, setup},
@@ -19,7 +19,7 @@ prop_state_machine! {
     #![proptest_config(cases())]
 
     #[test]
-    fn whatever_the_service_does(sequential 1..30 => Checked);
+    fn machine_agrees_with_the_reference_model(sequential 1..30 => CheckedMachine);
 }
 
 /// Some thousands, or as many as the long run asks for.
@@ -34,14 +34,14 @@ fn cases() -> ProptestConfig {
 #[derive(Clone, Debug)]
 struct Model {
     timeout: Option<Duration>,
-    late: Duration,
+    wake_latency: Duration,
     /// What the last reply that is this job says; `None` where none was.
     phase: Option<Option<Phase>>,
-    has_live: bool,
+    has_active_sub_job: bool,
     updated: Option<Timestamp>,
-    stale: u32,
+    stale_in_a_row: u32,
     /// What the last reply of all was.
-    last: Option<Input>,
+    last_input: Option<Input>,
 }
 
 /// One attempt's reply, and what follows it.
@@ -62,8 +62,8 @@ impl Model {
         }
     }
 
-    /// Returns how long the job of a single look may be looked into beyond that.
-    fn beyond(&self) -> Duration {
+    /// Returns how long the sub-jobs of a wait with one attempt may be looked up after that.
+    fn lookup_grace(&self) -> Duration {
         Duration::from_secs(if self.timeout == Some(Duration::ZERO) { 10 } else { 0 })
     }
 
@@ -73,34 +73,37 @@ impl Model {
     }
 
     /// Learns what a reply says, unless it is from before the last one.
-    fn read(&mut self, job: &Job) {
+    fn observe(&mut self, job: &Job) {
         let metadata = job.metadata.as_ref();
         let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref()?.instant());
         let is_terminal = job.phase().is_some_and(Phase::is_terminal);
-        if updated.is_some_and(|now| self.updated > Some(now)) && !is_terminal && self.stale < 3 {
-            self.stale += 1;
+        if updated.is_some_and(|now| self.updated > Some(now))
+            && !is_terminal
+            && self.stale_in_a_row < 3
+        {
+            self.stale_in_a_row += 1;
             return;
         }
         let is_live = |phase| matches!(phase, Some(&(Phase::Initializing | Phase::Running)));
-        self.has_live = job.sub_jobs().iter().any(|sub_job| is_live(sub_job.phase()));
+        self.has_active_sub_job = job.sub_jobs().iter().any(|sub_job| is_live(sub_job.phase()));
         self.phase = Some(job.phase().cloned());
-        (self.updated, self.stale) = (updated, 0);
+        (self.updated, self.stale_in_a_row) = (updated, 0);
     }
 
     /// Whether a wait may end so, at this time.
-    fn allows(&self, now: Duration, result: &Result<Ended, WaitError>) -> bool {
+    fn allows(&self, now: Duration, result: &Result<FinishedJob, WaitError>) -> bool {
         let ended_as = |phase| self.phase == Some(Some(phase));
-        let asked = match &self.last {
-            Some(Input::Fault(fault)) => fault.retry_after.unwrap_or_default(),
+        let asked = match &self.last_input {
+            Some(Input::Error(fault)) => fault.retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        let class = match &self.last {
-            Some(Input::Fault(fault)) => Some(fault.kind),
+        let class = match &self.last_input {
+            Some(Input::Error(fault)) => Some(fault.kind),
             _ => None,
         };
         match result {
-            Ok(Ended { outcome: Outcome::Succeeded, .. }) => ended_as(Phase::Success),
-            Ok(Ended { outcome: Outcome::Failed(_), .. }) => ended_as(Phase::Failed),
+            Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => ended_as(Phase::Success),
+            Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => ended_as(Phase::Failed),
             Err(error) => match error.kind() {
                 _ if ended_as(Phase::Failed) => false,
                 WaitErrorKind::Stopped => true,
@@ -111,17 +114,20 @@ impl Model {
                         || self.timeout == Some(Duration::ZERO)
                 }
                 WaitErrorKind::NotFound | WaitErrorKind::Vanished => {
-                    class == Some(FaultKind::Status(404))
+                    class == Some(AttemptErrorKind::Status(404))
                         && (error.kind() == WaitErrorKind::Vanished) == self.phase.is_some()
                 }
                 WaitErrorKind::Unauthorized => {
-                    matches!(class, Some(FaultKind::WrongSignature | FaultKind::Status(401)))
+                    matches!(
+                        class,
+                        Some(AttemptErrorKind::WrongSignature | AttemptErrorKind::Status(401))
+                    )
                 }
-                WaitErrorKind::Permanent => class == Some(FaultKind::Status(403)),
+                WaitErrorKind::Permanent => class == Some(AttemptErrorKind::Status(403)),
                 WaitErrorKind::Mismatch => class.is_none(),
-                WaitErrorKind::Unreadable => class == Some(FaultKind::Unreadable),
+                WaitErrorKind::Unreadable => class == Some(AttemptErrorKind::Unreadable),
                 WaitErrorKind::Unreachable => self.phase.is_none(),
-                WaitErrorKind::TooManyFaults | WaitErrorKind::Stuck => false,
+                WaitErrorKind::TooManyErrors | WaitErrorKind::Stalled => false,
             },
         }
     }
@@ -139,12 +145,12 @@ impl ReferenceStateMachine for Model {
         (timeout, late)
             .prop_map(|(timeout, late)| Self {
                 timeout,
-                late,
+                wake_latency: late,
                 phase: None,
-                has_live: false,
+                has_active_sub_job: false,
                 updated: None,
-                stale: 0,
-                last: None,
+                stale_in_a_row: 0,
+                last_input: None,
             })
             .boxed()
     }
@@ -164,36 +170,40 @@ impl ReferenceStateMachine for Model {
 }
 
 /// The machine, driven, and what its attempts must keep to.
-struct Checked {
+struct CheckedMachine {
     model: Model,
     machine: Machine,
     now: Duration,
     /// No attempt before this, by what the service asked and by the floor.
-    earliest: Duration,
-    doing: Action,
+    not_before: Duration,
+    last_action: Action,
 }
 
 /// Never less than the floor of what is clipped, nor of the schedule.
 static SCHEDULE: Exponential = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(20));
 
-impl Checked {
+impl CheckedMachine {
     fn step(&mut self, input: Input) {
         let step = self.machine.step(&SCHEDULE, self.now, input);
         let now = self.now;
-        let is_look = self.machine.looking.is_some();
-        let deadline = self.model.deadline().saturating_add(match is_look {
-            true => self.model.beyond(),
+        let is_lookup = self.machine.lookup.is_some();
+        let deadline = self.model.deadline().saturating_add(match is_lookup {
+            true => self.model.lookup_grace(),
             false => Duration::ZERO,
         });
         match &step.action {
             Action::Fetch { id, timeout } => {
-                assert_eq!(is_look, id != self.machine.job_id(), "{step:?}");
+                assert_eq!(is_lookup, id != self.machine.job_id(), "{step:?}");
                 assert!(now + *timeout <= deadline, "past the deadline: {step:?}");
-                assert!(is_look || now >= self.earliest, "before {:?}: {step:?}", self.earliest);
+                assert!(
+                    is_lookup || now >= self.not_before,
+                    "before {:?}: {step:?}",
+                    self.not_before
+                );
             }
             Action::SleepUntil(at) => {
                 assert!(now <= *at && *at < deadline, "{step:?}");
-                assert!(*at >= self.earliest, "before {:?}: {step:?}", self.earliest);
+                assert!(*at >= self.not_before, "before {:?}: {step:?}", self.not_before);
                 let told =
                     step.events.iter().any(|event| matches!(event, Event::NextAttempt { .. }));
                 assert!(told || step.events.is_empty(), "silent: {step:?}");
@@ -202,34 +212,34 @@ impl Checked {
                 assert!(self.model.allows(now, result), "{:?} and {result:?}", self.model);
             }
         }
-        self.doing = step.action;
+        self.last_action = step.action;
     }
 
     /// Sleeps, if the machine does.
     fn wake(&mut self) {
-        if let Action::SleepUntil(at) = self.doing {
-            self.now = self.now.max(at) + self.model.late;
+        if let Action::SleepUntil(at) = self.last_action {
+            self.now = self.now.max(at) + self.model.wake_latency;
             self.step(Input::Wake);
         }
     }
 
     fn reply(&mut self, reply: &Reply) {
-        let Action::Fetch { id, timeout } = self.doing.clone() else { return };
+        let Action::Fetch { id, timeout } = self.last_action.clone() else { return };
         let (input, took) = reply.attempt(timeout);
         self.now += took;
-        let is_look = id != *self.machine.job_id();
-        if !is_look {
+        let is_lookup = id != *self.machine.job_id();
+        if !is_lookup {
             self.learn(&input);
         }
         let ended = matches!(self.model.phase, Some(Some(Phase::Failed)))
-            || (self.model.phase == Some(Some(Phase::Success)) && !self.model.has_live);
+            || (self.model.phase == Some(Some(Phase::Success)) && !self.model.has_active_sub_job);
         self.step(input);
-        match &self.doing {
+        match &self.last_action {
             Action::Fetch { id, .. } => {
                 assert!(ended && *id != *self.machine.job_id(), "two attempts at once");
             }
             // Only before a sub-job is asked for once more.
-            Action::SleepUntil(_) => assert!(!ended || is_look, "the job has ended"),
+            Action::SleepUntil(_) => assert!(!ended || is_lookup, "the job has ended"),
             Action::Finish(_) => {}
         }
     }
@@ -238,20 +248,20 @@ impl Checked {
         let mut asked = Duration::from_secs(1);
         match input {
             Input::Reading { job, .. } if job.job().uid().is_none_or(|uid| uid == "a") => {
-                self.model.read(job.job());
+                self.model.observe(job.job());
             }
-            Input::Fault(fault) => {
+            Input::Error(fault) => {
                 let retry_after = fault.retry_after.unwrap_or_default();
                 asked = asked.max(retry_after.min(Duration::from_secs(300)));
             }
             _ => {}
         }
-        self.model.last = Some(input.clone());
-        self.earliest = self.now + asked;
+        self.model.last_input = Some(input.clone());
+        self.not_before = self.now + asked;
     }
 }
 
-impl StateMachineTest for Checked {
+impl StateMachineTest for CheckedMachine {
     type SystemUnderTest = Self;
     type Reference = Model;
 
@@ -261,8 +271,8 @@ impl StateMachineTest for Checked {
             model: model.clone(),
             machine,
             now: Duration::ZERO,
-            earliest: Duration::ZERO,
-            doing: Action::SleepUntil(Duration::ZERO),
+            not_before: Duration::ZERO,
+            last_action: Action::SleepUntil(Duration::ZERO),
         };
         checked.step(Input::Wake);
         checked
@@ -270,24 +280,24 @@ impl StateMachineTest for Checked {
 
     fn apply(mut checked: Self, _: &Model, transition: Transition) -> Self {
         match transition {
-            _ if matches!(checked.doing, Action::Finish(_)) => {}
+            _ if matches!(checked.last_action, Action::Finish(_)) => {}
             Transition::Reply(reply) => {
                 checked.wake();
                 checked.reply(&reply);
             }
             Transition::EarlyWake => {
-                if let Action::SleepUntil(at) = checked.doing {
+                if let Action::SleepUntil(at) = checked.last_action {
                     checked.now += (at - checked.now.min(at)) / 2;
                     checked.step(Input::Wake);
                     assert!(
                         checked.now == at
-                            || matches!(checked.doing, Action::SleepUntil(again) if again == at)
+                            || matches!(checked.last_action, Action::SleepUntil(again) if again == at)
                     );
                 }
             }
             Transition::Stop => {
                 checked.step(Input::Stop);
-                assert!(matches!(checked.doing, Action::Finish(_)), "it was stopped");
+                assert!(matches!(checked.last_action, Action::Finish(_)), "it was stopped");
             }
         }
         checked
@@ -295,16 +305,18 @@ impl StateMachineTest for Checked {
 
     /// A wait that has a deadline ends by it, if only the service goes on so for long enough.
     fn teardown(mut checked: Self, _: Model) {
-        let running = Reply { text: "running".into(), takes: Duration::from_millis(100) };
+        let running = Reply { text: "running".into(), latency: Duration::from_millis(100) };
         let mut attempts = 0;
-        while checked.model.timeout.is_some() && !matches!(checked.doing, Action::Finish(_)) {
+        while checked.model.timeout.is_some() && !matches!(checked.last_action, Action::Finish(_)) {
             checked.wake();
             checked.reply(&running);
             attempts += 1;
             assert!(attempts < 1000, "it does not end");
         }
         if checked.model.timeout.is_some() {
-            let end = checked.model.deadline() + checked.model.beyond() + checked.model.late;
+            let end = checked.model.deadline()
+                + checked.model.lookup_grace()
+                + checked.model.wake_latency;
             assert!(checked.now <= end, "{:?}", checked.now);
         }
     }

@@ -40,7 +40,7 @@ const REPLIES: &[&str] = &[
 pub(super) fn replies() -> impl Strategy<Value = Reply> {
     let takes = prop_oneof![Just(100), 0..100_u64, 0..60_000_u64].prop_map(Duration::from_millis);
     (prop::sample::select(REPLIES), takes)
-        .prop_map(|(text, takes)| Reply { text: text.into(), takes })
+        .prop_map(|(text, takes)| Reply { text: text.into(), latency: takes })
 }
 
 static ADAPTIVE: Adaptive = Adaptive::new();
@@ -65,7 +65,7 @@ fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
 }
 
 /// Takes a value through a format, another one each time.
-fn through<T: Serialize + DeserializeOwned>(number: usize, value: &T) -> T {
+fn round_trip<T: Serialize + DeserializeOwned>(number: usize, value: &T) -> T {
     match number % 3 {
         0 => serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap(),
         1 => postcard::from_bytes(&postcard::to_allocvec(value).unwrap()).unwrap(),
@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn a_log_replays_to_the_same_steps_through_any_format(
+    fn replaying_a_log_gives_the_same_steps_in_any_format(
         replies in prop::collection::vec(replies(), 1..20),
         seed: u64,
         strict: bool,
@@ -89,16 +89,16 @@ proptest! {
     ) {
         let policy = |policy: WaitPolicy| {
             let policy = WaitPolicy { backoff: WaitPolicy::new().backoff, ..policy };
-            if strict { policy.strict().complete_tree(2) } else { policy }
+            if strict { policy.strict().max_tree_lookups(2) } else { policy }
         };
         let setup = Setup { schedule: &ADAPTIVE, ..setup().timeout(300.0).policy(policy) };
         let log = record(&setup, seed, &Script(replies));
         let mut straight = setup.machine().with_seed(seed);
         let mut through_formats = straight.clone();
         for (number, (now, input)) in log.into_iter().enumerate() {
-            through_formats = through(number + offset, &through_formats);
+            through_formats = round_trip(number + offset, &through_formats);
             prop_assert_eq!(&through_formats, &straight);
-            let taken = through(number + offset + 1, &input);
+            let taken = round_trip(number + offset + 1, &input);
             let step = straight.step(setup.schedule, now, input);
             let again = through_formats.step(setup.schedule, now, taken);
             prop_assert_eq!(format!("{step:?}"), format!("{again:?}"));

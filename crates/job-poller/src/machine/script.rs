@@ -20,9 +20,7 @@
 use std::fmt::Write;
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{
-    CredentialsFault, FetchError, RequestSent, TransportError, TransportErrorKind,
-};
+use job_transport::{AuthError, FetchError, RequestSent, TransportError, TransportErrorKind};
 use serde_json::{Value, json};
 
 use super::{outcome::Outcome, *};
@@ -35,7 +33,7 @@ pub(super) struct Script(pub(super) Vec<Reply>);
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) text: String,
-    pub(super) takes: Duration,
+    pub(super) latency: Duration,
 }
 
 impl Script {
@@ -44,7 +42,7 @@ impl Script {
         for token in script.split_whitespace() {
             let (token, times) = token.split_once('*').unwrap_or((token, "1"));
             let (text, takes) = token.split_once('~').unwrap_or((token, "0.1s"));
-            let reply = Reply { text: text.into(), takes: seconds(takes) };
+            let reply = Reply { text: text.into(), latency: seconds(takes) };
             replies.extend(vec![reply; times.parse().unwrap()]);
         }
         Self(replies)
@@ -67,28 +65,32 @@ fn seconds(text: &str) -> Duration {
 impl Reply {
     /// Returns what an attempt under this timeout comes to, and how long it takes.
     pub(super) fn attempt(&self, timeout: Duration) -> (Input, Duration) {
-        if self.takes > timeout {
-            return (Input::Fault(Fault::timed_out(timeout)), timeout);
+        if self.latency > timeout {
+            return (Input::Error(AttemptError::timed_out(timeout)), timeout);
         }
-        (self.input(), self.takes)
+        (self.input(), self.latency)
     }
 
     fn input(&self) -> Input {
         let text = self.text.strip_prefix('+').unwrap_or(&self.text);
         let renewed = text.len() < self.text.len();
-        match fault(text) {
-            Some(error) => Input::from(Err(error.with_renewed(renewed))),
+        match parse_error(text) {
+            Some(error) => Input::from(Err(error.with_credentials_refreshed(renewed))),
             None => {
                 let (text, date) = text
                     .split_once('^')
-                    .map_or((text, None), |(text, date)| (text, Some(instant(date))));
-                Input::Reading { job: Box::new(job(text)).into(), date, renewed }
+                    .map_or((text, None), |(text, date)| (text, Some(service_time(date))));
+                Input::Reading {
+                    job: Box::new(parse_job(text)).into(),
+                    date,
+                    credentials_refreshed: renewed,
+                }
             }
         }
     }
 }
 
-fn fault(text: &str) -> Option<FetchError> {
+fn parse_error(text: &str) -> Option<FetchError> {
     let transport = |kind| TransportError::new(kind, RequestSent::Maybe).into();
     let status = |status: StatusCode, body: &'static str| {
         let mut reply = Response::new(body.into());
@@ -100,10 +102,10 @@ fn fault(text: &str) -> Option<FetchError> {
         "refused" => transport(TransportErrorKind::Connect),
         "nohost" => transport(TransportErrorKind::Dns),
         "badcert" => transport(TransportErrorKind::Certificate),
-        "badsig" => CredentialsFault::WrongSignature("APIGW.0301".into()).into(),
+        "badsig" => AuthError::WrongSignature("APIGW.0301".into()).into(),
         "nopath" => {
             let body = r#"{"error_code": "APIGW.0101", "error_msg": "no such API"}"#;
-            FetchError::of_reply(&status(StatusCode::NOT_FOUND, body))
+            FetchError::from_response(&status(StatusCode::NOT_FOUND, body))
         }
         "garbage" => Reading::from_response(Response::new("<html>".into())).unwrap_err(),
         _ => {
@@ -113,35 +115,35 @@ fn fault(text: &str) -> Option<FetchError> {
                 let value = HeaderValue::from_str(retry_after).unwrap();
                 reply.headers_mut().insert(RETRY_AFTER, value);
             }
-            FetchError::of_reply(&reply)
+            FetchError::from_response(&reply)
         }
     })
 }
 
-fn job(text: &str) -> Job {
+fn parse_job(text: &str) -> Job {
     let (text, updated) = text.split_once('@').unwrap_or((text, ""));
     let (text, sub_jobs) = text.split_once('[').unwrap_or((text, "]"));
     let (phase, uid) = text.split_once(':').map_or((text, None), |(phase, uid)| (phase, Some(uid)));
     let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
     let sub_job = |text: &str| {
         let (name, phase) = text.split_once('=').expect("type=phase");
-        json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status(phase)})
+        json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status_json(phase)})
     };
     let mut body = json!({
         "metadata": {},
         "spec": {"type": "CreateCluster", "subJobs": sub_jobs.map(sub_job).collect::<Value>()},
-        "status": status(phase),
+        "status": status_json(phase),
     });
     if let Some(uid) = uid {
         body["metadata"]["uid"] = uid.into();
     }
     if !updated.is_empty() {
-        body["metadata"]["updateTimestamp"] = instant(updated).to_string().into();
+        body["metadata"]["updateTimestamp"] = service_time(updated).to_string().into();
     }
     Job::from_slice(body.to_string().as_bytes()).unwrap()
 }
 
-fn status(phase: &str) -> Value {
+fn status_json(phase: &str) -> Value {
     match phase {
         "none" => json!({}),
         "init" => json!({"phase": "Initializing"}),
@@ -154,7 +156,7 @@ fn status(phase: &str) -> Value {
 }
 
 /// Returns a time by the service's clock.
-fn instant(second: &str) -> Timestamp {
+fn service_time(second: &str) -> Timestamp {
     Timestamp::from_second(1_580_631_000 + second.parse::<i64>().unwrap()).unwrap()
 }
 
@@ -164,18 +166,18 @@ pub(super) struct Setup {
     pub(super) policy: WaitPolicy,
     pub(super) schedule: &'static dyn Schedule,
     /// How late each wake is.
-    pub(super) late: Duration,
+    pub(super) wake_latency: Duration,
     /// When the caller stops the wait.
-    pub(super) stop: Duration,
+    pub(super) stop_at: Duration,
 }
 
 /// A minute's wait that asks every 10 s, without anything random.
 pub(super) fn setup() -> Setup {
-    const TEN: Fixed = Fixed::new(Duration::from_secs(10));
+    const TEN_SECONDS: Fixed = Fixed::new(Duration::from_secs(10));
     const BACKOFF: Exponential =
         Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0).jitter(0.0);
     let policy = WaitPolicy::new().timeout(Duration::from_secs(60)).backoff(BACKOFF);
-    Setup { policy, schedule: &TEN, late: Duration::ZERO, stop: Duration::MAX }
+    Setup { policy, schedule: &TEN_SECONDS, wake_latency: Duration::ZERO, stop_at: Duration::MAX }
 }
 
 impl Setup {
@@ -211,11 +213,11 @@ impl Setup {
                     let (input, took) = reply.attempt(timeout);
                     (input, Some(reply), now + took)
                 }
-                Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.late),
+                Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.wake_latency),
                 Action::Finish(_) => return now,
             };
-            if now < self.stop && self.stop < after {
-                (input, reply, now) = (Input::Stop, None, self.stop);
+            if now < self.stop_at && self.stop_at < after {
+                (input, reply, now) = (Input::Stop, None, self.stop_at);
             } else {
                 now = after;
             }
@@ -236,10 +238,10 @@ impl Setup {
                 Action::Fetch { id, timeout } => line(format!("> fetch {id} within {timeout:?}")),
                 Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
                 Action::Finish(result) => match &**result {
-                    Ok(ended) => line(format!("> {}", show(ended))),
+                    Ok(ended) => line(format!("> {}", format_finished(ended))),
                     Err(error) => {
                         line(format!("> {:?}: {error}", error.kind()));
-                        line(format!("  last fault: {:?}", error.fault().map(|f| &f.message)));
+                        line(format!("  last fault: {:?}", error.last_error().map(|f| &f.message)));
                     }
                 },
             }
@@ -252,15 +254,16 @@ impl Setup {
     }
 }
 
-fn show(ended: &Ended) -> String {
+fn format_finished(ended: &FinishedJob) -> String {
     let mut shown = match &ended.outcome {
         Outcome::Succeeded => "succeeded".into(),
         Outcome::Failed(failed) => {
-            let live: String = failed.live.iter().map(|path| format!("; live: {path}")).collect();
+            let live: String =
+                failed.active_sub_jobs.iter().map(|path| format!("; live: {path}")).collect();
             format!("failed: {}{live}", failed.failure)
         }
     };
-    shown += &format!(", {} attempts, {} looks", ended.attempts, ended.looks);
+    shown += &format!(", {} attempts, {} sub-job lookups", ended.attempts, ended.sub_job_lookups);
     if let Some(delay) = ended.detection_delay {
         shown += &format!(", read {delay:?} after its end");
     }

@@ -11,7 +11,7 @@ use crate::schedule::{Adaptive, Exponential};
 mod faults;
 mod lives;
 
-fn hour() -> Setup {
+fn one_hour_setup() -> Setup {
     setup().timeout(3600.0)
 }
 
@@ -21,7 +21,7 @@ fn the_job_succeeds() {
 }
 
 #[test]
-fn a_failed_job_ends_with_its_deepest_failing_step() {
+fn a_failed_job_reports_its_deepest_failed_sub_job() {
     assert_snapshot!(setup().transcripts([
         "running[A=running] running[A=failed] failed[A=failed]",
         "failed[A=failed,B=running,C=init]",
@@ -30,15 +30,15 @@ fn a_failed_job_ends_with_its_deepest_failing_step() {
 }
 
 #[test]
-fn sub_jobs_and_progress_are_told_as_they_change() {
+fn sub_job_and_progress_changes_emit_events() {
     assert_snapshot!(setup().transcript(
         "running[A=running] running[B=init,A=success] running[B=running,A=success]*2 success[B=success,A=success]"
     ));
 }
 
 #[test]
-fn success_with_a_live_sub_job_settles() {
-    assert_snapshot!(hour().transcripts([
+fn success_with_an_active_sub_job_settles() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "success[A=running] success[A=success]",
         "success[A=running]",
         "success[A=running] failed[A=failed]",
@@ -52,29 +52,31 @@ fn success_with_a_live_sub_job_settles() {
 }
 
 #[test]
-fn the_deadline_while_settling_is_the_flagged_success() {
+fn deadline_while_settling_succeeds_with_inconsistencies() {
     assert_snapshot!(setup().timeout(15.0).transcript("success[A=running]"));
 }
 
 #[test]
-fn settling_ends_with_its_window_but_for_the_second_between_attempts() {
+fn settling_ends_with_its_window_after_a_clipped_delay() {
     let window = |ms| {
         let settle = |policy: WaitPolicy| policy.settle(Duration::from_millis(ms), 99);
-        hour().policy(settle).transcript("success[A=running]")
+        one_hour_setup().policy(settle).transcript("success[A=running]")
     };
     let rows = [("the pause is clipped", window(15_000)), ("to a second", window(20_500))];
-    let none = hour().policy(|policy| policy.settle(Duration::from_secs(60), 0));
-    assert_snapshot!(join(rows) + "\n-- none: " + &none.transcript("success[A=running]"));
+    let none = one_hour_setup().policy(|policy| policy.settle(Duration::from_secs(60), 0));
+    assert_snapshot!(
+        join_transcripts(rows) + "\n-- none: " + &none.transcript("success[A=running]")
+    );
 }
 
 #[test]
-fn success_with_an_odd_sub_job_succeeds_at_once() {
-    assert_snapshot!(hour().transcript("success[A=none,B=failed]"));
+fn success_with_failed_or_phaseless_sub_job_succeeds_immediately() {
+    assert_snapshot!(one_hour_setup().transcript("success[A=none,B=failed]"));
 }
 
 #[test]
-fn strict_makes_a_failed_sub_job_a_failure() {
-    let strict = hour().policy(WaitPolicy::strict);
+fn strict_policy_fails_on_a_failed_sub_job() {
+    let strict = one_hour_setup().policy(WaitPolicy::strict);
     assert_snapshot!(strict.transcripts([
         "success[A=none,B=failed]",
         "success[A=none]",
@@ -83,26 +85,26 @@ fn strict_makes_a_failed_sub_job_a_failure() {
 }
 
 #[test]
-fn running_with_all_sub_jobs_done_is_asked_sooner() {
+fn running_jobs_with_all_sub_jobs_done_are_polled_sooner() {
     const GROWING: Exponential =
         Exponential::new(Duration::from_secs(2)..=Duration::from_secs(60)).jitter(0.0);
     static ADAPTIVE: Adaptive = Adaptive::new().jitter(0.0);
     let script = "running[A=running]*5 running[A=success]*4 running[B=running] success";
-    let growing = Setup { schedule: &GROWING, ..hour() }.transcript(script);
-    let adaptive = Setup { schedule: &ADAPTIVE, ..hour() }.transcript(script);
+    let growing = Setup { schedule: &GROWING, ..one_hour_setup() }.transcript(script);
+    let adaptive = Setup { schedule: &ADAPTIVE, ..one_hour_setup() }.transcript(script);
     assert_snapshot!(format!("-- exponential: {growing}\n-- adaptive: {adaptive}"));
 }
 
 #[test]
-fn running_with_a_failed_sub_job_goes_on_unless_it_is_to_fail_fast() {
+fn a_failed_sub_job_ends_the_wait_only_with_fail_fast() {
     let script = "running[A=failed] success[A=failed]";
-    let fast = hour().policy(WaitPolicy::fail_fast).transcript(script);
-    assert_snapshot!(format!("{}\n-- fail_fast: {fast}", hour().transcript(script)));
+    let fast = one_hour_setup().policy(WaitPolicy::fail_fast).transcript(script);
+    assert_snapshot!(format!("{}\n-- fail_fast: {fast}", one_hour_setup().transcript(script)));
 }
 
 #[test]
-fn a_failed_step_that_is_not_in_the_reply_is_looked_for() {
-    assert_snapshot!(hour().transcripts([
+fn failed_sub_jobs_missing_from_the_reply_are_looked_up() {
+    assert_snapshot!(one_hour_setup().transcripts([
         // The step failed, and its own reply says where.
         "failed?[A=failed?] failed?[B=failed]",
         // No step failed, one goes on, one has no phase.
@@ -126,28 +128,28 @@ fn a_failed_step_that_is_not_in_the_reply_is_looked_for() {
 }
 
 #[test]
-fn one_look_is_looked_into_beyond_its_timeout() {
+fn zero_timeout_still_looks_up_the_failed_sub_job() {
     let script = "failed?[A=failed?] failed?[B=failed]";
     assert_snapshot!(setup().timeout(0.0).transcript(script));
 }
 
 #[test]
-fn the_tree_of_a_success_is_completed_on_wish() {
-    let complete = hour().policy(|policy| policy.complete_tree(5));
+fn complete_tree_looks_up_sub_jobs_of_a_success() {
+    let complete = one_hour_setup().policy(|policy| policy.max_tree_lookups(5));
     let script = "success[A=success,B=success] success[C=success] drop success";
     assert_snapshot!(complete.transcript(script));
 }
 
 #[test]
-fn a_phase_that_is_absent_or_unknown_is_not_terminal() {
-    assert_snapshot!(hour().transcript("none Upgrading*2 successful SUCCESS"));
+fn absent_and_unknown_phases_are_not_terminal() {
+    assert_snapshot!(one_hour_setup().transcript("none Upgrading*2 successful SUCCESS"));
 }
 
 #[test]
-fn a_job_that_does_not_change_is_stuck() {
+fn an_unchanged_job_is_reported_as_stuck() {
     const FIVE: crate::schedule::Fixed = crate::schedule::Fixed::new(Duration::from_secs(300));
-    let setup = Setup { schedule: &FIVE, ..hour() };
-    let stop = setup.policy(WaitPolicy::stop_when_stuck);
+    let setup = Setup { schedule: &FIVE, ..one_hour_setup() };
+    let stop = setup.policy(WaitPolicy::stop_when_stalled);
     assert_snapshot!(format!(
         "{}\n{}\n-- stop_when_stuck: {}",
         setup.transcript("none*4 running*2 success"),
@@ -157,13 +159,15 @@ fn a_job_that_does_not_change_is_stuck() {
 }
 
 #[test]
-fn a_phase_that_goes_back_is_accepted() {
-    assert_snapshot!(hour().transcript("running init success[A=running] running success"));
+fn a_backward_phase_change_is_accepted() {
+    assert_snapshot!(
+        one_hour_setup().transcript("running init success[A=running] running success")
+    );
 }
 
 #[test]
-fn a_stale_reply_is_dropped_three_times_in_a_row_at_most() {
-    assert_snapshot!(hour().transcripts([
+fn stale_replies_are_dropped_at_most_three_times_in_a_row() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "running@9 init@5 running@9 success@10",
         "running@9 init@5*4 success",
         "running@9 success@5",
@@ -186,11 +190,11 @@ fn the_last_attempt_starts_before_the_deadline() {
         ("zero: one attempt under its own timeout", at(0.0, "running~5s success")),
         ("zero, and a fault", at(0.0, "503")),
     ];
-    assert_snapshot!(join(rows));
+    assert_snapshot!(join_transcripts(rows));
 }
 
 #[test]
-fn without_a_timeout_there_is_no_deadline() {
+fn no_timeout_means_no_deadline() {
     let endless = setup().policy(WaitPolicy::no_timeout);
     let mut ended = Duration::ZERO;
     let script = Script::parse("running 503*5000 running success");
@@ -199,20 +203,20 @@ fn without_a_timeout_there_is_no_deadline() {
 }
 
 #[test]
-fn a_heartbeat_is_told_where_nothing_else_is() {
+fn heartbeats_are_emitted_when_nothing_changes() {
     let beating = setup().policy(|policy| policy.heartbeat(Duration::from_secs(20)));
     assert_snapshot!(beating.transcript("init*2 running*4 success"));
 }
 
 #[test]
-fn the_age_of_a_job_counts_by_the_services_times() {
+fn job_age_is_computed_from_service_timestamps() {
     let created = r#"{"metadata": {"creationTimestamp": "2020-02-02T08:00:00Z"},
         "spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
     let pause = |date: Option<&str>| {
         let date = date.map(|date| date.parse().unwrap());
         let job = Box::new(Job::from_slice(created.as_bytes()).unwrap());
         let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
-        let input = Input::Reading { job: job.into(), date, renewed: false };
+        let input = Input::Reading { job: job.into(), date, credentials_refreshed: false };
         let schedule = Adaptive::new().jitter(0.0);
         match machine.step(&schedule, Duration::from_secs(1), input).action {
             Action::SleepUntil(at) => at.as_secs(),
@@ -225,7 +229,7 @@ fn the_age_of_a_job_counts_by_the_services_times() {
 }
 
 #[test]
-fn the_job_is_there_while_it_is_looked_into() {
+fn job_is_available_during_sub_job_lookup() {
     let mut machine = setup().machine();
     for (now, input) in [(0, Input::Wake), (1, Script::parse("failed?[A=none]").input(0))] {
         let step = machine.step(setup().schedule, Duration::from_secs(now), input);
@@ -235,28 +239,28 @@ fn the_job_is_there_while_it_is_looked_into() {
 }
 
 #[test]
-fn a_wake_that_is_late_is_one_pause_late_at_most() {
-    let suspended = Setup { late: Duration::from_secs(25), ..hour() };
+fn a_late_wake_sends_one_attempt_and_replans() {
+    let suspended = Setup { wake_latency: Duration::from_secs(25), ..one_hour_setup() };
     assert_snapshot!(suspended.transcript("running*2 success"));
 }
 
 #[test]
-fn jitter_moves_pauses_within_their_bounds() {
+fn jitter_keeps_delays_within_bounds() {
     static JITTERED: Exponential =
         Exponential::new(Duration::from_secs(2)..=Duration::from_secs(5)).factor(2.0);
-    let setup = Setup { schedule: &JITTERED, ..hour() };
+    let setup = Setup { schedule: &JITTERED, ..one_hour_setup() };
     let setup = setup.policy(|policy| policy.backoff(WaitPolicy::new().backoff));
     assert_snapshot!(setup.transcript("running*5 drop*4 success"));
 }
 
 #[test]
-fn pauses_are_random_by_their_seed_alone() {
+fn jittered_delays_depend_only_on_the_seed() {
     let pauses = |seed| {
         let mut machine = Machine::new("a".parse().unwrap(), WaitPolicy::new()).with_seed(seed);
         let mut input = Input::Wake;
         let pauses = (0..6).filter_map(|number| {
             let action = machine.step(&Adaptive::new(), Duration::ZERO, input.clone()).action;
-            (machine.planned, machine.earliest) = (Duration::ZERO, Duration::ZERO);
+            (machine.next_attempt_at, machine.not_before) = (Duration::ZERO, Duration::ZERO);
             input = match number % 2 {
                 0 => Script::parse("running").input(0),
                 _ => Input::Wake,
@@ -272,9 +276,9 @@ fn pauses_are_random_by_their_seed_alone() {
 }
 
 #[test]
-fn a_wait_is_stopped_wherever_it_is() {
+fn a_wait_can_be_stopped_in_any_state() {
     let at = |seconds, script: &str| {
-        Setup { stop: Duration::from_secs_f64(seconds), ..setup() }.transcript(script)
+        Setup { stop_at: Duration::from_secs_f64(seconds), ..setup() }.transcript(script)
     };
     let rows = [
         ("in a pause", at(5.0, "running")),
@@ -282,16 +286,16 @@ fn a_wait_is_stopped_wherever_it_is() {
         ("settling: what is there goes on", at(5.0, "success[A=running]")),
         ("looking: what is known is told", at(1.0, "failed?[A=none] none~5s")),
     ];
-    assert_snapshot!(join(rows));
+    assert_snapshot!(join_transcripts(rows));
 }
 
 #[test]
-fn renewed_credentials_are_told() {
+fn refreshed_credentials_emit_an_event() {
     assert_snapshot!(setup().transcript("+running +503 +running:b success"));
 }
 
 #[test]
-fn a_wake_is_answered_by_the_time() {
+fn early_and_late_wakes_get_the_right_action() {
     let running = || Script::parse("running").input(0);
     let at = Duration::from_secs;
     let rows: [(&str, Vec<(Duration, Input)>); 4] = [
@@ -319,7 +323,7 @@ fn a_wake_is_answered_by_the_time() {
 }
 
 #[test]
-fn a_wait_taken_up_again_keeps_to_what_was_asked() {
+fn a_resumed_wait_honors_its_plan_and_retry_after() {
     let at = Duration::from_secs;
     let stopped = |setup: Setup, script: &str| {
         let mut last = None;
@@ -330,20 +334,20 @@ fn a_wait_taken_up_again_keeps_to_what_was_asked() {
     let asked = || stopped(setup(), "running 429(55s)");
     let rows = [
         ("the same deadline, and a Retry-After beyond it", asked(), setup()),
-        ("a later deadline: not before that", asked(), hour()),
-        ("the deadline alone: at once", stopped(setup(), "running"), hour()),
+        ("a later deadline: not before that", asked(), one_hour_setup()),
+        ("the deadline alone: at once", stopped(setup(), "running"), one_hour_setup()),
         (
             "too many faults: not before what was asked",
             {
-                let one = hour().policy(|policy| policy.max_consecutive_faults(1));
+                let one = one_hour_setup().policy(|policy| policy.max_consecutive_errors(1));
                 stopped(one, "429(60s)")
             },
-            hour(),
+            one_hour_setup(),
         ),
         (
             "a shorter timeout: sooner than planned",
             {
-                let stop = Setup { stop: at(5), ..hour() };
+                let stop = Setup { stop_at: at(5), ..one_hour_setup() };
                 stopped(stop, "running")
             },
             setup().timeout(9.0),
@@ -351,7 +355,7 @@ fn a_wait_taken_up_again_keeps_to_what_was_asked() {
         (
             "all but at the deadline: under its own timeout",
             {
-                let stop = Setup { stop: at(5), ..hour() };
+                let stop = Setup { stop_at: at(5), ..one_hour_setup() };
                 stopped(stop, "running")
             },
             setup().timeout(6.001),
@@ -366,6 +370,6 @@ fn a_wait_taken_up_again_keeps_to_what_was_asked() {
     assert_snapshot!(rows.join("\n"));
 }
 
-fn join<const N: usize>(rows: [(&str, String); N]) -> String {
+fn join_transcripts<const N: usize>(rows: [(&str, String); N]) -> String {
     rows.map(|(name, transcript)| format!("-- {name}: {transcript}")).join("\n")
 }

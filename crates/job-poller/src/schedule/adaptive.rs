@@ -9,24 +9,24 @@ mod hazard;
 mod remaining;
 
 pub use history::History;
-pub use observation::Lifetime;
-pub(crate) use observation::{Steps, created, step_ends, updated};
+pub use observation::JobObservation;
+pub(crate) use observation::{CompletedSteps, creation_time, step_ends, update_time};
 
 use std::time::Duration;
 
 use self::{
-    hazard::{Density, Place},
-    history::Laws,
+    hazard::{JobPosition, PollRate},
+    history::HazardModels,
     prior::Prior,
 };
 use super::{
-    Schedule, Seen,
-    jitter::{Jitter, random, unit},
+    PollState, Schedule,
+    jitter::{Jitter, splitmix64, unit_interval},
 };
 
 /// Pauses that weigh the delay against the requests.
 ///
-/// A request is worth a certain delay *w* ([`worth`](Self::worth), 250 ms unless set otherwise). What a
+/// A request is worth a certain delay *w* ([`request_price`](Self::request_price), 250 ms unless set otherwise). What a
 /// wait costs is its delay (from the job's end until that is seen) and *w* for each request; this schedule
 /// makes the mean of that as small as it can be:
 ///
@@ -40,7 +40,7 @@ use super::{
 /// gaps, only to know which. With a [`history`](Self::history) of the type, *h* is how often jobs were
 /// seen to end at that age and after so many of their steps, and the gaps are wide where none ended and
 /// narrow where most did. For many waits under one budget *w* is the budget's shadow price
-/// ([`Share`](crate::Share)): all of them are asked for by √*h* again.
+/// ([`BudgetShare`](crate::BudgetShare)): all of them are asked for by √*h* again.
 ///
 /// The picture shows jobs that create a cluster (log-normal, median 540 s, σ 0.5; one in ten fails early).
 /// The dotted curve is all ways to ask at equal gaps; along the straight line everything costs as much as
@@ -58,19 +58,19 @@ use super::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, Schedule, Seen};
+/// use job_poller::{Adaptive, PollState, Schedule};
 ///
-/// let mut seen = Seen::new(Duration::from_secs(300), 7);
-/// seen.job_type = Some("CreateCluster");
-/// assert_eq!(Adaptive::new().jitter(0.0).pause(&seen).as_secs(), 16);
+/// let mut state = PollState::new(Duration::from_secs(300), 7);
+/// state.job_type = Some("CreateCluster");
+/// assert_eq!(Adaptive::new().jitter(0.0).pause(&state).as_secs(), 16);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adaptive {
-    pub(crate) worth: Duration,
+    pub(crate) request_price: Duration,
     floor: Duration,
     cap: Duration,
     jitter: Jitter,
-    laws: Option<Laws>,
+    models: Option<HazardModels>,
 }
 
 impl Adaptive {
@@ -79,11 +79,11 @@ impl Adaptive {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            worth: Duration::from_millis(250),
+            request_price: Duration::from_millis(250),
             floor: Duration::from_secs(2),
             cap: Duration::from_secs(60),
             jitter: Jitter::DEFAULT,
-            laws: None,
+            models: None,
         }
     }
 
@@ -91,15 +91,15 @@ impl Adaptive {
     /// the same wait can be replayed with it.
     #[must_use]
     pub fn history(mut self, history: &History) -> Self {
-        self.laws = Some(history.laws());
+        self.models = Some(history.hazard_models());
         self
     }
 
     /// Sets how much delay a request is worth; 250 ms by default, at least a microsecond. Four times as much, and
     /// the requests are half as many.
     #[must_use]
-    pub const fn worth(mut self, delay: Duration) -> Self {
-        self.worth = if delay.as_nanos() < 1000 { Duration::from_micros(1) } else { delay };
+    pub const fn request_price(mut self, delay: Duration) -> Self {
+        self.request_price = if delay.as_nanos() < 1000 { Duration::from_micros(1) } else { delay };
         self
     }
 
@@ -113,23 +113,32 @@ impl Adaptive {
     }
 
     /// Returns how many seconds it takes until the integral reaches so much.
-    fn due(&self, seen: &Seen<'_>, density: Density, much: f64) -> f64 {
-        let place = Place::of(seen);
-        let law = self.laws.as_ref().and_then(|laws| laws.of(seen.job_type));
-        let learnt = law.and_then(|law| law.due(place, density, much));
-        let prior = |much| hazard::due(&Prior::of(seen.job_type).rates, place.age, density, much);
+    fn time_until_integral(&self, seen: &PollState<'_>, poll_rate: PollRate, target: f64) -> f64 {
+        let place = JobPosition::from_poll_state(seen);
+        let law = self.models.as_ref().and_then(|laws| laws.get(seen.job_type));
+        let learnt = law.and_then(|law| law.time_until_integral(place, poll_rate, target));
+        let prior = |much| {
+            hazard::time_until_integral(
+                &Prior::for_type(seen.job_type).rates,
+                place.age,
+                poll_rate,
+                much,
+            )
+        };
         match learnt {
             // Sub-jobs are listed as they start: all done is the end, or a moment before the next. Whatever was
             // learnt, that is the time to ask.
-            _ if seen.nearly_done => prior(much / 2.0).min(learnt.unwrap_or(f64::INFINITY)),
+            _ if seen.nearly_done => prior(target / 2.0).min(learnt.unwrap_or(f64::INFINITY)),
             Some(learnt) => learnt,
-            None => prior(much),
+            None => prior(target),
         }
     }
 
     /// Returns what a request is worth, in seconds.
-    fn worth_under(&self, seen: &Seen<'_>) -> f64 {
-        seen.share.map_or(self.worth, |share| share.worth.max(self.worth)).as_secs_f64()
+    fn effective_request_price(&self, seen: &PollState<'_>) -> f64 {
+        seen.share
+            .map_or(self.request_price, |share| share.request_price.max(self.request_price))
+            .as_secs_f64()
     }
 }
 
@@ -140,37 +149,38 @@ impl Default for Adaptive {
 }
 
 impl Schedule for Adaptive {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         // Where a shared budget is spent it bounds the gaps, and keeps all apart: chance would only cost delay.
-        let is_spent = seen.share.is_some_and(|share| share.worth > self.worth);
+        let is_spent = seen.share.is_some_and(|share| share.request_price > self.request_price);
         let cap = match seen.share {
-            Some(share) if is_spent => share.longest.max(self.floor),
-            Some(share) => share.longest.max(self.cap),
+            Some(share) if is_spent => share.max_gap.max(self.floor),
+            Some(share) => share.max_gap.max(self.cap),
             None => self.cap,
         };
         let jitter = if is_spent { Jitter::new(0.0) } else { self.jitter };
-        let worth = self.worth_under(seen);
-        let density =
-            |cap: Duration| Density::new(worth, self.floor.as_secs_f64(), cap.as_secs_f64());
+        let worth = self.effective_request_price(seen);
+        let poll_rate =
+            |cap: Duration| PollRate::new(worth, self.floor.as_secs_f64(), cap.as_secs_f64());
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
-        if jitter.is_none() || seen.count > 1 || seen.nearly_done {
-            let pause = seconds(self.due(seen, density(cap), 1.0));
-            return jitter.moved(pause, self.floor..=cap, seen.random);
+        if jitter.is_zero() || seen.count > 1 || seen.nearly_done {
+            let pause = seconds(self.time_until_integral(seen, poll_rate(cap), 1.0));
+            return jitter.apply_symmetric(pause, self.floor..=cap, seen.random);
         }
         // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
         // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
-        let (age, since_step) = (seen.age + self.floor, seen.since_step + self.floor);
-        let later = Seen { age, since_step, ..*seen };
-        let left = jitter.below(cap.saturating_sub(self.floor));
-        let gap = seconds(self.due(&later, density(left), unit(seen.random)));
-        let other = random(seen.random, 0);
-        self.floor.saturating_add(jitter.moved(gap, Duration::ZERO..=cap, other))
+        let (age, since_step) = (seen.age + self.floor, seen.since_last_step + self.floor);
+        let later = PollState { age, since_last_step: since_step, ..*seen };
+        let left = jitter.max_base(cap.saturating_sub(self.floor));
+        let gap =
+            seconds(self.time_until_integral(&later, poll_rate(left), unit_interval(seen.random)));
+        let other = splitmix64(seen.random, 0);
+        self.floor.saturating_add(jitter.apply_symmetric(gap, Duration::ZERO..=cap, other))
     }
 
-    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
-        let worth = self.worth_under(seen);
-        let unbound = Density::new(worth, 0.0, f64::INFINITY);
-        Some((2.0 * worth).sqrt() / self.due(seen, unbound, 1.0))
+    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
+        let worth = self.effective_request_price(seen);
+        let unbound = PollRate::new(worth, 0.0, f64::INFINITY);
+        Some((2.0 * worth).sqrt() / self.time_until_integral(seen, unbound, 1.0))
     }
 }
 

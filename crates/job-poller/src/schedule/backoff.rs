@@ -9,14 +9,14 @@ use std::{
 
 use backoff::backoff::Backoff;
 
-use super::{Schedule, Seen};
+use super::{PollState, Schedule};
 
 /// The pauses that a [`Backoff`] gives, for those who have one already.
 ///
 /// Each is brought within the floor and the cap, and the wait's own deadline holds: by itself a
 /// `Backoff` goes beyond its `max_interval` by its jitter, and knows no Retry-After. Where it
 /// gives no more pauses, the cap is the pause: when to stop is the wait's to decide. It is reset
-/// with the first reading, and whenever the end comes near ([`Seen::nearly_done`]).
+/// with the first reading, and whenever the end comes near ([`PollState::nearly_done`]).
 ///
 /// It keeps state of its own, unlike other schedules: give each wait one of its own, and expect no
 /// replay, nor a checkpoint, to repeat its pauses.
@@ -24,11 +24,11 @@ use super::{Schedule, Seen};
 /// ```
 /// use std::time::Duration;
 /// use backoff::backoff::Constant;
-/// use job_poller::{BackoffSchedule, Schedule, Seen};
+/// use job_poller::{BackoffSchedule, PollState, Schedule};
 ///
 /// let backoff = Constant::new(Duration::from_millis(1));
 /// let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=Duration::from_secs(30));
-/// assert_eq!(schedule.pause(&Seen::new(Duration::ZERO, 1)), Duration::from_secs(1));
+/// assert_eq!(schedule.pause(&PollState::new(Duration::ZERO, 1)), Duration::from_secs(1));
 /// ```
 pub struct BackoffSchedule<B> {
     backoff: Mutex<B>,
@@ -47,7 +47,7 @@ impl<B: Backoff> BackoffSchedule<B> {
 }
 
 impl<B: Backoff + Send> Schedule for BackoffSchedule<B> {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.count <= 1 {
             backoff.reset();

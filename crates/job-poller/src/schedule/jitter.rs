@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Seen;
+use super::PollState;
 
 /// By which part of it a pause may be longer or shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,13 +25,13 @@ impl Jitter {
         })
     }
 
-    pub(crate) fn is_none(self) -> bool {
+    pub(crate) fn is_zero(self) -> bool {
         self.0 <= 0.0
     }
 
     /// Returns the longest pause that is not above this however it is moved.
-    pub(crate) fn below(self, most: Duration) -> Duration {
-        Duration::try_from_secs_f64(most.as_secs_f64() / (1.0 + self.0)).unwrap_or(most)
+    pub(crate) fn max_base(self, max: Duration) -> Duration {
+        Duration::try_from_secs_f64(max.as_secs_f64() / (1.0 + self.0)).unwrap_or(max)
     }
 
     /// Returns the pause, moved at random within the bounds: the first to anywhere between itself and twice
@@ -40,57 +40,58 @@ impl Jitter {
         self,
         pause: Duration,
         bounds: RangeInclusive<Duration>,
-        seen: &Seen<'_>,
+        seen: &PollState<'_>,
     ) -> Duration {
-        let by = if seen.count <= 1 { 1.0..=2.0 } else { self.part() };
-        self.moved_by(by, pause, bounds, seen.random)
+        let by = if seen.count <= 1 { 1.0..=2.0 } else { self.factor_range() };
+        self.apply_factor(by, pause, bounds, seen.random)
     }
 
     /// Returns the pause, moved at random within the bounds by its part.
-    pub(crate) fn moved(
+    pub(crate) fn apply_symmetric(
         self,
         pause: Duration,
         bounds: RangeInclusive<Duration>,
         random: u64,
     ) -> Duration {
-        self.moved_by(self.part(), pause, bounds, random)
+        self.apply_factor(self.factor_range(), pause, bounds, random)
     }
 
-    fn part(self) -> RangeInclusive<f64> {
+    fn factor_range(self) -> RangeInclusive<f64> {
         1.0 - self.0..=1.0 + self.0
     }
 
     /// A pause is not moved against the cap, or those that are there would all be on one tick. An upper bound
     /// below the lower one counts as the lower.
-    fn moved_by(
+    fn apply_factor(
         self,
-        by: RangeInclusive<f64>,
+        factors: RangeInclusive<f64>,
         pause: Duration,
         bounds: RangeInclusive<Duration>,
         random: u64,
     ) -> Duration {
         let (floor, cap) = (*bounds.start(), *bounds.end());
-        if self.is_none() {
+        if self.is_zero() {
             return pause.min(cap).max(floor);
         }
-        let pause = pause.min(self.below(cap)).max(floor);
-        let seconds = pause.as_secs_f64() * between(*by.start(), *by.end(), unit(random));
+        let pause = pause.min(self.max_base(cap)).max(floor);
+        let seconds =
+            pause.as_secs_f64() * lerp(*factors.start(), *factors.end(), unit_interval(random));
         Duration::try_from_secs_f64(seconds).unwrap_or(cap).min(cap).max(floor)
     }
 }
 
-pub(crate) fn between(least: f64, most: f64, unit: f64) -> f64 {
-    least + (most - least) * unit
+pub(crate) fn lerp(start: f64, end: f64, fraction: f64) -> f64 {
+    start + (end - start) * fraction
 }
 
 /// Returns a number's upper 53 bits as a fraction, from 0 to just below 1.
-pub(crate) fn unit(random: u64) -> f64 {
+pub(crate) fn unit_interval(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Returns a number that has no visible relation to the seed and the number of the pause
 /// (splitmix64).
-pub(crate) const fn random(seed: u64, number: u32) -> u64 {
+pub(crate) const fn splitmix64(seed: u64, number: u32) -> u64 {
     let mut z = seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

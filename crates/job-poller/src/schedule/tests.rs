@@ -7,9 +7,9 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn pauses() {
+fn schedules_return_the_expected_delays() {
     let pauses = |schedule: &dyn Schedule| {
-        [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&Seen::new(SECOND, count)).as_millis())
+        [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&PollState::new(SECOND, count)).as_millis())
     };
     let (floor, cap) = (SECOND, 10 * SECOND);
     let rows: [(&dyn Schedule, [u128; 6]); 11] = [
@@ -42,7 +42,7 @@ proptest! {
         floor: Duration, cap: Duration, factor: f64, part: f64, count: u32, random: u64,
     ) {
         let schedule = Exponential::new(floor..=cap).factor(factor).jitter(part);
-        let pause = schedule.pause(&Seen { random, ..Seen::new(Duration::ZERO, count) });
+        let pause = schedule.pause(&PollState { random, ..PollState::new(Duration::ZERO, count) });
         let floor = floor.max(Duration::from_millis(1));
         prop_assert!(floor <= pause && pause <= cap.max(floor));
     }

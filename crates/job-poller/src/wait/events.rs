@@ -17,7 +17,9 @@ use job_transport::{Clock, TokioClock};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    machine::{Action, Checkpoint, Ended, Event, Fault, Input, Machine, Step, WaitError},
+    machine::{
+        Action, AttemptError, Checkpoint, Event, FinishedJob, Input, Machine, Step, WaitError,
+    },
     schedule::Schedule,
     source::JobSource,
 };
@@ -35,39 +37,39 @@ use crate::{
 /// the job is not affected. Dropping a future of [`next`](Self::next) loses nothing: the next one
 /// goes on.
 #[must_use = "a wait does nothing until it is asked for its events"]
-pub struct Events {
+pub struct WaitEvents {
     pub(crate) source: Arc<dyn JobSource>,
     pub(crate) schedule: Arc<dyn Schedule>,
     pub(crate) machine: Machine,
     /// How long the wait had gone on before this began, in another process.
-    pub(crate) before: Duration,
+    pub(crate) elapsed_before: Duration,
     /// When the stream was first asked.
-    began: Option<Instant>,
+    started_at: Option<Instant>,
     pub(crate) stop: Option<BoxFuture<'static, ()>>,
-    doing: Doing,
+    activity: Activity,
     /// When a pause, or the time for an attempt, ends: there is one at a time.
     timer: Option<Pin<Box<Sleep>>>,
     /// What the last step told and was not passed on yet, and when that was.
-    told: vec::IntoIter<Event>,
-    told_at: Duration,
+    pending_events: vec::IntoIter<Event>,
+    events_at: Duration,
 }
 
-enum Doing {
-    Nothing,
+enum Activity {
+    NotStarted,
     /// The timer is set when the attempt does not end at once.
     Fetch {
         attempt: BoxFuture<'static, Input>,
         timeout: Duration,
-        until: Duration,
-        timed: bool,
+        deadline: Duration,
+        has_timer: bool,
     },
     Sleep,
-    Finished(Box<Result<Ended, WaitError>>),
+    Finished(Box<Result<FinishedJob, WaitError>>),
     /// The result was taken.
-    Over,
+    Taken,
 }
 
-impl Events {
+impl WaitEvents {
     pub(crate) fn new(
         source: Arc<dyn JobSource>,
         schedule: Arc<dyn Schedule>,
@@ -77,13 +79,13 @@ impl Events {
             source,
             schedule,
             machine,
-            before: Duration::ZERO,
-            began: None,
+            elapsed_before: Duration::ZERO,
+            started_at: None,
             stop: None,
-            doing: Doing::Nothing,
+            activity: Activity::NotStarted,
             timer: None,
-            told: Vec::new().into_iter(),
-            told_at: Duration::ZERO,
+            pending_events: Vec::new().into_iter(),
+            events_at: Duration::ZERO,
         }
     }
 
@@ -106,7 +108,7 @@ impl Events {
     /// # Cancel safety
     ///
     /// Dropping the future ends the wait.
-    pub async fn finish(mut self) -> Result<Ended, WaitError> {
+    pub async fn finish(mut self) -> Result<FinishedJob, WaitError> {
         poll_fn(|context| self.poll_result(context, &mut |_, _| ())).await
     }
 
@@ -119,8 +121,8 @@ impl Events {
     /// Returns the job as last read, where it ever was.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
-        match &self.doing {
-            Doing::Finished(result) => match &**result {
+        match &self.activity {
+            Activity::Finished(result) => match &**result {
                 Err(error) => error.job(),
                 Ok(ended) => Some(ended.job.clone()),
             },
@@ -131,7 +133,8 @@ impl Events {
     /// Returns the time since the wait began; zero where it did not yet.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.before.saturating_add(self.began.map_or(Duration::ZERO, |began| began.elapsed()))
+        self.elapsed_before
+            .saturating_add(self.started_at.map_or(Duration::ZERO, |began| began.elapsed()))
     }
 
     /// Returns what to go on from, now or in another process: [`Wait::resume`](crate::Wait::resume).
@@ -139,8 +142,8 @@ impl Events {
     /// which its [`WaitError`] has or, where the job has ended, one that asks once more.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        let machine = match &self.doing {
-            Doing::Finished(result) => match &**result {
+        let machine = match &self.activity {
+            Activity::Finished(result) => match &**result {
                 Err(error) => return error.checkpoint().clone(),
                 Ok(ended) => self.machine.clone().with_job(&ended.job),
             },
@@ -150,23 +153,23 @@ impl Events {
     }
 
     /// Lets the time begin, if it did not yet.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn start_clock(&mut self) {
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
-        self.began.get_or_insert_with(Instant::now);
+        self.started_at.get_or_insert_with(Instant::now);
     }
 
     /// Waits to the end, and tells each event on the way.
     pub(crate) fn poll_result(
         &mut self,
         context: &mut Context<'_>,
-        tell: &mut dyn FnMut(Duration, &Event),
-    ) -> Poll<Result<Ended, WaitError>> {
+        on_event: &mut dyn FnMut(Duration, &Event),
+    ) -> Poll<Result<FinishedJob, WaitError>> {
         loop {
             if let Some((at, event)) = ready!(self.poll_event(context)) {
-                tell(at, &event);
+                on_event(at, &event);
             } else {
-                return match mem::replace(&mut self.doing, Doing::Over) {
-                    Doing::Finished(result) => Poll::Ready(*result),
+                return match mem::replace(&mut self.activity, Activity::Taken) {
+                    Activity::Finished(result) => Poll::Ready(*result),
                     // Polled after its end, which no one should.
                     _ => Poll::Pending,
                 };
@@ -176,12 +179,12 @@ impl Events {
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<(Duration, Event)>> {
         loop {
-            if let Some(event) = self.told.next() {
-                return Poll::Ready(Some((self.told_at, event)));
+            if let Some(event) = self.pending_events.next() {
+                return Poll::Ready(Some((self.events_at, event)));
             }
             // Many waits pause at once: give the memory back.
-            self.told = Vec::new().into_iter();
-            if let Doing::Finished(_) | Doing::Over = self.doing {
+            self.pending_events = Vec::new().into_iter();
+            if let Activity::Finished(_) | Activity::Taken = self.activity {
                 return Poll::Ready(None);
             }
             let stop = self.stop.as_mut().map(|stop| stop.as_mut().poll(context));
@@ -195,36 +198,38 @@ impl Events {
 
     /// Takes what was waited for, and begins what is to be done.
     fn step(&mut self, input: Input) {
-        self.begin();
+        self.start_clock();
         let elapsed = self.elapsed();
         let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
-        (self.told, self.told_at) = (events.into_iter(), elapsed);
-        self.doing = match action {
+        (self.pending_events, self.events_at) = (events.into_iter(), elapsed);
+        self.activity = match action {
             Action::Fetch { id, timeout } => {
                 let attempt = Box::pin(attempt(self.source.clone(), id));
                 let until = elapsed.saturating_add(timeout);
-                Doing::Fetch { attempt, timeout, until, timed: false }
+                Activity::Fetch { attempt, timeout, deadline: until, has_timer: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
-                Doing::Sleep
+                Activity::Sleep
             }
             Action::Finish(mut result) => {
                 if let Err(error) = &mut *result {
-                    error.checkpoint.stamp(TokioClock::new().now());
+                    error.checkpoint.set_taken_at(TokioClock::new().now());
                 }
                 (self.stop, self.timer) = (None, None);
-                Doing::Finished(result)
+                Activity::Finished(result)
             }
         };
     }
 
     /// Waits for what is being done.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let limit = match &mut self.doing {
-            Doing::Nothing | Doing::Finished(_) | Doing::Over => return Poll::Ready(Input::Wake),
-            Doing::Sleep => None,
-            Doing::Fetch { attempt, timeout, until, timed } => {
+        let limit = match &mut self.activity {
+            Activity::NotStarted | Activity::Finished(_) | Activity::Taken => {
+                return Poll::Ready(Input::Wake);
+            }
+            Activity::Sleep => None,
+            Activity::Fetch { attempt, timeout, deadline: until, has_timer: timed } => {
                 if let Poll::Ready(input) = attempt.as_mut().poll(context) {
                     return Poll::Ready(input);
                 }
@@ -238,7 +243,7 @@ impl Events {
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(context));
         }
-        Poll::Ready(limit.map_or(Input::Wake, |limit| Input::Fault(Fault::timed_out(limit))))
+        Poll::Ready(limit.map_or(Input::Wake, |limit| Input::Error(AttemptError::timed_out(limit))))
     }
 
     fn set_timer(&mut self, span: Duration) {
@@ -251,7 +256,7 @@ impl Events {
     }
 }
 
-impl Stream for Events {
+impl Stream for WaitEvents {
     type Item = (Duration, Event);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -259,9 +264,9 @@ impl Stream for Events {
     }
 }
 
-impl fmt::Debug for Events {
+impl fmt::Debug for WaitEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
+        f.debug_struct("WaitEvents")
             .field("job_id", self.job_id())
             .field("policy", self.machine.policy())
             .finish_non_exhaustive()

@@ -9,15 +9,15 @@ use job_model::JobId;
 use job_poller::{
     Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy,
 };
-use job_sim::{Pace, Plan, Sim};
+use job_sim::{Plan, Sim, TimeSource};
 use job_transport::{FetchError, Reading};
 
-use crate::service::{SECOND, Service, TAKES, pass};
+use crate::service::{REPLY_LATENCY, SECOND, Service, sleep_for};
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
+async fn a_backpressured_wait_continues_without_its_event_reader() {
     for finishes in [true, false] {
-        let service = Service::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+        let service = Service::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
         let policy = WaitPolicy::new().no_timeout();
         let fleet =
             Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).policy(policy).start();
@@ -25,10 +25,10 @@ async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
         let (mut slow, other) = (watch().events(), tokio::spawn(watch()));
         assert!(slow.next().await.is_some());
         // More events than are kept.
-        pass(100 * SECOND).await;
-        let before = service.asked();
-        pass(100 * SECOND).await;
-        assert_eq!(service.asked(), before, "it stands still");
+        sleep_for(100 * SECOND).await;
+        let before = service.request_count();
+        sleep_for(100 * SECOND).await;
+        assert_eq!(service.request_count(), before, "it stands still");
         let ended = if finishes {
             slow.finish().await
         } else {
@@ -40,18 +40,18 @@ async fn a_wait_that_stood_still_goes_on_once_its_events_are_of_no_interest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_are_kept_for_whoever_asked_for_them_at_once() {
-    let service = Service::usual();
+async fn events_are_buffered_for_a_stream_created_immediately() {
+    let service = Service::with_default_plan();
     let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
     let mut events = fleet.watch(service.sim.job().clone()).events();
     // Nobody polls, and there are more than are kept for who did not ask.
-    pass(8 * SECOND).await;
+    sleep_for(8 * SECOND).await;
     let (at, _) = events.next().await.unwrap();
-    assert!(at <= TAKES, "{at:?}");
+    assert!(at <= REPLY_LATENCY, "{at:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_watches_later_gives_the_time_of_one_wait_and_no_more() {
+async fn repeated_watches_extend_the_deadline_by_one_timeout() {
     let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
     // The timeout, when it is watched again, and when it ends. A wait without time has its one attempt.
     let rows = [
@@ -60,13 +60,14 @@ async fn whoever_watches_later_gives_the_time_of_one_wait_and_no_more() {
         (0.0, vec![0.0, 0.001], 0.02),
     ];
     for (timeout, again, expected) in rows {
-        let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+        let service =
+            Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
         let policy = WaitPolicy::new().timeout(seconds(timeout));
         let fleet = Fleet::builder(service.client()).policy(policy).start();
         let watch = || fleet.watch(service.sim.job().clone());
         let (mut watches, mut now) = (vec![watch()], 0.0);
         for at in again {
-            pass(seconds(at - now)).await;
+            sleep_for(seconds(at - now)).await;
             now = at;
             watches.push(watch());
         }
@@ -80,8 +81,8 @@ async fn whoever_watches_later_gives_the_time_of_one_wait_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_deadlines_the_later_holds() {
-    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+async fn the_later_of_two_deadlines_applies() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
     let fleet = |seconds: u32| {
         let policy = WaitPolicy::new().timeout(seconds * SECOND);
         Fleet::builder(service.client()).policy(policy).start()
@@ -89,7 +90,7 @@ async fn of_two_deadlines_the_later_holds() {
     let job = || service.sim.job().clone();
     for (resumed, own, expected) in [(100, 50, 100), (50, 100, 120)] {
         let first = fleet(resumed).watch(job());
-        pass(20 * SECOND).await;
+        sleep_for(20 * SECOND).await;
         let checkpoint = first.checkpoint().unwrap();
         drop(first);
         let again = fleet(own);
@@ -102,9 +103,9 @@ async fn of_two_deadlines_the_later_holds() {
 }
 
 /// Panics when it is asked for the second time.
-struct Broken;
+struct PanickingSource;
 
-impl JobSource for Broken {
+impl JobSource for PanickingSource {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
             assert_ne!(id.as_str(), "b", "a source that is broken");
@@ -115,10 +116,10 @@ impl JobSource for Broken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_wait_is_left_where_its_task_is_gone() {
-    let fleet = Fleet::builder(Broken).start();
+async fn waits_end_as_stopped_when_the_fleet_task_panics() {
+    let fleet = Fleet::builder(PanickingSource).start();
     let sound = fleet.watch("a".parse().unwrap());
-    pass(SECOND).await;
+    sleep_for(SECOND).await;
     let broken = fleet.watch("b".parse().unwrap());
     let results = join_all([sound, broken]).await;
     let later = fleet.watch("a".parse().unwrap()).await;
@@ -129,7 +130,7 @@ async fn no_wait_is_left_where_its_task_is_gone() {
 }
 
 #[test]
-fn no_wait_is_left_where_its_runtime_is_gone() {
+fn waits_end_as_stopped_when_the_runtime_is_dropped() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -139,7 +140,7 @@ fn no_wait_is_left_where_its_runtime_is_gone() {
     };
     let first = runtime();
     let within = first.enter();
-    let watch = Fleet::builder(Broken).start().watch("a".parse().unwrap());
+    let watch = Fleet::builder(PanickingSource).start().watch("a".parse().unwrap());
     drop(within);
     drop(first);
     let error = runtime().block_on(watch).unwrap_err();
@@ -147,21 +148,21 @@ fn no_wait_is_left_where_its_runtime_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_job_is_asked_for_before_its_deadline() {
-    let service = Service::usual();
+async fn a_new_job_gets_an_attempt_before_its_deadline() {
+    let service = Service::with_default_plan();
     let add = || service.sim.add(Plan::create_cluster().slower(100_000));
     let policy = WaitPolicy::new().timeout(30 * SECOND);
     let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
     let _others: Vec<_> = (0..300).map(|_| fleet.watch(add())).collect();
-    pass(20 * SECOND).await;
+    sleep_for(20 * SECOND).await;
     let error = fleet.watch_new(add(), "CreateCluster").await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(error.elapsed() <= 31 * SECOND && error.attempts() == 1, "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_chance_before_a_deadline_is_had() {
-    let service = Service::new(Sim::new(Plan::create_cluster().slower(100_000), Pace::Clock));
+async fn a_last_attempt_is_made_before_the_deadline() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(100_000), TimeSource::Clock));
     // Each of a hundred asks every second, and there is one request a second.
     let fleet = Fleet::builder(service.client())
         .schedule(Fixed::new(SECOND))
@@ -174,20 +175,20 @@ async fn the_last_chance_before_a_deadline_is_had() {
     let add = || service.sim.add(Plan::create_cluster().slower(100_000));
     let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
     assert_eq!(watch.await.unwrap_err().kind(), WaitErrorKind::DeadlineExceeded);
-    let asked = service.asked.lock().unwrap();
+    let asked = service.requests.lock().unwrap();
     let of = asked.iter().filter(|(_, id)| id == service.sim.job().as_str());
     assert_eq!(of.map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 58]);
 }
 
 /// One job has failed, of which it is known a second later, at a step that is to be asked for by itself; for all
 /// others the service is not well, and asks for five minutes.
-struct Unwell;
+struct FailingSource;
 
-impl JobSource for Unwell {
+impl JobSource for FailingSource {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
             if id.as_str() == "failed" {
-                pass(SECOND).await;
+                sleep_for(SECOND).await;
                 let body = br#"{"status": {"phase": "Failed"}, "spec": {"subJobs": [
                     {"metadata": {"uid": "step"}, "status": {"phase": "Failed"}}]}}"#;
                 return Reading::from_response(Response::new(Bytes::from_static(body)));
@@ -199,16 +200,16 @@ impl JobSource for Unwell {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_not_withheld_for_its_details() {
-    let fleet = Fleet::builder(Unwell).start();
+async fn a_retry_after_does_not_delay_a_known_failure() {
+    let fleet = Fleet::builder(FailingSource).start();
     let [failed, _other] = ["failed", "other"].map(|id| fleet.watch(id.parse().unwrap()));
     let ended = failed.await.unwrap();
     assert!(matches!(ended.outcome, Outcome::Failed(_)));
     assert!((10 * SECOND..12 * SECOND).contains(&ended.elapsed), "{:?}", ended.elapsed);
     // The service speaks for all.
     let third = fleet.watch("third".parse().unwrap());
-    pass(280 * SECOND).await;
+    sleep_for(280 * SECOND).await;
     assert_eq!((fleet.stats().requests, third.elapsed()), (2, 280 * SECOND));
-    pass(20 * SECOND).await;
+    sleep_for(20 * SECOND).await;
     assert!(fleet.stats().requests > 2);
 }

@@ -10,19 +10,20 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use job_model::JobId;
 use job_poller::{
-    Adaptive, Checkpoint, Event, Fixed, Fleet, History, Outcome, Schedule, Seen, WaitErrorKind,
-    WaitPolicy, Why,
+    Adaptive, AttemptReason, Checkpoint, Event, Fixed, Fleet, History, Outcome, PollState,
+    Schedule, WaitErrorKind, WaitPolicy,
 };
-use job_sim::{Fault, Pace, Plan, Sim};
+use job_sim::{Fault, Plan, Sim, TimeSource};
 use tokio::{runtime::Handle, time::advance};
 
-use service::{SECOND, Service, TAKES, pass};
+use service::{REPLY_LATENCY, SECOND, Service, sleep_for};
 
 #[tokio::test(start_paused = true)]
-async fn all_end_right_within_the_budget() {
-    let service = Service::usual();
-    let jobs = service.jobs(1_000);
-    let fleet = Fleet::builder(service.client()).requests_per_second(100.0).in_flight(2).start();
+async fn all_waits_end_correctly_within_the_budget() {
+    let service = Service::with_default_plan();
+    let jobs = service.add_jobs(1_000);
+    let fleet =
+        Fleet::builder(service.client()).requests_per_second(100.0).max_in_flight(2).start();
     let watches = jobs.into_iter().map(|(id, fails)| {
         let watch = fleet.watch(id);
         async move { (fails, watch.await.unwrap().outcome) }
@@ -31,11 +32,11 @@ async fn all_end_right_within_the_budget() {
         assert_eq!(matches!(outcome, Outcome::Failed(_)), fails);
     }
     let stats = fleet.stats();
-    assert_eq!((stats.jobs, stats.in_flight, stats.waiting, stats.ended), (0, 0, 0, 1_000));
-    assert_eq!(stats.requests, service.asked() as u64);
+    assert_eq!((stats.jobs, stats.in_flight, stats.queued, stats.finished), (0, 0, 0, 1_000));
+    assert_eq!(stats.requests, service.request_count() as u64);
     assert_eq!(service.in_flight.lock().unwrap().1, 2);
     // In any ten seconds.
-    let asked = service.asked.lock().unwrap();
+    let asked = service.requests.lock().unwrap();
     let most = asked.iter().map(|(from, _)| {
         let within = asked.iter().skip_while(|(at, _)| at < from);
         within.take_while(|(at, _)| *at < *from + 10 * SECOND).count()
@@ -47,8 +48,8 @@ async fn all_end_right_within_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_watched_twice_is_asked_for_once() {
-    let service = Service::usual();
+async fn two_watches_of_a_job_share_its_requests() {
+    let service = Service::with_default_plan();
     let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
     let [one, other, third] = [(); 3].map(|()| fleet.watch(service.sim.job().clone()));
     assert_eq!(fleet.stats().jobs, 1);
@@ -60,22 +61,22 @@ async fn a_job_that_is_watched_twice_is_asked_for_once() {
     }
     let (one, other) = (one.await.unwrap().unwrap(), other.finish().await.unwrap());
     assert_eq!(one, other);
-    assert_eq!(service.asked(), one.attempts as usize);
+    assert_eq!(service.request_count(), one.attempts as usize);
     let planned = events.iter().filter(|event| matches!(event, Event::NextAttempt { .. }));
     assert_eq!(planned.count(), one.attempts as usize - 1);
     // Once it has ended it is another wait.
     let again = fleet.watch(service.sim.job().clone()).await.unwrap();
     assert_eq!(again.attempts, 1);
-    assert_eq!(service.asked(), one.attempts as usize + 1);
+    assert_eq!(service.request_count(), one.attempts as usize + 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_watches_later_has_the_whole_time() {
-    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), Pace::Clock));
+async fn a_later_watch_gets_its_full_timeout() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
     let policy = WaitPolicy::new().timeout(10 * SECOND);
     let fleet = Fleet::builder(service.client()).policy(policy).start();
     let first = fleet.watch(service.sim.job().clone());
-    pass(6 * SECOND).await;
+    sleep_for(6 * SECOND).await;
     let second = fleet.watch(service.sim.job().clone());
     let errors = [first.await.unwrap_err(), second.await.unwrap_err()];
     for error in errors {
@@ -86,27 +87,27 @@ async fn who_watches_later_has_the_whole_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_dropped_leaves_nothing() {
-    let service = Service::usual();
-    let ids: Vec<_> = service.jobs(50).into_iter().map(|(id, _)| id).collect();
-    let fleet = Fleet::builder(service.client()).requests_per_second(20.0).in_flight(5).start();
+async fn dropping_a_watch_leaks_nothing() {
+    let service = Service::with_default_plan();
+    let ids: Vec<_> = service.add_jobs(50).into_iter().map(|(id, _)| id).collect();
+    let fleet = Fleet::builder(service.client()).requests_per_second(20.0).max_in_flight(5).start();
     // In its turn, in an attempt, in a pause.
     for wait in [0, 1, 30, 130, 1_000, 9_000].map(Duration::from_millis) {
         let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
-        pass(wait).await;
+        sleep_for(wait).await;
         drop(watches);
         let stats = fleet.stats();
-        assert_eq!((stats.jobs, stats.in_flight, stats.waiting), (0, 0, 0), "after {wait:?}");
-        pass(TAKES).await;
-        let before = service.asked();
-        pass(100 * SECOND).await;
-        assert_eq!(service.asked(), before, "after {wait:?}");
+        assert_eq!((stats.jobs, stats.in_flight, stats.queued), (0, 0, 0), "after {wait:?}");
+        sleep_for(REPLY_LATENCY).await;
+        let before = service.request_count();
+        sleep_for(100 * SECOND).await;
+        assert_eq!(service.request_count(), before, "after {wait:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_task_ends_with_the_last_who_could_ask() {
-    let service = Service::usual();
+async fn the_task_ends_with_the_last_handle_and_wait() {
+    let service = Service::with_default_plan();
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let fleet = Fleet::builder(service.client()).start();
@@ -123,14 +124,14 @@ async fn the_task_ends_with_the_last_who_could_ask() {
 struct Greedy;
 
 impl Schedule for Greedy {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
-        let longest = seen.share.unwrap().longest;
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
+        let longest = seen.share.unwrap().max_gap;
         if seen.job_type == Some("CreateCluster") { SECOND } else { longest }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_starves() {
+async fn no_wait_starves() {
     let adaptive: Arc<dyn Schedule> = Arc::new(Adaptive::new());
     let greedy: Arc<dyn Schedule> = Arc::new(Greedy);
     let rows = [
@@ -139,7 +140,7 @@ async fn nobody_starves() {
         ("greedy", &greedy, 4.0),
     ];
     for (name, schedule, per_second) in rows {
-        let service = Service::usual();
+        let service = Service::with_default_plan();
         let plans = [Plan::create_cluster, Plan::delete_node];
         let add = |number: usize| service.sim.add(plans[number % 2]().slower(100_000));
         let fleet = Fleet::builder(service.client())
@@ -148,20 +149,20 @@ async fn nobody_starves() {
             .policy(WaitPolicy::new().no_timeout())
             .start();
         let watches: Vec<_> = (0..200).map(|number| fleet.watch(add(number))).collect();
-        pass(1_500 * SECOND).await;
+        sleep_for(1_500 * SECOND).await;
         let mut last = BTreeMap::new();
         let mut longest = Duration::ZERO;
-        for (at, id) in &*service.asked.lock().unwrap() {
+        for (at, id) in &*service.requests.lock().unwrap() {
             let before = last.insert(id.clone(), *at).unwrap_or_default();
             longest = longest.max(at.saturating_sub(before));
         }
         assert_eq!(last.len(), watches.len(), "{name}");
         // Twice what it would be if all asked alike.
         assert!(longest.as_secs_f64() <= 2.0 * 200.0 / per_second, "{name}: {longest:?}");
-        let spent = service.asked() as f64 / per_second / 1_500.0;
+        let spent = service.request_count() as f64 / per_second / 1_500.0;
         // With so few waits, now and then none is due.
         assert!((0.94..=1.01).contains(&spent), "{name}: {spent}");
-        let worth = fleet.stats().worth;
+        let worth = fleet.stats().request_price;
         assert!(
             name == "greedy" || worth > Duration::from_millis(250),
             "the budget has a price: {worth:?}"
@@ -170,18 +171,19 @@ async fn nobody_starves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_is_the_reason_for_a_pause_where_it_is() {
-    let service = Service::usual();
-    let ids: Vec<_> = service.jobs(100).into_iter().map(|(id, _)| id).collect();
-    for (per_second, expected) in [(1000.0, Why::Scheduled), (1.0, Why::Budget)] {
+async fn delay_reason_is_budget_when_the_budget_is_binding() {
+    let service = Service::with_default_plan();
+    let ids: Vec<_> = service.add_jobs(100).into_iter().map(|(id, _)| id).collect();
+    for (per_second, expected) in [(1000.0, AttemptReason::Scheduled), (1.0, AttemptReason::Budget)]
+    {
         let fleet = Fleet::builder(service.client()).requests_per_second(per_second).start();
         let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
         let mut one = fleet.watch(ids[50].clone()).events();
-        let (mut over, mut last) = (pin!(pass(250 * SECOND)), None);
+        let (mut over, mut last) = (pin!(sleep_for(250 * SECOND)), None);
         loop {
             tokio::select! {
-                Some((_, event)) = one.next() => if let Event::NextAttempt { why, .. } = event {
-                    last = Some(why);
+                Some((_, event)) = one.next() => if let Event::NextAttempt { reason, .. } = event {
+                    last = Some(reason);
                 },
                 () = &mut over => break,
             }
@@ -192,36 +194,36 @@ async fn the_budget_is_the_reason_for_a_pause_where_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_holds_all_and_throttling_slows_all() {
-    let sim = Sim::new(Plan::create_cluster().slower(1000), Pace::Clock);
-    sim.script([None, Some(Fault::Throttled(60 * SECOND))]);
+async fn a_retry_after_pauses_all_and_throttling_slows_all() {
+    let sim = Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock);
+    sim.inject_faults([None, Some(Fault::Throttled(60 * SECOND))]);
     let service = Service::new(sim);
-    let ids: Vec<_> = service.jobs(100).into_iter().map(|(id, _)| id).collect();
+    let ids: Vec<_> = service.add_jobs(100).into_iter().map(|(id, _)| id).collect();
     let fleet = Fleet::builder(service.client()).requests_per_second(10.0).start();
     let watches: Vec<_> = ids.into_iter().map(|id| fleet.watch(id)).collect();
-    pass(SECOND).await;
-    let asked = service.asked();
+    sleep_for(SECOND).await;
+    let asked = service.request_count();
     assert!(asked < 5, "{asked}");
     let slow = fleet.stats().requests_per_second;
     assert!((6.9..7.1).contains(&slow), "{slow}");
-    pass(58 * SECOND).await;
-    assert_eq!(service.asked(), asked, "nobody asks meanwhile");
-    pass(3 * SECOND).await;
-    assert!(service.asked() > asked + 10);
+    sleep_for(58 * SECOND).await;
+    assert_eq!(service.request_count(), asked, "nobody asks meanwhile");
+    sleep_for(3 * SECOND).await;
+    assert!(service.request_count() > asked + 10);
     let stats = fleet.stats();
     assert_eq!((stats.throttled, stats.jobs), (1, watches.len()));
     assert!((stats.requests_per_second - 10.0).abs() < 1e-9, "{stats:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_takes_no_events_holds_up_nobody_else() {
-    let service = Service::new(Sim::new(Plan::create_cluster().slower(10), Pace::Clock));
+async fn an_unread_event_stream_does_not_block_other_waits() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
     let other = service.sim.add(Plan::create_cluster().slower(10));
     let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
     let mut slow = fleet.watch(service.sim.job().clone()).events();
     assert!(slow.next().await.is_some());
     assert_eq!(fleet.watch(other).await.unwrap().outcome, Outcome::Succeeded);
-    pass(100 * SECOND).await;
+    sleep_for(100 * SECOND).await;
     // It stands still, and then goes on to the end.
     assert_eq!(fleet.stats().jobs, 1);
     let mut taken = 1;
@@ -234,9 +236,9 @@ async fn one_who_takes_no_events_holds_up_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_passes_while_waiting_for_ones_turn() {
-    let service = Service::usual();
-    let ids: Vec<_> = service.jobs(10).into_iter().map(|(id, _)| id).collect();
+async fn queued_waits_end_at_their_deadline() {
+    let service = Service::with_default_plan();
+    let ids: Vec<_> = service.add_jobs(10).into_iter().map(|(id, _)| id).collect();
     let policy = WaitPolicy::new().timeout(60 * SECOND);
     let fleet = Fleet::builder(service.client()).requests_per_second(0.02).policy(policy).start();
     let watches = ids.into_iter().map(|id| fleet.watch(id));
@@ -249,19 +251,19 @@ async fn a_deadline_passes_while_waiting_for_ones_turn() {
     // Without any time each has its one attempt, in turn.
     let policy = WaitPolicy::new().timeout(Duration::ZERO);
     let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
-    let watches = service.jobs(5).into_iter().map(|(id, _)| fleet.watch(id));
+    let watches = service.add_jobs(5).into_iter().map(|(id, _)| fleet.watch(id));
     for result in join_all(watches).await {
         assert_eq!(result.unwrap_err().attempts(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fleet_that_is_stopped_goes_on_elsewhere() {
-    let service = Service::usual();
-    let jobs = service.jobs(60);
+async fn a_stopped_fleet_resumes_from_its_checkpoints() {
+    let service = Service::with_default_plan();
+    let jobs = service.add_jobs(60);
     let fleet = Fleet::builder(service.client()).requests_per_second(10.0).start();
     let watches: Vec<_> = jobs.iter().map(|(id, _)| fleet.watch(id.clone())).collect();
-    pass(20 * SECOND).await;
+    sleep_for(20 * SECOND).await;
     let running: Vec<Checkpoint> = fleet.checkpoints().collect();
     assert_eq!(running.len(), 60);
     let attempts = |all: &[Checkpoint]| {
@@ -293,8 +295,8 @@ async fn a_fleet_that_is_stopped_goes_on_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_go_by_what_was_known_when_they_began() {
-    let service = Service::usual();
+async fn new_waits_use_the_history_learned_so_far() {
+    let service = Service::with_default_plan();
     let fleet = Fleet::builder(service.client())
         .adaptive(Adaptive::new().jitter(0.0), History::new())
         .start();
@@ -313,16 +315,17 @@ async fn waits_go_by_what_was_known_when_they_began() {
 
 /// Whatever is begun, dropped, read and broken in whatever order: nothing is left, and all end right.
 #[tokio::test(start_paused = true)]
-async fn whatever_is_done_with_a_fleet_nothing_is_left() {
+async fn random_operations_on_a_fleet_leak_nothing() {
     for seed in 0..30 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let sim = Sim::new(Plan::create_cluster(), Pace::Clock);
-        let faults = Fault::script("reset, 503, 429, garbage").unwrap();
-        let service = Service::new(sim.chance(seed, 0.2, faults.into_iter().flatten().collect()));
-        let jobs = service.jobs(20);
+        let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
+        let faults = Fault::parse_script("reset, 503, 429, garbage").unwrap();
+        let service =
+            Service::new(sim.random_faults(seed, 0.2, faults.into_iter().flatten().collect()));
+        let jobs = service.add_jobs(20);
         let fleet = Fleet::builder(service.client())
             .requests_per_second(rng.f64() * 30.0)
-            .in_flight(rng.usize(1..6))
+            .max_in_flight(rng.usize(1..6))
             .policy(WaitPolicy::new().no_timeout())
             .start();
         let (mut watches, mut streams) = (Vec::new(), Vec::new());
@@ -360,6 +363,6 @@ async fn whatever_is_done_with_a_fleet_nothing_is_left() {
             assert_eq!(matches!(outcome, Outcome::Failed(_)), fails(&id), "seed {seed}");
         }
         let stats = fleet.stats();
-        assert_eq!((stats.jobs, stats.in_flight, stats.waiting), (0, 0, 0), "seed {seed}");
+        assert_eq!((stats.jobs, stats.in_flight, stats.queued), (0, 0, 0), "seed {seed}");
     }
 }

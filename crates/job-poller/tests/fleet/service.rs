@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use job_model::JobId;
-use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, Transport, TransportError};
 use tokio::time::Instant;
 
@@ -18,13 +18,13 @@ use tokio::time::Instant;
 pub(crate) struct Service {
     pub(crate) sim: Arc<Sim>,
     inner: SimTransport,
-    began: Instant,
-    pub(crate) asked: Arc<Mutex<Vec<(Duration, String)>>>,
+    started_at: Instant,
+    pub(crate) requests: Arc<Mutex<Vec<(Duration, String)>>>,
     /// How many requests are in flight, and how many ever were.
     pub(crate) in_flight: Arc<Mutex<(usize, usize)>>,
 }
 
-pub(crate) const TAKES: Duration = Duration::from_millis(20);
+pub(crate) const REPLY_LATENCY: Duration = Duration::from_millis(20);
 
 impl Transport for Service {
     fn send(
@@ -32,12 +32,12 @@ impl Transport for Service {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let id = request.uri().path().rsplit('/').next().unwrap().to_owned();
-        self.asked.lock().unwrap().push((self.began.elapsed(), id));
-        let mut flying = self.in_flight.lock().unwrap();
-        *flying = (flying.0 + 1, flying.1.max(flying.0 + 1));
-        drop(flying);
+        self.requests.lock().unwrap().push((self.started_at.elapsed(), id));
+        let mut in_flight = self.in_flight.lock().unwrap();
+        *in_flight = (in_flight.0 + 1, in_flight.1.max(in_flight.0 + 1));
+        drop(in_flight);
         Box::pin(async {
-            pass(TAKES).await;
+            sleep_for(REPLY_LATENCY).await;
             let reply = self.inner.send(request).await;
             self.in_flight.lock().unwrap().0 -= 1;
             reply
@@ -49,13 +49,13 @@ impl Service {
     pub(crate) fn new(sim: Sim) -> Self {
         let sim = Arc::new(sim);
         #[expect(clippy::disallowed_methods, reason = "the paused clock")]
-        let began = Instant::now();
+        let started_at = Instant::now();
         let inner = SimTransport::new(sim.clone());
-        Self { sim, inner, began, asked: Arc::default(), in_flight: Arc::default() }
+        Self { sim, inner, started_at, requests: Arc::default(), in_flight: Arc::default() }
     }
 
-    pub(crate) fn usual() -> Self {
-        Self::new(Sim::new(Plan::create_cluster(), Pace::Clock))
+    pub(crate) fn with_default_plan() -> Self {
+        Self::new(Sim::new(Plan::create_cluster(), TimeSource::Clock))
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -63,24 +63,24 @@ impl Service {
     }
 
     /// Adds so many jobs of some minutes, one in four of which fails.
-    pub(crate) fn jobs(&self, many: u64) -> Vec<(JobId, bool)> {
+    pub(crate) fn add_jobs(&self, count: u64) -> Vec<(JobId, bool)> {
         let job = |seed: u64| {
-            let plan = Plan::create_cluster().slower(60).drawn(seed);
+            let plan = Plan::create_cluster().slower(60).with_random_durations(seed);
             let fails = seed.is_multiple_of(4);
-            let plan = if fails { plan.failing("no such flavor") } else { plan };
+            let plan = if fails { plan.with_failure("no such flavor") } else { plan };
             (self.sim.add(plan), fails)
         };
-        (0..many).map(job).collect()
+        (0..count).map(job).collect()
     }
 
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
+    pub(crate) fn request_count(&self) -> usize {
+        self.requests.lock().unwrap().len()
     }
 }
 
 /// Lets virtual time pass.
 #[expect(clippy::disallowed_methods, reason = "the paused clock")]
-pub(crate) async fn pass(span: Duration) {
+pub(crate) async fn sleep_for(span: Duration) {
     tokio::time::sleep(span).await;
 }
 

@@ -19,7 +19,7 @@ use scenario::{Figures, Scenario};
 
 /// Which seeds are run, and for how many hours of simulated time: `SIMULATION_SEEDS`, such as
 /// `0..20`, and `SIMULATION_HOURS`; `cargo xtask simulate` sets them.
-fn asked() -> (Range<u64>, u64) {
+fn seeds_and_hours() -> (Range<u64>, u64) {
     let seeds = env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "0..20".into());
     let (from, to) = seeds.split_once("..").unwrap();
     let hours = env::var("SIMULATION_HOURS").map_or(2, |hours| hours.parse().unwrap());
@@ -27,8 +27,8 @@ fn asked() -> (Range<u64>, u64) {
 }
 
 #[test]
-fn whatever_befalls_a_wait_it_tells_how_the_job_ended() {
-    let (seeds, hours) = asked();
+fn waits_report_the_true_outcome_despite_any_faults() {
+    let (seeds, hours) = seeds_and_hours();
     let next = AtomicU64::new(seeds.start);
     let work = || {
         let mut figures = Figures::default();
@@ -71,7 +71,7 @@ fn whatever_befalls_a_wait_it_tells_how_the_job_ended() {
 }
 
 #[test]
-fn a_seed_is_the_same_wait_again() {
+fn a_seed_reproduces_the_same_run() {
     let [first, second] = [(); 2].map(|()| Scenario::new(7, 1).run());
     assert!(first.1.lines().count() > 100, "{}", first.1);
     assert_eq!(first, second);

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use futures_util::future::BoxFuture;
 use http::Uri;
 use jiff::Timestamp;
-use job_transport::{Clock, Dial, Duplex};
+use job_transport::{AsyncStream, Clock, Connect};
 use turmoil::net::TcpStream;
 
 /// The host that the service is on, and its port.
@@ -13,27 +13,27 @@ pub(crate) const SERVICE: &str = "cce.example";
 pub(crate) const PORT: u16 = 443;
 
 /// Dials within the simulated network.
-pub(crate) struct Network;
+pub(crate) struct SimulatedNetwork;
 
-impl Dial for Network {
-    fn dial(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+impl Connect for SimulatedNetwork {
+    fn connect(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn AsyncStream>>> {
         Box::pin(async move {
             let name = host.host().ok_or(io::ErrorKind::InvalidInput)?;
             let stream = TcpStream::connect((name, host.port_u16().unwrap_or(PORT))).await?;
-            Ok(Box::new(stream) as Box<dyn Duplex>)
+            Ok(Box::new(stream) as Box<dyn AsyncStream>)
         })
     }
 }
 
 /// The simulation's own time, which goes on while a host is down.
-pub(crate) struct Time;
+pub(crate) struct SimulationClock;
 
-impl Clock for Time {
+impl Clock for SimulationClock {
     fn now(&self) -> Timestamp {
-        START + self.elapsed()
+        START + self.monotonic()
     }
 
-    fn elapsed(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         turmoil::sim_elapsed().unwrap_or_default()
     }
 

@@ -4,20 +4,20 @@
 use std::{cell::RefCell, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use job_sim::{Fault, Pace, Plan, Sim, SimService};
+use job_sim::{Fault, Plan, Sim, SimService, TimeSource};
 use tokio::task::JoinSet;
 use turmoil::{Builder, net::TcpListener};
 
 use crate::{
-    network::{PORT, SERVICE, Time},
-    watch::Watch,
+    network::{PORT, SERVICE, SimulationClock},
+    watch::WatchingHost,
 };
 
 /// How many hosts watch jobs.
-const WATCHERS: usize = 3;
+const WATCHER_COUNT: usize = 3;
 
 /// Whole milliseconds would take a thousand turns a second, to show the same.
-const TICK: Duration = Duration::from_millis(250);
+const TICK_DURATION: Duration = Duration::from_millis(250);
 
 /// A fault that a wait is to get over, whenever it comes. Those of other jobs are left out: two in a
 /// row end a wait, and chance brings two in a row.
@@ -57,8 +57,8 @@ impl Scenario {
         let length = Duration::from_secs(self.hours * 60 * 60);
         let mut network = Builder::new()
             .rng_seed(self.seed)
-            .tick_duration(TICK)
-            .simulation_duration(length + MARGIN)
+            .tick_duration(TICK_DURATION)
+            .simulation_duration(length + MAX_OVERRUN)
             .min_message_latency(Duration::from_millis(10))
             .max_message_latency(Duration::from_millis(random.u64(50..2_000)))
             .build();
@@ -69,22 +69,22 @@ impl Scenario {
 
         let figures = Rc::new(RefCell::new(Figures::default()));
         let told = Rc::new(RefCell::new(String::new()));
-        let watchers: Vec<String> = (0..WATCHERS).map(|n| format!("watcher-{n}")).collect();
+        let watchers: Vec<String> = (0..WATCHER_COUNT).map(|n| format!("watcher-{n}")).collect();
         for (number, name) in watchers.iter().enumerate() {
-            let watch = Watch {
+            let watch = WatchingHost {
                 service: service.clone(),
                 random: Rng::with_seed(random.u64(..)),
                 number,
-                until: length,
+                last_submission: length,
                 figures: figures.clone(),
-                told: told.clone(),
+                transcript: told.clone(),
             };
             network.client(name.as_str(), watch.run());
         }
 
-        let mut troubles = Troubles::drawn(&mut random, length);
+        let mut troubles = Troubles::random(&mut random, length);
         loop {
-            while let Some(trouble) = troubles.due(network.elapsed()) {
+            while let Some(trouble) = troubles.next_due(network.elapsed()) {
                 let mut figures = figures.borrow_mut();
                 match trouble {
                     Trouble::Crash => {
@@ -110,15 +110,15 @@ impl Scenario {
 
     /// Returns the service: its faults by chance, and a storm or two.
     fn sim(&self, random: &mut Rng, length: Duration) -> Sim {
-        let faults = Fault::script(FAULTS).unwrap().into_iter().flatten().collect();
+        let faults = Fault::parse_script(FAULTS).unwrap().into_iter().flatten().collect();
         let probability = f64::from(random.u32(0..20)) / 100.0;
-        let sim = Sim::with_clock(Plan::create_cluster(), Pace::Clock, Time)
-            .submitted(|plan| plan)
-            .chance(self.seed, probability, faults)
+        let sim = Sim::with_clock(Plan::create_cluster(), TimeSource::Clock, SimulationClock)
+            .map_submitted(|plan| plan)
+            .random_faults(self.seed, probability, faults)
             .token_lifetime(jiff::SignedDuration::from_mins(random.i64(5..120)));
         let storms = ["503", "429", "throttled:45", "page:502", "stall", "reset"];
         (0..random.u32(0..4)).fold(sim, |sim, _| {
-            let from = moment(random, length);
+            let from = random_time(random, length);
             let storm = random.choice(storms).unwrap();
             sim.outage(
                 from..from + Duration::from_secs(random.u64(30..900)),
@@ -153,13 +153,13 @@ enum Trouble {
 struct Troubles(Vec<(Duration, Trouble)>);
 
 impl Troubles {
-    fn drawn(random: &mut Rng, length: Duration) -> Self {
+    fn random(random: &mut Rng, length: Duration) -> Self {
         let mut troubles = Vec::new();
         let hours = u32::try_from(length.as_secs() / 3600).unwrap();
         for _ in 0..random.u32(0..=3 * hours) {
-            let from = moment(random, length);
+            let from = random_time(random, length);
             let to = from + Duration::from_secs(random.u64(1..600));
-            let watcher = random.usize(0..WATCHERS);
+            let watcher = random.usize(0..WATCHER_COUNT);
             match random.u32(0..3) {
                 0 => troubles.extend([(from, Trouble::Crash), (to, Trouble::Restart)]),
                 1 => troubles
@@ -170,19 +170,19 @@ impl Troubles {
         // Whatever they leave behind, all is well in the end.
         let end = length + Duration::from_secs(1);
         troubles.push((end, Trouble::Restart));
-        troubles.extend((0..WATCHERS).map(|watcher| (end, Trouble::Repair(watcher))));
+        troubles.extend((0..WATCHER_COUNT).map(|watcher| (end, Trouble::Repair(watcher))));
         troubles.sort_by_key(|(at, _)| *at);
         troubles.reverse();
         Self(troubles)
     }
 
-    fn due(&mut self, elapsed: Duration) -> Option<Trouble> {
+    fn next_due(&mut self, elapsed: Duration) -> Option<Trouble> {
         let (at, _) = self.0.last()?;
         if *at > elapsed { None } else { self.0.pop().map(|(_, trouble)| trouble) }
     }
 }
 
-fn moment(random: &mut Rng, length: Duration) -> Duration {
+fn random_time(random: &mut Rng, length: Duration) -> Duration {
     Duration::from_secs(random.u64(0..length.as_secs()))
 }
 
@@ -214,4 +214,4 @@ impl fmt::Display for Figures {
 }
 
 /// How long the last wait may go on after all is well: a plan's end, and a wait's last pauses.
-const MARGIN: Duration = Duration::from_secs(2 * 60 * 60);
+const MAX_OVERRUN: Duration = Duration::from_secs(2 * 60 * 60);

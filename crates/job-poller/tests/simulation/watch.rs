@@ -5,43 +5,43 @@ use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use job_model::JobId;
-use job_poller::{Checkpoint, Ended, Event, Outcome, Wait, WaitError, WaitErrorKind};
+use job_poller::{Checkpoint, Event, FinishedJob, Outcome, Wait, WaitError, WaitErrorKind};
 use job_sim::{Plan, SimService};
-use job_transport::{Client, Clock, Credentials, HyperTransport, Identity, Tls, TlsProvider};
+use job_transport::{Client, Clock, Credentials, HyperTransport, Identity, TlsConfig, TlsProvider};
 
 use crate::{
-    network::{Network, SERVICE, Time},
+    network::{SERVICE, SimulatedNetwork, SimulationClock},
     scenario::Figures,
 };
 
 /// Who watches.
-pub(crate) struct Watch {
+pub(crate) struct WatchingHost {
     pub(crate) service: Arc<SimService>,
     pub(crate) random: Rng,
     pub(crate) number: usize,
     /// No job is submitted after this.
-    pub(crate) until: Duration,
+    pub(crate) last_submission: Duration,
     pub(crate) figures: Rc<RefCell<Figures>>,
-    pub(crate) told: Rc<RefCell<String>>,
+    pub(crate) transcript: Rc<RefCell<String>>,
 }
 
-const REASON: &str = "no such flavor";
+const FAILURE_REASON: &str = "no such flavor";
 
-impl Watch {
+impl WatchingHost {
     /// Watches one job after another.
     pub(crate) async fn run(mut self) -> turmoil::Result {
         let client = self.client();
-        while Time.elapsed() < self.until {
-            let (plan, fails) = self.plan();
-            let (submitted, takes) = (Time.elapsed(), plan.takes());
+        while SimulationClock.monotonic() < self.last_submission {
+            let (plan, fails) = self.random_plan();
+            let (submitted, takes) = (SimulationClock.monotonic(), plan.duration());
             let job = self.service.sim().add(plan);
             let timeout = match self.random.u32(0..5) {
                 0 => Duration::from_secs(self.random.u64(0..600)),
                 _ => Duration::from_secs(3 * 60 * 60),
             };
             let result = self.wait(&client, &job, timeout).await;
-            self.judge(result, fails, submitted, takes, timeout);
-            self.pause(60).await;
+            self.check_result(result, fails, submitted, takes, timeout);
+            self.random_pause(60).await;
         }
         Ok(())
     }
@@ -49,23 +49,23 @@ impl Watch {
     fn client(&self) -> Client {
         let sim = self.service.sim();
         let endpoint = format!("https://{SERVICE}");
-        let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), self.service.ca_pem()).unwrap();
-        let transport = HyperTransport::new(tls).dial(Network);
+        let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), self.service.ca_pem()).unwrap();
+        let transport = HyperTransport::new(tls).connector(SimulatedNetwork);
         let identity = Identity::new(endpoint.parse().unwrap(), sim.login(), transport.clone());
-        Client::new(endpoint.parse().unwrap(), Credentials::provided(identity), transport)
+        Client::new(endpoint.parse().unwrap(), Credentials::from_provider(identity), transport)
             .project(sim.project().clone())
     }
 
     /// Draws a job, and says whether it fails.
-    fn plan(&mut self) -> (Plan, bool) {
+    fn random_plan(&mut self) -> (Plan, bool) {
         let plan = match self.random.u32(0..4) {
             0 => Plan::create_cluster(),
             1 => Plan::delete_cluster(),
-            nodes => Plan::scale_up_cluster(nodes).levels(self.random.usize(1..4)),
+            nodes => Plan::scale_up_cluster(nodes).visible_depth(self.random.usize(1..4)),
         };
-        let plan = plan.slower(100).drawn(self.random.u64(..));
+        let plan = plan.slower(100).with_random_durations(self.random.u64(..));
         let fails = self.random.u32(0..4) == 0;
-        (if fails { plan.failing(REASON) } else { plan }, fails)
+        (if fails { plan.with_failure(FAILURE_REASON) } else { plan }, fails)
     }
 
     /// Waits, as one who is stopped now and then, and goes on from the checkpoint.
@@ -74,7 +74,7 @@ impl Watch {
         client: &Client,
         job: &JobId,
         timeout: Duration,
-    ) -> Result<Ended, WaitError> {
+    ) -> Result<FinishedJob, WaitError> {
         let seed = self.random.u64(..);
         let mut wait = Wait::new(client.clone(), job.clone()).timeout(timeout).seed(seed);
         loop {
@@ -82,10 +82,12 @@ impl Watch {
                 0 => Duration::from_secs(self.random.u64(0..900)),
                 _ => Duration::from_secs(24 * 60 * 60),
             };
-            let (figures, told, number) = (self.figures.clone(), self.told.clone(), self.number);
-            let mut events = wait.stop_on(Box::pin(Time.sleep(stop))).events();
+            let (figures, told, number) =
+                (self.figures.clone(), self.transcript.clone(), self.number);
+            let mut events = wait.stop_on(Box::pin(SimulationClock.sleep(stop))).events();
             while let Some((at, event)) = events.next().await {
-                figures.borrow_mut().faults += u32::from(matches!(event, Event::Fault { .. }));
+                figures.borrow_mut().faults +=
+                    u32::from(matches!(event, Event::AttemptFailed { .. }));
                 let _ = writeln!(told.borrow_mut(), "{number} {job} {at:?} {event}");
             }
             match events.finish().await {
@@ -100,7 +102,7 @@ impl Watch {
                     let mut kept = serde_json::to_value(error.checkpoint()).unwrap();
                     // The time of day is this machine's, and not the seed's.
                     kept.as_object_mut().unwrap().remove("taken_at");
-                    self.pause(300).await;
+                    self.random_pause(300).await;
                     let checkpoint: Checkpoint = serde_json::from_value(kept).unwrap();
                     wait = Wait::resume(client.clone(), checkpoint);
                 }
@@ -110,19 +112,19 @@ impl Watch {
     }
 
     /// Compares what a wait told with what the job did.
-    fn judge(
+    fn check_result(
         &self,
-        result: Result<Ended, WaitError>,
+        result: Result<FinishedJob, WaitError>,
         fails: bool,
         submitted: Duration,
-        takes: Duration,
+        duration: Duration,
         timeout: Duration,
     ) {
         let mut figures = self.figures.borrow_mut();
-        let now = Time.elapsed();
+        let now = SimulationClock.monotonic();
         match result {
             Ok(ended) => {
-                assert!(now >= submitted + takes, "told to have ended before it did: {ended:?}");
+                assert!(now >= submitted + duration, "told to have ended before it did: {ended:?}");
                 match ended.outcome {
                     Outcome::Succeeded => {
                         assert!(!fails, "told to have succeeded: {:?}", ended.job);
@@ -131,7 +133,7 @@ impl Watch {
                     Outcome::Failed(failed) => {
                         assert!(fails, "told to have failed: {:?}", ended.job);
                         let reason = failed.failure.reason.as_deref();
-                        assert!(reason.is_none_or(|reason| reason == REASON), "{failed:?}");
+                        assert!(reason.is_none_or(|reason| reason == FAILURE_REASON), "{failed:?}");
                         figures.failed += 1;
                     }
                 }
@@ -141,7 +143,7 @@ impl Watch {
                 assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded, "{error}: {error:?}");
                 assert!(timeout < Duration::from_secs(60 * 60), "the long wait ended: {error}");
                 // The last attempt of a wait that is gone on with has its own timeout.
-                assert!(error.elapsed() <= timeout + LAST_ATTEMPT, "{error}: {error:?}");
+                assert!(error.elapsed() <= timeout + MAX_LAST_ATTEMPT, "{error}: {error:?}");
                 figures.expired += 1;
                 figures.attempts += error.attempts();
             }
@@ -149,9 +151,9 @@ impl Watch {
     }
 
     /// Does nothing, for so many seconds at most.
-    async fn pause(&mut self, most: u64) {
-        Time.sleep(Duration::from_secs(self.random.u64(0..most))).await;
+    async fn random_pause(&mut self, max_secs: u64) {
+        SimulationClock.sleep(Duration::from_secs(self.random.u64(0..max_secs))).await;
     }
 }
 
-const LAST_ATTEMPT: Duration = Duration::from_secs(330);
+const MAX_LAST_ATTEMPT: Duration = Duration::from_secs(330);

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use job_transport::{Dial, Duplex};
+use job_transport::{AsyncStream, Connect};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -20,7 +20,7 @@ use tokio::{
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Break {
+pub(crate) enum FailureMode {
     /// The peer reset the connection.
     Reset,
     /// The connection ends in peace: a read finds its end, and a write a closed pipe.
@@ -35,7 +35,7 @@ pub(crate) enum Break {
     Trickle,
 }
 
-impl Break {
+impl FailureMode {
     pub(crate) const ALL: [Self; 6] =
         [Self::Reset, Self::End, Self::TimedOut, Self::Stall, Self::Corrupt, Self::Trickle];
 
@@ -50,17 +50,17 @@ impl Break {
 
 /// Dials over TCP, and lets one operation of all that follow fail.
 #[derive(Clone)]
-pub(crate) struct Flaky {
-    at: u32,
-    how: Break,
+pub(crate) struct FlakyConnector {
+    failing_operation: u32,
+    mode: FailureMode,
     operations: Arc<AtomicU32>,
     broken: Arc<AtomicBool>,
 }
 
-impl Flaky {
+impl FlakyConnector {
     /// Lets the operation of this number fail, the first being 0.
-    pub(crate) fn new(at: u32, how: Break) -> Self {
-        Self { at, how, operations: Arc::default(), broken: Arc::default() }
+    pub(crate) fn new(failing_operation: u32, mode: FailureMode) -> Self {
+        Self { failing_operation, mode, operations: Arc::default(), broken: Arc::default() }
     }
 
     /// Returns whether there was an operation of that number.
@@ -69,19 +69,19 @@ impl Flaky {
     }
 
     /// Counts an operation, and returns whether it is the one to fail.
-    fn is_due(&self) -> bool {
-        let is_due = self.operations.fetch_add(1, Ordering::Relaxed) == self.at;
+    fn count_operation(&self) -> bool {
+        let is_due = self.operations.fetch_add(1, Ordering::Relaxed) == self.failing_operation;
         self.broken.fetch_or(is_due, Ordering::Relaxed);
         is_due
     }
 }
 
-impl Dial for Flaky {
-    fn dial(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+impl Connect for FlakyConnector {
+    fn connect(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn AsyncStream>>> {
         Box::pin(async move {
-            if self.is_due() {
-                match self.how {
-                    Break::Stall => std::future::pending().await,
+            if self.count_operation() {
+                match self.mode {
+                    FailureMode::Stall => std::future::pending().await,
                     how => return Err(how.error()),
                 }
             }
@@ -90,27 +90,29 @@ impl Dial for Flaky {
             // Or the kernel waits, and the paused clock runs ahead meanwhile.
             stream.set_nodelay(true)?;
             let flaky = self.clone();
-            Ok(Box::new(Connection { stream, flaky, met: None }) as Box<dyn Duplex>)
+            Ok(Box::new(Connection { stream, flaky, lasting_failure: None })
+                as Box<dyn AsyncStream>)
         })
     }
 }
 
 struct Connection {
     stream: TcpStream,
-    flaky: Flaky,
+    flaky: FlakyConnector,
     /// What befell it, where that goes on.
-    met: Option<Break>,
+    lasting_failure: Option<FailureMode>,
 }
 
 impl Connection {
     /// Returns what befalls the next operation that would complete.
-    fn next(&mut self) -> Option<Break> {
-        if self.flaky.is_due() {
-            let lasts = matches!(self.flaky.how, Break::Stall | Break::Trickle);
-            self.met = self.met.or_else(|| lasts.then_some(self.flaky.how));
-            return Some(self.flaky.how);
+    fn next_failure(&mut self) -> Option<FailureMode> {
+        if self.flaky.count_operation() {
+            let lasts = matches!(self.flaky.mode, FailureMode::Stall | FailureMode::Trickle);
+            self.lasting_failure =
+                self.lasting_failure.or_else(|| lasts.then_some(self.flaky.mode));
+            return Some(self.flaky.mode);
         }
-        self.met
+        self.lasting_failure
     }
 }
 
@@ -120,23 +122,23 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.met == Some(Break::Stall) {
+        if self.lasting_failure == Some(FailureMode::Stall) {
             return Poll::Pending;
         }
         // Only what completes counts as an operation: how often one is asked for is chance.
         ready!(self.stream.poll_read_ready(context))?;
-        match self.next() {
+        match self.next_failure() {
             None => Pin::new(&mut self.stream).poll_read(context, buffer),
-            Some(Break::Stall) => Poll::Pending,
-            Some(Break::End) => Poll::Ready(Ok(())),
-            Some(Break::Trickle) => {
+            Some(FailureMode::Stall) => Poll::Pending,
+            Some(FailureMode::End) => Poll::Ready(Ok(())),
+            Some(FailureMode::Trickle) => {
                 let mut byte = [0];
                 let mut one = ReadBuf::new(&mut byte);
                 ready!(Pin::new(&mut self.stream).poll_read(context, &mut one))?;
                 buffer.put_slice(one.filled());
                 Poll::Ready(Ok(()))
             }
-            Some(Break::Corrupt) => {
+            Some(FailureMode::Corrupt) => {
                 let before = buffer.filled().len();
                 ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
                 if let Some(byte) = buffer.filled_mut()[before..].last_mut() {
@@ -155,17 +157,17 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.met == Some(Break::Stall) {
+        if self.lasting_failure == Some(FailureMode::Stall) {
             return Poll::Pending;
         }
         ready!(self.stream.poll_write_ready(context))?;
-        match self.next() {
+        match self.next_failure() {
             None => Pin::new(&mut self.stream).poll_write(context, bytes),
-            Some(Break::Stall) => Poll::Pending,
-            Some(Break::Trickle) => {
+            Some(FailureMode::Stall) => Poll::Pending,
+            Some(FailureMode::Trickle) => {
                 Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len().min(1)])
             }
-            Some(Break::Corrupt) => {
+            Some(FailureMode::Corrupt) => {
                 let mut spoilt = bytes.to_vec();
                 if let Some(byte) = spoilt.last_mut() {
                     *byte ^= 1;

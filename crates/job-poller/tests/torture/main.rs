@@ -9,23 +9,25 @@ use std::{
     sync::Arc,
 };
 
-use flaky::{Break, Flaky};
-use job_poller::{Ended, Outcome, Wait, WaitError};
-use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
-use job_transport::{Client, Credentials, HyperTransport, Identity, Tls, TlsProvider, Transport};
+use flaky::{FailureMode, FlakyConnector};
+use job_poller::{FinishedJob, Outcome, Wait, WaitError};
+use job_sim::{Fault, Plan, Sim, SimServer, SimTransport, TimeSource};
+use job_transport::{
+    Client, Credentials, HyperTransport, Identity, TlsConfig, TlsProvider, Transport,
+};
 
 /// The jobs that are waited for: one that succeeds, one whose failing step is in the reply, and one
 /// whose failing step must be asked for.
 fn plans() -> [Plan; 3] {
     [
         Plan::create_cluster(),
-        Plan::create_cluster().failing("no such flavor"),
-        Plan::scale_up_cluster(2).failing("no such image").levels(1),
+        Plan::create_cluster().with_failure("no such flavor"),
+        Plan::scale_up_cluster(2).with_failure("no such image").visible_depth(1),
     ]
 }
 
 /// How they end.
-const ENDS: [&str; 3] = [
+const EXPECTED_OUTCOMES: [&str; 3] = [
     "succeeded",
     "failed: CreateCluster > InstallMaster: \"no such flavor\"",
     "failed: ScaleupCluster > CreateNode > InstallNode: \"no such image\"",
@@ -33,19 +35,19 @@ const ENDS: [&str; 3] = [
 
 /// Each reading moves the job on by a quarter of its time, so that there are few.
 fn sim(plan: Plan) -> Arc<Sim> {
-    let step = plan.takes() / 4;
-    Arc::new(Sim::new(plan, Pace::PerReading(step)))
+    let step = plan.duration() / 4;
+    Arc::new(Sim::new(plan, TimeSource::PerRequest(step)))
 }
 
 /// A client that logs in with a password, so that the login is a step too.
 fn client(sim: &Sim, endpoint: &str, transport: impl Transport + Clone + 'static) -> Client {
     let identity = Identity::new(endpoint.parse().unwrap(), sim.login(), transport.clone());
-    let credentials = Credentials::provided(identity);
+    let credentials = Credentials::from_provider(identity);
     Client::new(endpoint.parse().unwrap(), credentials, transport).project(sim.project().clone())
 }
 
 /// All that a caller learns of a job's end: the outcome, and what each step says.
-fn told(ended: Result<Ended, WaitError>) -> String {
+fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     let ended = match ended {
         Ok(ended) => ended,
         Err(error) => return format!("no outcome: {error}"),
@@ -62,38 +64,40 @@ fn told(ended: Result<Ended, WaitError>) -> String {
 }
 
 /// Waits in memory, where the requests of the wait meet what the script says.
-async fn in_memory(plan: Plan, script: Vec<Option<Fault>>) -> (String, u32, u32) {
+async fn wait_in_memory(plan: Plan, script: Vec<Option<Fault>>) -> (String, u32, u32) {
     let sim = sim(plan);
-    sim.script(script);
+    sim.inject_faults(script);
     let client = client(&sim, "https://cce.example", SimTransport::new(sim.clone()));
     let ended = Wait::new(client, sim.job().clone()).seed(0).await;
-    let looks = ended.as_ref().map_or(0, |ended| ended.looks);
-    (told(ended), sim.requests(), looks)
+    let lookups = ended.as_ref().map_or(0, |ended| ended.sub_job_lookups);
+    (describe(ended), sim.requests(), lookups)
 }
 
 /// Every reply that asking again mends, and those that a wait takes no notice of.
-const MENDED: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
+const TRANSIENT_FAULTS: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
     html, oversized:99, page:502, 408, 409, 425, 429, throttled:7, 500, 503, 504, wrong-uid, \
     phase-back, phase:, phase:Paused, stale:1";
 
 /// Every refusal: one of a job that was read before is asked about again; one of a sub-job is not.
-const REFUSALS: &str = "400, 401, 403, 404, 405, 410, 418, 501, page:302, oversized";
+const PERMANENT_FAULTS: &str = "400, 401, 403, 404, 405, 410, 418, 501, page:302, oversized";
 
 #[tokio::test(start_paused = true)]
-async fn whichever_reply_is_spoilt_the_outcome_is_the_same() {
+async fn a_fault_in_any_reply_does_not_change_the_outcome() {
     let mut cases = 0;
     let mut differences = Vec::new();
     for plan in plans() {
-        let (expected, requests, looks) = in_memory(plan.clone(), Vec::new()).await;
+        let (expected, requests, lookups) = wait_in_memory(plan.clone(), Vec::new()).await;
         assert!(requests >= 6, "{requests} requests: {expected}");
-        assert!(ENDS.contains(&expected.lines().next().unwrap()), "{expected}");
-        for (faults, steps) in [(MENDED, 0..requests), (REFUSALS, 2..requests - looks)] {
+        assert!(EXPECTED_OUTCOMES.contains(&expected.lines().next().unwrap()), "{expected}");
+        for (faults, steps) in
+            [(TRANSIENT_FAULTS, 0..requests), (PERMANENT_FAULTS, 2..requests - lookups)]
+        {
             for fault in faults.split(',').map(str::trim) {
                 for spared in steps.clone() {
                     let script = format!("{spared}*ok, {fault}");
                     // In memory each request has a connection of its own, for a connection's fault.
-                    let script = Fault::script(&script).unwrap();
-                    let (got, ..) = in_memory(plan.clone(), script).await;
+                    let script = Fault::parse_script(&script).unwrap();
+                    let (got, ..) = wait_in_memory(plan.clone(), script).await;
                     cases += 1;
                     if got != expected {
                         differences.push(format!("request {spared}, {fault}: {got}"));
@@ -107,30 +111,30 @@ async fn whichever_reply_is_spoilt_the_outcome_is_the_same() {
 }
 
 /// Waits over TLS, on connections that break as told; says too whether they did.
-async fn over_tls(plan: Plan, at: u32, how: Break) -> (String, bool) {
+async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) {
     let sim = sim(plan);
     let server = SimServer::start(sim.clone()).await.unwrap();
-    let flaky = Flaky::new(at, how);
-    let tls = Tls::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
-    let transport = HyperTransport::new(tls).dial(flaky.clone());
+    let flaky = FlakyConnector::new(at, how);
+    let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
+    let transport = HyperTransport::new(tls).connector(flaky.clone());
     let client = client(&sim, &server.endpoint(), transport);
-    let told = told(Wait::new(client, sim.job().clone()).seed(0).await);
+    let told = describe(Wait::new(client, sim.job().clone()).seed(0).await);
     (told, flaky.has_broken())
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_socket_operation_fails_the_outcome_is_the_same() {
+async fn a_failing_socket_operation_does_not_change_the_outcome() {
     let (mut cases, mut shallow) = (0, 0);
     let mut differences = Vec::new();
     for plan in plans() {
-        let (expected, _) = over_tls(plan.clone(), u32::MAX, Break::Reset).await;
-        assert!(ENDS.contains(&expected.lines().next().unwrap()), "{expected}");
-        for how in Break::ALL {
+        let (expected, _) = wait_over_tls(plan.clone(), u32::MAX, FailureMode::Reset).await;
+        assert!(EXPECTED_OUTCOMES.contains(&expected.lines().next().unwrap()), "{expected}");
+        for how in FailureMode::ALL {
             for at in 0.. {
-                let (got, has_broken) = over_tls(plan.clone(), at, how).await;
+                let (got, has_broken) = wait_over_tls(plan.clone(), at, how).await;
                 // A connection that falls silent as a failed job's sub-job is asked for is found out
-                // after 20 s, and the look ends after 10: the job failed all the same.
-                let is_silent = how == Break::Stall && got.starts_with("failed: ");
+                // after 20 s, and the lookup ends after 10: the job failed all the same.
+                let is_silent = how == FailureMode::Stall && got.starts_with("failed: ");
                 if is_silent && got != expected && expected.starts_with("failed: ") {
                     shallow += 1;
                 } else if got != expected {

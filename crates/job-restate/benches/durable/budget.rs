@@ -3,32 +3,32 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use job_sim::{Pace, Plan, Sim};
+use job_sim::{Plan, Sim, TimeSource};
 use serde_json::json;
 
 use crate::{
     bounds::Bounds,
     receiver::Receiver,
-    stage::{Programs, Stage},
+    stage::{Programs, TestBed},
 };
 
-const JOBS: u32 = 2_000;
-const PER_SECOND: f64 = 50.0;
+const JOB_COUNT: u32 = 2_000;
+const REQUESTS_PER_SECOND: f64 = 50.0;
 
 /// How long the budget is watched, once it is spent.
-const SPAN: Duration = Duration::from_secs(240);
-const SAMPLE: Duration = Duration::from_millis(100);
+const MEASUREMENT_DURATION: Duration = Duration::from_secs(240);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 /// So many samples are ten seconds.
-const WINDOW: usize = 100;
+const SAMPLES_PER_WINDOW: usize = 100;
 
 /// Thousands of jobs that go on, under a budget for few.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
-pub(crate) async fn kept(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
-    println!("{JOBS} jobs that go on, {PER_SECOND} requests a second");
+pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
+    println!("{JOB_COUNT} jobs that go on, {REQUESTS_PER_SECOND} requests a second");
     let long = || Plan::create_cluster().slower(10_000);
-    let sim = Sim::new(long(), Pace::Clock);
+    let sim = Sim::new(long(), TimeSource::Clock);
     let receiver = Receiver::start(0).await?;
-    let stage = Stage::new(programs, sim, receiver, &["--requests-per-second", "50"]).await?;
+    let stage = TestBed::new(programs, sim, receiver, &["--requests-per-second", "50"]).await?;
     let submit = |_| {
         let stage = &stage;
         async move {
@@ -37,12 +37,12 @@ pub(crate) async fn kept(programs: &Programs, bounds: &mut Bounds) -> anyhow::Re
             anyhow::Ok(job)
         }
     };
-    let jobs: Vec<_> = stream::iter(0..JOBS).map(submit).buffered(64).try_collect().await?;
+    let jobs: Vec<_> = stream::iter(0..JOB_COUNT).map(submit).buffered(64).try_collect().await?;
     let began = stage.now();
     let mut samples = Vec::new();
     let mut asked = vec![(0, began); jobs.len()];
     let mut longest = Duration::ZERO;
-    while stage.now() - began < SPAN {
+    while stage.now() - began < MEASUREMENT_DURATION {
         samples.push((stage.now(), stage.sim.requests()));
         for (job, (before, at)) in jobs.iter().zip(&mut asked) {
             let (readings, _) = stage.sim.readings(job).unwrap_or_default();
@@ -51,22 +51,23 @@ pub(crate) async fn kept(programs: &Programs, bounds: &mut Bounds) -> anyhow::Re
                 (*before, *at) = (readings, stage.now());
             }
         }
-        stage.pass(SAMPLE).await;
+        stage.sleep(SAMPLE_INTERVAL).await;
     }
     let waiting = asked.iter().map(|(_, at)| stage.now() - *at).max().unwrap_or_default();
-    let rates =
-        samples.iter().zip(samples.iter().skip(WINDOW)).map(|((from, before), (to, after))| {
-            f64::from(after - before) / (*to - *from).as_secs_f64() / PER_SECOND
-        });
+    let rates = samples.iter().zip(samples.iter().skip(SAMPLES_PER_WINDOW)).map(
+        |((from, before), (to, after))| {
+            f64::from(after - before) / (*to - *from).as_secs_f64() / REQUESTS_PER_SECOND
+        },
+    );
     let (least, most) =
         rates.fold((f64::MAX, f64::MIN), |(least, most), rate| (least.min(rate), most.max(rate)));
-    bounds.within("of the budget, in the ten seconds with the fewest requests", least, 0.95..=1.05);
-    bounds.within("of the budget, in the ten seconds with the most", most, 0.95..=1.05);
-    let round = f64::from(JOBS) / PER_SECOND;
+    bounds.check("of the budget, in the ten seconds with the fewest requests", least, 0.95..=1.05);
+    bounds.check("of the budget, in the ten seconds with the most", most, 0.95..=1.05);
+    let round = f64::from(JOB_COUNT) / REQUESTS_PER_SECOND;
     let gap = longest.max(waiting).as_secs_f64() / round;
-    bounds.within("longest gap of any wait, over that of round-robin", gap, 0.0..=2.0);
+    bounds.check("longest gap of any wait, over that of round-robin", gap, 0.0..=2.0);
     let fewest = asked.iter().map(|(readings, _)| *readings).min().unwrap_or_default();
-    bounds.within("readings of the wait with the fewest", fewest.into(), 2.0..=1e6);
+    bounds.check("readings of the wait with the fewest", fewest.into(), 2.0..=1e6);
     stage.print_sizes();
     Ok(())
 }

@@ -33,9 +33,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     for proof in if which.is_empty() { all.to_vec() } else { which } {
         match &*proof {
-            "one" => runtime.block_on(waits::one(&programs, &mut bounds))?,
-            "many" => runtime.block_on(waits::many(&programs, &mut bounds))?,
-            "budget" => runtime.block_on(budget::kept(&programs, &mut bounds))?,
+            "one" => runtime.block_on(waits::one_wait(&programs, &mut bounds))?,
+            "many" => runtime.block_on(waits::many_waits(&programs, &mut bounds))?,
+            "budget" => runtime.block_on(budget::shared_budget(&programs, &mut bounds))?,
             other => bail!("{other:?} is no proof; there are one, many and budget"),
         }
     }

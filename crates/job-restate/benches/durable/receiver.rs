@@ -18,15 +18,15 @@ use hyper_util::{
 use tokio::net::TcpListener;
 
 /// The key that the notices are signed with.
-pub(crate) const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
+pub(crate) const WEBHOOK_KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
 
 /// What was received: how often each notice came, by its id, and what it said.
 #[derive(Default)]
 pub(crate) struct Received {
-    pub(crate) notices: BTreeMap<String, (u32, serde_json::Value)>,
-    pub(crate) refused: u32,
+    pub(crate) notifications: BTreeMap<String, (u32, serde_json::Value)>,
+    pub(crate) rejected: u32,
     /// How many deliveries are answered with a 503 before any is taken.
-    pub(crate) faults: u32,
+    pub(crate) remaining_errors: u32,
 }
 
 /// A receiver on loopback.
@@ -37,16 +37,17 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) async fn start(faults: u32) -> anyhow::Result<Self> {
+    pub(crate) async fn start(errors: u32) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}/notices", listener.local_addr()?);
-        let received = Arc::new(Mutex::new(Received { faults, ..Received::default() }));
+        let received =
+            Arc::new(Mutex::new(Received { remaining_errors: errors, ..Received::default() }));
         let receiver = Self { received, address };
         let serving = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let receiver = serving.clone();
-                let take = service_fn(move |request| receiver.clone().take(request));
+                let take = service_fn(move |request| receiver.clone().handle(request));
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
                     // One that breaks off comes again.
@@ -61,30 +62,30 @@ impl Receiver {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn take(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn handle(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let status = self.status(&parts.headers, &body);
+        let status = self.record(&parts.headers, &body);
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;
         Ok(response)
     }
 
-    fn status(&self, headers: &http::HeaderMap, body: &[u8]) -> StatusCode {
+    fn record(&self, headers: &http::HeaderMap, body: &[u8]) -> StatusCode {
         let mut received = self.received();
-        let is_signed = standardwebhooks::Webhook::new(KEY)
+        let is_signed = standardwebhooks::Webhook::new(WEBHOOK_KEY)
             .is_ok_and(|webhook| webhook.verify(body, headers).is_ok());
         let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
         let said = serde_json::from_slice(body);
         let (true, Some(id), Ok(said)) = (is_signed, id, said) else {
-            received.refused += 1;
+            received.rejected += 1;
             return StatusCode::UNAUTHORIZED;
         };
-        if received.faults > 0 {
-            received.faults -= 1;
+        if received.remaining_errors > 0 {
+            received.remaining_errors -= 1;
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        received.notices.entry(id.into()).or_insert((0, said)).0 += 1;
+        received.notifications.entry(id.into()).or_insert((0, said)).0 += 1;
         StatusCode::NO_CONTENT
     }
 }

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
 use job_model::JobId;
 use job_sim::{Sim, SimServer};
-use job_transport::{Clock, HyperTransport, Tls, TlsProvider, TokioClock, Transport};
+use job_transport::{Clock, HyperTransport, TlsConfig, TlsProvider, TokioClock, Transport};
 use serde_json::Value;
 
 use crate::{
     process::Process,
-    receiver::{KEY, Receiver},
+    receiver::{Receiver, WEBHOOK_KEY},
 };
 
 /// What is run.
@@ -23,7 +23,7 @@ pub(crate) struct Programs {
 }
 
 /// All that takes part.
-pub(crate) struct Stage {
+pub(crate) struct TestBed {
     pub(crate) sim: Arc<Sim>,
     pub(crate) receiver: Receiver,
     pub(crate) engine: Process,
@@ -36,9 +36,9 @@ pub(crate) struct Stage {
 }
 
 /// How long anything has to be there.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl Stage {
+impl TestBed {
     /// Starts everything, in an empty folder; the service with these flags.
     pub(crate) async fn new(
         programs: &Programs,
@@ -51,7 +51,7 @@ impl Stage {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let [ingress, administration, internal, service] = ports()?;
+        let [ingress, administration, internal, service] = free_ports()?;
         let config = folder.join("engine.toml");
         fs::write(&config, config_text(ingress, administration, internal))?;
         let mut engine = Command::new(&programs.engine);
@@ -73,7 +73,7 @@ impl Stage {
             .args(flags)
             .env("OS_TOKEN", sim.account().token)
             .env("OS_PROJECT_ID", sim.project().as_str())
-            .env("CCE_JOB_WEBHOOK_KEY", KEY);
+            .env("CCE_JOB_WEBHOOK_KEY", WEBHOOK_KEY);
         let log = folder.join("service.log");
         let stage = Self {
             service: Process::start(command, &log)?,
@@ -82,12 +82,12 @@ impl Stage {
             engine,
             _server: server,
             folder,
-            transport: HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?),
+            transport: HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
         };
         stage
-            .until("the service is registered", || {
+            .wait_until("the service is registered", || {
                 fs::read_to_string(&log).is_ok_and(|log| log.contains("\nregistered with"))
             })
             .await?;
@@ -119,35 +119,39 @@ impl Stage {
                     return Ok(serde_json::from_str(&said)?);
                 }
             }
-            self.pass(Duration::from_millis(200)).await;
+            self.sleep(Duration::from_millis(200)).await;
         }
         anyhow::bail!("no answer from {url}")
     }
 
-    pub(crate) async fn pass(&self, span: Duration) {
+    pub(crate) async fn sleep(&self, span: Duration) {
         self.clock.sleep(span).await;
     }
 
     pub(crate) fn now(&self) -> Duration {
-        self.clock.elapsed()
+        self.clock.monotonic()
     }
 
     /// Waits until it is so.
-    pub(crate) async fn until(&self, what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
-        self.until_within(PATIENCE, what, is_so).await
+    pub(crate) async fn wait_until(
+        &self,
+        what: &str,
+        is_so: impl Fn() -> bool,
+    ) -> anyhow::Result<()> {
+        self.wait_until_with_timeout(DEFAULT_WAIT_TIMEOUT, what, is_so).await
     }
 
-    pub(crate) async fn until_within(
+    pub(crate) async fn wait_until_with_timeout(
         &self,
-        patience: Duration,
+        timeout: Duration,
         what: &str,
         is_so: impl Fn() -> bool,
     ) -> anyhow::Result<()> {
         let began = self.now();
         while !is_so() {
             let folder = self.folder.display();
-            ensure!(self.now() - began < patience, "{what}: not within {patience:?}; see {folder}");
-            self.pass(Duration::from_millis(20)).await;
+            ensure!(self.now() - began < timeout, "{what}: not within {timeout:?}; see {folder}");
+            self.sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
@@ -155,23 +159,24 @@ impl Stage {
     /// Prints what the engine and the service took, the most memory that they had, and how much the engine keeps.
     #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
     pub(crate) fn print_sizes(&self) {
-        let (engine, service) = (self.engine.peak() / 1024, self.service.peak() / 1024);
+        let (engine, service) =
+            (self.engine.peak_memory_kib() / 1024, self.service.peak_memory_kib() / 1024);
         println!("  peak memory: engine {engine} MiB, service {service} MiB");
-        let (engine, service) = (self.engine.took(), self.service.took());
+        let (engine, service) = (self.engine.cpu_seconds(), self.service.cpu_seconds());
         let requests = self.sim.requests();
         println!(
             "  processor: engine {engine:.1} s, service {service:.1} s, for {requests} requests"
         );
-        println!("  data of the engine: {} MiB", size(&self.folder.join("data")) >> 20);
+        println!("  data of the engine: {} MiB", folder_size(&self.folder.join("data")) >> 20);
     }
 }
 
 /// Returns how many bytes a folder has.
-fn size(folder: &PathBuf) -> u64 {
+fn folder_size(folder: &PathBuf) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
             Ok(metadata) => metadata.len(),
             Err(_) => 0,
         })
@@ -179,7 +184,7 @@ fn size(folder: &PathBuf) -> u64 {
 }
 
 /// Returns ports that nobody has at present.
-fn ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let listeners: Vec<_> =
         (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
     let ports: Vec<_> = listeners

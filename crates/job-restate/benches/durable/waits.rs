@@ -4,46 +4,50 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use job_model::JobId;
-use job_sim::{Fault, Pace, Plan, Sim};
+use job_sim::{Fault, Plan, Sim, TimeSource};
 use serde_json::{Value, json};
 
 use crate::{
     bounds::Bounds,
     receiver::Receiver,
-    stage::{Programs, Stage},
+    stage::{Programs, TestBed},
 };
 
 /// What the simulated jobs take, of which the plans know a twelfth.
-const MINUTE: u32 = 12;
+const SLOWDOWN_FACTOR: u32 = 12;
 
 /// One job; the service is killed in the middle, and the engine after that.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
-pub(crate) async fn one(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
+pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     println!("1 job of 60 s: the service is killed in the middle, then the engine");
-    let sim = Sim::new(Plan::create_cluster().slower(MINUTE), Pace::Clock);
+    let sim = Sim::new(Plan::create_cluster().slower(SLOWDOWN_FACTOR), TimeSource::Clock);
     let receiver = Receiver::start(2).await?;
-    let mut stage = Stage::new(programs, sim, receiver, &["--schedule", "fixed:1s"]).await?;
+    let mut stage = TestBed::new(programs, sim, receiver, &["--schedule", "fixed:1s"]).await?;
     let job = stage.sim.job().clone();
     let notify = stage.receiver.address.clone();
     stage.call(&job, "watch", &json!({"notify": notify})).await?;
     let (sim, readings) =
         (stage.sim.clone(), |sim: &Sim, job: &JobId| sim.readings(job).unwrap_or_default());
-    stage.until("it is asked for", || readings(&sim, &job).0 >= 10).await?;
+    stage.wait_until("it is asked for", || readings(&sim, &job).0 >= 10).await?;
     // Each is killed while an attempt is under way.
-    held(&stage).await?;
+    stall_next_request(&stage).await?;
     stage.service.kill()?;
-    stage.pass(Duration::from_secs(3)).await;
-    stage.service.start_again()?;
+    stage.sleep(Duration::from_secs(3)).await;
+    stage.service.restart()?;
     let before = readings(&sim, &job).0;
-    stage.until("it is asked for again", || readings(&sim, &job).0 >= before + 5).await?;
-    held(&stage).await?;
+    stage.wait_until("it is asked for again", || readings(&sim, &job).0 >= before + 5).await?;
+    stall_next_request(&stage).await?;
     stage.engine.kill()?;
-    stage.pass(Duration::from_secs(3)).await;
-    stage.engine.start_again()?;
+    stage.sleep(Duration::from_secs(3)).await;
+    stage.engine.restart()?;
     let two = Duration::from_secs(120);
-    stage.until_within(two, "the notice", || !stage.receiver.received().notices.is_empty()).await?;
+    stage
+        .wait_until_with_timeout(two, "the notice", || {
+            !stage.receiver.received().notifications.is_empty()
+        })
+        .await?;
     // One that comes twice comes soon.
-    stage.pass(Duration::from_secs(5)).await;
+    stage.sleep(Duration::from_secs(5)).await;
     let status = stage.call(&job, "status", &Value::Null).await?;
     println!(
         "  {} after {} attempts, {} s",
@@ -54,52 +58,52 @@ pub(crate) async fn one(programs: &Programs, bounds: &mut Bounds) -> anyhow::Res
     let (asked, ends) = readings(&sim, &job);
     let counted = status["end"]["attempts"].as_f64().unwrap_or_default();
     let is_right = status["end"]["outcome"] == "succeeded";
-    bounds.within("ended as its job did", f64::from(u8::from(is_right)), 1.0..=1.0);
-    bounds.within("readings more than the wait knows of", f64::from(asked) - counted, 0.0..=1.0);
-    bounds.within("readings of the end", ends.into(), 1.0..=1.0);
+    bounds.check("ended as its job did", f64::from(u8::from(is_right)), 1.0..=1.0);
+    bounds.check("readings more than the wait knows of", f64::from(asked) - counted, 0.0..=1.0);
+    bounds.check("readings of the end", ends.into(), 1.0..=1.0);
     let received = stage.receiver.received();
-    let deliveries: u32 = received.notices.values().map(|(times, _)| times).sum();
-    bounds.within("notices", received.notices.len() as f64, 1.0..=1.0);
-    bounds.within(
+    let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
+    bounds.check("notices", received.notifications.len() as f64, 1.0..=1.0);
+    bounds.check(
         "deliveries, after two that were answered with a 503",
         deliveries.into(),
         1.0..=1.0,
     );
-    bounds.within("deliveries with a wrong signature", received.refused.into(), 0.0..=0.0);
+    bounds.check("deliveries with a wrong signature", received.rejected.into(), 0.0..=0.0);
     drop(received);
     stage.print_sizes();
     Ok(())
 }
 
 /// Lets the next request have no answer, and waits until it is there.
-async fn held(stage: &Stage) -> anyhow::Result<()> {
+async fn stall_next_request(stage: &TestBed) -> anyhow::Result<()> {
     let before = stage.sim.stalled();
-    stage.sim.fault(Fault::Stall);
-    stage.until("an attempt is under way", || stage.sim.stalled() > before).await
+    stage.sim.inject_fault(Fault::Stall);
+    stage.wait_until("an attempt is under way", || stage.sim.stalled() > before).await
 }
 
 /// How many jobs there are, and how many of them fail: every tenth.
-const JOBS: usize = 10_000;
-const FAILS: usize = 10;
+const JOB_COUNT: usize = 10_000;
+const FAILURE_INTERVAL: usize = 10;
 
 /// How many requests may be in flight, and how often all is killed.
-const IN_FLIGHT: u32 = 50;
-const KILLS: u32 = 2;
+const MAX_IN_FLIGHT: u32 = 50;
+const KILL_COUNT: u32 = 2;
 
 /// Thousands of jobs; the service and the engine are killed twice.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
-pub(crate) async fn many(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
-    println!("{JOBS} jobs of 60 s: the service and the engine are killed twice");
-    let sim = Sim::new(Plan::delete_node(), Pace::Clock);
+pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
+    println!("{JOB_COUNT} jobs of 60 s: the service and the engine are killed twice");
+    let sim = Sim::new(Plan::delete_node(), TimeSource::Clock);
     let receiver = Receiver::start(0).await?;
-    let in_flight = IN_FLIGHT.to_string();
-    let flags = ["--requests-per-second", "200", "--in-flight", &in_flight];
-    let mut stage = Stage::new(programs, sim, receiver, &flags).await?;
+    let in_flight = MAX_IN_FLIGHT.to_string();
+    let flags = ["--requests-per-second", "200", "--max-in-flight", &in_flight];
+    let mut stage = TestBed::new(programs, sim, receiver, &flags).await?;
     let began = stage.now();
     let notify = stage.receiver.address.clone();
     let plan = |number: usize| {
-        let plan = Plan::create_cluster().slower(MINUTE);
-        if number.is_multiple_of(FAILS) { plan.failing("sold out") } else { plan }
+        let plan = Plan::create_cluster().slower(SLOWDOWN_FACTOR);
+        if number.is_multiple_of(FAILURE_INTERVAL) { plan.with_failure("sold out") } else { plan }
     };
     let submit = |number| {
         let (stage, body) = (&stage, json!({"notify": notify}));
@@ -109,55 +113,61 @@ pub(crate) async fn many(programs: &Programs, bounds: &mut Bounds) -> anyhow::Re
             anyhow::Ok(job)
         }
     };
-    let jobs: Vec<_> = stream::iter(0..JOBS).map(submit).buffered(64).try_collect().await?;
+    let jobs: Vec<_> = stream::iter(0..JOB_COUNT).map(submit).buffered(64).try_collect().await?;
     println!("  submitted in {:.1?}", stage.now() - began);
-    let told = |stage: &Stage| stage.receiver.received().notices.len();
-    for part in [JOBS / 10, JOBS / 2] {
+    let told = |stage: &TestBed| stage.receiver.received().notifications.len();
+    for part in [JOB_COUNT / 10, JOB_COUNT / 2] {
         let minutes = Duration::from_secs(15 * 60);
-        stage.until_within(minutes, "the first notices", || told(&stage) >= part).await?;
+        stage
+            .wait_until_with_timeout(minutes, "the first notices", || told(&stage) >= part)
+            .await?;
         println!("  killed after {:.1?}, {} told", stage.now() - began, told(&stage));
         stage.service.kill()?;
         stage.engine.kill()?;
-        stage.pass(Duration::from_secs(2)).await;
-        stage.engine.start_again()?;
-        stage.service.start_again()?;
+        stage.sleep(Duration::from_secs(2)).await;
+        stage.engine.restart()?;
+        stage.service.restart()?;
     }
     let minutes = Duration::from_secs(15 * 60);
-    stage.until_within(minutes, "all notices", || told(&stage) >= JOBS).await?;
+    stage.wait_until_with_timeout(minutes, "all notices", || told(&stage) >= JOB_COUNT).await?;
     println!("  all told after {:.1?}", stage.now() - began);
-    stage.pass(Duration::from_secs(10)).await;
-    outcomes(&stage, &jobs, bounds).await?;
+    stage.sleep(Duration::from_secs(10)).await;
+    check_outcomes(&stage, &jobs, bounds).await?;
     stage.print_sizes();
     Ok(())
 }
 
 /// Compares what the waits and the notices say with what became of the jobs.
-async fn outcomes(stage: &Stage, jobs: &[JobId], bounds: &mut Bounds) -> anyhow::Result<()> {
+async fn check_outcomes(
+    stage: &TestBed,
+    jobs: &[JobId],
+    bounds: &mut Bounds,
+) -> anyhow::Result<()> {
     let status = |job| async move { stage.call(job, "status", &Value::Null).await };
     let statuses: Vec<_> = stream::iter(jobs).map(status).buffered(64).try_collect().await?;
     let (mut right, mut told, mut late) = (0_u32, 0_u32, 0_u32);
     let received = stage.receiver.received();
     for (number, (job, status)) in jobs.iter().zip(&statuses).enumerate() {
-        let outcome = if number.is_multiple_of(FAILS) { "failed" } else { "succeeded" };
+        let outcome = if number.is_multiple_of(FAILURE_INTERVAL) { "failed" } else { "succeeded" };
         let id = format!("{}:{job}:{outcome}", stage.sim.project());
         right += u32::from(status["end"]["outcome"] == outcome);
         told += u32::from(
-            received.notices.get(&id).is_some_and(|(_, said)| said["outcome"] == outcome),
+            received.notifications.get(&id).is_some_and(|(_, said)| said["outcome"] == outcome),
         );
         let (_, ends) = stage.sim.readings(job).unwrap_or_default();
         late += ends.saturating_sub(1);
     }
-    let deliveries: u32 = received.notices.values().map(|(times, _)| times).sum();
+    let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
     let jobs = jobs.len() as f64;
-    bounds.within("outcomes that are right", right.into(), jobs..=jobs);
-    bounds.within("notices that are right", told.into(), jobs..=jobs);
-    bounds.within("distinct notices", received.notices.len() as f64, jobs..=jobs);
+    bounds.check("outcomes that are right", right.into(), jobs..=jobs);
+    bounds.check("notices that are right", told.into(), jobs..=jobs);
+    bounds.check("distinct notices", received.notifications.len() as f64, jobs..=jobs);
     // What died between a delivery, or a reading, and its record makes it once more: as many as were in flight.
-    let most = f64::from(IN_FLIGHT * KILLS);
-    let twice = f64::from(deliveries) - received.notices.len() as f64;
-    bounds.within("deliveries that the key absorbs", twice, 0.0..=most);
-    bounds.within("readings of an end that was lost in a kill", late.into(), 0.0..=most);
-    bounds.within("deliveries with a wrong signature", received.refused.into(), 0.0..=0.0);
+    let most = f64::from(MAX_IN_FLIGHT * KILL_COUNT);
+    let twice = f64::from(deliveries) - received.notifications.len() as f64;
+    bounds.check("deliveries that the key absorbs", twice, 0.0..=most);
+    bounds.check("readings of an end that was lost in a kill", late.into(), 0.0..=most);
+    bounds.check("deliveries with a wrong signature", received.rejected.into(), 0.0..=0.0);
     Ok(())
 }
 

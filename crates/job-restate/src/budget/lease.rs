@@ -6,147 +6,150 @@ use std::{
     time::Duration,
 };
 
-use job_poller::Attempted;
+use job_poller::AttemptStats;
 use job_transport::{Clock, Transport};
 use tokio::sync::Notify;
 
 use super::{
     JobBudget,
-    allocator::{LENT_FOR, Lent, Said},
-    slots::{Coming, Place, Turn, Turns},
+    allocator::{Grant, LEASE_TTL, UsageReport},
+    slots::{Arrival, CountKey, Slot, SlotQueue},
 };
-use crate::engine::post;
+use crate::engine::post_json;
 
 /// How often the budget is told.
-const EVERY: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// And how soon again where there is something that all others are to know.
-const LEAST: Duration = Duration::from_millis(200);
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The turns of this service, for all that are ticked here.
+/// The slots of this service, for all that are ticked here.
 pub(crate) struct Lease {
-    turns: Mutex<Turns>,
+    slots: Mutex<SlotQueue>,
     /// Something all others are to know at once.
-    news: Notify,
+    urgent_report: Notify,
     clock: Arc<dyn Clock>,
 }
 
 impl Lease {
     pub(crate) fn new(service: u64, clock: Arc<dyn Clock>) -> Self {
-        Self { turns: Mutex::new(Turns::new(service)), news: Notify::new(), clock }
+        Self { slots: Mutex::new(SlotQueue::new(service)), urgent_report: Notify::new(), clock }
     }
 
-    fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, SlotQueue> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a wait its turn; or returns after what time it is to come back, `None` when it is due.
-    pub(crate) fn ask(&self, coming: Coming) -> Result<(Turn, OnTurn<'_>), Option<Duration>> {
-        let turn = self.turns().ask(self.clock.elapsed(), coming)?;
-        Ok((turn, OnTurn { lease: self, attempted: None }))
+    /// Gives a wait its slot; or returns after what time it is to come back, `None` when it is due.
+    pub(crate) fn request_slot(
+        &self,
+        arrival: Arrival,
+    ) -> Result<(Slot, SlotGuard<'_>), Option<Duration>> {
+        let turn = self.slots().request_slot(self.clock.monotonic(), arrival)?;
+        Ok((turn, SlotGuard { lease: self, attempt_stats: None }))
     }
 
     /// Takes note of an attempt that followed at once on one that had a turn.
-    pub(crate) fn also(&self, attempted: &Attempted) {
-        if self.turns().also(self.clock.elapsed(), attempted) {
-            self.news.notify_one();
+    pub(crate) fn record_extra(&self, attempted: &AttemptStats) {
+        if self.slots().record_extra(self.clock.monotonic(), attempted) {
+            self.urgent_report.notify_one();
         }
     }
 
     /// Counts a wait in its new place.
-    pub(crate) fn count(&self, before: Option<Place>, now: Option<Place>) {
-        self.turns().count(before, now);
+    pub(crate) fn update_count(&self, before: Option<CountKey>, now: Option<CountKey>) {
+        self.slots().update_count(before, now);
     }
 
     /// Returns the round in which waits are counted.
-    pub(crate) fn round(&self) -> u32 {
-        self.turns().round()
+    pub(crate) fn epoch(&self) -> u32 {
+        self.slots().epoch()
     }
 
     /// Keeps the lease, by an engine whose ingress is here; never ends.
-    pub(crate) async fn keep(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
+    pub(crate) async fn run(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
         let mut failed = false;
-        let mut said = self.turns().said(self.clock.elapsed(), false);
+        let mut said = self.slots().take_report(self.clock.monotonic(), false);
         loop {
-            match self.say(transport, ingress, &said).await {
+            match self.report(transport, ingress, &said).await {
                 Ok(()) => {
                     failed = false;
                     // The budget is one for all, and is not to be told all day.
-                    self.clock.sleep(LEAST).await;
+                    self.clock.sleep(MIN_REPORT_INTERVAL).await;
                     tokio::select! {
-                        () = self.clock.sleep(EVERY - LEAST) => {}
-                        () = self.news.notified() => {}
+                        () = self.clock.sleep(REPORT_INTERVAL - MIN_REPORT_INTERVAL) => {}
+                        () = self.urgent_report.notified() => {}
                     }
-                    said = self.turns().said(self.clock.elapsed(), false);
+                    said = self.slots().take_report(self.clock.monotonic(), false);
                 }
                 Err(error) => {
                     if !failed {
                         tracing::warn!(error, "the budget cannot be told; nobody asks meanwhile");
                     }
                     failed = true;
-                    self.clock.sleep(EVERY).await;
+                    self.clock.sleep(REPORT_INTERVAL).await;
                     // The same once more, and the time is another.
-                    said.at = self.clock.elapsed();
+                    said.reported_at = self.clock.monotonic();
                 }
             }
         }
     }
 
     /// Returns whether anything is lent at present: without, nobody asks.
-    pub(crate) fn is_lent(&self) -> bool {
-        self.turns().is_lent(self.clock.elapsed())
+    pub(crate) fn is_granted(&self) -> bool {
+        self.slots().is_granted(self.clock.monotonic())
     }
 
     /// Takes what is lent, now.
     #[cfg(test)]
-    pub(crate) fn take(&self, lent: Lent) {
-        let now = self.clock.elapsed();
-        self.turns().take(now, now, lent);
+    pub(crate) fn accept_grant(&self, lent: Grant) {
+        let now = self.clock.monotonic();
+        self.slots().accept_grant(now, now, lent);
     }
 
     /// Gives back what is lent.
-    pub(crate) async fn leave(&self, transport: &dyn Transport, ingress: &str) {
-        let said = self.turns().said(self.clock.elapsed(), true);
+    pub(crate) async fn release(&self, transport: &dyn Transport, ingress: &str) {
+        let said = self.slots().take_report(self.clock.monotonic(), true);
         // What cannot be given back ends by itself.
-        let _ = tokio::time::timeout(EVERY, self.say(transport, ingress, &said)).await;
+        let _ = tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &said)).await;
     }
 
-    async fn say(
+    async fn report(
         &self,
         transport: &dyn Transport,
         ingress: &str,
-        said: &Said,
+        said: &UsageReport,
     ) -> Result<(), String> {
-        let at = self.clock.elapsed();
-        let posted = post(transport, ingress, JobBudget::LEND, said);
-        let posted = tokio::time::timeout(LENT_FOR / 2, posted).await;
+        let at = self.clock.monotonic();
+        let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, said);
+        let posted = tokio::time::timeout(LEASE_TTL / 2, posted).await;
         let (status, reply) = posted.map_err(|_| "the engine does not answer".to_owned())??;
         if !status.is_success() {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
         }
-        let lent: Lent = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
-        self.turns().take(at, self.clock.elapsed(), lent);
+        let lent: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
+        self.slots().accept_grant(at, self.clock.monotonic(), lent);
         Ok(())
     }
 }
 
-/// A turn under way. Dropped, it is over.
-pub(crate) struct OnTurn<'a> {
+/// A slot in use. Dropped, it is over.
+pub(crate) struct SlotGuard<'a> {
     lease: &'a Lease,
-    attempted: Option<Attempted>,
+    attempt_stats: Option<AttemptStats>,
 }
 
-impl OnTurn<'_> {
-    pub(crate) fn done(mut self, attempted: Attempted) {
-        self.attempted = Some(attempted);
+impl SlotGuard<'_> {
+    pub(crate) fn complete(mut self, attempted: AttemptStats) {
+        self.attempt_stats = Some(attempted);
     }
 }
 
-impl Drop for OnTurn<'_> {
+impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
-        let now = self.lease.clock.elapsed();
-        if self.lease.turns().done(now, self.attempted.as_ref()) {
-            self.lease.news.notify_one();
+        let now = self.lease.clock.monotonic();
+        if self.lease.slots().complete(now, self.attempt_stats.as_ref()) {
+            self.lease.urgent_report.notify_one();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The plug point for notices: who is told how a wait ended, and how. Decides nothing about a wait.
+//! The plug point for notifications: who is told how a wait ended, and how. Decides nothing about a wait.
 
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::key::WaitKey;
 /// That a wait is over, for whoever asked to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Notice {
+pub struct Notification {
     /// Which wait.
     pub key: WaitKey,
     /// How it ended, in one word: `succeeded`, `failed`, or why it stopped before the job ended
@@ -19,14 +19,14 @@ pub struct Notice {
     pub body: String,
 }
 
-impl Notice {
-    /// Creates a notice.
+impl Notification {
+    /// Creates a notification.
     #[must_use]
     pub fn new(key: WaitKey, outcome: impl Into<String>, body: impl Into<String>) -> Self {
         Self { key, outcome: outcome.into(), body: body.into() }
     }
 
-    /// Returns the notice's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. Whoever
+    /// Returns the notification's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. Whoever
     /// has seen it before has been told: an engine that died between a delivery and its record
     /// delivers once more.
     #[must_use]
@@ -35,35 +35,35 @@ impl Notice {
     }
 }
 
-/// A notice that was not delivered.
+/// A notification that was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct SinkError {
+pub struct NotifierError {
     message: String,
-    is_final: bool,
+    is_permanent: bool,
 }
 
-impl SinkError {
+impl NotifierError {
     /// Creates an error that may pass: the engine tries again.
     #[must_use]
-    pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_final: false }
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_permanent: false }
     }
 
     /// Creates an error that trying again would not mend.
     #[must_use]
-    pub fn lasting(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_final: true }
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_permanent: true }
     }
 
     /// Whether trying again would not mend it.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
-        self.is_final
+    pub const fn is_permanent(&self) -> bool {
+        self.is_permanent
     }
 }
 
-/// Delivers notices.
+/// Delivers notifications.
 ///
 /// # For callers
 ///
@@ -71,30 +71,30 @@ impl SinkError {
 ///
 /// # For implementers
 ///
-/// Make one delivery and no other, and return once it is certain. Give the receiver [`Notice::id`], so that
+/// Make one delivery and no other, and return once it is certain. Give the receiver [`Notification::id`], so that
 /// it knows a second delivery for what it is. Bound the delivery in time. An error's text is shown
 /// by `status`: no secret in it, nor the path or query of a URL.
 ///
 /// ```
 /// use futures_core::future::BoxFuture;
-/// use job_restate::{Notice, Sink, SinkError};
+/// use job_restate::{Notification, Notifier, NotifierError};
 ///
 /// /// Writes to the log, whatever the name.
 /// struct Log;
 ///
-/// impl Sink for Log {
+/// impl Notifier for Log {
 ///     fn deliver<'a>(
 ///         &'a self,
 ///         to: &'a str,
-///         notice: &'a Notice,
-///     ) -> BoxFuture<'a, Result<(), SinkError>> {
+///         notice: &'a Notification,
+///     ) -> BoxFuture<'a, Result<(), NotifierError>> {
 ///         println!("{to}: {}", notice.id());
 ///         Box::pin(async { Ok(()) })
 ///     }
 /// }
 /// ```
-pub trait Sink: Send + Sync {
-    /// Delivers a notice.
+pub trait Notifier: Send + Sync {
+    /// Delivers a notification.
     ///
     /// # Errors
     ///
@@ -102,35 +102,39 @@ pub trait Sink: Send + Sync {
     fn deliver<'a>(
         &'a self,
         to: &'a str,
-        notice: &'a Notice,
-    ) -> BoxFuture<'a, Result<(), SinkError>>;
+        notice: &'a Notification,
+    ) -> BoxFuture<'a, Result<(), NotifierError>>;
 
-    /// Checks, before a wait begins, that notices could be sent there; by default anywhere. Sends nothing.
+    /// Checks, before a wait begins, that notifications could be sent there; by default anywhere. Sends nothing.
     ///
     /// # Errors
     ///
     /// Where none could: what is wrong, and what to do.
-    fn check(&self, to: &str) -> Result<(), SinkError> {
+    fn check(&self, to: &str) -> Result<(), NotifierError> {
         let _ = to;
         Ok(())
     }
 }
 
 /// Where nobody can be told.
-pub(crate) struct NoSink;
+pub(crate) struct DisabledNotifier;
 
-impl NoSink {
-    fn error() -> SinkError {
-        SinkError::lasting("notices are not set up here; leave `notify` out")
+impl DisabledNotifier {
+    fn error() -> NotifierError {
+        NotifierError::permanent("notifications are not set up here; leave `notify` out")
     }
 }
 
-impl Sink for NoSink {
-    fn deliver<'a>(&'a self, _: &'a str, _: &'a Notice) -> BoxFuture<'a, Result<(), SinkError>> {
+impl Notifier for DisabledNotifier {
+    fn deliver<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Notification,
+    ) -> BoxFuture<'a, Result<(), NotifierError>> {
         Box::pin(async { Err(Self::error()) })
     }
 
-    fn check(&self, _: &str) -> Result<(), SinkError> {
+    fn check(&self, _: &str) -> Result<(), NotifierError> {
         Err(Self::error())
     }
 }

@@ -1,4 +1,4 @@
-//! Notices as signed HTTP requests, by the rules of Standard Webhooks. Follows no redirect.
+//! Notifications as signed HTTP requests, by the rules of Standard Webhooks. Follows no redirect.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,18 +7,18 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Method, Request, Uri, header::CONTENT_TYPE, uri::Scheme};
-use job_transport::{Clock, PlainHttp, TokioClock, Transport, is_loopback, told};
+use job_transport::{AllowHttp, Clock, TokioClock, Transport, display_chain, is_loopback};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 
-use super::sink::{Notice, Sink, SinkError};
+use super::sink::{Notification, Notifier, NotifierError};
 
-/// Posts each notice to a URL, signed with a key that the receiver has too: HMAC-SHA256, as the specification
+/// Posts each notification to a URL, signed with a key that the receiver has too: HMAC-SHA256, as the specification
 /// Standard Webhooks has it, for which receivers find libraries in most languages.
 ///
 /// | header | holds |
 /// |---|---|
-/// | `webhook-id` | [`Notice::id`], percent-encoded where a header cannot carry it: the same in each delivery of a notice |
+/// | `webhook-id` | [`Notification::id`], percent-encoded where a header cannot carry it: the same in each delivery of a notification |
 /// | `webhook-timestamp` | when this delivery was made, in seconds since 1970 |
 /// | `webhook-signature` | for each key `v1,` and the base64 of the HMAC over `ID.TIMESTAMP.BODY`, separated by spaces |
 ///
@@ -28,7 +28,7 @@ pub struct Webhook {
     transport: Arc<dyn Transport>,
     keys: Vec<WebhookKey>,
     clock: Arc<dyn Clock>,
-    plain_http: bool,
+    allow_http: bool,
 }
 
 /// A key to sign with: at least 24 random bytes. `Debug` shows nothing of it.
@@ -50,10 +50,10 @@ pub enum WebhookKeyError {
 }
 
 /// How long a delivery may take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The least that a key has.
-const LEAST_KEY: usize = 24;
+const MIN_KEY_LEN: usize = 24;
 
 impl WebhookKey {
     /// Reads a key: `whsec_` and base64, or the base64 alone.
@@ -65,7 +65,7 @@ impl WebhookKey {
         let text = text.trim();
         let text = text.strip_prefix("whsec_").unwrap_or(text);
         let key = BASE64.decode(text).map_err(|_| WebhookKeyError::NotBase64)?;
-        if key.len() < LEAST_KEY {
+        if key.len() < MIN_KEY_LEN {
             return Err(WebhookKeyError::TooShort(key.len()));
         }
         // Fails for no length.
@@ -79,7 +79,7 @@ impl WebhookKey {
 }
 
 impl Webhook {
-    /// Creates a sink that signs with these keys: more than one while receivers change from one to another.
+    /// Creates a notifier that signs with these keys: more than one while receivers change from one to another.
     #[must_use]
     pub fn new(
         transport: impl Transport + 'static,
@@ -89,20 +89,20 @@ impl Webhook {
             transport: Arc::new(transport),
             keys: keys.into_iter().collect(),
             clock: Arc::new(TokioClock::new()),
-            plain_http: false,
+            allow_http: false,
         }
     }
 
-    /// Takes receivers over plain http on any host: whoever is on the way reads the notices. By default https
+    /// Takes receivers over plain http on any host: whoever is on the way reads the notifications. By default https
     /// alone is taken, but for this machine.
     #[must_use]
-    pub const fn over_plain_http(mut self) -> Self {
-        self.plain_http = true;
+    pub const fn allow_http(mut self) -> Self {
+        self.allow_http = true;
         self
     }
 
-    fn request(&self, to: &str, notice: &Notice) -> Result<Request<Bytes>, SinkError> {
-        let id = utf8_percent_encode(&notice.id(), NOT_IN_HEADERS).to_string();
+    fn request(&self, to: &str, notice: &Notification) -> Result<Request<Bytes>, NotifierError> {
+        let id = utf8_percent_encode(&notice.id(), HEADER_ESCAPES).to_string();
         let timestamp = self.clock.now().as_second();
         let signed = self.keys.iter().map(|key| key.sign(&id, timestamp, &notice.body));
         let signatures = signed.collect::<Vec<_>>().join(" ");
@@ -114,63 +114,67 @@ impl Webhook {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signatures)
             .body(Bytes::from(notice.body.clone()));
-        let mut request = request.map_err(|error| SinkError::lasting(error.to_string()))?;
-        if self.plain_http {
-            request.extensions_mut().insert(PlainHttp::new());
+        let mut request = request.map_err(|error| NotifierError::permanent(error.to_string()))?;
+        if self.allow_http {
+            request.extensions_mut().insert(AllowHttp::new());
         }
         Ok(request)
     }
 
-    async fn send(&self, to: &str, notice: &Notice) -> Result<(), SinkError> {
+    async fn send(&self, to: &str, notice: &Notification) -> Result<(), NotifierError> {
         self.check(to)?;
         let sent = self.transport.send(self.request(to, notice)?);
-        let reply = tokio::time::timeout(TIMEOUT, sent).await;
-        let reply = reply.map_err(|_| SinkError::passing("the receiver did not answer in 20 s"))?;
+        let reply = tokio::time::timeout(DELIVERY_TIMEOUT, sent).await;
+        let reply =
+            reply.map_err(|_| NotifierError::transient("the receiver did not answer in 20 s"))?;
         let status = match &reply {
             Ok(reply) => reply.status(),
-            Err(error) => return Err(SinkError::passing(told(error))),
+            Err(error) => return Err(NotifierError::transient(display_chain(error))),
         };
         match status.as_u16() {
             200..300 => Ok(()),
-            410 => Err(SinkError::lasting("the receiver answered 410: it wants no more notices")),
-            _ => Err(SinkError::passing(format!("the receiver answered {status}"))),
+            410 => Err(NotifierError::permanent(
+                "the receiver answered 410: it wants no more notifications",
+            )),
+            _ => Err(NotifierError::transient(format!("the receiver answered {status}"))),
         }
     }
 }
 
-impl Sink for Webhook {
+impl Notifier for Webhook {
     fn deliver<'a>(
         &'a self,
         to: &'a str,
-        notice: &'a Notice,
-    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        notice: &'a Notification,
+    ) -> BoxFuture<'a, Result<(), NotifierError>> {
         Box::pin(self.send(to, notice))
     }
 
-    fn check(&self, to: &str) -> Result<(), SinkError> {
-        let no_url = || SinkError::lasting("`notify` is no URL, such as https://example.com/hook");
+    fn check(&self, to: &str) -> Result<(), NotifierError> {
+        let no_url =
+            || NotifierError::permanent("`notify` is no URL, such as https://example.com/hook");
         if self.keys.is_empty() {
-            return Err(SinkError::lasting(
+            return Err(NotifierError::permanent(
                 "there is no key to sign with; set one, or leave `notify` out",
             ));
         }
         let uri: Uri = to.parse().map_err(|_| no_url())?;
         let (scheme, authority) = uri.scheme().zip(uri.authority()).ok_or_else(no_url)?;
-        let may_be_plain = self.plain_http || is_loopback(authority.host());
+        let may_be_plain = self.allow_http || is_loopback(authority.host());
         if authority.as_str().contains('@') {
-            Err(SinkError::lasting(
-                "`notify` holds a user or a password; a notice is signed instead",
+            Err(NotifierError::permanent(
+                "`notify` holds a user or a password; a notification is signed instead",
             ))
         } else if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_plain) {
             Ok(())
         } else {
-            Err(SinkError::lasting("`notify` is not https; http is for this machine alone"))
+            Err(NotifierError::permanent("`notify` is not https; http is for this machine alone"))
         }
     }
 }
 
 /// What a header cannot carry, and the percent sign, so that it is read back one way.
-const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 impl fmt::Debug for WebhookKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

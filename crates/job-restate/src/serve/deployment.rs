@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use super::{metrics::Metrics, serve};
 use crate::{
     budget::{JobBudget, Lease},
-    notify::{JobNotice, NoSink, Sink},
+    notify::{DisabledNotifier, JobNotifier, Notifier},
     wait::JobWait,
 };
 
@@ -28,19 +28,19 @@ use crate::{
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use job_sim::{Pace, Plan, Sim, SimTransport};
+/// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// use job_restate::Deployment;
-/// use job_transport::{HyperTransport, Tls, TlsProvider};
+/// use job_transport::{HyperTransport, TlsConfig, TlsProvider};
 /// use tokio::net::TcpListener;
 ///
-/// let to_engine = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?);
+/// let to_engine = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let deployment = Deployment::new(client, to_engine, "http://localhost:8080")
 ///     .requests_per_second(50.0)
-///     .in_flight(20);
+///     .max_in_flight(20);
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// # let until_stopped = async {};
 /// deployment.serve(listener, until_stopped).await?;
@@ -54,10 +54,10 @@ pub struct Deployment {
     clock: Arc<dyn Clock>,
     schedule: Arc<dyn Schedule>,
     policy: WaitPolicy,
-    sink: Arc<dyn Sink>,
+    notifier: Arc<dyn Notifier>,
     per_second: f64,
-    in_flight: usize,
-    keep: Duration,
+    max_in_flight: usize,
+    retention: Duration,
     identity_keys: Vec<String>,
 }
 
@@ -82,10 +82,10 @@ impl Deployment {
             clock: Arc::new(TokioClock::new()),
             schedule: Arc::new(Adaptive::new()),
             policy: WaitPolicy::new(),
-            sink: Arc::new(NoSink),
+            notifier: Arc::new(DisabledNotifier),
             per_second: 50.0,
-            in_flight: 20,
-            keep: Duration::from_secs(24 * 3600),
+            max_in_flight: 20,
+            retention: Duration::from_secs(24 * 3600),
             identity_keys: Vec::new(),
         }
     }
@@ -102,9 +102,9 @@ impl Deployment {
         self
     }
 
-    /// Sets how notices are delivered. By default there are none: `status` tells.
-    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
-        self.sink = Arc::new(sink);
+    /// Sets how notifications are delivered. By default there are none: `status` tells.
+    pub fn notifier(mut self, sink: impl Notifier + 'static) -> Self {
+        self.notifier = Arc::new(sink);
         self
     }
 
@@ -116,14 +116,14 @@ impl Deployment {
     }
 
     /// Sets how many requests may be in flight, of all services together; 20 by default, at least 1.
-    pub const fn in_flight(mut self, requests: usize) -> Self {
-        self.in_flight = requests;
+    pub const fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
         self
     }
 
     /// Sets how long a wait that is over is remembered, for `status`; a day by default, at most ten years.
-    pub const fn keep(mut self, span: Duration) -> Self {
-        self.keep = span;
+    pub const fn retention(mut self, span: Duration) -> Self {
+        self.retention = span;
         self
     }
 
@@ -134,15 +134,34 @@ impl Deployment {
         self
     }
 
-    fn bound(self, builder: Builder, lease: Arc<Lease>, metrics: Arc<Metrics>) -> Builder {
-        let Self { client, clock, schedule, policy, sink, per_second, in_flight, keep, .. } = self;
-        let notice = JobNotice::new(sink.clone(), metrics.clone());
-        let wait = JobWait { client, clock, schedule, policy, sink, keep, lease, metrics };
+    fn bind_services(self, builder: Builder, lease: Arc<Lease>, metrics: Arc<Metrics>) -> Builder {
+        let Self {
+            client,
+            clock,
+            schedule,
+            policy,
+            notifier: sink,
+            per_second,
+            max_in_flight: in_flight,
+            retention: keep,
+            ..
+        } = self;
+        let notice = JobNotifier::new(sink.clone(), metrics.clone());
+        let wait = JobWait {
+            client,
+            clock,
+            schedule,
+            policy,
+            notifier: sink,
+            retention: keep,
+            lease,
+            metrics,
+        };
         let budget = JobBudget::new(per_second, in_flight);
-        let notice_once = options().idempotency_retention(NOTICE_ONCE);
+        let notice_once = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
         builder
-            .bind(wait.into_service_definition().options(options()))
-            .bind(budget.into_service_definition().options(options()))
+            .bind(wait.into_service_definition().options(service_options()))
+            .bind(budget.into_service_definition().options(service_options()))
             .bind(notice.into_service_definition().options(notice_once))
     }
 
@@ -170,26 +189,26 @@ impl Deployment {
         for key in mem::take(&mut self.identity_keys) {
             builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
         }
-        let endpoint = self.bound(builder, lease.clone(), metrics.clone()).build();
+        let endpoint = self.bind_services(builder, lease.clone(), metrics.clone()).build();
         let until = async {
             let ended = tokio::select! {
                 ended = until => ended,
-                never = lease.keep(&*transport, &ingress) => match never {},
+                never = lease.run(&*transport, &ingress) => match never {},
             };
             // As long as this service is there: the engine may have no other that takes it back.
-            lease.leave(&*transport, &ingress).await;
+            lease.release(&*transport, &ingress).await;
             ended
         };
         Ok(serve(listener, endpoint, metrics, lease.clone(), until).await)
     }
 }
 
-/// How long the engine knows a notice again that it has delivered.
-const NOTICE_ONCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the engine knows a notification again that it has delivered.
+const NOTIFICATION_DEDUP_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What the engine does with each call: keeps no journal of one that is over, and never gives one up, as it would after
 /// an hour or so.
-fn options() -> ServiceOptions {
+fn service_options() -> ServiceOptions {
     ServiceOptions::new()
         .journal_retention(Duration::ZERO)
         .retry_policy_initial_interval(Duration::from_millis(50))
@@ -202,7 +221,7 @@ impl fmt::Debug for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deployment")
             .field("requests_per_second", &self.per_second)
-            .field("in_flight", &self.in_flight)
+            .field("max_in_flight", &self.max_in_flight)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

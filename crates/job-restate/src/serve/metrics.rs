@@ -12,21 +12,21 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::notify::SinkError;
+use crate::notify::NotifierError;
 
 /// The counters of one process.
 pub(crate) struct Metrics {
     registry: Registry,
-    attempts: Family<Of, Counter>,
+    attempts: Family<ResultLabel, Counter>,
     attempt_seconds: Histogram,
-    turns: Family<Of, Counter>,
-    waits: Family<Of, Counter>,
-    notices: Family<Of, Counter>,
+    slots: Family<ResultLabel, Counter>,
+    waits: Family<ResultLabel, Counter>,
+    notifications: Family<ResultLabel, Counter>,
 }
 
 /// What something came to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
+struct ResultLabel {
     result: String,
 }
 
@@ -34,54 +34,61 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("cce_job");
         let mut family = |name: &str, help: &str, first: &str| {
-            let family = Family::<Of, Counter>::default();
+            let family = Family::<ResultLabel, Counter>::default();
             // One that was never counted is zero, and not absent.
-            drop(family.get_or_create(&Of { result: first.into() }));
+            drop(family.get_or_create(&ResultLabel { result: first.into() }));
             registry.register(name, help, family.clone());
             family
         };
         let attempts = family("attempts", "Requests for a job, by what they came to", "job");
-        let turns =
-            family("turns", "Turns that waits came for, by whether they had them at once", "given");
+        let slots = family(
+            "slots",
+            "Slots that waits asked for, by whether they had them at once",
+            "granted",
+        );
         let waits =
-            family("waits", "Waits that began, and that are over, by how they ended", "began");
-        let notices = family("notices", "Deliveries of notices, by what they came to", "delivered");
+            family("waits", "Waits that began, and that are over, by how they ended", "started");
+        let notifications = family(
+            "notifications",
+            "Deliveries of notifications, by what they came to",
+            "delivered",
+        );
         let attempt_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 12));
         let help = "How long requests for a job took";
         registry.register("attempt_seconds", help, attempt_seconds.clone());
-        Self { registry, attempts, attempt_seconds, turns, waits, notices }
+        Self { registry, attempts, attempt_seconds, slots, waits, notifications }
     }
 
-    pub(crate) fn attempted(&self, result: &str, seconds: f64) {
-        count(&self.attempts, result);
+    pub(crate) fn record_attempt(&self, result: &str, seconds: f64) {
+        increment(&self.attempts, result);
         self.attempt_seconds.observe(seconds);
     }
 
-    pub(crate) fn turn(&self, was_given: bool) {
-        count(&self.turns, if was_given { "given" } else { "later" });
+    pub(crate) fn record_slot(&self, was_given: bool) {
+        increment(&self.slots, if was_given { "granted" } else { "deferred" });
     }
 
-    pub(crate) fn began(&self) {
-        count(&self.waits, "began");
+    pub(crate) fn record_started(&self) {
+        increment(&self.waits, "started");
     }
 
-    pub(crate) fn over(&self, outcome: &str) {
-        count(&self.waits, outcome);
+    pub(crate) fn record_finished(&self, outcome: &str) {
+        increment(&self.waits, outcome);
     }
 
-    pub(crate) fn noticed(&self, error: Option<&SinkError>) {
-        count(
-            &self.notices,
+    pub(crate) fn record_delivery(&self, error: Option<&NotifierError>) {
+        increment(
+            &self.notifications,
             match error {
                 None => "delivered",
-                Some(error) if error.is_final() => "refused",
+                Some(error) if error.is_permanent() => "refused",
                 Some(_) => "failed",
             },
         );
     }
 
     /// Returns all of them as text, in the format of OpenMetrics.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn to_openmetrics(&self) -> String {
         let mut text = String::new();
         // Writing to a text has nothing that fails.
         let _ = encode(&mut text, &self.registry);
@@ -89,8 +96,8 @@ impl Metrics {
     }
 }
 
-fn count(family: &Family<Of, Counter>, result: &str) {
-    family.get_or_create(&Of { result: result.into() }).inc();
+fn increment(family: &Family<ResultLabel, Counter>, result: &str) {
+    family.get_or_create(&ResultLabel { result: result.into() }).inc();
 }
 
 impl fmt::Debug for Metrics {

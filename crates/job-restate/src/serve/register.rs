@@ -4,7 +4,7 @@ use http::StatusCode;
 use job_transport::Transport;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::post;
+use crate::engine::post_json;
 
 /// What the engine's administration is asked.
 #[derive(Serialize)]
@@ -15,7 +15,7 @@ struct Registration<'a> {
 
 /// What it says where it refuses.
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     message: String,
 }
 
@@ -24,14 +24,14 @@ struct Refusal {
 #[error("{message}")]
 pub struct RegisterError {
     message: String,
-    is_final: bool,
+    is_permanent: bool,
 }
 
 impl RegisterError {
     /// Whether asking again would not mend it.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
-        self.is_final
+    pub const fn is_permanent(&self) -> bool {
+        self.is_permanent
     }
 }
 
@@ -53,14 +53,15 @@ pub async fn register(
     force: bool,
 ) -> Result<(), RegisterError> {
     let body = Registration { uri: address, force };
-    let posted = post(transport, administration, "deployments", &body).await;
-    let (status, reply) = posted.map_err(|message| RegisterError { message, is_final: false })?;
+    let posted = post_json(transport, administration, "deployments", &body).await;
+    let (status, reply) =
+        posted.map_err(|message| RegisterError { message, is_permanent: false })?;
     if status.is_success() {
         return Ok(());
     }
-    let said: Option<Refusal> = serde_json::from_slice(&reply).ok();
+    let said: Option<ErrorBody> = serde_json::from_slice(&reply).ok();
     let message = said.map_or_else(|| status.to_string(), |said| said.message);
     // What is not there yet answers with an error of its own.
     let will_be = status.is_server_error() || status == StatusCode::NOT_FOUND;
-    Err(RegisterError { message, is_final: !will_be })
+    Err(RegisterError { message, is_permanent: !will_be })
 }

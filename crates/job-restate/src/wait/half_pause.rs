@@ -5,45 +5,46 @@ use std::{
     time::Duration,
 };
 
-use job_poller::{Schedule, Seen};
+use job_poller::{PollState, Schedule};
 
 /// A schedule for one step, which plans half of each pause.
 ///
 /// What a wait planned under a price that is too high now would leave a part of the budget unspent: a pause
 /// that an engine times is not to be called back. So each wait comes once in the middle of its pause, and asks
 /// then if nobody else does.
-pub(crate) struct Early<'a> {
+pub(crate) struct HalfPauseSchedule<'a> {
     schedule: &'a dyn Schedule,
-    is_spent: bool,
+    is_budget_spent: bool,
     /// Half of the last pause, in nanoseconds.
-    half: AtomicU64,
+    half_pause_nanos: AtomicU64,
 }
 
-impl<'a> Early<'a> {
-    pub(crate) fn new(schedule: &'a dyn Schedule, is_spent: bool) -> Self {
-        Self { schedule, is_spent, half: AtomicU64::default() }
+impl<'a> HalfPauseSchedule<'a> {
+    pub(crate) fn new(schedule: &'a dyn Schedule, is_budget_spent: bool) -> Self {
+        Self { schedule, is_budget_spent, half_pause_nanos: AtomicU64::default() }
     }
 
     /// Returns when the attempt is due for which a wait comes after this pause.
-    pub(crate) fn due(&self, pause: Duration) -> Duration {
-        let half = Duration::from_nanos(self.half.load(Ordering::Relaxed));
+    pub(crate) fn time_until_due(&self, pause: Duration) -> Duration {
+        let half = Duration::from_nanos(self.half_pause_nanos.load(Ordering::Relaxed));
         // Another pause than was planned is a fault's, or the last before a deadline.
-        if self.is_spent && pause == half { pause * 2 } else { pause }
+        if self.is_budget_spent && pause == half { pause * 2 } else { pause }
     }
 }
 
-impl Schedule for Early<'_> {
-    fn pause(&self, seen: &Seen<'_>) -> Duration {
+impl Schedule for HalfPauseSchedule<'_> {
+    fn pause(&self, seen: &PollState<'_>) -> Duration {
         let pause = self.schedule.pause(seen);
-        if !self.is_spent {
+        if !self.is_budget_spent {
             return pause;
         }
         let half = pause / 2;
-        self.half.store(half.as_nanos().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.half_pause_nanos
+            .store(half.as_nanos().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
         half
     }
 
-    fn urgency(&self, seen: &Seen<'_>) -> Option<f64> {
+    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
         self.schedule.urgency(seen)
     }
 }

@@ -6,60 +6,62 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::JobId;
-use job_poller::{Action, Attempted, Ended, Event, Fault, Input, WaitError, WaitErrorKind};
-use job_transport::Class;
+use job_poller::{
+    Action, AttemptError, AttemptStats, Event, FinishedJob, Input, WaitError, WaitErrorKind,
+};
+use job_transport::ErrorClass;
 use serde::{Deserialize, Serialize};
 
 use super::JobWait;
 use crate::{
-    budget::Turn,
+    budget::Slot,
     key::WaitKey,
-    state::{Over, WaitState, Waiting},
+    state::{ActiveWait, FinishedWait, WaitState},
 };
 
 /// What a tick came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ticked {
+pub(super) struct TickResult {
     pub(super) state: WaitState,
     /// When the next tick is to come.
-    pub(super) after: Duration,
+    pub(super) delay: Duration,
 }
 
 /// What comes next.
-enum Next {
+enum TickAction {
     Sleep(Duration),
-    Over(Box<Result<Ended, WaitError>>),
+    Finish(Box<Result<FinishedJob, WaitError>>),
 }
 
 impl JobWait {
     /// Makes the attempt that is due, if it is the wait's turn, and plans the next tick.
-    pub(super) async fn tick_once(&self, key: &WaitKey, before: &Waiting) -> Ticked {
+    pub(super) async fn tick_once(&self, key: &WaitKey, before: &ActiveWait) -> TickResult {
         let mut waiting = before.clone();
         let mut now = self.clock.now();
-        let (mut events, mut action) = waiting.step(&*self.schedule, Turn::NONE, now, Input::Wake);
+        let (mut events, mut action) = waiting.step(&*self.schedule, Slot::NONE, now, Input::Wake);
         let mut turn = None;
         let next = loop {
             let (id, timeout) = match action {
                 Action::Fetch { id, timeout } => (id, timeout),
-                Action::SleepUntil(at) => break Next::Sleep(at),
-                Action::Finish(result) => break Next::Over(result),
+                Action::SleepUntil(at) => break TickAction::Sleep(at),
+                Action::Finish(result) => break TickAction::Finish(result),
             };
             let (given, input) = match turn {
                 None => {
-                    let turn = self.lease.ask(before.coming(now));
-                    self.metrics.turn(turn.is_ok());
-                    let (given, on_turn) = match turn {
+                    let turn = self.lease.request_slot(before.arrival(now));
+                    self.metrics.record_slot(turn.is_ok());
+                    let (given, slot_guard) = match turn {
                         Ok(turn) => turn,
-                        Err(after) => return come_back(before, now, after),
+                        Err(after) => return reschedule(before, now, after),
                     };
                     let (input, attempted) = self.fetch(key, &id, timeout).await;
-                    on_turn.done(attempted);
+                    slot_guard.complete(attempted);
                     (given, input)
                 }
-                // Looks at sub-jobs follow at once: they are few, and the budget is told.
+                // Lookups of sub-jobs follow at once: they are few, and the budget is told.
                 Some(given) => {
                     let (input, attempted) = self.fetch(key, &id, timeout).await;
-                    self.lease.also(&attempted);
+                    self.lease.record_extra(&attempted);
                     (given, input)
                 }
             };
@@ -69,82 +71,84 @@ impl JobWait {
             (more, action) = waiting.step(&*self.schedule, given, now, input);
             events.extend(more);
         };
-        log(key, &waiting, &events);
+        log_events(key, &waiting, &events);
         match next {
-            Next::Sleep(at) => {
+            TickAction::Sleep(at) => {
                 if let Some(turn) = turn {
-                    let place = waiting.urgency.map(|urgency| (turn.round, urgency));
-                    self.lease.count(waiting.place, place);
-                    waiting.place = place;
+                    let place = waiting.urgency.map(|urgency| (turn.epoch, urgency));
+                    self.lease.update_count(waiting.count_key, place);
+                    waiting.count_key = place;
                 }
-                waiting.was_told = false;
+                waiting.has_reservation = false;
                 let pause = at.saturating_sub(waiting.checkpoint.elapsed());
-                planned(waiting, now, pause)
+                schedule_next(waiting, now, pause)
             }
-            Next::Over(result) => self.over(key, waiting, &result),
+            TickAction::Finish(result) => self.finish(key, waiting, &result),
         }
     }
 
     /// Stops a wait.
-    pub(super) fn stop(&self, key: &WaitKey, mut waiting: Waiting) -> Ticked {
+    pub(super) fn stop(&self, key: &WaitKey, mut waiting: ActiveWait) -> TickResult {
         let now = self.clock.now();
-        match waiting.step(&*self.schedule, Turn::NONE, now, Input::Stop).1 {
-            Action::Finish(result) => self.over(key, waiting, &result),
+        match waiting.step(&*self.schedule, Slot::NONE, now, Input::Stop).1 {
+            Action::Finish(result) => self.finish(key, waiting, &result),
             // No machine goes on that is told to stop.
-            Action::Fetch { .. } | Action::SleepUntil(_) => planned(waiting, now, Duration::ZERO),
+            Action::Fetch { .. } | Action::SleepUntil(_) => {
+                schedule_next(waiting, now, Duration::ZERO)
+            }
         }
     }
 
     /// Ends a wait. Of one that was stopped, nobody is told.
-    fn over(
+    fn finish(
         &self,
         key: &WaitKey,
-        mut waiting: Waiting,
-        result: &Result<Ended, WaitError>,
-    ) -> Ticked {
-        self.lease.count(waiting.place, None);
+        mut waiting: ActiveWait,
+        result: &Result<FinishedJob, WaitError>,
+    ) -> TickResult {
+        self.lease.update_count(waiting.count_key, None);
         if matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped) {
             waiting.receivers.clear();
         }
-        let over = Over::new(key, result, waiting.tick + 1, waiting.receivers);
-        self.metrics.over(&over.outcome);
+        let over = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
+        self.metrics.record_finished(&over.outcome);
         tracing::info!(%key, outcome = over.outcome, "over");
-        Ticked { state: WaitState::Over(over.into()), after: self.keep }
+        TickResult { state: WaitState::Finished(over.into()), delay: self.retention }
     }
 
-    async fn fetch(&self, key: &WaitKey, id: &JobId, timeout: Duration) -> (Input, Attempted) {
+    async fn fetch(&self, key: &WaitKey, id: &JobId, timeout: Duration) -> (Input, AttemptStats) {
         let client = self.client.clone().project(key.project.clone()).attempt_timeout(timeout);
-        let began = self.clock.elapsed();
+        let began = self.clock.monotonic();
         let input = Input::from(client.job(id).await);
-        let took = self.clock.elapsed().saturating_sub(began);
-        self.metrics.attempted(told(&input), took.as_secs_f64());
-        let attempted = Attempted::of(took, &input);
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.metrics.record_attempt(result_label(&input), took.as_secs_f64());
+        let attempted = AttemptStats::from_input(took, &input);
         (input, attempted)
     }
 }
 
 /// Plans to come back for a turn, after this or when it is due; but to see that the deadline has passed where that is
 /// sooner.
-fn come_back(waiting: &Waiting, now: Timestamp, after: Option<Duration>) -> Ticked {
+fn reschedule(waiting: &ActiveWait, now: Timestamp, after: Option<Duration>) -> TickResult {
     let mut waiting = waiting.clone();
-    let until_due = waiting.due.duration_since(now).try_into().unwrap_or_default();
-    let (machine, elapsed) = waiting.checkpoint.clone().go_on(now);
+    let until_due = waiting.due_at.duration_since(now).try_into().unwrap_or_default();
+    let (machine, elapsed) = waiting.checkpoint.clone().continue_at(now);
     let left = machine.policy().deadline().saturating_sub(elapsed);
     let wish = after.unwrap_or(until_due);
     let pause = if left.is_zero() { wish } else { wish.min(left) };
     // Sooner than it was told, it takes nobody else's turn.
-    waiting.was_told = after == Some(pause);
-    planned(waiting, now, pause)
+    waiting.has_reservation = after == Some(pause);
+    schedule_next(waiting, now, pause)
 }
 
 /// Plans the next tick.
-fn planned(mut waiting: Waiting, now: Timestamp, after: Duration) -> Ticked {
+fn schedule_next(mut waiting: ActiveWait, now: Timestamp, after: Duration) -> TickResult {
     waiting.tick += 1;
-    waiting.next = now.saturating_add(after).unwrap_or(Timestamp::MAX);
-    Ticked { state: WaitState::Waiting(waiting.into()), after }
+    waiting.next_tick_at = now.saturating_add(after).unwrap_or(Timestamp::MAX);
+    TickResult { state: WaitState::Waiting(waiting.into()), delay: after }
 }
 
-fn log(key: &WaitKey, waiting: &Waiting, events: &[Event]) {
+fn log_events(key: &WaitKey, waiting: &ActiveWait, events: &[Event]) {
     let at = waiting.checkpoint.elapsed().as_secs_f64();
     for event in events {
         tracing::info!(%key, at, "{event}");
@@ -152,14 +156,14 @@ fn log(key: &WaitKey, waiting: &Waiting, events: &[Event]) {
 }
 
 /// Tells what an attempt came to, in a word.
-const fn told(input: &Input) -> &'static str {
+const fn result_label(input: &Input) -> &'static str {
     match input {
-        Input::Fault(Fault { class, .. }) => match class {
-            Class::Transient => "transient",
-            Class::Throttled => "throttled",
-            Class::Unauthorized => "unauthorized",
-            Class::NotFound => "not_found",
-            Class::Permanent => "permanent",
+        Input::Error(AttemptError { class, .. }) => match class {
+            ErrorClass::Transient => "transient",
+            ErrorClass::Throttled => "throttled",
+            ErrorClass::Unauthorized => "unauthorized",
+            ErrorClass::NotFound => "not_found",
+            ErrorClass::Permanent => "permanent",
         },
         _ => "job",
     }

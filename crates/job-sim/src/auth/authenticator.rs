@@ -1,4 +1,4 @@
-//! Who is let in: the gateway's check of tokens and signatures, and the identity service that gives
+//! Authentication: the gateway's check of tokens and signatures, and the identity service that gives
 //! tokens. Reads no clock.
 
 use std::{
@@ -13,12 +13,12 @@ use job_model::ProjectId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::verify::{Refusal, authorization};
-use crate::service::{Refused, gateway_refusal, header, json_reply, refusal};
+use super::verify::{SignatureError, parse_authorization};
+use crate::service::{ErrorReply, documented_error, gateway_error, header, json_reply};
 
 /// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
-const WRONG_IN_A_ROW: u32 = 5;
-const LOCKED: SignedDuration = SignedDuration::from_mins(5);
+const LOCKOUT_THRESHOLD: u32 = 5;
+const LOCKOUT_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 
 /// The token that is valid without a login. Like the other secrets here, it has characters that look
 /// otherwise when they are encoded: who searches for a leak finds it in any form.
@@ -28,13 +28,13 @@ const PASSWORD: &str = "simulated-password \"/+%\\";
 const DOMAIN: &str = "simulated-domain";
 
 /// Sets apart the keys of simulations in one process: each has a lockout of its own.
-static KEYS: AtomicU32 = AtomicU32::new(0);
+static KEY_COUNTER: AtomicU32 = AtomicU32::new(0);
 
-/// All that a client needs to be let in, in any of the three ways: with a token, a key pair, or a
+/// All that a client needs to authenticate, in any of the three ways: with a token, a key pair, or a
 /// user's password. Nothing of it is secret: it opens a simulation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Account {
+pub struct TestAccount {
     /// A token that holds until tokens are let expire.
     pub token: String,
     /// The access key, another one in each simulation of a process.
@@ -55,7 +55,7 @@ pub struct Account {
 
 /// What the gateway knows of credentials.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Authenticator {
     project: ProjectId,
     token_lifetime: SignedDuration,
     /// When each token expires.
@@ -63,13 +63,13 @@ pub(crate) struct Gate {
     logins: u32,
     access_key: String,
     secret_key: String,
-    wrong_in_a_row: u32,
+    consecutive_wrong_signatures: u32,
     locked_until: Timestamp,
 }
 
-impl Gate {
+impl Authenticator {
     pub(crate) fn new(project: ProjectId) -> Self {
-        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let key = KEY_COUNTER.fetch_add(1, Ordering::Relaxed);
         Self {
             project,
             token_lifetime: SignedDuration::from_hours(24),
@@ -77,13 +77,13 @@ impl Gate {
             logins: 0,
             access_key: format!("SIMULATEDKEY{key:08}"),
             secret_key: format!("simulated-secret/+=-{key:08}"),
-            wrong_in_a_row: 0,
+            consecutive_wrong_signatures: 0,
             locked_until: Timestamp::MIN,
         }
     }
 
-    pub(crate) fn account(&self) -> Account {
-        Account {
+    pub(crate) fn account(&self) -> TestAccount {
+        TestAccount {
             token: TOKEN.into(),
             access_key: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
@@ -108,42 +108,42 @@ impl Gate {
     }
 
     /// Checks a request's token or signature.
-    pub(crate) fn check(
+    pub(crate) fn authenticate(
         &mut self,
         request: &Request<Bytes>,
         now: Timestamp,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ErrorReply> {
         if request.headers().contains_key("authorization") {
             return self.check_signature(request, now).map_err(|message| {
                 let message = format!("Incorrect IAM authentication information: {message}");
-                gateway_refusal(StatusCode::UNAUTHORIZED, "APIGW.0301", &message)
+                gateway_error(StatusCode::UNAUTHORIZED, "APIGW.0301", &message)
             });
         }
         match self.tokens.get(header(request.headers(), "x-auth-token")) {
             Some(expires) if now < *expires => Ok(()),
-            _ => Err(refusal(StatusCode::UNAUTHORIZED)),
+            _ => Err(documented_error(StatusCode::UNAUTHORIZED)),
         }
     }
 
     fn check_signature(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<(), String> {
-        let authorization = authorization(request).map_err(|refusal| told(&refusal))?;
+        let authorization = parse_authorization(request).map_err(|refusal| message(&refusal))?;
         // What another key does locks that one.
         if authorization.access_key != self.access_key {
-            return Err(told(&Refusal::UnknownKey));
+            return Err(message(&SignatureError::UnknownKey));
         }
         if now < self.locked_until {
             return Err("too many wrong signatures; the access key is locked".into());
         }
         let Err(refusal) = authorization.verify(request, &self.secret_key, now) else {
-            self.wrong_in_a_row = 0;
+            self.consecutive_wrong_signatures = 0;
             return Ok(());
         };
-        self.wrong_in_a_row += 1;
-        if self.wrong_in_a_row >= WRONG_IN_A_ROW {
-            self.wrong_in_a_row = 0;
-            self.locked_until = now.saturating_add(LOCKED).unwrap_or(Timestamp::MAX);
+        self.consecutive_wrong_signatures += 1;
+        if self.consecutive_wrong_signatures >= LOCKOUT_THRESHOLD {
+            self.consecutive_wrong_signatures = 0;
+            self.locked_until = now.saturating_add(LOCKOUT_PERIOD).unwrap_or(Timestamp::MAX);
         }
-        Err(told(&refusal))
+        Err(message(&refusal))
     }
 
     /// Answers a login with a token and a catalog that leads back here, or refuses it.
@@ -193,12 +193,12 @@ const PROJECT_NAME: &str = "eu-de";
 const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
 
 /// Returns what the gateway says of a refusal.
-fn told(refusal: &Refusal) -> String {
+fn message(refusal: &SignatureError) -> String {
     match refusal {
-        Refusal::Incomplete(what) => format!("the signature lacks {what}"),
-        Refusal::UnknownKey => "no such access key".into(),
-        Refusal::Skew => "the signature is expired".into(),
-        Refusal::Wrong { canonical_request } => {
+        SignatureError::Incomplete(what) => format!("the signature lacks {what}"),
+        SignatureError::UnknownKey => "no such access key".into(),
+        SignatureError::ClockSkew => "the signature is expired".into(),
+        SignatureError::Mismatch { canonical_request } => {
             let canonical_request = canonical_request.replace('\n', "|");
             format!("verify aksk signature fail, the canonical request is: {canonical_request}")
         }

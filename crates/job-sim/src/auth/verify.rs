@@ -15,15 +15,15 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
 /// Why a signature is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum SignatureError {
     /// The header is not there, or says not all that it must.
     Incomplete(&'static str),
     /// No such access key.
     UnknownKey,
     /// Made too long ago, or too far ahead.
-    Skew,
+    ClockSkew,
     /// Another signature would be right, over this request.
-    Wrong { canonical_request: String },
+    Mismatch { canonical_request: String },
 }
 
 /// What the header `Authorization` says.
@@ -34,13 +34,15 @@ pub(crate) struct Authorization<'r> {
 }
 
 /// Reads `SDK-HMAC-SHA256 Access=.., SignedHeaders=.., Signature=..`.
-pub(crate) fn authorization(request: &Request<Bytes>) -> Result<Authorization<'_>, Refusal> {
+pub(crate) fn parse_authorization(
+    request: &Request<Bytes>,
+) -> Result<Authorization<'_>, SignatureError> {
     let text = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     let parts = text.and_then(|text| text.strip_prefix("SDK-HMAC-SHA256 "));
-    let parts = parts.ok_or(Refusal::Incomplete("not SDK-HMAC-SHA256"))?;
+    let parts = parts.ok_or(SignatureError::Incomplete("not SDK-HMAC-SHA256"))?;
     let parts = parts.split(',').filter_map(|part| part.trim().split_once('='));
     let parts: BTreeMap<&str, &str> = parts.collect();
-    let part = |name| parts.get(name).copied().ok_or(Refusal::Incomplete(name));
+    let part = |name| parts.get(name).copied().ok_or(SignatureError::Incomplete(name));
     let (access_key, signature) = (part("Access")?, part("Signature")?);
     Ok(Authorization { access_key, signed_headers: part("SignedHeaders")?, signature })
 }
@@ -52,29 +54,29 @@ impl Authorization<'_> {
         request: &Request<Bytes>,
         secret_key: &str,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SignatureError> {
         let date = header(request, "x-sdk-date");
         let made = DateTime::strptime("%Y%m%dT%H%M%SZ", &date)
             .and_then(|made| Offset::UTC.to_timestamp(made))
-            .map_err(|_| Refusal::Incomplete("X-Sdk-Date"))?;
+            .map_err(|_| SignatureError::Incomplete("X-Sdk-Date"))?;
         if made.duration_since(now).abs() > MAX_SKEW {
-            return Err(Refusal::Skew);
+            return Err(SignatureError::ClockSkew);
         }
         let canonical_request = self.canonical_request(request);
         let digest = base16ct::lower::encode_string(&Sha256::digest(&canonical_request));
         let mut mac = Hmac::<Sha256>::new_from_slice(secret_key.as_bytes())
-            .map_err(|_| Refusal::UnknownKey)?;
+            .map_err(|_| SignatureError::UnknownKey)?;
         mac.update(format!("SDK-HMAC-SHA256\n{date}\n{digest}").as_bytes());
         if base16ct::lower::encode_string(&mac.finalize().into_bytes()) == self.signature {
             Ok(())
         } else {
-            Err(Refusal::Wrong { canonical_request })
+            Err(SignatureError::Mismatch { canonical_request })
         }
     }
 
     fn canonical_request(&self, request: &Request<Bytes>) -> String {
         let mut lines = vec![request.method().to_string()];
-        let segments: Vec<String> = request.uri().path().split('/').map(encoded).collect();
+        let segments: Vec<String> = request.uri().path().split('/').map(percent_encode).collect();
         let path = segments.join("/");
         lines.push(if path.ends_with('/') { path } else { path + "/" });
         let mut query: Vec<(String, String)> = request
@@ -84,7 +86,7 @@ impl Authorization<'_> {
             .split('&')
             .filter(|parameter| !parameter.is_empty())
             .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-            .map(|(name, value)| (encoded(name), encoded(value)))
+            .map(|(name, value)| (percent_encode(name), percent_encode(value)))
             .collect();
         query.sort();
         let query: Vec<String> =
@@ -109,7 +111,7 @@ fn header(request: &Request<Bytes>, name: &str) -> String {
 }
 
 /// Returns a text percent-encoded anew, but for RFC 3986's unreserved characters.
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()

@@ -8,30 +8,30 @@ use http::header::{AUTHORIZATION, LOCATION};
 use super::*;
 use crate::{
     plan::Plan,
-    service::{Pace, SimTransport},
+    service::{SimTransport, TimeSource},
 };
 
-type Sent = Result<Response<Bytes>, TransportError>;
+type SendResult = Result<Response<Bytes>, TransportError>;
 
 /// The in-memory transport, but for what is done to each request and each reply.
-struct Broken {
+struct FaultyTransport {
     inner: SimTransport,
     request: fn(&mut Request<Bytes>),
-    reply: fn(Sent) -> Sent,
+    reply: fn(SendResult) -> SendResult,
 }
 
-impl Transport for Broken {
-    fn send(&self, mut request: Request<Bytes>) -> BoxFuture<'_, Sent> {
+impl Transport for FaultyTransport {
+    fn send(&self, mut request: Request<Bytes>) -> BoxFuture<'_, SendResult> {
         (self.request)(&mut request);
         Box::pin(async move { (self.reply)(self.inner.send(request).await) })
     }
 }
 
 /// Goes where a redirect leads.
-struct Following(SimTransport);
+struct RedirectFollower(SimTransport);
 
-impl Transport for Following {
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Sent> {
+impl Transport for RedirectFollower {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, SendResult> {
         Box::pin(async move {
             let reply = self.0.send(request).await?;
             match reply.headers().get(LOCATION).and_then(|to| to.to_str().ok()) {
@@ -43,61 +43,79 @@ impl Transport for Following {
 }
 
 /// Goes on with a request whose future is dropped.
-struct Clinging(Arc<SimTransport>);
+struct UncancellableTransport(Arc<SimTransport>);
 
-impl Transport for Clinging {
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Sent> {
+impl Transport for UncancellableTransport {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, SendResult> {
         let inner = self.0.clone();
         let task = tokio::spawn(async move { inner.send(request).await });
         Box::pin(async move { task.await.unwrap() })
     }
 }
 
-async fn complaints<T: Transport>(transport: impl Fn(SimTransport) -> T) -> Vec<String> {
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+async fn violations<T: Transport>(transport: impl Fn(SimTransport) -> T) -> Vec<String> {
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     let transport = transport(SimTransport::new(sim.clone()));
-    Conformance::new(&sim, "https://cce.example").complaints(&transport).await
+    Conformance::new(&sim, "https://cce.example").run(&transport).await
 }
 
 /// Checks that each complaint is of one of these checks, and that there is one.
-fn check(name: &str, complaints: &[String], of: &[&str]) {
-    assert!(!complaints.is_empty(), "{name} is not found");
-    for complaint in complaints {
-        assert!(of.iter().any(|check| complaint.starts_with(check)), "{name}: {complaint}");
+fn check(name: &str, violations: &[String], expected_checks: &[&str]) {
+    assert!(!violations.is_empty(), "{name} is not found");
+    for violation in violations {
+        assert!(
+            expected_checks.iter().any(|check| violation.starts_with(check)),
+            "{name}: {violation}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_that_keeps_the_rules_passes() {
-    assert_eq!(complaints(|inner| inner).await, [""; 0]);
+async fn a_conforming_transport_passes() {
+    assert_eq!(violations(|inner| inner).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_broken_rule_is_found() {
-    const ARRIVES: &[&str] = &["a request arrives", "each request gets"];
-    type Row = (&'static str, fn(&mut Request<Bytes>), fn(Sent) -> Sent, &'static [&'static str]);
-    let kept: fn(&mut Request<Bytes>) = |_| {};
-    let as_it_is: fn(Sent) -> Sent = |sent| sent;
+async fn every_broken_rule_is_detected() {
+    const REQUEST_CHECKS: &[&str] = &["a request arrives", "each request gets"];
+    type Row = (
+        &'static str,
+        fn(&mut Request<Bytes>),
+        fn(SendResult) -> SendResult,
+        &'static [&'static str],
+    );
+    let unchanged_request: fn(&mut Request<Bytes>) = |_| {};
+    let unchanged_reply: fn(SendResult) -> SendResult = |sent| sent;
     let rows: [Row; 13] = [
-        ("another method", |r| *r.method_mut() = Method::GET, as_it_is, ARRIVES),
-        ("no query", |r| *r.uri_mut() = r.uri().path().parse().unwrap(), as_it_is, ARRIVES),
-        ("no body", |r| *r.body_mut() = Bytes::new(), as_it_is, ARRIVES),
-        ("a header lost", |r| drop(r.headers_mut().remove("content-type")), as_it_is, ARRIVES),
+        ("another method", |r| *r.method_mut() = Method::GET, unchanged_reply, REQUEST_CHECKS),
+        (
+            "no query",
+            |r| *r.uri_mut() = r.uri().path().parse().unwrap(),
+            unchanged_reply,
+            REQUEST_CHECKS,
+        ),
+        ("no body", |r| *r.body_mut() = Bytes::new(), unchanged_reply, REQUEST_CHECKS),
+        (
+            "a header lost",
+            |r| drop(r.headers_mut().remove("content-type")),
+            unchanged_reply,
+            REQUEST_CHECKS,
+        ),
         (
             "one of two lost",
             |r| drop(r.headers_mut().insert("x-twice", "2".parse().unwrap())),
-            as_it_is,
-            ARRIVES,
+            unchanged_reply,
+            REQUEST_CHECKS,
         ),
         (
             "credentials added",
             |r| drop(r.headers_mut().insert(AUTHORIZATION, "x".parse().unwrap())),
-            as_it_is,
-            ARRIVES,
+            unchanged_reply,
+            REQUEST_CHECKS,
         ),
         (
             "errors of statuses",
-            kept,
+            unchanged_request,
             |sent| {
                 let failed = TransportError::new(TransportErrorKind::Other, RequestSent::Maybe);
                 sent.and_then(|r| if r.status().is_server_error() { Err(failed) } else { Ok(r) })
@@ -106,13 +124,13 @@ async fn each_broken_rule_is_found() {
         ),
         (
             "a body cut",
-            kept,
+            unchanged_request,
             |sent| sent.map(|r| r.map(|b| b.slice(..b.len().min(1 << 19)))),
             &["a reply comes whole"],
         ),
         (
             "a reply's header lost",
-            kept,
+            unchanged_request,
             |sent| {
                 let mut reply = sent?;
                 reply.headers_mut().remove("retry-after");
@@ -122,7 +140,7 @@ async fn each_broken_rule_is_found() {
         ),
         (
             "a body decoded",
-            kept,
+            unchanged_request,
             |sent| {
                 let mut reply = sent?;
                 if reply.headers_mut().remove(CONTENT_ENCODING).is_some() {
@@ -134,13 +152,13 @@ async fn each_broken_rule_is_found() {
         ),
         (
             "surely not sent",
-            kept,
+            unchanged_request,
             |sent| sent.map_err(|error| TransportError::new(error.kind(), RequestSent::No)),
             &["an ended connection"],
         ),
         (
             "another kind",
-            kept,
+            unchanged_request,
             |sent| {
                 sent.map_err(|_| TransportError::new(TransportErrorKind::Dns, RequestSent::Maybe))
             },
@@ -148,23 +166,24 @@ async fn each_broken_rule_is_found() {
         ),
         (
             "a reply made up",
-            kept,
+            unchanged_request,
             |sent| sent.or_else(|_| Ok(Response::new(Bytes::new()))),
             &["an ended connection"],
         ),
     ];
     for (name, request, reply, of) in rows {
-        check(name, &complaints(|inner| Broken { inner, request, reply }).await, of);
+        check(name, &violations(|inner| FaultyTransport { inner, request, reply }).await, of);
     }
-    check("redirects", &complaints(Following).await, &["any status"]);
-    let clinging = complaints(|inner| Clinging(Arc::new(inner))).await;
+    check("redirects", &violations(RedirectFollower).await, &["any status"]);
+    let clinging = violations(|inner| UncancellableTransport(Arc::new(inner))).await;
     check("clinging", &clinging, &["a request that is given up"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_from_nowhere_is_found() {
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+async fn a_reply_from_a_dead_endpoint_is_detected() {
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     let transport = SimTransport::new(sim.clone());
-    let conformance = Conformance::new(&sim, "https://cce.example").dead_endpoint("https://dead");
-    check("from nowhere", &conformance.complaints(&transport).await, &["no connection"]);
+    let conformance =
+        Conformance::new(&sim, "https://cce.example").unreachable_endpoint("https://dead");
+    check("from nowhere", &conformance.run(&transport).await, &["no connection"]);
 }

@@ -1,11 +1,11 @@
-//! What can befall a request in place of its answer, and how that is written. Carries nothing itself.
+//! What can apply to a request in place of its answer, and how that is written. Carries nothing itself.
 
 use std::{str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-/// What befalls one request, or one connection, in place of what it asks for.
+/// What applies to one request, or one connection, in place of what it asks for.
 ///
 /// | written | is | the client sees |
 /// |---|---|---|
@@ -18,9 +18,9 @@ use http::{Response, StatusCode};
 /// | `goaway` | [`GoAway`](Self::GoAway) | the reply, and then the connection drained |
 /// | `oversized`, `oversized:BYTES` | [`Oversized`](Self::Oversized) | a body of so many bytes; 16 MiB |
 /// | `garbage` | [`Garbage`](Self::Garbage) | 200 and JSON that breaks off |
-/// | `html` | [`Status`](Self::Status) 200 | 200 and a page of HTML |
-/// | `page:CODE` | [`Status`](Self::Status) | that status and a page of HTML; a redirect for 3xx |
-/// | `CODE` | [`Refusal`](Self::Refusal) | that status with its documented body |
+/// | `html` | [`HtmlPage`](Self::HtmlPage) 200 | 200 and a page of HTML |
+/// | `page:CODE` | [`HtmlPage`](Self::HtmlPage) | that status and a page of HTML; a redirect for 3xx |
+/// | `CODE` | [`ErrorReply`](Self::ErrorReply) | that status with its documented body |
 /// | `throttled:SECONDS` | [`Throttled`](Self::Throttled) | 429 with a `Retry-After` |
 /// | `wrong-uid` | [`WrongUid`](Self::WrongUid) | another job |
 /// | `stale:SECONDS` | [`Stale`](Self::Stale) | the job as it was so long before |
@@ -31,7 +31,7 @@ use http::{Response, StatusCode};
 /// use http::StatusCode;
 /// use job_sim::Fault;
 ///
-/// assert!(matches!("503".parse(), Ok(Fault::Refusal(StatusCode::SERVICE_UNAVAILABLE))));
+/// assert!(matches!("503".parse(), Ok(Fault::ErrorReply(StatusCode::SERVICE_UNAVAILABLE))));
 /// assert!("sometimes".parse::<Fault>().is_err());
 /// ```
 #[derive(Clone, Debug)]
@@ -57,10 +57,10 @@ pub enum Fault {
     /// The service answers 200 with JSON that breaks off.
     Garbage,
     /// The gateway answers this status, with an HTML page; a redirect leads to the same request.
-    Status(StatusCode),
+    HtmlPage(StatusCode),
     /// The service, or the gateway before it, answers this status with the body and the code that
     /// are documented for it.
-    Refusal(StatusCode),
+    ErrorReply(StatusCode),
     /// The gateway answers 429 and asks for a pause, in whole seconds.
     Throttled(Duration),
     /// The job comes under another id than its own.
@@ -80,20 +80,20 @@ pub enum Fault {
 
 impl Fault {
     /// How faults are written, in one line.
-    pub const WRITTEN: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated, \
+    pub const SYNTAX: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated, \
         goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
         stale:SECONDS, phase-back, phase:TEXT";
 
-    /// Returns whether it befalls a connection, and not a request on one.
-    pub(crate) const fn is_of_connection(&self) -> bool {
+    /// Returns whether it applies to a connection, and not a request on one.
+    pub(crate) const fn is_connection_fault(&self) -> bool {
         matches!(self, Self::Refuse | Self::StallHandshake)
     }
 
-    /// Reads what befalls one request after another: names with commas between, where `ok` is no
+    /// Reads what applies to one request after another: names with commas between, where `ok` is no
     /// fault and `3*reset` is three of them.
     ///
     /// ```
-    /// let script = job_sim::Fault::script("ok, 2*reset, throttled:30")?;
+    /// let script = job_sim::Fault::parse_script("ok, 2*reset, throttled:30")?;
     /// assert_eq!(script.len(), 4);
     /// assert!(script[0].is_none());
     /// # Ok::<(), job_sim::FaultError>(())
@@ -102,13 +102,13 @@ impl Fault {
     /// # Errors
     ///
     /// Where a name is none of those in the table, or there are more than 100,000.
-    pub fn script(text: &str) -> Result<Vec<Option<Self>>, FaultError> {
+    pub fn parse_script(text: &str) -> Result<Vec<Option<Self>>, FaultError> {
         let mut script = Vec::new();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let (times, name) = name.split_once('*').unwrap_or(("1", name));
             let times: usize = times.trim().parse().map_err(|_| FaultError::new(times))?;
-            if script.len().saturating_add(times) > LONGEST_SCRIPT {
-                return Err(FaultError { text: format!("more than {LONGEST_SCRIPT} faults") });
+            if script.len().saturating_add(times) > MAX_SCRIPT_LEN {
+                return Err(FaultError { text: format!("more than {MAX_SCRIPT_LEN} faults") });
             }
             let fault = match name.trim() {
                 "ok" => None,
@@ -127,10 +127,12 @@ impl FromStr for Fault {
         let seconds = |text: &str| text.parse().map(Duration::from_secs).ok();
         let status = |text: &str| text.parse().ok();
         let fault = match text.split_once(':') {
-            Some(("oversized", bytes)) => {
-                bytes.parse().ok().filter(|bytes| *bytes <= LARGEST).map(Self::Oversized)
-            }
-            Some(("page", code)) => status(code).map(Self::Status),
+            Some(("oversized", bytes)) => bytes
+                .parse()
+                .ok()
+                .filter(|bytes| *bytes <= MAX_OVERSIZED_BODY_LEN)
+                .map(Self::Oversized),
+            Some(("page", code)) => status(code).map(Self::HtmlPage),
             Some(("throttled", span)) => seconds(span).map(Self::Throttled),
             Some(("stale", span)) => seconds(span).map(Self::Stale),
             Some(("phase", phase)) => Some(Self::Phase(phase.into())),
@@ -143,12 +145,12 @@ impl FromStr for Fault {
                 "stall-body" => Some(Self::StallBody),
                 "truncated" => Some(Self::Truncated),
                 "goaway" => Some(Self::GoAway),
-                "oversized" => Some(Self::Oversized(OVERSIZED)),
+                "oversized" => Some(Self::Oversized(DEFAULT_OVERSIZED_BODY_LEN)),
                 "garbage" => Some(Self::Garbage),
-                "html" => Some(Self::Status(StatusCode::OK)),
+                "html" => Some(Self::HtmlPage(StatusCode::OK)),
                 "wrong-uid" => Some(Self::WrongUid),
                 "phase-back" => Some(Self::PhaseBack),
-                code => status(code).map(Self::Refusal),
+                code => status(code).map(Self::ErrorReply),
             },
         };
         fault.ok_or_else(|| FaultError::new(text))
@@ -157,7 +159,7 @@ impl FromStr for Fault {
 
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such fault: {text}; there are {}", Fault::WRITTEN)]
+#[error("no such fault: {text}; there are {}", Fault::SYNTAX)]
 pub struct FaultError {
     text: String,
 }
@@ -170,12 +172,12 @@ impl FaultError {
 }
 
 /// How a body is larger than anyone reads, where its size is not given.
-const OVERSIZED: usize = 16 << 20;
+const DEFAULT_OVERSIZED_BODY_LEN: usize = 16 << 20;
 
 /// The largest body, for it is made in memory.
-pub(crate) const LARGEST: usize = 1 << 30;
+pub(crate) const MAX_OVERSIZED_BODY_LEN: usize = 1 << 30;
 
-const LONGEST_SCRIPT: usize = 100_000;
+const MAX_SCRIPT_LEN: usize = 100_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,29 +1,29 @@
-//! Which fault befalls which request: by script, by time, or by chance. Reads no clock.
+//! Which fault applies to which request: by script, by time, or by chance. Reads no clock.
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use super::fault::Fault;
 
-/// What is to befall whom. Of what is due at once, the script comes first, then an outage, then
+/// Which fault applies to which request or connection. Of what is due at once, the script comes first, then an outage, then
 /// chance.
 #[derive(Debug, Default)]
-pub(crate) struct Fate {
-    /// What befalls one after another; `None` spares one.
+pub(crate) struct FaultInjector {
+    /// What applies to one after another; `None` spares one.
     script: VecDeque<Option<Fault>>,
     outages: Vec<(Range<Duration>, Fault)>,
-    chance: Option<Chance>,
+    random_faults: Option<RandomFaults>,
 }
 
 #[derive(Debug)]
-struct Chance {
+struct RandomFaults {
     seed: u64,
     probability: f64,
     faults: Vec<Fault>,
-    drawn: u64,
+    draw_count: u64,
 }
 
-impl Fate {
-    /// Adds to the script. A connection's fault befalls the next that is made once those before it
+impl FaultInjector {
+    /// Adds to the script. A connection's fault applies to the next that is made once those before it
     /// in the script are done; requests on others do not wait for that.
     pub(crate) fn add(&mut self, fault: Option<Fault>) {
         self.script.push_back(fault);
@@ -33,27 +33,27 @@ impl Fate {
         self.script.clear();
     }
 
-    pub(crate) fn outage(&mut self, during: Range<Duration>, fault: Fault) {
+    pub(crate) fn add_outage(&mut self, during: Range<Duration>, fault: Fault) {
         self.outages.push((during, fault));
     }
 
-    pub(crate) fn chance(&mut self, seed: u64, probability: f64, faults: Vec<Fault>) {
-        self.chance = Some(Chance { seed, probability, faults, drawn: 0 });
+    pub(crate) fn set_random_faults(&mut self, seed: u64, probability: f64, faults: Vec<Fault>) {
+        self.random_faults = Some(RandomFaults { seed, probability, faults, draw_count: 0 });
     }
 
-    /// Returns what befalls the next connection.
-    pub(crate) fn of_connection(&mut self, elapsed: Duration) -> Option<Fault> {
-        let is_next = self.script.front().is_some_and(is_of_connection);
+    /// Returns the fault that applies to the next connection.
+    pub(crate) fn next_connection_fault(&mut self, elapsed: Duration) -> Option<Fault> {
+        let is_next = self.script.front().is_some_and(is_connection_fault);
         if is_next && let Some(scripted) = self.script.pop_front() {
             return scripted;
         }
-        let outage = self.outage_at(elapsed).filter(|fault| fault.is_of_connection()).cloned();
-        outage.or_else(|| self.chance.as_mut()?.draw(Fault::is_of_connection))
+        let outage = self.outage_at(elapsed).filter(|fault| fault.is_connection_fault()).cloned();
+        outage.or_else(|| self.random_faults.as_mut()?.draw(Fault::is_connection_fault))
     }
 
-    /// Returns what befalls the next request.
-    pub(crate) fn of_request(&mut self, elapsed: Duration) -> Option<Fault> {
-        let next = self.script.iter().position(|fault| !is_of_connection(fault));
+    /// Returns the fault that applies to the next request.
+    pub(crate) fn next_request_fault(&mut self, elapsed: Duration) -> Option<Fault> {
+        let next = self.script.iter().position(|fault| !is_connection_fault(fault));
         if let Some(scripted) = next.and_then(|next| self.script.remove(next)) {
             return scripted;
         }
@@ -62,7 +62,7 @@ impl Fate {
             Some(Fault::Refuse) => Some(Fault::Reset),
             Some(Fault::StallHandshake) => Some(Fault::Stall),
             Some(fault) => Some(fault.clone()),
-            None => self.chance.as_mut()?.draw(|fault| !fault.is_of_connection()),
+            None => self.random_faults.as_mut()?.draw(|fault| !fault.is_connection_fault()),
         }
     }
 
@@ -72,17 +72,17 @@ impl Fate {
     }
 }
 
-fn is_of_connection(fault: &Option<Fault>) -> bool {
-    fault.as_ref().is_some_and(Fault::is_of_connection)
+fn is_connection_fault(fault: &Option<Fault>) -> bool {
+    fault.as_ref().is_some_and(Fault::is_connection_fault)
 }
 
-impl Chance {
+impl RandomFaults {
     /// Draws whether there is a fault, and which of those that may be. The seed and the number of
     /// draws before decide.
-    fn draw(&mut self, may_be: impl Fn(&Fault) -> bool) -> Option<Fault> {
-        let mut random = fastrand::Rng::with_seed(self.seed ^ self.drawn.rotate_left(32));
-        self.drawn += 1;
-        let faults: Vec<&Fault> = self.faults.iter().filter(|fault| may_be(fault)).collect();
+    fn draw(&mut self, is_applicable: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let mut random = fastrand::Rng::with_seed(self.seed ^ self.draw_count.rotate_left(32));
+        self.draw_count += 1;
+        let faults: Vec<&Fault> = self.faults.iter().filter(|fault| is_applicable(fault)).collect();
         let is_due = random.f64() < self.probability;
         random.choice(faults).filter(|_| is_due).cloned()
     }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use job_model::{Job, Phase};
 
 use super::{Plan, node_id};
-use crate::service::Pace;
+use crate::service::TimeSource;
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Jobs {
     /// The name of each cluster, by its id.
     clusters: BTreeMap<String, String>,
     /// How many clusters or groups of nodes were created: no id is given twice.
-    created: u32,
+    created_count: u32,
     /// Each node's id, after its cluster's.
     nodes: BTreeSet<(String, String)>,
 }
@@ -34,7 +34,7 @@ struct Entry {
     created: Duration,
     readings: u32,
     /// How many of its readings had its end.
-    ended: u32,
+    final_readings: u32,
 }
 
 impl Jobs {
@@ -45,40 +45,40 @@ impl Jobs {
 
     /// Adds a job, which is created at this time; returns its id.
     pub(crate) fn add(&mut self, plan: Plan, created: Duration) -> String {
-        let place = self.jobs.len();
+        let position = self.jobs.len();
         let plan = plan.number(self.next_number());
-        self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (place, index))));
+        self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (position, index))));
         let id = plan.ids().next().unwrap_or_default();
-        self.jobs.push(Entry { plan, created, readings: 0, ended: 0 });
+        self.jobs.push(Entry { plan, created, readings: 0, final_readings: 0 });
         id
     }
 
-    /// Returns a job or a sub-job as it is, or, for a replica, as it was `behind` before. Where
+    /// Returns a job or a sub-job as it is, or, for a replica, as it was `lag` before. Where
     /// readings move jobs on, one of the job itself does.
-    pub(crate) fn look(
+    pub(crate) fn read(
         &mut self,
         id: &str,
-        pace: Pace,
-        zero: Timestamp,
+        pace: TimeSource,
+        start_time: Timestamp,
         elapsed: Duration,
-        behind: Duration,
+        lag: Duration,
     ) -> Option<Job> {
-        let (place, index) = *self.by_id.get(id)?;
-        let entry = self.jobs.get_mut(place)?;
+        let (position, index) = *self.by_id.get(id)?;
+        let entry = self.jobs.get_mut(position)?;
         let age = match pace {
-            Pace::Clock => elapsed.saturating_sub(entry.created),
-            Pace::PerReading(step) => {
+            TimeSource::Clock => elapsed.saturating_sub(entry.created),
+            TimeSource::PerRequest(step) => {
                 let before = entry.readings.saturating_sub(u32::from(index > 0));
                 step.saturating_mul(before)
             }
         };
         let created = SignedDuration::try_from(entry.created).unwrap_or(SignedDuration::MAX);
-        let created = zero.saturating_add(created).unwrap_or(Timestamp::MAX);
-        let job = entry.plan.find_at(created, age.saturating_sub(behind), index);
+        let created = start_time.saturating_add(created).unwrap_or(Timestamp::MAX);
+        let job = entry.plan.find_at(created, age.saturating_sub(lag), index);
         if index == 0 {
             let has_ended = job.as_ref().and_then(Job::phase).is_some_and(Phase::is_terminal);
             entry.readings = entry.readings.saturating_add(1);
-            entry.ended = entry.ended.saturating_add(u32::from(has_ended));
+            entry.final_readings = entry.final_readings.saturating_add(u32::from(has_ended));
         }
         job
     }
@@ -86,7 +86,7 @@ impl Jobs {
     /// Returns how often a job was read, and how often it had ended by then.
     pub(crate) fn readings(&self, id: &str) -> Option<(u32, u32)> {
         let entry = self.jobs.get(self.by_id.get(id)?.0)?;
-        Some((entry.readings, entry.ended))
+        Some((entry.readings, entry.final_readings))
     }
 
     /// Adds a cluster under a name that no other has, and returns its id.
@@ -94,8 +94,8 @@ impl Jobs {
         if self.clusters.values().any(|other| other == name) {
             return None;
         }
-        self.created = self.created.saturating_add(1);
-        let id = format!("{:08x}-229a-11e8-9c75-0255ac100c13", self.created);
+        self.created_count = self.created_count.saturating_add(1);
+        let id = format!("{:08x}-229a-11e8-9c75-0255ac100c13", self.created_count);
         self.clusters.insert(id.clone(), name.into());
         Some(id)
     }
@@ -106,8 +106,8 @@ impl Jobs {
 
     /// Adds so many nodes to a cluster, at most a thousand, and returns their numbers.
     pub(crate) fn add_nodes(&mut self, cluster: &str, count: u32) -> Range<u32> {
-        self.created = self.created.saturating_add(1);
-        let first = self.created.saturating_mul(1_000).saturating_add(1);
+        self.created_count = self.created_count.saturating_add(1);
+        let first = self.created_count.saturating_mul(1_000).saturating_add(1);
         let numbers = first..first.saturating_add(count);
         let ids = numbers.clone().map(|number| (cluster.to_owned(), node_id(number)));
         self.nodes.extend(ids);

@@ -1,4 +1,4 @@
-//! The steps of a job's course, and when each starts and ends. Knows no JSON.
+//! The steps of a job's plan, and when each starts and ends. Knows no JSON.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ pub(crate) struct Step {
     pub(crate) failure: Option<String>,
     pub(crate) steps: Vec<Self>,
     /// Whether the steps run at once, and not one after another.
-    at_once: bool,
+    parallel: bool,
     /// How long until it runs, and its first step starts.
     initializing: Duration,
     /// How long it works itself, after its steps.
-    works: Duration,
+    work: Duration,
 }
 
 impl Step {
     /// Creates a step that works for so many milliseconds.
-    pub(crate) fn new(job_type: &'static str, works: u64) -> Self {
+    pub(crate) fn new(job_type: &'static str, work_millis: u64) -> Self {
         Self {
             job_type,
             index: 0,
@@ -37,14 +37,14 @@ impl Step {
             server: None,
             failure: None,
             steps: Vec::new(),
-            at_once: false,
+            parallel: false,
             initializing: Duration::ZERO,
-            works: Duration::from_millis(works),
+            work: Duration::from_millis(work_millis),
         }
     }
 
     /// Sets how many milliseconds it initializes.
-    pub(crate) const fn after(mut self, initializing: u64) -> Self {
+    pub(crate) const fn initializing(mut self, initializing: u64) -> Self {
         self.initializing = Duration::from_millis(initializing);
         self
     }
@@ -54,8 +54,8 @@ impl Step {
     }
 
     /// Lets its steps run at once.
-    pub(crate) fn at_once(self) -> Self {
-        Self { at_once: true, ..self }
+    pub(crate) fn parallel(self) -> Self {
+        Self { parallel: true, ..self }
     }
 
     pub(crate) fn cluster(self, id: &str) -> Self {
@@ -66,7 +66,7 @@ impl Step {
         Self { resource: Some(id.into()), ..self }
     }
 
-    pub(crate) fn named(self, name: &str) -> Self {
+    pub(crate) fn name(self, name: &str) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 
@@ -77,7 +77,7 @@ impl Step {
     /// Sets the cluster of this step and all in it, and the name that the step itself gives.
     pub(crate) fn set_cluster(&mut self, id: &str, name: &str) {
         self.name = Some(name.into());
-        self.each(&mut |step| step.cluster = id.into());
+        self.for_each_mut(&mut |step| step.cluster = id.into());
     }
 
     /// Lets the last step in it fail, and it with that.
@@ -89,21 +89,21 @@ impl Step {
     }
 
     /// Numbers this step and all in it.
-    pub(crate) fn number(&mut self, numbers: &mut impl Iterator<Item = u32>) {
-        self.each(&mut |step| step.index = numbers.next().unwrap_or(u32::MAX));
+    pub(crate) fn assign_indices(&mut self, numbers: &mut impl Iterator<Item = u32>) {
+        self.for_each_mut(&mut |step| step.index = numbers.next().unwrap_or(u32::MAX));
     }
 
     /// Changes every span of this step and all in it.
-    pub(crate) fn spans(&mut self, change: &mut impl FnMut(Duration) -> Duration) {
-        self.each(&mut |step| {
+    pub(crate) fn map_durations(&mut self, change: &mut impl FnMut(Duration) -> Duration) {
+        self.for_each_mut(&mut |step| {
             step.initializing = change(step.initializing);
-            step.works = change(step.works);
+            step.work = change(step.work);
         });
     }
 
-    fn each(&mut self, change: &mut impl FnMut(&mut Self)) {
+    fn for_each_mut(&mut self, change: &mut impl FnMut(&mut Self)) {
         change(self);
-        self.steps.iter_mut().for_each(|step| step.each(change));
+        self.steps.iter_mut().for_each(|step| step.for_each_mut(change));
     }
 
     /// Returns how many steps there are, this one and all in it.
@@ -117,52 +117,53 @@ impl Step {
         if self.index == index {
             return Some((self, start));
         }
-        self.starts(start).find_map(|(step, start)| step.find(index, start))
+        self.started_steps(start).find_map(|(step, start)| step.find(index, start))
     }
 
     /// Returns its own steps that are ever started, and when, where it starts then itself.
-    pub(crate) fn starts(&self, start: Duration) -> impl Iterator<Item = (&Self, Duration)> {
+    pub(crate) fn started_steps(&self, start: Duration) -> impl Iterator<Item = (&Self, Duration)> {
         let first = start.saturating_add(self.initializing);
-        let running = if self.at_once { self.steps.len() } else { self.until_failure() };
+        let running = if self.parallel { self.steps.len() } else { self.steps_until_failure() };
         self.steps[..running].iter().scan(first, move |next, step| {
             let start = *next;
-            if !self.at_once {
-                *next = start.saturating_add(step.length());
+            if !self.parallel {
+                *next = start.saturating_add(step.duration());
             }
             Some((step, start))
         })
     }
 
     /// Returns how long it takes.
-    pub(crate) fn length(&self) -> Duration {
-        let ends =
-            self.starts(Duration::ZERO).map(|(step, start)| start.saturating_add(step.length()));
-        ends.max().unwrap_or(self.initializing).saturating_add(self.works)
+    pub(crate) fn duration(&self) -> Duration {
+        let ends = self
+            .started_steps(Duration::ZERO)
+            .map(|(step, start)| start.saturating_add(step.duration()));
+        ends.max().unwrap_or(self.initializing).saturating_add(self.work)
     }
 
     /// Returns the phase at a time, and when the step came into it, where it starts then.
     pub(crate) fn phase_at(&self, start: Duration, elapsed: Duration) -> (Phase, Duration) {
         let runs = start.saturating_add(self.initializing);
-        let ends = start.saturating_add(self.length());
+        let ends = start.saturating_add(self.duration());
         if elapsed < runs {
             (Phase::Initializing, start)
         } else if elapsed < ends {
             (Phase::Running, runs)
-        } else if self.fails() {
+        } else if self.has_failure() {
             (Phase::Failed, ends)
         } else {
             (Phase::Success, ends)
         }
     }
 
-    fn fails(&self) -> bool {
-        self.failure.is_some() || self.steps.iter().any(Self::fails)
+    fn has_failure(&self) -> bool {
+        self.failure.is_some() || self.steps.iter().any(Self::has_failure)
     }
 
     /// Returns how many of its steps start when they run one after another: all up to the first that
     /// fails.
-    fn until_failure(&self) -> usize {
-        let failing = self.steps.iter().position(Self::fails);
+    fn steps_until_failure(&self) -> usize {
+        let failing = self.steps.iter().position(Self::has_failure);
         failing.map_or(self.steps.len(), |failing| failing + 1)
     }
 }

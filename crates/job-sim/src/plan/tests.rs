@@ -1,4 +1,4 @@
-//! The simulated job's course, and its likeness to the reference page's example.
+//! The simulated job's plan, and its likeness to the reference page's example.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::*;
 const REFERENCE_EXAMPLE: &[u8] = include_bytes!("../../../../fixtures/jobs/reference-example.json");
 
 /// One line a moment: the job's phase, then each sub-job's with its reason.
-fn course(plan: &Plan) -> String {
+fn timeline(plan: &Plan) -> String {
     let moments = (0..=11).map(|half| Duration::from_millis(500 * half));
     let line = |moment: Duration| {
         let job = plan.job_at(moment);
@@ -26,42 +26,42 @@ fn course(plan: &Plan) -> String {
 
 #[test]
 fn a_cluster_is_created() {
-    insta::assert_snapshot!(course(&Plan::create_cluster()));
+    insta::assert_snapshot!(timeline(&Plan::create_cluster()));
 }
 
 #[test]
 fn a_cluster_fails() {
-    insta::assert_snapshot!(course(&Plan::create_cluster().failing("no such flavor")));
+    insta::assert_snapshot!(timeline(&Plan::create_cluster().with_failure("no such flavor")));
 }
 
 /// Where all is seen that a tree of three levels shows, and what is left where only one is shown.
 #[test]
 fn nodes_are_added() {
     let plan = Plan::scale_up_cluster(2);
-    let shallow = plan.clone().levels(1);
-    insta::assert_snapshot!(format!("{}\none level\n{}", course(&plan), course(&shallow)));
+    let shallow = plan.clone().visible_depth(1);
+    insta::assert_snapshot!(format!("{}\none level\n{}", timeline(&plan), timeline(&shallow)));
 }
 
 #[test]
-fn a_node_fails_deep_down() {
-    insta::assert_snapshot!(course(&Plan::scale_up_cluster(2).failing("no such image")));
+fn a_nested_node_sub_job_fails() {
+    insta::assert_snapshot!(timeline(&Plan::scale_up_cluster(2).with_failure("no such image")));
 }
 
 #[test]
 fn a_cluster_and_a_node_are_deleted() {
     let courses = [Plan::delete_cluster(), Plan::delete_node()];
-    insta::assert_snapshot!(courses.map(|plan| course(&plan)).join("\n"));
+    insta::assert_snapshot!(courses.map(|plan| timeline(&plan)).join("\n"));
 }
 
 #[test]
-fn a_step_that_fails_is_the_last_that_starts() {
+fn no_step_starts_after_a_failed_step() {
     let mut plan = Plan::create_cluster();
     plan.root.steps[0].fail("no key".into());
-    insta::assert_snapshot!(course(&plan));
+    insta::assert_snapshot!(timeline(&plan));
 }
 
 #[test]
-fn ids_are_apart() {
+fn ids_are_unique() {
     let plans = (0..3).flat_map(|number| {
         [Plan::create_cluster(), Plan::scale_up_cluster(3)].map(|plan| plan.number(number))
     });
@@ -74,8 +74,8 @@ fn ids_are_apart() {
 }
 
 #[test]
-fn spans_are_drawn_around_their_own() {
-    let took = |seed| Plan::create_cluster().drawn(seed).takes();
+fn random_durations_are_spread_around_the_planned_ones() {
+    let took = |seed| Plan::create_cluster().with_random_durations(seed).duration();
     assert_eq!(took(7), took(7));
     let mut took: Vec<Duration> = (0..1_000).map(took).collect();
     took.sort_unstable();
@@ -86,10 +86,14 @@ fn spans_are_drawn_around_their_own() {
 }
 
 #[test]
-fn no_span_is_too_long() {
-    let plan = Plan::create_cluster().slower(u32::MAX).slower(u32::MAX).slower(u32::MAX).drawn(1);
+fn extreme_durations_do_not_overflow() {
+    let plan = Plan::create_cluster()
+        .slower(u32::MAX)
+        .slower(u32::MAX)
+        .slower(u32::MAX)
+        .with_random_durations(1);
     assert_eq!(plan.job_at(Duration::MAX).phase(), Some(&Phase::Success));
-    assert_eq!(Plan::delete_node().faster(0).takes(), Duration::from_millis(600));
+    assert_eq!(Plan::delete_node().faster(0).duration(), Duration::from_millis(600));
 }
 
 #[test]
@@ -121,7 +125,7 @@ fn shape(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn running_body_is_the_reference_examples_shape() {
+fn running_body_has_the_shape_of_the_reference_example() {
     let shape_of = |job: &Job| {
         let mut lines = BTreeSet::new();
         shape("", &serde_json::to_value(job).unwrap(), &mut lines);

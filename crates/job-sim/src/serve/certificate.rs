@@ -9,14 +9,15 @@ use rcgen::{
 use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
 
 /// What a TLS server needs, and what its clients must trust.
-pub(crate) struct Certified {
-    pub(crate) server: Arc<ServerConfig>,
+pub(crate) struct ServerCertificate {
+    pub(crate) server_config: Arc<ServerConfig>,
     pub(crate) ca_pem: String,
 }
 
 /// Makes a certificate for `localhost`, `127.0.0.1` and `cce.example`, signed by an authority whose key is gone
 /// when this returns.
-pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn generate_certificate()
+-> Result<ServerCertificate, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
     // OpenSSL takes a certificate whose issuer has its own name for self-signed.
     ca.distinguished_name.push(DnType::CommonName, "simulated authority");
@@ -42,5 +43,5 @@ pub(crate) fn certify() -> Result<Certified, Box<dyn std::error::Error + Send + 
             PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         )?;
     server.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-    Ok(Certified { server: Arc::new(server), ca_pem })
+    Ok(ServerCertificate { server_config: Arc::new(server), ca_pem })
 }

@@ -24,14 +24,14 @@ const BACKLOG: u32 = 1024;
 pub struct SimServer {
     service: Arc<SimService>,
     address: SocketAddr,
-    state: State,
+    state: ServerState,
 }
 
-enum State {
-    /// Serving, in a task that ends, and closes all that it holds, when `alive` is dropped.
-    Alive { alive: oneshot::Sender<()>, task: JoinHandle<()> },
+enum ServerState {
+    /// Serving, in a task that ends, and closes all that it holds, when `shutdown` is dropped.
+    Running { shutdown: oneshot::Sender<()>, task: JoinHandle<()> },
     /// Not listening: who connects is refused. The port stays ours, unless it was lost.
-    Dead { port: Option<TcpSocket> },
+    Stopped { socket: Option<TcpSocket> },
 }
 
 impl SimServer {
@@ -62,9 +62,9 @@ impl SimServer {
         let mut server = Self {
             service: Arc::new(SimService::new(sim)?),
             address: port.local_addr()?,
-            state: State::Dead { port: Some(port) },
+            state: ServerState::Stopped { socket: Some(port) },
         };
-        server.revive().await?;
+        server.restart().await?;
         Ok(server)
     }
 
@@ -97,13 +97,13 @@ impl SimServer {
     ///
     /// Dropping the future leaves the server dying, and its port free.
     pub async fn kill(&mut self) -> io::Result<()> {
-        let dead = State::Dead { port: None };
+        let dead = ServerState::Stopped { socket: None };
         match mem::replace(&mut self.state, dead) {
-            State::Alive { alive, task } => {
-                drop(alive);
+            ServerState::Running { shutdown, task } => {
+                drop(shutdown);
                 // An error would say that the task panicked; it is gone all the same.
                 let _ = task.await;
-                self.state = State::Dead { port: Some(bind(self.address)?) };
+                self.state = ServerState::Stopped { socket: Some(bind(self.address)?) };
             }
             dead => self.state = dead,
         }
@@ -120,13 +120,13 @@ impl SimServer {
     /// # Cancel safety
     ///
     /// Dropping the future leaves the server as it was.
-    pub async fn revive(&mut self) -> io::Result<()> {
-        if let State::Dead { port } = &mut self.state {
+    pub async fn restart(&mut self) -> io::Result<()> {
+        if let ServerState::Stopped { socket: port } = &mut self.state {
             let port = port.take().map_or_else(|| bind(self.address), Ok)?;
             let listener = port.listen(BACKLOG)?;
-            let (alive, dead) = oneshot::channel();
-            let task = tokio::spawn(accept(listener, self.service.clone(), dead));
-            self.state = State::Alive { alive, task };
+            let (shutdown, dead) = oneshot::channel();
+            let task = tokio::spawn(accept_loop(listener, self.service.clone(), dead));
+            self.state = ServerState::Running { shutdown, task };
         }
         Ok(())
     }
@@ -147,12 +147,16 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 /// Accepts connections until the server is dead, then closes them.
-async fn accept(listener: TcpListener, service: Arc<SimService>, mut dead: oneshot::Receiver<()>) {
+async fn accept_loop(
+    listener: TcpListener,
+    service: Arc<SimService>,
+    mut dead: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, service.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, service.clone()))),
                 #[expect(clippy::disallowed_methods, reason = "a descriptor may be free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
@@ -164,7 +168,7 @@ async fn accept(listener: TcpListener, service: Arc<SimService>, mut dead: onesh
 }
 
 /// Serves one connection until it ends.
-async fn connection(stream: TcpStream, service: Arc<SimService>) {
+async fn serve_connection(stream: TcpStream, service: Arc<SimService>) {
     // A reply is sent when it is there, not when the client has acknowledged what came before it.
     let _ = stream.set_nodelay(true);
     service.serve(stream).await;

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use super::{
     Sim,
     reply::{
-        Answer, Ending, Refused, echo, gateway_refusal, header, json_reply, json_text, page,
-        refusal, service_refusal,
+        Answer, BodyEnd, ErrorReply, documented_error, echo, gateway_error, header, html_page,
+        json_reply, json_text_reply, service_error,
     },
     route::{Call, Route, route},
-    submit::submission,
+    submit::parse_submission,
 };
-use crate::faults::{Fault, LARGEST};
+use crate::faults::{Fault, MAX_OVERSIZED_BODY_LEN};
 
 impl Sim {
     /// Answers a request of this number.
@@ -32,21 +32,23 @@ impl Sim {
         let ending = match &fault {
             Some(Fault::Reset | Fault::Refuse) => return Answer::Reset,
             Some(Fault::Stall | Fault::StallHandshake) => return Answer::Stall,
-            Some(Fault::StallBody) => Ending::Stalled,
-            Some(Fault::Truncated) => Ending::BrokenOff,
-            Some(Fault::GoAway) => Ending::Drained,
-            _ => Ending::Whole,
+            Some(Fault::StallBody) => BodyEnd::Stalled,
+            Some(Fault::Truncated) => BodyEnd::Truncated,
+            Some(Fault::GoAway) => BodyEnd::Drained,
+            _ => BodyEnd::Complete,
         };
         let mut response = match fault {
-            Some(Fault::Status(status)) => page(status, request),
-            Some(Fault::Refusal(StatusCode::TOO_MANY_REQUESTS)) => throttled(ONE_SECOND, number),
-            Some(Fault::Refusal(status)) => refused(refusal(status), number),
-            Some(Fault::Throttled(pause)) => throttled(pause, number),
+            Some(Fault::HtmlPage(status)) => html_page(status, request),
+            Some(Fault::ErrorReply(StatusCode::TOO_MANY_REQUESTS)) => {
+                throttled_response(DEFAULT_RETRY_AFTER, number)
+            }
+            Some(Fault::ErrorReply(status)) => error_response(documented_error(status), number),
+            Some(Fault::Throttled(pause)) => throttled_response(pause, number),
             Some(Fault::Reply(response)) => response,
             Some(Fault::Echo) => echo(request),
-            Some(Fault::Garbage) => json_text(StatusCode::OK, "{\"kind\": \"Jo".into()),
+            Some(Fault::Garbage) => json_text_reply(StatusCode::OK, "{\"kind\": \"Jo".into()),
             Some(Fault::Oversized(bytes)) => {
-                json_text(StatusCode::OK, " ".repeat(bytes.min(LARGEST)))
+                json_text_reply(StatusCode::OK, " ".repeat(bytes.min(MAX_OVERSIZED_BODY_LEN)))
             }
             altered => self.serve(request, number, altered.as_ref()),
         };
@@ -68,39 +70,45 @@ impl Sim {
         let served = match route(request) {
             // A job is written as the model writes it, not by way of a `Value`.
             Some(Route::Project(project, Call::Job(id))) => {
-                match self.let_in(request, project).and_then(|()| self.job_now(id, fault)) {
+                match self.check_request(request, project).and_then(|()| self.read_job(id, fault)) {
                     Ok(job) => return json_reply(StatusCode::OK, &job),
                     Err(refused) => Err(refused),
                 }
             }
             Some(Route::Project(project, call)) => {
-                self.let_in(request, project).and_then(|()| self.submit(call, request))
+                self.check_request(request, project).and_then(|()| self.submit(call, request))
             }
-            Some(Route::Identity) => Ok((StatusCode::OK, identity(&origin(request)))),
-            Some(Route::Login) => return self.gate().log_in(request, &origin(request), self.now()),
-            Some(Route::Faults) => Ok(self.take_script(request)),
+            Some(Route::Identity) => {
+                Ok((StatusCode::OK, identity_document(&request_origin(request))))
+            }
+            Some(Route::Login) => {
+                return self.authenticator().log_in(request, &request_origin(request), self.now());
+            }
+            Some(Route::Faults) => Ok(self.handle_fault_script(request)),
             Some(Route::ExpireTokens) => {
                 self.expire_tokens();
                 Ok((StatusCode::OK, json!({})))
             }
             None => {
                 let message = "The API does not exist or has not been published.";
-                Err(gateway_refusal(StatusCode::NOT_FOUND, "APIGW.0101", message))
+                Err(gateway_error(StatusCode::NOT_FOUND, "APIGW.0101", message))
             }
         };
         match served {
             Ok((status, body)) => json_reply(status, &body),
-            Err((StatusCode::TOO_MANY_REQUESTS, _)) => throttled(ONE_SECOND, number),
-            Err(refusal) => refused(refusal, number),
+            Err((StatusCode::TOO_MANY_REQUESTS, _)) => {
+                throttled_response(DEFAULT_RETRY_AFTER, number)
+            }
+            Err(refusal) => error_response(refusal, number),
         }
     }
 
     /// Makes the checks that stand before every call of the job API: the gateway's, credentials and
     /// limit, then the service's own.
-    fn let_in(&self, request: &Request<Bytes>, project: &str) -> Result<(), Refused> {
-        self.gate().check(request, self.now())?;
+    fn check_request(&self, request: &Request<Bytes>, project: &str) -> Result<(), ErrorReply> {
+        self.authenticator().authenticate(request, self.now())?;
         if !self.is_within_limit() {
-            Err(refusal(StatusCode::TOO_MANY_REQUESTS))
+            Err(documented_error(StatusCode::TOO_MANY_REQUESTS))
         } else if !header(request.headers(), "content-type").starts_with("application/json")
             && request.method() != Method::DELETE
         {
@@ -110,21 +118,21 @@ impl Sim {
                 json!({"kind": "Status", "status": "Failure", "message": message, "code": 400});
             Err((StatusCode::BAD_REQUEST, refusal))
         } else if project != self.project.as_str() {
-            Err(service_refusal(StatusCode::FORBIDDEN))
+            Err(service_error(StatusCode::FORBIDDEN))
         } else {
             Ok(())
         }
     }
 
     /// Returns a job as it is, or as a fault has it.
-    fn job_now(&self, id: &str, fault: Option<&Fault>) -> Result<Job, Refused> {
-        let behind = match fault {
-            Some(Fault::Stale(behind)) => *behind,
+    fn read_job(&self, id: &str, fault: Option<&Fault>) -> Result<Job, ErrorReply> {
+        let lag = match fault {
+            Some(Fault::Stale(lag)) => *lag,
             _ => Duration::ZERO,
         };
-        let job = self.jobs().look(id, self.pace, self.zero(), self.elapsed(), behind);
-        let job = job.ok_or_else(|| service_refusal(StatusCode::NOT_FOUND))?;
-        Ok(altered(job, fault))
+        let job = self.jobs().read(id, self.time_source, self.start_time(), self.elapsed(), lag);
+        let job = job.ok_or_else(|| service_error(StatusCode::NOT_FOUND))?;
+        Ok(apply_job_fault(job, fault))
     }
 
     /// Submits a job, and answers with its id.
@@ -132,19 +140,19 @@ impl Sim {
         &self,
         call: Call<'_>,
         request: &Request<Bytes>,
-    ) -> Result<(StatusCode, Value), Refused> {
-        let mut submission = submission(call, request, &mut self.jobs())?;
-        submission.plan = (self.submitted)(submission.plan);
+    ) -> Result<(StatusCode, Value), ErrorReply> {
+        let mut submission = parse_submission(call, request, &mut self.jobs())?;
+        submission.plan = (self.map_submitted)(submission.plan);
         let job = self.jobs().add(submission.plan.clone(), self.elapsed());
         Ok(submission.reply(&job))
     }
 
-    fn take_script(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
-        let script = Fault::script(&String::from_utf8_lossy(request.body()));
+    fn handle_fault_script(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
+        let script = Fault::parse_script(&String::from_utf8_lossy(request.body()));
         match script {
             Ok(faults) => {
                 let count = faults.len();
-                self.script(faults);
+                self.inject_faults(faults);
                 (StatusCode::OK, json!({"faults": count}))
             }
             Err(error) => (StatusCode::BAD_REQUEST, json!({"message": error.to_string()})),
@@ -153,10 +161,10 @@ impl Sim {
 }
 
 /// How long the gateway asks for where it throttles, and nobody said how long.
-const ONE_SECOND: Duration = Duration::from_secs(1);
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Returns the job as a fault has it.
-fn altered(mut job: Job, fault: Option<&Fault>) -> Job {
+fn apply_job_fault(mut job: Job, fault: Option<&Fault>) -> Job {
     let phase = match fault {
         Some(Fault::WrongUid) => {
             let uid = "00000000-9606-11e8-0000-0255ac10215d".into();
@@ -175,28 +183,28 @@ fn altered(mut job: Job, fault: Option<&Fault>) -> Job {
 }
 
 /// Returns a refusal as a reply; the gateway repeats the request's id in its own.
-fn refused((status, mut body): Refused, number: u32) -> Response<Bytes> {
+fn error_response((status, mut body): ErrorReply, number: u32) -> Response<Bytes> {
     if body.get("error_code").is_some() {
         body["request_id"] = number.to_string().into();
     }
     json_reply(status, &body)
 }
 
-fn throttled(pause: Duration, number: u32) -> Response<Bytes> {
-    let mut response = refused(refusal(StatusCode::TOO_MANY_REQUESTS), number);
+fn throttled_response(pause: Duration, number: u32) -> Response<Bytes> {
+    let mut response = error_response(documented_error(StatusCode::TOO_MANY_REQUESTS), number);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(pause.as_secs()));
     response
 }
 
 /// Returns what the identity service says of itself.
-fn identity(origin: &str) -> Value {
+fn identity_document(origin: &str) -> Value {
     let link = json!({"rel": "self", "href": format!("{origin}/v3/")});
     json!({"version": {"id": "v3.6", "status": "stable", "updated": "2016-04-04T00:00:00Z",
         "links": [link]}})
 }
 
 /// Returns where a request was sent: what leads back here.
-fn origin(request: &Request<Bytes>) -> String {
+fn request_origin(request: &Request<Bytes>) -> String {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let authority = authority.unwrap_or_else(|| header(request.headers(), HOST.as_str()));
     format!("{}://{authority}", request.uri().scheme_str().unwrap_or("https"))

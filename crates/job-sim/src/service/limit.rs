@@ -4,24 +4,24 @@ use std::time::Duration;
 
 /// A limit by the second; by default there is none.
 #[derive(Debug, Default)]
-pub(crate) struct Limit {
+pub(crate) struct RateLimiter {
     per_second: Option<u32>,
-    second: u64,
-    taken: u32,
+    current_second: u64,
+    requests_this_second: u32,
 }
 
-impl Limit {
+impl RateLimiter {
     pub(crate) fn new(per_second: u32) -> Self {
         Self { per_second: Some(per_second), ..Self::default() }
     }
 
     /// Counts a request, and returns whether it is served.
-    pub(crate) fn take(&mut self, elapsed: Duration) -> bool {
+    pub(crate) fn try_acquire(&mut self, elapsed: Duration) -> bool {
         let Some(per_second) = self.per_second else { return true };
-        if self.second != elapsed.as_secs() {
-            (self.second, self.taken) = (elapsed.as_secs(), 0);
+        if self.current_second != elapsed.as_secs() {
+            (self.current_second, self.requests_this_second) = (elapsed.as_secs(), 0);
         }
-        self.taken = self.taken.saturating_add(1);
-        self.taken <= per_second
+        self.requests_this_second = self.requests_this_second.saturating_add(1);
+        self.requests_this_second <= per_second
     }
 }

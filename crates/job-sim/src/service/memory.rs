@@ -7,10 +7,10 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-use super::{Sim, reply::Ending};
+use super::{Sim, reply::BodyEnd};
 
 /// The most bytes a reply's body may have: as many as the production transport takes.
-const MAX_BODY: usize = 8 << 20;
+const MAX_REPLY_BODY_LEN: usize = 8 << 20;
 
 /// Carries requests straight to a [`Sim`].
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl Transport for SimTransport {
         let error =
             |kind, sent, why: &'static str| Err(TransportError::new(kind, sent).with_source(why));
         Box::pin(async move {
-            if !self.0.connect().await {
+            if !self.0.accept_connection().await {
                 let why = "the simulated connection is refused";
                 return error(TransportErrorKind::Connect, RequestSent::No, why);
             }
@@ -41,17 +41,17 @@ impl Transport for SimTransport {
                 return error(TransportErrorKind::Closed, RequestSent::Maybe, why);
             };
             match ending {
-                Ending::Whole | Ending::Drained if reply.body().len() > MAX_BODY => {
+                BodyEnd::Complete | BodyEnd::Drained if reply.body().len() > MAX_REPLY_BODY_LEN => {
                     let why = "the simulated reply is larger than 8 MiB";
                     error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, why)
                 }
-                Ending::Whole | Ending::Drained => Ok(reply),
-                Ending::BrokenOff => {
+                BodyEnd::Complete | BodyEnd::Drained => Ok(reply),
+                BodyEnd::Truncated => {
                     let why = "the simulated connection ended within the reply";
                     error(TransportErrorKind::Closed, RequestSent::Maybe, why)
                 }
-                Ending::Stalled => {
-                    let _held = self.0.hold();
+                BodyEnd::Stalled => {
+                    let _guard = self.0.stall();
                     pending().await
                 }
             }

@@ -11,34 +11,34 @@ use serde_json::{Value, json};
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Reply(Response<Bytes>, Ending),
+    Reply(Response<Bytes>, BodyEnd),
     Reset,
     Stall,
 }
 
 /// How a reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum BodyEnd {
     /// It comes whole.
-    Whole,
+    Complete,
     /// It comes whole, and its connection takes no other request.
     Drained,
     /// The connection ends within its body.
-    BrokenOff,
+    Truncated,
     /// No more comes than half its body.
     Stalled,
 }
 
 /// Why a request is not served: a status, and a body that names its code.
-pub(crate) type Refused = (StatusCode, Value);
+pub(crate) type ErrorReply = (StatusCode, Value);
 
 /// Returns the gateway's refusal.
-pub(crate) fn gateway_refusal(status: StatusCode, code: &str, message: &str) -> Refused {
+pub(crate) fn gateway_error(status: StatusCode, code: &str, message: &str) -> ErrorReply {
     (status, json!({"error_code": code, "error_msg": message}))
 }
 
 /// Returns the service's refusal, by the documented code of the status where there is one.
-pub(crate) fn service_refusal(status: StatusCode) -> Refused {
+pub(crate) fn service_error(status: StatusCode) -> ErrorReply {
     let (code, message) = match status {
         StatusCode::FORBIDDEN => ("CCE.01403001", "Forbidden."),
         StatusCode::NOT_FOUND => ("CCE.01404001", "Resource not found."),
@@ -56,19 +56,19 @@ pub(crate) fn service_refusal(status: StatusCode) -> Refused {
 }
 
 /// Returns the documented refusal of a status, whoever gives it.
-pub(crate) fn refusal(status: StatusCode) -> Refused {
+pub(crate) fn documented_error(status: StatusCode) -> ErrorReply {
     let (code, message) = match status.as_u16() {
         401 => ("APIGW.0307", "The token must be updated."),
         429 => ("APIGW.0308", "The throttling threshold has been reached."),
         413 | 414 | 494 | 502 | 504 => ("APIGW.0201", "Backend request error."),
         503 => ("APIGW.0201", "Backend unavailable."),
-        _ => return service_refusal(status),
+        _ => return service_error(status),
     };
-    gateway_refusal(status, code, message)
+    gateway_error(status, code, message)
 }
 
 /// Returns the page that a gateway in trouble answers with; a redirect leads to the same request.
-pub(crate) fn page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
+pub(crate) fn html_page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
     let page = format!("<html><title>{status}</title></html>");
     let mut response = reply(status, "text/html", page);
     if status.is_redirection() {
@@ -95,11 +95,11 @@ pub(crate) fn echo(request: &Request<Bytes>) -> Response<Bytes> {
 #[expect(clippy::expect_used, reason = "a job and a refusal are plain data")]
 pub(crate) fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     let body = serde_json::to_string(body).expect("plain data has a JSON text");
-    json_text(status, body)
+    json_text_reply(status, body)
 }
 
 /// Returns a reply with a text that is, or is said to be, JSON.
-pub(crate) fn json_text(status: StatusCode, text: String) -> Response<Bytes> {
+pub(crate) fn json_text_reply(status: StatusCode, text: String) -> Response<Bytes> {
     reply(status, "application/json", text)
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum Route<'r> {
     Login,
     /// One of the job API, in a project: all of these need credentials.
     Project(&'r str, Call<'r>),
-    /// `POST /simulation/faults`: what is to befall the next requests. Not the service's.
+    /// `POST /simulation/faults`: what is to apply to the next requests. Not the service's.
     Faults,
     /// `POST /simulation/expire-tokens`. Not the service's.
     ExpireTokens,

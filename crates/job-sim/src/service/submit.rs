@@ -5,7 +5,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    reply::{Refused, service_refusal},
+    reply::{ErrorReply, service_error},
     route::Call,
 };
 use crate::plan::{Jobs, Plan, node_id};
@@ -16,14 +16,14 @@ pub(crate) struct Submission {
     pub(crate) plan: Plan,
     status: StatusCode,
     body: Value,
-    annotated: bool,
+    has_job_annotation: bool,
 }
 
 impl Submission {
     /// Returns the reply that names the job.
     pub(crate) fn reply(mut self, job: &str) -> (StatusCode, Value) {
         self.body["status"]["jobID"] = job.into();
-        if self.annotated {
+        if self.has_job_annotation {
             self.body["metadata"]["annotations"]["jobid"] = job.into();
         }
         (self.status, self.body)
@@ -31,51 +31,55 @@ impl Submission {
 }
 
 /// Reads what is to be done; what it is about is there, or gone, from then on.
-pub(crate) fn submission(
+pub(crate) fn parse_submission(
     call: Call<'_>,
     request: &Request<Bytes>,
     jobs: &mut Jobs,
-) -> Result<Submission, Refused> {
-    let missing = || service_refusal(StatusCode::NOT_FOUND);
+) -> Result<Submission, ErrorReply> {
+    let missing = || service_error(StatusCode::NOT_FOUND);
     match call {
         Call::Job(_) => Err(missing()),
         Call::CreateCluster => {
-            let (name, spec) = named(request, "Cluster")?;
-            let taken = || service_refusal(StatusCode::CONFLICT);
+            let (name, spec) = parse_name_and_spec(request, "Cluster")?;
+            let taken = || service_error(StatusCode::CONFLICT);
             let id = jobs.add_cluster(&name).ok_or_else(taken)?;
-            let plan = Plan::create_cluster().of_cluster(&id, &name).number(jobs.next_number());
-            Ok(created("Cluster", &name, &id, &spec, "Creating", plan))
+            let plan = Plan::create_cluster().with_cluster(&id, &name).number(jobs.next_number());
+            Ok(creation("Cluster", &name, &id, &spec, "Creating", plan))
         }
         Call::CreateNodes(cluster) => {
-            let (name, spec) = named(request, "Node")?;
+            let (name, spec) = parse_name_and_spec(request, "Node")?;
             let cluster_name = jobs.cluster(cluster).ok_or_else(missing)?.to_owned();
             let nodes = spec["count"].as_u64().unwrap_or(1).clamp(1, MAX_NODES);
             let nodes = jobs.add_nodes(cluster, u32::try_from(nodes).unwrap_or(1));
             let (first, id) = (nodes.start, node_id(nodes.start));
-            let plan = Plan::add_nodes(nodes).of_cluster(cluster, &cluster_name);
+            let plan = Plan::add_nodes(nodes).with_cluster(cluster, &cluster_name);
             let plan = plan.number(jobs.next_number());
             // Where none is given, the service chooses one.
             let name = if name.is_empty() { format!("{cluster_name}-node-{first}") } else { name };
-            Ok(created("Node", &name, &id, &spec, "Build", plan))
+            Ok(creation("Node", &name, &id, &spec, "Build", plan))
         }
         Call::DeleteCluster(cluster) => {
             let name = jobs.remove_cluster(cluster).ok_or_else(missing)?;
-            let plan = Plan::delete_cluster().of_cluster(cluster, &name).number(jobs.next_number());
-            Ok(deleted("Cluster", &name, cluster, plan))
+            let plan =
+                Plan::delete_cluster().with_cluster(cluster, &name).number(jobs.next_number());
+            Ok(deletion("Cluster", &name, cluster, plan))
         }
         Call::DeleteNode(cluster, node) => {
             let name = jobs.cluster(cluster).ok_or_else(missing)?.to_owned();
             if !jobs.remove_node(cluster, node) {
                 return Err(missing());
             }
-            let plan = Plan::delete_node().of_cluster(cluster, &name).number(jobs.next_number());
-            Ok(deleted("Node", "", node, plan))
+            let plan = Plan::delete_node().with_cluster(cluster, &name).number(jobs.next_number());
+            Ok(deletion("Node", "", node, plan))
         }
     }
 }
 
 /// Reads the name and the spec of what is to be created.
-fn named(request: &Request<Bytes>, kind: &str) -> Result<(String, Value), Refused> {
+fn parse_name_and_spec(
+    request: &Request<Bytes>,
+    kind: &str,
+) -> Result<(String, Value), ErrorReply> {
     let mut body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     // A node's name is the service's own to choose.
@@ -83,20 +87,20 @@ fn named(request: &Request<Bytes>, kind: &str) -> Result<(String, Value), Refuse
     if body["kind"] == kind && body["spec"].is_object() && is_named {
         Ok((name, body["spec"].take()))
     } else {
-        Err(service_refusal(StatusCode::BAD_REQUEST))
+        Err(service_error(StatusCode::BAD_REQUEST))
     }
 }
 
-fn created(kind: &str, name: &str, id: &str, spec: &Value, phase: &str, plan: Plan) -> Submission {
+fn creation(kind: &str, name: &str, id: &str, spec: &Value, phase: &str, plan: Plan) -> Submission {
     let body = json!({"kind": kind, "apiVersion": "v3", "metadata": {"name": name, "uid": id},
         "spec": spec, "status": {"phase": phase}});
-    Submission { plan, status: StatusCode::CREATED, body, annotated: kind == "Cluster" }
+    Submission { plan, status: StatusCode::CREATED, body, has_job_annotation: kind == "Cluster" }
 }
 
-fn deleted(kind: &str, name: &str, id: &str, plan: Plan) -> Submission {
+fn deletion(kind: &str, name: &str, id: &str, plan: Plan) -> Submission {
     let body = json!({"kind": kind, "apiVersion": "v3", "metadata": {"name": name, "uid": id},
         "status": {"phase": "Deleting"}});
-    Submission { plan, status: StatusCode::OK, body, annotated: false }
+    Submission { plan, status: StatusCode::OK, body, has_job_annotation: false }
 }
 
 /// The most nodes that one call adds.

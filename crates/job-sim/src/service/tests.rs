@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn sim() -> Sim {
-    Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1)))
+    Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1)))
 }
 
 fn request() -> Request<Bytes> {
@@ -21,11 +21,11 @@ fn request() -> Request<Bytes> {
 }
 
 /// Returns the reply, or how there is none.
-fn ask(sim: &Sim, request: &Request<Bytes>) -> Result<Response<Bytes>, &'static str> {
+fn send_request(sim: &Sim, request: &Request<Bytes>) -> Result<Response<Bytes>, &'static str> {
     match sim.reply(request).now_or_never() {
-        Some(Some((response, Ending::Whole | Ending::Drained))) => Ok(response),
-        Some(Some((_, Ending::BrokenOff))) => Err("broken off"),
-        Some(Some((_, Ending::Stalled))) => Err("stalled in the body"),
+        Some(Some((response, BodyEnd::Complete | BodyEnd::Drained))) => Ok(response),
+        Some(Some((_, BodyEnd::Truncated))) => Err("broken off"),
+        Some(Some((_, BodyEnd::Stalled))) => Err("stalled in the body"),
         Some(None) => Err("reset"),
         None => Err("stalled"),
     }
@@ -36,8 +36,8 @@ fn json(reply: &Response<Bytes>) -> Value {
 }
 
 /// Returns the reply's status and the start of its body, or how there is none.
-fn answer(sim: &Sim, request: &Request<Bytes>) -> String {
-    match ask(sim, request) {
+fn reply_line(sim: &Sim, request: &Request<Bytes>) -> String {
+    match send_request(sim, request) {
         Ok(response) => {
             let body = std::str::from_utf8(response.body()).unwrap();
             format!("{} {}", response.status(), body.chars().take(110).collect::<String>())
@@ -47,7 +47,7 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> String {
 }
 
 #[test]
-fn requests_are_judged_as_the_service_does() {
+fn requests_are_checked_like_the_real_service() {
     type Edit = fn(&mut Request<Bytes>);
     let rows: [(&str, Edit); 9] = [
         ("as documented", |_| {}),
@@ -70,17 +70,17 @@ fn requests_are_judged_as_the_service_does() {
     let line = |(name, edit): (&str, Edit)| {
         let mut request = request();
         edit(&mut request);
-        format!("{name}\n    {}\n", answer(&sim(), &request))
+        format!("{name}\n    {}\n", reply_line(&sim(), &request))
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }
 
 #[test]
-fn faults_befall_one_request_each_in_turn() {
+fn each_scripted_fault_applies_to_one_request_in_order() {
     let sim = sim();
-    sim.script(Fault::script("502, reset, stall, stall-body, truncated, ok").unwrap());
-    sim.fault(Fault::Echo);
-    let answers = [(); 8].map(|()| match ask(&sim, &request()) {
+    sim.inject_faults(Fault::parse_script("502, reset, stall, stall-body, truncated, ok").unwrap());
+    sim.inject_fault(Fault::Echo);
+    let answers = [(); 8].map(|()| match send_request(&sim, &request()) {
         Ok(response) => response.status().as_str().to_owned(),
         Err(none) => none.into(),
     });
@@ -89,7 +89,7 @@ fn faults_befall_one_request_each_in_turn() {
     assert_eq!(answers, expected);
     assert_eq!(sim.requests(), 8);
     // What is answered before its reply is spoilt is a reading; two were, and two came whole.
-    let job = json(&ask(&sim, &request()).unwrap());
+    let job = json(&send_request(&sim, &request()).unwrap());
     assert_eq!(job["spec"]["subJobs"].as_array().unwrap().len(), 2);
 }
 
@@ -99,11 +99,12 @@ fn each_fault_has_its_reply() {
     let faults = "garbage, html, page:302, page:503, 400, 401, 403, 404, 409, 418, 429, 500, 503, \
         throttled:30, wrong-uid, stale:1, phase-back, phase:Paused, phase:";
     let mut lines = String::new();
-    for (name, fault) in faults.split(',').map(str::trim).zip(Fault::script(faults).unwrap()) {
+    for (name, fault) in faults.split(',').map(str::trim).zip(Fault::parse_script(faults).unwrap())
+    {
         let sim = sim();
-        ask(&sim, &request()).unwrap();
-        sim.script([fault]);
-        let reply = ask(&sim, &request()).unwrap();
+        send_request(&sim, &request()).unwrap();
+        sim.inject_faults([fault]);
+        let reply = send_request(&sim, &request()).unwrap();
         let body = String::from_utf8_lossy(reply.body());
         let body = match serde_json::from_str::<Value>(&body) {
             Ok(job) if job["kind"] == "Job" => {
@@ -119,11 +120,11 @@ fn each_fault_has_its_reply() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_befalls_whoever_comes_within_it() {
+async fn an_outage_applies_to_all_requests_in_its_interval() {
     let span = |from, to| Duration::from_secs(from)..Duration::from_secs(to);
     let refusing =
-        Sim::new(Plan::create_cluster(), Pace::Clock).outage(span(10, 20), Fault::Refuse);
-    let throttling = Sim::new(Plan::create_cluster(), Pace::Clock)
+        Sim::new(Plan::create_cluster(), TimeSource::Clock).outage(span(10, 20), Fault::Refuse);
+    let throttling = Sim::new(Plan::create_cluster(), TimeSource::Clock)
         .outage(span(10, 20), Fault::Throttled(Duration::from_secs(7)));
     for (second, connects, old_connection, throttled) in [
         (0, true, Ok(200), Ok(200)),
@@ -132,17 +133,17 @@ async fn an_outage_befalls_whoever_comes_within_it() {
         (20, true, Ok(200), Ok(200)),
     ] {
         tokio::time::advance(Duration::from_secs(second).saturating_sub(refusing.elapsed())).await;
-        assert_eq!(refusing.connect().await, connects, "at {second} s");
+        assert_eq!(refusing.accept_connection().await, connects, "at {second} s");
         for (sim, expected) in [(&refusing, old_connection), (&throttling, throttled)] {
-            let got = ask(sim, &request()).map(|reply| reply.status().as_u16());
+            let got = send_request(sim, &request()).map(|reply| reply.status().as_u16());
             assert_eq!(got, expected, "at {second} s");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_beyond_the_limit_of_a_second_are_throttled() {
-    let sim = sim().limit(3);
+async fn requests_beyond_the_rate_limit_are_throttled() {
+    let sim = sim().rate_limit(3);
     for _ in 0..2 {
         let statuses = [(); 4].map(|()| status(&sim, &request()));
         assert_eq!(statuses, [200, 200, 200, 429]);
@@ -165,16 +166,16 @@ fn call(method: Method, path: &str, body: &str) -> Request<Bytes> {
 }
 
 #[test]
-fn what_is_submitted_is_a_job() {
-    let sim = sim().submitted(|plan| plan.slower(100).levels(1));
+fn submissions_create_jobs() {
+    let sim = sim().map_submitted(|plan| plan.slower(100).visible_depth(1));
     let cluster = r#"{"kind": "Cluster", "metadata": {"name": "blue"}, "spec": {"type": "x"}}"#;
     let nodes = r#"{"kind": "Node", "spec": {"count": 2}}"#;
     let mut lines = String::new();
     let mut submit = |method: Method, path: &str, body: &str| {
-        let reply = ask(&sim, &call(method.clone(), path, body)).unwrap();
+        let reply = send_request(&sim, &call(method.clone(), path, body)).unwrap();
         lines += &format!("{method} {path}\n    {} {}\n", reply.status(), json(&reply));
         if let Ok(id) = JobId::from_submission(reply.body()) {
-            let job = ask(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).unwrap();
+            let job = send_request(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).unwrap();
             let job = json(&job);
             lines += &format!("    {} {}\n", job["spec"]["type"], job["spec"]["clusterUID"]);
         }
@@ -193,10 +194,11 @@ fn what_is_submitted_is_a_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sub_job_is_found_under_its_own_id() {
-    let sim = Sim::new(Plan::scale_up_cluster(2).levels(1), Pace::Clock);
-    let get =
-        |id: &str| ask(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).map(|r| json(&r));
+async fn sub_jobs_are_served_under_their_own_ids() {
+    let sim = Sim::new(Plan::scale_up_cluster(2).visible_depth(1), TimeSource::Clock);
+    let get = |id: &str| {
+        send_request(&sim, &call(Method::GET, &format!("/jobs/{id}"), "")).map(|r| json(&r))
+    };
     tokio::time::advance(Duration::from_millis(1500)).await;
     let job = get(sim.job().as_str()).unwrap();
     let node = &job["spec"]["subJobs"][0];
@@ -213,9 +215,9 @@ async fn a_sub_job_is_found_under_its_own_id() {
 }
 
 #[test]
-fn a_script_comes_by_request_too() {
+fn faults_can_be_scripted_by_request() {
     let sim = sim();
-    let told = |path: &str, body: &str| answer(&sim, &call(Method::POST, path, body));
+    let told = |path: &str, body: &str| reply_line(&sim, &call(Method::POST, path, body));
     assert_eq!(told("/simulation/faults", "503, ok"), "200 OK {\"faults\":2}");
     assert_eq!(status(&sim, &request()), 503);
     assert!(told("/simulation/faults", "ok").starts_with("200 OK"));
@@ -225,8 +227,8 @@ fn a_script_comes_by_request_too() {
 }
 
 #[test]
-fn the_identity_service_leads_back_here() {
-    let version = json(&ask(&sim(), &call(Method::GET, "/v3", "")).unwrap());
+fn identity_replies_point_back_to_the_simulator() {
+    let version = json(&send_request(&sim(), &call(Method::GET, "/v3", "")).unwrap());
     assert_eq!(version["version"]["links"][0]["href"], "https://cce.example/v3/");
     let catalog = json(&log_in(&sim(), "simulated-password \"/+%\\"))["token"]["catalog"].clone();
     assert_eq!(catalog[0]["type"], "ccev2.0");
@@ -238,7 +240,7 @@ fn log_in(sim: &Sim, password: &str) -> Response<Bytes> {
         "domain": {"name": "simulated-domain"}});
     let body = json!({"auth": {"identity": {"methods": ["password"],
         "password": {"user": user}}, "scope": {"project": {"name": "eu-de"}}}});
-    ask(sim, &call(Method::POST, "/v3/auth/tokens", &body.to_string())).unwrap()
+    send_request(sim, &call(Method::POST, "/v3/auth/tokens", &body.to_string())).unwrap()
 }
 
 /// Signs the documented request with the simulation's key, or one like it.
@@ -252,11 +254,11 @@ fn signed(sim: &Sim, spoil: &str, at: Timestamp) -> Request<Bytes> {
 }
 
 fn status(sim: &Sim, request: &Request<Bytes>) -> u16 {
-    ask(sim, request).unwrap().status().as_u16()
+    send_request(sim, request).unwrap().status().as_u16()
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_wrong_signatures_in_a_row_lock_the_key_for_five_minutes() {
+async fn five_bad_signatures_in_a_row_lock_the_key_for_5_minutes() {
     let sim = sim();
     let sign = |spoil| signed(&sim, spoil, sim.now());
     for wrong in [4, 5] {
@@ -271,15 +273,15 @@ async fn five_wrong_signatures_in_a_row_lock_the_key_for_five_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signature_is_judged_by_the_services_own_clock() {
-    let sim = sim().ahead(SignedDuration::from_hours(12));
+async fn signatures_are_checked_against_the_service_clock() {
+    let sim = sim().clock_offset(SignedDuration::from_hours(12));
     let now = sim.clock.now();
     assert_eq!(status(&sim, &signed(&sim, "", now)), 401);
     assert_eq!(status(&sim, &signed(&sim, "", now + SignedDuration::from_hours(12))), 200);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_gives_a_token_that_expires() {
+async fn a_login_returns_a_token_that_expires() {
     let sim = sim().token_lifetime(SignedDuration::from_secs(60));
     assert_eq!(log_in(&sim, "another").status(), StatusCode::UNAUTHORIZED);
     let reply = log_in(&sim, "simulated-password \"/+%\\");

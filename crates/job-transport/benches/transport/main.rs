@@ -16,8 +16,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderValue, Request};
-use job_sim::{Pace, Plan, Sim, SimServer};
-use job_transport::{Client, Credentials, HyperTransport, Tls, TlsProvider, Transport};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
+use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider, Transport};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, sync::oneshot};
 
@@ -27,14 +27,14 @@ const ROUNDS: usize = 15;
 
 /// How many requests a contender makes in a round, and how many at a time.
 const REQUESTS: usize = 2_000;
-const AT_A_TIME: usize = 20;
+const CONCURRENCY: usize = 20;
 
 /// Each bounded ratio: what is measured, against what, and how much of it that may take.
-const BOUNDS: [(&str, &str, f64); 2] =
+const MAX_RATIOS: [(&str, &str, f64); 2] =
     [("HyperTransport", "bare hyper-util", 1.10), ("sign", "SHA-256 and HMAC", 2.0)];
 
 /// What is measured and has no bound, against what.
-const SHOWN: [(&str, &str); 2] =
+const UNBOUNDED_RATIOS: [(&str, &str); 2] =
     [("Client, token", "HyperTransport"), ("Client, signing", "HyperTransport")];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -51,7 +51,10 @@ type Round = Vec<(&'static str, f64)>;
 async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
     let Service { sim, endpoint, ca_pem, .. } = service;
     let transport = || {
-        Ok::<_, Box<dyn Error>>(HyperTransport::new(Tls::ca_pem(TlsProvider::aws_lc_rs(), ca_pem)?))
+        Ok::<_, Box<dyn Error>>(HyperTransport::new(TlsConfig::ca_pem(
+            TlsProvider::aws_lc_rs(),
+            ca_pem,
+        )?))
     };
     let client = |credentials: Credentials| -> Result<_, Box<dyn Error>> {
         let client = Client::new(endpoint.parse()?, credentials, transport()?);
@@ -77,7 +80,7 @@ async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
     for _ in 0..ROUNDS {
         let mut times = [0.0; 4];
         // By turns, so that a machine that slows down slows all of them.
-        for _ in 0..REQUESTS / AT_A_TIME {
+        for _ in 0..REQUESTS / CONCURRENCY {
             times[0] += batch(|| bare::get(&bare, request())).await?;
             times[1] += batch(|| transport.send(request())).await?;
             times[2] += batch(|| with_token.job(sim.job())).await?;
@@ -104,7 +107,7 @@ where
     E: Display,
 {
     let before = processor_time();
-    for reply in join_all((0..AT_A_TIME).map(|_| request())).await {
+    for reply in join_all((0..CONCURRENCY).map(|_| request())).await {
         reply.map_err(|error| error.to_string())?;
     }
     Ok(processor_time() - before)
@@ -132,7 +135,7 @@ impl Service {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let served = runtime.map(|runtime| {
                 runtime.block_on(async {
-                    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+                    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
                     let server = SimServer::start(sim.clone()).await;
                     let _ = tell.send(
                         server
@@ -163,13 +166,13 @@ fn report(rounds: &[Round]) -> bool {
     }
     println!("\nratios");
     let mut within = true;
-    for (name, other, bound) in BOUNDS {
+    for (name, other, bound) in MAX_RATIOS {
         let ratio = fastest(name) / fastest(other);
         let verdict = if ratio <= bound { "ok" } else { "ABOVE ITS BOUND" };
         println!("{:>50} {ratio:>6.3} (at most {bound}) {verdict}", format!("{name} / {other}"));
         within &= ratio <= bound;
     }
-    for (name, other) in SHOWN {
+    for (name, other) in UNBOUNDED_RATIOS {
         let ratio = fastest(name) / fastest(other);
         println!("{:>50} {ratio:>6.3} (no bound)", format!("{name} / {other}"));
     }

@@ -5,7 +5,7 @@ mod transport;
 
 use std::{error::Error, sync::Arc};
 
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -15,7 +15,7 @@ use transport::Reqwest;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+    let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
     let server = SimServer::start(sim.clone()).await?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(server.ca_pem())?)?;

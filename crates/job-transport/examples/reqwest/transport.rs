@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_core::future::BoxFuture;
 use http::{Request, Response, header::CONTENT_ENCODING};
-use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind, causes};
+use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind, error_sources};
 use rustls::ClientConfig;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,18 +35,18 @@ impl Reqwest {
         Ok(Self(client))
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    async fn send_once(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let request = reqwest::Request::try_from(request).map_err(|error| {
             TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No)
                 .with_source(error)
         })?;
-        let mut reply = self.0.execute(request).await.map_err(failed)?;
+        let mut reply = self.0.execute(request).await.map_err(classify)?;
         let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
         if reply.headers().contains_key(CONTENT_ENCODING) {
             return Err(maybe(TransportErrorKind::EncodedBody));
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = reply.chunk().await.map_err(failed)? {
+        while let Some(chunk) = reply.chunk().await.map_err(classify)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BODY {
                 return Err(maybe(TransportErrorKind::BodyTooLarge));
@@ -64,13 +64,13 @@ impl Transport for Reqwest {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        Box::pin(self.exchange(request))
+        Box::pin(self.send_once(request))
     }
 }
 
 /// Maps what reqwest says. That a certificate was not accepted is a cause further down.
-fn failed(error: reqwest::Error) -> TransportError {
-    let tls = causes(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+fn classify(error: reqwest::Error) -> TransportError {
+    let tls = error_sources(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
     let kind = match tls {
         Some(rustls::Error::InvalidCertificate(_)) => TransportErrorKind::Certificate,
         Some(_) => TransportErrorKind::Tls,

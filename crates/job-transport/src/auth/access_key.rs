@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::{
-    credentials::{CredentialsError, secret},
-    signature_guard::KeyGuard,
+    credentials::{InvalidCredential, parse_secret},
+    signature_guard::SignatureGuard,
 };
 
 /// An access key (AK) and its secret key (SK), temporary ones with their security token.
@@ -19,13 +19,13 @@ use super::{
 ///
 /// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
 /// assert_eq!(format!("{key:?}"), "AccessKey { access_key: \"QTWAOYTTINDUT2QVKYUC\", .. }");
-/// # Ok::<(), job_transport::CredentialsError>(())
+/// # Ok::<(), job_transport::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
 pub struct AccessKey {
     access_key: String,
     /// What signs, made of the secret key, which is not kept: zeroed on drop as that would be.
-    keyed: Hmac<Sha256>,
+    hmac: Hmac<Sha256>,
     security_token: Option<SecretString>,
 }
 
@@ -40,12 +40,12 @@ impl AccessKey {
     pub fn new(
         access_key: impl Into<String>,
         secret_key: impl Into<String>,
-    ) -> Result<Self, CredentialsError> {
-        let access_key = secret(access_key.into())?.expose_secret().into();
-        let secret_key = secret(secret_key.into())?;
-        let keyed = Hmac::new_from_slice(secret_key.expose_secret().as_bytes())
+    ) -> Result<Self, InvalidCredential> {
+        let access_key = parse_secret(access_key.into())?.expose_secret().into();
+        let secret_key = parse_secret(secret_key.into())?;
+        let hmac = Hmac::new_from_slice(secret_key.expose_secret().as_bytes())
             .expect("a key of any length");
-        Ok(Self { access_key, keyed, security_token: None })
+        Ok(Self { access_key, hmac, security_token: None })
     }
 
     /// Adds the security token that temporary keys come with.
@@ -56,8 +56,8 @@ impl AccessKey {
     pub fn with_security_token(
         self,
         security_token: impl Into<String>,
-    ) -> Result<Self, CredentialsError> {
-        Ok(Self { security_token: Some(secret(security_token.into())?), ..self })
+    ) -> Result<Self, InvalidCredential> {
+        Ok(Self { security_token: Some(parse_secret(security_token.into())?), ..self })
     }
 
     /// Returns the access key: the pair's id, which is no secret.
@@ -68,26 +68,26 @@ impl AccessKey {
 
     /// Returns the security token as a header, marked sensitive.
     pub(crate) fn security_token(&self) -> Result<Option<HeaderValue>, http::Error> {
-        self.security_token.as_ref().map(sensitive).transpose()
+        self.security_token.as_ref().map(sensitive_header).transpose()
     }
 
     /// Returns the HMAC-SHA256 of a text, given in parts, under the secret key itself: none is
     /// derived from it.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
+        let mut mac = self.hmac.clone();
         parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 
     /// Returns the guard that all share who sign with this pair, and this token.
-    pub(crate) fn guard(&self) -> Arc<KeyGuard> {
+    pub(crate) fn guard(&self) -> Arc<SignatureGuard> {
         let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
-        KeyGuard::of(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
+        SignatureGuard::for_key(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
     }
 }
 
 /// Returns a secret as a header, marked so that nothing shows it.
-pub(crate) fn sensitive(secret: &SecretString) -> Result<HeaderValue, http::Error> {
+pub(crate) fn sensitive_header(secret: &SecretString) -> Result<HeaderValue, http::Error> {
     let mut header = HeaderValue::from_str(secret.expose_secret())?;
     header.set_sensitive(true);
     Ok(header)

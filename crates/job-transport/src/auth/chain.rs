@@ -14,13 +14,13 @@ use std::{
 use job_model::IdError;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::CredentialsError;
+use super::credentials::InvalidCredential;
 use crate::request::EndpointError;
 
-use files::{clouds_yaml, credentials_file};
-pub use resolved::{Found, Setting};
-pub use values::Auth;
-use values::{Field, Names, Proof, Values};
+use files::{read_clouds_yaml, read_credentials_file};
+pub use resolved::{ResolvedCredentials, Setting};
+pub use values::AuthMethod;
+use values::{AuthConfig, Field, FieldNames, Values};
 
 /// Looks for credentials where the vendor's SDKs, Terraform and OpenStack's clients do.
 ///
@@ -42,38 +42,38 @@ use values::{Field, Names, Proof, Values};
 /// refused.
 ///
 /// ```
-/// use job_transport::Conventions;
+/// use job_transport::CredentialChain;
 ///
-/// let conventions = Conventions::new([("OS_TOKEN", "MIIFvg..."), ("OS_REGION_NAME", "eu-de")]);
-/// let found = conventions.find()?.expect("a token");
+/// let chain = CredentialChain::new([("OS_TOKEN", "MIIFvg..."), ("OS_REGION_NAME", "eu-de")]);
+/// let found = chain.resolve()?.expect("a token");
 /// assert_eq!(found.region.as_deref(), Some("eu-de"));
-/// let from: Vec<_> = found.settings().map(|setting| setting.origin).collect();
+/// let from: Vec<_> = found.settings().map(|setting| setting.source).collect();
 /// assert_eq!(from, ["OS_TOKEN", "OS_REGION_NAME"]);
-/// # Ok::<(), job_transport::ConventionsError>(())
+/// # Ok::<(), job_transport::CredentialChainError>(())
 /// ```
 #[derive(Clone)]
-pub struct Conventions {
+pub struct CredentialChain {
     variables: BTreeMap<String, SecretString>,
-    auth: Option<Auth>,
+    auth_method: Option<AuthMethod>,
     token_file: Option<PathBuf>,
 }
 
 /// Why what is there cannot be used. Shows no value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConventionsError {
+pub enum CredentialChainError {
     /// One of those that belong together is missing.
-    #[error("{there} is set, {missing} is not; set all that belong together, or none")]
+    #[error("{present} is set, {missing} is not; set all that belong together, or none")]
     #[non_exhaustive]
     Incomplete {
         /// The name of what is there.
-        there: String,
+        present: String,
         /// The name of what is missing.
         missing: String,
     },
     /// A value cannot be a token or a key.
     #[error("{0} cannot be used")]
-    Secret(String, #[source] CredentialsError),
+    Secret(String, #[source] InvalidCredential),
     /// A value cannot be a project's id.
     #[error("{0} is no project's id")]
     Project(String, #[source] IdError),
@@ -88,11 +88,11 @@ pub enum ConventionsError {
         "{file} holds a secret and may be read by everyone on this machine; run: chmod o-rwx '{file}'",
         file = .0.display()
     )]
-    Exposed(PathBuf),
+    WorldReadable(PathBuf),
     /// A file is not in the form that it must have.
     #[error("{}:{line}: {form} expected", .file.display())]
     #[non_exhaustive]
-    Form {
+    Malformed {
         /// The file.
         file: PathBuf,
         /// The line, from 1; 0 where it is not known.
@@ -102,33 +102,33 @@ pub enum ConventionsError {
     },
     /// The cloud or the file that is asked for has nothing to prove who asks, or not what is asked
     /// for.
-    #[error("{place} has {missing}")]
+    #[error("{location} has {missing}")]
     #[non_exhaustive]
     NoCredentials {
         /// The cloud or the file.
-        place: String,
+        location: String,
         /// What it does not have.
         missing: &'static str,
     },
     /// There is no file with the cloud that is asked for, or no such cloud in it.
-    #[error("OS_CLOUD names the cloud {cloud}, which is in none of: {looked}")]
+    #[error("OS_CLOUD names the cloud {cloud}, which is in none of: {searched}")]
     #[non_exhaustive]
     NoCloud {
         /// The cloud that is asked for.
         cloud: String,
         /// Where it was looked for.
-        looked: String,
+        searched: String,
     },
 }
 
-const VENDOR: &Names = &[
+const VENDOR: &FieldNames = &[
     (Field::AccessKey, "HUAWEICLOUD_SDK_AK"),
     (Field::SecretKey, "HUAWEICLOUD_SDK_SK"),
     (Field::SecurityToken, "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
     (Field::ProjectId, "HUAWEICLOUD_SDK_PROJECT_ID"),
 ];
 
-const TERRAFORM: &Names = &[
+const TERRAFORM: &FieldNames = &[
     (Field::AccessKey, "HW_ACCESS_KEY"),
     (Field::SecretKey, "HW_SECRET_KEY"),
     (Field::SecurityToken, "HW_SECURITY_TOKEN"),
@@ -137,7 +137,7 @@ const TERRAFORM: &Names = &[
     (Field::AuthUrl, "HW_AUTH_URL"),
 ];
 
-const OPEN_STACK: &Names = &[
+const OPEN_STACK: &FieldNames = &[
     (Field::Token, "OS_TOKEN"),
     (Field::AccessKey, "OS_ACCESS_KEY"),
     (Field::SecretKey, "OS_SECRET_KEY"),
@@ -152,10 +152,10 @@ const OPEN_STACK: &Names = &[
 ];
 
 /// Which files to read.
-const FILES: [&str; 4] =
+const FILE_VARIABLES: [&str; 4] =
     ["HOME", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "OS_CLOUD", "OS_CLIENT_CONFIG_FILE"];
 
-impl Conventions {
+impl CredentialChain {
     /// Takes these variables for the environment.
     pub fn new<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
@@ -163,21 +163,21 @@ impl Conventions {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
         let variables = variables.map(|(name, value)| (name, value.into())).collect();
-        Self { variables, auth: None, token_file: None }
+        Self { variables, auth_method: None, token_file: None }
     }
 
     /// Takes the process's environment, as it is now.
     #[must_use]
     pub fn from_environment() -> Self {
         let names = [VENDOR, TERRAFORM, OPEN_STACK].concat();
-        let names = names.into_iter().map(|(_, name)| name).chain(FILES);
+        let names = names.into_iter().map(|(_, name)| name).chain(FILE_VARIABLES);
         Self::new(names.filter_map(|name| Some((name, env::var(name).ok()?))))
     }
 
     /// Looks for one way to prove who asks, and passes over the others.
     #[must_use]
-    pub const fn only(mut self, auth: Auth) -> Self {
-        self.auth = Some(auth);
+    pub const fn auth_method(mut self, auth: AuthMethod) -> Self {
+        self.auth_method = Some(auth);
         self
     }
 
@@ -195,46 +195,51 @@ impl Conventions {
     ///
     /// Where what is there cannot be used: something is missing, cannot be read, may be read by
     /// others, or cannot be what it is meant for.
-    pub fn find(&self) -> Result<Option<Found>, ConventionsError> {
-        let token_file = self.token_file.clone().map(Proof::TokenFile);
-        for place in [Place::Vendor, Place::Terraform, Place::OpenStack, Place::VendorFile] {
-            let Some(values) = self.values(place)? else { continue };
+    pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
+        let token_file = self.token_file.clone().map(AuthConfig::TokenFile);
+        for source in [
+            ChainSource::Vendor,
+            ChainSource::Terraform,
+            ChainSource::OpenStack,
+            ChainSource::VendorFile,
+        ] {
+            let Some(values) = self.values(source)? else { continue };
             let proof = match &token_file {
-                Some(file) => Some(file.clone()).filter(|file| values.go_with(file)),
-                None => values.proof(self.auth)?,
+                Some(file) => Some(file.clone()).filter(|file| values.has_values_for(file)),
+                None => values.auth_config(self.auth_method)?,
             };
             if let Some(proof) = proof {
-                return values.found(proof).map(Some);
+                return values.resolve(proof).map(Some);
             }
-            if self.is_asked_for(place) && token_file.is_none() {
-                let place = values.place.trim_end_matches(['.', ' ']).into();
-                let missing = self.auth.map_or(Auth::NONE, Auth::missing);
-                return Err(ConventionsError::NoCredentials { place, missing });
+            if self.is_explicit(source) && token_file.is_none() {
+                let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
+                let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
+                return Err(CredentialChainError::NoCredentials { location, missing });
             }
         }
-        let alone = |file| Values::none(OPEN_STACK, String::new()).found(file);
-        token_file.map(alone).transpose()
+        let token_file_only = |file| Values::empty(OPEN_STACK, String::new()).resolve(file);
+        token_file.map(token_file_only).transpose()
     }
 
     /// Returns what is there of a convention, where it is there at all.
-    fn values(&self, place: Place) -> Result<Option<Values<'static>>, ConventionsError> {
+    fn values(&self, place: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
         match place {
-            Place::Vendor => Ok(Some(self.of_variables(VENDOR))),
-            Place::Terraform => Ok(Some(self.of_variables(TERRAFORM))),
-            Place::OpenStack => match self.get("OS_CLOUD") {
-                Some(cloud) => clouds_yaml(cloud, &self.clouds_files()).map(Some),
-                None => Ok(Some(self.of_variables(OPEN_STACK))),
+            ChainSource::Vendor => Ok(Some(self.environment_values(VENDOR))),
+            ChainSource::Terraform => Ok(Some(self.environment_values(TERRAFORM))),
+            ChainSource::OpenStack => match self.get("OS_CLOUD") {
+                Some(cloud) => read_clouds_yaml(cloud, &self.clouds_yaml_paths()).map(Some),
+                None => Ok(Some(self.environment_values(OPEN_STACK))),
             },
-            Place::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
+            ChainSource::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
                 Some(file) => {
                     let file = Path::new(file);
                     fs::metadata(file)
-                        .map_err(|error| ConventionsError::File(file.into(), error))?;
-                    let nothing = || Values::none(VENDOR, file.display().to_string());
-                    Ok(Some(credentials_file(file)?.unwrap_or_else(nothing)))
+                        .map_err(|error| CredentialChainError::File(file.into(), error))?;
+                    let nothing = || Values::empty(VENDOR, file.display().to_string());
+                    Ok(Some(read_credentials_file(file)?.unwrap_or_else(nothing)))
                 }
                 None => match self.home() {
-                    Some(home) => credentials_file(&home.join(".huaweicloud/credentials")),
+                    Some(home) => read_credentials_file(&home.join(".huaweicloud/credentials")),
                     None => Ok(None),
                 },
             },
@@ -242,24 +247,24 @@ impl Conventions {
     }
 
     /// Whether a cloud or a file is named, so that there is no going on to the next.
-    fn is_asked_for(&self, place: Place) -> bool {
+    fn is_explicit(&self, place: ChainSource) -> bool {
         match place {
-            Place::Vendor | Place::Terraform => false,
-            Place::OpenStack => self.get("OS_CLOUD").is_some(),
-            Place::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
+            ChainSource::Vendor | ChainSource::Terraform => false,
+            ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
+            ChainSource::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
         }
     }
 
-    fn of_variables(&self, names: &'static Names) -> Values<'static> {
+    fn environment_values(&self, names: &'static FieldNames) -> Values<'static> {
         let value = |(field, name): &(Field, &str)| {
             let value = self.variables.get(*name)?;
             Some((*field, (value.clone(), (*name).to_owned())))
         };
         let values = names.iter().filter_map(value).collect();
-        Values { values, ..Values::none(names, String::new()) }
+        Values { values, ..Values::empty(names, String::new()) }
     }
 
-    fn clouds_files(&self) -> Vec<PathBuf> {
+    fn clouds_yaml_paths(&self) -> Vec<PathBuf> {
         if let Some(file) = self.get("OS_CLIENT_CONFIG_FILE") {
             return vec![file.into()];
         }
@@ -279,7 +284,7 @@ impl Conventions {
 
 /// Where to look, in this order.
 #[derive(Clone, Copy)]
-enum Place {
+enum ChainSource {
     Vendor,
     Terraform,
     /// The cloud that is named, or else the variables.
@@ -288,9 +293,9 @@ enum Place {
 }
 
 /// Shows the variables' names alone.
-impl fmt::Debug for Conventions {
+impl fmt::Debug for CredentialChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Conventions").field(&self.variables.keys()).finish()
+        f.debug_tuple("CredentialChain").field(&self.variables.keys()).finish()
     }
 }
 

@@ -8,11 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     access_key::AccessKey,
-    provider::{ProvideCredentials, Provided},
-    signature_guard::KeyGuard,
-    token_cache::Renewal,
+    provider::{ProvideCredentials, ProvidedCredential},
+    signature_guard::SignatureGuard,
+    token_cache::CredentialsCache,
 };
-use crate::{clock::Clock, request::CredentialsFault};
+use crate::{clock::Clock, request::AuthError};
 
 /// The header that carries a token (reference page, table 2).
 pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -28,35 +28,35 @@ const MAX_TOKEN_BYTES: usize = 16_384;
 ///
 /// let credentials = Credentials::token("MIIFvg...")?;
 /// assert!(!format!("{credentials:?}").contains("MIIFvg"));
-/// # Ok::<(), job_transport::CredentialsError>(())
+/// # Ok::<(), job_transport::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
-pub struct Credentials(Kind);
+pub struct Credentials(CredentialsSource);
 
 #[derive(Clone)]
-enum Kind {
-    Fixed(Arc<Grant>),
-    Renewed(Arc<Renewal>),
+enum CredentialsSource {
+    Static(Arc<IssuedCredential>),
+    Cached(Arc<CredentialsCache>),
 }
 
 /// What one request is authenticated with.
-pub(crate) struct Grant {
-    pub(crate) means: Means,
+pub(crate) struct IssuedCredential {
+    pub(crate) credential: Credential,
     /// The project that the provider named.
     pub(crate) project: Option<ProjectId>,
     /// Counts what was provided, so that a refusal of one is no refusal of the next.
     pub(crate) generation: u64,
 }
 
-pub(crate) enum Means {
+pub(crate) enum Credential {
     Token(SecretString),
-    Key { key: AccessKey, guard: Arc<KeyGuard> },
+    Key { key: AccessKey, guard: Arc<SignatureGuard> },
 }
 
 /// Why a text cannot be a credential. Holds nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CredentialsError {
+pub enum InvalidCredential {
     /// The text is empty.
     #[error("the token or key is empty")]
     Empty,
@@ -67,7 +67,7 @@ pub enum CredentialsError {
     #[error(
         "the token or key has a blank, a line break or another character that none has; was it copied whole and alone?"
     )]
-    Character,
+    InvalidCharacter,
 }
 
 impl Credentials {
@@ -78,8 +78,8 @@ impl Credentials {
     ///
     /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
     /// character but printable ASCII without blanks.
-    pub fn token(token: impl Into<String>) -> Result<Self, CredentialsError> {
-        Ok(Self::fixed(Provided::token(token)?))
+    pub fn token(token: impl Into<String>) -> Result<Self, InvalidCredential> {
+        Ok(Self::from_provided(ProvidedCredential::token(token)?))
     }
 
     /// Takes a key pair, which signs each request.
@@ -89,44 +89,44 @@ impl Credentials {
     /// this holds for the pair, whatever the client, as long as the process runs.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
-        Self::fixed(Provided::access_key(key))
+        Self::from_provided(ProvidedCredential::access_key(key))
     }
 
     /// Takes what a provider gives, when it is first needed; it is asked again before that expires,
     /// and when the service refuses it (401).
     #[must_use]
-    pub fn provided(provider: impl ProvideCredentials + 'static) -> Self {
-        Self(Kind::Renewed(Arc::new(Renewal::new(Box::new(provider)))))
+    pub fn from_provider(provider: impl ProvideCredentials + 'static) -> Self {
+        Self(CredentialsSource::Cached(Arc::new(CredentialsCache::new(Box::new(provider)))))
     }
 
-    pub(crate) fn fixed(provided: Provided) -> Self {
-        Self(Kind::Fixed(Arc::new(Grant::new(provided, 0))))
+    pub(crate) fn from_provided(provided: ProvidedCredential) -> Self {
+        Self(CredentialsSource::Static(Arc::new(IssuedCredential::new(provided, 0))))
     }
 
     /// Returns what to authenticate a request with.
-    pub(crate) async fn grant(&self, clock: &dyn Clock) -> Result<Arc<Grant>, CredentialsFault> {
+    pub(crate) async fn get(&self, clock: &dyn Clock) -> Result<Arc<IssuedCredential>, AuthError> {
         match &self.0 {
-            Kind::Fixed(grant) => Ok(grant.clone()),
-            Kind::Renewed(renewal) => renewal.grant(clock).await,
+            CredentialsSource::Static(grant) => Ok(grant.clone()),
+            CredentialsSource::Cached(renewal) => renewal.get(clock).await,
         }
     }
 
     /// Returns what to try in place of a grant that the service refused, if there can be anything.
-    pub(crate) async fn renew(
+    pub(crate) async fn refresh(
         &self,
-        refused: &Grant,
+        refused: &IssuedCredential,
         clock: &dyn Clock,
-    ) -> Result<Option<Arc<Grant>>, CredentialsFault> {
+    ) -> Result<Option<Arc<IssuedCredential>>, AuthError> {
         match &self.0 {
-            Kind::Fixed(_) => Ok(None),
-            Kind::Renewed(renewal) => renewal.renew(refused.generation, clock).await,
+            CredentialsSource::Static(_) => Ok(None),
+            CredentialsSource::Cached(renewal) => renewal.refresh(refused.generation, clock).await,
         }
     }
 }
 
-impl Grant {
-    pub(crate) fn new(provided: Provided, generation: u64) -> Self {
-        Self { means: provided.means, project: provided.project, generation }
+impl IssuedCredential {
+    pub(crate) fn new(provided: ProvidedCredential, generation: u64) -> Self {
+        Self { credential: provided.credential, project: provided.project, generation }
     }
 }
 
@@ -134,13 +134,13 @@ impl Grant {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Fixed(grant) => grant.means.fmt(f),
-            Kind::Renewed(_) => f.write_str("Provided(..)"),
+            CredentialsSource::Static(grant) => grant.credential.fmt(f),
+            CredentialsSource::Cached(_) => f.write_str("Provided(..)"),
         }
     }
 }
 
-impl fmt::Debug for Means {
+impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.write_str("Token(..)"),
@@ -150,15 +150,15 @@ impl fmt::Debug for Means {
 }
 
 /// Takes a text as a secret if it can be one.
-pub(crate) fn secret(text: String) -> Result<SecretString, CredentialsError> {
+pub(crate) fn parse_secret(text: String) -> Result<SecretString, InvalidCredential> {
     let secret = SecretString::from(text);
     let text = secret.expose_secret();
     if text.is_empty() {
-        Err(CredentialsError::Empty)
+        Err(InvalidCredential::Empty)
     } else if text.len() > MAX_TOKEN_BYTES {
-        Err(CredentialsError::TooLong)
+        Err(InvalidCredential::TooLong)
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err(CredentialsError::Character)
+        Err(InvalidCredential::InvalidCharacter)
     } else {
         Ok(secret)
     }

@@ -10,9 +10,11 @@ use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::provider::{ProvideCredentials, ProvideError, Provided};
+use super::provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
 use crate::{
-    request::{About, Endpoint, FetchError, Unreadable, date, exchange, request_id, text},
+    request::{
+        Endpoint, FetchError, InvalidReply, RequestInfo, date, header_str, request_id, send_traced,
+    },
     transport::{Transport, TransportError},
 };
 
@@ -25,11 +27,11 @@ pub struct PasswordLogin {
     user: String,
     password: SecretString,
     user_domain: String,
-    project: Option<Project>,
+    project: Option<ProjectScope>,
 }
 
 #[derive(Clone)]
-enum Project {
+enum ProjectScope {
     Id(ProjectId),
     Name(String),
 }
@@ -50,7 +52,7 @@ impl PasswordLogin {
     /// Asks for a token of this project.
     #[must_use]
     pub fn project_id(mut self, id: ProjectId) -> Self {
-        self.project = Some(Project::Id(id));
+        self.project = Some(ProjectScope::Id(id));
         self
     }
 
@@ -58,16 +60,16 @@ impl PasswordLogin {
     /// reply names its id, so that a client need not be given one.
     #[must_use]
     pub fn project_name(mut self, name: impl Into<String>) -> Self {
-        self.project = Some(Project::Name(name.into()));
+        self.project = Some(ProjectScope::Name(name.into()));
         self
     }
 
     /// Returns who logs in, for a test.
     #[cfg(all(test, feature = "conventions"))]
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let project = self.project.as_ref().map(|project| match project {
-            Project::Id(id) => format!("id {id}"),
-            Project::Name(name) => format!("name {name}"),
+            ProjectScope::Id(id) => format!("id {id}"),
+            ProjectScope::Name(name) => format!("name {name}"),
         });
         format!("{} of {}, project {project:?}", self.user, self.user_domain)
     }
@@ -80,8 +82,8 @@ impl PasswordLogin {
         });
         let mut auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
         let project = self.project.as_ref().map(|project| match project {
-            Project::Id(id) => json!({"id": id.as_str()}),
-            Project::Name(name) => json!({"name": name, "domain": domain}),
+            ProjectScope::Id(id) => json!({"id": id.as_str()}),
+            ProjectScope::Name(name) => json!({"name": name, "domain": domain}),
         });
         if let Some(project) = project {
             auth["scope"] = json!({"project": project});
@@ -103,16 +105,16 @@ impl fmt::Debug for PasswordLogin {
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_transport::{
-///     Client, Cloud, Credentials, Endpoint, HyperTransport, Identity, PasswordLogin, Tls, TlsProvider,
+///     Client, Cloud, Credentials, Endpoint, HyperTransport, Identity, PasswordLogin, TlsConfig, TlsProvider,
 /// };
 ///
-/// let transport = HyperTransport::new(Tls::platform(TlsProvider::aws_lc_rs())?);
+/// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let login = PasswordLogin::new("user", std::env::var("OS_PASSWORD")?, "OTC00000000001000000001")
 ///     .project_name("eu-de");
-/// let endpoint = Endpoint::identity_of_region(Cloud::OpenTelekom, "eu-de")?;
+/// let endpoint = Endpoint::identity_for_region(Cloud::OpenTelekom, "eu-de")?;
 /// let identity = Identity::new(endpoint, login, transport.clone());
-/// let endpoint = Endpoint::of_region(Cloud::OpenTelekom, "eu-de")?;
-/// let client = Client::new(endpoint, Credentials::provided(identity), transport);
+/// let endpoint = Endpoint::for_region(Cloud::OpenTelekom, "eu-de")?;
+/// let client = Client::new(endpoint, Credentials::from_provider(identity), transport);
 /// # Ok(())
 /// # }
 /// ```
@@ -134,7 +136,7 @@ impl Identity {
         Self { endpoint, login, transport: Box::new(transport) }
     }
 
-    async fn token(&self) -> Result<Provided, ProvideError> {
+    async fn request_token(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
         let mut request = self
             .endpoint
             .tokens_uri()
@@ -144,20 +146,21 @@ impl Identity {
         *request.body_mut() = Bytes::from(self.login.body().to_string());
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        let about = About { template: "/v3/auth/tokens", job: None, resends: 0 };
+        let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
         let password = self.login.password.expose_secret();
         // As the request has it, where it is repeated as a text.
         let escaped = SecretString::from(json!(password).to_string());
         let secrets = [escaped.expose_secret().trim_matches('"'), password];
-        let reply = exchange(&*self.transport, request, about, &secrets).await;
+        let reply = send_traced(&*self.transport, request, about, &secrets).await;
         let reply = reply.map_err(FetchError::from)?;
         let reply = match reply.response.status() {
             // Some other page in its place, such as a proxy's: no refusal.
-            StatusCode::OK => return Err(no_token(&reply.response).into()),
-            _ => reply.with(StatusCode::CREATED)?,
+            StatusCode::OK => return Err(missing_token(&reply.response).into()),
+            _ => reply.expect_status(StatusCode::CREATED)?,
         };
-        let token = text(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| no_token(&reply))?;
-        let mut provided = Provided::token(token)?;
+        let token =
+            header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
+        let mut provided = ProvidedCredential::token(token)?;
         // A body that cannot be read is no reason to do without the token.
         let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
         let token = &body["token"];
@@ -168,8 +171,8 @@ impl Identity {
     }
 }
 
-fn no_token(reply: &Response<Bytes>) -> FetchError {
-    FetchError::unreadable(Unreadable::NoToken, request_id(reply.headers()).map(String::from))
+fn missing_token(reply: &Response<Bytes>) -> FetchError {
+    FetchError::unreadable(InvalidReply::NoToken, request_id(reply.headers()).map(String::from))
 }
 
 /// Returns for how long the token holds, both ends by the service's own time.
@@ -180,8 +183,8 @@ fn lifetime(token: &Value, date: Option<Timestamp>) -> Option<Duration> {
 }
 
 impl ProvideCredentials for Identity {
-    fn provide(&self) -> BoxFuture<'_, Result<Provided, ProvideError>> {
-        Box::pin(self.token())
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        Box::pin(self.request_token())
     }
 }
 

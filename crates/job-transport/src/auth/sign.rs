@@ -14,7 +14,7 @@ use percent_encoding::{percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
 use super::access_key::AccessKey;
-use crate::request::ENCODED;
+use crate::request::PATH_ENCODE_SET;
 
 const ALGORITHM: &[u8] = b"SDK-HMAC-SHA256";
 const X_PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
@@ -22,17 +22,18 @@ const X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
 
 /// The digest of a body without bytes, as every GET has it.
-const EMPTY: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const EMPTY_BODY_SHA256: &[u8] =
+    b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The headers that are signed, by name, in the order of their names: those that are there. No other
 /// is signed: a proxy may rewrite it on the way, and the signature would be wrong.
-type Signed<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
+type SignedHeaders<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 
 /// Signs a request that is otherwise complete, as made at `at`: the service takes it within 15
 /// minutes of that time.
 ///
-/// Sets `Host`, `X-Sdk-Date`, `X-Project-Id` where a project is given, `X-Security-Token` where the
-/// key has one, and `Authorization`. Those and `Content-Type` are signed, and no other header.
+/// Sets `Host`, `X-Sdk-Date`, `X-ProjectScope-Id` where a project is given, `X-Security-Token` where the
+/// key has one, and `Authorization`. Those and `FileContent-Type` are signed, and no other header.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -62,11 +63,11 @@ pub fn sign(
         host.parse::<Authority>()?;
     }
     let host = HeaderValue::from_str(host)?;
-    let date = HeaderValue::from_bytes(&date(at))?;
+    let date = HeaderValue::from_bytes(&format_date(at))?;
     let project = project.map(|project| HeaderValue::from_str(project.as_str())).transpose()?;
     let security_token = key.security_token()?;
 
-    let signed: Signed<'_> = [
+    let signed: SignedHeaders<'_> = [
         ("content-type", request.headers().get(CONTENT_TYPE)),
         ("host", Some(&host)),
         ("x-project-id", project.as_ref()),
@@ -103,7 +104,7 @@ pub fn sign(
 }
 
 /// Returns a time as the service has it, `YYYYMMDDTHHMMSSZ`.
-fn date(at: Timestamp) -> [u8; 16] {
+fn format_date(at: Timestamp) -> [u8; 16] {
     let at = Offset::UTC.to_datetime(at);
     let two = |number: u16| [number / 10, number % 10].map(|digit| b'0' + digit as u8);
     let part = |number: i8| two(number.unsigned_abs().into());
@@ -121,8 +122,11 @@ fn string_to_sign<'s>(date: &'s HeaderValue, digest: &'s [u8]) -> [&'s [u8]; 5] 
 
 /// Returns the request as it is signed, one part a line: method, path, query, headers, an empty
 /// line, the headers' names, the body's digest; and where the names are in it.
-fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>, Range<usize>) {
-    let there = || signed.iter().filter_map(|(name, value)| Some((name.as_bytes(), (*value)?)));
+fn canonical_request(
+    request: &Request<Bytes>,
+    signed: &SignedHeaders<'_>,
+) -> (Vec<u8>, Range<usize>) {
+    let present = || signed.iter().filter_map(|(name, value)| Some((name.as_bytes(), (*value)?)));
     let mut text = Vec::with_capacity(512);
     text.extend_from_slice(request.method().as_str().as_bytes());
     text.push(b'\n');
@@ -130,7 +134,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>,
     text.push(b'\n');
     push_query(&mut text, request.uri().query().unwrap_or(""));
     text.push(b'\n');
-    for (name, value) in there() {
+    for (name, value) in present() {
         text.extend_from_slice(name);
         text.push(b':');
         text.extend_from_slice(value.as_bytes().trim_ascii());
@@ -138,7 +142,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>,
     }
     text.push(b'\n');
     let start = text.len();
-    for (name, _) in there() {
+    for (name, _) in present() {
         if text.len() > start {
             text.push(b';');
         }
@@ -147,7 +151,7 @@ fn canonical_request(request: &Request<Bytes>, signed: &Signed<'_>) -> (Vec<u8>,
     let names = start..text.len();
     text.push(b'\n');
     if request.body().is_empty() {
-        text.extend_from_slice(EMPTY);
+        text.extend_from_slice(EMPTY_BODY_SHA256);
     } else {
         text.extend_from_slice(hex(&Sha256::digest(request.body()), &mut [0; 64]));
     }
@@ -197,7 +201,8 @@ fn push_query(text: &mut Vec<u8>, query: &str) {
 
 fn push_encoded(text: &mut Vec<u8>, part: &str) {
     let decoded = Cow::from(percent_decode_str(part));
-    percent_encode(&decoded, ENCODED).for_each(|part| text.extend_from_slice(part.as_bytes()));
+    percent_encode(&decoded, PATH_ENCODE_SET)
+        .for_each(|part| text.extend_from_slice(part.as_bytes()));
 }
 
 /// Returns a digest in hexadecimal digits, written to the buffer.

@@ -4,8 +4,8 @@ use std::{fs, path::PathBuf};
 
 use futures_core::future::BoxFuture;
 
-use super::provider::{ProvideCredentials, ProvideError, Provided};
-use crate::request::Class;
+use super::provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
+use crate::request::ErrorClass;
 
 /// The token in a file, such as a mounted secret. It is read when it is first needed, and again when
 /// the service refuses it (401): whoever renews it replaces the file.
@@ -13,7 +13,7 @@ use crate::request::Class;
 /// ```
 /// use job_transport::{Credentials, TokenFile};
 ///
-/// let credentials = Credentials::provided(TokenFile::new("/run/secrets/token"));
+/// let credentials = Credentials::from_provider(TokenFile::new("/run/secrets/token"));
 /// ```
 #[derive(Clone, Debug)]
 pub struct TokenFile(PathBuf);
@@ -30,17 +30,22 @@ impl TokenFile {
     /// # Errors
     ///
     /// Where the file cannot be read or holds no token; passing, for it may be about to be replaced.
-    pub fn read(&self) -> Result<Provided, ProvideError> {
-        let failed =
-            |why: &str| ProvideError::new(Class::Transient, format!("{} {why}", self.0.display()));
+    pub fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
+        let failed = |why: &str| {
+            CredentialsProviderError::new(
+                ErrorClass::Transient,
+                format!("{} {why}", self.0.display()),
+            )
+        };
         let text = fs::read_to_string(&self.0)
             .map_err(|error| failed("cannot be read").with_source(error))?;
-        Provided::token(text.trim()).map_err(|error| failed("holds no token").with_source(error))
+        ProvidedCredential::token(text.trim())
+            .map_err(|error| failed("holds no token").with_source(error))
     }
 }
 
 impl ProvideCredentials for TokenFile {
-    fn provide(&self) -> BoxFuture<'_, Result<Provided, ProvideError>> {
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
         Box::pin(async { self.read() })
     }
 }

@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use job_model::{Decoded, Deviation, Job};
 
-use crate::request::{FetchError, Unreadable, date, request_id};
+use crate::request::{FetchError, InvalidReply, date, request_id};
 
 /// What one attempt brought back.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Reading {
     /// The service's own time when it replied (`Date`), to whole seconds.
     pub date: Option<Timestamp>,
     /// Whether the credentials were renewed in the course of the attempt.
-    pub renewed: bool,
+    pub credentials_refreshed: bool,
 }
 
 impl Reading {
@@ -44,7 +44,7 @@ impl Reading {
             body: Bytes::new(),
             request_id: None,
             date: None,
-            renewed: false,
+            credentials_refreshed: false,
         }
     }
 
@@ -66,24 +66,24 @@ impl Reading {
     /// `Job` is no job, however well it reads.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         if response.status() != StatusCode::OK {
-            return Err(FetchError::of_reply(&response));
+            return Err(FetchError::from_response(&response));
         }
-        Self::of(response)
+        Self::from_ok_response(response)
     }
 
     /// Reads a reply with status 200.
-    pub(crate) fn of(response: Response<Bytes>) -> Result<Self, FetchError> {
+    pub(crate) fn from_ok_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
         let date = date(response.headers());
         let body = response.into_body();
         if body.is_empty() {
-            return Err(FetchError::unreadable(Unreadable::Empty, request_id));
+            return Err(FetchError::unreadable(InvalidReply::Empty, request_id));
         }
         let Decoded { job, deviations, .. } = match Decoded::from_slice(&body) {
             Ok(decoded) => decoded,
             Err(error) => {
                 let is_html = body.trim_ascii_start().starts_with(b"<");
-                let cause = if is_html { Unreadable::Html } else { Unreadable::Body(error) };
+                let cause = if is_html { InvalidReply::Html } else { InvalidReply::Decode(error) };
                 return Err(FetchError::unreadable(cause, request_id));
             }
         };
@@ -91,7 +91,7 @@ impl Reading {
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
             || job.raw_fields.get("kind").is_some()
         {
-            return Err(FetchError::unreadable(Unreadable::Kind, request_id));
+            return Err(FetchError::unreadable(InvalidReply::WrongKind, request_id));
         }
         Ok(Self { deviations, body, request_id, date, ..Self::new(job) })
     }

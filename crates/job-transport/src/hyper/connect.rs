@@ -25,27 +25,27 @@ use rustls::ClientConfig;
 use tower_service::Service;
 
 use super::{
-    connector::{Dial, Dialer, Stream},
+    connector::{BoxedStream, Connect, Connector},
     proxy::Proxy,
 };
-use crate::transport::Stage;
+use crate::transport::TimeoutStage;
 
-pub(super) type Fault = Box<dyn Error + Send + Sync>;
-type Io = TokioIo<Stream>;
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+type Io = TokioIo<BoxedStream>;
 
 /// Connects as the settings say. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Connector {
-    dialer: Dialer,
+pub(super) struct TlsConnector {
+    connector: Connector,
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
     timeout: Duration,
 }
 
-impl Connector {
+impl TlsConnector {
     pub(super) fn new(mut tls: ClientConfig, timeout: Duration) -> Self {
         tls.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-        Self { dialer: Dialer::tcp(), tls: Arc::new(tls), proxy: None, timeout }
+        Self { connector: Connector::tcp(), tls: Arc::new(tls), proxy: None, timeout }
     }
 
     pub(super) fn timeout(self, timeout: Duration) -> Self {
@@ -56,32 +56,32 @@ impl Connector {
         Self { proxy: Some(proxy), ..self }
     }
 
-    pub(super) fn dial(self, dial: Arc<dyn Dial>) -> Self {
-        Self { dialer: Dialer::Own(dial), ..self }
+    pub(super) fn connector(self, connect: Arc<dyn Connect>) -> Self {
+        Self { connector: Connector::Custom(connect), ..self }
     }
 
     /// Opens a connection to the host, or a tunnel to it.
-    async fn open(&self, host: Uri) -> Result<Io, Fault> {
-        let mut dialer = self.dialer.clone().within(self.timeout);
-        match self.proxy.as_ref().and_then(|proxy| proxy.of(&host)) {
-            None => dialer.call(host).await,
+    async fn open(&self, host: Uri) -> Result<Io, BoxError> {
+        let mut connector = self.connector.clone().connect_timeout(self.timeout);
+        match self.proxy.as_ref().and_then(|proxy| proxy.for_host(&host)) {
+            None => connector.call(host).await,
             Some((proxy, authorization)) => {
-                let mut tunnel = Tunnel::new(proxy, dialer);
+                let mut tunnel = Tunnel::new(proxy, connector);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization);
                 }
-                tunnel.call(host).await.map_err(|error| NoTunnel(error.into()).into())
+                tunnel.call(host).await.map_err(|error| TunnelError(error.into()).into())
             }
         }
     }
 }
 
-impl Service<Uri> for Connector {
+impl Service<Uri> for TlsConnector {
     type Response = MaybeHttpsStream<Io>;
-    type Error = Fault;
-    type Future = BoxFuture<'static, Result<Self::Response, Fault>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -89,35 +89,36 @@ impl Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let limit = connector.timeout;
-            let io = within(limit, Stage::Connect, connector.open(host.clone())).await?;
-            let mut tls = HttpsConnector::from((Once(Some(io)), connector.tls));
-            within(limit, Stage::Tls, tls.call(host)).await
+            let io =
+                stage_timeout(limit, TimeoutStage::Connect, connector.open(host.clone())).await?;
+            let mut tls = HttpsConnector::from((Preconnected(Some(io)), connector.tls));
+            stage_timeout(limit, TimeoutStage::Tls, tls.call(host)).await
         })
     }
 }
 
-impl fmt::Debug for Connector {
+impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector")
-            .field("dialer", &self.dialer)
+        f.debug_struct("TlsConnector")
+            .field("connector", &self.connector)
             .field("timeout", &self.timeout)
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }
 
-async fn within<T>(
+async fn stage_timeout<T>(
     limit: Duration,
-    stage: Stage,
-    future: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| Err(TooLate(stage).into()))
+    stage: TimeoutStage,
+    future: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, BoxError> {
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| Err(StageTimeout(stage).into()))
 }
 
 /// Gives the connection that is there already, once.
-struct Once(Option<Io>);
+struct Preconnected(Option<Io>);
 
-impl Service<Uri> for Once {
+impl Service<Uri> for Preconnected {
     type Response = Io;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Io>>;
@@ -138,17 +139,17 @@ pub(super) struct Resolver(pub(super) GaiResolver);
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;
-    type Error = NoAddress;
-    type Future = BoxFuture<'static, Result<Self::Response, NoAddress>>;
+    type Error = DnsError;
+    type Future = BoxFuture<'static, Result<Self::Response, DnsError>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
-        self.0.poll_ready(context).map_err(NoAddress)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), DnsError>> {
+        self.0.poll_ready(context).map_err(DnsError)
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
         let addresses = self.0.call(name);
         Box::pin(
-            async move { Ok(addresses.await.map_err(NoAddress)?.collect::<Vec<_>>().into_iter()) },
+            async move { Ok(addresses.await.map_err(DnsError)?.collect::<Vec<_>>().into_iter()) },
         )
     }
 }
@@ -156,14 +157,14 @@ impl Service<Name> for Resolver {
 /// A host's name that could not be looked up.
 #[derive(Debug, thiserror::Error)]
 #[error("no address for the host's name")]
-pub(super) struct NoAddress(#[source] pub(super) io::Error);
+pub(super) struct DnsError(#[source] pub(super) io::Error);
 
 /// A proxy that opened no tunnel.
 #[derive(Debug, thiserror::Error)]
 #[error("no tunnel")]
-pub(super) struct NoTunnel(#[source] pub(super) Fault);
+pub(super) struct TunnelError(#[source] pub(super) BoxError);
 
 /// A stage of connecting that took too long.
 #[derive(Debug, thiserror::Error)]
 #[error("not done in time")]
-pub(super) struct TooLate(pub(super) Stage);
+pub(super) struct StageTimeout(pub(super) TimeoutStage);

@@ -18,11 +18,11 @@ use tokio::sync::Mutex;
 
 /// The gates of each host that was connected to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gates(Arc<std::sync::Mutex<HashMap<Authority, Arc<Gate>>>>);
+pub(super) struct ConnectGates(Arc<std::sync::Mutex<HashMap<Authority, Arc<ConnectGate>>>>);
 
-impl Gates {
+impl ConnectGates {
     /// Returns the gate of the host that a request goes to.
-    pub(super) fn of(&self, uri: &Uri) -> Arc<Gate> {
+    pub(super) fn for_uri(&self, uri: &Uri) -> Arc<ConnectGate> {
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match uri.authority() {
             Some(host) => match gates.get(host) {
@@ -39,26 +39,26 @@ impl Gates {
 /// or by a server that drains it, is missed. Without the gate, a hundred requests at once would make
 /// a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct ConnectGate {
     open: AtomicBool,
-    alone: Mutex<()>,
+    connect_lock: Mutex<()>,
     /// How many went alone and got no connection.
-    failed: AtomicU32,
+    failures: AtomicU32,
 }
 
-impl Gate {
+impl ConnectGate {
     /// Sends a request: at once where there is a connection, and so none to watch for; else alone,
     /// until it has one.
-    pub(super) async fn pass<T>(
+    pub(super) async fn send_through<T>(
         &self,
         capture: Option<CaptureConnection>,
         sending: impl Future<Output = T>,
     ) -> T {
         let Some(mut capture) = capture else { return sending.await };
-        let failed = self.failed.load(Ordering::Relaxed);
-        let alone = self.alone.lock().await;
+        let failed = self.failures.load(Ordering::Relaxed);
+        let alone = self.connect_lock.lock().await;
         // Who has seen another fail does not wait for the next ones to fail in turn.
-        if self.is_open() || self.failed.load(Ordering::Relaxed) != failed {
+        if self.is_open() || self.failures.load(Ordering::Relaxed) != failed {
             drop(alone);
             return sending.await;
         }
@@ -75,7 +75,7 @@ impl Gate {
         if capture.connection_metadata().is_some() {
             self.open.store(true, Ordering::Relaxed);
         } else {
-            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
         drop(alone);
         match ended {

@@ -16,7 +16,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-use super::connect::{Fault, Resolver};
+use super::connect::{BoxError, Resolver};
 
 /// Opens the connections of a [`HyperTransport`](crate::HyperTransport) in place of TCP: over a Unix
 /// socket, through a tunnel of one's own, or in a network that is simulated.
@@ -35,21 +35,21 @@ use super::connect::{Fault, Resolver};
 /// ```
 /// use futures_core::future::BoxFuture;
 /// use http::Uri;
-/// use job_transport::{Dial, Duplex};
+/// use job_transport::{AsyncStream, Connect};
 ///
 /// /// Whatever the host is called, it is reached by way of a sidecar on this machine.
 /// struct Sidecar;
 ///
-/// impl Dial for Sidecar {
-///     fn dial(&self, _: Uri) -> BoxFuture<'_, std::io::Result<Box<dyn Duplex>>> {
+/// impl Connect for Sidecar {
+///     fn connect(&self, _: Uri) -> BoxFuture<'_, std::io::Result<Box<dyn AsyncStream>>> {
 ///         Box::pin(async {
 ///             let stream = tokio::net::TcpStream::connect("127.0.0.1:15001").await?;
-///             Ok(Box::new(stream) as Box<dyn Duplex>)
+///             Ok(Box::new(stream) as Box<dyn AsyncStream>)
 ///         })
 ///     }
 /// }
 /// ```
-pub trait Dial: Send + Sync {
+pub trait Connect: Send + Sync {
     /// Connects to a host.
     ///
     /// # Errors
@@ -59,22 +59,22 @@ pub trait Dial: Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future is to leave nothing behind.
-    fn dial(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>>;
+    fn connect(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn AsyncStream>>>;
 }
 
 /// Bytes both ways, such as a `TcpStream`.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 
 /// TCP, or what the caller gave in its place.
 #[derive(Clone)]
-pub(super) enum Dialer {
+pub(super) enum Connector {
     Tcp(HttpConnector<Resolver>),
-    Own(Arc<dyn Dial>),
+    Custom(Arc<dyn Connect>),
 }
 
-impl Dialer {
+impl Connector {
     pub(super) fn tcp() -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         // TLS comes on top.
@@ -84,7 +84,7 @@ impl Dialer {
     }
 
     /// Gives each of the host's addresses its part of this time.
-    pub(super) fn within(mut self, timeout: std::time::Duration) -> Self {
+    pub(super) fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
         if let Self::Tcp(tcp) = &mut self {
             tcp.set_connect_timeout(Some(timeout));
         }
@@ -92,12 +92,12 @@ impl Dialer {
     }
 }
 
-impl Service<Uri> for Dialer {
-    type Response = TokioIo<Stream>;
-    type Error = Fault;
-    type Future = BoxFuture<'static, Result<Self::Response, Fault>>;
+impl Service<Uri> for Connector {
+    type Response = TokioIo<BoxedStream>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -106,28 +106,30 @@ impl Service<Uri> for Dialer {
             Self::Tcp(mut tcp) => {
                 Box::pin(async move { Ok(stream(tcp.call(host).await?.into_inner())) })
             }
-            Self::Own(dial) => Box::pin(async move { Ok(stream(dial.dial(host).await?)) }),
+            Self::Custom(connect) => {
+                Box::pin(async move { Ok(stream(connect.connect(host).await?)) })
+            }
         }
     }
 }
 
-impl fmt::Debug for Dialer {
+impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp(_) => "Tcp",
-            Self::Own(_) => "Own",
+            Self::Custom(_) => "Custom",
         })
     }
 }
 
-fn stream(duplex: impl Duplex + 'static) -> TokioIo<Stream> {
-    TokioIo::new(Stream(Box::new(duplex)))
+fn stream(duplex: impl AsyncStream + 'static) -> TokioIo<BoxedStream> {
+    TokioIo::new(BoxedStream(Box::new(duplex)))
 }
 
 /// A connection of any make.
-pub(super) struct Stream(Box<dyn Duplex>);
+pub(super) struct BoxedStream(Box<dyn AsyncStream>);
 
-impl AsyncRead for Stream {
+impl AsyncRead for BoxedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -137,7 +139,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for BoxedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -167,7 +169,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl Connection for Stream {
+impl Connection for BoxedStream {
     fn connected(&self) -> Connected {
         Connected::new()
     }

@@ -4,32 +4,37 @@ use std::{error::Error, io};
 
 use http_body_util::LengthLimitError;
 
-use super::connect::{NoAddress, NoTunnel, TooLate};
-use crate::transport::{RequestSent, Stage, TransportError, TransportErrorKind, causes};
+use super::connect::{DnsError, StageTimeout, TunnelError};
+use crate::transport::{
+    RequestSent, TimeoutStage, TransportError, TransportErrorKind, error_sources,
+};
 
 /// Errors of this machine, not of the way: no file descriptor in this process (EMFILE) or on this
 /// machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
 #[cfg(target_os = "linux")]
-const LOCAL: &[i32] = &[24, 23, 105, 12, 99];
+const LOCAL_RESOURCE_ERRNOS: &[i32] = &[24, 23, 105, 12, 99];
 #[cfg(all(unix, not(target_os = "linux")))]
-const LOCAL: &[i32] = &[24, 23, 55, 12, 49];
+const LOCAL_RESOURCE_ERRNOS: &[i32] = &[24, 23, 55, 12, 49];
 #[cfg(not(unix))]
-const LOCAL: &[i32] = &[10024, 10055, 10049];
+const LOCAL_RESOURCE_ERRNOS: &[i32] = &[10024, 10055, 10049];
 
 /// Makes the error of a request that failed, sent or not as far as the caller knows.
-pub(super) fn failed(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> TransportError {
-    if let Some(TooLate(stage)) = causes(&*error).find_map(|cause| cause.downcast_ref()) {
+pub(super) fn classify(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> TransportError {
+    if let Some(StageTimeout(stage)) = error_sources(&*error).find_map(|cause| cause.downcast_ref())
+    {
         return TransportError::timeout(*stage);
     }
     // Of a host with many addresses, the last one that did not answer in its part of the time.
     let is_late = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
-    if sent == RequestSent::No && causes(&*error).any(|c| c.downcast_ref().is_some_and(is_late)) {
-        return TransportError::timeout(Stage::Connect);
+    if sent == RequestSent::No
+        && error_sources(&*error).any(|c| c.downcast_ref().is_some_and(is_late))
+    {
+        return TransportError::timeout(TimeoutStage::Connect);
     }
     let kind = kind(&*error, sent);
     let sent = match kind {
         // A stream that was refused was not taken.
-        TransportErrorKind::StreamRefused if is_unseen(&*error) => RequestSent::No,
+        TransportErrorKind::StreamRefused if was_not_processed(&*error) => RequestSent::No,
         _ => sent,
     };
     TransportError::new(kind, sent).with_source(error)
@@ -37,8 +42,8 @@ pub(super) fn failed(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> 
 
 /// Returns what went wrong, by the first cause in the chain that says it.
 fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind {
-    let unspecific = || {
-        if causes(error).any(|cause| cause.is::<NoTunnel>()) {
+    let fallback = || {
+        if error_sources(error).any(|cause| cause.is::<TunnelError>()) {
             return TransportErrorKind::Proxy;
         }
         match sent {
@@ -47,13 +52,13 @@ fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind 
         }
     };
     // First, since looking up a name needs a descriptor too.
-    if causes(error).any(is_local) {
+    if error_sources(error).any(is_local_resource) {
         return TransportErrorKind::LocalResource;
     }
-    causes(error).find_map(specific).unwrap_or_else(unspecific)
+    error_sources(error).find_map(cause_kind).unwrap_or_else(fallback)
 }
 
-fn specific(cause: &(dyn Error + 'static)) -> Option<TransportErrorKind> {
+fn cause_kind(cause: &(dyn Error + 'static)) -> Option<TransportErrorKind> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(match tls {
             rustls::Error::InvalidCertificate(_) => TransportErrorKind::Certificate,
@@ -75,18 +80,18 @@ fn specific(cause: &(dyn Error + 'static)) -> Option<TransportErrorKind> {
     if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
         return Some(TransportErrorKind::Protocol);
     }
-    cause.is::<NoAddress>().then_some(TransportErrorKind::Dns)
+    cause.is::<DnsError>().then_some(TransportErrorKind::Dns)
 }
 
-fn is_local(cause: &(dyn Error + 'static)) -> bool {
+fn is_local_resource(cause: &(dyn Error + 'static)) -> bool {
     let code = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-    code.is_some_and(|code| LOCAL.contains(&code))
+    code.is_some_and(|code| LOCAL_RESOURCE_ERRNOS.contains(&code))
 }
 
 /// Whether the server certainly did not take the request: it drained the connection in peace before
 /// this stream, or refused the stream.
-fn is_unseen(error: &(dyn Error + 'static)) -> bool {
-    let reason = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
+fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
+    let reason = error_sources(error).find_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
     matches!(reason, Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM))
 }
 

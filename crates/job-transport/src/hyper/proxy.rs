@@ -40,7 +40,7 @@ impl Proxy {
     ///
     /// Where the text is no URL of a proxy over http.
     pub fn new(url: &str, except: &str) -> Result<Self, ProxyError> {
-        Self(Arc::new(Matcher::builder().all(url).build())).checked()?;
+        Self(Arc::new(Matcher::builder().all(url).build())).validate()?;
         Ok(Self(Arc::new(Matcher::builder().all(url).no(except).build())))
     }
 
@@ -51,7 +51,7 @@ impl Proxy {
     ///
     /// Where a proxy is named that is none over http.
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
-        Self(Arc::new(Matcher::from_env())).checked().map(Some).or_else(|error| match error {
+        Self(Arc::new(Matcher::from_env())).validate().map(Some).or_else(|error| match error {
             ProxyError::NotUrl => Ok(None),
             error => Err(error),
         })
@@ -59,14 +59,14 @@ impl Proxy {
 
     /// Returns the proxy by which this host is reached, and what it asks for. Over plain http there
     /// is none: it would read what is meant for this machine alone.
-    pub(crate) fn of(&self, host: &Uri) -> Option<(Uri, Option<HeaderValue>)> {
+    pub(crate) fn for_host(&self, host: &Uri) -> Option<(Uri, Option<HeaderValue>)> {
         host.scheme().filter(|scheme| **scheme == Scheme::HTTPS)?;
         let intercept = self.0.intercept(host)?;
         Some((intercept.uri().clone(), intercept.basic_auth().cloned()))
     }
 
-    fn checked(self) -> Result<Self, ProxyError> {
-        match self.0.intercept(&ANYWHERE) {
+    fn validate(self) -> Result<Self, ProxyError> {
+        match self.0.intercept(&PROBE_URI) {
             None => Err(ProxyError::NotUrl),
             Some(proxy) if proxy.uri().scheme_str() != Some("http") => Err(ProxyError::NotHttp),
             Some(_) => Ok(self),
@@ -77,7 +77,7 @@ impl Proxy {
 /// Shows the proxy's URL, without user and password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.of(&ANYWHERE) {
+        match self.for_host(&PROBE_URI) {
             Some((uri, _)) => uri.fmt(f),
             None => f.write_str("none"),
         }
@@ -92,7 +92,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// A host that no list of exceptions names.
-static ANYWHERE: LazyLock<Uri> = LazyLock::new(|| Uri::from_static("https://service.invalid"));
+static PROBE_URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static("https://service.invalid"));
 
 #[cfg(test)]
 mod tests;

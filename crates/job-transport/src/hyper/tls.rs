@@ -37,12 +37,12 @@ impl TlsProvider {
 
 /// How TLS is done with the service: TLS 1.2 or 1.3, and certificates signed by whom.
 #[derive(Clone)]
-pub struct Tls(pub(crate) ClientConfig);
+pub struct TlsConfig(pub(crate) ClientConfig);
 
 /// Shows nothing: a client's key may be in it.
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
+        f.debug_struct("TlsConfig").finish_non_exhaustive()
     }
 }
 
@@ -67,7 +67,7 @@ pub enum TlsError {
     ClientCertificate(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
-impl Tls {
+impl TlsConfig {
     /// Trusts whom the operating system trusts.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Tls {
     /// package `ca-certificates`.
     pub fn platform(provider: TlsProvider) -> Result<Self, TlsError> {
         let builder = builder(provider)?.with_platform_verifier();
-        Ok(Self::anonymous(builder.map_err(|error| TlsError::Platform(error.into()))?))
+        Ok(Self::without_client_auth(builder.map_err(|error| TlsError::Platform(error.into()))?))
     }
 
     /// Trusts the certificate authorities of this PEM text, and no other.
@@ -87,7 +87,7 @@ impl Tls {
     pub fn ca_pem(provider: TlsProvider, pem: &[u8]) -> Result<Self, TlsError> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let certificates = certificates.map_err(|error| TlsError::Pem(Some(error.into())))?;
-        Self::trusting(provider, certificates, TlsError::Pem)
+        Self::with_trusted_roots(provider, certificates, TlsError::Pem)
     }
 
     /// Trusts these certificate authorities, each in DER form, and no other.
@@ -100,7 +100,7 @@ impl Tls {
         roots: impl IntoIterator<Item = R>,
     ) -> Result<Self, TlsError> {
         let roots = roots.into_iter().map(|root| CertificateDer::from(root.into()));
-        Self::trusting(provider, roots, TlsError::Roots)
+        Self::with_trusted_roots(provider, roots, TlsError::Roots)
     }
 
     /// Shows the service this certificate, with the chain that leads to its authority, where it
@@ -123,7 +123,7 @@ impl Tls {
         Ok(self)
     }
 
-    fn trusting(
+    fn with_trusted_roots(
         provider: TlsProvider,
         certificates: impl IntoIterator<Item = CertificateDer<'static>>,
         failed: fn(Option<Box<dyn std::error::Error + Send + Sync>>) -> TlsError,
@@ -135,10 +135,10 @@ impl Tls {
         if roots.is_empty() {
             return Err(failed(None));
         }
-        Ok(Self::anonymous(builder(provider)?.with_root_certificates(roots)))
+        Ok(Self::without_client_auth(builder(provider)?.with_root_certificates(roots)))
     }
 
-    fn anonymous(builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {
+    fn without_client_auth(builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {
         Self(builder.with_no_client_auth())
     }
 }

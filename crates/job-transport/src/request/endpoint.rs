@@ -8,7 +8,7 @@ use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stands unencoded in a path segment: RFC 3986's unreserved characters.
-pub(crate) const ENCODED: &AsciiSet =
+pub(crate) const PATH_ENCODE_SET: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
@@ -23,14 +23,14 @@ pub(crate) const ENCODED: &AsciiSet =
 /// assert_eq!(endpoint.to_string(), "https://proxy.example/cce");
 /// assert_eq!("http://cce.example".parse::<Endpoint>(), Err(EndpointError::NotHttps));
 ///
-/// let endpoint = Endpoint::of_region(Cloud::OpenTelekom, "eu-de")?;
+/// let endpoint = Endpoint::for_region(Cloud::OpenTelekom, "eu-de")?;
 /// assert_eq!(endpoint.to_string(), "https://cce.eu-de.otc.t-systems.com");
 /// # Ok::<(), EndpointError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     base: String,
-    plain_http: bool,
+    allow_http: bool,
 }
 
 /// Whose cloud it is.
@@ -49,7 +49,7 @@ impl Cloud {
     /// Returns the cloud that has a region of this name: Open Telekom Cloud has `eu-de` and `eu-nl`,
     /// every other is taken for Huawei Cloud's.
     #[must_use]
-    pub fn of_region(region: &str) -> Self {
+    pub fn from_region(region: &str) -> Self {
         if ["eu-de", "eu-nl"].contains(&region) { Self::OpenTelekom } else { Self::Huawei }
     }
 
@@ -66,9 +66,9 @@ impl Cloud {
 /// Whoever is on the way can read it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct PlainHttp;
+pub struct AllowHttp;
 
-impl PlainHttp {
+impl AllowHttp {
     /// Creates the mark.
     #[must_use]
     pub const fn new() -> Self {
@@ -76,7 +76,7 @@ impl PlainHttp {
     }
 }
 
-impl Default for PlainHttp {
+impl Default for AllowHttp {
     fn default() -> Self {
         Self::new()
     }
@@ -100,10 +100,10 @@ pub enum EndpointError {
     QueryOrFragment,
     /// The port is no number from 0 to 65535.
     #[error("the port is no number from 0 to 65535")]
-    Port,
+    InvalidPort,
     /// The text is no region.
     #[error("not a region; one looks like eu-de or cn-north-4")]
-    Region,
+    InvalidRegion,
 }
 
 impl Endpoint {
@@ -113,17 +113,17 @@ impl Endpoint {
     ///
     /// Where the region has other characters than small letters, digits and hyphens. Whether the
     /// cloud has such a region shows when it is asked.
-    pub fn of_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
-        Self::of_service("cce", cloud, region)
+    pub fn for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        Self::for_service("cce", cloud, region)
     }
 
     /// Returns the identity service's endpoint in a region of a cloud.
     ///
     /// # Errors
     ///
-    /// As [`Endpoint::of_region`].
-    pub fn identity_of_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
-        Self::of_service("iam", cloud, region)
+    /// As [`Endpoint::for_region`].
+    pub fn identity_for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        Self::for_service("iam", cloud, region)
     }
 
     /// Takes an endpoint over plain http on any host: whoever is on the way there can read the
@@ -132,14 +132,14 @@ impl Endpoint {
     /// # Errors
     ///
     /// As for an endpoint over https.
-    pub fn over_plain_http(text: &str) -> Result<Self, EndpointError> {
+    pub fn allow_http(text: &str) -> Result<Self, EndpointError> {
         Self::parse(text, true)
     }
 
-    fn of_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+    fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if region.is_empty() || region.len() > 63 || !region.bytes().all(plain) {
-            return Err(EndpointError::Region);
+            return Err(EndpointError::InvalidRegion);
         }
         format!("https://{service}.{region}.{}", cloud.domain(region)).parse()
     }
@@ -163,13 +163,13 @@ impl Endpoint {
         Some((cloud, region))
     }
 
-    fn parse(text: &str, plain_http: bool) -> Result<Self, EndpointError> {
+    fn parse(text: &str, allow_http: bool) -> Result<Self, EndpointError> {
         let uri: Uri = text.parse().map_err(|_| EndpointError::NotUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(EndpointError::NotUrl);
         };
         let host = authority.host();
-        let may_be_plain = plain_http || is_loopback(host);
+        let may_be_plain = allow_http || is_loopback(host);
         if host.is_empty() {
             Err(EndpointError::NotUrl)
         } else if uri.query().is_some() || text.contains('#') {
@@ -178,39 +178,39 @@ impl Endpoint {
         } else if authority.as_str().contains('@') {
             Err(EndpointError::UserInfo)
         } else if authority.port_u16().is_none() && authority.as_str() != host {
-            Err(EndpointError::Port)
+            Err(EndpointError::InvalidPort)
         } else if *scheme != Scheme::HTTPS && !(*scheme == Scheme::HTTP && may_be_plain) {
             Err(EndpointError::NotHttps)
         } else {
-            Ok(Self { base: text.trim_end_matches('/').into(), plain_http })
+            Ok(Self { base: text.trim_end_matches('/').into(), allow_http })
         }
     }
 
     /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
     /// (reference page, "URI"). Fails where the prefix is so long that the whole is no valid URI.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
-        let encode = |id| utf8_percent_encode(id, ENCODED);
+        let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
-        self.below(&format!("/api/v3/projects/{project}/jobs/{job}"))
+        self.join(&format!("/api/v3/projects/{project}/jobs/{job}"))
     }
 
     /// Returns the URI by which tokens are had, whether or not the base URL names the version, as
     /// `OS_AUTH_URL` does.
     pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
         let version = if self.base.ends_with("/v3") { "" } else { "/v3" };
-        self.below(&format!("{version}/auth/tokens"))
+        self.join(&format!("{version}/auth/tokens"))
     }
 
     /// Returns a GET of this URI, marked where it may go over plain http.
     pub(crate) fn request(&self, uri: Uri) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::get(uri).body(Bytes::new())?;
-        if self.plain_http {
-            request.extensions_mut().insert(PlainHttp);
+        if self.allow_http {
+            request.extensions_mut().insert(AllowHttp);
         }
         Ok(request)
     }
 
-    fn below(&self, path: &str) -> Result<Uri, http::Error> {
+    fn join(&self, path: &str) -> Result<Uri, http::Error> {
         Ok(Uri::try_from(format!("{}{path}", self.base))?)
     }
 }

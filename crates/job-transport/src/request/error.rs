@@ -8,29 +8,29 @@ use job_model::{DecodeError, ServiceError};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    exchange::service_error,
+    exchange::read_service_error,
     headers::{request_id, retry_after},
 };
 use crate::{
-    auth::ProvideError,
+    auth::CredentialsProviderError,
     transport::{TransportError, TransportErrorKind},
 };
 
 /// An attempt that gave no job.
 #[derive(Debug)]
 pub struct FetchError {
-    stage: FetchStage,
-    renewed: bool,
+    kind: FetchErrorKind,
+    credentials_refreshed: bool,
     refusal: Option<Box<Self>>,
 }
 
 /// How far an attempt got that gave no job, and why no further.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum FetchStage {
+pub enum FetchErrorKind {
     /// There were no credentials to send the request with, or none in place of those that the
     /// service refused; see [`FetchError::refusal`].
-    Credentials(CredentialsFault),
+    Credentials(AuthError),
     /// No reply came back.
     Transport(TransportError),
     /// A reply came, and its status is not 200.
@@ -52,7 +52,7 @@ pub enum FetchStage {
     #[non_exhaustive]
     Unreadable {
         /// Why it is none.
-        cause: Unreadable,
+        cause: InvalidReply,
         /// The service's name for the request.
         request_id: Option<String>,
     },
@@ -61,17 +61,17 @@ pub enum FetchStage {
 /// Why there was nothing to authenticate a request with.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CredentialsFault {
+pub enum AuthError {
     /// The provider gave none.
     #[error("there are no credentials")]
-    Provider(#[source] ProvideError),
+    Provider(#[source] CredentialsProviderError),
     /// The provider took longer than its timeout.
     #[error("there are no credentials: they were not provided within {0:?}")]
     TimedOut(Duration),
     /// The service refused this key's signature before; a few more would lock the key.
     #[error(
         "the service refused this key's signature before, so none is sent any more; check the secret key, and start again with the right one{}",
-        Said(.0)
+        DetailSuffix(.0)
     )]
     WrongSignature(Arc<str>),
     /// The client was given no project, and neither were the credentials.
@@ -82,7 +82,7 @@ pub enum CredentialsFault {
 /// Why a reply is no job, or a login's no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unreadable {
+pub enum InvalidReply {
     /// It is empty.
     #[error("its body is empty")]
     Empty,
@@ -91,10 +91,10 @@ pub enum Unreadable {
     Html,
     /// It cannot be decoded.
     #[error(transparent)]
-    Body(DecodeError),
+    Decode(DecodeError),
     /// It is an object of another kind.
     #[error("its `kind` is not `Job`")]
-    Kind,
+    WrongKind,
     /// It is a login's, and gives no token.
     #[error("no token came with it (X-Subject-Token)")]
     NoToken,
@@ -106,7 +106,7 @@ pub enum Unreadable {
     clippy::exhaustive_enums,
     reason = "who decides whether to ask again must decide for each"
 )]
-pub enum Class {
+pub enum ErrorClass {
     /// It may well pass: ask again.
     Transient,
     /// Too many requests: ask again, later.
@@ -123,7 +123,7 @@ impl FetchError {
     /// Creates the error of a reply whose status is not 200, of which no more is known.
     #[must_use]
     pub const fn status(status: StatusCode, request_id: Option<String>) -> Self {
-        Self::at(FetchStage::Status {
+        Self::new(FetchErrorKind::Status {
             status,
             service_error: None,
             retry_after: None,
@@ -134,20 +134,20 @@ impl FetchError {
 
     /// Creates the error of a reply whose status is not 200, with all that the reply says.
     #[must_use]
-    pub fn of_reply(reply: &Response<Bytes>) -> Self {
-        Self::of(reply, service_error(reply, &[]))
+    pub fn from_response(reply: &Response<Bytes>) -> Self {
+        Self::from_parts(reply, read_service_error(reply, &[]))
     }
 
     /// Creates the error of a reply with status 200 whose body is no job.
     #[must_use]
-    pub const fn unreadable(cause: Unreadable, request_id: Option<String>) -> Self {
-        Self::at(FetchStage::Unreadable { cause, request_id })
+    pub const fn unreadable(cause: InvalidReply, request_id: Option<String>) -> Self {
+        Self::new(FetchErrorKind::Unreadable { cause, request_id })
     }
 
     /// Creates the error of a reply whose body says this.
-    pub(crate) fn of(reply: &Response<Bytes>, service_error: Option<ServiceError>) -> Self {
+    pub(crate) fn from_parts(reply: &Response<Bytes>, service_error: Option<ServiceError>) -> Self {
         let in_body = service_error.as_ref().and_then(|error| error.request_id());
-        Self::at(FetchStage::Status {
+        Self::new(FetchErrorKind::Status {
             status: reply.status(),
             retry_after: retry_after(reply.headers()),
             request_id: request_id(reply.headers()).or(in_body).map(String::from),
@@ -158,34 +158,34 @@ impl FetchError {
 
     /// Says whether the credentials were renewed in the course of the attempt.
     #[must_use]
-    pub const fn with_renewed(mut self, renewed: bool) -> Self {
-        self.renewed = renewed;
+    pub const fn with_credentials_refreshed(mut self, refreshed: bool) -> Self {
+        self.credentials_refreshed = refreshed;
         self
     }
 
     /// Says that the reply refuses a signature for good.
     pub(crate) const fn with_wrong_signature(mut self) -> Self {
-        if let FetchStage::Status { wrong_signature, .. } = &mut self.stage {
+        if let FetchErrorKind::Status { wrong_signature, .. } = &mut self.kind {
             *wrong_signature = true;
         }
         self
     }
 
-    const fn at(stage: FetchStage) -> Self {
-        Self { stage, renewed: false, refusal: None }
+    const fn new(kind: FetchErrorKind) -> Self {
+        Self { kind, credentials_refreshed: false, refusal: None }
     }
 
     /// Returns how far the attempt got, and why no further.
     #[must_use]
-    pub const fn stage(&self) -> &FetchStage {
-        &self.stage
+    pub const fn kind(&self) -> &FetchErrorKind {
+        &self.kind
     }
 
     /// Returns whether the credentials were renewed in the course of the attempt. A 401 after that
     /// is not for their age.
     #[must_use]
-    pub const fn renewed(&self) -> bool {
-        self.renewed
+    pub const fn credentials_refreshed(&self) -> bool {
+        self.credentials_refreshed
     }
 
     /// Says which refusal (401) the credentials could not be renewed after.
@@ -205,20 +205,19 @@ impl FetchError {
     #[must_use]
     pub const fn is_wrong_signature(&self) -> bool {
         matches!(
-            self.stage,
-            FetchStage::Status { wrong_signature: true, .. }
-                | FetchStage::Credentials(CredentialsFault::WrongSignature(_))
+            self.kind,
+            FetchErrorKind::Status { wrong_signature: true, .. }
+                | FetchErrorKind::Credentials(AuthError::WrongSignature(_))
         )
     }
 
     /// Returns the service's name for the last request, where its reply told it.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match &self.stage {
-            FetchStage::Status { request_id, .. } | FetchStage::Unreadable { request_id, .. } => {
-                request_id.as_deref()
-            }
-            FetchStage::Credentials(_) | FetchStage::Transport(_) => None,
+        match &self.kind {
+            FetchErrorKind::Status { request_id, .. }
+            | FetchErrorKind::Unreadable { request_id, .. } => request_id.as_deref(),
+            FetchErrorKind::Credentials(_) | FetchErrorKind::Transport(_) => None,
         }
     }
 
@@ -235,24 +234,24 @@ impl FetchError {
     /// | every other status 404 | `NotFound` |
     /// | every other status, 204 and redirects among them | `Permanent` |
     /// | status 200 without a readable job (a proxy's page, a cut reply) | `Transient` |
-    /// | the provider of credentials failed | as it says ([`ProvideError::class`]), but `NotFound` is `Permanent` |
+    /// | the provider of credentials failed | as it says ([`CredentialsProviderError::class`]), but `NotFound` is `Permanent` |
     /// | the provider took too long | `Transient` |
     /// | a signature was refused before | `Unauthorized` |
     /// | no project | `Permanent` |
     #[must_use]
-    pub fn class(&self) -> Class {
-        match &self.stage {
-            FetchStage::Credentials(fault) => match fault {
-                CredentialsFault::Provider(error) => match error.class() {
+    pub fn class(&self) -> ErrorClass {
+        match &self.kind {
+            FetchErrorKind::Credentials(fault) => match fault {
+                AuthError::Provider(error) => match error.class() {
                     // It is not the job that was not found.
-                    Class::NotFound => Class::Permanent,
+                    ErrorClass::NotFound => ErrorClass::Permanent,
                     class => class,
                 },
-                CredentialsFault::TimedOut(_) => Class::Transient,
-                CredentialsFault::WrongSignature(_) => Class::Unauthorized,
-                CredentialsFault::NoProject => Class::Permanent,
+                AuthError::TimedOut(_) => ErrorClass::Transient,
+                AuthError::WrongSignature(_) => ErrorClass::Unauthorized,
+                AuthError::NoProject => ErrorClass::Permanent,
             },
-            FetchStage::Transport(error) => match error.kind() {
+            FetchErrorKind::Transport(error) => match error.kind() {
                 TransportErrorKind::LocalResource
                 | TransportErrorKind::Dns
                 | TransportErrorKind::Connect
@@ -262,69 +261,73 @@ impl FetchError {
                 | TransportErrorKind::StreamRefused
                 | TransportErrorKind::Closed
                 | TransportErrorKind::Protocol
-                | TransportErrorKind::Other => Class::Transient,
+                | TransportErrorKind::Other => ErrorClass::Transient,
                 TransportErrorKind::InvalidRequest
                 | TransportErrorKind::Certificate
                 | TransportErrorKind::BodyTooLarge
-                | TransportErrorKind::EncodedBody => Class::Permanent,
+                | TransportErrorKind::EncodedBody => ErrorClass::Permanent,
             },
-            FetchStage::Status { status, service_error, .. } => match status.as_u16() {
-                404 if service_error.as_deref().is_some_and(is_of_wrong_path) => Class::Permanent,
-                408 | 409 | 425 => Class::Transient,
-                429 => Class::Throttled,
-                401 => Class::Unauthorized,
-                404 => Class::NotFound,
-                501 | 505 => Class::Permanent,
-                500..=599 => Class::Transient,
-                _ => Class::Permanent,
+            FetchErrorKind::Status { status, service_error, .. } => match status.as_u16() {
+                404 if service_error.as_deref().is_some_and(is_unknown_api) => {
+                    ErrorClass::Permanent
+                }
+                408 | 409 | 425 => ErrorClass::Transient,
+                429 => ErrorClass::Throttled,
+                401 => ErrorClass::Unauthorized,
+                404 => ErrorClass::NotFound,
+                501 | 505 => ErrorClass::Permanent,
+                500..=599 => ErrorClass::Transient,
+                _ => ErrorClass::Permanent,
             },
-            FetchStage::Unreadable { .. } => Class::Transient,
+            FetchErrorKind::Unreadable { .. } => ErrorClass::Transient,
         }
     }
 }
 
-impl CredentialsFault {
+impl AuthError {
     /// Whether the provider was itself not let in.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Provider(error) if error.class() == Class::Unauthorized)
+        matches!(self, Self::Provider(error) if error.class() == ErrorClass::Unauthorized)
     }
 }
 
-fn is_of_wrong_path(error: &ServiceError) -> bool {
+fn is_unknown_api(error: &ServiceError) -> bool {
     error.codes().iter().any(|code| code == "APIGW.0101")
 }
 
 impl From<TransportError> for FetchError {
     fn from(error: TransportError) -> Self {
-        Self::at(FetchStage::Transport(error))
+        Self::new(FetchErrorKind::Transport(error))
     }
 }
 
-impl From<CredentialsFault> for FetchError {
-    fn from(fault: CredentialsFault) -> Self {
-        Self::at(FetchStage::Credentials(fault))
+impl From<AuthError> for FetchError {
+    fn from(fault: AuthError) -> Self {
+        Self::new(FetchErrorKind::Credentials(fault))
     }
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.stage {
-            FetchStage::Credentials(fault) => fault.fmt(f),
-            FetchStage::Transport(error) => error.fmt(f),
-            FetchStage::Status { status, service_error, wrong_signature, .. } => {
-                let said = service_error.as_ref().map(ToString::to_string).unwrap_or_default();
+        match &self.kind {
+            FetchErrorKind::Credentials(fault) => fault.fmt(f),
+            FetchErrorKind::Transport(error) => error.fmt(f),
+            FetchErrorKind::Status { status, service_error, wrong_signature, .. } => {
+                let message = service_error.as_ref().map(ToString::to_string).unwrap_or_default();
                 // A body may say no more than the status does.
-                let said = if said == status.to_string() { "" } else { &said };
-                write!(f, "the service answered {status}{}", Said(said))?;
+                let detail = if message == status.to_string() { "" } else { &message };
+                write!(f, "the service answered {status}{}", DetailSuffix(detail))?;
                 if *wrong_signature {
                     f.write_str("; the signature is wrong: check the secret key")?;
                 }
                 Ok(())
             }
-            FetchStage::Unreadable { cause: Unreadable::NoToken, .. } => {
+            FetchErrorKind::Unreadable { cause: InvalidReply::NoToken, .. } => {
                 f.write_str("the service's reply is no login's")
             }
-            FetchStage::Unreadable { .. } => f.write_str("the service's reply is no readable job"),
+            FetchErrorKind::Unreadable { .. } => {
+                f.write_str("the service's reply is no readable job")
+            }
         }?;
         self.request_id().map_or(Ok(()), |id| write!(f, " (request id {id})"))?;
         let refusal = self.refusal.as_ref();
@@ -334,19 +337,19 @@ impl fmt::Display for FetchError {
 
 impl Error for FetchError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.stage {
-            FetchStage::Credentials(fault) => fault.source(),
-            FetchStage::Transport(error) => error.source(),
-            FetchStage::Status { .. } => None,
-            FetchStage::Unreadable { cause, .. } => Some(cause),
+        match &self.kind {
+            FetchErrorKind::Credentials(fault) => fault.source(),
+            FetchErrorKind::Transport(error) => error.source(),
+            FetchErrorKind::Status { .. } => None,
+            FetchErrorKind::Unreadable { cause, .. } => Some(cause),
         }
     }
 }
 
 /// Displays `: ..`, or nothing where nothing was said.
-struct Said<'a>(&'a str);
+struct DetailSuffix<'a>(&'a str);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for DetailSuffix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
     }

@@ -8,12 +8,12 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     error::FetchError,
-    headers::{request_id, text},
+    headers::{header_str, request_id},
 };
 use crate::transport::{Transport, TransportError};
 
 /// What a request is about, for its span.
-pub(crate) struct About<'a> {
+pub(crate) struct RequestInfo<'a> {
     /// The path, with names for its parameters.
     pub(crate) template: &'static str,
     pub(crate) job: Option<&'a JobId>,
@@ -29,20 +29,20 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// Returns the error that the reply is, if it has not this status.
-    pub(crate) fn with(self, status: StatusCode) -> Result<Response<Bytes>, FetchError> {
+    pub(crate) fn expect_status(self, status: StatusCode) -> Result<Response<Bytes>, FetchError> {
         if self.response.status() == status {
             return Ok(self.response);
         }
-        Err(FetchError::of(&self.response, self.service_error))
+        Err(FetchError::from_parts(&self.response, self.service_error))
     }
 }
 
 /// Sends a request and reads the reply. Of what the reply repeats, the request's sensitive headers
 /// and these secrets are hidden.
-pub(crate) async fn exchange(
+pub(crate) async fn send_traced(
     transport: &dyn Transport,
     request: Request<Bytes>,
-    about: About<'_>,
+    about: RequestInfo<'_>,
     secrets: &[&str],
 ) -> Result<Reply, TransportError> {
     let sensitive = request.headers().values().filter(|value| value.is_sensitive());
@@ -67,7 +67,10 @@ pub(crate) async fn exchange(
         StatusCode::OK | StatusCode::CREATED => None,
         _ => {
             let sensitive = sensitive.iter().filter_map(|value| value.to_str().ok());
-            service_error(&response, &secrets.iter().copied().chain(sensitive).collect::<Vec<_>>())
+            read_service_error(
+                &response,
+                &secrets.iter().copied().chain(sensitive).collect::<Vec<_>>(),
+            )
         }
     };
     Ok(Reply { response, service_error })
@@ -77,7 +80,7 @@ pub(crate) async fn exchange(
 const REQUEST_ID: &str = "http.response.header.x-request-id";
 
 /// Makes the span, with the names that OpenTelemetry gives a client's HTTP request.
-fn span(request: &Request<Bytes>, about: &About<'_>) -> Span {
+fn span(request: &Request<Bytes>, about: &RequestInfo<'_>) -> Span {
     let (method, uri) = (request.method().as_str(), request.uri());
     let default_port = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
     tracing::debug_span!(
@@ -98,7 +101,10 @@ fn span(request: &Request<Bytes>, about: &About<'_>) -> Span {
 }
 
 /// Reads what a reply's body says, without any of the secrets that it may repeat.
-pub(crate) fn service_error(reply: &Response<Bytes>, secrets: &[&str]) -> Option<ServiceError> {
-    let content_type = text(reply.headers(), &CONTENT_TYPE);
-    ServiceError::from_body_hiding(reply.status().as_u16(), content_type, reply.body(), secrets)
+pub(crate) fn read_service_error(
+    reply: &Response<Bytes>,
+    secrets: &[&str],
+) -> Option<ServiceError> {
+    let content_type = header_str(reply.headers(), &CONTENT_TYPE);
+    ServiceError::from_body_redacting(reply.status().as_u16(), content_type, reply.body(), secrets)
 }

@@ -29,7 +29,7 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 /// ```
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = text(headers, &RETRY_AFTER)?;
+    let text = header_str(headers, &RETRY_AFTER)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Only a number too large for it can fail.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
@@ -42,16 +42,16 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// Returns the reply's own `Date`: the service's time, to whole seconds.
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    PARSER.parse_timestamp(text(headers, &DATE)?).ok()
+    PARSER.parse_timestamp(header_str(headers, &DATE)?).ok()
 }
 
 /// Returns the service's name for the request (`X-Request-Id`).
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    text(headers, &HeaderName::from_static("x-request-id"))
+    header_str(headers, &HeaderName::from_static("x-request-id"))
 }
 
 /// Returns a header's text, without the blanks around it.
-pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+pub(crate) fn header_str<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct TransportError {
     kind: TransportErrorKind,
     request_sent: RequestSent,
-    stage: Option<Stage>,
+    stage: Option<TimeoutStage>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -31,7 +31,7 @@ pub enum TransportErrorKind {
     Certificate,
     /// TLS failed otherwise: no common version, or the port does not speak TLS.
     Tls,
-    /// The attempt took longer than its timeout; [`TransportError::stage`] says where it was.
+    /// The attempt took longer than its timeout; [`TransportError::kind`] says where it was.
     Timeout,
     /// The server gave up an HTTP/2 connection or stream before it took the request (GOAWAY,
     /// REFUSED_STREAM).
@@ -51,7 +51,7 @@ pub enum TransportErrorKind {
 /// How far an attempt was when its time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Stage {
+pub enum TimeoutStage {
     /// Waiting for its turn: behind other requests in flight, or for credentials.
     Queue,
     /// Connecting: the host's address, TCP, the proxy's tunnel.
@@ -83,10 +83,10 @@ impl TransportError {
 
     /// Creates the error of an attempt that took too long, from the stage it was in.
     #[must_use]
-    pub const fn timeout(stage: Stage) -> Self {
+    pub const fn timeout(stage: TimeoutStage) -> Self {
         let request_sent = match stage {
-            Stage::Queue | Stage::Connect | Stage::Tls => RequestSent::No,
-            Stage::Reply | Stage::Body => RequestSent::Maybe,
+            TimeoutStage::Queue | TimeoutStage::Connect | TimeoutStage::Tls => RequestSent::No,
+            TimeoutStage::Reply | TimeoutStage::Body => RequestSent::Maybe,
         };
         Self { kind: TransportErrorKind::Timeout, request_sent, stage: Some(stage), source: None }
     }
@@ -117,7 +117,7 @@ impl TransportError {
 
     /// Returns how far the attempt was, where it took too long and that is known.
     #[must_use]
-    pub const fn stage(&self) -> Option<Stage> {
+    pub const fn stage(&self) -> Option<TimeoutStage> {
         self.stage
     }
 }
@@ -130,22 +130,22 @@ impl TransportError {
 ///
 /// let verdict = io::Error::other("certificate expired");
 /// let error = io::Error::other(io::Error::other(verdict));
-/// let last = job_transport::causes(&error).last().map(ToString::to_string);
+/// let last = job_transport::error_sources(&error).last().map(ToString::to_string);
 /// assert_eq!(last.as_deref(), Some("certificate expired"));
 /// ```
-pub fn causes<'e>(
+pub fn error_sources<'e>(
     error: &'e (dyn Error + 'static),
 ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| {
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
     })
 }
 
-/// Returns an error and its [`causes`] on one line.
+/// Returns an error and its [`error_sources`] on one line.
 #[must_use]
-pub fn told(error: &(dyn Error + 'static)) -> String {
-    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+pub fn display_chain(error: &(dyn Error + 'static)) -> String {
+    error_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl TransportErrorKind {
@@ -184,11 +184,11 @@ impl fmt::Display for TransportError {
             TransportErrorKind::Tls => "TLS with the service failed",
             TransportErrorKind::Timeout => match self.stage {
                 None => "the service did not answer in time",
-                Some(Stage::Queue) => "the request did not have its turn in time",
-                Some(Stage::Connect) => "no connection to the service in time",
-                Some(Stage::Tls) => "the service did not finish the TLS handshake in time",
-                Some(Stage::Reply) => "the service did not answer in time",
-                Some(Stage::Body) => "the service did not end its reply in time",
+                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
+                Some(TimeoutStage::Connect) => "no connection to the service in time",
+                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
+                Some(TimeoutStage::Reply) => "the service did not answer in time",
+                Some(TimeoutStage::Body) => "the service did not end its reply in time",
             },
             TransportErrorKind::StreamRefused => "the service did not take the request",
             TransportErrorKind::Closed => "the connection ended before the whole reply was there",

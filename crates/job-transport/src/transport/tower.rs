@@ -45,14 +45,17 @@ where
         let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let ready = poll_fn(|context| service.poll_ready(context)).await;
-            ready.map_err(|error| failed(error.into(), RequestSent::No))?;
+            ready.map_err(|error| into_transport_error(error.into(), RequestSent::No))?;
             let reply = service.call(request).await;
-            reply.map_err(|error| failed(error.into(), RequestSent::Maybe))
+            reply.map_err(|error| into_transport_error(error.into(), RequestSent::Maybe))
         })
     }
 }
 
-fn failed(error: Box<dyn std::error::Error + Send + Sync>, sent: RequestSent) -> TransportError {
+fn into_transport_error(
+    error: Box<dyn std::error::Error + Send + Sync>,
+    sent: RequestSent,
+) -> TransportError {
     match error.downcast::<TransportError>() {
         Ok(error) => *error,
         Err(error) => TransportError::new(TransportErrorKind::Other, sent).with_source(error),

@@ -4,95 +4,95 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, Class, Client, Credentials, CredentialsFault, FetchError, FetchStage, Identity,
+    AccessKey, AuthError, Client, Credentials, ErrorClass, FetchError, FetchErrorKind, Identity,
     Reading,
 };
 
 use crate::support::*;
 
-const MANY: usize = 10_000;
+const REQUEST_COUNT: usize = 10_000;
 
 /// Longer than so many take, on a machine that has other things to do.
-const LATER: Duration = Duration::from_secs(10 * 60);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 async fn server_ahead(span: SignedDuration) -> (Arc<Sim>, SimServer) {
-    let sim = Sim::new(Plan::create_cluster(), Pace::Clock).ahead(span);
+    let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock).clock_offset(span);
     let sim = Arc::new(sim);
     let server = SimServer::start(sim.clone()).await.unwrap();
     (sim, server)
 }
 
 /// Asks many times at once, by turns with a client of each of these credentials.
-async fn many(
+async fn send_many(
     sim: &Sim,
     server: &SimServer,
-    ways: &[Credentials],
+    credentials: &[Credentials],
 ) -> Vec<Result<Reading, FetchError>> {
-    let transport = trusting(server.ca_pem()).attempt_timeout(LATER);
+    let transport = trusting(server.ca_pem()).attempt_timeout(LOAD_TIMEOUT);
     let client = |credentials: &Credentials| {
         let endpoint = server.endpoint().parse().unwrap();
         let client = Client::new(endpoint, credentials.clone(), transport.clone());
-        client.project(sim.project().clone()).attempt_timeout(LATER)
+        client.project(sim.project().clone()).attempt_timeout(LOAD_TIMEOUT)
     };
-    let clients: Vec<Client> = ways.iter().map(client).collect();
-    join_all((0..MANY).map(|number| clients[number % clients.len()].job(sim.job()))).await
+    let clients: Vec<Client> = credentials.iter().map(client).collect();
+    join_all((0..REQUEST_COUNT).map(|number| clients[number % clients.len()].job(sim.job()))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_refusals_are_one_refresh() {
+async fn concurrent_401s_share_one_refresh() {
     let (sim, server) = server().await;
     let endpoint = server.endpoint().parse().unwrap();
     let identity = Identity::new(endpoint, sim.login(), trusting(server.ca_pem()));
-    let credentials = Credentials::provided(identity);
+    let credentials = Credentials::from_provider(identity);
     let first = Client::new(
         server.endpoint().parse().unwrap(),
         credentials.clone(),
         trusting(server.ca_pem()),
     );
-    assert!(!first.job(sim.job()).await.unwrap().renewed);
+    assert!(!first.job(sim.job()).await.unwrap().credentials_refreshed);
     assert_eq!((sim.logins(), sim.requests()), (1, 2));
 
     sim.expire_tokens();
-    let readings = many(&sim, &server, &[credentials]).await;
+    let readings = send_many(&sim, &server, &[credentials]).await;
     assert!(readings.iter().all(Result::is_ok));
     assert_eq!(sim.logins(), 2);
     // Who came after the refresh had the new token at once.
-    let renewed = readings.iter().flatten().filter(|reading| reading.renewed).count();
+    let renewed = readings.iter().flatten().filter(|reading| reading.credentials_refreshed).count();
     assert!(renewed > 0);
-    assert_eq!(sim.requests() as usize, 2 + 1 + MANY + renewed);
+    assert_eq!(sim.requests() as usize, 2 + 1 + REQUEST_COUNT + renewed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_wrong_signatures_are_one() {
+async fn concurrent_bad_signatures_send_one_request() {
     let (sim, server) = server().await;
     let right = sim.access_key();
     // Two texts of the same key are the same key.
     let wrong = || Credentials::access_key(AccessKey::new(right.access_key(), "wrong").unwrap());
-    let outcomes = many(&sim, &server, &[wrong(), wrong()]).await;
+    let outcomes = send_many(&sim, &server, &[wrong(), wrong()]).await;
     assert_eq!(sim.requests(), 1);
     let (mut refused, mut unsent) = (0, 0);
     for error in outcomes.into_iter().map(Result::unwrap_err) {
-        assert!(error.class() == Class::Unauthorized && error.is_wrong_signature());
-        match error.stage() {
-            FetchStage::Status { .. } => refused += 1,
-            FetchStage::Credentials(CredentialsFault::WrongSignature(_)) => unsent += 1,
+        assert!(error.class() == ErrorClass::Unauthorized && error.is_wrong_signature());
+        match error.kind() {
+            FetchErrorKind::Status { .. } => refused += 1,
+            FetchErrorKind::Credentials(AuthError::WrongSignature(_)) => unsent += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((refused, unsent), (1, MANY - 1));
+    assert_eq!((refused, unsent), (1, REQUEST_COUNT - 1));
     // The right one is another key.
-    let right = many(&sim, &server, &[Credentials::access_key(right)]).await;
+    let right = send_many(&sim, &server, &[Credentials::access_key(right)]).await;
     assert!(right.iter().all(Result::is_ok));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_twelve_hours_off_is_learnt_from_one_reply() {
+async fn a_12_hour_clock_skew_is_learned_from_one_reply() {
     for hours in [12, -12] {
         let (sim, server) = server_ahead(SignedDuration::from_hours(hours)).await;
         let wrong = AccessKey::new(sim.access_key().access_key(), format!("wrong{hours}")).unwrap();
-        let outcomes = many(&sim, &server, &[Credentials::access_key(wrong)]).await;
+        let outcomes = send_many(&sim, &server, &[Credentials::access_key(wrong)]).await;
         assert!(
             outcomes
                 .iter()
@@ -102,14 +102,14 @@ async fn a_clock_twelve_hours_off_is_learnt_from_one_reply() {
 
         let (sim, server) = server_ahead(SignedDuration::from_hours(hours)).await;
         let key = Credentials::access_key(sim.access_key());
-        let outcomes = many(&sim, &server, &[key]).await;
+        let outcomes = send_many(&sim, &server, &[key]).await;
         assert!(outcomes.iter().all(Result::is_ok));
-        assert_eq!(sim.requests() as usize, MANY + 1);
+        assert_eq!(sim.requests() as usize, REQUEST_COUNT + 1);
     }
 }
 
 #[tokio::test]
-async fn clients_that_were_made_at_different_times_share_what_was_learnt() {
+async fn clients_created_later_share_the_learned_skew() {
     let (sim, server) = server_ahead(SignedDuration::from_hours(12)).await;
     let client = || {
         let endpoint = server.endpoint().parse().unwrap();
@@ -126,7 +126,7 @@ async fn clients_that_were_made_at_different_times_share_what_was_learnt() {
 }
 
 #[tokio::test]
-async fn what_the_gateway_repeats_of_a_request_hides_its_security_token() {
+async fn security_tokens_echoed_by_the_gateway_are_redacted() {
     let (sim, server) = server().await;
     let key = AccessKey::new(sim.access_key().access_key(), "wrong-again").unwrap();
     let key = key.with_security_token("canary").unwrap();

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use job_sim::{Conformance, Fault};
 use job_transport::{
-    Class, Client, Credentials, Endpoint, FetchStage, HyperTransport, Identity, RequestSent, Tls,
-    Transport, TransportErrorKind,
+    Client, Credentials, Endpoint, ErrorClass, FetchErrorKind, HyperTransport, Identity,
+    RequestSent, TlsConfig, Transport, TransportErrorKind,
 };
 
 use tokio::io::AsyncWriteExt;
@@ -17,22 +17,22 @@ use crate::support::*;
 #[tokio::test]
 async fn reads_a_job_over_tls() {
     let (sim, server) = server().await;
-    let reading = ask(&server.endpoint(), &sim, trusting(server.ca_pem())).await.unwrap();
+    let reading = read_job(&server.endpoint(), &sim, trusting(server.ca_pem())).await.unwrap();
     assert_eq!(reading.job.uid(), Some(sim.job().as_str()));
     assert_eq!(reading.request_id.as_deref(), Some("0"));
-    assert!(reading.date.is_some() && !reading.renewed);
+    assert!(reading.date.is_some() && !reading.credentials_refreshed);
 }
 
 #[tokio::test]
-async fn keeps_the_rules_of_every_transport() {
+async fn hyper_transport_passes_the_conformance_suite() {
     let (sim, server) = server().await;
     let (_, mut dead) = self::server().await;
     dead.kill().await.unwrap();
     for provider in providers() {
-        let transport = HyperTransport::new(Tls::ca_pem(provider, server.ca_pem()).unwrap());
+        let transport = HyperTransport::new(TlsConfig::ca_pem(provider, server.ca_pem()).unwrap());
         let conformance = Conformance::new(&sim, server.endpoint());
-        let conformance = conformance.dead_endpoint(dead.endpoint());
-        assert_eq!(conformance.complaints(&transport).await, [""; 0]);
+        let conformance = conformance.unreachable_endpoint(dead.endpoint());
+        assert_eq!(conformance.run(&transport).await, [""; 0]);
     }
 }
 
@@ -40,28 +40,29 @@ async fn keeps_the_rules_of_every_transport() {
 async fn any_status_is_a_reply() {
     let (sim, server) = server().await;
     for status in [StatusCode::NO_CONTENT, StatusCode::BAD_REQUEST, StatusCode::BAD_GATEWAY] {
-        sim.fault(Fault::Status(status));
-        let error = ask(&server.endpoint(), &sim, trusting(server.ca_pem())).await.unwrap_err();
+        sim.inject_fault(Fault::HtmlPage(status));
+        let error =
+            read_job(&server.endpoint(), &sim, trusting(server.ca_pem())).await.unwrap_err();
         let is_status =
-            matches!(error.stage(), FetchStage::Status { status: got, .. } if *got == status);
+            matches!(error.kind(), FetchErrorKind::Status { status: got, .. } if *got == status);
         assert!(is_status, "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_told_and_not_shown() {
+async fn a_wrong_token_is_unauthorized_and_never_shown() {
     let (sim, server) = server().await;
     let credentials = Credentials::token("canary").unwrap();
     let endpoint = server.endpoint().parse().unwrap();
     let project = sim.project().clone();
     let client = Client::new(endpoint, credentials, trusting(server.ca_pem())).project(project);
     let error = client.job(sim.job()).await.unwrap_err();
-    assert_eq!(error.class(), Class::Unauthorized);
+    assert_eq!(error.class(), ErrorClass::Unauthorized);
     assert!(!format!("{error} {error:?} {client:?}").contains("canary"));
 }
 
 #[tokio::test]
-async fn every_way_to_authenticate_is_accepted() {
+async fn every_authentication_method_is_accepted() {
     let (sim, server) = server().await;
     let transport = trusting(server.ca_pem());
     let endpoint = || server.endpoint().parse().unwrap();
@@ -70,7 +71,7 @@ async fn every_way_to_authenticate_is_accepted() {
         (Some(sim.project().clone()), sim.credentials()),
         (Some(sim.project().clone()), Credentials::access_key(sim.access_key())),
         // The project is the identity service's to name.
-        (None, Credentials::provided(identity)),
+        (None, Credentials::from_provider(identity)),
     ] {
         let mut client = Client::new(endpoint(), credentials, transport.clone());
         if let Some(project) = project {
@@ -82,33 +83,33 @@ async fn every_way_to_authenticate_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_dead_server_is_a_connection_fault_until_it_is_back() {
+async fn a_dead_server_is_a_connect_error_until_revived() {
     let (sim, mut server) = server().await;
     server.kill().await.unwrap();
     let transport = trusting(server.ca_pem());
     let error = transport.send(get(&server.endpoint())).await.unwrap_err();
-    assert_eq!(of(&error), (TransportErrorKind::Connect, RequestSent::No, None));
+    assert_eq!(summarize(&error), (TransportErrorKind::Connect, RequestSent::No, None));
     assert!(error.source().is_some());
-    server.revive().await.unwrap();
-    assert!(ask(&server.endpoint(), &sim, transport).await.is_ok());
+    server.restart().await.unwrap();
+    assert!(read_job(&server.endpoint(), &sim, transport).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_without_a_reply_is_closed_and_another_is_made() {
+async fn a_connection_closed_without_a_reply_is_replaced() {
     let (sim, server) = server().await;
     let transport = trusting(server.ca_pem());
-    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
-    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
     assert_eq!(server.connections(), 1);
-    sim.fault(Fault::Reset);
-    let failed = failed(ask(&server.endpoint(), &sim, transport.clone()).await);
+    sim.inject_fault(Fault::Reset);
+    let failed = reading_failure(read_job(&server.endpoint(), &sim, transport.clone()).await);
     assert_eq!(failed, (TransportErrorKind::Closed, RequestSent::Maybe, None));
-    assert!(ask(&server.endpoint(), &sim, transport).await.is_ok());
+    assert!(read_job(&server.endpoint(), &sim, transport).await.is_ok());
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
-async fn a_hundred_requests_at_once_make_one_connection() {
+async fn a_hundred_concurrent_requests_share_one_connection() {
     let (sim, mut server) = server().await;
     let transport = trusting(server.ca_pem());
     for connections in [1, 2] {
@@ -117,30 +118,30 @@ async fn a_hundred_requests_at_once_make_one_connection() {
         assert!(replies.iter().all(Result::is_ok));
         assert_eq!(server.connections(), connections);
         // What was there is gone; one request finds out.
-        sim.fault(Fault::Reset);
+        sim.inject_fault(Fault::Reset);
         assert!(transport.send(get(&uri)).await.is_err());
     }
     server.kill().await.unwrap();
     let dead = server.endpoint();
     let replies = join_all((0..100).map(|_| transport.send(get(&dead)))).await;
     for reply in replies {
-        assert_eq!(why(reply), (TransportErrorKind::Connect, RequestSent::No, None));
+        assert_eq!(send_failure(reply), (TransportErrorKind::Connect, RequestSent::No, None));
     }
 }
 
 #[tokio::test]
-async fn plain_http_stays_on_this_machine() {
+async fn plain_http_is_limited_to_loopback() {
     let (_, server) = server().await;
     for uri in ["http://cce.example/", "http://192.0.2.1/", "ftp://cce.example/", "/"] {
-        let failed = why(trusting(server.ca_pem()).send(get(uri)).await);
+        let failed = send_failure(trusting(server.ca_pem()).send(get(uri)).await);
         assert_eq!(failed, (TransportErrorKind::InvalidRequest, RequestSent::No, None), "{uri}");
     }
 }
 
 #[tokio::test]
-async fn plain_http_leaves_this_machine_where_the_endpoint_says_so() {
+async fn allow_http_permits_plain_http_to_other_hosts() {
     let (sim, server) = server().await;
-    let plain = Served::start(|mut stream| async move {
+    let plain = TestServer::start(|mut stream| async move {
         let _ = read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
     })
@@ -148,32 +149,33 @@ async fn plain_http_leaves_this_machine_where_the_endpoint_says_so() {
     // An address that is this machine's, and none of loopback's.
     let text = format!("http://0.0.0.0:{}", plain.port);
     assert!(text.parse::<Endpoint>().is_err());
-    let endpoint = Endpoint::over_plain_http(&text).unwrap();
+    let endpoint = Endpoint::allow_http(&text).unwrap();
     assert!(sim.client(endpoint, trusting(server.ca_pem())).job(sim.job()).await.is_ok());
-    let failed = why(trusting(server.ca_pem()).send(get(&text)).await);
+    let failed = send_failure(trusting(server.ca_pem()).send(get(&text)).await);
     assert_eq!(failed, (TransportErrorKind::InvalidRequest, RequestSent::No, None));
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_told() {
-    let mail = Served::start(|mut stream| async move {
+async fn a_non_http_reply_is_a_protocol_error() {
+    let mail = TestServer::start(|mut stream| async move {
         let _ = read_head(&mut stream).await;
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
     })
     .await;
-    let failed = why(trusting(Authority::new().pem.as_bytes()).send(get(&mail.http())).await);
+    let failed =
+        send_failure(trusting(Authority::new().pem.as_bytes()).send(get(&mail.http())).await);
     assert_eq!(failed, (TransportErrorKind::Protocol, RequestSent::Maybe, None));
 }
 
 #[test]
-fn certificates_that_are_none_are_refused() {
+fn invalid_certificates_and_keys_are_rejected() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for pem in ["", broken] {
-        let error = Tls::ca_pem(provider(), pem.as_bytes()).unwrap_err();
+        let error = TlsConfig::ca_pem(provider(), pem.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "the CA file is not a list of certificates in PEM form");
     }
     for roots in [vec![], vec![vec![0]]] {
-        let error = Tls::roots(provider(), roots).unwrap_err();
+        let error = TlsConfig::roots(provider(), roots).unwrap_err();
         let told = "the certificate authorities are no list of certificates in DER form";
         assert_eq!(error.to_string(), told);
     }
@@ -185,7 +187,7 @@ fn certificates_that_are_none_are_refused() {
         (one.certificate.pem(), other.key.serialize_pem()),
     ];
     for (chain, key) in pairs {
-        let tls = Tls::platform(provider()).unwrap();
+        let tls = TlsConfig::platform(provider()).unwrap();
         let error = tls.client_certificate(chain.as_bytes(), key.as_bytes()).unwrap_err();
         let told = "the client certificate and its key are not a pair in PEM form";
         assert_eq!(error.to_string(), told);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use job_transport::{HyperTransport, RequestSent, Tls, Transport, TransportErrorKind};
+use job_transport::{HyperTransport, RequestSent, TlsConfig, Transport, TransportErrorKind};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
@@ -17,15 +17,15 @@ use crate::support::*;
 
 const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
-async fn reply(mut stream: TlsStream<TcpStream>) {
+async fn send_reply(mut stream: TlsStream<TcpStream>) {
     let _ = read_head(&mut stream).await;
     let _ = stream.write_all(REPLY).await;
     let _ = stream.shutdown().await;
 }
 
 /// Answers each connection with these bytes, whatever it says.
-async fn says(bytes: &'static [u8]) -> Served {
-    Served::start(move |mut stream| async move {
+async fn raw_server(bytes: &'static [u8]) -> TestServer {
+    TestServer::start(move |mut stream| async move {
         let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(bytes).await;
         let _ = stream.read(&mut [0; 4096]).await;
@@ -35,11 +35,11 @@ async fn says(bytes: &'static [u8]) -> Served {
 
 /// The ServerHello of a server that knows nothing newer than TLS 1.1: a record of that version, in
 /// it 42 bytes of ServerHello, of that version, a random number, no session, AES128-SHA.
-const TLS_1_1: &[u8] = b"\x16\x03\x02\0\x2a\x02\0\0\x26\x03\x02\
+const TLS_1_1_SERVER_HELLO: &[u8] = b"\x16\x03\x02\0\x2a\x02\0\0\x26\x03\x02\
     0123456789abcdef0123456789abcdef\0\0\x2f\0";
 
 #[tokio::test]
-async fn one_certificate_is_accepted() {
+async fn only_the_valid_server_certificate_is_accepted() {
     let (ours, other) = (Authority::new(), Authority::new());
     let expired = |params: &mut CertificateParams| {
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -74,20 +74,27 @@ async fn one_certificate_is_accepted() {
     for (name, certified) in rows {
         let kind = (name != "good").then_some(TransportErrorKind::Certificate);
         let config = certified.server(&[b"http/1.1"]);
-        servers.push((name, Served::over_tls(config, reply).await, kind));
+        servers.push((name, TestServer::over_tls(config, send_reply).await, kind));
     }
-    servers.push(("TLS 1.1 alone", says(TLS_1_1).await, Some(TransportErrorKind::Tls)));
-    servers.push(("plain text", says(REPLY).await, Some(TransportErrorKind::Tls)));
+    servers.push((
+        "TLS 1.1 alone",
+        raw_server(TLS_1_1_SERVER_HELLO).await,
+        Some(TransportErrorKind::Tls),
+    ));
+    servers.push(("plain text", raw_server(REPLY).await, Some(TransportErrorKind::Tls)));
 
     for provider in providers() {
         for (name, server, kind) in &servers {
             let before = server.connections();
-            let transport =
-                HyperTransport::new(Tls::ca_pem(provider.clone(), ours.pem.as_bytes()).unwrap());
+            let transport = HyperTransport::new(
+                TlsConfig::ca_pem(provider.clone(), ours.pem.as_bytes()).unwrap(),
+            );
             let reply = transport.send(get(&server.https())).await;
             match kind {
                 None => assert_eq!(reply.unwrap().body(), "{}"),
-                Some(kind) => assert_eq!(why(reply), (*kind, RequestSent::No, None), "{name}"),
+                Some(kind) => {
+                    assert_eq!(send_failure(reply), (*kind, RequestSent::No, None), "{name}")
+                }
             }
             assert_eq!(server.connections() - before, 1, "{name}: one attempt");
         }
@@ -95,20 +102,20 @@ async fn one_certificate_is_accepted() {
 }
 
 #[tokio::test]
-async fn given_roots_are_trusted_and_no_other() {
+async fn only_the_given_roots_are_trusted() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let server = Served::over_tls(ours.leaf().server(&[]), reply).await;
+    let server = TestServer::over_tls(ours.leaf().server(&[]), send_reply).await;
     for (authority, accepted) in [(&ours, true), (&other, false)] {
         let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
         let root: rustls::pki_types::CertificateDer<'_> = pem.unwrap();
-        let tls = Tls::roots(provider(), [root.to_vec()]).unwrap();
+        let tls = TlsConfig::roots(provider(), [root.to_vec()]).unwrap();
         let reply = HyperTransport::new(tls).send(get(&server.https())).await;
         assert_eq!(reply.is_ok(), accepted);
     }
 }
 
 /// A server that asks for a client certificate of this authority.
-async fn asking(authority: &Authority) -> Served {
+async fn server_requiring_client_certificate(authority: &Authority) -> TestServer {
     let leaf = authority.leaf();
     let mut roots = RootCertStore::empty();
     let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
@@ -121,21 +128,21 @@ async fn asking(authority: &Authority) -> Served {
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(leaf.chain(), leaf.key.serialize_der().try_into().unwrap())
         .unwrap();
-    Served::over_tls(config, reply).await
+    TestServer::over_tls(config, send_reply).await
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_who_asks() {
+async fn a_client_certificate_is_presented_on_request() {
     let authority = Authority::new();
-    let server = asking(&authority).await;
+    let server = server_requiring_client_certificate(&authority).await;
     for provider in providers() {
-        let tls = || Tls::ca_pem(provider.clone(), authority.pem.as_bytes()).unwrap();
+        let tls = || TlsConfig::ca_pem(provider.clone(), authority.pem.as_bytes()).unwrap();
         let client = authority.leaf();
         let (chain, key) = (client.certificate.pem(), client.key.serialize_pem());
         let with = tls().client_certificate(chain.as_bytes(), key.as_bytes()).unwrap();
         let reply = HyperTransport::new(with).send(get(&server.https())).await;
         assert_eq!(reply.unwrap().body(), "{}");
-        let (kind, ..) = why(HyperTransport::new(tls()).send(get(&server.https())).await);
+        let (kind, ..) = send_failure(HyperTransport::new(tls()).send(get(&server.https())).await);
         assert_eq!(kind, TransportErrorKind::Tls);
     }
 }

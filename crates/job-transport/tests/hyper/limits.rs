@@ -7,46 +7,47 @@ use futures_util::poll;
 use http::{HeaderValue, Response, header::CONTENT_ENCODING};
 use job_sim::Fault;
 use job_transport::{
-    Identity, ProvideCredentials, RequestSent, Stage, Transport, TransportErrorKind,
+    Identity, ProvideCredentials, RequestSent, TimeoutStage, Transport, TransportErrorKind,
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use crate::support::*;
 
-const SOON: Duration = Duration::from_millis(100);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let (sim, server) = server().await;
     let transport = trusting(server.ca_pem()).max_body(100);
-    let failed = failed(ask(&server.endpoint(), &sim, transport.clone()).await);
+    let failed = reading_failure(read_job(&server.endpoint(), &sim, transport.clone()).await);
     assert_eq!(failed, (TransportErrorKind::BodyTooLarge, RequestSent::Maybe, None));
     // One that does not say how large it is.
-    let endless = Served::start(|mut stream| async move {
+    let endless = TestServer::start(|mut stream| async move {
         let _ = read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
         while stream.write_all(&[b' '; 1024]).await.is_ok() {}
     })
     .await;
-    let failed = why(transport.send(get(&endless.http())).await);
+    let failed = send_failure(transport.send(get(&endless.http())).await);
     assert_eq!(failed, (TransportErrorKind::BodyTooLarge, RequestSent::Maybe, None));
     for size in [99, 100] {
-        sim.fault(Fault::Reply(Response::new(Bytes::from(vec![b' '; size]))));
+        sim.inject_fault(Fault::Reply(Response::new(Bytes::from(vec![b' '; size]))));
         let uri = server.endpoint();
         assert_eq!(transport.send(get(&uri)).await.unwrap().body().len(), size);
     }
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_told() {
+async fn encoded_bodies_are_rejected_but_error_statuses_are_kept() {
     let (sim, server) = server().await;
     let mut reply = Response::new(Bytes::from_static(b"\x1f\x8b"));
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    sim.fault(Fault::Reply(reply.clone()));
-    let failed = failed(ask(&server.endpoint(), &sim, trusting(server.ca_pem())).await);
+    sim.inject_fault(Fault::Reply(reply.clone()));
+    let failed =
+        reading_failure(read_job(&server.endpoint(), &sim, trusting(server.ca_pem())).await);
     assert_eq!(failed, (TransportErrorKind::EncodedBody, RequestSent::Maybe, None));
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
-    sim.fault(Fault::Reply(reply.clone()));
+    sim.inject_fault(Fault::Reply(reply.clone()));
     assert!(trusting(server.ca_pem()).send(get(&server.endpoint())).await.is_ok());
     // Of an error, the status is not lost with a body that is not wanted.
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -54,7 +55,7 @@ async fn a_compressed_body_is_told() {
     let mut large = Response::new(Bytes::from(vec![b' '; 2_000]));
     *large.status_mut() = http::StatusCode::BAD_GATEWAY;
     for reply in [reply, large] {
-        sim.fault(Fault::Reply(reply.clone()));
+        sim.inject_fault(Fault::Reply(reply.clone()));
         let transport = trusting(server.ca_pem()).max_body(1_000);
         let got = transport.send(get(&server.endpoint())).await.unwrap();
         assert_eq!((got.status(), got.body().len()), (reply.status(), 0));
@@ -62,25 +63,25 @@ async fn a_compressed_body_is_told() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_wait_for_their_turn() {
+async fn requests_beyond_max_in_flight_are_queued() {
     let (sim, server) = server().await;
     let transport = trusting(server.ca_pem()).max_in_flight(1);
     let uri = server.endpoint();
     assert!(transport.send(get(&uri)).await.is_ok());
-    sim.fault(Fault::Stall);
-    let (first, second) = (transport.clone().attempt_timeout(SOON * 2), transport.clone());
-    let second = second.attempt_timeout(SOON);
+    sim.inject_fault(Fault::Stall);
+    let (first, second) = (transport.clone().attempt_timeout(SHORT_TIMEOUT * 2), transport.clone());
+    let second = second.attempt_timeout(SHORT_TIMEOUT);
     let (first, second) = tokio::join!(first.send(get(&uri)), second.send(get(&uri)));
     let timed_out = |sent, stage| (TransportErrorKind::Timeout, sent, Some(stage));
-    assert_eq!(why(first), timed_out(RequestSent::Maybe, Stage::Reply));
-    assert_eq!(why(second), timed_out(RequestSent::No, Stage::Queue));
+    assert_eq!(send_failure(first), timed_out(RequestSent::Maybe, TimeoutStage::Reply));
+    assert_eq!(send_failure(second), timed_out(RequestSent::No, TimeoutStage::Queue));
     assert!(transport.send(get(&uri)).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_gives_back_its_turn_its_stream_and_its_socket() {
+async fn dropped_requests_release_permit_stream_and_socket() {
     let (sim, server) = server().await;
-    let silent = Served::start(|mut stream| async move {
+    let silent = TestServer::start(|mut stream| async move {
         // Over when the client closes.
         while !read_head(&mut stream).await.is_empty() {}
         let _ = stream.shutdown().await;
@@ -89,7 +90,7 @@ async fn a_request_that_is_given_up_gives_back_its_turn_its_stream_and_its_socke
     let transport = trusting(server.ca_pem()).max_in_flight(1);
     assert!(transport.send(get(&server.endpoint())).await.is_ok());
     for _ in 0..20 {
-        sim.fault(Fault::Stall);
+        sim.inject_fault(Fault::Stall);
         // While its stream is open, and once the service has seen it.
         let mut attempt = transport.send(get(&server.endpoint()));
         while sim.stalled() == 0 {
@@ -114,7 +115,7 @@ async fn a_request_that_is_given_up_gives_back_its_turn_its_stream_and_its_socke
     // The streams were given back, not the connection: it is the same one.
     assert!(transport.send(get(&server.endpoint())).await.is_ok());
     assert_eq!(server.connections(), 1);
-    let freed = timeout(LATE, async {
+    let freed = timeout(TEST_TIMEOUT, async {
         while sim.stalled() > 0 || open_sockets_to(silent.port) > 0 {
             tokio::task::yield_now().await;
         }
@@ -139,29 +140,29 @@ fn open_sockets_to(port: u16) -> usize {
 }
 
 #[tokio::test]
-async fn the_longest_token_goes_both_ways() {
+async fn a_16_kib_token_fits_in_request_and_reply_headers() {
     let (sim, server) = server().await;
     let token = "t".repeat(16_384);
     let mut reply = Response::new(Bytes::from_static(b"{}"));
     *reply.status_mut() = http::StatusCode::CREATED;
     reply.headers_mut().insert("x-subject-token", HeaderValue::try_from(&token).unwrap());
-    sim.fault(Fault::Reply(reply));
+    sim.inject_fault(Fault::Reply(reply));
     let transport = trusting(server.ca_pem());
     let identity =
         Identity::new(server.endpoint().parse().unwrap(), sim.login(), transport.clone());
     assert!(identity.provide().await.is_ok());
     let mut request = get(&server.endpoint());
     request.headers_mut().insert("x-auth-token", HeaderValue::try_from(&token).unwrap());
-    sim.fault(Fault::Echo);
+    sim.inject_fault(Fault::Echo);
     let echo = transport.send(request).await.unwrap();
     assert!(String::from_utf8_lossy(echo.body()).contains(&token));
 }
 
 /// Runs this test binary's own test below, with so few file descriptors that there is none left.
 #[test]
-fn a_process_without_file_descriptors_says_so() {
+fn descriptor_exhaustion_is_a_local_resource_error() {
     let this = std::env::current_exe().unwrap();
-    let inner = "limits::in_a_process_without_file_descriptors";
+    let inner = "limits::child_process_exhausts_its_file_descriptors";
     let run = format!("ulimit -n 64; exec '{}' --exact {inner} --nocapture", this.display());
     let output = Command::new("sh").arg("-c").arg(run).env("WITHOUT_DESCRIPTORS", "1").output();
     let output = output.unwrap();
@@ -171,7 +172,7 @@ fn a_process_without_file_descriptors_says_so() {
 
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "the test above reads it")]
-async fn in_a_process_without_file_descriptors() {
+async fn child_process_exhausts_its_file_descriptors() {
     if std::env::var_os("WITHOUT_DESCRIPTORS").is_none() {
         return; // Only in the process that the test above starts.
     }
@@ -181,7 +182,7 @@ async fn in_a_process_without_file_descriptors() {
     while let Ok(file) = std::fs::File::open("/dev/null") {
         taken.push(file);
     }
-    let failed = why(transport.send(get(&server.endpoint())).await);
+    let failed = send_failure(transport.send(get(&server.endpoint())).await);
     assert_eq!(failed, (TransportErrorKind::LocalResource, RequestSent::No, None));
     println!("local resource, not sent");
     drop(taken);

@@ -11,11 +11,11 @@ use tokio::{
 use crate::support::*;
 
 /// A proxy that opens a tunnel to where it is asked, or answers something else; and what it was told.
-async fn proxy(refusal: Option<&'static str>) -> (Served, Arc<Mutex<Vec<String>>>) {
+async fn proxy_server(refusal: Option<&'static str>) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let heads = Arc::<Mutex<Vec<String>>>::default();
-    let told = heads.clone();
-    let served = Served::start(move |mut client| {
-        let told = told.clone();
+    let received = heads.clone();
+    let served = TestServer::start(move |mut client| {
+        let told = received.clone();
         async move {
             let head = read_head(&mut client).await;
             let target = head.split_whitespace().nth(1).map(String::from);
@@ -32,17 +32,17 @@ async fn proxy(refusal: Option<&'static str>) -> (Served, Arc<Mutex<Vec<String>>
     (served, heads)
 }
 
-fn by(port: u16, except: &str) -> Proxy {
+fn proxy_at(port: u16, except: &str) -> Proxy {
     Proxy::new(&format!("http://user:s3cret@localhost:{port}"), except).unwrap()
 }
 
 #[tokio::test]
-async fn tls_goes_through_the_proxys_tunnel() {
+async fn tls_goes_through_the_proxy_tunnel() {
     let (sim, server) = server().await;
-    let (proxy, heads) = proxy(None).await;
-    let transport = trusting(server.ca_pem()).proxy(by(proxy.port, ""));
-    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
-    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    let (proxy, heads) = proxy_server(None).await;
+    let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, ""));
+    assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
     let heads = heads.lock().unwrap().join("");
     let address = server.endpoint().replace("https://", "");
     assert!(heads.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")), "{heads}");
@@ -56,32 +56,32 @@ async fn tls_goes_through_the_proxys_tunnel() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_opens_no_tunnel_is_told() {
+async fn a_failed_proxy_tunnel_is_a_proxy_error() {
     let (_, server) = server().await;
     for refusal in [
         "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
         "HTTP/1.1 503 Service Unavailable\r\n\r\n",
         "HTTP/1.1 200", // and ends
     ] {
-        let (proxy, _) = proxy(Some(refusal)).await;
-        let transport = trusting(server.ca_pem()).proxy(by(proxy.port, ""));
-        let failed = why(transport.send(get(&server.endpoint())).await);
+        let (proxy, _) = proxy_server(Some(refusal)).await;
+        let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, ""));
+        let failed = send_failure(transport.send(get(&server.endpoint())).await);
         assert_eq!(failed, (TransportErrorKind::Proxy, RequestSent::No, None), "{refusal}");
     }
     let (_, mut dead) = self::server().await;
     dead.kill().await.unwrap();
     let port = dead.endpoint().rsplit(':').next().unwrap().parse().unwrap();
-    let transport = trusting(server.ca_pem()).proxy(by(port, ""));
-    let failed = why(transport.send(get(&server.endpoint())).await);
+    let transport = trusting(server.ca_pem()).proxy(proxy_at(port, ""));
+    let failed = send_failure(transport.send(get(&server.endpoint())).await);
     assert_eq!(failed, (TransportErrorKind::Proxy, RequestSent::No, None));
 }
 
 #[tokio::test]
-async fn hosts_that_are_excepted_are_reached_without_the_proxy() {
+async fn excluded_hosts_bypass_the_proxy() {
     let (sim, server) = server().await;
-    let (proxy, heads) = proxy(None).await;
-    let transport = trusting(server.ca_pem()).proxy(by(proxy.port, "127.0.0.0/8"));
-    assert!(ask(&server.endpoint(), &sim, transport.clone()).await.is_ok());
+    let (proxy, heads) = proxy_server(None).await;
+    let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, "127.0.0.0/8"));
+    assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
     // Plain http is for this machine alone.
     let _ = transport.send(get(&proxy.https().replace("https", "http"))).await;
     let heads = heads.lock().unwrap().join("");

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::LOCATION};
 use job_sim::Fault;
-use job_transport::{Class, Client, Credentials, FetchStage};
+use job_transport::{Client, Credentials, ErrorClass, FetchErrorKind};
 
 use crate::support::*;
 
 #[tokio::test]
-async fn no_redirect_is_followed_and_no_credentials_go_elsewhere() {
+async fn redirects_are_not_followed_and_credentials_not_forwarded() {
     let (sim, server) = server().await;
     let (_, elsewhere) = self::server().await;
     let transport = trusting(server.ca_pem());
@@ -27,14 +27,14 @@ async fn no_redirect_is_followed_and_no_credentials_go_elsewhere() {
                 let mut reply = Response::new(Bytes::new());
                 *reply.status_mut() = StatusCode::from_u16(code).unwrap();
                 reply.headers_mut().insert(LOCATION, HeaderValue::try_from(target).unwrap());
-                sim.fault(Fault::Reply(reply));
+                sim.inject_fault(Fault::Reply(reply));
                 let endpoint = server.endpoint().parse().unwrap();
                 let project = sim.project().clone();
                 let client =
                     Client::new(endpoint, credentials.clone(), transport.clone()).project(project);
                 let error = client.job(sim.job()).await.unwrap_err();
-                let is_status = matches!(error.stage(), FetchStage::Status { status, .. } if status.as_u16() == code);
-                assert!(is_status && error.class() == Class::Permanent, "{code}: {error:?}");
+                let is_status = matches!(error.kind(), FetchErrorKind::Status { status, .. } if status.as_u16() == code);
+                assert!(is_status && error.class() == ErrorClass::Permanent, "{code}: {error:?}");
                 requests += 1;
                 assert_eq!(sim.requests(), requests, "{code} {target:?} {credentials:?}");
             }

@@ -27,12 +27,12 @@ enum Refusal {
 }
 
 /// A server that refuses the first so many requests, and answers the others.
-async fn refusing(refusal: Refusal, first: u32) -> (Served, Arc<AtomicU32>, Authority) {
+async fn refusing_server(refusal: Refusal, first: u32) -> (TestServer, Arc<AtomicU32>, Authority) {
     let authority = Authority::new();
     let requests = Arc::<AtomicU32>::default();
     let count = requests.clone();
     let on_connection = move |stream| serve(stream, refusal, first, count.clone());
-    let served = Served::over_tls(authority.leaf().server(&[b"h2"]), on_connection).await;
+    let served = TestServer::over_tls(authority.leaf().server(&[b"h2"]), on_connection).await;
     (served, requests, authority)
 }
 
@@ -77,7 +77,7 @@ async fn go_away(mut stream: TlsStream<TcpStream>, reason: Reason) {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_not_taken_is_sent_again_at_most_three_times() {
+async fn unprocessed_streams_are_retried_at_most_three_times() {
     use TransportErrorKind::StreamRefused;
     let not_taken = Refusal::Reset(Reason::REFUSED_STREAM);
     let never = (StreamRefused, RequestSent::No, None);
@@ -115,10 +115,10 @@ async fn a_stream_that_was_not_taken_is_sent_again_at_most_three_times() {
         ),
     ];
     for (refusal, first, expected, requests) in rows {
-        let (server, count, authority) = refusing(refusal, first).await;
+        let (server, count, authority) = refusing_server(refusal, first).await;
         let transport = trusting(authority.pem.as_bytes());
         let reply = transport.send(get(&server.https())).await;
-        let got = reply.map(drop).map_err(|error| of(&error));
+        let got = reply.map(drop).map_err(|error| summarize(&error));
         assert_eq!(got, expected, "{refusal:?} {first}");
         assert_eq!(count.load(Ordering::Relaxed), requests, "{refusal:?} {first}");
     }

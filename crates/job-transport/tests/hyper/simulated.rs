@@ -2,16 +2,16 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use job_sim::{Fault, Pace, Plan, Sim, SimServer, SimTransport};
+use job_sim::{Fault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{Client, Endpoint};
 
-use crate::support::{LATE, trusting};
+use crate::support::{TEST_TIMEOUT, trusting};
 
 /// Asks for the job once, with the fault in the way; says what became of it, and whether the next
 /// attempt is well.
-async fn seen(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -> String {
-    sim.script([fault]);
-    let told = match client.job(sim.job()).await {
+async fn describe_fault(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -> String {
+    sim.inject_faults([fault]);
+    let outcome = match client.job(sim.job()).await {
         Ok(reading) => {
             let phase = reading.job.phase().map_or_else(|| "no phase".into(), ToString::to_string);
             let its_own = reading.job.uid() == Some(sim.job().as_str());
@@ -20,18 +20,19 @@ async fn seen(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -> String {
         Err(error) => format!("{:?}: {error}", error.class()),
     };
     let next = client.job(sim.job()).await;
-    format!("{told}{}", if next.is_ok() { "" } else { "; and the next attempt fails too" })
+    format!("{outcome}{}", if next.is_ok() { "" } else { "; and the next attempt fails too" })
 }
 
 /// The conditions of every fault with a name, each met by both transports on a service of its own.
 #[tokio::test(start_paused = true)]
-async fn each_fault_is_the_same_over_tls_and_in_memory() {
+async fn each_fault_has_the_same_effect_over_tls_and_in_memory() {
     let faults = "ok, refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, oversized, \
         oversized:99, garbage, html, page:302, page:503, 401, 404, 429, 503, throttled:30, wrong-uid, \
         stale:1, phase-back, phase:Paused, phase:";
     let mut table = String::new();
-    for (name, fault) in faults.split(',').map(str::trim).zip(Fault::script(faults).unwrap()) {
-        let pace = Pace::PerReading(Duration::from_secs(1));
+    for (name, fault) in faults.split(',').map(str::trim).zip(Fault::parse_script(faults).unwrap())
+    {
+        let pace = TimeSource::PerRequest(Duration::from_secs(1));
         let [over_tls, in_memory] =
             [(); 2].map(|()| Arc::new(Sim::new(Plan::create_cluster(), pace)));
         // A connection's fault needs a connection that is not there yet.
@@ -44,11 +45,11 @@ async fn each_fault_is_the_same_over_tls_and_in_memory() {
         let memory = in_memory.client("https://cce.example".parse().unwrap(), transport);
         let mut rows = Vec::new();
         for (sim, client) in [(&over_tls, client), (&in_memory, memory)] {
-            let client = client.attempt_timeout(LATE / 2);
+            let client = client.attempt_timeout(TEST_TIMEOUT / 2);
             if !is_of_connection {
                 client.job(sim.job()).await.unwrap();
             }
-            rows.push(seen(sim, &client, fault.clone()).await);
+            rows.push(describe_fault(sim, &client, fault.clone()).await);
         }
         match &*rows {
             [tls, memory] if tls == memory => writeln!(table, "{name}\n    {tls}").unwrap(),

@@ -11,10 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use job_sim::{Pace, Plan, Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    FetchError, FetchStage, HyperTransport, Reading, RequestSent, Stage, Tls, TlsProvider,
-    Transport, TransportError, TransportErrorKind,
+    FetchError, FetchErrorKind, HyperTransport, Reading, RequestSent, TimeoutStage, TlsConfig,
+    TlsProvider, Transport, TransportError, TransportErrorKind,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{
@@ -29,13 +29,14 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Longer than anything here takes that ends by itself.
-pub(crate) const LATE: Duration = Duration::from_secs(60);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is known of a request that got no reply.
-pub(crate) type Failed = (TransportErrorKind, RequestSent, Option<Stage>);
+pub(crate) type TransportFailure = (TransportErrorKind, RequestSent, Option<TimeoutStage>);
 
 pub(crate) async fn server() -> (Arc<Sim>, SimServer) {
-    let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::PerReading(Duration::from_secs(1))));
+    let sim =
+        Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
     let server = SimServer::start(sim.clone()).await.unwrap();
     (sim, server)
 }
@@ -55,7 +56,8 @@ pub(crate) fn provider() -> TlsProvider {
 }
 
 pub(crate) fn trusting(ca_pem: &[u8]) -> HyperTransport {
-    HyperTransport::new(Tls::ca_pem(provider(), ca_pem).unwrap()).attempt_timeout(LATE)
+    HyperTransport::new(TlsConfig::ca_pem(provider(), ca_pem).unwrap())
+        .attempt_timeout(TEST_TIMEOUT)
 }
 
 pub(crate) fn get(uri: &str) -> Request<Bytes> {
@@ -63,7 +65,7 @@ pub(crate) fn get(uri: &str) -> Request<Bytes> {
 }
 
 /// Asks the service how its job is.
-pub(crate) async fn ask(
+pub(crate) async fn read_job(
     endpoint: &str,
     sim: &Sim,
     transport: impl Transport + 'static,
@@ -71,22 +73,22 @@ pub(crate) async fn ask(
     sim.client(endpoint.parse().unwrap(), transport).job(sim.job()).await
 }
 
-pub(crate) fn failed(result: Result<Reading, FetchError>) -> Failed {
+pub(crate) fn reading_failure(result: Result<Reading, FetchError>) -> TransportFailure {
     let error = result.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("simulated-token"), "{shown}");
-    match error.stage() {
-        FetchStage::Transport(error) => of(error),
+    match error.kind() {
+        FetchErrorKind::Transport(error) => summarize(error),
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) fn of(error: &TransportError) -> Failed {
+pub(crate) fn summarize(error: &TransportError) -> TransportFailure {
     (error.kind(), error.request_sent(), error.stage())
 }
 
-pub(crate) fn why(result: Result<Response<Bytes>, TransportError>) -> Failed {
-    of(&result.unwrap_err())
+pub(crate) fn send_failure(result: Result<Response<Bytes>, TransportError>) -> TransportFailure {
+    summarize(&result.unwrap_err())
 }
 
 /// A certificate authority of a test.
@@ -150,12 +152,12 @@ impl Certified {
 }
 
 /// A server that does the same with each connection.
-pub(crate) struct Served {
+pub(crate) struct TestServer {
     pub(crate) port: u16,
     connections: Arc<AtomicU32>,
 }
 
-impl Served {
+impl TestServer {
     /// Starts a server on a free port.
     pub(crate) async fn start<F>(on_connection: impl Fn(TcpStream) -> F + Send + 'static) -> Self
     where

@@ -11,20 +11,23 @@ use roxmltree::Document;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{finished, hostile, job_of, megabyte, reading, shown_job_of, unseen, waited};
+use crate::testing::{
+    finished, first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text,
+    job_with_text, reading_input, run_wait,
+};
 
-const FORMS: [Format; 3] = [Format::Html, Format::Svg, Format::Mermaid];
+const FORMATS: [ReportFormat; 3] = [ReportFormat::Html, ReportFormat::Svg, ReportFormat::Mermaid];
 
-fn saved(body: impl Into<Bytes>) -> Timeline {
-    Timeline::of_reading(&Reading::from_response(Response::new(body.into())).unwrap())
+fn timeline_from_body(body: impl Into<Bytes>) -> Timeline {
+    Timeline::from_reading(&Reading::from_response(Response::new(body.into())).unwrap())
 }
 
-fn fixture(name: &str) -> Timeline {
+fn timeline_from_fixture(name: &str) -> Timeline {
     let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/jobs");
-    saved(fs::read(jobs.join(name)).unwrap())
+    timeline_from_body(fs::read(jobs.join(name)).unwrap())
 }
 
-fn cluster(phase: &str, reason: &str) -> Value {
+fn cluster_job(phase: &str, reason: &str) -> Value {
     let at = |second: u32| format!("2020-02-02 08:12:{second} +0000 UTC");
     let step = |job_type: &str, phase: &str, from, to, reason: &str| {
         json!({"metadata": {"creationTimestamp": at(from), "updateTimestamp": at(to)},
@@ -39,27 +42,27 @@ fn cluster(phase: &str, reason: &str) -> Value {
     })
 }
 
-fn fault(status: u16) -> Input {
+fn status_error(status: u16) -> Input {
     Err(FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into()))).into()
 }
 
-/// A wait with faults, whose job failed.
-fn wait() -> Timeline {
+/// A wait with attempt errors, whose job failed.
+fn failed_wait_timeline() -> Timeline {
     let reset = TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe);
     let inputs = [
-        reading(&cluster("Running", "")),
-        fault(503),
-        fault(503),
+        reading_input(&cluster_job("Running", "")),
+        status_error(503),
+        status_error(503),
         Err(FetchError::from(reset)).into(),
-        reading(&cluster("Failed", "flavor c3.large.2 is <sold out>")),
+        reading_input(&cluster_job("Failed", "flavor c3.large.2 is <sold out>")),
     ];
-    Timeline::of_wait(&finished(waited(WaitPolicy::new(), inputs)))
+    Timeline::from_finished(&finished(run_wait(WaitPolicy::new(), inputs)))
 }
 
 #[test]
-fn a_failed_wait_in_each_form() {
-    for format in FORMS {
-        insta::assert_snapshot!(page(&[&wait()], format).unwrap());
+fn a_failed_wait_in_every_format() {
+    for format in FORMATS {
+        insta::assert_snapshot!(render(&[&failed_wait_timeline()], format).unwrap());
     }
 }
 
@@ -67,19 +70,24 @@ fn a_failed_wait_in_each_form() {
 fn saved_replies_as_charts() {
     let names =
         ["reference-example.json", "scale-up.json", "nested-without-status.json", "bare.json"];
-    let charts = names.map(|name| page(&[&fixture(name)], Format::Mermaid).unwrap());
+    let charts =
+        names.map(|name| render(&[&timeline_from_fixture(name)], ReportFormat::Mermaid).unwrap());
     insta::assert_snapshot!(charts.concat());
 }
 
 #[test]
 fn several_jobs_are_one_report() {
-    let stopped = waited(WaitPolicy::new().timeout(Duration::ZERO), [fault(503)]);
-    let timelines = [wait(), Timeline::of_wait(&finished(stopped)), fixture("bare.json")];
-    let html = page(&timelines.each_ref(), Format::Html).unwrap();
+    let stopped = run_wait(WaitPolicy::new().timeout(Duration::ZERO), [status_error(503)]);
+    let timelines = [
+        failed_wait_timeline(),
+        Timeline::from_finished(&finished(stopped)),
+        timeline_from_fixture("bare.json"),
+    ];
+    let html = render(&timelines.each_ref(), ReportFormat::Html).unwrap();
     assert_eq!(html.matches("<article>").count(), 3);
     assert!(html.contains("<title>CreateCluster: failed, and 2 more</title>"), "{html}");
     assert!(html.contains("the wait stopped"), "{html}");
-    let svg = page(&timelines.each_ref(), Format::Svg).unwrap();
+    let svg = render(&timelines.each_ref(), ReportFormat::Svg).unwrap();
     let svg = Document::parse(&svg).unwrap();
     let height: f64 = svg.root_element().attribute("height").unwrap().parse().unwrap();
     let ys = svg.descendants().filter_map(|node| node.attribute("y")?.parse::<f64>().ok());
@@ -87,9 +95,9 @@ fn several_jobs_are_one_report() {
 }
 
 #[test]
-fn a_page_asks_for_nothing_beyond_itself() {
-    for format in FORMS {
-        let page = page(&[&wait()], format).unwrap();
+fn reports_reference_no_external_resources() {
+    for format in FORMATS {
+        let page = render(&[&failed_wait_timeline()], format).unwrap();
         for outside in ["http:", "https:", "url(", "src=", "href=", "@import", "<script", "<link"] {
             let own = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(outside), "{format:?} has {outside}");
@@ -98,18 +106,19 @@ fn a_page_asks_for_nothing_beyond_itself() {
 }
 
 fn check_hostile(job: &Value) {
-    let ended = waited(WaitPolicy::new(), [fault(503), reading(job)]);
-    let timelines = [saved(job.to_string()), Timeline::of_wait(&finished(ended))];
-    for format in FORMS {
-        let page = page(&timelines.each_ref(), format).unwrap();
-        assert_eq!(unseen(&page), None, "{format:?}");
+    let ended = run_wait(WaitPolicy::new(), [status_error(503), reading_input(job)]);
+    let timelines =
+        [timeline_from_body(job.to_string()), Timeline::from_finished(&finished(ended))];
+    for format in FORMATS {
+        let page = render(&timelines.each_ref(), format).unwrap();
+        assert_eq!(first_unprintable(&page), None, "{format:?}");
         assert!(!page.contains("<svg onload"), "{format:?}");
         // Each text is cut, and stands in a page a few times.
         assert!(page.len() < 1 << 20, "{format:?} has {}", page.len());
     }
-    let svg = page(&timelines.each_ref(), Format::Svg).unwrap();
+    let svg = render(&timelines.each_ref(), ReportFormat::Svg).unwrap();
     assert!(Document::parse(&svg).is_ok(), "{:?}", Document::parse(&svg).err());
-    let mermaid = page(&timelines.each_ref(), Format::Mermaid).unwrap();
+    let mermaid = render(&timelines.each_ref(), ReportFormat::Mermaid).unwrap();
     // A row is: bullets, a text without colons, a colon, two numbers.
     for row in mermaid.lines().filter(|line| line.trim_start().starts_with('·')) {
         let (text, times) = row.split_once(" :").unwrap();
@@ -118,13 +127,13 @@ fn check_hostile(job: &Value) {
 }
 
 #[test]
-fn a_megabyte_is_cut() {
-    check_hostile(&shown_job_of(&megabyte()));
+fn megabyte_texts_are_truncated() {
+    check_hostile(&job_with_displayed_text(&hostile_megabyte()));
 }
 
 proptest! {
     #[test]
-    fn nothing_of_the_services_is_markup_or_unseen(text in hostile()) {
-        check_hostile(&job_of(&text));
+    fn service_texts_are_escaped_in_every_format(text in hostile_text()) {
+        check_hostile(&job_with_text(&text));
     }
 }

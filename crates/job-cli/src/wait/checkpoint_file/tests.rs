@@ -15,7 +15,7 @@ fn ids(ids: &[&str]) -> Vec<JobId> {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn checkpoint_files_round_trip() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("wait.json");
     let (file, found) = CheckpointFile::open(&path, &[]).unwrap();
@@ -36,7 +36,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn an_empty_file_holds_no_wait_and_a_link_stays_one() {
+fn empty_files_hold_no_waits_and_symlinks_are_kept() {
     let folder = tempdir().unwrap();
     let (path, link) = (folder.path().join("wait.json"), folder.path().join("link.json"));
     fs::write(&path, "").unwrap();
@@ -48,24 +48,24 @@ fn an_empty_file_holds_no_wait_and_a_link_stays_one() {
 }
 
 #[test]
-fn what_keeps_it_from_being_written_is_told_once() {
+fn write_failure_is_reported_once() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("gone/wait.json");
     fs::create_dir(path.parent().unwrap()).unwrap();
     let mut file = CheckpointFile::open(&path, &[]).unwrap().0;
     let one = checkpoint("a");
-    assert_eq!((file.keep(&[&one]), file.written()), (None, Some(&*path)));
+    assert_eq!((file.save(&[&one]), file.written_path()), (None, Some(&*path)));
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    let told = file.keep(&[&one]).unwrap();
+    let told = file.save(&[&one]).unwrap();
     let expected = "wait.json cannot be written, and the wait goes on: entity not found";
     assert!(told.ends_with(expected), "{told}");
-    assert_eq!((file.keep(&[&one]), file.written()), (None, None));
+    assert_eq!((file.save(&[&one]), file.written_path()), (None, None));
     fs::create_dir(path.parent().unwrap()).unwrap();
-    assert_eq!((file.keep(&[&one]), file.written()), (None, Some(&*path)));
+    assert_eq!((file.save(&[&one]), file.written_path()), (None, Some(&*path)));
 }
 
 #[test]
-fn a_file_that_cannot_be_meant_is_left_as_it_is() {
+fn unusable_checkpoint_files_are_not_overwritten() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("wait.json");
     let check = |text: &str, named: &[&str], expected: &str| {

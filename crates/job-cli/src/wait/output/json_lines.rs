@@ -4,33 +4,33 @@
 use std::time::Duration;
 
 use job_model::{JobId, Phase, Progress};
-use job_poller::{Course, Event, Fault, FaultKind, Report, Why};
-use job_transport::Class;
+use job_poller::{AttemptError, AttemptErrorKind, AttemptReason, Event, PhaseChange, Report};
+use job_transport::ErrorClass;
 use serde::{Serialize, Serializer};
 
 use crate::{exit::Exit, wait::watch::Finished};
 
 /// What all lines have, in this order, and then what is the event's own.
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     v: u32,
     event: &'static str,
     job: &'a str,
     /// Since the wait began.
     at: Seconds,
     #[serde(flatten)]
-    facts: Facts<'a>,
+    fields: EventFields<'a>,
 }
 
 /// What an event tells.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Facts<'a> {
+enum EventFields<'a> {
     Phase {
         r#type: &'a str,
         from: Option<&'a Phase>,
         to: Option<&'a Phase>,
-        course: &'static str,
+        change: &'static str,
     },
     SubJob {
         path: String,
@@ -38,20 +38,20 @@ enum Facts<'a> {
         from: Option<&'a Phase>,
         to: Option<&'a Phase>,
     },
-    Progress(Steps),
-    Stale {
+    Progress(StepCounts),
+    StaleReply {
         in_a_row: u32,
     },
-    Stuck {
-        unchanged: Seconds,
+    Stalled {
+        unchanged_for: Seconds,
     },
-    Fault(FaultFacts<'a>),
-    Look {
+    AttemptFailed(AttemptFailedFields<'a>),
+    SubJobLookup {
         sub_job: &'a str,
     },
     NextAttempt {
         next: Seconds,
-        why: &'static str,
+        reason: &'static str,
     },
     Finished {
         /// What the command would exit with for this job alone.
@@ -63,7 +63,7 @@ enum Facts<'a> {
     Other {
         message: String,
     },
-    Nothing {},
+    Empty {},
 }
 
 /// Seconds, to the millisecond.
@@ -76,7 +76,7 @@ impl Serialize for Seconds {
 }
 
 #[derive(Serialize)]
-struct Steps {
+struct StepCounts {
     total: usize,
     initializing: usize,
     running: usize,
@@ -86,7 +86,7 @@ struct Steps {
 }
 
 #[derive(Serialize)]
-struct FaultFacts<'a> {
+struct AttemptFailedFields<'a> {
     class: &'static str,
     status: Option<u16>,
     message: &'a str,
@@ -97,83 +97,95 @@ struct FaultFacts<'a> {
 
 /// Returns the line of an event.
 pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> String {
-    let (name, facts) = told(event);
-    line(job, at, name, facts)
+    let (name, fields) = event_fields(event);
+    to_json_line(job, at, name, fields)
 }
 
 /// Returns the line of a wait that is over.
 pub(crate) fn finished(finished: &Finished) -> String {
-    let report = Report::of(&finished.result, finished.job.as_deref());
+    let report = Report::new(&finished.result, finished.job.as_deref());
     let (exit, at) = (finished.exit().map(|exit: Exit| exit as u8), report.elapsed);
-    line(&finished.id, at, "finished", Facts::Finished { exit, report: report.into() })
+    to_json_line(
+        &finished.id,
+        at,
+        "finished",
+        EventFields::Finished { exit, report: report.into() },
+    )
 }
 
-fn line(job: &JobId, at: Duration, event: &'static str, facts: Facts<'_>) -> String {
-    let line = Line { v: 1, event, job: job.as_str(), at: Seconds(at), facts };
+fn to_json_line(job: &JobId, at: Duration, event: &'static str, fields: EventFields<'_>) -> String {
+    let line = EventLine { v: 1, event, job: job.as_str(), at: Seconds(at), fields };
     // Fails for a map without text names alone.
-    crate::terminal::json::line(&serde_json::to_string(&line).unwrap_or_default())
+    crate::terminal::json::to_single_line(&serde_json::to_string(&line).unwrap_or_default())
 }
 
 /// Returns an event's name, and what it tells.
-fn told(event: &Event) -> (&'static str, Facts<'_>) {
+fn event_fields(event: &Event) -> (&'static str, EventFields<'_>) {
     match event {
-        Event::Phase { label, from, to, course, .. } => {
-            let course = match course {
-                Course::Onward => "onward",
-                Course::Back => "back",
-                _ => "unknown",
+        Event::Phase { label, from, to, change: course, .. } => {
+            let change = match course {
+                PhaseChange::Forward => "forward",
+                PhaseChange::Backward => "backward",
+                _ => "unrecognized",
             };
             let (from, to) = (from.as_ref(), to.as_ref());
-            ("phase", Facts::Phase { r#type: label, from, to, course })
+            ("phase", EventFields::Phase { r#type: label, from, to, change })
         }
         Event::SubJob { path, label, from, to, .. } => {
             let (path, from, to) = (path.to_string(), from.as_ref(), to.as_ref());
-            ("sub_job", Facts::SubJob { path, r#type: label, from, to })
+            ("sub_job", EventFields::SubJob { path, r#type: label, from, to })
         }
-        Event::Progress(progress) => ("progress", Facts::Progress(Steps::from(*progress))),
-        Event::Settling => ("settling", Facts::Nothing {}),
-        Event::Stale { in_a_row, .. } => ("stale", Facts::Stale { in_a_row: *in_a_row }),
-        Event::Stuck { unchanged, .. } => {
-            ("stuck", Facts::Stuck { unchanged: Seconds(*unchanged) })
+        Event::Progress(progress) => {
+            ("progress", EventFields::Progress(StepCounts::from(*progress)))
         }
-        Event::Fault { fault, in_a_row, .. } => {
-            ("fault", Facts::Fault(FaultFacts::of(fault, *in_a_row)))
+        Event::Settling => ("settling", EventFields::Empty {}),
+        Event::StaleReply { in_a_row, .. } => {
+            ("stale_reply", EventFields::StaleReply { in_a_row: *in_a_row })
         }
-        Event::Renewed => ("renewed", Facts::Nothing {}),
-        Event::Look { id, .. } => ("look", Facts::Look { sub_job: id.as_str() }),
-        Event::Heartbeat => ("heartbeat", Facts::Nothing {}),
-        Event::NextAttempt { at, why, .. } => {
-            let why = match why {
-                Why::Scheduled => "scheduled",
-                Why::Backoff => "backoff",
-                Why::Budget => "budget",
-                Why::RetryAfter => "retry_after",
-                Why::Deadline => "deadline",
+        Event::Stalled { unchanged_for: unchanged, .. } => {
+            ("stalled", EventFields::Stalled { unchanged_for: Seconds(*unchanged) })
+        }
+        Event::AttemptFailed { error: fault, in_a_row, .. } => (
+            "attempt_failed",
+            EventFields::AttemptFailed(AttemptFailedFields::new(fault, *in_a_row)),
+        ),
+        Event::CredentialsRefreshed => ("credentials_refreshed", EventFields::Empty {}),
+        Event::SubJobLookup { id, .. } => {
+            ("sub_job_lookup", EventFields::SubJobLookup { sub_job: id.as_str() })
+        }
+        Event::Heartbeat => ("heartbeat", EventFields::Empty {}),
+        Event::NextAttempt { at, reason: why, .. } => {
+            let reason = match why {
+                AttemptReason::Scheduled => "scheduled",
+                AttemptReason::Backoff => "backoff",
+                AttemptReason::Budget => "budget",
+                AttemptReason::RetryAfter => "retry_after",
+                AttemptReason::Deadline => "deadline",
                 _ => "other",
             };
-            ("next_attempt", Facts::NextAttempt { next: Seconds(*at), why })
+            ("next_attempt", EventFields::NextAttempt { next: Seconds(*at), reason })
         }
-        other => ("other", Facts::Other { message: other.to_string() }),
+        other => ("other", EventFields::Other { message: other.to_string() }),
     }
 }
 
-const fn class(kind: FaultKind, class: Class) -> &'static str {
+const fn error_class_name(kind: AttemptErrorKind, class: ErrorClass) -> &'static str {
     match (kind, class) {
-        (FaultKind::WrongSignature, _) => "wrong_signature",
-        (FaultKind::Mismatch, _) => "mismatch",
-        (FaultKind::Unreadable, _) => "unreadable",
-        (_, Class::Transient) => "transient",
-        (_, Class::Throttled) => "throttled",
-        (_, Class::Unauthorized) => "unauthorized",
-        (_, Class::NotFound) => "not_found",
-        (_, Class::Permanent) => "permanent",
+        (AttemptErrorKind::WrongSignature, _) => "wrong_signature",
+        (AttemptErrorKind::Mismatch, _) => "mismatch",
+        (AttemptErrorKind::Unreadable, _) => "unreadable",
+        (_, ErrorClass::Transient) => "transient",
+        (_, ErrorClass::Throttled) => "throttled",
+        (_, ErrorClass::Unauthorized) => "unauthorized",
+        (_, ErrorClass::NotFound) => "not_found",
+        (_, ErrorClass::Permanent) => "permanent",
     }
 }
 
-impl<'a> FaultFacts<'a> {
-    fn of(fault: &'a Fault, in_a_row: u32) -> Self {
+impl<'a> AttemptFailedFields<'a> {
+    fn new(fault: &'a AttemptError, in_a_row: u32) -> Self {
         Self {
-            class: class(fault.kind, fault.class),
+            class: error_class_name(fault.kind, fault.class),
             status: fault.status(),
             message: &fault.message,
             request_id: fault.request_id.as_deref(),
@@ -183,7 +195,7 @@ impl<'a> FaultFacts<'a> {
     }
 }
 
-impl From<Progress> for Steps {
+impl From<Progress> for StepCounts {
     fn from(progress: Progress) -> Self {
         let Progress { total, initializing, running, success, failed, unknown, .. } = progress;
         Self { total, initializing, running, success, failed, unknown }

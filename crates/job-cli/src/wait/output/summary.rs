@@ -4,18 +4,18 @@ use comfy_table::{Table, presets};
 use job_model::{Job, Phase};
 
 use crate::{
-    terminal::{text, told},
+    terminal::{format_duration, text},
     wait::watch::Finished,
 };
 
 /// A job's row.
-pub(crate) struct Row {
-    pub(crate) place: usize,
+pub(crate) struct SummaryRow {
+    pub(crate) index: usize,
     cells: [String; 6],
 }
 
-impl Row {
-    pub(crate) fn of(finished: &Finished) -> Self {
+impl SummaryRow {
+    pub(crate) fn from_finished(finished: &Finished) -> Self {
         let job = finished.job.as_deref();
         let (outcome, delay, attempts) = match &finished.result {
             Ok(ended) => (ended.outcome.as_str(), ended.detection_delay, ended.attempts),
@@ -23,14 +23,14 @@ impl Row {
         };
         let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let cells = [
-            text::line(finished.id.as_str()),
-            known(job.and_then(Job::job_type).map(text::line)),
+            text::sanitize_line(finished.id.as_str()),
+            known(job.and_then(Job::job_type).map(text::sanitize_line)),
             outcome.into(),
-            known(job.filter(|job| has_ended(job)).and_then(Job::running_time).map(told)),
-            known(delay.map(told)),
+            known(job.filter(|job| has_ended(job)).and_then(Job::duration).map(format_duration)),
+            known(delay.map(format_duration)),
             attempts.to_string(),
         ];
-        Self { place: finished.place, cells }
+        Self { index: finished.index, cells }
     }
 }
 
@@ -39,11 +39,11 @@ fn has_ended(job: &Job) -> bool {
 }
 
 /// Returns the table, in Markdown: it is read on a terminal as in a pipeline's summary.
-pub(crate) fn table(rows: Vec<Row>) -> String {
+pub(crate) fn render_table(rows: Vec<SummaryRow>) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["id", "type", "outcome", "duration", "detection delay", "attempts"]);
-    for Row { cells, .. } in rows {
+    for SummaryRow { cells, .. } in rows {
         table.add_row(cells.map(|cell| cell.replace('|', "\\|")));
     }
     format!("{table}\n")

@@ -1,4 +1,4 @@
-//! Progress as a tree that is drawn anew as it changes. What stands in it is `rows`' to say.
+//! Progress as a tree that is drawn anew as it changes. What stands in it is `tree_rows`' to say.
 //!
 //! Drawn with console, not with indicatif: that fills its rows up to the terminal's edge, without line
 //! breaks, so a terminal that breaks lines anew when it becomes narrower mixes them with what stands
@@ -10,50 +10,50 @@ use anstyle_progress::{TermProgress, TermProgressStatus::Error, supports_term_pr
 use console::{Term, measure_text_width};
 
 use super::{
-    Tally,
-    tree_rows::{Sight, rows},
+    Totals,
+    tree_rows::{WaitSnapshot, tree_rows},
 };
-use crate::{terminal::Paint, wait::watch::Watch};
+use crate::{terminal::Styles, wait::watch::Watch};
 
 /// The tree on the terminal. Dropped, it is gone without a trace.
-pub(crate) struct Tree {
+pub(crate) struct LiveTree {
     term: Term,
-    paint: Paint,
+    styles: Styles,
     /// The rows that are drawn. The cursor is below them.
     drawn: Vec<String>,
     /// Whether the terminal shows progress in its tab, and what it shows.
-    tab: Option<String>,
+    tab_progress: Option<String>,
 }
 
-impl Tree {
+impl LiveTree {
     pub(crate) fn new() -> Self {
         Self {
             // Each picture is one write.
             term: Term::buffered_stderr(),
-            paint: Paint::of(&io::stderr()),
+            styles: Styles::for_stream(&io::stderr()),
             drawn: Vec::new(),
-            tab: supports_term_progress(true).then(String::new),
+            tab_progress: supports_term_progress(true).then(String::new),
         }
     }
 
     /// Draws how all waits are.
-    pub(crate) fn look<'a>(
+    pub(crate) fn draw<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
         elapsed: Duration,
-        tally: Tally,
+        totals: Totals,
     ) {
         let (height, width) = self.term.size();
         let size = (usize::from(height), usize::from(width));
-        let sights: Vec<_> = watches.map(Watch::sight).collect();
-        let rows = rows(&sights, elapsed, tally, size, self.paint);
-        self.show_in_tab(&sights, tally);
+        let snapshots: Vec<_> = watches.map(Watch::snapshot).collect();
+        let rows = tree_rows(&snapshots, elapsed, totals, size, self.styles);
+        self.update_tab_progress(&snapshots, totals);
         // Whoever closed the terminal sees nothing of it.
         let _ = self.redraw(rows);
     }
 
     /// Runs what writes to the terminal, with the tree out of its way.
-    pub(crate) fn aside<T>(&mut self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
         let rows = self.drawn.clone();
         let _ = self.redraw(Vec::new());
         let written = write();
@@ -65,7 +65,7 @@ impl Tree {
     fn redraw(&mut self, rows: Vec<String>) -> io::Result<()> {
         let width = usize::from(self.term.size().1).max(1);
         let height = |row: &String| match measure_text_width(row) {
-            wide if breaks_anew() => wide.div_ceil(width).max(1),
+            wide if reflows_on_resize() => wide.div_ceil(width).max(1),
             _ => 1,
         };
         let lines = self.drawn.iter().map(height).sum::<usize>();
@@ -88,13 +88,13 @@ impl Tree {
     }
 
     /// Shows how many steps are done, where that is another share than before.
-    fn show_in_tab(&mut self, sights: &[Sight<'_>], tally: Tally) {
-        let Some(shown) = &mut self.tab else { return };
-        let progress = match percent(sights, tally) {
+    fn update_tab_progress(&mut self, snapshots: &[WaitSnapshot<'_>], totals: Totals) {
+        let Some(shown) = &mut self.tab_progress else { return };
+        let progress = match percent_done(snapshots, totals) {
             Some(percent) => TermProgress::start().percent(percent),
             None => TermProgress::start(),
         };
-        let progress = if tally.bad > 0 { progress.status(Error) } else { progress };
+        let progress = if totals.failed > 0 { progress.status(Error) } else { progress };
         let progress = progress.to_string();
         if *shown != progress {
             // Written with the rows.
@@ -104,9 +104,9 @@ impl Tree {
     }
 }
 
-impl Drop for Tree {
+impl Drop for LiveTree {
     fn drop(&mut self) {
-        if self.tab.is_some() {
+        if self.tab_progress.is_some() {
             let _ = self.term.write_str(&TermProgress::remove().to_string());
         }
         let _ = self.redraw(Vec::new());
@@ -114,20 +114,20 @@ impl Drop for Tree {
 }
 
 /// Returns how much is done: of one job's steps, or of many jobs. `None` where that says nothing yet.
-fn percent(sights: &[Sight<'_>], tally: Tally) -> Option<u8> {
-    let (done, all) = match sights {
-        [Sight { job, .. }] if tally.all == 1 => {
+fn percent_done(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> Option<u8> {
+    let (done, all) = match snapshots {
+        [WaitSnapshot { job, .. }] if totals.total == 1 => {
             let progress = job.as_ref().filter(|job| !job.sub_jobs().is_empty())?.progress();
             (progress.success, progress.total)
         }
-        _ => (tally.ended, tally.all),
+        _ => (totals.finished, totals.total),
     };
     u8::try_from((100 * done).checked_div(all)?).ok()
 }
 
 /// Whether the terminal, when it becomes narrower, breaks what is wider than it is: not xterm itself,
 /// not GNU screen, not the console of Linux, which cut it.
-fn breaks_anew() -> bool {
+fn reflows_on_resize() -> bool {
     let is_set = |name| env::var_os(name).is_some();
     let is_console = env::var_os("TERM").is_some_and(|term| term == "linux");
     !is_set("XTERM_VERSION") && !is_set("STY") && !is_console

@@ -7,14 +7,14 @@ use console::truncate_str;
 use jiff::Timestamp;
 use job_model::{Job, JobId, Node, Phase};
 
-use super::Tally;
+use super::Totals;
 use crate::{
-    terminal::{Paint, text, told},
-    wait::watch::FaultRun,
+    terminal::{Styles, format_duration, text},
+    wait::watch::ErrorRun,
 };
 
 /// What is known of a wait at a moment.
-pub(crate) struct Sight<'a> {
+pub(crate) struct WaitSnapshot<'a> {
     pub(crate) id: &'a JobId,
     pub(crate) job: Option<Box<Job>>,
     pub(crate) elapsed: Duration,
@@ -22,12 +22,12 @@ pub(crate) struct Sight<'a> {
     pub(crate) remaining: Option<Duration>,
     /// The service's time, where it was told.
     pub(crate) service_time: Option<Timestamp>,
-    pub(crate) faults: Option<&'a FaultRun>,
+    pub(crate) error_run: Option<&'a ErrorRun>,
     /// How long it is until the next attempt; `None` while one is under way.
-    pub(crate) until_next: Option<Duration>,
+    pub(crate) until_next_attempt: Option<Duration>,
 }
 
-impl Sight<'_> {
+impl WaitSnapshot<'_> {
     /// Returns how long a job goes on, by the service's own times.
     pub(crate) fn age(&self, job: &Job) -> Option<Duration> {
         let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
@@ -35,113 +35,120 @@ impl Sight<'_> {
     }
 
     /// Whether the job cannot be read at present, or a step of it failed.
-    fn is_bad(&self) -> bool {
-        self.faults.is_some() || self.job.as_ref().is_some_and(|job| job.failure().is_some())
+    fn needs_attention(&self) -> bool {
+        self.error_run.is_some() || self.job.as_ref().is_some_and(|job| job.failure().is_some())
     }
 }
 
 /// Returns the rows, none wider than the terminal, and fewer than it has.
-pub(crate) fn rows(
-    sights: &[Sight<'_>],
+pub(crate) fn tree_rows(
+    snapshots: &[WaitSnapshot<'_>],
     elapsed: Duration,
-    tally: Tally,
+    totals: Totals,
     (height, width): (usize, usize),
-    paint: Paint,
+    styles: Styles,
 ) -> Vec<String> {
     // The terminal's last row stays free, and one is for what does not fit.
     let most = height.saturating_sub(2).max(1);
     let mut rows = Vec::new();
-    if tally.all > 1 {
-        let Tally { all, ended, bad } = tally;
-        let bad = if bad > 0 { paint.bad(&format!(", {bad} badly")) } else { String::new() };
-        rows.push(format!("{ended} of {all} jobs ended{bad}  {}", paint.faint(&told(elapsed))));
+    if totals.total > 1 {
+        let Totals { total: all, finished: ended, failed: bad } = totals;
+        let bad = if bad > 0 { styles.error(&format!(", {bad} failed")) } else { String::new() };
+        rows.push(format!(
+            "{ended} of {all} jobs ended{bad}  {}",
+            styles.dim(&format_duration(elapsed))
+        ));
     }
-    let mut sights: Vec<_> = sights.iter().collect();
-    if sights.len() > most {
+    let mut snapshots: Vec<_> = snapshots.iter().collect();
+    if snapshots.len() > most {
         // Where not all fit, those first that somebody should see.
-        sights.sort_by_key(|sight| !sight.is_bad());
+        snapshots.sort_by_key(|snapshot| !snapshot.needs_attention());
     }
-    let mut left = sights.into_iter();
+    let mut remaining = snapshots.into_iter();
     let mut cut = false;
     while rows.len() < most
-        && let Some(sight) = left.next()
+        && let Some(snapshot) = remaining.next()
     {
-        let mut more = of_wait(sight, tally.all > 1, paint);
+        let mut more = wait_rows(snapshot, totals.total > 1, styles);
         rows.extend(more.by_ref().take(most - rows.len()));
         cut = more.next().is_some();
     }
-    match left.len() {
-        0 if cut => rows.push(paint.faint("… and more steps")),
+    match remaining.len() {
+        0 if cut => rows.push(styles.dim("… and more steps")),
         0 => {}
-        1 => rows.push(paint.faint("… and 1 more job")),
-        jobs => rows.push(paint.faint(&format!("… and {jobs} more jobs"))),
+        1 => rows.push(styles.dim("… and 1 more job")),
+        jobs => rows.push(styles.dim(&format!("… and {jobs} more jobs"))),
     }
     rows.iter().map(|row| truncate_str(row, width, "…").into_owned()).collect()
 }
 
 /// Returns the rows of one wait: the job, its steps under way or failed, and what is wrong or next.
-fn of_wait<'a>(
-    sight: &'a Sight<'_>,
+fn wait_rows<'a>(
+    snapshot: &'a WaitSnapshot<'_>,
     many: bool,
-    paint: Paint,
+    styles: Styles,
 ) -> impl Iterator<Item = String> + use<'a> {
-    let name = if many { format!("  {}", text::line(sight.id.as_str())) } else { String::new() };
-    let unread = || {
-        let id = text::line(sight.id.as_str());
-        format!("{id} {}  {}", paint.faint("not read yet"), told(sight.elapsed))
+    let name = if many {
+        format!("  {}", text::sanitize_line(snapshot.id.as_str()))
+    } else {
+        String::new()
     };
-    let first = if sight.job.is_none() { Some(unread()) } else { None };
-    let nodes = sight.job.iter().flat_map(|job| job.walk());
+    let unread = || {
+        let id = text::sanitize_line(snapshot.id.as_str());
+        format!("{id} {}  {}", styles.dim("not read yet"), format_duration(snapshot.elapsed))
+    };
+    let first = if snapshot.job.is_none() { Some(unread()) } else { None };
+    let nodes = snapshot.job.iter().flat_map(|job| job.walk());
     let shown = nodes.filter(|node| node.path.depth() == 0 || is_shown(node.job));
     let jobs = shown.map(move |node| {
         let at_top = node.path.depth() == 0;
-        let row = of_job(sight, &node, paint);
+        let row = job_row(snapshot, &node, styles);
         if at_top { format!("{row}{name}") } else { row }
     });
-    let faults = sight.faults.map(|FaultRun { message, in_a_row, .. }| {
+    let faults = snapshot.error_run.map(|ErrorRun { message, in_a_row, .. }| {
         let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
-        format!("  {}", paint.odd(&text::line(&format!("{message}{times}"))))
+        format!("  {}", styles.warning(&text::sanitize_line(&format!("{message}{times}"))))
     });
-    let next = sight.until_next.filter(|_| !many || sight.faults.is_some());
-    let next = next.map(|span| paint.faint(&format!("  next attempt in {}s", span.as_secs() + 1)));
+    let next = snapshot.until_next_attempt.filter(|_| !many || snapshot.error_run.is_some());
+    let next = next.map(|span| styles.dim(&format!("  next attempt in {}s", span.as_secs() + 1)));
     first.into_iter().chain(jobs).chain(faults).chain(next)
 }
 
 /// Returns the row of a job or a sub-job.
-fn of_job(sight: &Sight<'_>, node: &Node<'_>, paint: Paint) -> String {
+fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> String {
     let job = node.job;
-    let label = text::line(&job.label().escape_debug().to_string());
-    let mut row = format!("{:1$}{label} {2}", "", 2 * node.path.depth(), phase(job, paint));
+    let label = text::sanitize_line(&job.label().escape_debug().to_string());
+    let mut row = format!("{:1$}{label} {2}", "", 2 * node.path.depth(), styled_phase(job, styles));
     if !job.sub_jobs().is_empty() {
         let progress = job.progress();
         row += &format!("  {}/{}", progress.success, progress.total);
     }
     let took = match job.phase() {
-        Some(phase) if phase.is_terminal() => job.running_time(),
+        Some(phase) if phase.is_terminal() => job.duration(),
         // The job's own is how long it is waited for, if the service does not tell.
-        _ => sight.age(job).or_else(|| (node.path.depth() == 0).then_some(sight.elapsed)),
+        _ => snapshot.age(job).or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
     };
     if let Some(took) = took {
-        row += &format!("  {}", paint.faint(&told(took)));
+        row += &format!("  {}", styles.dim(&format_duration(took)));
     }
-    if let Some(remaining) = sight.remaining.filter(|_| node.path.depth() == 0) {
-        row += &format!(", {}", left(remaining));
+    if let Some(remaining) = snapshot.remaining.filter(|_| node.path.depth() == 0) {
+        row += &format!(", {}", format_remaining(remaining));
     }
     match job.reason() {
-        Some(reason) => row + "  " + &text::line(&format!("{reason:?}")),
+        Some(reason) => row + "  " + &text::sanitize_line(&format!("{reason:?}")),
         None => row,
     }
 }
 
 /// Tells how long it takes, as people round it who do not know.
-pub(crate) fn left(remaining: Duration) -> String {
+pub(crate) fn format_remaining(remaining: Duration) -> String {
     let to = match remaining.as_secs() {
         0..60 => 10,
         60..600 => 60,
         _ => 300,
     };
     let rounded = Duration::from_secs(remaining.as_secs().div_ceil(to).max(1) * to);
-    format!("about {} left", told(rounded).replace(".0s", "s"))
+    format!("about {} left", format_duration(rounded).replace(".0s", "s"))
 }
 
 /// Whether a step is under way or failed, as far as is known: those that wait for their turn, and those
@@ -150,13 +157,13 @@ fn is_shown(job: &Job) -> bool {
     !matches!(job.phase(), Some(Phase::Initializing | Phase::Success))
 }
 
-fn phase(job: &Job, paint: Paint) -> String {
+fn styled_phase(job: &Job, styles: Styles) -> String {
     match job.phase() {
-        Some(phase @ Phase::Failed) => paint.bad(phase.as_str()),
-        Some(phase @ Phase::Success) => paint.good(phase.as_str()),
+        Some(phase @ Phase::Failed) => styles.error(phase.as_str()),
+        Some(phase @ Phase::Success) => styles.success(phase.as_str()),
         Some(phase @ (Phase::Initializing | Phase::Running)) => phase.as_str().into(),
-        Some(phase @ Phase::Unknown(_)) => paint.odd(&text::line(&phase.to_string())),
-        None => paint.odd("no phase"),
+        Some(phase @ Phase::Unknown(_)) => styles.warning(&text::sanitize_line(&phase.to_string())),
+        None => styles.warning("no phase"),
     }
 }
 

@@ -8,19 +8,19 @@ use super::*;
 use crate::arguments::Arguments;
 
 /// Returns the line that goes on with these jobs.
-fn resumed(
+fn resume_command_for(
     line: &str,
     jobs: &[&str],
-    timeout: Option<Timeout>,
+    timeout: Option<TimeoutArg>,
     checkpoint: Option<&str>,
 ) -> Option<String> {
     let mut command = Arguments::command();
     let words = shell_words::split(line).unwrap();
     let matches = command.try_get_matches_from_mut(words).unwrap();
     let (name, matches) = matches.subcommand().unwrap();
-    let flags = Flags::of(command.find_subcommand(name).unwrap(), matches);
+    let flags = Flags::from_matches(command.find_subcommand(name).unwrap(), matches);
     let jobs: Vec<JobId> = jobs.iter().map(|id| id.parse().unwrap()).collect();
-    let line = flags.line(&jobs, timeout, checkpoint.map(Path::new))?;
+    let line = flags.resume_command(&jobs, timeout, checkpoint.map(Path::new))?;
     // What is told can be run.
     let words = shell_words::split(&line).unwrap();
     Arguments::command().try_get_matches_from(words).unwrap();
@@ -28,8 +28,8 @@ fn resumed(
 }
 
 #[test]
-fn lines() {
-    let minute = Some(Timeout(Some(Duration::from_secs(60))));
+fn resume_lines_keep_the_relevant_flags() {
+    let minute = Some(TimeoutArg(Some(Duration::from_secs(60))));
     let rows = [
         ("cce-job wait a b", &["b"][..], None, None, "cce-job wait b"),
         (
@@ -43,21 +43,25 @@ fn lines() {
         (
             "cce-job wait --any --checkpoint 'my file' --ca-file 'a b.pem' a --color=never",
             &["a"],
-            Some(Timeout(None)),
+            Some(TimeoutArg(None)),
             Some("my file"),
             "cce-job wait --any --ca-file 'a b.pem' --color never --timeout none --checkpoint 'my file'",
         ),
         ("cce-job wait -- -a 'b c'", &["-a", "b c"], None, None, "cce-job wait -- -a 'b c'"),
     ];
     for (line, jobs, timeout, checkpoint, expected) in rows {
-        assert_eq!(resumed(line, jobs, timeout, checkpoint).as_deref(), Some(expected), "{line}");
+        assert_eq!(
+            resume_command_for(line, jobs, timeout, checkpoint).as_deref(),
+            Some(expected),
+            "{line}"
+        );
     }
 }
 
 #[test]
-fn too_many_jobs_make_no_line_but_a_file_of_them_does() {
+fn resume_line_is_omitted_above_20_jobs_without_checkpoint() {
     let many = ["a"; 21];
-    assert!(resumed("cce-job wait -", &many[..20], None, None).is_some());
-    assert_eq!(resumed("cce-job wait -", &many, None, None), None);
-    assert!(resumed("cce-job wait -", &many, None, Some("f")).is_some());
+    assert!(resume_command_for("cce-job wait -", &many[..20], None, None).is_some());
+    assert_eq!(resume_command_for("cce-job wait -", &many, None, None), None);
+    assert!(resume_command_for("cce-job wait -", &many, None, Some("f")).is_some());
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::decode::path::MAX_NAME;
+use crate::decode::path::MAX_NAME_LEN;
 
 /// JSON values, their nesting and texts the kind that a scanner trips over.
 fn values() -> impl Strategy<Value = Value> {
@@ -49,14 +49,14 @@ fn write_with_commas(value: &Value) -> String {
 
 proptest! {
     #[test]
-    fn well_formed_bodies_are_left_alone(value in values()) {
+    fn well_formed_bodies_are_unchanged(value in values()) {
         let body = value.to_string();
         let (repaired, deviations) = repair(body.as_bytes());
         prop_assert_eq!((repaired, deviations.into_vec()), (body.into_bytes(), Vec::new()));
     }
 
     #[test]
-    fn trailing_commas_are_blanked_and_nothing_else(value in values()) {
+    fn only_trailing_commas_are_blanked(value in values()) {
         let (repaired, _) = repair(write_with_commas(&value).as_bytes());
         prop_assert_eq!(serde_json::from_slice::<Value>(&repaired).unwrap(), value);
     }
@@ -69,7 +69,7 @@ fn paths(body: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_hostile_body_makes_no_long_list() {
+fn deviations_of_a_hostile_body_are_bounded() {
     let commas = "[1,],".repeat(5_000);
     let (repaired, deviations) = repair(format!("[{commas}]").as_bytes());
     assert_eq!(repaired.iter().filter(|byte| **byte == b',').count(), 4_999);
@@ -80,11 +80,11 @@ fn a_hostile_body_makes_no_long_list() {
 
     let name = "n".repeat(1 << 20);
     let named = paths(&format!("{{\"{name}\": [[1,],]}}"));
-    assert_eq!(named[0], format!("{}…[0]", "n".repeat(MAX_NAME)));
+    assert_eq!(named[0], format!("{}…[0]", "n".repeat(MAX_NAME_LEN)));
 }
 
 #[test]
-fn paths_are_known_again_after_a_deep_nest() {
+fn paths_are_correct_after_deep_nesting() {
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
     assert_eq!(paths(&format!(r#"{{"x": {deep}, "status": {{"phase": 1,}}}}"#)), ["status"]);
 }

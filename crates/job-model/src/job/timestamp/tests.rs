@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn texts() {
+fn go_and_rfc3339_texts_parse_to_instants() {
     let rows = [
         ("2020-02-02 08:12:40.672772389 +0000 UTC", Some("2020-02-02T08:12:40.672772389Z")),
         ("2020-02-02 08:12:40 +0000 UTC", Some("2020-02-02T08:12:40Z")),
@@ -52,7 +52,7 @@ fn texts() {
 }
 
 #[test]
-fn a_time_that_was_never_set() {
+fn zero_times_in_any_zone_are_unset() {
     let rows = [
         ("0001-01-01 00:00:00 +0000 UTC", true),
         (" 0001-01-01T00:00:00Z", true),
@@ -71,7 +71,7 @@ fn a_time_that_was_never_set() {
 
 #[cfg(feature = "std")]
 #[test]
-fn system_times() {
+fn instants_convert_to_system_time() {
     use std::time::{Duration, SystemTime};
 
     let rows = [
@@ -92,7 +92,7 @@ fn system_times() {
 
 proptest! {
     #[test]
-    fn any_instant_with_any_digits_at_any_offset(
+    fn any_instant_parses_at_any_precision_and_offset(
         second in GO_ZERO + 86_400..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_usize,
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn written_from_an_instant_it_reads_back(
+    fn timestamps_from_instants_round_trip(
         second in GO_ZERO + 60..253_402_207_200_i64,
         nanosecond in 0..1_000_000_000_i32,
         digits in 0..=9_u32,
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn an_instant_that_is_written_is_read_or_there_is_none(second: i64, nanosecond in 0..1_000_000_000_i32) {
+    fn only_instants_after_the_zero_time_are_preserved(second: i64, nanosecond in 0..1_000_000_000_i32) {
         if let Ok(instant) = jiff::Timestamp::new(second % 400_000_000_000, nanosecond) {
             let written = Timestamp::from(instant);
             let after_zero = instant.as_second() - GO_ZERO >= 60;

@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 
 use super::*;
-use crate::testing::UNSEEN;
+use crate::testing::UNPRINTABLE_CHARS;
 
 fn read(status: u16, content_type: &str, body: &str) -> String {
     let error = ServiceError::from_body(status, Some(content_type), body.as_bytes());
@@ -17,7 +17,7 @@ fn read(status: u16, content_type: &str, body: &str) -> String {
 }
 
 #[test]
-fn bodies() {
+fn error_bodies_yield_codes_and_messages() {
     let html = "text/html; charset=UTF-8";
     let rows = [
         (404, "application/json", ""),
@@ -59,13 +59,13 @@ fn bodies() {
 }
 
 #[test]
-fn a_body_that_is_not_utf8_is_read_as_far_as_it_goes() {
+fn invalid_utf8_in_a_body_is_replaced() {
     let error = ServiceError::from_body(502, None, b"bad \xff gateway").unwrap();
     assert_eq!(error.message(), Some("bad \u{fffd} gateway"));
 }
 
 #[test]
-fn secrets_are_hidden_wherever_they_are_repeated() {
+fn echoed_secrets_are_redacted() {
     let secret = "MIIF/+=&%".repeat(200);
     let escaped = secret.replace('/', "\\/").replace('+', "\\u002b");
     let html = secret.replace('&', "&amp;");
@@ -82,7 +82,7 @@ fn secrets_are_hidden_wherever_they_are_repeated() {
     ];
     for body in rows {
         let error =
-            ServiceError::from_body_hiding(401, None, body.as_bytes(), &[&secret, ""]).unwrap();
+            ServiceError::from_body_redacting(401, None, body.as_bytes(), &[&secret, ""]).unwrap();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("MIIF"), "{shown}");
         assert!(shown.contains("(hidden") || shown.contains('…'), "{shown}");
@@ -90,7 +90,7 @@ fn secrets_are_hidden_wherever_they_are_repeated() {
 }
 
 #[test]
-fn what_is_too_long_is_cut_and_says_so() {
+fn long_messages_are_truncated_with_an_ellipsis() {
     let long = "ä".repeat(2_000);
     let body = json!({"code": long, "message": long, "reason": "r", "request_id": long});
     for body in [body.to_string(), long.clone(), format!("<title>{long}</title>")] {
@@ -100,15 +100,15 @@ fn what_is_too_long_is_cut_and_says_so() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_left_out() {
-    let text: String = UNSEEN.iter().filter_map(|c| char::from_u32(*c)).collect();
+fn unprintable_characters_are_removed() {
+    let text: String = UNPRINTABLE_CHARS.iter().filter_map(|c| char::from_u32(*c)).collect();
     let error = ServiceError::from_body(500, None, format!("a{text}b").as_bytes()).unwrap();
     let shown = error.to_string();
     // Some of them are blanks, which become one.
     assert_eq!(shown.replace(' ', ""), "ab", "{shown:?}");
 }
 
-fn kept(error: &ServiceError) -> usize {
+fn total_len(error: &ServiceError) -> usize {
     let texts = error.codes.iter().chain(&error.messages).chain(&error.request_id);
     texts.map(String::len).sum()
 }
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn keeps_at_most_a_kibibyte_and_nothing_unseen(
+    fn keeps_at_most_1_kib_and_no_unprintable_characters(
         texts in vec("\\PC{0,40}|[a-z]{300,600}|[\u{0}-\u{1f}\u{200b}-\u{2069}\u{ad}\u{e0041}]{0,9}", 5),
         html: bool,
     ) {
@@ -130,8 +130,8 @@ proptest! {
         });
         let body = if html { format!("<p>{}", texts.concat()) } else { body.to_string() };
         if let Some(error) = ServiceError::from_body(500, None, body.as_bytes()) {
-            prop_assert!(kept(&error) <= MAX_KEPT);
-            let unseen = error.to_string().chars().find(|c| UNSEEN.contains(&u32::from(*c)));
+            prop_assert!(total_len(&error) <= MAX_TOTAL_LEN);
+            let unseen = error.to_string().chars().find(|c| UNPRINTABLE_CHARS.contains(&u32::from(*c)));
             prop_assert_eq!(unseen, None);
         }
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn replies() {
+fn submission_replies_yield_a_job_id_or_an_error() {
     let long = json!({"jobid": "a".repeat(200)}).to_string();
     let rows = [
         r#"{"kind": "Cluster", "metadata": {"uid": "c"}, "status": {"jobID": "a"}}"#,
@@ -55,15 +55,15 @@ fn replies() {
 
 proptest! {
     #[test]
-    fn never_panics_and_shows_nothing_of_the_reply(reply in r#"\{("(status|jobid|jobID)":("s3cret/"|\{|null),?){0,4}\}{0,2}"#) {
+    fn never_panics_or_reveals_the_reply(reply in r#"\{("(status|jobid|jobID)":("s3cret/"|\{|null),?){0,4}\}{0,2}"#) {
         if let Err(error) = JobId::from_submission(reply.as_bytes()) {
             prop_assert!(!error.to_string().contains("s3cret"));
         }
     }
 
     #[test]
-    fn each_spelling_gives_the_id(id in "[a-z0-9-]{1,40}") {
-        for path in SPELLINGS {
+    fn every_id_field_spelling_is_read(id in "[a-z0-9-]{1,40}") {
+        for path in JOB_ID_PATHS {
             let reply = path.rsplit('.').fold(json!(id), |value, name| json!({ name: value }));
             let read = JobId::from_submission(reply.to_string().as_bytes());
             prop_assert_eq!(read.map(|read| read.to_string()), Ok(id.clone()), "{}", path);

@@ -9,7 +9,7 @@ use super::*;
 use crate::testing::{job, node, trees};
 
 #[test]
-fn failures() {
+fn failure_is_the_deepest_failed_job_with_its_reason() {
     let mut because = node("B", "Failed", &[]);
     because["status"]["reason"] = json!("no such \"flavor\"\u{1b}[2J");
     let mut message = node("C", "Failed", &[]);
@@ -54,14 +54,14 @@ fn failures() {
 
 proptest! {
     #[test]
-    fn a_failed_job_has_a_failure_and_it_is_a_failed_one(tree in trees()) {
+    fn failed_jobs_report_a_failure_that_names_a_failed_job(tree in trees()) {
         let root = job(&tree);
         let failure = root.failure();
         prop_assert!(root.phase() != Some(&Phase::Failed) || failure.is_some());
         if let Some(failure) = failure {
-            let line = root.line(&failure.path);
+            let line = root.lineage(&failure.path);
             prop_assert_eq!(line.last().and_then(|job| job.phase()), Some(&Phase::Failed));
-            prop_assert_eq!(line.len(), failure.steps.len());
+            prop_assert_eq!(line.len(), failure.job_types.len());
             prop_assert!(line[1..].iter().all(|job| job.phase() != Some(&Phase::Success)));
         }
     }

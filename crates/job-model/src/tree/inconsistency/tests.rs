@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::{job, node};
 
 #[test]
-fn discrepancies() {
+fn contradicting_phases_are_reported_as_inconsistencies() {
     let leaf = |phase| node("leaf", phase, &[]);
     let phases = ["Initializing", "Running", "Success", "Failed", "Upgrading", ""];
     let mut rows: Vec<_> = phases
@@ -32,7 +32,7 @@ fn discrepancies() {
         ),
     ]);
     let show = |(name, tree): (String, serde_json::Value)| {
-        let lines = job(&tree).discrepancies().into_iter().map(|one| format!("    {one}\n"));
+        let lines = job(&tree).inconsistencies().into_iter().map(|one| format!("    {one}\n"));
         format!("{name}\n{}", lines.collect::<String>())
     };
     insta::assert_snapshot!(rows.into_iter().map(show).collect::<String>());

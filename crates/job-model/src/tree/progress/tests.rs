@@ -16,7 +16,7 @@ fn counts(tree: &Value) -> [usize; 6] {
 }
 
 #[test]
-fn steps_are_counted_by_phase() {
+fn leaf_jobs_are_counted_by_phase() {
     let leaf = |phase| node("leaf", phase, &[]);
     let rows = [
         (json!({}), [1, 0, 0, 0, 0, 1]),
@@ -35,7 +35,7 @@ fn steps_are_counted_by_phase() {
 }
 
 #[test]
-fn a_running_time_needs_two_times_in_their_order() {
+fn duration_needs_two_ordered_timestamps() {
     let at = |time: &str| format!("2020-02-02 {time} +0000 UTC");
     let rows = [
         (json!({}), None),
@@ -59,13 +59,13 @@ fn a_running_time_needs_two_times_in_their_order() {
     ];
     for (metadata, expected) in rows {
         let job = job(&json!({ "metadata": metadata }));
-        assert_eq!(job.running_time(), expected, "{metadata}");
+        assert_eq!(job.duration(), expected, "{metadata}");
     }
 }
 
 proptest! {
     #[test]
-    fn each_step_is_counted_once(tree in trees()) {
+    fn each_leaf_job_is_counted_once(tree in trees()) {
         let [total, phases @ ..] = counts(&tree);
         prop_assert_eq!(total, phases.iter().sum::<usize>());
         prop_assert!(total > 0);

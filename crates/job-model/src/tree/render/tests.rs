@@ -7,17 +7,17 @@ use serde_json::json;
 
 use crate::{
     decode::Decoded,
-    testing::{UNSEEN, job},
+    testing::{UNPRINTABLE_CHARS, job},
 };
 
 #[test]
-fn the_reference_example() {
+fn the_reference_example_renders_as_a_tree() {
     let body = include_bytes!("../../../../../fixtures/jobs/reference-example.json");
     assert_snapshot!(Decoded::from_slice(body).unwrap().job.tree());
 }
 
 #[test]
-fn whatever_a_job_lacks() {
+fn jobs_with_missing_fields_render_as_a_tree() {
     let tree = json!({"spec": {"type": "A", "subJobs": [
         {},
         {"metadata": {"uid": "u"}},
@@ -33,8 +33,8 @@ fn whatever_a_job_lacks() {
 }
 
 #[test]
-fn no_character_moves_a_cursor_or_turns_a_line_round() {
-    for c in UNSEEN.iter().copied().filter_map(char::from_u32) {
+fn the_tree_contains_no_unprintable_characters() {
+    for c in UNPRINTABLE_CHARS.iter().copied().filter_map(char::from_u32) {
         let tree = json!({
             "spec": {"type": format!("A{c}"), "resourceName": format!("n{c}")},
             "status": {"phase": format!("P{c}"), "reason": format!("r{c}")},

@@ -24,7 +24,7 @@ fn walk_goes_depth_first_with_paths() {
 }
 
 #[test]
-fn steps_are_found_by_type() {
+fn sub_jobs_and_resource_ids_are_found_by_type() {
     let install = |id: &str| json!({"spec": {"type": "InstallNode", "resourceID": id}});
     let tree = job(&node(
         "ScaleupCluster",
@@ -70,13 +70,13 @@ fn recursive(job: &Job) -> Box<dyn Iterator<Item = &Job> + '_> {
 
 proptest! {
     #[test]
-    fn walk_visits_each_job_once_and_its_path_leads_there(tree in trees()) {
+    fn walk_visits_each_job_once_with_its_path(tree in trees()) {
         let root = job(&tree);
         let walked: Vec<_> = root.walk().collect();
         prop_assert!(walked.iter().map(|node| core::ptr::from_ref(node.job))
             .eq(recursive(&root).map(core::ptr::from_ref)));
         for node in walked {
-            prop_assert!(core::ptr::eq(root.at(&node.path).unwrap(), node.job));
+            prop_assert!(core::ptr::eq(root.sub_job_at(&node.path).unwrap(), node.job));
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::{env, time::Duration};
 
-use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_goes_on_after_a_restart() {
-    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(100), Pace::Clock));
+async fn a_wait_resumes_after_a_restart() {
+    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(100), TimeSource::Clock));
     let client = || {
         let endpoint = "https://cce.example".parse().unwrap();
         sim.client(endpoint, SimTransport::new(sim.clone()))
     };
     let folder = env::temp_dir().join(format!("cce-jobs-test-{}", std::process::id()));
-    let watcher = Watcher::start(client(), folder.clone()).unwrap();
+    let watcher = JobService::start(client(), folder.clone()).unwrap();
     watcher.watch(sim.job().clone());
     assert!(matches!(watcher.status(sim.job()), Some(Status::Waiting(_))));
     run_for(Duration::from_secs(200)).await;
@@ -24,7 +24,7 @@ async fn a_wait_goes_on_after_a_restart() {
     run_for(Duration::from_secs(60)).await;
     assert_eq!(sim.requests(), requests);
 
-    let watcher = Watcher::start(client(), folder.clone()).unwrap();
+    let watcher = JobService::start(client(), folder.clone()).unwrap();
     run_for(Duration::from_secs(600)).await;
     assert_eq!(watcher.status(sim.job()), Some(Status::Succeeded));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -7,16 +7,16 @@ use std::{
 
 use job_model::Job;
 
-use super::State;
+use super::Scheduler;
 use crate::{
-    fleet::{stats::FleetStats, subscriber::Watcher},
-    machine::{Checkpoint, Ended, Event, WaitError},
+    fleet::{stats::FleetStats, subscriber::Subscriber},
+    machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
 
-impl State {
-    pub(in crate::fleet) fn watcher(&mut self, watcher: usize) -> &mut Watcher {
-        &mut self.watchers[watcher]
+impl Scheduler {
+    pub(in crate::fleet) fn subscriber(&mut self, subscriber: usize) -> &mut Subscriber {
+        &mut self.subscribers[subscriber]
     }
 
     /// Takes the next event for one who watches, and tells whether a wait that stood still for that has its
@@ -24,55 +24,59 @@ impl State {
     pub(in crate::fleet) fn poll_event(
         &mut self,
         now: Duration,
-        watcher: usize,
+        subscriber: usize,
         context: &Context<'_>,
     ) -> (Poll<Option<(Duration, Event)>>, bool) {
-        let event = self.watchers[watcher].poll_event(context);
-        (event, self.took_events(now, watcher))
+        let event = self.subscribers[subscriber].poll_event(context);
+        (event, self.on_events_taken(now, subscriber))
     }
 
     /// Takes the result, and no events any more; and tells the same.
     pub(in crate::fleet) fn poll_result(
         &mut self,
         now: Duration,
-        watcher: usize,
+        subscriber: usize,
         context: &Context<'_>,
-    ) -> (Poll<Result<Ended, WaitError>>, bool) {
-        let result = self.watchers[watcher].poll_result(context);
-        (result, self.took_events(now, watcher))
+    ) -> (Poll<Result<FinishedJob, WaitError>>, bool) {
+        let result = self.subscribers[subscriber].poll_result(context);
+        (result, self.on_events_taken(now, subscriber))
     }
 
-    fn took_events(&mut self, now: Duration, watcher: usize) -> bool {
-        self.watchers[watcher].member.is_some_and(|key| self.go_on_if_still(now, key))
+    fn on_events_taken(&mut self, now: Duration, subscriber: usize) -> bool {
+        self.subscribers[subscriber].job.is_some_and(|key| self.resume_if_backpressured(now, key))
     }
 
     /// Returns the job that is watched, as last read.
-    pub(in crate::fleet) fn job(&self, watcher: usize) -> Option<Box<Job>> {
-        let watcher = &self.watchers[watcher];
-        if let Some(key) = watcher.member {
-            return self.members[key].machine.job();
+    pub(in crate::fleet) fn job(&self, subscriber: usize) -> Option<Box<Job>> {
+        let subscriber = &self.subscribers[subscriber];
+        if let Some(key) = subscriber.job {
+            return self.jobs[key].machine.job();
         }
-        match &watcher.over()?.result {
+        match &subscriber.finished()?.result {
             Ok(ended) => Some(ended.job.clone()),
             Err(error) => error.job(),
         }
     }
 
     /// Returns the time since the wait began that is watched, up to its end.
-    pub(in crate::fleet) fn elapsed(&self, now: Duration, watcher: usize) -> Duration {
-        let watcher = &self.watchers[watcher];
-        match (watcher.member, watcher.over()) {
-            (Some(key), _) => self.members[key].elapsed(now),
+    pub(in crate::fleet) fn elapsed(&self, now: Duration, subscriber: usize) -> Duration {
+        let subscriber = &self.subscribers[subscriber];
+        match (subscriber.job, subscriber.finished()) {
+            (Some(key), _) => self.jobs[key].elapsed(now),
             (None, over) => over.map_or(Duration::ZERO, |over| over.checkpoint.elapsed()),
         }
     }
 
     /// Returns what to go on from, of the wait that is watched.
-    pub(in crate::fleet) fn checkpoint(&self, now: Duration, watcher: usize) -> Option<Checkpoint> {
-        let watcher = &self.watchers[watcher];
-        match watcher.member {
-            Some(key) => Some(self.members[key].checkpoint(now)),
-            None => Some(watcher.over()?.checkpoint.clone()),
+    pub(in crate::fleet) fn checkpoint(
+        &self,
+        now: Duration,
+        subscriber: usize,
+    ) -> Option<Checkpoint> {
+        let subscriber = &self.subscribers[subscriber];
+        match subscriber.job {
+            Some(key) => Some(self.jobs[key].checkpoint(now)),
+            None => Some(subscriber.finished()?.checkpoint.clone()),
         }
     }
 
@@ -82,22 +86,22 @@ impl State {
         now: Duration,
         from: usize,
     ) -> Option<(usize, Checkpoint)> {
-        let mut places = from..self.members.capacity();
-        let (key, member) = places.find_map(|key| Some((key, self.members.get(key)?)))?;
-        Some((key, member.checkpoint(now)))
+        let mut places = from..self.jobs.capacity();
+        let (key, job) = places.find_map(|key| Some((key, self.jobs.get(key)?)))?;
+        Some((key, job.checkpoint(now)))
     }
 
     pub(in crate::fleet) fn history(&self) -> History {
-        self.schedules.history()
+        self.schedule_source.history()
     }
 
     pub(in crate::fleet) fn stats(&self) -> FleetStats {
         FleetStats {
-            jobs: self.members.len(),
-            waiting: self.ready.len(),
+            jobs: self.jobs.len(),
+            queued: self.ready.len(),
             in_flight: self.in_flight,
-            requests_per_second: self.budget.per_second(),
-            worth: self.share().worth,
+            requests_per_second: self.budget.current_rate(),
+            request_price: self.share().request_price,
             ..self.stats
         }
     }

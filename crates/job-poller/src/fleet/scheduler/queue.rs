@@ -4,78 +4,81 @@ use std::{mem, time::Duration};
 
 use job_model::JobId;
 
-use super::State;
-use crate::fleet::job::Doing;
+use super::Scheduler;
+use crate::fleet::job::JobActivity;
 
-impl State {
+impl Scheduler {
     /// Whether a request may leave.
-    pub(super) fn may_ask(&self, now: Duration) -> bool {
-        self.in_flight < self.budget.in_flight() && self.budget.next() <= now
+    pub(super) fn can_dispatch(&self, now: Duration) -> bool {
+        self.in_flight < self.budget.max_in_flight() && self.budget.next_slot() <= now
     }
 
     /// Returns when there is something to do next, unless something else happens.
-    pub(in crate::fleet) fn next(&self) -> Option<Duration> {
+    pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let may = !self.ready.is_empty() && self.in_flight < self.budget.in_flight();
-        let turn = may.then(|| self.budget.next());
+        let may = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
+        let turn = may.then(|| self.budget.next_slot());
         timer.into_iter().chain(turn).min()
     }
 
-    pub(super) fn make_ready(
+    pub(super) fn enqueue(
         &mut self,
         since: Duration,
         key: usize,
         decided: Option<Box<(JobId, Duration)>>,
     ) {
-        let starves = self.budget.starves(self.members.len());
-        let member = &mut self.members[key];
-        member.doing = Doing::Ready(since, decided);
-        let last_chance = member.time(member.machine.policy().last_start());
-        let hurries = member.asked.saturating_add(starves).min(last_chance);
+        let starvation_gap = self.budget.starvation_gap(self.jobs.len());
+        let job = &mut self.jobs[key];
+        job.activity = JobActivity::Ready(since, decided);
+        let last_chance = job.to_fleet_time(job.machine.policy().latest_start());
+        let promoted_at = job.last_attempt_at.saturating_add(starvation_gap).min(last_chance);
         self.ready.insert((since, key));
-        self.time(key, self.turn_ends(key).into_iter().chain([hurries]).min());
+        self.set_timer(key, self.queue_deadline(key).into_iter().chain([promoted_at]).min());
     }
 
-    /// Returns when a wait gives up its turn: at its deadline, or when a look at sub-jobs is over. Another attempt
+    /// Returns when a wait gives up its turn: at its deadline, or when a lookup of sub-jobs is over. Another attempt
     /// that is decided has its own time, from when it is made.
-    pub(super) fn turn_ends(&self, key: usize) -> Option<Duration> {
-        let member = &self.members[key];
-        match member.doing {
-            Doing::Ready(_, Some(_)) => Some(member.time(member.machine.look_ends()?)),
-            _ => member.deadline(),
+    pub(super) fn queue_deadline(&self, key: usize) -> Option<Duration> {
+        let job = &self.jobs[key];
+        match job.activity {
+            JobActivity::Ready(_, Some(_)) => {
+                Some(job.to_fleet_time(job.machine.lookup_deadline()?))
+            }
+            _ => job.deadline(),
         }
     }
 
     /// Gives a wait that stood still its turn, if nobody who watches is full any more.
-    pub(super) fn go_on_if_still(&mut self, now: Duration, key: usize) -> bool {
-        let goes_on = matches!(self.members[key].doing, Doing::Still) && !self.is_full(key);
+    pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
+        let goes_on =
+            matches!(self.jobs[key].activity, JobActivity::Backpressured) && !self.is_full(key);
         if goes_on {
-            self.make_ready(now, key, None);
+            self.enqueue(now, key, None);
         }
         goes_on
     }
 
     /// Makes a wait the next that starves, or has its last chance before its deadline: its turn is since it last
     /// asked.
-    pub(super) fn hurry(&mut self, key: usize) {
-        let member = &mut self.members[key];
-        if let Doing::Ready(since, _) = &mut member.doing {
+    pub(super) fn promote(&mut self, key: usize) {
+        let job = &mut self.jobs[key];
+        if let JobActivity::Ready(since, _) = &mut job.activity {
             self.ready.remove(&(*since, key));
-            *since = member.asked;
-            self.ready.insert((member.asked, key));
+            *since = job.last_attempt_at;
+            self.ready.insert((job.last_attempt_at, key));
         }
-        self.time(key, self.turn_ends(key));
+        self.set_timer(key, self.queue_deadline(key));
     }
 
     /// Ends what a wait is doing: it does nothing for the moment.
-    pub(super) fn leave(&mut self, key: usize) {
-        self.time(key, None);
-        match mem::replace(&mut self.members[key].doing, Doing::Pause) {
-            Doing::Pause | Doing::Still => {}
-            Doing::Ready(since, _) => {
+    pub(super) fn cancel(&mut self, key: usize) {
+        self.set_timer(key, None);
+        match mem::replace(&mut self.jobs[key].activity, JobActivity::Sleep) {
+            JobActivity::Sleep | JobActivity::Backpressured => {}
+            JobActivity::Ready(since, _) => {
                 self.ready.remove(&(since, key));
             }
-            Doing::Attempt(_, handle, _) => {
+            JobActivity::Attempt(_, handle, _) => {
                 handle.abort();
                 self.in_flight -= 1;
             }
@@ -83,15 +86,15 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, key: usize) {
-        self.leave(key);
-        let member = self.members.remove(key);
-        self.budget.count(member.urgency, None);
-        self.by_id.remove(member.machine.job_id());
+        self.cancel(key);
+        let job = self.jobs.remove(key);
+        self.budget.update(job.urgency, None);
+        self.by_id.remove(job.machine.job_id());
     }
 
     /// Sets when a wait's doing ends.
-    pub(super) fn time(&mut self, key: usize, at: Option<Duration>) {
-        let timer = mem::replace(&mut self.members[key].timer, at);
+    pub(super) fn set_timer(&mut self, key: usize, at: Option<Duration>) {
+        let timer = mem::replace(&mut self.jobs[key].timer, at);
         if let Some(before) = timer {
             self.timers.remove(&(before, key));
         }

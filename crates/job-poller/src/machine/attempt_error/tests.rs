@@ -1,7 +1,7 @@
 //! What is kept of an attempt's error.
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{CredentialsFault, ProvideError, RequestSent, TransportError};
+use job_transport::{AuthError, CredentialsProviderError, RequestSent, TransportError};
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn status(status: u16, retry_after: Option<&'static str>) -> FetchError {
     reply.headers_mut().extend(
         retry_after.map(|retry_after| (RETRY_AFTER, HeaderValue::from_static(retry_after))),
     );
-    FetchError::of_reply(&reply)
+    FetchError::from_response(&reply)
 }
 
 fn transport(kind: TransportErrorKind) -> FetchError {
@@ -20,32 +20,32 @@ fn transport(kind: TransportErrorKind) -> FetchError {
 
 /// Returns the error of an attempt whose credentials could not be had for this reason.
 fn without_credentials(error: FetchError) -> FetchError {
-    CredentialsFault::Provider(ProvideError::from(error)).into()
+    AuthError::Provider(CredentialsProviderError::from(error)).into()
 }
 
 #[test]
-fn faults_of_errors() {
+fn fetch_errors_convert_to_attempt_errors() {
     let dns = || transport(TransportErrorKind::Dns);
-    let dns_kind = FaultKind::Transport(TransportErrorKind::Dns);
+    let dns_kind = AttemptErrorKind::Transport(TransportErrorKind::Dns);
     let rows = [
-        (status(429, Some("7")), FaultKind::Status(429), Some(7)),
-        (status(403, None), FaultKind::Status(403), None),
+        (status(429, Some("7")), AttemptErrorKind::Status(429), Some(7)),
+        (status(403, None), AttemptErrorKind::Status(403), None),
         (dns(), dns_kind, None),
-        (without_credentials(status(429, Some("7"))), FaultKind::Credentials, Some(7)),
-        (without_credentials(status(401, None)), FaultKind::Credentials, None),
+        (without_credentials(status(429, Some("7"))), AttemptErrorKind::Credentials, Some(7)),
+        (without_credentials(status(401, None)), AttemptErrorKind::Credentials, None),
         (without_credentials(dns()), dns_kind, None),
-        (CredentialsFault::NoProject.into(), FaultKind::Credentials, None),
-        (CredentialsFault::WrongSignature("no".into()).into(), FaultKind::WrongSignature, None),
+        (AuthError::NoProject.into(), AttemptErrorKind::Credentials, None),
+        (AuthError::WrongSignature("no".into()).into(), AttemptErrorKind::WrongSignature, None),
     ];
     for (error, kind, retry_after) in rows {
-        let fault = Fault::from(&error);
+        let fault = AttemptError::from(&error);
         let told = (fault.kind, fault.retry_after.map(|span| span.as_secs()), fault.class);
         assert_eq!(told, (kind, retry_after, error.class()), "{fault}");
     }
 }
 
 #[test]
-fn a_message_has_every_cause() {
-    let fault = Fault::from(&without_credentials(status(503, None)));
+fn attempt_error_message_includes_every_cause() {
+    let fault = AttemptError::from(&without_credentials(status(503, None)));
     insta::assert_snapshot!(fault);
 }

@@ -17,7 +17,7 @@ fn job(line: &str) -> Job {
 }
 
 #[test]
-fn what_changed_is_told_once() {
+fn each_change_emits_one_event() {
     let rows = [
         ("the first reading", None, "j:Running a:Running"),
         ("nothing", Some("j:Running a:Running"), "j:Running a:Running"),
@@ -37,7 +37,7 @@ fn what_changed_is_told_once() {
     let lines = rows.map(|(name, before, now)| {
         let before = before.map(job);
         let told = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
-            Event::Phase { label, from, to, course } => {
+            Event::Phase { label, from, to, change: course } => {
                 format!("    {label} {from:?} -> {to:?}, {course:?}\n")
             }
             Event::SubJob { path, label, from, to } => {

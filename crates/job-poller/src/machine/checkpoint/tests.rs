@@ -11,7 +11,7 @@ fn checkpoint() -> Checkpoint {
 }
 
 #[test]
-fn time_goes_on_by_the_wall_clock() {
+fn resume_adds_the_wall_clock_time_since_the_checkpoint() {
     let then = Timestamp::constant(1_800_000_000, 0);
     let later = |seconds| then + SignedDuration::from_secs(seconds);
     let rows = [
@@ -27,7 +27,7 @@ fn time_goes_on_by_the_wall_clock() {
 }
 
 #[test]
-fn other_versions_and_other_texts_are_told() {
+fn invalid_checkpoints_are_rejected_with_a_reason() {
     let text = serde_json::to_string(&checkpoint()).unwrap();
     let rows = [
         ("a newer version", text.replacen(":1,", ":2,", 1)),
@@ -46,12 +46,12 @@ fn other_versions_and_other_texts_are_told() {
 }
 
 #[test]
-fn what_is_shown_of_it_is_short() {
+fn checkpoint_debug_output_is_short() {
     insta::assert_snapshot!(format!("{:?}", checkpoint()));
 }
 
 #[test]
-fn a_wait_that_an_engine_keeps_never_stopped() {
+fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
     let policy = WaitPolicy::new().timeout(Duration::from_secs(100));
     let then = Timestamp::constant(1_800_000_000, 0);
     // How long the engine slept, after 90 s; what the wait does then.
@@ -65,7 +65,8 @@ fn a_wait_that_an_engine_keeps_never_stopped() {
     for (seconds, name, expected) in rows {
         let machine = Machine::new("a".parse().unwrap(), policy);
         let checkpoint = Checkpoint::new(machine, Duration::from_secs(90)).taken_at(then);
-        let (mut machine, elapsed) = checkpoint.go_on(then + SignedDuration::from_secs(seconds));
+        let (mut machine, elapsed) =
+            checkpoint.continue_at(then + SignedDuration::from_secs(seconds));
         let schedule = crate::schedule::Fixed::new(Duration::from_secs(1));
         let step = machine.step(&schedule, elapsed, crate::machine::Input::Wake);
         let timeout = match step.action {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use super::{hour, join};
+use super::{join_transcripts, one_hour_setup};
 use crate::machine::script::{Script, setup};
 
 #[test]
-fn the_job_of_another_uid_twice_in_a_row_ends_the_wait() {
-    assert_snapshot!(hour().transcripts([
+fn two_wrong_uids_in_a_row_end_the_wait() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "running:b",
         "running:b running:a success:b success:a",
         "running: success:",
@@ -18,25 +18,27 @@ fn the_job_of_another_uid_twice_in_a_row_ends_the_wait() {
 }
 
 #[test]
-fn not_found_before_a_reading_has_a_grace() {
+fn not_found_before_a_reading_has_a_grace_period() {
     let rows = ["404*3 running success", "404", "nopath", "503 404", "404 503 404 503*3 404"];
-    assert_snapshot!(hour().transcripts(rows));
+    assert_snapshot!(one_hour_setup().transcripts(rows));
 }
 
 #[test]
 fn not_found_after_a_reading_is_vanished() {
-    assert_snapshot!(hour().transcripts(["running 404", "running 404*2 503 404*2 success"]));
+    assert_snapshot!(
+        one_hour_setup().transcripts(["running 404", "running 404*2 503 404*2 success"])
+    );
 }
 
 #[test]
-fn what_asking_again_would_not_mend_ends_an_unproven_wait_at_once() {
+fn permanent_errors_before_first_reading_end_immediately() {
     let rows = ["400", "401", "403", "405", "410", "302", "204", "501", "505", "badcert", "badsig"];
-    assert_snapshot!(hour().transcripts(rows));
+    assert_snapshot!(one_hour_setup().transcripts(rows));
 }
 
 #[test]
-fn what_asking_again_would_not_mend_ends_a_proven_wait_when_confirmed() {
-    assert_snapshot!(hour().transcripts([
+fn permanent_errors_after_a_reading_need_three_confirmations() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "running 403",
         "running 401*2 running success",
         "running +401 +running success",
@@ -48,38 +50,39 @@ fn what_asking_again_would_not_mend_ends_a_proven_wait_when_confirmed() {
 }
 
 #[test]
-fn a_host_that_is_never_reached_is_not_waited_for() {
-    assert_snapshot!(hour().transcripts([
+fn a_host_never_reached_ends_the_wait_as_unreachable() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "nohost",
         "refused nohost 503 refused",
         "refused drop refused drop*4 refused*4",
     ]));
     let proven = Script::parse("running refused*200 success");
-    let ended = hour().run(&proven, |_, _, _| ());
+    let ended = one_hour_setup().run(&proven, |_, _, _| ());
     assert!(ended > Duration::from_secs(58 * 60), "{ended:?}");
 }
 
 #[test]
-fn transient_faults_are_survived() {
+fn transient_errors_do_not_end_the_wait() {
     assert_snapshot!(
-        hour().transcript("running drop 503 429 garbage 408~2s 409 425 running~40s success")
+        one_hour_setup()
+            .transcript("running drop 503 429 garbage 408~2s 409 425 running~40s success")
     );
 }
 
 #[test]
-fn so_many_faults_in_a_row_end_a_wait_if_so_set() {
-    let three = hour().policy(|policy| policy.max_consecutive_faults(3));
+fn a_limit_on_consecutive_errors_ends_the_wait() {
+    let three = one_hour_setup().policy(|policy| policy.max_consecutive_errors(3));
     assert_snapshot!(three.transcripts(["running drop*2 running 503 drop 429", "drop*2 success"]));
 }
 
 #[test]
-fn pauses_after_faults_double_and_start_over() {
+fn error_delays_double_and_reset_after_a_reading() {
     assert_snapshot!(setup().timeout(600.0).transcript("drop*7 running drop*2 success"));
 }
 
 #[test]
-fn replies_that_are_no_job_end_a_wait() {
-    assert_snapshot!(hour().transcripts([
+fn repeated_invalid_replies_end_the_wait() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "garbage",
         "garbage*4 running success",
         "running garbage",
@@ -88,8 +91,8 @@ fn replies_that_are_no_job_end_a_wait() {
 }
 
 #[test]
-fn a_retry_after_is_never_undercut() {
-    assert_snapshot!(hour().transcripts([
+fn no_attempt_is_made_before_retry_after() {
+    assert_snapshot!(one_hour_setup().transcripts([
         "429(45s) 503(0s) 429(1s) 429(3600s) running success",
         "503(7s) 503(1s)*2 success",
         "503(1s) success",
@@ -97,10 +100,10 @@ fn a_retry_after_is_never_undercut() {
 }
 
 #[test]
-fn a_retry_after_near_the_deadline_is_kept_or_ends_the_wait() {
+fn retry_after_near_the_deadline_is_honored_or_ends_the_wait() {
     let rows = [
         ("beyond the deadline: at once", setup().transcript("running 429(55s)")),
         ("into the reserve: later than it", setup().transcript("running 429(49s) success")),
     ];
-    assert_snapshot!(join(rows));
+    assert_snapshot!(join_transcripts(rows));
 }

@@ -6,18 +6,18 @@ use super::*;
 
 /// A reading: how old the job was by the reply's `Date`, where it has one, its phase and its sub-job's, and at
 /// which age it was last updated.
-type Read = (Option<u64>, &'static str, &'static str, Option<u64>);
+type ReadingRow = (Option<u64>, &'static str, &'static str, Option<u64>);
 
 /// Returns what is seen of a job's life by readings of 20 s apart; before the third the wait is taken up again
 /// elsewhere, where it is.
-fn life(reads: &[Read], is_resumed: bool) -> String {
+fn format_observation(reads: &[ReadingRow], is_resumed: bool) -> String {
     let at = |age: u64| 1_580_631_000 + i64::try_from(age).unwrap();
     let time = |age: u64| Timestamp::from_second(at(age)).unwrap();
     let mut machine = Machine::new("a".parse().unwrap(), WaitPolicy::new());
     let mut life = None;
     for (number, (date, phase, sub_job, updated)) in (0_u64..).zip(reads) {
         if is_resumed && number == 2 {
-            machine = machine.resumed();
+            machine = machine.resume();
         }
         let mut job = json!({
             "metadata": {"creationTimestamp": time(0).to_string()},
@@ -29,27 +29,28 @@ fn life(reads: &[Read], is_resumed: bool) -> String {
         }
         let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
         let (date, elapsed) = (date.map(time), Duration::from_secs(20 * number));
-        let input = Input::Reading { job: Box::new(job).into(), date, renewed: false };
+        let input =
+            Input::Reading { job: Box::new(job).into(), date, credentials_refreshed: false };
         life = match machine.step(&Adaptive::new(), elapsed, input).action {
-            Action::Finish(result) => result.unwrap().lifetime,
-            _ => machine.lifetime(),
+            Action::Finish(result) => result.unwrap().observation,
+            _ => machine.observation(),
         };
     }
     life.map_or_else(
         || "nothing".into(),
-        |Lifetime { from, to, ended, .. }| {
+        |JobObservation { from, until: to, completed: ended, .. }| {
             format!("{from:?} to {to:?}, {}", if ended { "ended" } else { "goes on" })
         },
     )
 }
 
 #[test]
-fn what_was_seen_of_a_life() {
+fn readings_determine_the_job_observation() {
     let runs = |age| (Some(age), "Running", "Running", None);
     let ended = |date, updated| (date, "Success", "Success", updated);
     let timeless = (None, "Running", "Running", None);
     let settles = (Some(140), "Success", "Running", None);
-    let rows: [(&str, Vec<Read>, &str); 10] = [
+    let rows: [(&str, Vec<ReadingRow>, &str); 10] = [
         (
             "to its updateTimestamp",
             vec![runs(100), runs(120), ended(Some(140), Some(130))],
@@ -94,7 +95,7 @@ fn what_was_seen_of_a_life() {
         ),
     ];
     for (name, reads, expected) in rows {
-        assert_eq!(life(&reads, false), expected, "{name}");
+        assert_eq!(format_observation(&reads, false), expected, "{name}");
     }
     // Whoever stopped before has had what was seen then.
     let rows = [
@@ -102,6 +103,6 @@ fn what_was_seen_of_a_life() {
         ("has ended meanwhile", vec![runs(100), runs(120), ended(Some(140), None)], "nothing"),
     ];
     for (name, reads, expected) in rows {
-        assert_eq!(life(&reads, true), expected, "resumed: {name}");
+        assert_eq!(format_observation(&reads, true), expected, "resumed: {name}");
     }
 }

@@ -6,11 +6,11 @@ use job_model::Job;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    age_bins::{BINS, Bins, bin, end, start},
-    hazard::{Law, MOST_STAGES, Place},
-    observation::{Lifetime, Steps},
+    age_bins::{BIN_COUNT, Bins, bin_end, bin_of, bin_start},
+    hazard::{HazardModel, JobPosition, MAX_STAGES},
+    observation::{CompletedSteps, JobObservation},
     prior::Prior,
-    remaining::remaining,
+    remaining::mean_residual_life,
 };
 
 /// What was seen of jobs' lives, by job type: plain data of a few hundred bytes a type and step, in any
@@ -21,11 +21,11 @@ use super::{
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use job_sim::{Pace, Plan, Sim, SimTransport};
+/// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
 /// # #[cfg(not(feature = "tokio"))] fn main() {}
 /// # #[cfg(feature = "tokio")] #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), Pace::Clock));
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// # let id = sim.job().clone();
 /// use job_poller::{Adaptive, History, Wait};
@@ -33,41 +33,41 @@ use super::{
 /// let mut history = History::new(); // or the one that was kept
 /// let wait = Wait::new(client, id).schedule(Adaptive::new().history(&history));
 /// let ended = wait.await?;
-/// history.record(ended.lifetime.as_ref());
+/// history.record(ended.observation.as_ref());
 /// assert_eq!(history.jobs("CreateCluster"), 1.0);
 /// let kept = serde_json::to_string(&history)?;
 /// assert_eq!(serde_json::from_str::<History>(&kept)?, history);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "HistoryV1", into = "HistoryV1")]
 pub struct History {
     /// The stages of each type: from the job's beginning, and from each step's end.
-    types: BTreeMap<String, Vec<Stage>>,
+    types: BTreeMap<String, Vec<StageCounts>>,
 }
 
 /// What was seen within a stage, by the time since it began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Stage {
+pub(crate) struct StageCounts {
     /// How long jobs were watched, in seconds.
-    time: Counts,
+    exposure: BinCounts,
     /// How many ended.
-    ended: Counts,
+    completions: BinCounts,
     /// Of how many a step did.
-    passed: Counts,
+    transitions: BinCounts,
 }
 
 /// A number for each bin, without the zeroes at the end.
-type Counts = Vec<f32>;
+type BinCounts = Vec<f32>;
 
 /// What is left of the weight of the jobs before, with each that is recorded (`cargo xtask bench
 /// schedules`: less, and a hundred jobs are not worth more than twenty; more, and a service that has become
 /// slower is learnt too late).
-const DECAY: f32 = 0.96;
+const FORGETTING_FACTOR: f32 = 0.96;
 
 /// How many types are told apart, and how long a name may be: a service has a few tens of some letters.
-const MOST_TYPES: usize = 256;
-const LONGEST: usize = 128;
+const MAX_TYPES: usize = 256;
+const MAX_TYPE_NAME_LEN: usize = 128;
 
 impl History {
     /// Creates a history of no job.
@@ -76,36 +76,39 @@ impl History {
         Self { types: BTreeMap::new() }
     }
 
-    /// Takes what was seen of a job's life: from an [`Ended`](crate::Ended) or a
+    /// Takes what was seen of a job's life: from an [`FinishedJob`](crate::FinishedJob) or a
     /// [`WaitError`](crate::WaitError), which may have seen nothing of it.
-    pub fn record<'a>(&mut self, lifetime: impl Into<Option<&'a Lifetime>>) {
+    pub fn record<'a>(&mut self, lifetime: impl Into<Option<&'a JobObservation>>) {
         let Some(lifetime) = lifetime.into() else { return };
-        let Lifetime { job_type, from, to, ended, steps } = lifetime;
+        let JobObservation { job_type, from, until: to, completed: ended, step_ends: steps } =
+            lifetime;
         let is_empty = if *ended { to < from } else { to <= from };
         let is_known = self.types.contains_key(job_type);
-        if is_empty || !is_known && (self.types.len() >= MOST_TYPES || job_type.len() > LONGEST) {
+        if is_empty
+            || !is_known && (self.types.len() >= MAX_TYPES || job_type.len() > MAX_TYPE_NAME_LEN)
+        {
             return;
         }
         let stages = self.types.entry(job_type.clone()).or_default();
         if *ended {
-            stages.iter_mut().for_each(Stage::decay);
+            stages.iter_mut().for_each(StageCounts::forget);
         }
         let mut begin = Duration::ZERO;
         for number in 0..=steps.len() {
             let step = steps.get(number);
             let until = *step.unwrap_or(to);
-            let at = number.min(MOST_STAGES - 1);
+            let at = number.min(MAX_STAGES - 1);
             if stages.len() <= at {
-                stages.resize_with(at + 1, Stage::default);
+                stages.resize_with(at + 1, StageCounts::default);
             }
             // What was over before the first reading was not seen as it happened: it would count twice.
             if until > *from || step.is_none() {
                 let since = |at: Duration| at.saturating_sub(begin).as_secs_f64();
                 let stage = &mut stages[at];
-                stage.watched(since(*from), since(until));
+                stage.add_exposure(since(*from), since(until));
                 match step {
-                    Some(_) => add(&mut stage.passed, bin(since(until)), 1.0),
-                    None if *ended => add(&mut stage.ended, bin(since(until)), 1.0),
+                    Some(_) => add_count(&mut stage.transitions, bin_of(since(until)), 1.0),
+                    None if *ended => add_count(&mut stage.completions, bin_of(since(until)), 1.0),
                     None => {}
                 }
             }
@@ -117,12 +120,12 @@ impl History {
     /// twice: where processes begin with a common history, record their lifetimes in that instead.
     pub fn merge(&mut self, other: &Self) {
         for (job_type, theirs) in &other.types {
-            if !self.types.contains_key(job_type) && self.types.len() >= MOST_TYPES {
+            if !self.types.contains_key(job_type) && self.types.len() >= MAX_TYPES {
                 continue;
             }
             let ours = self.types.entry(job_type.clone()).or_default();
             if ours.len() < theirs.len() {
-                ours.resize_with(theirs.len(), Stage::default);
+                ours.resize_with(theirs.len(), StageCounts::default);
             }
             for (ours, theirs) in ours.iter_mut().zip(theirs) {
                 ours.merge(theirs);
@@ -135,20 +138,23 @@ impl History {
     #[must_use]
     pub fn jobs(&self, job_type: &str) -> f64 {
         let stages = self.types.get(job_type).into_iter().flatten();
-        stages.flat_map(|stage| &stage.ended).fold(0.0, |sum, count| sum + f64::from(*count))
+        stages.flat_map(|stage| &stage.completions).fold(0.0, |sum, count| sum + f64::from(*count))
     }
 
     /// Returns the laws that follow from it.
-    pub(crate) fn laws(&self) -> Laws {
-        let law = |(job_type, stages): (&String, &Vec<Stage>)| {
-            (job_type.clone(), Law::of(stages, Prior::of(Some(job_type))))
+    pub(crate) fn hazard_models(&self) -> HazardModels {
+        let law = |(job_type, stages): (&String, &Vec<StageCounts>)| {
+            (job_type.clone(), HazardModel::from_counts(stages, Prior::for_type(Some(job_type))))
         };
-        Laws(Arc::new(self.types.iter().map(law).collect()))
+        HazardModels(Arc::new(self.types.iter().map(law).collect()))
     }
 
     #[cfg(test)]
-    pub(crate) fn law(&self, job_type: &str) -> Law {
-        Law::of(&self.types.get(job_type).cloned().unwrap_or_default(), Prior::of(Some(job_type)))
+    pub(crate) fn hazard_model(&self, job_type: &str) -> HazardModel {
+        HazardModel::from_counts(
+            &self.types.get(job_type).cloned().unwrap_or_default(),
+            Prior::for_type(Some(job_type)),
+        )
     }
 
     /// Returns how long it takes on average until a job of this age ends, by its type and by the steps that
@@ -156,113 +162,118 @@ impl History {
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();
-        let place = Place::of(&Steps::of(job, age).seen(job, age));
-        let stages = self.types.get(job_type).filter(|_| self.jobs(job_type) >= ENOUGH)?;
-        Duration::try_from_secs_f64(remaining(stages, place)?).ok()
+        let place =
+            JobPosition::from_poll_state(&CompletedSteps::from_job(job, age).poll_state(job, age));
+        let stages =
+            self.types.get(job_type).filter(|_| self.jobs(job_type) >= MIN_JOBS_FOR_ESTIMATE)?;
+        Duration::try_from_secs_f64(mean_residual_life(stages, place)?).ok()
     }
 }
 
 /// From so many jobs on, people are told how long one takes.
-const ENOUGH: f64 = 3.0;
+const MIN_JOBS_FOR_ESTIMATE: f64 = 3.0;
 
 /// The laws of a history, shared by all that go by them.
 #[derive(Clone, Debug)]
-pub(crate) struct Laws(Arc<BTreeMap<String, Law>>);
+pub(crate) struct HazardModels(Arc<BTreeMap<String, HazardModel>>);
 
-impl Laws {
-    pub(crate) fn of(&self, job_type: Option<&str>) -> Option<&Law> {
+impl HazardModels {
+    pub(crate) fn get(&self, job_type: Option<&str>) -> Option<&HazardModel> {
         self.0.get(job_type.unwrap_or_default())
     }
 }
 
-impl PartialEq for Laws {
+impl PartialEq for HazardModels {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Stage {
+impl StageCounts {
     /// Returns its counts: time, ended, passed.
     pub(crate) fn bins(&self) -> [Bins; 3] {
-        [&self.time, &self.ended, &self.passed].map(|counts| {
+        [&self.exposure, &self.completions, &self.transitions].map(|counts| {
             let count = |at| counts.get(at).copied().map_or(0.0, f64::from);
             std::array::from_fn(count)
         })
     }
 
-    fn counts(&mut self) -> [&mut Counts; 3] {
-        [&mut self.time, &mut self.ended, &mut self.passed]
+    fn counts_mut(&mut self) -> [&mut BinCounts; 3] {
+        [&mut self.exposure, &mut self.completions, &mut self.transitions]
     }
 
     /// Adds the time between two ages.
-    fn watched(&mut self, from: f64, to: f64) {
-        for at in bin(from)..=bin(to) {
-            let time = to.min(end(at)) - from.max(start(at));
-            add(&mut self.time, at, time.max(0.0));
+    fn add_exposure(&mut self, from: f64, to: f64) {
+        for at in bin_of(from)..=bin_of(to) {
+            let time = to.min(bin_end(at)) - from.max(bin_start(at));
+            add_count(&mut self.exposure, at, time.max(0.0));
         }
     }
 
-    fn decay(&mut self) {
-        self.counts().into_iter().flatten().for_each(|count| *count *= DECAY);
+    fn forget(&mut self) {
+        self.counts_mut().into_iter().flatten().for_each(|count| *count *= FORGETTING_FACTOR);
     }
 
     fn merge(&mut self, other: &Self) {
-        let theirs = [&other.time, &other.ended, &other.passed];
-        for (ours, theirs) in self.counts().into_iter().zip(theirs) {
+        let theirs = [&other.exposure, &other.completions, &other.transitions];
+        for (ours, theirs) in self.counts_mut().into_iter().zip(theirs) {
             for (at, count) in theirs.iter().enumerate() {
-                add(ours, at, f64::from(*count));
+                add_count(ours, at, f64::from(*count));
             }
         }
     }
 
-    fn is_sound(&self) -> bool {
-        [&self.time, &self.ended, &self.passed].iter().all(|counts| {
-            counts.len() <= BINS && counts.iter().all(|count| (0.0..MOST).contains(count))
+    fn is_valid(&self) -> bool {
+        [&self.exposure, &self.completions, &self.transitions].iter().all(|counts| {
+            counts.len() <= BIN_COUNT && counts.iter().all(|count| (0.0..MAX_COUNT).contains(count))
         })
     }
 }
 
 /// More than any number of jobs comes to.
-const MOST: f32 = 1e30;
+const MAX_COUNT: f32 = 1e30;
 
-fn add(counts: &mut Counts, at: usize, more: f64) {
+fn add_count(counts: &mut BinCounts, at: usize, more: f64) {
     if counts.len() <= at {
         counts.resize(at + 1, 0.0);
     }
-    counts[at] = (counts[at] + more as f32).min(MOST / 2.0);
+    counts[at] = (counts[at] + more as f32).min(MAX_COUNT / 2.0);
 }
 
 /// A history as it is written.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct HistoryV1 {
     version: u32,
-    types: BTreeMap<String, Vec<Stage>>,
+    types: BTreeMap<String, Vec<StageCounts>>,
 }
 
 const VERSION: u32 = 1;
 
-impl From<History> for Written {
+impl From<History> for HistoryV1 {
     fn from(history: History) -> Self {
         Self { version: VERSION, types: history.types }
     }
 }
 
-impl TryFrom<Written> for History {
+impl TryFrom<HistoryV1> for History {
     type Error = String;
 
-    fn try_from(Written { version, types }: Written) -> Result<Self, String> {
+    fn try_from(HistoryV1 { version, types }: HistoryV1) -> Result<Self, String> {
         if version != VERSION {
             return Err(format!(
                 "a history of version {version}, and only {VERSION} is known here"
             ));
         }
-        if types.len() > MOST_TYPES || types.keys().any(|job_type| job_type.len() > LONGEST) {
+        if types.len() > MAX_TYPES
+            || types.keys().any(|job_type| job_type.len() > MAX_TYPE_NAME_LEN)
+        {
             return Err(format!(
-                "a history of more than {MOST_TYPES} types, or of a type with a name longer than {LONGEST} bytes"
+                "a history of more than {MAX_TYPES} types, or of a type with a name longer than {MAX_TYPE_NAME_LEN} bytes"
             ));
         }
-        let is_sound =
-            |stages: &Vec<Stage>| stages.len() <= MOST_STAGES && stages.iter().all(Stage::is_sound);
+        let is_sound = |stages: &Vec<StageCounts>| {
+            stages.len() <= MAX_STAGES && stages.iter().all(StageCounts::is_valid)
+        };
         match types.iter().find(|(_, stages)| !is_sound(stages)) {
             Some((job_type, _)) => {
                 Err(format!("the history of {job_type:?} has no counts of jobs"))

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use job_model::{Job, Phase};
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::Seen;
+use crate::schedule::PollState;
 
-/// What a wait saw of a job's life, by the job's age: what a [`History`](crate::History) learns from. Ages
+/// What a wait observed of a job, by the job's age: what a [`History`](crate::History) learns from. Ages
 /// count from the job's `creationTimestamp`, by the service's own times; where those are missing, from the
 /// wait's beginning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Lifetime {
+pub struct JobObservation {
     /// The job's type; empty where it has none.
     pub job_type: String,
     /// The job's age when it was first read. What it was like before is not known to this wait.
@@ -22,85 +22,91 @@ pub struct Lifetime {
     /// Its age when it ended: by its `updateTimestamp`, but not before it was last seen to go on, nor after
     /// it was seen to have ended; in the middle of these where there is none. Where it was not seen to end,
     /// when it was last seen to go on.
-    pub to: Duration,
+    pub until: Duration,
     /// Whether it was seen to end.
-    pub ended: bool,
+    pub completed: bool,
     /// Its ages when its steps ended, the first first. Empty where the times of one do not fit the job's.
-    pub steps: Vec<Duration>,
+    pub step_ends: Vec<Duration>,
 }
 
-impl Lifetime {
+impl JobObservation {
     /// Creates what was seen of a job of this type between these ages, and whether it ended then.
     #[must_use]
-    pub fn new(job_type: impl Into<String>, from: Duration, to: Duration, ended: bool) -> Self {
-        Self { job_type: job_type.into(), from, to, ended, steps: Vec::new() }
+    pub fn new(
+        job_type: impl Into<String>,
+        from: Duration,
+        until: Duration,
+        completed: bool,
+    ) -> Self {
+        Self { job_type: job_type.into(), from, until, completed, step_ends: Vec::new() }
     }
 
     /// Sets the ages when its steps ended.
     #[must_use]
-    pub fn with_steps(mut self, mut ages: Vec<Duration>) -> Self {
+    pub fn with_step_ends(mut self, mut ages: Vec<Duration>) -> Self {
         ages.sort_unstable();
-        self.steps = ages;
+        self.step_ends = ages;
         self
     }
 }
 
 /// How many steps of a job have ended, and how old it was when the last of them did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Steps {
+pub(crate) struct CompletedSteps {
     pub(crate) count: u32,
-    pub(crate) last: Duration,
+    pub(crate) last_end: Duration,
 }
 
-impl Steps {
+impl CompletedSteps {
     /// Counts those of a job of this age; none where the times of one do not fit the job's.
-    pub(crate) fn of(job: &Job, age: Duration) -> Self {
+    pub(crate) fn from_job(job: &Job, age: Duration) -> Self {
         let mut steps = Self::default();
-        for ended in ends(job, age) {
+        for ended in step_end_ages(job, age) {
             let Some(ended) = ended else { return Self::default() };
-            steps = Self { count: steps.count.saturating_add(1), last: steps.last.max(ended) };
+            steps =
+                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(ended) };
         }
         steps
     }
 
     /// Returns what a schedule is told of a job of this age.
-    pub(crate) fn seen(self, job: &Job, age: Duration) -> Seen<'_> {
-        Seen {
+    pub(crate) fn poll_state(self, job: &Job, age: Duration) -> PollState<'_> {
+        PollState {
             job_type: job.job_type(),
-            steps: self.count,
-            since_step: age.saturating_sub(self.last),
-            ..Seen::new(age, 1)
+            completed_steps: self.count,
+            since_last_step: age.saturating_sub(self.last_end),
+            ..PollState::new(age, 1)
         }
     }
 }
 
 /// Returns a job's ages when its steps ended, the first first; empty where one does not fit.
 pub(crate) fn step_ends(job: &Job, age: Duration) -> Vec<Duration> {
-    let mut ends: Vec<_> = ends(job, age).collect::<Option<_>>().unwrap_or_default();
+    let mut ends: Vec<_> = step_end_ages(job, age).collect::<Option<_>>().unwrap_or_default();
     ends.sort_unstable();
     ends
 }
 
 /// Returns how old a job was when each of its steps ended; `None` for one whose time is missing, is before
 /// the job's creation, or after this age.
-fn ends(job: &Job, age: Duration) -> impl Iterator<Item = Option<Duration>> {
-    let created = created(job);
+fn step_end_ages(job: &Job, age: Duration) -> impl Iterator<Item = Option<Duration>> {
+    let created = creation_time(job);
     let steps = job.walk().skip(1).map(|node| node.job);
     let done =
         steps.filter(|step| step.sub_jobs().is_empty() && step.phase() == Some(&Phase::Success));
     done.map(move |step| {
-        let ended = updated(step)?.duration_since(created?);
+        let ended = update_time(step)?.duration_since(created?);
         let ended: Duration = ended.try_into().ok()?;
         // The age is by a reply's `Date`, which has whole seconds.
         (ended <= age + Duration::from_secs(1)).then_some(ended.min(age))
     })
 }
 
-pub(crate) fn created(job: &Job) -> Option<Timestamp> {
+pub(crate) fn creation_time(job: &Job) -> Option<Timestamp> {
     job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
 }
 
-pub(crate) fn updated(job: &Job) -> Option<Timestamp> {
+pub(crate) fn update_time(job: &Job) -> Option<Timestamp> {
     job.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
 }
 

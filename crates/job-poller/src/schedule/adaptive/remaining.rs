@@ -1,36 +1,36 @@
 //! How long it takes on average until a job ends, by what was seen and nothing else. Pure numbers.
 
 use super::{
-    age_bins::{bin, end, start},
-    hazard::{MOST_STAGES, Place},
-    history::Stage,
+    age_bins::{bin_end, bin_of, bin_start},
+    hazard::{JobPosition, MAX_STAGES},
+    history::StageCounts,
 };
 
 /// Returns how many seconds it takes on average until a job ends that is so far; `None` where none was seen
 /// to end from there on.
-pub(crate) fn remaining(stages: &[Stage], place: Place) -> Option<f64> {
-    let at = place.steps.min(MOST_STAGES - 1);
+pub(crate) fn mean_residual_life(stages: &[StageCounts], place: JobPosition) -> Option<f64> {
+    let at = place.completed_steps.min(MAX_STAGES - 1);
     let mut after = None;
     for stage in stages.get(at + 1..)?.iter().rev() {
-        after = whole(stage, 0.0, after);
+        after = mean_stage_time(stage, 0.0, after);
     }
-    whole(&stages[at], place.since_step, after)
+    mean_stage_time(&stages[at], place.since_last_step, after)
 }
 
 /// Returns how long it takes from a time in a stage on, where it takes so long after it; `None` for that
 /// where the stage follows itself, or nothing was seen to follow.
-fn whole(stage: &Stage, from: f64, after: Option<f64>) -> Option<f64> {
+fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option<f64> {
     let [time, ended, passed] = stage.bins();
-    let last = time.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin(from))?;
+    let last = time.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin_of(from))?;
     let [watched, ends, passes] = [time, ended, passed].map(|bins| bins.iter().sum::<f64>());
     // What part is in the stage still, how long all were together, and what part has passed on.
     let (mut within, mut took, mut on) = (1.0, 0.0, 0.0);
-    for at in bin(from)..=last {
-        let begins = start(at).max(from);
-        let width = end(at).min(2.0 * begins.max(4.0)) - begins;
+    for at in bin_of(from)..=last {
+        let begins = bin_start(at).max(from);
+        let width = bin_end(at).min(2.0 * begins.max(4.0)) - begins;
         let rate = if time[at] > 0.0 { (ended[at] + passed[at]) / time[at] } else { 0.0 };
         // Where nobody was watched beyond it, and no longer in it than it is wide, it is where all leave.
-        let is_end = at == last && rate * (end(at) - start(at)) >= 1.0;
+        let is_end = at == last && rate * (bin_end(at) - bin_start(at)) >= 1.0;
         let part = if is_end { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
         let left = within * part;
         took += (within - left / 2.0) * width;
@@ -56,16 +56,16 @@ mod tests {
     use job_model::Job;
     use serde_json::json;
 
-    use crate::schedule::adaptive::{history::History, observation::Lifetime};
+    use crate::schedule::adaptive::{history::History, observation::JobObservation};
 
     #[test]
-    fn waits_that_stopped_early_do_not_make_jobs_short() {
+    fn stopped_waits_do_not_shorten_the_estimate() {
         let age = Duration::from_secs;
         let mut history = History::new();
         // One in a hundred seconds, of a hundred jobs that were watched for two minutes each.
         for number in 0..100_u64 {
             let (to, ended) = if number % 3 > 0 { (60, true) } else { (120, false) };
-            history.record(&Lifetime::new("CreateCluster", age(0), age(to), ended));
+            history.record(&JobObservation::new("CreateCluster", age(0), age(to), ended));
         }
         let job = Job::from_slice(br#"{"spec": {"type": "CreateCluster"}}"#).unwrap();
         let remaining = history.remaining(&job, age(0)).unwrap().as_secs();
@@ -73,12 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn how_long_it_takes_on_average() {
+    fn remaining_time_depends_on_age_and_finished_sub_jobs() {
         let age = Duration::from_secs;
         let mut history = History::new();
         for _ in 0..50 {
-            let life = Lifetime::new("CreateCluster", age(0), age(300), true);
-            history.record(&life.with_steps(vec![age(200)]));
+            let life = JobObservation::new("CreateCluster", age(0), age(300), true);
+            history.record(&life.with_step_ends(vec![age(200)]));
         }
         let seen = |now: u64, steps: &[u64]| {
             let at = |second: &u64| {

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::{observation::Lifetime, *};
-use crate::schedule::Share;
+use super::{observation::JobObservation, *};
+use crate::schedule::BudgetShare;
 
 /// Returns the pauses of a wait for a job of a type, in whole seconds.
 fn pauses(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
     let mut age = Duration::ZERO;
     let mut pauses = Vec::new();
     while age.as_secs_f64() < until {
-        let mut seen = Seen::new(age, u32::try_from(pauses.len()).unwrap() + 1);
+        let mut seen = PollState::new(age, u32::try_from(pauses.len()).unwrap() + 1);
         seen.job_type = Some(job_type);
         let pause = schedule.pause(&seen);
         pauses.push(pause.as_secs());
@@ -20,9 +20,9 @@ fn pauses(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
 }
 
 #[test]
-fn pauses_without_history() {
+fn delays_without_history_follow_the_prior() {
     let steady = Adaptive::new().jitter(0.0);
-    let dear = steady.clone().worth(Duration::from_secs(1));
+    let dear = steady.clone().request_price(Duration::from_secs(1));
     let rows = [
         ("CreateCluster", steady.clone(), 300.0),
         ("CreateNode", steady.clone(), 200.0),
@@ -37,7 +37,7 @@ fn pauses_without_history() {
 }
 
 #[test]
-fn pauses_at_an_age() {
+fn delay_depends_on_type_age_and_nearly_done() {
     let rows = [
         ("a cluster, long after most have ended", Some("CreateCluster"), 2000, false, 23_237),
         ("a node, likewise", Some("CreateNode"), 2000, false, 15_491),
@@ -47,17 +47,17 @@ fn pauses_at_an_age() {
     ];
     for (name, job_type, age, nearly_done, expected) in rows {
         let age = Duration::from_secs(age);
-        let seen = Seen { job_type, age, nearly_done, ..Seen::new(Duration::ZERO, 2) };
+        let seen = PollState { job_type, age, nearly_done, ..PollState::new(Duration::ZERO, 2) };
         let pause = Adaptive::new().jitter(0.0).pause(&seen);
         assert_eq!(pause.as_millis(), expected, "{name}");
     }
 }
 
 #[test]
-fn an_end_that_is_near_is_asked_for_soon_whatever_was_learnt() {
+fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
     let mut history = History::new();
     for _ in 0..50 {
-        history.record(&Lifetime::new(
+        history.record(&JobObservation::new(
             "CreateCluster",
             Duration::ZERO,
             Duration::from_secs(300),
@@ -67,11 +67,11 @@ fn an_end_that_is_near_is_asked_for_soon_whatever_was_learnt() {
     let learnt = Adaptive::new().history(&history);
     let pause = |nearly_done, random| {
         let age = Duration::from_secs(100);
-        let seen = Seen {
+        let seen = PollState {
             job_type: Some("CreateCluster"),
             nearly_done,
             random,
-            ..Seen::new(age, if nearly_done { 1 } else { 2 })
+            ..PollState::new(age, if nearly_done { 1 } else { 2 })
         };
         [Adaptive::new(), learnt.clone()].map(|schedule| schedule.pause(&seen).as_secs_f64())
     };
@@ -84,12 +84,12 @@ fn an_end_that_is_near_is_asked_for_soon_whatever_was_learnt() {
 }
 
 #[test]
-fn what_is_spent_bounds_the_gaps() {
+fn a_binding_budget_share_sets_the_delay() {
     let schedule = Adaptive::new();
     let pause = |worth, longest, age| {
-        let share = Share::new(Duration::from_secs(worth), Duration::from_secs(longest));
-        let seen = Seen { share: Some(share), ..Seen::new(Duration::from_secs(age), 2) };
-        [0, u64::MAX].map(|random| schedule.pause(&Seen { random, ..seen }).as_secs())
+        let share = BudgetShare::new(Duration::from_secs(worth), Duration::from_secs(longest));
+        let seen = PollState { share: Some(share), ..PollState::new(Duration::from_secs(age), 2) };
+        [0, u64::MAX].map(|random| schedule.pause(&PollState { random, ..seen }).as_secs())
     };
     // Where it is not, chance moves the schedule's own pauses.
     let rows =
@@ -101,25 +101,25 @@ fn what_is_spent_bounds_the_gaps() {
 
 proptest! {
     #[test]
-    fn an_urgency_is_a_number(
+    fn urgency_is_finite_and_positive(
         age: Duration, worth: Duration, shared: Duration, nearly_done: bool,
     ) {
-        let share = Some(Share::new(shared, Duration::MAX));
-        let seen = Seen { share, nearly_done, ..Seen::new(age, 1) };
+        let share = Some(BudgetShare::new(shared, Duration::MAX));
+        let seen = PollState { share, nearly_done, ..PollState::new(age, 1) };
         for worth in [worth, Duration::ZERO] {
-            let urgency = Adaptive::new().worth(worth).urgency(&seen).unwrap();
+            let urgency = Adaptive::new().request_price(worth).urgency(&seen).unwrap();
             prop_assert!(urgency.is_finite() && urgency > 0.0, "{}", urgency);
         }
     }
 
     #[test]
-    fn pauses_stay_within_floor_and_cap(
+    fn delays_stay_within_floor_and_cap(
         age: Duration, count: u32, random: u64, nearly_done: bool, worth: Duration, part: f64,
         job_type in prop::option::of("CreateCluster|DeleteNode|CreateNode"),
     ) {
         let job_type = job_type.as_deref();
-        let seen = Seen { age, job_type, nearly_done, random, ..Seen::new(age, count) };
-        let pause = Adaptive::new().worth(worth).jitter(part).pause(&seen);
+        let seen = PollState { age, job_type, nearly_done, random, ..PollState::new(age, count) };
+        let pause = Adaptive::new().request_price(worth).jitter(part).pause(&seen);
         prop_assert!((2..=60).contains(&pause.as_secs()) && pause <= Duration::from_secs(60));
     }
 }

@@ -5,9 +5,9 @@ use backoff::{ExponentialBackoff, backoff::Constant};
 use super::*;
 
 /// Gives these pauses, then none, until it is reset.
-struct Row(&'static [u64], usize);
+struct ScriptedBackoff(&'static [u64], usize);
 
-impl Backoff for Row {
+impl Backoff for ScriptedBackoff {
     fn next_backoff(&mut self) -> Option<Duration> {
         self.1 += 1;
         self.0.get(self.1 - 1).copied().map(Duration::from_secs)
@@ -19,19 +19,21 @@ impl Backoff for Row {
 }
 
 #[test]
-fn pauses_are_brought_within_bounds() {
-    let schedule =
-        BackoffSchedule::new(Row(&[5, 1, 99], 9), Duration::from_secs(2)..=Duration::from_secs(20));
-    let pauses =
-        [1, 2, 3, 4, 1, 2].map(|count| schedule.pause(&Seen::new(Duration::ZERO, count)).as_secs());
+fn backoff_delays_are_clamped_to_the_bounds() {
+    let schedule = BackoffSchedule::new(
+        ScriptedBackoff(&[5, 1, 99], 9),
+        Duration::from_secs(2)..=Duration::from_secs(20),
+    );
+    let pauses = [1, 2, 3, 4, 1, 2]
+        .map(|count| schedule.pause(&PollState::new(Duration::ZERO, count)).as_secs());
     assert_eq!(pauses, [5, 2, 20, 20, 5, 2]);
 }
 
 #[test]
-fn odd_bounds_are_no_panic() {
+fn invalid_bounds_do_not_panic() {
     let pause = |pauses| {
         let schedule = BackoffSchedule::new(Constant::new(Duration::from_secs(3)), pauses);
-        schedule.pause(&Seen::new(Duration::ZERO, 1))
+        schedule.pause(&PollState::new(Duration::ZERO, 1))
     };
     let (none, long) = (Duration::ZERO, Duration::from_secs(9));
     assert_eq!(pause(long..=none), long);
@@ -40,7 +42,7 @@ fn odd_bounds_are_no_panic() {
 
 /// By itself it exceeds its `max_interval` by its jitter, and ends after its `max_elapsed_time`.
 #[test]
-fn the_crates_own_backoff_stays_within_the_cap_and_never_ends() {
+fn exponential_backoff_stays_within_the_cap_and_never_ends() {
     let cap = Duration::from_secs(30);
     let backoff = ExponentialBackoff {
         max_interval: cap,
@@ -49,7 +51,7 @@ fn the_crates_own_backoff_stays_within_the_cap_and_never_ends() {
     };
     let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=cap);
     for count in 1..1000 {
-        let pause = schedule.pause(&Seen::new(Duration::ZERO, count));
+        let pause = schedule.pause(&PollState::new(Duration::ZERO, count));
         assert!(Duration::from_secs(1) <= pause && pause <= cap, "{pause:?}");
     }
 }

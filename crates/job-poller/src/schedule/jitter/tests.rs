@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn seen(count: u32, random: u64) -> Seen<'static> {
-    Seen { random, ..Seen::new(Duration::ZERO, count) }
+fn poll_state(count: u32, random: u64) -> PollState<'static> {
+    PollState { random, ..PollState::new(Duration::ZERO, count) }
 }
 
 #[test]
-fn bounds_of_chance() {
+fn jitter_spreads_delays_within_bounds() {
     let ms = Duration::from_millis;
     let (floor, cap) = (ms(1000), ms(60_000));
     let apply = |jitter: Jitter, count, pause, random| {
-        jitter.apply(ms(pause), floor..=cap, &seen(count, random)).as_millis()
+        jitter.apply(ms(pause), floor..=cap, &poll_state(count, random)).as_millis()
     };
     let tenth = Jitter::DEFAULT;
     let rows = [
@@ -40,13 +40,13 @@ fn bounds_of_chance() {
 #[test]
 fn a_cap_below_the_floor_counts_as_the_floor() {
     let (floor, cap) = (Duration::from_secs(5), Duration::from_secs(1));
-    let pause = Jitter::DEFAULT.apply(Duration::from_secs(3), floor..=cap, &seen(2, 0));
+    let pause = Jitter::DEFAULT.apply(Duration::from_secs(3), floor..=cap, &poll_state(2, 0));
     assert_eq!(pause, floor);
 }
 
 /// The numbers of splitmix64, whose author gives these for the seed 1234567.
 #[test]
-fn random_numbers_are_the_known_ones() {
+fn splitmix64_matches_the_reference_values() {
     let known = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-    assert_eq!([0, 1, 2].map(|number| random(1_234_567, number)), known);
+    assert_eq!([0, 1, 2].map(|number| splitmix64(1_234_567, number)), known);
 }

@@ -8,12 +8,12 @@ use job_transport::{RequestSent, TransportError, TransportErrorKind};
 use super::*;
 
 const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
-const OTHER: &str = "YW5vdGhlciBrZXkgb2YgdHdlbnR5LWZvdXIgYnl0ZXM=";
+const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdHdlbnR5LWZvdXIgYnl0ZXM=";
 
 /// Answers with a status, or not at all, and keeps what it was sent.
-struct Answers(Option<u16>, Arc<Mutex<Vec<Request<Bytes>>>>);
+struct StubTransport(Option<u16>, Arc<Mutex<Vec<Request<Bytes>>>>);
 
-impl Transport for Answers {
+impl Transport for StubTransport {
     fn send(
         &self,
         request: Request<Bytes>,
@@ -31,31 +31,35 @@ impl Transport for Answers {
     }
 }
 
-fn notice(job: &str) -> Notice {
+fn notification(job: &str) -> Notification {
     let key = format!("p1:{job}").parse().unwrap();
-    Notice { key, outcome: "succeeded".into(), body: r#"{"v":1,"outcome":"succeeded"}"#.into() }
+    Notification {
+        key,
+        outcome: "succeeded".into(),
+        body: r#"{"v":1,"outcome":"succeeded"}"#.into(),
+    }
 }
 
-async fn delivered(
+async fn deliver(
     status: Option<u16>,
-    notice: &Notice,
-) -> (Result<(), SinkError>, Vec<Request<Bytes>>) {
+    notice: &Notification,
+) -> (Result<(), NotifierError>, Vec<Request<Bytes>>) {
     let sent = Arc::default();
-    let keys = [KEY, OTHER].map(|key| WebhookKey::new(key).unwrap());
-    let webhook = Webhook::new(Answers(status, Arc::clone(&sent)), keys);
+    let keys = [KEY, OTHER_KEY].map(|key| WebhookKey::new(key).unwrap());
+    let webhook = Webhook::new(StubTransport(status, Arc::clone(&sent)), keys);
     let result = webhook.deliver("https://example.com/hook?token=x", notice).await;
     let sent = std::mem::take(&mut *sent.lock().unwrap());
     (result, sent)
 }
 
 #[tokio::test]
-async fn receivers_accept_each_signature() {
+async fn receivers_accept_the_signature_of_each_key() {
     for job in ["354331b2c-229a-11e8-9c75-0255ac100ceb", "a b:c", "jöb"] {
-        let notice = notice(job);
-        let (result, sent) = delivered(Some(204), &notice).await;
+        let notice = notification(job);
+        let (result, sent) = deliver(Some(204), &notice).await;
         assert_eq!(result, Ok(()));
         let [request] = &sent[..] else { panic!("{sent:?}") };
-        for key in [KEY, OTHER] {
+        for key in [KEY, OTHER_KEY] {
             let receiver = standardwebhooks::Webhook::new(key).unwrap();
             receiver.verify(request.body(), request.headers()).unwrap();
         }
@@ -69,15 +73,15 @@ async fn receivers_accept_each_signature() {
 }
 
 #[tokio::test]
-async fn the_id_is_the_same_in_each_delivery() {
+async fn the_webhook_id_is_stable_across_deliveries() {
     let ids = |headers: &HeaderMap| headers["webhook-id"].clone();
-    let (_, first) = delivered(Some(503), &notice("a")).await;
-    let (_, second) = delivered(Some(204), &notice("a")).await;
+    let (_, first) = deliver(Some(503), &notification("a")).await;
+    let (_, second) = deliver(Some(204), &notification("a")).await;
     assert_eq!(ids(first[0].headers()), ids(second[0].headers()));
 }
 
 #[tokio::test]
-async fn what_a_receivers_answer_means() {
+async fn receiver_statuses_decide_whether_to_retry() {
     let mut told = String::new();
     for status in [
         Some(200),
@@ -91,10 +95,10 @@ async fn what_a_receivers_answer_means() {
         Some(503),
         None,
     ] {
-        let (result, _) = delivered(status, &notice("a")).await;
+        let (result, _) = deliver(status, &notification("a")).await;
         told += &match result {
             Ok(()) => format!("{status:?}: delivered\n"),
-            Err(error) if error.is_final() => format!("{status:?}: never, {error}\n"),
+            Err(error) if error.is_permanent() => format!("{status:?}: never, {error}\n"),
             Err(error) => format!("{status:?}: again, {error}\n"),
         };
         assert!(!told.contains("token"), "a URL's query may be a secret");
@@ -103,11 +107,11 @@ async fn what_a_receivers_answer_means() {
 }
 
 #[test]
-fn where_notices_go() {
+fn webhook_urls_are_validated() {
     let keys = || WebhookKey::new(KEY);
     let webhook = |plain: bool| {
-        let webhook = Webhook::new(Answers(None, Arc::default()), keys());
-        if plain { webhook.over_plain_http() } else { webhook }
+        let webhook = Webhook::new(StubTransport(None, Arc::default()), keys());
+        if plain { webhook.allow_http() } else { webhook }
     };
     let rows = [
         ("https://example.com/hook?a=b", None, None),
@@ -133,15 +137,15 @@ fn where_notices_go() {
             assert!(fits, "{to}: {told:?}");
         }
     }
-    let nobody = Webhook::new(Answers(None, Arc::default()), []);
+    let nobody = Webhook::new(StubTransport(None, Arc::default()), []);
     assert!(nobody.check("https://example.com").unwrap_err().to_string().contains("no key"));
 }
 
 #[test]
-fn keys() {
+fn webhook_keys_are_validated() {
     let rows = [
         (KEY, None),
-        (OTHER, None),
+        (OTHER_KEY, None),
         ("whsec_c2hvcnQ=", Some("a webhook key of 5 bytes; at least 24")),
         ("whsec_!", Some("no webhook key; that is whsec_ and base64")),
         ("", Some("a webhook key of 0 bytes")),

@@ -7,34 +7,34 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use job_poller::{Fixed, WaitPolicy};
-use job_sim::{Pace, Plan, Sim, SimTransport};
+use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, Clock};
 
 use super::*;
 use crate::{
-    budget::{Lease, Lent},
-    notify::NoSink,
+    budget::{Grant, Lease},
+    notify::DisabledNotifier,
     serve::Metrics,
     state::{Delivery, Receiver},
-    status::Status,
+    status::WaitStatus,
 };
 
 /// A clock that is set by hand.
 #[derive(Clone)]
-struct At(Arc<Mutex<Duration>>);
+struct ManualClock(Arc<Mutex<Duration>>);
 
-impl At {
+impl ManualClock {
     fn set(&self, seconds: f64) {
         *self.0.lock().unwrap() = Duration::from_secs_f64(seconds);
     }
 }
 
-impl Clock for At {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_second(1_800_000_000).unwrap() + self.elapsed()
+        Timestamp::from_second(1_800_000_000).unwrap() + self.monotonic()
     }
 
-    fn elapsed(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         *self.0.lock().unwrap()
     }
 
@@ -43,17 +43,17 @@ impl Clock for At {
     }
 }
 
-struct Stage {
+struct TestBed {
     wait: JobWait,
-    clock: At,
+    clock: ManualClock,
     key: WaitKey,
 }
 
-impl Stage {
+impl TestBed {
     /// The job is done with the third reading.
     fn new() -> Self {
-        let clock = At(Arc::default());
-        let pace = Pace::PerReading(Duration::from_secs(3));
+        let clock = ManualClock(Arc::default());
+        let pace = TimeSource::PerRequest(Duration::from_secs(3));
         let sim = Arc::new(Sim::with_clock(Plan::create_cluster(), pace, clock.clone()));
         let client = Client::with_clock(
             "https://cce.example".parse().unwrap(),
@@ -67,95 +67,98 @@ impl Stage {
             clock: Arc::new(clock.clone()),
             schedule: Arc::new(Fixed::new(Duration::from_secs(10))),
             policy: WaitPolicy::new(),
-            sink: Arc::new(NoSink),
-            keep: Duration::from_secs(99),
+            notifier: Arc::new(DisabledNotifier),
+            retention: Duration::from_secs(99),
             lease: Arc::new(Lease::new(1, Arc::new(clock.clone()))),
             metrics: Arc::new(Metrics::new()),
         };
         Self { wait, clock, key }
     }
 
-    fn waiting(&self, policy: WaitPolicy) -> Waiting {
-        let mut waiting = Waiting::new(&self.key, policy, 7, 40, self.clock.now());
-        waiting.receivers.push(Receiver { to: "x".into(), delivery: Delivery::Pending });
+    fn waiting(&self, policy: WaitPolicy) -> ActiveWait {
+        let mut waiting = ActiveWait::new(&self.key, policy, 7, 40, self.clock.now());
+        waiting.receivers.push(Receiver { address: "x".into(), delivery: Delivery::Pending });
         waiting
     }
 
-    async fn tick(&self, seconds: f64, waiting: &Waiting) -> Ticked {
+    async fn tick(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.clock.set(seconds);
         self.wait.tick_once(&self.key, waiting).await
     }
 
     /// The same, where something is lent.
-    async fn turn(&self, seconds: f64, waiting: &Waiting) -> Ticked {
+    async fn tick_with_lease(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.clock.set(seconds);
-        let lent = Lent { per_second: 50.0, in_flight: 1, hold: Duration::ZERO, turn: Turn::NONE };
-        self.wait.lease.take(lent);
+        let lent =
+            Grant { per_second: 50.0, in_flight: 1, blocked_for: Duration::ZERO, slot: Slot::NONE };
+        self.wait.lease.accept_grant(lent);
         self.tick(seconds, waiting).await
     }
 
     /// Returns how it is, as `status` has it.
     fn status(&self, state: &WaitState) -> String {
-        let text = serde_json::to_string_pretty(&Status::of(&self.key, Some(state))).unwrap();
+        let text =
+            serde_json::to_string_pretty(&WaitStatus::from_state(&self.key, Some(state))).unwrap();
         text + "\n"
     }
 }
 
-fn waits(ticked: Ticked) -> (Waiting, f64) {
+fn expect_active(ticked: TickResult) -> (ActiveWait, f64) {
     match ticked.state {
-        WaitState::Waiting(waiting) => (*waiting, ticked.after.as_secs_f64()),
-        WaitState::Over(over) => panic!("{over:?}"),
+        WaitState::Waiting(waiting) => (*waiting, ticked.delay.as_secs_f64()),
+        WaitState::Finished(over) => panic!("{over:?}"),
     }
 }
 
-fn is_over(ticked: &Ticked) -> &Over {
+fn expect_finished(ticked: &TickResult) -> &FinishedWait {
     match &ticked.state {
-        WaitState::Over(over) => over,
+        WaitState::Finished(over) => over,
         WaitState::Waiting(waiting) => panic!("{waiting:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_wait_from_tick_to_tick_and_what_status_says_of_it() {
-    let stage = Stage::new();
+async fn ticks_advance_a_wait_and_its_status() {
+    let stage = TestBed::new();
     let mut told = stage.status(&WaitState::Waiting(stage.waiting(WaitPolicy::new()).into()));
-    let (waiting, after) = waits(stage.turn(0.0, &stage.waiting(WaitPolicy::new())).await);
-    assert_eq!((after, waiting.tick, waiting.was_told), (10.0, 41, false));
-    assert_eq!(waiting.next, stage.clock.now() + Duration::from_secs(10));
+    let (waiting, after) =
+        expect_active(stage.tick_with_lease(0.0, &stage.waiting(WaitPolicy::new())).await);
+    assert_eq!((after, waiting.tick, waiting.has_reservation), (10.0, 41, false));
+    assert_eq!(waiting.next_tick_at, stage.clock.now() + Duration::from_secs(10));
     told += &stage.status(&WaitState::Waiting(waiting.clone().into()));
     // One that comes too soon asks nobody.
-    let (waiting, after) = waits(stage.tick(4.0, &waiting).await);
+    let (waiting, after) = expect_active(stage.tick(4.0, &waiting).await);
     assert_eq!((after, waiting.tick), (6.0, 42));
-    let (waiting, _) = waits(stage.turn(10.0, &waiting).await);
-    let ticked = stage.turn(20.0, &waiting).await;
-    let over = is_over(&ticked);
-    assert_eq!((&*over.outcome, over.has_ended, over.tick), ("succeeded", true, 44));
-    assert_eq!((ticked.after.as_secs(), over.receivers.len()), (99, 1));
+    let (waiting, _) = expect_active(stage.tick_with_lease(10.0, &waiting).await);
+    let ticked = stage.tick_with_lease(20.0, &waiting).await;
+    let over = expect_finished(&ticked);
+    assert_eq!((&*over.outcome, over.has_job_ended, over.tick), ("succeeded", true, 44));
+    assert_eq!((ticked.delay.as_secs(), over.receivers.len()), (99, 1));
     told += &stage.status(&ticked.state);
-    told += &serde_json::to_string_pretty(&Status::of(&stage.key, None)).unwrap();
+    told += &serde_json::to_string_pretty(&WaitStatus::from_state(&stage.key, None)).unwrap();
     insta::assert_snapshot!(told);
 }
 
 #[tokio::test]
-async fn without_a_turn_it_comes_back_and_is_as_it_was() {
-    let stage = Stage::new();
+async fn a_tick_without_a_slot_reschedules_the_wait_unchanged() {
+    let stage = TestBed::new();
     let before = stage.waiting(WaitPolicy::new());
-    let (waiting, after) = waits(stage.tick(0.0, &before).await);
-    assert_eq!((after, waiting.was_told, waiting.tick), (3.0, true, 41));
+    let (waiting, after) = expect_active(stage.tick(0.0, &before).await);
+    assert_eq!((after, waiting.has_reservation, waiting.tick), (3.0, true, 41));
     assert_eq!(waiting.checkpoint, before.checkpoint);
     // Told to come beyond the deadline, it comes then, takes nobody's turn, and ends.
     let short = stage.waiting(WaitPolicy::new().timeout(Duration::from_secs(2)));
-    let (waiting, after) = waits(stage.tick(0.5, &short).await);
-    assert_eq!((after, waiting.was_told), (1.5, false));
+    let (waiting, after) = expect_active(stage.tick(0.5, &short).await);
+    assert_eq!((after, waiting.has_reservation), (1.5, false));
     let ticked = stage.tick(2.0, &waiting).await;
-    assert_eq!(is_over(&ticked).outcome, "deadline_exceeded");
-    assert!(!is_over(&ticked).has_ended);
+    assert_eq!(expect_finished(&ticked).outcome, "deadline_exceeded");
+    assert!(!expect_finished(&ticked).has_job_ended);
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_wait_that_is_stopped() {
-    let stage = Stage::new();
+async fn a_stopped_wait_sends_no_notifications() {
+    let stage = TestBed::new();
     let ticked = stage.wait.stop(&stage.key, stage.waiting(WaitPolicy::new()));
-    let over = is_over(&ticked);
-    assert_eq!((&*over.outcome, over.has_ended, over.receivers.len()), ("stopped", false, 0));
+    let over = expect_finished(&ticked);
+    assert_eq!((&*over.outcome, over.has_job_ended, over.receivers.len()), ("stopped", false, 0));
 }

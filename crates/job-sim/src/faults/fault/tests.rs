@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_no_fault_is_named() {
+fn unknown_faults_are_named_in_the_error() {
     for text in [
         "",
         "never",
@@ -27,7 +27,7 @@ fn what_is_no_fault_is_named() {
 }
 
 #[test]
-fn scripts() {
+fn fault_scripts_parse_up_to_the_length_limit() {
     let rows = [
         ("", Some(0)),
         (" , ,", Some(0)),
@@ -42,7 +42,7 @@ fn scripts() {
         ("ok, never", None),
     ];
     for (text, length) in rows {
-        let script = Fault::script(text);
+        let script = Fault::parse_script(text);
         assert_eq!(script.as_ref().ok().map(Vec::len), length, "{text}: {script:?}");
     }
 }

@@ -1,14 +1,15 @@
-//! What befalls whom, and in which order.
+//! Which fault applies to which request, and in which order.
 
 use super::*;
 
 #[test]
-fn chance_is_the_seeds_and_of_its_probability() {
-    let faults = || Fault::script("reset, 503, refuse").unwrap().into_iter().flatten().collect();
+fn random_faults_follow_seed_and_probability() {
+    let faults =
+        || Fault::parse_script("reset, 503, refuse").unwrap().into_iter().flatten().collect();
     let drawn = |seed, probability| {
-        let mut fate = Fate::default();
-        fate.chance(seed, probability, faults());
-        let draw = |_| fate.of_request(Duration::ZERO).map(|fault| format!("{fault:?}"));
+        let mut fate = FaultInjector::default();
+        fate.set_random_faults(seed, probability, faults());
+        let draw = |_| fate.next_request_fault(Duration::ZERO).map(|fault| format!("{fault:?}"));
         (0..10_000).map(draw).collect::<Vec<_>>()
     };
     assert_eq!(drawn(7, 0.1), drawn(7, 0.1));
@@ -25,14 +26,14 @@ fn chance_is_the_seeds_and_of_its_probability() {
 }
 
 #[test]
-fn the_script_comes_before_an_outage_and_that_before_chance() {
-    let mut fate = Fate::default();
-    fate.chance(0, 1.0, vec![Fault::Garbage]);
-    fate.outage(Duration::ZERO..Duration::from_secs(1), Fault::Stall);
+fn scripted_faults_precede_outages_and_random_faults() {
+    let mut fate = FaultInjector::default();
+    fate.set_random_faults(0, 1.0, vec![Fault::Garbage]);
+    fate.add_outage(Duration::ZERO..Duration::from_secs(1), Fault::Stall);
     fate.add(Some(Fault::Reset));
     fate.add(None);
-    let next = |fate: &mut Fate, second| {
-        let fault = fate.of_request(Duration::from_secs(second));
+    let next = |fate: &mut FaultInjector, second| {
+        let fault = fate.next_request_fault(Duration::from_secs(second));
         fault.map_or_else(|| "none".into(), |fault| format!("{fault:?}"))
     };
     let befell = [0, 0, 0, 1].map(|second| next(&mut fate, second));
@@ -40,20 +41,20 @@ fn the_script_comes_before_an_outage_and_that_before_chance() {
 }
 
 #[test]
-fn what_befalls_connections_befalls_no_request() {
-    let mut fate = Fate::default();
+fn connection_faults_do_not_apply_to_requests() {
+    let mut fate = FaultInjector::default();
     fate.add(Some(Fault::Refuse));
     fate.add(Some(Fault::Reset));
-    assert!(matches!(fate.of_request(Duration::ZERO), Some(Fault::Reset)));
-    assert!(matches!(fate.of_connection(Duration::ZERO), Some(Fault::Refuse)));
-    assert!(fate.of_request(Duration::ZERO).is_none());
-    assert!(fate.of_connection(Duration::ZERO).is_none());
+    assert!(matches!(fate.next_request_fault(Duration::ZERO), Some(Fault::Reset)));
+    assert!(matches!(fate.next_connection_fault(Duration::ZERO), Some(Fault::Refuse)));
+    assert!(fate.next_request_fault(Duration::ZERO).is_none());
+    assert!(fate.next_connection_fault(Duration::ZERO).is_none());
     // Each at its place in the script, where every request has a connection.
     fate.add(None);
     fate.add(Some(Fault::Refuse));
     let connects = [(); 3].map(|()| {
-        let refused = fate.of_connection(Duration::ZERO).is_some();
-        refused || fate.of_request(Duration::ZERO).is_some()
+        let refused = fate.next_connection_fault(Duration::ZERO).is_some();
+        refused || fate.next_request_fault(Duration::ZERO).is_some()
     });
     assert_eq!(connects, [false, true, false]);
 }

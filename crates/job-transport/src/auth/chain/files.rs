@@ -12,12 +12,12 @@ use configparser::ini::{Ini, IniDefault};
 use serde::Deserialize;
 
 use super::{
-    ConventionsError,
-    values::{Field, Names, Values},
+    CredentialChainError,
+    values::{Field, FieldNames, Values},
 };
 
 /// The names in a section of the vendor's file.
-const INI: &Names = &[
+const INI_NAMES: &FieldNames = &[
     (Field::AccessKey, "ak"),
     (Field::SecretKey, "sk"),
     (Field::SecurityToken, "security_token"),
@@ -25,7 +25,7 @@ const INI: &Names = &[
 ];
 
 /// The names in a cloud of `clouds.yaml`.
-const YAML: &Names = &[
+const YAML_NAMES: &FieldNames = &[
     (Field::Token, "auth.token"),
     (Field::AccessKey, "auth.ak"),
     (Field::SecretKey, "auth.sk"),
@@ -41,21 +41,21 @@ const YAML: &Names = &[
 
 /// The parts of `clouds.yaml` that are known here.
 #[derive(Deserialize)]
-struct Clouds {
+struct CloudsFile {
     #[serde(default)]
-    clouds: BTreeMap<String, Cloud>,
+    clouds: BTreeMap<String, CloudEntry>,
 }
 
 #[derive(Default, Deserialize)]
-struct Cloud {
+struct CloudEntry {
     #[serde(default)]
-    auth: Auth,
+    auth: CloudAuth,
     region_name: Option<String>,
     cacert: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-struct Auth {
+struct CloudAuth {
     auth_url: Option<String>,
     username: Option<String>,
     password: Option<String>,
@@ -67,7 +67,7 @@ struct Auth {
     sk: Option<String>,
 }
 
-impl Cloud {
+impl CloudEntry {
     fn value(&self, field: Field) -> Option<&str> {
         let auth = &self.auth;
         let value = match field {
@@ -89,8 +89,10 @@ impl Cloud {
 }
 
 /// Reads the vendor's file; `None` where there is none, or nothing in it.
-pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, ConventionsError> {
-    let Some(Content { text, exposed }) = read(file)? else { return Ok(None) };
+pub(super) fn read_credentials_file(
+    file: &Path,
+) -> Result<Option<Values<'static>>, CredentialChainError> {
+    let Some(FileContent { text, world_readable }) = read(file)? else { return Ok(None) };
     let mut settings = IniDefault::default();
     // As the vendor's reader has it: a secret may have any character.
     settings.inline_comment_symbols = Some(Vec::new());
@@ -99,17 +101,21 @@ pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, C
     ini.read(text).map_err(|error| {
         let line = error.trim_start_matches("line ").split(':').next();
         let line = line.and_then(|line| line.parse().ok()).unwrap_or_default();
-        ConventionsError::Form { file: file.into(), line, form: "`[section]` or `name = value`" }
+        CredentialChainError::Malformed {
+            file: file.into(),
+            line,
+            form: "`[section]` or `name = value`",
+        }
     })?;
     for section in ["basic", "global"] {
-        let place = format!("{} [{section}] ", file.display());
-        let mut values = Values::none(INI, place);
-        for (field, name) in INI {
+        let prefix = format!("{} [{section}] ", file.display());
+        let mut values = Values::empty(INI_NAMES, prefix);
+        for (field, name) in INI_NAMES {
             let value = ini.get(section, name).filter(|value| !value.is_empty());
             values.add(*field, value.as_deref());
         }
         if values.values.keys().any(|field| *field != Field::ProjectId) {
-            values.kept_from_others(file, exposed)?;
+            values.check_permissions(file, world_readable)?;
             return Ok(Some(values));
         }
     }
@@ -117,25 +123,25 @@ pub(super) fn credentials_file(file: &Path) -> Result<Option<Values<'static>>, C
 }
 
 /// Reads a cloud of the first of these files that is there, and of a `secure.yaml` beside it.
-pub(super) fn clouds_yaml(
+pub(super) fn read_clouds_yaml(
     cloud: &str,
     files: &[PathBuf],
-) -> Result<Values<'static>, ConventionsError> {
+) -> Result<Values<'static>, CredentialChainError> {
     for file in files {
         let Some(content) = read(file)? else { continue };
-        let mut values = Values::none(YAML, String::new());
+        let mut values = Values::empty(YAML_NAMES, String::new());
         let mut is_there = values.add_cloud(cloud, file, content)?;
         let secure = file.with_file_name("secure.yaml");
         if let Some(content) = read(&secure)? {
             is_there |= values.add_cloud(cloud, &secure, content)?;
         }
         if is_there {
-            values.place = place(file, cloud);
+            values.name_prefix = name_prefix(file, cloud);
             return Ok(values);
         }
     }
-    let looked: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-    Err(ConventionsError::NoCloud { cloud: cloud.into(), looked: looked.join(", ") })
+    let searched: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    Err(CredentialChainError::NoCloud { cloud: cloud.into(), searched: searched.join(", ") })
 }
 
 impl Values<'_> {
@@ -144,19 +150,19 @@ impl Values<'_> {
         &mut self,
         cloud: &str,
         file: &Path,
-        Content { text, exposed }: Content,
-    ) -> Result<bool, ConventionsError> {
-        let mut clouds: Clouds = serde_saphyr::from_str(&text).map_err(|error| {
+        FileContent { text, world_readable }: FileContent,
+    ) -> Result<bool, CredentialChainError> {
+        let mut clouds: CloudsFile = serde_saphyr::from_str(&text).map_err(|error| {
             // The error's own text would show the line, and the secret on it.
             let line = error.location().map_or(0, |location| location.line());
-            ConventionsError::Form { file: file.into(), line, form: "`clouds:` in YAML" }
+            CredentialChainError::Malformed { file: file.into(), line, form: "`clouds:` in YAML" }
         })?;
         let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
-        let mut added = Values::none(YAML, place(file, cloud));
-        for (field, _) in YAML {
+        let mut added = Values::empty(YAML_NAMES, name_prefix(file, cloud));
+        for (field, _) in YAML_NAMES {
             added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
         }
-        added.kept_from_others(file, exposed)?;
+        added.check_permissions(file, world_readable)?;
         self.values.append(&mut added.values);
         Ok(true)
     }
@@ -168,47 +174,51 @@ impl Values<'_> {
     }
 
     /// Refuses the file of these values where others may read it and it holds a secret.
-    fn kept_from_others(&self, file: &Path, exposed: bool) -> Result<(), ConventionsError> {
-        if exposed && self.values.keys().any(|field| field.is_secret()) {
-            return Err(ConventionsError::Exposed(file.into()));
+    fn check_permissions(
+        &self,
+        file: &Path,
+        world_readable: bool,
+    ) -> Result<(), CredentialChainError> {
+        if world_readable && self.values.keys().any(|field| field.is_secret()) {
+            return Err(CredentialChainError::WorldReadable(file.into()));
         }
         Ok(())
     }
 }
 
 /// Returns where a cloud stands in a file.
-fn place(file: &Path, cloud: &str) -> String {
+fn name_prefix(file: &Path, cloud: &str) -> String {
     format!("{} clouds.{cloud}.", file.display())
 }
 
 /// A file's text, and whether others may read it.
-struct Content {
+struct FileContent {
     text: String,
-    exposed: bool,
+    world_readable: bool,
 }
 
 /// Reads a file, if there is one.
-fn read(file: &Path) -> Result<Option<Content>, ConventionsError> {
-    let failed = |error| ConventionsError::File(file.into(), error);
+fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
+    let failed = |error| CredentialChainError::File(file.into(), error);
     let mut open = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
     // Of the file that was opened, whatever stands at its path now.
-    let exposed = is_exposed(&open.metadata().map_err(failed)?);
+    let world_readable = is_world_readable(&open.metadata().map_err(failed)?);
     let mut text = String::new();
     open.read_to_string(&mut text).map_err(failed)?;
-    Ok(Some(Content { text, exposed }))
+    Ok(Some(FileContent { text, world_readable }))
 }
 
 /// Whether everyone may read it. A group may: mounted secrets are often given to one.
 #[cfg(unix)]
-fn is_exposed(metadata: &std::fs::Metadata) -> bool {
+fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o004 != 0
 }
 
 #[cfg(not(unix))]
-const fn is_exposed(_: &std::fs::Metadata) -> bool {
+const fn is_world_readable(_: &std::fs::Metadata) -> bool {
     false
 }

@@ -4,12 +4,12 @@ use std::{fmt, path::PathBuf};
 
 use job_model::ProjectId;
 
-use super::values::{Auth, Field, Proof};
+use super::values::{AuthConfig, AuthMethod, Field};
 use crate::{
     auth::{
-        credentials::{Credentials, Means},
+        credentials::{Credential, Credentials},
         identity::Identity,
-        provider::Provided,
+        provider::ProvidedCredential,
         token_file::TokenFile,
     },
     request::Endpoint,
@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// What was found, and where.
-pub struct Found {
-    pub(super) proof: Proof,
+pub struct ResolvedCredentials {
+    pub(super) auth_config: AuthConfig,
     /// The project, where it is named by its id. Where it is named otherwise, the identity
     /// service's reply tells it.
     pub project: Option<ProjectId>,
@@ -29,7 +29,7 @@ pub struct Found {
     /// A file of certificate authorities, in PEM form.
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
-    pub(super) project_origin: String,
+    pub(super) project_source: String,
 }
 
 /// A value that was found.
@@ -37,25 +37,27 @@ pub struct Found {
 #[non_exhaustive]
 pub struct Setting<'a> {
     /// What it is, such as `project`.
-    pub what: &'static str,
+    pub name: &'static str,
     /// The value; `None` where it is a secret.
     pub value: Option<&'a str>,
     /// Where it is from: a variable, a file, or a place in one.
-    pub origin: &'a str,
+    pub source: &'a str,
 }
 
-impl Found {
+impl ResolvedCredentials {
     /// Returns the credentials. A password's token is had from the identity service, by way of this
     /// transport.
     #[must_use]
     pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
-        match &self.proof {
-            Proof::Token(token) => Credentials::fixed(Provided::of(Means::Token(token.clone()))),
-            Proof::TokenFile(file) => Credentials::provided(TokenFile::new(file)),
-            Proof::Key(key) => Credentials::access_key(key.clone()),
-            Proof::Password(login, auth_url) => {
+        match &self.auth_config {
+            AuthConfig::Token(token) => Credentials::from_provided(ProvidedCredential::new(
+                Credential::Token(token.clone()),
+            )),
+            AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
+            AuthConfig::Key(key) => Credentials::access_key(key.clone()),
+            AuthConfig::Password(login, auth_url) => {
                 let identity = Identity::new(auth_url.clone(), login.clone(), transport);
-                Credentials::provided(identity)
+                Credentials::from_provider(identity)
             }
         }
     }
@@ -63,52 +65,52 @@ impl Found {
     /// Takes this project in place of the one that was found; a login asks for a token of it.
     #[must_use]
     pub fn with_project(mut self, project: ProjectId) -> Self {
-        if let Proof::Password(login, _) = &mut self.proof {
+        if let AuthConfig::Password(login, _) = &mut self.auth_config {
             *login = login.clone().project_id(project.clone());
         }
-        self.settings.retain(|(field, ..)| !field.is_of_project());
+        self.settings.retain(|(field, ..)| !field.is_project());
         self.project = Some(project);
         self
     }
 
     /// Returns how it is proven who asks.
     #[must_use]
-    pub const fn auth(&self) -> Auth {
-        match self.proof {
-            Proof::Token(_) | Proof::TokenFile(_) => Auth::Token,
-            Proof::Key(_) => Auth::AccessKey,
-            Proof::Password(..) => Auth::Password,
+    pub const fn auth_method(&self) -> AuthMethod {
+        match self.auth_config {
+            AuthConfig::Token(_) | AuthConfig::TokenFile(_) => AuthMethod::Token,
+            AuthConfig::Key(_) => AuthMethod::AccessKey,
+            AuthConfig::Password(..) => AuthMethod::Password,
         }
     }
 
     /// Returns whether the project is known, or will be told by the identity service.
     #[must_use]
-    pub fn names_a_project(&self) -> bool {
-        self.settings.iter().any(|(field, ..)| field.is_of_project()) || self.project.is_some()
+    pub fn has_project(&self) -> bool {
+        self.settings.iter().any(|(field, ..)| field.is_project()) || self.project.is_some()
     }
 
     /// Returns where the convention that was taken has the project's id, or would have it: a variable,
     /// or a place in a file.
     #[must_use]
-    pub fn project_origin(&self) -> &str {
-        &self.project_origin
+    pub fn project_source(&self) -> &str {
+        &self.project_source
     }
 
     /// Returns each value that was found, and where it is from.
     pub fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
         let settings = self.settings.iter();
         settings.map(|(field, value, origin)| Setting {
-            what: field.what(),
+            name: field.label(),
             value: value.as_deref(),
-            origin,
+            source: origin,
         })
     }
 }
 
 /// Shows where each value is from, and none of them.
-impl fmt::Debug for Found {
+impl fmt::Debug for ResolvedCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings: Vec<_> = self.settings().map(|of| (of.what, of.origin)).collect();
-        f.debug_struct("Found").field("settings", &settings).finish_non_exhaustive()
+        let settings: Vec<_> = self.settings().map(|of| (of.name, of.source)).collect();
+        f.debug_struct("ResolvedCredentials").field("settings", &settings).finish_non_exhaustive()
     }
 }

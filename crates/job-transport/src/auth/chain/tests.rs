@@ -8,9 +8,9 @@ use secrecy::ExposeSecret;
 use super::*;
 
 /// A folder of a test's own, gone with it.
-struct Folder(PathBuf);
+struct TempFolder(PathBuf);
 
-impl Folder {
+impl TempFolder {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("job-transport-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
@@ -22,37 +22,37 @@ impl Folder {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
-        self.mode(name, 0o600);
+        self.set_mode(name, 0o600);
         path.to_str().unwrap().into()
     }
 
     #[cfg(unix)]
-    fn mode(&self, name: &str, mode: u32) {
+    fn set_mode(&self, name: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[cfg(not(unix))]
-    fn mode(&self, _: &str, _: u32) {}
+    fn set_mode(&self, _: &str, _: u32) {}
 
     fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// Shows what is found, secrets included, for they are a test's; or why nothing is.
-fn find(variables: &[(&str, &str)]) -> String {
-    told(&Conventions::new(variables.iter().copied()))
+fn describe_variables(variables: &[(&str, &str)]) -> String {
+    describe(&CredentialChain::new(variables.iter().copied()))
 }
 
-fn told(conventions: &Conventions) -> String {
-    let found = match conventions.find() {
+fn describe(chain: &CredentialChain) -> String {
+    let found = match chain.resolve() {
         Ok(Some(found)) => found,
         Ok(None) => return "nothing".into(),
         Err(error) => {
@@ -60,16 +60,18 @@ fn told(conventions: &Conventions) -> String {
             return format!("error: {error}{}", cause.unwrap_or_default());
         }
     };
-    let proof = match &found.proof {
-        Proof::Token(token) => format!("token {}", token.expose_secret()),
-        Proof::TokenFile(file) => format!("token in {}", file.display()),
-        Proof::Key(key) => format!("{key:?} {:?}", key.security_token().unwrap()),
-        Proof::Password(login, auth_url) => format!("password at {auth_url}, {}", login.told()),
+    let proof = match &found.auth_config {
+        AuthConfig::Token(token) => format!("token {}", token.expose_secret()),
+        AuthConfig::TokenFile(file) => format!("token in {}", file.display()),
+        AuthConfig::Key(key) => format!("{key:?} {:?}", key.security_token().unwrap()),
+        AuthConfig::Password(login, auth_url) => {
+            format!("password at {auth_url}, {}", login.describe())
+        }
     };
-    let Found { project, region, auth_url, ca_file, .. } = &found;
+    let ResolvedCredentials { project, region, auth_url, ca_file, .. } = &found;
     let project = project.as_ref().map(ProjectId::as_str);
     let auth_url = auth_url.as_ref().map(ToString::to_string);
-    let setting = |Setting { what, value, origin }: Setting<'_>| {
+    let setting = |Setting { name: what, value, source: origin }: Setting<'_>| {
         let value = value.map_or_else(|| "(set)".into(), |value| format!("{value:?}"));
         format!("\n    {what} {value} from {origin}")
     };
@@ -82,7 +84,7 @@ fn check(name: &str, rows: &[&[(&str, &str)]]) {
     let line = |row: &&[(&str, &str)]| {
         let names: Vec<String> =
             row.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{}\n  {}\n", names.join(" "), find(row))
+        format!("{}\n  {}\n", names.join(" "), describe_variables(row))
     };
     insta::assert_snapshot!(name, rows.iter().map(line).collect::<String>());
 }
@@ -139,7 +141,7 @@ fn environments() {
     );
 }
 
-const ALL: [(&str, &str); 10] = [
+const ALL_VARIABLES: [(&str, &str); 10] = [
     ("HW_ACCESS_KEY", "AK"),
     ("HW_SECRET_KEY", "canary"),
     ("HW_PROJECT_ID", "p"),
@@ -153,35 +155,41 @@ const ALL: [(&str, &str); 10] = [
 ];
 
 #[test]
-fn one_way_alone() {
-    let all = Conventions::new(ALL);
-    let mut shown = format!("any\n  {}\n", told(&all));
-    for auth in [Auth::Token, Auth::AccessKey, Auth::Password] {
-        shown += &format!("{auth:?}\n  {}\n", told(&all.clone().only(auth)));
-        let found = all.clone().only(auth).find().unwrap().unwrap();
-        assert!((found.auth(), found.names_a_project()) == (auth, auth != Auth::Token));
+fn only_the_selected_auth_method_is_used() {
+    let all = CredentialChain::new(ALL_VARIABLES);
+    let mut shown = format!("any\n  {}\n", describe(&all));
+    for auth in [AuthMethod::Token, AuthMethod::AccessKey, AuthMethod::Password] {
+        shown += &format!("{auth:?}\n  {}\n", describe(&all.clone().auth_method(auth)));
+        let found = all.clone().auth_method(auth).resolve().unwrap().unwrap();
+        assert!((found.auth_method(), found.has_project()) == (auth, auth != AuthMethod::Token));
     }
-    let none = Conventions::new(ALL[..3].iter().copied());
-    shown += &format!("Password, which is not there\n  {}\n", told(&none.only(Auth::Password)));
-    for (variables, what) in [(&ALL[..], "all"), (&ALL[3..], "OpenStack's"), (&[], "nothing")] {
-        let file = Conventions::new(variables.iter().copied()).token_file("/run/token");
-        shown += &format!("a file, beside {what}\n  {}\n", told(&file));
+    let none = CredentialChain::new(ALL_VARIABLES[..3].iter().copied());
+    shown += &format!(
+        "Password, which is not there\n  {}\n",
+        describe(&none.auth_method(AuthMethod::Password))
+    );
+    for (variables, what) in
+        [(&ALL_VARIABLES[..], "all"), (&ALL_VARIABLES[3..], "OpenStack's"), (&[], "nothing")]
+    {
+        let file = CredentialChain::new(variables.iter().copied()).token_file("/run/token");
+        shown += &format!("a file, beside {what}\n  {}\n", describe(&file));
     }
     insta::assert_snapshot!(shown);
 }
 
 #[test]
-fn a_project_given_is_the_one_that_a_login_asks_for() {
-    let login = Conventions::new(ALL[4..].iter().copied()).find().unwrap().unwrap();
-    assert!(login.names_a_project());
+fn an_explicit_project_overrides_the_login_project() {
+    let login =
+        CredentialChain::new(ALL_VARIABLES[4..].iter().copied()).resolve().unwrap().unwrap();
+    assert!(login.has_project());
     let login = login.with_project("4b8c".parse().unwrap());
-    let Proof::Password(asked, _) = &login.proof else { panic!("a login") };
-    assert!(asked.told().contains(r#"Some("id 4b8c")"#), "{}", asked.told());
+    let AuthConfig::Password(asked, _) = &login.auth_config else { panic!("a login") };
+    assert!(asked.describe().contains(r#"Some("id 4b8c")"#), "{}", asked.describe());
     assert_eq!(login.project.as_ref().map(ProjectId::as_str), Some("4b8c"));
-    assert!(login.settings().all(|setting| setting.what != "project's name"));
+    assert!(login.settings().all(|setting| setting.name != "project's name"));
 }
 
-const CLOUDS: &str = "\
+const CLOUDS_YAML: &str = "\
 clouds:
   # one for each region
   otc:
@@ -202,37 +210,39 @@ clouds:
 ";
 
 /// Replaces a folder's name, which differs from run to run.
-fn within(folder: &Folder, variables: &[(&str, &str)]) -> String {
-    find(variables).replace(folder.path(), "~")
+fn describe_in_folder(folder: &TempFolder, variables: &[(&str, &str)]) -> String {
+    describe_variables(variables).replace(folder.path(), "~")
 }
 
 #[test]
-fn clouds_in_files() {
-    let folder = Folder::new("clouds");
-    let file = folder.file("clouds.yaml", CLOUDS);
+fn clouds_yaml_entries_resolve_to_credentials() {
+    let folder = TempFolder::new("clouds");
+    let file = folder.file("clouds.yaml", CLOUDS_YAML);
     let mut shown = String::new();
     for cloud in ["otc", "half", "keys", "empty", "none"] {
-        let found = within(&folder, &[("OS_CLOUD", cloud), ("OS_CLIENT_CONFIG_FILE", &file)]);
+        let found =
+            describe_in_folder(&folder, &[("OS_CLOUD", cloud), ("OS_CLIENT_CONFIG_FILE", &file)]);
         shown += &format!("{cloud}\n  {found}\n");
     }
     folder.file("secure.yaml", "clouds: {half: {auth: {password: canary, user_domain_name: D}}}");
     let half = [("OS_CLOUD", "half"), ("OS_CLIENT_CONFIG_FILE", &file)];
-    shown += &format!("half, and a secure.yaml\n  {}\n", within(&folder, &half));
+    shown += &format!("half, and a secure.yaml\n  {}\n", describe_in_folder(&folder, &half));
     // What holds no secret may be read by all.
-    folder.mode("clouds.yaml", 0o644);
+    folder.set_mode("clouds.yaml", 0o644);
     let keys = [("OS_CLOUD", "keys"), ("OS_CLIENT_CONFIG_FILE", &file)];
-    shown += &format!("half, for all to read\n  {}\n", within(&folder, &half));
-    shown += &format!("keys, for all to read\n  {}\n", within(&folder, &keys));
-    folder.mode("secure.yaml", 0o604);
-    shown += &format!("half, its secret for all to read\n  {}\n", within(&folder, &half));
+    shown += &format!("half, for all to read\n  {}\n", describe_in_folder(&folder, &half));
+    shown += &format!("keys, for all to read\n  {}\n", describe_in_folder(&folder, &keys));
+    folder.set_mode("secure.yaml", 0o604);
+    shown +=
+        &format!("half, its secret for all to read\n  {}\n", describe_in_folder(&folder, &half));
     insta::assert_snapshot!(shown);
 }
 
 #[test]
-fn clouds_are_looked_for_at_home() {
-    let folder = Folder::new("home");
-    folder.file(".config/openstack/clouds.yaml", CLOUDS);
-    let found = within(&folder, &[("OS_CLOUD", "keys"), ("HOME", folder.path())]);
+fn clouds_yaml_is_found_in_the_home_directory() {
+    let folder = TempFolder::new("home");
+    folder.file(".config/openstack/clouds.yaml", CLOUDS_YAML);
+    let found = describe_in_folder(&folder, &[("OS_CLOUD", "keys"), ("HOME", folder.path())]);
     assert!(
         found.contains("secret key (set) from ~/.config/openstack/clouds.yaml clouds.keys.auth.sk"),
         "{found}"
@@ -240,8 +250,8 @@ fn clouds_are_looked_for_at_home() {
 }
 
 #[test]
-fn files_that_cannot_be_read() {
-    let folder = Folder::new("broken");
+fn unreadable_credential_files_are_errors_without_secrets() {
+    let folder = TempFolder::new("broken");
     let mut shown = String::new();
     let texts = [
         "clouds:\n  otc:\n    auth: {password: canary\n",
@@ -252,24 +262,29 @@ fn files_that_cannot_be_read() {
     ];
     for text in texts {
         let file = folder.file("clouds.yaml", text);
-        let found = within(&folder, &[("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
+        let found =
+            describe_in_folder(&folder, &[("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
         shown += &format!("{text:?}\n  {found}\n");
     }
     for text in
         ["[basic]\nak = AK\nsk canary =\n", "[basic\nsk = canary", "[basic]\nak = AK\ncanary\n"]
     {
         let file = folder.file("credentials", text);
-        let found = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", &file)]);
+        let found = describe_in_folder(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", &file)]);
         shown += &format!("{text:?}\n  {found}\n");
     }
-    let folder_itself = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", folder.path())]);
+    let folder_itself =
+        describe_in_folder(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", folder.path())]);
     shown += &format!("a folder\n  {folder_itself}\n");
-    let file = folder.file("clouds.yaml", CLOUDS);
-    let cloud = Conventions::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
-    let token = told(&cloud.only(Auth::Token)).replace(folder.path(), "~");
+    let file = folder.file("clouds.yaml", CLOUDS_YAML);
+    let cloud = CredentialChain::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
+    let token = describe(&cloud.auth_method(AuthMethod::Token)).replace(folder.path(), "~");
     shown += &format!("no token\n  {token}\n");
     let none = folder.0.join("none");
-    let none = within(&folder, &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", none.to_str().unwrap())]);
+    let none = describe_in_folder(
+        &folder,
+        &[("HUAWEICLOUD_SDK_CREDENTIALS_FILE", none.to_str().unwrap())],
+    );
     shown += &format!("no such file\n  {none}\n");
     for line in shown.lines().filter(|line| line.starts_with("  ")) {
         assert!(!line.contains("canary"), "{line}");
@@ -278,8 +293,8 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
-fn the_vendors_file() {
-    let folder = Folder::new("vendor");
+fn vendor_credentials_file_resolves_to_an_access_key() {
+    let folder = TempFolder::new("vendor");
     let mut shown = String::new();
     let texts = [
         "[basic]\nak = AK\nsk = canary;#=x\nproject_id = p\n\n[global]\nak = OTHER\nsk = canary\n",
@@ -293,17 +308,17 @@ fn the_vendors_file() {
     ];
     for text in texts {
         folder.file(".huaweicloud/credentials", text);
-        let found = within(&folder, &[("HOME", folder.path())]);
+        let found = describe_in_folder(&folder, &[("HOME", folder.path())]);
         shown += &format!("{text:?}\n  {found}\n");
     }
     folder.file(".huaweicloud/credentials", texts[0]);
     for mode in [0o600, 0o640, 0o644] {
-        folder.mode(".huaweicloud/credentials", mode);
-        let found = within(&folder, &[("HOME", folder.path())]);
+        folder.set_mode(".huaweicloud/credentials", mode);
+        let found = describe_in_folder(&folder, &[("HOME", folder.path())]);
         shown += &format!("{mode:o}\n  {}\n", found.lines().next().unwrap());
     }
     // The environment goes before it.
-    let found = within(&folder, &[("HOME", folder.path()), ("OS_TOKEN", "MIIF")]);
+    let found = describe_in_folder(&folder, &[("HOME", folder.path()), ("OS_TOKEN", "MIIF")]);
     assert!(found.starts_with("token MIIF"), "{found}");
     insta::assert_snapshot!(shown);
 }

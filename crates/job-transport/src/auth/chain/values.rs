@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{ConventionsError, Found};
+use super::{CredentialChainError, ResolvedCredentials};
 use crate::{
-    auth::{access_key::AccessKey, credentials::secret, identity::PasswordLogin},
+    auth::{access_key::AccessKey, credentials::parse_secret, identity::PasswordLogin},
     request::Endpoint,
 };
 
@@ -30,7 +30,7 @@ pub(super) enum Field {
 /// How it is proven who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Auth {
+pub enum AuthMethod {
     /// By a token.
     Token,
     /// By a key pair, which signs.
@@ -39,8 +39,8 @@ pub enum Auth {
     Password,
 }
 
-impl Auth {
-    pub(super) const NONE: &str = "neither a token, nor a key pair, nor a password";
+impl AuthMethod {
+    pub(super) const ANY_MISSING: &str = "neither a token, nor a key pair, nor a password";
 
     pub(super) const fn missing(self) -> &'static str {
         match self {
@@ -52,27 +52,27 @@ impl Auth {
 }
 
 /// The names that a convention gives to what it knows.
-pub(super) type Names = [(Field, &'static str)];
+pub(super) type FieldNames = [(Field, &'static str)];
 
 /// What is there of a convention.
 pub(super) struct Values<'n> {
-    pub(super) names: &'n Names,
+    pub(super) names: &'n FieldNames,
     /// Each value, and where it is from.
     pub(super) values: BTreeMap<Field, (SecretString, String)>,
     /// Where they are all from, as it stands before a name; nothing before a variable's.
-    pub(super) place: String,
+    pub(super) name_prefix: String,
 }
 
 /// What proves who asks.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub(super) enum AuthConfig {
     Token(SecretString),
     TokenFile(PathBuf),
     Key(AccessKey),
     Password(PasswordLogin, Endpoint),
 }
 
-impl Proof {
+impl AuthConfig {
     /// Whether this value has a part in it, or in whatever is beside it.
     const fn uses(&self, field: Field) -> bool {
         match field {
@@ -90,16 +90,19 @@ impl Proof {
 
 impl<'n> Values<'n> {
     /// Returns none of them.
-    pub(super) const fn none(names: &'n Names, place: String) -> Self {
-        Self { names, values: BTreeMap::new(), place }
+    pub(super) const fn empty(names: &'n FieldNames, name_prefix: String) -> Self {
+        Self { names, values: BTreeMap::new(), name_prefix }
     }
 
     /// Makes of the values what they are, beside what proves who asks.
-    pub(super) fn found(&self, proof: Proof) -> Result<Found, ConventionsError> {
+    pub(super) fn resolve(
+        &self,
+        auth_config: AuthConfig,
+    ) -> Result<ResolvedCredentials, CredentialChainError> {
         let project = self.get(Field::ProjectId).map(|(text, origin)| {
-            text.parse().map_err(|error| ConventionsError::Project(origin.into(), error))
+            text.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))
         });
-        let used = self.values.iter().filter(|(field, _)| proof.uses(**field));
+        let used = self.values.iter().filter(|(field, _)| auth_config.uses(**field));
         let shown = |field: Field, value: &SecretString| {
             (!field.is_secret()).then(|| value.expose_secret().into())
         };
@@ -107,84 +110,89 @@ impl<'n> Values<'n> {
             (*field, shown(*field, value), origin.clone())
         };
         let mut settings: Vec<_> = used.map(setting).collect();
-        if let Proof::TokenFile(file) = &proof {
+        if let AuthConfig::TokenFile(file) = &auth_config {
             settings.insert(0, (Field::Token, None, file.display().to_string()));
         }
-        Ok(Found {
-            proof,
+        Ok(ResolvedCredentials {
+            auth_config,
             project: project.transpose()?,
             region: self.get(Field::Region).map(|(text, _)| text.into()),
             auth_url: self.auth_url()?,
             ca_file: self.get(Field::CaFile).map(|(text, _)| text.into()),
             settings,
-            project_origin: self.name(Field::ProjectId),
+            project_source: self.name(Field::ProjectId),
         })
     }
 
     /// Whether any of the values goes with what proves who asks.
-    pub(super) fn go_with(&self, proof: &Proof) -> bool {
+    pub(super) fn has_values_for(&self, proof: &AuthConfig) -> bool {
         self.values.keys().any(|field| proof.uses(*field))
     }
 
     /// Returns what proves who asks; by this alone, where it is given.
-    pub(super) fn proof(&self, only: Option<Auth>) -> Result<Option<Proof>, ConventionsError> {
-        let may_be = |auth| only.is_none_or(|only| only == auth);
+    pub(super) fn auth_config(
+        &self,
+        only: Option<AuthMethod>,
+    ) -> Result<Option<AuthConfig>, CredentialChainError> {
+        let is_allowed = |auth| only.is_none_or(|only| only == auth);
         let refused = |origin: &str| {
             let origin = origin.to_owned();
-            |error| ConventionsError::Secret(origin, error)
+            |error| CredentialChainError::Secret(origin, error)
         };
-        if let Some((token, origin)) = self.get(Field::Token).filter(|_| may_be(Auth::Token)) {
-            let token = secret(token.into()).map_err(refused(origin))?;
-            return Ok(Some(Proof::Token(token)));
-        }
-        if may_be(Auth::AccessKey)
-            && let Some([(access_key, key_origin), (secret_key, origin)]) =
-                self.together([Field::AccessKey, Field::SecretKey])?
+        if let Some((token, origin)) =
+            self.get(Field::Token).filter(|_| is_allowed(AuthMethod::Token))
         {
-            secret(access_key.into()).map_err(refused(key_origin))?;
+            let token = parse_secret(token.into()).map_err(refused(origin))?;
+            return Ok(Some(AuthConfig::Token(token)));
+        }
+        if is_allowed(AuthMethod::AccessKey)
+            && let Some([(access_key, key_origin), (secret_key, origin)]) =
+                self.all_or_none([Field::AccessKey, Field::SecretKey])?
+        {
+            parse_secret(access_key.into()).map_err(refused(key_origin))?;
             let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
             let key = match self.get(Field::SecurityToken) {
                 Some((token, origin)) => key.with_security_token(token).map_err(refused(origin))?,
                 None => key,
             };
-            return Ok(Some(Proof::Key(key)));
+            return Ok(Some(AuthConfig::Key(key)));
         }
         // The user's name alone says nothing: it is set for other reasons too.
-        if self.get(Field::Password).is_none() || !may_be(Auth::Password) {
+        if self.get(Field::Password).is_none() || !is_allowed(AuthMethod::Password) {
             return Ok(None);
         }
         let fields = [Field::Password, Field::User, Field::UserDomain, Field::AuthUrl];
-        let Some([password, user, domain, _]) = self.together(fields)? else { return Ok(None) };
+        let Some([password, user, domain, _]) = self.all_or_none(fields)? else { return Ok(None) };
         let Some(auth_url) = self.auth_url()? else { return Ok(None) };
         let login = PasswordLogin::new(user.0, password.0, domain.0);
         let login = match (self.get(Field::ProjectId), self.get(Field::ProjectName)) {
             (Some((id, origin)), _) => login.project_id(
-                id.parse().map_err(|error| ConventionsError::Project(origin.into(), error))?,
+                id.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))?,
             ),
             (None, Some((name, _))) => login.project_name(name),
             (None, None) => login,
         };
-        Ok(Some(Proof::Password(login, auth_url)))
+        Ok(Some(AuthConfig::Password(login, auth_url)))
     }
 
-    fn auth_url(&self) -> Result<Option<Endpoint>, ConventionsError> {
+    fn auth_url(&self) -> Result<Option<Endpoint>, CredentialChainError> {
         let auth_url = self.get(Field::AuthUrl).map(|(text, origin)| {
-            text.parse().map_err(|error| ConventionsError::AuthUrl(origin.into(), error))
+            text.parse().map_err(|error| CredentialChainError::AuthUrl(origin.into(), error))
         });
         auth_url.transpose()
     }
 
     /// Returns all of these, or `None` where none is there; fails where only some are.
-    fn together<const N: usize>(
+    fn all_or_none<const N: usize>(
         &self,
         fields: [Field; N],
-    ) -> Result<Option<[(&str, &str); N]>, ConventionsError> {
+    ) -> Result<Option<[(&str, &str); N]>, CredentialChainError> {
         let found = fields.map(|field| self.get(field));
         let Some((_, there)) = found.iter().flatten().next() else { return Ok(None) };
         match fields.iter().zip(found).find(|(_, found)| found.is_none()) {
             None => Ok(Some(found.map(Option::unwrap_or_default))),
-            Some((missing, _)) => Err(ConventionsError::Incomplete {
-                there: (*there).into(),
+            Some((missing, _)) => Err(CredentialChainError::Incomplete {
+                present: (*there).into(),
                 missing: self.name(*missing),
             }),
         }
@@ -197,13 +205,13 @@ impl<'n> Values<'n> {
 
     pub(super) fn name(&self, field: Field) -> String {
         let name = self.names.iter().find(|(named, _)| *named == field);
-        let name = name.map_or_else(|| field.what(), |(_, name)| name);
-        format!("{}{name}", self.place)
+        let name = name.map_or_else(|| field.label(), |(_, name)| name);
+        format!("{}{name}", self.name_prefix)
     }
 }
 
 impl Field {
-    pub(super) const fn what(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::AccessKey => "access key",
@@ -221,7 +229,7 @@ impl Field {
     }
 
     /// Whether it says which project is meant.
-    pub(super) const fn is_of_project(self) -> bool {
+    pub(super) const fn is_project(self) -> bool {
         matches!(self, Self::ProjectId | Self::ProjectName)
     }
 

@@ -3,18 +3,18 @@
 use super::*;
 
 #[test]
-fn tokens() {
+fn tokens_reject_empty_long_and_invalid_texts() {
     let longest = "a".repeat(MAX_TOKEN_BYTES);
     let rows = [
         (longest.clone(), None),
         ("MIIFvg/+=".into(), None),
-        (String::new(), Some(CredentialsError::Empty)),
-        (longest + "a", Some(CredentialsError::TooLong)),
-        ("token\r\nX-Evil: 1".into(), Some(CredentialsError::Character)),
-        ("token\n".into(), Some(CredentialsError::Character)),
-        ("tok\0en".into(), Some(CredentialsError::Character)),
-        ("two tokens".into(), Some(CredentialsError::Character)),
-        ("tökén".into(), Some(CredentialsError::Character)),
+        (String::new(), Some(InvalidCredential::Empty)),
+        (longest + "a", Some(InvalidCredential::TooLong)),
+        ("token\r\nX-Evil: 1".into(), Some(InvalidCredential::InvalidCharacter)),
+        ("token\n".into(), Some(InvalidCredential::InvalidCharacter)),
+        ("tok\0en".into(), Some(InvalidCredential::InvalidCharacter)),
+        ("two tokens".into(), Some(InvalidCredential::InvalidCharacter)),
+        ("tökén".into(), Some(InvalidCredential::InvalidCharacter)),
     ];
     for (token, expected) in rows {
         assert_eq!(Credentials::token(&*token).err(), expected, "{:.20}", token.escape_debug());
@@ -22,7 +22,7 @@ fn tokens() {
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_output_hides_secrets() {
     let key = AccessKey::new("AKID", "canary").unwrap().with_security_token("canary").unwrap();
     let rows = [
         (Credentials::token("canary").unwrap(), "Token(..)"),

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response};
 
 use super::*;
-use crate::auth::credentials::Means;
+use crate::auth::credentials::Credential;
 
 /// Answers each login with the same, and keeps the last.
 #[derive(Clone, Default)]
-struct Answering(Arc<Mutex<Option<Request<Bytes>>>>, Response<Bytes>);
+struct FixedReply(Arc<Mutex<Option<Request<Bytes>>>>, Response<Bytes>);
 
-impl Transport for Answering {
+impl Transport for FixedReply {
     fn send(
         &self,
         request: Request<Bytes>,
@@ -33,18 +33,20 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &'static str) -> Response<
     reply.body(Bytes::from_static(body.as_bytes())).unwrap()
 }
 
-async fn provided(reply: Response<Bytes>) -> Result<Provided, ProvideError> {
+async fn provide_from(
+    reply: Response<Bytes>,
+) -> Result<ProvidedCredential, CredentialsProviderError> {
     let endpoint = "https://iam.example/v3".parse().unwrap();
-    Identity::new(endpoint, login(), Answering(Arc::default(), reply)).provide().await
+    Identity::new(endpoint, login(), FixedReply(Arc::default(), reply)).provide().await
 }
 
 #[tokio::test]
-async fn the_request_is_the_identity_services() {
+async fn login_request_matches_the_identity_api() {
     let project = |name: &str| login().project_id(name.parse().unwrap());
     let logins = [login(), login().project_name("eu-de"), project("4b8c")];
     let mut shown = String::new();
     for login in logins {
-        let transport = Answering::default();
+        let transport = FixedReply::default();
         let endpoint = "https://iam.example".parse().unwrap();
         let identity = Identity::new(endpoint, login, transport.clone());
         assert!(identity.provide().await.is_err());
@@ -57,7 +59,7 @@ async fn the_request_is_the_identity_services() {
 }
 
 #[tokio::test]
-async fn a_token_comes_with_its_lifetime_and_its_project() {
+async fn login_reply_yields_token_lifetime_and_project() {
     let body =
         r#"{"token": {"expires_at": "2019-02-13T06:52:13.855000Z", "project": {"id": "4b8c"}}}"#;
     let token = ("X-Subject-Token", "MIIF");
@@ -71,15 +73,17 @@ async fn a_token_comes_with_its_lifetime_and_its_project() {
         ("<html>", vec![token], None, None),
     ];
     for (body, headers, lifetime, project) in rows {
-        let provided = provided(reply(201, &headers, body)).await.unwrap();
-        assert!(matches!(&provided.means, Means::Token(token) if token.expose_secret() == "MIIF"));
+        let provided = provide_from(reply(201, &headers, body)).await.unwrap();
+        assert!(
+            matches!(&provided.credential, Credential::Token(token) if token.expose_secret() == "MIIF")
+        );
         assert_eq!(provided.lifetime, lifetime.map(Duration::from_millis), "{body} {headers:?}");
         assert_eq!(provided.project.as_ref().map(ProjectId::as_str), project, "{body}");
     }
 }
 
 #[tokio::test]
-async fn replies_that_give_no_token() {
+async fn replies_without_a_token_are_classified_errors() {
     let wrong =
         r#"{"error": {"code": 401, "message": "wrong: p\"w for user", "title": "Unauthorized"}}"#;
     let rows = [
@@ -95,7 +99,7 @@ async fn replies_that_give_no_token() {
     let mut lines = String::new();
     for row in rows {
         let status = row.status();
-        let error = provided(row).await.unwrap_err();
+        let error = provide_from(row).await.unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         lines +=
             &format!("{status}\n    {:?}: {error}; {}\n", error.class(), cause.unwrap_or_default());

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::*;
 
 /// The headers that are signed here.
-const KNOWN: [&str; 5] = ["content-type", "host", "x-project-id", "x-sdk-date", "x-security-token"];
+const SIGNED_HEADERS: [&str; 5] =
+    ["content-type", "host", "x-project-id", "x-sdk-date", "x-security-token"];
 
 /// The vectors: requests and what the vendor's signer made of them.
 fn vectors() -> Vec<Value> {
@@ -41,12 +42,12 @@ fn request(vector: &Value) -> Request<Bytes> {
 }
 
 #[test]
-fn the_vendors_signatures_are_reproduced() {
+fn vendor_signature_vectors_are_reproduced() {
     let mut reproduced = Vec::new();
     for vector in vectors() {
         let output = |name| text(&vector, "output", name).unwrap();
         // The others sign headers that are not signed here, lest a proxy rewrite them.
-        if !output("signed_headers").split(';').all(|name| KNOWN.contains(&name)) {
+        if !output("signed_headers").split(';').all(|name| SIGNED_HEADERS.contains(&name)) {
             continue;
         }
         let key = AccessKey::new(
@@ -61,7 +62,7 @@ fn the_vendors_signatures_are_reproduced() {
 
         assert_eq!(request.uri().path(), output("sent_uri"));
         let value = |name| request.headers().get(name);
-        let signed = KNOWN.map(|name| (name, value(name)));
+        let signed = SIGNED_HEADERS.map(|name| (name, value(name)));
         let (canonical_request, names) = canonical_request(&request, &signed);
         assert_eq!(String::from_utf8_lossy(&canonical_request), output("canonical_request"));
         assert_eq!(canonical_request[names], *output("signed_headers").as_bytes());
@@ -76,7 +77,7 @@ fn the_vendors_signatures_are_reproduced() {
 }
 
 #[test]
-fn temporary_keys_sign_their_token_and_the_project() {
+fn temporary_keys_sign_security_token_and_project() {
     let key = AccessKey::new("AK", "SK").unwrap().with_security_token("TOKEN").unwrap();
     let mut request = Request::get("https://h/a").body(Bytes::new()).unwrap();
     let project = "p".parse().unwrap();
@@ -96,7 +97,7 @@ fn a_request_without_a_host_is_not_signed() {
 }
 
 #[test]
-fn paths_and_queries_are_encoded_anew() {
+fn paths_and_queries_are_canonicalized() {
     let rows = [
         ("", "/"),
         ("/", "/"),
@@ -128,7 +129,7 @@ fn paths_and_queries_are_encoded_anew() {
 
 proptest! {
     #[test]
-    fn never_panics_and_adds_no_line(
+    fn signing_never_panics_or_adds_line_breaks(
         path in "(/[!-~&&[^?#]]{0,9}){0,4}",
         query in "[a-z=&%20]{0,20}",
         values in vec("[ -~]{0,20}", 2),

@@ -10,7 +10,7 @@ use job_model::ServiceError;
 use super::*;
 
 /// When each signature is made, by the caller's clock.
-const AT: Timestamp = Timestamp::constant(1_580_631_160, 0);
+const SIGNED_AT: Timestamp = Timestamp::constant(1_580_631_160, 0);
 
 /// A reply with this status and code, whose `Date` is so many seconds after the signature's.
 fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
@@ -21,7 +21,7 @@ fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some(seconds) = date {
-        let date = AT + SignedDuration::from_secs(seconds);
+        let date = SIGNED_AT + SignedDuration::from_secs(seconds);
         let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         response.headers_mut().insert("date", date.parse().unwrap());
     }
@@ -31,16 +31,16 @@ fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
 
 /// Sends one signed request for each reply, and returns what is made of it: the verdict, whether
 /// the next request may go beside others, and the skew in seconds; or what the service had said.
-async fn judged(replies: &[(u16, &str, Option<i64>)]) -> String {
-    let guard = KeyGuard::default();
+async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
+    let guard = SignatureGuard::default();
     let mut lines = String::new();
     for (status, code, date) in replies {
-        let line = match guard.pass().await {
+        let line = match guard.acquire().await {
             Err(said) => format!("unsent: {said}"),
             Ok(pass) => {
                 // The service's time is what it is: the caller's clock was set by the skew.
-                let at = AT + pass.skew;
-                let verdict = pass.judge(&reply(*status, code, *date), at);
+                let at = SIGNED_AT + pass.skew;
+                let verdict = pass.observe(&reply(*status, code, *date), at);
                 let state = lock(&guard.state);
                 format!("{verdict:?}, proven {}, skew {}", state.proven, state.skew.as_secs())
             }
@@ -51,9 +51,9 @@ async fn judged(replies: &[(u16, &str, Option<i64>)]) -> String {
 }
 
 #[tokio::test]
-async fn replies() {
-    const WRONG: (u16, &str) = (401, "APIGW.0301");
-    let wrong = |date| (WRONG.0, WRONG.1, date);
+async fn replies_determine_key_status_and_clock_skew() {
+    const WRONG_SIGNATURE_REPLY: (u16, &str) = (401, "APIGW.0301");
+    let wrong = |date| (WRONG_SIGNATURE_REPLY.0, WRONG_SIGNATURE_REPLY.1, date);
     let rows: [&[(u16, &str, Option<i64>)]; 11] = [
         &[(200, "", None)],
         // What stands before the gateway's check says nothing; what stands behind it does.
@@ -90,66 +90,75 @@ async fn replies() {
     ];
     let mut table = String::new();
     for row in rows {
-        table += &judged(row).await;
+        table += &observe_all(row).await;
         table += "\n";
     }
     insta::assert_snapshot!(table);
 }
 
 #[tokio::test]
-async fn until_a_signature_is_accepted_one_is_on_its_way() {
-    let guard = KeyGuard::default();
-    let first = guard.pass().await.unwrap();
-    let mut second = Box::pin(guard.pass());
+async fn unproven_keys_allow_one_request_in_flight() {
+    let guard = SignatureGuard::default();
+    let first = guard.acquire().await.unwrap();
+    let mut second = Box::pin(guard.acquire());
     assert!(poll!(&mut second).is_pending());
     // No reply came: nothing is known.
     drop(first);
     let Poll::Ready(Ok(second)) = poll!(&mut second) else { panic!("it is the second's turn") };
-    let mut third = Box::pin(guard.pass());
+    let mut third = Box::pin(guard.acquire());
     assert!(poll!(&mut third).is_pending());
-    assert_eq!(second.judge(&reply(200, "", None), AT), Verdict::Settled);
+    assert_eq!(second.observe(&reply(200, "", None), SIGNED_AT), KeyStatus::Unchanged);
     let Poll::Ready(Ok(_third)) = poll!(&mut third) else { panic!("the key is proven") };
-    let fourth = poll!(Box::pin(guard.pass()));
+    let fourth = poll!(Box::pin(guard.acquire()));
     assert!(matches!(fourth, Poll::Ready(Ok(_))));
 }
 
 #[tokio::test]
-async fn a_skew_that_another_learnt_is_taken_and_not_learnt_again() {
-    let guard = KeyGuard::default();
-    assert_eq!(guard.pass().await.unwrap().judge(&reply(200, "", None), AT), Verdict::Settled);
-    let (one, other) = (guard.pass().await.unwrap(), guard.pass().await.unwrap());
+async fn a_skew_learned_by_another_request_is_reused() {
+    let guard = SignatureGuard::default();
+    assert_eq!(
+        guard.acquire().await.unwrap().observe(&reply(200, "", None), SIGNED_AT),
+        KeyStatus::Unchanged
+    );
+    let (one, other) = (guard.acquire().await.unwrap(), guard.acquire().await.unwrap());
     let off = reply(401, "APIGW.0301", Some(3_600));
-    assert_eq!(one.judge(&off, AT), Verdict::SignAgain);
-    assert_eq!(other.judge(&off, AT), Verdict::SignAgain);
-    assert_eq!(guard.pass().await.unwrap().skew, SignedDuration::from_hours(1));
+    assert_eq!(one.observe(&off, SIGNED_AT), KeyStatus::ClockCorrected);
+    assert_eq!(other.observe(&off, SIGNED_AT), KeyStatus::ClockCorrected);
+    assert_eq!(guard.acquire().await.unwrap().skew, SignedDuration::from_hours(1));
 }
 
 #[tokio::test]
-async fn a_page_with_200_proves_nothing() {
-    let guard = KeyGuard::default();
+async fn an_html_page_with_200_does_not_prove_the_key() {
+    let guard = SignatureGuard::default();
     let mut page = reply(200, "", None);
     *page.response.body_mut() = Bytes::from_static(b" <html>");
-    assert_eq!(guard.pass().await.unwrap().judge(&page, AT), Verdict::Settled);
+    assert_eq!(guard.acquire().await.unwrap().observe(&page, SIGNED_AT), KeyStatus::Unchanged);
     assert!(!lock(&guard.state).proven);
 }
 
 #[tokio::test]
-async fn a_late_reply_does_not_prove_a_skew_that_was_learnt_since() {
-    let guard = KeyGuard::default();
-    assert_eq!(guard.pass().await.unwrap().judge(&reply(200, "", None), AT), Verdict::Settled);
-    let (late, off) = (guard.pass().await.unwrap(), guard.pass().await.unwrap());
-    assert_eq!(off.judge(&reply(401, "APIGW.0301", Some(3_600)), AT), Verdict::SignAgain);
-    assert_eq!(late.judge(&reply(200, "", None), AT), Verdict::Settled);
+async fn a_late_reply_does_not_prove_a_newer_skew() {
+    let guard = SignatureGuard::default();
+    assert_eq!(
+        guard.acquire().await.unwrap().observe(&reply(200, "", None), SIGNED_AT),
+        KeyStatus::Unchanged
+    );
+    let (late, off) = (guard.acquire().await.unwrap(), guard.acquire().await.unwrap());
+    assert_eq!(
+        off.observe(&reply(401, "APIGW.0301", Some(3_600)), SIGNED_AT),
+        KeyStatus::ClockCorrected
+    );
+    assert_eq!(late.observe(&reply(200, "", None), SIGNED_AT), KeyStatus::Unchanged);
     assert!(!lock(&guard.state).proven);
 }
 
 #[test]
-fn guards_are_kept_as_long_as_they_are_used_or_hold_a_refusal() {
+fn guards_are_kept_while_in_use_or_refused() {
     let (used, unused, refused) = ([1; 32], [2; 32], [3; 32]);
-    let kept = KeyGuard::of(used);
-    drop(KeyGuard::of(unused));
-    lock(&KeyGuard::of(refused).state).refused = Some("wrong".into());
-    assert!(Arc::ptr_eq(&kept, &KeyGuard::of(used)));
-    assert!(lock(&KeyGuard::of(refused).state).is_refused());
+    let kept = SignatureGuard::for_key(used);
+    drop(SignatureGuard::for_key(unused));
+    lock(&SignatureGuard::for_key(refused).state).refusal = Some("wrong".into());
+    assert!(Arc::ptr_eq(&kept, &SignatureGuard::for_key(used)));
+    assert!(lock(&SignatureGuard::for_key(refused).state).is_refused());
     assert!(!lock(&GUARDS).contains_key(&unused));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::request::{Class, FetchStage};
+use crate::request::{ErrorClass, FetchErrorKind};
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
     let response = Response::builder().status(status).header("X-Request-Id", "r-1");
@@ -12,7 +12,7 @@ fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
 }
 
 #[test]
-fn a_reading_keeps_the_replys_facts() {
+fn readings_keep_body_request_id_and_date() {
     let body = r#"{"kind": "Job", "status": {"phase": "Success",}}"#;
     let reading = read(200, body).unwrap();
     assert_eq!(reading.body, body);
@@ -22,7 +22,7 @@ fn a_reading_keeps_the_replys_facts() {
 }
 
 #[test]
-fn an_error_keeps_the_replys_facts() {
+fn errors_keep_status_code_retry_after_and_request_id() {
     let reply = |headers: &[(&str, &str)]| {
         let response = headers.iter().fold(Response::builder().status(429), |response, header| {
             response.header(header.0, header.1)
@@ -31,7 +31,7 @@ fn an_error_keeps_the_replys_facts() {
         let error =
             Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap());
         let error = error.unwrap_err();
-        let FetchStage::Status { status, service_error, retry_after, .. } = error.stage() else {
+        let FetchErrorKind::Status { status, service_error, retry_after, .. } = error.kind() else {
             panic!("{error}")
         };
         let code = service_error.as_ref().and_then(|error| error.code().map(String::from));
@@ -45,7 +45,7 @@ fn an_error_keeps_the_replys_facts() {
 }
 
 #[test]
-fn replies_that_are_no_job() {
+fn replies_that_are_not_a_job_are_classified_errors() {
     let rows = [
         (200, ""),
         (200, " \n<html>"),
@@ -65,13 +65,13 @@ fn replies_that_are_no_job() {
     let line = |(status, body)| {
         let error = read(status, body).unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let class: Class = error.class();
+        let class: ErrorClass = error.class();
         format!("{status} {body}\n    {class:?}: {error}; {}\n", cause.unwrap_or_default())
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }
 
 #[test]
-fn a_job_without_a_kind_is_a_job() {
+fn a_job_without_a_kind_is_accepted() {
     assert!(read(200, "{}").is_ok());
 }

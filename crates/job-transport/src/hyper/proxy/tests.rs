@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn texts() {
+fn proxy_urls_parse_or_are_rejected() {
     let rows = [
         ("http://proxy.example:3128", Ok("http://proxy.example:3128/")),
         ("http://user:secret@proxy.example", Ok("http://proxy.example/")),
@@ -22,7 +22,7 @@ fn texts() {
 }
 
 #[test]
-fn hosts() {
+fn excluded_and_plain_http_hosts_bypass_the_proxy() {
     let proxy = Proxy::new("http://proxy.example", ".internal.example, 10.0.0.0/8").unwrap();
     let rows = [
         ("https://cce.example", true),
@@ -33,12 +33,12 @@ fn hosts() {
         ("http://cce.example", false),
     ];
     for (host, expected) in rows {
-        assert_eq!(proxy.of(&host.parse().unwrap()).is_some(), expected, "{host}");
+        assert_eq!(proxy.for_host(&host.parse().unwrap()).is_some(), expected, "{host}");
     }
     assert!(
         Proxy::new("http://proxy.example", "*")
             .unwrap()
-            .of(&Uri::from_static("https://h"))
+            .for_host(&Uri::from_static("https://h"))
             .is_none()
     );
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn texts() {
+fn endpoint_texts_parse_or_are_rejected() {
     use EndpointError::*;
     let rows = [
         ("https://cce.eu-de.otc.t-systems.com", Ok("https://cce.eu-de.otc.t-systems.com")),
@@ -23,7 +23,7 @@ fn texts() {
         ("https://user:secret@cce.example", Err(UserInfo)),
         ("https://cce.example?x=1", Err(QueryOrFragment)),
         ("https://cce.example/#x", Err(QueryOrFragment)),
-        ("https://cce.example:99999", Err(Port)),
+        ("https://cce.example:99999", Err(InvalidPort)),
         ("cce.example", Err(NotUrl)),
         ("/api/v3", Err(NotUrl)),
         ("https://", Err(NotUrl)),
@@ -39,7 +39,7 @@ fn texts() {
 }
 
 #[test]
-fn regions() {
+fn region_names_yield_cce_and_iam_endpoints() {
     use Cloud::*;
     let region = |text: &str| Ok(text.to_owned());
     let rows = [
@@ -47,17 +47,17 @@ fn regions() {
         (OpenTelekom, "eu-nl", region("eu-nl.otc.t-systems.com")),
         (Huawei, "cn-north-4", region("cn-north-4.myhuaweicloud.com")),
         (Huawei, "eu-west-101", region("eu-west-101.myhuaweicloud.eu")),
-        (Huawei, "", Err(EndpointError::Region)),
-        (Huawei, "EU-DE", Err(EndpointError::Region)),
-        (Huawei, "evil.example/", Err(EndpointError::Region)),
-        (Huawei, "user@evil", Err(EndpointError::Region)),
-        (OpenTelekom, &"a".repeat(64), Err(EndpointError::Region)),
+        (Huawei, "", Err(EndpointError::InvalidRegion)),
+        (Huawei, "EU-DE", Err(EndpointError::InvalidRegion)),
+        (Huawei, "evil.example/", Err(EndpointError::InvalidRegion)),
+        (Huawei, "user@evil", Err(EndpointError::InvalidRegion)),
+        (OpenTelekom, &"a".repeat(64), Err(EndpointError::InvalidRegion)),
     ];
     for (cloud, name, expected) in rows {
         let shown = |endpoint: Result<Endpoint, _>| endpoint.map(|endpoint| endpoint.to_string());
         let of = |service| expected.clone().map(|host| format!("https://{service}.{host}"));
-        assert_eq!(shown(Endpoint::of_region(cloud, name)), of("cce"), "{name}");
-        let identity = Endpoint::identity_of_region(cloud, name);
+        assert_eq!(shown(Endpoint::for_region(cloud, name)), of("cce"), "{name}");
+        let identity = Endpoint::identity_for_region(cloud, name);
         let region = identity.as_ref().ok().and_then(Endpoint::identity_region);
         assert_eq!(region, identity.is_ok().then_some((cloud, name)), "{name}");
         assert_eq!(shown(identity), of("iam"), "{name}");
@@ -65,7 +65,7 @@ fn regions() {
 }
 
 #[test]
-fn regions_of_identity_services() {
+fn identity_region_is_derived_from_the_host() {
     use Cloud::*;
     let rows = [
         ("https://iam.eu-de.otc.t-systems.com/v3/", Some((OpenTelekom, "eu-de"))),
@@ -81,12 +81,12 @@ fn regions_of_identity_services() {
         let endpoint: Endpoint = text.parse().unwrap();
         assert_eq!(endpoint.identity_region(), expected, "{text}");
     }
-    let clouds = ["eu-de", "eu-nl", "eu-west-101", "cn-north-4"].map(Cloud::of_region);
+    let clouds = ["eu-de", "eu-nl", "eu-west-101", "cn-north-4"].map(Cloud::from_region);
     assert_eq!(clouds, [OpenTelekom, OpenTelekom, Huawei, Huawei]);
 }
 
 #[test]
-fn plain_http_is_taken_where_the_caller_says_so_and_marked() {
+fn allow_http_accepts_and_marks_plain_http_endpoints() {
     let rows = [
         ("http://cce.example/", Ok("http://cce.example")),
         ("https://cce.example", Ok("https://cce.example")),
@@ -95,10 +95,10 @@ fn plain_http_is_taken_where_the_caller_says_so_and_marked() {
     ];
     let marked = |endpoint: &Endpoint| {
         let request = endpoint.request(endpoint.tokens_uri().unwrap()).unwrap();
-        request.extensions().get::<PlainHttp>().is_some()
+        request.extensions().get::<AllowHttp>().is_some()
     };
     for (text, expected) in rows {
-        let endpoint = Endpoint::over_plain_http(text);
+        let endpoint = Endpoint::allow_http(text);
         assert!(endpoint.as_ref().is_ok_and(marked) == expected.is_ok(), "{text}");
         let shown = endpoint.map(|endpoint| endpoint.to_string());
         assert_eq!(shown, expected.map(String::from), "{text}");
@@ -107,7 +107,7 @@ fn plain_http_is_taken_where_the_caller_says_so_and_marked() {
 }
 
 #[test]
-fn the_identity_services_version_is_named_once() {
+fn token_uri_contains_the_api_version_once() {
     for text in ["https://iam.example", "https://iam.example/", "https://iam.example/v3/"] {
         let endpoint: Endpoint = text.parse().unwrap();
         assert_eq!(endpoint.tokens_uri().unwrap(), "https://iam.example/v3/auth/tokens", "{text}");
@@ -116,7 +116,7 @@ fn the_identity_services_version_is_named_once() {
 
 proptest! {
     #[test]
-    fn any_id_becomes_one_segment_and_can_be_told_from_it(
+    fn ids_round_trip_through_one_path_segment(
         project in "[^/?#%\\p{Cc}]{1,30}", job in "[^/?#%\\p{Cc}]{1,30}", prefix in "(/[a-z0-9.~-]{1,8}){0,3}",
     ) {
         let (Ok(project), Ok(job)) = (project.parse::<ProjectId>(), job.parse::<JobId>()) else {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::transport::{RequestSent, Stage};
+use crate::transport::{RequestSent, TimeoutStage};
 
 #[test]
-fn every_status_has_its_class() {
+fn every_status_maps_to_an_error_class() {
     let mut classes = BTreeMap::<_, Vec<u16>>::new();
     for code in 100..1000 {
         let status = StatusCode::from_u16(code).unwrap();
@@ -30,7 +30,7 @@ fn every_status_has_its_class() {
 }
 
 #[test]
-fn every_way_to_get_no_reply_has_its_class() {
+fn every_transport_error_maps_to_an_error_class() {
     use TransportErrorKind::*;
     let kinds = [
         InvalidRequest,
@@ -48,7 +48,13 @@ fn every_way_to_get_no_reply_has_its_class() {
         EncodedBody,
         Other,
     ];
-    let stages = [Stage::Queue, Stage::Connect, Stage::Tls, Stage::Reply, Stage::Body];
+    let stages = [
+        TimeoutStage::Queue,
+        TimeoutStage::Connect,
+        TimeoutStage::Tls,
+        TimeoutStage::Reply,
+        TimeoutStage::Body,
+    ];
     let errors = kinds.map(|kind| TransportError::new(kind, RequestSent::Maybe)).into_iter();
     let line = |error: TransportError| {
         let (name, stage, sent) = (error.kind().name(), error.stage(), error.request_sent());
@@ -60,19 +66,19 @@ fn every_way_to_get_no_reply_has_its_class() {
 }
 
 #[test]
-fn every_lack_of_credentials_has_its_class() {
+fn every_auth_error_maps_to_an_error_class() {
     let provided =
-        |class| CredentialsFault::Provider(ProvideError::new(class, "the vault is sealed"));
+        |class| AuthError::Provider(CredentialsProviderError::new(class, "the vault is sealed"));
     let rows = [
-        provided(Class::Transient),
-        provided(Class::Throttled),
-        provided(Class::Unauthorized),
-        provided(Class::NotFound),
-        provided(Class::Permanent),
-        CredentialsFault::TimedOut(Duration::from_secs(20)),
-        CredentialsFault::WrongSignature("APIGW.0301: wrong".into()),
-        CredentialsFault::WrongSignature("".into()),
-        CredentialsFault::NoProject,
+        provided(ErrorClass::Transient),
+        provided(ErrorClass::Throttled),
+        provided(ErrorClass::Unauthorized),
+        provided(ErrorClass::NotFound),
+        provided(ErrorClass::Permanent),
+        AuthError::TimedOut(Duration::from_secs(20)),
+        AuthError::WrongSignature("APIGW.0301: wrong".into()),
+        AuthError::WrongSignature("".into()),
+        AuthError::NoProject,
     ];
     let line = |fault| {
         let error = FetchError::from(fault);

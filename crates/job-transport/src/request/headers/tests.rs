@@ -17,7 +17,7 @@ fn read(retry_after_text: &str, date_text: Option<&str>) -> Option<Duration> {
 }
 
 #[test]
-fn texts() {
+fn retry_after_parses_seconds_and_dates() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let rows = [
         ("0", None, seconds(0)),
@@ -46,7 +46,7 @@ fn texts() {
 }
 
 #[test]
-fn a_header_that_is_no_text_says_nothing() {
+fn a_missing_or_non_text_retry_after_is_ignored() {
     let mut headers = HeaderMap::new();
     assert_eq!(retry_after(&headers), None);
     headers.insert(RETRY_AFTER, HeaderValue::from_bytes(b"1\xff").unwrap());
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn a_date_counts_from_the_replys_own(from in 0..4_000_000_000_i64, wait in 0..1_000_000_u32) {
+    fn retry_after_dates_are_relative_to_the_date_header(from in 0..4_000_000_000_i64, wait in 0..1_000_000_u32) {
         let show = |second| {
             let time = Timestamp::from_second(second).unwrap();
             time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    finished as over, hostile, job_of, megabyte, reading, shown_job_of, unseen, waited,
+    finished as finished_wait, first_unprintable, hostile_megabyte, hostile_text,
+    job_with_displayed_text, job_with_text, reading_input, run_wait,
 };
 
-fn lines(log: &[(Duration, Event)]) -> String {
+fn event_lines(log: &[(Duration, Event)]) -> String {
     let id: JobId = "354331b2c-229a".parse().unwrap();
     log.iter().map(|(at, of)| event(&id, *at, of) + "\n").collect()
 }
@@ -26,31 +27,31 @@ fn job(phase: &str, steps: &[(&str, &str)], minute: u32) -> Input {
                 "status": {"phase": phase, "reason": "sold out"}})
         })
         .collect();
-    reading(&json!({
+    reading_input(&json!({
         "metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",
             "updateTimestamp": format!("2020-02-02 08:{minute:02}:00 +0000 UTC")},
         "spec": {"type": "CreateCluster", "subJobs": steps}, "status": {"phase": phase, "note": "  1.10"},
     }))
 }
 
-fn fault(status: u16) -> Input {
+fn status_error(status: u16) -> Input {
     let error = FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into()));
-    Input::from(Err(error.with_renewed(status == 401)))
+    Input::from(Err(error.with_credentials_refreshed(status == 401)))
 }
 
 #[test]
-fn each_event_is_a_line() {
+fn every_event_is_one_json_line() {
     let policy = WaitPolicy::new()
         .heartbeat(Duration::from_secs(20))
-        .stuck_after(Duration::from_secs(70))
+        .stalled_after(Duration::from_secs(70))
         .settle(Duration::from_secs(60), 2);
-    let (result, log) = waited(
+    let (result, log) = run_wait(
         policy,
         [
-            fault(503),
+            status_error(503),
             job("Initializing", &[], 13),
-            fault(401),
-            fault(429),
+            status_error(401),
+            status_error(429),
             job("Running", &[("a", "Running")], 15),
             // Stale, then back, then odd.
             job("Running", &[("a", "Running")], 14),
@@ -62,38 +63,38 @@ fn each_event_is_a_line() {
         .chain([
             job("Success", &[("a", "Success"), ("b", "Running")], 19),
             job("Failed", &[("a", "Success"), ("b", "Running")], 20),
-            reading(&json!({"metadata": {"uid": "b"}, "status": {"phase": "Running"}})),
+            reading_input(&json!({"metadata": {"uid": "b"}, "status": {"phase": "Running"}})),
         ]),
     );
-    let all = lines(&log) + &finished(&over((result, log))) + "\n";
+    let all = event_lines(&log) + &finished(&finished_wait((result, log))) + "\n";
     let names = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let names: BTreeSet<_> = names.map(|line| line["event"].as_str().unwrap().to_owned()).collect();
-    let expected = "fault finished heartbeat look next_attempt phase progress renewed settling stale \
-        stuck sub_job";
+    let expected = "attempt_failed credentials_refreshed finished heartbeat next_attempt phase progress settling \
+        stale_reply stalled sub_job sub_job_lookup";
     assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), expected);
     insta::assert_snapshot!(all);
 }
 
 #[test]
-fn each_end_is_a_line() {
+fn every_outcome_is_one_json_line() {
     let success = job("Success", &[("a", "Failed")], 20);
     let running = job("Running", &[], 13);
     let once = WaitPolicy::new().timeout(Duration::ZERO);
     let rows = [
-        waited(WaitPolicy::new(), [success]),
-        waited(WaitPolicy::new(), [running.clone()]),
-        waited(once, [running]),
-        waited(WaitPolicy::new(), [fault(401)]),
-        waited(WaitPolicy::new(), std::iter::repeat_n(fault(404), 20)),
+        run_wait(WaitPolicy::new(), [success]),
+        run_wait(WaitPolicy::new(), [running.clone()]),
+        run_wait(once, [running]),
+        run_wait(WaitPolicy::new(), [status_error(401)]),
+        run_wait(WaitPolicy::new(), std::iter::repeat_n(status_error(404), 20)),
     ];
-    let lines = rows.map(|ended| finished(&over(ended)) + "\n");
+    let lines = rows.map(|ended| finished(&finished_wait(ended)) + "\n");
     insta::assert_snapshot!(lines.concat());
 }
 
 fn check_hostile(job: &Value) {
-    let (result, log) = waited(WaitPolicy::new(), [reading(job)]);
-    let all = lines(&log) + &finished(&over((result, log)));
-    assert_eq!(unseen(&all), None);
+    let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
+    let all = event_lines(&log) + &finished(&finished_wait((result, log)));
+    assert_eq!(first_unprintable(&all), None);
     for line in all.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["v"], json!(1));
@@ -101,13 +102,13 @@ fn check_hostile(job: &Value) {
 }
 
 #[test]
-fn a_megabyte_is_written_whole() {
-    check_hostile(&shown_job_of(&megabyte()));
+fn megabyte_texts_yield_valid_json_lines() {
+    check_hostile(&job_with_displayed_text(&hostile_megabyte()));
 }
 
 proptest! {
     #[test]
-    fn each_line_is_one_object_that_moves_no_cursor(text in hostile()) {
-        check_hostile(&job_of(&text));
+    fn json_lines_contain_no_unprintable_characters(text in hostile_text()) {
+        check_hostile(&job_with_text(&text));
     }
 }

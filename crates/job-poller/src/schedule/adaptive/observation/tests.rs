@@ -17,13 +17,13 @@ fn job(steps: &[(&str, &str)]) -> Job {
 }
 
 /// A name, sub-jobs with their phases and times, and the ages at which steps ended.
-type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u64]);
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u64]);
 
 #[test]
-fn steps_that_have_ended() {
+fn step_ends_need_success_and_a_plausible_time() {
     let at = |second: u32| format!("2020-02-02 08:00:{second:02}.5 +0000 UTC");
     let [one, two, three] = [5, 20, 40].map(at);
-    let rows: [Row<'_>; 7] = [
+    let rows: [Case<'_>; 7] = [
         ("none", vec![], &[]),
         (
             "those that are Success, the first first",
@@ -49,8 +49,12 @@ fn steps_that_have_ended() {
         let job = job(&steps);
         let seconds: Vec<u64> = step_ends(&job, age).iter().map(Duration::as_secs).collect();
         assert_eq!(seconds, expected, "{name}");
-        let steps = Steps::of(&job, age);
+        let steps = CompletedSteps::from_job(&job, age);
         let last = expected.last().copied().unwrap_or_default();
-        assert_eq!((steps.count as usize, steps.last.as_secs()), (expected.len(), last), "{name}");
+        assert_eq!(
+            (steps.count as usize, steps.last_end.as_secs()),
+            (expected.len(), last),
+            "{name}"
+        );
     }
 }
