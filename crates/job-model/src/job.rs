@@ -5,7 +5,9 @@ mod timestamp;
 mod extend_param;
 mod sub_jobs;
 mod id;
+mod decoded;
 
+pub use decoded::Decoded;
 pub use extend_param::ExtendParam;
 pub use id::{IdError, JobId, ProjectId};
 pub use phase::Phase;
@@ -16,7 +18,7 @@ use alloc::{borrow::Cow, string::String};
 
 use serde_json::value::RawValue;
 
-use crate::decode::{RawFields, json_object};
+use crate::decode::{KnownNames, Object, RawFields, json_object};
 
 /// A job, or a sub-job: they have one shape (reference page, table 3).
 ///
@@ -89,6 +91,10 @@ pub struct Status {
     /// What is kept as JSON text: unknown fields, and odd ones.
     pub raw_fields: RawFields,
 }
+
+/// The names of all known fields.
+pub(crate) const FIELD_NAMES: &KnownNames =
+    &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES];
 
 impl Job {
     /// Creates the job that stands for a value that is none.

@@ -32,11 +32,10 @@ mod reply;
 #[cfg(test)]
 mod testing;
 
-pub use decode::{
-    DecodeError, DecodeErrorKind, Decoded, Deviation, DeviationKind, Limits, RawFields,
-};
+pub use decode::{DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFields};
 pub use job::{
-    ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs, Timestamp,
+    Decoded, ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs,
+    Timestamp,
 };
 pub use reply::{ServiceError, SubmissionError, is_unprintable};
 pub use tree::{Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, Tree, Walk};

@@ -5,8 +5,10 @@ use core::fmt;
 
 use serde_json::{error::Category, value::RawValue};
 
-use super::{object::Object, path::Path, scan::Scanner};
-use crate::job::{Job, Metadata, Spec, Status};
+use super::{
+    path::{KnownNames, Path},
+    scan::Scanner,
+};
 
 /// A body that is no readable job: what is wrong with it, and where.
 ///
@@ -85,13 +87,18 @@ impl DecodeError {
     }
 
     /// Creates the error of a body that is not UTF-8.
-    pub(crate) fn not_utf8(body: &[u8], error: &core::str::Utf8Error) -> Self {
+    pub(crate) fn not_utf8(
+        body: &[u8],
+        error: &core::str::Utf8Error,
+        known_names: &KnownNames,
+    ) -> Self {
         let offset = error.valid_up_to();
-        Self::new(body, offset, DecodeErrorKind::NotUtf8, &path_at_end(&body[..offset]))
+        let path = path_at_end(&body[..offset], known_names);
+        Self::new(body, offset, DecodeErrorKind::NotUtf8, &path)
     }
 
     /// Creates the error of a body that is not JSON.
-    pub(crate) fn syntax(body: &str, error: &serde_json::Error) -> Self {
+    pub(crate) fn syntax(body: &str, error: &serde_json::Error, known_names: &KnownNames) -> Self {
         let kind = match error.classify() {
             Category::Syntax | Category::Data => DecodeErrorKind::Syntax,
             // Io is for readers; from a text it cannot come.
@@ -104,16 +111,16 @@ impl DecodeError {
             _ => lines.map(str::len).sum::<usize>() + column.saturating_sub(1),
         };
         let before = &body.as_bytes()[..offset.min(body.len())];
-        Self { kind, path: path_at_end(before).to_string(), line, column }
+        Self { kind, path: path_at_end(before, known_names).to_string(), line, column }
     }
 }
 
 /// Returns the path of the value at which a body ends too soon, other names than the reference
 /// page's left out.
-fn path_at_end(body: &[u8]) -> Path<'static> {
+fn path_at_end(body: &[u8], known_names: &KnownNames) -> Path<'static> {
     let mut scanner = Scanner::new(body);
     while scanner.next().is_some() {}
-    scanner.path().elide_unknown_names(&[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES])
+    scanner.path().elide_unknown_names(known_names)
 }
 
 impl fmt::Display for DecodeErrorKind {

@@ -1,5 +1,5 @@
-//! The fast pass: reads a body that is as the reference page has it, and refuses any other, for
-//! `exact` to read. Follows no path and does not say why it refuses.
+//! The fast pass: reads a body that is as the reference page has it, and refuses any other body without a
+//! reason. The pass in `lenient` then reads that body.
 
 use alloc::string::String;
 use core::{fmt, marker::PhantomData};
@@ -13,15 +13,14 @@ use super::{
     limits::{Limits, RemainingLimits},
     object::{Field, Object, StringField},
 };
-use crate::job::Job;
 
-/// Reads a job.
-pub(crate) fn decode(body: &str, limits: Limits) -> Result<Job, serde_json::Error> {
+/// Reads a body that is one object.
+pub(crate) fn decode<T: Object>(body: &str, limits: Limits) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(body);
-    let mut job = Job::default();
-    object(&mut job, &mut deserializer, &mut RemainingLimits::new(limits))?;
+    let mut root = T::default();
+    object(&mut root, &mut deserializer, &mut RemainingLimits::new(limits))?;
     deserializer.end()?;
-    Ok(job)
+    Ok(root)
 }
 
 /// Reads an object, and nothing else in its place, into one that is empty.

@@ -13,24 +13,23 @@ use super::{
     object::{Fidelity, Object, StringField},
     path::{Path, Segment},
 };
-use crate::job::Job;
 
-/// Reads a job out of a body that is this object, adding to the deviations.
-pub(crate) fn decode(
+/// Reads a body that is this object, and adds to the deviations.
+pub(crate) fn decode<T: Object>(
     body: &str,
     object: &RawValue,
     limits: Limits,
     deviations: Deviations,
-) -> Result<(Job, Vec<Deviation>), DecodeError> {
+) -> Result<(T, Vec<Deviation>), DecodeError> {
     let mut pass = LenientDecoder {
         body,
         remaining: RemainingLimits::new(limits),
         path: Path::default(),
         deviations,
     };
-    let mut job = None;
-    pass.object(&mut job, object)?;
-    Ok((job.unwrap_or_default(), pass.deviations.into_vec()))
+    let mut root = None;
+    pass.object(&mut root, object)?;
+    Ok((root.unwrap_or_default(), pass.deviations.into_vec()))
 }
 
 /// The pass, and where in the body it is.
@@ -87,15 +86,19 @@ impl<'b> LenientDecoder<'b> {
         Ok(kept)
     }
 
-    /// Reads the sub-job with this index; what is no object as a job without any field.
-    pub(crate) fn sub_job(&mut self, index: usize, json: &'b RawValue) -> Result<Job, DecodeError> {
+    /// Reads an element of an array of objects, one level down; returns `None` if it is not an object.
+    pub(crate) fn element<T: Object>(
+        &mut self,
+        index: usize,
+        json: &'b RawValue,
+    ) -> Result<Option<T>, DecodeError> {
         self.path.push(Segment::Index(index));
         self.remaining.enter().map_err(|kind| self.error(json, kind))?;
-        let mut job = None;
-        self.object(&mut job, json)?;
+        let mut element = None;
+        self.object(&mut element, json)?;
         self.remaining.leave();
         self.path.pop();
-        Ok(job.unwrap_or_else(|| Job::from_raw(json)))
+        Ok(element)
     }
 
     /// Reads a text.

@@ -34,15 +34,20 @@ impl Limits {
     /// Sets how many levels of jobs there may be, the job itself being the first: 32 by default;
     /// at least 1, and at most 40, since the JSON parser follows known fields 128 deep at most.
     #[must_use]
-    pub const fn max_depth(self, levels: u32) -> Self {
-        let levels = if levels > Self::MAX_DEPTH_CAP { Self::MAX_DEPTH_CAP } else { levels };
-        Self { max_depth: if levels < 1 { 1 } else { levels }, ..self }
+    pub const fn max_depth(mut self, max_depth: u32) -> Self {
+        self.max_depth = match max_depth {
+            0 => 1,
+            Self::MAX_DEPTH_CAP.. => Self::MAX_DEPTH_CAP,
+            _ => max_depth,
+        };
+        self
     }
 
     /// Sets how many sub-jobs of all levels there may be: 10,000 by default.
     #[must_use]
-    pub const fn max_sub_jobs(self, sub_jobs: u32) -> Self {
-        Self { max_sub_jobs: sub_jobs, ..self }
+    pub const fn max_sub_jobs(mut self, max_sub_jobs: u32) -> Self {
+        self.max_sub_jobs = max_sub_jobs;
+        self
     }
 }
 
@@ -64,9 +69,9 @@ impl RemainingLimits {
 
     /// Enters a sub-job, one level down; returns the limit that does not allow for it.
     pub(crate) fn enter(&mut self) -> Result<(), DecodeErrorKind> {
-        let Limits { max_depth: levels, max_sub_jobs: sub_jobs } = self.0;
-        self.0.max_depth = levels.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
-        self.0.max_sub_jobs = sub_jobs.checked_sub(1).ok_or(DecodeErrorKind::TooManySubJobs)?;
+        let Limits { max_depth, max_sub_jobs } = self.0;
+        self.0.max_depth = max_depth.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
+        self.0.max_sub_jobs = max_sub_jobs.checked_sub(1).ok_or(DecodeErrorKind::TooManySubJobs)?;
         Ok(())
     }
 

@@ -1,5 +1,9 @@
-//! What an object's fields are, and how it is written. Names no field; reading is in `strict` and
-//! `exact`, the two passes.
+//! The fields of an object as one table, which both passes and the encoder use.
+//!
+//! `json_object!` makes that table for a struct. The passes in `fast` and `lenient` look a name up in it
+//! (`Object::known`) and hand the value back to the table (`Object::decode_fast`, `Object::decode_lenient`),
+//! which calls the pass again for the field's type. So the three files use each other; each step goes one level
+//! down the value.
 
 use alloc::{borrow::Cow, string::String};
 

@@ -3,6 +3,11 @@
 use alloc::{borrow::Cow, vec::Vec};
 use core::fmt;
 
+/// The known names of fields, those of one kind of object in each list.
+///
+/// The path in an error shows these names and no others, because an unknown name could be a secret.
+pub(crate) type KnownNames = [&'static [&'static str]];
+
 /// The way from a body's top to a value in it, displayed such as `spec.subJobs[1].metadata.uid`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path<'a>(Vec<Segment<'a>>);
@@ -27,7 +32,7 @@ impl<'a> Path<'a> {
     }
 
     /// Returns the path with `…` for each name that is none of these.
-    pub(crate) fn elide_unknown_names(self, known: &[&[&'static str]]) -> Path<'static> {
+    pub(crate) fn elide_unknown_names(self, known: &KnownNames) -> Path<'static> {
         let shown = |name: &str| {
             let known = known.iter().flat_map(|names| names.iter()).find(|known| **known == name);
             Segment::Name(known.copied().unwrap_or("…").into())

@@ -98,7 +98,10 @@ impl Field for SubJobs {
             pass.record_deviation(DeviationKind::SubJobsNotArray);
         }
         let elements = elements.into_iter().enumerate();
-        let jobs = elements.map(|(index, json)| pass.sub_job(index, json));
+        let jobs = elements.map(|(index, json)| {
+            let job = pass.element(index, json)?;
+            Ok(job.unwrap_or_else(|| Job::from_raw(json)))
+        });
         *slot = Some(Self { jobs: jobs.collect::<Result<_, _>>()?, single });
         Ok(Fidelity::Lossless)
     }

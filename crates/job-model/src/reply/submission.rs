@@ -11,7 +11,7 @@ use crate::{
         json::{self, LossyString},
         parse_object, repair,
     },
-    job::{IdError, JobId},
+    job::{FIELD_NAMES, IdError, JobId},
 };
 
 /// The spellings, in their order of precedence, each as the names that lead to it.
@@ -47,22 +47,22 @@ impl JobId {
     /// Where the reply is no JSON object, has no id, an id that cannot be one, or two that differ.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
         let (reply, _) = repair(reply);
-        let (_, reply) = parse_object(&reply).map_err(SubmissionError::Unreadable)?;
-        let (mut first, mut unusable) = (None, None);
+        let (_, reply) = parse_object(&reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        let (mut found, mut unusable) = (None, None);
         for path in JOB_ID_PATHS {
             for json in values_at_path(reply, path) {
-                match (read_id(path, json), &first) {
+                match (read_id(path, json), &found) {
                     (Ok(None), _) => {}
                     (Err(error), _) => unusable = unusable.or(Some(error)),
-                    (Ok(Some(id)), None) => first = Some((path, id)),
-                    (Ok(Some(id)), Some((one, known))) if id != *known => {
-                        return Err(SubmissionError::Ambiguous { first: one, second: path });
+                    (Ok(Some(id)), None) => found = Some((path, id)),
+                    (Ok(Some(id)), Some((first, known))) if id != *known => {
+                        return Err(SubmissionError::Ambiguous { first, second: path });
                     }
                     (Ok(Some(_)), Some(_)) => {}
                 }
             }
         }
-        let id = first.map(|(_, id)| id);
+        let id = found.map(|(_, id)| id);
         id.ok_or_else(|| unusable.unwrap_or(SubmissionError::Absent))
     }
 }
@@ -132,8 +132,8 @@ impl fmt::Display for SubmissionError {
             }
             Self::NotText { path } => write!(f, "the job id at {path} is no text"),
             Self::Invalid { path, .. } => write!(f, "the text at {path} is no job id"),
-            Self::Ambiguous { first: one, second: other } => {
-                write!(f, "the reply has two job ids: at {one} and, another, at {other}")
+            Self::Ambiguous { first, second } => {
+                write!(f, "the reply has two different job ids: at {first} and at {second}")
             }
         }
     }

@@ -8,8 +8,11 @@ use alloc::{
 use insta::assert_snapshot;
 use proptest::{collection::vec, prelude::*};
 
-use super::{deviation::DeviationKind, error::DecodeErrorKind, *};
-use crate::job::Phase;
+use super::*;
+use crate::{
+    decode::{DecodeErrorKind, DeviationKind},
+    job::Phase,
+};
 
 /// What a body is read as: its phase and deviations, or the error.
 fn read(body: &str) -> String {
