@@ -1,13 +1,15 @@
 //! Authentication: credentials, their refresh, and the signature of a request.
 
-mod credentials;
-mod provider;
-mod token_cache;
-mod identity;
-mod token_file;
-mod access_key;
+mod secret;
 mod sign;
 mod signature_guard;
+mod access_key;
+mod credential;
+mod provider;
+mod token_cache;
+mod credentials;
+mod identity;
+mod token_file;
 #[cfg(feature = "conventions")]
 mod chain;
 
@@ -15,10 +17,13 @@ pub use access_key::AccessKey;
 pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "conventions")]
 pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
-pub(crate) use credentials::{Credential, IssuedCredential, X_AUTH_TOKEN};
-pub use credentials::{Credentials, InvalidCredential};
+pub use credential::ProvidedCredential;
+pub(crate) use credential::{Credential, IssuedCredential};
+pub use credentials::Credentials;
+pub(crate) use credentials::X_AUTH_TOKEN;
 pub use identity::{Identity, PasswordLogin};
-pub use provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
+pub use provider::ProvideCredentials;
+pub use secret::InvalidCredential;
 pub use sign::sign;
 pub(crate) use signature_guard::{KeyStatus, SignatureGuard};
 pub use token_file::TokenFile;

@@ -1,10 +1,11 @@
 //! The production transport, on hyper and rustls. Follows no redirect, and retries only what the
 //! server certainly did not take.
 
+mod resolver;
+mod connector;
 mod connect;
 mod proxy;
 mod tls;
-mod connector;
 mod connect_gate;
 mod error;
 
@@ -32,9 +33,9 @@ use hyper_util::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{
-    request::{AllowHttp, is_loopback},
-    transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
+use crate::transport::{
+    AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
+    is_loopback,
 };
 use connect::TlsConnector;
 use connect_gate::ConnectGates;

@@ -43,8 +43,8 @@ mod hyper;
 mod testing;
 
 pub use auth::{
-    AccessKey, Credentials, CredentialsProviderError, Identity, InvalidCredential, PasswordLogin,
-    ProvideCredentials, ProvidedCredential, TokenFile, sign,
+    AccessKey, Credentials, Identity, InvalidCredential, PasswordLogin, ProvideCredentials,
+    ProvidedCredential, TokenFile, sign,
 };
 #[cfg(feature = "conventions")]
 pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
@@ -57,12 +57,12 @@ pub use hyper::{
     AsyncStream, Connect, HyperTransport, Proxy, ProxyError, TlsConfig, TlsError, TlsProvider,
 };
 pub use request::{
-    AllowHttp, AuthError, Cloud, Endpoint, EndpointError, ErrorClass, FetchError, FetchErrorKind,
-    InvalidReply, is_loopback, retry_after,
+    AuthError, Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
+    FetchErrorKind, InvalidReply, retry_after,
 };
 pub use transport::{
-    RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind, display_chain,
-    error_sources,
+    AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
+    display_chain, error_sources, is_loopback,
 };
 #[cfg(feature = "tower")]
 pub use transport::{TowerTransport, TransportService};

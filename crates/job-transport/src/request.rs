@@ -1,13 +1,17 @@
 //! One request and its reply: its address, how it is sent, and what an error means.
 
 mod endpoint;
-mod exchange;
 mod headers;
+mod error_class;
+mod provider_error;
 mod error;
+mod exchange;
 
 pub(crate) use endpoint::PATH_ENCODE_SET;
-pub use endpoint::{AllowHttp, Cloud, Endpoint, EndpointError, is_loopback};
-pub use error::{AuthError, ErrorClass, FetchError, FetchErrorKind, InvalidReply};
+pub use endpoint::{Cloud, Endpoint, EndpointError};
+pub use error::{AuthError, FetchError, FetchErrorKind, InvalidReply};
+pub use error_class::ErrorClass;
 pub(crate) use exchange::{Reply, RequestInfo, send_traced};
 pub use headers::retry_after;
 pub(crate) use headers::{date, header_str, request_id};
+pub use provider_error::CredentialsProviderError;

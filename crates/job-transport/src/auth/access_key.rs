@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::{
-    credentials::{InvalidCredential, parse_secret},
+    secret::{InvalidCredential, parse_secret},
     signature_guard::SignatureGuard,
 };
 

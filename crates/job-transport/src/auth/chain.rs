@@ -1,26 +1,27 @@
 //! Credentials where other clients of the service look for them: environment and files. Keeps to one
 //! convention at a time, and sends nothing.
 
-mod files;
+mod error;
 mod values;
+mod files;
 mod resolved;
+
+pub use error::CredentialChainError;
+pub use resolved::{ResolvedCredentials, Setting};
+pub use values::AuthMethod;
 
 use std::{
     collections::BTreeMap,
-    env, fmt, fs, io,
+    env, fmt, fs,
     path::{Path, PathBuf},
 };
 
-use job_model::IdError;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::InvalidCredential;
-use crate::request::EndpointError;
-
-use files::{read_clouds_yaml, read_credentials_file};
-pub use resolved::{ResolvedCredentials, Setting};
-pub use values::AuthMethod;
-use values::{AuthConfig, Field, FieldNames, Values};
+use self::{
+    files::{read_clouds_yaml, read_credentials_file},
+    values::{AuthConfig, Field, FieldNames, Values},
+};
 
 /// Looks for credentials where the vendor's SDKs, Terraform and OpenStack's clients do.
 ///
@@ -56,69 +57,6 @@ pub struct CredentialChain {
     variables: BTreeMap<String, SecretString>,
     auth_method: Option<AuthMethod>,
     token_file: Option<PathBuf>,
-}
-
-/// Why what is there cannot be used. Shows no value.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CredentialChainError {
-    /// One of those that belong together is missing.
-    #[error("{present} is set, {missing} is not; set all that belong together, or none")]
-    #[non_exhaustive]
-    Incomplete {
-        /// The name of what is there.
-        present: String,
-        /// The name of what is missing.
-        missing: String,
-    },
-    /// A value cannot be a token or a key.
-    #[error("{0} cannot be used")]
-    Secret(String, #[source] InvalidCredential),
-    /// A value cannot be a project's id.
-    #[error("{0} is no project's id")]
-    Project(String, #[source] IdError),
-    /// A value cannot be the URL of the identity service.
-    #[error("{0} is no URL of the identity service")]
-    AuthUrl(String, #[source] EndpointError),
-    /// A file cannot be read.
-    #[error("{} cannot be read", .0.display())]
-    File(PathBuf, #[source] io::Error),
-    /// A file with a secret may be read by others.
-    #[error(
-        "{file} holds a secret and may be read by everyone on this machine; run: chmod o-rwx '{file}'",
-        file = .0.display()
-    )]
-    WorldReadable(PathBuf),
-    /// A file is not in the form that it must have.
-    #[error("{}:{line}: {form} expected", .file.display())]
-    #[non_exhaustive]
-    Malformed {
-        /// The file.
-        file: PathBuf,
-        /// The line, from 1; 0 where it is not known.
-        line: u64,
-        /// The form.
-        form: &'static str,
-    },
-    /// The cloud or the file that is asked for has nothing to prove who asks, or not what is asked
-    /// for.
-    #[error("{location} has {missing}")]
-    #[non_exhaustive]
-    NoCredentials {
-        /// The cloud or the file.
-        location: String,
-        /// What it does not have.
-        missing: &'static str,
-    },
-    /// There is no file with the cloud that is asked for, or no such cloud in it.
-    #[error("OS_CLOUD names the cloud {cloud}, which is in none of: {searched}")]
-    #[non_exhaustive]
-    NoCloud {
-        /// The cloud that is asked for.
-        cloud: String,
-        /// Where it was looked for.
-        searched: String,
-    },
 }
 
 const VENDOR: &FieldNames = &[
@@ -204,12 +142,12 @@ impl CredentialChain {
             ChainSource::VendorFile,
         ] {
             let Some(values) = self.values(source)? else { continue };
-            let proof = match &token_file {
+            let auth_config = match &token_file {
                 Some(file) => Some(file.clone()).filter(|file| values.has_values_for(file)),
                 None => values.auth_config(self.auth_method)?,
             };
-            if let Some(proof) = proof {
-                return values.resolve(proof).map(Some);
+            if let Some(auth_config) = auth_config {
+                return ResolvedCredentials::new(&values, auth_config).map(Some);
             }
             if self.is_explicit(source) && token_file.is_none() {
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
@@ -217,13 +155,14 @@ impl CredentialChain {
                 return Err(CredentialChainError::NoCredentials { location, missing });
             }
         }
-        let token_file_only = |file| Values::empty(OPEN_STACK, String::new()).resolve(file);
+        let nothing = Values::empty(OPEN_STACK, String::new());
+        let token_file_only = |file| ResolvedCredentials::new(&nothing, file);
         token_file.map(token_file_only).transpose()
     }
 
     /// Returns what is there of a convention, where it is there at all.
-    fn values(&self, place: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
-        match place {
+    fn values(&self, source: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
+        match source {
             ChainSource::Vendor => Ok(Some(self.environment_values(VENDOR))),
             ChainSource::Terraform => Ok(Some(self.environment_values(TERRAFORM))),
             ChainSource::OpenStack => match self.get("OS_CLOUD") {
@@ -247,8 +186,8 @@ impl CredentialChain {
     }
 
     /// Whether a cloud or a file is named, so that there is no going on to the next.
-    fn is_explicit(&self, place: ChainSource) -> bool {
-        match place {
+    fn is_explicit(&self, source: ChainSource) -> bool {
+        match source {
             ChainSource::Vendor | ChainSource::Terraform => false,
             ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
             ChainSource::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),

@@ -3,22 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderName;
-use job_model::ProjectId;
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     access_key::AccessKey,
-    provider::{ProvideCredentials, ProvidedCredential},
-    signature_guard::SignatureGuard,
+    credential::{IssuedCredential, ProvidedCredential},
+    provider::ProvideCredentials,
+    secret::InvalidCredential,
     token_cache::CredentialsCache,
 };
 use crate::{clock::Clock, request::AuthError};
 
 /// The header that carries a token (reference page, table 2).
 pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-
-/// The most bytes a token may have (reference page, table 2).
-const MAX_TOKEN_BYTES: usize = 16_384;
 
 /// How requests are authenticated. Cheap to clone; clones share what was provided, so one token
 /// serves many clients.
@@ -37,37 +33,6 @@ pub struct Credentials(CredentialsSource);
 enum CredentialsSource {
     Static(Arc<IssuedCredential>),
     Cached(Arc<CredentialsCache>),
-}
-
-/// What one request is authenticated with.
-pub(crate) struct IssuedCredential {
-    pub(crate) credential: Credential,
-    /// The project that the provider named.
-    pub(crate) project: Option<ProjectId>,
-    /// Counts what was provided, so that a refusal of one is no refusal of the next.
-    pub(crate) generation: u64,
-}
-
-pub(crate) enum Credential {
-    Token(SecretString),
-    Key { key: AccessKey, guard: Arc<SignatureGuard> },
-}
-
-/// Why a text cannot be a credential. Holds nothing of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidCredential {
-    /// The text is empty.
-    #[error("the token or key is empty")]
-    Empty,
-    /// The text is longer than the service takes.
-    #[error("the token or key has more than {MAX_TOKEN_BYTES} bytes")]
-    TooLong,
-    /// The text has a character that no token and no key has.
-    #[error(
-        "the token or key has a blank, a line break or another character that none has; was it copied whole and alone?"
-    )]
-    InvalidCharacter,
 }
 
 impl Credentials {
@@ -106,12 +71,12 @@ impl Credentials {
     /// Returns what to authenticate a request with.
     pub(crate) async fn get(&self, clock: &dyn Clock) -> Result<Arc<IssuedCredential>, AuthError> {
         match &self.0 {
-            CredentialsSource::Static(grant) => Ok(grant.clone()),
-            CredentialsSource::Cached(renewal) => renewal.get(clock).await,
+            CredentialsSource::Static(issued) => Ok(issued.clone()),
+            CredentialsSource::Cached(cache) => cache.get(clock).await,
         }
     }
 
-    /// Returns what to try in place of a grant that the service refused, if there can be anything.
+    /// Returns what to try in place of a credential that the service refused, if there is anything.
     pub(crate) async fn refresh(
         &self,
         refused: &IssuedCredential,
@@ -119,14 +84,8 @@ impl Credentials {
     ) -> Result<Option<Arc<IssuedCredential>>, AuthError> {
         match &self.0 {
             CredentialsSource::Static(_) => Ok(None),
-            CredentialsSource::Cached(renewal) => renewal.refresh(refused.generation, clock).await,
+            CredentialsSource::Cached(cache) => cache.refresh(refused.generation, clock).await,
         }
-    }
-}
-
-impl IssuedCredential {
-    pub(crate) fn new(provided: ProvidedCredential, generation: u64) -> Self {
-        Self { credential: provided.credential, project: provided.project, generation }
     }
 }
 
@@ -134,33 +93,9 @@ impl IssuedCredential {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            CredentialsSource::Static(grant) => grant.credential.fmt(f),
+            CredentialsSource::Static(issued) => issued.credential.fmt(f),
             CredentialsSource::Cached(_) => f.write_str("Provided(..)"),
         }
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(_) => f.write_str("Token(..)"),
-            Self::Key { key, .. } => key.fmt(f),
-        }
-    }
-}
-
-/// Takes a text as a secret if it can be one.
-pub(crate) fn parse_secret(text: String) -> Result<SecretString, InvalidCredential> {
-    let secret = SecretString::from(text);
-    let text = secret.expose_secret();
-    if text.is_empty() {
-        Err(InvalidCredential::Empty)
-    } else if text.len() > MAX_TOKEN_BYTES {
-        Err(InvalidCredential::TooLong)
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err(InvalidCredential::InvalidCharacter)
-    } else {
-        Ok(secret)
     }
 }
 

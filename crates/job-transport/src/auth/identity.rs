@@ -10,10 +10,11 @@ use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
+use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::{
     request::{
-        Endpoint, FetchError, InvalidReply, RequestInfo, date, header_str, request_id, send_traced,
+        CredentialsProviderError, Endpoint, FetchError, InvalidReply, RequestInfo, date,
+        header_str, request_id, send_traced,
     },
     transport::{Transport, TransportError},
 };

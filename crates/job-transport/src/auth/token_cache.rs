@@ -10,8 +10,8 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{
-    credentials::{Credential, IssuedCredential},
-    provider::{ProvideCredentials, ProvidedCredential},
+    credential::{Credential, IssuedCredential, ProvidedCredential},
+    provider::ProvideCredentials,
 };
 use crate::{
     clock::{Clock, timeout},

@@ -4,8 +4,8 @@ use std::{fs, path::PathBuf};
 
 use futures_core::future::BoxFuture;
 
-use super::provider::{CredentialsProviderError, ProvideCredentials, ProvidedCredential};
-use crate::request::ErrorClass;
+use super::{credential::ProvidedCredential, provider::ProvideCredentials};
+use crate::request::{CredentialsProviderError, ErrorClass};
 
 /// The token in a file, such as a mounted secret. It is read when it is first needed, and again when
 /// the service refuses it (401): whoever renews it replaces the file.

@@ -2,35 +2,25 @@
 //! a time of its own. Sends no request but the proxy's CONNECT.
 
 use std::{
-    error::Error,
     fmt, io,
-    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
-    vec,
 };
 
 use futures_core::future::BoxFuture;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::{
-    client::legacy::connect::{
-        dns::{GaiResolver, Name},
-        proxy::Tunnel,
-    },
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::proxy::Tunnel, rt::TokioIo};
 use rustls::ClientConfig;
 use tower_service::Service;
 
 use super::{
-    connector::{BoxedStream, Connect, Connector},
+    connector::{BoxError, BoxedStream, Connect, Connector},
     proxy::Proxy,
 };
 use crate::transport::TimeoutStage;
 
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 type Io = TokioIo<BoxedStream>;
 
 /// Connects as the settings say. Cheap to clone.
@@ -132,32 +122,6 @@ impl Service<Uri> for Preconnected {
         std::future::ready(self.0.take().ok_or_else(taken))
     }
 }
-
-/// The system's resolver, whose failures can be told from others.
-#[derive(Clone)]
-pub(super) struct Resolver(pub(super) GaiResolver);
-
-impl Service<Name> for Resolver {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = DnsError;
-    type Future = BoxFuture<'static, Result<Self::Response, DnsError>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), DnsError>> {
-        self.0.poll_ready(context).map_err(DnsError)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let addresses = self.0.call(name);
-        Box::pin(
-            async move { Ok(addresses.await.map_err(DnsError)?.collect::<Vec<_>>().into_iter()) },
-        )
-    }
-}
-
-/// A host's name that could not be looked up.
-#[derive(Debug, thiserror::Error)]
-#[error("no address for the host's name")]
-pub(super) struct DnsError(#[source] pub(super) io::Error);
 
 /// A proxy that opened no tunnel.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The connections that requests travel on: TCP's, or another's. Knows no TLS and no HTTP.
 
 use std::{
+    error::Error,
     fmt, io,
     pin::Pin,
     sync::Arc,
@@ -16,7 +17,9 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-use super::connect::{BoxError, Resolver};
+use super::resolver::Resolver;
+
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Opens the connections of a [`HyperTransport`](crate::HyperTransport) in place of TCP: over a Unix
 /// socket, through a tunnel of one's own, or in a network that is simulated.

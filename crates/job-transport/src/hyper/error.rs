@@ -4,7 +4,10 @@ use std::{error::Error, io};
 
 use http_body_util::LengthLimitError;
 
-use super::connect::{DnsError, StageTimeout, TunnelError};
+use super::{
+    connect::{StageTimeout, TunnelError},
+    resolver::DnsError,
+};
 use crate::transport::{
     RequestSent, TimeoutStage, TransportError, TransportErrorKind, error_sources,
 };

@@ -1,11 +1,13 @@
 //! Where the service is, and the address of a job there. Sends nothing.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use http::{Request, Uri, uri::Scheme};
 use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::transport::{AllowHttp, is_loopback};
 
 /// What stands unencoded in a path segment: RFC 3986's unreserved characters.
 pub(crate) const PATH_ENCODE_SET: &AsciiSet =
@@ -59,26 +61,6 @@ impl Cloud {
             (Self::Huawei, _) => "myhuaweicloud.com",
             (Self::OpenTelekom, _) => "otc.t-systems.com",
         }
-    }
-}
-
-/// Marks a request, as an extension of it, that may leave this machine over plain http: its endpoint was opted in.
-/// Whoever is on the way can read it.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct AllowHttp;
-
-impl AllowHttp {
-    /// Creates the mark.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self
-    }
-}
-
-impl Default for AllowHttp {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -227,14 +209,6 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.base)
     }
-}
-
-/// Returns whether a URL's host is this machine, for which alone plain http is taken.
-#[must_use]
-pub fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-    host.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

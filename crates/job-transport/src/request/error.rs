@@ -3,18 +3,15 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header::CONTENT_TYPE};
 use job_model::{DecodeError, ServiceError};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    exchange::read_service_error,
-    headers::{request_id, retry_after},
+    error_class::ErrorClass,
+    headers::{header_str, request_id, retry_after},
+    provider_error::CredentialsProviderError,
 };
-use crate::{
-    auth::CredentialsProviderError,
-    transport::{TransportError, TransportErrorKind},
-};
+use crate::transport::{TransportError, TransportErrorKind};
 
 /// An attempt that gave no job.
 #[derive(Debug)]
@@ -98,25 +95,6 @@ pub enum InvalidReply {
     /// It is a login's, and gives no token.
     #[error("no token came with it (X-Subject-Token)")]
     NoToken,
-}
-
-/// What an attempt that gave no job means for asking again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "who decides whether to ask again must decide for each"
-)]
-pub enum ErrorClass {
-    /// It may well pass: ask again.
-    Transient,
-    /// Too many requests: ask again, later.
-    Throttled,
-    /// The credentials are not accepted.
-    Unauthorized,
-    /// There is no such job, or not yet.
-    NotFound,
-    /// The next answer will be the same.
-    Permanent,
 }
 
 impl FetchError {
@@ -307,6 +285,13 @@ impl From<AuthError> for FetchError {
     }
 }
 
+/// A request for credentials that failed means what its reply means.
+impl From<FetchError> for CredentialsProviderError {
+    fn from(error: FetchError) -> Self {
+        Self::new(error.class(), "the identity service gave no token").with_source(error)
+    }
+}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
@@ -344,6 +329,15 @@ impl Error for FetchError {
             FetchErrorKind::Unreadable { cause, .. } => Some(cause),
         }
     }
+}
+
+/// Reads what a reply's body says, without any of the secrets that it may repeat.
+pub(crate) fn read_service_error(
+    reply: &Response<Bytes>,
+    secrets: &[&str],
+) -> Option<ServiceError> {
+    let content_type = header_str(reply.headers(), &CONTENT_TYPE);
+    ServiceError::from_body_redacting(reply.status().as_u16(), content_type, reply.body(), secrets)
 }
 
 /// Displays `: ..`, or nothing where nothing was said.

@@ -2,13 +2,13 @@
 //! id's, and no body.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, uri::Scheme};
+use http::{HeaderValue, Request, Response, StatusCode, uri::Scheme};
 use job_model::{JobId, ServiceError};
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{
-    error::FetchError,
-    headers::{header_str, request_id},
+    error::{FetchError, read_service_error},
+    headers::request_id,
 };
 use crate::transport::{Transport, TransportError};
 
@@ -98,13 +98,4 @@ fn span(request: &Request<Bytes>, about: &RequestInfo<'_>) -> Span {
         "http.response.header.x-request-id" = Empty,
         "error.type" = Empty,
     )
-}
-
-/// Reads what a reply's body says, without any of the secrets that it may repeat.
-pub(crate) fn read_service_error(
-    reply: &Response<Bytes>,
-    secrets: &[&str],
-) -> Option<ServiceError> {
-    let content_type = header_str(reply.headers(), &CONTENT_TYPE);
-    ServiceError::from_body_redacting(reply.status().as_u16(), content_type, reply.body(), secrets)
 }

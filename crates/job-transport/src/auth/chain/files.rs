@@ -12,7 +12,7 @@ use configparser::ini::{Ini, IniDefault};
 use serde::Deserialize;
 
 use super::{
-    CredentialChainError,
+    error::CredentialChainError,
     values::{Field, FieldNames, Values},
 };
 

@@ -3,13 +3,17 @@
 use std::{fmt, path::PathBuf};
 
 use job_model::ProjectId;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::values::{AuthConfig, AuthMethod, Field};
+use super::{
+    error::CredentialChainError,
+    values::{AuthConfig, AuthMethod, Field, Values},
+};
 use crate::{
     auth::{
-        credentials::{Credential, Credentials},
+        credential::{Credential, ProvidedCredential},
+        credentials::Credentials,
         identity::Identity,
-        provider::ProvidedCredential,
         token_file::TokenFile,
     },
     request::Endpoint,
@@ -45,6 +49,36 @@ pub struct Setting<'a> {
 }
 
 impl ResolvedCredentials {
+    /// Takes the values of a convention that go with what proves who asks.
+    pub(super) fn new(
+        values: &Values<'_>,
+        auth_config: AuthConfig,
+    ) -> Result<Self, CredentialChainError> {
+        let project = values.get(Field::ProjectId).map(|(text, origin)| {
+            text.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))
+        });
+        let used = values.values.iter().filter(|(field, _)| auth_config.uses(**field));
+        let shown = |field: Field, value: &SecretString| {
+            (!field.is_secret()).then(|| value.expose_secret().into())
+        };
+        let setting = |(field, (value, origin)): (&Field, &(SecretString, String))| {
+            (*field, shown(*field, value), origin.clone())
+        };
+        let mut settings: Vec<_> = used.map(setting).collect();
+        if let AuthConfig::TokenFile(file) = &auth_config {
+            settings.insert(0, (Field::Token, None, file.display().to_string()));
+        }
+        Ok(Self {
+            auth_config,
+            project: project.transpose()?,
+            region: values.get(Field::Region).map(|(text, _)| text.into()),
+            auth_url: values.auth_url()?,
+            ca_file: values.get(Field::CaFile).map(|(text, _)| text.into()),
+            settings,
+            project_source: values.name(Field::ProjectId),
+        })
+    }
+
     /// Returns the credentials. A password's token is had from the identity service, by way of this
     /// transport.
     #[must_use]

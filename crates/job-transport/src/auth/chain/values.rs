@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CredentialChainError, ResolvedCredentials};
+use super::error::CredentialChainError;
 use crate::{
-    auth::{access_key::AccessKey, credentials::parse_secret, identity::PasswordLogin},
+    auth::{access_key::AccessKey, identity::PasswordLogin, secret::parse_secret},
     request::Endpoint,
 };
 
@@ -74,7 +74,7 @@ pub(super) enum AuthConfig {
 
 impl AuthConfig {
     /// Whether this value has a part in it, or in whatever is beside it.
-    const fn uses(&self, field: Field) -> bool {
+    pub(super) const fn uses(&self, field: Field) -> bool {
         match field {
             Field::Token => matches!(self, Self::Token(_)),
             Field::AccessKey | Field::SecretKey | Field::SecurityToken => {
@@ -94,39 +94,9 @@ impl<'n> Values<'n> {
         Self { names, values: BTreeMap::new(), name_prefix }
     }
 
-    /// Makes of the values what they are, beside what proves who asks.
-    pub(super) fn resolve(
-        &self,
-        auth_config: AuthConfig,
-    ) -> Result<ResolvedCredentials, CredentialChainError> {
-        let project = self.get(Field::ProjectId).map(|(text, origin)| {
-            text.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))
-        });
-        let used = self.values.iter().filter(|(field, _)| auth_config.uses(**field));
-        let shown = |field: Field, value: &SecretString| {
-            (!field.is_secret()).then(|| value.expose_secret().into())
-        };
-        let setting = |(field, (value, origin)): (&Field, &(SecretString, String))| {
-            (*field, shown(*field, value), origin.clone())
-        };
-        let mut settings: Vec<_> = used.map(setting).collect();
-        if let AuthConfig::TokenFile(file) = &auth_config {
-            settings.insert(0, (Field::Token, None, file.display().to_string()));
-        }
-        Ok(ResolvedCredentials {
-            auth_config,
-            project: project.transpose()?,
-            region: self.get(Field::Region).map(|(text, _)| text.into()),
-            auth_url: self.auth_url()?,
-            ca_file: self.get(Field::CaFile).map(|(text, _)| text.into()),
-            settings,
-            project_source: self.name(Field::ProjectId),
-        })
-    }
-
     /// Whether any of the values goes with what proves who asks.
-    pub(super) fn has_values_for(&self, proof: &AuthConfig) -> bool {
-        self.values.keys().any(|field| proof.uses(*field))
+    pub(super) fn has_values_for(&self, auth_config: &AuthConfig) -> bool {
+        self.values.keys().any(|field| auth_config.uses(*field))
     }
 
     /// Returns what proves who asks; by this alone, where it is given.
@@ -175,7 +145,7 @@ impl<'n> Values<'n> {
         Ok(Some(AuthConfig::Password(login, auth_url)))
     }
 
-    fn auth_url(&self) -> Result<Option<Endpoint>, CredentialChainError> {
+    pub(super) fn auth_url(&self) -> Result<Option<Endpoint>, CredentialChainError> {
         let auth_url = self.get(Field::AuthUrl).map(|(text, origin)| {
             text.parse().map_err(|error| CredentialChainError::AuthUrl(origin.into(), error))
         });
@@ -198,7 +168,7 @@ impl<'n> Values<'n> {
         }
     }
 
-    fn get(&self, field: Field) -> Option<(&str, &str)> {
+    pub(super) fn get(&self, field: Field) -> Option<(&str, &str)> {
         let (value, origin) = self.values.get(&field)?;
         Some((value.expose_secret(), origin))
     }

@@ -1,10 +1,11 @@
 //! What is taken as a token, and that none is ever shown.
 
 use super::*;
+use crate::auth::secret;
 
 #[test]
 fn tokens_reject_empty_long_and_invalid_texts() {
-    let longest = "a".repeat(MAX_TOKEN_BYTES);
+    let longest = "a".repeat(secret::MAX_TOKEN_BYTES);
     let rows = [
         (longest.clone(), None),
         ("MIIFvg/+=".into(), None),

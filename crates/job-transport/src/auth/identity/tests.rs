@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response};
 
 use super::*;
-use crate::auth::credentials::Credential;
+use crate::auth::credential::Credential;
 
 /// Answers each login with the same, and keeps the last.
 #[derive(Clone, Default)]

@@ -6,7 +6,10 @@ use futures_core::future::BoxFuture;
 use futures_util::{future::join_all, poll};
 
 use super::*;
-use crate::{auth::provider::CredentialsProviderError, request::ErrorClass, testing::ManualClock};
+use crate::{
+    request::{CredentialsProviderError, ErrorClass},
+    testing::ManualClock,
+};
 
 /// Tokens by their lifetimes in seconds, and failures by their classes.
 type Script = VecDeque<Result<Option<u64>, ErrorClass>>;
