@@ -15,7 +15,7 @@ use crate::{
 const FEATURE_SETS: &[&[&str]] = &[
     NO_STD,
     &["-p", "job-transport", "--no-default-features"],
-    &["-p", "job-transport", "--no-default-features", "--features", "tokio,tower,conventions"],
+    &["-p", "job-transport", "--no-default-features", "--features", "tokio,tower,credential-chain"],
     &["-p", "job-transport", "--no-default-features", "--features", "hyper"],
     RING,
     &["-p", "job-poller", "--no-default-features"],

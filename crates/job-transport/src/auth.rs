@@ -10,12 +10,12 @@ mod token_cache;
 mod credentials;
 mod identity;
 mod token_file;
-#[cfg(feature = "conventions")]
+#[cfg(feature = "credential-chain")]
 mod chain;
 
 pub use access_key::AccessKey;
 pub(crate) use access_key::sensitive_header;
-#[cfg(feature = "conventions")]
+#[cfg(feature = "credential-chain")]
 pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};

@@ -29,7 +29,7 @@
 //! | `aws-lc-rs` | yes | `TlsProvider::aws_lc_rs` |
 //! | `ring` | no | `TlsProvider::ring` |
 //! | `tokio` | with `hyper` | `TokioClock`, and `Client::new`, which takes it |
-//! | `conventions` | yes | `CredentialChain`: credentials out of the environment and out of files |
+//! | `credential-chain` | yes | `CredentialChain`: credentials out of the environment and out of files |
 //! | `tower` | no | `TowerTransport` and `TransportService` |
 
 mod clock;
@@ -46,7 +46,7 @@ pub use auth::{
     AccessKey, Credentials, Identity, InvalidCredential, PasswordLogin, ProvideCredentials,
     ProvidedCredential, TokenFile, sign,
 };
-#[cfg(feature = "conventions")]
+#[cfg(feature = "credential-chain")]
 pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
 pub use client::{Client, Reading};
 pub use clock::Clock;

@@ -66,7 +66,7 @@ impl PasswordLogin {
     }
 
     /// Returns who logs in, for a test.
-    #[cfg(all(test, feature = "conventions"))]
+    #[cfg(all(test, feature = "credential-chain"))]
     pub(crate) fn describe(&self) -> String {
         let project = self.project.as_ref().map(|project| match project {
             ProjectScope::Id(id) => format!("id {id}"),
