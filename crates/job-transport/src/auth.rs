@@ -6,7 +6,7 @@ mod signature_guard;
 mod access_key;
 mod credential;
 mod provider;
-mod token_cache;
+mod credentials_cache;
 mod credentials;
 mod identity;
 mod token_file;

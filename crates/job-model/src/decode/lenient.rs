@@ -53,11 +53,11 @@ impl<'b> LenientDecoder<'b> {
         let object = slot.insert(T::default());
         let mut seen = 0;
         for (name, json) in members {
-            let kept = match T::known(&name) {
+            let fidelity = match T::known(&name) {
                 Some(known) => self.field(object, known, json, &mut seen)?,
                 None => Fidelity::Lossy,
             };
-            if kept == Fidelity::Lossy {
+            if fidelity == Fidelity::Lossy {
                 object.raw_fields_mut().push(name, json.into());
             }
         }
@@ -78,12 +78,12 @@ impl<'b> LenientDecoder<'b> {
             return Err(self.error(json, DecodeErrorKind::DuplicateField));
         }
         *seen |= 1 << index;
-        let kept = match json.get() {
+        let fidelity = match json.get() {
             "null" => Fidelity::Lossless,
             _ => object.decode_lenient(known, json, self)?,
         };
         self.path.pop();
-        Ok(kept)
+        Ok(fidelity)
     }
 
     /// Reads an element of an array of objects, one level down; returns `None` if it is not an object.

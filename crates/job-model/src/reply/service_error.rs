@@ -150,20 +150,20 @@ impl ServiceError {
             first_distinct(texts.filter(|text| *text != status))
         };
         let mut left = MAX_TOTAL_LEN;
-        let mut kept = |text: String, max_len: usize| {
+        let mut take = |text: String, max_len: usize| {
             let text = sanitize(&text, max_len.min(left));
             left -= text.len();
             (!text.is_empty()).then_some(text)
         };
-        let request_id = texts(REQUEST_ID_KEYS).into_iter().find_map(|id| kept(id, MAX_ID_LEN));
+        let request_id = texts(REQUEST_ID_KEYS).into_iter().find_map(|id| take(id, MAX_ID_LEN));
         let codes =
-            texts(CODE_KEYS).into_iter().filter_map(|code| kept(code, MAX_ID_LEN)).collect();
+            texts(CODE_KEYS).into_iter().filter_map(|code| take(code, MAX_ID_LEN)).collect();
         let mut messages = texts(MESSAGE_KEYS);
         if messages.is_empty() && !["null", "{}", "[]"].contains(&whole.trim()) {
             messages.push(whole.into());
         }
         let messages =
-            messages.into_iter().filter_map(|message| kept(message, MAX_TOTAL_LEN)).collect();
+            messages.into_iter().filter_map(|message| take(message, MAX_TOTAL_LEN)).collect();
         Self { codes, messages, request_id }
     }
 }

@@ -7,9 +7,9 @@ use http::HeaderName;
 use super::{
     access_key::AccessKey,
     credential::{IssuedCredential, ProvidedCredential},
+    credentials_cache::CredentialsCache,
     provider::ProvideCredentials,
     secret::InvalidCredential,
-    token_cache::CredentialsCache,
 };
 use crate::{clock::Clock, request::AuthError};
 

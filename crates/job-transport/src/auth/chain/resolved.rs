@@ -133,10 +133,10 @@ impl ResolvedCredentials {
     /// Returns each value that was found, and where it is from.
     pub fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
         let settings = self.settings.iter();
-        settings.map(|(field, value, origin)| Setting {
+        settings.map(|(field, value, source)| Setting {
             name: field.label(),
             value: value.as_deref(),
-            source: origin,
+            source,
         })
     }
 }

@@ -60,7 +60,7 @@ fn describe(chain: &CredentialChain) -> String {
             return format!("error: {error}{}", cause.unwrap_or_default());
         }
     };
-    let proof = match &found.auth_config {
+    let auth_config = match &found.auth_config {
         AuthConfig::Token(token) => format!("token {}", token.expose_secret()),
         AuthConfig::TokenFile(file) => format!("token in {}", file.display()),
         AuthConfig::Key(key) => format!("{key:?} {:?}", key.security_token().unwrap()),
@@ -71,13 +71,13 @@ fn describe(chain: &CredentialChain) -> String {
     let ResolvedCredentials { project, region, auth_url, ca_file, .. } = &found;
     let project = project.as_ref().map(ProjectId::as_str);
     let auth_url = auth_url.as_ref().map(ToString::to_string);
-    let setting = |Setting { name: what, value, source: origin }: Setting<'_>| {
+    let setting = |Setting { name, value, source }: Setting<'_>| {
         let value = value.map_or_else(|| "(set)".into(), |value| format!("{value:?}"));
-        format!("\n    {what} {value} from {origin}")
+        format!("\n    {name} {value} from {source}")
     };
     let origins: String = found.settings().map(setting).collect();
     assert!(!format!("{found:?}").contains("canary"));
-    format!("{proof}\n    {project:?} {region:?} {auth_url:?} {ca_file:?}{origins}")
+    format!("{auth_config}\n    {project:?} {region:?} {auth_url:?} {ca_file:?}{origins}")
 }
 
 fn check(name: &str, rows: &[&[(&str, &str)]]) {

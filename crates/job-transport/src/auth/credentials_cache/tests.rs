@@ -53,8 +53,8 @@ fn new_cache() -> (ScriptedProvider, CredentialsCache, ManualClock) {
     (listed.clone(), CredentialsCache::new(Box::new(listed)), ManualClock::new())
 }
 
-fn token_text(grant: &IssuedCredential) -> String {
-    match &grant.credential {
+fn token_text(issued: &IssuedCredential) -> String {
+    match &issued.credential {
         Credential::Token(token) => token.expose_secret().into(),
         Credential::Key { .. } => panic!("a token was provided"),
     }
@@ -63,58 +63,58 @@ fn token_text(grant: &IssuedCredential) -> String {
 /// Asks so many times at once, and returns what each was given.
 async fn get_concurrently(
     count: usize,
-    renewal: &CredentialsCache,
+    cache: &CredentialsCache,
     clock: &ManualClock,
 ) -> Vec<String> {
-    let grants = join_all((0..count).map(|_| renewal.get(clock))).await;
-    grants
+    let issued = join_all((0..count).map(|_| cache.get(clock))).await;
+    issued
         .into_iter()
-        .map(|grant| grant.map_or_else(|e| e.to_string(), |g| token_text(&g)))
+        .map(|issued| issued.map_or_else(|e| e.to_string(), |g| token_text(&g)))
         .collect()
 }
 
 #[tokio::test]
 async fn concurrent_callers_share_one_provider_call() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None)]);
-    assert_eq!(get_concurrently(1_000, &renewal, &clock).await, vec!["token-1"; 1_000]);
+    assert_eq!(get_concurrently(1_000, &cache, &clock).await, vec!["token-1"; 1_000]);
     assert_eq!(listed.calls(), 1);
 }
 
 #[tokio::test]
 async fn concurrent_callers_share_one_provider_error() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Err(ErrorClass::Transient), Ok(None)]);
     assert_eq!(
-        get_concurrently(1_000, &renewal, &clock).await,
+        get_concurrently(1_000, &cache, &clock).await,
         vec!["there are no credentials"; 1_000]
     );
     assert_eq!(listed.calls(), 1);
     // Who comes later asks again.
-    assert_eq!(get_concurrently(1_000, &renewal, &clock).await, vec!["token-2"; 1_000]);
+    assert_eq!(get_concurrently(1_000, &cache, &clock).await, vec!["token-2"; 1_000]);
     assert_eq!(listed.calls(), 2);
 }
 
 #[tokio::test]
 async fn rejected_provider_backs_off_for_30_seconds() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Err(ErrorClass::Unauthorized), Ok(None)]);
     for seconds in [0, 29] {
         clock.advance(seconds);
-        assert_eq!(get_concurrently(3, &renewal, &clock).await, ["there are no credentials"; 3]);
+        assert_eq!(get_concurrently(3, &cache, &clock).await, ["there are no credentials"; 3]);
         assert_eq!(listed.calls(), 1);
     }
     clock.advance(1);
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-2"; 3]);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-2"; 3]);
 }
 
 #[tokio::test]
 async fn tokens_are_refreshed_after_80_to_90_percent_of_lifetime() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(Some(1_000)), Ok(Some(1_000))]);
     let mut renewed_after = None;
     for second in 0..1_000 {
-        if get_concurrently(3, &renewal, &clock).await.contains(&"token-2".into()) {
+        if get_concurrently(3, &cache, &clock).await.contains(&"token-2".into()) {
             renewed_after = Some(second);
             break;
         }
@@ -126,85 +126,85 @@ async fn tokens_are_refreshed_after_80_to_90_percent_of_lifetime() {
 
 #[tokio::test]
 async fn a_failed_refresh_keeps_the_valid_token() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([
         Ok(Some(1_000)),
         Err(ErrorClass::Transient),
         Err(ErrorClass::Unauthorized),
         Ok(None),
     ]);
-    assert_eq!(get_concurrently(1, &renewal, &clock).await, ["token-1"]);
+    assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-1"]);
     clock.advance(900);
     // One of the three tries, and none is told.
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-1"; 3]);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 2);
     clock.advance(29);
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-1"; 3]);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 2);
     clock.advance(1);
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-1"; 3]);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 3);
     // It has expired.
     clock.advance(70);
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-4"; 3]);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-4"; 3]);
 }
 
 #[tokio::test]
 async fn stale_credentials_are_served_during_refresh() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(Some(1_000))]);
-    assert_eq!(get_concurrently(1, &renewal, &clock).await, ["token-1"]);
+    assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-1"]);
     clock.advance(950);
     // The provider is silent from now on.
-    let mut renewing = Box::pin(renewal.get(&clock));
-    assert!(poll!(&mut renewing).is_pending());
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-1"; 3]);
+    let mut refreshing = Box::pin(cache.get(&clock));
+    assert!(poll!(&mut refreshing).is_pending());
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     // The one who waits is given up. It has tried; the others are not held up.
-    drop(renewing);
-    assert_eq!(get_concurrently(3, &renewal, &clock).await, ["token-1"; 3]);
+    drop(refreshing);
+    assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 2);
 }
 
 #[tokio::test]
 async fn a_dropped_refresh_is_taken_over_by_the_next_caller() {
-    let (listed, renewal, clock) = new_cache();
-    let mut asking = Box::pin(renewal.get(&clock));
-    assert!(poll!(&mut asking).is_pending());
+    let (listed, cache, clock) = new_cache();
+    let mut first = Box::pin(cache.get(&clock));
+    assert!(poll!(&mut first).is_pending());
     listed.push_results([Ok(None)]);
-    let mut waiting = Box::pin(renewal.get(&clock));
+    let mut waiting = Box::pin(cache.get(&clock));
     assert!(poll!(&mut waiting).is_pending());
-    drop(asking);
+    drop(first);
     assert_eq!(token_text(&waiting.await.unwrap()), "token-2");
 }
 
 #[tokio::test]
 async fn a_late_401_gets_the_newer_token_despite_a_failed_refresh() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Ok(Some(1_000)), Err(ErrorClass::Unauthorized)]);
-    let first = renewal.get(&clock).await.unwrap();
-    assert!(renewal.refresh(first.generation, &clock).await.unwrap().is_some());
+    let first = cache.get(&clock).await.unwrap();
+    assert!(cache.refresh(first.generation, &clock).await.unwrap().is_some());
     clock.advance(950);
-    assert_eq!(get_concurrently(1, &renewal, &clock).await, ["token-2"]);
+    assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-2"]);
     assert_eq!(listed.calls(), 3);
-    let late = renewal.refresh(first.generation, &clock).await.unwrap();
-    assert_eq!(late.map(|grant| token_text(&grant)).as_deref(), Some("token-2"));
+    let late = cache.refresh(first.generation, &clock).await.unwrap();
+    assert_eq!(late.map(|issued| token_text(&issued)).as_deref(), Some("token-2"));
 }
 
 #[tokio::test]
 async fn a_zero_lifetime_token_serves_all_waiting_callers() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(Some(0)), Ok(Some(0))]);
-    assert_eq!(get_concurrently(1_000, &renewal, &clock).await, vec!["token-1"; 1_000]);
-    assert_eq!(get_concurrently(1_000, &renewal, &clock).await, vec!["token-2"; 1_000]);
+    assert_eq!(get_concurrently(1_000, &cache, &clock).await, vec!["token-1"; 1_000]);
+    assert_eq!(get_concurrently(1_000, &cache, &clock).await, vec!["token-2"; 1_000]);
 }
 
 #[tokio::test]
 async fn concurrent_refusals_of_a_token_share_one_refresh() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Ok(None), Ok(None), Ok(None)]);
-    let first = renewal.get(&clock).await.unwrap();
+    let first = cache.get(&clock).await.unwrap();
     let renew = async |refused: &IssuedCredential, count| {
-        let renewed = (0..count).map(|_| renewal.refresh(refused.generation, &clock));
+        let renewed = (0..count).map(|_| cache.refresh(refused.generation, &clock));
         let renewed: Vec<_> = join_all(renewed).await;
         let tokens = renewed.into_iter().map(|renewed| renewed.unwrap().map(|g| token_text(&g)));
         tokens.collect::<Vec<_>>()
@@ -216,7 +216,7 @@ async fn concurrent_refusals_of_a_token_share_one_refresh() {
     assert_eq!(renew(&first, 2).await, vec![second; 2]);
     assert_eq!(listed.calls(), 2);
     // A successor that is refused as well is not too old; not before five seconds have passed.
-    let second = renewal.get(&clock).await.unwrap();
+    let second = cache.get(&clock).await.unwrap();
     clock.advance(2);
     assert_eq!(renew(&second, 2).await, [None, None]);
     clock.advance(1);
@@ -226,10 +226,10 @@ async fn concurrent_refusals_of_a_token_share_one_refresh() {
 
 #[tokio::test]
 async fn concurrent_refusals_share_one_refresh_error() {
-    let (listed, renewal, clock) = new_cache();
+    let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Err(ErrorClass::Transient)]);
-    let first = renewal.get(&clock).await.unwrap();
-    let renewed = join_all((0..1_000).map(|_| renewal.refresh(first.generation, &clock))).await;
+    let first = cache.get(&clock).await.unwrap();
+    let renewed = join_all((0..1_000).map(|_| cache.refresh(first.generation, &clock))).await;
     assert!(renewed.into_iter().all(|renewed| renewed.is_err()));
     assert_eq!(listed.calls(), 2);
 }
@@ -254,7 +254,7 @@ impl Clock for InstantSleepClock {
 
 #[tokio::test]
 async fn a_provider_times_out_after_20_seconds() {
-    let (_, renewal, clock) = new_cache();
-    let fault = renewal.get(&InstantSleepClock(clock)).await.map(drop).unwrap_err();
+    let (_, cache, clock) = new_cache();
+    let fault = cache.get(&InstantSleepClock(clock)).await.map(drop).unwrap_err();
     assert_eq!(fault.to_string(), "there are no credentials: they were not provided within 20s");
 }

@@ -66,7 +66,7 @@ impl CredentialsCache {
     pub(crate) async fn get(&self, clock: &dyn Clock) -> Result<Arc<IssuedCredential>, AuthError> {
         let valid = self.state().valid_entry(clock.monotonic());
         let Some(valid) = valid else {
-            return self.shared_refresh(clock, |held| held.valid_entry(clock.monotonic())).await;
+            return self.shared_refresh(clock, |state| state.valid_entry(clock.monotonic())).await;
         };
         if clock.monotonic() < valid.refresh_at {
             return Ok(valid.issued);
@@ -87,24 +87,22 @@ impl CredentialsCache {
         refused: u64,
         clock: &dyn Clock,
     ) -> Result<Option<Arc<IssuedCredential>>, AuthError> {
-        let is_fresh = |lasting: &CacheEntry| {
-            lasting.issued.generation == refused
-                && lasting.fresh_until.is_some_and(|until| clock.monotonic() < until)
+        let is_fresh = |entry: &CacheEntry| {
+            entry.issued.generation == refused
+                && entry.fresh_until.is_some_and(|until| clock.monotonic() < until)
         };
         if self.state().entry.as_ref().is_some_and(is_fresh) {
             return Ok(None);
         }
-        let successor = |held: &CacheState| {
-            held.entry.clone().filter(|lasting| lasting.issued.generation > refused)
+        let successor = |state: &CacheState| {
+            state.entry.clone().filter(|entry| entry.issued.generation > refused)
         };
-        let grant = self.shared_refresh(clock, successor).await?;
-        let mut held = self.state();
-        if let Some(lasting) = held.entry.as_mut().filter(|l| Arc::ptr_eq(&l.issued, &grant)) {
-            lasting
-                .fresh_until
-                .get_or_insert_with(|| clock.monotonic().saturating_add(FRESH_PERIOD));
+        let issued = self.shared_refresh(clock, successor).await?;
+        let mut state = self.state();
+        if let Some(entry) = state.entry.as_mut().filter(|l| Arc::ptr_eq(&l.issued, &issued)) {
+            entry.fresh_until.get_or_insert_with(|| clock.monotonic().saturating_add(FRESH_PERIOD));
         }
-        Ok(Some(grant))
+        Ok(Some(issued))
     }
 
     /// Returns what is held if it will do; else asks the provider, or takes the answer that another
@@ -117,20 +115,20 @@ impl CredentialsCache {
         let asked = self.state().attempts;
         let _refreshing = self.refresh_lock.lock().await;
         {
-            let held = self.state();
-            if let Some(lasting) = accept(&held) {
-                return Ok(lasting.issued);
+            let state = self.state();
+            if let Some(entry) = accept(&state) {
+                return Ok(entry.issued);
             }
-            let is_answered = held.attempts > asked;
-            if let Some((fault, at)) = &held.last_failure
+            let is_answered = state.attempts > asked;
+            if let Some((error, at)) = &state.last_failure
                 && (is_answered
-                    || fault.is_refusal() && clock.monotonic() < at.saturating_add(REFRESH_BACKOFF))
+                    || error.is_refusal() && clock.monotonic() < at.saturating_add(REFRESH_BACKOFF))
             {
-                return Err(fault.clone());
+                return Err(error.clone());
             }
             // However short it holds: it was asked for by who waited here, too.
-            if let Some(lasting) = held.entry.clone().filter(|_| is_answered) {
-                return Ok(lasting.issued);
+            if let Some(entry) = state.entry.clone().filter(|_| is_answered) {
+                return Ok(entry.issued);
             }
         }
         self.call_provider(clock, self.provider.timeout()).await
@@ -155,13 +153,13 @@ impl CredentialsCache {
 
 impl CacheState {
     fn valid_entry(&self, now: Duration) -> Option<CacheEntry> {
-        self.entry.clone().filter(|lasting| now < lasting.expires_at)
+        self.entry.clone().filter(|entry| now < entry.expires_at)
     }
 
     /// Puts the renewal off for a while; returns whether it was due.
     fn postpone(&mut self, now: Duration) -> bool {
-        let due = self.entry.as_mut().filter(|lasting| now >= lasting.refresh_at);
-        due.map(|lasting| lasting.refresh_at = now.saturating_add(REFRESH_BACKOFF)).is_some()
+        let due = self.entry.as_mut().filter(|entry| now >= entry.refresh_at);
+        due.map(|entry| entry.refresh_at = now.saturating_add(REFRESH_BACKOFF)).is_some()
     }
 
     /// Notes how asking the provider ended.
@@ -173,18 +171,18 @@ impl CacheState {
         self.attempts += 1;
         match provided {
             Ok(provided) => {
-                let lasting = CacheEntry::new(provided, self.attempts, now);
+                let entry = CacheEntry::new(provided, self.attempts, now);
                 self.last_failure = None;
-                self.entry = Some(lasting.clone());
-                Ok(lasting.issued)
+                self.entry = Some(entry.clone());
+                Ok(entry.issued)
             }
-            Err(fault) => {
+            Err(error) => {
                 if self.valid_entry(now).is_some() {
-                    tracing::warn!(%fault, "credentials not renewed; the old ones are used on");
+                    tracing::warn!(%error, "credentials not renewed; the old ones are used on");
                 }
                 self.postpone(now);
-                self.last_failure = Some((fault.clone(), now));
-                Err(fault)
+                self.last_failure = Some((error.clone(), now));
+                Err(error)
             }
         }
     }
