@@ -6,9 +6,9 @@ use fastrand::Rng;
 use job_poller::{Adaptive, PollState, Schedule};
 
 use crate::{
+    baselines::{adaptive_with_history, sample_jobs},
     bounds::Bounds,
-    contenders::{adaptive_with_history, sample_jobs},
-    laws::Distribution,
+    distributions::Distribution,
 };
 
 const WAIT_COUNT: usize = 10_000;

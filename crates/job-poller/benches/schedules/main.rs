@@ -7,9 +7,9 @@
 mod bounds;
 #[path = "../common/chance.rs"]
 mod chance;
-mod contenders;
+mod baselines;
 mod herd;
-mod laws;
+mod distributions;
 mod picture;
 mod steps;
 
@@ -18,12 +18,12 @@ use std::{error::Error, process::ExitCode};
 use fastrand::Rng;
 use job_poller::Adaptive;
 
-use bounds::Bounds;
-use contenders::{
+use baselines::{
     adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, gap_for_requests,
     reading_times, sample_jobs,
 };
-use laws::{Distribution, Grid, MAX_GAP_SECS};
+use bounds::Bounds;
+use distributions::{Distribution, Grid, MAX_GAP_SECS};
 
 /// How many histories each figure is the mean of.
 const HISTORY_COUNT: u64 = 100;

@@ -6,11 +6,11 @@ use fastrand::Rng;
 use job_poller::{Adaptive, Schedule};
 
 use crate::{
-    contenders::{
+    baselines::{
         adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, reading_times,
         sample_jobs,
     },
-    laws::{Cost, Distribution},
+    distributions::{Cost, Distribution},
 };
 
 /// How large it is, and what is left free for the axes.
@@ -67,7 +67,7 @@ fn picture() -> String {
     let best = marks[6].1.combined();
     let same = (1..=60).map(|requests| {
         let requests = f64::from(requests);
-        Cost { requests, delay: best - crate::laws::REQUEST_PRICE_SECS * requests }
+        Cost { requests, delay: best - crate::distributions::REQUEST_PRICE_SECS * requests }
     });
     draw_line(&mut svg, same, "stroke-opacity=\"0.35\"");
     for (name, cost, is_ours, lower) in marks {

@@ -19,8 +19,14 @@ fn token_files_yield_a_token_or_an_error() {
     };
     let rows = [
         (None, "FILE cannot be read: No such file or directory (os error 2)"),
-        (Some("canary"), "ProvidedCredential { credential: Token(..), lifetime: None, project: None }"),
-        (Some(" canary\r\n"), "ProvidedCredential { credential: Token(..), lifetime: None, project: None }"),
+        (
+            Some("canary"),
+            "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
+        ),
+        (
+            Some(" canary\r\n"),
+            "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
+        ),
         (Some("\n"), "FILE holds no token: the token or key is empty"),
         (
             Some("canary canary"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Schedule};
 
-use crate::laws::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
+use crate::distributions::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 
 /// Returns when a schedule reads a job of this type that goes on until then.
 pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
