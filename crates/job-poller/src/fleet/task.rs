@@ -10,8 +10,8 @@ use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Shared,
     scheduler::{PendingAttempt, Scheduler},
+    shared::Shared,
 };
 use crate::{machine::Input, source::JobSource};
 

@@ -4,9 +4,10 @@
 mod observation;
 mod age_bins;
 mod prior;
-mod history;
+mod counts;
 mod hazard;
 mod remaining;
+mod history;
 
 pub use history::History;
 pub use observation::JobObservation;

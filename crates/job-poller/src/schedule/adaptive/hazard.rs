@@ -3,7 +3,7 @@
 
 use super::{
     age_bins::{BIN_COUNT, Bins, bin_end, bin_middle, bin_of, bin_start, smooth},
-    history::StageCounts,
+    counts::StageCounts,
     prior::Prior,
 };
 use crate::schedule::PollState;

@@ -2,8 +2,8 @@
 
 use super::{
     age_bins::{bin_end, bin_of, bin_start},
+    counts::StageCounts,
     hazard::{JobPosition, MAX_STAGES},
-    history::StageCounts,
 };
 
 /// Returns how many seconds it takes on average until a job ends that is so far; `None` where none was seen
