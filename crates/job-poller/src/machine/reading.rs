@@ -4,31 +4,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Machine, StepContext,
+    Machine,
     attempt_error::AttemptError,
     changes::changes,
-    error::WaitErrorKind,
+    error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
     kept::{JobSnapshot, StoredText},
+    settling::Settling,
+    step::{Action, StepContext},
     verdict::{Verdict, all_sub_jobs_succeeded},
 };
 use crate::schedule::{
     CompletedSteps, JobObservation, PollState, creation_time, step_ends, update_time,
 };
-
-/// Since when a job is `Success` whose sub-jobs have not all ended, and how often it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Settling {
-    since: Duration,
-    /// How old the job was then.
-    age: Duration,
-    readings: u32,
-    /// The `Date` of the last reply with it.
-    date: Option<Timestamp>,
-}
 
 impl Machine {
     pub(super) fn on_reading(
@@ -99,12 +89,9 @@ impl Machine {
         self.conclude(context, job, date, !failed)
     }
 
-    /// Returns for how long a job that is `Success` already is asked about again, where it is one;
-    /// zero where it was for long or often enough.
+    /// Returns how much longer a job that is `Success` is read again; `None` if it is not `Success`.
     pub(super) fn settling_time_left(&self, elapsed: Duration) -> Option<Duration> {
-        let (settling, settle) = (self.settling.as_deref()?, self.policy.settle);
-        let left = settle.window.saturating_sub(elapsed.saturating_sub(settling.since));
-        Some(if settling.readings < settle.readings { left } else { Duration::ZERO })
+        Some(self.settling.as_deref()?.time_left(self.policy.settle, elapsed))
     }
 
     /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then

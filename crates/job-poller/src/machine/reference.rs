@@ -2,6 +2,7 @@
 
 use std::env;
 
+use jiff::Timestamp;
 use job_model::Phase;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};

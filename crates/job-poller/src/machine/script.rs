@@ -20,11 +20,14 @@
 use std::fmt::Write;
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{AuthError, FetchError, RequestSent, TransportError, TransportErrorKind};
+use jiff::Timestamp;
+use job_transport::{
+    AuthError, FetchError, Reading, RequestSent, TransportError, TransportErrorKind,
+};
 use serde_json::{Value, json};
 
 use super::{outcome::Outcome, *};
-use crate::schedule::{Exponential, Fixed};
+use crate::schedule::{Exponential, Fixed, Schedule};
 
 /// The service as a script has it.
 #[derive(Clone, Debug)]

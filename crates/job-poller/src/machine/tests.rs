@@ -1,6 +1,7 @@
 //! The case table, row by row, as transcripts.
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
 
 use super::{
     script::{Script, Setup, setup},

@@ -1,5 +1,6 @@
 //! What a wait saw of its job's life.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
