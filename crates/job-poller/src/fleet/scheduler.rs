@@ -325,7 +325,7 @@ impl Scheduler {
                 (checkpoint.taken_at(TokioClock::new().now()), ended.observation.clone())
             }
             Err(error) => {
-                error.checkpoint.set_taken_at(TokioClock::new().now());
+                error.set_taken_at(TokioClock::new().now());
                 (error.checkpoint().clone(), error.observation())
             }
         };

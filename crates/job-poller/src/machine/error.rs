@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+#[cfg(feature = "tokio")]
+use jiff::Timestamp;
 use job_model::Job;
 
 use super::{
@@ -28,8 +30,8 @@ use crate::schedule::JobObservation;
 /// | `Stopped` | the caller's `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
-    pub(crate) kind: WaitErrorKind,
-    pub(crate) checkpoint: Checkpoint,
+    pub(super) kind: WaitErrorKind,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl WaitError {
@@ -49,19 +51,19 @@ impl WaitError {
     /// that it did not end before.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        self.checkpoint.machine.observation()
+        self.checkpoint.machine().observation()
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
-        self.checkpoint.machine.last_error()
+        self.checkpoint.machine().last_error()
     }
 
     /// Returns how many attempts were made.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
-        self.checkpoint.machine.attempts()
+        self.checkpoint.machine().attempts()
     }
 
     /// Returns the time since the wait began.
@@ -82,8 +84,13 @@ impl WaitError {
         self.checkpoint
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
+        self.checkpoint.set_taken_at(now);
+    }
+
     fn policy(&self) -> &WaitPolicy {
-        self.checkpoint.machine.policy()
+        self.checkpoint.machine().policy()
     }
 
     /// Returns the span that the service asks to wait and that reaches beyond the deadline.
