@@ -1,5 +1,8 @@
-//! A budget of requests that many waits share: when the next may leave, and how seldom each wait is to ask so
-//! that they suffice. Reads no clock, performs no I/O, knows no wait.
+//! A budget of requests that many waits share.
+//!
+//! Drivers that keep their waits in another engine use it; a `Fleet` has one of its own.
+//! [`Budget`] decides when the next request may leave, and which share ([`BudgetShare`]) of the requests each
+//! wait has; [`BudgetedSchedule`] applies the share to a schedule. Reads no clock, performs no I/O.
 
 mod price;
 mod pacer;
@@ -12,10 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use self::{pacer::Pacer, price::Price};
 pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
-use crate::{
-    machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER},
-    schedule::BudgetShare,
-};
+use crate::machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER};
+pub use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
@@ -28,7 +29,10 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, Budget, BudgetedSchedule, Input, Machine, WaitPolicy};
+/// use job_poller::{
+///     Adaptive, Input, Machine, WaitPolicy,
+///     budget::{Budget, BudgetedSchedule},
+/// };
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);

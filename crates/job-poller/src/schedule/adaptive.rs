@@ -41,7 +41,7 @@ use super::{
 /// gaps, only to know which. With a [`history`](Self::history) of the type, *h* is how often jobs were
 /// seen to end at that age and after so many of their steps, and the gaps are wide where none ended and
 /// narrow where most did. For many waits under one budget *w* is the budget's shadow price
-/// ([`BudgetShare`](crate::BudgetShare)): all of them are asked for by √*h* again.
+/// ([`BudgetShare`](crate::budget::BudgetShare)): all of them are asked for by √*h* again.
 ///
 /// The picture shows jobs that create a cluster (log-normal, median 540 s, σ 0.5; one in ten fails early).
 /// The dotted curve is all ways to ask at equal gaps; along the straight line everything costs as much as
