@@ -5,12 +5,12 @@
 
 #[path = "../common/bounds.rs"]
 mod bounds;
-#[path = "../common/chance.rs"]
-mod chance;
+#[path = "../common/random.rs"]
+mod random;
 #[path = "../common/clock.rs"]
 mod clock;
-#[path = "../common/counted.rs"]
-mod counted;
+#[path = "../common/counting_transport.rs"]
+mod counting_transport;
 mod mix;
 mod outage;
 mod service;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::chance::log_normal;
+use crate::random::log_normal;
 
 /// How long jobs of a type take.
 #[derive(Clone, Debug)]

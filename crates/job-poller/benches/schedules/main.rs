@@ -5,8 +5,8 @@
 
 #[path = "../common/bounds.rs"]
 mod bounds;
-#[path = "../common/chance.rs"]
-mod chance;
+#[path = "../common/random.rs"]
+mod random;
 mod baselines;
 mod herd;
 mod distributions;

@@ -7,8 +7,8 @@ use job_poller::{Adaptive, History, JobObservation, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,
-    chance::log_normal,
     distributions::{Cost, seconds},
+    random::log_normal,
 };
 
 /// A job of so many steps, one after another, each of a log-normal law.

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::schedule::{Adaptive, Exponential};
 
-mod faults;
-mod lives;
+mod attempt_errors;
+mod observations;
 
 fn one_hour_setup() -> Setup {
     setup().timeout(3600.0)
@@ -135,7 +135,7 @@ fn zero_timeout_still_looks_up_the_failed_sub_job() {
 }
 
 #[test]
-fn complete_tree_looks_up_sub_jobs_of_a_success() {
+fn max_tree_lookups_looks_up_sub_jobs_of_a_success() {
     let complete = one_hour_setup().policy(|policy| policy.max_tree_lookups(5));
     let script = "success[A=success,B=success] success[C=success] drop success";
     assert_snapshot!(complete.transcript(script));
@@ -147,7 +147,7 @@ fn absent_and_unknown_phases_are_not_terminal() {
 }
 
 #[test]
-fn an_unchanged_job_is_reported_as_stuck() {
+fn an_unchanged_job_is_reported_as_stalled() {
     const FIVE: crate::schedule::Fixed = crate::schedule::Fixed::new(Duration::from_secs(300));
     let setup = Setup { schedule: &FIVE, ..one_hour_setup() };
     let stop = setup.policy(WaitPolicy::stop_when_stalled);
