@@ -118,7 +118,8 @@ impl Fleet {
 
     fn start_wait(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> FleetWait {
         let id = machine.job_id().clone();
-        let watch = |state: &mut Scheduler, now| state.subscribe(now, machine, elapsed, job_type);
+        let watch =
+            |scheduler: &mut Scheduler, now| scheduler.subscribe(now, machine, elapsed, job_type);
         let subscriber = self.shared.update_state(watch);
         FleetWait::new(self.shared.clone(), subscriber, id)
     }
@@ -135,7 +136,7 @@ impl Fleet {
         let mut next = 0;
         std::iter::from_fn(move || {
             let (key, checkpoint) =
-                shared.with_state(|state, now| state.checkpoint_from(now, next))?;
+                shared.with_state(|scheduler, now| scheduler.checkpoint_from(now, next))?;
             next = key + 1;
             Some(checkpoint)
         })
@@ -144,13 +145,13 @@ impl Fleet {
     /// Returns what was learnt so far, with what it began with.
     #[must_use]
     pub fn history(&self) -> History {
-        self.shared.with_state(|state, _| state.history())
+        self.shared.with_state(|scheduler, _| scheduler.history())
     }
 
     /// Returns what the fleet is doing.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        self.shared.with_state(|state, _| state.stats())
+        self.shared.with_state(|scheduler, _| scheduler.stats())
     }
 }
 

@@ -163,7 +163,7 @@ impl Machine {
     /// Returns when the lookup of sub-jobs of a job that has ended is over, where there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
-        self.lookup.as_deref().map(|looking| looking.deadline)
+        self.lookup.as_deref().map(|lookup| lookup.deadline)
     }
 
     #[cfg(feature = "tokio")]
@@ -208,7 +208,7 @@ impl Machine {
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         match self.lookup.as_deref() {
-            Some(looking) => Some(Box::new(looking.job().clone())),
+            Some(lookup) => Some(Box::new(lookup.job().clone())),
             None => self.job.as_ref()?.job(),
         }
     }

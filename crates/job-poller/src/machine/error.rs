@@ -95,8 +95,9 @@ impl WaitError {
 
     /// Returns the span that the service asks to wait and that reaches beyond the deadline.
     fn excess_retry_after(&self) -> Option<Duration> {
-        let asked = self.last_error()?.retry_after?;
-        (self.elapsed().saturating_add(asked) >= self.policy().deadline()).then_some(asked)
+        let retry_after = self.last_error()?.retry_after?;
+        (self.elapsed().saturating_add(retry_after) >= self.policy().deadline())
+            .then_some(retry_after)
     }
 }
 
@@ -121,8 +122,8 @@ impl fmt::Display for WaitError {
                     Duration::ZERO => f.write_str("one look did not see the job's end")?,
                     timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
                 }
-                if let Some(asked) = self.excess_retry_after() {
-                    write!(f, ", and the service asks to wait {} s", asked.as_secs_f64())?;
+                if let Some(retry_after) = self.excess_retry_after() {
+                    write!(f, ", and the service asks to wait {} s", retry_after.as_secs_f64())?;
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
@@ -152,6 +153,6 @@ impl fmt::Display for WaitError {
 
 impl Error for WaitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last_error().map(|fault| fault as &dyn Error)
+        self.last_error().map(|error| error as &dyn Error)
     }
 }

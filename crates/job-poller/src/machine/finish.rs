@@ -18,8 +18,8 @@ use super::{
 use crate::schedule::update_time;
 
 impl Machine {
-    /// Ends the wait for the job as it was last read; before that, looks at what is not in its
-    /// reply.
+    /// Ends the wait for the job as it was last read. Before that, looks up the sub-jobs that are missing in
+    /// its reply.
     pub(super) fn conclude(
         &mut self,
         context: &mut StepContext<'_>,
@@ -32,7 +32,7 @@ impl Machine {
         // `Date` has whole seconds: up to one may seem missing.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
-        let looking = Lookup {
+        let lookup = Lookup {
             succeeded,
             deadline: if self.deadline_waived { until } else { until.min(self.policy.deadline()) },
             looked_up: Vec::new(),
@@ -45,85 +45,80 @@ impl Machine {
             job,
         };
         self.settling = None;
-        // After a fault there is no asking for more: it may be what ends the wait.
+        // No lookup after an error: the error may be what ends the wait.
         if self.last_error.is_some() {
-            self.finish(context, looking)
+            self.finish(context, lookup)
         } else {
-            self.start_next_lookup(context, looking.into())
+            self.start_next_lookup(context, lookup.into())
         }
     }
 
-    /// Takes what came of the last lookup.
+    /// Handles the result of the last lookup.
     pub(super) fn on_lookup(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
-        let Some(mut looking) = self.lookup.take() else { return self.on_wake(context) };
+        let Some(mut lookup) = self.lookup.take() else { return self.on_wake(context) };
         match input {
-            // Taken up again elsewhere: what was under way is asked for again.
-            Input::Wake if looking.in_flight.take().is_some() => {
-                looking.requests = looking.requests.saturating_sub(1);
+            // Resumed elsewhere: the lookup that was in flight is made again.
+            Input::Wake if lookup.in_flight.take().is_some() => {
+                lookup.requests = lookup.requests.saturating_sub(1);
             }
-            Input::Wake if context.elapsed < looking.retry_at => {
-                let at = looking.retry_at;
-                self.lookup = Some(looking);
+            Input::Wake if context.elapsed < lookup.retry_at => {
+                let at = lookup.retry_at;
+                self.lookup = Some(lookup);
                 return Action::SleepUntil(at);
             }
             Input::Wake => {}
-            Input::Reading { job, credentials_refreshed: renewed, .. } => {
-                if renewed {
+            Input::Reading { job, credentials_refreshed, .. } => {
+                if credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
                 }
-                looking.errors_in_a_row = 0;
-                // A replica that is behind says what is no longer so.
-                if !looking.replace_sub_job(*job.job) {
-                    return self.retry_lookup(
-                        context,
-                        looking,
-                        MIN_PAUSE,
-                        AttemptReason::Scheduled,
-                    );
+                lookup.errors_in_a_row = 0;
+                // The reply is stale: it comes from a replica that lags behind.
+                if !lookup.replace_sub_job(*job.job) {
+                    return self.retry_lookup(context, lookup, MIN_PAUSE, AttemptReason::Scheduled);
                 }
-                looking.looked_up.extend(looking.in_flight.take());
+                lookup.looked_up.extend(lookup.in_flight.take());
             }
-            Input::Error(fault) => {
-                if fault.credentials_refreshed {
+            Input::Error(error) => {
+                if error.credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
                 }
-                looking.errors_in_a_row = looking.errors_in_a_row.saturating_add(1);
-                let (class, asked) = (fault.class, fault.retry_after.unwrap_or_default());
-                let in_a_row = looking.errors_in_a_row;
-                context.events.push(Event::AttemptFailed { error: fault, in_a_row });
+                lookup.errors_in_a_row = lookup.errors_in_a_row.saturating_add(1);
+                let (class, retry_after) = (error.class, error.retry_after.unwrap_or_default());
+                let in_a_row = lookup.errors_in_a_row;
+                context.events.push(Event::AttemptFailed { error, in_a_row });
                 match class {
                     ErrorClass::Transient | ErrorClass::Throttled => {
-                        let pause = asked.max(MIN_PAUSE);
-                        return self.retry_lookup(context, looking, pause, AttemptReason::Backoff);
+                        let pause = retry_after.max(MIN_PAUSE);
+                        return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
                     }
-                    // It would be no other for another sub-job.
-                    ErrorClass::Unauthorized => return self.finish(context, *looking),
+                    // Another sub-job would get the same answer.
+                    ErrorClass::Unauthorized => return self.finish(context, *lookup),
                     ErrorClass::NotFound | ErrorClass::Permanent => {
-                        looking.looked_up.extend(looking.in_flight.take());
+                        lookup.looked_up.extend(lookup.in_flight.take());
                     }
                 }
             }
-            Input::Stop => return self.finish(context, *looking),
+            Input::Stop => return self.finish(context, *lookup),
         }
-        self.start_next_lookup(context, looking)
+        self.start_next_lookup(context, lookup)
     }
 
-    /// Asks once more for what a passing fault, or a replica, kept back, after a pause; where nothing more is to be
-    /// asked by then, ends at once.
+    /// Repeats a lookup after a pause, because of a transient error or a stale reply. Ends the wait if no request
+    /// is left by then.
     fn retry_lookup(
         &mut self,
         context: &mut StepContext<'_>,
-        mut looking: Box<Lookup>,
+        mut lookup: Box<Lookup>,
         pause: Duration,
         reason: AttemptReason,
     ) -> Action {
-        looking.in_flight = None;
+        lookup.in_flight = None;
         let at = context.elapsed.saturating_add(pause);
-        if at >= looking.deadline || looking.requests >= self.max_lookups(&looking) {
-            return self.finish(context, *looking);
+        if at >= lookup.deadline || lookup.requests >= self.max_lookups(&lookup) {
+            return self.finish(context, *lookup);
         }
-        looking.retry_at = at;
-        self.lookup = Some(looking);
+        lookup.retry_at = at;
+        self.lookup = Some(lookup);
         context.events.push(Event::NextAttempt { at, reason });
         Action::SleepUntil(at)
     }
@@ -131,39 +126,39 @@ impl Machine {
     fn start_next_lookup(
         &mut self,
         context: &mut StepContext<'_>,
-        mut looking: Box<Lookup>,
+        mut lookup: Box<Lookup>,
     ) -> Action {
-        let left = looking.deadline.saturating_sub(context.elapsed);
-        let max_lookups = self.max_lookups(&looking);
+        let left = lookup.deadline.saturating_sub(context.elapsed);
+        let max_lookups = self.max_lookups(&lookup);
         let next =
-            looking.next_sub_job().filter(|_| looking.requests < max_lookups && !left.is_zero());
-        let Some(id) = next else { return self.finish(context, *looking) };
-        looking.requests += 1;
-        // One that is not answered leaves time for another.
-        let share = if looking.requests < max_lookups { left / 2 } else { left };
+            lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
+        let Some(id) = next else { return self.finish(context, *lookup) };
+        lookup.requests += 1;
+        // A lookup that gets no answer leaves time for another.
+        let share = if lookup.requests < max_lookups { left / 2 } else { left };
         self.sub_job_lookups = self.sub_job_lookups.saturating_add(1);
         context.events.push(Event::SubJobLookup { id: id.clone() });
-        looking.in_flight = Some(id.clone());
-        self.lookup = Some(looking);
+        lookup.in_flight = Some(id.clone());
+        self.lookup = Some(lookup);
         Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share) }
     }
 
-    fn max_lookups(&self, looking: &Lookup) -> u32 {
-        if looking.succeeded {
+    fn max_lookups(&self, lookup: &Lookup) -> u32 {
+        if lookup.succeeded {
             self.policy.max_tree_lookups
         } else {
             self.policy.max_failure_lookups
         }
     }
 
-    fn finish(&self, context: &StepContext<'_>, looking: Lookup) -> Action {
-        let Lookup { succeeded, detection_delay, observation: lifetime, job, .. } = looking;
+    fn finish(&self, context: &StepContext<'_>, lookup: Lookup) -> Action {
+        let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
             let failure = job.failure().unwrap_or_default();
-            let live = active_sub_jobs(&job).map(|node| node.path).collect();
-            Outcome::Failed(Box::new(Failed { failure, active_sub_jobs: live }))
+            let active_sub_jobs = active_sub_jobs(&job).map(|node| node.path).collect();
+            Outcome::Failed(Box::new(Failed { failure, active_sub_jobs }))
         };
         Action::Finish(Box::new(Ok(FinishedJob {
             outcome,
@@ -173,10 +168,10 @@ impl Machine {
             sub_job_lookups: self.sub_job_lookups,
             elapsed: context.elapsed,
             detection_delay,
-            observation: lifetime,
+            observation,
         })))
     }
 }
 
-/// How long sub-jobs are looked up: an outcome that is known should not wait for its details.
+/// How long sub-jobs are looked up at most: the outcome is known, and should not wait for its details.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

@@ -24,11 +24,11 @@ impl Machine {
     pub(super) fn on_reading(
         &mut self,
         context: &mut StepContext<'_>,
-        read: JobSnapshot,
+        snapshot: JobSnapshot,
         date: Option<Timestamp>,
         credentials_refreshed: bool,
     ) -> Action {
-        let job = &*read.job;
+        let job = &*snapshot.job;
         if let Some(uid) = job.uid().filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
             return self.on_attempt_error(
                 context,
@@ -40,9 +40,9 @@ impl Machine {
         }
         (self.error_run, self.last_error) = (None, None);
         self.readings = self.readings.saturating_add(1);
-        let is_news = !self.job.as_ref().is_some_and(|kept| kept.same_bytes(&read));
+        let is_changed = !self.job.as_ref().is_some_and(|stored| stored.same_bytes(&snapshot));
         // The usual case is that nothing changed.
-        let before = self.job.as_ref().filter(|_| is_news).and_then(StoredText::job);
+        let before = self.job.as_ref().filter(|_| is_changed).and_then(StoredText::job);
         if self.is_stale(before.as_deref(), job) {
             self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
             context.events.push(Event::StaleReply { in_a_row: self.stale_in_a_row });
@@ -50,21 +50,21 @@ impl Machine {
         }
         self.stale_in_a_row = 0;
         let verdict = Verdict::from_job(job, &self.policy);
-        if is_news {
+        if is_changed {
             self.emit_changes(context, before.as_deref(), job);
-            self.job = Some(StoredText::from_snapshot(&read));
+            self.job = Some(StoredText::from_snapshot(&snapshot));
         }
         match verdict {
-            Verdict::Succeeded => self.conclude(context, read.job, date, true),
-            Verdict::Failed => self.conclude(context, read.job, date, false),
+            Verdict::Succeeded => self.conclude(context, snapshot.job, date, true),
+            Verdict::Failed => self.conclude(context, snapshot.job, date, false),
             Verdict::Settling => {
-                let first = self.settling.is_none();
+                let is_first = self.settling.is_none();
                 let (since, age) = (context.elapsed, job_age(job, date, context.elapsed));
                 let none = || Box::new(Settling { since, age, readings: 0, date });
                 let settling = self.settling.get_or_insert_with(none);
                 settling.readings = settling.readings.saturating_add(1);
                 settling.date = date;
-                if first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
+                if is_first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
                     context.events.push(Event::Settling);
                 }
                 self.plan_scheduled_attempt(context, job, date)
@@ -138,9 +138,9 @@ impl Machine {
         let age = job_age(job, date, context.elapsed);
         let PollState { elapsed, count, random, .. } =
             self.poll_state(context.elapsed, self.readings.saturating_sub(self.near_end_base));
-        let seen = CompletedSteps::from_job(job, age).poll_state(job, age);
-        let seen = PollState { elapsed, count, random, nearly_done, ..seen };
-        let pause = context.schedule.pause(&seen);
+        let state = CompletedSteps::from_job(job, age).poll_state(job, age);
+        let state = PollState { elapsed, count, random, nearly_done, ..state };
+        let pause = context.schedule.pause(&state);
         self.plan_next_attempt(context, pause, AttemptReason::Scheduled)
     }
 
@@ -159,11 +159,11 @@ impl Machine {
         let settling = self.settling.as_deref().map(|settling| settling.age);
         let now = settling.unwrap_or_else(|| job_age(job, date, elapsed)).max(self.observed_until);
         // Without a `Date` the age is not by the service's times.
-        let to = match job.duration().filter(|_| date.is_some()) {
+        let until = match job.duration().filter(|_| date.is_some()) {
             Some(time) => time.clamp(self.observed_until, now),
             None => self.observed_until + (now - self.observed_until) / 2,
         };
-        self.observation_until(job, to, true)
+        self.observation_until(job, until, true)
     }
 
     pub(super) fn observation_until(
@@ -173,13 +173,12 @@ impl Machine {
         completed: bool,
     ) -> Option<JobObservation> {
         let job_type = job.job_type().unwrap_or_default().into();
-        let ends = step_ends(job, until);
         Some(JobObservation {
             job_type,
             from: self.observed_from?,
             until,
             completed,
-            step_ends: ends,
+            step_ends: step_ends(job, until),
         })
     }
 }

@@ -44,8 +44,8 @@ impl Script {
         let mut replies = Vec::new();
         for token in script.split_whitespace() {
             let (token, times) = token.split_once('*').unwrap_or((token, "1"));
-            let (text, takes) = token.split_once('~').unwrap_or((token, "0.1s"));
-            let reply = Reply { text: text.into(), latency: seconds(takes) };
+            let (text, latency) = token.split_once('~').unwrap_or((token, "0.1s"));
+            let reply = Reply { text: text.into(), latency: seconds(latency) };
             replies.extend(vec![reply; times.parse().unwrap()]);
         }
         Self(replies)
@@ -76,9 +76,11 @@ impl Reply {
 
     fn input(&self) -> Input {
         let text = self.text.strip_prefix('+').unwrap_or(&self.text);
-        let renewed = text.len() < self.text.len();
+        let credentials_refreshed = text.len() < self.text.len();
         match parse_error(text) {
-            Some(error) => Input::from(Err(error.with_credentials_refreshed(renewed))),
+            Some(error) => {
+                Input::from(Err(error.with_credentials_refreshed(credentials_refreshed)))
+            }
             None => {
                 let (text, date) = text
                     .split_once('^')
@@ -86,7 +88,7 @@ impl Reply {
                 Input::Reading {
                     job: Box::new(parse_job(text)).into(),
                     date,
-                    credentials_refreshed: renewed,
+                    credentials_refreshed,
                 }
             }
         }
@@ -213,8 +215,8 @@ impl Setup {
                 Action::Fetch { timeout, .. } => {
                     let reply = script.reply(number);
                     number += 1;
-                    let (input, took) = reply.attempt(timeout);
-                    (input, Some(reply), now + took)
+                    let (input, latency) = reply.attempt(timeout);
+                    (input, Some(reply), now + latency)
                 }
                 Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.wake_latency),
                 Action::Finish(_) => return now,
@@ -261,9 +263,9 @@ fn format_finished(ended: &FinishedJob) -> String {
     let mut shown = match &ended.outcome {
         Outcome::Succeeded => "succeeded".into(),
         Outcome::Failed(failed) => {
-            let live: String =
+            let active: String =
                 failed.active_sub_jobs.iter().map(|path| format!("; live: {path}")).collect();
-            format!("failed: {}{live}", failed.failure)
+            format!("failed: {}{active}", failed.failure)
         }
     };
     shown += &format!(", {} attempts, {} sub-job lookups", ended.attempts, ended.sub_job_lookups);

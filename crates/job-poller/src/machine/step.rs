@@ -72,8 +72,8 @@ pub enum Action {
 
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
-        let (date, renewed) = (reading.date, reading.credentials_refreshed);
-        Self::Reading { job: reading.into(), date, credentials_refreshed: renewed }
+        let (date, credentials_refreshed) = (reading.date, reading.credentials_refreshed);
+        Self::Reading { job: reading.into(), date, credentials_refreshed }
     }
 }
 
@@ -109,10 +109,10 @@ impl Machine {
         } else {
             match input {
                 Input::Wake => self.on_wake(&mut context),
-                Input::Reading { job, date, credentials_refreshed: renewed } => {
-                    self.on_reading(&mut context, job, date, renewed)
+                Input::Reading { job, date, credentials_refreshed } => {
+                    self.on_reading(&mut context, job, date, credentials_refreshed)
                 }
-                Input::Error(fault) => self.on_attempt_error(&mut context, fault),
+                Input::Error(error) => self.on_attempt_error(&mut context, error),
                 Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
             }
         };
@@ -154,8 +154,8 @@ impl Machine {
         let run =
             ErrorRun::with_error(self.error_run.as_deref(), &error, is_proven, context.elapsed);
         self.error_run = Some(Box::new(run));
-        let asked = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        self.not_before = context.elapsed.saturating_add(asked);
+        let retry_after = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        self.not_before = context.elapsed.saturating_add(retry_after);
         let in_a_row = run.count();
         let threshold =
             Threshold::for_error(&error, &self.policy, is_proven, self.settling.is_some());
@@ -185,24 +185,24 @@ impl Machine {
         reason: AttemptReason,
     ) -> Action {
         let now = context.elapsed;
-        let asked = self.not_before.saturating_sub(now);
+        let min_wait = self.not_before.saturating_sub(now);
         let pause = match self.settling_time_left(now) {
-            Some(left) if left.is_zero() || left < asked => return self.settle(context),
+            Some(left) if left.is_zero() || left < min_wait => return self.settle(context),
             Some(left) => pause.min(left.max(MIN_PAUSE)),
             None => pause,
         };
-        let why = if asked > pause { AttemptReason::RetryAfter } else { reason };
-        let wish = now.saturating_add(asked.max(pause));
-        let least = now.saturating_add(asked.max(pause.min(MIN_PAUSE)));
+        let reason = if min_wait > pause { AttemptReason::RetryAfter } else { reason };
+        let planned_at = now.saturating_add(min_wait.max(pause));
+        let not_before = now.saturating_add(min_wait.max(pause.min(MIN_PAUSE)));
         let last_start = self.policy.latest_start();
-        let at = wish.min(last_start).max(least);
-        let why = if at < wish { AttemptReason::Deadline } else { why };
+        let at = planned_at.min(last_start).max(not_before);
+        let reason = if at < planned_at { AttemptReason::Deadline } else { reason };
         if now >= last_start || at >= self.policy.deadline() {
             return self.stop(context, WaitErrorKind::DeadlineExceeded);
         }
-        (self.next_attempt_at, self.not_before) = (at, least);
+        (self.next_attempt_at, self.not_before) = (at, not_before);
         self.emit_heartbeat(context);
-        context.events.push(Event::NextAttempt { at, reason: why });
+        context.events.push(Event::NextAttempt { at, reason });
         Action::SleepUntil(at)
     }
 

@@ -37,21 +37,26 @@ impl Lookup {
     /// Returns the sub-job to ask for next: of a job that succeeded the next one that may have
     /// more; of one that failed the one that may tell which step failed.
     pub(super) fn next_sub_job(&self) -> Option<JobId> {
-        let shallow = |job: &Job| job.sub_jobs().is_empty();
-        let not_asked = |job: &Job| {
+        let has_no_sub_jobs = |job: &Job| job.sub_jobs().is_empty();
+        let id_if_not_looked_up = |job: &Job| {
             let id: JobId = job.uid()?.parse().ok()?;
             (!self.looked_up.contains(&id)).then_some(id)
         };
-        let mut sub_jobs = self.job.walk().skip(1).map(|node| node.job).filter(|job| shallow(job));
+        let mut sub_jobs =
+            self.job.walk().skip(1).map(|node| node.job).filter(|job| has_no_sub_jobs(job));
         if self.succeeded {
-            return sub_jobs.find_map(not_asked);
+            return sub_jobs.find_map(id_if_not_looked_up);
         }
         let deepest = self.job.failure().filter(|failure| failure.path.depth() > 0);
         match deepest.and_then(|failure| self.job.sub_job_at(&failure.path)) {
             // The failed step is there, and says why.
             Some(step) if step.reason().is_some() => None,
-            Some(step) => Some(step).filter(|step| shallow(step)).and_then(not_asked),
-            None => sub_jobs.filter(|job| job.phase() != Some(&Phase::Success)).find_map(not_asked),
+            Some(step) => {
+                Some(step).filter(|step| has_no_sub_jobs(step)).and_then(id_if_not_looked_up)
+            }
+            None => sub_jobs
+                .filter(|job| job.phase() != Some(&Phase::Success))
+                .find_map(id_if_not_looked_up),
         }
     }
 
@@ -59,22 +64,22 @@ impl Lookup {
     /// a tree that no one could read again. Returns `false` where it is another one, or contradicts
     /// that.
     pub(super) fn replace_sub_job(&mut self, found: Job) -> bool {
-        let Some(asked) = self.in_flight.as_ref().map(JobId::as_str) else { return false };
-        let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(asked));
+        let Some(id) = self.in_flight.as_ref().map(JobId::as_str) else { return false };
+        let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(id));
         let Some(node) = listed.next() else { return false };
         let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
-        let levels = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
-        let fits = node.path.depth() + levels <= Limits::MAX_DEPTH_CAP as usize;
-        let same = same_phase && found.uid().is_none_or(|uid| uid.is_empty() || uid == asked);
-        if same && fits {
+        let depth = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
+        let fits = node.path.depth() + depth <= Limits::MAX_DEPTH_CAP as usize;
+        let is_same = same_phase && found.uid().is_none_or(|uid| uid.is_empty() || uid == id);
+        if is_same && fits {
             let path = node.path;
-            let place = path.indices().iter().try_fold(&mut *self.job, |job, index| {
+            let listed_job = path.indices().iter().try_fold(&mut *self.job, |job, index| {
                 job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
             });
-            if let Some(place) = place {
-                *place = found;
+            if let Some(listed_job) = listed_job {
+                *listed_job = found;
             }
         }
-        same
+        is_same
     }
 }

@@ -148,8 +148,9 @@ fn absent_and_unknown_phases_are_not_terminal() {
 
 #[test]
 fn an_unchanged_job_is_reported_as_stalled() {
-    const FIVE: crate::schedule::Fixed = crate::schedule::Fixed::new(Duration::from_secs(300));
-    let setup = Setup { schedule: &FIVE, ..one_hour_setup() };
+    const FIVE_MINUTES: crate::schedule::Fixed =
+        crate::schedule::Fixed::new(Duration::from_secs(300));
+    let setup = Setup { schedule: &FIVE_MINUTES, ..one_hour_setup() };
     let stop = setup.policy(WaitPolicy::stop_when_stalled);
     assert_snapshot!(format!(
         "{}\n{}\n-- stop_when_stuck: {}",

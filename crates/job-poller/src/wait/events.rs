@@ -124,7 +124,7 @@ impl WaitEvents {
         match &self.activity {
             Activity::Finished(result) => match &**result {
                 Err(error) => error.job(),
-                Ok(ended) => Some(ended.job.clone()),
+                Ok(finished) => Some(finished.job.clone()),
             },
             _ => self.machine.job(),
         }
@@ -144,7 +144,7 @@ impl WaitEvents {
         let machine = match &self.activity {
             Activity::Finished(result) => match &**result {
                 Err(error) => return error.checkpoint().clone(),
-                Ok(ended) => self.machine.clone().with_job(&ended.job),
+                Ok(finished) => self.machine.clone().with_job(&finished.job),
             },
             _ => self.machine.clone(),
         };
@@ -198,8 +198,8 @@ impl WaitEvents {
         self.activity = match action {
             Action::Fetch { id, timeout } => {
                 let attempt = Box::pin(attempt(self.source.clone(), id));
-                let until = elapsed.saturating_add(timeout);
-                Activity::Fetch { attempt, timeout, deadline: until, has_timer: false }
+                let deadline = elapsed.saturating_add(timeout);
+                Activity::Fetch { attempt, timeout, deadline, has_timer: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -217,26 +217,28 @@ impl WaitEvents {
 
     /// Waits for what is being done.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let limit = match &mut self.activity {
+        let timeout = match &mut self.activity {
             Activity::NotStarted | Activity::Finished(_) | Activity::Taken => {
                 return Poll::Ready(Input::Wake);
             }
             Activity::Sleep => None,
-            Activity::Fetch { attempt, timeout, deadline: until, has_timer: timed } => {
+            Activity::Fetch { attempt, timeout, deadline, has_timer } => {
                 if let Poll::Ready(input) = attempt.as_mut().poll(context) {
                     return Poll::Ready(input);
                 }
-                let (limit, until) = (*timeout, *until);
-                if !mem::replace(timed, true) {
-                    self.set_timer(until.saturating_sub(self.elapsed()));
+                let (timeout, deadline) = (*timeout, *deadline);
+                if !mem::replace(has_timer, true) {
+                    self.set_timer(deadline.saturating_sub(self.elapsed()));
                 }
-                Some(limit)
+                Some(timeout)
             }
         };
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(context));
         }
-        Poll::Ready(limit.map_or(Input::Wake, |limit| Input::Error(AttemptError::timed_out(limit))))
+        Poll::Ready(
+            timeout.map_or(Input::Wake, |timeout| Input::Error(AttemptError::timed_out(timeout))),
+        )
     }
 
     fn set_timer(&mut self, span: Duration) {

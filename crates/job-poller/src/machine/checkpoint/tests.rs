@@ -37,10 +37,10 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
         ("cut off", text[..text.len() / 2].into()),
         ("nothing", String::new()),
     ];
-    let told = rows.map(|(name, text)| {
+    let errors = rows.map(|(name, text)| {
         format!("{name}\n    {}\n", serde_json::from_str::<Checkpoint>(&text).unwrap_err())
     });
-    insta::assert_snapshot!(told.concat());
+    insta::assert_snapshot!(errors.concat());
     let newer = postcard::to_allocvec(&(2_u32, 0_u8)).unwrap();
     assert!(postcard::from_bytes::<Checkpoint>(&newer).is_err());
 }

@@ -123,10 +123,10 @@ impl History {
 
     /// Returns the laws that follow from it.
     pub(crate) fn hazard_models(&self) -> HazardModels {
-        let law = |(job_type, stages): (&String, &Vec<StageCounts>)| {
+        let model = |(job_type, stages): (&String, &Vec<StageCounts>)| {
             (job_type.clone(), HazardModel::from_counts(stages, Prior::for_type(Some(job_type))))
         };
-        HazardModels(Arc::new(self.types.iter().map(law).collect()))
+        HazardModels(Arc::new(self.types.iter().map(model).collect()))
     }
 
     #[cfg(test)]
@@ -142,11 +142,11 @@ impl History {
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();
-        let place =
+        let position =
             JobPosition::from_poll_state(&CompletedSteps::from_job(job, age).poll_state(job, age));
         let stages =
             self.types.get(job_type).filter(|_| self.jobs(job_type) >= MIN_JOBS_FOR_ESTIMATE)?;
-        Duration::try_from_secs_f64(mean_residual_life(stages, place)?).ok()
+        Duration::try_from_secs_f64(mean_residual_life(stages, position)?).ok()
     }
 }
 
@@ -200,10 +200,10 @@ impl TryFrom<HistoryV1> for History {
                 "a history of more than {MAX_TYPES} types, or of a type with a name longer than {MAX_TYPE_NAME_LEN} bytes"
             ));
         }
-        let is_sound = |stages: &Vec<StageCounts>| {
+        let is_valid = |stages: &Vec<StageCounts>| {
             stages.len() <= MAX_STAGES && stages.iter().all(StageCounts::is_valid)
         };
-        match types.iter().find(|(_, stages)| !is_sound(stages)) {
+        match types.iter().find(|(_, stages)| !is_valid(stages)) {
             Some((job_type, _)) => {
                 Err(format!("the history of {job_type:?} has no counts of jobs"))
             }
