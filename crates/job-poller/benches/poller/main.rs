@@ -72,7 +72,7 @@ fn cost(
     // It is kept as the text that it came as.
     let job = running.len() as f64;
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
-    let contenders: [(&str, &Measure<'_>); 5] = [
+    let measures: [(&str, &Measure<'_>); 5] = [
         ("Wait", &|| {
             measure(SHARED_JOB_ID, waits, running, |service| {
                 move |id| await_task(baselines::wait(service.clone(), id))
@@ -104,20 +104,20 @@ fn cost(
     let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 5];
     for _ in 0..rounds {
         // By turns, so that a machine that slows down slows all of them.
-        for ((_, measure), cost) in contenders.iter().zip(&mut costs) {
+        for ((_, measure), cost) in measures.iter().zip(&mut costs) {
             let round = measure()?;
             cost.nanoseconds = cost.nanoseconds.min(round.nanoseconds);
             cost.bytes = round.bytes;
         }
     }
-    for ((name, _), Cost { nanoseconds, bytes }) in contenders.iter().zip(costs) {
+    for ((name, _), Cost { nanoseconds, bytes }) in measures.iter().zip(costs) {
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
-    let [wait, by_hand, _, fleet, learnt] = costs;
-    let mut check_max = |what: &str, figure, most| bounds.check(what, figure, 0.0..=most);
+    let [wait, by_hand, _, fleet, learned] = costs;
+    let mut check_max = |what: &str, figure, max| bounds.check(what, figure, 0.0..=max);
     check_max("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MAX_TIME_RATIO);
     check_max("bytes a wait, without its job", wait.bytes - job, MAX_HEAP_BYTES);
-    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learnt)] {
+    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learned)] {
         let time = fleet.nanoseconds / by_hand.nanoseconds;
         check_max(&format!("{name} / by hand"), time, MAX_FLEET_TIME_RATIO);
         check_max(

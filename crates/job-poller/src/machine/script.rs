@@ -246,7 +246,10 @@ impl Setup {
                     Ok(ended) => line(format!("> {}", format_finished(ended))),
                     Err(error) => {
                         line(format!("> {:?}: {error}", error.kind()));
-                        line(format!("  last fault: {:?}", error.last_error().map(|f| &f.message)));
+                        line(format!(
+                            "  last error: {:?}",
+                            error.last_error().map(|error| &error.message)
+                        ));
                     }
                 },
             }
@@ -264,7 +267,7 @@ fn format_finished(ended: &FinishedJob) -> String {
         Outcome::Succeeded => "succeeded".into(),
         Outcome::Failed(failed) => {
             let active: String =
-                failed.active_sub_jobs.iter().map(|path| format!("; live: {path}")).collect();
+                failed.active_sub_jobs.iter().map(|path| format!("; active: {path}")).collect();
             format!("failed: {}{active}", failed.failure)
         }
     };

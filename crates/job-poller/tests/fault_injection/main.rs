@@ -118,8 +118,8 @@ async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) 
     let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
     let transport = HyperTransport::new(tls).connector(flaky.clone());
     let client = client(&sim, &server.endpoint(), transport);
-    let told = describe(Wait::new(client, sim.job().clone()).seed(0).await);
-    (told, flaky.has_broken())
+    let outcome = describe(Wait::new(client, sim.job().clone()).seed(0).await);
+    (outcome, flaky.has_broken())
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,8 +59,8 @@ fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
         (5, "wakes in time", Some(Duration::from_secs(5))),
         (9, "its last attempt is cut at the deadline", Some(Duration::from_secs(1))),
         (10, "the deadline passed while it waited for its turn", None),
-        (11, "overslept: one attempt under its own timeout", Some(Duration::from_secs(30))),
-        (3600, "overslept by far", Some(Duration::from_secs(30))),
+        (11, "a late wake: one attempt under its own timeout", Some(Duration::from_secs(30))),
+        (3600, "a wake that is an hour late", Some(Duration::from_secs(30))),
     ];
     for (seconds, name, expected) in rows {
         let machine = Machine::new("a".parse().unwrap(), policy);
