@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinSet};
 /// How a job is, as far as this service knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Status {
-    /// It goes on; the last thing that was told.
+    /// It goes on; the last event.
     Waiting(String),
     Succeeded,
     Failed(String),

@@ -110,7 +110,7 @@ async fn a_fault_in_any_reply_does_not_change_the_outcome() {
     assert!(cases > 500, "{cases}");
 }
 
-/// Waits over TLS, on connections that break as told; says too whether they did.
+/// Waits over TLS, on connections that break at a given operation. Also returns whether they did.
 async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) {
     let sim = sim(plan);
     let server = SimServer::start(sim.clone()).await.unwrap();

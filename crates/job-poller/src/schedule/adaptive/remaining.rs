@@ -91,7 +91,7 @@ mod tests {
             let observation = JobObservation::new("CreateCluster", age(0), age(300), true);
             history.record(&observation.with_step_ends(vec![age(200)]));
         }
-        let seen = |now: u64, steps: &[u64]| {
+        let remaining_at = |now: u64, steps: &[u64]| {
             let at = |second: &u64| {
                 format!(
                     "2020-02-02 {:02}:{:02}:{:02} +0000 UTC",
@@ -110,11 +110,11 @@ mod tests {
             history.remaining(&job, age(now)).map(|remaining| remaining.as_secs())
         };
         let rows = [
-            ("from the beginning", seen(0, &[]), Some(250..350)),
-            ("in the middle of its step", seen(100, &[]), Some(160..240)),
-            ("after it", seen(250, &[200]), Some(30..70)),
-            ("later than all", seen(9000, &[1000]), None),
-            ("after more steps than were seen", seen(250, &[10, 200]), None),
+            ("from the beginning", remaining_at(0, &[]), Some(250..350)),
+            ("in the middle of its step", remaining_at(100, &[]), Some(160..240)),
+            ("after it", remaining_at(250, &[200]), Some(30..70)),
+            ("later than all", remaining_at(9000, &[1000]), None),
+            ("after more steps than were seen", remaining_at(250, &[10, 200]), None),
         ];
         for (name, remaining, expected) in rows {
             let is_right = match (&remaining, expected) {
