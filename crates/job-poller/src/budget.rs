@@ -1,5 +1,8 @@
-//! A budget of requests that many waits share: when the next may leave, and how seldom each wait is to ask so
-//! that they suffice. Reads no clock, performs no I/O, knows no wait.
+//! A budget of requests that many waits share.
+//!
+//! Drivers that keep their waits in another engine use it; a `Fleet` has one of its own.
+//! [`Budget`] decides when the next request may leave, and which share ([`BudgetShare`]) of the requests each
+//! wait has; [`BudgetedSchedule`] applies the share to a schedule. Reads no clock, performs no I/O.
 
 mod price;
 mod pacer;
@@ -12,23 +15,24 @@ use serde::{Deserialize, Serialize};
 
 use self::{pacer::Pacer, price::Price};
 pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
-use crate::{
-    machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER},
-    schedule::BudgetShare,
-};
+use crate::machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER};
+pub use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
 ///
 /// Requests are evenly spaced, fewer while the service throttles, and none while it asks for that (Retry-After).
-/// Each wait is counted by how urgent it is; from that follows what a request is worth ([`BudgetShare`]), and from
-/// that how long each pauses ([`BudgetedSchedule`]).
+/// Each wait is counted by its urgency. From the counts follows the price of a request ([`BudgetShare`]), and from
+/// the price the pause of each wait ([`BudgetedSchedule`]).
 ///
 /// Times are since any moment that is the same for all calls, and never go back.
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, Budget, BudgetedSchedule, Input, Machine, WaitPolicy};
+/// use job_poller::{
+///     Adaptive, Input, Machine, WaitPolicy,
+///     budget::{Budget, BudgetedSchedule},
+/// };
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);
@@ -54,19 +58,19 @@ pub struct Budget {
     repriced_at: Duration,
     /// How many may be in flight.
     max_in_flight: usize,
-    /// How many seconds attempts took lately, on average.
+    /// The recent mean latency of attempts, in seconds.
     mean_latency: f64,
 }
 
 /// How often the price is set.
 const REPRICE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest gap is twice what each wait would have if all had the same. That much of it is planned; after that
-/// much, whoever waits for its turn still is the next.
+/// The longest gap is twice the gap that each wait would have if all had the same. A wait plans the first part of
+/// it; a wait that is still queued after the second part is the next.
 const MAX_GAP_FACTOR: f64 = 1.9;
 const STARVATION_FACTOR: f64 = 1.95;
 
-/// How much an attempt counts for how long they take: that one gets no reply is no reason to plan for few.
+/// The weight of one attempt in the mean latency. A single attempt without a reply should not lower the rate much.
 const LATENCY_WEIGHT: f64 = 1.0 / 256.0;
 
 /// What attempts came to, for a budget.
@@ -86,12 +90,12 @@ pub struct AttemptStats {
 }
 
 impl AttemptStats {
-    /// Returns what an attempt came to that took so long, and whose result a wait is about to be told.
+    /// Returns the stats of one attempt, from its latency and its result.
     #[must_use]
     pub fn from_input(latency: Duration, input: &Input) -> Self {
-        let (fault, renewed) = match input {
-            Input::Error(fault) => (Some(fault), fault.credentials_refreshed),
-            Input::Reading { credentials_refreshed: renewed, .. } => (None, *renewed),
+        let (error, credentials_refreshed) = match input {
+            Input::Error(error) => (Some(error), error.credentials_refreshed),
+            Input::Reading { credentials_refreshed, .. } => (None, *credentials_refreshed),
             Input::Wake | Input::Stop => (None, false),
         };
         let in_trouble =
@@ -100,9 +104,9 @@ impl AttemptStats {
             attempts: 1,
             latency,
             // A login, and the request once more.
-            extra_requests: if renewed { 2 } else { 0 },
-            throttled: fault.is_some_and(|fault| in_trouble(fault.class, fault.kind)),
-            retry_after: fault.and_then(|fault| fault.retry_after).unwrap_or_default(),
+            extra_requests: if credentials_refreshed { 2 } else { 0 },
+            throttled: error.is_some_and(|error| in_trouble(error.class, error.kind)),
+            retry_after: error.and_then(|error| error.retry_after).unwrap_or_default(),
         }
     }
 
@@ -134,8 +138,7 @@ impl Budget {
         }
     }
 
-    /// Sets what a request is worth at least, with however large a budget: as much as the schedule has it; 250 ms by
-    /// default.
+    /// Sets the minimum price of a request, however large the budget is: that of the schedule; 250 ms by default.
     #[must_use]
     pub const fn min_request_price(mut self, delay: Duration) -> Self {
         self.price = Price::new(delay);
@@ -182,19 +185,13 @@ impl Budget {
 
     /// Takes note of what attempts came to.
     pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
-        let AttemptStats {
-            attempts,
-            latency: took,
-            extra_requests: more_requests,
-            throttled,
-            retry_after,
-        } = *stats;
-        if more_requests > 0 {
-            self.pacer.consume(now, more_requests);
+        let AttemptStats { attempts, latency, extra_requests, throttled, retry_after } = *stats;
+        if extra_requests > 0 {
+            self.pacer.consume(now, extra_requests);
         }
-        let took = took.as_secs_f64() / f64::from(attempts.max(1));
+        let latency = latency.as_secs_f64() / f64::from(attempts.max(1));
         let weight = 1.0 - (1.0 - LATENCY_WEIGHT).powi(attempts.try_into().unwrap_or(i32::MAX));
-        self.mean_latency += (took - self.mean_latency) * weight;
+        self.mean_latency += (latency - self.mean_latency) * weight;
         self.pacer.block_until(now.saturating_add(retry_after.min(MAX_RETRY_AFTER)));
         if throttled {
             self.pacer.throttle(now);
@@ -232,7 +229,7 @@ impl Budget {
         self.price.reprice(self.effective_rate(), self.gap(waits, MAX_GAP_FACTOR));
     }
 
-    /// Returns whether the budget makes a request worth more than a wait alone would have it.
+    /// Returns whether the price of a request is higher than the minimum, because the budget is spent.
     #[must_use]
     pub fn is_binding(&self) -> bool {
         self.price.is_binding()
@@ -247,8 +244,8 @@ impl Budget {
         }
     }
 
-    /// Returns the gap after which one of so many waits is to be the next to ask, whoever else has its turn: twice,
-    /// all but, what each would have if all had the same.
+    /// Returns the gap after which one of `waits` waits is the next to send a request, before all that are queued:
+    /// a little less than twice the gap that each would have if all had the same.
     #[must_use]
     pub fn starvation_gap(&self, waits: usize) -> Duration {
         self.gap(waits, STARVATION_FACTOR)

@@ -125,12 +125,12 @@ async fn dropping_next_loses_no_events() {
     let undisturbed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
     let service = Service::new(&REPLIES);
     let mut events = wait(&service).events();
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     // Each future of `next` is polled once, and dropped.
     while let Some(event) = poll_fn(|context| pin!(events.next()).poll(context)).await {
-        told.push(event);
+        received.push(event);
     }
-    assert_eq!(told, undisturbed);
+    assert_eq!(received, undisturbed);
     assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
     assert_eq!(service.request_count(), 5);
 }
@@ -138,12 +138,12 @@ async fn dropping_next_loses_no_events() {
 #[tokio::test(start_paused = true)]
 async fn future_and_stream_emit_the_same_events() {
     let streamed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
-    let told = Arc::<Mutex<Vec<_>>>::default();
-    let tell = told.clone();
+    let events = Arc::<Mutex<Vec<_>>>::default();
+    let recorder = events.clone();
     let wait = wait(&Service::new(&REPLIES));
-    let wait = wait.on_event(move |at, event| tell.lock().unwrap().push((at, event.clone())));
+    let wait = wait.on_event(move |at, event| recorder.lock().unwrap().push((at, event.clone())));
     assert_eq!(wait.await.unwrap().attempts, 5);
-    assert_eq!(*told.lock().unwrap(), streamed);
+    assert_eq!(*events.lock().unwrap(), streamed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +207,7 @@ async fn a_stopped_wait_resumes_from_its_checkpoint() {
         (ended.outcome, ended.attempts, service.request_count()),
         (Outcome::Succeeded, 5, 5)
     );
-    // Three pauses of 10 s, one after the fault, five attempts: nothing was paused for twice.
+    // Three pauses of 10 s, one after the error, five attempts: nothing was paused for twice.
     assert_eq!(ended.elapsed.as_secs(), 32);
 }
 
@@ -294,7 +294,7 @@ async fn delays_are_random_unless_seeds_match() {
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_during_the_last_events_is_complete() {
-    // The last step tells of a fault and ends the wait: the fault is told, its end not yet.
+    // The last step reports an error and ends the wait: the error was received, the end not yet.
     let policy = WaitPolicy::new().max_consecutive_errors(1);
     let service = Service::new(&[Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(SUCCESS)]);
     let mut events = wait(&service).policy(policy).events();

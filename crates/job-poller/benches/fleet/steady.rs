@@ -24,7 +24,7 @@ pub(crate) struct Measurement {
     delays: Duration,
     seen: u32,
     round_robin: f64,
-    /// How many ends were told to who watches.
+    /// How many ends the fleet reported.
     ends_reported: u64,
     request_stats: RequestStats,
     stats: FleetStats,
@@ -32,7 +32,7 @@ pub(crate) struct Measurement {
     processor_nanos: f64,
 }
 
-/// Waits for so many jobs at any time under one budget; their laws are known.
+/// Waits for so many jobs at any time under one budget; their distributions are known.
 pub(crate) async fn steady(
     jobs: u32,
     per_second: f64,
@@ -47,16 +47,16 @@ pub(crate) async fn steady(
     let mut rng = fastrand::Rng::with_seed(2);
     let mut watches = FuturesUnordered::new();
     for _ in 0..jobs {
-        // Somewhere in their lives.
+        // At a random age.
         let (id, _) = service.add(mix, rng.f64());
         watches.push(fleet.watch(id));
     }
-    let (mut delays, mut seen, mut told) = (Duration::ZERO, 0, 0);
+    let (mut delays, mut seen, mut reported) = (Duration::ZERO, 0, 0);
     let before = processor_time();
     while let Some(result) = watches.next().await {
         let job = result?.into_success()?;
         let id = job.uid().unwrap_or_default().parse()?;
-        told += 1;
+        reported += 1;
         let now = service.now();
         if now.as_secs() >= MEASURE_UNTIL_SECS {
             break;
@@ -70,7 +70,7 @@ pub(crate) async fn steady(
     }
     let spent = processor_time() - before;
     while watches.next().now_or_never().flatten().is_some() {
-        told += 1;
+        reported += 1;
     }
     let round_robin =
         mix.round_robin(jobs, per_second, MEASURE_FROM_SECS as f64, MEASURE_UNTIL_SECS as f64);
@@ -81,7 +81,7 @@ pub(crate) async fn steady(
         delays,
         seen,
         round_robin,
-        ends_reported: told,
+        ends_reported: reported,
         request_stats: asked,
         stats,
         processor_nanos: spent,
@@ -113,9 +113,9 @@ impl Measurement {
         let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
         bounds.check("budget spent", part(seconds), 0.99..=1.01);
         bounds.check("at most, of any ten seconds", peak, 0.0..=1.01);
-        // Each watch is one job's; nobody asks for a job again whose end was told.
-        let told = self.ends_reported as f64 / self.request_stats.ends as f64;
-        bounds.check("ends told to who watches / by the service", told, 1.0..=1.0);
+        // Each wait is for one job; no job is asked for again after its end was reported.
+        let reported = self.ends_reported as f64 / self.request_stats.ends as f64;
+        bounds.check("ends reported to callers / by the service", reported, 1.0..=1.0);
         println!();
     }
 }

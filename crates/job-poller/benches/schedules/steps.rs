@@ -1,4 +1,4 @@
-//! What it is worth to know how many of a job's steps have ended.
+//! What is gained by knowing how many of a job's steps have ended.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use job_poller::{Adaptive, History, JobObservation, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,
-    chance::log_normal,
-    laws::{Cost, seconds},
+    distributions::{Cost, seconds},
+    random::log_normal,
 };
 
-/// A job of so many steps, one after another, each of a log-normal law.
+/// A job of so many steps, one after another, each of a log-normal distribution.
 struct StepDistributions {
     medians: Vec<f64>,
     sigma: f64,
@@ -27,7 +27,7 @@ impl StepDistributions {
         self.medians.iter().map(step).collect()
     }
 
-    /// Returns a schedule that knows the laws: many histories together, with or without steps.
+    /// Returns a schedule that knows the distributions: many histories together, with or without steps.
     fn adaptive_with_history(&self, with_steps: bool) -> Adaptive {
         let mut known = History::new();
         for seed in 0..40 {
@@ -36,9 +36,9 @@ impl StepDistributions {
             for _ in 0..100 {
                 let ends: Vec<Duration> = self.sample(&mut rng).into_iter().map(seconds).collect();
                 let last = ends[ends.len() - 1];
-                let life = JobObservation::new(JOB_TYPE, Duration::ZERO, last, true);
+                let observation = JobObservation::new(JOB_TYPE, Duration::ZERO, last, true);
                 let steps = if with_steps { ends } else { Vec::new() };
-                history.record(&life.with_step_ends(steps));
+                history.record(&observation.with_step_ends(steps));
             }
             known.merge(&history);
         }
@@ -55,16 +55,16 @@ impl StepDistributions {
             let last = ends[ends.len() - 1];
             let (mut now, mut requests) = (0.0, 1_u32);
             while now < last {
-                let mut seen = PollState::new(seconds(now), requests);
-                seen.job_type = Some(JOB_TYPE);
+                let mut state = PollState::new(seconds(now), requests);
+                state.job_type = Some(JOB_TYPE);
                 if with_steps {
                     // One ends after the other.
                     let ended = ends.partition_point(|end| *end <= now);
                     let last = if ended > 0 { ends[ended - 1] } else { 0.0 };
-                    seen.completed_steps = ended as u32;
-                    seen.since_last_step = seconds(now - last);
+                    state.completed_steps = ended as u32;
+                    state.since_last_step = seconds(now - last);
                 }
-                now += schedule.pause(&seen).as_secs_f64();
+                now += schedule.pause(&state).as_secs_f64();
                 requests += 1;
             }
             cost.delay += (now - last) / f64::from(JOBS);
@@ -78,14 +78,14 @@ const JOB_TYPE: &str = "CreateCluster";
 
 /// Prints what is saved by knowing the steps.
 pub(crate) fn progress(bounds: &mut Bounds) {
-    println!("\nprogress, laws of steps known: J with / without");
+    println!("\nprogress, distributions of steps known: J with / without");
     let rows: [(&str, &[f64], f64); 4] = [
         ("two equal steps", &[270.0, 270.0], 0.90),
         ("four equal steps", &[135.0; 4], 0.80),
         ("a dominant last step", &[10.0, 530.0], 1.01),
         ("a dominant first step", &[530.0, 10.0], 1.0),
     ];
-    for (name, medians, most) in rows {
+    for (name, medians, max) in rows {
         for sigma in [0.35, 0.5, 1.0] {
             let steps = StepDistributions { medians: medians.to_vec(), sigma };
             let [with, without] = [true, false]
@@ -94,7 +94,7 @@ pub(crate) fn progress(bounds: &mut Bounds) {
                 "{name}, σ {sigma} ({:.1} s and {:.0}, {:.1} s and {:.0})",
                 with.delay, with.requests, without.delay, without.requests
             );
-            bounds.check(&what, with.combined() / without.combined(), 0.0..=most);
+            bounds.check(&what, with.combined() / without.combined(), 0.0..=max);
         }
     }
 }

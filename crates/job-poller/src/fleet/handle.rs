@@ -1,4 +1,4 @@
-//! One wait of a fleet, as its caller has it. Decides nothing.
+//! One wait of a fleet, as its caller has it: a future, or a stream of events.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::{Shared, scheduler::Scheduler};
+use super::{scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
@@ -30,13 +30,13 @@ pub struct FleetWait(Handle);
 /// The same wait, as a stream of its events, each with the time since the wait began. It ends when the wait
 /// does; [`finish`](Self::finish) then says how.
 ///
-/// Where the stream is not polled, 32 events are kept; then the wait stands still, for whoever else watches the
-/// same job too, and its deadline passes meanwhile. Drop it, or take its [`finish`](Self::finish), where the
-/// events are of no interest any more.
+/// If the stream is not polled, 32 events are kept. Then the wait stands still, also for other subscribers of the
+/// same job, and its deadline passes meanwhile. Drop the stream, or take its [`finish`](Self::finish), if you need
+/// no more events.
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct FleetEvents(Handle);
 
-/// A place among those who watch.
+/// A subscription to a wait; dropping it ends the subscription.
 struct Handle {
     shared: Arc<Shared>,
     subscriber: usize,
@@ -51,7 +51,9 @@ impl FleetWait {
     /// Returns the wait as a stream of its events: from its beginning on where that is called at once, from now
     /// on where it is called after more than four events, or after this was polled.
     pub fn events(self) -> FleetEvents {
-        self.0.shared.with_state(|state, _| state.subscriber(self.0.subscriber).request_events());
+        self.0
+            .shared
+            .with_state(|scheduler, _| scheduler.subscriber(self.0.subscriber).request_events());
         FleetEvents(self.0)
     }
 }
@@ -80,10 +82,10 @@ impl FleetEvents {
     }
 }
 
-/// What can be looked at while a wait goes on, in either form.
+/// What a caller can read while a wait goes on, in either form.
 macro_rules! accessors {
-    ($watch:ident) => {
-        impl $watch {
+    ($wait_type:ident) => {
+        impl $wait_type {
             /// Returns which job is waited for.
             #[must_use]
             pub const fn job_id(&self) -> &JobId {
@@ -117,14 +119,14 @@ accessors!(FleetEvents);
 
 impl Handle {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<FinishedJob, WaitError>> {
-        self.with_state(|state, now| state.poll_result(now, self.subscriber, context))
+        self.with_state(|scheduler, now| scheduler.poll_result(now, self.subscriber, context))
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        self.with_state(|state, now| state.poll_event(now, self.subscriber, context))
+        self.with_state(|scheduler, now| scheduler.poll_event(now, self.subscriber, context))
     }
 
-    /// Looks, and lets the task look again where a wait goes on for that.
+    /// Calls a function with the scheduler, and wakes the task if a wait goes on because of that.
     fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> (T, bool)) -> T {
         let (result, goes_on) = self.shared.with_state(f);
         if goes_on {
@@ -134,21 +136,21 @@ impl Handle {
     }
 
     fn job(&self) -> Option<Box<Job>> {
-        self.shared.with_state(|state, _| state.job(self.subscriber))
+        self.shared.with_state(|scheduler, _| scheduler.job(self.subscriber))
     }
 
     fn elapsed(&self) -> Duration {
-        self.shared.with_state(|state, now| state.elapsed(now, self.subscriber))
+        self.shared.with_state(|scheduler, now| scheduler.elapsed(now, self.subscriber))
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
-        self.shared.with_state(|state, now| state.checkpoint(now, self.subscriber))
+        self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.update_state(|state, now| state.unsubscribe(now, self.subscriber));
+        self.shared.update_state(|scheduler, now| scheduler.unsubscribe(now, self.subscriber));
     }
 }
 

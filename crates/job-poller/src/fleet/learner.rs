@@ -1,4 +1,4 @@
-//! Where the waits' schedules come from: given, or learnt from those that ended. Decides no pause.
+//! The schedules of a fleet's waits: one that the caller set, or schedules learned from the jobs that ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::schedule::{Adaptive, History, JobObservation, Schedule};
 pub(super) enum ScheduleSource {
     /// The same for each.
     Fixed(Arc<dyn Schedule>),
-    /// What is known when the wait begins; made anew now and then.
+    /// A schedule from what is known when the wait begins, rebuilt from time to time.
     Learned(Box<Learner>),
 }
 
-/// What was learnt, and what waits go by that begin now.
+/// The history, and the schedule of waits that begin now.
 pub(super) struct Learner {
     adaptive: Adaptive,
     history: History,
@@ -23,49 +23,42 @@ pub(super) struct Learner {
 
 impl ScheduleSource {
     pub(super) fn learned(adaptive: Adaptive, history: History) -> Self {
-        let made = Arc::new(adaptive.clone().history(&history));
-        let made_at = Duration::ZERO;
-        Self::Learned(Box::new(Learner {
-            adaptive,
-            history,
-            current: made,
-            current_since: made_at,
-            dirty: false,
-        }))
+        let current = Arc::new(adaptive.clone().history(&history));
+        let current_since = Duration::ZERO;
+        Self::Learned(Box::new(Learner { adaptive, history, current, current_since, dirty: false }))
     }
 
-    /// Returns what a wait goes by that begins now.
+    /// Returns the schedule of a wait that begins now.
     pub(super) fn schedule_at(&mut self, now: Duration) -> Arc<dyn Schedule> {
         match self {
             Self::Fixed(schedule) => schedule.clone(),
-            Self::Learned(learning) => {
-                if learning.dirty && now.saturating_sub(learning.current_since) >= REBUILD_INTERVAL
-                {
-                    let adaptive = learning.adaptive.clone().history(&learning.history);
-                    (learning.current, learning.current_since) = (Arc::new(adaptive), now);
-                    learning.dirty = false;
+            Self::Learned(learner) => {
+                if learner.dirty && now.saturating_sub(learner.current_since) >= REBUILD_INTERVAL {
+                    let adaptive = learner.adaptive.clone().history(&learner.history);
+                    (learner.current, learner.current_since) = (Arc::new(adaptive), now);
+                    learner.dirty = false;
                 }
-                learning.current.clone()
+                learner.current.clone()
             }
         }
     }
 
-    pub(super) fn learn(&mut self, lifetime: Option<&JobObservation>) {
-        if let Self::Learned(learning) = self {
-            learning.history.record(lifetime);
-            learning.dirty |= lifetime.is_some();
+    pub(super) fn learn(&mut self, observation: Option<&JobObservation>) {
+        if let Self::Learned(learner) = self {
+            learner.history.record(observation);
+            learner.dirty |= observation.is_some();
         }
     }
 
-    /// Returns what was learnt so far, with what it began with.
+    /// Returns the history so far, including the one that the fleet started with.
     pub(super) fn history(&self) -> History {
         match self {
             Self::Fixed(_) => History::new(),
-            Self::Learned(learning) => learning.history.clone(),
+            Self::Learned(learner) => learner.history.clone(),
         }
     }
 }
 
-/// How often what was learnt is made into a schedule, at most: each that is made stays in memory with the waits
-/// that go by it.
+/// The shortest time between two schedules that are built from the history: each stays in memory with the waits
+/// that use it.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(60);

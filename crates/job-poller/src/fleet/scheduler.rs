@@ -1,5 +1,5 @@
-//! All waits of a fleet, and which of them asks next. Reads no clock, performs no I/O: the driver brings
-//! the time and makes the attempts.
+//! All waits of a fleet, and which of them sends the next request. Reads no clock, performs no I/O: the fleet's
+//! task brings the time and makes the attempts.
 
 mod queue;
 mod queries;
@@ -36,8 +36,7 @@ pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
     subscribers: Slab<Subscriber>,
     by_id: HashMap<JobId, usize>,
-    /// When each member's doing ends, and the members whose turn it would be, by since when: the sooner
-    /// first.
+    /// When the activity of each wait ends; and the queued waits, the one that is queued longest first.
     timers: BTreeSet<(Duration, usize)>,
     ready: BTreeSet<(Duration, usize)>,
     in_flight: usize,
@@ -47,7 +46,7 @@ pub(super) struct Scheduler {
     attempts: u64,
     /// No wait goes on: the task is gone.
     is_closed: bool,
-    /// Whom to wake once the lock on all this is released.
+    /// The wakers to call once the lock is released.
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct PendingAttempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// Makes room for a few more: for twice as many would be for many that never come.
+/// Makes room for an eighth more. Doubling would reserve memory for many waits that never come.
 fn grow<T>(slab: &mut Slab<T>) {
     if slab.len() == slab.capacity() {
         slab.reserve_exact((slab.len() / 8).max(32));
@@ -84,13 +83,13 @@ impl Scheduler {
         }
     }
 
-    /// Adds a wait, or one who watches the wait for this job that is under way already, which then has the time
-    /// that this one would have.
+    /// Adds a wait. If there is a wait for this job already, adds a subscriber to it, and gives that wait the time
+    /// that the new one would have.
     pub(super) fn subscribe(
         &mut self,
         now: Duration,
         machine: Machine,
-        before: Duration,
+        elapsed_before: Duration,
         job_type: Option<&str>,
     ) -> usize {
         grow(&mut self.subscribers);
@@ -99,14 +98,14 @@ impl Scheduler {
         let key = match known {
             Some(key) => {
                 let job = &mut self.jobs[key];
-                job.extend_deadline(now, machine.policy(), before);
+                job.extend_deadline(now, machine.policy(), elapsed_before);
                 job.subscribers.push(subscriber);
                 key
             }
             None => {
                 let id = machine.job_id().clone();
                 let schedule = self.schedule_source.schedule_at(now);
-                let job = FleetJob::new(machine, schedule, now, before, vec![subscriber]);
+                let job = FleetJob::new(machine, schedule, now, elapsed_before, vec![subscriber]);
                 let first = job.first_delay(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
@@ -142,15 +141,15 @@ impl Scheduler {
         }
     }
 
-    /// Removes one who watches; the wait ends with the last of them.
+    /// Removes a subscriber; the wait ends with the last of them.
     pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers.remove(subscriber).job else { return };
         let job = &mut self.jobs[key];
         job.subscribers.retain(|one| *one != subscriber);
         if job.subscribers.is_empty() {
-            // What was seen of the job is worth as much as what others have seen.
-            let lifetime = job.machine.observation();
-            self.schedule_source.learn(lifetime.as_ref());
+            // The observation counts as much as those of waits that end by themselves.
+            let observation = job.machine.observation();
+            self.schedule_source.learn(observation.as_ref());
             self.remove(key);
         } else {
             self.resume_if_backpressured(now, key);
@@ -181,20 +180,20 @@ impl Scheduler {
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
-                // Whose turn it is at once does not queue.
+                // A wait that can send its request at once is not queued.
                 JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
                     attempts.extend(self.start_next(now, key, None));
                 }
                 JobActivity::Sleep => self.enqueue(at, key, None),
                 JobActivity::Attempt(_, _, timeout) => {
-                    let fault = AttemptError::timed_out(*timeout);
+                    let error = AttemptError::timed_out(*timeout);
                     self.cancel(key);
-                    self.record_attempt(now, key, Input::Error(fault));
+                    self.record_attempt(now, key, Input::Error(error));
                 }
                 JobActivity::Ready(..) if self.queue_deadline(key).is_none_or(|end| now < end) => {
                     self.promote(key)
                 }
-                // The deadline has passed while it waited for its turn; it may have an attempt still.
+                // The deadline has passed while it was queued; the machine may still make one attempt.
                 JobActivity::Ready(..) | JobActivity::Backpressured => {
                     self.cancel(key);
                     self.feed(now, key, Input::Wake);
@@ -212,7 +211,7 @@ impl Scheduler {
         attempts
     }
 
-    /// Takes what came of an attempt, unless it was given up.
+    /// Takes the result of an attempt, unless the attempt was cancelled.
     pub(super) fn complete(&mut self, now: Duration, key: usize, number: u64, input: Input) {
         let under_way = self.jobs.get(key).is_some_and(
             |job| matches!(job.activity, JobActivity::Attempt(of, ..) if of == number),
@@ -223,7 +222,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets the one whose turn it is ask: for what is decided, or as it decides.
+    /// Starts the next attempt of a wait: the one that its machine has decided on, or what its next step decides.
     fn start_next(
         &mut self,
         now: Duration,
@@ -263,7 +262,7 @@ impl Scheduler {
         PendingAttempt { job: key, number: self.attempts, id, registration }
     }
 
-    /// Takes what came of an attempt, for all.
+    /// Records an attempt in the budget and the figures, and gives its result to the wait.
     fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
         let stats =
             AttemptStats::from_input(now.saturating_sub(self.jobs[key].last_attempt_at), &input);
@@ -274,14 +273,14 @@ impl Scheduler {
         self.feed(now, key, input);
     }
 
-    /// Takes what happened to a wait that is doing nothing; an attempt that it is to make has its turn.
+    /// Gives an input to a wait that does nothing, and queues the attempt that follows, if any.
     fn feed(&mut self, now: Duration, key: usize, input: Input) {
         if let Some(attempt) = self.advance(now, key, input) {
             self.enqueue(now, key, Some(attempt.into()));
         }
     }
 
-    /// The same; returns the attempt that it is to make: which job to ask for, and how long that may take.
+    /// The same, but returns the attempt that follows: the job to ask for, and the timeout.
     fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
         let share = self.share();
         let job = &mut self.jobs[key];
@@ -292,8 +291,9 @@ impl Scheduler {
         }
         if urgency.is_some() && self.budget.is_binding() {
             for event in &mut events {
-                if let Event::NextAttempt { reason: why @ AttemptReason::Scheduled, .. } = event {
-                    *why = AttemptReason::Budget;
+                if let Event::NextAttempt { reason: reason @ AttemptReason::Scheduled, .. } = event
+                {
+                    *reason = AttemptReason::Budget;
                 }
             }
         }
@@ -318,23 +318,23 @@ impl Scheduler {
     fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {
         self.stats.finished += 1;
         let job = &mut self.jobs[key];
-        let (checkpoint, lifetime) = match &mut result {
-            Ok(ended) => {
-                let machine = job.machine.clone().with_job(&ended.job);
+        let (checkpoint, observation) = match &mut result {
+            Ok(finished_job) => {
+                let machine = job.machine.clone().with_job(&finished_job.job);
                 let checkpoint = Checkpoint::new(machine, job.elapsed(now));
-                (checkpoint.taken_at(TokioClock::new().now()), ended.observation.clone())
+                (checkpoint.taken_at(TokioClock::new().now()), finished_job.observation.clone())
             }
             Err(error) => {
-                error.checkpoint.set_taken_at(TokioClock::new().now());
+                error.set_taken_at(TokioClock::new().now());
                 (error.checkpoint().clone(), error.observation())
             }
         };
         let subscribers = mem::take(&mut job.subscribers);
-        self.schedule_source.learn(lifetime.as_ref());
+        self.schedule_source.learn(observation.as_ref());
         self.remove(key);
-        let over = FinishedFleetWait { result, checkpoint };
+        let finished = FinishedFleetWait { result, checkpoint };
         for subscriber in subscribers {
-            self.wakers.extend(self.subscribers[subscriber].finish(over.clone()));
+            self.wakers.extend(self.subscribers[subscriber].finish(finished.clone()));
         }
     }
 

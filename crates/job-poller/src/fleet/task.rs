@@ -1,5 +1,4 @@
-//! The task of a fleet on tokio: brings it the time, makes its attempts, and wakes who is told. Decides
-//! nothing.
+//! The task of a fleet on tokio: brings it the time, and makes its attempts.
 
 use std::{
     sync::{Arc, Weak},
@@ -10,23 +9,24 @@ use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Shared,
     scheduler::{PendingAttempt, Scheduler},
+    shared::Shared,
 };
 use crate::{machine::Input, source::JobSource};
 
-/// Drives the waits until nobody watches and nobody could.
+/// Drives the waits until no subscriber and no [`Fleet`](super::Fleet) is left.
 pub(super) async fn run(
     shared: CloseOnDrop,
     wake: Arc<Notify>,
-    began: Instant,
+    started_at: Instant,
     source: Arc<dyn JobSource>,
 ) {
     let mut attempts = FuturesUnordered::new();
     loop {
         let next = {
             let Some(shared) = shared.0.upgrade() else { return };
-            let (due, next) = shared.with_state(|state, now| (state.poll(now), state.next_wake()));
+            let (due, next) =
+                shared.with_state(|scheduler, now| (scheduler.poll(now), scheduler.next_wake()));
             attempts.extend(due.into_iter().map(|attempt| run_attempt(attempt, source.clone())));
             next
         };
@@ -35,16 +35,16 @@ pub(super) async fn run(
             Some(attempt) = attempts.next(), if !attempts.is_empty() => {
                 let Some(shared) = shared.0.upgrade() else { return };
                 if let Ok((job, number, input)) = attempt {
-                    shared.with_state(|state, now| state.complete(now, job, number, input));
+                    shared.with_state(|scheduler, now| scheduler.complete(now, job, number, input));
                 }
             }
             () = wake.notified() => {}
-            () = sleep_until(began, next) => {}
+            () = sleep_until(started_at, next) => {}
         }
     }
 }
 
-/// What the task looks at. Once it is gone, run or not, no wait goes on that nobody drives.
+/// Closes the fleet when the task is dropped, whether it ran or not: nothing drives its waits any more.
 pub(super) struct CloseOnDrop(pub(super) Weak<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -55,7 +55,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Makes an attempt, unless it is given up.
+/// Makes an attempt, unless it is cancelled.
 fn run_attempt(
     PendingAttempt { job, number, id, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,
@@ -67,9 +67,9 @@ fn run_attempt(
     Abortable::new(attempt, registration)
 }
 
-async fn sleep_until(began: Instant, at: Option<Duration>) {
+async fn sleep_until(started_at: Instant, at: Option<Duration>) {
     #[expect(clippy::disallowed_methods, reason = "the one place where a fleet pauses")]
-    match at.and_then(|at| began.checked_add(at)) {
+    match at.and_then(|at| started_at.checked_add(at)) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }

@@ -1,11 +1,11 @@
-//! An attempt that gave no job, as plain data. Decides nothing.
+//! The error of a failed attempt, as plain data.
 
 use std::{error::Error, fmt, iter, time::Duration};
 
 use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
+/// The error of an attempt that gave no job: its class, the facts, and a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AttemptError {
@@ -15,11 +15,11 @@ pub struct AttemptError {
     pub class: ErrorClass,
     /// What happened, from the outermost cause to the innermost.
     pub message: String,
-    /// The service's name for the request, where a reply told it.
+    /// The service's id for the request, if a reply has one.
     pub request_id: Option<String>,
     /// How long the reply asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
-    /// Whether the credentials were renewed in the course of the attempt.
+    /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
 }
 
@@ -42,7 +42,7 @@ pub enum AttemptErrorKind {
 }
 
 impl AttemptError {
-    /// Creates a fault of which no more is known.
+    /// Creates an error of which no more is known.
     #[must_use]
     pub fn new(kind: AttemptErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
@@ -56,14 +56,14 @@ impl AttemptError {
         }
     }
 
-    /// Creates the fault of an attempt that was cut off at its timeout.
+    /// Creates the error of an attempt that was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
         let kind = AttemptErrorKind::Transport(TransportErrorKind::Timeout);
         Self::new(kind, ErrorClass::Transient, format!("no reply within {timeout:.1?}"))
     }
 
-    /// Creates the fault of a reply with another job.
+    /// Creates the error of a reply with another job.
     pub(crate) fn mismatch(uid: &str) -> Self {
         let message = format!("the service answered with the job {uid:?}");
         Self::new(AttemptErrorKind::Mismatch, ErrorClass::Transient, message)

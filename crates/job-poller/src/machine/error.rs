@@ -2,9 +2,14 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+#[cfg(feature = "tokio")]
+use jiff::Timestamp;
 use job_model::Job;
 
-use super::{attempt_error::AttemptError, checkpoint::Checkpoint, policy::WaitPolicy};
+use super::{
+    attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
+    policy::WaitPolicy,
+};
 use crate::schedule::JobObservation;
 
 /// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
@@ -13,70 +18,20 @@ use crate::schedule::JobObservation;
 /// | kind | what happened | what to do |
 /// |---|---|---|
 /// | `DeadlineExceeded` | the timeout passed, or a Retry-After reaches beyond it | wait on, with a longer timeout |
-/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | mend the credentials |
+/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | fix the credentials |
 /// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
-/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | look for what the job was to make |
+/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | check for what the job was to make |
 /// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
-/// | `InvalidReply` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
+/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
 /// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
-/// | `Permanent` | what asking again would not mend: 400, 403, a redirect, a certificate | read the fault |
-/// | `TooManyFaults` | as many faults in a row as the policy has | read the fault; wait on when it is mended |
-/// | `Stuck` | nothing of the job changed for long, and the policy stops at that | look at the job |
+/// | `Permanent` | a permanent error: 400, 403, a redirect, a certificate | read the error |
+/// | `TooManyErrors` | as many errors in a row as the policy allows | read the error; wait on when it is fixed |
+/// | `Stalled` | nothing of the job changed for long, and the policy stops at that | check the job |
 /// | `Stopped` | the caller's `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
-    pub(crate) kind: WaitErrorKind,
-    pub(crate) checkpoint: Checkpoint,
-}
-
-/// Why a wait stopped, and what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WaitErrorKind {
-    /// The timeout passed, too little of it is left for another attempt, or the service asks to
-    /// wait beyond it. Wait on, with a longer timeout.
-    DeadlineExceeded,
-    /// The credentials were not accepted. Mend them.
-    Unauthorized,
-    /// The service knows no such job. Check the job id, the project and the region.
-    NotFound,
-    /// The service knew the job and does not any more; whether it succeeded is not known. Look for
-    /// what it was to make.
-    Vanished,
-    /// The service answers with another job. Check what stands between here and the service.
-    Mismatch,
-    /// The service's replies are no job. Check the address, and what stands between.
-    Unreadable,
-    /// There is no such host, or it accepts no connection. Check the address.
-    Unreachable,
-    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
-    Permanent,
-    /// As many faults in a row as the policy allows. Read the fault.
-    TooManyErrors,
-    /// Nothing of the job changes any more. Look at the job.
-    Stalled,
-    /// The caller stopped the wait. Resume it.
-    Stopped,
-}
-
-impl WaitErrorKind {
-    /// Returns it in one word, as JSON and notices have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
-            Self::Vanished => "vanished",
-            Self::Mismatch => "mismatch",
-            Self::Unreadable => "unreadable",
-            Self::Unreachable => "unreachable",
-            Self::Permanent => "permanent",
-            Self::TooManyErrors => "too_many_errors",
-            Self::Stalled => "stalled",
-            Self::Stopped => "stopped",
-        }
-    }
+    pub(super) kind: WaitErrorKind,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl WaitError {
@@ -92,23 +47,23 @@ impl WaitError {
         self.checkpoint.job()
     }
 
-    /// Returns what was seen of the job's life, for a [`History`](crate::History): a wait that stopped saw
-    /// that it did not end before.
+    /// Returns what was observed of the job, for a [`History`](crate::History): that it did not end before the
+    /// wait stopped.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        self.checkpoint.machine.observation()
+        self.checkpoint.machine().observation()
     }
 
-    /// Returns the fault of the last attempt, where that gave no job.
+    /// Returns the error of the last attempt, if that failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
-        self.checkpoint.machine.last_error()
+        self.checkpoint.machine().last_error()
     }
 
     /// Returns how many attempts were made.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
-        self.checkpoint.machine.attempts()
+        self.checkpoint.machine().attempts()
     }
 
     /// Returns the time since the wait began.
@@ -129,14 +84,20 @@ impl WaitError {
         self.checkpoint
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
+        self.checkpoint.set_taken_at(now);
+    }
+
     fn policy(&self) -> &WaitPolicy {
-        self.checkpoint.machine.policy()
+        self.checkpoint.machine().policy()
     }
 
     /// Returns the span that the service asks to wait and that reaches beyond the deadline.
     fn excess_retry_after(&self) -> Option<Duration> {
-        let asked = self.last_error()?.retry_after?;
-        (self.elapsed().saturating_add(asked) >= self.policy().deadline()).then_some(asked)
+        let retry_after = self.last_error()?.retry_after?;
+        (self.elapsed().saturating_add(retry_after) >= self.policy().deadline())
+            .then_some(retry_after)
     }
 }
 
@@ -161,8 +122,8 @@ impl fmt::Display for WaitError {
                     Duration::ZERO => f.write_str("one look did not see the job's end")?,
                     timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
                 }
-                if let Some(asked) = self.excess_retry_after() {
-                    write!(f, ", and the service asks to wait {} s", asked.as_secs_f64())?;
+                if let Some(retry_after) = self.excess_retry_after() {
+                    write!(f, ", and the service asks to wait {} s", retry_after.as_secs_f64())?;
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
@@ -192,6 +153,6 @@ impl fmt::Display for WaitError {
 
 impl Error for WaitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last_error().map(|fault| fault as &dyn Error)
+        self.last_error().map(|error| error as &dyn Error)
     }
 }

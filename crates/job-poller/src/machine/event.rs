@@ -1,4 +1,4 @@
-//! What a wait tells while it goes on. Says nothing twice that did not change.
+//! The events of a wait. Nothing is reported twice that did not change.
 
 use std::{fmt, time::Duration};
 
@@ -45,7 +45,7 @@ pub enum Event {
         /// How many replies in a row did, this one included.
         in_a_row: u32,
     },
-    /// Nothing of the job has changed for long. Told once, until something does.
+    /// Nothing of the job has changed for long. Emitted once, until something changes.
     #[non_exhaustive]
     Stalled {
         /// For how long.
@@ -59,7 +59,7 @@ pub enum Event {
         /// How many attempts in a row gave none, this one included.
         in_a_row: u32,
     },
-    /// The credentials were renewed in the course of an attempt, by requests of their own.
+    /// The credentials were refreshed during an attempt, by requests of their own.
     CredentialsRefreshed,
     /// A sub-job is asked for by its own id, for what the job's reply does not have of it.
     #[non_exhaustive]
@@ -67,8 +67,8 @@ pub enum Event {
         /// Which.
         id: JobId,
     },
-    /// Nothing but planned attempts was told for as long as
-    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat) says, and the wait goes on.
+    /// The wait goes on, and there was no event but planned attempts for
+    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat).
     Heartbeat,
     /// The next attempt is planned. Sent before the pause.
     #[non_exhaustive]
@@ -96,29 +96,29 @@ pub enum PhaseChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptReason {
-    /// The schedule says so.
+    /// The schedule.
     Scheduled,
-    /// The pauses after faults say so.
+    /// The backoff after failed attempts.
     Backoff,
     /// The service asked for it.
     RetryAfter,
     /// The deadline is near: this attempt is the last.
     Deadline,
-    /// The schedule says so, for the budget that the wait shares with others is spent.
+    /// The schedule, because the budget that the wait shares with others is spent.
     Budget,
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |phase: &Option<Phase>| {
+        let format_phase = |phase: &Option<Phase>| {
             phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
         };
         match self {
-            Self::Phase { label, from, to, change: course } => {
-                write!(f, "{}: {}", label.escape_debug(), known(to))?;
-                match course {
+            Self::Phase { label, from, to, change } => {
+                write!(f, "{}: {}", label.escape_debug(), format_phase(to))?;
+                match change {
                     PhaseChange::Forward => Ok(()),
-                    PhaseChange::Backward => write!(f, " (went back from {})", known(from)),
+                    PhaseChange::Backward => write!(f, " (went back from {})", format_phase(from)),
                     PhaseChange::Unrecognized => {
                         f.write_str(" (not a phase known here; still waiting)")
                     }
@@ -126,7 +126,7 @@ impl fmt::Display for Event {
             }
             Self::SubJob { path, label, to, .. } => {
                 let indent = "  ".repeat(path.depth());
-                write!(f, "{indent}{}: {}", label.escape_debug(), known(to))
+                write!(f, "{indent}{}: {}", label.escape_debug(), format_phase(to))
             }
             Self::Progress(Progress { total, success, running, failed, .. }) => {
                 write!(f, "{success} of {total} steps done, {running} running")?;
@@ -135,25 +135,25 @@ impl fmt::Display for Event {
             Self::Settling => f.write_str("the job succeeded; waiting for its sub-jobs to end"),
             Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),
             Self::StaleReply { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
-            Self::Stalled { unchanged_for: unchanged } => {
-                write!(f, "nothing has changed for {:.0} s", unchanged.as_secs_f64())
+            Self::Stalled { unchanged_for } => {
+                write!(f, "nothing has changed for {:.0} s", unchanged_for.as_secs_f64())
             }
-            Self::AttemptFailed { error: fault, in_a_row: 1 } => write!(f, "fault: {fault}"),
-            Self::AttemptFailed { error: fault, in_a_row } => {
-                write!(f, "fault, {in_a_row} in a row: {fault}")
+            Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "fault: {error}"),
+            Self::AttemptFailed { error, in_a_row } => {
+                write!(f, "fault, {in_a_row} in a row: {error}")
             }
             Self::CredentialsRefreshed => f.write_str("credentials renewed"),
             Self::SubJobLookup { id } => write!(f, "looking into sub-job {id}"),
             Self::Heartbeat => f.write_str("still waiting"),
-            Self::NextAttempt { at, reason: why } => {
-                let why = match why {
+            Self::NextAttempt { at, reason } => {
+                let reason = match reason {
                     AttemptReason::Scheduled => "",
                     AttemptReason::Budget => " (as the budget allows)",
                     AttemptReason::Backoff => " (after a fault)",
                     AttemptReason::RetryAfter => " (as the service asked)",
                     AttemptReason::Deadline => " (the last before the deadline)",
                 };
-                write!(f, "next attempt at {:.1} s{why}", at.as_secs_f64())
+                write!(f, "next attempt at {:.1} s{reason}", at.as_secs_f64())
             }
         }
     }

@@ -26,8 +26,8 @@ pub struct FinishedJob {
     /// How long after the job's end it was read: the reply's `Date` less the job's
     /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
     pub detection_delay: Option<Duration>,
-    /// What was seen of the job's life, for a [`History`](crate::History); `None` where it had ended at
-    /// the first reading, which says nothing about how long such jobs take.
+    /// What was observed of the job, for a [`History`](crate::History); `None` if it had ended at the first
+    /// reading, because that says nothing about how long such jobs take.
     pub observation: Option<JobObservation>,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for JobFailed {
 }
 
 impl Outcome {
-    /// Returns it in one word, as JSON and notices have it.
+    /// Returns the outcome in one word, as in JSON and notifications.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -1,5 +1,4 @@
-//! What was seen of a job's life: when it was watched, when its steps ended, and whether it did. Judges
-//! nothing.
+//! What was observed of a job: from when to when, when its steps ended, and whether it ended.
 
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ pub struct JobObservation {
 }
 
 impl JobObservation {
-    /// Creates what was seen of a job of this type between these ages, and whether it ended then.
+    /// Creates the observation of a job of this type between two ages, at the second of which it ended or not.
     #[must_use]
     pub fn new(
         job_type: impl Into<String>,
@@ -61,15 +60,15 @@ impl CompletedSteps {
     /// Counts those of a job of this age; none where the times of one do not fit the job's.
     pub(crate) fn from_job(job: &Job, age: Duration) -> Self {
         let mut steps = Self::default();
-        for ended in step_end_ages(job, age) {
-            let Some(ended) = ended else { return Self::default() };
+        for end in step_end_ages(job, age) {
+            let Some(end) = end else { return Self::default() };
             steps =
-                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(ended) };
+                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(end) };
         }
         steps
     }
 
-    /// Returns what a schedule is told of a job of this age.
+    /// Returns the state of a wait for a job of this age.
     pub(crate) fn poll_state(self, job: &Job, age: Duration) -> PollState<'_> {
         PollState {
             job_type: job.job_type(),
@@ -95,10 +94,10 @@ fn step_end_ages(job: &Job, age: Duration) -> impl Iterator<Item = Option<Durati
     let done =
         steps.filter(|step| step.sub_jobs().is_empty() && step.phase() == Some(&Phase::Success));
     done.map(move |step| {
-        let ended = update_time(step)?.duration_since(created?);
-        let ended: Duration = ended.try_into().ok()?;
+        let end = update_time(step)?.duration_since(created?);
+        let end: Duration = end.try_into().ok()?;
         // The age is by a reply's `Date`, which has whole seconds.
-        (ended <= age + Duration::from_secs(1)).then_some(ended.min(age))
+        (end <= age + Duration::from_secs(1)).then_some(end.min(age))
     })
 }
 

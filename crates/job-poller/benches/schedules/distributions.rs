@@ -1,10 +1,10 @@
-//! Laws of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
+//! Distributions of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::chance::log_normal;
+use crate::random::log_normal;
 
 /// How long jobs of a type take.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Component {
 }
 
 impl Distribution {
-    /// Returns each law that is looked at: three spreads of three types, with and without early failures, two
+    /// Returns each distribution that is compared: three spreads of three types, with and without early failures, two
     /// modes, and a heavy tail.
     pub(crate) fn all() -> Vec<Self> {
         let types = [
@@ -76,14 +76,18 @@ impl Distribution {
             ("node", "CreateNode", 240.0),
             ("deletion", "DeleteNode", 90.0),
         ];
-        let mut laws = Vec::new();
+        let mut distributions = Vec::new();
         for (name, job_type, median) in types {
             for sigma in [0.35, 0.5, 1.0] {
                 let usual = Component::LogNormal { median, sigma };
                 let name = format!("{name}, σ {sigma}");
-                laws.push(Self { name: name.clone(), job_type, components: vec![(1.0, usual)] });
+                distributions.push(Self {
+                    name: name.clone(),
+                    job_type,
+                    components: vec![(1.0, usual)],
+                });
                 let name = format!("{name}, 10 % early");
-                laws.push(Self {
+                distributions.push(Self {
                     name,
                     job_type,
                     components: vec![(0.9, usual), EARLY_FAILURE_COMPONENT],
@@ -92,13 +96,21 @@ impl Distribution {
         }
         let mode = |median| Component::LogNormal { median, sigma: 0.35 };
         let two = vec![(0.6, mode(120.0)), (0.4, mode(600.0))];
-        laws.push(Self { name: "bimodal".into(), job_type: "CreateNode", components: two });
+        distributions.push(Self {
+            name: "bimodal".into(),
+            job_type: "CreateNode",
+            components: two,
+        });
         let heavy = vec![(1.0, Component::LogLogistic { median: 240.0 })];
-        laws.push(Self { name: "heavy tail".into(), job_type: "CreateNode", components: heavy });
-        laws
+        distributions.push(Self {
+            name: "heavy tail".into(),
+            job_type: "CreateNode",
+            components: heavy,
+        });
+        distributions
     }
 
-    /// Returns the law of jobs that take so many times as long.
+    /// Returns the distribution of jobs that take `by` times as long.
     pub(crate) fn scaled(&self, by: f64) -> Self {
         let parts =
             self.components.iter().map(|(weight, part)| (*weight, part.scaled(by))).collect();
@@ -124,7 +136,7 @@ impl Distribution {
         self.components.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
     }
 
-    /// Returns the law on a grid.
+    /// Returns the distribution on a grid.
     pub(crate) fn grid(&self) -> Grid {
         let mut end = 60.0;
         while 1.0 - self.cdf(end) > MAX_TAIL {
@@ -143,10 +155,10 @@ impl Distribution {
     }
 }
 
-/// Jobs that take longer are not looked at.
+/// Jobs that take longer are left out.
 const MAX_TAIL: f64 = 1e-5;
 
-/// A law in cells, within each of which jobs end evenly.
+/// A distribution in cells, within each of which jobs end evenly.
 pub(crate) struct Grid {
     pub(crate) cell: f64,
     /// The part of jobs that have ended at each cell's beginning, and the integral of that.
@@ -161,7 +173,7 @@ pub(crate) struct Cost {
     pub(crate) requests: f64,
 }
 
-/// What a request is worth, in seconds.
+/// The price of a request, in seconds.
 pub(crate) const REQUEST_PRICE_SECS: f64 = 0.25;
 
 /// The bounds of a gap, in seconds.
