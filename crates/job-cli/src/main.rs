@@ -1,15 +1,15 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
-mod arguments;
-mod commands;
-mod connection;
-mod wait;
-mod report;
-mod terminal;
-mod input;
-mod signals;
-mod logging;
 mod exit;
+mod terminal;
+mod logging;
+mod signals;
+mod input;
+mod connection;
+mod report;
+mod wait;
+mod commands;
+mod arguments;
 #[cfg(test)]
 mod testing;
 

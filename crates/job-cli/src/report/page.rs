@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    ReportFormat,
+    format::ReportFormat,
     timeline::{PhaseKind, Timeline, TimelineRow},
 };
 use crate::terminal::format_duration;

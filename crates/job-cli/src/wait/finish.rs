@@ -4,13 +4,14 @@ use std::{io, time::Duration};
 
 use super::{
     checkpoint_file::CheckpointFile,
-    output::{OutputFormat, render_table},
+    format::OutputFormat,
+    output::render_table,
+    report_file::ReportFile,
     resume_command::Flags,
     session::{Session, SessionResult},
 };
 use crate::{
     exit::Exit,
-    report,
     terminal::{TimeoutArg, stderr},
 };
 
@@ -76,7 +77,7 @@ impl Session {
         if let Some(step) = exit.hint() {
             stderr::line(&format!("cce-job: {step}"));
         }
-        if let Some(Err(error)) = self.report.as_ref().map(report::ReportFile::write) {
+        if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {error:#}"));
             exit = exit.at_least_internal();
         }

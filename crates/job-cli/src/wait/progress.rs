@@ -4,8 +4,6 @@ mod live_tree;
 mod log_lines;
 mod tree_rows;
 
-pub(crate) use tree_rows::WaitSnapshot;
-
 use std::{
     io::{self, IsTerminal},
     time::Duration,
@@ -16,7 +14,7 @@ use clap::ValueEnum;
 use job_poller::Event;
 
 use self::{live_tree::LiveTree, log_lines::LogLines};
-use super::{output::OutputFormat, watch::Watch};
+use super::{format::OutputFormat, totals::Totals, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
     logging::Verbosity,
@@ -33,23 +31,6 @@ pub(crate) enum ProgressMode {
     Plain,
     /// Nothing
     None,
-}
-
-/// How far all waits are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) total: usize,
-    pub(crate) finished: usize,
-    /// Of those that ended, the jobs that did not succeed.
-    pub(crate) failed: usize,
-}
-
-impl Totals {
-    /// Counts a wait that is over, by its exit code; none where the command stopped it.
-    pub(crate) fn add(&mut self, exit: Option<Exit>) {
-        self.finished += 1;
-        self.failed += usize::from(exit.is_some_and(|exit| exit != Exit::Done));
-    }
 }
 
 /// Tells progress.

@@ -12,14 +12,17 @@ use job_transport::{Clock, TokioClock, TransportErrorKind};
 
 use super::{
     checkpoint_file::CheckpointFile,
+    finished::Finished,
+    format::OutputFormat,
     history_file::HistoryFile,
-    output::{Output, OutputFormat, SummaryRow},
-    progress::{ProgressDisplay, Totals},
-    watch::{Finished, Watch},
+    output::{Output, SummaryRow},
+    progress::ProgressDisplay,
+    report_file::ReportFile,
+    totals::Totals,
+    watch::Watch,
 };
 use crate::{
     exit::{CERTIFICATE_HINT, Exit},
-    report,
     terminal::stderr,
 };
 
@@ -45,7 +48,7 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
     pub(crate) checkpoints: Option<CheckpointFile>,
-    pub(crate) report: Option<report::ReportFile>,
+    pub(crate) report: Option<ReportFile>,
     pub(crate) summary: Option<Vec<SummaryRow>>,
     pub(crate) history_file: HistoryFile,
     pub(crate) fleet: Fleet,

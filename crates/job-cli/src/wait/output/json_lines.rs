@@ -8,7 +8,7 @@ use job_poller::{AttemptError, AttemptErrorKind, AttemptReason, Event, PhaseChan
 use job_transport::ErrorClass;
 use serde::{Serialize, Serializer};
 
-use crate::{exit::Exit, wait::watch::Finished};
+use crate::{exit::Exit, wait::finished::Finished};
 
 /// What all lines have, in this order, and then what is the event's own.
 #[derive(Serialize)]

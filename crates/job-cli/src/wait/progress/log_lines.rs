@@ -6,13 +6,15 @@ use job_model::{Job, Phase};
 use job_poller::{AttemptReason, Event};
 use job_transport::{Clock, TokioClock};
 
-use super::{
-    Totals,
-    tree_rows::{WaitSnapshot, format_remaining},
-};
+use super::tree_rows::format_remaining;
 use crate::{
     terminal::{Styles, format_duration, stderr, text},
-    wait::watch::{ErrorRun, ErrorTracker, Watch},
+    wait::{
+        error_run::{ErrorRun, ErrorTracker},
+        snapshot::WaitSnapshot,
+        totals::Totals,
+        watch::Watch,
+    },
 };
 
 /// After so long without a line, one says that the wait goes on.

@@ -1,6 +1,7 @@
 //! Trees as they stand on terminals of several sizes.
 
 use console::measure_text_width;
+use job_model::JobId;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
