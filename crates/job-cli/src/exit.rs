@@ -84,7 +84,7 @@ impl Exit {
             Self::from(error)
         } else if let Some(error) = error.downcast_ref::<FetchError>() {
             Self::from(error)
-        } else if let Some(ExitError(exit, _)) = error.downcast_ref() {
+        } else if let Some(ExitError { exit, .. }) = error.downcast_ref() {
             *exit
         } else {
             Self::Internal
@@ -173,17 +173,20 @@ impl From<Exit> for ExitCode {
 
 /// An error, and how the command ends for it.
 #[derive(Debug)]
-struct ExitError(Exit, anyhow::Error);
+struct ExitError {
+    exit: Exit,
+    error: anyhow::Error,
+}
 
 impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.1.fmt(f)
+        self.error.fmt(f)
     }
 }
 
 impl Error for ExitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.1.source()
+        self.error.source()
     }
 }
 
@@ -195,7 +198,7 @@ pub(crate) trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| ExitError(exit, error.into()).into())
+        self.map_err(|error| ExitError { exit, error: error.into() }.into())
     }
 }
 

@@ -103,9 +103,12 @@ enum JobType {
     DeleteNode,
 }
 
-/// A fault that befalls all for a time.
+/// A fault that applies to every request during a time.
 #[derive(Clone)]
-struct Outage(Range<Duration>, Fault);
+struct Outage {
+    during: Range<Duration>,
+    fault: Fault,
+}
 
 impl FromStr for Outage {
     type Err = anyhow::Error;
@@ -117,7 +120,7 @@ impl FromStr for Outage {
         let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| form());
         let during = seconds(from)?..seconds(to)?;
         anyhow::ensure!(!during.is_empty(), "{from}..{to} ends before it begins");
-        Ok(Self(during, fault.parse()?))
+        Ok(Self { during, fault: fault.parse()? })
     }
 }
 
@@ -169,7 +172,7 @@ impl Arguments {
             let faults = self.faults.iter().flatten().cloned().collect();
             sim = sim.random_faults(self.seed.unwrap_or_default(), chance, faults);
         }
-        for Outage(during, fault) in self.outage.iter().cloned() {
+        for Outage { during, fault } in self.outage.iter().cloned() {
             sim = sim.outage(during, fault);
         }
         sim.inject_faults(self.script.iter().flatten().cloned());

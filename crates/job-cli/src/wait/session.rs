@@ -88,9 +88,7 @@ impl SessionResult {
             }
         }
     }
-}
 
-impl SessionResult {
     /// Returns the checkpoints of all waits that are over, in the order in which the jobs were named.
     pub(crate) fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
         self.finished.iter().chain(&self.unfinished).map(|(place, one)| (*place, one)).collect()
