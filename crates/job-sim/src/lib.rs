@@ -28,6 +28,7 @@
 
 mod plan;
 mod faults;
+mod reply;
 mod auth;
 mod service;
 #[cfg(feature = "server")]

@@ -33,7 +33,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use self::certificate::{ServerCertificate, generate_certificate};
-use crate::service::{BodyEnd, Sim, StallGuard};
+use crate::{
+    reply::BodyEnd,
+    service::{Sim, StallGuard},
+};
 
 /// The most bytes a request's body may have.
 const MAX_REQUEST_BODY_LEN: usize = 64 << 10;

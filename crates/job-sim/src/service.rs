@@ -4,12 +4,10 @@
 mod route;
 mod answer;
 mod submit;
-mod reply;
 mod limit;
 mod memory;
 
 pub use memory::SimTransport;
-pub(crate) use reply::{BodyEnd, ErrorReply, documented_error, gateway_error, header, json_reply};
 
 use std::{
     fmt,
@@ -31,11 +29,12 @@ use job_transport::{
     AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
 };
 
-use self::{limit::RateLimiter, reply::Answer};
+use self::limit::RateLimiter;
 use crate::{
     auth::{Authenticator, TestAccount},
     faults::{Fault, FaultInjector},
     plan::{Jobs, Plan},
+    reply::{Answer, BodyEnd},
 };
 
 /// What moves a simulated job.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::verify::{SignatureError, parse_authorization};
-use crate::service::{ErrorReply, documented_error, gateway_error, header, json_reply};
+use crate::reply::{ErrorReply, documented_error, gateway_error, header, json_reply};
 
 /// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
 const LOCKOUT_THRESHOLD: u32 = 5;

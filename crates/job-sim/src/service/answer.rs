@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 
 use super::{
     Sim,
+    route::{Call, Route, route},
+    submit::parse_submission,
+};
+use crate::{
+    faults::{Fault, MAX_OVERSIZED_BODY_LEN},
     reply::{
         Answer, BodyEnd, ErrorReply, documented_error, echo, gateway_error, header, html_page,
         json_reply, json_text_reply, service_error,
     },
-    route::{Call, Route, route},
-    submit::parse_submission,
 };
-use crate::faults::{Fault, MAX_OVERSIZED_BODY_LEN};
 
 impl Sim {
     /// Answers a request of this number.

@@ -7,7 +7,8 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-use super::{Sim, reply::BodyEnd};
+use super::Sim;
+use crate::reply::BodyEnd;
 
 /// The most bytes a reply's body may have: as many as the production transport takes.
 const MAX_REPLY_BODY_LEN: usize = 8 << 20;
