@@ -151,7 +151,7 @@ impl ConnectionArgs {
         })
     }
 
-    /// Returns where the service is: as told, in a region that is named, or beside the identity
+    /// Returns the endpoint: the given one, that of a named region, or the one beside the identity
     /// service.
     fn endpoint(
         &self,

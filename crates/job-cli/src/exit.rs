@@ -1,4 +1,4 @@
-//! The exit codes: what a script or a pipeline is told. Prints nothing.
+//! The exit codes of the command.
 
 use std::{error::Error, fmt, process::ExitCode};
 
@@ -24,9 +24,9 @@ pub(crate) enum Exit {
     Unreadable = 6,
     /// There is no such job, or no longer.
     NotFound = 7,
-    /// SIGINT told it to stop.
+    /// SIGINT stopped it.
     Interrupted = 130,
-    /// SIGTERM told it to stop.
+    /// SIGTERM stopped it.
     Terminated = 143,
 }
 
@@ -69,8 +69,7 @@ impl Exit {
         if rank(other) > rank(self) { other } else { self }
     }
 
-    /// Returns what it is where something went wrong besides: an internal error, unless more is to be
-    /// told.
+    /// Returns the exit code if something else went wrong too: an internal error in place of success.
     pub(crate) const fn at_least_internal(self) -> Self {
         match self {
             Self::Done => Self::Internal,
@@ -127,7 +126,7 @@ pub(crate) const CERTIFICATE_HINT: &str =
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
         let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
-        let unknown = error.last_error().map(|fault| fault.class) == Some(ErrorClass::NotFound);
+        let unknown = error.last_error().map(|error| error.class) == Some(ErrorClass::NotFound);
         match error.kind() {
             // The grace is for jobs that are on their way.
             WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,

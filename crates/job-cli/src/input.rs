@@ -65,14 +65,15 @@ impl InputArg {
     ///
     /// # Errors
     ///
-    /// Where there is none: wrong usage. An error of the service is told.
+    /// Returns an error if the reply has no job id: wrong usage. The message includes an error of the
+    /// service.
     pub(crate) fn read_submitted_id(&self) -> anyhow::Result<JobId> {
         let reply = self.read()?;
         let id = JobId::from_submission(&reply).map_err(|error| {
-            // A call that failed is the usual reason, and says why.
+            // Usually the call failed, and the reply has the reason.
             let service_error = ServiceError::from_body(0, None, &reply);
-            match service_error.filter(|said| said.code().is_some()) {
-                Some(said) => anyhow!("{self} has no job; the call failed: {said}"),
+            match service_error.filter(|error| error.code().is_some()) {
+                Some(error) => anyhow!("{self} has no job; the call failed: {error}"),
                 None => anyhow::Error::new(error).context(format!("{self} has no job")),
             }
         });
@@ -126,7 +127,7 @@ fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 
-/// Returns why a body is no job, without what is said of the reply that it did not come as.
+/// Returns why a body is not a job, without the context of an HTTP reply.
 fn decode_cause(error: FetchError) -> anyhow::Error {
     match error.kind() {
         FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),

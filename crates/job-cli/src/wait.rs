@@ -1,5 +1,5 @@
-//! `cce-job wait`: waits until jobs have ended. Takes the arguments apart, and says at the end what came
-//! of it; the waits themselves are the library's.
+//! `cce-job wait`: waits until jobs have ended. Starts the waits of the library from the arguments, and
+//! prints their results.
 
 mod finished;
 mod error_run;
@@ -121,7 +121,7 @@ pub(crate) struct Arguments {
     progress: ProgressMode,
 }
 
-/// How long to wait, unless it is said; resumed, a wait has the time that it had.
+/// The timeout without `--timeout`. A resumed wait has the timeout that it began with.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The most requests that `--full-tree` makes for one job: one a node, and more nodes are not added at
@@ -232,7 +232,7 @@ pub(crate) async fn run_single(
     Ok(session.finish(&result))
 }
 
-/// What is kept of a wait for its end.
+/// What is retained of a wait for its end.
 #[derive(Clone, Copy)]
 struct Retain {
     bodies: bool,
@@ -263,9 +263,9 @@ fn start_waits(
         }
     };
     let fleet = fleet.start();
-    let watches = starts.into_iter().enumerate().map(|(place, start)| {
+    let watches = starts.into_iter().enumerate().map(|(index, start)| {
         let wait = start.start(&fleet, &policy);
-        Watch::new(place, wait, source.clone(), history_file.history.clone(), retain.logs)
+        Watch::new(index, wait, source.clone(), history_file.history.clone(), retain.logs)
     });
     let watches = watches.collect();
     (fleet, watches)

@@ -1,5 +1,5 @@
-//! `cce-job sim`: the simulated service, over TLS on loopback, until it is told to stop. What it
-//! prints opens nothing but itself.
+//! `cce-job sim`: serves the simulated service over TLS on loopback, until a signal stops it. The
+//! credentials that it prints are valid only there.
 
 use std::{
     fs,
@@ -207,7 +207,7 @@ impl PlanAdjustments {
 ///
 /// Where it cannot listen, the CA cannot be written, or stdout is closed.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    // Before anybody is told where to send signals to.
+    // Before the first line is printed, because a script may send a signal as soon as it is.
     let stopped = shutdown_signal()?;
     let sim = Arc::new(arguments.sim());
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());

@@ -1,4 +1,4 @@
-//! A job's timeline: a row for each step, with a bar on one axis of time, and what befell the wait. All texts
+//! A job's timeline: a row for each step, with a bar on one axis of time, and the attempts of the wait. All texts
 //! in it can be shown. Knows no form of report.
 
 use std::time::Duration;
@@ -56,9 +56,9 @@ pub(crate) struct Bar {
 /// One attempt of the wait.
 #[derive(Debug)]
 pub(crate) struct TimelineAttempt {
-    /// When it was over, since the wait began.
+    /// When it ended, since the wait began.
     pub(crate) at: Duration,
-    /// The same by the service's time, where that was told.
+    /// The same by the service's time, if that is known.
     pub(crate) time: Option<Timestamp>,
     pub(crate) error: Option<String>,
 }

@@ -9,34 +9,33 @@ use job_poller::Event;
 pub(crate) struct ErrorRun {
     pub(crate) message: String,
     pub(crate) in_a_row: u32,
-    /// Whether the last one said something else than the one before.
+    /// Whether the last message differs from the one before.
     pub(crate) has_changed: bool,
 }
 
-/// What the attempts of a wait come to that give no job.
+/// Follows the errors of a wait's attempts.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorTracker {
     current: Option<ErrorRun>,
-    /// Whether the attempt before the next plan gave none.
+    /// Whether the attempt before the next plan failed.
     last_attempt_failed: bool,
-    /// Whether the last attempt was the first in a while that gave one.
+    /// Whether the last attempt succeeded after a run of errors.
     pub(crate) has_recovered: bool,
 }
 
 impl ErrorTracker {
-    /// Takes note of what happened.
+    /// Records an event.
     pub(crate) fn record(&mut self, event: &Event) {
         match event {
-            Event::AttemptFailed { error: fault, in_a_row, .. } => {
-                // Each reply has another id, and is no news for that.
-                let message = match &fault.request_id {
-                    Some(id) => fault.message.replace(&format!(" (request id {id})"), ""),
-                    None => fault.message.clone(),
+            Event::AttemptFailed { error, in_a_row, .. } => {
+                // Each reply has a different request id. That alone is not a change.
+                let message = match &error.request_id {
+                    Some(id) => error.message.replace(&format!(" (request id {id})"), ""),
+                    None => error.message.clone(),
                 };
                 let before = self.current.take();
-                let is_news = before.is_none_or(|before| before.message != message);
-                self.current =
-                    Some(ErrorRun { message, in_a_row: *in_a_row, has_changed: is_news });
+                let has_changed = before.is_none_or(|before| before.message != message);
+                self.current = Some(ErrorRun { message, in_a_row: *in_a_row, has_changed });
                 self.last_attempt_failed = true;
             }
             Event::NextAttempt { .. } if !mem::take(&mut self.last_attempt_failed) => {
@@ -46,7 +45,7 @@ impl ErrorTracker {
         }
     }
 
-    /// Returns the error of the last attempts, where they gave no job.
+    /// Returns the current run of errors, if the last attempt failed.
     pub(crate) const fn current(&self) -> Option<&ErrorRun> {
         self.current.as_ref()
     }

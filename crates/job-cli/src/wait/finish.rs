@@ -1,4 +1,4 @@
-//! What is told when the waits are over, and how the command ends. Waits for nothing.
+//! The end of a command: the last messages, the summary, the report, and the exit code.
 
 use std::{io, time::Duration};
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Session {
-    /// Tells which jobs go on while the command ends, and the line that goes on with them: after a
-    /// deadline, a signal, or a failure that was enough.
+    /// Prints which jobs go on while the command ends, and the command line that resumes their waits: after
+    /// a deadline, a signal, or a failure with `--fail-fast`.
     pub(crate) fn print_resume_hint(
         &self,
         result: &SessionResult,
@@ -59,8 +59,7 @@ impl Session {
         }
     }
 
-    /// Tells the summary and what went wrong on the way, writes the report, and returns how the command
-    /// ends.
+    /// Prints the summary and errors, writes the report, and returns the exit code.
     pub(crate) fn finish(mut self, result: &SessionResult) -> Exit {
         if let Some(mut rows) = self.summary.take() {
             rows.sort_by_key(|row| row.index);
@@ -74,8 +73,8 @@ impl Session {
             }
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
-        if let Some(step) = exit.hint() {
-            stderr::line(&format!("cce-job: {step}"));
+        if let Some(hint) = exit.hint() {
+            stderr::line(&format!("cce-job: {hint}"));
         }
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {error:#}"));

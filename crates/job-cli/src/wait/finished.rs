@@ -9,23 +9,23 @@ use job_poller::{Checkpoint, Event, FinishedJob, JobObservation, WaitError, Wait
 
 use crate::exit::Exit;
 
-/// A wait that is over.
+/// A finished wait.
 pub(crate) struct Finished {
     pub(crate) id: JobId,
     pub(crate) index: usize,
     pub(crate) result: Result<FinishedJob, WaitError>,
-    /// What to go on from; of a job that has ended, what asks once more.
+    /// The checkpoint to resume from; if the job has ended, resuming reads it once more.
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The job as last read.
     pub(crate) job: Option<Box<Job>>,
     pub(crate) body: Bytes,
-    /// The service's time when the wait began, where it was told.
+    /// The service's time when the wait began, if it is known.
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) log: Vec<(Duration, Event)>,
 }
 
 impl Finished {
-    /// Returns the exit code that it would be alone; `None` where the command stopped it.
+    /// Returns the exit code for this wait alone; `None` if the command stopped it.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match &self.result {
             Ok(ended) => Some(Exit::from(&ended.outcome)),
@@ -34,7 +34,7 @@ impl Finished {
         }
     }
 
-    /// Returns what was seen of the job's life.
+    /// Returns the observation of the job, for the history.
     pub(crate) fn observation(&self) -> Option<JobObservation> {
         match &self.result {
             Ok(ended) => ended.observation.clone(),

@@ -43,7 +43,7 @@ impl Output {
         self.format
     }
 
-    /// Returns why nothing is printed any more.
+    /// Returns the error that stopped the output.
     pub(crate) const fn write_error(&self) -> Option<&io::Error> {
         self.write_error.as_ref()
     }

@@ -17,7 +17,7 @@ use crate::{
     terminal::{format_duration, text::sanitize_line},
 };
 
-/// What the waits of a command come to, as a report to be written at their end.
+/// The report of a command's waits, written at their end.
 pub(crate) struct ReportFile {
     file: PathBuf,
     format: ReportFormat,
@@ -26,11 +26,12 @@ pub(crate) struct ReportFile {
 }
 
 impl ReportFile {
-    /// Takes the file.
+    /// Opens the file.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written, which is known now and not after an hour: wrong usage.
+    /// Returns an error if the file cannot be written (wrong usage), so that this is known before the waits
+    /// and not after them.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         let format = ReportFormat::from_path(file).context("--report").or_exit(Exit::Usage)?;
         let opened = OpenOptions::new().create(true).append(true).open(file);
@@ -38,7 +39,7 @@ impl ReportFile {
         Ok(Self { file: file.into(), format, timelines: BTreeMap::new() })
     }
 
-    /// Adds a wait that is over.
+    /// Adds a finished wait.
     pub(crate) fn add(&mut self, finished: &Finished) {
         self.timelines.insert(finished.index, Timeline::from_finished(finished));
     }
@@ -47,7 +48,7 @@ impl ReportFile {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// Returns an error if it cannot be written.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let timelines: Vec<_> = self.timelines.values().collect();
         let text = render(&timelines, self.format)?;
@@ -56,7 +57,7 @@ impl ReportFile {
 }
 
 impl Timeline {
-    /// Takes a wait that is over.
+    /// Returns the timeline of a finished wait.
     pub(crate) fn from_finished(finished: &Finished) -> Self {
         let mut timeline = Self::new(finished.job.as_deref(), attempts_from_log(finished));
         timeline.id = sanitize_line(finished.id.as_str());
@@ -75,8 +76,8 @@ impl Timeline {
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
-                let told = format!("{:#}", anyhow::Error::from(error.clone()));
-                timeline.details.push(("the wait stopped", sanitize_line(&told)));
+                let message = format!("{:#}", anyhow::Error::from(error.clone()));
+                timeline.details.push(("the wait stopped", sanitize_line(&message)));
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));
@@ -85,18 +86,18 @@ impl Timeline {
     }
 }
 
-/// Returns each attempt of a wait, by what it told when it was over.
+/// Returns the attempts of a wait, from the events at their ends.
 fn attempts_from_log(finished: &Finished) -> Vec<TimelineAttempt> {
     let mut attempts = BTreeMap::<Duration, Option<String>>::new();
     for (at, event) in &finished.log {
-        let fault = attempts.entry(*at).or_default();
-        if let Event::AttemptFailed { error: of, .. } = event {
-            *fault = Some(sanitize_line(&of.message));
+        let error = attempts.entry(*at).or_default();
+        if let Event::AttemptFailed { error: attempt_error, .. } = event {
+            *error = Some(sanitize_line(&attempt_error.message));
         }
     }
-    let attempt = |(at, fault)| {
+    let attempt = |(at, error)| {
         let time = finished.started_at.and_then(|began| began.checked_add(at).ok());
-        TimelineAttempt { at, time, error: fault }
+        TimelineAttempt { at, time, error }
     };
     attempts.into_iter().map(attempt).collect()
 }

@@ -7,14 +7,14 @@ use job_model::{Job, JobId};
 
 use super::error_run::ErrorRun;
 
-/// What is known of a wait at a moment.
+/// The state of a wait at one moment.
 pub(crate) struct WaitSnapshot<'a> {
     pub(crate) id: &'a JobId,
     pub(crate) job: Option<Box<Job>>,
     pub(crate) elapsed: Duration,
-    /// How long such jobs take on average from here on, where enough of them were seen.
+    /// How much longer such jobs take on average, if enough of them were seen.
     pub(crate) remaining: Option<Duration>,
-    /// The service's time, where it was told.
+    /// The service's time, if it is known.
     pub(crate) service_time: Option<Timestamp>,
     pub(crate) error_run: Option<&'a ErrorRun>,
     /// How long it is until the next attempt; `None` while one is under way.
@@ -22,7 +22,7 @@ pub(crate) struct WaitSnapshot<'a> {
 }
 
 impl WaitSnapshot<'_> {
-    /// Returns how long a job goes on, by the service's own times.
+    /// Returns the age of a job, by the service's own times.
     pub(crate) fn age(&self, job: &Job) -> Option<Duration> {
         let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
         self.service_time?.duration_since(created).try_into().ok()

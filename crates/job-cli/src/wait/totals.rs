@@ -2,17 +2,17 @@
 
 use crate::exit::Exit;
 
-/// How far all waits are.
+/// Counts of the waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) total: usize,
     pub(crate) finished: usize,
-    /// Of those that ended, the jobs that did not succeed.
+    /// The finished jobs that did not succeed.
     pub(crate) failed: usize,
 }
 
 impl Totals {
-    /// Counts a wait that is over, by its exit code; none where the command stopped it.
+    /// Counts a finished wait by its exit code, which is `None` if the command stopped it.
     pub(crate) fn add(&mut self, exit: Option<Exit>) {
         self.finished += 1;
         self.failed += usize::from(exit.is_some_and(|exit| exit != Exit::Done));

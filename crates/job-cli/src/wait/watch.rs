@@ -109,7 +109,7 @@ impl Watch {
         self.errors.record(event);
         let is_dropped = match event {
             Event::StaleReply { .. } => true,
-            Event::AttemptFailed { error: fault, .. } => fault.kind == AttemptErrorKind::Mismatch,
+            Event::AttemptFailed { error, .. } => error.kind == AttemptErrorKind::Mismatch,
             _ => false,
         };
         if is_dropped {

@@ -126,8 +126,8 @@ pub(crate) fn is_installed(program: &str, version: &str) -> bool {
     found
 }
 
-pub(crate) fn report_skipped(what: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "SKIPPED {what}: {why}");
+pub(crate) fn report_skipped(what: &str, reason: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {what}: {reason}");
 }
 
 /// What the help says of the command that not every build has, and that has a test of its own.
