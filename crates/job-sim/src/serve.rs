@@ -140,12 +140,12 @@ async fn handle_request(
     let body =
         Limited::new(body, MAX_REQUEST_BODY_LEN).collect().await.map_err(io::Error::other)?;
     match sim.reply(&Request::from_parts(head, body.to_bytes())).await {
-        Some((response, ending)) => {
-            if ending == BodyEnd::Drained {
+        Some((response, end)) => {
+            if end == BodyEnd::Drained {
                 signals.drain.notify_one();
             }
-            let held = (ending == BodyEnd::Stalled).then(|| sim.stall());
-            Ok(response.map(|body| ReplyBody::new(body, ending, held)))
+            let guard = (end == BodyEnd::Stalled).then(|| sim.stall());
+            Ok(response.map(|body| ReplyBody::new(body, end, guard)))
         }
         None => {
             // An error would end this stream alone, and leave an HTTP/2 connection as it is.
@@ -165,12 +165,12 @@ struct ReplyBody {
 }
 
 impl ReplyBody {
-    fn new(mut data: Bytes, end: BodyEnd, held: Option<StallGuard>) -> Self {
+    fn new(mut data: Bytes, end: BodyEnd, guard: Option<StallGuard>) -> Self {
         let whole = data.len();
         if matches!(end, BodyEnd::Truncated | BodyEnd::Stalled) {
             data.truncate(whole / 2);
         }
-        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: held }
+        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: guard }
     }
 }
 
