@@ -13,7 +13,7 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    serve::Metrics,
+    metrics::Metrics,
     state::Delivery,
     wait::{DeliveryResult, JobWaitClient},
 };

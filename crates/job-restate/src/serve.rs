@@ -2,10 +2,8 @@
 
 mod deployment;
 mod register;
-mod metrics;
 
 pub use deployment::{Deployment, IdentityKeyError};
-pub(crate) use metrics::Metrics;
 pub use register::{RegisterError, register};
 
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
@@ -22,7 +20,7 @@ use job_transport::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::budget::Lease;
+use crate::{budget::Lease, metrics::Metrics};
 
 /// How long what is under way has once the service is to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! What the engine keeps of a wait between one tick and the next. Reads no clock, performs no I/O, sends nothing.
 
+mod half_pause;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,11 +12,11 @@ use job_poller::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::half_pause::HalfPauseSchedule;
 use crate::{
     budget::{Arrival, CountKey, Slot},
     key::WaitKey,
     notify::Notification,
-    wait::HalfPauseSchedule,
 };
 
 /// A wait, under way or over.

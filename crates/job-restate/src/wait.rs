@@ -2,9 +2,6 @@
 //! decision, which is the machine's.
 
 mod tick;
-mod half_pause;
-
-pub(crate) use half_pause::HalfPauseSchedule;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,9 +18,9 @@ use self::tick::TickResult;
 use crate::{
     budget::Lease,
     key::{WaitKey, WaitKeyError},
+    metrics::Metrics,
     notify::{DeliveryRequest, JobNotifierClient, Notifier},
     request::WatchRequest,
-    serve::Metrics,
     state::{ActiveWait, Delivery, FinishedWait, WaitState, add_receiver},
     status::WaitStatus,
 };

@@ -17,9 +17,10 @@ use restate_sdk::{
 };
 use tokio::net::TcpListener;
 
-use super::{metrics::Metrics, serve};
+use super::serve;
 use crate::{
     budget::{JobBudget, Lease},
+    metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier, Notifier},
     wait::JobWait,
 };

@@ -13,8 +13,8 @@ use job_transport::{Client, Clock};
 use super::*;
 use crate::{
     budget::{Grant, Lease},
+    metrics::Metrics,
     notify::DisabledNotifier,
-    serve::Metrics,
     state::{Delivery, Receiver},
     status::WaitStatus,
 };
