@@ -1,4 +1,4 @@
-//! HTTP: what the engine calls, and beside it health and metrics. Knows no wait.
+//! HTTP: the endpoint that the engine calls, and beside it health and metrics. Knows no wait.
 
 mod deployment;
 mod register;
@@ -83,8 +83,8 @@ fn handle_request(
         "/health" => text("ok\n".into(), "text/plain"),
         "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
         "/ready" => {
-            let why = "nothing is lent: the engine's ingress cannot be reached\n";
-            let mut response = text(why.into(), "text/plain");
+            let message = "nothing is lent: the engine's ingress cannot be reached\n";
+            let mut response = text(message.into(), "text/plain");
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }
