@@ -127,7 +127,7 @@ fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 
-/// Returns why a body is not a job, without the context of an HTTP reply.
+/// Returns the error of a body that is not a job, without the context of an HTTP reply.
 fn decode_cause(error: FetchError) -> anyhow::Error {
     match error.kind() {
         FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),

@@ -83,7 +83,7 @@ fn handle_request(
         "/health" => text("ok\n".into(), "text/plain"),
         "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
         "/ready" => {
-            let message = "nothing is lent: the engine's ingress cannot be reached\n";
+            let message = "there is no grant: the engine's ingress cannot be reached\n";
             let mut response = text(message.into(), "text/plain");
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response

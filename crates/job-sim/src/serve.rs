@@ -68,9 +68,14 @@ impl SimService {
     ///
     /// Where no certificate can be made.
     pub fn new(sim: Arc<Sim>) -> io::Result<Self> {
-        let ServerCertificate { server_config: server, ca_pem } =
+        let ServerCertificate { server_config, ca_pem } =
             generate_certificate().map_err(io::Error::other)?;
-        Ok(Self { sim, tls: TlsAcceptor::from(server), ca_pem, connections: AtomicU32::new(0) })
+        Ok(Self {
+            sim,
+            tls: TlsAcceptor::from(server_config),
+            ca_pem,
+            connections: AtomicU32::new(0),
+        })
     }
 
     /// Returns the simulation that is served.

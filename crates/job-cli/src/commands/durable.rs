@@ -239,8 +239,8 @@ impl SimulatedService {
             Plan::create_cluster().slower(10).with_failure("sold out"),
         ];
         let jobs = [sim.job().clone()].into_iter().chain(more.map(|plan| sim.add(plan)));
-        let keys = jobs.map(|job| format!("{}:{job}", sim.project())).collect();
-        Ok(Self { server: SimServer::start(sim.clone()).await?, sim, job_keys: keys })
+        let job_keys = jobs.map(|job| format!("{}:{job}", sim.project())).collect();
+        Ok(Self { server: SimServer::start(sim.clone()).await?, sim, job_keys })
     }
 
     fn client(&self) -> anyhow::Result<Client> {

@@ -69,16 +69,16 @@ pub(crate) struct Arguments {
     /// Draw how long each step takes, and the chance of faults, from this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// What befalls one request after another, such as 'ok, 3*503, reset'
+    /// What applies to one request after another, such as 'ok, 3*503, reset'
     #[arg(long, value_parser = Fault::parse_script)]
     script: Option<FaultScript>,
-    /// Let one of --faults befall a request with this probability, from 0 to 1
+    /// Let one of --faults apply to a request with this probability, from 0 to 1
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_probability)]
     fault_rate: Option<f64>,
     /// The faults that --fault-rate draws from
     #[arg(long, value_parser = Fault::parse_script, default_value = "reset, 503, 429, garbage, truncated")]
     faults: FaultScript,
-    /// Let a fault befall all that come within a time, in seconds since the start; repeatable
+    /// Let a fault apply to all that come within a time, in seconds since the start; repeatable
     #[arg(long, value_name = "FROM..TO=FAULT")]
     outage: Vec<Outage>,
     /// Serve so many requests a second, and throttle the others

@@ -68,7 +68,7 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("succeeded: CreateCluster"), "{ran:?}");
-    // There is one of this name now: the call fails, and that is said.
+    // There is a cluster of this name now, so the call fails, and the error is printed.
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("stdin has no job; the call failed: CCE.01409001"), "{ran:?}");

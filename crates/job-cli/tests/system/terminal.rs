@@ -48,9 +48,9 @@ impl Terminal {
         }
         let child = run.spawn(pts).unwrap();
         let pty = Arc::new(pty);
-        let mut first = new_parser(size);
-        first.process(b"$ before\r\n");
-        let state = Arc::new(Mutex::new(ScreenState { parser: first, bytes: Vec::new() }));
+        let mut parser = new_parser(size);
+        parser.process(b"$ before\r\n");
+        let state = Arc::new(Mutex::new(ScreenState { parser, bytes: Vec::new() }));
         let (reader, sees) = (pty.clone(), state.clone());
         // Ends with the command, whose end of the terminal is the last.
         thread::spawn(move || {

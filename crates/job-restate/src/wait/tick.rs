@@ -133,10 +133,10 @@ fn reschedule(waiting: &ActiveWait, now: Timestamp, after: Option<Duration>) -> 
 }
 
 /// Plans the next tick.
-fn schedule_next(mut waiting: ActiveWait, now: Timestamp, after: Duration) -> TickResult {
+fn schedule_next(mut waiting: ActiveWait, now: Timestamp, delay: Duration) -> TickResult {
     waiting.tick += 1;
-    waiting.next_tick_at = now.saturating_add(after).unwrap_or(Timestamp::MAX);
-    TickResult { state: WaitState::Waiting(waiting.into()), delay: after }
+    waiting.next_tick_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    TickResult { state: WaitState::Waiting(waiting.into()), delay }
 }
 
 fn log_events(key: &WaitKey, waiting: &ActiveWait, events: &[Event]) {

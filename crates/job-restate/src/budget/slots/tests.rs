@@ -80,7 +80,7 @@ fn queue_delays_recover_when_the_rate_increases() {
         |per_second| Grant { slot: Slot { share, ..Slot::NONE }, ..grant(per_second, 100) };
     slots.accept_grant(secs(0.0), secs(0.0), with_share(1.0));
     let delays: Vec<_> = (0..500).filter_map(|_| request_slot(&mut slots, 0.0, false)).collect();
-    assert_eq!(delays.iter().max(), Some(&100_000), "nobody is told to stay away for longer");
+    assert_eq!(delays.iter().max(), Some(&100_000), "no reservation is further off");
     // The rate increases: the queue is as long, and goes on faster.
     slots.accept_grant(secs(1.0), secs(1.0), with_share(50.0));
     let after = request_slot(&mut slots, 1.0, false).unwrap();
@@ -122,7 +122,7 @@ fn a_retry_after_blocks_all_slots_and_is_reported() {
         (None, Some(100))
     );
     assert!(slots.complete(secs(1.05), Some(&throttled_stats(30))));
-    assert_eq!(request_slot(&mut slots, 1.1, true), Some(29_950), "not although it was told");
+    assert_eq!(request_slot(&mut slots, 1.1, true), Some(29_950), "not even with a reservation");
     slots.accept_grant(secs(31.0), secs(31.0), grant(10.0, 100));
     assert_eq!(request_slot(&mut slots, 31.05, true), None);
     let report = slots.take_report(secs(31.1), false);
