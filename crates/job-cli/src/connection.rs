@@ -86,8 +86,8 @@ pub(crate) struct Sourced<T> {
 }
 
 impl<T> Sourced<T> {
-    fn new(value: T, from: impl Into<String>) -> Self {
-        Self { value, source: from.into() }
+    fn new(value: T, source: impl Into<String>) -> Self {
+        Self { value, source: source.into() }
     }
 }
 
@@ -151,7 +151,7 @@ impl ConnectionArgs {
         })
     }
 
-    /// Returns where the service is: as told, in a region that is named, or beside the identity
+    /// Returns the endpoint: the given one, that of a named region, or the one beside the identity
     /// service.
     fn endpoint(
         &self,
@@ -224,10 +224,10 @@ impl Settings {
 
         let provider = TlsProvider::aws_lc_rs();
         let tls = match &self.ca_file {
-            Some(Sourced { value: file, source: from }) => {
-                let of = || format!("the CA file {} ({from})", file.display());
-                let pem = fs::read(file).with_context(of)?;
-                TlsConfig::ca_pem(provider, &pem).with_context(of)?
+            Some(Sourced { value: file, source }) => {
+                let context = || format!("the CA file {} ({source})", file.display());
+                let pem = fs::read(file).with_context(context)?;
+                TlsConfig::ca_pem(provider, &pem).with_context(context)?
             }
             None => TlsConfig::platform(provider)
                 .context("no CA to trust; install ca-certificates, or give --ca-file")?,

@@ -1,4 +1,4 @@
-//! The exit codes: what a script or a pipeline is told. Prints nothing.
+//! The exit codes of the command.
 
 use std::{error::Error, fmt, process::ExitCode};
 
@@ -24,9 +24,9 @@ pub(crate) enum Exit {
     Unreadable = 6,
     /// There is no such job, or no longer.
     NotFound = 7,
-    /// SIGINT told it to stop.
+    /// SIGINT stopped it.
     Interrupted = 130,
-    /// SIGTERM told it to stop.
+    /// SIGTERM stopped it.
     Terminated = 143,
 }
 
@@ -69,8 +69,7 @@ impl Exit {
         if rank(other) > rank(self) { other } else { self }
     }
 
-    /// Returns what it is where something went wrong besides: an internal error, unless more is to be
-    /// told.
+    /// Returns the exit code if something else went wrong too: an internal error in place of success.
     pub(crate) const fn at_least_internal(self) -> Self {
         match self {
             Self::Done => Self::Internal,
@@ -84,7 +83,7 @@ impl Exit {
             Self::from(error)
         } else if let Some(error) = error.downcast_ref::<FetchError>() {
             Self::from(error)
-        } else if let Some(ExitError(exit, _)) = error.downcast_ref() {
+        } else if let Some(ExitError { exit, .. }) = error.downcast_ref() {
             *exit
         } else {
             Self::Internal
@@ -127,7 +126,7 @@ pub(crate) const CERTIFICATE_HINT: &str =
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
         let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
-        let unknown = error.last_error().map(|fault| fault.class) == Some(ErrorClass::NotFound);
+        let unknown = error.last_error().map(|error| error.class) == Some(ErrorClass::NotFound);
         match error.kind() {
             // The grace is for jobs that are on their way.
             WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
@@ -173,17 +172,20 @@ impl From<Exit> for ExitCode {
 
 /// An error, and how the command ends for it.
 #[derive(Debug)]
-struct ExitError(Exit, anyhow::Error);
+struct ExitError {
+    exit: Exit,
+    error: anyhow::Error,
+}
 
 impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.1.fmt(f)
+        self.error.fmt(f)
     }
 }
 
 impl Error for ExitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.1.source()
+        self.error.source()
     }
 }
 
@@ -195,7 +197,7 @@ pub(crate) trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| ExitError(exit, error.into()).into())
+        self.map_err(|error| ExitError { exit, error: error.into() }.into())
     }
 }
 

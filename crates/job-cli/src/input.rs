@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use http::Response;
 use job_model::{JobId, ServiceError};
+use job_transport::{FetchError, FetchErrorKind, Reading};
 
 use crate::{
     exit::{Exit, OrExit},
@@ -63,14 +65,15 @@ impl InputArg {
     ///
     /// # Errors
     ///
-    /// Where there is none: wrong usage. An error of the service is told.
+    /// Returns an error if the reply has no job id: wrong usage. The message includes an error of the
+    /// service.
     pub(crate) fn read_submitted_id(&self) -> anyhow::Result<JobId> {
         let reply = self.read()?;
         let id = JobId::from_submission(&reply).map_err(|error| {
-            // A call that failed is the usual reason, and says why.
+            // Usually the call failed, and the reply has the reason.
             let service_error = ServiceError::from_body(0, None, &reply);
-            match service_error.filter(|said| said.code().is_some()) {
-                Some(said) => anyhow!("{self} has no job; the call failed: {said}"),
+            match service_error.filter(|error| error.code().is_some()) {
+                Some(error) => anyhow!("{self} has no job; the call failed: {error}"),
                 None => anyhow::Error::new(error).context(format!("{self} has no job")),
             }
         });
@@ -98,5 +101,36 @@ impl InputArg {
             return Err(anyhow!("no job's id in {self}, which is empty")).or_exit(Exit::Usage);
         }
         Ok(ids)
+    }
+
+    /// Reads a saved reply by the rules for one that comes from the service.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be read (wrong usage), or is not a job.
+    pub(crate) fn read_reply(&self) -> anyhow::Result<Reading> {
+        let body = self.read()?;
+        let service_error =
+            ServiceError::from_body(0, None, &body).filter(|error| error.code().is_some());
+        let error = match (Reading::from_response(Response::new(body.into())), service_error) {
+            (Ok(reading), None) => return Ok(reading),
+            (Ok(reading), Some(_)) if has_job_fields(&reading) => return Ok(reading),
+            (_, Some(error)) => anyhow!("it is what the service says of an error: {error}"),
+            (Err(error), None) => decode_cause(error),
+        };
+        Err(error.context(format!("{self} is no job"))).or_exit(Exit::Unreadable)
+    }
+}
+
+/// Whether any of a job's parts is there.
+fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
+    job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
+}
+
+/// Returns the error of a body that is not a job, without the context of an HTTP reply.
+fn decode_cause(error: FetchError) -> anyhow::Error {
+    match error.kind() {
+        FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),
+        _ => error.into(),
     }
 }

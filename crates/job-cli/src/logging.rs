@@ -1,4 +1,4 @@
-//! Flags that every command has: how much is told, and in which colours.
+//! The flags that every command has: how much is printed, and in which colors.
 
 use std::io;
 
@@ -27,7 +27,7 @@ pub(crate) struct LoggingArgs {
     color: clap::ColorChoice,
 }
 
-/// How much is told.
+/// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
     Quiet,
@@ -66,7 +66,7 @@ fn init_logging(times: u8) {
     init_stderr_log(filter.with_default(below), times > 1);
 }
 
-/// Logs to stderr what somebody should look at, of a service that runs for long.
+/// Logs the warnings of a long-running service to stderr.
 #[cfg(feature = "durable")]
 pub(crate) fn init_warning_log() {
     init_stderr_log(Targets::new().with_target("job_restate", LevelFilter::WARN), false);

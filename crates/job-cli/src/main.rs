@@ -1,15 +1,15 @@
 //! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
 
-mod arguments;
-mod commands;
-mod connection;
-mod wait;
-mod report;
-mod terminal;
-mod input;
-mod signals;
-mod logging;
 mod exit;
+mod terminal;
+mod logging;
+mod signals;
+mod input;
+mod connection;
+mod report;
+mod wait;
+mod commands;
+mod arguments;
 #[cfg(test)]
 mod testing;
 
@@ -77,18 +77,18 @@ fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Resu
     ran
 }
 
-/// Tells an error and what to do about it, and returns how the command ends.
+/// Prints an error and a hint, and returns the exit code.
 fn print_error(error: &anyhow::Error) -> Exit {
     let closed = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if closed == Some(io::ErrorKind::BrokenPipe) {
-        // Whoever read has read enough; what was to be judged is judged elsewhere.
+        // The reader has closed stdout on purpose, as `head` does.
         return Exit::Done;
     }
     let exit = Exit::from_error(error);
     stderr::line(&format!("cce-job: {error:#}"));
-    let step = error.downcast_ref::<FetchError>().and_then(exit::fetch_error_hint);
-    if let Some(step) = step {
-        stderr::line(&format!("cce-job: {step}"));
+    let hint = error.downcast_ref::<FetchError>().and_then(exit::fetch_error_hint);
+    if let Some(hint) = hint {
+        stderr::line(&format!("cce-job: {hint}"));
     }
     exit
 }

@@ -10,8 +10,8 @@ use crate::exit::Exit;
 /// How long the command has to end in good order. It cannot while nobody reads what it writes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns a future that ends when the process is told to stop, and says by which signal. From when
-/// this returns, no signal is lost, and a while after one the process ends whatever it does.
+/// Returns a future that completes on SIGINT or SIGTERM, with the exit code of that signal. No signal is
+/// lost after this function returns, and the process ends a while after a signal in any case.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Jobs and texts for the tests: hostile ones in every field, and waits that end as told. Tests nothing.
+//! Jobs and texts for the tests: hostile ones in every field, and waits with given readings.
 
 use std::time::Duration;
 

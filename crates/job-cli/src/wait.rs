@@ -1,16 +1,22 @@
-//! `cce-job wait`: waits until jobs have ended. Takes the arguments apart, and says at the end what came
-//! of it; the waits themselves are the library's.
+//! `cce-job wait`: waits until jobs have ended. Starts the waits of the library from the arguments, and
+//! prints their results.
 
-mod jobs;
-mod output;
-mod progress;
+mod finished;
+mod error_run;
+mod snapshot;
+mod totals;
+mod format;
 mod schedule;
-mod session;
 mod source;
 mod watch;
 mod history_file;
 mod checkpoint_file;
+mod report_file;
 mod resume_command;
+mod jobs;
+mod output;
+mod progress;
+mod session;
 mod finish;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -21,10 +27,14 @@ use job_model::JobId;
 use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
 use job_transport::{Client, CredentialChain};
 
+#[cfg(test)]
+pub(crate) use self::finished::Finished;
 use self::{
+    format::OutputFormat,
     history_file::HistoryFile,
     jobs::{JobArgs, Start},
-    output::{Output, OutputFormat},
+    output::Output,
+    report_file::ReportFile,
     session::{Session, StopCondition},
     source::RecordingSource,
     watch::Watch,
@@ -33,13 +43,11 @@ pub(crate) use self::{
     progress::{ProgressDisplay, ProgressMode},
     resume_command::Flags,
     schedule::ScheduleArg,
-    watch::Finished,
 };
 use crate::{
     connection::{ConnectionArgs, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
     logging::Verbosity,
-    report,
     signals::shutdown_signal,
     terminal::{RAW_REQUIRES_JSON, TimeoutArg},
 };
@@ -113,7 +121,7 @@ pub(crate) struct Arguments {
     progress: ProgressMode,
 }
 
-/// How long to wait, unless it is said; resumed, a wait has the time that it had.
+/// The timeout without `--timeout`. A resumed wait has the timeout that it began with.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The most requests that `--full-tree` makes for one job: one a node, and more nodes are not added at
@@ -159,7 +167,7 @@ pub(crate) async fn run(
     }
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
     let client = arguments.connection.settings(CredentialChain::from_environment())?.client()?;
-    let report = arguments.report.as_deref().map(report::ReportFile::new).transpose()?;
+    let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref())?;
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
     // From here on what is begun is ended in good order.
@@ -224,7 +232,7 @@ pub(crate) async fn run_single(
     Ok(session.finish(&result))
 }
 
-/// What is kept of a wait for its end.
+/// What is retained of a wait for its end.
 #[derive(Clone, Copy)]
 struct Retain {
     bodies: bool,
@@ -255,9 +263,9 @@ fn start_waits(
         }
     };
     let fleet = fleet.start();
-    let watches = starts.into_iter().enumerate().map(|(place, start)| {
+    let watches = starts.into_iter().enumerate().map(|(index, start)| {
         let wait = start.start(&fleet, &policy);
-        Watch::new(place, wait, source.clone(), history_file.history.clone(), retain.logs)
+        Watch::new(index, wait, source.clone(), history_file.history.clone(), retain.logs)
     });
     let watches = watches.collect();
     (fleet, watches)

@@ -1,17 +1,21 @@
-//! The budget object: one for a whole deployment, lends each service its part. Decides nothing itself.
+//! The budget object: one for a whole deployment, which grants each service a part. Decides nothing itself.
 
+mod grant;
 mod allocator;
 mod slots;
 mod lease;
 
-pub(crate) use allocator::Grant;
+pub(crate) use grant::{CountKey, Grant, Slot};
 pub(crate) use lease::Lease;
-pub(crate) use slots::{Arrival, CountKey, Slot};
+pub(crate) use slots::Arrival;
 
 use bytes::Bytes;
 use restate_sdk::prelude::*;
 
-use self::allocator::{BudgetAllocator, BudgetStatus, UsageReport};
+use self::{
+    allocator::{BudgetAllocator, BudgetStatus},
+    grant::UsageReport,
+};
 
 /// The one budget of a deployment, a virtual object.
 #[derive(Debug)]
@@ -30,12 +34,12 @@ impl JobBudget {
         Self { per_second, max_in_flight }
     }
 
-    fn allocator(&self, kept: Option<Bytes>) -> BudgetAllocator {
-        // What another version kept may be lost: all is said anew within seconds.
-        match kept.and_then(|kept| serde_json::from_slice::<BudgetAllocator>(&kept).ok()) {
-            Some(mut shares) => {
-                shares.set_limits(self.per_second, self.max_in_flight);
-                shares
+    fn allocator(&self, stored: Option<Bytes>) -> BudgetAllocator {
+        // The state of another version may be lost: the services report again within seconds.
+        match stored.and_then(|stored| serde_json::from_slice::<BudgetAllocator>(&stored).ok()) {
+            Some(mut allocator) => {
+                allocator.set_limits(self.per_second, self.max_in_flight);
+                allocator
             }
             None => BudgetAllocator::new(self.per_second, self.max_in_flight),
         }
@@ -44,20 +48,20 @@ impl JobBudget {
 
 #[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobBudget {
-    /// Takes what a service says, and lends it its part. Comes from the services themselves, every second.
+    /// Records the report of a service, and grants it a part of the budget. Called by each service every second.
     #[handler]
     async fn grant(
         &self,
         ctx: ObjectContext<'_>,
-        Json(said): Json<UsageReport>,
+        Json(report): Json<UsageReport>,
     ) -> Result<Json<Grant>, HandlerError> {
-        let mut shares = self.allocator(ctx.get(STATE_KEY).await?);
-        let lent = shares.grant(&said);
-        ctx.set(STATE_KEY, Json(shares));
-        Ok(Json(lent))
+        let mut allocator = self.allocator(ctx.get(STATE_KEY).await?);
+        let grant = allocator.grant(&report);
+        ctx.set(STATE_KEY, Json(allocator));
+        Ok(Json(grant))
     }
 
-    /// Tells how many services and waits there are, and how many requests may leave.
+    /// Returns the numbers of services and waits, and how many requests may be sent.
     #[handler]
     async fn status(
         &self,

@@ -6,12 +6,13 @@
 //! **Out of scope:** the decision, which is the same [`Machine`](job_poller::Machine); the engine, a server of
 //! its own.
 
-mod request;
 mod key;
+mod request;
+mod engine;
+mod metrics;
+mod budget;
 mod state;
 mod status;
-mod engine;
-mod budget;
 mod wait;
 mod notify;
 mod serve;

@@ -1,4 +1,6 @@
-//! The service that delivers notifications: the engine calls it until it succeeds. Knows no wait but by its key.
+//! The service `JobNotifier` of the engine, which delivers notifications: the engine calls it until it succeeds. `wait`
+//! and `notify` are two services of the engine that call each other: `wait` has a notification delivered, and this one
+//! reports the delivery to the wait.
 
 mod webhook;
 mod sink;
@@ -13,8 +15,9 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    serve::Metrics,
-    state::Delivery,
+    key::WaitKey,
+    metrics::Metrics,
+    state::{Delivery, FinishedWait},
     wait::{DeliveryResult, JobWaitClient},
 };
 
@@ -24,17 +27,24 @@ pub(crate) struct JobNotifier {
     metrics: Arc<Metrics>,
 }
 
-/// A notification, and where to.
+/// A notification, and the address of its receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryRequest {
     pub(crate) address: String,
     pub(crate) notification: Notification,
-    /// Which of the key's waits it tells of.
+    /// The number of the wait among those of its key.
     pub(crate) wait_number: u64,
 }
 
-/// A receiver that is away for a weekend is told all the same.
+/// Long enough for a receiver that is down for a weekend.
 const MAX_DELIVERY_DURATION: Duration = Duration::from_secs(3 * 24 * 3600);
+
+impl Notification {
+    /// Creates the notification of a finished wait.
+    pub(crate) fn from_finished(key: &WaitKey, finished: &FinishedWait) -> Self {
+        Self::new(key.clone(), finished.outcome.clone(), finished.body.clone())
+    }
+}
 
 impl JobNotifier {
     pub(crate) const fn new(notifier: Arc<dyn Notifier>, metrics: Arc<Metrics>) -> Self {
@@ -43,13 +53,17 @@ impl JobNotifier {
 
     async fn deliver_once(
         &self,
-        DeliveryRequest { address: to, notification: notice, .. }: &DeliveryRequest,
+        DeliveryRequest { address, notification, .. }: &DeliveryRequest,
     ) -> Result<(), HandlerError> {
-        let delivered = self.notifier.deliver(to, notice).await;
-        self.metrics.record_delivery(delivered.as_ref().err());
+        let delivered = self.notifier.deliver(address, notification).await;
+        self.metrics.record_delivery(match &delivered {
+            Ok(()) => "delivered",
+            Err(error) if error.is_permanent() => "refused",
+            Err(_) => "failed",
+        });
         delivered.map_err(|error| {
-            tracing::warn!(notice = notice.id(), %error, "a notification was not delivered");
-            // A lasting one ends the retries.
+            tracing::warn!(notification = notification.id(), %error, "a notification was not delivered");
+            // A permanent error ends the retries.
             if error.is_permanent() {
                 TerminalError::new(error.to_string()).into()
             } else {
@@ -61,12 +75,12 @@ impl JobNotifier {
 
 #[restate_sdk::service(client_visibility = "pub(crate)", ingress_private)]
 impl JobNotifier {
-    /// Delivers a notification; again and again, for three days, and then gives it up.
+    /// Delivers a notification, with retries for three days.
     #[handler]
     async fn deliver(
         &self,
         ctx: Context<'_>,
-        Json(post): Json<DeliveryRequest>,
+        Json(request): Json<DeliveryRequest>,
     ) -> Result<(), HandlerError> {
         let retries = RunRetryPolicy::new()
             .initial_delay(Duration::from_secs(1))
@@ -74,18 +88,18 @@ impl JobNotifier {
             .max_delay(Duration::from_secs(5 * 60))
             .max_duration(MAX_DELIVERY_DURATION);
         let delivered =
-            ctx.run(|| self.deliver_once(&post)).name("deliver").retry_policy(retries).await;
+            ctx.run(|| self.deliver_once(&request)).name("deliver").retry_policy(retries).await;
         let delivery = match delivered {
             Ok(()) => Delivery::Delivered,
             Err(error) => Delivery::Failed(error.message().into()),
         };
-        let noticed = DeliveryResult {
-            wait_number: post.wait_number,
-            address: post.address.clone(),
+        let result = DeliveryResult {
+            wait_number: request.wait_number,
+            address: request.address.clone(),
             delivery,
         };
-        let wait = ctx.object_client::<JobWaitClient<'_>>(post.notification.key.to_string());
-        wait.record_delivery(Json(noticed)).send();
+        let wait = ctx.object_client::<JobWaitClient<'_>>(request.notification.key.to_string());
+        wait.record_delivery(Json(result)).send();
         Ok(())
     }
 }

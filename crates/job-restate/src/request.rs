@@ -1,4 +1,4 @@
-//! What is asked of a wait: how long, under which limits, and who is to be told. Knows no engine.
+//! The body of a `watch`: the timeout, the limits, and the receiver of the notification. Knows no engine.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use job_poller::WaitPolicy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// What the body of a `watch` says, as JSON; `{}`, or no body, is all defaults.
+/// The body of a `watch`, as JSON. `{}`, or no body, means all defaults.
 ///
 /// | field | what it is | default |
 /// |---|---|---|
@@ -84,8 +84,8 @@ impl WatchRequest {
         let policy = if self.strict { policy.strict() } else { policy };
         let policy = if self.fail_fast { policy.fail_fast() } else { policy };
         let policy = if self.stop_when_stalled { policy.stop_when_stalled() } else { policy };
-        let faults = self.max_consecutive_errors;
-        let policy = faults.map_or(policy, |faults| policy.max_consecutive_errors(faults));
+        let errors = self.max_consecutive_errors;
+        let policy = errors.map_or(policy, |errors| policy.max_consecutive_errors(errors));
         self.max_tree_lookups.map_or(policy, |requests| policy.max_tree_lookups(requests))
     }
 }

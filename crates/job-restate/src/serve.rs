@@ -1,11 +1,9 @@
-//! HTTP: what the engine calls, and beside it health and metrics. Knows no wait.
+//! HTTP: the endpoint that the engine calls, and beside it health and metrics. Knows no wait.
 
 mod deployment;
 mod register;
-mod metrics;
 
 pub use deployment::{Deployment, IdentityKeyError};
-pub(crate) use metrics::Metrics;
 pub use register::{RegisterError, register};
 
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
@@ -22,7 +20,7 @@ use job_transport::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::budget::Lease;
+use crate::{budget::Lease, metrics::Metrics};
 
 /// How long what is under way has once the service is to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,8 +83,8 @@ fn handle_request(
         "/health" => text("ok\n".into(), "text/plain"),
         "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
         "/ready" => {
-            let why = "nothing is lent: the engine's ingress cannot be reached\n";
-            let mut response = text(why.into(), "text/plain");
+            let message = "there is no grant: the engine's ingress cannot be reached\n";
+            let mut response = text(message.into(), "text/plain");
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }

@@ -1,4 +1,6 @@
-//! What the engine keeps of a wait between one tick and the next. Reads no clock, performs no I/O, sends nothing.
+//! The state of a wait that the engine stores between two ticks. Reads no clock, performs no I/O, sends nothing.
+
+mod half_pause;
 
 use std::time::Duration;
 
@@ -11,51 +13,60 @@ use job_poller::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::half_pause::HalfPauseSchedule;
 use crate::{
     budget::{Arrival, CountKey, Slot},
     key::WaitKey,
-    notify::Notification,
-    wait::HalfPauseSchedule,
 };
 
-/// A wait, under way or over.
+/// A wait, active or finished.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum WaitState {
     Waiting(Box<ActiveWait>),
     Finished(Box<FinishedWait>),
 }
 
-/// A wait under way.
+/// The result of a tick. The engine stores it in its journal, so that a replay does not repeat the attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TickResult {
+    pub(crate) state: WaitState,
+    /// How long until the next tick.
+    pub(crate) delay: Duration,
+}
+
+/// An active wait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ActiveWait {
-    /// The tick that is to come. One of another number is none of this wait.
+    /// The number of the next tick. A tick with another number does not belong to this wait.
     pub(crate) tick: u64,
     pub(crate) checkpoint: Checkpoint,
-    /// How urgent it is, and where it was counted last.
+    /// How urgent it is.
     pub(crate) urgency: Option<UrgencyBucket>,
+    /// Where it was counted last.
     pub(crate) count_key: Option<CountKey>,
-    /// Whether it is to have its turn with the next tick.
+    /// Whether it has a reservation for the next tick.
     pub(crate) has_reservation: bool,
-    /// When the next tick is to come, and when the attempt is due: later, where it may come early.
+    /// When the next tick is planned.
     pub(crate) next_tick_at: Timestamp,
+    /// When the attempt is due: later than the next tick, if that comes early.
     pub(crate) due_at: Timestamp,
     pub(crate) receivers: Vec<Receiver>,
 }
 
-/// A wait that is over.
+/// A finished wait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FinishedWait {
-    /// The tick that clears all this away; no other wait of this key has the same.
+    /// The number of the tick that deletes this state. No other wait of this key has the same.
     pub(crate) tick: u64,
     pub(crate) outcome: String,
-    /// Whether the job has ended, too.
+    /// Whether the job has ended too.
     pub(crate) has_job_ended: bool,
-    /// What those are told who asked for it: a [`Report`] and whose it is, as JSON.
+    /// The body of the notifications: a [`Report`] with the project and the job, as JSON.
     pub(crate) body: String,
     pub(crate) receivers: Vec<Receiver>,
 }
 
-/// How a wait ended, and whose it was.
+/// How a wait ended, with its project and job.
 #[derive(Serialize)]
 struct FinishedEvent<'a> {
     v: u32,
@@ -66,37 +77,37 @@ struct FinishedEvent<'a> {
     report: Report<'a>,
 }
 
-/// Where a notification is to go, and what became of it.
+/// The address of a receiver, and the delivery of its notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Receiver {
     pub(crate) address: String,
     pub(crate) delivery: Delivery,
 }
 
-/// What became of a notification.
+/// The delivery of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Delivery {
-    /// The wait is not over, or the engine delivers.
+    /// The wait has not finished, or the engine is delivering.
     Pending,
     Delivered,
-    /// It was given up, for this reason.
+    /// The delivery was given up, with this error.
     Failed(String),
 }
 
 impl WaitState {
-    /// Returns the number of the tick that is to come.
+    /// Returns the number of the next tick.
     pub(crate) const fn tick(&self) -> u64 {
         match self {
             Self::Waiting(waiting) => waiting.tick,
-            Self::Finished(over) => over.tick,
+            Self::Finished(finished) => finished.tick,
         }
     }
 
     pub(crate) const fn receivers(&mut self) -> &mut Vec<Receiver> {
         match self {
             Self::Waiting(waiting) => &mut waiting.receivers,
-            Self::Finished(over) => &mut over.receivers,
+            Self::Finished(finished) => &mut finished.receivers,
         }
     }
 }
@@ -123,28 +134,28 @@ impl ActiveWait {
         }
     }
 
-    /// Tells the decision what happened; returns what to tell, and what to do.
+    /// Passes an input to the machine, and returns its events and its action.
     pub(crate) fn step(
         &mut self,
         schedule: &dyn Schedule,
-        turn: Slot,
+        slot: Slot,
         now: Timestamp,
         input: Input,
     ) -> (Vec<Event>, Action) {
-        let sharing = BudgetedSchedule::new(schedule, turn.share);
-        let early = HalfPauseSchedule::new(&sharing, turn.is_budget_spent);
+        let budgeted = BudgetedSchedule::new(schedule, slot.share);
+        let half_pauses = HalfPauseSchedule::new(&budgeted, slot.is_budget_spent);
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        let step = machine.step(&early, elapsed, input);
+        let step = machine.step(&half_pauses, elapsed, input);
         if let Action::SleepUntil(at) = step.action {
-            let due = early.time_until_due(at.saturating_sub(elapsed));
+            let due = half_pauses.time_until_due(at.saturating_sub(elapsed));
             self.due_at = now.saturating_add(due).unwrap_or(Timestamp::MAX);
         }
         self.checkpoint = Checkpoint::new(machine, elapsed).taken_at(now);
-        self.urgency = sharing.last_urgency().or(self.urgency);
+        self.urgency = budgeted.last_urgency().or(self.urgency);
         (step.events, step.action)
     }
 
-    /// Returns why the wait comes, at this time.
+    /// Returns why the wait requests a slot at this time.
     pub(crate) fn arrival(&self, now: Timestamp) -> Arrival {
         match self.has_reservation {
             true => Arrival::Reserved,
@@ -153,7 +164,7 @@ impl ActiveWait {
         }
     }
 
-    /// Gives the wait the time that another would have that begins now, where that is longer.
+    /// Extends the deadline to that of a wait that begins now, if that is later.
     pub(crate) fn extend(&mut self, policy: &WaitPolicy, now: Timestamp) {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
         let policy = machine.policy().extended_for(elapsed, policy, Duration::ZERO);
@@ -168,26 +179,21 @@ impl FinishedWait {
         tick: u64,
         receivers: Vec<Receiver>,
     ) -> Self {
-        let last: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
-        let report = Report::new(result, last.as_deref());
+        let last_job: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
+        let report = Report::new(result, last_job.as_deref());
         let (project, job) = (key.project.as_str(), key.job.as_str());
         let outcome = report.outcome.into();
-        let end = FinishedEvent { v: 1, event: "finished", project, job, report };
+        let event = FinishedEvent { v: 1, event: "finished", project, job, report };
         // Fails for a map without text names alone.
-        let body = serde_json::to_string(&end).unwrap_or_default();
+        let body = serde_json::to_string(&event).unwrap_or_default();
         Self { tick, outcome, has_job_ended: result.is_ok(), body, receivers }
-    }
-
-    /// Returns what those are told who asked for it.
-    pub(crate) fn notification(&self, key: &WaitKey) -> Notification {
-        Notification { key: key.clone(), outcome: self.outcome.clone(), body: self.body.clone() }
     }
 }
 
-/// As many as may be told of one wait.
+/// The most receivers of one wait.
 const MAX_RECEIVERS: usize = 16;
 
-/// Adds a receiver, unless it is there; returns whether it was not. There may be too many (`Err`).
+/// Adds a receiver, unless it is there already; returns whether it was added. Returns an error if there are too many.
 pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> Result<bool, String> {
     if receivers.iter().any(|receiver| receiver.address == to) {
         return Ok(false);

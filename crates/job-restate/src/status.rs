@@ -1,4 +1,4 @@
-//! What `status` answers: how a wait is, as JSON. Its form is a contract: what is added to it later is added.
+//! The reply of `status`, as JSON. Its form is a contract: fields may be added, but none is removed.
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
@@ -10,7 +10,7 @@ use crate::{
     state::{ActiveWait, Delivery, FinishedWait, Receiver, WaitState},
 };
 
-/// How a wait is.
+/// The status of a wait.
 #[derive(Debug, Serialize)]
 pub(crate) struct WaitStatus {
     v: u32,
@@ -19,14 +19,14 @@ pub(crate) struct WaitStatus {
     state: WaitStateLabel,
     #[serde(flatten)]
     active: Option<ActiveStatus>,
-    /// How the wait ended: what a notification says.
+    /// How the wait ended: the body of its notifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Box<RawValue>>,
-    /// What became of the notifications, in the order in which they were asked for.
+    /// The deliveries of the notifications, in the order in which they were requested.
     notifications: Vec<Delivery>,
 }
 
-/// How a wait is that is under way.
+/// The status of an active wait.
 #[derive(Debug, Serialize)]
 struct ActiveStatus {
     /// The job as last read.
@@ -36,22 +36,22 @@ struct ActiveStatus {
     attempts: u32,
     /// Seconds since the wait began, to the millisecond, as of its last tick.
     elapsed: f64,
-    /// Why the last attempt gave no job.
+    /// The error of the last attempt.
     attempt_error: Option<String>,
     /// When the next tick is planned.
     next_attempt: Timestamp,
 }
 
-/// Whether a wait is under way.
+/// The state of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum WaitStateLabel {
-    /// There is none: never asked for, or over for long.
+    /// There is no wait: it was never started, or finished long ago.
     None,
     Waiting,
     /// The job has ended.
     Ended,
-    /// The wait stopped before.
+    /// The wait stopped before the job ended.
     Stopped,
 }
 
@@ -68,7 +68,7 @@ impl WaitStatus {
         match state {
             None => Self::new(key, WaitStateLabel::None),
             Some(WaitState::Waiting(waiting)) => Self::from_active(key, waiting),
-            Some(WaitState::Finished(over)) => Self::from_finished(key, over),
+            Some(WaitState::Finished(finished)) => Self::from_finished(key, finished),
         }
     }
 
@@ -82,7 +82,7 @@ impl WaitStatus {
         let job = machine.job();
         let job = job.as_deref();
         let progress = job.map(Job::progress).filter(|progress| progress.total > 0);
-        let now = ActiveStatus {
+        let active = ActiveStatus {
             r#type: job.and_then(Job::job_type).map(String::from),
             phase: job.and_then(Job::phase).cloned(),
             steps: progress.map(|progress| StepCounts {
@@ -96,14 +96,14 @@ impl WaitStatus {
             next_attempt: waiting.next_tick_at,
         };
         let notifications = deliveries(&waiting.receivers);
-        Self { active: Some(now), notifications, ..Self::new(key, WaitStateLabel::Waiting) }
+        Self { active: Some(active), notifications, ..Self::new(key, WaitStateLabel::Waiting) }
     }
 
-    fn from_finished(key: &WaitKey, over: &FinishedWait) -> Self {
+    fn from_finished(key: &WaitKey, finished: &FinishedWait) -> Self {
         let state =
-            if over.has_job_ended { WaitStateLabel::Ended } else { WaitStateLabel::Stopped };
-        let end = RawValue::from_string(over.body.clone()).ok();
-        Self { end, notifications: deliveries(&over.receivers), ..Self::new(key, state) }
+            if finished.has_job_ended { WaitStateLabel::Ended } else { WaitStateLabel::Stopped };
+        let end = RawValue::from_string(finished.body.clone()).ok();
+        Self { end, notifications: deliveries(&finished.receivers), ..Self::new(key, state) }
     }
 }
 

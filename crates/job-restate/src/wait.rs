@@ -1,10 +1,8 @@
-//! The waits: a virtual object each, ticked by the engine, one short invocation an attempt. Here the engine meets the
-//! decision, which is the machine's.
+//! The waits: the service `JobWait` of the engine, a virtual object for each wait. The engine ticks it, and each tick
+//! is a short invocation with one attempt; the machine decides. `wait` and `notify` are two services of the engine that
+//! call each other: this one has notifications delivered, and `notify` reports each delivery back.
 
 mod tick;
-mod half_pause;
-
-pub(crate) use half_pause::HalfPauseSchedule;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +15,13 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use self::tick::TickResult;
 use crate::{
-    budget::Lease,
+    budget::{CountKey, Lease},
     key::{WaitKey, WaitKeyError},
-    notify::{DeliveryRequest, JobNotifierClient, Notifier},
+    metrics::Metrics,
+    notify::{DeliveryRequest, JobNotifierClient, Notification, Notifier},
     request::WatchRequest,
-    serve::Metrics,
-    state::{ActiveWait, Delivery, FinishedWait, WaitState, add_receiver},
+    state::{ActiveWait, Delivery, FinishedWait, TickResult, WaitState, add_receiver},
     status::WaitStatus,
 };
 
@@ -35,13 +32,13 @@ pub(crate) struct JobWait {
     pub(crate) schedule: Arc<dyn Schedule>,
     pub(crate) policy: WaitPolicy,
     pub(crate) notifier: Arc<dyn Notifier>,
-    /// How long a wait that is over is remembered.
+    /// How long a finished wait is stored.
     pub(crate) retention: Duration,
     pub(crate) lease: Arc<Lease>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// What a wait begins with, as the engine keeps it.
+/// The values that a wait begins with, as the engine stores them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct StartParams {
     now: Timestamp,
@@ -50,10 +47,10 @@ struct StartParams {
     epoch: u32,
 }
 
-/// What became of a notification.
+/// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryResult {
-    /// Which of the key's waits it told of.
+    /// The number of the wait among those of its key.
     pub(crate) wait_number: u64,
     pub(crate) address: String,
     pub(crate) delivery: Delivery,
@@ -61,19 +58,19 @@ pub(crate) struct DeliveryResult {
 
 const STATE_KEY: &str = "wait";
 
-/// After this, a tick that did not come is lost: somebody took it from the engine.
+/// A tick that is this late is lost: an operator removed it from the engine.
 const TICK_LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long until a tick is made once more that somebody cancelled at the engine.
+/// How long until a tick is repeated that an operator cancelled at the engine.
 const CANCELLED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// Engines add delays to the time of day: no tick is further off.
+/// The longest delay of a tick, because engines add delays to the time of day.
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobWait {
-    /// Waits for the job; where it is waited for already, that wait has the time that this one would have. The body
-    /// says for how long, and who is to be told.
+    /// Waits for the job. If there is a wait for it already, that wait gets the deadline that this one would have, if
+    /// it is later. The body has the timeout and the receiver of the notification.
     #[handler]
     async fn watch(
         &self,
@@ -85,38 +82,41 @@ impl JobWait {
         let state = load_state(&ctx).await?;
         let is_new = match &state {
             Some(WaitState::Waiting(_)) => false,
-            Some(WaitState::Finished(over)) => !over.has_job_ended,
+            Some(WaitState::Finished(finished)) => !finished.has_job_ended,
             None => true,
         };
         let begin = || async { self.begin(&request, is_new) };
-        let Json(begun) = ctx.run(begin).name("begin").await?;
+        let Json(params) = ctx.run(begin).name("begin").await?;
         let mut state = match state {
-            Some(WaitState::Finished(over)) if over.has_job_ended => WaitState::Finished(over),
+            Some(WaitState::Finished(finished)) if finished.has_job_ended => {
+                WaitState::Finished(finished)
+            }
             Some(WaitState::Waiting(mut waiting)) => {
-                waiting.extend(&begun.policy, begun.now);
-                if begun.now.duration_since(waiting.next_tick_at) > TICK_LOST_AFTER {
-                    (waiting.tick, waiting.next_tick_at) = (waiting.tick + 1, begun.now);
+                waiting.extend(&params.policy, params.now);
+                if params.now.duration_since(waiting.next_tick_at) > TICK_LOST_AFTER {
+                    (waiting.tick, waiting.next_tick_at) = (waiting.tick + 1, params.now);
                     schedule_tick(&ctx, waiting.tick, Duration::ZERO);
                 }
                 WaitState::Waiting(waiting)
             }
-            over => {
-                // By the time, so that none comes again after this wait is forgotten: the engine would know its
-                // notification for another's.
-                let millis = begun.now.as_millisecond().try_into().unwrap_or_default();
-                let number = over.map_or(0, |state| state.tick() + 1).max(millis);
+            previous => {
+                // From the time, so that no number comes again after this wait is deleted: the engine would take the
+                // notification for a repeated one.
+                let millis = params.now.as_millisecond().try_into().unwrap_or_default();
+                let number = previous.map_or(0, |state| state.tick() + 1).max(millis);
                 let seed = ctx.random_seed();
-                let mut waiting = ActiveWait::new(&key, begun.policy, seed, number, begun.now);
-                waiting.urgency = begun.urgency;
-                waiting.count_key = begun.urgency.map(|urgency| (begun.epoch, urgency));
+                let mut waiting = ActiveWait::new(&key, params.policy, seed, number, params.now);
+                waiting.urgency = params.urgency;
+                let epoch = params.epoch;
+                waiting.count_key = params.urgency.map(|urgency| CountKey { epoch, urgency });
                 schedule_tick(&ctx, number, Duration::ZERO);
                 WaitState::Waiting(waiting.into())
             }
         };
         if let Some(to) = &request.notify {
             let added = add_receiver(state.receivers(), to).map_err(|error| bad_request(&error))?;
-            if let (true, WaitState::Finished(over)) = (added, &state) {
-                send_notification(&ctx, &key, over, to);
+            if let (true, WaitState::Finished(finished)) = (added, &state) {
+                send_notification(&ctx, &key, finished, to);
             }
         }
         let status = WaitStatus::from_state(&key, Some(&state));
@@ -124,7 +124,7 @@ impl JobWait {
         Ok(Json(status))
     }
 
-    /// Tells how the wait is.
+    /// Returns the status of the wait.
     #[handler]
     async fn status(&self, ctx: SharedObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
         let key = parse_key(ctx.key())?;
@@ -132,7 +132,7 @@ impl JobWait {
         Ok(Json(WaitStatus::from_state(&key, state.as_ref().map(|Json(state)| state))))
     }
 
-    /// Stops the wait; the job goes on. Nobody is sent a notification.
+    /// Stops the wait; the job goes on. No notification is sent.
     #[handler]
     async fn cancel(&self, ctx: ObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
         let key = parse_key(ctx.key())?;
@@ -146,7 +146,7 @@ impl JobWait {
         Ok(Json(WaitStatus::from_state(&key, state.as_ref())))
     }
 
-    /// The pause is over: asks how the job is, and plans the next tick. Comes from the wait itself.
+    /// Makes an attempt, and plans the next tick. Called by the wait itself after its pause.
     #[handler(ingress_private)]
     async fn tick(
         &self,
@@ -159,7 +159,7 @@ impl JobWait {
             Some(WaitState::Waiting(mut waiting)) => {
                 let attempt = || async { Ok(Json(self.tick_once(&key, &waiting).await)) };
                 match ctx.run(attempt).name("attempt").await {
-                    Ok(Json(ticked)) => apply(&ctx, &key, ticked),
+                    Ok(Json(result)) => apply(&ctx, &key, result),
                     Err(error) => {
                         tracing::warn!(%key, %error, "a tick was cancelled at the engine");
                         waiting.tick += 1;
@@ -174,29 +174,29 @@ impl JobWait {
         Ok(())
     }
 
-    /// Takes note of what became of a notification.
+    /// Records the result of a delivery. Called by `notify`.
     #[handler(ingress_private)]
     async fn record_delivery(
         &self,
         ctx: ObjectContext<'_>,
-        Json(noticed): Json<DeliveryResult>,
+        Json(result): Json<DeliveryResult>,
     ) -> Result<(), HandlerError> {
-        if let Some(WaitState::Finished(mut over)) = load_state(&ctx).await?
-            && over.tick == noticed.wait_number
+        if let Some(WaitState::Finished(mut finished)) = load_state(&ctx).await?
+            && finished.tick == result.wait_number
         {
-            let mut receivers = over.receivers.iter_mut();
-            if let Some(receiver) = receivers.find(|receiver| receiver.address == noticed.address) {
-                receiver.delivery = noticed.delivery;
+            let mut receivers = finished.receivers.iter_mut();
+            if let Some(receiver) = receivers.find(|receiver| receiver.address == result.address) {
+                receiver.delivery = result.delivery;
             }
-            ctx.set(STATE_KEY, Json(WaitState::Finished(over)));
+            ctx.set(STATE_KEY, Json(WaitState::Finished(finished)));
         }
         Ok(())
     }
 }
 
 impl JobWait {
-    /// Checks who is to be told, and returns what a wait begins with; counts one that is new, so that the others plan
-    /// for it before it has its first turn.
+    /// Checks the receiver, and returns the values that a wait begins with. Counts a new wait, so that the other waits
+    /// plan for it before it gets its first slot.
     fn begin(
         &self,
         request: &WatchRequest,
@@ -209,28 +209,30 @@ impl JobWait {
             .schedule
             .urgency(&PollState::new(Duration::ZERO, 1))
             .map(UrgencyBucket::from_urgency);
-        let round = self.lease.epoch();
+        let epoch = self.lease.epoch();
         if is_new {
             self.metrics.record_started();
-            self.lease.update_count(None, urgency.map(|urgency| (round, urgency)));
+            let count_key = urgency.map(|urgency| CountKey { epoch, urgency });
+            self.lease.update_count(None, count_key);
         }
         let policy = request.policy(self.policy);
-        Ok(Json(StartParams { now: self.clock.now(), policy, urgency, epoch: round }))
+        Ok(Json(StartParams { now: self.clock.now(), policy, urgency, epoch }))
     }
 }
 
-/// Does what a tick came to: whoever asked for it is told of a wait that is over.
-fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay: after }: TickResult) {
-    if let WaitState::Finished(over) = &state {
-        over.receivers
+/// Applies the result of a tick: plans the next one, and notifies the receivers of a finished wait.
+fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay }: TickResult) {
+    if let WaitState::Finished(finished) = &state {
+        finished
+            .receivers
             .iter()
-            .for_each(|receiver| send_notification(ctx, key, over, &receiver.address));
+            .for_each(|receiver| send_notification(ctx, key, finished, &receiver.address));
     }
-    schedule_tick(ctx, state.tick(), after);
+    schedule_tick(ctx, state.tick(), delay);
     ctx.set(STATE_KEY, Json(state));
 }
 
-/// Reads what a `watch` asks for.
+/// Reads the body of a `watch`.
 fn parse_request(body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
     match body.filter(|body| !body.is_empty()) {
         Some(body) => serde_json::from_slice(&body).map_err(|error| bad_request(&error)),
@@ -252,18 +254,21 @@ async fn load_state(ctx: &ObjectContext<'_>) -> Result<Option<WaitState>, Termin
     Ok(state.map(|Json(state)| state))
 }
 
-fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, after: Duration) {
+fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
     let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
-    wait.tick(Json(number)).send_after(after.min(MAX_TIMER_DELAY));
+    wait.tick(Json(number)).send_after(delay.min(MAX_TIMER_DELAY));
 }
 
-/// Has a notification delivered. The engine, too, does so once for each wait and receiver; whose address, which may hold
-/// a secret, is not shown in that.
-fn send_notification(ctx: &ObjectContext<'_>, key: &WaitKey, over: &FinishedWait, to: &str) {
-    let notice = over.notification(key);
-    let number = over.tick;
+/// Calls `notify` to deliver a notification. By the idempotency key the engine does so once for each wait and receiver.
+/// The key has a hash of the receiver's address, which may contain a secret.
+fn send_notification(ctx: &ObjectContext<'_>, key: &WaitKey, finished: &FinishedWait, to: &str) {
+    let notification = Notification::from_finished(key, finished);
+    let number = finished.tick;
     let receiver = URL_SAFE_NO_PAD.encode(Sha256::digest(to));
-    let once = format!("{} {number} {receiver}", notice.id());
-    let post = DeliveryRequest { address: to.into(), notification: notice, wait_number: number };
-    ctx.service_client::<JobNotifierClient<'_>>().deliver(Json(post)).idempotency_key(once).send();
+    let idempotency_key = format!("{} {number} {receiver}", notification.id());
+    let request = DeliveryRequest { address: to.into(), notification, wait_number: number };
+    ctx.service_client::<JobNotifierClient<'_>>()
+        .deliver(Json(request))
+        .idempotency_key(idempotency_key)
+        .send();
 }

@@ -1,10 +1,11 @@
-//! The service as an engine and as people see it, over HTTP on loopback: its manifest, health and metrics, and
-//! how it asks for its part of the budget.
+//! The service over HTTP on loopback, as an engine and an operator see it: its manifest, health and metrics, and
+//! its reports to the budget.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,26 +22,26 @@ use job_transport::{Clock, HyperTransport, TlsConfig, TlsProvider, TokioClock, T
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// What came in at the engine.
+/// The reports that the engine received.
 type Reports = Arc<Mutex<Vec<Value>>>;
 
-/// An engine that lends, and answers nothing else.
-async fn start_engine(said: Reports) -> String {
+/// Starts an engine that grants a part of the budget, and answers nothing else.
+async fn start_engine(reports: Reports) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let said = said.clone();
+            let reports = reports.clone();
             let answer = service_fn(move |request: Request<Incoming>| {
-                let said = said.clone();
+                let reports = reports.clone();
                 async move {
                     assert_eq!(request.uri().path(), "/JobBudget/all/grant");
                     let body = request.into_body().collect().await.unwrap().to_bytes();
-                    said.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                    reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                     let nothing = json!({"secs": 0, "nanos": 0});
-                    let turn = json!({"share": {"request_price": nothing, "max_gap": nothing}, "epoch": 0, "is_budget_spent": false});
-                    let lent = json!({"per_second": 10.0, "in_flight": 2, "blocked_for": nothing, "slot": turn});
-                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(lent.to_string()))))
+                    let slot = json!({"share": {"request_price": nothing, "max_gap": nothing}, "epoch": 0, "is_budget_spent": false});
+                    let grant = json!({"per_second": 10.0, "in_flight": 2, "blocked_for": nothing, "slot": slot});
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(grant.to_string()))))
                 }
             });
             tokio::spawn(async move {
@@ -97,14 +98,26 @@ impl TestService {
     }
 }
 
+/// Polls until the condition holds.
+///
+/// # Panics
+///
+/// Panics if it does not hold within ten seconds.
+async fn poll_until(expected: &str, is_met: impl AsyncFn() -> bool) {
+    let clock = TokioClock::new();
+    let deadline = clock.monotonic() + Duration::from_secs(10);
+    while !is_met().await {
+        assert!(clock.monotonic() < deadline, "waited 10 s for {expected}");
+        clock.sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn health_metrics_and_manifest_are_served() {
     let service = TestService::start(start_engine(Reports::default()).await).await;
     assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
-    // As soon as something is lent.
-    while service.get("/ready", "*/*").await.0 != 200 {
-        TokioClock::new().sleep(std::time::Duration::from_millis(10)).await;
-    }
+    // As soon as the service has a grant.
+    poll_until("/ready to answer 200", async || service.get("/ready", "*/*").await.0 == 200).await;
     let (status, metrics) = service.get("/metrics", "*/*").await;
     assert_eq!(status, 200);
     for name in [
@@ -120,37 +133,35 @@ async fn health_metrics_and_manifest_are_served() {
     let (status, manifest) = service.get("/discover", accept).await;
     assert_eq!(status, 200, "{manifest}");
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
-    let mut told = String::new();
+    let mut manifest_text = String::new();
     for one in manifest["services"].as_array().unwrap() {
-        told += &format!("{} {}\n", one["name"], one["ty"]);
+        manifest_text += &format!("{} {}\n", one["name"], one["ty"]);
         for handler in one["handlers"].as_array().unwrap() {
             let is_private = handler["ingressPrivate"] == true || one["ingressPrivate"] == true;
             let private = if is_private { ", for the engine alone" } else { "" };
-            told += &format!("  {}{private}\n", handler["name"]);
+            manifest_text += &format!("  {}{private}\n", handler["name"]);
         }
         let retries = &one["retryPolicyMaxAttempts"];
-        told += &format!("  journals kept {} ms, {retries} attempts\n", one["journalRetention"]);
+        manifest_text +=
+            &format!("  journals kept {} ms, {retries} attempts\n", one["journalRetention"]);
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(manifest_text);
     assert_eq!(service.get("/invoke/JobWait/nothing", "*/*").await.0 / 100, 4);
 }
 
 #[tokio::test]
 async fn usage_is_reported_regularly_and_the_lease_released() {
-    let said = Reports::default();
-    let service = TestService::start(start_engine(said.clone()).await).await;
-    let clock = TokioClock::new();
-    while said.lock().unwrap().len() < 2 {
-        clock.sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let reports = Reports::default();
+    let service = TestService::start(start_engine(reports.clone()).await).await;
+    poll_until("a second report", async || reports.lock().unwrap().len() >= 2).await;
     service.stop.send(()).unwrap();
     service.served.await.unwrap();
-    let said = said.lock().unwrap();
-    let numbers: Vec<_> = said.iter().map(|one| one["number"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=said.len() as u64).collect::<Vec<_>>());
-    let leaving: Vec<_> = said.iter().map(|one| one["is_leaving"] == true).collect();
-    assert_eq!(leaving.iter().position(|is| *is), Some(said.len() - 1));
-    assert!(said.iter().all(|one| one["service"] == said[0]["service"]));
+    let reports = reports.lock().unwrap();
+    let numbers: Vec<_> = reports.iter().map(|one| one["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=reports.len() as u64).collect::<Vec<_>>());
+    let leaving: Vec<_> = reports.iter().map(|one| one["is_leaving"] == true).collect();
+    assert_eq!(leaving.iter().position(|is| *is), Some(reports.len() - 1));
+    assert!(reports.iter().all(|one| one["service"] == reports[0]["service"]));
 }
 
 #[tokio::test]
@@ -158,6 +169,9 @@ async fn a_service_without_a_grant_is_healthy_but_not_ready() {
     // Nobody listens there.
     let service = TestService::start("http://127.0.0.1:1".into()).await;
     assert_eq!(service.get("/health", "*/*").await.0, 200);
-    let (status, why) = service.get("/ready", "*/*").await;
-    assert!(status == 503 && why.contains("the engine's ingress cannot be reached"), "{why}");
+    let (status, message) = service.get("/ready", "*/*").await;
+    assert!(
+        status == 503 && message.contains("the engine's ingress cannot be reached"),
+        "{message}"
+    );
 }

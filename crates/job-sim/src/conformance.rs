@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     future::{Future, poll_fn},
     pin::pin,
     task::Poll,
@@ -22,6 +23,30 @@ const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many requests are made at a time, to see that none gets another's reply.
 const CONCURRENT_REQUESTS: usize = 50;
 
+/// A rule that a transport breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The rule, such as `any status is a reply`.
+    pub rule: &'static str,
+    /// How the transport breaks it.
+    pub message: String,
+}
+
+impl Violation {
+    /// Creates a violation of a rule.
+    #[must_use]
+    pub fn new(rule: &'static str, message: impl Into<String>) -> Self {
+        Self { rule, message: message.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.message)
+    }
+}
+
 /// The checks that any [`Transport`] must pass, whatever it is made of.
 ///
 /// ```
@@ -33,7 +58,7 @@ const CONCURRENT_REQUESTS: usize = 50;
 /// let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// let transport = SimTransport::new(sim.clone()); // yours, which trusts `SimServer::ca_pem`
 /// let conformance = Conformance::new(&sim, "https://cce.example"); // `SimServer::endpoint`
-/// assert_eq!(conformance.run(&transport).await, [""; 0]);
+/// assert_eq!(conformance.run(&transport).await, []);
 /// # }
 /// ```
 #[derive(Clone, Debug)]
@@ -58,16 +83,16 @@ impl<'s> Conformance<'s> {
         self
     }
 
-    /// Runs every check, and returns a line for each that failed.
+    /// Runs every check, and returns a violation for each that failed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives the checks up; faults that wait in the service stay there.
-    pub async fn run(&self, transport: &dyn Transport) -> Vec<String> {
+    pub async fn run(&self, transport: &dyn Transport) -> Vec<Violation> {
         let mut violations = Vec::new();
-        let mut record = |what: &str, result: Result<(), String>| {
-            violations.extend(result.err().map(|wrong| format!("{what}: {wrong}")));
-            // What a request that failed left behind is not the next check's.
+        let mut record = |rule, result: Result<(), String>| {
+            violations.extend(result.err().map(|message| Violation { rule, message }));
+            // A failed check may leave faults behind, which must not apply to the next one.
             self.sim.clear_faults();
         };
         record("a request arrives as it was given", self.check_request_unchanged(transport).await);
@@ -190,16 +215,16 @@ impl<'s> Conformance<'s> {
         self.sim.inject_fault(Fault::Stall);
         {
             let mut attempt = transport.send(self.request("/x"));
-            let held = async {
+            let stalled = async {
                 tokio::time::timeout(CANCELLATION_TIMEOUT, self.wait_for_stalled(1)).await
             };
-            let mut held = pin!(held);
+            let mut stalled = pin!(stalled);
             poll_fn(|context| match attempt.as_mut().poll(context) {
                 Poll::Ready(reply) => Poll::Ready(Err(format!("it is answered: {reply:?}"))),
-                Poll::Pending => held
+                Poll::Pending => stalled
                     .as_mut()
                     .poll(context)
-                    .map(|held| held.map_err(|_| "it never arrives".to_owned())),
+                    .map(|arrived| arrived.map_err(|_| "it never arrives".to_owned())),
             })
             .await?;
         }
@@ -223,7 +248,10 @@ impl<'s> Conformance<'s> {
     /// Returns when the service holds so many requests without an answer.
     async fn wait_for_stalled(&self, requests: u32) {
         while self.sim.stalled() != requests {
-            #[expect(clippy::disallowed_methods, reason = "the service tells nobody")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the service has no notification to wait for"
+            )]
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -235,7 +263,7 @@ impl<'s> Conformance<'s> {
 
 fn get(uri: &str) -> Request<Bytes> {
     let mut request = Request::new(Bytes::new());
-    // An endpoint that is none gives a request that is none: the transport says so.
+    // With an invalid endpoint the request is invalid too, and the transport reports it.
     *request.uri_mut() = uri.parse().unwrap_or_default();
     request
 }
@@ -267,7 +295,7 @@ fn compare_echo(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
     }
 }
 
-fn ensure_equal<G: PartialEq<W> + std::fmt::Debug + ?Sized, W: std::fmt::Debug + ?Sized>(
+fn ensure_equal<G: PartialEq<W> + fmt::Debug + ?Sized, W: fmt::Debug + ?Sized>(
     what: &str,
     got: &G,
     wanted: &W,

@@ -28,6 +28,7 @@
 
 mod plan;
 mod faults;
+mod reply;
 mod auth;
 mod service;
 #[cfg(feature = "server")]
@@ -35,9 +36,9 @@ mod serve;
 mod conformance;
 
 pub use auth::TestAccount;
-pub use conformance::Conformance;
+pub use conformance::{Conformance, Violation};
 pub use faults::{Fault, FaultError};
-pub use plan::Plan;
+pub use plan::{Plan, TimeSource};
 #[cfg(feature = "server")]
 pub use serve::{SimServer, SimService};
-pub use service::{Sim, SimTransport, TimeSource};
+pub use service::{Sim, SimTransport};

@@ -1,9 +1,11 @@
 //! What a simulated job does over time: a pure function from time to the job. Reads no clock.
 
 mod step;
+mod time_source;
 mod jobs;
 
 pub(crate) use jobs::Jobs;
+pub use time_source::TimeSource;
 
 use std::{iter, ops::Range, time::Duration};
 
@@ -126,35 +128,35 @@ impl Plan {
     /// Sets how many levels of sub-jobs a reply shows; all by default. The live service often shows
     /// one: what is in a sub-job is seen by asking for that under its own id.
     #[must_use]
-    pub const fn visible_depth(mut self, levels: usize) -> Self {
-        self.visible_depth = levels;
+    pub const fn visible_depth(mut self, depth: usize) -> Self {
+        self.visible_depth = depth;
         self
     }
 
-    /// Divides every span by `times`; zero counts as one.
+    /// Divides every duration by `times`; zero counts as one.
     #[must_use]
     pub fn faster(self, times: u32) -> Self {
         let times = times.max(1);
-        self.map_durations(|span| span / times)
+        self.map_durations(|duration| duration / times)
     }
 
-    /// Multiplies every span by `times`.
+    /// Multiplies every duration by `times`.
     #[must_use]
     pub fn slower(self, times: u32) -> Self {
-        self.map_durations(|span| span.saturating_mul(times))
+        self.map_durations(|duration| duration.saturating_mul(times))
     }
 
-    /// Draws every span anew, around what it is: by a log-normal law whose median is the span itself
-    /// and of whose draws two in three lie between two thirds of it and half as much again. The same
-    /// seed and [`number`](Self::number) give the same spans.
+    /// Replaces every duration by a random one, from a log-normal distribution whose median is the duration
+    /// itself. Two in three lie between two thirds of it and one and a half times of it. The same seed and
+    /// [`number`](Self::number) give the same durations.
     #[must_use]
     pub fn with_random_durations(self, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ u64::from(self.number).rotate_left(32));
-        self.map_durations(|span| {
-            // Twelve draws from 0 to 1 add up to as good as a normal law's, of mean 6 and deviation 1.
+        self.map_durations(|duration| {
+            // The sum of twelve draws from 0 to 1 is nearly normal, with mean 6 and deviation 1.
             let normal = iter::repeat_with(|| random.f64()).take(12).sum::<f64>() - 6.0;
-            let drawn = span.as_secs_f64() * (0.4 * normal).exp();
-            Duration::try_from_secs_f64(drawn).unwrap_or(span)
+            let seconds = duration.as_secs_f64() * (0.4 * normal).exp();
+            Duration::try_from_secs_f64(seconds).unwrap_or(duration)
         })
     }
 
@@ -199,12 +201,12 @@ impl Plan {
         ObservationTime { created, elapsed }
     }
 
-    fn job(&self, moment: &ObservationTime, step: &Step, start: Duration, level: usize) -> Job {
-        let (phase, since) = step.phase_at(start, moment.elapsed);
+    fn job(&self, time: &ObservationTime, step: &Step, start: Duration, depth: usize) -> Job {
+        let (phase, since) = step.phase_at(start, time.elapsed);
         let mut metadata = Metadata::default();
         metadata.uid = Some(id(self.number, step.index));
-        metadata.creation_timestamp = moment.timestamp(start);
-        metadata.update_timestamp = moment.timestamp(since);
+        metadata.creation_timestamp = time.timestamp(start);
+        metadata.update_timestamp = time.timestamp(since);
         let mut status = Status::default();
         let is_root = step.index == 0;
         let reason = step.failure.clone().filter(|_| phase == Phase::Failed);
@@ -216,10 +218,10 @@ impl Plan {
         spec.resource_id.clone_from(&step.resource);
         spec.resource_name.clone_from(&step.name);
         spec.extend_param = step.server.as_deref().map(server_extend_param);
-        let inner = step.started_steps(start).filter(|(_, start)| *start <= moment.elapsed);
-        if !step.steps.is_empty() && level < self.visible_depth {
+        let inner = step.started_steps(start).filter(|(_, start)| *start <= time.elapsed);
+        if !step.steps.is_empty() && depth < self.visible_depth {
             let mut sub_jobs: Vec<Job> =
-                inner.map(|(step, start)| self.job(moment, step, start, level + 1)).collect();
+                inner.map(|(step, start)| self.job(time, step, start, depth + 1)).collect();
             sub_jobs.reverse();
             spec.sub_jobs = Some(sub_jobs.into());
         }
@@ -233,7 +235,7 @@ impl Plan {
     }
 }
 
-/// When a job is looked at.
+/// When a job is read.
 struct ObservationTime {
     created: Timestamp,
     elapsed: Duration,

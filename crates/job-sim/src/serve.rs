@@ -33,7 +33,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use self::certificate::{ServerCertificate, generate_certificate};
-use crate::service::{BodyEnd, Sim, StallGuard};
+use crate::{
+    reply::BodyEnd,
+    service::{Sim, StallGuard},
+};
 
 /// The most bytes a request's body may have.
 const MAX_REQUEST_BODY_LEN: usize = 64 << 10;
@@ -65,9 +68,14 @@ impl SimService {
     ///
     /// Where no certificate can be made.
     pub fn new(sim: Arc<Sim>) -> io::Result<Self> {
-        let ServerCertificate { server_config: server, ca_pem } =
+        let ServerCertificate { server_config, ca_pem } =
             generate_certificate().map_err(io::Error::other)?;
-        Ok(Self { sim, tls: TlsAcceptor::from(server), ca_pem, connections: AtomicU32::new(0) })
+        Ok(Self {
+            sim,
+            tls: TlsAcceptor::from(server_config),
+            ca_pem,
+            connections: AtomicU32::new(0),
+        })
     }
 
     /// Returns the simulation that is served.
@@ -137,12 +145,12 @@ async fn handle_request(
     let body =
         Limited::new(body, MAX_REQUEST_BODY_LEN).collect().await.map_err(io::Error::other)?;
     match sim.reply(&Request::from_parts(head, body.to_bytes())).await {
-        Some((response, ending)) => {
-            if ending == BodyEnd::Drained {
+        Some((response, end)) => {
+            if end == BodyEnd::Drained {
                 signals.drain.notify_one();
             }
-            let held = (ending == BodyEnd::Stalled).then(|| sim.stall());
-            Ok(response.map(|body| ReplyBody::new(body, ending, held)))
+            let guard = (end == BodyEnd::Stalled).then(|| sim.stall());
+            Ok(response.map(|body| ReplyBody::new(body, end, guard)))
         }
         None => {
             // An error would end this stream alone, and leave an HTTP/2 connection as it is.
@@ -162,12 +170,12 @@ struct ReplyBody {
 }
 
 impl ReplyBody {
-    fn new(mut data: Bytes, end: BodyEnd, held: Option<StallGuard>) -> Self {
+    fn new(mut data: Bytes, end: BodyEnd, guard: Option<StallGuard>) -> Self {
         let whole = data.len();
         if matches!(end, BodyEnd::Truncated | BodyEnd::Stalled) {
             data.truncate(whole / 2);
         }
-        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: held }
+        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: guard }
     }
 }
 

@@ -1,15 +1,13 @@
-//! The simulated service: what it is, and which faults apply to it. Knows no socket; time is tokio's, or the
-//! readings'.
+//! The simulated service: its state, its settings, and the faults that apply to it. Knows no socket; time is
+//! tokio's, or that of the readings.
 
 mod route;
 mod answer;
 mod submit;
-mod reply;
 mod limit;
 mod memory;
 
 pub use memory::SimTransport;
-pub(crate) use reply::{BodyEnd, ErrorReply, documented_error, gateway_error, header, json_reply};
 
 use std::{
     fmt,
@@ -31,23 +29,13 @@ use job_transport::{
     AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
 };
 
-use self::{limit::RateLimiter, reply::Answer};
+use self::limit::RateLimiter;
 use crate::{
     auth::{Authenticator, TestAccount},
     faults::{Fault, FaultInjector},
-    plan::{Jobs, Plan},
+    plan::{Jobs, Plan, TimeSource},
+    reply::{Answer, BodyEnd},
 };
-
-/// What moves a simulated job.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum TimeSource {
-    /// Time, since the job was created: tokio's, so a paused clock moves it too. For an hour in ten
-    /// seconds, a [`Plan`] is made [`faster`](Plan::faster).
-    Clock,
-    /// Readings: each reply with the job moves it on by this span. The first sees its start.
-    PerRequest(Duration),
-}
 
 /// A simulated service and its jobs. Shared by whatever carries requests to it, so that a server can
 /// die and come back while the jobs go on.
@@ -101,22 +89,22 @@ impl Sim {
         }
     }
 
-    /// Sets the service's clock ahead of this machine's, or back.
+    /// Sets how far the service's clock is ahead of this machine's; a negative offset sets it back.
     #[must_use]
-    pub const fn clock_offset(mut self, span: SignedDuration) -> Self {
-        self.clock_offset = span;
+    pub const fn clock_offset(mut self, offset: SignedDuration) -> Self {
+        self.clock_offset = offset;
         self
     }
 
-    /// Sets how long the tokens hold that are given from now on; 24 hours by default.
+    /// Sets the lifetime of the tokens that are issued from now on; 24 hours by default.
     #[must_use]
     pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
         self.authenticator().set_token_lifetime(lifetime);
         self
     }
 
-    /// Sets how many requests for jobs a second are served; the others are throttled, with a
-    /// `Retry-After` of a second. By default all are served.
+    /// Sets the limit of requests to the job API, per second. Requests above it are throttled, with a
+    /// `Retry-After` of one second. By default there is no limit.
     #[must_use]
     pub fn rate_limit(self, per_second: u32) -> Self {
         *lock(&self.rate_limiter) = RateLimiter::new(per_second);
@@ -216,14 +204,14 @@ impl Sim {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how often a job was read so far, and how many of these readings had its end: more than one is one
-    /// too many. `None` where there is no such job.
+    /// Returns how often a job was read so far, and how many of these readings had its end. A client needs one
+    /// reading of the end. Returns `None` if there is no such job.
     #[must_use]
     pub fn readings(&self, id: &JobId) -> Option<(u32, u32)> {
         self.jobs().readings(id.as_str())
     }
 
-    /// Returns how many requests or connections are held at this moment that are never answered.
+    /// Returns the number of requests and connections that are stalled at this moment.
     #[must_use]
     pub fn stalled(&self) -> u32 {
         self.stalled.load(Ordering::Relaxed)
@@ -238,8 +226,8 @@ impl Sim {
     /// Lets the faults apply to one request each, after those that wait already; `None` spares one.
     /// A connection's applies to the next connection, once those before it are done.
     pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        let mut fate = lock(&self.fault_injector);
-        faults.into_iter().for_each(|fault| fate.add(fault));
+        let mut injector = lock(&self.fault_injector);
+        faults.into_iter().for_each(|fault| injector.add(fault));
     }
 
     /// Removes the faults that did not apply to a request yet.
@@ -247,8 +235,7 @@ impl Sim {
         lock(&self.fault_injector).clear();
     }
 
-    /// Applies the next connection fault: returns at once where nothing does, and says
-    /// `false` where it is refused.
+    /// Applies the next connection fault, if there is one. Returns `false` if the connection is refused.
     pub(crate) async fn accept_connection(&self) -> bool {
         let elapsed = self.elapsed();
         let fault = lock(&self.fault_injector).next_connection_fault(elapsed);
@@ -256,13 +243,13 @@ impl Sim {
             None => true,
             Some(Fault::Refuse) => false,
             Some(_) => {
-                let _held = self.stall();
+                let _guard = self.stall();
                 pending().await
             }
         }
     }
 
-    /// Answers a request, or never; `None` where its connection ends without a reply.
+    /// Answers a request, or stalls it. Returns `None` if its connection ends without a reply.
     pub(crate) async fn reply(
         &self,
         request: &Request<Bytes>,
@@ -271,16 +258,16 @@ impl Sim {
         let elapsed = self.elapsed();
         let fault = lock(&self.fault_injector).next_request_fault(elapsed);
         match self.answer(request, number, fault) {
-            Answer::Reply(response, ending) => Some((response, ending)),
+            Answer::Reply(response, end) => Some((response, end)),
             Answer::Reset => None,
             Answer::Stall => {
-                let _held = self.stall();
+                let _guard = self.stall();
                 pending().await
             }
         }
     }
 
-    /// Counts what is held, for as long as it is.
+    /// Counts a stalled request or connection, until the guard is dropped.
     pub(crate) fn stall(&self) -> StallGuard {
         self.stalled.fetch_add(1, Ordering::Relaxed);
         StallGuard(self.stalled.clone())
@@ -325,7 +312,7 @@ impl fmt::Debug for Sim {
     }
 }
 
-/// Something that is held; dropped, it is not.
+/// Counts one stalled request or connection until it is dropped.
 pub(crate) struct StallGuard(Arc<AtomicU32>);
 
 impl Drop for StallGuard {

@@ -39,7 +39,7 @@ async fn reqwest_passes_the_conformance_suite() {
     dead.kill().await.unwrap();
     let conformance =
         Conformance::new(&sim, server.endpoint()).unreachable_endpoint(dead.endpoint());
-    assert_eq!(conformance.run(&trusting(&server)).await, [""; 0]);
+    assert_eq!(conformance.run(&trusting(&server)).await, []);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn tower_round_trip_passes_the_conformance_suite() {
     let service = TransportService::new(SimTransport::new(sim.clone()));
     let transport = TowerTransport::new(service);
     let conformance = Conformance::new(&sim, "https://cce.example");
-    assert_eq!(conformance.run(&transport).await, [""; 0]);
+    assert_eq!(conformance.run(&transport).await, []);
 }
 
 /// A service that is not ready at first, and then fails.

@@ -20,6 +20,9 @@ const ORDER: &[(&str, &str)] = &[
     ("job-transport", "clock transport request auth client hyper"),
     // `source` uses no other room. `report` describes the result of a wait, which `machine` defines.
     ("job-poller", "schedule machine source budget report wait fleet"),
+    ("job-sim", "plan faults reply auth service serve conformance"),
+    ("job-cli", "exit terminal logging signals input connection report wait commands arguments"),
+    // job-restate is not listed: `wait` and `notify` are two services of the engine that call each other.
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {

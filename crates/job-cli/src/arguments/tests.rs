@@ -79,11 +79,11 @@ fn wrong_usage_is_rejected_with_a_helpful_message() {
         ("wait --password secret a", "unexpected argument"),
         ("", "Usage: cce-job"),
     ];
-    for (line, told) in rows {
+    for (line, expected) in rows {
         let words = std::iter::once("cce-job").chain(line.split_whitespace());
         let error = Arguments::command().try_get_matches_from(words).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
         let error = error.render().to_string();
-        assert!(error.contains(told), "{line}: {error}");
+        assert!(error.contains(expected), "{line}: {error}");
     }
 }

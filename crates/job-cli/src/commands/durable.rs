@@ -1,4 +1,4 @@
-//! `cce-job durable`: the service of waits that a durable engine keeps and ticks. Decides nothing about a wait.
+//! `cce-job durable`: the service behind a durable engine, which stores the waits and ticks them.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -142,20 +142,20 @@ async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit>
         deployment
     } else {
         let webhook = Webhook::new(receivers, keys);
-        let plain = arguments.allow_http_webhooks;
-        deployment.notifier(if plain { webhook.allow_http() } else { webhook })
+        let allow_http = arguments.allow_http_webhooks;
+        deployment.notifier(if allow_http { webhook.allow_http() } else { webhook })
     };
     let registered = async {
         arguments.register_until_accepted(&engine, address, verbosity).await?;
         std::future::pending().await
     };
-    let until = async {
+    let shutdown = async {
         tokio::select! {
             exit = stopped => Ok(exit),
             refused = registered => refused,
         }
     };
-    deployment.serve(listener, until).await.or_exit(Exit::Usage)?
+    deployment.serve(listener, shutdown).await.or_exit(Exit::Usage)?
 }
 
 impl Arguments {
@@ -239,8 +239,8 @@ impl SimulatedService {
             Plan::create_cluster().slower(10).with_failure("sold out"),
         ];
         let jobs = [sim.job().clone()].into_iter().chain(more.map(|plan| sim.add(plan)));
-        let keys = jobs.map(|job| format!("{}:{job}", sim.project())).collect();
-        Ok(Self { server: SimServer::start(sim.clone()).await?, sim, job_keys: keys })
+        let job_keys = jobs.map(|job| format!("{}:{job}", sim.project())).collect();
+        Ok(Self { server: SimServer::start(sim.clone()).await?, sim, job_keys })
     }
 
     fn client(&self) -> anyhow::Result<Client> {

@@ -1,5 +1,5 @@
-//! `cce-job sim`: the simulated service, over TLS on loopback, until it is told to stop. What it
-//! prints opens nothing but itself.
+//! `cce-job sim`: serves the simulated service over TLS on loopback, until a signal stops it. The
+//! credentials that it prints are valid only there.
 
 use std::{
     fs,
@@ -69,16 +69,16 @@ pub(crate) struct Arguments {
     /// Draw how long each step takes, and the chance of faults, from this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// What befalls one request after another, such as 'ok, 3*503, reset'
+    /// What applies to one request after another, such as 'ok, 3*503, reset'
     #[arg(long, value_parser = Fault::parse_script)]
     script: Option<FaultScript>,
-    /// Let one of --faults befall a request with this probability, from 0 to 1
+    /// Let one of --faults apply to a request with this probability, from 0 to 1
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_probability)]
     fault_rate: Option<f64>,
     /// The faults that --fault-rate draws from
     #[arg(long, value_parser = Fault::parse_script, default_value = "reset, 503, 429, garbage, truncated")]
     faults: FaultScript,
-    /// Let a fault befall all that come within a time, in seconds since the start; repeatable
+    /// Let a fault apply to all that come within a time, in seconds since the start; repeatable
     #[arg(long, value_name = "FROM..TO=FAULT")]
     outage: Vec<Outage>,
     /// Serve so many requests a second, and throttle the others
@@ -103,9 +103,12 @@ enum JobType {
     DeleteNode,
 }
 
-/// A fault that befalls all for a time.
+/// A fault that applies to every request during a time.
 #[derive(Clone)]
-struct Outage(Range<Duration>, Fault);
+struct Outage {
+    during: Range<Duration>,
+    fault: Fault,
+}
 
 impl FromStr for Outage {
     type Err = anyhow::Error;
@@ -117,7 +120,7 @@ impl FromStr for Outage {
         let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| form());
         let during = seconds(from)?..seconds(to)?;
         anyhow::ensure!(!during.is_empty(), "{from}..{to} ends before it begins");
-        Ok(Self(during, fault.parse()?))
+        Ok(Self { during, fault: fault.parse()? })
     }
 }
 
@@ -169,7 +172,7 @@ impl Arguments {
             let faults = self.faults.iter().flatten().cloned().collect();
             sim = sim.random_faults(self.seed.unwrap_or_default(), chance, faults);
         }
-        for Outage(during, fault) in self.outage.iter().cloned() {
+        for Outage { during, fault } in self.outage.iter().cloned() {
             sim = sim.outage(during, fault);
         }
         sim.inject_faults(self.script.iter().flatten().cloned());
@@ -204,7 +207,7 @@ impl PlanAdjustments {
 ///
 /// Where it cannot listen, the CA cannot be written, or stdout is closed.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    // Before anybody is told where to send signals to.
+    // Before the first line is printed, because a script may send a signal as soon as it is.
     let stopped = shutdown_signal()?;
     let sim = Arc::new(arguments.sim());
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());

@@ -82,9 +82,9 @@ fn settings_show_their_value_and_source() {
     ];
     let table = rows.map(|(line, variables)| {
         let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
-        let told = settings_or_error(line, variables);
-        assert!(!told.contains("canary"), "{line}: {told}");
-        format!("$ {line} {}\n{told}\n", names.join(" "))
+        let output = settings_or_error(line, variables);
+        assert!(!output.contains("canary"), "{line}: {output}");
+        format!("$ {line} {}\n{output}\n", names.join(" "))
     });
     let table = table.concat().replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(table);

@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    ReportFormat,
+    format::ReportFormat,
     timeline::{PhaseKind, Timeline, TimelineRow},
 };
 use crate::terminal::format_duration;
@@ -124,12 +124,12 @@ impl Timeline {
                     "".into()
                 };
                 let when = format_duration(first.at) + &to;
-                let span = first.time.zip(last.time);
+                let time_range = first.time.zip(last.time);
                 Some(RepeatedError {
                     when,
                     message: first.error.as_deref()?,
                     count: run.len(),
-                    time_range: span,
+                    time_range,
                 })
             })
             .collect()
@@ -154,7 +154,7 @@ struct AttemptMark {
 /// An attempt error, and how often it came in a row.
 struct RepeatedError<'a> {
     when: String,
-    /// The same by the service's time, where that was told.
+    /// The same by the service's time, if that is known.
     time_range: Option<(Timestamp, Timestamp)>,
     message: &'a str,
     count: usize,
@@ -176,9 +176,9 @@ impl PhaseKind {
     }
 }
 
-/// Returns the beginning of a text, where there is room for so many characters.
-fn truncate(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// Returns a text, cut after `max_chars` characters.
+fn truncate(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }

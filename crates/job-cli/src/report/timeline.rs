@@ -1,18 +1,14 @@
-//! A job's timeline: a row for each step, with a bar on one axis of time, and what befell the wait. All texts
+//! A job's timeline: a row for each step, with a bar on one axis of time, and the attempts of the wait. All texts
 //! in it can be shown. Knows no form of report.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::{Job, Node, Phase};
-use job_poller::{Event, Outcome};
 use job_transport::Reading;
 
 use super::axis::Axis;
-use crate::{
-    terminal::{format_duration, text::sanitize_line},
-    wait::Finished,
-};
+use crate::terminal::{format_duration, text::sanitize_line};
 
 /// A job's timeline.
 #[derive(Debug)]
@@ -60,9 +56,9 @@ pub(crate) struct Bar {
 /// One attempt of the wait.
 #[derive(Debug)]
 pub(crate) struct TimelineAttempt {
-    /// When it was over, since the wait began.
+    /// When it ended, since the wait began.
     pub(crate) at: Duration,
-    /// The same by the service's time, where that was told.
+    /// The same by the service's time, if that is known.
     pub(crate) time: Option<Timestamp>,
     pub(crate) error: Option<String>,
 }
@@ -88,35 +84,8 @@ impl Timeline {
         timeline
     }
 
-    /// Takes a wait that is over.
-    pub(crate) fn from_finished(finished: &Finished) -> Self {
-        let mut timeline = Self::new(finished.job.as_deref(), attempts_from_log(finished));
-        timeline.id = sanitize_line(finished.id.as_str());
-        let (elapsed, attempts) = match &finished.result {
-            Ok(ended) => (ended.elapsed, ended.attempts),
-            Err(error) => (error.elapsed(), error.attempts()),
-        };
-        match &finished.result {
-            Ok(ended) => {
-                (timeline.kind, timeline.status) = match &ended.outcome {
-                    Outcome::Succeeded => (PhaseKind::Success, "succeeded".into()),
-                    Outcome::Failed(_) => (PhaseKind::Failed, "failed".into()),
-                };
-                let delay = ended.detection_delay.map(format_duration);
-                timeline.details.extend(delay.map(|delay| ("seen after its end", delay)));
-            }
-            Err(error) => {
-                timeline.status = error.kind().as_str().replace('_', " ");
-                let told = format!("{:#}", anyhow::Error::from(error.clone()));
-                timeline.details.push(("the wait stopped", sanitize_line(&told)));
-            }
-        }
-        timeline.details.push(("waited for", format_duration(elapsed)));
-        timeline.details.push(("attempts", attempts.to_string()));
-        timeline
-    }
-
-    fn new(job: Option<&Job>, attempts: Vec<TimelineAttempt>) -> Self {
+    /// Creates the timeline of a job as it was last read, with the attempts of its wait.
+    pub(crate) fn new(job: Option<&Job>, attempts: Vec<TimelineAttempt>) -> Self {
         let none = Job::default();
         let job = job.unwrap_or(&none);
         let failure = job.failure();
@@ -212,20 +181,4 @@ impl PhaseKind {
 /// Returns a job's phase as it is shown.
 fn phase_text(job: &Job) -> String {
     job.phase().map_or_else(|| "no phase".into(), |phase| sanitize_line(&phase.to_string()))
-}
-
-/// Returns each attempt of a wait, by what it told when it was over.
-fn attempts_from_log(finished: &Finished) -> Vec<TimelineAttempt> {
-    let mut attempts = BTreeMap::<Duration, Option<String>>::new();
-    for (at, event) in &finished.log {
-        let fault = attempts.entry(*at).or_default();
-        if let Event::AttemptFailed { error: of, .. } = event {
-            *fault = Some(sanitize_line(&of.message));
-        }
-    }
-    let attempt = |(at, fault)| {
-        let time = finished.started_at.and_then(|began| began.checked_add(at).ok());
-        TimelineAttempt { at, time, error: fault }
-    };
-    attempts.into_iter().map(attempt).collect()
 }

@@ -1,4 +1,4 @@
-//! Spans of time as people write and read them. Reads no clock.
+//! Durations as people write and read them. Reads no clock.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -54,13 +54,13 @@ impl FromStr for TimeoutArg {
     }
 }
 
-/// Tells people a span: to a tenth of a second below a minute, to the second above.
-pub(crate) fn format_duration(span: Duration) -> String {
-    if span < Duration::from_secs(60) {
+/// Formats a duration to be read by people: to a tenth of a second below a minute, to the second above.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    if duration < Duration::from_secs(60) {
         // Cut, not rounded: no `60.0s`.
-        return format!("{}.{}s", span.as_secs(), span.subsec_millis() / 100);
+        return format!("{}.{}s", duration.as_secs(), duration.subsec_millis() / 100);
     }
-    let whole = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     SpanPrinter::new().duration_to_string(&SignedDuration::from_secs(whole))
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn write_stdout(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     io::stdout().write_all(text.as_ref()).context(STDOUT_WRITE_ERROR)
 }
 
-/// What is said where that fails.
+/// The context of an error from writing to stdout.
 const STDOUT_WRITE_ERROR: &str = "stdout cannot be written";
 
 /// What is wrong with `--raw` beside another form.

@@ -1,20 +1,21 @@
-//! Lines to stderr, for people. Whoever closed it does not want them.
+//! Lines to stderr, to be read by people. Write errors are ignored.
 
 use std::io::{self, Write};
 
 use super::text;
 
-/// Tells one line, whatever is in it.
+/// Prints one line, sanitized and truncated.
 pub(crate) fn line(line: &str) {
     styled_line(&text::sanitize_line(line));
 }
 
-/// Tells one line, whatever is in it and however long it is: such as a command to copy.
+/// Prints one line, sanitized but not truncated, such as a command to copy.
 pub(crate) fn full_line(line: &str) {
     styled_line(&text::sanitize(line));
 }
 
-/// Tells one line as it is: what others wrote in it went through [`text::sanitize_line`], colours did not.
+/// Prints one line as it is, with its colors. Texts from outside must have gone through
+/// [`text::sanitize_line`].
 pub(crate) fn styled_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

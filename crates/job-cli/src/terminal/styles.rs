@@ -1,20 +1,20 @@
-//! Colours, where the stream takes them. Writes to no stream.
+//! Colors, if the stream supports them. Writes to no stream.
 
 use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Effects, Style};
 
-/// Paints the texts of one stream, or leaves them as they are.
+/// Styles the texts of one stream, or leaves them as they are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Styles(bool);
 
 impl Styles {
-    /// Paints where this stream shows colours: a terminal, unless `NO_COLOR` or `--color` say
+    /// Styles texts if this stream shows colors: on a terminal, unless `NO_COLOR` or `--color` say
     /// otherwise.
     pub(crate) fn for_stream(stream: &impl RawStream) -> Self {
         Self(AutoStream::choice(stream) != ColorChoice::Never)
     }
 
-    /// Paints nothing.
+    /// Styles nothing.
     #[cfg(test)]
     pub(crate) const DISABLED: Self = Self(false);
 

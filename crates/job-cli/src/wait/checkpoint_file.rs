@@ -11,10 +11,10 @@ use job_model::JobId;
 use job_poller::Checkpoint;
 use tempfile::NamedTempFile;
 
-/// Where the checkpoints of a command's waits are kept, as one JSON array.
+/// The file with the checkpoints of a command's waits, as one JSON array.
 pub(crate) struct CheckpointFile {
     path: PathBuf,
-    /// What kept it from being written when that was last tried.
+    /// The error of the last attempt to write it.
     last_error: Option<io::ErrorKind>,
 }
 
@@ -67,8 +67,8 @@ impl CheckpointFile {
     pub(crate) fn save(&mut self, checkpoints: &[&Checkpoint]) -> Option<String> {
         let failed = self.write(checkpoints).err().map(|error| error.kind());
         let before = std::mem::replace(&mut self.last_error, failed);
-        let why = failed.filter(|_| failed != before)?;
-        Some(format!("{} cannot be written, and the wait goes on: {why}", self.path.display()))
+        let error = failed.filter(|_| failed != before)?;
+        Some(format!("{} cannot be written, and the wait goes on: {error}", self.path.display()))
     }
 
     pub(crate) fn path(&self) -> &Path {

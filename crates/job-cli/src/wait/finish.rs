@@ -1,22 +1,23 @@
-//! What is told when the waits are over, and how the command ends. Waits for nothing.
+//! The end of a command: the last messages, the summary, the report, and the exit code.
 
 use std::{io, time::Duration};
 
 use super::{
     checkpoint_file::CheckpointFile,
-    output::{OutputFormat, render_table},
+    format::OutputFormat,
+    output::render_table,
+    report_file::ReportFile,
     resume_command::Flags,
     session::{Session, SessionResult},
 };
 use crate::{
     exit::Exit,
-    report,
     terminal::{TimeoutArg, stderr},
 };
 
 impl Session {
-    /// Tells which jobs go on while the command ends, and the line that goes on with them: after a
-    /// deadline, a signal, or a failure that was enough.
+    /// Prints which jobs go on while the command ends, and the command line that resumes their waits: after
+    /// a deadline, a signal, or a failure with `--fail-fast`.
     pub(crate) fn print_resume_hint(
         &self,
         result: &SessionResult,
@@ -58,8 +59,7 @@ impl Session {
         }
     }
 
-    /// Tells the summary and what went wrong on the way, writes the report, and returns how the command
-    /// ends.
+    /// Prints the summary and errors, writes the report, and returns the exit code.
     pub(crate) fn finish(mut self, result: &SessionResult) -> Exit {
         if let Some(mut rows) = self.summary.take() {
             rows.sort_by_key(|row| row.index);
@@ -73,10 +73,10 @@ impl Session {
             }
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
-        if let Some(step) = exit.hint() {
-            stderr::line(&format!("cce-job: {step}"));
+        if let Some(hint) = exit.hint() {
+            stderr::line(&format!("cce-job: {hint}"));
         }
-        if let Some(Err(error)) = self.report.as_ref().map(report::ReportFile::write) {
+        if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {error:#}"));
             exit = exit.at_least_internal();
         }

@@ -1,4 +1,5 @@
-//! What was learnt of jobs before, and is of these: a file in the user's state folder. Learns nothing itself.
+//! The history of earlier jobs, and the observations that this command adds to it: a file in the user's
+//! state folder.
 
 use std::{
     fs::{self, File},
@@ -17,9 +18,9 @@ use crate::{
     terminal::stderr,
 };
 
-/// The history that waits go by, and what they add to it.
+/// The history that the schedule uses, and the observations to add to it.
 pub(crate) struct HistoryFile {
-    /// Where it is kept, if at all.
+    /// The path, if the history is saved.
     file: Option<PathBuf>,
     is_explicit: bool,
     pub(crate) history: Arc<History>,
@@ -27,14 +28,14 @@ pub(crate) struct HistoryFile {
 }
 
 impl HistoryFile {
-    /// Keeps nothing.
+    /// Returns an empty history that is not saved.
     pub(crate) fn disabled() -> Self {
         Self { file: None, is_explicit: false, history: Arc::default(), observations: Vec::new() }
     }
 
-    /// Takes the file that is named or, by default, the one in the user's state folder. That one keeps no wait
-    /// from beginning: where it is no history that is told, and where it cannot be read or written, as in
-    /// a container, nothing is learnt.
+    /// Opens the named file or, by default, the one in the user's state folder. A problem with the default
+    /// file does not stop the command: if it is not a history, a message is printed, and if it cannot be
+    /// read or written, as in a container, no history is used.
     ///
     /// # Errors
     ///
@@ -46,18 +47,13 @@ impl HistoryFile {
         let Some(file) = named.map(PathBuf::from).or_else(default_path) else {
             return Ok(Self::disabled());
         };
-        let is_named = named.is_some();
+        let is_explicit = named.is_some();
         match read_history(&file) {
             Ok(history) => {
                 let history = Arc::new(history);
-                Ok(Self {
-                    file: Some(file),
-                    is_explicit: is_named,
-                    history,
-                    observations: Vec::new(),
-                })
+                Ok(Self { file: Some(file), is_explicit, history, observations: Vec::new() })
             }
-            Err(error) if is_named => Err(error).or_exit(Exit::Usage),
+            Err(error) if is_explicit => Err(error).or_exit(Exit::Usage),
             Err(error) => {
                 if error.downcast_ref::<io::Error>().is_none() {
                     stderr::line(&format!("cce-job: nothing is learnt: {error:#}"));
@@ -67,9 +63,9 @@ impl HistoryFile {
         }
     }
 
-    /// Adds what was seen of a job's life.
-    pub(crate) fn add(&mut self, lifetime: Option<JobObservation>) {
-        self.observations.extend(lifetime);
+    /// Adds the observation of a job.
+    pub(crate) fn add(&mut self, observation: Option<JobObservation>) {
+        self.observations.extend(observation);
     }
 
     /// Writes what was added, beside what other commands have written meanwhile.
@@ -79,8 +75,8 @@ impl HistoryFile {
     /// Where a file that was named cannot be written.
     pub(crate) fn save(&self) -> anyhow::Result<()> {
         let file = self.file.as_deref().filter(|_| !self.observations.is_empty());
-        let kept = file.map_or(Ok(()), |file| self.save_to(file));
-        if self.is_explicit { kept } else { Ok(()) }
+        let saved = file.map_or(Ok(()), |file| self.save_to(file));
+        if self.is_explicit { saved } else { Ok(()) }
     }
 
     fn save_to(&self, file: &Path) -> anyhow::Result<()> {
@@ -94,7 +90,7 @@ impl HistoryFile {
         let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
         lock.lock().with_context(shown)?;
         let mut history = read_history(file)?;
-        self.observations.iter().for_each(|lifetime| history.record(lifetime));
+        self.observations.iter().for_each(|observation| history.record(observation));
         write_atomically(file, &serde_json::to_vec(&history)?).with_context(shown)
     }
 }
@@ -142,8 +138,8 @@ mod tests {
             one.add(Some(observation(200)));
         }
         open.iter().for_each(|one| one.save().unwrap());
-        let kept = HistoryFile::open(Some(&file)).unwrap().history;
-        assert!((kept.jobs("CreateNode") - 1.96).abs() < 1e-3, "{}", kept.jobs("CreateNode"));
+        let history = HistoryFile::open(Some(&file)).unwrap().history;
+        assert!((history.jobs("CreateNode") - 1.96).abs() < 1e-3, "{}", history.jobs("CreateNode"));
     }
 
     #[test]
@@ -157,8 +153,8 @@ mod tests {
                 one.add(Some(observation(200)));
                 one.save().unwrap();
             }
-            let kept = HistoryFile::open(Some(file)).unwrap().history;
-            assert!(kept.jobs("CreateNode") > 1.9, "{}", file.display());
+            let history = HistoryFile::open(Some(file)).unwrap().history;
+            assert!(history.jobs("CreateNode") > 1.9, "{}", file.display());
         }
     }
 

@@ -11,23 +11,11 @@ use std::{
     time::Duration,
 };
 
-use clap::ValueEnum;
 use job_model::JobId;
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
 
-use super::watch::Finished;
+use super::{finished::Finished, format::OutputFormat};
 use crate::terminal::{Styles, format_duration, print, text};
-
-/// How the result is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    /// A line for each job that ended
-    Human,
-    /// Each job as it came, one a line
-    Json,
-    /// All that happens, one JSON object a line, and a line `finished` for each job
-    Jsonl,
-}
 
 /// Prints to stdout.
 pub(crate) struct Output {
@@ -55,7 +43,7 @@ impl Output {
         self.format
     }
 
-    /// Returns why nothing is printed any more.
+    /// Returns the error that stopped the output.
     pub(crate) const fn write_error(&self) -> Option<&io::Error> {
         self.write_error.as_ref()
     }

@@ -1,10 +1,8 @@
-//! Progress to stderr: which kind of it, if any. Draws and prints nothing itself.
+//! Progress on stderr: as a tree, as lines, or none.
 
 mod live_tree;
 mod log_lines;
 mod tree_rows;
-
-pub(crate) use tree_rows::WaitSnapshot;
 
 use std::{
     io::{self, IsTerminal},
@@ -16,13 +14,13 @@ use clap::ValueEnum;
 use job_poller::Event;
 
 use self::{live_tree::LiveTree, log_lines::LogLines};
-use super::{output::OutputFormat, watch::Watch};
+use super::{format::OutputFormat, totals::Totals, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
     logging::Verbosity,
 };
 
-/// How progress is told.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
     /// tree on a terminal, else plain; none with -q, and with -o jsonl, which tells it on stdout
@@ -35,24 +33,7 @@ pub(crate) enum ProgressMode {
     None,
 }
 
-/// How far all waits are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) total: usize,
-    pub(crate) finished: usize,
-    /// Of those that ended, the jobs that did not succeed.
-    pub(crate) failed: usize,
-}
-
-impl Totals {
-    /// Counts a wait that is over, by its exit code; none where the command stopped it.
-    pub(crate) fn add(&mut self, exit: Option<Exit>) {
-        self.finished += 1;
-        self.failed += usize::from(exit.is_some_and(|exit| exit != Exit::Done));
-    }
-}
-
-/// Tells progress.
+/// Shows progress.
 pub(crate) enum ProgressDisplay {
     None,
     LogLines(LogLines),
@@ -60,18 +41,18 @@ pub(crate) enum ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// Returns what this kind comes to here.
+    /// Returns the display for this mode on this terminal.
     ///
     /// # Errors
     ///
     /// Where a tree is asked for and cannot be drawn: wrong usage.
     pub(crate) fn new(
-        kind: ProgressMode,
+        mode: ProgressMode,
         verbosity: Verbosity,
         format: OutputFormat,
     ) -> anyhow::Result<Self> {
         let terminal = io::stderr().is_terminal() && !console::is_dumb();
-        let kind = match (kind, verbosity) {
+        let mode = match (mode, verbosity) {
             (ProgressMode::Auto, Verbosity::Quiet) => ProgressMode::None,
             (ProgressMode::Auto, _) if format == OutputFormat::Jsonl => ProgressMode::None,
             (ProgressMode::Auto, Verbosity::Normal) if terminal => ProgressMode::Tree,
@@ -80,9 +61,9 @@ impl ProgressDisplay {
                 let error = anyhow!("-v writes lines of its own; use --progress plain");
                 return Err(error).or_exit(Exit::Usage);
             }
-            (kind, _) => kind,
+            (mode, _) => mode,
         };
-        match kind {
+        match mode {
             ProgressMode::Tree if !terminal => {
                 let error = anyhow!("--progress tree needs a terminal; use --progress plain");
                 Err(error).or_exit(Exit::Usage)
@@ -93,26 +74,26 @@ impl ProgressDisplay {
         }
     }
 
-    /// Returns what this kind comes to here, where people are told the result.
+    /// Returns the display for this mode, if the result is printed for people.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
     pub(crate) fn for_human_output(
-        kind: ProgressMode,
+        mode: ProgressMode,
         verbosity: Verbosity,
     ) -> anyhow::Result<Self> {
-        Self::new(kind, verbosity, OutputFormat::Human)
+        Self::new(mode, verbosity, OutputFormat::Human)
     }
 
-    /// Tells what happened to one of the waits.
+    /// Shows an event of one of the waits.
     pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
-        if let Self::LogLines(plain) = self {
-            plain.event(watch, at, event, totals);
+        if let Self::LogLines(lines) = self {
+            lines.event(watch, at, event, totals);
         }
     }
 
-    /// Tells how all waits are: after each event, and each second.
+    /// Shows the state of all waits: after each event, and each second.
     pub(crate) fn tick<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
@@ -121,7 +102,7 @@ impl ProgressDisplay {
     ) {
         match self {
             Self::None => {}
-            Self::LogLines(plain) => plain.tick(watches, elapsed, totals),
+            Self::LogLines(lines) => lines.tick(watches, elapsed, totals),
             Self::LiveTree(tree) => tree.draw(watches, elapsed, totals),
         }
     }
@@ -130,8 +111,8 @@ impl ProgressDisplay {
     pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
         match self {
             Self::None => write(),
-            Self::LogLines(plain) => {
-                plain.reset_heartbeat();
+            Self::LogLines(lines) => {
+                lines.reset_heartbeat();
                 write()
             }
             Self::LiveTree(tree) => tree.suspend(write),

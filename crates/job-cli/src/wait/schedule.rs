@@ -10,7 +10,7 @@ use crate::terminal::DurationArg;
 /// When the waits ask.
 #[derive(Clone)]
 pub(crate) enum ScheduleArg {
-    /// When their jobs are likeliest to end, by what was learnt.
+    /// When their jobs are likeliest to end, by the history.
     Adaptive,
     /// By this schedule, all of them.
     Custom(Arc<dyn Schedule>),

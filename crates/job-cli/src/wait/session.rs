@@ -1,5 +1,5 @@
-//! The loop over all waits: what happens goes to whoever tells it, until all have ended, or enough of
-//! them. Decides nothing about a job.
+//! The loop over all waits: passes their events to the output and the progress display, until the stop
+//! condition is met. Decides nothing about a job.
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
@@ -12,19 +12,21 @@ use job_transport::{Clock, TokioClock, TransportErrorKind};
 
 use super::{
     checkpoint_file::CheckpointFile,
+    finished::Finished,
+    format::OutputFormat,
     history_file::HistoryFile,
-    output::{Output, OutputFormat, SummaryRow},
-    progress::{ProgressDisplay, Totals},
-    watch::{Finished, Watch},
+    output::{Output, SummaryRow},
+    progress::ProgressDisplay,
+    report_file::ReportFile,
+    totals::Totals,
+    watch::Watch,
 };
 use crate::{
     exit::{CERTIFICATE_HINT, Exit},
-    report,
     terminal::stderr,
 };
 
-/// How often progress is looked at and checkpoints are written, where nothing happens and where much
-/// does.
+/// How often progress is drawn and checkpoints are written: without events, and with many of them.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -39,13 +41,13 @@ pub(crate) enum StopCondition {
     AllOrFailure,
 }
 
-/// What is told, to whom, and until when. How it is closed is `close`'s.
+/// The outputs of the waits, and when to stop. `finish` closes them.
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
     pub(crate) checkpoints: Option<CheckpointFile>,
-    pub(crate) report: Option<report::ReportFile>,
+    pub(crate) report: Option<ReportFile>,
     pub(crate) summary: Option<Vec<SummaryRow>>,
     pub(crate) history_file: HistoryFile,
     pub(crate) fleet: Fleet,
@@ -57,8 +59,8 @@ pub(crate) struct SessionResult {
     /// The worst exit code of the jobs' own, or that of the signal that stopped them.
     pub(crate) exit: Option<Exit>,
     pub(crate) signal: Option<Exit>,
-    /// What to go on from, of the jobs that had not ended, by the order in which they were named; and
-    /// what asks once more, of those that had: who goes on is to be told of all again.
+    /// The checkpoints of the jobs that have not ended, by the order in which they were named; and those
+    /// of the jobs that have: a resumed command reads these once more, to report all jobs.
     pub(crate) unfinished: BTreeMap<usize, Checkpoint>,
     pub(crate) finished: BTreeMap<usize, Checkpoint>,
     /// How many of the jobs that had not ended were seen.
@@ -70,27 +72,25 @@ pub(crate) struct SessionResult {
 }
 
 impl SessionResult {
-    /// Takes how a job ended, or why it was waited for no longer.
-    fn record(&mut self, exit: Exit, until: StopCondition) {
+    /// Records the exit code of a finished wait.
+    fn record(&mut self, exit: Exit, stop_condition: StopCondition) {
         let ended = matches!(exit, Exit::Done | Exit::JobFailed);
-        match until {
-            _ if self.stop_condition_met && until == StopCondition::Any => {}
+        match stop_condition {
+            _ if self.stop_condition_met && stop_condition == StopCondition::Any => {}
             StopCondition::Any if ended => {
                 (self.exit, self.stop_condition_met) = (Some(exit), true)
             }
             StopCondition::Any | StopCondition::All | StopCondition::AllOrFailure => {
                 self.exit = Some(self.exit.map_or(exit, |worst| worst.worse(exit)));
                 self.stop_condition_met |=
-                    until == StopCondition::AllOrFailure && exit != Exit::Done;
+                    stop_condition == StopCondition::AllOrFailure && exit != Exit::Done;
             }
         }
     }
-}
 
-impl SessionResult {
     /// Returns the checkpoints of all waits that are over, in the order in which the jobs were named.
     pub(crate) fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
-        self.finished.iter().chain(&self.unfinished).map(|(place, one)| (*place, one)).collect()
+        self.finished.iter().chain(&self.unfinished).map(|(index, one)| (*index, one)).collect()
     }
 }
 
@@ -98,7 +98,7 @@ impl SessionResult {
 type Waits = FuturesUnordered<StreamFuture<Watch>>;
 
 impl Session {
-    /// Follows the waits to their ends. What cannot be written to a file is told, and ends nothing.
+    /// Follows the waits to their ends. A file that cannot be written is reported, and stops no wait.
     pub(crate) async fn run(
         mut self,
         watches: Vec<Watch>,
@@ -110,7 +110,7 @@ impl Session {
         let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
         let mut result = SessionResult::default();
         let mut stopped = pin!(stopped);
-        // When to look next, when that was last done, and when checkpoints were last written.
+        // When the next tick is due, when the last one was, and when checkpoints were last written.
         let (mut next_tick, mut last_tick, mut last_saved) = (began, began, began);
         let mut changed = false;
         loop {
@@ -167,17 +167,17 @@ impl Session {
         }
     }
 
-    /// Tells how a wait ended, and stops the others where that is enough.
+    /// Prints how a wait ended, and stops the others if the stop condition is met.
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         self.progress.suspend(|| {
             self.output.print_finished(&finished);
-            // Where the command stopped it, that is told once for all.
+            // If the command stopped it, one message at the end covers all waits.
             if let (Some(error), Some(_)) = (error, exit) {
-                let told = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
-                stderr::line(&told);
-                let fault = error.last_error().map(|fault| fault.kind);
-                if fault == Some(AttemptErrorKind::Transport(TransportErrorKind::Certificate)) {
+                let message = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
+                stderr::line(&message);
+                let kind = error.last_error().map(|error| error.kind);
+                if kind == Some(AttemptErrorKind::Transport(TransportErrorKind::Certificate)) {
                     stderr::line(&format!("cce-job: {CERTIFICATE_HINT}"));
                 }
             }
@@ -205,14 +205,14 @@ impl Session {
         }
     }
 
-    /// Keeps the checkpoints of the waits under way, and of those that are over.
+    /// Saves the checkpoints of the running waits, and of the finished ones.
     fn save_checkpoints(&mut self, waits: &Waits, result: &SessionResult) {
         let Some(file) = &mut self.checkpoints else { return };
         let under_way: Vec<_> = running_watches(waits)
             .filter_map(|watch| Some((watch.index(), watch.checkpoint()?)))
             .collect();
         let mut all = result.checkpoints();
-        all.extend(under_way.iter().map(|(place, one)| (*place, one)));
+        all.extend(under_way.iter().map(|(index, one)| (*index, one)));
         let all: Vec<_> = all.into_values().collect();
         if let Some(news) = file.save(&all) {
             self.progress.suspend(|| stderr::line(&news));

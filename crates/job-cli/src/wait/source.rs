@@ -22,8 +22,8 @@ pub(crate) struct RecordingSource {
 }
 
 struct SourceState {
-    /// The service's time less this process's clock. Replies tell whole seconds, so the latest comes
-    /// nearest.
+    /// The service's time minus this process's clock. The dates of replies are in whole seconds, so the
+    /// largest difference is the most exact.
     clock_offset: Option<Timestamp>,
     bodies: HashMap<JobId, Bodies>,
 }
@@ -49,12 +49,12 @@ impl RecordingSource {
         }
     }
 
-    /// Returns the service's time, by the last reply and the time since; `None` where none told it.
+    /// Returns the service's time, by the last reply and the time since; `None` if no reply had a date.
     pub(crate) fn service_time(&self) -> Option<Timestamp> {
         self.state().clock_offset?.checked_add(monotonic_now()).ok()
     }
 
-    /// Returns the last reply with a job; empty where none was kept.
+    /// Returns the body of the last reply with a job; empty if none was retained.
     pub(crate) fn body(&self, job: &JobId) -> Bytes {
         self.state().bodies.get(job).map(|bodies| bodies.last.clone()).unwrap_or_default()
     }
@@ -65,12 +65,14 @@ impl RecordingSource {
 
     fn record(&self, job: &JobId, reading: &Reading) {
         let mut state = self.state();
-        let ahead = reading.date.and_then(|date| date.checked_sub(monotonic_now()).ok());
-        state.clock_offset = match (state.clock_offset, ahead) {
-            (Some(before), Some(ahead)) if before.duration_since(ahead) < CLOCK_RESET_THRESHOLD => {
-                Some(before.max(ahead))
+        let offset = reading.date.and_then(|date| date.checked_sub(monotonic_now()).ok());
+        state.clock_offset = match (state.clock_offset, offset) {
+            (Some(before), Some(offset))
+                if before.duration_since(offset) < CLOCK_RESET_THRESHOLD =>
+            {
+                Some(before.max(offset))
             }
-            (before, ahead) => ahead.or(before),
+            (before, offset) => offset.or(before),
         };
         // A sub-job's are no reply with a job that is waited for.
         if let Some(bodies) = state.bodies.get_mut(job).filter(|_| self.retain_bodies) {
@@ -78,7 +80,7 @@ impl RecordingSource {
         }
     }
 
-    /// Takes note that the wait dropped the last reading: a stale one, or another job's.
+    /// Discards the last body, because the wait dropped that reading: it was stale, or of another job.
     pub(crate) fn discard_last(&self, job: &JobId) {
         if let Some(bodies) = self.state().bodies.get_mut(job) {
             bodies.last = bodies.previous.clone();

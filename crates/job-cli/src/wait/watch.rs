@@ -1,24 +1,19 @@
 //! One wait, as the command follows it: its events, and what was last known. Decides nothing.
 
 use std::{
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_core::Stream;
-use jiff::Timestamp;
 use job_model::{Job, JobId, Phase};
-use job_poller::{
-    AttemptErrorKind, Checkpoint, Event, FinishedJob, FleetEvents, History, JobObservation,
-    WaitError, WaitErrorKind,
-};
+use job_poller::{AttemptErrorKind, Checkpoint, Event, FleetEvents, History};
 
-use super::{progress::WaitSnapshot, source::RecordingSource};
-use crate::exit::Exit;
+use super::{
+    error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
+};
 
 /// A wait under way: a stream of its events.
 pub(crate) struct Watch {
@@ -32,40 +27,6 @@ pub(crate) struct Watch {
     next_attempt_at: Option<Duration>,
     /// What happened, where it is to be reported.
     log: Option<Vec<(Duration, Event)>>,
-}
-
-/// Attempts in a row that gave no job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ErrorRun {
-    pub(crate) message: String,
-    pub(crate) in_a_row: u32,
-    /// Whether the last one said something else than the one before.
-    pub(crate) has_changed: bool,
-}
-
-/// What the attempts of a wait come to that give no job.
-#[derive(Debug, Default)]
-pub(crate) struct ErrorTracker {
-    current: Option<ErrorRun>,
-    /// Whether the attempt before the next plan gave none.
-    last_attempt_failed: bool,
-    /// Whether the last attempt was the first in a while that gave one.
-    pub(crate) has_recovered: bool,
-}
-
-/// A wait that is over.
-pub(crate) struct Finished {
-    pub(crate) id: JobId,
-    pub(crate) index: usize,
-    pub(crate) result: Result<FinishedJob, WaitError>,
-    /// What to go on from; of a job that has ended, what asks once more.
-    pub(crate) checkpoint: Option<Checkpoint>,
-    /// The job as last read.
-    pub(crate) job: Option<Box<Job>>,
-    pub(crate) body: Bytes,
-    /// The service's time when the wait began, where it was told.
-    pub(crate) started_at: Option<Timestamp>,
-    pub(crate) log: Vec<(Duration, Event)>,
 }
 
 impl Watch {
@@ -148,7 +109,7 @@ impl Watch {
         self.errors.record(event);
         let is_dropped = match event {
             Event::StaleReply { .. } => true,
-            Event::AttemptFailed { error: fault, .. } => fault.kind == AttemptErrorKind::Mismatch,
+            Event::AttemptFailed { error, .. } => error.kind == AttemptErrorKind::Mismatch,
             _ => false,
         };
         if is_dropped {
@@ -163,35 +124,6 @@ impl Watch {
     }
 }
 
-impl ErrorTracker {
-    /// Takes note of what happened.
-    pub(crate) fn record(&mut self, event: &Event) {
-        match event {
-            Event::AttemptFailed { error: fault, in_a_row, .. } => {
-                // Each reply has another id, and is no news for that.
-                let message = match &fault.request_id {
-                    Some(id) => fault.message.replace(&format!(" (request id {id})"), ""),
-                    None => fault.message.clone(),
-                };
-                let before = self.current.take();
-                let is_news = before.is_none_or(|before| before.message != message);
-                self.current =
-                    Some(ErrorRun { message, in_a_row: *in_a_row, has_changed: is_news });
-                self.last_attempt_failed = true;
-            }
-            Event::NextAttempt { .. } if !mem::take(&mut self.last_attempt_failed) => {
-                self.has_recovered = self.current.take().is_some();
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns the error of the last attempts, where they gave no job.
-    pub(crate) const fn current(&self) -> Option<&ErrorRun> {
-        self.current.as_ref()
-    }
-}
-
 impl Stream for Watch {
     type Item = (Duration, Event);
 
@@ -201,24 +133,5 @@ impl Stream for Watch {
             self.record(*at, event);
         }
         Poll::Ready(next)
-    }
-}
-
-impl Finished {
-    /// Returns the exit code that it would be alone; `None` where the command stopped it.
-    pub(crate) fn exit(&self) -> Option<Exit> {
-        match &self.result {
-            Ok(ended) => Some(Exit::from(&ended.outcome)),
-            Err(error) if error.kind() == WaitErrorKind::Stopped => None,
-            Err(error) => Some(Exit::from(error)),
-        }
-    }
-
-    /// Returns what was seen of the job's life.
-    pub(crate) fn observation(&self) -> Option<JobObservation> {
-        match &self.result {
-            Ok(ended) => ended.observation.clone(),
-            Err(error) => error.observation(),
-        }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     bounds::Bounds,
     receiver::Receiver,
-    stage::{Programs, TestBed},
+    test_bed::{Programs, TestBed},
 };
 
 const JOB_COUNT: u32 = 2_000;
@@ -28,32 +28,32 @@ pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> a
     let long = || Plan::create_cluster().slower(10_000);
     let sim = Sim::new(long(), TimeSource::Clock);
     let receiver = Receiver::start(0).await?;
-    let stage = TestBed::new(programs, sim, receiver, &["--requests-per-second", "50"]).await?;
+    let bed = TestBed::new(programs, sim, receiver, &["--requests-per-second", "50"]).await?;
     let submit = |_| {
-        let stage = &stage;
+        let bed = &bed;
         async move {
-            let job = stage.sim.add(long());
-            stage.call(&job, "watch", &json!({"timeout": "none"})).await?;
+            let job = bed.sim.add(long());
+            bed.call(&job, "watch", &json!({"timeout": "none"})).await?;
             anyhow::Ok(job)
         }
     };
     let jobs: Vec<_> = stream::iter(0..JOB_COUNT).map(submit).buffered(64).try_collect().await?;
-    let began = stage.now();
+    let began = bed.now();
     let mut samples = Vec::new();
-    let mut asked = vec![(0, began); jobs.len()];
+    let mut last_readings = vec![(0, began); jobs.len()];
     let mut longest = Duration::ZERO;
-    while stage.now() - began < MEASUREMENT_DURATION {
-        samples.push((stage.now(), stage.sim.requests()));
-        for (job, (before, at)) in jobs.iter().zip(&mut asked) {
-            let (readings, _) = stage.sim.readings(job).unwrap_or_default();
+    while bed.now() - began < MEASUREMENT_DURATION {
+        samples.push((bed.now(), bed.sim.requests()));
+        for (job, (before, at)) in jobs.iter().zip(&mut last_readings) {
+            let (readings, _) = bed.sim.readings(job).unwrap_or_default();
             if readings != *before {
-                longest = longest.max(stage.now() - *at);
-                (*before, *at) = (readings, stage.now());
+                longest = longest.max(bed.now() - *at);
+                (*before, *at) = (readings, bed.now());
             }
         }
-        stage.sleep(SAMPLE_INTERVAL).await;
+        bed.sleep(SAMPLE_INTERVAL).await;
     }
-    let waiting = asked.iter().map(|(_, at)| stage.now() - *at).max().unwrap_or_default();
+    let waiting = last_readings.iter().map(|(_, at)| bed.now() - *at).max().unwrap_or_default();
     let rates = samples.iter().zip(samples.iter().skip(SAMPLES_PER_WINDOW)).map(
         |((from, before), (to, after))| {
             f64::from(after - before) / (*to - *from).as_secs_f64() / REQUESTS_PER_SECOND
@@ -63,11 +63,11 @@ pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> a
         rates.fold((f64::MAX, f64::MIN), |(least, most), rate| (least.min(rate), most.max(rate)));
     bounds.check("of the budget, in the ten seconds with the fewest requests", least, 0.95..=1.05);
     bounds.check("of the budget, in the ten seconds with the most", most, 0.95..=1.05);
-    let round = f64::from(JOB_COUNT) / REQUESTS_PER_SECOND;
-    let gap = longest.max(waiting).as_secs_f64() / round;
+    let round_robin_gap = f64::from(JOB_COUNT) / REQUESTS_PER_SECOND;
+    let gap = longest.max(waiting).as_secs_f64() / round_robin_gap;
     bounds.check("longest gap of any wait, over that of round-robin", gap, 0.0..=2.0);
-    let fewest = asked.iter().map(|(readings, _)| *readings).min().unwrap_or_default();
+    let fewest = last_readings.iter().map(|(readings, _)| *readings).min().unwrap_or_default();
     bounds.check("readings of the wait with the fewest", fewest.into(), 2.0..=1e6);
-    stage.print_sizes();
+    bed.print_sizes();
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The proof that waits outlive what drives them: a real engine, a real service, a simulated cloud over TLS, and
-//! a receiver of notices, on loopback; processes are killed with SIGKILL. `cargo xtask durable` installs the
+//! a receiver of notifications, on loopback; processes are killed with SIGKILL. `cargo xtask durable` installs the
 //! engine and calls this. Exits with 1 where a figure is beyond its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
@@ -8,7 +8,7 @@ mod bounds;
 mod budget;
 mod process;
 mod receiver;
-mod stage;
+mod test_bed;
 mod waits;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use tokio::runtime::Builder;
 
 use bounds::Bounds;
-use stage::Programs;
+use test_bed::Programs;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));

@@ -1,5 +1,4 @@
-//! A receiver of notices that checks each signature as receivers do, and tells new notices from those that it
-//! has seen.
+//! A receiver of notifications that checks each signature as receivers do, and recognizes repeated ones.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +16,10 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 
-/// The key that the notices are signed with.
+/// The key that the notifications are signed with.
 pub(crate) const WEBHOOK_KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
 
-/// What was received: how often each notice came, by its id, and what it said.
+/// The received notifications: how often each one came, and its body, by its id.
 #[derive(Default)]
 pub(crate) struct Received {
     pub(crate) notifications: BTreeMap<String, (u32, serde_json::Value)>,
@@ -39,7 +38,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) async fn start(errors: u32) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = format!("http://{}/notices", listener.local_addr()?);
+        let address = format!("http://{}/notifications", listener.local_addr()?);
         let received =
             Arc::new(Mutex::new(Received { remaining_errors: errors, ..Received::default() }));
         let receiver = Self { received, address };
@@ -76,8 +75,8 @@ impl Receiver {
         let is_signed = standardwebhooks::Webhook::new(WEBHOOK_KEY)
             .is_ok_and(|webhook| webhook.verify(body, headers).is_ok());
         let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
-        let said = serde_json::from_slice(body);
-        let (true, Some(id), Ok(said)) = (is_signed, id, said) else {
+        let content = serde_json::from_slice(body);
+        let (true, Some(id), Ok(content)) = (is_signed, id, content) else {
             received.rejected += 1;
             return StatusCode::UNAUTHORIZED;
         };
@@ -85,7 +84,7 @@ impl Receiver {
             received.remaining_errors -= 1;
             return StatusCode::SERVICE_UNAVAILABLE;
         }
-        received.notifications.entry(id.into()).or_insert((0, said)).0 += 1;
+        received.notifications.entry(id.into()).or_insert((0, content)).0 += 1;
         StatusCode::NO_CONTENT
     }
 }

@@ -1,4 +1,4 @@
-//! Waits whose service and engine are killed in the middle: each ends as its job did, and is told once.
+//! Waits whose service and engine are killed in the middle: each ends as its job did, and sends one notification.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     bounds::Bounds,
     receiver::Receiver,
-    stage::{Programs, TestBed},
+    test_bed::{Programs, TestBed},
 };
 
 /// What the simulated jobs take, of which the plans know a twelfth.
@@ -22,48 +22,51 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     println!("1 job of 60 s: the service is killed in the middle, then the engine");
     let sim = Sim::new(Plan::create_cluster().slower(SLOWDOWN_FACTOR), TimeSource::Clock);
     let receiver = Receiver::start(2).await?;
-    let mut stage = TestBed::new(programs, sim, receiver, &["--schedule", "fixed:1s"]).await?;
-    let job = stage.sim.job().clone();
-    let notify = stage.receiver.address.clone();
-    stage.call(&job, "watch", &json!({"notify": notify})).await?;
+    let mut bed = TestBed::new(programs, sim, receiver, &["--schedule", "fixed:1s"]).await?;
+    let job = bed.sim.job().clone();
+    let notify = bed.receiver.address.clone();
+    bed.call(&job, "watch", &json!({"notify": notify})).await?;
     let (sim, readings) =
-        (stage.sim.clone(), |sim: &Sim, job: &JobId| sim.readings(job).unwrap_or_default());
-    stage.wait_until("it is asked for", || readings(&sim, &job).0 >= 10).await?;
+        (bed.sim.clone(), |sim: &Sim, job: &JobId| sim.readings(job).unwrap_or_default());
+    bed.wait_until("it is asked for", || readings(&sim, &job).0 >= 10).await?;
     // Each is killed while an attempt is under way.
-    stall_next_request(&stage).await?;
-    stage.service.kill()?;
-    stage.sleep(Duration::from_secs(3)).await;
-    stage.service.restart()?;
+    stall_next_request(&bed).await?;
+    bed.service.kill()?;
+    bed.sleep(Duration::from_secs(3)).await;
+    bed.service.restart()?;
     let before = readings(&sim, &job).0;
-    stage.wait_until("it is asked for again", || readings(&sim, &job).0 >= before + 5).await?;
-    stall_next_request(&stage).await?;
-    stage.engine.kill()?;
-    stage.sleep(Duration::from_secs(3)).await;
-    stage.engine.restart()?;
+    bed.wait_until("it is asked for again", || readings(&sim, &job).0 >= before + 5).await?;
+    stall_next_request(&bed).await?;
+    bed.engine.kill()?;
+    bed.sleep(Duration::from_secs(3)).await;
+    bed.engine.restart()?;
     let two = Duration::from_secs(120);
-    stage
-        .wait_until_with_timeout(two, "the notice", || {
-            !stage.receiver.received().notifications.is_empty()
-        })
-        .await?;
+    bed.wait_until_with_timeout(two, "the notification", || {
+        !bed.receiver.received().notifications.is_empty()
+    })
+    .await?;
     // One that comes twice comes soon.
-    stage.sleep(Duration::from_secs(5)).await;
-    let status = stage.call(&job, "status", &Value::Null).await?;
+    bed.sleep(Duration::from_secs(5)).await;
+    let status = bed.call(&job, "status", &Value::Null).await?;
     println!(
         "  {} after {} attempts, {} s",
         text(&status["end"]["outcome"]),
         status["end"]["attempts"],
         status["end"]["elapsed"]
     );
-    let (asked, ends) = readings(&sim, &job);
+    let (reading_count, ends) = readings(&sim, &job);
     let counted = status["end"]["attempts"].as_f64().unwrap_or_default();
     let is_right = status["end"]["outcome"] == "succeeded";
     bounds.check("ended as its job did", f64::from(u8::from(is_right)), 1.0..=1.0);
-    bounds.check("readings more than the wait knows of", f64::from(asked) - counted, 0.0..=1.0);
+    bounds.check(
+        "readings more than the wait knows of",
+        f64::from(reading_count) - counted,
+        0.0..=1.0,
+    );
     bounds.check("readings of the end", ends.into(), 1.0..=1.0);
-    let received = stage.receiver.received();
+    let received = bed.receiver.received();
     let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
-    bounds.check("notices", received.notifications.len() as f64, 1.0..=1.0);
+    bounds.check("notifications", received.notifications.len() as f64, 1.0..=1.0);
     bounds.check(
         "deliveries, after two that were answered with a 503",
         deliveries.into(),
@@ -71,15 +74,15 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     );
     bounds.check("deliveries with a wrong signature", received.rejected.into(), 0.0..=0.0);
     drop(received);
-    stage.print_sizes();
+    bed.print_sizes();
     Ok(())
 }
 
 /// Lets the next request have no answer, and waits until it is there.
-async fn stall_next_request(stage: &TestBed) -> anyhow::Result<()> {
-    let before = stage.sim.stalled();
-    stage.sim.inject_fault(Fault::Stall);
-    stage.wait_until("an attempt is under way", || stage.sim.stalled() > before).await
+async fn stall_next_request(bed: &TestBed) -> anyhow::Result<()> {
+    let before = bed.sim.stalled();
+    bed.sim.inject_fault(Fault::Stall);
+    bed.wait_until("an attempt is under way", || bed.sim.stalled() > before).await
 }
 
 /// How many jobs there are, and how many of them fail: every tenth.
@@ -98,70 +101,69 @@ pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyh
     let receiver = Receiver::start(0).await?;
     let in_flight = MAX_IN_FLIGHT.to_string();
     let flags = ["--requests-per-second", "200", "--max-in-flight", &in_flight];
-    let mut stage = TestBed::new(programs, sim, receiver, &flags).await?;
-    let began = stage.now();
-    let notify = stage.receiver.address.clone();
+    let mut bed = TestBed::new(programs, sim, receiver, &flags).await?;
+    let began = bed.now();
+    let notify = bed.receiver.address.clone();
     let plan = |number: usize| {
         let plan = Plan::create_cluster().slower(SLOWDOWN_FACTOR);
         if number.is_multiple_of(FAILURE_INTERVAL) { plan.with_failure("sold out") } else { plan }
     };
     let submit = |number| {
-        let (stage, body) = (&stage, json!({"notify": notify}));
+        let (bed, body) = (&bed, json!({"notify": notify}));
         async move {
-            let job = stage.sim.add(plan(number));
-            stage.call(&job, "watch", &body).await?;
+            let job = bed.sim.add(plan(number));
+            bed.call(&job, "watch", &body).await?;
             anyhow::Ok(job)
         }
     };
     let jobs: Vec<_> = stream::iter(0..JOB_COUNT).map(submit).buffered(64).try_collect().await?;
-    println!("  submitted in {:.1?}", stage.now() - began);
-    let told = |stage: &TestBed| stage.receiver.received().notifications.len();
+    println!("  submitted in {:.1?}", bed.now() - began);
+    let notified = |bed: &TestBed| bed.receiver.received().notifications.len();
     for part in [JOB_COUNT / 10, JOB_COUNT / 2] {
         let minutes = Duration::from_secs(15 * 60);
-        stage
-            .wait_until_with_timeout(minutes, "the first notices", || told(&stage) >= part)
+        bed.wait_until_with_timeout(minutes, "the first notifications", || notified(&bed) >= part)
             .await?;
-        println!("  killed after {:.1?}, {} told", stage.now() - began, told(&stage));
-        stage.service.kill()?;
-        stage.engine.kill()?;
-        stage.sleep(Duration::from_secs(2)).await;
-        stage.engine.restart()?;
-        stage.service.restart()?;
+        println!("  killed after {:.1?}, {} notified", bed.now() - began, notified(&bed));
+        bed.service.kill()?;
+        bed.engine.kill()?;
+        bed.sleep(Duration::from_secs(2)).await;
+        bed.engine.restart()?;
+        bed.service.restart()?;
     }
     let minutes = Duration::from_secs(15 * 60);
-    stage.wait_until_with_timeout(minutes, "all notices", || told(&stage) >= JOB_COUNT).await?;
-    println!("  all told after {:.1?}", stage.now() - began);
-    stage.sleep(Duration::from_secs(10)).await;
-    check_outcomes(&stage, &jobs, bounds).await?;
-    stage.print_sizes();
+    bed.wait_until_with_timeout(minutes, "all notifications", || notified(&bed) >= JOB_COUNT)
+        .await?;
+    println!("  all notified after {:.1?}", bed.now() - began);
+    bed.sleep(Duration::from_secs(10)).await;
+    check_outcomes(&bed, &jobs, bounds).await?;
+    bed.print_sizes();
     Ok(())
 }
 
-/// Compares what the waits and the notices say with what became of the jobs.
-async fn check_outcomes(
-    stage: &TestBed,
-    jobs: &[JobId],
-    bounds: &mut Bounds,
-) -> anyhow::Result<()> {
-    let status = |job| async move { stage.call(job, "status", &Value::Null).await };
+/// Compares the waits and the notifications with the outcomes of the jobs.
+async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> anyhow::Result<()> {
+    let status = |job| async move { bed.call(job, "status", &Value::Null).await };
     let statuses: Vec<_> = stream::iter(jobs).map(status).buffered(64).try_collect().await?;
-    let (mut right, mut told, mut late) = (0_u32, 0_u32, 0_u32);
-    let received = stage.receiver.received();
+    let (mut right, mut notified, mut late) = (0_u32, 0_u32, 0_u32);
+    let received = bed.receiver.received();
     for (number, (job, status)) in jobs.iter().zip(&statuses).enumerate() {
         let outcome = if number.is_multiple_of(FAILURE_INTERVAL) { "failed" } else { "succeeded" };
-        let id = format!("{}:{job}:{outcome}", stage.sim.project());
+        let id = format!("{}:{job}:{outcome}", bed.sim.project());
         right += u32::from(status["end"]["outcome"] == outcome);
-        told += u32::from(
-            received.notifications.get(&id).is_some_and(|(_, said)| said["outcome"] == outcome),
+        notified += u32::from(
+            received
+                .notifications
+                .get(&id)
+                .is_some_and(|(_, content)| content["outcome"] == outcome),
         );
-        let (_, ends) = stage.sim.readings(job).unwrap_or_default();
+        let (_, ends) = bed.sim.readings(job).unwrap_or_default();
         late += ends.saturating_sub(1);
     }
     let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
     let jobs = jobs.len() as f64;
     bounds.check("outcomes that are right", right.into(), jobs..=jobs);
-    bounds.check("notices that are right", told.into(), jobs..=jobs);
-    bounds.check("distinct notices", received.notifications.len() as f64, jobs..=jobs);
+    bounds.check("notifications that are right", notified.into(), jobs..=jobs);
+    bounds.check("distinct notifications", received.notifications.len() as f64, jobs..=jobs);
     // What died between a delivery, or a reading, and its record makes it once more: as many as were in flight.
     let most = f64::from(MAX_IN_FLIGHT * KILL_COUNT);
     let twice = f64::from(deliveries) - received.notifications.len() as f64;

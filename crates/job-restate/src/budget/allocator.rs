@@ -1,106 +1,76 @@
-//! How the budget of a deployment is divided among its services: what the budget object keeps. Reads no clock,
+//! Divides the budget of a deployment among its services. This is the state of the budget object. Reads no clock,
 //! performs no I/O.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use job_poller::budget::{AttemptStats, Budget};
+use job_poller::budget::Budget;
 use serde::{Deserialize, Serialize};
 
-use super::slots::{CountKey, Slot};
+use super::grant::{CountKey, Grant, LEASE_TTL, Slot, UsageReport};
 
-/// The budget of a deployment, and what each service has of it.
+/// The budget of a deployment, and the part that each service has.
 ///
-/// Each service says every second how many slots were requested of it, and how urgent the waits are that it
-/// planned; it is lent its part of the requests for a few seconds, and told what a request is worth. No
-/// more is ever lent than there is: a service has what the others have given back.
+/// Each service reports every second how many slots were requested, and how urgent its waits are. It gets a grant: a
+/// part of the requests for a few seconds, and the price of a request. The grants together never exceed the
+/// budget: a service gets more only after others have released it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BudgetAllocator {
     budget: Budget,
-    /// The count before this one. Whoever dies takes with it what it counted last, so they are counted anew now and
-    /// then; until the new count has as many, the one before holds.
+    /// The count of the previous epoch. A service that dies loses its last changes, so all waits are counted again in
+    /// each epoch. The previous count is used until the new one has as many waits.
     previous: Budget,
     epoch: u32,
     epoch_started_at: Duration,
     services: BTreeMap<u64, ServiceLease>,
-    /// The time since the budget began: each service's own goes on from where this was when it came.
+    /// The time since the budget was created. The clock of a service counts from its first report.
     now: Duration,
 }
 
-/// What a service has.
+/// The lease of one service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct ServiceLease {
-    /// The number of what it said last, when that was by its own clock, and by all.
+    /// The number of its last report.
     report_number: u64,
+    /// The time of that report, by the clock of the service.
     reported_at: Duration,
+    /// The same, by the time of the budget.
     seen_at: Duration,
-    /// How many slots a second were requested of it lately.
+    /// The recent rate of requested slots, per second.
     request_rate: f64,
-    /// How many of its requests are under way, perhaps more than it may have by now.
+    /// How many of its requests are in flight, which may be more than its grant by now.
     reported_in_flight: usize,
     per_second: f64,
     in_flight: usize,
     expires_at: Duration,
 }
 
-/// What a service says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct UsageReport {
-    pub(crate) service: u64,
-    /// One more than before; the same where it is said once more.
-    pub(crate) number: u64,
-    /// When, by its own clock, which never goes back.
-    pub(crate) reported_at: Duration,
-    /// How many turns were asked of it since, and how many requests are under way.
-    pub(crate) requested: u32,
-    pub(crate) max_in_flight: usize,
-    /// What the attempts came to that ended since.
-    pub(crate) attempt_stats: AttemptStats,
-    /// How many waits more, or fewer, there are in each place.
-    pub(crate) counts: Vec<(CountKey, i64)>,
-    /// Whether it is about to end.
-    pub(crate) is_leaving: bool,
-}
-
-/// What a service is lent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Grant {
-    pub(crate) per_second: f64,
-    pub(crate) in_flight: usize,
-    /// For how long the service of the cloud is to be left alone by all.
-    pub(crate) blocked_for: Duration,
-    /// What each wait goes by.
-    pub(crate) slot: Slot,
-}
-
-/// A budget in numbers.
+/// The status of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct BudgetStatus {
-    /// How many services share it.
+    /// The number of services.
     services: usize,
-    /// How many waits are counted.
+    /// The number of waits.
     waits: usize,
-    /// How many requests a second may leave at present: fewer than set while the service throttles.
+    /// The current limit of requests per second: less than the setting while the cloud throttles.
     requests_per_second: f64,
-    /// How many seconds of delay a request is worth at present: the budget's shadow price.
+    /// The current price of a request, in seconds of delay: the budget's shadow price.
     request_price: f64,
 }
 
-/// How long what is lent may be used. A service that says nothing for so long is gone.
-pub(crate) const LEASE_TTL: Duration = Duration::from_secs(5);
-
-/// For whom it is held: the time here is that of whoever spoke last, and may be behind by as much as all were silent.
+/// How long a grant is reserved here. Longer than [`LEASE_TTL`], because the time here is that of the last report, and
+/// is late by as long as no service reported.
 const LEASE_RETENTION: Duration = Duration::from_secs(10);
 
-/// How much the last second counts for how many turns are asked of a service.
+/// The weight of the last second in the rate of requested slots.
 const REQUEST_RATE_EWMA_WEIGHT: f64 = 0.3;
 
-/// Nobody speaks more often; in seconds.
+/// The least time between two reports, in seconds.
 const MIN_REPORT_INTERVAL_SECS: f64 = 0.2;
 
-/// Less than this part of the budget is nothing: what is lent later is more.
+/// No smaller part of the budget is granted: a later grant is larger.
 const MIN_GRANT_FRACTION: f64 = 0.001;
 
-/// A count is complete after the longest gap that there is; this much at least.
+/// The least duration of an epoch. A count is complete after the longest gap between two attempts of a wait.
 const MIN_EPOCH_DURATION: Duration = Duration::from_secs(120);
 
 impl BudgetAllocator {
@@ -116,23 +86,23 @@ impl BudgetAllocator {
         }
     }
 
-    /// Sets other limits.
+    /// Changes the limits.
     pub(crate) fn set_limits(&mut self, per_second: f64, in_flight: usize) {
         self.budget.set_limits(per_second, in_flight);
         self.previous.set_limits(per_second, in_flight);
     }
 
-    /// Takes what a service says, and lends it its part.
-    pub(crate) fn grant(&mut self, said: &UsageReport) -> Grant {
+    /// Records a report, and returns the grant of its service.
+    pub(crate) fn grant(&mut self, report: &UsageReport) -> Grant {
         let new = ServiceLease {
-            reported_at: said.reported_at,
+            reported_at: report.reported_at,
             seen_at: self.now,
             ..ServiceLease::default()
         };
-        let known = self.services.remove(&said.service);
+        let known = self.services.remove(&report.service);
         let mut service = known.unwrap_or(new);
-        // Of one that was silent for longer nothing is known, its time among it.
-        let since = said.reported_at.saturating_sub(service.reported_at);
+        // After a longer silence nothing is known of the service, not even how much time has passed.
+        let since = report.reported_at.saturating_sub(service.reported_at);
         let since = if since > LEASE_TTL { Duration::ZERO } else { since };
         self.now = self.now.max(service.seen_at.saturating_add(since));
         let now = self.now;
@@ -140,57 +110,57 @@ impl BudgetAllocator {
         if service.expires_at <= now {
             (service.per_second, service.in_flight) = (0.0, 0);
         }
-        if said.number > service.report_number {
+        if report.number > service.report_number {
             let seconds = since.as_secs_f64().max(MIN_REPORT_INTERVAL_SECS);
-            let lately = 1.0 - (1.0 - REQUEST_RATE_EWMA_WEIGHT).powf(seconds);
+            let weight = 1.0 - (1.0 - REQUEST_RATE_EWMA_WEIGHT).powf(seconds);
             service.request_rate +=
-                (f64::from(said.requested) / seconds - service.request_rate) * lately;
-            (service.report_number, service.reported_in_flight) = (said.number, said.max_in_flight);
-            self.record_report(now, said);
+                (f64::from(report.requested) / seconds - service.request_rate) * weight;
+            (service.report_number, service.reported_in_flight) = (report.number, report.in_flight);
+            self.record_report(now, report);
         }
-        (service.reported_at, service.seen_at) = (said.reported_at, now);
+        (service.reported_at, service.seen_at) = (report.reported_at, now);
         self.begin_epoch_if_due(now);
         let (budget, waits) = self.current_count();
         budget.reprice(now, waits);
-        let (share, is_spent) = (budget.share(waits), budget.is_binding());
-        let turn = Slot { share, epoch: self.epoch, is_budget_spent: is_spent };
-        if said.is_leaving {
+        let (share, is_budget_spent) = (budget.share(waits), budget.is_binding());
+        let slot = Slot { share, epoch: self.epoch, is_budget_spent };
+        if report.is_leaving {
             (service.per_second, service.in_flight) = (0.0, 0);
         } else {
             service = self.allocate(service);
             service.expires_at = now + LEASE_RETENTION;
-            self.services.insert(said.service, service);
+            self.services.insert(report.service, service);
         }
         Grant {
             per_second: service.per_second,
             in_flight: service.in_flight,
             blocked_for: self.budget.next_slot().saturating_sub(now),
-            slot: turn,
+            slot,
         }
     }
 
-    fn record_report(&mut self, now: Duration, said: &UsageReport) {
-        let mut attempted = said.attempt_stats;
-        if attempted.attempts > 0 {
-            // Those left already; the service made room for them.
-            attempted.extra_requests = 0;
-            self.budget.record(now, &attempted);
-            self.previous.record(now, &attempted);
+    fn record_report(&mut self, now: Duration, report: &UsageReport) {
+        let mut stats = report.attempt_stats;
+        if stats.attempts > 0 {
+            // These requests were sent already, and the service has counted them.
+            stats.extra_requests = 0;
+            self.budget.record(now, &stats);
+            self.previous.record(now, &stats);
         }
-        for ((round, urgency), more) in &said.counts {
-            if *round == self.epoch {
-                self.budget.adjust(*urgency, *more);
-            } else if round.wrapping_add(1) == self.epoch {
-                self.previous.adjust(*urgency, *more);
+        for (CountKey { epoch, urgency }, change) in &report.counts {
+            if *epoch == self.epoch {
+                self.budget.adjust(*urgency, *change);
+            } else if epoch.wrapping_add(1) == self.epoch {
+                self.previous.adjust(*urgency, *change);
             }
         }
     }
 
     fn begin_epoch_if_due(&mut self, now: Duration) {
         let (budget, waits) = self.current_count();
-        let longest = budget.share(waits).max_gap;
+        let max_gap = budget.share(waits).max_gap;
         if now.saturating_sub(self.epoch_started_at)
-            > MIN_EPOCH_DURATION.max(longest.saturating_mul(2))
+            > MIN_EPOCH_DURATION.max(max_gap.saturating_mul(2))
         {
             self.previous = self.budget.clone();
             self.budget.reset_counts();
@@ -199,33 +169,31 @@ impl BudgetAllocator {
         }
     }
 
-    /// Returns the count that holds, and how many it has.
+    /// Returns the count that is used, and its number of waits.
     fn current_count(&mut self) -> (&mut Budget, usize) {
         let (now, before) = (self.budget.waiters(), self.previous.waiters());
         if now >= before { (&mut self.budget, now) } else { (&mut self.previous, before) }
     }
 
-    /// Returns a service with its part of the budget: by how much is asked of it, of what the others do not have.
+    /// Returns the lease with a part of the budget: in proportion to its demand, from what the others do not have.
     fn allocate(&self, service: ServiceLease) -> ServiceLease {
         let others = || self.services.values();
-        let (all, most) = (self.budget.effective_rate(), self.budget.max_in_flight());
-        let asked = |service: &ServiceLease| service.request_rate + 1.0;
-        let part = asked(&service) / (asked(&service) + others().map(asked).sum::<f64>());
-        let lent: f64 = others().map(|other| other.per_second).sum();
+        let (rate, max_in_flight) = (self.budget.effective_rate(), self.budget.max_in_flight());
+        let demand = |service: &ServiceLease| service.request_rate + 1.0;
+        let fraction = demand(&service) / (demand(&service) + others().map(demand).sum::<f64>());
+        let granted: f64 = others().map(|other| other.per_second).sum();
         let used: usize = others().map(|other| other.in_flight.max(other.reported_in_flight)).sum();
-        let in_flight = ((most as f64 * part) as usize).max(1).min(most.saturating_sub(used));
-        let per_second = (all * part).min(all - lent);
-        let is_something = in_flight > 0 && per_second > all * MIN_GRANT_FRACTION;
-        ServiceLease {
-            per_second: if is_something { per_second } else { 0.0 },
-            in_flight,
-            ..service
-        }
+        let in_flight = ((max_in_flight as f64 * fraction) as usize)
+            .max(1)
+            .min(max_in_flight.saturating_sub(used));
+        let per_second = (rate * fraction).min(rate - granted);
+        let is_enough = in_flight > 0 && per_second > rate * MIN_GRANT_FRACTION;
+        ServiceLease { per_second: if is_enough { per_second } else { 0.0 }, in_flight, ..service }
     }
 
     pub(crate) fn status(&self) -> BudgetStatus {
-        let mut shares = self.clone();
-        let (budget, waits) = shares.current_count();
+        let mut allocator = self.clone();
+        let (budget, waits) = allocator.current_count();
         BudgetStatus {
             services: self.services.len(),
             waits,

@@ -1,4 +1,4 @@
-//! Tells the budget, every second, what is asked of this service, and takes what is lent. Decides nothing.
+//! Reports the usage of this service to the budget object every second, and accepts its grants. Decides nothing.
 
 use std::{
     convert::Infallible,
@@ -12,21 +12,21 @@ use tokio::sync::Notify;
 
 use super::{
     JobBudget,
-    allocator::{Grant, LEASE_TTL, UsageReport},
-    slots::{Arrival, CountKey, Slot, SlotQueue},
+    grant::{CountKey, Grant, LEASE_TTL, Slot, UsageReport},
+    slots::{Arrival, SlotQueue},
 };
 use crate::engine::post_json;
 
-/// How often the budget is told.
+/// The time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// And how soon again where there is something that all others are to know.
+/// The least time between two reports, if the other services must know of something.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The slots of this service, for all that are ticked here.
+/// The slots of this service, for all waits that are ticked here.
 pub(crate) struct Lease {
     slots: Mutex<SlotQueue>,
-    /// Something all others are to know at once.
+    /// Wakes the reporting, because the other services must know of something at once.
     urgent_report: Notify,
     clock: Arc<dyn Clock>,
 }
@@ -40,47 +40,47 @@ impl Lease {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a wait its slot; or returns after what time it is to come back, `None` when it is due.
+    /// Gives a wait a slot, or returns after what time it is to come back; `None` is when it is due.
     pub(crate) fn request_slot(
         &self,
         arrival: Arrival,
     ) -> Result<(Slot, SlotGuard<'_>), Option<Duration>> {
-        let turn = self.slots().request_slot(self.clock.monotonic(), arrival)?;
-        Ok((turn, SlotGuard { lease: self, attempt_stats: None }))
+        let slot = self.slots().request_slot(self.clock.monotonic(), arrival)?;
+        Ok((slot, SlotGuard { lease: self, attempt_stats: None }))
     }
 
-    /// Takes note of an attempt that followed at once on one that had a turn.
-    pub(crate) fn record_extra(&self, attempted: &AttemptStats) {
-        if self.slots().record_extra(self.clock.monotonic(), attempted) {
+    /// Records an attempt that followed at once on one that had a slot.
+    pub(crate) fn record_extra(&self, stats: &AttemptStats) {
+        if self.slots().record_extra(self.clock.monotonic(), stats) {
             self.urgent_report.notify_one();
         }
     }
 
-    /// Counts a wait in its new place.
+    /// Counts a wait under its new key.
     pub(crate) fn update_count(&self, before: Option<CountKey>, now: Option<CountKey>) {
         self.slots().update_count(before, now);
     }
 
-    /// Returns the round in which waits are counted.
+    /// Returns the epoch in which waits are counted.
     pub(crate) fn epoch(&self) -> u32 {
         self.slots().epoch()
     }
 
-    /// Keeps the lease, by an engine whose ingress is here; never ends.
+    /// Renews the lease at the engine with this ingress; never ends.
     pub(crate) async fn run(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
         let mut failed = false;
-        let mut said = self.slots().take_report(self.clock.monotonic(), false);
+        let mut report = self.slots().take_report(self.clock.monotonic(), false);
         loop {
-            match self.report(transport, ingress, &said).await {
+            match self.report(transport, ingress, &report).await {
                 Ok(()) => {
                     failed = false;
-                    // The budget is one for all, and is not to be told all day.
+                    // There is one budget object for all services, which must not be overloaded with reports.
                     self.clock.sleep(MIN_REPORT_INTERVAL).await;
                     tokio::select! {
                         () = self.clock.sleep(REPORT_INTERVAL - MIN_REPORT_INTERVAL) => {}
                         () = self.urgent_report.notified() => {}
                     }
-                    said = self.slots().take_report(self.clock.monotonic(), false);
+                    report = self.slots().take_report(self.clock.monotonic(), false);
                 }
                 Err(error) => {
                     if !failed {
@@ -88,60 +88,61 @@ impl Lease {
                     }
                     failed = true;
                     self.clock.sleep(REPORT_INTERVAL).await;
-                    // The same once more, and the time is another.
-                    said.reported_at = self.clock.monotonic();
+                    // The same report again, at another time.
+                    report.reported_at = self.clock.monotonic();
                 }
             }
         }
     }
 
-    /// Returns whether anything is lent at present: without, nobody asks.
+    /// Whether the service has a valid grant: without one, no request is sent.
     pub(crate) fn is_granted(&self) -> bool {
         self.slots().is_granted(self.clock.monotonic())
     }
 
-    /// Takes what is lent, now.
+    /// Accepts a grant now.
     #[cfg(test)]
-    pub(crate) fn accept_grant(&self, lent: Grant) {
+    pub(crate) fn accept_grant(&self, grant: Grant) {
         let now = self.clock.monotonic();
-        self.slots().accept_grant(now, now, lent);
+        self.slots().accept_grant(now, now, grant);
     }
 
-    /// Gives back what is lent.
+    /// Gives back the grant.
     pub(crate) async fn release(&self, transport: &dyn Transport, ingress: &str) {
-        let said = self.slots().take_report(self.clock.monotonic(), true);
-        // What cannot be given back ends by itself.
-        let _ = tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &said)).await;
+        let report = self.slots().take_report(self.clock.monotonic(), true);
+        // A grant that cannot be given back expires.
+        let _ =
+            tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &report)).await;
     }
 
     async fn report(
         &self,
         transport: &dyn Transport,
         ingress: &str,
-        said: &UsageReport,
+        report: &UsageReport,
     ) -> Result<(), String> {
-        let at = self.clock.monotonic();
-        let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, said);
+        let reported_at = self.clock.monotonic();
+        let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
         let posted = tokio::time::timeout(LEASE_TTL / 2, posted).await;
         let (status, reply) = posted.map_err(|_| "the engine does not answer".to_owned())??;
         if !status.is_success() {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
         }
-        let lent: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
-        self.slots().accept_grant(at, self.clock.monotonic(), lent);
+        let grant: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
+        self.slots().accept_grant(reported_at, self.clock.monotonic(), grant);
         Ok(())
     }
 }
 
-/// A slot in use. Dropped, it is over.
+/// A slot in use, until it is dropped.
 pub(crate) struct SlotGuard<'a> {
     lease: &'a Lease,
     attempt_stats: Option<AttemptStats>,
 }
 
 impl SlotGuard<'_> {
-    pub(crate) fn complete(mut self, attempted: AttemptStats) {
-        self.attempt_stats = Some(attempted);
+    pub(crate) fn complete(mut self, stats: AttemptStats) {
+        self.attempt_stats = Some(stats);
     }
 }
 

@@ -1,31 +1,30 @@
-//! Whose turn it is to ask, of the waits that the engine ticks here. Reads no clock, performs no I/O, knows no
-//! wait.
+//! The slots of one service: which of the waits that the engine ticks here may send a request now. Reads no clock,
+//! performs no I/O, knows no wait.
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
-use job_poller::budget::{AttemptStats, BudgetShare, UrgencyBucket};
-use serde::{Deserialize, Serialize};
+use job_poller::budget::AttemptStats;
 
-use super::allocator::{Grant, LEASE_TTL, UsageReport};
+use super::grant::{CountKey, Grant, LEASE_TTL, Slot, UsageReport};
 
-/// The slots that one service gives, of what it is lent ([`BudgetAllocator`](super::allocator::BudgetAllocator)).
+/// Gives slots to waits, within the service's grant ([`BudgetAllocator`](super::allocator::BudgetAllocator)).
 ///
-/// A wait that is to ask has its turn at once where a request may leave; otherwise it is told when to come
-/// back, at a time of its own, and has it then, if it comes in time and the cloud is not to be left
-/// alone by now. Where the budget is spent, waits come once before they are due, too: for a turn that nobody
-/// else wants.
+/// A wait gets a slot at once if a request may be sent now. Otherwise it gets a reservation, a time of its own to
+/// come back at, and has the slot then, if it comes in time and requests are not blocked. While the budget is
+/// spent, each wait also comes once before it is due, for a slot that no other wait needs.
 #[derive(Debug)]
 pub(crate) struct SlotQueue {
-    /// Which service this is, among all of a deployment.
+    /// The id of this service among those of the deployment.
     service: u64,
     report_number: u64,
     grant: Grant,
-    /// Until when it is lent.
+    /// When the grant expires.
     expires_at: Duration,
-    /// When the next request is due, if they are evenly spaced; and before when none leaves.
+    /// When the next request may be sent, if requests are evenly spaced.
     next_slot_at: Duration,
+    /// No request is sent before this.
     blocked_until: Duration,
-    /// Before this all times are given away.
+    /// All slots before this are reserved.
     reserved_until: Duration,
     in_flight: usize,
     requested: u32,
@@ -33,55 +32,31 @@ pub(crate) struct SlotQueue {
     counts: BTreeMap<CountKey, i64>,
 }
 
-/// A wait's place in the count of them: in which round, and as how urgent.
-pub(crate) type CountKey = (u32, UrgencyBucket);
-
-/// What a wait goes by that has its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Slot {
-    /// What the budget leaves for each.
-    pub(crate) share: BudgetShare,
-    /// In which round waits are counted.
-    pub(crate) epoch: u32,
-    /// Whether that is less than they would like.
-    pub(crate) is_budget_spent: bool,
-}
-
-/// Why a wait comes.
+/// Why a wait requests a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// Before it is due, for what others leave.
+    /// Before it is due, for a slot that no other wait needs.
     Early,
     /// It is due.
     Due,
-    /// It was told to come now.
+    /// It has a reservation for now.
     Reserved,
 }
 
-impl Slot {
-    /// For a step that plans nothing.
-    pub(crate) const NONE: Self = Self {
-        share: BudgetShare::new(Duration::ZERO, Duration::MAX),
-        epoch: 0,
-        is_budget_spent: false,
-    };
-}
-
-/// How late a wait may be for its turn: engines wake a moment late, and some later than others.
+/// How late a wait may come for its reservation: engines wake waits a moment late, and some later than others.
 const LATE_TOLERANCE: Duration = Duration::from_millis(250);
 
-/// How many may be before one that comes early: few enough to be no burden for those that are due, and as many as
-/// come at a time.
+/// How many reservations may be before one of an early wait: few enough not to delay the waits that are due, and as
+/// many as come at a time.
 const MAX_QUEUE_FOR_EARLY: u32 = 30;
 
-/// How long until a wait comes back where nothing is lent yet.
+/// How long until a wait comes back if the service has no grant yet.
 const NO_LEASE_RETRY: Duration = Duration::from_secs(3);
 
 impl SlotQueue {
     pub(crate) fn new(service: u64) -> Self {
-        let turn = Slot::NONE;
         let grant =
-            Grant { per_second: 0.0, in_flight: 0, blocked_for: Duration::ZERO, slot: turn };
+            Grant { per_second: 0.0, in_flight: 0, blocked_for: Duration::ZERO, slot: Slot::NONE };
         Self {
             service,
             report_number: 0,
@@ -97,8 +72,8 @@ impl SlotQueue {
         }
     }
 
-    /// Gives a wait its turn; or returns after what time it is to come back, as one who was told to: `None` for
-    /// one that came early, and comes again when it is due.
+    /// Gives a wait a slot, or returns after what time it is to come back, with a reservation. `None` is for an early
+    /// wait, which comes again when it is due.
     pub(crate) fn request_slot(
         &mut self,
         now: Duration,
@@ -113,7 +88,7 @@ impl SlotQueue {
         let next = self.next_slot_at.max(self.blocked_until);
         let is_free = match arrival {
             Arrival::Reserved => next <= now + LATE_TOLERANCE && self.blocked_until <= now,
-            // Whoever comes unasked is not to take what others were given.
+            // A wait without a reservation must not take the slot of another.
             Arrival::Due | Arrival::Early => next.max(self.reserved_until) <= now,
         };
         if !is_full && is_free {
@@ -129,44 +104,43 @@ impl SlotQueue {
         {
             return Err(None);
         }
-        // Whoever frees a place is not known to come; the others' pace is.
+        // It is not known when a request in flight ends, but the gap between slots is.
         let soonest = if is_full { now + gap.max(LATE_TOLERANCE) } else { now };
         let at = self.reserved_until.max(next).max(soonest);
-        let longest =
-            self.grant.slot.share.max_gap.clamp(MIN_RESERVATION_LIMIT, MAX_BLOCK_DURATION);
-        if at - now > longest {
-            // Timers of the engine are not called back, and a bad minute is not to last for many.
-            return Err(Some(longest));
+        let limit = self.grant.slot.share.max_gap.clamp(MIN_RESERVATION_LIMIT, MAX_BLOCK_DURATION);
+        if at - now > limit {
+            // A timer of the engine cannot be set back, so one bad minute must not cause a long delay.
+            return Err(Some(limit));
         }
         self.reserved_until = at + gap;
         Err(Some(at - now))
     }
 
-    /// Takes note of what a turn came to: its attempt, and others that it had besides; `None` where it was
-    /// given up. Returns whether all are to be told at once.
-    pub(crate) fn complete(&mut self, now: Duration, attempted: Option<&AttemptStats>) -> bool {
+    /// Records the attempt of a slot, with its extra requests; `None` if it was given up. Returns whether the other
+    /// services must know of it at once.
+    pub(crate) fn complete(&mut self, now: Duration, stats: Option<&AttemptStats>) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
-        attempted.is_some_and(|attempted| self.record(now, attempted, 0))
+        stats.is_some_and(|stats| self.record(now, stats, 0))
     }
 
-    /// Takes note of an attempt without a turn.
-    pub(crate) fn record_extra(&mut self, now: Duration, attempted: &AttemptStats) -> bool {
-        self.record(now, attempted, 1)
+    /// Records an attempt without a slot.
+    pub(crate) fn record_extra(&mut self, now: Duration, stats: &AttemptStats) -> bool {
+        self.record(now, stats, 1)
     }
 
-    fn record(&mut self, now: Duration, attempted: &AttemptStats, more: u32) -> bool {
-        let more = more + attempted.extra_requests;
-        self.next_slot_at = self.next_slot_at.max(now) + self.gap() * more;
+    fn record(&mut self, now: Duration, stats: &AttemptStats, requests: u32) -> bool {
+        let requests = requests + stats.extra_requests;
+        self.next_slot_at = self.next_slot_at.max(now) + self.gap() * requests;
         self.blocked_until =
-            self.blocked_until.max(now + attempted.retry_after.min(MAX_BLOCK_DURATION));
-        self.attempt_stats = self.attempt_stats.merge(*attempted);
-        attempted.throttled || attempted.retry_after > Duration::ZERO
+            self.blocked_until.max(now + stats.retry_after.min(MAX_BLOCK_DURATION));
+        self.attempt_stats = self.attempt_stats.merge(*stats);
+        stats.throttled || stats.retry_after > Duration::ZERO
     }
 
-    /// Counts a wait in its new place, `None` where it is over.
+    /// Counts a wait under its new key; `None` if it has finished.
     pub(crate) fn update_count(&mut self, before: Option<CountKey>, now: Option<CountKey>) {
-        // What was counted in a round before is complete, but for those that are over since.
-        let moves = |before: &CountKey| now.is_none_or(|now| now.0 == before.0);
+        // The count of an earlier epoch is complete: only waits that finish are removed from it.
+        let moves = |before: &CountKey| now.is_none_or(|now| now.epoch == before.epoch);
         if let Some(before) = before.filter(moves) {
             *self.counts.entry(before).or_default() -= 1;
         }
@@ -175,16 +149,16 @@ impl SlotQueue {
         }
     }
 
-    /// Returns what the budget is told now; what it was told before is not in it.
-    pub(crate) fn take_report(&mut self, at: Duration, is_leaving: bool) -> UsageReport {
+    /// Returns the next report, with the changes since the last one.
+    pub(crate) fn take_report(&mut self, reported_at: Duration, is_leaving: bool) -> UsageReport {
         self.report_number += 1;
         let counts = mem::take(&mut self.counts).into_iter().filter(|(_, more)| *more != 0);
         UsageReport {
             service: self.service,
             number: self.report_number,
-            reported_at: at,
+            reported_at,
             requested: mem::take(&mut self.requested),
-            max_in_flight: self.in_flight,
+            in_flight: self.in_flight,
             attempt_stats: mem::take(&mut self.attempt_stats),
             counts: counts.collect(),
             is_leaving,
@@ -195,23 +169,23 @@ impl SlotQueue {
         self.grant.slot.epoch
     }
 
-    /// Returns whether anything is lent at present.
+    /// Whether the grant is valid at present.
     pub(crate) fn is_granted(&self, now: Duration) -> bool {
         now < self.expires_at
     }
 
-    /// Takes what is lent, to what was said at this time.
-    pub(crate) fn accept_grant(&mut self, said_at: Duration, now: Duration, lent: Grant) {
-        if lent.per_second > 0.0 && self.grant.per_second > 0.0 {
-            // Whoever comes unasked is behind as many as before.
-            let times = self.grant.per_second / lent.per_second;
-            let left = self.reserved_until.saturating_sub(now).as_secs_f64() * times;
-            self.reserved_until = now + Duration::try_from_secs_f64(left).unwrap_or_default();
+    /// Accepts the grant for the report of this time.
+    pub(crate) fn accept_grant(&mut self, reported_at: Duration, now: Duration, grant: Grant) {
+        if grant.per_second > 0.0 && self.grant.per_second > 0.0 {
+            // As many reservations stay ahead of a wait that comes without one.
+            let times = self.grant.per_second / grant.per_second;
+            let remaining = self.reserved_until.saturating_sub(now).as_secs_f64() * times;
+            self.reserved_until = now + Duration::try_from_secs_f64(remaining).unwrap_or_default();
         }
-        self.grant = lent;
-        // By this clock it ends no later than by the lender's.
-        self.expires_at = said_at + LEASE_TTL;
-        self.blocked_until = self.blocked_until.max(now + lent.blocked_for);
+        self.grant = grant;
+        // Counted from the report, so that it expires here no later than at the budget object.
+        self.expires_at = reported_at + LEASE_TTL;
+        self.blocked_until = self.blocked_until.max(now + grant.blocked_for);
     }
 
     fn gap(&self) -> Duration {
@@ -220,10 +194,10 @@ impl SlotQueue {
     }
 }
 
-/// Whoever is told to come back is told a time that is nearer than the longest gap; but this may be further.
+/// No reservation is further off than the longest gap, or than this if that is longer.
 const MIN_RESERVATION_LIMIT: Duration = Duration::from_secs(60);
 
-/// No Retry-After holds for longer; nor is there a longer gap between requests.
+/// The longest time that a Retry-After blocks requests, and the longest gap between two requests.
 const MAX_BLOCK_DURATION: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]

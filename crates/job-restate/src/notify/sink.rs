@@ -1,15 +1,15 @@
-//! The plug point for notifications: who is told how a wait ended, and how. Decides nothing about a wait.
+//! The plug point for notifications: how receivers learn that a wait has finished.
 
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::key::WaitKey;
 
-/// That a wait is over, for whoever asked to be told.
+/// The notification that a wait has finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Notification {
-    /// Which wait.
+    /// The key of the wait.
     pub key: WaitKey,
     /// How it ended, in one word: `succeeded`, `failed`, or why it stopped before the job ended
     /// ([`WaitErrorKind::as_str`](job_poller::WaitErrorKind::as_str)).
@@ -26,9 +26,9 @@ impl Notification {
         Self { key, outcome: outcome.into(), body: body.into() }
     }
 
-    /// Returns the notification's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. Whoever
-    /// has seen it before has been told: an engine that died between a delivery and its record
-    /// delivers once more.
+    /// Returns the notification's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. A
+    /// receiver that has seen it before can ignore the notification: an engine that died between a delivery and its
+    /// record delivers again.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}:{}", self.key, self.outcome)
@@ -44,19 +44,19 @@ pub struct NotifierError {
 }
 
 impl NotifierError {
-    /// Creates an error that may pass: the engine tries again.
+    /// Creates a transient error: the engine tries again.
     #[must_use]
     pub fn transient(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_permanent: false }
     }
 
-    /// Creates an error that trying again would not mend.
+    /// Creates a permanent error: the engine does not try again.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_permanent: true }
     }
 
-    /// Whether trying again would not mend it.
+    /// Whether the error is permanent, so that a retry would fail too.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.is_permanent
@@ -86,9 +86,9 @@ impl NotifierError {
 ///     fn deliver<'a>(
 ///         &'a self,
 ///         to: &'a str,
-///         notice: &'a Notification,
+///         notification: &'a Notification,
 ///     ) -> BoxFuture<'a, Result<(), NotifierError>> {
-///         println!("{to}: {}", notice.id());
+///         println!("{to}: {}", notification.id());
 ///         Box::pin(async { Ok(()) })
 ///     }
 /// }
@@ -102,7 +102,7 @@ pub trait Notifier: Send + Sync {
     fn deliver<'a>(
         &'a self,
         to: &'a str,
-        notice: &'a Notification,
+        notification: &'a Notification,
     ) -> BoxFuture<'a, Result<(), NotifierError>>;
 
     /// Checks, before a wait begins, that notifications could be sent there; by default anywhere. Sends nothing.
@@ -116,7 +116,7 @@ pub trait Notifier: Send + Sync {
     }
 }
 
-/// Where nobody can be told.
+/// The notifier of a deployment without notifications.
 pub(crate) struct DisabledNotifier;
 
 impl DisabledNotifier {

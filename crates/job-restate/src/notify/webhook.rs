@@ -101,10 +101,14 @@ impl Webhook {
         self
     }
 
-    fn request(&self, to: &str, notice: &Notification) -> Result<Request<Bytes>, NotifierError> {
-        let id = utf8_percent_encode(&notice.id(), HEADER_ESCAPES).to_string();
+    fn request(
+        &self,
+        to: &str,
+        notification: &Notification,
+    ) -> Result<Request<Bytes>, NotifierError> {
+        let id = utf8_percent_encode(&notification.id(), HEADER_ESCAPES).to_string();
         let timestamp = self.clock.now().as_second();
-        let signed = self.keys.iter().map(|key| key.sign(&id, timestamp, &notice.body));
+        let signed = self.keys.iter().map(|key| key.sign(&id, timestamp, &notification.body));
         let signatures = signed.collect::<Vec<_>>().join(" ");
         let request = Request::builder()
             .method(Method::POST)
@@ -113,7 +117,7 @@ impl Webhook {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signatures)
-            .body(Bytes::from(notice.body.clone()));
+            .body(Bytes::from(notification.body.clone()));
         let mut request = request.map_err(|error| NotifierError::permanent(error.to_string()))?;
         if self.allow_http {
             request.extensions_mut().insert(AllowHttp::new());
@@ -121,9 +125,9 @@ impl Webhook {
         Ok(request)
     }
 
-    async fn send(&self, to: &str, notice: &Notification) -> Result<(), NotifierError> {
+    async fn send(&self, to: &str, notification: &Notification) -> Result<(), NotifierError> {
         self.check(to)?;
-        let sent = self.transport.send(self.request(to, notice)?);
+        let sent = self.transport.send(self.request(to, notification)?);
         let reply = tokio::time::timeout(DELIVERY_TIMEOUT, sent).await;
         let reply =
             reply.map_err(|_| NotifierError::transient("the receiver did not answer in 20 s"))?;
@@ -145,9 +149,9 @@ impl Notifier for Webhook {
     fn deliver<'a>(
         &'a self,
         to: &'a str,
-        notice: &'a Notification,
+        notification: &'a Notification,
     ) -> BoxFuture<'a, Result<(), NotifierError>> {
-        Box::pin(self.send(to, notice))
+        Box::pin(self.send(to, notification))
     }
 
     fn check(&self, to: &str) -> Result<(), NotifierError> {

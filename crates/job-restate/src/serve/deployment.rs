@@ -1,4 +1,4 @@
-//! A deployment of the waits: what they go by, and the service that the engine calls. Decides nothing.
+//! A deployment of the waits: its settings, and the services that the engine calls. Decides nothing.
 
 use std::{
     fmt,
@@ -17,14 +17,15 @@ use restate_sdk::{
 };
 use tokio::net::TcpListener;
 
-use super::{metrics::Metrics, serve};
+use super::serve;
 use crate::{
     budget::{JobBudget, Lease},
+    metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier, Notifier},
     wait::JobWait,
 };
 
-/// Waits for jobs on the durable engine Restate: what they go by.
+/// Settings of the waits for jobs on the durable engine Restate.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -69,7 +70,7 @@ pub struct IdentityKeyError;
 
 impl Deployment {
     /// Creates a deployment that asks with this client, for the project of each wait; it reaches the engine's
-    /// ingress, such as `http://localhost:8080`, by this transport, to be lent its part of the budget.
+    /// ingress, such as `http://localhost:8080`, by this transport, to get its part of the budget.
     pub fn new(
         client: Client,
         transport: impl Transport + 'static,
@@ -96,15 +97,15 @@ impl Deployment {
         self
     }
 
-    /// Sets what waits go by; [`Adaptive::new`] by default.
+    /// Sets the schedule of the waits; [`Adaptive::new`] by default.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Arc::new(schedule);
         self
     }
 
-    /// Sets how notifications are delivered. By default there are none: `status` tells.
-    pub fn notifier(mut self, sink: impl Notifier + 'static) -> Self {
-        self.notifier = Arc::new(sink);
+    /// Sets how notifications are delivered. By default there are none, and only `status` has the result.
+    pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
+        self.notifier = Arc::new(notifier);
         self
     }
 
@@ -121,14 +122,14 @@ impl Deployment {
         self
     }
 
-    /// Sets how long a wait that is over is remembered, for `status`; a day by default, at most ten years.
-    pub const fn retention(mut self, span: Duration) -> Self {
-        self.retention = span;
+    /// Sets how long a finished wait is stored for `status`; a day by default, at most ten years.
+    pub const fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
         self
     }
 
     /// Takes invocations from the engine alone that has this public key (`publickeyv1_..`). By default from whoever
-    /// reaches the port. A text that is no such key is told by [`serve`](Self::serve).
+    /// reaches the port. [`serve`](Self::serve) returns an error if the text is not such a key.
     pub fn identity_key(mut self, key: impl Into<String>) -> Self {
         self.identity_keys.push(key.into());
         self
@@ -140,33 +141,24 @@ impl Deployment {
             clock,
             schedule,
             policy,
-            notifier: sink,
+            notifier,
             per_second,
-            max_in_flight: in_flight,
-            retention: keep,
+            max_in_flight,
+            retention,
             ..
         } = self;
-        let notice = JobNotifier::new(sink.clone(), metrics.clone());
-        let wait = JobWait {
-            client,
-            clock,
-            schedule,
-            policy,
-            notifier: sink,
-            retention: keep,
-            lease,
-            metrics,
-        };
-        let budget = JobBudget::new(per_second, in_flight);
-        let notice_once = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
+        let delivery = JobNotifier::new(notifier.clone(), metrics.clone());
+        let wait = JobWait { client, clock, schedule, policy, notifier, retention, lease, metrics };
+        let budget = JobBudget::new(per_second, max_in_flight);
+        let delivery_options = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
         builder
             .bind(wait.into_service_definition().options(service_options()))
             .bind(budget.into_service_definition().options(service_options()))
-            .bind(notice.into_service_definition().options(notice_once))
+            .bind(delivery.into_service_definition().options(delivery_options))
     }
 
     /// Serves the waits over HTTP/2, and beside them `/health`, `/ready` and `/metrics`, also over HTTP/1.1, until the
-    /// future ends, and returns what that gives. What is lent is given back then, and invocations under way have
+    /// future ends, and returns its output. The grant is given back then, and invocations under way have
     /// ten seconds; what is cut off, the engine calls again.
     ///
     /// # Errors
@@ -203,11 +195,11 @@ impl Deployment {
     }
 }
 
-/// How long the engine knows a notification again that it has delivered.
+/// How long the engine recognizes a repeated notification.
 const NOTIFICATION_DEDUP_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What the engine does with each call: keeps no journal of one that is over, and never gives one up, as it would after
-/// an hour or so.
+/// The options of each call: the engine stores no journal of a finished call, and retries for ever instead of for an
+/// hour or so.
 fn service_options() -> ServiceOptions {
     ServiceOptions::new()
         .journal_retention(Duration::ZERO)

@@ -1,4 +1,4 @@
-//! Tells an engine where this service is. Decides nothing.
+//! Registers this service with an engine. Decides nothing.
 
 use http::StatusCode;
 use job_transport::Transport;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::post_json;
 
-/// What the engine's administration is asked.
+/// The request to the engine's administration.
 #[derive(Serialize)]
 struct Registration<'a> {
     uri: &'a str,
     force: bool,
 }
 
-/// What it says where it refuses.
+/// The body of its errors.
 #[derive(Deserialize)]
 struct ErrorBody {
     message: String,
@@ -28,7 +28,7 @@ pub struct RegisterError {
 }
 
 impl RegisterError {
-    /// Whether asking again would not mend it.
+    /// Whether the error is permanent, so that a retry would fail too.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.is_permanent
@@ -59,8 +59,8 @@ pub async fn register(
     if status.is_success() {
         return Ok(());
     }
-    let said: Option<ErrorBody> = serde_json::from_slice(&reply).ok();
-    let message = said.map_or_else(|| status.to_string(), |said| said.message);
+    let error: Option<ErrorBody> = serde_json::from_slice(&reply).ok();
+    let message = error.map_or_else(|| status.to_string(), |error| error.message);
     // What is not there yet answers with an error of its own.
     let will_be = status.is_server_error() || status == StatusCode::NOT_FOUND;
     Err(RegisterError { message, is_permanent: !will_be })

@@ -1,9 +1,10 @@
-//! Waits as the engine keeps them: as text between one tick and the next.
+//! Waits as the engine stores them: as text between two ticks.
 
 use job_poller::{Adaptive, Fixed, budget::BudgetShare};
 use job_transport::Reading;
 
 use super::*;
+use crate::notify::Notification;
 
 fn timestamp_at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -21,7 +22,7 @@ fn reading(phase: &str) -> Input {
     Reading::new(Job::from_slice(body.as_bytes()).unwrap()).into()
 }
 
-/// Returns the same wait, as it is after the engine kept it.
+/// Returns the wait after the engine stored and loaded it.
 fn round_trip(waiting: &ActiveWait) -> ActiveWait {
     let text = serde_json::to_string(&WaitState::Waiting(waiting.clone().into())).unwrap();
     match serde_json::from_str(&text).unwrap() {
@@ -29,7 +30,7 @@ fn round_trip(waiting: &ActiveWait) -> ActiveWait {
             assert_eq!(*again, *waiting);
             *again
         }
-        WaitState::Finished(over) => panic!("{over:?}"),
+        WaitState::Finished(finished) => panic!("{finished:?}"),
     }
 }
 
@@ -38,28 +39,31 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
     let schedule = Adaptive::new();
     let policy = WaitPolicy::new();
     let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
-    let (mut now, mut told) = (0, Vec::new());
+    let (mut now, mut events) = (0, Vec::new());
     for phase in ["Running", "Running", "Running", "Success"] {
         let mut replayed = round_trip(&waiting);
         for (second, input) in [(now, Input::Wake), (now + 1, reading(phase))] {
             let step = waiting.step(&schedule, Slot::NONE, timestamp_at(second), input.clone());
             assert_eq!(replayed.step(&schedule, Slot::NONE, timestamp_at(second), input), step);
-            told.extend(step.0.iter().map(ToString::to_string));
+            events.extend(step.0.iter().map(ToString::to_string));
             match step.1 {
                 Action::SleepUntil(until) => now = until.as_secs() as i64 + 1,
                 Action::Fetch { .. } => {}
                 Action::Finish(result) => {
-                    let over = FinishedWait::new(&key(), &result, 9, Vec::new());
-                    insta::assert_snapshot!(over.notification(&key()).body);
-                    assert_eq!(over.notification(&key()).id(), "p1:354331b2c-229a:succeeded");
-                    assert!(over.has_job_ended);
+                    let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
+                    insta::assert_snapshot!(finished.body);
+                    assert_eq!(
+                        Notification::from_finished(&key(), &finished).id(),
+                        "p1:354331b2c-229a:succeeded"
+                    );
+                    assert!(finished.has_job_ended);
                 }
             }
         }
         assert_eq!(replayed, waiting);
         assert!(waiting.urgency.is_some(), "its like end at a rate that is known");
     }
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(events.join("\n"));
 }
 
 #[test]
@@ -77,8 +81,8 @@ fn a_late_engine_makes_one_attempt_after_the_deadline() {
         let (_, action) =
             waiting.step(&schedule, Slot::NONE, timestamp_at(away + 1), reading(phase));
         let Action::Finish(result) = action else { panic!("{action:?}") };
-        let over = FinishedWait::new(&key(), &result, 9, Vec::new());
-        assert_eq!((&*over.outcome, over.has_job_ended), (ends, ends == "succeeded"));
+        let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
+        assert_eq!((&*finished.outcome, finished.has_job_ended), (ends, ends == "succeeded"));
     }
 }
 
@@ -89,7 +93,7 @@ fn a_binding_budget_adds_one_early_wake_per_delay() {
     let schedule = Adaptive::new();
     let (no_timeout, short) =
         (WaitPolicy::new().no_timeout(), WaitPolicy::new().timeout(Duration::from_secs(15)));
-    // Another pause than was planned, here the last before a deadline, is no early one.
+    // A different pause than the schedule's, here the last before a deadline, is not early.
     for (policy, parts) in [(no_timeout, 2.0), (short, 1.0)] {
         let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
         assert_eq!(waiting.arrival(timestamp_at(0)), Arrival::Due);
@@ -99,12 +103,12 @@ fn a_binding_budget_adds_one_early_wake_per_delay() {
         let pause = until.as_secs_f64() - 1.0;
         let due = waiting.due_at.duration_since(timestamp_at(1)).as_secs_f64();
         assert!((due / pause - parts).abs() < 1e-6, "{pause} {due}");
-        let comes = timestamp_at(0) + jiff::SignedDuration::try_from(until).unwrap();
+        let next_tick_at = timestamp_at(0) + jiff::SignedDuration::try_from(until).unwrap();
         let expected = if parts > 1.0 { Arrival::Early } else { Arrival::Due };
-        assert_eq!(waiting.arrival(comes), expected);
+        assert_eq!(waiting.arrival(next_tick_at), expected);
         assert_eq!(waiting.arrival(waiting.due_at), Arrival::Due);
         waiting.has_reservation = true;
-        assert_eq!(waiting.arrival(comes), Arrival::Reserved);
+        assert_eq!(waiting.arrival(next_tick_at), Arrival::Reserved);
     }
 }
 

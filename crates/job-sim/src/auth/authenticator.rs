@@ -14,14 +14,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::verify::{SignatureError, parse_authorization};
-use crate::service::{ErrorReply, documented_error, gateway_error, header, json_reply};
+use crate::reply::{ErrorReply, documented_error, gateway_error, header, json_reply};
 
 /// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
 const LOCKOUT_THRESHOLD: u32 = 5;
 const LOCKOUT_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 
-/// The token that is valid without a login. Like the other secrets here, it has characters that look
-/// otherwise when they are encoded: who searches for a leak finds it in any form.
+/// The token that is valid without a login. Like the other secrets here, it has characters that change
+/// when they are encoded, so a test for leaks covers the encoded forms too.
 const TOKEN: &str = "simulated-token/+=";
 const USER: &str = "simulated-user";
 const PASSWORD: &str = "simulated-password \"/+%\\";
@@ -126,7 +126,7 @@ impl Authenticator {
     }
 
     fn check_signature(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<(), String> {
-        let authorization = parse_authorization(request).map_err(|refusal| message(&refusal))?;
+        let authorization = parse_authorization(request).map_err(|error| message(&error))?;
         // What another key does locks that one.
         if authorization.access_key != self.access_key {
             return Err(message(&SignatureError::UnknownKey));
@@ -134,7 +134,7 @@ impl Authenticator {
         if now < self.locked_until {
             return Err("too many wrong signatures; the access key is locked".into());
         }
-        let Err(refusal) = authorization.verify(request, &self.secret_key, now) else {
+        let Err(error) = authorization.verify(request, &self.secret_key, now) else {
             self.consecutive_wrong_signatures = 0;
             return Ok(());
         };
@@ -143,7 +143,7 @@ impl Authenticator {
             self.consecutive_wrong_signatures = 0;
             self.locked_until = now.saturating_add(LOCKOUT_PERIOD).unwrap_or(Timestamp::MAX);
         }
-        Err(message(&refusal))
+        Err(message(&error))
     }
 
     /// Answers a login with a token and a catalog that leads back here, or refuses it.
@@ -192,10 +192,10 @@ const PROJECT_NAME: &str = "eu-de";
 
 const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
 
-/// Returns what the gateway says of a refusal.
-fn message(refusal: &SignatureError) -> String {
-    match refusal {
-        SignatureError::Incomplete(what) => format!("the signature lacks {what}"),
+/// Returns the gateway's message for a wrong signature.
+fn message(error: &SignatureError) -> String {
+    match error {
+        SignatureError::Incomplete(missing) => format!("the signature lacks {missing}"),
         SignatureError::UnknownKey => "no such access key".into(),
         SignatureError::ClockSkew => "the signature is expired".into(),
         SignatureError::Mismatch { canonical_request } => {

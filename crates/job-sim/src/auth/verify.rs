@@ -1,5 +1,5 @@
 //! Whether a request's signature is right, as the service's gateway sees it: over whatever headers
-//! the client says it signed. Reads no clock. Shares no code with what signs.
+//! the client says it signed. Reads no clock. Shares no code with the signer.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 /// Why a signature is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureError {
-    /// The header is not there, or says not all that it must.
+    /// The header is missing, or incomplete.
     Incomplete(&'static str),
     /// No such access key.
     UnknownKey,
@@ -26,7 +26,7 @@ pub(crate) enum SignatureError {
     Mismatch { canonical_request: String },
 }
 
-/// What the header `Authorization` says.
+/// The fields of the header `Authorization`.
 pub(crate) struct Authorization<'r> {
     pub(crate) access_key: &'r str,
     signed_headers: &'r str,

@@ -133,8 +133,8 @@ impl FromStr for Fault {
                 .filter(|bytes| *bytes <= MAX_OVERSIZED_BODY_LEN)
                 .map(Self::Oversized),
             Some(("page", code)) => status(code).map(Self::HtmlPage),
-            Some(("throttled", span)) => seconds(span).map(Self::Throttled),
-            Some(("stale", span)) => seconds(span).map(Self::Stale),
+            Some(("throttled", pause)) => seconds(pause).map(Self::Throttled),
+            Some(("stale", lag)) => seconds(lag).map(Self::Stale),
             Some(("phase", phase)) => Some(Self::Phase(phase.into())),
             Some(_) => None,
             None => match text {

@@ -1,5 +1,5 @@
-//! The jobs there are, found by their own ids and by their sub-jobs', and the clusters that they are
-//! about. Reads no clock.
+//! The jobs of a simulation, found by their ids and by the ids of their sub-jobs, and the clusters that they
+//! belong to. Reads no clock.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,8 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use job_model::{Job, Phase};
 
-use super::{Plan, node_id};
-use crate::service::TimeSource;
+use super::{Plan, node_id, time_source::TimeSource};
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
@@ -53,19 +52,19 @@ impl Jobs {
         id
     }
 
-    /// Returns a job or a sub-job as it is, or, for a replica, as it was `lag` before. Where
-    /// readings move jobs on, one of the job itself does.
+    /// Returns a job or a sub-job as it is, or, on a stale replica, as it was `lag` before. With
+    /// [`TimeSource::PerRequest`], a reading of the job itself moves it on; one of a sub-job does not.
     pub(crate) fn read(
         &mut self,
         id: &str,
-        pace: TimeSource,
+        time_source: TimeSource,
         start_time: Timestamp,
         elapsed: Duration,
         lag: Duration,
     ) -> Option<Job> {
         let (position, index) = *self.by_id.get(id)?;
         let entry = self.jobs.get_mut(position)?;
-        let age = match pace {
+        let age = match time_source {
             TimeSource::Clock => elapsed.saturating_sub(entry.created),
             TimeSource::PerRequest(step) => {
                 let before = entry.readings.saturating_sub(u32::from(index > 0));

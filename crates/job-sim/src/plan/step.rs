@@ -93,7 +93,7 @@ impl Step {
         self.for_each_mut(&mut |step| step.index = numbers.next().unwrap_or(u32::MAX));
     }
 
-    /// Changes every span of this step and all in it.
+    /// Changes every duration of this step and all in it.
     pub(crate) fn map_durations(&mut self, change: &mut impl FnMut(Duration) -> Duration) {
         self.for_each_mut(&mut |step| {
             step.initializing = change(step.initializing);

@@ -58,11 +58,11 @@ impl SimServer {
     ///
     /// Dropping the future starts no server.
     pub async fn start_on(sim: Arc<Sim>, port: u16) -> io::Result<Self> {
-        let port = bind((Ipv4Addr::LOCALHOST, port).into())?;
+        let socket = bind((Ipv4Addr::LOCALHOST, port).into())?;
         let mut server = Self {
             service: Arc::new(SimService::new(sim)?),
-            address: port.local_addr()?,
-            state: ServerState::Stopped { socket: Some(port) },
+            address: socket.local_addr()?,
+            state: ServerState::Stopped { socket: Some(socket) },
         };
         server.restart().await?;
         Ok(server)
@@ -121,9 +121,9 @@ impl SimServer {
     ///
     /// Dropping the future leaves the server as it was.
     pub async fn restart(&mut self) -> io::Result<()> {
-        if let ServerState::Stopped { socket: port } = &mut self.state {
-            let port = port.take().map_or_else(|| bind(self.address), Ok)?;
-            let listener = port.listen(BACKLOG)?;
+        if let ServerState::Stopped { socket } = &mut self.state {
+            let socket = socket.take().map_or_else(|| bind(self.address), Ok)?;
+            let listener = socket.listen(BACKLOG)?;
             let (shutdown, dead) = oneshot::channel();
             let task = tokio::spawn(accept_loop(listener, self.service.clone(), dead));
             self.state = ServerState::Running { shutdown, task };

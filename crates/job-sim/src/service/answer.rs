@@ -1,4 +1,4 @@
-//! What the service answers to one request, and what a fault makes of that.
+//! The answer to one request, and how a fault changes it.
 
 use std::time::Duration;
 
@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 
 use super::{
     Sim,
+    route::{Call, Route, route},
+    submit::parse_submission,
+};
+use crate::{
+    faults::{Fault, MAX_OVERSIZED_BODY_LEN},
     reply::{
         Answer, BodyEnd, ErrorReply, documented_error, echo, gateway_error, header, html_page,
         json_reply, json_text_reply, service_error,
     },
-    route::{Call, Route, route},
-    submit::parse_submission,
 };
-use crate::faults::{Fault, MAX_OVERSIZED_BODY_LEN};
 
 impl Sim {
     /// Answers a request of this number.
@@ -29,7 +31,7 @@ impl Sim {
         number: u32,
         fault: Option<Fault>,
     ) -> Answer {
-        let ending = match &fault {
+        let end = match &fault {
             Some(Fault::Reset | Fault::Refuse) => return Answer::Reset,
             Some(Fault::Stall | Fault::StallHandshake) => return Answer::Stall,
             Some(Fault::StallBody) => BodyEnd::Stalled,
@@ -58,7 +60,7 @@ impl Sim {
         if let Ok(date) = HeaderValue::try_from(date) {
             headers.entry(DATE).or_insert(date);
         }
-        Answer::Reply(response, ending)
+        Answer::Reply(response, end)
     }
 
     fn serve(
@@ -72,7 +74,7 @@ impl Sim {
             Some(Route::Project(project, Call::Job(id))) => {
                 match self.check_request(request, project).and_then(|()| self.read_job(id, fault)) {
                     Ok(job) => return json_reply(StatusCode::OK, &job),
-                    Err(refused) => Err(refused),
+                    Err(error) => Err(error),
                 }
             }
             Some(Route::Project(project, call)) => {
@@ -96,10 +98,10 @@ impl Sim {
         };
         match served {
             Ok((status, body)) => json_reply(status, &body),
-            Err((StatusCode::TOO_MANY_REQUESTS, _)) => {
+            Err(ErrorReply { status: StatusCode::TOO_MANY_REQUESTS, .. }) => {
                 throttled_response(DEFAULT_RETRY_AFTER, number)
             }
-            Err(refusal) => error_response(refusal, number),
+            Err(error) => error_response(error, number),
         }
     }
 
@@ -112,11 +114,11 @@ impl Sim {
         } else if !header(request.headers(), "content-type").starts_with("application/json")
             && request.method() != Method::DELETE
         {
-            // Mandatory by the reference page's table 2, which says no answer to a request without.
+            // The header is mandatory by table 2 of the reference page, which does not document the error.
             let message = "Content-Type must be application/json";
-            let refusal =
+            let body =
                 json!({"kind": "Status", "status": "Failure", "message": message, "code": 400});
-            Err((StatusCode::BAD_REQUEST, refusal))
+            Err(ErrorReply { status: StatusCode::BAD_REQUEST, body })
         } else if project != self.project.as_str() {
             Err(service_error(StatusCode::FORBIDDEN))
         } else {
@@ -124,7 +126,7 @@ impl Sim {
         }
     }
 
-    /// Returns a job as it is, or as a fault has it.
+    /// Returns a job, changed by the fault.
     fn read_job(&self, id: &str, fault: Option<&Fault>) -> Result<Job, ErrorReply> {
         let lag = match fault {
             Some(Fault::Stale(lag)) => *lag,
@@ -160,10 +162,10 @@ impl Sim {
     }
 }
 
-/// How long the gateway asks for where it throttles, and nobody said how long.
+/// The `Retry-After` of a throttled request, if the fault has none.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Returns the job as a fault has it.
+/// Returns the job, changed by the fault.
 fn apply_job_fault(mut job: Job, fault: Option<&Fault>) -> Job {
     let phase = match fault {
         Some(Fault::WrongUid) => {
@@ -182,8 +184,8 @@ fn apply_job_fault(mut job: Job, fault: Option<&Fault>) -> Job {
     job
 }
 
-/// Returns a refusal as a reply; the gateway repeats the request's id in its own.
-fn error_response((status, mut body): ErrorReply, number: u32) -> Response<Bytes> {
+/// Returns the response of an error; the gateway adds the request's id to its own errors.
+fn error_response(ErrorReply { status, mut body }: ErrorReply, number: u32) -> Response<Bytes> {
     if body.get("error_code").is_some() {
         body["request_id"] = number.to_string().into();
     }
@@ -196,7 +198,7 @@ fn throttled_response(pause: Duration, number: u32) -> Response<Bytes> {
     response
 }
 
-/// Returns what the identity service says of itself.
+/// Returns the document that describes the identity service.
 fn identity_document(origin: &str) -> Value {
     let link = json!({"rel": "self", "href": format!("{origin}/v3/")});
     json!({"version": {"id": "v3.6", "status": "stable", "updated": "2016-04-04T00:00:00Z",

@@ -7,7 +7,8 @@ use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
-use super::{Sim, reply::BodyEnd};
+use super::Sim;
+use crate::reply::BodyEnd;
 
 /// The most bytes a reply's body may have: as many as the production transport takes.
 const MAX_REPLY_BODY_LEN: usize = 8 << 20;
@@ -29,26 +30,27 @@ impl Transport for SimTransport {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let error =
-            |kind, sent, why: &'static str| Err(TransportError::new(kind, sent).with_source(why));
+        let error = |kind, sent, message: &'static str| {
+            Err(TransportError::new(kind, sent).with_source(message))
+        };
         Box::pin(async move {
             if !self.0.accept_connection().await {
-                let why = "the simulated connection is refused";
-                return error(TransportErrorKind::Connect, RequestSent::No, why);
+                let message = "the simulated connection is refused";
+                return error(TransportErrorKind::Connect, RequestSent::No, message);
             }
             let Some((reply, ending)) = self.0.reply(&request).await else {
-                let why = "the simulated connection ended without a reply";
-                return error(TransportErrorKind::Closed, RequestSent::Maybe, why);
+                let message = "the simulated connection ended without a reply";
+                return error(TransportErrorKind::Closed, RequestSent::Maybe, message);
             };
             match ending {
                 BodyEnd::Complete | BodyEnd::Drained if reply.body().len() > MAX_REPLY_BODY_LEN => {
-                    let why = "the simulated reply is larger than 8 MiB";
-                    error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, why)
+                    let message = "the simulated reply is larger than 8 MiB";
+                    error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, message)
                 }
                 BodyEnd::Complete | BodyEnd::Drained => Ok(reply),
                 BodyEnd::Truncated => {
-                    let why = "the simulated connection ended within the reply";
-                    error(TransportErrorKind::Closed, RequestSent::Maybe, why)
+                    let message = "the simulated connection ended within the reply";
+                    error(TransportErrorKind::Closed, RequestSent::Maybe, message)
                 }
                 BodyEnd::Stalled => {
                     let _guard = self.0.stall();

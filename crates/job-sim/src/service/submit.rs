@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::{
+use super::route::Call;
+use crate::{
+    plan::{Jobs, Plan, node_id},
     reply::{ErrorReply, service_error},
-    route::Call,
 };
-use crate::plan::{Jobs, Plan, node_id};
 
 /// A job to be submitted, and what is answered: its id goes to `status.jobID`, and of a cluster's
 /// creation into an annotation too.

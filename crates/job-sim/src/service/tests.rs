@@ -217,12 +217,12 @@ async fn sub_jobs_are_served_under_their_own_ids() {
 #[test]
 fn faults_can_be_scripted_by_request() {
     let sim = sim();
-    let told = |path: &str, body: &str| reply_line(&sim, &call(Method::POST, path, body));
-    assert_eq!(told("/simulation/faults", "503, ok"), "200 OK {\"faults\":2}");
+    let reply_to = |path: &str, body: &str| reply_line(&sim, &call(Method::POST, path, body));
+    assert_eq!(reply_to("/simulation/faults", "503, ok"), "200 OK {\"faults\":2}");
     assert_eq!(status(&sim, &request()), 503);
-    assert!(told("/simulation/faults", "ok").starts_with("200 OK"));
-    assert!(told("/simulation/faults", "never").starts_with("400 Bad Request"));
-    assert!(told("/simulation/expire-tokens", "").starts_with("200 OK"));
+    assert!(reply_to("/simulation/faults", "ok").starts_with("200 OK"));
+    assert!(reply_to("/simulation/faults", "never").starts_with("400 Bad Request"));
+    assert!(reply_to("/simulation/expire-tokens", "").starts_with("200 OK"));
     assert_eq!(status(&sim, &request()), 401);
 }
 

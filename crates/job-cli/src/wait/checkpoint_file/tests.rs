@@ -20,13 +20,13 @@ fn checkpoint_files_round_trip() {
     let path = folder.path().join("wait.json");
     let (file, found) = CheckpointFile::open(&path, &[]).unwrap();
     assert!(found.is_empty() && !path.exists());
-    let kept = [checkpoint("a"), checkpoint("b")];
-    file.write(&kept.each_ref()).unwrap();
+    let checkpoints = [checkpoint("a"), checkpoint("b")];
+    file.write(&checkpoints.each_ref()).unwrap();
     for named in [&[][..], &ids(&["a", "b"]), &ids(&["b", "c", "a"])] {
-        assert_eq!(CheckpointFile::open(&path, named).unwrap().1, kept, "{named:?}");
+        assert_eq!(CheckpointFile::open(&path, named).unwrap().1, checkpoints, "{named:?}");
     }
-    file.write(&[&kept[0]]).unwrap();
-    assert_eq!(CheckpointFile::open(&path, &[]).unwrap().1, kept[..1]);
+    file.write(&[&checkpoints[0]]).unwrap();
+    assert_eq!(CheckpointFile::open(&path, &[]).unwrap().1, checkpoints[..1]);
     // Nothing is waited for any more.
     for _ in 0..2 {
         file.write(&[]).unwrap();
@@ -56,9 +56,9 @@ fn write_failure_is_reported_once() {
     let one = checkpoint("a");
     assert_eq!((file.save(&[&one]), file.written_path()), (None, Some(&*path)));
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    let told = file.save(&[&one]).unwrap();
+    let message = file.save(&[&one]).unwrap();
     let expected = "wait.json cannot be written, and the wait goes on: entity not found";
-    assert!(told.ends_with(expected), "{told}");
+    assert!(message.ends_with(expected), "{message}");
     assert_eq!((file.save(&[&one]), file.written_path()), (None, None));
     fs::create_dir(path.parent().unwrap()).unwrap();
     assert_eq!((file.save(&[&one]), file.written_path()), (None, Some(&*path)));

@@ -1,5 +1,5 @@
-//! The lines of `-o jsonl`: what a wait tells, one JSON object each. Their form is a contract; what is
-//! added to it later is added, and nothing is taken away while `v` is 1.
+//! The lines of `-o jsonl`: one JSON object for each event of a wait. Their form is a contract: while `v`
+//! is 1, fields may be added, but none is removed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use job_poller::{AttemptError, AttemptErrorKind, AttemptReason, Event, PhaseChan
 use job_transport::ErrorClass;
 use serde::{Serialize, Serializer};
 
-use crate::{exit::Exit, wait::watch::Finished};
+use crate::{exit::Exit, wait::finished::Finished};
 
 /// What all lines have, in this order, and then what is the event's own.
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct EventLine<'a> {
     fields: EventFields<'a>,
 }
 
-/// What an event tells.
+/// The fields of an event.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum EventFields<'a> {
@@ -119,11 +119,11 @@ fn to_json_line(job: &JobId, at: Duration, event: &'static str, fields: EventFie
     crate::terminal::json::to_single_line(&serde_json::to_string(&line).unwrap_or_default())
 }
 
-/// Returns an event's name, and what it tells.
+/// Returns the name and the fields of an event.
 fn event_fields(event: &Event) -> (&'static str, EventFields<'_>) {
     match event {
-        Event::Phase { label, from, to, change: course, .. } => {
-            let change = match course {
+        Event::Phase { label, from, to, change, .. } => {
+            let change = match change {
                 PhaseChange::Forward => "forward",
                 PhaseChange::Backward => "backward",
                 _ => "unrecognized",
@@ -142,20 +142,20 @@ fn event_fields(event: &Event) -> (&'static str, EventFields<'_>) {
         Event::StaleReply { in_a_row, .. } => {
             ("stale_reply", EventFields::StaleReply { in_a_row: *in_a_row })
         }
-        Event::Stalled { unchanged_for: unchanged, .. } => {
-            ("stalled", EventFields::Stalled { unchanged_for: Seconds(*unchanged) })
+        Event::Stalled { unchanged_for, .. } => {
+            ("stalled", EventFields::Stalled { unchanged_for: Seconds(*unchanged_for) })
         }
-        Event::AttemptFailed { error: fault, in_a_row, .. } => (
+        Event::AttemptFailed { error, in_a_row, .. } => (
             "attempt_failed",
-            EventFields::AttemptFailed(AttemptFailedFields::new(fault, *in_a_row)),
+            EventFields::AttemptFailed(AttemptFailedFields::new(error, *in_a_row)),
         ),
         Event::CredentialsRefreshed => ("credentials_refreshed", EventFields::Empty {}),
         Event::SubJobLookup { id, .. } => {
             ("sub_job_lookup", EventFields::SubJobLookup { sub_job: id.as_str() })
         }
         Event::Heartbeat => ("heartbeat", EventFields::Empty {}),
-        Event::NextAttempt { at, reason: why, .. } => {
-            let reason = match why {
+        Event::NextAttempt { at, reason, .. } => {
+            let reason = match reason {
                 AttemptReason::Scheduled => "scheduled",
                 AttemptReason::Backoff => "backoff",
                 AttemptReason::Budget => "budget",
@@ -183,13 +183,13 @@ const fn error_class_name(kind: AttemptErrorKind, class: ErrorClass) -> &'static
 }
 
 impl<'a> AttemptFailedFields<'a> {
-    fn new(fault: &'a AttemptError, in_a_row: u32) -> Self {
+    fn new(error: &'a AttemptError, in_a_row: u32) -> Self {
         Self {
-            class: error_class_name(fault.kind, fault.class),
-            status: fault.status(),
-            message: &fault.message,
-            request_id: fault.request_id.as_deref(),
-            retry_after: fault.retry_after.map(Seconds),
+            class: error_class_name(error.kind, error.class),
+            status: error.status(),
+            message: &error.message,
+            request_id: error.request_id.as_deref(),
+            retry_after: error.retry_after.map(Seconds),
             in_a_row,
         }
     }

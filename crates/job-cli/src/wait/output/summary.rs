@@ -5,7 +5,7 @@ use job_model::{Job, Phase};
 
 use crate::{
     terminal::{format_duration, text},
-    wait::watch::Finished,
+    wait::finished::Finished,
 };
 
 /// A job's row.

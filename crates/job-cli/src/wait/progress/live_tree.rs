@@ -9,11 +9,11 @@ use std::{env, io, time::Duration};
 use anstyle_progress::{TermProgress, TermProgressStatus::Error, supports_term_progress};
 use console::{Term, measure_text_width};
 
-use super::{
-    Totals,
-    tree_rows::{WaitSnapshot, tree_rows},
+use super::tree_rows::tree_rows;
+use crate::{
+    terminal::Styles,
+    wait::{snapshot::WaitSnapshot, totals::Totals, watch::Watch},
 };
-use crate::{terminal::Styles, wait::watch::Watch};
 
 /// The tree on the terminal. Dropped, it is gone without a trace.
 pub(crate) struct LiveTree {

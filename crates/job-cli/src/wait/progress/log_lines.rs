@@ -6,23 +6,25 @@ use job_model::{Job, Phase};
 use job_poller::{AttemptReason, Event};
 use job_transport::{Clock, TokioClock};
 
-use super::{
-    Totals,
-    tree_rows::{WaitSnapshot, format_remaining},
-};
+use super::tree_rows::format_remaining;
 use crate::{
     terminal::{Styles, format_duration, stderr, text},
-    wait::watch::{ErrorRun, ErrorTracker, Watch},
+    wait::{
+        error_run::{ErrorRun, ErrorTracker},
+        snapshot::WaitSnapshot,
+        totals::Totals,
+        watch::Watch,
+    },
 };
 
-/// After so long without a line, one says that the wait goes on.
+/// How long there may be no line before one says that the wait goes on.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Tells lines.
+/// Prints lines.
 pub(crate) struct LogLines {
     styles: Styles,
     clock: TokioClock,
-    /// When the last line was told.
+    /// When the last line was printed.
     last_line_at: Duration,
 }
 
@@ -32,7 +34,7 @@ impl LogLines {
         Self { styles: Styles::for_stream(&io::stderr()), last_line_at: clock.monotonic(), clock }
     }
 
-    /// Tells what happened, where it is a change.
+    /// Prints an event, if it is a change.
     pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
         let Some(line) = change_line(event, watch.errors()) else { return };
         let line = match event {
@@ -51,7 +53,7 @@ impl LogLines {
         });
     }
 
-    /// Tells that the wait goes on, where nothing was told for long.
+    /// Prints that the wait goes on, if nothing was printed for long.
     pub(crate) fn tick<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
@@ -68,12 +70,12 @@ impl LogLines {
         }
     }
 
-    /// Whether nothing was told for long.
+    /// Whether nothing was printed for long.
     fn is_silent(&self, now: Duration) -> bool {
         now.saturating_sub(self.last_line_at) >= HEARTBEAT_INTERVAL
     }
 
-    /// Takes note that something else was told.
+    /// Records that something else was printed.
     pub(crate) fn reset_heartbeat(&mut self) {
         self.last_line_at = self.clock.monotonic();
     }
@@ -84,11 +86,11 @@ impl LogLines {
     }
 }
 
-/// Returns what an event says that was not said before.
+/// Returns the line of an event; `None` if it is not a change.
 fn change_line(event: &Event, errors: &ErrorTracker) -> Option<String> {
-    let has_changed = errors.current().is_some_and(|faults| faults.has_changed);
+    let has_changed = errors.current().is_some_and(|run| run.has_changed);
     match event {
-        // The same error again, however often, is no change; nor is the plan to ask again after it.
+        // A repeated error is not a change, and the retry after it is not one either.
         Event::AttemptFailed { .. } if !has_changed => None,
         Event::NextAttempt { .. } if errors.has_recovered => {
             Some("the service answers again".into())
@@ -101,21 +103,21 @@ fn change_line(event: &Event, errors: &ErrorTracker) -> Option<String> {
     }
 }
 
-/// Returns how the waits are, in one line.
+/// Returns the state of the waits in one line.
 fn heartbeat_line(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> String {
-    let Totals { total: all, finished: ended, failed: bad } = totals;
-    let ([WaitSnapshot { job, error_run: faults, remaining, .. }], 1) = (snapshots, all) else {
-        let bad = if bad > 0 { format!(", {bad} failed") } else { String::new() };
-        let faulty = snapshots.iter().filter(|sight| sight.error_run.is_some()).count();
-        let faulty = if faulty > 0 { format!("; {faulty} cannot be read") } else { String::new() };
-        return format!("still waiting: {ended} of {all} jobs ended{bad}{faulty}");
+    let Totals { total, finished, failed } = totals;
+    let ([WaitSnapshot { job, error_run, remaining, .. }], 1) = (snapshots, total) else {
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let unread = snapshots.iter().filter(|snapshot| snapshot.error_run.is_some()).count();
+        let unread = if unread > 0 { format!("; {unread} cannot be read") } else { String::new() };
+        return format!("still waiting: {finished} of {total} jobs ended{failed}{unread}");
     };
     let job = job.as_deref().map_or_else(|| "the job was not read yet".into(), describe_job);
     let job = match remaining {
         Some(remaining) => format!("{job}, {}", format_remaining(*remaining)),
         None => job,
     };
-    match faults {
+    match error_run {
         Some(ErrorRun { message, in_a_row, .. }) => {
             format!("still waiting: {job}; {message} ({in_a_row} in a row)")
         }
@@ -123,7 +125,7 @@ fn heartbeat_line(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> String {
     }
 }
 
-/// Returns how a job is, in a few words.
+/// Returns the state of a job in a few words.
 fn describe_job(job: &Job) -> String {
     let phase = job.phase().map_or_else(|| "no phase".into(), Phase::to_string);
     let label = job.label().escape_debug();
@@ -145,31 +147,31 @@ mod tests {
     use super::*;
     use crate::testing::{first_unprintable, hostile_text, job_with_text, reading_input, run_wait};
 
-    /// Returns the lines that are told of these attempts.
+    /// Returns the lines that are printed for these attempts.
     fn lines_for(inputs: Vec<Input>) -> Vec<String> {
         let (_, log) = run_wait(WaitPolicy::new(), inputs);
-        let mut faults = ErrorTracker::default();
+        let mut errors = ErrorTracker::default();
         let lines = log.iter().filter_map(|(_, event)| {
-            faults.record(event);
-            change_line(event, &faults)
+            errors.record(event);
+            change_line(event, &errors)
         });
         lines.collect()
     }
 
     #[test]
     fn each_change_prints_one_line() {
-        let fault = |status, id: &str| {
+        let error = |status, id: &str| {
             let status = StatusCode::from_u16(status).unwrap();
             Input::from(Err(FetchError::status(status, Some(id.into()))))
         };
         let job = |phase: &str| reading_input(&json!({"status": {"phase": phase}}));
         let lines = lines_for(vec![
-            fault(503, "a"),
-            fault(503, "b"),
-            fault(429, "c"),
+            error(503, "a"),
+            error(503, "b"),
+            error(429, "c"),
             job("Running"),
             job("Running"),
-            fault(429, "d"),
+            error(429, "d"),
             job("Success"),
         ]);
         insta::assert_snapshot!(lines.join("\n"));
@@ -177,30 +179,30 @@ mod tests {
 
     #[test]
     fn a_heartbeat_line_reports_progress_every_minute() {
-        let mut plain = LogLines {
+        let mut lines = LogLines {
             styles: Styles::DISABLED,
             clock: TokioClock::new(),
             last_line_at: HEARTBEAT_INTERVAL,
         };
         let seconds = |seconds| Duration::from_secs(seconds);
-        let silent = [60, 119, 120, 240].map(|second| plain.is_silent(seconds(second)));
+        let silent = [60, 119, 120, 240].map(|second| lines.is_silent(seconds(second)));
         assert_eq!(silent, [false, false, true, true]);
-        plain.last_line_at = seconds(120);
-        assert!(!plain.is_silent(seconds(179)) && plain.is_silent(seconds(180)));
+        lines.last_line_at = seconds(120);
+        assert!(!lines.is_silent(seconds(179)) && lines.is_silent(seconds(180)));
 
         let id = "a".parse().unwrap();
         let job = json!({"spec": {"type": "CreateCluster", "subJobs": [
             {"status": {"phase": "Success"}}, {}]}, "status": {"phase": "Running"}});
         let job: Job = serde_json::from_value(job).unwrap();
-        let faults =
+        let error_run =
             ErrorRun { message: "no reply within 30s".into(), in_a_row: 4, has_changed: false };
-        let snapshot = |job: Option<&Job>, faults| WaitSnapshot {
+        let snapshot = |job: Option<&Job>, error_run| WaitSnapshot {
             id: &id,
             job: job.cloned().map(Box::new),
             elapsed: HEARTBEAT_INTERVAL,
             remaining: job.map(|_| Duration::from_secs(170)),
             service_time: None,
-            error_run: faults,
+            error_run,
             until_next_attempt: None,
         };
         let one = Totals { total: 1, finished: 0, failed: 0 };
@@ -213,18 +215,18 @@ mod tests {
                 "CreateCluster Running, 1 of 2 steps done, about 3m left",
             ),
             (
-                vec![snapshot(None, Some(&faults))],
+                vec![snapshot(None, Some(&error_run))],
                 one,
                 "the job was not read yet; no reply within 30s (4 in a row)",
             ),
             (
-                vec![snapshot(None, None), snapshot(Some(&job), Some(&faults))],
+                vec![snapshot(None, None), snapshot(Some(&job), Some(&error_run))],
                 many,
                 "7 of 9 jobs ended, 2 failed; 1 cannot be read",
             ),
         ];
-        for (sights, tally, expected) in rows {
-            assert_eq!(heartbeat_line(&sights, tally), format!("still waiting: {expected}"));
+        for (snapshots, totals, expected) in rows {
+            assert_eq!(heartbeat_line(&snapshots, totals), format!("still waiting: {expected}"));
         }
     }
 

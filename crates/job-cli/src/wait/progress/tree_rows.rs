@@ -4,41 +4,12 @@
 use std::time::Duration;
 
 use console::truncate_str;
-use jiff::Timestamp;
-use job_model::{Job, JobId, Node, Phase};
+use job_model::{Job, Node, Phase};
 
-use super::Totals;
 use crate::{
     terminal::{Styles, format_duration, text},
-    wait::watch::ErrorRun,
+    wait::{error_run::ErrorRun, snapshot::WaitSnapshot, totals::Totals},
 };
-
-/// What is known of a wait at a moment.
-pub(crate) struct WaitSnapshot<'a> {
-    pub(crate) id: &'a JobId,
-    pub(crate) job: Option<Box<Job>>,
-    pub(crate) elapsed: Duration,
-    /// How long such jobs take on average from here on, where enough of them were seen.
-    pub(crate) remaining: Option<Duration>,
-    /// The service's time, where it was told.
-    pub(crate) service_time: Option<Timestamp>,
-    pub(crate) error_run: Option<&'a ErrorRun>,
-    /// How long it is until the next attempt; `None` while one is under way.
-    pub(crate) until_next_attempt: Option<Duration>,
-}
-
-impl WaitSnapshot<'_> {
-    /// Returns how long a job goes on, by the service's own times.
-    pub(crate) fn age(&self, job: &Job) -> Option<Duration> {
-        let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
-        self.service_time?.duration_since(created).try_into().ok()
-    }
-
-    /// Whether the job cannot be read at present, or a step of it failed.
-    fn needs_attention(&self) -> bool {
-        self.error_run.is_some() || self.job.as_ref().is_some_and(|job| job.failure().is_some())
-    }
-}
 
 /// Returns the rows, none wider than the terminal, and fewer than it has.
 pub(crate) fn tree_rows(
@@ -49,28 +20,29 @@ pub(crate) fn tree_rows(
     styles: Styles,
 ) -> Vec<String> {
     // The terminal's last row stays free, and one is for what does not fit.
-    let most = height.saturating_sub(2).max(1);
+    let max_rows = height.saturating_sub(2).max(1);
     let mut rows = Vec::new();
     if totals.total > 1 {
-        let Totals { total: all, finished: ended, failed: bad } = totals;
-        let bad = if bad > 0 { styles.error(&format!(", {bad} failed")) } else { String::new() };
+        let Totals { total, finished, failed } = totals;
+        let failed =
+            if failed > 0 { styles.error(&format!(", {failed} failed")) } else { String::new() };
         rows.push(format!(
-            "{ended} of {all} jobs ended{bad}  {}",
+            "{finished} of {total} jobs ended{failed}  {}",
             styles.dim(&format_duration(elapsed))
         ));
     }
     let mut snapshots: Vec<_> = snapshots.iter().collect();
-    if snapshots.len() > most {
+    if snapshots.len() > max_rows {
         // Where not all fit, those first that somebody should see.
         snapshots.sort_by_key(|snapshot| !snapshot.needs_attention());
     }
     let mut remaining = snapshots.into_iter();
     let mut cut = false;
-    while rows.len() < most
+    while rows.len() < max_rows
         && let Some(snapshot) = remaining.next()
     {
         let mut more = wait_rows(snapshot, totals.total > 1, styles);
-        rows.extend(more.by_ref().take(most - rows.len()));
+        rows.extend(more.by_ref().take(max_rows - rows.len()));
         cut = more.next().is_some();
     }
     match remaining.len() {
@@ -105,13 +77,13 @@ fn wait_rows<'a>(
         let row = job_row(snapshot, &node, styles);
         if at_top { format!("{row}{name}") } else { row }
     });
-    let faults = snapshot.error_run.map(|ErrorRun { message, in_a_row, .. }| {
+    let errors = snapshot.error_run.map(|ErrorRun { message, in_a_row, .. }| {
         let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
         format!("  {}", styles.warning(&text::sanitize_line(&format!("{message}{times}"))))
     });
     let next = snapshot.until_next_attempt.filter(|_| !many || snapshot.error_run.is_some());
     let next = next.map(|span| styles.dim(&format!("  next attempt in {}s", span.as_secs() + 1)));
-    first.into_iter().chain(jobs).chain(faults).chain(next)
+    first.into_iter().chain(jobs).chain(errors).chain(next)
 }
 
 /// Returns the row of a job or a sub-job.
@@ -125,7 +97,7 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
     }
     let took = match job.phase() {
         Some(phase) if phase.is_terminal() => job.duration(),
-        // The job's own is how long it is waited for, if the service does not tell.
+        // The job itself shows the time of the wait, if the service's time is not known.
         _ => snapshot.age(job).or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
     };
     if let Some(took) = took {
@@ -140,7 +112,7 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
     }
 }
 
-/// Tells how long it takes, as people round it who do not know.
+/// Returns an estimate of the remaining time, rounded up coarsely.
 pub(crate) fn format_remaining(remaining: Duration) -> String {
     let to = match remaining.as_secs() {
         0..60 => 10,
@@ -151,8 +123,8 @@ pub(crate) fn format_remaining(remaining: Duration) -> String {
     format!("about {} left", format_duration(rounded).replace(".0s", "s"))
 }
 
-/// Whether a step is under way or failed, as far as is known: those that wait for their turn, and those
-/// that are done, are numbers.
+/// Whether a step has a row: it is running, failed, or in an unknown phase. Steps that have not started,
+/// and steps that are done, are only counted.
 fn is_shown(job: &Job) -> bool {
     !matches!(job.phase(), Some(Phase::Initializing | Phase::Success))
 }

@@ -21,7 +21,7 @@ fn resume_command_for(
     let flags = Flags::from_matches(command.find_subcommand(name).unwrap(), matches);
     let jobs: Vec<JobId> = jobs.iter().map(|id| id.parse().unwrap()).collect();
     let line = flags.resume_command(&jobs, timeout, checkpoint.map(Path::new))?;
-    // What is told can be run.
+    // The printed command line can be run.
     let words = shell_words::split(&line).unwrap();
     Arguments::command().try_get_matches_from(words).unwrap();
     Some(line)

@@ -42,12 +42,12 @@ fn notification(job: &str) -> Notification {
 
 async fn deliver(
     status: Option<u16>,
-    notice: &Notification,
+    notification: &Notification,
 ) -> (Result<(), NotifierError>, Vec<Request<Bytes>>) {
     let sent = Arc::default();
     let keys = [KEY, OTHER_KEY].map(|key| WebhookKey::new(key).unwrap());
     let webhook = Webhook::new(StubTransport(status, Arc::clone(&sent)), keys);
-    let result = webhook.deliver("https://example.com/hook?token=x", notice).await;
+    let result = webhook.deliver("https://example.com/hook?token=x", notification).await;
     let sent = std::mem::take(&mut *sent.lock().unwrap());
     (result, sent)
 }
@@ -55,8 +55,8 @@ async fn deliver(
 #[tokio::test]
 async fn receivers_accept_the_signature_of_each_key() {
     for job in ["354331b2c-229a-11e8-9c75-0255ac100ceb", "a b:c", "jöb"] {
-        let notice = notification(job);
-        let (result, sent) = deliver(Some(204), &notice).await;
+        let notification = notification(job);
+        let (result, sent) = deliver(Some(204), &notification).await;
         assert_eq!(result, Ok(()));
         let [request] = &sent[..] else { panic!("{sent:?}") };
         for key in [KEY, OTHER_KEY] {
@@ -68,7 +68,7 @@ async fn receivers_accept_the_signature_of_each_key() {
         let id = request.headers()["webhook-id"].to_str().unwrap();
         let id = percent_encoding::percent_decode_str(id).decode_utf8().unwrap();
         assert_eq!(id, format!("p1:{job}:succeeded"));
-        assert_eq!(request.body(), notice.body.as_bytes());
+        assert_eq!(request.body(), notification.body.as_bytes());
     }
 }
 
@@ -82,7 +82,7 @@ async fn the_webhook_id_is_stable_across_deliveries() {
 
 #[tokio::test]
 async fn receiver_statuses_decide_whether_to_retry() {
-    let mut told = String::new();
+    let mut text = String::new();
     for status in [
         Some(200),
         Some(204),
@@ -96,22 +96,22 @@ async fn receiver_statuses_decide_whether_to_retry() {
         None,
     ] {
         let (result, _) = deliver(status, &notification("a")).await;
-        told += &match result {
+        text += &match result {
             Ok(()) => format!("{status:?}: delivered\n"),
             Err(error) if error.is_permanent() => format!("{status:?}: never, {error}\n"),
             Err(error) => format!("{status:?}: again, {error}\n"),
         };
-        assert!(!told.contains("token"), "a URL's query may be a secret");
+        assert!(!text.contains("token"), "a URL's query may be a secret");
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(text);
 }
 
 #[test]
 fn webhook_urls_are_validated() {
     let keys = || WebhookKey::new(KEY);
-    let webhook = |plain: bool| {
+    let webhook = |http: bool| {
         let webhook = Webhook::new(StubTransport(None, Arc::default()), keys());
-        if plain { webhook.allow_http() } else { webhook }
+        if http { webhook.allow_http() } else { webhook }
     };
     let rows = [
         ("https://example.com/hook?a=b", None, None),
@@ -127,14 +127,16 @@ fn webhook_urls_are_validated() {
         ("/hook", Some("no URL"), Some("no URL")),
         ("", Some("no URL"), Some("no URL")),
     ];
-    for (to, secure, plain) in rows {
-        for (webhook, expected) in [(webhook(false), secure), (webhook(true), plain)] {
-            let told = webhook.check(to).err().map(|error| error.to_string());
+    for (to, secure, http) in rows {
+        for (webhook, expected) in [(webhook(false), secure), (webhook(true), http)] {
+            let message = webhook.check(to).err().map(|error| error.to_string());
             let fits = match expected {
-                None => told.is_none(),
-                Some(expected) => told.as_ref().is_some_and(|told| told.contains(expected)),
+                None => message.is_none(),
+                Some(expected) => {
+                    message.as_ref().is_some_and(|message| message.contains(expected))
+                }
             };
-            assert!(fits, "{to}: {told:?}");
+            assert!(fits, "{to}: {message:?}");
         }
     }
     let nobody = Webhook::new(StubTransport(None, Arc::default()), []);
@@ -151,12 +153,12 @@ fn webhook_keys_are_validated() {
         ("", Some("a webhook key of 0 bytes")),
     ];
     for (text, expected) in rows {
-        let told = WebhookKey::new(text).err().map(|error| error.to_string());
+        let message = WebhookKey::new(text).err().map(|error| error.to_string());
         let fits = match expected {
-            None => told.is_none(),
-            Some(expected) => told.as_ref().is_some_and(|told| told.starts_with(expected)),
+            None => message.is_none(),
+            Some(expected) => message.as_ref().is_some_and(|message| message.starts_with(expected)),
         };
-        assert!(fits, "{text}: {told:?}");
+        assert!(fits, "{text}: {message:?}");
     }
     assert_eq!(format!("{:?}", WebhookKey::new(KEY).unwrap()), "WebhookKey { .. }");
 }

@@ -13,8 +13,8 @@ use job_transport::{Client, Clock};
 use super::*;
 use crate::{
     budget::{Grant, Lease},
+    metrics::Metrics,
     notify::DisabledNotifier,
-    serve::Metrics,
     state::{Delivery, Receiver},
     status::WaitStatus,
 };
@@ -53,8 +53,8 @@ impl TestBed {
     /// The job is done with the third reading.
     fn new() -> Self {
         let clock = ManualClock(Arc::default());
-        let pace = TimeSource::PerRequest(Duration::from_secs(3));
-        let sim = Arc::new(Sim::with_clock(Plan::create_cluster(), pace, clock.clone()));
+        let time_source = TimeSource::PerRequest(Duration::from_secs(3));
+        let sim = Arc::new(Sim::with_clock(Plan::create_cluster(), time_source, clock.clone()));
         let client = Client::with_clock(
             "https://cce.example".parse().unwrap(),
             sim.credentials(),
@@ -86,16 +86,16 @@ impl TestBed {
         self.wait.tick_once(&self.key, waiting).await
     }
 
-    /// The same, where something is lent.
+    /// The same, with a grant.
     async fn tick_with_lease(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.clock.set(seconds);
-        let lent =
+        let grant =
             Grant { per_second: 50.0, in_flight: 1, blocked_for: Duration::ZERO, slot: Slot::NONE };
-        self.wait.lease.accept_grant(lent);
+        self.wait.lease.accept_grant(grant);
         self.tick(seconds, waiting).await
     }
 
-    /// Returns how it is, as `status` has it.
+    /// Returns the status, as `status` returns it.
     fn status(&self, state: &WaitState) -> String {
         let text =
             serde_json::to_string_pretty(&WaitStatus::from_state(&self.key, Some(state))).unwrap();
@@ -103,62 +103,68 @@ impl TestBed {
     }
 }
 
-fn expect_active(ticked: TickResult) -> (ActiveWait, f64) {
-    match ticked.state {
-        WaitState::Waiting(waiting) => (*waiting, ticked.delay.as_secs_f64()),
-        WaitState::Finished(over) => panic!("{over:?}"),
+fn expect_active(result: TickResult) -> (ActiveWait, f64) {
+    match result.state {
+        WaitState::Waiting(waiting) => (*waiting, result.delay.as_secs_f64()),
+        WaitState::Finished(finished) => panic!("{finished:?}"),
     }
 }
 
-fn expect_finished(ticked: &TickResult) -> &FinishedWait {
-    match &ticked.state {
-        WaitState::Finished(over) => over,
+fn expect_finished(result: &TickResult) -> &FinishedWait {
+    match &result.state {
+        WaitState::Finished(finished) => finished,
         WaitState::Waiting(waiting) => panic!("{waiting:?}"),
     }
 }
 
 #[tokio::test]
 async fn ticks_advance_a_wait_and_its_status() {
-    let stage = TestBed::new();
-    let mut told = stage.status(&WaitState::Waiting(stage.waiting(WaitPolicy::new()).into()));
+    let bed = TestBed::new();
+    let mut statuses = bed.status(&WaitState::Waiting(bed.waiting(WaitPolicy::new()).into()));
     let (waiting, after) =
-        expect_active(stage.tick_with_lease(0.0, &stage.waiting(WaitPolicy::new())).await);
+        expect_active(bed.tick_with_lease(0.0, &bed.waiting(WaitPolicy::new())).await);
     assert_eq!((after, waiting.tick, waiting.has_reservation), (10.0, 41, false));
-    assert_eq!(waiting.next_tick_at, stage.clock.now() + Duration::from_secs(10));
-    told += &stage.status(&WaitState::Waiting(waiting.clone().into()));
-    // One that comes too soon asks nobody.
-    let (waiting, after) = expect_active(stage.tick(4.0, &waiting).await);
+    assert_eq!(waiting.next_tick_at, bed.clock.now() + Duration::from_secs(10));
+    statuses += &bed.status(&WaitState::Waiting(waiting.clone().into()));
+    // A tick that comes too early sends no request.
+    let (waiting, after) = expect_active(bed.tick(4.0, &waiting).await);
     assert_eq!((after, waiting.tick), (6.0, 42));
-    let (waiting, _) = expect_active(stage.tick_with_lease(10.0, &waiting).await);
-    let ticked = stage.tick_with_lease(20.0, &waiting).await;
-    let over = expect_finished(&ticked);
-    assert_eq!((&*over.outcome, over.has_job_ended, over.tick), ("succeeded", true, 44));
-    assert_eq!((ticked.delay.as_secs(), over.receivers.len()), (99, 1));
-    told += &stage.status(&ticked.state);
-    told += &serde_json::to_string_pretty(&WaitStatus::from_state(&stage.key, None)).unwrap();
-    insta::assert_snapshot!(told);
+    let (waiting, _) = expect_active(bed.tick_with_lease(10.0, &waiting).await);
+    let result = bed.tick_with_lease(20.0, &waiting).await;
+    let finished = expect_finished(&result);
+    assert_eq!(
+        (&*finished.outcome, finished.has_job_ended, finished.tick),
+        ("succeeded", true, 44)
+    );
+    assert_eq!((result.delay.as_secs(), finished.receivers.len()), (99, 1));
+    statuses += &bed.status(&result.state);
+    statuses += &serde_json::to_string_pretty(&WaitStatus::from_state(&bed.key, None)).unwrap();
+    insta::assert_snapshot!(statuses);
 }
 
 #[tokio::test]
 async fn a_tick_without_a_slot_reschedules_the_wait_unchanged() {
-    let stage = TestBed::new();
-    let before = stage.waiting(WaitPolicy::new());
-    let (waiting, after) = expect_active(stage.tick(0.0, &before).await);
+    let bed = TestBed::new();
+    let before = bed.waiting(WaitPolicy::new());
+    let (waiting, after) = expect_active(bed.tick(0.0, &before).await);
     assert_eq!((after, waiting.has_reservation, waiting.tick), (3.0, true, 41));
     assert_eq!(waiting.checkpoint, before.checkpoint);
-    // Told to come beyond the deadline, it comes then, takes nobody's turn, and ends.
-    let short = stage.waiting(WaitPolicy::new().timeout(Duration::from_secs(2)));
-    let (waiting, after) = expect_active(stage.tick(0.5, &short).await);
+    // With a reservation after the deadline it comes at the deadline, without a slot, and ends.
+    let short = bed.waiting(WaitPolicy::new().timeout(Duration::from_secs(2)));
+    let (waiting, after) = expect_active(bed.tick(0.5, &short).await);
     assert_eq!((after, waiting.has_reservation), (1.5, false));
-    let ticked = stage.tick(2.0, &waiting).await;
-    assert_eq!(expect_finished(&ticked).outcome, "deadline_exceeded");
-    assert!(!expect_finished(&ticked).has_job_ended);
+    let result = bed.tick(2.0, &waiting).await;
+    assert_eq!(expect_finished(&result).outcome, "deadline_exceeded");
+    assert!(!expect_finished(&result).has_job_ended);
 }
 
 #[tokio::test]
 async fn a_stopped_wait_sends_no_notifications() {
-    let stage = TestBed::new();
-    let ticked = stage.wait.stop(&stage.key, stage.waiting(WaitPolicy::new()));
-    let over = expect_finished(&ticked);
-    assert_eq!((&*over.outcome, over.has_job_ended, over.receivers.len()), ("stopped", false, 0));
+    let bed = TestBed::new();
+    let result = bed.wait.stop(&bed.key, bed.waiting(WaitPolicy::new()));
+    let finished = expect_finished(&result);
+    assert_eq!(
+        (&*finished.outcome, finished.has_job_ended, finished.receivers.len()),
+        ("stopped", false, 0)
+    );
 }

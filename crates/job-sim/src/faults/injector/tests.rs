@@ -6,55 +6,56 @@ use super::*;
 fn random_faults_follow_seed_and_probability() {
     let faults =
         || Fault::parse_script("reset, 503, refuse").unwrap().into_iter().flatten().collect();
-    let drawn = |seed, probability| {
-        let mut fate = FaultInjector::default();
-        fate.set_random_faults(seed, probability, faults());
-        let draw = |_| fate.next_request_fault(Duration::ZERO).map(|fault| format!("{fault:?}"));
+    let draws = |seed, probability| {
+        let mut injector = FaultInjector::default();
+        injector.set_random_faults(seed, probability, faults());
+        let draw =
+            |_| injector.next_request_fault(Duration::ZERO).map(|fault| format!("{fault:?}"));
         (0..10_000).map(draw).collect::<Vec<_>>()
     };
-    assert_eq!(drawn(7, 0.1), drawn(7, 0.1));
-    assert_ne!(drawn(7, 0.1), drawn(8, 0.1));
+    assert_eq!(draws(7, 0.1), draws(7, 0.1));
+    assert_ne!(draws(7, 0.1), draws(8, 0.1));
     for (probability, least, most) in [(0.0, 0, 0), (0.1, 900, 1_100), (1.0, 10_000, 10_000)] {
-        let drawn = drawn(7, probability);
-        let faults = drawn.iter().flatten().count();
+        let draws = draws(7, probability);
+        let faults = draws.iter().flatten().count();
         assert!((least..=most).contains(&faults), "{probability}: {faults}");
         // Both kinds that a request can meet, about as often; never a connection's.
-        let resets = drawn.iter().flatten().filter(|fault| *fault == "Reset").count();
+        let resets = draws.iter().flatten().filter(|fault| *fault == "Reset").count();
         assert!(resets * 2 >= faults * 9 / 10 && resets * 2 <= faults * 11 / 10, "{resets}");
-        assert!(!drawn.iter().flatten().any(|fault| fault == "Refuse"));
+        assert!(!draws.iter().flatten().any(|fault| fault == "Refuse"));
     }
 }
 
 #[test]
 fn scripted_faults_precede_outages_and_random_faults() {
-    let mut fate = FaultInjector::default();
-    fate.set_random_faults(0, 1.0, vec![Fault::Garbage]);
-    fate.add_outage(Duration::ZERO..Duration::from_secs(1), Fault::Stall);
-    fate.add(Some(Fault::Reset));
-    fate.add(None);
-    let next = |fate: &mut FaultInjector, second| {
-        let fault = fate.next_request_fault(Duration::from_secs(second));
+    let mut injector = FaultInjector::default();
+    injector.set_random_faults(0, 1.0, vec![Fault::Garbage]);
+    injector.add_outage(Duration::ZERO..Duration::from_secs(1), Fault::Stall);
+    injector.add(Some(Fault::Reset));
+    injector.add(None);
+    let next = |injector: &mut FaultInjector, second| {
+        let fault = injector.next_request_fault(Duration::from_secs(second));
         fault.map_or_else(|| "none".into(), |fault| format!("{fault:?}"))
     };
-    let befell = [0, 0, 0, 1].map(|second| next(&mut fate, second));
-    assert_eq!(befell, ["Reset", "none", "Stall", "Garbage"]);
+    let applied = [0, 0, 0, 1].map(|second| next(&mut injector, second));
+    assert_eq!(applied, ["Reset", "none", "Stall", "Garbage"]);
 }
 
 #[test]
 fn connection_faults_do_not_apply_to_requests() {
-    let mut fate = FaultInjector::default();
-    fate.add(Some(Fault::Refuse));
-    fate.add(Some(Fault::Reset));
-    assert!(matches!(fate.next_request_fault(Duration::ZERO), Some(Fault::Reset)));
-    assert!(matches!(fate.next_connection_fault(Duration::ZERO), Some(Fault::Refuse)));
-    assert!(fate.next_request_fault(Duration::ZERO).is_none());
-    assert!(fate.next_connection_fault(Duration::ZERO).is_none());
+    let mut injector = FaultInjector::default();
+    injector.add(Some(Fault::Refuse));
+    injector.add(Some(Fault::Reset));
+    assert!(matches!(injector.next_request_fault(Duration::ZERO), Some(Fault::Reset)));
+    assert!(matches!(injector.next_connection_fault(Duration::ZERO), Some(Fault::Refuse)));
+    assert!(injector.next_request_fault(Duration::ZERO).is_none());
+    assert!(injector.next_connection_fault(Duration::ZERO).is_none());
     // Each at its place in the script, where every request has a connection.
-    fate.add(None);
-    fate.add(Some(Fault::Refuse));
+    injector.add(None);
+    injector.add(Some(Fault::Refuse));
     let connects = [(); 3].map(|()| {
-        let refused = fate.next_connection_fault(Duration::ZERO).is_some();
-        refused || fate.next_request_fault(Duration::ZERO).is_some()
+        let refused = injector.next_connection_fault(Duration::ZERO).is_some();
+        refused || injector.next_request_fault(Duration::ZERO).is_some()
     });
     assert_eq!(connects, [false, true, false]);
 }

@@ -1,6 +1,7 @@
 //! Trees as they stand on terminals of several sizes.
 
 use console::measure_text_width;
+use job_model::JobId;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -47,11 +48,11 @@ fn running_job() -> Job {
     }))
 }
 
-fn render(snapshots: &[WaitSnapshot<'_>], all: usize, size: (usize, usize)) -> String {
+fn render(snapshots: &[WaitSnapshot<'_>], total: usize, size: (usize, usize)) -> String {
     let totals = Totals {
-        total: all,
-        finished: all - snapshots.len(),
-        failed: usize::from(all > snapshots.len()),
+        total,
+        finished: total - snapshots.len(),
+        failed: usize::from(total > snapshots.len()),
     };
     let rows = tree_rows(snapshots, Duration::from_secs(252), totals, size, Styles::DISABLED);
     assert!(rows.len() < size.0.max(3), "{} rows of {}", rows.len(), size.0);
@@ -73,13 +74,13 @@ fn one_job_at_three_sizes() {
 #[test]
 fn many_jobs_at_three_sizes() {
     let (id, job) = (id(), running_job());
-    let faults =
+    let error_run =
         ErrorRun { message: "no reply within 30s".into(), in_a_row: 3, has_changed: false };
-    let faulty = WaitSnapshot { error_run: Some(&faults), ..snapshot(&id, Some(&job)) };
-    let sights =
-        [snapshot(&id, None), faulty, snapshot(&id, Some(&job)), snapshot(&id, Some(&job))];
+    let failing = WaitSnapshot { error_run: Some(&error_run), ..snapshot(&id, Some(&job)) };
+    let snapshots =
+        [snapshot(&id, None), failing, snapshot(&id, Some(&job)), snapshot(&id, Some(&job))];
     let sizes = [(40, 120), (10, 60), (4, 30)];
-    let table = sizes.map(|size| format!("{size:?}\n{}", render(&sights, 5, size)));
+    let table = sizes.map(|size| format!("{size:?}\n{}", render(&snapshots, 5, size)));
     insta::assert_snapshot!(table.concat());
 }
 
@@ -99,7 +100,7 @@ fn unknown_values_are_omitted() {
         WaitSnapshot { until_next_attempt: None, ..snapshot(&id, Some(&no_phase)) },
         early,
     ];
-    let table: Vec<_> = rows.into_iter().map(|sight| render(&[sight], 1, (24, 80))).collect();
+    let table: Vec<_> = rows.into_iter().map(|snapshot| render(&[snapshot], 1, (24, 80))).collect();
     insta::assert_snapshot!(table.join("--\n"));
 }
 
@@ -118,18 +119,18 @@ fn remaining_time_is_rounded_up_coarsely() {
         assert_eq!(format_remaining(Duration::from_secs(seconds)), expected, "{seconds}");
     }
     let (id, job) = (id(), running_job());
-    let sight =
+    let estimated =
         WaitSnapshot { remaining: Some(Duration::from_secs(170)), ..snapshot(&id, Some(&job)) };
-    let shown = render(&[sight], 1, (24, 80));
+    let shown = render(&[estimated], 1, (24, 80));
     assert!(shown.starts_with("|CreateCluster Running  1/5  4m 12s, about 3m left\n"), "{shown}");
 }
 
 fn check_hostile(value: &Value, text: &str) {
     let (id, job) = (id(), job(value));
-    let faults = ErrorRun { message: text.into(), in_a_row: 3, has_changed: false };
-    for all in [1, 2] {
-        let sight = WaitSnapshot { error_run: Some(&faults), ..snapshot(&id, Some(&job)) };
-        assert_eq!(first_unprintable(&render(&[sight], all, (24, 80))), None);
+    let error_run = ErrorRun { message: text.into(), in_a_row: 3, has_changed: false };
+    for total in [1, 2] {
+        let failing = WaitSnapshot { error_run: Some(&error_run), ..snapshot(&id, Some(&job)) };
+        assert_eq!(first_unprintable(&render(&[failing], total, (24, 80))), None);
     }
 }
 

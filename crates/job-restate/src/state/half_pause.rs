@@ -1,4 +1,4 @@
-//! A schedule whose waits come once before they are due, while the budget is spent. Decides no turn.
+//! A schedule whose waits come once before they are due, while the budget is spent.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,9 +9,9 @@ use job_poller::{PollState, Schedule};
 
 /// A schedule for one step, which plans half of each pause.
 ///
-/// What a wait planned under a price that is too high now would leave a part of the budget unspent: a pause
-/// that an engine times is not to be called back. So each wait comes once in the middle of its pause, and asks
-/// then if nobody else does.
+/// A wait that was planned under a price that is too high by now would leave a part of the budget unspent, because
+/// the timer of an engine cannot be set back. So each wait comes once in the middle of its pause, and gets a slot
+/// then if no other wait needs it.
 pub(crate) struct HalfPauseSchedule<'a> {
     schedule: &'a dyn Schedule,
     is_budget_spent: bool,
@@ -27,7 +27,7 @@ impl<'a> HalfPauseSchedule<'a> {
     /// Returns when the attempt is due for which a wait comes after this pause.
     pub(crate) fn time_until_due(&self, pause: Duration) -> Duration {
         let half = Duration::from_nanos(self.half_pause_nanos.load(Ordering::Relaxed));
-        // Another pause than was planned is a fault's, or the last before a deadline.
+        // A different pause is that of a backoff, or the last before a deadline.
         if self.is_budget_spent && pause == half { pause * 2 } else { pause }
     }
 }

@@ -48,9 +48,9 @@ impl Terminal {
         }
         let child = run.spawn(pts).unwrap();
         let pty = Arc::new(pty);
-        let mut first = new_parser(size);
-        first.process(b"$ before\r\n");
-        let state = Arc::new(Mutex::new(ScreenState { parser: first, bytes: Vec::new() }));
+        let mut parser = new_parser(size);
+        parser.process(b"$ before\r\n");
+        let state = Arc::new(Mutex::new(ScreenState { parser, bytes: Vec::new() }));
         let (reader, sees) = (pty.clone(), state.clone());
         // Ends with the command, whose end of the terminal is the last.
         thread::spawn(move || {
@@ -164,21 +164,21 @@ async fn a_tree_at_three_sizes() {
     let mut shown = String::new();
     for size in [(24, 100), (12, 48), (5, 30)] {
         // The first step is done, the second has failed, the job does not say so yet.
-        let stage = TerminalFixture::new(plan(), 9, "fixed:1h").await;
-        let mut terminal = Terminal::start(&stage.command, size);
+        let fixture = TerminalFixture::new(plan(), 9, "fixed:1h").await;
+        let mut terminal = Terminal::start(&fixture.command, size);
         terminal.wait_until("read", |screen| screen.contains("CreateCluster Running")).await;
         terminal
             .wait_until("planned", |screen| size.0 < 6 || screen.contains("next attempt in"))
             .await;
-        shown += &format!("{size:?}\n{}", stage.redact(&terminal.screen()));
+        shown += &format!("{size:?}\n{}", fixture.redact(&terminal.screen()));
         terminal.send_keys("\u{3}");
         assert_eq!(terminal.wait_for_exit().await, 130);
         let screen = terminal.screen();
         assert!(!screen.contains("CreateCluster"), "{screen}");
         if size.0 > 5 {
             // Then comes a line that is as long as this machine's paths.
-            let told = screen.split("to go on waiting:").next().unwrap();
-            shown += &format!("and after Ctrl-C\n{}", stage.redact(told));
+            let hint = screen.split("to go on waiting:").next().unwrap();
+            shown += &format!("and after Ctrl-C\n{}", fixture.redact(hint));
         }
         assert!(!terminal.state.lock().unwrap().parser.screen().hide_cursor());
     }
@@ -191,10 +191,10 @@ async fn only_the_result_remains_on_screen_at_the_end() {
     for more in
         [&[][..], &["-o", "jsonl", "--progress", "tree"], &["--summary", "--color", "always"]]
     {
-        let mut stage = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
-        stage.sim.inject_faults([None, None, Some(Fault::ErrorReply(503.try_into().unwrap()))]);
-        stage.command.args(more);
-        let mut terminal = Terminal::start(&stage.command, (24, 140));
+        let mut fixture = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+        fixture.sim.inject_faults([None, None, Some(Fault::ErrorReply(503.try_into().unwrap()))]);
+        fixture.command.args(more);
+        let mut terminal = Terminal::start(&fixture.command, (24, 140));
         assert_eq!(terminal.wait_for_exit().await, 0);
         let screen = terminal.screen();
         let ends: String = screen
@@ -203,7 +203,7 @@ async fn only_the_result_remains_on_screen_at_the_end() {
             .map(|line| format!("{line}\n"))
             .collect();
         let ends = if more.contains(&"jsonl") { "(events)\n".into() } else { ends };
-        shown += &format!("{more:?}\n{}", stage.redact(&ends));
+        shown += &format!("{more:?}\n{}", fixture.redact(&ends));
         // What was drawn is one thing, what is left another.
         assert!(terminal.bytes().contains("InstallMaster Running"), "{}", terminal.bytes());
         assert!(!screen.contains("InstallMaster Running"), "{screen}");
@@ -213,8 +213,8 @@ async fn only_the_result_remains_on_screen_at_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resizing_shows_one_tree() {
-    let stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
-    let mut terminal = Terminal::start(&stage.command, (20, 80));
+    let fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let mut terminal = Terminal::start(&fixture.command, (20, 80));
     let is_drawn = |screen: &str| screen.contains("next attempt in");
     terminal.wait_until("drawn", is_drawn).await;
     for size in [(20, 50), (20, 120), (8, 30), (20, 80)] {
@@ -285,11 +285,11 @@ async fn redrawing_leaves_nothing_in_scrollback() {
     if !is_installed("tmux", "-V") {
         return;
     }
-    let mut stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
-    let more: Vec<_> = (0..12).map(|_| stage.sim.add(Plan::create_cluster())).collect();
-    stage.command.args(more.iter().map(|id| id.as_str()));
-    let ids = [&[stage.sim.job().clone()][..], &more].concat();
-    let tmux = Tmux::start("first", "14", &stage.command, "trap : INT; LINE; exec cat");
+    let mut fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let more: Vec<_> = (0..12).map(|_| fixture.sim.add(Plan::create_cluster())).collect();
+    fixture.command.args(more.iter().map(|id| id.as_str()));
+    let ids = [&[fixture.sim.job().clone()][..], &more].concat();
+    let tmux = Tmux::start("first", "14", &fixture.command, "trap : INT; LINE; exec cat");
     let first = |screen: &str| screen.lines().next().map(String::from);
     let is_drawn = |screen: &str| screen.contains("of 13 jobs ended");
     // A row without a reading ends with its age, not with the job's id.
@@ -318,11 +318,11 @@ async fn reflow_on_resize_shows_one_tree() {
         return;
     }
     // With rows that fit all widths: of others tmux scrolls some off, where nobody reaches them.
-    let stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
+    let fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let before = "above above above above above above";
     // The shell goes on after Ctrl-C, which it gets too.
     let script = format!("trap : INT; echo '{before}'; LINE; echo exit $?; exec cat");
-    let tmux = Tmux::start("anew", "20", &stage.command, &script);
+    let tmux = Tmux::start("anew", "20", &fixture.command, &script);
     let one_tree = |screen: &str| {
         let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
         [before, "CreateCluster Running  1/2", "  InstallMaster Running", "  next attempt in"]
@@ -348,9 +348,9 @@ async fn reflow_on_resize_shows_one_tree() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tab_progress_is_shown_and_cleared_at_the_end() {
     for (program, shown) in [("WezTerm", true), ("other", false)] {
-        let mut stage = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
-        stage.command.env("TERM_PROGRAM", program);
-        let mut terminal = Terminal::start(&stage.command, (24, 80));
+        let mut fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
+        fixture.command.env("TERM_PROGRAM", program);
+        let mut terminal = Terminal::start(&fixture.command, (24, 80));
         terminal.wait_until("drawn", |screen| screen.contains("next attempt in")).await;
         terminal.send_keys("\u{3}");
         assert_eq!(terminal.wait_for_exit().await, 130);
@@ -370,10 +370,10 @@ async fn tab_progress_is_shown_and_cleared_at_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_megabyte_texts_emit_no_control_sequences() {
     let reason = "\u{1b}]0;title\u{7}\u{9b}2J\u{1b}[2J\u{202e}\r\n".repeat(50_000);
-    let mut stage =
+    let mut fixture =
         TerminalFixture::new(Plan::create_cluster().with_failure(reason), 9, "fixed:50ms").await;
-    stage.command.args(["--summary", "--color", "never"]);
-    let mut terminal = Terminal::start(&stage.command, (24, 80));
+    fixture.command.args(["--summary", "--color", "never"]);
+    let mut terminal = Terminal::start(&fixture.command, (24, 80));
     assert_eq!(terminal.wait_for_exit().await, 5);
     let bytes = terminal.bytes();
     assert!(bytes.len() < 100_000, "{}", bytes.len());
@@ -391,9 +391,9 @@ async fn hostile_megabyte_texts_emit_no_control_sequences() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dumb_terminal_gets_plain_lines() {
-    let mut stage = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
-    stage.command.env("TERM", "dumb");
-    let mut terminal = Terminal::start(&stage.command, (24, 80));
+    let mut fixture = TerminalFixture::new(Plan::create_cluster(), 0, "fixed:50ms").await;
+    fixture.command.env("TERM", "dumb");
+    let mut terminal = Terminal::start(&fixture.command, (24, 80));
     assert_eq!(terminal.wait_for_exit().await, 0);
     let bytes = terminal.bytes();
     assert!(bytes.contains("CreatePSMCert: Running") && !bytes.contains('\u{1b}'), "{bytes:?}");

@@ -1,4 +1,4 @@
-//! The replies' forms. Knows no job.
+//! The forms of the replies. Knows no job.
 
 use bytes::Bytes;
 use http::{
@@ -29,15 +29,19 @@ pub(crate) enum BodyEnd {
     Stalled,
 }
 
-/// Why a request is not served: a status, and a body that names its code.
-pub(crate) type ErrorReply = (StatusCode, Value);
-
-/// Returns the gateway's refusal.
-pub(crate) fn gateway_error(status: StatusCode, code: &str, message: &str) -> ErrorReply {
-    (status, json!({"error_code": code, "error_msg": message}))
+/// An error in place of a result: a status, and a body that has the error code.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorReply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
 }
 
-/// Returns the service's refusal, by the documented code of the status where there is one.
+/// Returns an error of the gateway.
+pub(crate) fn gateway_error(status: StatusCode, code: &str, message: &str) -> ErrorReply {
+    ErrorReply { status, body: json!({"error_code": code, "error_msg": message}) }
+}
+
+/// Returns an error of the service, with the documented code of the status if there is one.
 pub(crate) fn service_error(status: StatusCode) -> ErrorReply {
     let (code, message) = match status {
         StatusCode::FORBIDDEN => ("CCE.01403001", "Forbidden."),
@@ -49,13 +53,13 @@ pub(crate) fn service_error(status: StatusCode) -> ErrorReply {
             let message = other.canonical_reason().unwrap_or("Failure");
             let body = json!({"kind": "Status", "status": "Failure", "message": message,
                 "code": other.as_u16()});
-            return (status, body);
+            return ErrorReply { status, body };
         }
     };
-    (status, json!({"errorCode": code, "errorMessage": message}))
+    ErrorReply { status, body: json!({"errorCode": code, "errorMessage": message}) }
 }
 
-/// Returns the documented refusal of a status, whoever gives it.
+/// Returns the documented error of a status, either of the gateway or of the service.
 pub(crate) fn documented_error(status: StatusCode) -> ErrorReply {
     let (code, message) = match status.as_u16() {
         401 => ("APIGW.0307", "The token must be updated."),
@@ -92,13 +96,13 @@ pub(crate) fn echo(request: &Request<Bytes>) -> Response<Bytes> {
     json_reply(StatusCode::OK, &echo)
 }
 
-#[expect(clippy::expect_used, reason = "a job and a refusal are plain data")]
+#[expect(clippy::expect_used, reason = "a job and an error are plain data")]
 pub(crate) fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     let body = serde_json::to_string(body).expect("plain data has a JSON text");
     json_text_reply(status, body)
 }
 
-/// Returns a reply with a text that is, or is said to be, JSON.
+/// Returns a reply with this text, declared as JSON.
 pub(crate) fn json_text_reply(status: StatusCode, text: String) -> Response<Bytes> {
     reply(status, "application/json", text)
 }

@@ -61,15 +61,15 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
     if !is_installed("curl", "--version") {
         return;
     }
-    let stage = RecipeFixture::new(Plan::create_cluster()).await;
+    let fixture = RecipeFixture::new(Plan::create_cluster()).await;
     let script = code_block("In a shell, after curl", "--from -");
     let cluster = r#"{"kind": "Cluster", "metadata": {"name": "test"}, "spec": {}}"#;
-    stage.folder.write("cluster.json", cluster);
-    let ran = stage.run(&script).await;
+    fixture.folder.write("cluster.json", cluster);
+    let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("succeeded: CreateCluster"), "{ran:?}");
-    // There is one of this name now: the call fails, and that is said.
-    let ran = stage.run(&script).await;
+    // There is a cluster of this name now, so the call fails, and the error is printed.
+    let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.contains("stdin has no job; the call failed: CCE.01409001"), "{ran:?}");
 }
@@ -79,8 +79,8 @@ async fn complete_recipe_prints_the_ids_of_new_nodes() {
     if !is_installed("jq", "--version") {
         return;
     }
-    let stage = RecipeFixture::new(Plan::scale_up_cluster(2).visible_depth(1).faster(5)).await;
-    let ran = stage.run(&code_block("In a shell, after curl", "--full-tree")).await;
+    let fixture = RecipeFixture::new(Plan::scale_up_cluster(2).visible_depth(1).faster(5)).await;
+    let ran = fixture.run(&code_block("In a shell, after curl", "--full-tree")).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let mut ids: Vec<_> = ran.stdout.lines().collect();
     ids.sort_unstable();
@@ -98,14 +98,14 @@ async fn github_actions_recipe_writes_a_chart_and_exits_like_the_job() {
             "InstallMaster, Failed, sold out :crit",
         ),
     ] {
-        let stage = RecipeFixture::new(plan).await;
+        let fixture = RecipeFixture::new(plan).await;
         let step = code_block("In GitHub Actions", "run: |");
         let script = step.split("run: |\n").nth(1).unwrap();
         // The one thing that is another here: where the service is.
         let script = script.replace("--region eu-de", "--endpoint \"$ENDPOINT\"");
-        let ran = stage.run(&script).await;
+        let ran = fixture.run(&script).await;
         assert_eq!(ran.code, Some(code), "{ran:?}");
-        let summary = fs::read_to_string(stage.folder.file("summary.md")).unwrap();
+        let summary = fs::read_to_string(fixture.folder.file("summary.md")).unwrap();
         assert!(summary.starts_with("```mermaid\ngantt\n"), "{summary}");
         assert!(summary.contains(task) && summary.ends_with("\n```\n"), "{summary}");
     }
@@ -113,11 +113,11 @@ async fn github_actions_recipe_writes_a_chart_and_exits_like_the_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn terraform_recipe_waits_for_the_job() {
-    let stage = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
+    let fixture = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
     let resource = code_block("With Terraform", "local-exec");
     let command = resource.split("command = \"").nth(1).unwrap().split("\"\n").next().unwrap();
-    let command = command.replace("${self.triggers.job}", stage.sim.job().as_str());
+    let command = command.replace("${self.triggers.job}", fixture.sim.job().as_str());
     let command = command.replace("cce-job wait", "cce-job wait --endpoint \"$ENDPOINT\"");
-    let ran = stage.run(&command).await;
+    let ran = fixture.run(&command).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }

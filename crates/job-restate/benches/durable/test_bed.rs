@@ -1,4 +1,4 @@
-//! All that takes part: the engine, the service of waits, the simulated cloud, the receiver of notices.
+//! The test bed: the engine, the service of waits, the simulated cloud, and the receiver of notifications.
 
 use std::{fs, net::TcpListener, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
@@ -75,7 +75,7 @@ impl TestBed {
             .env("OS_PROJECT_ID", sim.project().as_str())
             .env("CCE_JOB_WEBHOOK_KEY", WEBHOOK_KEY);
         let log = folder.join("service.log");
-        let stage = Self {
+        let bed = Self {
             service: Process::start(command, &log)?,
             sim,
             receiver,
@@ -86,12 +86,11 @@ impl TestBed {
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
         };
-        stage
-            .wait_until("the service is registered", || {
-                fs::read_to_string(&log).is_ok_and(|log| log.contains("\nregistered with"))
-            })
-            .await?;
-        Ok(stage)
+        bed.wait_until("the service is registered", || {
+            fs::read_to_string(&log).is_ok_and(|log| log.contains("\nregistered with"))
+        })
+        .await?;
+        Ok(bed)
     }
 
     /// Calls a handler of a job's wait; once more where the engine is away.
@@ -113,10 +112,10 @@ impl TestBed {
                 body.to_string().into()
             };
             if let Ok(reply) = self.transport.send(request.body(body)?).await {
-                let said = String::from_utf8_lossy(reply.body());
-                ensure!(!reply.status().is_client_error(), "{url}: {said}");
+                let text = String::from_utf8_lossy(reply.body());
+                ensure!(!reply.status().is_client_error(), "{url}: {text}");
                 if reply.status().is_success() {
-                    return Ok(serde_json::from_str(&said)?);
+                    return Ok(serde_json::from_str(&text)?);
                 }
             }
             self.sleep(Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! What a service counts, as Prometheus reads it. Of this process alone: the engine has the rest.
+//! The metrics of a service, for Prometheus. Of this process only: the engine has its own.
 
 use std::fmt;
 
@@ -12,8 +12,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::notify::NotifierError;
-
 /// The counters of one process.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -24,7 +22,7 @@ pub(crate) struct Metrics {
     notifications: Family<ResultLabel, Counter>,
 }
 
-/// What something came to.
+/// The label `result` of a counter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: String,
@@ -64,8 +62,8 @@ impl Metrics {
         self.attempt_seconds.observe(seconds);
     }
 
-    pub(crate) fn record_slot(&self, was_given: bool) {
-        increment(&self.slots, if was_given { "granted" } else { "deferred" });
+    pub(crate) fn record_slot(&self, is_granted: bool) {
+        increment(&self.slots, if is_granted { "granted" } else { "deferred" });
     }
 
     pub(crate) fn record_started(&self) {
@@ -76,15 +74,8 @@ impl Metrics {
         increment(&self.waits, outcome);
     }
 
-    pub(crate) fn record_delivery(&self, error: Option<&NotifierError>) {
-        increment(
-            &self.notifications,
-            match error {
-                None => "delivered",
-                Some(error) if error.is_permanent() => "refused",
-                Some(_) => "failed",
-            },
-        );
+    pub(crate) fn record_delivery(&self, result: &str) {
+        increment(&self.notifications, result);
     }
 
     /// Returns all of them as text, in the format of OpenMetrics.

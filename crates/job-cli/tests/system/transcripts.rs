@@ -163,9 +163,9 @@ async fn a_checkpoint_resumes_after_a_timeout() {
     let line = format!("wait {ENDPOINT_ARG} --schedule fixed:50ms -q --checkpoint wait.json");
     let ran = session.run(&format!("{line} --timeout 220ms JOB")).await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let kept = fs::read_to_string(session.folder.file("wait.json")).unwrap();
-    assert!(kept.contains(session.sim.job().as_str()) && !kept.contains("simulated"), "{kept}");
-    // As it is told, without the jobs: they are in the file.
+    let saved = fs::read_to_string(session.folder.file("wait.json")).unwrap();
+    assert!(saved.contains(session.sim.job().as_str()) && !saved.contains("simulated"), "{saved}");
+    // The printed command line has no jobs, because they are in the file.
     let resumed = ran.stderr.lines().last().unwrap().trim();
     let resumed = resumed.strip_prefix("cce-job ").unwrap();
     assert!(resumed.ends_with("--timeout 1s --checkpoint wait.json"), "{resumed}");
@@ -174,7 +174,7 @@ async fn a_checkpoint_resumes_after_a_timeout() {
     assert!(!session.folder.file("wait.json").exists(), "nothing is waited for any more");
     session.text.clear();
     session.run(&line).await;
-    session.folder.write("wait.json", kept);
+    session.folder.write("wait.json", saved);
     session.run(&format!("{line} other")).await;
     session.folder.write("wait.json", "{}");
     session.run(&format!("{line} JOB")).await;
@@ -252,8 +252,8 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
     let mut child = session.spawn_until_first_request(&line).await;
     let file = session.folder.file("wait.json");
     let attempts = || {
-        let kept: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
-        kept[0]["machine"]["attempts"].as_u64()
+        let saved: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+        saved[0]["machine"]["attempts"].as_u64()
     };
     // It is written as the wait goes on.
     while attempts() < Some(3) {
@@ -261,10 +261,10 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
     }
     child.kill().unwrap();
     wait_for_exit(child).await;
-    let kept = attempts();
+    let saved = attempts();
     let ran = wait_for_exit(session.spawn_until_first_request(&line).await).await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(attempts() > kept, "it went on counting");
+    assert!(attempts() > saved, "it went on counting");
     // Four seconds in all, the time between included.
     assert!(ran.stderr.contains("did not end within 4 s"), "{ran:?}");
 }
@@ -272,9 +272,9 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_show_each_request_and_no_secret() {
     let mut session = Transcript::new(Plan::create_cluster()).await;
-    for (verbose, told) in [("-v", "http.response.status_code=200"), ("-vv", "h2::codec")] {
+    for (verbose, expected) in [("-v", "http.response.status_code=200"), ("-vv", "h2::codec")] {
         let ran = session.run(&format!("get {ENDPOINT_ARG} {verbose} JOB")).await;
-        assert!(ran.code == Some(0) && ran.stderr.contains(told), "{ran:?}");
+        assert!(ran.code == Some(0) && ran.stderr.contains(expected), "{ran:?}");
         assert!(!ran.stderr.contains("simulated-token"), "{ran:?}");
     }
 }
@@ -360,13 +360,13 @@ async fn config_shows_used_and_missing_settings() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demo() {
     let mut session = Transcript::new(Plan::create_cluster()).await;
-    for (line, code, told) in [
+    for (line, code, expected) in [
         ("demo --speed 20 -q", 0, "JOB succeeded: CreateCluster ("),
         ("demo --speed 20 -q --fail", 5, "JOB failed: CreateCluster > InstallMaster: \"flavor c3"),
     ] {
         let ran = session.run(line).await;
-        let told = told.replace("JOB", session.sim.job().as_str());
-        assert!(ran.code == Some(code) && ran.stdout.starts_with(&told), "{ran:?}");
+        let expected = expected.replace("JOB", session.sim.job().as_str());
+        assert!(ran.code == Some(code) && ran.stdout.starts_with(&expected), "{ran:?}");
         assert!(ran.stderr.is_empty() && ran.stdout.lines().count() == 1, "{ran:?}");
     }
     let ran = session.run("demo --speed 20").await;

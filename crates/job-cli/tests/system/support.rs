@@ -26,7 +26,7 @@ impl Folder {
     pub(crate) fn new() -> Self {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("parts-{}-{number}", std::process::id());
+        let name = format!("system-{}-{number}", std::process::id());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
@@ -126,8 +126,8 @@ pub(crate) fn is_installed(program: &str, version: &str) -> bool {
     found
 }
 
-pub(crate) fn report_skipped(what: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "SKIPPED {what}: {why}");
+pub(crate) fn report_skipped(what: &str, reason: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {what}: {reason}");
 }
 
 /// What the help says of the command that not every build has, and that has a test of its own.

@@ -1,0 +1,52 @@
+//! The errors of a wait: attempts in a row that read no job.
+
+use std::mem;
+
+use job_poller::Event;
+
+/// Attempts in a row that gave no job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorRun {
+    pub(crate) message: String,
+    pub(crate) in_a_row: u32,
+    /// Whether the last message differs from the one before.
+    pub(crate) has_changed: bool,
+}
+
+/// Follows the errors of a wait's attempts.
+#[derive(Debug, Default)]
+pub(crate) struct ErrorTracker {
+    current: Option<ErrorRun>,
+    /// Whether the attempt before the next plan failed.
+    last_attempt_failed: bool,
+    /// Whether the last attempt succeeded after a run of errors.
+    pub(crate) has_recovered: bool,
+}
+
+impl ErrorTracker {
+    /// Records an event.
+    pub(crate) fn record(&mut self, event: &Event) {
+        match event {
+            Event::AttemptFailed { error, in_a_row, .. } => {
+                // Each reply has a different request id. That alone is not a change.
+                let message = match &error.request_id {
+                    Some(id) => error.message.replace(&format!(" (request id {id})"), ""),
+                    None => error.message.clone(),
+                };
+                let before = self.current.take();
+                let has_changed = before.is_none_or(|before| before.message != message);
+                self.current = Some(ErrorRun { message, in_a_row: *in_a_row, has_changed });
+                self.last_attempt_failed = true;
+            }
+            Event::NextAttempt { .. } if !mem::take(&mut self.last_attempt_failed) => {
+                self.has_recovered = self.current.take().is_some();
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the current run of errors, if the last attempt failed.
+    pub(crate) const fn current(&self) -> Option<&ErrorRun> {
+        self.current.as_ref()
+    }
+}

@@ -1,0 +1,44 @@
+//! The result of a wait, with everything that is printed or saved of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use job_model::{Job, JobId};
+use job_poller::{Checkpoint, Event, FinishedJob, JobObservation, WaitError, WaitErrorKind};
+
+use crate::exit::Exit;
+
+/// A finished wait.
+pub(crate) struct Finished {
+    pub(crate) id: JobId,
+    pub(crate) index: usize,
+    pub(crate) result: Result<FinishedJob, WaitError>,
+    /// The checkpoint to resume from; if the job has ended, resuming reads it once more.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// The job as last read.
+    pub(crate) job: Option<Box<Job>>,
+    pub(crate) body: Bytes,
+    /// The service's time when the wait began, if it is known.
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) log: Vec<(Duration, Event)>,
+}
+
+impl Finished {
+    /// Returns the exit code for this wait alone; `None` if the command stopped it.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        match &self.result {
+            Ok(ended) => Some(Exit::from(&ended.outcome)),
+            Err(error) if error.kind() == WaitErrorKind::Stopped => None,
+            Err(error) => Some(Exit::from(error)),
+        }
+    }
+
+    /// Returns the observation of the job, for the history.
+    pub(crate) fn observation(&self) -> Option<JobObservation> {
+        match &self.result {
+            Ok(ended) => ended.observation.clone(),
+            Err(error) => error.observation(),
+        }
+    }
+}

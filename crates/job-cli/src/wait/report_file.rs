@@ -1,0 +1,103 @@
+//! The report of `wait --report`: a timeline for each wait, written to a file at the end.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use job_poller::{Event, Outcome};
+
+use super::finished::Finished;
+use crate::{
+    exit::{Exit, OrExit},
+    report::{PhaseKind, ReportFormat, Timeline, TimelineAttempt, render, write_error_context},
+    terminal::{format_duration, text::sanitize_line},
+};
+
+/// The report of a command's waits, written at their end.
+pub(crate) struct ReportFile {
+    file: PathBuf,
+    format: ReportFormat,
+    /// By the order in which the jobs were named.
+    timelines: BTreeMap<usize, Timeline>,
+}
+
+impl ReportFile {
+    /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written (wrong usage), so that this is known before the waits
+    /// and not after them.
+    pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
+        let format = ReportFormat::from_path(file).context("--report").or_exit(Exit::Usage)?;
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        opened.with_context(|| write_error_context(file)).or_exit(Exit::Usage)?;
+        Ok(Self { file: file.into(), format, timelines: BTreeMap::new() })
+    }
+
+    /// Adds a finished wait.
+    pub(crate) fn add(&mut self, finished: &Finished) {
+        self.timelines.insert(finished.index, Timeline::from_finished(finished));
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be written.
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
+        let timelines: Vec<_> = self.timelines.values().collect();
+        let text = render(&timelines, self.format)?;
+        fs::write(&self.file, text).with_context(|| write_error_context(&self.file))
+    }
+}
+
+impl Timeline {
+    /// Returns the timeline of a finished wait.
+    pub(crate) fn from_finished(finished: &Finished) -> Self {
+        let mut timeline = Self::new(finished.job.as_deref(), attempts_from_log(finished));
+        timeline.id = sanitize_line(finished.id.as_str());
+        let (elapsed, attempts) = match &finished.result {
+            Ok(ended) => (ended.elapsed, ended.attempts),
+            Err(error) => (error.elapsed(), error.attempts()),
+        };
+        match &finished.result {
+            Ok(ended) => {
+                (timeline.kind, timeline.status) = match &ended.outcome {
+                    Outcome::Succeeded => (PhaseKind::Success, "succeeded".into()),
+                    Outcome::Failed(_) => (PhaseKind::Failed, "failed".into()),
+                };
+                let delay = ended.detection_delay.map(format_duration);
+                timeline.details.extend(delay.map(|delay| ("seen after its end", delay)));
+            }
+            Err(error) => {
+                timeline.status = error.kind().as_str().replace('_', " ");
+                let message = format!("{:#}", anyhow::Error::from(error.clone()));
+                timeline.details.push(("the wait stopped", sanitize_line(&message)));
+            }
+        }
+        timeline.details.push(("waited for", format_duration(elapsed)));
+        timeline.details.push(("attempts", attempts.to_string()));
+        timeline
+    }
+}
+
+/// Returns the attempts of a wait, from the events at their ends.
+fn attempts_from_log(finished: &Finished) -> Vec<TimelineAttempt> {
+    let mut attempts = BTreeMap::<Duration, Option<String>>::new();
+    for (at, event) in &finished.log {
+        let error = attempts.entry(*at).or_default();
+        if let Event::AttemptFailed { error: attempt_error, .. } = event {
+            *error = Some(sanitize_line(&attempt_error.message));
+        }
+    }
+    let attempt = |(at, error)| {
+        let time = finished.started_at.and_then(|began| began.checked_add(at).ok());
+        TimelineAttempt { at, time, error }
+    };
+    attempts.into_iter().map(attempt).collect()
+}
