@@ -29,7 +29,7 @@ pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 pub use event::{AttemptReason, Event, PhaseChange};
 pub use kept::JobSnapshot;
-pub use outcome::{Failed, FinishedJob, JobFailed, Outcome};
+pub use outcome::{FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use step::{Action, Input, Step};
 

@@ -21,6 +21,8 @@ pub struct FinishedJob {
     pub sub_job_lookups: u32,
     /// Time since the wait began.
     pub elapsed: Duration,
+    /// The sub-jobs that had not ended when the job was last read.
+    pub active_sub_jobs: Vec<SubJobPath>,
     /// Where the job and its sub-jobs contradict each other; empty as a rule.
     pub inconsistencies: Vec<Inconsistency>,
     /// How long after the job's end it was read: the reply's `Date` less the job's
@@ -38,26 +40,17 @@ pub enum Outcome {
     /// The job is complete.
     Succeeded,
     /// The job failed.
-    Failed(Box<Failed>),
-}
-
-/// Where and why a job failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Failed {
-    /// The deepest failed sub-job: its path, its type, its reason.
-    pub failure: Failure,
-    /// The sub-jobs that had not ended when the job was last read.
-    pub active_sub_jobs: Vec<SubJobPath>,
+    /// With the deepest failed sub-job: its path, its type, its reason.
+    Failed(Box<Failure>),
 }
 
 /// A job that failed, as an error.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[error("the job failed: {}", failed.failure)]
+#[error("the job failed: {failure}")]
 pub struct JobFailed {
-    /// Where and why.
-    pub failed: Box<Failed>,
+    /// Where and why: the deepest failed sub-job.
+    pub failure: Box<Failure>,
     /// The job as last read.
     pub job: Box<Job>,
 }
@@ -66,7 +59,7 @@ pub struct JobFailed {
 /// prints its `Debug`.
 impl fmt::Debug for JobFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobFailed").field("failed", &self.failed).finish_non_exhaustive()
+        f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
     }
 }
 
@@ -90,7 +83,7 @@ impl FinishedJob {
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(*self.job),
-            Outcome::Failed(failed) => Err(JobFailed { failed, job: self.job }),
+            Outcome::Failed(failure) => Err(JobFailed { failure, job: self.job }),
         }
     }
 }

@@ -54,7 +54,7 @@ fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     };
     let outcome = match &ended.outcome {
         Outcome::Succeeded => "succeeded".to_owned(),
-        Outcome::Failed(failed) => format!("failed: {}", failed.failure),
+        Outcome::Failed(failure) => format!("failed: {failure}"),
     };
     let steps = ended
         .job

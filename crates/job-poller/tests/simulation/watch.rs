@@ -130,10 +130,13 @@ impl WatchingHost {
                         assert!(!fails, "reported as succeeded: {:?}", ended.job);
                         figures.succeeded += 1;
                     }
-                    Outcome::Failed(failed) => {
+                    Outcome::Failed(failure) => {
                         assert!(fails, "reported as failed: {:?}", ended.job);
-                        let reason = failed.failure.reason.as_deref();
-                        assert!(reason.is_none_or(|reason| reason == FAILURE_REASON), "{failed:?}");
+                        let reason = failure.reason.as_deref();
+                        assert!(
+                            reason.is_none_or(|reason| reason == FAILURE_REASON),
+                            "{failure:?}"
+                        );
                         figures.failed += 1;
                     }
                 }
