@@ -123,7 +123,8 @@ impl InputArg {
 }
 
 /// Whether any of a job's parts is there.
-fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
+fn has_job_fields(reading: &Reading) -> bool {
+    let job = reading.job();
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 

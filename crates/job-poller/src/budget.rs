@@ -95,7 +95,8 @@ impl AttemptStats {
     pub fn from_input(latency: Duration, input: &Input) -> Self {
         let (error, credentials_refreshed) = match input {
             Input::Error(error) => (Some(error), error.credentials_refreshed),
-            Input::Reading { credentials_refreshed, .. } => (None, *credentials_refreshed),
+            Input::Reading { credentials_refreshed, .. }
+            | Input::Unchanged { credentials_refreshed, .. } => (None, *credentials_refreshed),
             Input::Wake | Input::Stop => (None, false),
         };
         let in_trouble =

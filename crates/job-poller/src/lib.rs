@@ -54,8 +54,7 @@ mod fleet;
 pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
     Action, AttemptError, AttemptErrorKind, AttemptReason, Checkpoint, Event, FinishedJob, Input,
-    JobFailed, JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind,
-    WaitPolicy,
+    JobFailed, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
 };
 pub use report::{FailureReport, InconsistencyReport, Report};
 #[cfg(feature = "backoff")]

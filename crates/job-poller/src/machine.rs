@@ -8,7 +8,6 @@ mod verdict;
 mod outcome;
 mod attempt_error;
 mod error_kind;
-mod kept;
 mod job_text;
 // What the machine keeps from one step to the next.
 mod error_limits;
@@ -28,17 +27,17 @@ pub use error::WaitError;
 pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 pub use event::{AttemptReason, Event, PhaseChange};
-pub use kept::JobSnapshot;
 pub use outcome::{FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use step::{Action, Input, Step};
 
 use std::{sync::Arc, time::Duration};
 
-use job_model::{Job, JobId};
+use job_model::{Deviation, Job, JobId, Phase};
+use job_transport::{JobDigest, JobSnapshot};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::ErrorRun, kept::StoredText, settling::Settling, sub_job_lookup::Lookup};
+use self::{error_limits::ErrorRun, settling::Settling, sub_job_lookup::Lookup};
 use crate::schedule::JobObservation;
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
@@ -67,7 +66,7 @@ use crate::schedule::JobObservation;
 /// let reading = |body: &str| Job::from_slice(body.as_bytes()).map(|job| Reading::new(job).into());
 ///
 /// let step = machine.step(&schedule, at(0), Input::Wake);
-/// assert_eq!(step.action, Action::Fetch { id: "4a5b".parse()?, timeout: at(30) });
+/// assert_eq!(step.action, Action::Fetch { id: "4a5b".parse()?, timeout: at(30), last: None });
 ///
 /// let step = machine.step(&schedule, at(1), reading(r#"{"status": {"phase": "Running"}}"#)?);
 /// assert_eq!(step.action, Action::SleepUntil(at(11)));
@@ -112,7 +111,8 @@ pub struct Machine {
     /// The job's age when it was first seen to go on, and when it last was.
     observed_from: Option<Duration>,
     observed_until: Duration,
-    job: Option<StoredText>,
+    /// The last accepted reading, without the decoded job.
+    snapshot: Option<JobSnapshot>,
 }
 
 impl Machine {
@@ -142,7 +142,7 @@ impl Machine {
             last_error: None,
             observed_from: None,
             observed_until: Duration::ZERO,
-            job: None,
+            snapshot: None,
         }
     }
 
@@ -210,15 +210,42 @@ impl Machine {
     pub fn job(&self) -> Option<Box<Job>> {
         match self.lookup.as_deref() {
             Some(lookup) => Some(Box::new(lookup.job().clone())),
-            None => self.job.as_ref()?.job(),
+            None => Some(self.snapshot.clone()?.into_job()),
+        }
+    }
+
+    /// Returns the last accepted reading, without the decoded job; `None` before the first reading, and once the job
+    /// has ended.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<&JobSnapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Returns the phase as last read. Decodes nothing.
+    pub(crate) fn last_phase(&self) -> Option<Option<&Phase>> {
+        match self.lookup.as_deref() {
+            Some(lookup) => Some(lookup.job().phase()),
+            None => Some(self.snapshot.as_ref()?.digest().phase()),
+        }
+    }
+
+    /// Returns the deviations of the last accepted body.
+    #[must_use]
+    pub fn deviations(&self) -> &[Deviation] {
+        match self.lookup.as_deref() {
+            Some(lookup) => &lookup.deviations,
+            None => self.snapshot.as_ref().map(JobSnapshot::deviations).unwrap_or_default(),
         }
     }
 
     /// Returns what was observed of the job so far; `None` before the first reading of a job that goes on.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        self.observed_from?;
-        self.observation_until(&*self.job()?, self.observed_until, false)
+        let digest = match self.lookup.as_deref() {
+            Some(lookup) => &JobDigest::new(lookup.job()),
+            None => self.snapshot.as_ref()?.digest(),
+        };
+        self.observation_until(digest, self.observed_until, false)
     }
 
     /// Returns the error of the last attempt, if that failed.
@@ -230,7 +257,7 @@ impl Machine {
     /// Sets the job as last read.
     #[cfg(feature = "tokio")]
     pub(crate) fn with_job(mut self, job: &Job) -> Self {
-        self.job = Some(StoredText::from_snapshot(&JobSnapshot::from(Box::new(job.clone()))));
+        self.snapshot = Some(JobSnapshot::from(job.clone()).without_job());
         self
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use job_model::{Failure, Inconsistency, Job, Phase};
+use job_model::{Deviation, Failure, Inconsistency, Job, Phase};
 use job_transport::display_chain;
 use serde::{Serialize, Serializer};
 
@@ -50,6 +50,8 @@ pub struct Report<'a> {
     pub detection_delay: Option<Duration>,
     /// Where the job and its sub-jobs contradict each other.
     pub inconsistencies: Vec<InconsistencyReport>,
+    /// Where the last accepted body departs from the API reference: `path` and `kind` of each deviation.
+    pub deviations: &'a [Deviation],
     /// The job as last read.
     pub document: Option<&'a Job>,
 }
@@ -94,6 +96,7 @@ impl<'a> Report<'a> {
             elapsed: Duration::ZERO,
             detection_delay: None,
             inconsistencies: Vec::new(),
+            deviations: &[],
             document,
         };
         match result {
@@ -104,6 +107,7 @@ impl<'a> Report<'a> {
                     Outcome::Failed(failure) => Some((&**failure).into()),
                 },
                 attempts: finished.attempts,
+                deviations: &finished.deviations,
                 elapsed: finished.elapsed,
                 detection_delay: finished.detection_delay,
                 inconsistencies: finished
@@ -117,6 +121,7 @@ impl<'a> Report<'a> {
                 outcome: error.kind().as_str(),
                 error: Some(display_chain(error)),
                 attempts: error.attempts(),
+                deviations: error.deviations(),
                 elapsed: error.elapsed(),
                 ..report
             },

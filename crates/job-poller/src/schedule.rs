@@ -9,7 +9,7 @@ mod backoff;
 mod adaptive;
 
 pub use adaptive::{Adaptive, History, JobObservation};
-pub(crate) use adaptive::{CompletedSteps, creation_time, step_ends, update_time};
+pub(crate) use adaptive::{CompletedSteps, step_ends};
 #[cfg(feature = "backoff")]
 pub use backoff::BackoffSchedule;
 pub use exponential::Exponential;

@@ -15,8 +15,8 @@
 //! // Every reading moves the job on by a second.
 //! let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
 //! let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-//! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Initializing");
-//! assert_eq!(client.job(sim.job()).await?.job.phase().unwrap().as_str(), "Running");
+//! assert_eq!(client.job(sim.job()).await?.job().phase().unwrap().as_str(), "Initializing");
+//! assert_eq!(client.job(sim.job()).await?.job().phase().unwrap().as_str(), "Running");
 //! # Ok(()) }
 //! ```
 //!

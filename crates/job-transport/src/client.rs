@@ -1,8 +1,12 @@
 //! The one call: how is this job? Makes one attempt; what a 401 asks for is part of it.
 
+mod digest;
+mod snapshot;
 mod reading;
 
-pub use reading::Reading;
+pub use digest::JobDigest;
+pub use reading::{Fetched, Reading, Unchanged};
+pub use snapshot::JobSnapshot;
 
 use std::{
     fmt,
@@ -14,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
@@ -109,6 +113,42 @@ impl Client {
     /// Dropping the future gives this attempt up; the job is not affected. Credentials that were
     /// being provided for it are asked for again by the next one.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
+        let OkReply { response, credentials_refreshed } = self.request(id).await?;
+        match Reading::from_ok_response(&response) {
+            Ok(reading) => Ok(Reading { credentials_refreshed, ..reading }),
+            Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
+        }
+    }
+
+    /// Makes the request of [`job`](Self::job), and decodes the reply only if it differs from the last one.
+    ///
+    /// `last` is the last accepted snapshot of the same job. With `None` the reply is always decoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`job`](Self::job).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`job`](Self::job).
+    pub async fn job_since(
+        &self,
+        id: &JobId,
+        last: Option<&JobSnapshot>,
+    ) -> Result<Fetched, FetchError> {
+        let OkReply { response, credentials_refreshed } = self.request(id).await?;
+        if last.is_some_and(|last| last.text() == response.body()) {
+            let unchanged = Unchanged::from_ok_response(&response);
+            return Ok(Fetched::Unchanged(Unchanged { credentials_refreshed, ..unchanged }));
+        }
+        match Reading::from_ok_response(&response) {
+            Ok(reading) => Ok(Fetched::Reading(Reading { credentials_refreshed, ..reading })),
+            Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
+        }
+    }
+
+    /// Makes an attempt within its timeout.
+    async fn request(&self, id: &JobId) -> Result<OkReply, FetchError> {
         let attempt = AttemptContext { id, requests: AtomicU32::new(0) };
         let made = timeout(&*self.0.clock, self.0.attempt_timeout, self.attempt(&attempt)).await;
         made.unwrap_or_else(|| {
@@ -120,20 +160,21 @@ impl Client {
         })
     }
 
-    async fn attempt(&self, attempt: &AttemptContext<'_>) -> Result<Reading, FetchError> {
+    async fn attempt(&self, attempt: &AttemptContext<'_>) -> Result<OkReply, FetchError> {
         let Inner { credentials, clock, .. } = &*self.0;
         let issued = credentials.get(&**clock).await?;
         let refused = match self.send(attempt, &issued).await {
+            Ok(response) => return Ok(OkReply { response, credentials_refreshed: false }),
             Err(error) if error.class() == ErrorClass::Unauthorized => error,
-            other => return other,
+            Err(error) => return Err(error),
         };
         match credentials.refresh(&issued, &**clock).await {
             Ok(Some(issued)) => match self.send(attempt, &issued).await {
-                Ok(reading) => Ok(Reading { credentials_refreshed: true, ..reading }),
+                Ok(response) => Ok(OkReply { response, credentials_refreshed: true }),
                 Err(error) => Err(error.with_credentials_refreshed(true)),
             },
             Ok(None) => Err(refused),
-            Err(fault) => Err(FetchError::from(fault).with_refusal(refused)),
+            Err(error) => Err(FetchError::from(error).with_refusal(refused)),
         }
     }
 
@@ -142,7 +183,7 @@ impl Client {
         &self,
         attempt: &AttemptContext<'_>,
         issued: &IssuedCredential,
-    ) -> Result<Reading, FetchError> {
+    ) -> Result<Response<Bytes>, FetchError> {
         let project = self.0.project.as_ref().or(issued.project.as_ref());
         let project = project.ok_or(AuthError::NoProject)?;
         let request = self.build_request(project, attempt.id);
@@ -151,8 +192,7 @@ impl Client {
             Credential::Token(token) => {
                 let token = sensitive_header(token).map_err(TransportError::invalid_request)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
-                let reply = self.send_once(attempt, request).await?;
-                reply.expect_status(StatusCode::OK).and_then(Reading::from_ok_response)
+                self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key { key, guard } => {
                 let sign = |request: &mut _, at| sign(request, key, Some(project), at);
@@ -168,7 +208,7 @@ impl Client {
         request: Request<Bytes>,
         guard: &SignatureGuard,
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
-    ) -> Result<Reading, FetchError> {
+    ) -> Result<Response<Bytes>, FetchError> {
         loop {
             let permit = guard.acquire().await.map_err(AuthError::WrongSignature)?;
             // Fails for spans of the calendar alone, which a skew is not.
@@ -180,8 +220,7 @@ impl Client {
             if key_status == KeyStatus::ClockCorrected {
                 continue;
             }
-            let read = reply.expect_status(StatusCode::OK).and_then(Reading::from_ok_response);
-            return read.map_err(|error| match key_status {
+            return reply.expect_status(StatusCode::OK).map_err(|error| match key_status {
                 KeyStatus::Refused => error.with_wrong_signature(),
                 KeyStatus::Unchanged | KeyStatus::ClockCorrected => error,
             });
@@ -213,6 +252,12 @@ impl Client {
         request.headers_mut().insert(CONTENT_TYPE, json);
         Ok(request)
     }
+}
+
+/// A reply with status 200.
+struct OkReply {
+    response: Response<Bytes>,
+    credentials_refreshed: bool,
 }
 
 /// An attempt, and how many requests for the job were made in it so far.

@@ -16,7 +16,7 @@
 //! )
 //! .project("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60".parse()?);
 //! let reading = client.job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?).await?;
-//! println!("{:?}", reading.job.phase());
+//! println!("{:?}", reading.job().phase());
 //! # Ok(())
 //! # }
 //! ```
@@ -48,7 +48,7 @@ pub use auth::{
 };
 #[cfg(feature = "credential-chain")]
 pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
-pub use client::{Client, Reading};
+pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;

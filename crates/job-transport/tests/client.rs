@@ -13,8 +13,8 @@ use jiff::SignedDuration;
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{
     AccessKey, AuthError, Client, Credentials, CredentialsProviderError, ErrorClass,
-    FetchErrorKind, Identity, PasswordLogin, ProvideCredentials, ProvidedCredential, RequestSent,
-    Transport, TransportError, TransportErrorKind,
+    FetchErrorKind, Fetched, Identity, JobSnapshot, PasswordLogin, ProvideCredentials,
+    ProvidedCredential, RequestSent, Transport, TransportError, TransportErrorKind,
 };
 
 /// Keeps the request and answers that the job runs.
@@ -167,4 +167,63 @@ async fn an_overlong_uri_is_an_invalid_request_error() {
     let error = client.job(&"job".parse().unwrap()).await.unwrap_err();
     let FetchErrorKind::Transport(error) = error.kind() else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::InvalidRequest);
+}
+
+/// Answers with each of these bodies in turn.
+struct Bodies(Mutex<std::vec::IntoIter<&'static str>>);
+
+impl Transport for Bodies {
+    fn send(&self, _: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let body = self.0.lock().unwrap().next().unwrap();
+        let response = Response::builder().header("Date", "Sun, 02 Feb 2020 08:12:40 GMT");
+        Box::pin(async move { Ok(response.body(Bytes::from_static(body.as_bytes())).unwrap()) })
+    }
+}
+
+#[tokio::test]
+async fn only_a_reply_that_equals_the_last_snapshot_is_unchanged() {
+    let running = r#"{"status": {"phase": "Running"}}"#;
+    let spaced = r#"{"status": {"phase":  "Running"}}"#;
+    let rows = [
+        // The last body, this body, and whether it counts as unchanged.
+        (None, running, false),
+        (Some(running), running, true),
+        (Some(running), spaced, false),
+        (Some(running), r#"{"status": {"phase": "Success"}}"#, false),
+    ];
+    let client = Client::new(
+        "https://cce.example".parse().unwrap(),
+        Credentials::token("canary").unwrap(),
+        Bodies(Mutex::new(rows.map(|(_, body, _)| body).to_vec().into_iter())),
+    )
+    .project("p".parse().unwrap());
+    let id = "j".parse().unwrap();
+    for (last, body, is_unchanged) in rows {
+        let last = last.map(|last| JobSnapshot::from_slice(last.as_bytes()).unwrap());
+        let date = match client.job_since(&id, last.as_ref()).await.unwrap() {
+            Fetched::Unchanged(unchanged) => {
+                assert!(is_unchanged, "{last:?} {body}");
+                unchanged.date
+            }
+            Fetched::Reading(reading) => {
+                assert!(!is_unchanged, "{last:?} {body}");
+                assert_eq!(reading.snapshot.text(), body.as_bytes());
+                reading.date
+            }
+        };
+        assert_eq!(date, "2020-02-02T08:12:40Z".parse().ok());
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_reply_is_an_error_even_beside_a_last_snapshot() {
+    let last = JobSnapshot::from_slice(br#"{"status": {"phase": "Running"}}"#).unwrap();
+    let client = Client::new(
+        "https://cce.example".parse().unwrap(),
+        Credentials::token("canary").unwrap(),
+        Bodies(Mutex::new(vec!["<html>"].into_iter())),
+    )
+    .project("p".parse().unwrap());
+    let error = client.job_since(&"j".parse().unwrap(), Some(&last)).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient);
 }

@@ -35,7 +35,7 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
     if let Ok(reading) = Reading::from_response(response) {
         assert_eq!(status, StatusCode::OK);
         let decoded = Decoded::from_slice(&body).expect("it was read").job;
-        assert_eq!(decoded.phase(), reading.job.phase());
-        assert!(!reading.job.phase().is_some_and(Phase::is_terminal) || decoded.status.is_some());
+        assert_eq!(decoded.phase(), reading.job().phase());
+        assert!(!reading.job().phase().is_some_and(Phase::is_terminal) || decoded.status.is_some());
     }
 });

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Job, Node, Phase};
+use job_model::{Deviation, Job, Node, Phase};
 use job_transport::Reading;
 
 use super::axis::Axis;
@@ -76,11 +76,9 @@ pub(crate) enum PhaseKind {
 impl Timeline {
     /// Takes a saved reply.
     pub(crate) fn from_reading(reading: &Reading) -> Self {
-        let job = &reading.job;
+        let job = reading.job();
         let mut timeline = Self::new(Some(job), Vec::new());
-        timeline
-            .warnings
-            .splice(0..0, reading.deviations.iter().map(|odd| sanitize_line(&odd.to_string())));
+        timeline.warnings.splice(0..0, deviation_warnings(reading.snapshot.deviations()));
         timeline
     }
 
@@ -130,6 +128,11 @@ impl Timeline {
             axis,
         }
     }
+}
+
+/// Returns a warning for each deviation of a body.
+pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item = String> {
+    deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()))
 }
 
 impl TimelineRow {

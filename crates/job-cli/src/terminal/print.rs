@@ -46,10 +46,10 @@ impl PrintArgs {
                 return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
             }
             (PrintFormat::Json, false) => {
-                write_job_json(&reading.job).context(STDOUT_WRITE_ERROR)?
+                write_job_json(reading.job()).context(STDOUT_WRITE_ERROR)?
             }
             (PrintFormat::Json, true) => {
-                write_raw_body(&reading.body).context(STDOUT_WRITE_ERROR)?
+                write_raw_body(reading.snapshot.text()).context(STDOUT_WRITE_ERROR)?
             }
         }
         Ok(())
@@ -98,13 +98,13 @@ pub(crate) fn write_raw_body(body: &[u8]) -> io::Result<()> {
 
 /// Returns a job as people read it: its tree, what failed, and what is odd about it.
 fn format_human(reading: &Reading) -> String {
-    let job = &reading.job;
+    let job = reading.job();
     let failed = job.failure().map(|failure| format!("failed: {failure}"));
-    let odd = reading.deviations.iter().map(ToString::to_string);
-    let odd = odd.chain(job.inconsistencies().into_iter().map(|odd| odd.to_string()));
-    let odd = odd.map(|odd| format!("odd: {odd}"));
+    let deviations = reading.snapshot.deviations().iter().map(ToString::to_string);
+    let inconsistencies = job.inconsistencies().into_iter().map(|found| found.to_string());
+    let warnings = deviations.chain(inconsistencies).map(|text| format!("warning: {text}"));
     let tree = job.tree().to_string();
-    let lines = tree.lines().map(String::from).chain(failed).chain(odd);
+    let lines = tree.lines().map(String::from).chain(failed).chain(warnings);
     lines.map(|line| text::sanitize_line(&line) + "\n").collect()
 }
 
@@ -125,7 +125,7 @@ mod tests {
         let shown = format_human(&reading);
         assert_eq!(first_unprintable(&shown), None);
         assert!(shown.lines().all(|line| line.chars().count() < 2_100), "no line is without end");
-        let line = json::to_single_line(&serde_json::to_string(&reading.job).unwrap());
+        let line = json::to_single_line(&serde_json::to_string(reading.job()).unwrap());
         assert_eq!(first_unprintable(&line), None);
         assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), job, "nothing is lost");
     }

@@ -51,7 +51,9 @@ impl Output {
     /// Prints what happens, where all of it is to be printed.
     pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.format == OutputFormat::Jsonl {
-            self.write(|| writeln!(io::stdout(), "{}", json_lines::event(id, at, event)));
+            for line in json_lines::event(id, at, event) {
+                self.write(|| writeln!(io::stdout(), "{line}"));
+            }
         }
     }
 
@@ -116,8 +118,10 @@ fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> 
             ),
         );
     }
-    lines.extend(ended.inconsistencies.iter().map(|inconsistency| {
-        format!("  {}: {}", styles.warning("odd"), text::sanitize_line(&inconsistency.to_string()))
+    let deviations = ended.deviations.iter().map(ToString::to_string);
+    let inconsistencies = ended.inconsistencies.iter().map(ToString::to_string);
+    lines.extend(deviations.chain(inconsistencies).map(|warning| {
+        format!("  {}: {}", styles.warning("warning"), text::sanitize_line(&warning))
     }));
     lines
 }

@@ -13,7 +13,10 @@ use job_poller::{Event, Outcome};
 use super::finished::Finished;
 use crate::{
     exit::{Exit, OrExit},
-    report::{PhaseKind, ReportFormat, Timeline, TimelineAttempt, render, write_error_context},
+    report::{
+        PhaseKind, ReportFormat, Timeline, TimelineAttempt, deviation_warnings, render,
+        write_error_context,
+    },
     terminal::{format_duration, text::sanitize_line},
 };
 
@@ -60,6 +63,11 @@ impl Timeline {
     /// Returns the timeline of a finished wait.
     pub(crate) fn from_finished(finished: &Finished) -> Self {
         let mut timeline = Self::new(finished.job.as_deref(), attempts_from_log(finished));
+        let deviations = match &finished.result {
+            Ok(ended) => &ended.deviations,
+            Err(error) => error.deviations(),
+        };
+        timeline.warnings.splice(0..0, deviation_warnings(deviations));
         timeline.id = sanitize_line(finished.id.as_str());
         let (elapsed, attempts) = match &finished.result {
             Ok(ended) => (ended.elapsed, ended.attempts),

@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
 use job_poller::JobSource;
-use job_transport::{Client, Clock, FetchError, Reading, TokioClock};
+use job_transport::{Client, Clock, FetchError, Fetched, JobSnapshot, Reading, TokioClock};
 
 /// A client that is asked for these jobs, and for their sub-jobs.
 pub(crate) struct RecordingSource {
@@ -63,9 +63,10 @@ impl RecordingSource {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, job: &JobId, reading: &Reading) {
+    /// Records what a reply says besides; `body` is `None` if it equals the last accepted one.
+    fn record(&self, job: &JobId, date: Option<Timestamp>, body: Option<&[u8]>) {
         let mut state = self.state();
-        let offset = reading.date.and_then(|date| date.checked_sub(monotonic_now()).ok());
+        let offset = date.and_then(|date| date.checked_sub(monotonic_now()).ok());
         state.clock_offset = match (state.clock_offset, offset) {
             (Some(before), Some(offset))
                 if before.duration_since(offset) < CLOCK_RESET_THRESHOLD =>
@@ -74,9 +75,12 @@ impl RecordingSource {
             }
             (before, offset) => offset.or(before),
         };
-        // A sub-job's are no reply with a job that is waited for.
+        // The reply with a sub-job is not the reply with a job that is waited for.
         if let Some(bodies) = state.bodies.get_mut(job).filter(|_| self.retain_bodies) {
-            bodies.previous = mem::replace(&mut bodies.last, reading.body.clone());
+            bodies.previous = match body {
+                Some(body) => mem::replace(&mut bodies.last, Bytes::copy_from_slice(body)),
+                None => bodies.last.clone(),
+            };
         }
     }
 
@@ -91,11 +95,26 @@ impl RecordingSource {
 impl JobSource for RecordingSource {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
-            let fetched = self.client.job(id).await;
-            if let Ok(reading) = &fetched {
-                self.record(id, reading);
+            let reading = self.client.job(id).await?;
+            self.record(id, reading.date, Some(reading.snapshot.text()));
+            Ok(reading)
+        })
+    }
+
+    fn fetch_since<'a>(
+        &'a self,
+        id: &'a JobId,
+        last: Option<&'a JobSnapshot>,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let fetched = self.client.job_since(id, last).await?;
+            match &fetched {
+                Fetched::Reading(reading) => {
+                    self.record(id, reading.date, Some(reading.snapshot.text()));
+                }
+                Fetched::Unchanged(unchanged) => self.record(id, unchanged.date, None),
             }
-            fetched
+            Ok(fetched)
         })
     }
 }

@@ -6,6 +6,8 @@ use alloc::{
 };
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::path::Path;
 
 /// The deviations listed of one body. A body with more is no reply of the service, and a list of
@@ -13,7 +15,7 @@ use super::path::Path;
 const MAX_DEVIATIONS: usize = 1_000;
 
 /// One place where a body departs from the reference page and was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deviation {
     /// Where, such as `spec.subJobs[1]`; empty for the body as a whole.
@@ -23,7 +25,8 @@ pub struct Deviation {
 }
 
 /// What is odd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeviationKind {
     /// The body starts with a byte order mark.

@@ -133,5 +133,5 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
 async fn has_job_ended(source: &dyn JobSource, id: &JobId) -> Result<bool, String> {
     let reading = timeout(ATTEMPT_TIMEOUT, source.fetch(id)).await;
     let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
-    Ok(reading.job.phase().is_some_and(Phase::is_terminal))
+    Ok(reading.job().phase().is_some_and(Phase::is_terminal))
 }

@@ -12,7 +12,10 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::{scheduler::Scheduler, shared::Shared};
+use super::{
+    scheduler::{LastJob, Scheduler},
+    shared::Shared,
+};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
@@ -136,7 +139,8 @@ impl Handle {
     }
 
     fn job(&self) -> Option<Box<Job>> {
-        self.shared.with_state(|scheduler, _| scheduler.job(self.subscriber))
+        let last = self.shared.with_state(|scheduler, _| scheduler.last_job(self.subscriber));
+        last.map(LastJob::decode)
     }
 
     fn elapsed(&self) -> Duration {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
 use job_model::JobId;
+use job_transport::JobSnapshot;
 use job_transport::{Clock, TokioClock};
 
 use crate::{
@@ -11,6 +12,14 @@ use crate::{
     machine::{Checkpoint, Input, Machine, Step, WaitPolicy},
     schedule::{BudgetShare, PollState, Schedule},
 };
+
+/// The attempt that a machine asks for.
+pub(super) struct AttemptRequest {
+    pub(super) id: JobId,
+    pub(super) timeout: Duration,
+    /// The last accepted snapshot, to compare the reply with.
+    pub(super) last: Option<JobSnapshot>,
+}
 
 /// A wait. Times are the fleet's but for the machine's own.
 pub(super) struct FleetJob {
@@ -36,7 +45,7 @@ pub(super) enum JobActivity {
     /// Nothing, until its time comes.
     Sleep,
     /// It is queued since this time. If the machine has decided on an attempt already: the job, and the timeout.
-    Ready(Duration, Option<Box<(JobId, Duration)>>),
+    Ready(Duration, Option<Box<AttemptRequest>>),
     /// It stands still because a subscriber does not take its events.
     Backpressured,
     /// An attempt is in flight: its number, and its timeout.

@@ -4,6 +4,8 @@
 mod queue;
 mod queries;
 
+pub(super) use queries::LastJob;
+
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
@@ -13,11 +15,11 @@ use std::{
 
 use futures_util::future::{AbortHandle, AbortRegistration};
 use job_model::JobId;
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 use slab::Slab;
 
 use super::{
-    job::{FleetJob, JobActivity},
+    job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
     stats::FleetStats,
     subscriber::{FinishedFleetWait, Subscriber},
@@ -55,6 +57,8 @@ pub(super) struct PendingAttempt {
     pub(super) job: usize,
     pub(super) number: u64,
     pub(super) id: JobId,
+    /// The last accepted snapshot, to compare the reply with.
+    pub(super) last: Option<JobSnapshot>,
     pub(super) registration: AbortRegistration,
 }
 
@@ -227,11 +231,11 @@ impl Scheduler {
         &mut self,
         now: Duration,
         key: usize,
-        decided: Option<Box<(JobId, Duration)>>,
+        decided: Option<Box<AttemptRequest>>,
     ) -> Option<PendingAttempt> {
         self.set_timer(key, None);
         self.jobs[key].activity = JobActivity::Sleep;
-        let (id, timeout) = match decided {
+        let request = match decided {
             Some(decided) => *decided,
             None if self.is_full(key) => {
                 self.jobs[key].activity = JobActivity::Backpressured;
@@ -240,15 +244,14 @@ impl Scheduler {
             }
             None => self.advance(now, key, Input::Wake)?,
         };
-        Some(self.dispatch(now, key, id, timeout))
+        Some(self.dispatch(now, key, request))
     }
 
     fn dispatch(
         &mut self,
         now: Duration,
         key: usize,
-        id: JobId,
-        timeout: Duration,
+        AttemptRequest { id, timeout, last }: AttemptRequest,
     ) -> PendingAttempt {
         self.budget.consume(now, 1);
         self.stats.requests += 1;
@@ -259,7 +262,7 @@ impl Scheduler {
         job.last_attempt_at = now;
         job.activity = JobActivity::Attempt(self.attempts, handle, timeout);
         self.set_timer(key, Some(now.saturating_add(timeout)));
-        PendingAttempt { job: key, number: self.attempts, id, registration }
+        PendingAttempt { job: key, number: self.attempts, id, last, registration }
     }
 
     /// Records an attempt in the budget and the figures, and gives its result to the wait.
@@ -280,8 +283,8 @@ impl Scheduler {
         }
     }
 
-    /// The same, but returns the attempt that follows: the job to ask for, and the timeout.
-    fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
+    /// The same, but returns the attempt that follows.
+    fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<AttemptRequest> {
         let share = self.share();
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
@@ -303,7 +306,9 @@ impl Scheduler {
             }
         }
         match action {
-            Action::Fetch { id, timeout } => return Some((id, timeout)),
+            Action::Fetch { id, timeout, last } => {
+                return Some(AttemptRequest { id, timeout, last });
+            }
             Action::SleepUntil(at) => {
                 let job = &mut self.jobs[key];
                 job.activity = JobActivity::Sleep;

@@ -12,7 +12,10 @@ use super::{
     scheduler::{PendingAttempt, Scheduler},
     shared::Shared,
 };
-use crate::{machine::Input, source::JobSource};
+use crate::{
+    machine::Input,
+    source::{JobSource, attempt},
+};
 
 /// Drives the waits until no subscriber and no [`Fleet`](super::Fleet) is left.
 pub(super) async fn run(
@@ -57,11 +60,11 @@ impl Drop for CloseOnDrop {
 
 /// Makes an attempt, unless it is cancelled.
 fn run_attempt(
-    PendingAttempt { job, number, id, registration }: PendingAttempt,
+    PendingAttempt { job, number, id, last, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,
 ) -> Abortable<impl Future<Output = (usize, u64, Input)>> {
     let attempt = async move {
-        let input = source.fetch(&id).await.into();
+        let input = attempt(&*source, &id, last.as_ref()).await.into();
         (job, number, input)
     };
     Abortable::new(attempt, registration)

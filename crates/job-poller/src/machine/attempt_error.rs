@@ -69,6 +69,12 @@ impl AttemptError {
         Self::new(AttemptErrorKind::Mismatch, ErrorClass::Transient, message)
     }
 
+    /// Creates the error of a source that reports an unchanged job without having been given the last one.
+    pub(crate) fn unexpected_unchanged() -> Self {
+        let message = "the source reported an unchanged job, but there was no job to compare with";
+        Self::new(AttemptErrorKind::Unreadable, ErrorClass::Transient, message)
+    }
+
     /// Returns the reply's status, where one came that is not 200 and does not refuse a signature.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

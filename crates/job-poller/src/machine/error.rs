@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
-use job_model::Job;
+use job_model::{Deviation, Job};
 
 use super::{
     attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
@@ -58,6 +58,12 @@ impl WaitError {
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.checkpoint.machine().last_error()
+    }
+
+    /// Returns the deviations of the last accepted body. Decodes nothing.
+    #[must_use]
+    pub fn deviations(&self) -> &[Deviation] {
+        self.checkpoint.machine().deviations()
     }
 
     /// Returns how many attempts were made.
@@ -142,8 +148,7 @@ impl fmt::Display for WaitError {
         let attempts = self.attempts();
         let plural = if attempts == 1 { "" } else { "s" };
         write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
-        let job = self.job();
-        match job.as_deref().map(Job::phase) {
+        match self.checkpoint.machine().last_phase() {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
             Some(None) => f.write_str("; the job was last seen without a phase)"),
             None => f.write_str("; the job was never seen)"),

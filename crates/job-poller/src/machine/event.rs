@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{JobId, Phase, Progress, SubJobPath};
+use job_model::{Deviation, JobId, Phase, Progress, SubJobPath};
 
 use super::attempt_error::AttemptError;
 
@@ -34,6 +34,8 @@ pub enum Event {
         /// The phase now; `None` where it is absent.
         to: Option<Phase>,
     },
+    /// The body has deviations that the last accepted one did not have.
+    Deviations(Vec<Deviation>),
     /// Other numbers of the job's steps are done, under way, or known than before.
     Progress(Progress),
     /// The job is `Success` and a sub-job of it has not ended: the wait goes on for a moment.
@@ -131,6 +133,13 @@ impl fmt::Display for Event {
             Self::Progress(Progress { total, success, running, failed, .. }) => {
                 write!(f, "{success} of {total} steps done, {running} running")?;
                 if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
+            }
+            Self::Deviations(deviations) => {
+                f.write_str("the body departs from the API reference: ")?;
+                for (index, deviation) in deviations.iter().enumerate() {
+                    write!(f, "{}{deviation}", if index == 0 { "" } else { "; " })?;
+                }
+                Ok(())
             }
             Self::Settling => f.write_str("the job succeeded; waiting for its sub-jobs to end"),
             Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),

@@ -4,18 +4,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::Job;
-use job_transport::ErrorClass;
+use job_transport::{ErrorClass, JobSnapshot};
 
 use super::{
     Machine,
+    attempt_error::AttemptError,
     event::{AttemptReason, Event},
     outcome::{FinishedJob, Outcome},
     step::{Action, Input, MIN_PAUSE, StepContext},
     sub_job_lookup::Lookup,
     verdict::active_sub_jobs,
 };
-use crate::schedule::update_time;
 
 impl Machine {
     /// Ends the wait for the job as it was last read. Before that, looks up the sub-jobs that are missing in
@@ -23,12 +22,12 @@ impl Machine {
     pub(super) fn conclude(
         &mut self,
         context: &mut StepContext<'_>,
-        job: Box<Job>,
+        snapshot: JobSnapshot,
         date: Option<Timestamp>,
         succeeded: bool,
     ) -> Action {
-        self.job = None;
-        let delay = date.zip(update_time(&job)).map(|(read, ended)| read.duration_since(ended));
+        let ended = snapshot.digest().updated_at();
+        let delay = date.zip(ended).map(|(read, ended)| read.duration_since(ended));
         // `Date` has whole seconds: up to one may seem missing.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
@@ -41,8 +40,9 @@ impl Machine {
             retry_at: Duration::ZERO,
             errors_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
-            observation: self.final_observation(&job, date, context.elapsed),
-            job,
+            observation: self.final_observation(&snapshot, date, context.elapsed),
+            deviations: snapshot.deviations().into(),
+            job: snapshot.into_job(),
         };
         self.settling = None;
         // No lookup after an error: the error may be what ends the wait.
@@ -56,6 +56,13 @@ impl Machine {
     /// Handles the result of the last lookup.
     pub(super) fn on_lookup(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
         let Some(mut lookup) = self.lookup.take() else { return self.on_wake(context) };
+        let input = match input {
+            Input::Unchanged { credentials_refreshed, .. } => Input::Error(AttemptError {
+                credentials_refreshed,
+                ..AttemptError::unexpected_unchanged()
+            }),
+            input => input,
+        };
         match input {
             // Resumed elsewhere: the lookup that was in flight is made again.
             Input::Wake if lookup.in_flight.take().is_some() => {
@@ -67,13 +74,13 @@ impl Machine {
                 return Action::SleepUntil(at);
             }
             Input::Wake => {}
-            Input::Reading { job, credentials_refreshed, .. } => {
+            Input::Reading { snapshot, credentials_refreshed, .. } => {
                 if credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
                 }
                 lookup.errors_in_a_row = 0;
                 // The reply is stale: it comes from a replica that lags behind.
-                if !lookup.replace_sub_job(*job.job) {
+                if !lookup.replace_sub_job(*snapshot.into_job()) {
                     return self.retry_lookup(context, lookup, MIN_PAUSE, AttemptReason::Scheduled);
                 }
                 lookup.looked_up.extend(lookup.in_flight.take());
@@ -98,7 +105,7 @@ impl Machine {
                     }
                 }
             }
-            Input::Stop => return self.finish(context, *lookup),
+            Input::Unchanged { .. } | Input::Stop => return self.finish(context, *lookup),
         }
         self.start_next_lookup(context, lookup)
     }
@@ -140,7 +147,7 @@ impl Machine {
         context.events.push(Event::SubJobLookup { id: id.clone() });
         lookup.in_flight = Some(id.clone());
         self.lookup = Some(lookup);
-        Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share) }
+        Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share), last: None }
     }
 
     fn max_lookups(&self, lookup: &Lookup) -> u32 {
@@ -152,7 +159,7 @@ impl Machine {
     }
 
     fn finish(&self, context: &StepContext<'_>, lookup: Lookup) -> Action {
-        let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
+        let Lookup { succeeded, detection_delay, observation, deviations, job, .. } = lookup;
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
@@ -162,6 +169,7 @@ impl Machine {
             outcome,
             active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
             inconsistencies: job.inconsistencies(),
+            deviations,
             job,
             attempts: self.attempts,
             sub_job_lookups: self.sub_job_lookups,

@@ -4,7 +4,7 @@
 use job_model::Job;
 use serde::{Deserialize, Deserializer, Serializer, ser::Error as _};
 
-use super::kept::JobSnapshot;
+use job_transport::JobSnapshot;
 
 pub(crate) fn serialize<S: Serializer>(job: &Job, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&serde_json::to_string(job).map_err(S::Error::custom)?)
@@ -13,5 +13,5 @@ pub(crate) fn serialize<S: Serializer>(job: &Job, serializer: S) -> Result<S::Ok
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Box<Job>, D::Error> {
-    JobSnapshot::deserialize(deserializer).map(|read| read.job)
+    JobSnapshot::deserialize(deserializer).map(JobSnapshot::into_job)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Failure, Inconsistency, Job, SubJobPath};
+use job_model::{Deviation, Failure, Inconsistency, Job, SubJobPath};
 
 use crate::schedule::JobObservation;
 
@@ -25,6 +25,8 @@ pub struct FinishedJob {
     pub active_sub_jobs: Vec<SubJobPath>,
     /// Where the job and its sub-jobs contradict each other; empty as a rule.
     pub inconsistencies: Vec<Inconsistency>,
+    /// The deviations of the last accepted body; empty as a rule.
+    pub deviations: Vec<Deviation>,
     /// How long after the job's end it was read: the reply's `Date` less the job's
     /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
     pub detection_delay: Option<Duration>,

@@ -1,9 +1,10 @@
 //! What a reading means for the wait: the events that follow, and whether the job has ended.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use job_model::{Job, Phase};
+use job_model::{Deviation, Job, Phase};
+use job_transport::{JobDigest, JobSnapshot};
 
 use super::{
     Machine,
@@ -11,14 +12,11 @@ use super::{
     changes::changes,
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
-    kept::{JobSnapshot, StoredText},
     settling::Settling,
     step::{Action, StepContext},
-    verdict::{Verdict, all_sub_jobs_succeeded},
+    verdict::Verdict,
 };
-use crate::schedule::{
-    CompletedSteps, JobObservation, PollState, creation_time, step_ends, update_time,
-};
+use crate::schedule::{CompletedSteps, JobObservation, PollState, step_ends};
 
 impl Machine {
     pub(super) fn on_reading(
@@ -28,38 +26,67 @@ impl Machine {
         date: Option<Timestamp>,
         credentials_refreshed: bool,
     ) -> Action {
-        let job = &*snapshot.job;
-        if let Some(uid) = job.uid().filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
-            return self.on_attempt_error(
-                context,
-                AttemptError { credentials_refreshed, ..AttemptError::mismatch(uid) },
-            );
+        let uid = snapshot.job().uid();
+        if let Some(uid) = uid.filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
+            let error = AttemptError::mismatch(uid);
+            return self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error });
         }
+        if self.snapshot.as_ref() == Some(&snapshot) {
+            return self.on_unchanged(context, date, credentials_refreshed);
+        }
+        self.count_reading(context, credentials_refreshed);
+        if let Some(before) = self.snapshot.take() {
+            if self.is_stale(before.digest(), snapshot.digest()) {
+                self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
+                context.events.push(Event::StaleReply { in_a_row: self.stale_in_a_row });
+                let before = before.without_job();
+                self.snapshot = Some(before.clone());
+                return self.plan_scheduled_attempt(context, &before, date);
+            }
+            self.emit_changes(context, Some(&before), &snapshot);
+        } else {
+            self.emit_changes(context, None, &snapshot);
+        }
+        self.on_accepted(context, snapshot, date)
+    }
+
+    /// Handles a reply that equals the last accepted one: a reading without changes.
+    pub(super) fn on_unchanged(
+        &mut self,
+        context: &mut StepContext<'_>,
+        date: Option<Timestamp>,
+        credentials_refreshed: bool,
+    ) -> Action {
+        let Some(snapshot) = self.snapshot.take() else {
+            let error = AttemptError::unexpected_unchanged();
+            return self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error });
+        };
+        self.count_reading(context, credentials_refreshed);
+        self.on_accepted(context, snapshot, date)
+    }
+
+    fn count_reading(&mut self, context: &mut StepContext<'_>, credentials_refreshed: bool) {
         if credentials_refreshed {
             context.events.push(Event::CredentialsRefreshed);
         }
         (self.error_run, self.last_error) = (None, None);
         self.readings = self.readings.saturating_add(1);
-        let is_changed = !self.job.as_ref().is_some_and(|stored| stored.same_bytes(&snapshot));
-        // The usual case is that nothing changed.
-        let before = self.job.as_ref().filter(|_| is_changed).and_then(StoredText::job);
-        if self.is_stale(before.as_deref(), job) {
-            self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
-            context.events.push(Event::StaleReply { in_a_row: self.stale_in_a_row });
-            return self.plan_scheduled_attempt(context, before.as_deref().unwrap_or(job), date);
-        }
+    }
+
+    /// Decides from the digest of a reading what follows.
+    fn on_accepted(
+        &mut self,
+        context: &mut StepContext<'_>,
+        snapshot: JobSnapshot,
+        date: Option<Timestamp>,
+    ) -> Action {
         self.stale_in_a_row = 0;
-        let verdict = Verdict::from_job(job, &self.policy);
-        if is_changed {
-            self.emit_changes(context, before.as_deref(), job);
-            self.job = Some(StoredText::from_snapshot(&snapshot));
-        }
-        match verdict {
-            Verdict::Succeeded => self.conclude(context, snapshot.job, date, true),
-            Verdict::Failed => self.conclude(context, snapshot.job, date, false),
+        match Verdict::from_digest(snapshot.digest(), &self.policy) {
+            Verdict::Succeeded => return self.conclude(context, snapshot, date, true),
+            Verdict::Failed => return self.conclude(context, snapshot, date, false),
             Verdict::Settling => {
                 let is_first = self.settling.is_none();
-                let (since, age) = (context.elapsed, job_age(job, date, context.elapsed));
+                let (since, age) = (context.elapsed, job_age(&snapshot, date, context.elapsed));
                 let none = || Box::new(Settling { since, age, readings: 0, date });
                 let settling = self.settling.get_or_insert_with(none);
                 settling.readings = settling.readings.saturating_add(1);
@@ -67,26 +94,29 @@ impl Machine {
                 if is_first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
                     context.events.push(Event::Settling);
                 }
-                self.plan_scheduled_attempt(context, job, date)
             }
             Verdict::Active => {
                 self.settling = None;
-                self.observed_until = job_age(job, date, context.elapsed).max(self.observed_until);
+                let age = job_age(&snapshot, date, context.elapsed);
+                self.observed_until = age.max(self.observed_until);
                 self.observed_from.get_or_insert(self.observed_until);
                 if self.check_stalled(context) && self.policy.stop_when_stalled {
+                    self.snapshot = Some(snapshot.without_job());
                     return self.stop(context, WaitErrorKind::Stalled);
                 }
-                self.plan_scheduled_attempt(context, job, date)
             }
         }
+        let snapshot = snapshot.without_job();
+        self.snapshot = Some(snapshot.clone());
+        self.plan_scheduled_attempt(context, &snapshot, date)
     }
 
     /// Ends a wait for a job that is `Success`, whatever of it is still under way.
     pub(super) fn settle(&mut self, context: &mut StepContext<'_>) -> Action {
-        let job = self.job.as_ref().and_then(StoredText::job).unwrap_or_default();
-        let failed = Verdict::for_success(&job, &self.policy) == Verdict::Failed;
+        let snapshot = self.snapshot.take().unwrap_or_else(|| Job::default().into());
+        let failed = Verdict::for_success(snapshot.digest(), &self.policy) == Verdict::Failed;
         let date = self.settling.as_deref().and_then(|settling| settling.date);
-        self.conclude(context, job, date, !failed)
+        self.conclude(context, snapshot, date, !failed)
     }
 
     /// Returns how much longer a job that is `Success` is read again; `None` if it is not `Success`.
@@ -96,20 +126,33 @@ impl Machine {
 
     /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then
     /// it is the service's time that was set back; and never where it says that the job has ended.
-    fn is_stale(&self, before: Option<&Job>, job: &Job) -> bool {
-        let ended = job.phase().is_some_and(Phase::is_terminal);
-        let before = before.and_then(update_time);
-        let went_back = update_time(job).is_some_and(|now| before > Some(now));
+    fn is_stale(&self, before: &JobDigest, now: &JobDigest) -> bool {
+        let ended = now.phase().is_some_and(Phase::is_terminal);
+        let went_back = now.updated_at().is_some_and(|now| before.updated_at() > Some(now));
         went_back && !ended && self.stale_in_a_row < MAX_STALE_REPLIES
     }
 
-    fn emit_changes(&mut self, context: &mut StepContext<'_>, before: Option<&Job>, job: &Job) {
-        let changes = changes(before, job);
-        if !changes.is_empty() || before.and_then(update_time) != update_time(job) {
+    /// Emits an event for each change since the last accepted reading, and one for the deviations that are new.
+    fn emit_changes(
+        &mut self,
+        context: &mut StepContext<'_>,
+        before: Option<&JobSnapshot>,
+        now: &JobSnapshot,
+    ) {
+        let changes = changes(before.map(JobSnapshot::job), now.job());
+        let updated_before = before.and_then(|before| before.digest().updated_at());
+        if !changes.is_empty() || updated_before != now.digest().updated_at() {
             self.changed_at = context.elapsed;
             self.stall_reported = false;
         }
         context.events.extend(changes);
+        let known = before.map(JobSnapshot::deviations).unwrap_or_default();
+        let known: HashSet<&Deviation> = known.iter().collect();
+        let new = now.deviations().iter().filter(|deviation| !known.contains(deviation));
+        let new: Vec<Deviation> = new.cloned().collect();
+        if !new.is_empty() {
+            context.events.push(Event::Deviations(new));
+        }
     }
 
     /// Returns whether nothing has changed for long; emits an event the first time.
@@ -127,18 +170,19 @@ impl Machine {
     fn plan_scheduled_attempt(
         &mut self,
         context: &mut StepContext<'_>,
-        job: &Job,
+        snapshot: &JobSnapshot,
         date: Option<Timestamp>,
     ) -> Action {
-        let nearly_done = self.settling.is_some() || all_sub_jobs_succeeded(job);
+        let digest = snapshot.digest();
+        let nearly_done = self.settling.is_some() || digest.all_sub_jobs_succeeded();
         if nearly_done && !self.nearly_done {
             self.near_end_base = self.readings.saturating_sub(1);
         }
         self.nearly_done = nearly_done;
-        let age = job_age(job, date, context.elapsed);
+        let age = job_age(snapshot, date, context.elapsed);
         let PollState { elapsed, count, random, .. } =
             self.poll_state(context.elapsed, self.readings.saturating_sub(self.near_end_base));
-        let state = CompletedSteps::from_job(job, age).poll_state(job, age);
+        let state = CompletedSteps::from_digest(digest, age).poll_state(digest.job_type(), age);
         let state = PollState { elapsed, count, random, nearly_done, ..state };
         let pause = context.schedule.pause(&state);
         self.plan_next_attempt(context, pause, AttemptReason::Scheduled)
@@ -148,45 +192,48 @@ impl Machine {
     /// reading.
     pub(super) fn final_observation(
         &self,
-        job: &Job,
+        snapshot: &JobSnapshot,
         date: Option<Timestamp>,
         elapsed: Duration,
     ) -> Option<JobObservation> {
-        if !job.phase().is_some_and(Phase::is_terminal) {
-            return self.observation_until(job, self.observed_until, false);
+        let digest = snapshot.digest();
+        if !digest.phase().is_some_and(Phase::is_terminal) {
+            return self.observation_until(digest, self.observed_until, false);
         }
         // It was seen to go on before, and to have ended now.
         let settling = self.settling.as_deref().map(|settling| settling.age);
-        let now = settling.unwrap_or_else(|| job_age(job, date, elapsed)).max(self.observed_until);
+        let now =
+            settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(self.observed_until);
         // Without a `Date` the age is not by the service's times.
-        let until = match job.duration().filter(|_| date.is_some()) {
+        let until = match snapshot.job().duration().filter(|_| date.is_some()) {
             Some(time) => time.clamp(self.observed_until, now),
             None => self.observed_until + (now - self.observed_until) / 2,
         };
-        self.observation_until(job, until, true)
+        self.observation_until(digest, until, true)
     }
 
     pub(super) fn observation_until(
         &self,
-        job: &Job,
+        digest: &JobDigest,
         until: Duration,
         completed: bool,
     ) -> Option<JobObservation> {
-        let job_type = job.job_type().unwrap_or_default().into();
+        let job_type = digest.job_type().unwrap_or_default().into();
         Some(JobObservation {
             job_type,
             from: self.observed_from?,
             until,
             completed,
-            step_ends: step_ends(job, until),
+            step_ends: step_ends(digest, until),
         })
     }
 }
 
 /// Returns how old a job was when it was read, by the service's own times; where those are missing, how old
 /// the wait is.
-fn job_age(job: &Job, date: Option<Timestamp>, elapsed: Duration) -> Duration {
-    let age = date.zip(creation_time(job)).map(|(date, created)| date.duration_since(created));
+fn job_age(snapshot: &JobSnapshot, date: Option<Timestamp>, elapsed: Duration) -> Duration {
+    let created_at = snapshot.digest().created_at();
+    let age = date.zip(created_at).map(|(date, created)| date.duration_since(created));
     age.and_then(|age| age.try_into().ok()).unwrap_or(elapsed)
 }
 

@@ -11,7 +11,7 @@ use super::{
     attempt_error::AttemptErrorKind,
     outcome::Outcome,
     replay::replies,
-    script::{Reply, setup},
+    script::{Reply, compare, setup},
     *,
 };
 use crate::schedule::Exponential;
@@ -179,6 +179,7 @@ struct CheckedMachine {
     /// No attempt before this, by what the service asked and by the floor.
     not_before: Duration,
     last_action: Action,
+    replies: u32,
 }
 
 /// Never less than the floor of what is clipped, nor of the schedule.
@@ -194,7 +195,8 @@ impl CheckedMachine {
             false => Duration::ZERO,
         });
         match &step.action {
-            Action::Fetch { id, timeout } => {
+            Action::Fetch { id, timeout, last } => {
+                assert!(!is_lookup || last.is_none(), "a lookup compares nothing: {step:?}");
                 assert_eq!(is_lookup, id != self.machine.job_id(), "{step:?}");
                 assert!(now + *timeout <= deadline, "past the deadline: {step:?}");
                 assert!(
@@ -226,7 +228,7 @@ impl CheckedMachine {
     }
 
     fn reply(&mut self, reply: &Reply) {
-        let Action::Fetch { id, timeout } = self.last_action.clone() else { return };
+        let Action::Fetch { id, timeout, last } = self.last_action.clone() else { return };
         let (input, latency) = reply.attempt(timeout);
         self.now += latency;
         let is_lookup = id != *self.machine.job_id();
@@ -235,7 +237,9 @@ impl CheckedMachine {
         }
         let ended = matches!(self.model.phase, Some(Some(Phase::Failed)))
             || (self.model.phase == Some(Some(Phase::Success)) && !self.model.has_active_sub_job);
-        self.step(input);
+        // Every other reply is compared with the last one.
+        self.replies += 1;
+        self.step(if self.replies.is_multiple_of(2) { compare(input, last) } else { input });
         match &self.last_action {
             Action::Fetch { id, .. } => {
                 assert!(ended && *id != *self.machine.job_id(), "two attempts at once");
@@ -249,8 +253,10 @@ impl CheckedMachine {
     fn learn(&mut self, input: &Input) {
         let mut min_wait = Duration::from_secs(1);
         match input {
-            Input::Reading { job, .. } if job.job().uid().is_none_or(|uid| uid == "a") => {
-                self.model.observe(job.job());
+            Input::Reading { snapshot, .. }
+                if snapshot.job().uid().is_none_or(|uid| uid == "a") =>
+            {
+                self.model.observe(snapshot.job());
             }
             Input::Error(error) => {
                 let retry_after = error.retry_after.unwrap_or_default();
@@ -275,6 +281,7 @@ impl StateMachineTest for CheckedMachine {
             now: Duration::ZERO,
             not_before: Duration::ZERO,
             last_action: Action::SleepUntil(Duration::ZERO),
+            replies: 0,
         };
         checked.step(Input::Wake);
         checked

@@ -105,4 +105,21 @@ proptest! {
             prop_assert_eq!(step, again);
         }
     }
+
+    #[test]
+    fn comparing_replies_does_not_change_the_steps(
+        replies in prop::collection::vec(replies(), 1..20),
+        settle: bool,
+    ) {
+        let script = Script(replies);
+        let steps = |compares_replies| {
+            let policy = |policy: WaitPolicy| if settle { policy } else { policy.strict() };
+            let setup = setup().timeout(300.0).policy(policy);
+            let setup = Setup { schedule: &ADAPTIVE, compares_replies, ..setup };
+            let mut steps = Vec::new();
+            setup.run(&script, |now, step, _| steps.push(format!("{now:?} {step:?}")));
+            steps
+        };
+        prop_assert_eq!(steps(false), steps(true));
+    }
 }

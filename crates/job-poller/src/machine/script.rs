@@ -78,18 +78,12 @@ impl Reply {
         let text = self.text.strip_prefix('+').unwrap_or(&self.text);
         let credentials_refreshed = text.len() < self.text.len();
         match parse_error(text) {
-            Some(error) => {
-                Input::from(Err(error.with_credentials_refreshed(credentials_refreshed)))
-            }
+            Some(error) => Input::from(error.with_credentials_refreshed(credentials_refreshed)),
             None => {
                 let (text, date) = text
                     .split_once('^')
                     .map_or((text, None), |(text, date)| (text, Some(service_time(date))));
-                Input::Reading {
-                    job: Box::new(parse_job(text)).into(),
-                    date,
-                    credentials_refreshed,
-                }
+                Input::Reading { snapshot: parse_job(text).into(), date, credentials_refreshed }
             }
         }
     }
@@ -174,6 +168,8 @@ pub(super) struct Setup {
     pub(super) wake_latency: Duration,
     /// When the caller stops the wait.
     pub(super) stop_at: Duration,
+    /// Whether the source compares each reply with the last snapshot, as `fetch_since` may.
+    pub(super) compares_replies: bool,
 }
 
 /// A minute's wait that asks every 10 s, without anything random.
@@ -182,7 +178,13 @@ pub(super) fn setup() -> Setup {
     const BACKOFF: Exponential =
         Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0).jitter(0.0);
     let policy = WaitPolicy::new().timeout(Duration::from_secs(60)).backoff(BACKOFF);
-    Setup { policy, schedule: &TEN_SECONDS, wake_latency: Duration::ZERO, stop_at: Duration::MAX }
+    Setup {
+        policy,
+        schedule: &TEN_SECONDS,
+        wake_latency: Duration::ZERO,
+        stop_at: Duration::MAX,
+        compares_replies: false,
+    }
 }
 
 impl Setup {
@@ -212,10 +214,11 @@ impl Setup {
             see(now, &step, reply);
             let after;
             (input, reply, after) = match step.action {
-                Action::Fetch { timeout, .. } => {
+                Action::Fetch { timeout, last, .. } => {
                     let reply = script.reply(number);
                     number += 1;
                     let (input, latency) = reply.attempt(timeout);
+                    let input = if self.compares_replies { compare(input, last) } else { input };
                     (input, Some(reply), now + latency)
                 }
                 Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.wake_latency),
@@ -229,8 +232,16 @@ impl Setup {
         }
     }
 
-    /// Writes the transcript: the time, then an event or an action, one a line.
+    /// Writes the transcript: the time, then an event or an action, one a line. Checks that it is the same if
+    /// the source compares replies.
     pub(super) fn transcript(&self, script: &str) -> String {
+        let transcript = self.write_transcript(script);
+        let comparing = Self { compares_replies: true, ..*self };
+        assert_eq!(comparing.write_transcript(script), transcript, "with `fetch_since`");
+        transcript
+    }
+
+    fn write_transcript(&self, script: &str) -> String {
         let mut transcript = format!("{script}\n");
         self.run(&Script::parse(script), |now, step, _| {
             let mut line = |text: String| {
@@ -240,7 +251,9 @@ impl Setup {
                 line(event.to_string());
             }
             match &step.action {
-                Action::Fetch { id, timeout } => line(format!("> fetch {id} within {timeout:?}")),
+                Action::Fetch { id, timeout, .. } => {
+                    line(format!("> fetch {id} within {timeout:?}"));
+                }
                 Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
                 Action::Finish(result) => match &**result {
                     Ok(finished) => line(format!("> {}", format_finished(finished))),
@@ -259,6 +272,18 @@ impl Setup {
 
     pub(super) fn transcripts<const N: usize>(&self, scripts: [&str; N]) -> String {
         scripts.map(|script| self.transcript(script)).join("\n")
+    }
+}
+
+/// Returns what `fetch_since` returns in place of a reading that equals the last one.
+pub(super) fn compare(input: Input, last: Option<JobSnapshot>) -> Input {
+    match input {
+        Input::Reading { snapshot, date, credentials_refreshed }
+            if last.as_ref() == Some(&snapshot) =>
+        {
+            Input::Unchanged { date, credentials_refreshed }
+        }
+        input => input,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{mem, time::Duration};
 
 use jiff::Timestamp;
 use job_model::JobId;
-use job_transport::{FetchError, Reading};
+use job_transport::{FetchError, Fetched, JobSnapshot, Reading, Unchanged};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +15,6 @@ use super::{
     error_kind::WaitErrorKind,
     error_limits::{ErrorRun, MAX_RETRY_AFTER, Threshold},
     event::{AttemptReason, Event},
-    kept::JobSnapshot,
     outcome::FinishedJob,
 };
 use crate::schedule::{PollState, Schedule, splitmix64};
@@ -30,7 +29,16 @@ pub enum Input {
     #[non_exhaustive]
     Reading {
         /// The job.
-        job: JobSnapshot,
+        snapshot: JobSnapshot,
+        /// The reply's `Date`.
+        date: Option<Timestamp>,
+        /// Whether the credentials were refreshed during the attempt.
+        credentials_refreshed: bool,
+    },
+    /// The reply equals the snapshot in [`Action::Fetch`] byte for byte; made from an [`Unchanged`]. Counts as a
+    /// reading. Without such a snapshot it is an attempt error.
+    #[non_exhaustive]
+    Unchanged {
         /// The reply's `Date`.
         date: Option<Timestamp>,
         /// Whether the credentials were refreshed during the attempt.
@@ -63,6 +71,9 @@ pub enum Action {
         id: JobId,
         /// How long the attempt may take.
         timeout: Duration,
+        /// The last accepted snapshot, for [`JobSource::fetch_since`](crate::JobSource::fetch_since). `None` before the
+        /// first reading, and for the lookup of a sub-job.
+        last: Option<JobSnapshot>,
     },
     /// Do nothing until this time since the wait began. Comes back as a wake.
     SleepUntil(Duration),
@@ -73,16 +84,39 @@ pub enum Action {
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
         let (date, credentials_refreshed) = (reading.date, reading.credentials_refreshed);
-        Self::Reading { job: reading.into(), date, credentials_refreshed }
+        Self::Reading { snapshot: reading.snapshot, date, credentials_refreshed }
     }
 }
 
-/// Takes what an attempt gave.
-impl From<Result<Reading, FetchError>> for Input {
-    fn from(result: Result<Reading, FetchError>) -> Self {
+impl From<Unchanged> for Input {
+    fn from(unchanged: Unchanged) -> Self {
+        let Unchanged { date, credentials_refreshed, .. } = unchanged;
+        Self::Unchanged { date, credentials_refreshed }
+    }
+}
+
+impl From<Fetched> for Input {
+    fn from(fetched: Fetched) -> Self {
+        match fetched {
+            Fetched::Reading(reading) => reading.into(),
+            Fetched::Unchanged(unchanged) => unchanged.into(),
+        }
+    }
+}
+
+impl From<FetchError> for Input {
+    fn from(error: FetchError) -> Self {
+        Self::Error(AttemptError::from(&error))
+    }
+}
+
+/// Takes the result of an attempt: of [`JobSource::fetch`](crate::JobSource::fetch), which gives a [`Reading`], or of
+/// [`JobSource::fetch_since`](crate::JobSource::fetch_since), which gives a [`Fetched`].
+impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
+    fn from(result: Result<R, FetchError>) -> Self {
         match result {
             Ok(reading) => reading.into(),
-            Err(error) => Self::Error(AttemptError::from(&error)),
+            Err(error) => error.into(),
         }
     }
 }
@@ -109,8 +143,11 @@ impl Machine {
         } else {
             match input {
                 Input::Wake => self.on_wake(&mut context),
-                Input::Reading { job, date, credentials_refreshed } => {
-                    self.on_reading(&mut context, job, date, credentials_refreshed)
+                Input::Reading { snapshot, date, credentials_refreshed } => {
+                    self.on_reading(&mut context, snapshot, date, credentials_refreshed)
+                }
+                Input::Unchanged { date, credentials_refreshed } => {
+                    self.on_unchanged(&mut context, date, credentials_refreshed)
                 }
                 Input::Error(error) => self.on_attempt_error(&mut context, error),
                 Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
@@ -139,7 +176,7 @@ impl Machine {
             timeout => timeout.min(left),
         };
         self.attempts = self.attempts.saturating_add(1);
-        Action::Fetch { id: self.id.clone(), timeout }
+        Action::Fetch { id: self.id.clone(), timeout, last: self.snapshot.clone() }
     }
 
     pub(super) fn on_attempt_error(

@@ -216,9 +216,9 @@ fn job_age_is_computed_from_service_timestamps() {
         "spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
     let pause = |date: Option<&str>| {
         let date = date.map(|date| date.parse().unwrap());
-        let job = Box::new(Job::from_slice(created.as_bytes()).unwrap());
+        let job = Job::from_slice(created.as_bytes()).unwrap();
         let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
-        let input = Input::Reading { job: job.into(), date, credentials_refreshed: false };
+        let input = Input::Reading { snapshot: job.into(), date, credentials_refreshed: false };
         let schedule = Adaptive::new().jitter(0.0);
         match machine.step(&schedule, Duration::from_secs(1), input).action {
             Action::SleepUntil(at) => at.as_secs(),

@@ -1,6 +1,7 @@
 //! What a job's phases mean for a wait. Knows no history: one job in, one verdict out.
 
 use job_model::{Job, Node, Phase};
+use job_transport::JobDigest;
 
 use super::policy::WaitPolicy;
 
@@ -16,13 +17,13 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn from_job(job: &Job, policy: &WaitPolicy) -> Self {
-        match job.phase() {
-            Some(Phase::Success) if active_sub_jobs(job).next().is_some() => Self::Settling,
-            Some(Phase::Success) => Self::for_success(job, policy),
+    pub(crate) fn from_digest(digest: &JobDigest, policy: &WaitPolicy) -> Self {
+        match digest.phase() {
+            Some(Phase::Success) if digest.has_active_sub_jobs() => Self::Settling,
+            Some(Phase::Success) => Self::for_success(digest, policy),
             Some(Phase::Failed) => Self::Failed,
             Some(Phase::Initializing | Phase::Running | Phase::Unknown(_)) | None => {
-                let failed = policy.fail_fast && job.failure().is_some();
+                let failed = policy.fail_fast && digest.has_failure();
                 if failed { Self::Failed } else { Self::Active }
             }
         }
@@ -31,8 +32,8 @@ impl Verdict {
     /// Judges a job that is `Success`, whatever of it is still under way: its own phase is the
     /// authority, its sub-jobs are evidence. A `Success` was seen with a sub-job that has no status
     /// and never will.
-    pub(crate) fn for_success(job: &Job, policy: &WaitPolicy) -> Self {
-        let failed = policy.strict && job.failure().is_some();
+    pub(crate) fn for_success(digest: &JobDigest, policy: &WaitPolicy) -> Self {
+        let failed = policy.strict && digest.has_failure();
         if failed { Self::Failed } else { Self::Succeeded }
     }
 }
@@ -41,10 +42,4 @@ impl Verdict {
 pub(crate) fn active_sub_jobs(job: &Job) -> impl Iterator<Item = Node<'_>> {
     let is_active = |job: &Job| matches!(job.phase(), Some(Phase::Initializing | Phase::Running));
     job.walk().skip(1).filter(move |node| is_active(node.job))
-}
-
-/// Returns whether the job lists sub-jobs, and all of them are `Success`.
-pub(crate) fn all_sub_jobs_succeeded(job: &Job) -> bool {
-    let mut steps = job.sub_jobs().iter();
-    !job.sub_jobs().is_empty() && steps.all(|step| step.phase() == Some(&Phase::Success))
 }

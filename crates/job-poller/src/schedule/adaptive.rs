@@ -11,7 +11,7 @@ mod history;
 
 pub use history::History;
 pub use observation::JobObservation;
-pub(crate) use observation::{CompletedSteps, creation_time, step_ends, update_time};
+pub(crate) use observation::{CompletedSteps, step_ends};
 
 use std::time::Duration;
 

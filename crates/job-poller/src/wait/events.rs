@@ -13,7 +13,7 @@ use std::{
 
 use futures_core::{Stream, future::BoxFuture};
 use job_model::{Job, JobId};
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 use tokio::time::Sleep;
 
 use super::clock::WaitClock;
@@ -22,7 +22,7 @@ use crate::{
         Action, AttemptError, Checkpoint, Event, FinishedJob, Input, Machine, Step, WaitError,
     },
     schedule::Schedule,
-    source::JobSource,
+    source::{JobSource, attempt},
 };
 
 /// A wait under way, as a stream of what happens, each event with the time since the wait began. It
@@ -196,8 +196,8 @@ impl WaitEvents {
         let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
         (self.pending_events, self.events_at) = (events.into_iter(), elapsed);
         self.activity = match action {
-            Action::Fetch { id, timeout } => {
-                let attempt = Box::pin(attempt(self.source.clone(), id));
+            Action::Fetch { id, timeout, last } => {
+                let attempt = Box::pin(run_attempt(self.source.clone(), id, last));
                 let deadline = elapsed.saturating_add(timeout);
                 Activity::Fetch { attempt, timeout, deadline, has_timer: false }
             }
@@ -268,6 +268,6 @@ impl fmt::Debug for WaitEvents {
     }
 }
 
-async fn attempt(source: Arc<dyn JobSource>, id: JobId) -> Input {
-    source.fetch(&id).await.into()
+async fn run_attempt(source: Arc<dyn JobSource>, id: JobId, last: Option<JobSnapshot>) -> Input {
+    attempt(&*source, &id, last.as_ref()).await.into()
 }

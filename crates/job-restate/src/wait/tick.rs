@@ -9,7 +9,7 @@ use job_model::JobId;
 use job_poller::{
     Action, AttemptError, Event, FinishedJob, Input, WaitError, WaitErrorKind, budget::AttemptStats,
 };
-use job_transport::ErrorClass;
+use job_transport::{ErrorClass, JobSnapshot};
 
 use super::JobWait;
 use crate::{
@@ -32,8 +32,8 @@ impl JobWait {
         let (mut events, mut action) = waiting.step(&*self.schedule, Slot::NONE, now, Input::Wake);
         let mut slot = None;
         let next = loop {
-            let (id, timeout) = match action {
-                Action::Fetch { id, timeout } => (id, timeout),
+            let (id, timeout, last) = match action {
+                Action::Fetch { id, timeout, last } => (id, timeout, last),
                 Action::SleepUntil(at) => break TickAction::Sleep(at),
                 Action::Finish(result) => break TickAction::Finish(result),
             };
@@ -45,13 +45,13 @@ impl JobWait {
                         Ok(granted) => granted,
                         Err(after) => return reschedule(before, now, after),
                     };
-                    let (input, stats) = self.fetch(key, &id, timeout).await;
+                    let (input, stats) = self.fetch(key, &id, timeout, last.as_ref()).await;
                     slot_guard.complete(stats);
                     (granted, input)
                 }
                 // Lookups of sub-jobs follow at once: they are few, and the budget counts them.
                 Some(granted) => {
-                    let (input, stats) = self.fetch(key, &id, timeout).await;
+                    let (input, stats) = self.fetch(key, &id, timeout, last.as_ref()).await;
                     self.lease.record_extra(&stats);
                     (granted, input)
                 }
@@ -107,10 +107,16 @@ impl JobWait {
         TickResult { state: WaitState::Finished(finished.into()), delay: self.retention }
     }
 
-    async fn fetch(&self, key: &WaitKey, id: &JobId, timeout: Duration) -> (Input, AttemptStats) {
+    async fn fetch(
+        &self,
+        key: &WaitKey,
+        id: &JobId,
+        timeout: Duration,
+        last: Option<&JobSnapshot>,
+    ) -> (Input, AttemptStats) {
         let client = self.client.clone().project(key.project.clone()).attempt_timeout(timeout);
         let began = self.clock.monotonic();
-        let input = Input::from(client.job(id).await);
+        let input = Input::from(client.job_since(id, last).await);
         let latency = self.clock.monotonic().saturating_sub(began);
         self.metrics.record_attempt(result_label(&input), latency.as_secs_f64());
         let stats = AttemptStats::from_input(latency, &input);

@@ -26,6 +26,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = sim.client(server.endpoint().parse()?, Reqwest::new(tls)?);
     let reading = client.job(sim.job()).await?;
-    println!("{}: {:?}", reading.job.label(), reading.job.phase());
+    println!("{}: {:?}", reading.job().label(), reading.job().phase());
     Ok(())
 }

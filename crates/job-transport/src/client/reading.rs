@@ -3,49 +3,84 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use job_model::{Decoded, Deviation, Job};
+use job_model::Job;
+
+use super::snapshot::JobSnapshot;
 
 use crate::request::{FetchError, InvalidReply, date, request_id};
 
-/// What one attempt brought back.
+/// The result of one attempt: the job as it was read, and what the reply says besides.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reading {
-    /// The job.
-    pub job: Job,
-    /// What was odd about the body.
-    pub deviations: Vec<Deviation>,
-    /// The body as it came: the JSON text of this job and nothing around it, for a wait keeps it in the job's
-    /// place. Empty where the job came otherwise.
-    pub body: Bytes,
+    /// The job, its JSON text and the deviations of the body.
+    pub snapshot: JobSnapshot,
     /// The service's name for this request (`X-Request-Id`), to be quoted to its support.
     pub request_id: Option<String>,
     /// The service's own time when it replied (`Date`), to whole seconds.
     pub date: Option<Timestamp>,
-    /// Whether the credentials were renewed in the course of the attempt.
+    /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
 }
 
+/// The result of an attempt that compares the reply with the last accepted one.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must handle both")]
+pub enum Fetched {
+    /// The reply differs from the last one.
+    Reading(Reading),
+    /// The reply equals the last one byte for byte. It was not decoded.
+    Unchanged(Unchanged),
+}
+
+/// What is known of a reply that equals the last one byte for byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unchanged {
+    /// The service's own time when it replied (`Date`), to whole seconds.
+    pub date: Option<Timestamp>,
+    /// Whether the credentials were refreshed during the attempt.
+    pub credentials_refreshed: bool,
+}
+
+impl Unchanged {
+    /// Reads the headers of a reply with status 200.
+    pub(crate) fn from_ok_response(response: &Response<Bytes>) -> Self {
+        Self { date: date(response.headers()), ..Self::new() }
+    }
+
+    /// Creates the result of an attempt of which no more is known.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { date: None, credentials_refreshed: false }
+    }
+}
+
+impl From<Reading> for Fetched {
+    fn from(reading: Reading) -> Self {
+        Self::Reading(reading)
+    }
+}
+
 impl Reading {
-    /// Creates the reading of a job that came some other way than as a reply, for sources of the
-    /// caller's own.
+    /// Creates the reading of a job that did not come as a reply, for sources of the caller's own.
     ///
     /// ```
     /// let job = job_model::Job::from_slice(br#"{"status": {"phase": "Running"}}"#)?;
     /// let reading = job_transport::Reading::new(job);
-    /// assert!(reading.body.is_empty());
+    /// assert!(reading.date.is_none());
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     #[must_use]
-    pub const fn new(job: Job) -> Self {
-        Self {
-            job,
-            deviations: Vec::new(),
-            body: Bytes::new(),
-            request_id: None,
-            date: None,
-            credentials_refreshed: false,
-        }
+    pub fn new(snapshot: impl Into<JobSnapshot>) -> Self {
+        let snapshot = snapshot.into();
+        Self { snapshot, request_id: None, date: None, credentials_refreshed: false }
+    }
+
+    /// Returns the job.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        self.snapshot.job()
     }
 
     /// Reads a reply. 200 is the only success (reference page, table 7).
@@ -56,7 +91,7 @@ impl Reading {
     ///
     /// let body = Bytes::from_static(br#"{"kind": "Job", "status": {"phase": "Success"}}"#);
     /// let reading = Reading::from_response(http::Response::new(body))?;
-    /// assert!(reading.job.phase().is_some_and(|phase| phase.is_terminal()));
+    /// assert!(reading.job().phase().is_some_and(|phase| phase.is_terminal()));
     /// # Ok::<(), job_transport::FetchError>(())
     /// ```
     ///
@@ -68,32 +103,33 @@ impl Reading {
         if response.status() != StatusCode::OK {
             return Err(FetchError::from_response(&response));
         }
-        Self::from_ok_response(response)
+        Self::from_ok_response(&response)
     }
 
     /// Reads a reply with status 200.
-    pub(crate) fn from_ok_response(response: Response<Bytes>) -> Result<Self, FetchError> {
+    pub(crate) fn from_ok_response(response: &Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
         let date = date(response.headers());
-        let body = response.into_body();
+        let body = response.body();
         if body.is_empty() {
             return Err(FetchError::unreadable(InvalidReply::Empty, request_id));
         }
-        let Decoded { job, deviations, .. } = match Decoded::from_slice(&body) {
-            Ok(decoded) => decoded,
+        let snapshot = match JobSnapshot::from_slice(body) {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 let is_html = body.trim_ascii_start().starts_with(b"<");
                 let cause = if is_html { InvalidReply::Html } else { InvalidReply::Decode(error) };
                 return Err(FetchError::unreadable(cause, request_id));
             }
         };
+        let job = snapshot.job();
         // A kind of another type than text is kept beside the known fields.
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
             || job.raw_fields.get("kind").is_some()
         {
             return Err(FetchError::unreadable(InvalidReply::WrongKind, request_id));
         }
-        Ok(Self { deviations, body, request_id, date, ..Self::new(job) })
+        Ok(Self { request_id, date, ..Self::new(snapshot) })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::support::*;
 async fn reads_a_job_over_tls() {
     let (sim, server) = server().await;
     let reading = read_job(&server.endpoint(), &sim, trusting(server.ca_pem())).await.unwrap();
-    assert_eq!(reading.job.uid(), Some(sim.job().as_str()));
+    assert_eq!(reading.job().uid(), Some(sim.job().as_str()));
     assert_eq!(reading.request_id.as_deref(), Some("0"));
     assert!(reading.date.is_some() && !reading.credentials_refreshed);
 }

@@ -13,8 +13,9 @@ async fn describe_fault(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -
     sim.inject_faults([fault]);
     let outcome = match client.job(sim.job()).await {
         Ok(reading) => {
-            let phase = reading.job.phase().map_or_else(|| "no phase".into(), ToString::to_string);
-            let its_own = reading.job.uid() == Some(sim.job().as_str());
+            let phase =
+                reading.job().phase().map_or_else(|| "no phase".into(), ToString::to_string);
+            let its_own = reading.job().uid() == Some(sim.job().as_str());
             format!("{phase}{}", if its_own { "" } else { " of another job" })
         }
         Err(error) => format!("{:?}: {error}", error.class()),

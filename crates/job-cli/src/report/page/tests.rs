@@ -43,7 +43,7 @@ fn cluster_job(phase: &str, reason: &str) -> Value {
 }
 
 fn status_error(status: u16) -> Input {
-    Err(FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into()))).into()
+    FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into())).into()
 }
 
 /// A wait with attempt errors, whose job failed.
@@ -53,7 +53,7 @@ fn failed_wait_timeline() -> Timeline {
         reading_input(&cluster_job("Running", "")),
         status_error(503),
         status_error(503),
-        Err(FetchError::from(reset)).into(),
+        FetchError::from(reset).into(),
         reading_input(&cluster_job("Failed", "flavor c3.large.2 is <sold out>")),
     ];
     Timeline::from_finished(&finished(run_wait(WaitPolicy::new(), inputs)))

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use job_model::{JobId, Phase, Progress};
+use job_model::{Deviation, JobId, Phase, Progress};
 use job_poller::{AttemptError, AttemptErrorKind, AttemptReason, Event, PhaseChange, Report};
 use job_transport::ErrorClass;
 use serde::{Serialize, Serializer};
@@ -46,6 +46,8 @@ enum EventFields<'a> {
         unchanged_for: Seconds,
     },
     AttemptFailed(AttemptFailedFields<'a>),
+    /// `path` and `kind`.
+    Deviation(&'a Deviation),
     SubJobLookup {
         sub_job: &'a str,
     },
@@ -95,10 +97,14 @@ struct AttemptFailedFields<'a> {
     in_a_row: u32,
 }
 
-/// Returns the line of an event.
-pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> String {
+/// Returns the lines of an event: one for each deviation, and one for every other event.
+pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> Vec<String> {
+    if let Event::Deviations(deviations) = event {
+        let fields = deviations.iter().map(EventFields::Deviation);
+        return fields.map(|fields| to_json_line(job, at, "deviation", fields)).collect();
+    }
     let (name, fields) = event_fields(event);
-    to_json_line(job, at, name, fields)
+    vec![to_json_line(job, at, name, fields)]
 }
 
 /// Returns the line of a wait that is over.

@@ -36,6 +36,13 @@ impl LogLines {
 
     /// Prints an event, if it is a change.
     pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
+        if let Event::Deviations(deviations) = event {
+            for deviation in deviations {
+                let line = text::sanitize_line(&format!("warning: {deviation}"));
+                self.print_event(watch, at, &self.styles.warning(&line), totals);
+            }
+            return;
+        }
         let Some(line) = change_line(event, watch.errors()) else { return };
         let line = match event {
             Event::AttemptFailed { .. } | Event::Stalled { .. } | Event::StaleReply { .. } => {
@@ -45,6 +52,10 @@ impl LogLines {
             | Event::SubJob { to: Some(Phase::Failed), .. } => self.styles.error(&line),
             _ => line,
         };
+        self.print_event(watch, at, &line, totals);
+    }
+
+    fn print_event(&mut self, watch: &Watch, at: Duration, line: &str, totals: Totals) {
         let at = self.styles.dim(&format!("{:>7}", format_duration(at)));
         self.print_line(&if totals.total > 1 {
             format!("{}  {at}  {line}", text::sanitize_line(watch.id().as_str()))
@@ -162,7 +173,7 @@ mod tests {
     fn each_change_prints_one_line() {
         let error = |status, id: &str| {
             let status = StatusCode::from_u16(status).unwrap();
-            Input::from(Err(FetchError::status(status, Some(id.into()))))
+            Input::from(FetchError::status(status, Some(id.into())))
         };
         let job = |phase: &str| reading_input(&json!({"status": {"phase": phase}}));
         let lines = lines_for(vec![

@@ -7,6 +7,7 @@ use std::{
 };
 
 use job_model::Job;
+use job_transport::JobSnapshot;
 
 use super::Scheduler;
 use crate::{
@@ -14,6 +15,21 @@ use crate::{
     machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
+
+/// The job as last read, possibly still to be decoded.
+pub(in crate::fleet) enum LastJob {
+    Snapshot(JobSnapshot),
+    Decoded(Box<Job>),
+}
+
+impl LastJob {
+    pub(in crate::fleet) fn decode(self) -> Box<Job> {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.into_job(),
+            Self::Decoded(job) => job,
+        }
+    }
+}
 
 impl Scheduler {
     pub(in crate::fleet) fn subscriber(&mut self, subscriber: usize) -> &mut Subscriber {
@@ -46,15 +62,20 @@ impl Scheduler {
         self.subscribers[subscriber].job.is_some_and(|key| self.resume_if_backpressured(now, key))
     }
 
-    /// Returns the job that is watched, as last read.
-    pub(in crate::fleet) fn job(&self, subscriber: usize) -> Option<Box<Job>> {
+    /// Returns the job that is watched, as last read. Decodes nothing, because the caller holds the fleet's lock.
+    pub(in crate::fleet) fn last_job(&self, subscriber: usize) -> Option<LastJob> {
         let subscriber = &self.subscribers[subscriber];
-        if let Some(key) = subscriber.job {
-            return self.jobs[key].machine.job();
-        }
-        match &subscriber.finished()?.result {
-            Ok(finished_job) => Some(finished_job.job.clone()),
-            Err(error) => error.job(),
+        let machine = match subscriber.job {
+            Some(key) => &self.jobs[key].machine,
+            None => match &subscriber.finished()?.result {
+                Ok(finished_job) => return Some(LastJob::Decoded(finished_job.job.clone())),
+                Err(error) => error.checkpoint().machine(),
+            },
+        };
+        match machine.snapshot() {
+            Some(snapshot) => Some(LastJob::Snapshot(snapshot.clone())),
+            // The sub-jobs of a job that has ended are looked up, so the job is decoded.
+            None => machine.job().map(LastJob::Decoded),
         }
     }
 

@@ -2,10 +2,8 @@
 
 use std::{mem, time::Duration};
 
-use job_model::JobId;
-
 use super::Scheduler;
-use crate::fleet::job::JobActivity;
+use crate::fleet::job::{AttemptRequest, JobActivity};
 
 impl Scheduler {
     /// Whether a request may leave.
@@ -25,7 +23,7 @@ impl Scheduler {
         &mut self,
         since: Duration,
         key: usize,
-        decided: Option<Box<(JobId, Duration)>>,
+        decided: Option<Box<AttemptRequest>>,
     ) {
         let starvation_gap = self.budget.starvation_gap(self.jobs.len());
         let job = &mut self.jobs[key];

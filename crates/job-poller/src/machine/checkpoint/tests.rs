@@ -32,7 +32,10 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
     let rows = [
         ("a newer version", text.replacen(":1,", ":2,", 1)),
         ("no version", text.replacen("\"version\":1,", "", 1)),
-        ("another job in it", text.replacen("\"job\":null", "\"job\":\"[]\"", 1)),
+        (
+            "a snapshot that is not a job",
+            text.replacen("\"snapshot\":null", "\"snapshot\":\"[]\"", 1),
+        ),
         ("an id that is none", text.replacen("\"id\":\"a\"", "\"id\":\"../b\"", 1)),
         ("cut off", text[..text.len() / 2].into()),
         ("nothing", String::new()),

@@ -29,8 +29,7 @@ fn format_observation(readings: &[ReadingRow], is_resumed: bool) -> String {
         }
         let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
         let (date, elapsed) = (date.map(time), Duration::from_secs(20 * number));
-        let input =
-            Input::Reading { job: Box::new(job).into(), date, credentials_refreshed: false };
+        let input = Input::Reading { snapshot: job.into(), date, credentials_refreshed: false };
         observation = match machine.step(&Adaptive::new(), elapsed, input).action {
             Action::Finish(result) => result.unwrap().observation,
             _ => machine.observation(),

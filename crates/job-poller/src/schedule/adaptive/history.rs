@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use job_model::Job;
+use job_transport::JobDigest;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -142,8 +143,8 @@ impl History {
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();
-        let position =
-            JobPosition::from_poll_state(&CompletedSteps::from_job(job, age).poll_state(job, age));
+        let steps = CompletedSteps::from_digest(&JobDigest::new(job), age);
+        let position = JobPosition::from_poll_state(&steps.poll_state(job.job_type(), age));
         let stages =
             self.types.get(job_type).filter(|_| self.jobs(job_type) >= MIN_JOBS_FOR_ESTIMATE)?;
         Duration::try_from_secs_f64(mean_residual_life(stages, position)?).ok()

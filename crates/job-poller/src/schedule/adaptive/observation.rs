@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use job_model::{Job, Phase};
+use job_transport::JobDigest;
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::PollState;
@@ -57,21 +56,21 @@ pub(crate) struct CompletedSteps {
 }
 
 impl CompletedSteps {
-    /// Counts those of a job of this age; none where the times of one do not fit the job's.
-    pub(crate) fn from_job(job: &Job, age: Duration) -> Self {
-        let mut steps = Self::default();
-        for end in step_end_ages(job, age) {
-            let Some(end) = end else { return Self::default() };
-            steps =
-                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(end) };
+    /// Counts the completed steps of a job of this age; none if the time of one is later than that.
+    pub(crate) fn from_digest(digest: &JobDigest, age: Duration) -> Self {
+        match plausible_step_ends(digest, age) {
+            [] => Self::default(),
+            [.., last] => Self {
+                count: digest.step_ends().len().try_into().unwrap_or(u32::MAX),
+                last_end: age.min(*last),
+            },
         }
-        steps
     }
 
     /// Returns the state of a wait for a job of this age.
-    pub(crate) fn poll_state(self, job: &Job, age: Duration) -> PollState<'_> {
+    pub(crate) fn poll_state(self, job_type: Option<&str>, age: Duration) -> PollState<'_> {
         PollState {
-            job_type: job.job_type(),
+            job_type,
             completed_steps: self.count,
             since_last_step: age.saturating_sub(self.last_end),
             ..PollState::new(age, 1)
@@ -79,34 +78,16 @@ impl CompletedSteps {
     }
 }
 
-/// Returns a job's ages when its steps ended, the first first; empty where one does not fit.
-pub(crate) fn step_ends(job: &Job, age: Duration) -> Vec<Duration> {
-    let mut ends: Vec<_> = step_end_ages(job, age).collect::<Option<_>>().unwrap_or_default();
-    ends.sort_unstable();
-    ends
+/// Returns a job's ages when its steps ended, in ascending order; empty if one of them is later than this age.
+pub(crate) fn step_ends(digest: &JobDigest, age: Duration) -> Vec<Duration> {
+    plausible_step_ends(digest, age).iter().map(|end| age.min(*end)).collect()
 }
 
-/// Returns how old a job was when each of its steps ended; `None` for one whose time is missing, is before
-/// the job's creation, or after this age.
-fn step_end_ages(job: &Job, age: Duration) -> impl Iterator<Item = Option<Duration>> {
-    let created = creation_time(job);
-    let steps = job.walk().skip(1).map(|node| node.job);
-    let done =
-        steps.filter(|step| step.sub_jobs().is_empty() && step.phase() == Some(&Phase::Success));
-    done.map(move |step| {
-        let end = update_time(step)?.duration_since(created?);
-        let end: Duration = end.try_into().ok()?;
-        // The age is by a reply's `Date`, which has whole seconds.
-        (end <= age + Duration::from_secs(1)).then_some(end.min(age))
-    })
-}
-
-pub(crate) fn creation_time(job: &Job) -> Option<Timestamp> {
-    job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
-}
-
-pub(crate) fn update_time(job: &Job) -> Option<Timestamp> {
-    job.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
+fn plausible_step_ends(digest: &JobDigest, age: Duration) -> &[Duration] {
+    let ends = digest.step_ends();
+    // The age is computed from a reply's `Date`, which has whole seconds.
+    let is_plausible = ends.last().is_none_or(|last| *last <= age + Duration::from_secs(1));
+    if is_plausible { ends } else { &[] }
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
 fn readings_keep_body_request_id_and_date() {
     let body = r#"{"kind": "Job", "status": {"phase": "Success",}}"#;
     let reading = read(200, body).unwrap();
-    assert_eq!(reading.body, body);
+    assert_eq!(reading.snapshot.text(), body.as_bytes());
     assert_eq!(reading.request_id.as_deref(), Some("r-1"));
-    assert_eq!(reading.deviations.len(), 1);
+    assert_eq!(reading.snapshot.deviations().len(), 1);
     assert_eq!(reading.date, "2020-02-02T08:12:40Z".parse().ok());
 }
 

@@ -16,7 +16,7 @@ use crate::testing::{
 
 fn event_lines(log: &[(Duration, Event)]) -> String {
     let id: JobId = "354331b2c-229a".parse().unwrap();
-    log.iter().map(|(at, of)| event(&id, *at, of) + "\n").collect()
+    log.iter().flat_map(|(at, one)| event(&id, *at, one)).map(|line| line + "\n").collect()
 }
 
 fn job(phase: &str, steps: &[(&str, &str)], minute: u32) -> Input {
@@ -36,7 +36,7 @@ fn job(phase: &str, steps: &[(&str, &str)], minute: u32) -> Input {
 
 fn status_error(status: u16) -> Input {
     let error = FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into()));
-    Input::from(Err(error.with_credentials_refreshed(status == 401)))
+    Input::from(error.with_credentials_refreshed(status == 401))
 }
 
 #[test]

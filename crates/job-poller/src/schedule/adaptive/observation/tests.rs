@@ -1,5 +1,6 @@
 //! Steps whose times fit their job's, and those whose do not.
 
+use job_model::Job;
 use serde_json::{Value, json};
 
 use super::*;
@@ -46,10 +47,10 @@ fn step_ends_need_success_and_a_plausible_time() {
     ];
     let age = Duration::from_secs(50);
     for (name, steps, expected) in rows {
-        let job = job(&steps);
-        let seconds: Vec<u64> = step_ends(&job, age).iter().map(Duration::as_secs).collect();
+        let digest = JobDigest::new(&job(&steps));
+        let seconds: Vec<u64> = step_ends(&digest, age).iter().map(Duration::as_secs).collect();
         assert_eq!(seconds, expected, "{name}");
-        let steps = CompletedSteps::from_job(&job, age);
+        let steps = CompletedSteps::from_digest(&digest, age);
         let last = expected.last().copied().unwrap_or_default();
         assert_eq!(
             (steps.count as usize, steps.last_end.as_secs()),

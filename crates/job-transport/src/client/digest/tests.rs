@@ -1,0 +1,81 @@
+//! Digests of jobs, each beside what the job itself says.
+
+use job_model::Job;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn digest(body: &Value) -> (Job, JobDigest) {
+    let job = Job::from_slice(body.to_string().as_bytes()).unwrap();
+    let digest = JobDigest::new(&job);
+    (job, digest)
+}
+
+fn step(phase: &str, updated: &str) -> Value {
+    json!({"metadata": {"updateTimestamp": updated}, "status": {"phase": phase}})
+}
+
+#[test]
+fn step_ends_are_ages_in_ascending_order_or_empty() {
+    let created = "2020-02-02T08:00:00Z";
+    let (early, late) = ("2020-02-02T08:00:05Z", "2020-02-02T08:01:00Z");
+    let rows = [
+        (vec![], vec![]),
+        (vec![step("Success", late), step("Success", early)], vec![5, 60]),
+        (vec![step("Success", late), step("Running", early)], vec![60]),
+        (vec![step("Success", late), step("Failed", early)], vec![60]),
+        // One time that is missing, unreadable or before the creation makes the others doubtful.
+        (vec![step("Success", late), step("Success", "")], vec![]),
+        (vec![step("Success", late), step("Success", "soon")], vec![]),
+        (vec![step("Success", late), step("Success", "2020-02-02T07:59:59Z")], vec![]),
+        // Only leaves are steps.
+        (
+            vec![
+                json!({"spec": {"subJobs": [step("Success", early)]}, "status": {"phase": "Success"}}),
+            ],
+            vec![5],
+        ),
+    ];
+    for (sub_jobs, seconds) in rows {
+        let body =
+            json!({"metadata": {"creationTimestamp": created}, "spec": {"subJobs": sub_jobs}});
+        let (_, digest) = digest(&body);
+        let ends: Vec<_> = digest.step_ends().iter().map(Duration::as_secs).collect();
+        assert_eq!(ends, seconds, "{body}");
+        let (_, digest) = self::digest(&json!({"spec": {"subJobs": sub_jobs}}));
+        assert!(digest.step_ends().is_empty(), "without a creation time: {body}");
+    }
+}
+
+fn any_job() -> impl Strategy<Value = Value> {
+    let phase =
+        prop::sample::select(vec!["", "Initializing", "Running", "Success", "Failed", "Odd"]);
+    let leaf = phase.clone().prop_map(|phase| json!({"status": {"phase": phase}}));
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        (phase.clone(), prop::collection::vec(inner, 0..4)).prop_map(|(phase, sub_jobs)| {
+            json!({"spec": {"type": "CreateNode", "subJobs": sub_jobs}, "status": {"phase": phase}})
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_digest_agrees_with_its_job(body in any_job()) {
+        let (job, digest) = digest(&body);
+        let is_active =
+            |job: &Job| matches!(job.phase(), Some(Phase::Initializing | Phase::Running));
+        prop_assert_eq!(digest.phase(), job.phase());
+        prop_assert_eq!(digest.job_type(), job.job_type());
+        prop_assert_eq!(
+            digest.has_active_sub_jobs(),
+            job.walk().skip(1).any(|node| is_active(node.job))
+        );
+        prop_assert_eq!(digest.has_failure(), job.failure().is_some());
+        let direct = job.sub_jobs();
+        prop_assert_eq!(
+            digest.all_sub_jobs_succeeded(),
+            !direct.is_empty() && direct.iter().all(|job| job.phase() == Some(&Phase::Success))
+        );
+    }
+}
