@@ -1,6 +1,6 @@
 //! Why no reply came back. Knows no status and no job.
 
-use std::{error::Error, fmt, io, iter};
+use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -120,32 +120,6 @@ impl TransportError {
     pub const fn stage(&self) -> Option<TimeoutStage> {
         self.stage
     }
-}
-
-/// Returns an error and its causes, the innermost last. Opens each [`io::Error`] on the way, which
-/// does not name the error within it as its source: so rustls's verdict on a certificate is found.
-///
-/// ```
-/// use std::io;
-///
-/// let verdict = io::Error::other("certificate expired");
-/// let error = io::Error::other(io::Error::other(verdict));
-/// let last = job_transport::error_sources(&error).last().map(ToString::to_string);
-/// assert_eq!(last.as_deref(), Some("certificate expired"));
-/// ```
-pub fn error_sources<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
-    })
-}
-
-/// Returns an error and its [`error_sources`] on one line.
-#[must_use]
-pub fn display_chain(error: &(dyn Error + 'static)) -> String {
-    error_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl TransportErrorKind {
