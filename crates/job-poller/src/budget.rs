@@ -1,5 +1,8 @@
-//! A budget of requests that many waits share: when the next may leave, and how seldom each wait is to ask so
-//! that they suffice. Reads no clock, performs no I/O, knows no wait.
+//! A budget of requests that many waits share.
+//!
+//! Drivers that keep their waits in another engine use it; a `Fleet` has one of its own.
+//! [`Budget`] decides when the next request may leave, and which share ([`BudgetShare`]) of the requests each
+//! wait has; [`BudgetedSchedule`] applies the share to a schedule. Reads no clock, performs no I/O.
 
 mod price;
 mod pacer;
@@ -12,10 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use self::{pacer::Pacer, price::Price};
 pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
-use crate::{
-    machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER},
-    schedule::BudgetShare,
-};
+use crate::machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER};
+pub use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
@@ -28,7 +29,10 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, Budget, BudgetedSchedule, Input, Machine, WaitPolicy};
+/// use job_poller::{
+///     Adaptive, Input, Machine, WaitPolicy,
+///     budget::{Budget, BudgetedSchedule},
+/// };
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);
@@ -89,9 +93,9 @@ impl AttemptStats {
     /// Returns what an attempt came to that took so long, and whose result a wait is about to be told.
     #[must_use]
     pub fn from_input(latency: Duration, input: &Input) -> Self {
-        let (fault, renewed) = match input {
-            Input::Error(fault) => (Some(fault), fault.credentials_refreshed),
-            Input::Reading { credentials_refreshed: renewed, .. } => (None, *renewed),
+        let (error, credentials_refreshed) = match input {
+            Input::Error(error) => (Some(error), error.credentials_refreshed),
+            Input::Reading { credentials_refreshed, .. } => (None, *credentials_refreshed),
             Input::Wake | Input::Stop => (None, false),
         };
         let in_trouble =
@@ -100,9 +104,9 @@ impl AttemptStats {
             attempts: 1,
             latency,
             // A login, and the request once more.
-            extra_requests: if renewed { 2 } else { 0 },
-            throttled: fault.is_some_and(|fault| in_trouble(fault.class, fault.kind)),
-            retry_after: fault.and_then(|fault| fault.retry_after).unwrap_or_default(),
+            extra_requests: if credentials_refreshed { 2 } else { 0 },
+            throttled: error.is_some_and(|error| in_trouble(error.class, error.kind)),
+            retry_after: error.and_then(|error| error.retry_after).unwrap_or_default(),
         }
     }
 
@@ -182,19 +186,13 @@ impl Budget {
 
     /// Takes note of what attempts came to.
     pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
-        let AttemptStats {
-            attempts,
-            latency: took,
-            extra_requests: more_requests,
-            throttled,
-            retry_after,
-        } = *stats;
-        if more_requests > 0 {
-            self.pacer.consume(now, more_requests);
+        let AttemptStats { attempts, latency, extra_requests, throttled, retry_after } = *stats;
+        if extra_requests > 0 {
+            self.pacer.consume(now, extra_requests);
         }
-        let took = took.as_secs_f64() / f64::from(attempts.max(1));
+        let latency = latency.as_secs_f64() / f64::from(attempts.max(1));
         let weight = 1.0 - (1.0 - LATENCY_WEIGHT).powi(attempts.try_into().unwrap_or(i32::MAX));
-        self.mean_latency += (took - self.mean_latency) * weight;
+        self.mean_latency += (latency - self.mean_latency) * weight;
         self.pacer.block_until(now.saturating_add(retry_after.min(MAX_RETRY_AFTER)));
         if throttled {
             self.pacer.throttle(now);

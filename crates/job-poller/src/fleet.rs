@@ -2,19 +2,15 @@
 //! each wait goes on its machine's.
 
 mod stats;
-mod task;
-mod job;
-mod scheduler;
-mod handle;
 mod subscriber;
 mod learner;
+mod job;
+mod scheduler;
+mod shared;
+mod task;
+mod handle;
 
-use std::{
-    fmt, mem,
-    sync::{Arc, Mutex, PoisonError},
-    task::Waker,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use job_model::JobId;
 use job_transport::{Clock, TokioClock};
@@ -24,7 +20,7 @@ pub use self::{
     handle::{FleetEvents, FleetWait},
     stats::FleetStats,
 };
-use self::{learner::ScheduleSource, scheduler::Scheduler, task::CloseOnDrop};
+use self::{learner::ScheduleSource, scheduler::Scheduler, shared::Shared, task::CloseOnDrop};
 use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
@@ -122,7 +118,8 @@ impl Fleet {
 
     fn start_wait(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> FleetWait {
         let id = machine.job_id().clone();
-        let watch = |state: &mut Scheduler, now| state.subscribe(now, machine, elapsed, job_type);
+        let watch =
+            |scheduler: &mut Scheduler, now| scheduler.subscribe(now, machine, elapsed, job_type);
         let subscriber = self.shared.update_state(watch);
         FleetWait::new(self.shared.clone(), subscriber, id)
     }
@@ -139,7 +136,7 @@ impl Fleet {
         let mut next = 0;
         std::iter::from_fn(move || {
             let (key, checkpoint) =
-                shared.with_state(|state, now| state.checkpoint_from(now, next))?;
+                shared.with_state(|scheduler, now| scheduler.checkpoint_from(now, next))?;
             next = key + 1;
             Some(checkpoint)
         })
@@ -148,13 +145,13 @@ impl Fleet {
     /// Returns what was learnt so far, with what it began with.
     #[must_use]
     pub fn history(&self) -> History {
-        self.shared.with_state(|state, _| state.history())
+        self.shared.with_state(|scheduler, _| scheduler.history())
     }
 
     /// Returns what the fleet is doing.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        self.shared.with_state(|state, _| state.stats())
+        self.shared.with_state(|scheduler, _| scheduler.stats())
     }
 }
 
@@ -201,58 +198,21 @@ impl FleetBuilder {
     ///
     /// Outside of a tokio runtime.
     pub fn start(self) -> Fleet {
-        let worth = self.adaptive.request_price;
-        let schedules = match self.schedule {
+        let request_price = self.adaptive.request_price;
+        let schedule_source = match self.schedule {
             Some(schedule) => ScheduleSource::Fixed(schedule),
             None => ScheduleSource::learned(self.adaptive, self.history),
         };
-        let budget =
-            Budget::new(self.requests_per_second, self.max_in_flight).min_request_price(worth);
-        let state = Scheduler::new(budget, schedules);
+        let budget = Budget::new(self.requests_per_second, self.max_in_flight)
+            .min_request_price(request_price);
+        let scheduler = Scheduler::new(budget, schedule_source);
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
-        let began = Instant::now();
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), wake: wake.clone(), started_at: began });
-        tokio::spawn(task::run(CloseOnDrop(Arc::downgrade(&shared)), wake, began, self.source));
+        let started_at = Instant::now();
+        let shared = Arc::new(Shared::new(scheduler, wake.clone(), started_at));
+        let close_on_drop = CloseOnDrop(Arc::downgrade(&shared));
+        tokio::spawn(task::run(close_on_drop, wake, started_at, self.source));
         Fleet { shared, policy: self.policy.into() }
-    }
-}
-
-/// What the fleet's task and its callers look at, one at a time.
-struct Shared {
-    state: Mutex<Scheduler>,
-    wake: Arc<Notify>,
-    started_at: Instant,
-}
-
-impl Shared {
-    /// Looks at all waits, and then wakes whoever was told something.
-    fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = f(&mut state, self.started_at.elapsed());
-        let wakers = mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        result
-    }
-
-    /// The same, and lets the task look again.
-    fn update_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
-        let result = self.with_state(f);
-        self.wake();
-        result
-    }
-
-    fn wake(&self) {
-        self.wake.notify_one();
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // The task looks, and sees that nobody is left.
-        self.wake();
     }
 }
 

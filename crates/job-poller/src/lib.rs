@@ -31,7 +31,7 @@
 //! - [`Wait::events`] is the stream of what happens until then;
 //! - [`Machine`] is the decision alone: inputs and times in, events and actions out. It has no clock
 //!   and no I/O, and its state is plain serde data: whatever engine can keep that, fetch and pause,
-//!   can drive it.
+//!   can drive it. [`budget`] is the budget of a fleet on its own, to be kept by such an engine.
 //!
 //! # Features
 //!
@@ -43,14 +43,13 @@
 mod schedule;
 mod machine;
 mod source;
-mod budget;
+pub mod budget;
 mod report;
 #[cfg(feature = "tokio")]
 mod wait;
 #[cfg(feature = "tokio")]
 mod fleet;
 
-pub use budget::{AttemptStats, Budget, BudgetedSchedule, UrgencyBucket};
 #[cfg(feature = "tokio")]
 pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
@@ -61,9 +60,7 @@ pub use machine::{
 pub use report::{FailureReport, InconsistencyReport, Report};
 #[cfg(feature = "backoff")]
 pub use schedule::BackoffSchedule;
-pub use schedule::{
-    Adaptive, BudgetShare, Exponential, Fixed, History, JobObservation, PollState, Schedule,
-};
+pub use schedule::{Adaptive, Exponential, Fixed, History, JobObservation, PollState, Schedule};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, WaitEvents, WaitFuture};

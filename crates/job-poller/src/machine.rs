@@ -1,37 +1,44 @@
 //! The poll decision. Reads no clock, performs no I/O.
 
-mod reading;
 mod policy;
 mod event;
 mod changes;
 mod verdict;
 mod outcome;
 mod attempt_error;
-mod error;
-mod checkpoint;
+mod error_kind;
 mod kept;
 mod job_text;
-pub(crate) mod error_limits;
+// What the machine keeps from one step to the next.
+mod error_limits;
+mod settling;
 mod sub_job_lookup;
+// The machine as data.
+mod checkpoint;
+mod error;
+// Its steps.
+mod step;
+mod reading;
+mod finish;
 
 pub use attempt_error::{AttemptError, AttemptErrorKind};
 pub use checkpoint::Checkpoint;
-pub use error::{WaitError, WaitErrorKind};
+pub use error::WaitError;
+pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 pub use event::{AttemptReason, Event, PhaseChange};
 pub use kept::JobSnapshot;
 pub use outcome::{Failed, FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
+pub use step::{Action, Input, Step};
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use job_model::{Job, JobId};
-use job_transport::{FetchError, Reading};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::ErrorRun, kept::StoredText, reading::Settling, sub_job_lookup::Lookup};
-use crate::schedule::{JobObservation, PollState, Schedule, splitmix64};
+use self::{error_limits::ErrorRun, kept::StoredText, settling::Settling, sub_job_lookup::Lookup};
+use crate::schedule::JobObservation;
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
 /// happened.
@@ -107,56 +114,6 @@ pub struct Machine {
     job: Option<StoredText>,
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Input {
-    /// The wait begins, or the pause is over.
-    Wake,
-    /// The attempt gave the job; made from a [`Reading`].
-    #[non_exhaustive]
-    Reading {
-        /// The job.
-        job: JobSnapshot,
-        /// The reply's `Date`.
-        date: Option<Timestamp>,
-        /// Whether the credentials were renewed in the course of the attempt.
-        credentials_refreshed: bool,
-    },
-    /// The attempt gave no job.
-    Error(AttemptError),
-    /// The caller wants the wait to stop.
-    Stop,
-}
-
-/// What to tell, and what to do.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-#[must_use = "a wait stands still unless its action is done"]
-pub struct Step {
-    /// What to tell the caller, before the action.
-    pub events: Vec<Event>,
-    /// What to do.
-    pub action: Action,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a driver must be able to do every action")]
-pub enum Action {
-    /// Make one attempt, cut off after the timeout. Comes back as a reading or a fault.
-    Fetch {
-        /// Which job to ask for: the one waited for, or a sub-job of it.
-        id: JobId,
-        /// How long the attempt may take.
-        timeout: Duration,
-    },
-    /// Do nothing until this time since the wait began. Comes back as a wake.
-    SleepUntil(Duration),
-    /// The wait is over: the job ended, or watching it stopped. Nothing comes back.
-    Finish(Box<Result<FinishedJob, WaitError>>),
-}
-
 impl Machine {
     /// Creates the decision for a wait that has not begun. Many can share their limits.
     #[must_use]
@@ -206,7 +163,7 @@ impl Machine {
     /// Returns when the lookup of sub-jobs of a job that has ended is over, where there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
-        self.lookup.as_deref().map(|looking| looking.deadline)
+        self.lookup.as_deref().map(|lookup| lookup.deadline)
     }
 
     #[cfg(feature = "tokio")]
@@ -251,7 +208,7 @@ impl Machine {
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         match self.lookup.as_deref() {
-            Some(looking) => Some(Box::new(looking.job().clone())),
+            Some(lookup) => Some(Box::new(lookup.job().clone())),
             None => self.job.as_ref()?.job(),
         }
     }
@@ -275,140 +232,7 @@ impl Machine {
         self.job = Some(StoredText::from_snapshot(&JobSnapshot::from(Box::new(job.clone()))));
         self
     }
-
-    /// Takes what happened and returns what to do.
-    ///
-    /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
-    /// answered with the same pause again.
-    pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
-        let mut context = StepContext { schedule, elapsed, events: Vec::new() };
-        let action = if self.lookup.is_some() {
-            self.on_lookup(&mut context, input)
-        } else {
-            match input {
-                Input::Wake => self.on_wake(&mut context),
-                Input::Reading { job, date, credentials_refreshed: renewed } => {
-                    self.on_reading(&mut context, job, date, renewed)
-                }
-                Input::Error(fault) => self.on_attempt_error(&mut context, fault),
-                Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
-            }
-        };
-        Step { events: context.events, action }
-    }
-
-    fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
-        // The limits may be others than when it was planned.
-        let at = self.next_attempt_at.min(self.policy.latest_start()).max(self.not_before);
-        if context.elapsed < at {
-            return match self.policy.deadline() {
-                deadline if at < deadline => Action::SleepUntil(at),
-                _ => self.stop(context, WaitErrorKind::DeadlineExceeded),
-            };
-        }
-        let late = mem::take(&mut self.late_attempt_allowed)
-            && context.elapsed >= self.policy.latest_start();
-        // A wait without any time is one attempt: no other is planned.
-        self.deadline_waived = late || self.policy.timeout == Some(Duration::ZERO);
-        let left = self.policy.deadline().saturating_sub(context.elapsed);
-        let timeout = match self.policy.attempt_timeout {
-            timeout if self.deadline_waived => timeout,
-            _ if left.is_zero() => return self.stop(context, WaitErrorKind::DeadlineExceeded),
-            timeout => timeout.min(left),
-        };
-        self.attempts = self.attempts.saturating_add(1);
-        Action::Fetch { id: self.id.clone(), timeout }
-    }
-
-    /// Plans the next attempt: after the pause, later where the service asks for that, sooner where
-    /// that is the last chance before the deadline. Where that chance was had, or there is none,
-    /// the wait is over.
-    fn plan_next_attempt(
-        &mut self,
-        context: &mut StepContext<'_>,
-        pause: Duration,
-        reason: AttemptReason,
-    ) -> Action {
-        let now = context.elapsed;
-        let asked = self.not_before.saturating_sub(now);
-        let pause = match self.settling_time_left(now) {
-            Some(left) if left.is_zero() || left < asked => return self.settle(context),
-            Some(left) => pause.min(left.max(MIN_PAUSE)),
-            None => pause,
-        };
-        let why = if asked > pause { AttemptReason::RetryAfter } else { reason };
-        let wish = now.saturating_add(asked.max(pause));
-        let least = now.saturating_add(asked.max(pause.min(MIN_PAUSE)));
-        let last_start = self.policy.latest_start();
-        let at = wish.min(last_start).max(least);
-        let why = if at < wish { AttemptReason::Deadline } else { why };
-        if now >= last_start || at >= self.policy.deadline() {
-            return self.stop(context, WaitErrorKind::DeadlineExceeded);
-        }
-        (self.next_attempt_at, self.not_before) = (at, least);
-        self.emit_heartbeat(context);
-        context.events.push(Event::NextAttempt { at, reason: why });
-        Action::SleepUntil(at)
-    }
-
-    /// Tells that the wait goes on, where nothing else was told for long.
-    fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
-        let silent = context.elapsed.saturating_sub(self.last_event_at);
-        if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
-            context.events.push(Event::Heartbeat);
-        }
-        if !context.events.is_empty() {
-            self.last_event_at = context.elapsed;
-        }
-    }
-
-    /// Returns what a schedule is asked about.
-    fn poll_state(&self, elapsed: Duration, count: u32) -> PollState<'_> {
-        PollState { random: splitmix64(self.seed, self.attempts), ..PollState::new(elapsed, count) }
-    }
-
-    /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
-    /// under way and keeps this wait from asking again; but not where the caller stops the wait.
-    fn stop(&mut self, context: &mut StepContext<'_>, kind: WaitErrorKind) -> Action {
-        if self.settling.is_some() && kind != WaitErrorKind::Stopped {
-            return self.settle(context);
-        }
-        if kind != WaitErrorKind::Stopped {
-            // Who goes on from here has mended something, or has other limits.
-            self.error_run = None;
-        }
-        let spent = Self::new(self.id.clone(), self.policy.clone());
-        let checkpoint = Checkpoint::new(mem::replace(self, spent), context.elapsed);
-        Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
-    }
 }
-
-/// One step under way.
-struct StepContext<'a> {
-    schedule: &'a dyn Schedule,
-    elapsed: Duration,
-    events: Vec<Event>,
-}
-
-impl From<Reading> for Input {
-    fn from(reading: Reading) -> Self {
-        let (date, renewed) = (reading.date, reading.credentials_refreshed);
-        Self::Reading { job: reading.into(), date, credentials_refreshed: renewed }
-    }
-}
-
-/// Takes what an attempt gave.
-impl From<Result<Reading, FetchError>> for Input {
-    fn from(result: Result<Reading, FetchError>) -> Self {
-        match result {
-            Ok(reading) => reading.into(),
-            Err(error) => Self::Error(AttemptError::from(&error)),
-        }
-    }
-}
-
-/// No deadline makes a pause shorter than this, unless it was shorter from the start.
-const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod reference;

@@ -83,7 +83,7 @@ impl<'a> Report<'a> {
     /// ([`WaitError::job`], which decodes it); of one whose job ended, that is known.
     #[must_use]
     pub fn new(result: &'a Result<FinishedJob, WaitError>, last: Option<&'a Job>) -> Self {
-        let document = result.as_ref().map_or(last, |ended| Some(&*ended.job));
+        let document = result.as_ref().map_or(last, |finished| Some(&*finished.job));
         let report = Self {
             outcome: "",
             r#type: document.and_then(Job::job_type),
@@ -97,16 +97,16 @@ impl<'a> Report<'a> {
             document,
         };
         match result {
-            Ok(ended) => Self {
-                outcome: ended.outcome.as_str(),
-                failure: match &ended.outcome {
+            Ok(finished) => Self {
+                outcome: finished.outcome.as_str(),
+                failure: match &finished.outcome {
                     Outcome::Succeeded => None,
                     Outcome::Failed(failed) => Some((&failed.failure).into()),
                 },
-                attempts: ended.attempts,
-                elapsed: ended.elapsed,
-                detection_delay: ended.detection_delay,
-                inconsistencies: ended
+                attempts: finished.attempts,
+                elapsed: finished.elapsed,
+                detection_delay: finished.detection_delay,
+                inconsistencies: finished
                     .inconsistencies
                     .iter()
                     .map(InconsistencyReport::from)
@@ -136,8 +136,8 @@ impl<'a> From<&'a Failure> for FailureReport<'a> {
 }
 
 impl From<&Inconsistency> for InconsistencyReport {
-    fn from(discrepancy: &Inconsistency) -> Self {
-        let Inconsistency { path, kind, .. } = discrepancy;
+    fn from(inconsistency: &Inconsistency) -> Self {
+        let Inconsistency { path, kind, .. } = inconsistency;
         Self { path: path.to_string(), kind: kind.to_string() }
     }
 }

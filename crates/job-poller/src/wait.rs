@@ -1,24 +1,26 @@
-//! A wait, before it begins: what is waited for, how, and who is told. Decides nothing.
+//! A wait before it begins, with its settings; and its future. The stream of its events is in `events`.
 
-#[cfg(feature = "tokio")]
+mod clock;
 mod events;
 
-#[cfg(feature = "tokio")]
 pub use events::WaitEvents;
 
 use std::{
     fmt,
     future::{Future, IntoFuture},
     hash::{BuildHasher, RandomState},
+    mem,
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures_core::future::BoxFuture;
 use job_model::JobId;
 use job_transport::{Clock, TokioClock};
 
+use self::clock::WaitClock;
 use crate::{
     machine::{Checkpoint, Event, FinishedJob, Machine, WaitError, WaitPolicy},
     schedule::{Adaptive, Schedule},
@@ -36,11 +38,15 @@ use crate::{
 /// the job is not affected.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Wait {
-    events: WaitEvents,
+    source: Arc<dyn JobSource>,
+    schedule: Arc<dyn Schedule>,
+    machine: Machine,
+    clock: WaitClock,
+    stop: Option<BoxFuture<'static, ()>>,
     on_event: OnEvent,
 }
 
-/// What a caller wants to be told with.
+/// A caller's function for events.
 type OnEvent = Box<dyn FnMut(Duration, &Event) + Send>;
 
 impl Wait {
@@ -80,46 +86,49 @@ impl Wait {
     /// ```
     pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        let mut wait = Self::from_machine(source, machine);
-        wait.events.elapsed_before = elapsed;
-        wait.events.start_clock();
-        wait
+        Self { clock: WaitClock::resumed(elapsed), ..Self::from_machine(source, machine) }
     }
 
     fn from_machine(source: impl JobSource + 'static, machine: Machine) -> Self {
-        let events = WaitEvents::new(Arc::new(source), DEFAULT_SCHEDULE.clone(), machine);
-        Self { events, on_event: Box::new(|_, _| ()) }
+        Self {
+            source: Arc::new(source),
+            schedule: DEFAULT_SCHEDULE.clone(),
+            machine,
+            clock: WaitClock::default(),
+            stop: None,
+            on_event: Box::new(|_, _| ()),
+        }
     }
 
     /// Sets all the limits. They count from the wait's beginning, also where it was resumed.
     /// Many waits can share them.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
-        self.events.machine = self.events.machine.with_policy(policy);
+        self.machine = self.machine.with_policy(policy);
         self
     }
 
     /// Sets how long to wait in all; one hour by default. See [`WaitPolicy::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
-        let policy = self.events.machine.policy().timeout(timeout);
+        let policy = self.machine.policy().timeout(timeout);
         self.policy(policy)
     }
 
     /// Sets the pauses between readings; [`Adaptive`] by default.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.events.schedule = Arc::new(schedule);
+        self.schedule = Arc::new(schedule);
         self
     }
 
     /// Sets what the random part of pauses comes from; by default another number for each wait.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.events.machine = self.events.machine.with_seed(seed);
+        self.machine = self.machine.with_seed(seed);
         self
     }
 
     /// Stops the wait when this future ends, with [`WaitErrorKind::Stopped`](crate::WaitErrorKind)
     /// and a checkpoint. An attempt in flight is given up.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.events.stop = Some(Box::pin(stop));
+        self.stop = Some(Box::pin(stop));
         self
     }
 
@@ -149,20 +158,25 @@ impl Wait {
     /// # Ok(()) }
     /// ```
     pub fn events(self) -> WaitEvents {
-        self.events
+        let Self { source, schedule, machine, clock, stop, on_event: _ } = self;
+        WaitEvents::new(source, schedule, machine, clock, stop)
     }
 }
 
 /// A wait under way, as a future: what [`Wait`] turns into when it is awaited.
 #[must_use = "a wait does nothing until it is awaited"]
-pub struct WaitFuture(Wait);
+pub struct WaitFuture {
+    events: WaitEvents,
+    on_event: OnEvent,
+}
 
 impl IntoFuture for Wait {
     type Output = Result<FinishedJob, WaitError>;
     type IntoFuture = WaitFuture;
 
-    fn into_future(self) -> WaitFuture {
-        WaitFuture(self)
+    fn into_future(mut self) -> WaitFuture {
+        let on_event = mem::replace(&mut self.on_event, Box::new(|_, _| ()));
+        WaitFuture { events: self.events(), on_event }
     }
 }
 
@@ -170,20 +184,23 @@ impl Future for WaitFuture {
     type Output = Result<FinishedJob, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Wait { events, on_event } = &mut self.0;
+        let Self { events, on_event } = &mut *self;
         events.poll_result(context, on_event)
     }
 }
 
 impl fmt::Debug for WaitFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WaitFuture").field(&self.0.events).finish()
+        f.debug_tuple("WaitFuture").field(&self.events).finish()
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Wait").field(&self.events).finish()
+        f.debug_struct("Wait")
+            .field("job_id", self.machine.job_id())
+            .field("policy", self.machine.policy())
+            .finish_non_exhaustive()
     }
 }
 

@@ -125,12 +125,12 @@ async fn dropping_next_loses_no_events() {
     let undisturbed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
     let service = Service::new(&REPLIES);
     let mut events = wait(&service).events();
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     // Each future of `next` is polled once, and dropped.
     while let Some(event) = poll_fn(|context| pin!(events.next()).poll(context)).await {
-        told.push(event);
+        received.push(event);
     }
-    assert_eq!(told, undisturbed);
+    assert_eq!(received, undisturbed);
     assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
     assert_eq!(service.request_count(), 5);
 }
@@ -138,12 +138,12 @@ async fn dropping_next_loses_no_events() {
 #[tokio::test(start_paused = true)]
 async fn future_and_stream_emit_the_same_events() {
     let streamed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
-    let told = Arc::<Mutex<Vec<_>>>::default();
-    let tell = told.clone();
+    let events = Arc::<Mutex<Vec<_>>>::default();
+    let recorder = events.clone();
     let wait = wait(&Service::new(&REPLIES));
-    let wait = wait.on_event(move |at, event| tell.lock().unwrap().push((at, event.clone())));
+    let wait = wait.on_event(move |at, event| recorder.lock().unwrap().push((at, event.clone())));
     assert_eq!(wait.await.unwrap().attempts, 5);
-    assert_eq!(*told.lock().unwrap(), streamed);
+    assert_eq!(*events.lock().unwrap(), streamed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@
 //! outcome, and together they ask little more of a service in trouble than of one that is well.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../benches/common/counted.rs"]
-mod counted;
+#[path = "../benches/common/counting_transport.rs"]
+mod counting_transport;
 
 use std::{
     env, fmt,
@@ -17,7 +17,7 @@ use job_poller::{Outcome, Wait};
 use job_sim::{Fault, Plan, Sim, TimeSource};
 use tokio::task::JoinSet;
 
-use counted::CountingTransport;
+use counting_transport::CountingTransport;
 
 /// How many wait at once: `OUTAGE_WAITS`, or so many.
 const DEFAULT_WAIT_COUNT: u64 = 200;

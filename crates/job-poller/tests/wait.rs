@@ -111,14 +111,14 @@ impl TlsService {
 #[tokio::test(start_paused = true)]
 async fn a_server_restart_does_not_end_the_wait() {
     let mut service = TlsService::start().await;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::unbounded_channel();
     let wait = service.wait(service.sim.credentials());
-    let wait = wait.on_event(move |_, event| tell.send(event.clone()).unwrap());
+    let wait = wait.on_event(move |_, event| sender.send(event.clone()).unwrap());
     let ended = tokio::spawn(wait.into_future());
 
-    while !matches!(told.recv().await.unwrap(), Event::Phase { .. }) {}
+    while !matches!(events.recv().await.unwrap(), Event::Phase { .. }) {}
     service.server.kill().await.unwrap();
-    while !matches!(told.recv().await.unwrap(), Event::AttemptFailed { in_a_row: 3, .. }) {}
+    while !matches!(events.recv().await.unwrap(), Event::AttemptFailed { in_a_row: 3, .. }) {}
     service.server.restart().await.unwrap();
 
     let ended: FinishedJob = ended.await.unwrap().unwrap();
@@ -171,17 +171,17 @@ async fn an_expired_token_is_refreshed_and_reported_once() {
     let identity = Identity::new(endpoint.clone(), sim.login(), transport.clone());
     let client = Client::new(endpoint, Credentials::from_provider(identity), transport);
     let client = client.project(sim.project().clone());
-    let mut renewed = 0;
+    let mut refreshes = 0;
     let mut events = Wait::new(client, sim.job().clone()).events();
     while let Some((_, event)) = events.next().await {
         match event {
             Event::Phase { to: Some(Phase::Initializing), .. } => sim.expire_tokens(),
-            Event::CredentialsRefreshed => renewed += 1,
+            Event::CredentialsRefreshed => refreshes += 1,
             _ => {}
         }
     }
     assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
-    assert_eq!((renewed, sim.logins()), (1, 2));
+    assert_eq!((refreshes, sim.logins()), (1, 2));
 }
 
 /// The second time, the token is new, and its age is not what is wrong: but not for as long as it
@@ -196,13 +196,13 @@ async fn two_token_revocations_in_a_row_do_not_end_the_wait() {
     let client = client.project(sim.project().clone());
     let schedule = Fixed::new(Duration::from_secs(2));
     let mut events = Wait::new(client, sim.job().clone()).schedule(schedule).events();
-    let mut renewed = 0;
+    let mut refreshes = 0;
     while let Some((_, event)) = events.next().await {
         match event {
             Event::Phase { to: Some(Phase::Initializing), .. } => sim.expire_tokens(),
             Event::CredentialsRefreshed => {
-                renewed += 1;
-                if renewed == 1 {
+                refreshes += 1;
+                if refreshes == 1 {
                     sim.expire_tokens();
                 }
             }
@@ -210,7 +210,7 @@ async fn two_token_revocations_in_a_row_do_not_end_the_wait() {
         }
     }
     assert_eq!(events.finish().await.unwrap().outcome, Outcome::Succeeded);
-    assert_eq!((renewed, sim.logins()), (2, 3));
+    assert_eq!((refreshes, sim.logins()), (2, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,5 +225,5 @@ async fn a_wrong_signature_ends_the_wait_immediately() {
     let wait = Wait::new(client.project(sim.project().clone()), sim.job().clone());
     let error = wait.await.unwrap_err();
     assert_eq!((error.kind(), sim.requests()), (WaitErrorKind::Unauthorized, 1));
-    assert_eq!(error.last_error().map(|fault| fault.kind), Some(AttemptErrorKind::WrongSignature));
+    assert_eq!(error.last_error().map(|error| error.kind), Some(AttemptErrorKind::WrongSignature));
 }

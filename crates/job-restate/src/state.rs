@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::Job;
 use job_poller::{
-    Action, BudgetedSchedule, Checkpoint, Event, FinishedJob, Input, Machine, Report, Schedule,
-    UrgencyBucket, WaitError, WaitPolicy,
+    Action, Checkpoint, Event, FinishedJob, Input, Machine, Report, Schedule, WaitError,
+    WaitPolicy,
+    budget::{BudgetedSchedule, UrgencyBucket},
 };
 use serde::{Deserialize, Serialize};
 

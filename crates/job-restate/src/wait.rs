@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use job_poller::{PollState, Schedule, UrgencyBucket, WaitPolicy};
+use job_poller::{PollState, Schedule, WaitPolicy, budget::UrgencyBucket};
 use job_transport::{Client, Clock};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -5,12 +5,12 @@
 
 #[path = "../common/bounds.rs"]
 mod bounds;
-#[path = "../common/chance.rs"]
-mod chance;
+#[path = "../common/random.rs"]
+mod random;
 #[path = "../common/clock.rs"]
 mod clock;
-#[path = "../common/counted.rs"]
-mod counted;
+#[path = "../common/counting_transport.rs"]
+mod counting_transport;
 mod mix;
 mod outage;
 mod service;
@@ -41,10 +41,10 @@ const MIXES: [(Mix, Option<f64>); 5] = [
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut bounds = Bounds::new();
     for (jobs, per_second) in CASES {
-        for (mix, most) in &MIXES {
+        for (mix, max) in &MIXES {
             println!("{jobs} jobs at any time, {per_second} requests a second, {mix}");
             let measured = paused_runtime()?.block_on(steady(jobs, per_second, mix))?;
-            measured.print(most.unwrap_or(1.0), &mut bounds);
+            measured.print(max.unwrap_or(1.0), &mut bounds);
         }
     }
     paused_runtime()?.block_on(outage::outage(&mut bounds))?;

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use fastrand::Rng;
 use job_poller::{History, JobObservation};
 
-use crate::chance::log_normal;
+use crate::random::log_normal;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum JobKind {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use job_poller::{Fleet, Outcome, WaitPolicy};
 use job_sim::{Fault, Plan, Sim, TimeSource};
 
-use crate::{bounds::Bounds, counted::CountingTransport};
+use crate::{bounds::Bounds, counting_transport::CountingTransport};
 
 const JOB_COUNT: u64 = 10_000;
 const REQUESTS_PER_SECOND: f64 = 1_000.0;

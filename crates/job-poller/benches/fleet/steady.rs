@@ -51,12 +51,12 @@ pub(crate) async fn steady(
         let (id, _) = service.add(mix, rng.f64());
         watches.push(fleet.watch(id));
     }
-    let (mut delays, mut seen, mut told) = (Duration::ZERO, 0, 0);
+    let (mut delays, mut seen, mut reported) = (Duration::ZERO, 0, 0);
     let before = processor_time();
     while let Some(result) = watches.next().await {
         let job = result?.into_success()?;
         let id = job.uid().unwrap_or_default().parse()?;
-        told += 1;
+        reported += 1;
         let now = service.now();
         if now.as_secs() >= MEASURE_UNTIL_SECS {
             break;
@@ -70,7 +70,7 @@ pub(crate) async fn steady(
     }
     let spent = processor_time() - before;
     while watches.next().now_or_never().flatten().is_some() {
-        told += 1;
+        reported += 1;
     }
     let round_robin =
         mix.round_robin(jobs, per_second, MEASURE_FROM_SECS as f64, MEASURE_UNTIL_SECS as f64);
@@ -81,7 +81,7 @@ pub(crate) async fn steady(
         delays,
         seen,
         round_robin,
-        ends_reported: told,
+        ends_reported: reported,
         request_stats: asked,
         stats,
         processor_nanos: spent,
@@ -114,8 +114,8 @@ impl Measurement {
         bounds.check("budget spent", part(seconds), 0.99..=1.01);
         bounds.check("at most, of any ten seconds", peak, 0.0..=1.01);
         // Each watch is one job's; nobody asks for a job again whose end was told.
-        let told = self.ends_reported as f64 / self.request_stats.ends as f64;
-        bounds.check("ends told to who watches / by the service", told, 1.0..=1.0);
+        let reported = self.ends_reported as f64 / self.request_stats.ends as f64;
+        bounds.check("ends told to who watches / by the service", reported, 1.0..=1.0);
         println!();
     }
 }

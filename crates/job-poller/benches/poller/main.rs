@@ -7,7 +7,7 @@
 mod bounds;
 #[path = "../common/clock.rs"]
 mod clock;
-mod contenders;
+mod baselines;
 
 use std::{
     error::Error,
@@ -23,9 +23,9 @@ use job_sim::Plan;
 use peak_alloc::PeakAlloc;
 use tokio::{runtime, task::JoinHandle, time::Instant};
 
+use baselines::{Service, Silent};
 use bounds::Bounds;
 use clock::processor_time;
-use contenders::{Service, Silent};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -72,31 +72,31 @@ fn cost(
     // It is kept as the text that it came as.
     let job = running.len() as f64;
     println!("{waits} waits at once; the fastest of {rounds} rounds; a job of {job:.0} bytes");
-    let contenders: [(&str, &Measure<'_>); 5] = [
+    let measures: [(&str, &Measure<'_>); 5] = [
         ("Wait", &|| {
             measure(SHARED_JOB_ID, waits, running, |service| {
-                move |id| await_task(contenders::wait(service.clone(), id))
+                move |id| await_task(baselines::wait(service.clone(), id))
             })
         }),
         ("by hand", &|| {
             measure(SHARED_JOB_ID, waits, running, |service| {
-                move |id| await_task(contenders::hand_written_loop(service.clone(), id))
+                move |id| await_task(baselines::hand_written_loop(service.clone(), id))
             })
         }),
         ("backon", &|| {
             measure(SHARED_JOB_ID, waits, running, |service| {
-                move |id| await_task(contenders::with_backon(service.clone(), id))
+                move |id| await_task(baselines::with_backon(service.clone(), id))
             })
         }),
         ("Fleet", &|| {
             measure(DISTINCT_JOB_IDS, waits, running, |service| {
-                let fleet = contenders::fleet(service);
+                let fleet = baselines::fleet(service);
                 move |id| await_watch(fleet.watch(id))
             })
         }),
         ("Fleet, learnt", &|| {
             measure(DISTINCT_JOB_IDS, waits, running, |service| {
-                let fleet = contenders::fleet_with_history(service);
+                let fleet = baselines::fleet_with_history(service);
                 move |id| await_watch(fleet.watch(id))
             })
         }),
@@ -104,20 +104,20 @@ fn cost(
     let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 5];
     for _ in 0..rounds {
         // By turns, so that a machine that slows down slows all of them.
-        for ((_, measure), cost) in contenders.iter().zip(&mut costs) {
+        for ((_, measure), cost) in measures.iter().zip(&mut costs) {
             let round = measure()?;
             cost.nanoseconds = cost.nanoseconds.min(round.nanoseconds);
             cost.bytes = round.bytes;
         }
     }
-    for ((name, _), Cost { nanoseconds, bytes }) in contenders.iter().zip(costs) {
+    for ((name, _), Cost { nanoseconds, bytes }) in measures.iter().zip(costs) {
         println!("{name:>20} {nanoseconds:>8.0} ns a poll {bytes:>8.0} bytes a wait");
     }
-    let [wait, by_hand, _, fleet, learnt] = costs;
-    let mut check_max = |what: &str, figure, most| bounds.check(what, figure, 0.0..=most);
+    let [wait, by_hand, _, fleet, learned] = costs;
+    let mut check_max = |what: &str, figure, max| bounds.check(what, figure, 0.0..=max);
     check_max("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MAX_TIME_RATIO);
     check_max("bytes a wait, without its job", wait.bytes - job, MAX_HEAP_BYTES);
-    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learnt)] {
+    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learned)] {
         let time = fleet.nanoseconds / by_hand.nanoseconds;
         check_max(&format!("{name} / by hand"), time, MAX_FLEET_TIME_RATIO);
         check_max(
@@ -135,9 +135,9 @@ type Measure<'a> = dyn Fn() -> Result<Cost, Box<dyn Error>> + 'a;
 /// The job of each wait: the same for all, which costs none of them a look at memory of its own; or another one,
 /// where that tells waits apart.
 const SHARED_JOB_ID: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
-const DISTINCT_JOB_IDS: fn(usize) -> Result<JobId, IdError> = contenders::id;
+const DISTINCT_JOB_IDS: fn(usize) -> Result<JobId, IdError> = baselines::id;
 
-static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| contenders::id(0));
+static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| baselines::id(0));
 
 /// Waits in a fleet.
 async fn await_watch(watch: FleetWait) -> Result<(), Box<dyn Error>> {
@@ -210,7 +210,7 @@ fn overshoot(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
 async fn worst_overshoot() -> Result<Duration, Box<dyn Error>> {
     let mut worst = Duration::ZERO;
     for timeout in (50..100).step_by(5).cycle().take(30).map(Duration::from_millis) {
-        let wait = Wait::new(Silent, contenders::id(0)?).timeout(timeout);
+        let wait = Wait::new(Silent, baselines::id(0)?).timeout(timeout);
         #[expect(clippy::disallowed_methods, reason = "what is measured")]
         let began = Instant::now();
         if wait.await.is_ok() {

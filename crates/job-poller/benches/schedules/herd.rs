@@ -6,9 +6,9 @@ use fastrand::Rng;
 use job_poller::{Adaptive, PollState, Schedule};
 
 use crate::{
+    baselines::{adaptive_with_history, sample_jobs},
     bounds::Bounds,
-    contenders::{adaptive_with_history, sample_jobs},
-    laws::Distribution,
+    distributions::Distribution,
 };
 
 const WAIT_COUNT: usize = 10_000;
@@ -16,15 +16,19 @@ const WAIT_COUNT: usize = 10_000;
 /// Prints how many requests fall into the busiest tenth of a second, beside those of ten seconds around it.
 pub(crate) fn herd(bounds: &mut Bounds) {
     println!("\n{WAIT_COUNT} waits that begin at once, first readings left out");
-    for law in Distribution::all().into_iter().filter(|law| law.name.ends_with("0.35")) {
-        let known = adaptive_with_history(law.job_type, &sample_jobs(&law, 1000, 100)).jitter(0.1);
+    for distribution in
+        Distribution::all().into_iter().filter(|distribution| distribution.name.ends_with("0.35"))
+    {
+        let known =
+            adaptive_with_history(distribution.job_type, &sample_jobs(&distribution, 1000, 100))
+                .jitter(0.1);
         for (name, schedule) in [("no job seen", Adaptive::new()), ("100 jobs seen", known)] {
-            let (crowd, share) = busiest_tenth(&requests_per_tenth(&schedule, &law));
+            let (crowd, share) = busiest_tenth(&requests_per_tenth(&schedule, &distribution));
             let what = [
-                format!("{}, {name}: busiest tenth / (M/100 + 6 √(M/100))", law.name),
-                format!("{}, {name}: its share of ten seconds, %", law.name),
+                format!("{}, {name}: busiest tenth / (M/100 + 6 √(M/100))", distribution.name),
+                format!("{}, {name}: its share of ten seconds, %", distribution.name),
             ];
-            if law.job_type == "DeleteNode" && name != "no job seen" {
+            if distribution.job_type == "DeleteNode" && name != "no job seen" {
                 // Ten seconds are a tenth of such a job: what is likely rises within them by itself.
                 let [crowd_of, share_of] = what;
                 println!("  {crowd_of:<66} {crowd:>9.3} (no bound)");
@@ -44,13 +48,13 @@ fn busiest_tenth(tenths: &[u32]) -> (f64, f64) {
     // Nobody asks again within the floor after the first reading.
     for window in tenths[FLOOR_TENTHS..].windows(100) {
         let all = f64::from(window.iter().sum::<u32>());
-        let most = f64::from(window.iter().max().copied().unwrap_or_default());
+        let max = f64::from(window.iter().max().copied().unwrap_or_default());
         let even = all / 100.0;
         if all >= 1000.0 {
-            crowd = crowd.max(most / (even + 6.0 * even.sqrt()));
+            crowd = crowd.max(max / (even + 6.0 * even.sqrt()));
         }
         if all >= 3600.0 {
-            share = share.max(100.0 * most / all);
+            share = share.max(100.0 * max / all);
         }
     }
     (crowd, share)
@@ -59,18 +63,18 @@ fn busiest_tenth(tenths: &[u32]) -> (f64, f64) {
 const FLOOR_TENTHS: usize = 20;
 
 /// Returns how many requests there are in each tenth of a second.
-fn requests_per_tenth(schedule: &Adaptive, law: &Distribution) -> Vec<u32> {
+fn requests_per_tenth(schedule: &Adaptive, distribution: &Distribution) -> Vec<u32> {
     let mut rng = Rng::with_seed(5000);
     let mut tenths = Vec::new();
     for _ in 0..WAIT_COUNT {
-        let ends = law.sample(&mut rng);
+        let ends = distribution.sample(&mut rng);
         let (mut now, mut count) = (Duration::ZERO, 0);
         while now.as_secs_f64() < ends {
             count += 1;
-            let mut seen = PollState::new(now, count);
-            seen.job_type = Some(law.job_type);
-            seen.random = rng.u64(..);
-            now += schedule.pause(&seen);
+            let mut state = PollState::new(now, count);
+            state.job_type = Some(distribution.job_type);
+            state.random = rng.u64(..);
+            now += schedule.pause(&state);
             let tenth = (now.as_secs_f64() * 10.0) as usize;
             if tenths.len() <= tenth {
                 tenths.resize(tenth + 1, 0);

@@ -5,11 +5,11 @@
 
 #[path = "../common/bounds.rs"]
 mod bounds;
-#[path = "../common/chance.rs"]
-mod chance;
-mod contenders;
+#[path = "../common/random.rs"]
+mod random;
+mod baselines;
 mod herd;
-mod laws;
+mod distributions;
 mod picture;
 mod steps;
 
@@ -18,12 +18,12 @@ use std::{error::Error, process::ExitCode};
 use fastrand::Rng;
 use job_poller::Adaptive;
 
-use bounds::Bounds;
-use contenders::{
+use baselines::{
     adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, gap_for_requests,
     reading_times, sample_jobs,
 };
-use laws::{Distribution, Grid, MAX_GAP_SECS};
+use bounds::Bounds;
+use distributions::{Distribution, Grid, MAX_GAP_SECS};
 
 /// How many histories each figure is the mean of.
 const HISTORY_COUNT: u64 = 100;
@@ -59,10 +59,10 @@ fn schedules() {
         "after 100",
         "J*"
     );
-    for law in Distribution::all() {
-        let grid = law.grid();
+    for distribution in Distribution::all() {
+        let grid = distribution.grid();
         let row = |schedule: &dyn job_poller::Schedule| {
-            grid.cost(reading_times(schedule, law.job_type, grid.end()))
+            grid.cost(reading_times(schedule, distribution.job_type, grid.end()))
         };
         let costs = [
             best_fixed(&grid).1,
@@ -72,7 +72,7 @@ fn schedules() {
             aws_waiter(&grid, &mut Rng::with_seed(1)),
             grid.cost(equal_gaps(0.0, 30.0)),
             row(&Adaptive::new().jitter(0.0)),
-            row(&adaptive_with_history(law.job_type, &sample_jobs(&law, 0, 100))),
+            row(&adaptive_with_history(distribution.job_type, &sample_jobs(&distribution, 0, 100))),
         ];
         let costs = costs.map(|cost| {
             format!(
@@ -80,7 +80,7 @@ fn schedules() {
                 format!("{:.1} ({:.1}, {:.0})", cost.combined(), cost.delay, cost.requests)
             )
         });
-        println!("{:<24} {} {:>8.1}", law.name, costs.join(" "), grid.min_cost());
+        println!("{:<24} {} {:>8.1}", distribution.name, costs.join(" "), grid.min_cost());
     }
 }
 
@@ -95,30 +95,30 @@ fn no_history(bounds: &mut Bounds) {
         ("four times as long", 4.0, 1.30),
         ("a quarter as long", 0.25, 1.30),
     ]
-    .map(|(name, scale, most)| (name, scale, most, 0.0_f64, String::new()));
+    .map(|(name, scale, max)| (name, scale, max, 0.0_f64, String::new()));
     let (mut longest, mut latest) = (0.0_f64, (0.0_f64, String::new()));
     let mut late = (0.0_f64, String::new());
-    for law in Distribution::all() {
+    for distribution in Distribution::all() {
         for (_, scale, _, worst, of) in &mut rows {
-            let grid = law.scaled(*scale).grid();
-            let row = reading_times(&adaptive, law.job_type, grid.end());
+            let grid = distribution.scaled(*scale).grid();
+            let row = reading_times(&adaptive, distribution.job_type, grid.end());
             let ratio = grid.cost(row.iter().copied()).combined() / best_fixed(&grid).1.combined();
             if ratio > *worst {
-                (*worst, *of) = (ratio, law.name.clone());
+                (*worst, *of) = (ratio, distribution.name.clone());
             }
             longest = row.windows(2).map(|pair| pair[1] - pair[0]).fold(longest, f64::max);
         }
-        let grid = law.grid();
-        let row = reading_times(&adaptive, law.job_type, grid.end());
-        if law.has_early_failures() {
+        let grid = distribution.grid();
+        let row = reading_times(&adaptive, distribution.job_type, grid.end());
+        if distribution.has_early_failures() {
             let delay = early_delay(&row);
-            latest = if delay > latest.0 { (delay, law.name.clone()) } else { latest };
+            latest = if delay > latest.0 { (delay, distribution.name.clone()) } else { latest };
         }
         let ratio = p99_ratio(&grid, &row);
-        late = if ratio > late.0 { (ratio, law.name.clone()) } else { late };
+        late = if ratio > late.0 { (ratio, distribution.name.clone()) } else { late };
     }
-    for (name, _, most, worst, of) in rows {
-        bounds.check(&format!("{name} ({of})"), worst, 0.0..=most);
+    for (name, _, max, worst, of) in rows {
+        bounds.check(&format!("{name} ({of})"), worst, 0.0..=max);
     }
     bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
     bounds.check(
@@ -165,20 +165,20 @@ fn with_history(bounds: &mut Bounds) {
     ];
     let mut worst: [[(f64, String); HISTORY_SIZES.len()]; 5] = Default::default();
     let (mut late, mut lates, mut longest) = ((0.0_f64, String::new()), Vec::new(), 0.0_f64);
-    for law in Distribution::all() {
-        print!("{:<24}", law.name);
+    for distribution in Distribution::all() {
+        print!("{:<24}", distribution.name);
         for (scale, (_, by, _)) in scales.into_iter().enumerate() {
-            let law = law.scaled(by);
-            let grid = law.grid();
+            let distribution = distribution.scaled(by);
+            let grid = distribution.grid();
             let optimum = grid.min_cost();
             for (seen, many) in HISTORY_SIZES.into_iter().enumerate() {
                 let rows: Vec<Vec<f64>> = (0..HISTORY_COUNT)
                     .map(|seed| {
                         let adaptive = adaptive_with_history(
-                            law.job_type,
-                            &sample_jobs(&law, 1000 + seed, many),
+                            distribution.job_type,
+                            &sample_jobs(&distribution, 1000 + seed, many),
                         );
-                        reading_times(&adaptive, law.job_type, grid.end())
+                        reading_times(&adaptive, distribution.job_type, grid.end())
                     })
                     .collect();
                 let cost = |row: &Vec<f64>| grid.cost(row.iter().copied());
@@ -191,25 +191,25 @@ fn with_history(bounds: &mut Bounds) {
                 // What seconds are is rounded.
                 longest = gaps.map(|pair| pair[1] - pair[0] - 1e-9).fold(longest, f64::max);
                 if mean > worst[scale][seen].0 {
-                    worst[scale][seen] = (mean, law.name.clone());
+                    worst[scale][seen] = (mean, distribution.name.clone());
                 }
                 if scale == 0 && many >= 20 {
                     let p99 = rows.iter().map(|row| p99_ratio(&grid, row)).sum::<f64>();
                     let p99 = p99 / rows.len() as f64;
                     lates.push(p99);
-                    late = if p99 > late.0 { (p99, law.name.clone()) } else { late };
+                    late = if p99 > late.0 { (p99, distribution.name.clone()) } else { late };
                 }
             }
             print!(" |");
         }
         println!();
     }
-    let mut say = |what: &str, (figure, of): &(f64, String), most| {
-        bounds.check(&format!("{what} ({of})"), *figure, 0.0..=most);
+    let mut check_max = |what: &str, (figure, of): &(f64, String), max| {
+        bounds.check(&format!("{what} ({of})"), *figure, 0.0..=max);
     };
-    for ((name, _, most), worst) in scales.iter().zip(&worst) {
-        say(&format!("after 20 jobs, {name}"), &worst[1], *most);
-        say(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
+    for ((name, _, max), worst) in scales.iter().zip(&worst) {
+        check_max(&format!("after 20 jobs, {name}"), &worst[1], *max);
+        check_max(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
     }
     bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
     // A law of early failures makes long gaps once they are over, the best schedule's too.
@@ -224,22 +224,25 @@ fn doubled_durations(bounds: &mut Bounds) {
         "\nafter 100 jobs the median doubles: J / J* 40 jobs later, mean of {HISTORY_COUNT} histories"
     );
     let mut worst = (0.0_f64, String::new());
-    for law in Distribution::all() {
-        let slower = law.scaled(2.0);
+    for distribution in Distribution::all() {
+        let slower = distribution.scaled(2.0);
         let grid = slower.grid();
         let optimum = grid.min_cost();
         let ratio = |seed| {
-            let seen = [sample_jobs(&law, 1000 + seed, 100), sample_jobs(&slower, 2000 + seed, 40)]
-                .concat();
+            let seen = [
+                sample_jobs(&distribution, 1000 + seed, 100),
+                sample_jobs(&slower, 2000 + seed, 40),
+            ]
+            .concat();
             let row = reading_times(
-                &adaptive_with_history(law.job_type, &seen),
-                law.job_type,
+                &adaptive_with_history(distribution.job_type, &seen),
+                distribution.job_type,
                 grid.end(),
             );
             grid.cost(row).combined() / optimum
         };
         let mean = (0..HISTORY_COUNT).map(ratio).sum::<f64>() / HISTORY_COUNT as f64;
-        worst = if mean > worst.0 { (mean, law.name.clone()) } else { worst };
+        worst = if mean > worst.0 { (mean, distribution.name.clone()) } else { worst };
     }
     bounds.check(&format!("the worst law ({})", worst.1), worst.0, 0.0..=1.10);
 }

@@ -6,11 +6,11 @@ use fastrand::Rng;
 use job_poller::{Adaptive, Schedule};
 
 use crate::{
-    contenders::{
+    baselines::{
         adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, reading_times,
         sample_jobs,
     },
-    laws::{Cost, Distribution},
+    distributions::{Cost, Distribution},
 };
 
 /// How large it is, and what is left free for the axes.
@@ -34,11 +34,14 @@ pub(crate) fn write() -> io::Result<()> {
 }
 
 fn picture() -> String {
-    let law = Distribution::all().into_iter().find(|law| law.name == "cluster, σ 0.5, 10 % early");
-    let law = law.unwrap_or_else(|| Distribution::all().remove(0));
-    let grid = law.grid();
-    let cost =
-        |schedule: &dyn Schedule| grid.cost(reading_times(schedule, law.job_type, grid.end()));
+    let distribution = Distribution::all()
+        .into_iter()
+        .find(|distribution| distribution.name == "cluster, σ 0.5, 10 % early");
+    let distribution = distribution.unwrap_or_else(|| Distribution::all().remove(0));
+    let grid = distribution.grid();
+    let cost = |schedule: &dyn Schedule| {
+        grid.cost(reading_times(schedule, distribution.job_type, grid.end()))
+    };
     let adaptive = Adaptive::new().jitter(0.0);
     let marks = [
         ("exponential, 1 to 60 s", cost(&exponential()), false, -5.0),
@@ -49,7 +52,10 @@ fn picture() -> String {
         ("Adaptive, no job seen", cost(&adaptive), true, 8.0),
         (
             "Adaptive, 100 jobs seen",
-            cost(&adaptive_with_history(law.job_type, &sample_jobs(&law, 0, 100))),
+            cost(&adaptive_with_history(
+                distribution.job_type,
+                &sample_jobs(&distribution, 0, 100),
+            )),
             true,
             24.0,
         ),
@@ -67,7 +73,7 @@ fn picture() -> String {
     let best = marks[6].1.combined();
     let same = (1..=60).map(|requests| {
         let requests = f64::from(requests);
-        Cost { requests, delay: best - crate::laws::REQUEST_PRICE_SECS * requests }
+        Cost { requests, delay: best - crate::distributions::REQUEST_PRICE_SECS * requests }
     });
     draw_line(&mut svg, same, "stroke-opacity=\"0.35\"");
     for (name, cost, is_ours, lower) in marks {

@@ -7,8 +7,8 @@ use job_poller::{Adaptive, History, JobObservation, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,
-    chance::log_normal,
-    laws::{Cost, seconds},
+    distributions::{Cost, seconds},
+    random::log_normal,
 };
 
 /// A job of so many steps, one after another, each of a log-normal law.
@@ -36,9 +36,9 @@ impl StepDistributions {
             for _ in 0..100 {
                 let ends: Vec<Duration> = self.sample(&mut rng).into_iter().map(seconds).collect();
                 let last = ends[ends.len() - 1];
-                let life = JobObservation::new(JOB_TYPE, Duration::ZERO, last, true);
+                let observation = JobObservation::new(JOB_TYPE, Duration::ZERO, last, true);
                 let steps = if with_steps { ends } else { Vec::new() };
-                history.record(&life.with_step_ends(steps));
+                history.record(&observation.with_step_ends(steps));
             }
             known.merge(&history);
         }
@@ -85,7 +85,7 @@ pub(crate) fn progress(bounds: &mut Bounds) {
         ("a dominant last step", &[10.0, 530.0], 1.01),
         ("a dominant first step", &[530.0, 10.0], 1.0),
     ];
-    for (name, medians, most) in rows {
+    for (name, medians, max) in rows {
         for sigma in [0.35, 0.5, 1.0] {
             let steps = StepDistributions { medians: medians.to_vec(), sigma };
             let [with, without] = [true, false]
@@ -94,7 +94,7 @@ pub(crate) fn progress(bounds: &mut Bounds) {
                 "{name}, σ {sigma} ({:.1} s and {:.0}, {:.1} s and {:.0})",
                 with.delay, with.requests, without.delay, without.requests
             );
-            bounds.check(&what, with.combined() / without.combined(), 0.0..=most);
+            bounds.check(&what, with.combined() / without.combined(), 0.0..=max);
         }
     }
 }

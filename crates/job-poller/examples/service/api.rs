@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 
 use crate::watch::{JobService, Status};
 
-pub(crate) fn routes(watcher: Arc<JobService>) -> Router {
-    Router::new().route("/jobs/{id}", get(show).put(watch)).with_state(watcher)
+pub(crate) fn routes(service: Arc<JobService>) -> Router {
+    Router::new().route("/jobs/{id}", get(show).put(watch)).with_state(service)
 }
 
 async fn watch(
-    State(watcher): State<Arc<JobService>>,
+    State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, (StatusCode, String)> {
     let id: JobId = id.parse().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    watcher.watch(id);
+    service.watch(id);
     Ok(StatusCode::ACCEPTED)
 }
 
 async fn show(
-    State(watcher): State<Arc<JobService>>,
+    State(service): State<Arc<JobService>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, StatusCode> {
-    let status = id.parse().ok().and_then(|id| watcher.status(&id)).ok_or(StatusCode::NOT_FOUND)?;
+    let status = id.parse().ok().and_then(|id| service.status(&id)).ok_or(StatusCode::NOT_FOUND)?;
     Ok(Json(match status {
         Status::Waiting(last) => json!({"state": "waiting", "last": last}),
         Status::Succeeded => json!({"state": "succeeded"}),

@@ -25,13 +25,13 @@ use crate::watch::JobService;
 async fn main() -> Result<(), Box<dyn Error>> {
     let sim = Arc::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
     let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-    let watcher = JobService::start(client, env::temp_dir().join("cce-jobs"))?;
+    let service = JobService::start(client, env::temp_dir().join("cce-jobs"))?;
 
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
     println!("the job {} is at http://{}/jobs/", sim.job(), listener.local_addr()?);
-    axum::serve(listener, api::routes(watcher.clone()))
+    axum::serve(listener, api::routes(service.clone()))
         .with_graceful_shutdown(async { drop(signal::ctrl_c().await) })
         .await?;
-    watcher.stop().await;
+    service.stop().await;
     Ok(())
 }

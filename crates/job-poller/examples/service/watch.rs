@@ -44,14 +44,14 @@ impl JobService {
         folder: PathBuf,
     ) -> Result<Arc<Self>, io::Error> {
         fs::create_dir_all(&folder)?;
-        let watcher = Arc::new(Self {
+        let service = Arc::new(Self {
             source: Arc::new(source),
             folder,
             stopping: watch::Sender::new(false),
             statuses: Mutex::default(),
             waits: Mutex::default(),
         });
-        for entry in fs::read_dir(&watcher.folder)? {
+        for entry in fs::read_dir(&service.folder)? {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
@@ -60,10 +60,10 @@ impl JobService {
             // What cannot be read is of another version: whoever wants that job asks again.
             if let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(&text) {
                 let id = checkpoint.job_id().clone();
-                watcher.spawn(id, Wait::resume(watcher.source.clone(), checkpoint));
+                service.spawn(id, Wait::resume(service.source.clone(), checkpoint));
             }
         }
-        Ok(watcher)
+        Ok(service)
     }
 
     /// Waits for a job, if that is not done already.
@@ -88,10 +88,10 @@ impl JobService {
         self.set_status(&id, Status::Waiting("the next attempt is to come".into()));
         let mut stopping = self.stopping.subscribe();
         let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-        let (watcher, wait) = (self.clone(), wait.stop_on(stop));
+        let (service, wait) = (self.clone(), wait.stop_on(stop));
         let mut waits = lock(&self.waits);
         while waits.try_join_next().is_some() {}
-        waits.spawn(async move { watcher.run(id, wait).await });
+        waits.spawn(async move { service.run(id, wait).await });
     }
 
     async fn run(&self, id: JobId, wait: Wait) {

@@ -103,55 +103,58 @@ mod tests {
     use super::*;
 
     /// Returns how many leave between two times where as many as may do.
-    fn requests_between(pace: &mut Pacer, from: u64, to: u64) -> u32 {
-        let mut left = 0;
+    fn requests_between(pacer: &mut Pacer, from: u64, to: u64) -> u32 {
+        let mut sent = 0;
         for now in (from * 1000..to * 1000).map(Duration::from_millis) {
-            while pace.next_slot() <= now {
-                pace.consume(now, 1);
-                left += 1;
+            while pacer.next_slot() <= now {
+                pacer.consume(now, 1);
+                sent += 1;
             }
         }
-        left
+        sent
     }
 
     #[test]
     fn requests_are_evenly_spaced_without_burst_credit() {
-        let mut pace = Pacer::new(50.0);
-        assert_eq!(requests_between(&mut pace, 0, 1), 51);
+        let mut pacer = Pacer::new(50.0);
+        assert_eq!(requests_between(&mut pacer, 0, 1), 51);
         // However long nobody asked.
-        assert_eq!(requests_between(&mut pace, 100, 101), 51);
-        let mut pace = Pacer::new(1000.0);
-        let left = requests_between(&mut pace, 0, 10);
-        assert!((10_000..=10_011).contains(&left), "{left}");
-        let mut pace = Pacer::new(0.1);
-        let left = requests_between(&mut pace, 0, 99);
-        assert_eq!(left, 10);
+        assert_eq!(requests_between(&mut pacer, 100, 101), 51);
+        let mut pacer = Pacer::new(1000.0);
+        let sent = requests_between(&mut pacer, 0, 10);
+        assert!((10_000..=10_011).contains(&sent), "{sent}");
+        let mut pacer = Pacer::new(0.1);
+        let sent = requests_between(&mut pacer, 0, 99);
+        assert_eq!(sent, 10);
     }
 
     #[test]
     fn throttling_cuts_the_rate_once_a_second_until_it_recovers() {
-        let mut pace = Pacer::new(100.0);
+        let mut pacer = Pacer::new(100.0);
         let at = Duration::from_millis;
         for now in [0, 10, 900] {
-            pace.throttle(at(now));
+            pacer.throttle(at(now));
         }
-        assert!((pace.rate() - 70.0).abs() < 1e-9, "{}", pace.rate());
-        pace.throttle(at(1000));
-        assert!((pace.rate() - 0.7 * (70.0 + 100.0 / 30.0)).abs() < 1e-9, "{}", pace.rate());
+        assert!((pacer.rate() - 70.0).abs() < 1e-9, "{}", pacer.rate());
+        pacer.throttle(at(1000));
+        assert!((pacer.rate() - 0.7 * (70.0 + 100.0 / 30.0)).abs() < 1e-9, "{}", pacer.rate());
         for second in 2..100 {
-            pace.throttle(at(second * 1000));
+            pacer.throttle(at(second * 1000));
         }
-        assert!(pace.rate() < 12.0 && pace.rate() >= 1.0, "{}", pace.rate());
-        let slow = requests_between(&mut pace, 100, 101);
-        let later = requests_between(&mut pace, 160, 170);
+        assert!(pacer.rate() < 12.0 && pacer.rate() >= 1.0, "{}", pacer.rate());
+        let slow = requests_between(&mut pacer, 100, 101);
+        let later = requests_between(&mut pacer, 160, 170);
         assert!(slow < 20 && (1000..1005).contains(&later), "{slow} {later}");
     }
 
     #[test]
     fn retry_after_blocks_all_requests() {
-        let mut pace = Pacer::new(10.0);
-        pace.block_until(Duration::from_secs(5));
-        pace.block_until(Duration::from_secs(3));
-        assert_eq!((requests_between(&mut pace, 0, 5), requests_between(&mut pace, 5, 6)), (0, 11));
+        let mut pacer = Pacer::new(10.0);
+        pacer.block_until(Duration::from_secs(5));
+        pacer.block_until(Duration::from_secs(3));
+        assert_eq!(
+            (requests_between(&mut pacer, 0, 5), requests_between(&mut pacer, 5, 6)),
+            (0, 11)
+        );
     }
 }

@@ -75,11 +75,12 @@ impl Price {
         let min_rate = 1.0 / max_gap.as_secs_f64().max(MIN_GAP_SECS);
         let demand = |root: f64| -> f64 {
             let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            let rate = |step| (bucket_middle(step) / root).min(1.0 / MIN_GAP_SECS).max(min_rate);
-            counts.map(|(step, count)| f64::from(*count) * rate(step)).sum()
+            let rate =
+                |bucket| (bucket_middle(bucket) / root).min(1.0 / MIN_GAP_SECS).max(min_rate);
+            counts.map(|(bucket, count)| f64::from(*count) * rate(bucket)).sum()
         };
-        let least = (2.0 * self.min_price.as_secs_f64()).sqrt().max(1e-6);
-        let (mut low, mut high) = (least, least.max(1.0) * MAX_PRICE_ROOT);
+        let min_root = (2.0 * self.min_price.as_secs_f64()).sqrt().max(1e-6);
+        let (mut low, mut high) = (min_root, min_root.max(1.0) * MAX_PRICE_ROOT);
         if demand(low) <= per_second {
             self.request_price = self.min_price;
             return;
@@ -133,9 +134,9 @@ mod counts {
         deserializer: D,
     ) -> Result<[u32; BUCKET_COUNT], D::Error> {
         let mut counts = [0; BUCKET_COUNT];
-        for (step, count) in BTreeMap::<usize, u32>::deserialize(deserializer)? {
-            if let Some(place) = counts.get_mut(step) {
-                *place = count;
+        for (bucket, count) in BTreeMap::<usize, u32>::deserialize(deserializer)? {
+            if let Some(slot) = counts.get_mut(bucket) {
+                *slot = count;
             }
         }
         Ok(counts)
@@ -168,8 +169,8 @@ mod tests {
         // Half end at a rate of 1/600, half at 1/60.
         add(1000, (1.0_f64 / 600.0).sqrt());
         add(1000, (1.0_f64 / 60.0).sqrt());
-        let mut at = |per_second, longest| {
-            price.reprice(per_second, Duration::from_secs(longest));
+        let mut at = |per_second, max_gap| {
+            price.reprice(per_second, Duration::from_secs(max_gap));
             price.request_price().as_secs_f64()
         };
         let exact = |per_second: f64| (170.0_f64 / per_second).powi(2) / 2.0;
@@ -178,8 +179,8 @@ mod tests {
             ("a tenth of it", at(24.0, 6000), exact(24.0)),
             ("half as much again", at(12.0, 6000), exact(12.0)),
         ];
-        for (name, worth, expected) in rows {
-            assert!((worth / expected - 1.0).abs() < 0.08, "{name}: {worth} {expected}");
+        for (name, price_secs, expected) in rows {
+            assert!((price_secs / expected - 1.0).abs() < 0.08, "{name}: {price_secs} {expected}");
         }
         // The seldom ones ask as often as they must, so the others pay more.
         assert!(at(24.0, 70) > 1.2 * exact(24.0));

@@ -34,11 +34,11 @@ impl<'a> BudgetedSchedule<'a> {
 }
 
 impl Schedule for BudgetedSchedule<'_> {
-    fn pause(&self, seen: &PollState<'_>) -> Duration {
-        let seen = PollState { share: Some(self.share), ..*seen };
-        let urgency = self.schedule.urgency(&seen).unwrap_or_default();
+    fn pause(&self, state: &PollState<'_>) -> Duration {
+        let state = PollState { share: Some(self.share), ..*state };
+        let urgency = self.schedule.urgency(&state).unwrap_or_default();
         self.urgency.store(urgency.to_bits(), Ordering::Relaxed);
-        self.schedule.pause(&seen)
+        self.schedule.pause(&state)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::{Shared, scheduler::Scheduler};
+use super::{scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
@@ -51,7 +51,9 @@ impl FleetWait {
     /// Returns the wait as a stream of its events: from its beginning on where that is called at once, from now
     /// on where it is called after more than four events, or after this was polled.
     pub fn events(self) -> FleetEvents {
-        self.0.shared.with_state(|state, _| state.subscriber(self.0.subscriber).request_events());
+        self.0
+            .shared
+            .with_state(|scheduler, _| scheduler.subscriber(self.0.subscriber).request_events());
         FleetEvents(self.0)
     }
 }
@@ -82,8 +84,8 @@ impl FleetEvents {
 
 /// What can be looked at while a wait goes on, in either form.
 macro_rules! accessors {
-    ($watch:ident) => {
-        impl $watch {
+    ($wait_type:ident) => {
+        impl $wait_type {
             /// Returns which job is waited for.
             #[must_use]
             pub const fn job_id(&self) -> &JobId {
@@ -117,11 +119,11 @@ accessors!(FleetEvents);
 
 impl Handle {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<FinishedJob, WaitError>> {
-        self.with_state(|state, now| state.poll_result(now, self.subscriber, context))
+        self.with_state(|scheduler, now| scheduler.poll_result(now, self.subscriber, context))
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        self.with_state(|state, now| state.poll_event(now, self.subscriber, context))
+        self.with_state(|scheduler, now| scheduler.poll_event(now, self.subscriber, context))
     }
 
     /// Looks, and lets the task look again where a wait goes on for that.
@@ -134,21 +136,21 @@ impl Handle {
     }
 
     fn job(&self) -> Option<Box<Job>> {
-        self.shared.with_state(|state, _| state.job(self.subscriber))
+        self.shared.with_state(|scheduler, _| scheduler.job(self.subscriber))
     }
 
     fn elapsed(&self) -> Duration {
-        self.shared.with_state(|state, now| state.elapsed(now, self.subscriber))
+        self.shared.with_state(|scheduler, now| scheduler.elapsed(now, self.subscriber))
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
-        self.shared.with_state(|state, now| state.checkpoint(now, self.subscriber))
+        self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.update_state(|state, now| state.unsubscribe(now, self.subscriber));
+        self.shared.update_state(|scheduler, now| scheduler.unsubscribe(now, self.subscriber));
     }
 }
 

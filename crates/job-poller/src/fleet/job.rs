@@ -81,8 +81,13 @@ impl FleetJob {
     }
 
     /// Gives the wait the time that another for the same job would have, where that is longer.
-    pub(super) fn extend_deadline(&mut self, now: Duration, other: &WaitPolicy, before: Duration) {
-        let policy = self.machine.policy().extended_for(self.elapsed(now), other, before);
+    pub(super) fn extend_deadline(
+        &mut self,
+        now: Duration,
+        other: &WaitPolicy,
+        other_elapsed: Duration,
+    ) {
+        let policy = self.machine.policy().extended_for(self.elapsed(now), other, other_elapsed);
         self.machine.set_policy(policy);
     }
 
@@ -139,14 +144,18 @@ mod tests {
             // One attempt, and it is not to be cut short.
             (Some(0), 1, Some(0), 0, Some(0)),
         ];
-        for (timeout, at, other, before, expected) in rows {
+        for (timeout, at, other, other_elapsed, expected) in rows {
             let machine = Machine::new("a".parse().unwrap(), policy(timeout));
             let schedule = Arc::new(Fixed::new(seconds(1)));
-            let joined = seconds(100);
-            let mut job = FleetJob::new(machine, schedule, joined, Duration::ZERO, Vec::new());
-            job.extend_deadline(joined + seconds(at), &policy(other), seconds(before));
+            let started_at = seconds(100);
+            let mut job = FleetJob::new(machine, schedule, started_at, Duration::ZERO, Vec::new());
+            job.extend_deadline(started_at + seconds(at), &policy(other), seconds(other_elapsed));
             let timeout = job.machine.policy().timeout;
-            assert_eq!(timeout, expected.map(seconds), "{timeout:?} {at} {other:?} {before}");
+            assert_eq!(
+                timeout,
+                expected.map(seconds),
+                "{timeout:?} {at} {other:?} {other_elapsed}"
+            );
         }
     }
 }

@@ -23,37 +23,30 @@ pub(super) struct Learner {
 
 impl ScheduleSource {
     pub(super) fn learned(adaptive: Adaptive, history: History) -> Self {
-        let made = Arc::new(adaptive.clone().history(&history));
-        let made_at = Duration::ZERO;
-        Self::Learned(Box::new(Learner {
-            adaptive,
-            history,
-            current: made,
-            current_since: made_at,
-            dirty: false,
-        }))
+        let current = Arc::new(adaptive.clone().history(&history));
+        let current_since = Duration::ZERO;
+        Self::Learned(Box::new(Learner { adaptive, history, current, current_since, dirty: false }))
     }
 
     /// Returns what a wait goes by that begins now.
     pub(super) fn schedule_at(&mut self, now: Duration) -> Arc<dyn Schedule> {
         match self {
             Self::Fixed(schedule) => schedule.clone(),
-            Self::Learned(learning) => {
-                if learning.dirty && now.saturating_sub(learning.current_since) >= REBUILD_INTERVAL
-                {
-                    let adaptive = learning.adaptive.clone().history(&learning.history);
-                    (learning.current, learning.current_since) = (Arc::new(adaptive), now);
-                    learning.dirty = false;
+            Self::Learned(learner) => {
+                if learner.dirty && now.saturating_sub(learner.current_since) >= REBUILD_INTERVAL {
+                    let adaptive = learner.adaptive.clone().history(&learner.history);
+                    (learner.current, learner.current_since) = (Arc::new(adaptive), now);
+                    learner.dirty = false;
                 }
-                learning.current.clone()
+                learner.current.clone()
             }
         }
     }
 
-    pub(super) fn learn(&mut self, lifetime: Option<&JobObservation>) {
-        if let Self::Learned(learning) = self {
-            learning.history.record(lifetime);
-            learning.dirty |= lifetime.is_some();
+    pub(super) fn learn(&mut self, observation: Option<&JobObservation>) {
+        if let Self::Learned(learner) = self {
+            learner.history.record(observation);
+            learner.dirty |= observation.is_some();
         }
     }
 
@@ -61,7 +54,7 @@ impl ScheduleSource {
     pub(super) fn history(&self) -> History {
         match self {
             Self::Fixed(_) => History::new(),
-            Self::Learned(learning) => learning.history.clone(),
+            Self::Learned(learner) => learner.history.clone(),
         }
     }
 }

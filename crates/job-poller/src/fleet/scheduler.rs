@@ -90,7 +90,7 @@ impl Scheduler {
         &mut self,
         now: Duration,
         machine: Machine,
-        before: Duration,
+        elapsed_before: Duration,
         job_type: Option<&str>,
     ) -> usize {
         grow(&mut self.subscribers);
@@ -99,14 +99,14 @@ impl Scheduler {
         let key = match known {
             Some(key) => {
                 let job = &mut self.jobs[key];
-                job.extend_deadline(now, machine.policy(), before);
+                job.extend_deadline(now, machine.policy(), elapsed_before);
                 job.subscribers.push(subscriber);
                 key
             }
             None => {
                 let id = machine.job_id().clone();
                 let schedule = self.schedule_source.schedule_at(now);
-                let job = FleetJob::new(machine, schedule, now, before, vec![subscriber]);
+                let job = FleetJob::new(machine, schedule, now, elapsed_before, vec![subscriber]);
                 let first = job.first_delay(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
@@ -149,8 +149,8 @@ impl Scheduler {
         job.subscribers.retain(|one| *one != subscriber);
         if job.subscribers.is_empty() {
             // What was seen of the job is worth as much as what others have seen.
-            let lifetime = job.machine.observation();
-            self.schedule_source.learn(lifetime.as_ref());
+            let observation = job.machine.observation();
+            self.schedule_source.learn(observation.as_ref());
             self.remove(key);
         } else {
             self.resume_if_backpressured(now, key);
@@ -187,9 +187,9 @@ impl Scheduler {
                 }
                 JobActivity::Sleep => self.enqueue(at, key, None),
                 JobActivity::Attempt(_, _, timeout) => {
-                    let fault = AttemptError::timed_out(*timeout);
+                    let error = AttemptError::timed_out(*timeout);
                     self.cancel(key);
-                    self.record_attempt(now, key, Input::Error(fault));
+                    self.record_attempt(now, key, Input::Error(error));
                 }
                 JobActivity::Ready(..) if self.queue_deadline(key).is_none_or(|end| now < end) => {
                     self.promote(key)
@@ -292,8 +292,9 @@ impl Scheduler {
         }
         if urgency.is_some() && self.budget.is_binding() {
             for event in &mut events {
-                if let Event::NextAttempt { reason: why @ AttemptReason::Scheduled, .. } = event {
-                    *why = AttemptReason::Budget;
+                if let Event::NextAttempt { reason: reason @ AttemptReason::Scheduled, .. } = event
+                {
+                    *reason = AttemptReason::Budget;
                 }
             }
         }
@@ -318,23 +319,23 @@ impl Scheduler {
     fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {
         self.stats.finished += 1;
         let job = &mut self.jobs[key];
-        let (checkpoint, lifetime) = match &mut result {
-            Ok(ended) => {
-                let machine = job.machine.clone().with_job(&ended.job);
+        let (checkpoint, observation) = match &mut result {
+            Ok(finished_job) => {
+                let machine = job.machine.clone().with_job(&finished_job.job);
                 let checkpoint = Checkpoint::new(machine, job.elapsed(now));
-                (checkpoint.taken_at(TokioClock::new().now()), ended.observation.clone())
+                (checkpoint.taken_at(TokioClock::new().now()), finished_job.observation.clone())
             }
             Err(error) => {
-                error.checkpoint.set_taken_at(TokioClock::new().now());
+                error.set_taken_at(TokioClock::new().now());
                 (error.checkpoint().clone(), error.observation())
             }
         };
         let subscribers = mem::take(&mut job.subscribers);
-        self.schedule_source.learn(lifetime.as_ref());
+        self.schedule_source.learn(observation.as_ref());
         self.remove(key);
-        let over = FinishedFleetWait { result, checkpoint };
+        let finished = FinishedFleetWait { result, checkpoint };
         for subscriber in subscribers {
-            self.wakers.extend(self.subscribers[subscriber].finish(over.clone()));
+            self.wakers.extend(self.subscribers[subscriber].finish(finished.clone()));
         }
     }
 

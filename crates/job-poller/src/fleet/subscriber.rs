@@ -67,9 +67,9 @@ impl Subscriber {
     }
 
     /// Keeps how the wait ended; returns whom to wake.
-    pub(super) fn finish(&mut self, over: FinishedFleetWait) -> Option<Waker> {
+    pub(super) fn finish(&mut self, finished: FinishedFleetWait) -> Option<Waker> {
         self.job = None;
-        self.finished = Some(Box::new(over));
+        self.finished = Some(Box::new(finished));
         self.waker.take()
     }
 
@@ -81,7 +81,7 @@ impl Subscriber {
         self.interest = Interest::Result;
         self.events = VecDeque::new();
         match self.finished.take() {
-            Some(over) => Poll::Ready(over.result),
+            Some(finished) => Poll::Ready(finished.result),
             None => self.register_waker(context),
         }
     }

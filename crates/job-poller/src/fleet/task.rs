@@ -10,8 +10,8 @@ use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Shared,
     scheduler::{PendingAttempt, Scheduler},
+    shared::Shared,
 };
 use crate::{machine::Input, source::JobSource};
 
@@ -19,14 +19,15 @@ use crate::{machine::Input, source::JobSource};
 pub(super) async fn run(
     shared: CloseOnDrop,
     wake: Arc<Notify>,
-    began: Instant,
+    started_at: Instant,
     source: Arc<dyn JobSource>,
 ) {
     let mut attempts = FuturesUnordered::new();
     loop {
         let next = {
             let Some(shared) = shared.0.upgrade() else { return };
-            let (due, next) = shared.with_state(|state, now| (state.poll(now), state.next_wake()));
+            let (due, next) =
+                shared.with_state(|scheduler, now| (scheduler.poll(now), scheduler.next_wake()));
             attempts.extend(due.into_iter().map(|attempt| run_attempt(attempt, source.clone())));
             next
         };
@@ -35,11 +36,11 @@ pub(super) async fn run(
             Some(attempt) = attempts.next(), if !attempts.is_empty() => {
                 let Some(shared) = shared.0.upgrade() else { return };
                 if let Ok((job, number, input)) = attempt {
-                    shared.with_state(|state, now| state.complete(now, job, number, input));
+                    shared.with_state(|scheduler, now| scheduler.complete(now, job, number, input));
                 }
             }
             () = wake.notified() => {}
-            () = sleep_until(began, next) => {}
+            () = sleep_until(started_at, next) => {}
         }
     }
 }
@@ -67,9 +68,9 @@ fn run_attempt(
     Abortable::new(attempt, registration)
 }
 
-async fn sleep_until(began: Instant, at: Option<Duration>) {
+async fn sleep_until(started_at: Instant, at: Option<Duration>) {
     #[expect(clippy::disallowed_methods, reason = "the one place where a fleet pauses")]
-    match at.and_then(|at| began.checked_add(at)) {
+    match at.and_then(|at| started_at.checked_add(at)) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }

@@ -30,7 +30,7 @@ pub struct Checkpoint {
     taken_at: Option<Timestamp>,
     /// Time since the wait began, when it was taken.
     elapsed: Duration,
-    pub(crate) machine: Machine,
+    machine: Machine,
 }
 
 impl Checkpoint {
@@ -55,7 +55,7 @@ impl Checkpoint {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
+    pub(super) const fn set_taken_at(&mut self, now: Timestamp) {
         self.taken_at = Some(now);
     }
 

@@ -2,9 +2,14 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+#[cfg(feature = "tokio")]
+use jiff::Timestamp;
 use job_model::Job;
 
-use super::{attempt_error::AttemptError, checkpoint::Checkpoint, policy::WaitPolicy};
+use super::{
+    attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
+    policy::WaitPolicy,
+};
 use crate::schedule::JobObservation;
 
 /// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
@@ -25,58 +30,8 @@ use crate::schedule::JobObservation;
 /// | `Stopped` | the caller's `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
-    pub(crate) kind: WaitErrorKind,
-    pub(crate) checkpoint: Checkpoint,
-}
-
-/// Why a wait stopped, and what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WaitErrorKind {
-    /// The timeout passed, too little of it is left for another attempt, or the service asks to
-    /// wait beyond it. Wait on, with a longer timeout.
-    DeadlineExceeded,
-    /// The credentials were not accepted. Mend them.
-    Unauthorized,
-    /// The service knows no such job. Check the job id, the project and the region.
-    NotFound,
-    /// The service knew the job and does not any more; whether it succeeded is not known. Look for
-    /// what it was to make.
-    Vanished,
-    /// The service answers with another job. Check what stands between here and the service.
-    Mismatch,
-    /// The service's replies are no job. Check the address, and what stands between.
-    Unreadable,
-    /// There is no such host, or it accepts no connection. Check the address.
-    Unreachable,
-    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
-    Permanent,
-    /// As many faults in a row as the policy allows. Read the fault.
-    TooManyErrors,
-    /// Nothing of the job changes any more. Look at the job.
-    Stalled,
-    /// The caller stopped the wait. Resume it.
-    Stopped,
-}
-
-impl WaitErrorKind {
-    /// Returns it in one word, as JSON and notices have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::Unauthorized => "unauthorized",
-            Self::NotFound => "not_found",
-            Self::Vanished => "vanished",
-            Self::Mismatch => "mismatch",
-            Self::Unreadable => "unreadable",
-            Self::Unreachable => "unreachable",
-            Self::Permanent => "permanent",
-            Self::TooManyErrors => "too_many_errors",
-            Self::Stalled => "stalled",
-            Self::Stopped => "stopped",
-        }
-    }
+    pub(super) kind: WaitErrorKind,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl WaitError {
@@ -96,19 +51,19 @@ impl WaitError {
     /// that it did not end before.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        self.checkpoint.machine.observation()
+        self.checkpoint.machine().observation()
     }
 
     /// Returns the fault of the last attempt, where that gave no job.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
-        self.checkpoint.machine.last_error()
+        self.checkpoint.machine().last_error()
     }
 
     /// Returns how many attempts were made.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
-        self.checkpoint.machine.attempts()
+        self.checkpoint.machine().attempts()
     }
 
     /// Returns the time since the wait began.
@@ -129,14 +84,20 @@ impl WaitError {
         self.checkpoint
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
+        self.checkpoint.set_taken_at(now);
+    }
+
     fn policy(&self) -> &WaitPolicy {
-        self.checkpoint.machine.policy()
+        self.checkpoint.machine().policy()
     }
 
     /// Returns the span that the service asks to wait and that reaches beyond the deadline.
     fn excess_retry_after(&self) -> Option<Duration> {
-        let asked = self.last_error()?.retry_after?;
-        (self.elapsed().saturating_add(asked) >= self.policy().deadline()).then_some(asked)
+        let retry_after = self.last_error()?.retry_after?;
+        (self.elapsed().saturating_add(retry_after) >= self.policy().deadline())
+            .then_some(retry_after)
     }
 }
 
@@ -161,8 +122,8 @@ impl fmt::Display for WaitError {
                     Duration::ZERO => f.write_str("one look did not see the job's end")?,
                     timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
                 }
-                if let Some(asked) = self.excess_retry_after() {
-                    write!(f, ", and the service asks to wait {} s", asked.as_secs_f64())?;
+                if let Some(retry_after) = self.excess_retry_after() {
+                    write!(f, ", and the service asks to wait {} s", retry_after.as_secs_f64())?;
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
@@ -192,6 +153,6 @@ impl fmt::Display for WaitError {
 
 impl Error for WaitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last_error().map(|fault| fault as &dyn Error)
+        self.last_error().map(|error| error as &dyn Error)
     }
 }

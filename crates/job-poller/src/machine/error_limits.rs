@@ -1,4 +1,4 @@
-//! What attempts that give no job mean for the wait: how many of which kind end it.
+//! How many failed attempts of which kind end a wait.
 
 use std::time::Duration;
 
@@ -6,19 +6,17 @@ use job_transport::{ErrorClass, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Machine, StepContext,
     attempt_error::{AttemptError, AttemptErrorKind},
-    error::WaitErrorKind,
-    event::{AttemptReason, Event},
+    error_kind::WaitErrorKind,
+    policy::WaitPolicy,
 };
-use crate::schedule::Schedule;
 
 /// The attempts that gave no job since the last one that did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ErrorRun {
-    /// How many, of whatever kind.
+    /// How many, of any kind.
     count: u32,
-    /// A kind, how many of it there were without another between, and since when.
+    /// The kind of the last ones, how many of that kind there were in a row, and when the first was.
     category: ErrorCategory,
     same_category: u32,
     since: Duration,
@@ -36,14 +34,25 @@ enum ErrorCategory {
     Mismatch,
 }
 
-/// So many of a kind in a row, over at least such a span, end a wait so.
-struct Threshold(u32, Duration, WaitErrorKind);
+/// `count` errors of a kind in a row, the last at least `over` after the first, end a wait as `ends_as`.
+pub(super) struct Threshold {
+    count: u32,
+    over: Duration,
+    pub(super) ends_as: WaitErrorKind,
+}
 
 impl ErrorRun {
-    /// Adds a fault to those before it.
-    fn with_error(before: Option<&Self>, category: ErrorCategory, elapsed: Duration) -> Self {
+    /// Adds an error to the run before it.
+    pub(super) fn with_error(
+        before: Option<&Self>,
+        error: &AttemptError,
+        is_proven: bool,
+        elapsed: Duration,
+    ) -> Self {
+        let category = ErrorCategory::from_error(error);
         let count = before.map_or(0, |run| run.count).saturating_add(1);
         match before {
+            Some(run) if !is_proven && run.survives(error) => Self { count, ..*run },
             Some(run) if run.category == category => {
                 Self { count, same_category: run.same_category.saturating_add(1), ..*run }
             }
@@ -51,8 +60,20 @@ impl ErrorRun {
         }
     }
 
-    /// Whether a fault of another kind says nothing against this one: a job that is not known stays
-    /// so while the service is in trouble, and a host that is not reached while nothing answers.
+    /// Returns how many errors in a row there were, of any kind.
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Returns whether there were enough errors of the kind, over a long enough time.
+    pub(super) fn reaches(&self, threshold: &Threshold, elapsed: Duration) -> bool {
+        self.same_category >= threshold.count
+            && elapsed.saturating_sub(self.since) >= threshold.over
+    }
+
+    /// Returns whether an error of another kind does not interrupt this run: a job that is not known stays
+    /// unknown while the service is in trouble, and a host that cannot be reached stays so while nothing
+    /// answers.
     fn survives(&self, error: &AttemptError) -> bool {
         let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
         let no_reply = matches!(error.kind, AttemptErrorKind::Transport(_));
@@ -81,81 +102,51 @@ impl ErrorCategory {
     }
 }
 
-impl Machine {
-    pub(super) fn on_attempt_error(
-        &mut self,
-        context: &mut StepContext<'_>,
-        error: AttemptError,
-    ) -> Action {
-        if error.credentials_refreshed {
-            context.events.push(Event::CredentialsRefreshed);
-        }
-        let category = ErrorCategory::from_error(&error);
-        let before = self.error_run.as_deref();
-        let run = match before {
-            Some(run) if self.readings == 0 && run.survives(&error) => {
-                ErrorRun { count: run.count.saturating_add(1), ..*run }
+impl Threshold {
+    /// Returns the threshold for an error of this kind; `None` if no number of them ends the wait. A wait
+    /// that has read its job is proven: its job id, address and credentials were right, so an error that
+    /// says otherwise has to be confirmed.
+    pub(super) fn for_error(
+        error: &AttemptError,
+        policy: &WaitPolicy,
+        is_proven: bool,
+        is_settling: bool,
+    ) -> Option<Self> {
+        let threshold = |count, over, ends_as| Some(Self { count, over, ends_as });
+        let confirmed = |ends_as| {
+            if is_proven {
+                threshold(policy.confirmations, CONFIRMATION_PERIOD, ends_as)
+            } else {
+                threshold(1, Duration::ZERO, ends_as)
             }
-            _ => ErrorRun::with_error(before, category, context.elapsed),
         };
-        self.error_run = Some(Box::new(run));
-        let asked = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        self.not_before = context.elapsed.saturating_add(asked);
-        let in_a_row = run.count;
-        context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
-        let class = error.class;
-        self.last_error = Some(Box::new(error));
-        let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);
-        let span = context.elapsed.saturating_sub(run.since);
-        match self.limit(category, class) {
-            Some(Threshold(count, over, kind)) if run.same_category >= count && span >= over => {
-                self.stop(context, kind)
-            }
-            _ if too_many => self.stop(context, WaitErrorKind::TooManyErrors),
-            _ => {
-                let pause = self.policy.backoff.pause(&self.poll_state(context.elapsed, in_a_row));
-                self.plan_next_attempt(context, pause, AttemptReason::Backoff)
-            }
-        }
-    }
-
-    /// Returns how many faults of a kind end the wait. A wait that has read its job is proven: job,
-    /// address and credentials were right, so what says otherwise is to say it again.
-    fn limit(&self, kind: ErrorCategory, class: ErrorClass) -> Option<Threshold> {
-        let policy = &self.policy;
-        let (proven, at_once) = (self.readings > 0, Duration::ZERO);
-        let refusals = |kind| {
-            let (confirmations, span) =
-                if proven { (policy.confirmations, CONFIRMATION_PERIOD) } else { (1, at_once) };
-            Some(Threshold(confirmations, span, kind))
-        };
-        match kind {
+        match ErrorCategory::from_error(error) {
             ErrorCategory::Transient => None,
-            ErrorCategory::NoConnection if proven => None,
+            ErrorCategory::NoConnection if is_proven => None,
             ErrorCategory::NoConnection => {
-                Some(Threshold(1, UNREACHABLE_TIMEOUT, WaitErrorKind::Unreachable))
+                threshold(1, UNREACHABLE_TIMEOUT, WaitErrorKind::Unreachable)
             }
             // The service forgets a job some time after its end.
-            ErrorCategory::NotFound if self.settling.is_some() => {
-                Some(Threshold(1, at_once, WaitErrorKind::Vanished))
+            ErrorCategory::NotFound if is_settling => {
+                threshold(1, Duration::ZERO, WaitErrorKind::Vanished)
             }
-            ErrorCategory::NotFound if proven => refusals(WaitErrorKind::Vanished),
+            ErrorCategory::NotFound if is_proven => confirmed(WaitErrorKind::Vanished),
             ErrorCategory::NotFound => {
-                Some(Threshold(1, policy.not_found_grace, WaitErrorKind::NotFound))
+                threshold(1, policy.not_found_grace, WaitErrorKind::NotFound)
             }
-            // A few more lock the key.
+            // A few more wrong signatures lock the key.
             ErrorCategory::WrongSignature => {
-                Some(Threshold(1, at_once, WaitErrorKind::Unauthorized))
+                threshold(1, Duration::ZERO, WaitErrorKind::Unauthorized)
             }
-            ErrorCategory::Permanent if class == ErrorClass::Unauthorized => {
-                refusals(WaitErrorKind::Unauthorized)
+            ErrorCategory::Permanent if error.class == ErrorClass::Unauthorized => {
+                confirmed(WaitErrorKind::Unauthorized)
             }
-            ErrorCategory::Permanent => refusals(WaitErrorKind::Permanent),
+            ErrorCategory::Permanent => confirmed(WaitErrorKind::Permanent),
             ErrorCategory::Unreadable => {
-                let span = if proven { UNREADABLE_PERIOD } else { at_once };
-                Some(Threshold(policy.max_unreadable_replies, span, WaitErrorKind::Unreadable))
+                let over = if is_proven { UNREADABLE_PERIOD } else { Duration::ZERO };
+                threshold(policy.max_unreadable_replies, over, WaitErrorKind::Unreadable)
             }
-            ErrorCategory::Mismatch => Some(Threshold(2, at_once, WaitErrorKind::Mismatch)),
+            ErrorCategory::Mismatch => threshold(2, Duration::ZERO, WaitErrorKind::Mismatch),
         }
     }
 }

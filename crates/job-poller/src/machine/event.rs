@@ -110,15 +110,15 @@ pub enum AttemptReason {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |phase: &Option<Phase>| {
+        let format_phase = |phase: &Option<Phase>| {
             phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
         };
         match self {
-            Self::Phase { label, from, to, change: course } => {
-                write!(f, "{}: {}", label.escape_debug(), known(to))?;
-                match course {
+            Self::Phase { label, from, to, change } => {
+                write!(f, "{}: {}", label.escape_debug(), format_phase(to))?;
+                match change {
                     PhaseChange::Forward => Ok(()),
-                    PhaseChange::Backward => write!(f, " (went back from {})", known(from)),
+                    PhaseChange::Backward => write!(f, " (went back from {})", format_phase(from)),
                     PhaseChange::Unrecognized => {
                         f.write_str(" (not a phase known here; still waiting)")
                     }
@@ -126,7 +126,7 @@ impl fmt::Display for Event {
             }
             Self::SubJob { path, label, to, .. } => {
                 let indent = "  ".repeat(path.depth());
-                write!(f, "{indent}{}: {}", label.escape_debug(), known(to))
+                write!(f, "{indent}{}: {}", label.escape_debug(), format_phase(to))
             }
             Self::Progress(Progress { total, success, running, failed, .. }) => {
                 write!(f, "{success} of {total} steps done, {running} running")?;
@@ -135,25 +135,25 @@ impl fmt::Display for Event {
             Self::Settling => f.write_str("the job succeeded; waiting for its sub-jobs to end"),
             Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),
             Self::StaleReply { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
-            Self::Stalled { unchanged_for: unchanged } => {
-                write!(f, "nothing has changed for {:.0} s", unchanged.as_secs_f64())
+            Self::Stalled { unchanged_for } => {
+                write!(f, "nothing has changed for {:.0} s", unchanged_for.as_secs_f64())
             }
-            Self::AttemptFailed { error: fault, in_a_row: 1 } => write!(f, "fault: {fault}"),
-            Self::AttemptFailed { error: fault, in_a_row } => {
-                write!(f, "fault, {in_a_row} in a row: {fault}")
+            Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "fault: {error}"),
+            Self::AttemptFailed { error, in_a_row } => {
+                write!(f, "fault, {in_a_row} in a row: {error}")
             }
             Self::CredentialsRefreshed => f.write_str("credentials renewed"),
             Self::SubJobLookup { id } => write!(f, "looking into sub-job {id}"),
             Self::Heartbeat => f.write_str("still waiting"),
-            Self::NextAttempt { at, reason: why } => {
-                let why = match why {
+            Self::NextAttempt { at, reason } => {
+                let reason = match reason {
                     AttemptReason::Scheduled => "",
                     AttemptReason::Budget => " (as the budget allows)",
                     AttemptReason::Backoff => " (after a fault)",
                     AttemptReason::RetryAfter => " (as the service asked)",
                     AttemptReason::Deadline => " (the last before the deadline)",
                 };
-                write!(f, "next attempt at {:.1} s{why}", at.as_secs_f64())
+                write!(f, "next attempt at {:.1} s{reason}", at.as_secs_f64())
             }
         }
     }

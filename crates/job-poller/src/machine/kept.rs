@@ -87,7 +87,7 @@ impl Serialize for StoredText {
 
 impl<'de> Deserialize<'de> for StoredText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        JobSnapshot::deserialize(deserializer).map(|read| Self::from_snapshot(&read))
+        JobSnapshot::deserialize(deserializer).map(|snapshot| Self::from_snapshot(&snapshot))
     }
 }
 
@@ -100,22 +100,22 @@ mod tests {
         let body = r#"{"metadata": {"uid": "a", "updateTimestamp": "2020-02-02T08:12:40Z"},
             "spec": {"subJobs": [{"other": 1.10},]}}"#;
         let reply = http::Response::new(Bytes::from(body));
-        let read = JobSnapshot::from(Reading::from_response(reply).unwrap());
-        let kept = StoredText::from_snapshot(&read);
-        assert!(kept.same_bytes(&read) && kept.job().as_ref() == Some(&read.job));
+        let snapshot = JobSnapshot::from(Reading::from_response(reply).unwrap());
+        let stored = StoredText::from_snapshot(&snapshot);
+        assert!(stored.same_bytes(&snapshot) && stored.job().as_ref() == Some(&snapshot.job));
         // The same job in other words is not the same text, and no other job.
-        let again = JobSnapshot::from(read.job.clone());
+        let again = JobSnapshot::from(snapshot.job.clone());
         assert!(
-            !kept.same_bytes(&again)
-                && StoredText::from_snapshot(&again).job().as_ref() == Some(&read.job)
+            !stored.same_bytes(&again)
+                && StoredText::from_snapshot(&again).job().as_ref() == Some(&snapshot.job)
         );
-        for (text, is) in
-            [(serde_json::to_string(&kept), body), (serde_json::to_string(&read), body)]
+        for (text, expected) in
+            [(serde_json::to_string(&stored), body), (serde_json::to_string(&snapshot), body)]
         {
             let text = text.unwrap();
-            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), is);
-            assert_eq!(serde_json::from_str::<StoredText>(&text).unwrap(), kept);
-            assert_eq!(serde_json::from_str::<JobSnapshot>(&text).unwrap(), read);
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<StoredText>(&text).unwrap(), stored);
+            assert_eq!(serde_json::from_str::<JobSnapshot>(&text).unwrap(), snapshot);
         }
         let error = serde_json::from_str::<StoredText>(r#""[]""#).unwrap_err().to_string();
         assert!(error.starts_with("the body is no JSON object"), "{error}");

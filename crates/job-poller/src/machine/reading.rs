@@ -4,41 +4,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Machine, StepContext,
+    Machine,
     attempt_error::AttemptError,
     changes::changes,
-    error::WaitErrorKind,
+    error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
     kept::{JobSnapshot, StoredText},
+    settling::Settling,
+    step::{Action, StepContext},
     verdict::{Verdict, all_sub_jobs_succeeded},
 };
 use crate::schedule::{
     CompletedSteps, JobObservation, PollState, creation_time, step_ends, update_time,
 };
 
-/// Since when a job is `Success` whose sub-jobs have not all ended, and how often it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Settling {
-    since: Duration,
-    /// How old the job was then.
-    age: Duration,
-    readings: u32,
-    /// The `Date` of the last reply with it.
-    date: Option<Timestamp>,
-}
-
 impl Machine {
     pub(super) fn on_reading(
         &mut self,
         context: &mut StepContext<'_>,
-        read: JobSnapshot,
+        snapshot: JobSnapshot,
         date: Option<Timestamp>,
         credentials_refreshed: bool,
     ) -> Action {
-        let job = &*read.job;
+        let job = &*snapshot.job;
         if let Some(uid) = job.uid().filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
             return self.on_attempt_error(
                 context,
@@ -50,9 +40,9 @@ impl Machine {
         }
         (self.error_run, self.last_error) = (None, None);
         self.readings = self.readings.saturating_add(1);
-        let is_news = !self.job.as_ref().is_some_and(|kept| kept.same_bytes(&read));
+        let is_changed = !self.job.as_ref().is_some_and(|stored| stored.same_bytes(&snapshot));
         // The usual case is that nothing changed.
-        let before = self.job.as_ref().filter(|_| is_news).and_then(StoredText::job);
+        let before = self.job.as_ref().filter(|_| is_changed).and_then(StoredText::job);
         if self.is_stale(before.as_deref(), job) {
             self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
             context.events.push(Event::StaleReply { in_a_row: self.stale_in_a_row });
@@ -60,21 +50,21 @@ impl Machine {
         }
         self.stale_in_a_row = 0;
         let verdict = Verdict::from_job(job, &self.policy);
-        if is_news {
+        if is_changed {
             self.emit_changes(context, before.as_deref(), job);
-            self.job = Some(StoredText::from_snapshot(&read));
+            self.job = Some(StoredText::from_snapshot(&snapshot));
         }
         match verdict {
-            Verdict::Succeeded => self.conclude(context, read.job, date, true),
-            Verdict::Failed => self.conclude(context, read.job, date, false),
+            Verdict::Succeeded => self.conclude(context, snapshot.job, date, true),
+            Verdict::Failed => self.conclude(context, snapshot.job, date, false),
             Verdict::Settling => {
-                let first = self.settling.is_none();
+                let is_first = self.settling.is_none();
                 let (since, age) = (context.elapsed, job_age(job, date, context.elapsed));
                 let none = || Box::new(Settling { since, age, readings: 0, date });
                 let settling = self.settling.get_or_insert_with(none);
                 settling.readings = settling.readings.saturating_add(1);
                 settling.date = date;
-                if first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
+                if is_first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
                     context.events.push(Event::Settling);
                 }
                 self.plan_scheduled_attempt(context, job, date)
@@ -99,12 +89,9 @@ impl Machine {
         self.conclude(context, job, date, !failed)
     }
 
-    /// Returns for how long a job that is `Success` already is asked about again, where it is one;
-    /// zero where it was for long or often enough.
+    /// Returns how much longer a job that is `Success` is read again; `None` if it is not `Success`.
     pub(super) fn settling_time_left(&self, elapsed: Duration) -> Option<Duration> {
-        let (settling, settle) = (self.settling.as_deref()?, self.policy.settle);
-        let left = settle.window.saturating_sub(elapsed.saturating_sub(settling.since));
-        Some(if settling.readings < settle.readings { left } else { Duration::ZERO })
+        Some(self.settling.as_deref()?.time_left(self.policy.settle, elapsed))
     }
 
     /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then
@@ -151,9 +138,9 @@ impl Machine {
         let age = job_age(job, date, context.elapsed);
         let PollState { elapsed, count, random, .. } =
             self.poll_state(context.elapsed, self.readings.saturating_sub(self.near_end_base));
-        let seen = CompletedSteps::from_job(job, age).poll_state(job, age);
-        let seen = PollState { elapsed, count, random, nearly_done, ..seen };
-        let pause = context.schedule.pause(&seen);
+        let state = CompletedSteps::from_job(job, age).poll_state(job, age);
+        let state = PollState { elapsed, count, random, nearly_done, ..state };
+        let pause = context.schedule.pause(&state);
         self.plan_next_attempt(context, pause, AttemptReason::Scheduled)
     }
 
@@ -172,11 +159,11 @@ impl Machine {
         let settling = self.settling.as_deref().map(|settling| settling.age);
         let now = settling.unwrap_or_else(|| job_age(job, date, elapsed)).max(self.observed_until);
         // Without a `Date` the age is not by the service's times.
-        let to = match job.duration().filter(|_| date.is_some()) {
+        let until = match job.duration().filter(|_| date.is_some()) {
             Some(time) => time.clamp(self.observed_until, now),
             None => self.observed_until + (now - self.observed_until) / 2,
         };
-        self.observation_until(job, to, true)
+        self.observation_until(job, until, true)
     }
 
     pub(super) fn observation_until(
@@ -186,13 +173,12 @@ impl Machine {
         completed: bool,
     ) -> Option<JobObservation> {
         let job_type = job.job_type().unwrap_or_default().into();
-        let ends = step_ends(job, until);
         Some(JobObservation {
             job_type,
             from: self.observed_from?,
             until,
             completed,
-            step_ends: ends,
+            step_ends: step_ends(job, until),
         })
     }
 }

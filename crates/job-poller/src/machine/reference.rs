@@ -2,6 +2,7 @@
 
 use std::env;
 
+use jiff::Timestamp;
 use job_model::Phase;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -84,8 +85,8 @@ impl Model {
             self.stale_in_a_row += 1;
             return;
         }
-        let is_live = |phase| matches!(phase, Some(&(Phase::Initializing | Phase::Running)));
-        self.has_active_sub_job = job.sub_jobs().iter().any(|sub_job| is_live(sub_job.phase()));
+        let is_active = |phase| matches!(phase, Some(&(Phase::Initializing | Phase::Running)));
+        self.has_active_sub_job = job.sub_jobs().iter().any(|sub_job| is_active(sub_job.phase()));
         self.phase = Some(job.phase().cloned());
         (self.updated, self.stale_in_a_row) = (updated, 0);
     }
@@ -93,12 +94,12 @@ impl Model {
     /// Whether a wait may end so, at this time.
     fn allows(&self, now: Duration, result: &Result<FinishedJob, WaitError>) -> bool {
         let ended_as = |phase| self.phase == Some(Some(phase));
-        let asked = match &self.last_input {
-            Some(Input::Error(fault)) => fault.retry_after.unwrap_or_default(),
+        let retry_after = match &self.last_input {
+            Some(Input::Error(error)) => error.retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        let class = match &self.last_input {
-            Some(Input::Error(fault)) => Some(fault.kind),
+        let last_kind = match &self.last_input {
+            Some(Input::Error(error)) => Some(error.kind),
             _ => None,
         };
         match result {
@@ -110,22 +111,22 @@ impl Model {
                 _ if ended_as(Phase::Success) => false,
                 WaitErrorKind::DeadlineExceeded => {
                     // The reserve, and the second that is kept between two attempts.
-                    now + asked.max(Duration::from_secs(3)) >= self.deadline()
+                    now + retry_after.max(Duration::from_secs(3)) >= self.deadline()
                         || self.timeout == Some(Duration::ZERO)
                 }
                 WaitErrorKind::NotFound | WaitErrorKind::Vanished => {
-                    class == Some(AttemptErrorKind::Status(404))
+                    last_kind == Some(AttemptErrorKind::Status(404))
                         && (error.kind() == WaitErrorKind::Vanished) == self.phase.is_some()
                 }
                 WaitErrorKind::Unauthorized => {
                     matches!(
-                        class,
+                        last_kind,
                         Some(AttemptErrorKind::WrongSignature | AttemptErrorKind::Status(401))
                     )
                 }
-                WaitErrorKind::Permanent => class == Some(AttemptErrorKind::Status(403)),
-                WaitErrorKind::Mismatch => class.is_none(),
-                WaitErrorKind::Unreadable => class == Some(AttemptErrorKind::Unreadable),
+                WaitErrorKind::Permanent => last_kind == Some(AttemptErrorKind::Status(403)),
+                WaitErrorKind::Mismatch => last_kind.is_none(),
+                WaitErrorKind::Unreadable => last_kind == Some(AttemptErrorKind::Unreadable),
                 WaitErrorKind::Unreachable => self.phase.is_none(),
                 WaitErrorKind::TooManyErrors | WaitErrorKind::Stalled => false,
             },
@@ -141,11 +142,12 @@ impl ReferenceStateMachine for Model {
         let timeout = prop_oneof![Just(0), 1..500_u64, 1..500_000_u64]
             .prop_map(|timeout| Some(Duration::from_millis(timeout)));
         let timeout = prop_oneof![9 => timeout, 1 => Just(None)];
-        let late = prop_oneof![3 => Just(0), 1 => 0..5_000_u64].prop_map(Duration::from_millis);
-        (timeout, late)
-            .prop_map(|(timeout, late)| Self {
+        let wake_latency =
+            prop_oneof![3 => Just(0), 1 => 0..5_000_u64].prop_map(Duration::from_millis);
+        (timeout, wake_latency)
+            .prop_map(|(timeout, wake_latency)| Self {
                 timeout,
-                wake_latency: late,
+                wake_latency,
                 phase: None,
                 has_active_sub_job: false,
                 updated: None,
@@ -204,9 +206,9 @@ impl CheckedMachine {
             Action::SleepUntil(at) => {
                 assert!(now <= *at && *at < deadline, "{step:?}");
                 assert!(*at >= self.not_before, "before {:?}: {step:?}", self.not_before);
-                let told =
+                let plans_attempt =
                     step.events.iter().any(|event| matches!(event, Event::NextAttempt { .. }));
-                assert!(told || step.events.is_empty(), "silent: {step:?}");
+                assert!(plans_attempt || step.events.is_empty(), "silent: {step:?}");
             }
             Action::Finish(result) => {
                 assert!(self.model.allows(now, result), "{:?} and {result:?}", self.model);
@@ -225,8 +227,8 @@ impl CheckedMachine {
 
     fn reply(&mut self, reply: &Reply) {
         let Action::Fetch { id, timeout } = self.last_action.clone() else { return };
-        let (input, took) = reply.attempt(timeout);
-        self.now += took;
+        let (input, latency) = reply.attempt(timeout);
+        self.now += latency;
         let is_lookup = id != *self.machine.job_id();
         if !is_lookup {
             self.learn(&input);
@@ -245,19 +247,19 @@ impl CheckedMachine {
     }
 
     fn learn(&mut self, input: &Input) {
-        let mut asked = Duration::from_secs(1);
+        let mut min_wait = Duration::from_secs(1);
         match input {
             Input::Reading { job, .. } if job.job().uid().is_none_or(|uid| uid == "a") => {
                 self.model.observe(job.job());
             }
-            Input::Error(fault) => {
-                let retry_after = fault.retry_after.unwrap_or_default();
-                asked = asked.max(retry_after.min(Duration::from_secs(300)));
+            Input::Error(error) => {
+                let retry_after = error.retry_after.unwrap_or_default();
+                min_wait = min_wait.max(retry_after.min(Duration::from_secs(300)));
             }
             _ => {}
         }
         self.model.last_input = Some(input.clone());
-        self.not_before = self.now + asked;
+        self.not_before = self.now + min_wait;
     }
 }
 

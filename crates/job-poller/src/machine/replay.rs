@@ -38,9 +38,9 @@ const REPLIES: &[&str] = &[
 ];
 
 pub(super) fn replies() -> impl Strategy<Value = Reply> {
-    let takes = prop_oneof![Just(100), 0..100_u64, 0..60_000_u64].prop_map(Duration::from_millis);
-    (prop::sample::select(REPLIES), takes)
-        .prop_map(|(text, takes)| Reply { text: text.into(), latency: takes })
+    let latency = prop_oneof![Just(100), 0..100_u64, 0..60_000_u64].prop_map(Duration::from_millis);
+    (prop::sample::select(REPLIES), latency)
+        .prop_map(|(text, latency)| Reply { text: text.into(), latency })
 }
 
 static ADAPTIVE: Adaptive = Adaptive::new();
@@ -54,9 +54,9 @@ fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
         let (now, input) = log[log.len() - 1].clone();
         match machine.step(setup.schedule, now, input).action {
             Action::Fetch { timeout, .. } => {
-                let (input, took) = script.reply(number).attempt(timeout);
+                let (input, latency) = script.reply(number).attempt(timeout);
                 number += 1;
-                log.push((now + took, input));
+                log.push((now + latency, input));
             }
             Action::SleepUntil(at) => log.push((now.max(at), Input::Wake)),
             Action::Finish(_) => return log,

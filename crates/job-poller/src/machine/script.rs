@@ -20,11 +20,14 @@
 use std::fmt::Write;
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{AuthError, FetchError, RequestSent, TransportError, TransportErrorKind};
+use jiff::Timestamp;
+use job_transport::{
+    AuthError, FetchError, Reading, RequestSent, TransportError, TransportErrorKind,
+};
 use serde_json::{Value, json};
 
 use super::{outcome::Outcome, *};
-use crate::schedule::{Exponential, Fixed};
+use crate::schedule::{Exponential, Fixed, Schedule};
 
 /// The service as a script has it.
 #[derive(Clone, Debug)]
@@ -41,8 +44,8 @@ impl Script {
         let mut replies = Vec::new();
         for token in script.split_whitespace() {
             let (token, times) = token.split_once('*').unwrap_or((token, "1"));
-            let (text, takes) = token.split_once('~').unwrap_or((token, "0.1s"));
-            let reply = Reply { text: text.into(), latency: seconds(takes) };
+            let (text, latency) = token.split_once('~').unwrap_or((token, "0.1s"));
+            let reply = Reply { text: text.into(), latency: seconds(latency) };
             replies.extend(vec![reply; times.parse().unwrap()]);
         }
         Self(replies)
@@ -73,9 +76,11 @@ impl Reply {
 
     fn input(&self) -> Input {
         let text = self.text.strip_prefix('+').unwrap_or(&self.text);
-        let renewed = text.len() < self.text.len();
+        let credentials_refreshed = text.len() < self.text.len();
         match parse_error(text) {
-            Some(error) => Input::from(Err(error.with_credentials_refreshed(renewed))),
+            Some(error) => {
+                Input::from(Err(error.with_credentials_refreshed(credentials_refreshed)))
+            }
             None => {
                 let (text, date) = text
                     .split_once('^')
@@ -83,7 +88,7 @@ impl Reply {
                 Input::Reading {
                     job: Box::new(parse_job(text)).into(),
                     date,
-                    credentials_refreshed: renewed,
+                    credentials_refreshed,
                 }
             }
         }
@@ -210,8 +215,8 @@ impl Setup {
                 Action::Fetch { timeout, .. } => {
                     let reply = script.reply(number);
                     number += 1;
-                    let (input, took) = reply.attempt(timeout);
-                    (input, Some(reply), now + took)
+                    let (input, latency) = reply.attempt(timeout);
+                    (input, Some(reply), now + latency)
                 }
                 Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.wake_latency),
                 Action::Finish(_) => return now,
@@ -241,7 +246,10 @@ impl Setup {
                     Ok(ended) => line(format!("> {}", format_finished(ended))),
                     Err(error) => {
                         line(format!("> {:?}: {error}", error.kind()));
-                        line(format!("  last fault: {:?}", error.last_error().map(|f| &f.message)));
+                        line(format!(
+                            "  last error: {:?}",
+                            error.last_error().map(|error| &error.message)
+                        ));
                     }
                 },
             }
@@ -258,9 +266,9 @@ fn format_finished(ended: &FinishedJob) -> String {
     let mut shown = match &ended.outcome {
         Outcome::Succeeded => "succeeded".into(),
         Outcome::Failed(failed) => {
-            let live: String =
-                failed.active_sub_jobs.iter().map(|path| format!("; live: {path}")).collect();
-            format!("failed: {}{live}", failed.failure)
+            let active: String =
+                failed.active_sub_jobs.iter().map(|path| format!("; active: {path}")).collect();
+            format!("failed: {}{active}", failed.failure)
         }
     };
     shown += &format!(", {} attempts, {} sub-job lookups", ended.attempts, ended.sub_job_lookups);

@@ -1,6 +1,7 @@
 //! The case table, row by row, as transcripts.
 
 use insta::assert_snapshot;
+use jiff::Timestamp;
 
 use super::{
     script::{Script, Setup, setup},
@@ -8,8 +9,8 @@ use super::{
 };
 use crate::schedule::{Adaptive, Exponential};
 
-mod faults;
-mod lives;
+mod attempt_errors;
+mod observations;
 
 fn one_hour_setup() -> Setup {
     setup().timeout(3600.0)
@@ -134,7 +135,7 @@ fn zero_timeout_still_looks_up_the_failed_sub_job() {
 }
 
 #[test]
-fn complete_tree_looks_up_sub_jobs_of_a_success() {
+fn max_tree_lookups_looks_up_sub_jobs_of_a_success() {
     let complete = one_hour_setup().policy(|policy| policy.max_tree_lookups(5));
     let script = "success[A=success,B=success] success[C=success] drop success";
     assert_snapshot!(complete.transcript(script));
@@ -146,12 +147,13 @@ fn absent_and_unknown_phases_are_not_terminal() {
 }
 
 #[test]
-fn an_unchanged_job_is_reported_as_stuck() {
-    const FIVE: crate::schedule::Fixed = crate::schedule::Fixed::new(Duration::from_secs(300));
-    let setup = Setup { schedule: &FIVE, ..one_hour_setup() };
+fn an_unchanged_job_is_reported_as_stalled() {
+    const FIVE_MINUTES: crate::schedule::Fixed =
+        crate::schedule::Fixed::new(Duration::from_secs(300));
+    let setup = Setup { schedule: &FIVE_MINUTES, ..one_hour_setup() };
     let stop = setup.policy(WaitPolicy::stop_when_stalled);
     assert_snapshot!(format!(
-        "{}\n{}\n-- stop_when_stuck: {}",
+        "{}\n{}\n-- stop_when_stalled: {}",
         setup.transcript("none*4 running*2 success"),
         setup.transcript("running@1*2 running@2*2 running[A=running]@2*2 success"),
         stop.transcript("running"),
@@ -188,7 +190,7 @@ fn the_last_attempt_starts_before_the_deadline() {
         ("so late that a second is not left", at(3.0, "running~2.6s success")),
         ("a second before the reserve", at(13.0, "running running~0.5s success")),
         ("zero: one attempt under its own timeout", at(0.0, "running~5s success")),
-        ("zero, and a fault", at(0.0, "503")),
+        ("zero, and an error", at(0.0, "503")),
     ];
     assert_snapshot!(join_transcripts(rows));
 }
@@ -284,7 +286,7 @@ fn a_wait_can_be_stopped_in_any_state() {
         ("in a pause", at(5.0, "running")),
         ("in an attempt", at(11.0, "running running~5s")),
         ("settling: what is there goes on", at(5.0, "success[A=running]")),
-        ("looking: what is known is told", at(1.0, "failed?[A=none] none~5s")),
+        ("looking up: what is known is reported", at(1.0, "failed?[A=none] none~5s")),
     ];
     assert_snapshot!(join_transcripts(rows));
 }
@@ -309,7 +311,7 @@ fn early_and_late_wakes_get_the_right_action() {
         ),
         ("late from the start", vec![(at(60), Input::Wake)]),
         (
-            "overslept: at once",
+            "late wake: at once",
             vec![(at(0), Input::Wake), (at(0), running()), (at(59), Input::Wake)],
         ),
     ];
@@ -337,7 +339,7 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
         ("a later deadline: not before that", asked(), one_hour_setup()),
         ("the deadline alone: at once", stopped(setup(), "running"), one_hour_setup()),
         (
-            "too many faults: not before what was asked",
+            "too many errors: not before the Retry-After",
             {
                 let one = one_hour_setup().policy(|policy| policy.max_consecutive_errors(1));
                 stopped(one, "429(60s)")
@@ -360,7 +362,7 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
             },
             setup().timeout(6.001),
         ),
-        ("one look, again", stopped(setup().timeout(0.0), "running"), setup().timeout(0.0)),
+        ("one attempt, again", stopped(setup().timeout(0.0), "running"), setup().timeout(0.0)),
     ];
     let rows = rows.map(|(name, (machine, elapsed), setup)| {
         let mut machine = machine.with_policy(setup.policy);

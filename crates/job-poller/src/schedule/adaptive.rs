@@ -4,9 +4,10 @@
 mod observation;
 mod age_bins;
 mod prior;
-mod history;
+mod counts;
 mod hazard;
 mod remaining;
+mod history;
 
 pub use history::History;
 pub use observation::JobObservation;
@@ -40,7 +41,7 @@ use super::{
 /// gaps, only to know which. With a [`history`](Self::history) of the type, *h* is how often jobs were
 /// seen to end at that age and after so many of their steps, and the gaps are wide where none ended and
 /// narrow where most did. For many waits under one budget *w* is the budget's shadow price
-/// ([`BudgetShare`](crate::BudgetShare)): all of them are asked for by √*h* again.
+/// ([`BudgetShare`](crate::budget::BudgetShare)): all of them are asked for by √*h* again.
 ///
 /// The picture shows jobs that create a cluster (log-normal, median 540 s, σ 0.5; one in ten fails early).
 /// The dotted curve is all ways to ask at equal gaps; along the straight line everything costs as much as
@@ -113,30 +114,32 @@ impl Adaptive {
     }
 
     /// Returns how many seconds it takes until the integral reaches so much.
-    fn time_until_integral(&self, seen: &PollState<'_>, poll_rate: PollRate, target: f64) -> f64 {
-        let place = JobPosition::from_poll_state(seen);
-        let law = self.models.as_ref().and_then(|laws| laws.get(seen.job_type));
-        let learnt = law.and_then(|law| law.time_until_integral(place, poll_rate, target));
-        let prior = |much| {
+    fn time_until_integral(&self, state: &PollState<'_>, poll_rate: PollRate, target: f64) -> f64 {
+        let position = JobPosition::from_poll_state(state);
+        let model = self.models.as_ref().and_then(|models| models.get(state.job_type));
+        let learned =
+            model.and_then(|model| model.time_until_integral(position, poll_rate, target));
+        let prior = |target| {
             hazard::time_until_integral(
-                &Prior::for_type(seen.job_type).rates,
-                place.age,
+                &Prior::for_type(state.job_type).rates,
+                position.age,
                 poll_rate,
-                much,
+                target,
             )
         };
-        match learnt {
+        match learned {
             // Sub-jobs are listed as they start: all done is the end, or a moment before the next. Whatever was
             // learnt, that is the time to ask.
-            _ if seen.nearly_done => prior(target / 2.0).min(learnt.unwrap_or(f64::INFINITY)),
-            Some(learnt) => learnt,
+            _ if state.nearly_done => prior(target / 2.0).min(learned.unwrap_or(f64::INFINITY)),
+            Some(learned) => learned,
             None => prior(target),
         }
     }
 
     /// Returns what a request is worth, in seconds.
-    fn effective_request_price(&self, seen: &PollState<'_>) -> f64 {
-        seen.share
+    fn effective_request_price(&self, state: &PollState<'_>) -> f64 {
+        state
+            .share
             .map_or(self.request_price, |share| share.request_price.max(self.request_price))
             .as_secs_f64()
     }
@@ -149,38 +152,40 @@ impl Default for Adaptive {
 }
 
 impl Schedule for Adaptive {
-    fn pause(&self, seen: &PollState<'_>) -> Duration {
+    fn pause(&self, state: &PollState<'_>) -> Duration {
         // Where a shared budget is spent it bounds the gaps, and keeps all apart: chance would only cost delay.
-        let is_spent = seen.share.is_some_and(|share| share.request_price > self.request_price);
-        let cap = match seen.share {
-            Some(share) if is_spent => share.max_gap.max(self.floor),
+        let is_budget_spent =
+            state.share.is_some_and(|share| share.request_price > self.request_price);
+        let cap = match state.share {
+            Some(share) if is_budget_spent => share.max_gap.max(self.floor),
             Some(share) => share.max_gap.max(self.cap),
             None => self.cap,
         };
-        let jitter = if is_spent { Jitter::new(0.0) } else { self.jitter };
-        let worth = self.effective_request_price(seen);
-        let poll_rate =
-            |cap: Duration| PollRate::new(worth, self.floor.as_secs_f64(), cap.as_secs_f64());
+        let jitter = if is_budget_spent { Jitter::new(0.0) } else { self.jitter };
+        let request_price = self.effective_request_price(state);
+        let poll_rate = |cap: Duration| {
+            PollRate::new(request_price, self.floor.as_secs_f64(), cap.as_secs_f64())
+        };
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
-        if jitter.is_zero() || seen.count > 1 || seen.nearly_done {
-            let pause = seconds(self.time_until_integral(seen, poll_rate(cap), 1.0));
-            return jitter.apply_symmetric(pause, self.floor..=cap, seen.random);
+        if jitter.is_zero() || state.count > 1 || state.nearly_done {
+            let pause = seconds(self.time_until_integral(state, poll_rate(cap), 1.0));
+            return jitter.apply_symmetric(pause, self.floor..=cap, state.random);
         }
         // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
         // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
-        let (age, since_step) = (seen.age + self.floor, seen.since_last_step + self.floor);
-        let later = PollState { age, since_last_step: since_step, ..*seen };
+        let (age, since_step) = (state.age + self.floor, state.since_last_step + self.floor);
+        let later = PollState { age, since_last_step: since_step, ..*state };
         let left = jitter.max_base(cap.saturating_sub(self.floor));
         let gap =
-            seconds(self.time_until_integral(&later, poll_rate(left), unit_interval(seen.random)));
-        let other = splitmix64(seen.random, 0);
+            seconds(self.time_until_integral(&later, poll_rate(left), unit_interval(state.random)));
+        let other = splitmix64(state.random, 0);
         self.floor.saturating_add(jitter.apply_symmetric(gap, Duration::ZERO..=cap, other))
     }
 
-    fn urgency(&self, seen: &PollState<'_>) -> Option<f64> {
-        let worth = self.effective_request_price(seen);
-        let unbound = PollRate::new(worth, 0.0, f64::INFINITY);
-        Some((2.0 * worth).sqrt() / self.time_until_integral(seen, unbound, 1.0))
+    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
+        let request_price = self.effective_request_price(state);
+        let unbound = PollRate::new(request_price, 0.0, f64::INFINITY);
+        Some((2.0 * request_price).sqrt() / self.time_until_integral(state, unbound, 1.0))
     }
 }
 

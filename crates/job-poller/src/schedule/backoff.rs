@@ -47,9 +47,9 @@ impl<B: Backoff> BackoffSchedule<B> {
 }
 
 impl<B: Backoff + Send> Schedule for BackoffSchedule<B> {
-    fn pause(&self, seen: &PollState<'_>) -> Duration {
+    fn pause(&self, state: &PollState<'_>) -> Duration {
         let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.count <= 1 {
+        if state.count <= 1 {
             backoff.reset();
         }
         backoff.next_backoff().unwrap_or(self.cap).min(self.cap).max(self.floor)

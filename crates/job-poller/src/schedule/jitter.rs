@@ -1,11 +1,9 @@
-//! A little chance in the pauses, so that many who wait do not ask on the same tick. Draws nothing:
-//! the number comes with what was seen.
+//! The random part of pauses, so that many waits do not ask on the same tick. The random number is an
+//! argument.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
-
-use super::PollState;
 
 /// By which part of it a pause may be longer or shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,16 +32,17 @@ impl Jitter {
         Duration::try_from_secs_f64(max.as_secs_f64() / (1.0 + self.0)).unwrap_or(max)
     }
 
-    /// Returns the pause, moved at random within the bounds: the first to anywhere between itself and twice
-    /// itself, a later one by its part.
+    /// Returns the pause of this number, moved at random within the bounds: the first to anywhere between
+    /// itself and twice itself, a later one by its part.
     pub(crate) fn apply(
         self,
         pause: Duration,
         bounds: RangeInclusive<Duration>,
-        seen: &PollState<'_>,
+        count: u32,
+        random: u64,
     ) -> Duration {
-        let by = if seen.count <= 1 { 1.0..=2.0 } else { self.factor_range() };
-        self.apply_factor(by, pause, bounds, seen.random)
+        let factors = if count <= 1 { 1.0..=2.0 } else { self.factor_range() };
+        self.apply_factor(factors, pause, bounds, random)
     }
 
     /// Returns the pause, moved at random within the bounds by its part.

@@ -1,49 +1,27 @@
-//! Pauses, row by row and within their bounds.
-
-use proptest::prelude::*;
+//! Schedules behind a pointer.
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+/// Returns what it was asked about.
+struct Echo;
 
-#[test]
-fn schedules_return_the_expected_delays() {
-    let pauses = |schedule: &dyn Schedule| {
-        [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&PollState::new(SECOND, count)).as_millis())
-    };
-    let (floor, cap) = (SECOND, 10 * SECOND);
-    let rows: [(&dyn Schedule, [u128; 6]); 11] = [
-        (&Fixed::new(SECOND), [1000; 6]),
-        (&Fixed::new(Duration::ZERO), [1; 6]),
-        (&Arc::new(Fixed::new(SECOND)), [1000; 6]),
-        (&Box::new(Fixed::new(SECOND)), [1000; 6]),
-        (&Exponential::new(floor..=cap).jitter(0.0), [1000, 1500, 2250, 3375, 5062, 10_000]),
-        (
-            &Exponential::new(floor..=cap).factor(2.0).jitter(0.0),
-            [1000, 2000, 4000, 8000, 10_000, 10_000],
-        ),
-        (&Exponential::new(floor..=cap).factor(0.5).jitter(0.0), [1000; 6]),
-        (&Exponential::new(floor..=cap).factor(f64::NAN).jitter(0.0), [1000; 6]),
-        (&Exponential::new(Duration::ZERO..=floor).jitter(0.0), [1, 1, 2, 3, 5, 1000]),
-        (&Exponential::new(cap..=floor).jitter(0.0), [10_000; 6]),
-        (
-            &Exponential::new(Duration::ZERO..=cap).factor(f64::INFINITY).jitter(0.0),
-            [1, 10_000, 10_000, 10_000, 10_000, 10_000],
-        ),
-    ];
-    for (row, (schedule, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(pauses(schedule), expected, "row {row}");
+impl Schedule for Echo {
+    fn pause(&self, state: &PollState<'_>) -> Duration {
+        state.elapsed
+    }
+
+    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
+        Some(f64::from(state.count))
     }
 }
 
-proptest! {
-    #[test]
-    fn exponential_stays_within_floor_and_cap(
-        floor: Duration, cap: Duration, factor: f64, part: f64, count: u32, random: u64,
-    ) {
-        let schedule = Exponential::new(floor..=cap).factor(factor).jitter(part);
-        let pause = schedule.pause(&PollState { random, ..PollState::new(Duration::ZERO, count) });
-        let floor = floor.max(Duration::from_millis(1));
-        prop_assert!(floor <= pause && pause <= cap.max(floor));
+#[test]
+fn pointers_forward_to_their_schedule() {
+    let schedules: [&dyn Schedule; 3] = [&Echo, &Arc::new(Echo), &Box::new(Echo)];
+    let state = PollState::new(Duration::from_secs(5), 7);
+    for schedule in schedules {
+        assert_eq!(schedule.pause(&state), state.elapsed);
+        assert_eq!(schedule.urgency(&state), Some(7.0));
     }
+    assert_eq!(Fixed::new(state.elapsed).urgency(&state), None, "unless it is implemented");
 }

@@ -14,8 +14,9 @@ use std::{
 use futures_core::{Stream, future::BoxFuture};
 use job_model::{Job, JobId};
 use job_transport::{Clock, TokioClock};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
+use super::clock::WaitClock;
 use crate::{
     machine::{
         Action, AttemptError, Checkpoint, Event, FinishedJob, Input, Machine, Step, WaitError,
@@ -38,14 +39,12 @@ use crate::{
 /// goes on.
 #[must_use = "a wait does nothing until it is asked for its events"]
 pub struct WaitEvents {
-    pub(crate) source: Arc<dyn JobSource>,
-    pub(crate) schedule: Arc<dyn Schedule>,
-    pub(crate) machine: Machine,
-    /// How long the wait had gone on before this began, in another process.
-    pub(crate) elapsed_before: Duration,
-    /// When the stream was first asked.
-    started_at: Option<Instant>,
-    pub(crate) stop: Option<BoxFuture<'static, ()>>,
+    source: Arc<dyn JobSource>,
+    schedule: Arc<dyn Schedule>,
+    machine: Machine,
+    /// Runs since the stream was first polled.
+    clock: WaitClock,
+    stop: Option<BoxFuture<'static, ()>>,
     activity: Activity,
     /// When a pause, or the time for an attempt, ends: there is one at a time.
     timer: Option<Pin<Box<Sleep>>>,
@@ -70,18 +69,19 @@ enum Activity {
 }
 
 impl WaitEvents {
-    pub(crate) fn new(
+    pub(super) fn new(
         source: Arc<dyn JobSource>,
         schedule: Arc<dyn Schedule>,
         machine: Machine,
+        clock: WaitClock,
+        stop: Option<BoxFuture<'static, ()>>,
     ) -> Self {
         Self {
             source,
             schedule,
             machine,
-            elapsed_before: Duration::ZERO,
-            started_at: None,
-            stop: None,
+            clock,
+            stop,
             activity: Activity::NotStarted,
             timer: None,
             pending_events: Vec::new().into_iter(),
@@ -124,17 +124,16 @@ impl WaitEvents {
         match &self.activity {
             Activity::Finished(result) => match &**result {
                 Err(error) => error.job(),
-                Ok(ended) => Some(ended.job.clone()),
+                Ok(finished) => Some(finished.job.clone()),
             },
             _ => self.machine.job(),
         }
     }
 
-    /// Returns the time since the wait began; zero where it did not yet.
+    /// Returns the time since the wait began; zero if it has not begun yet.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.elapsed_before
-            .saturating_add(self.started_at.map_or(Duration::ZERO, |began| began.elapsed()))
+        self.clock.elapsed()
     }
 
     /// Returns what to go on from, now or in another process: [`Wait::resume`](crate::Wait::resume).
@@ -145,21 +144,15 @@ impl WaitEvents {
         let machine = match &self.activity {
             Activity::Finished(result) => match &**result {
                 Err(error) => return error.checkpoint().clone(),
-                Ok(ended) => self.machine.clone().with_job(&ended.job),
+                Ok(finished) => self.machine.clone().with_job(&finished.job),
             },
             _ => self.machine.clone(),
         };
         Checkpoint::new(machine, self.elapsed()).taken_at(TokioClock::new().now())
     }
 
-    /// Lets the time begin, if it did not yet.
-    pub(crate) fn start_clock(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "the one place where time enters a wait")]
-        self.started_at.get_or_insert_with(Instant::now);
-    }
-
     /// Waits to the end, and tells each event on the way.
-    pub(crate) fn poll_result(
+    pub(super) fn poll_result(
         &mut self,
         context: &mut Context<'_>,
         on_event: &mut dyn FnMut(Duration, &Event),
@@ -198,15 +191,15 @@ impl WaitEvents {
 
     /// Takes what was waited for, and begins what is to be done.
     fn step(&mut self, input: Input) {
-        self.start_clock();
+        self.clock.start();
         let elapsed = self.elapsed();
         let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
         (self.pending_events, self.events_at) = (events.into_iter(), elapsed);
         self.activity = match action {
             Action::Fetch { id, timeout } => {
                 let attempt = Box::pin(attempt(self.source.clone(), id));
-                let until = elapsed.saturating_add(timeout);
-                Activity::Fetch { attempt, timeout, deadline: until, has_timer: false }
+                let deadline = elapsed.saturating_add(timeout);
+                Activity::Fetch { attempt, timeout, deadline, has_timer: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -214,7 +207,7 @@ impl WaitEvents {
             }
             Action::Finish(mut result) => {
                 if let Err(error) = &mut *result {
-                    error.checkpoint.set_taken_at(TokioClock::new().now());
+                    error.set_taken_at(TokioClock::new().now());
                 }
                 (self.stop, self.timer) = (None, None);
                 Activity::Finished(result)
@@ -224,26 +217,28 @@ impl WaitEvents {
 
     /// Waits for what is being done.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let limit = match &mut self.activity {
+        let timeout = match &mut self.activity {
             Activity::NotStarted | Activity::Finished(_) | Activity::Taken => {
                 return Poll::Ready(Input::Wake);
             }
             Activity::Sleep => None,
-            Activity::Fetch { attempt, timeout, deadline: until, has_timer: timed } => {
+            Activity::Fetch { attempt, timeout, deadline, has_timer } => {
                 if let Poll::Ready(input) = attempt.as_mut().poll(context) {
                     return Poll::Ready(input);
                 }
-                let (limit, until) = (*timeout, *until);
-                if !mem::replace(timed, true) {
-                    self.set_timer(until.saturating_sub(self.elapsed()));
+                let (timeout, deadline) = (*timeout, *deadline);
+                if !mem::replace(has_timer, true) {
+                    self.set_timer(deadline.saturating_sub(self.elapsed()));
                 }
-                Some(limit)
+                Some(timeout)
             }
         };
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(context));
         }
-        Poll::Ready(limit.map_or(Input::Wake, |limit| Input::Error(AttemptError::timed_out(limit))))
+        Poll::Ready(
+            timeout.map_or(Input::Wake, |timeout| Input::Error(AttemptError::timed_out(timeout))),
+        )
     }
 
     fn set_timer(&mut self, span: Duration) {

@@ -65,7 +65,11 @@ async fn the_in_flight_limit_counts_as_a_budget() {
             .start();
         let _watches: Vec<_> = (0..1_000).map(|_| fleet.watch(add())).collect();
         sleep_for(100 * SECOND).await;
-        let worth = fleet.stats().request_price;
-        assert_eq!(worth > Duration::from_millis(250), is_spent, "{in_flight}: {worth:?}");
+        let request_price = fleet.stats().request_price;
+        assert_eq!(
+            request_price > Duration::from_millis(250),
+            is_spent,
+            "{in_flight}: {request_price:?}"
+        );
     }
 }

@@ -37,12 +37,12 @@ async fn all_waits_end_correctly_within_the_budget() {
     assert_eq!(service.in_flight.lock().unwrap().1, 2);
     // In any ten seconds.
     let asked = service.requests.lock().unwrap();
-    let most = asked.iter().map(|(from, _)| {
+    let max = asked.iter().map(|(from, _)| {
         let within = asked.iter().skip_while(|(at, _)| at < from);
         within.take_while(|(at, _)| *at < *from + 10 * SECOND).count()
     });
-    let most = most.step_by(97).max().unwrap();
-    assert!(most <= 1_010, "{most}");
+    let max = max.step_by(97).max().unwrap();
+    assert!(max <= 1_010, "{max}");
     // It has learnt from them, and gives that on.
     assert!(fleet.history().jobs("CreateCluster") > 20.0);
 }
@@ -162,10 +162,10 @@ async fn no_wait_starves() {
         let spent = service.request_count() as f64 / per_second / 1_500.0;
         // With so few waits, now and then none is due.
         assert!((0.94..=1.01).contains(&spent), "{name}: {spent}");
-        let worth = fleet.stats().request_price;
+        let request_price = fleet.stats().request_price;
         assert!(
-            name == "greedy" || worth > Duration::from_millis(250),
-            "the budget has a price: {worth:?}"
+            name == "greedy" || request_price > Duration::from_millis(250),
+            "the budget has a price: {request_price:?}"
         );
     }
 }

@@ -68,7 +68,7 @@ impl Scenario {
         network.host(SERVICE, move || serve(hosted.clone()));
 
         let figures = Rc::new(RefCell::new(Figures::default()));
-        let told = Rc::new(RefCell::new(String::new()));
+        let transcript = Rc::new(RefCell::new(String::new()));
         let watchers: Vec<String> = (0..WATCHER_COUNT).map(|n| format!("watcher-{n}")).collect();
         for (number, name) in watchers.iter().enumerate() {
             let watch = WatchingHost {
@@ -77,7 +77,7 @@ impl Scenario {
                 number,
                 last_submission: length,
                 figures: figures.clone(),
-                transcript: told.clone(),
+                transcript: transcript.clone(),
             };
             network.client(name.as_str(), watch.run());
         }
@@ -105,7 +105,7 @@ impl Scenario {
             }
         }
         drop(network);
-        (Rc::into_inner(figures).unwrap().into_inner(), told.take())
+        (Rc::into_inner(figures).unwrap().into_inner(), transcript.take())
     }
 
     /// Returns the service: its faults by chance, and a storm or two.

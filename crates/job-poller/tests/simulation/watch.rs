@@ -82,13 +82,13 @@ impl WatchingHost {
                 0 => Duration::from_secs(self.random.u64(0..900)),
                 _ => Duration::from_secs(24 * 60 * 60),
             };
-            let (figures, told, number) =
+            let (figures, transcript, number) =
                 (self.figures.clone(), self.transcript.clone(), self.number);
             let mut events = wait.stop_on(Box::pin(SimulationClock.sleep(stop))).events();
             while let Some((at, event)) = events.next().await {
                 figures.borrow_mut().faults +=
                     u32::from(matches!(event, Event::AttemptFailed { .. }));
-                let _ = writeln!(told.borrow_mut(), "{number} {job} {at:?} {event}");
+                let _ = writeln!(transcript.borrow_mut(), "{number} {job} {at:?} {event}");
             }
             match events.finish().await {
                 // A wait that was never answered, and could not tell a typing error from an outage.

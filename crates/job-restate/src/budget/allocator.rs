@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use job_poller::{AttemptStats, Budget};
+use job_poller::budget::{AttemptStats, Budget};
 use serde::{Deserialize, Serialize};
 
 use super::slots::{CountKey, Slot};

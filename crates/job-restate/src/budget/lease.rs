@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use job_poller::AttemptStats;
+use job_poller::budget::AttemptStats;
 use job_transport::{Clock, Transport};
 use tokio::sync::Notify;
 

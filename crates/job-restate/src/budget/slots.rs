@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
-use job_poller::{AttemptStats, BudgetShare, UrgencyBucket};
+use job_poller::budget::{AttemptStats, BudgetShare, UrgencyBucket};
 use serde::{Deserialize, Serialize};
 
 use super::allocator::{Grant, LEASE_TTL, UsageReport};

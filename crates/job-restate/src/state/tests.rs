@@ -1,6 +1,6 @@
 //! Waits as the engine keeps them: as text between one tick and the next.
 
-use job_poller::{Adaptive, BudgetShare, Fixed};
+use job_poller::{Adaptive, Fixed, budget::BudgetShare};
 use job_transport::Reading;
 
 use super::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::JobId;
 use job_poller::{
-    Action, AttemptError, AttemptStats, Event, FinishedJob, Input, WaitError, WaitErrorKind,
+    Action, AttemptError, Event, FinishedJob, Input, WaitError, WaitErrorKind, budget::AttemptStats,
 };
 use job_transport::ErrorClass;
 use serde::{Deserialize, Serialize};

@@ -14,22 +14,22 @@ async fn a_wait_resumes_after_a_restart() {
         sim.client(endpoint, SimTransport::new(sim.clone()))
     };
     let folder = env::temp_dir().join(format!("cce-jobs-test-{}", std::process::id()));
-    let watcher = JobService::start(client(), folder.clone()).unwrap();
-    watcher.watch(sim.job().clone());
-    assert!(matches!(watcher.status(sim.job()), Some(Status::Waiting(_))));
+    let service = JobService::start(client(), folder.clone()).unwrap();
+    service.watch(sim.job().clone());
+    assert!(matches!(service.status(sim.job()), Some(Status::Waiting(_))));
     run_for(Duration::from_secs(200)).await;
-    watcher.stop().await;
+    service.stop().await;
     let requests = sim.requests();
     assert!(requests > 5, "{requests}");
     run_for(Duration::from_secs(60)).await;
     assert_eq!(sim.requests(), requests);
 
-    let watcher = JobService::start(client(), folder.clone()).unwrap();
+    let service = JobService::start(client(), folder.clone()).unwrap();
     run_for(Duration::from_secs(600)).await;
-    assert_eq!(watcher.status(sim.job()), Some(Status::Succeeded));
+    assert_eq!(service.status(sim.job()), Some(Status::Succeeded));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     assert!(sim.requests() > requests);
-    watcher.stop().await;
+    service.stop().await;
     fs::remove_dir(&folder).unwrap();
 }
 

@@ -53,7 +53,7 @@ impl Scheduler {
             return self.jobs[key].machine.job();
         }
         match &subscriber.finished()?.result {
-            Ok(ended) => Some(ended.job.clone()),
+            Ok(finished_job) => Some(finished_job.job.clone()),
             Err(error) => error.job(),
         }
     }
@@ -63,7 +63,9 @@ impl Scheduler {
         let subscriber = &self.subscribers[subscriber];
         match (subscriber.job, subscriber.finished()) {
             (Some(key), _) => self.jobs[key].elapsed(now),
-            (None, over) => over.map_or(Duration::ZERO, |over| over.checkpoint.elapsed()),
+            (None, finished) => {
+                finished.map_or(Duration::ZERO, |finished| finished.checkpoint.elapsed())
+            }
         }
     }
 

@@ -16,9 +16,9 @@ impl Scheduler {
     /// Returns when there is something to do next, unless something else happens.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let may = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
-        let turn = may.then(|| self.budget.next_slot());
-        timer.into_iter().chain(turn).min()
+        let can_send = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
+        let next_slot = can_send.then(|| self.budget.next_slot());
+        timer.into_iter().chain(next_slot).min()
     }
 
     pub(super) fn enqueue(

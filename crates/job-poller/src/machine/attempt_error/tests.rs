@@ -38,14 +38,18 @@ fn fetch_errors_convert_to_attempt_errors() {
         (AuthError::WrongSignature("no".into()).into(), AttemptErrorKind::WrongSignature, None),
     ];
     for (error, kind, retry_after) in rows {
-        let fault = AttemptError::from(&error);
-        let told = (fault.kind, fault.retry_after.map(|span| span.as_secs()), fault.class);
-        assert_eq!(told, (kind, retry_after, error.class()), "{fault}");
+        let attempt_error = AttemptError::from(&error);
+        let actual = (
+            attempt_error.kind,
+            attempt_error.retry_after.map(|span| span.as_secs()),
+            attempt_error.class,
+        );
+        assert_eq!(actual, (kind, retry_after, error.class()), "{attempt_error}");
     }
 }
 
 #[test]
 fn attempt_error_message_includes_every_cause() {
-    let fault = AttemptError::from(&without_credentials(status(503, None)));
-    insta::assert_snapshot!(fault);
+    let attempt_error = AttemptError::from(&without_credentials(status(503, None)));
+    insta::assert_snapshot!(attempt_error);
 }

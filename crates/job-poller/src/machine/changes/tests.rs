@@ -36,9 +36,9 @@ fn each_change_emits_one_event() {
     ];
     let lines = rows.map(|(name, before, now)| {
         let before = before.map(job);
-        let told = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
-            Event::Phase { label, from, to, change: course } => {
-                format!("    {label} {from:?} -> {to:?}, {course:?}\n")
+        let events = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
+            Event::Phase { label, from, to, change } => {
+                format!("    {label} {from:?} -> {to:?}, {change:?}\n")
             }
             Event::SubJob { path, label, from, to } => {
                 format!("    {path} {label} {from:?} -> {to:?}\n")
@@ -48,7 +48,7 @@ fn each_change_emits_one_event() {
             }
             other => panic!("{other:?}"),
         });
-        format!("{name}\n{}", told.collect::<String>())
+        format!("{name}\n{}", events.collect::<String>())
     });
     insta::assert_snapshot!(lines.concat());
 }

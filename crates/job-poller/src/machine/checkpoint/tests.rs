@@ -37,10 +37,10 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
         ("cut off", text[..text.len() / 2].into()),
         ("nothing", String::new()),
     ];
-    let told = rows.map(|(name, text)| {
+    let errors = rows.map(|(name, text)| {
         format!("{name}\n    {}\n", serde_json::from_str::<Checkpoint>(&text).unwrap_err())
     });
-    insta::assert_snapshot!(told.concat());
+    insta::assert_snapshot!(errors.concat());
     let newer = postcard::to_allocvec(&(2_u32, 0_u8)).unwrap();
     assert!(postcard::from_bytes::<Checkpoint>(&newer).is_err());
 }
@@ -59,8 +59,8 @@ fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
         (5, "wakes in time", Some(Duration::from_secs(5))),
         (9, "its last attempt is cut at the deadline", Some(Duration::from_secs(1))),
         (10, "the deadline passed while it waited for its turn", None),
-        (11, "overslept: one attempt under its own timeout", Some(Duration::from_secs(30))),
-        (3600, "overslept by far", Some(Duration::from_secs(30))),
+        (11, "a late wake: one attempt under its own timeout", Some(Duration::from_secs(30))),
+        (3600, "a wake that is an hour late", Some(Duration::from_secs(30))),
     ];
     for (seconds, name, expected) in rows {
         let machine = Machine::new("a".parse().unwrap(), policy);

@@ -3,7 +3,7 @@
 
 use super::{
     age_bins::{BIN_COUNT, Bins, bin_end, bin_middle, bin_of, bin_start, smooth},
-    history::StageCounts,
+    counts::StageCounts,
     prior::Prior,
 };
 use crate::schedule::PollState;
@@ -36,11 +36,11 @@ pub(crate) struct JobPosition {
 }
 
 impl JobPosition {
-    pub(crate) fn from_poll_state(seen: &PollState<'_>) -> Self {
+    pub(crate) fn from_poll_state(state: &PollState<'_>) -> Self {
         Self {
-            age: seen.age.as_secs_f64(),
-            completed_steps: usize::try_from(seen.completed_steps).unwrap_or(usize::MAX),
-            since_last_step: seen.since_last_step.as_secs_f64(),
+            age: state.age.as_secs_f64(),
+            completed_steps: usize::try_from(state.completed_steps).unwrap_or(usize::MAX),
+            since_last_step: state.since_last_step.as_secs_f64(),
         }
     }
 }
@@ -87,15 +87,15 @@ impl PollRate {
 ///
 /// From one bin's middle to the next's the density goes evenly: a step would be one for all waits at once.
 pub(crate) fn time_until_integral(rates: &Bins, age: f64, poll_rate: PollRate, target: f64) -> f64 {
-    let dense = |at: usize| poll_rate.at_hazard(rates[at]);
+    let rate_at = |at: usize| poll_rate.at_hazard(rates[at]);
     // From which middle on: none before the first, where the density is even, as it is after the last.
     let mut at = bin_of(age).checked_sub(usize::from(age < bin_middle(bin_of(age))));
     let (mut from, mut left) = (age, target);
     loop {
-        let (start, low) = at.map_or_else(|| (0.0, dense(0)), |at| (bin_middle(at), dense(at)));
+        let (start, low) = at.map_or_else(|| (0.0, rate_at(0)), |at| (bin_middle(at), rate_at(at)));
         let next = at.map_or(0, |at| at + 1);
         let (end, high) =
-            if next < BIN_COUNT { (bin_middle(next), dense(next)) } else { (f64::INFINITY, low) };
+            if next < BIN_COUNT { (bin_middle(next), rate_at(next)) } else { (f64::INFINITY, low) };
         let slope = (high - low) / (end - start);
         let now = low + slope * (from - start);
         let within = (now + high) / 2.0 * (end - from);
@@ -109,10 +109,10 @@ pub(crate) fn time_until_integral(rates: &Bins, age: f64, poll_rate: PollRate, t
 
 impl HazardModel {
     /// Returns what was seen, over what was known beforehand.
-    pub(crate) fn from_counts(seen: &[StageCounts], prior: &Prior) -> Self {
-        let mut rates: Vec<StageHazards> = Vec::with_capacity(seen.len());
+    pub(crate) fn from_counts(stages: &[StageCounts], prior: &Prior) -> Self {
+        let mut rates: Vec<StageHazards> = Vec::with_capacity(stages.len());
         // From the last on: each needs the one that follows it.
-        for (number, stage) in seen.iter().enumerate().rev() {
+        for (number, stage) in stages.iter().enumerate().rev() {
             rates.push(StageHazards::from_counts(stage, number, prior, rates.last()));
         }
         rates.reverse();
@@ -121,8 +121,8 @@ impl HazardModel {
 
     /// Returns the stage in which a job is, and the one that follows; `None` where no job was seen so
     /// far.
-    fn stage_hazards(&self, place: JobPosition) -> Option<(&StageHazards, &StageHazards)> {
-        let stage = place.completed_steps.min(MAX_STAGES - 1);
+    fn stage_hazards(&self, position: JobPosition) -> Option<(&StageHazards, &StageHazards)> {
+        let stage = position.completed_steps.min(MAX_STAGES - 1);
         let rates = self.0.get(stage)?;
         Some((rates, self.0.get(stage + 1).unwrap_or(rates)))
     }
@@ -131,38 +131,39 @@ impl HazardModel {
     /// the job's end, for all that is known of it; `None` where no job was seen so far.
     pub(crate) fn time_until_integral(
         &self,
-        place: JobPosition,
+        position: JobPosition,
         poll_rate: PollRate,
         target: f64,
     ) -> Option<f64> {
-        let (rates, next) = self.stage_hazards(place)?;
+        let (rates, next) = self.stage_hazards(position)?;
         if !rates.has_next_stage {
             return Some(time_until_integral(
                 &rates.completion,
-                place.since_last_step,
+                position.since_last_step,
                 poll_rate,
                 target,
             ));
         }
-        let mut seconds =
+        let mut risks =
             CompetingRisks::new(&rates.completion, &rates.transition, Some(&next.lookahead));
-        seconds.start = place.since_last_step;
-        let (mut left, mut alive, mut dense) = (target, 1.0, 0.0);
+        risks.start = position.since_last_step;
+        let (mut left, mut surviving, mut rate) = (target, 1.0, 0.0);
         for second in 0..LOOKAHEAD_SECS {
-            let ended = seconds.next_second();
-            dense = poll_rate.at_hazard(ended / (alive - ended / 2.0).max(f64::MIN_POSITIVE));
-            if dense >= left {
-                return Some(second as f64 + left / dense);
+            let completions = risks.next_second();
+            rate = poll_rate
+                .at_hazard(completions / (surviving - completions / 2.0).max(f64::MIN_POSITIVE));
+            if rate >= left {
+                return Some(second as f64 + left / rate);
             }
-            (left, alive) = (left - dense, alive - ended);
+            (left, surviving) = (left - rate, surviving - completions);
         }
-        Some(LOOKAHEAD_SECS as f64 + left / dense)
+        Some(LOOKAHEAD_SECS as f64 + left / rate)
     }
 }
 
 impl StageHazards {
     fn from_counts(stage: &StageCounts, number: usize, prior: &Prior, next: Option<&Self>) -> Self {
-        let [time, ended, passed] = stage.bins().map(|bins| smooth(&bins));
+        let [exposure, completions, transitions] = stage.bins().map(|bins| smooth(&bins));
         let (mut completion, mut transition) = ([0.0; BIN_COUNT], [0.0; BIN_COUNT]);
         for at in 0..BIN_COUNT {
             // Early failures are of the beginning.
@@ -170,13 +171,13 @@ impl StageHazards {
             // How long a job stays in the bin that comes into it, or nearly so.
             let width = bin_end(at) - bin_start(at);
             let pseudo = PRIOR_WEIGHT / (1.0 / width + known);
-            completion[at] = (ended[at] + pseudo * known) / (time[at] + pseudo);
-            transition[at] = passed[at] / (time[at] + pseudo);
+            completion[at] = (completions[at] + pseudo * known) / (exposure[at] + pseudo);
+            transition[at] = transitions[at] / (exposure[at] + pseudo);
         }
-        let mut seconds =
+        let mut risks =
             CompetingRisks::new(&completion, &transition, next.map(|next| &next.lookahead));
-        (0..LOOKAHEAD_SECS).for_each(|_| _ = seconds.next_second());
-        let lookahead = seconds.completions;
+        (0..LOOKAHEAD_SECS).for_each(|_| _ = risks.next_second());
+        let lookahead = risks.completions;
         let has_next_stage = transition.iter().any(|rate| *rate > 0.0);
         Self { completion, transition, has_next_stage, lookahead }
     }
@@ -220,17 +221,17 @@ impl<'a> CompetingRisks<'a> {
     fn next_second(&mut self) -> f64 {
         let second = self.second;
         let at = bin_of(self.start + second as f64 + 0.5);
-        let (ends, passes) = (self.completion[at], self.transition[at]);
-        let rate = ends + passes;
+        let (completion, transition) = (self.completion[at], self.transition[at]);
+        let rate = completion + transition;
         // How many leave within the second, by the rate in its middle.
         let left = self.surviving * (rate / (1.0 + rate / 2.0)).min(1.0);
         self.surviving -= left;
         let share = if rate > 0.0 { left / rate } else { 0.0 };
-        self.transitions[second] = share * passes;
-        let next = self.next_lookahead.unwrap_or(&self.completions);
-        let after = self.transitions[..second].iter().zip(next[..second].iter().rev());
-        let after: f64 = after.map(|(passed, ends)| passed * ends).sum();
-        self.completions[second] = share * ends + after;
+        self.transitions[second] = share * transition;
+        let next_lookahead = self.next_lookahead.unwrap_or(&self.completions);
+        let after = self.transitions[..second].iter().zip(next_lookahead[..second].iter().rev());
+        let after: f64 = after.map(|(transitions, completions)| transitions * completions).sum();
+        self.completions[second] = share * completion + after;
         self.second += 1;
         self.completions[second]
     }

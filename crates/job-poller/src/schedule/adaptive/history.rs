@@ -6,7 +6,7 @@ use job_model::Job;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    age_bins::{BIN_COUNT, Bins, bin_end, bin_of, bin_start},
+    counts::StageCounts,
     hazard::{HazardModel, JobPosition, MAX_STAGES},
     observation::{CompletedSteps, JobObservation},
     prior::Prior,
@@ -46,25 +46,6 @@ pub struct History {
     types: BTreeMap<String, Vec<StageCounts>>,
 }
 
-/// What was seen within a stage, by the time since it began.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StageCounts {
-    /// How long jobs were watched, in seconds.
-    exposure: BinCounts,
-    /// How many ended.
-    completions: BinCounts,
-    /// Of how many a step did.
-    transitions: BinCounts,
-}
-
-/// A number for each bin, without the zeroes at the end.
-type BinCounts = Vec<f32>;
-
-/// What is left of the weight of the jobs before, with each that is recorded (`cargo xtask bench
-/// schedules`: less, and a hundred jobs are not worth more than twenty; more, and a service that has become
-/// slower is learnt too late).
-const FORGETTING_FACTOR: f32 = 0.96;
-
 /// How many types are told apart, and how long a name may be: a service has a few tens of some letters.
 const MAX_TYPES: usize = 256;
 const MAX_TYPE_NAME_LEN: usize = 128;
@@ -78,11 +59,10 @@ impl History {
 
     /// Takes what was seen of a job's life: from an [`FinishedJob`](crate::FinishedJob) or a
     /// [`WaitError`](crate::WaitError), which may have seen nothing of it.
-    pub fn record<'a>(&mut self, lifetime: impl Into<Option<&'a JobObservation>>) {
-        let Some(lifetime) = lifetime.into() else { return };
-        let JobObservation { job_type, from, until: to, completed: ended, step_ends: steps } =
-            lifetime;
-        let is_empty = if *ended { to < from } else { to <= from };
+    pub fn record<'a>(&mut self, observation: impl Into<Option<&'a JobObservation>>) {
+        let Some(observation) = observation.into() else { return };
+        let JobObservation { job_type, from, until, completed, step_ends } = observation;
+        let is_empty = if *completed { until < from } else { until <= from };
         let is_known = self.types.contains_key(job_type);
         if is_empty
             || !is_known && (self.types.len() >= MAX_TYPES || job_type.len() > MAX_TYPE_NAME_LEN)
@@ -90,29 +70,29 @@ impl History {
             return;
         }
         let stages = self.types.entry(job_type.clone()).or_default();
-        if *ended {
+        if *completed {
             stages.iter_mut().for_each(StageCounts::forget);
         }
-        let mut begin = Duration::ZERO;
-        for number in 0..=steps.len() {
-            let step = steps.get(number);
-            let until = *step.unwrap_or(to);
+        let mut stage_start = Duration::ZERO;
+        for number in 0..=step_ends.len() {
+            let step_end = step_ends.get(number);
+            let stage_end = *step_end.unwrap_or(until);
             let at = number.min(MAX_STAGES - 1);
             if stages.len() <= at {
                 stages.resize_with(at + 1, StageCounts::default);
             }
-            // What was over before the first reading was not seen as it happened: it would count twice.
-            if until > *from || step.is_none() {
-                let since = |at: Duration| at.saturating_sub(begin).as_secs_f64();
+            // A stage that was over before the first reading was not seen as it happened: it would count twice.
+            if stage_end > *from || step_end.is_none() {
+                let since = |at: Duration| at.saturating_sub(stage_start).as_secs_f64();
                 let stage = &mut stages[at];
-                stage.add_exposure(since(*from), since(until));
-                match step {
-                    Some(_) => add_count(&mut stage.transitions, bin_of(since(until)), 1.0),
-                    None if *ended => add_count(&mut stage.completions, bin_of(since(until)), 1.0),
+                stage.add_exposure(since(*from), since(stage_end));
+                match step_end {
+                    Some(_) => stage.add_transition(since(stage_end)),
+                    None if *completed => stage.add_completion(since(stage_end)),
                     None => {}
                 }
             }
-            begin = until;
+            stage_start = stage_end;
         }
     }
 
@@ -138,15 +118,15 @@ impl History {
     #[must_use]
     pub fn jobs(&self, job_type: &str) -> f64 {
         let stages = self.types.get(job_type).into_iter().flatten();
-        stages.flat_map(|stage| &stage.completions).fold(0.0, |sum, count| sum + f64::from(*count))
+        stages.flat_map(StageCounts::completions).fold(0.0, |sum, count| sum + count)
     }
 
     /// Returns the laws that follow from it.
     pub(crate) fn hazard_models(&self) -> HazardModels {
-        let law = |(job_type, stages): (&String, &Vec<StageCounts>)| {
+        let model = |(job_type, stages): (&String, &Vec<StageCounts>)| {
             (job_type.clone(), HazardModel::from_counts(stages, Prior::for_type(Some(job_type))))
         };
-        HazardModels(Arc::new(self.types.iter().map(law).collect()))
+        HazardModels(Arc::new(self.types.iter().map(model).collect()))
     }
 
     #[cfg(test)]
@@ -162,11 +142,11 @@ impl History {
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();
-        let place =
+        let position =
             JobPosition::from_poll_state(&CompletedSteps::from_job(job, age).poll_state(job, age));
         let stages =
             self.types.get(job_type).filter(|_| self.jobs(job_type) >= MIN_JOBS_FOR_ESTIMATE)?;
-        Duration::try_from_secs_f64(mean_residual_life(stages, place)?).ok()
+        Duration::try_from_secs_f64(mean_residual_life(stages, position)?).ok()
     }
 }
 
@@ -187,57 +167,6 @@ impl PartialEq for HazardModels {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
-}
-
-impl StageCounts {
-    /// Returns its counts: time, ended, passed.
-    pub(crate) fn bins(&self) -> [Bins; 3] {
-        [&self.exposure, &self.completions, &self.transitions].map(|counts| {
-            let count = |at| counts.get(at).copied().map_or(0.0, f64::from);
-            std::array::from_fn(count)
-        })
-    }
-
-    fn counts_mut(&mut self) -> [&mut BinCounts; 3] {
-        [&mut self.exposure, &mut self.completions, &mut self.transitions]
-    }
-
-    /// Adds the time between two ages.
-    fn add_exposure(&mut self, from: f64, to: f64) {
-        for at in bin_of(from)..=bin_of(to) {
-            let time = to.min(bin_end(at)) - from.max(bin_start(at));
-            add_count(&mut self.exposure, at, time.max(0.0));
-        }
-    }
-
-    fn forget(&mut self) {
-        self.counts_mut().into_iter().flatten().for_each(|count| *count *= FORGETTING_FACTOR);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        let theirs = [&other.exposure, &other.completions, &other.transitions];
-        for (ours, theirs) in self.counts_mut().into_iter().zip(theirs) {
-            for (at, count) in theirs.iter().enumerate() {
-                add_count(ours, at, f64::from(*count));
-            }
-        }
-    }
-
-    fn is_valid(&self) -> bool {
-        [&self.exposure, &self.completions, &self.transitions].iter().all(|counts| {
-            counts.len() <= BIN_COUNT && counts.iter().all(|count| (0.0..MAX_COUNT).contains(count))
-        })
-    }
-}
-
-/// More than any number of jobs comes to.
-const MAX_COUNT: f32 = 1e30;
-
-fn add_count(counts: &mut BinCounts, at: usize, more: f64) {
-    if counts.len() <= at {
-        counts.resize(at + 1, 0.0);
-    }
-    counts[at] = (counts[at] + more as f32).min(MAX_COUNT / 2.0);
 }
 
 /// A history as it is written.
@@ -271,10 +200,10 @@ impl TryFrom<HistoryV1> for History {
                 "a history of more than {MAX_TYPES} types, or of a type with a name longer than {MAX_TYPE_NAME_LEN} bytes"
             ));
         }
-        let is_sound = |stages: &Vec<StageCounts>| {
+        let is_valid = |stages: &Vec<StageCounts>| {
             stages.len() <= MAX_STAGES && stages.iter().all(StageCounts::is_valid)
         };
-        match types.iter().find(|(_, stages)| !is_sound(stages)) {
+        match types.iter().find(|(_, stages)| !is_valid(stages)) {
             Some((job_type, _)) => {
                 Err(format!("the history of {job_type:?} has no counts of jobs"))
             }

@@ -61,10 +61,10 @@ impl CompletedSteps {
     /// Counts those of a job of this age; none where the times of one do not fit the job's.
     pub(crate) fn from_job(job: &Job, age: Duration) -> Self {
         let mut steps = Self::default();
-        for ended in step_end_ages(job, age) {
-            let Some(ended) = ended else { return Self::default() };
+        for end in step_end_ages(job, age) {
+            let Some(end) = end else { return Self::default() };
             steps =
-                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(ended) };
+                Self { count: steps.count.saturating_add(1), last_end: steps.last_end.max(end) };
         }
         steps
     }
@@ -95,10 +95,10 @@ fn step_end_ages(job: &Job, age: Duration) -> impl Iterator<Item = Option<Durati
     let done =
         steps.filter(|step| step.sub_jobs().is_empty() && step.phase() == Some(&Phase::Success));
     done.map(move |step| {
-        let ended = update_time(step)?.duration_since(created?);
-        let ended: Duration = ended.try_into().ok()?;
+        let end = update_time(step)?.duration_since(created?);
+        let end: Duration = end.try_into().ok()?;
         // The age is by a reply's `Date`, which has whole seconds.
-        (ended <= age + Duration::from_secs(1)).then_some(ended.min(age))
+        (end <= age + Duration::from_secs(1)).then_some(end.min(age))
     })
 }
 

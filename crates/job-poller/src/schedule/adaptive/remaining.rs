@@ -2,49 +2,60 @@
 
 use super::{
     age_bins::{bin_end, bin_of, bin_start},
+    counts::StageCounts,
     hazard::{JobPosition, MAX_STAGES},
-    history::StageCounts,
 };
 
 /// Returns how many seconds it takes on average until a job ends that is so far; `None` where none was seen
 /// to end from there on.
-pub(crate) fn mean_residual_life(stages: &[StageCounts], place: JobPosition) -> Option<f64> {
-    let at = place.completed_steps.min(MAX_STAGES - 1);
+pub(crate) fn mean_residual_life(stages: &[StageCounts], position: JobPosition) -> Option<f64> {
+    let at = position.completed_steps.min(MAX_STAGES - 1);
     let mut after = None;
     for stage in stages.get(at + 1..)?.iter().rev() {
         after = mean_stage_time(stage, 0.0, after);
     }
-    mean_stage_time(&stages[at], place.since_last_step, after)
+    mean_stage_time(&stages[at], position.since_last_step, after)
 }
 
 /// Returns how long it takes from a time in a stage on, where it takes so long after it; `None` for that
 /// where the stage follows itself, or nothing was seen to follow.
 fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option<f64> {
-    let [time, ended, passed] = stage.bins();
-    let last = time.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin_of(from))?;
-    let [watched, ends, passes] = [time, ended, passed].map(|bins| bins.iter().sum::<f64>());
+    let [exposure, completions, transitions] = stage.bins();
+    let last =
+        exposure.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin_of(from))?;
+    let [all_exposure, all_completions, all_transitions] =
+        [exposure, completions, transitions].map(|bins| bins.iter().sum::<f64>());
     // What part is in the stage still, how long all were together, and what part has passed on.
-    let (mut within, mut took, mut on) = (1.0, 0.0, 0.0);
+    let (mut within, mut elapsed, mut passed_on) = (1.0, 0.0, 0.0);
     for at in bin_of(from)..=last {
         let begins = bin_start(at).max(from);
         let width = bin_end(at).min(2.0 * begins.max(4.0)) - begins;
-        let rate = if time[at] > 0.0 { (ended[at] + passed[at]) / time[at] } else { 0.0 };
+        let rate = if exposure[at] > 0.0 {
+            (completions[at] + transitions[at]) / exposure[at]
+        } else {
+            0.0
+        };
         // Where nobody was watched beyond it, and no longer in it than it is wide, it is where all leave.
-        let is_end = at == last && rate * (bin_end(at) - bin_start(at)) >= 1.0;
-        let part = if is_end { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
+        let is_last_exit = at == last && rate * (bin_end(at) - bin_start(at)) >= 1.0;
+        let part =
+            if is_last_exit { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
         let left = within * part;
-        took += (within - left / 2.0) * width;
-        on += if rate > 0.0 { left * passed[at] / (ended[at] + passed[at]) } else { 0.0 };
+        elapsed += (within - left / 2.0) * width;
+        passed_on += if rate > 0.0 {
+            left * transitions[at] / (completions[at] + transitions[at])
+        } else {
+            0.0
+        };
         within -= left;
     }
     // Who is in it longer than any was watched leaves at the rate of all.
-    let all = ends + passes;
-    (all > 0.0).then_some(())?;
-    took += within * watched / all;
-    on += within * passes / all;
+    let all_exits = all_completions + all_transitions;
+    (all_exits > 0.0).then_some(())?;
+    elapsed += within * all_exposure / all_exits;
+    passed_on += within * all_transitions / all_exits;
     match after {
-        Some(after) => Some(took + on * after),
-        None if on < 0.9 => Some(took / (1.0 - on)),
+        Some(after) => Some(elapsed + passed_on * after),
+        None if passed_on < 0.9 => Some(elapsed / (1.0 - passed_on)),
         None => None,
     }
 }
@@ -64,8 +75,8 @@ mod tests {
         let mut history = History::new();
         // One in a hundred seconds, of a hundred jobs that were watched for two minutes each.
         for number in 0..100_u64 {
-            let (to, ended) = if number % 3 > 0 { (60, true) } else { (120, false) };
-            history.record(&JobObservation::new("CreateCluster", age(0), age(to), ended));
+            let (until, completed) = if number % 3 > 0 { (60, true) } else { (120, false) };
+            history.record(&JobObservation::new("CreateCluster", age(0), age(until), completed));
         }
         let job = Job::from_slice(br#"{"spec": {"type": "CreateCluster"}}"#).unwrap();
         let remaining = history.remaining(&job, age(0)).unwrap().as_secs();
@@ -77,8 +88,8 @@ mod tests {
         let age = Duration::from_secs;
         let mut history = History::new();
         for _ in 0..50 {
-            let life = JobObservation::new("CreateCluster", age(0), age(300), true);
-            history.record(&life.with_step_ends(vec![age(200)]));
+            let observation = JobObservation::new("CreateCluster", age(0), age(300), true);
+            history.record(&observation.with_step_ends(vec![age(200)]));
         }
         let seen = |now: u64, steps: &[u64]| {
             let at = |second: &u64| {
@@ -91,7 +102,7 @@ mod tests {
             };
             let steps: Vec<_> = steps
                 .iter()
-                .map(|ended| json!({"metadata": {"updateTimestamp": at(ended)}, "status": {"phase": "Success"}}))
+                .map(|end| json!({"metadata": {"updateTimestamp": at(end)}, "status": {"phase": "Success"}}))
                 .collect();
             let job = json!({"metadata": {"creationTimestamp": at(&0)},
                 "spec": {"type": "CreateCluster", "subJobs": steps}});

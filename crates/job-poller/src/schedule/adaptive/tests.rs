@@ -10,9 +10,9 @@ fn pauses(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
     let mut age = Duration::ZERO;
     let mut pauses = Vec::new();
     while age.as_secs_f64() < until {
-        let mut seen = PollState::new(age, u32::try_from(pauses.len()).unwrap() + 1);
-        seen.job_type = Some(job_type);
-        let pause = schedule.pause(&seen);
+        let mut state = PollState::new(age, u32::try_from(pauses.len()).unwrap() + 1);
+        state.job_type = Some(job_type);
+        let pause = schedule.pause(&state);
         pauses.push(pause.as_secs());
         age += pause;
     }
@@ -47,8 +47,8 @@ fn delay_depends_on_type_age_and_nearly_done() {
     ];
     for (name, job_type, age, nearly_done, expected) in rows {
         let age = Duration::from_secs(age);
-        let seen = PollState { job_type, age, nearly_done, ..PollState::new(Duration::ZERO, 2) };
-        let pause = Adaptive::new().jitter(0.0).pause(&seen);
+        let state = PollState { job_type, age, nearly_done, ..PollState::new(Duration::ZERO, 2) };
+        let pause = Adaptive::new().jitter(0.0).pause(&state);
         assert_eq!(pause.as_millis(), expected, "{name}");
     }
 }
@@ -64,16 +64,16 @@ fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
             true,
         ));
     }
-    let learnt = Adaptive::new().history(&history);
+    let learned = Adaptive::new().history(&history);
     let pause = |nearly_done, random| {
         let age = Duration::from_secs(100);
-        let seen = PollState {
+        let state = PollState {
             job_type: Some("CreateCluster"),
             nearly_done,
             random,
             ..PollState::new(age, if nearly_done { 1 } else { 2 })
         };
-        [Adaptive::new(), learnt.clone()].map(|schedule| schedule.pause(&seen).as_secs_f64())
+        [Adaptive::new(), learned.clone()].map(|schedule| schedule.pause(&state).as_secs_f64())
     };
     for random in [0, u64::MAX / 3, u64::MAX] {
         let [without, with] = pause(true, random);
@@ -86,40 +86,41 @@ fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
 #[test]
 fn a_binding_budget_share_sets_the_delay() {
     let schedule = Adaptive::new();
-    let pause = |worth, longest, age| {
-        let share = BudgetShare::new(Duration::from_secs(worth), Duration::from_secs(longest));
-        let seen = PollState { share: Some(share), ..PollState::new(Duration::from_secs(age), 2) };
-        [0, u64::MAX].map(|random| schedule.pause(&PollState { random, ..seen }).as_secs())
+    let pause = |request_price, max_gap, age| {
+        let share =
+            BudgetShare::new(Duration::from_secs(request_price), Duration::from_secs(max_gap));
+        let state = PollState { share: Some(share), ..PollState::new(Duration::from_secs(age), 2) };
+        [0, u64::MAX].map(|random| schedule.pause(&PollState { random, ..state }).as_secs())
     };
     // Where it is not, chance moves the schedule's own pauses.
     let rows =
         [(0, 38, [13, 17]), (1_000, 38, [38, 38]), (1_000, 190, [190, 190]), (1_000, 1, [2, 2])];
-    for (worth, longest, expected) in rows {
-        assert_eq!(pause(worth, longest, 2_000), expected, "{worth} {longest}");
+    for (request_price, max_gap, expected) in rows {
+        assert_eq!(pause(request_price, max_gap, 2_000), expected, "{request_price} {max_gap}");
     }
 }
 
 proptest! {
     #[test]
     fn urgency_is_finite_and_positive(
-        age: Duration, worth: Duration, shared: Duration, nearly_done: bool,
+        age: Duration, request_price: Duration, shared: Duration, nearly_done: bool,
     ) {
         let share = Some(BudgetShare::new(shared, Duration::MAX));
-        let seen = PollState { share, nearly_done, ..PollState::new(age, 1) };
-        for worth in [worth, Duration::ZERO] {
-            let urgency = Adaptive::new().request_price(worth).urgency(&seen).unwrap();
+        let state = PollState { share, nearly_done, ..PollState::new(age, 1) };
+        for request_price in [request_price, Duration::ZERO] {
+            let urgency = Adaptive::new().request_price(request_price).urgency(&state).unwrap();
             prop_assert!(urgency.is_finite() && urgency > 0.0, "{}", urgency);
         }
     }
 
     #[test]
     fn delays_stay_within_floor_and_cap(
-        age: Duration, count: u32, random: u64, nearly_done: bool, worth: Duration, part: f64,
+        age: Duration, count: u32, random: u64, nearly_done: bool, request_price: Duration, part: f64,
         job_type in prop::option::of("CreateCluster|DeleteNode|CreateNode"),
     ) {
         let job_type = job_type.as_deref();
-        let seen = PollState { age, job_type, nearly_done, random, ..PollState::new(age, count) };
-        let pause = Adaptive::new().request_price(worth).jitter(part).pause(&seen);
+        let state = PollState { age, job_type, nearly_done, random, ..PollState::new(age, count) };
+        let pause = Adaptive::new().request_price(request_price).jitter(part).pause(&state);
         prop_assert!((2..=60).contains(&pause.as_secs()) && pause <= Duration::from_secs(60));
     }
 }

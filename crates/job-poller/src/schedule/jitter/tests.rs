@@ -1,17 +1,13 @@
-//! Where chance takes a pause to, and that it never leaves its bounds.
+//! How a random number moves a pause, and that the pause never leaves its bounds.
 
 use super::*;
-
-fn poll_state(count: u32, random: u64) -> PollState<'static> {
-    PollState { random, ..PollState::new(Duration::ZERO, count) }
-}
 
 #[test]
 fn jitter_spreads_delays_within_bounds() {
     let ms = Duration::from_millis;
     let (floor, cap) = (ms(1000), ms(60_000));
     let apply = |jitter: Jitter, count, pause, random| {
-        jitter.apply(ms(pause), floor..=cap, &poll_state(count, random)).as_millis()
+        jitter.apply(ms(pause), floor..=cap, count, random).as_millis()
     };
     let tenth = Jitter::DEFAULT;
     let rows = [
@@ -40,7 +36,7 @@ fn jitter_spreads_delays_within_bounds() {
 #[test]
 fn a_cap_below_the_floor_counts_as_the_floor() {
     let (floor, cap) = (Duration::from_secs(5), Duration::from_secs(1));
-    let pause = Jitter::DEFAULT.apply(Duration::from_secs(3), floor..=cap, &poll_state(2, 0));
+    let pause = Jitter::DEFAULT.apply(Duration::from_secs(3), floor..=cap, 2, 0);
     assert_eq!(pause, floor);
 }
 

@@ -1,6 +1,6 @@
 //! What services are lent, whoever comes, dies, or has a clock of its own.
 
-use job_poller::UrgencyBucket;
+use job_poller::budget::UrgencyBucket;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::schedule::adaptive::{history::History, observation::JobObservation};
 
-fn poll_rate(worth: f64) -> PollRate {
-    PollRate::new(worth, 2.0, 60.0)
+fn poll_rate(request_price: f64) -> PollRate {
+    PollRate::new(request_price, 2.0, 60.0)
 }
 
 fn position(age: f64) -> JobPosition {
@@ -20,8 +20,8 @@ fn learned_model(jobs: &[(Vec<f64>, f64)]) -> HazardModel {
     let mut history = History::new();
     let age = Duration::from_secs_f64;
     for (steps, end) in jobs {
-        let life = JobObservation::new("CreateCluster", Duration::ZERO, age(*end), true);
-        history.record(&life.with_step_ends(steps.iter().copied().map(age).collect()));
+        let observation = JobObservation::new("CreateCluster", Duration::ZERO, age(*end), true);
+        history.record(&observation.with_step_ends(steps.iter().copied().map(age).collect()));
     }
     history.hazard_model("CreateCluster")
 }
@@ -33,7 +33,7 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
         for age in [0.0, 1.0, 3.999, 4.0, 50.0, 1000.0, 1e5, 1e9] {
             let gap = time_until_integral(rates, age, poll_rate(0.25), 1.0);
             let steps = 10_000;
-            let dense = |time: f64| {
+            let rate_at = |time: f64| {
                 // Evenly from one bin's middle to the next one's.
                 let next =
                     (0..BIN_COUNT).find(|at| bin_middle(*at) > time).unwrap_or(BIN_COUNT - 1);
@@ -45,7 +45,7 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
             };
             let step = gap / f64::from(steps);
             let time = |number| age + (f64::from(number) + 0.5) * step;
-            let integral: f64 = (0..steps).map(|number| dense(time(number)) * step).sum();
+            let integral: f64 = (0..steps).map(|number| rate_at(time(number)) * step).sum();
             assert!((integral - 1.0).abs() < 1e-3, "{job_type} {age}: {gap} {integral}");
         }
     }
@@ -53,14 +53,14 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
 
 #[test]
 fn a_model_without_observations_gives_no_delay() {
-    let law = HazardModel::from_counts(&[], Prior::for_type(None));
-    assert_eq!(law.time_until_integral(position(10.0), poll_rate(0.25), 1.0), None);
+    let model = HazardModel::from_counts(&[], Prior::for_type(None));
+    assert_eq!(model.time_until_integral(position(10.0), poll_rate(0.25), 1.0), None);
 }
 
 #[test]
 fn polls_are_frequent_when_jobs_usually_end() {
-    let law = learned_model(&vec![(vec![], 300.0); 50]);
-    let gap = |age| law.time_until_integral(position(age), poll_rate(0.25), 1.0).unwrap();
+    let model = learned_model(&vec![(vec![], 300.0); 50]);
+    let gap = |age| model.time_until_integral(position(age), poll_rate(0.25), 1.0).unwrap();
     assert!(gap(30.0) > 40.0 && gap(290.0) < 8.0, "{} {}", gap(30.0), gap(290.0));
     // Who is later than all is asked for seldom.
     assert!(gap(3000.0) > 10.0, "{}", gap(3000.0));
@@ -69,33 +69,33 @@ fn polls_are_frequent_when_jobs_usually_end() {
 #[test]
 fn a_finished_step_shifts_the_expected_end() {
     // One step of 200 s or of 400, and then 100 s until the end.
-    let law = learned_model(&vec![[(vec![200.0], 300.0), (vec![400.0], 500.0)]; 25].concat());
+    let model = learned_model(&vec![[(vec![200.0], 300.0), (vec![400.0], 500.0)]; 25].concat());
     let at = |age, steps, since_step| JobPosition {
         age,
         completed_steps: steps,
         since_last_step: since_step,
     };
-    let gap = |place| law.time_until_integral(place, poll_rate(0.25), 1.0).unwrap();
+    let gap = |position| model.time_until_integral(position, poll_rate(0.25), 1.0).unwrap();
     let rows = [
         ("long before", at(100.0, 0, 100.0), 40.0..61.0),
         ("at the usual end, but its step goes on", at(300.0, 0, 300.0), 25.0..61.0),
         ("its step has just ended", at(405.0, 1, 5.0), 25.0..61.0),
         ("and so long ago that it is likely to end", at(495.0, 1, 95.0), 2.0..6.0),
     ];
-    for (name, place, expected) in rows {
-        assert!(expected.contains(&gap(place)), "{name}: {}", gap(place));
+    for (name, position, expected) in rows {
+        assert!(expected.contains(&gap(position)), "{name}: {}", gap(position));
     }
     // More steps than were ever seen: nothing is known.
-    assert_eq!(law.time_until_integral(at(10.0, 3, 1.0), poll_rate(0.25), 1.0), None);
+    assert_eq!(model.time_until_integral(at(10.0, 3, 1.0), poll_rate(0.25), 1.0), None);
 }
 
 #[test]
 fn steps_beyond_the_maximum_share_the_last_stage() {
     let steps: Vec<f64> = (1..40).map(|step| f64::from(step) * 10.0).collect();
-    let law = learned_model(&vec![(steps, 400.0); 20]);
+    let model = learned_model(&vec![(steps, 400.0); 20]);
     for steps in [6, 7, 8, 30] {
-        let place = JobPosition { age: 100.0, completed_steps: steps, since_last_step: 3.0 };
-        let gap = law.time_until_integral(place, poll_rate(0.25), 1.0).unwrap();
+        let position = JobPosition { age: 100.0, completed_steps: steps, since_last_step: 3.0 };
+        let gap = model.time_until_integral(position, poll_rate(0.25), 1.0).unwrap();
         assert!((2.0..=60.0).contains(&gap), "{gap}");
     }
 }
@@ -103,14 +103,14 @@ fn steps_beyond_the_maximum_share_the_last_stage() {
 proptest! {
     #[test]
     fn gaps_stay_within_bounds(
-        lives in prop::collection::vec((prop::collection::vec(0.0..1e5, 0..12), 0.0..1e5), 0..30),
-        age in 0.0..1e6, since in 0.0..1e6, steps in 0_usize..20, worth in 1e-6..1e6,
-        much in 1e-3..1.0,
+        jobs in prop::collection::vec((prop::collection::vec(0.0..1e5, 0..12), 0.0..1e5), 0..30),
+        age in 0.0..1e6, since in 0.0..1e6, steps in 0_usize..20, request_price in 1e-6..1e6,
+        target in 1e-3..1.0,
     ) {
-        let law = learned_model(&lives);
-        let place = JobPosition { age, completed_steps: steps, since_last_step: since };
-        if let Some(gap) = law.time_until_integral(place, poll_rate(worth), much) {
-            prop_assert!(gap >= 2.0 * much - 1e-9 && gap <= 60.0 * much + 1e-9, "{}", gap);
+        let model = learned_model(&jobs);
+        let position = JobPosition { age, completed_steps: steps, since_last_step: since };
+        if let Some(gap) = model.time_until_integral(position, poll_rate(request_price), target) {
+            prop_assert!(gap >= 2.0 * target - 1e-9 && gap <= 60.0 * target + 1e-9, "{}", gap);
         }
     }
 }

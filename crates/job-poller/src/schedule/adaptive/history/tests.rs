@@ -1,36 +1,34 @@
-//! What is recorded of a life, and what becomes of it.
+//! What is recorded of an observation, and what becomes of it.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::schedule::adaptive::age_bins::{BIN_COUNT, Bins, bin_start};
 
 fn age(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn observation(from: u64, to: u64, ended: bool, steps: &[u64]) -> JobObservation {
-    let life = JobObservation::new("CreateNode", age(from), age(to), ended);
-    life.with_step_ends(steps.iter().copied().map(age).collect())
+fn observation(from: u64, until: u64, completed: bool, steps: &[u64]) -> JobObservation {
+    let observation = JobObservation::new("CreateNode", age(from), age(until), completed);
+    observation.with_step_ends(steps.iter().copied().map(age).collect())
 }
 
-/// Returns what one life is recorded as: for each stage the exposure in seconds, by bin, and where it ended.
-fn format_recorded(life: &JobObservation) -> String {
+/// Returns what an observation is recorded as: for each stage the exposure in seconds, by bin, and how it
+/// ended.
+fn format_recorded(observation: &JobObservation) -> String {
     let mut history = History::new();
-    history.record(life);
+    history.record(observation);
     let stages = &history.types["CreateNode"];
     let shown = stages.iter().map(|stage| {
-        let at = |counts: &BinCounts| {
-            let at = counts.iter().enumerate().filter(|(_, count)| **count > 0.0);
-            at.map(|(at, count)| format!("{:.0}+:{count:.1}", bin_start(at)))
+        let format_bins = |counts: Bins| {
+            let bins = counts.iter().enumerate().filter(|(_, count)| **count > 0.0);
+            bins.map(|(bin, count)| format!("{:.0}+:{count:.1}", bin_start(bin)))
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        format!(
-            "exposure {} | completions {} | transitions {}",
-            at(&stage.exposure),
-            at(&stage.completions),
-            at(&stage.transitions)
-        )
+        let [exposure, completions, transitions] = stage.bins().map(format_bins);
+        format!("exposure {exposure} | completions {completions} | transitions {transitions}")
     });
     shown.collect::<Vec<_>>().join("\n")
 }
@@ -47,7 +45,7 @@ fn observations_are_recorded_by_stage_and_age() {
         ("whose last step is the end", observation(0, 6, true, &[6])),
         ("with two steps at once, not to its end", observation(0, 8, false, &[5, 5])),
     ];
-    let rows = rows.map(|(name, life)| format!("{name}\n{}\n", format_recorded(&life)));
+    let rows = rows.map(|(name, seen)| format!("{name}\n{}\n", format_recorded(&seen)));
     insta::assert_snapshot!(rows.join("\n"));
 }
 
@@ -135,8 +133,8 @@ fn remaining_time_needs_a_minimum_number_of_jobs() {
     let mut history = History::new();
     let job = Job::from_slice(br#"{"spec": {"type": "CreateNode"}}"#).unwrap();
     for number in 0..6 {
-        let told = history.remaining(&job, age(100)).is_some();
-        assert_eq!(told, number >= 4, "{number}: {}", history.jobs("CreateNode"));
+        let is_known = history.remaining(&job, age(100)).is_some();
+        assert_eq!(is_known, number >= 4, "{number}: {}", history.jobs("CreateNode"));
         history.record(&observation(0, 200, true, &[]));
     }
     let remaining = history.remaining(&job, age(100)).unwrap();
@@ -146,14 +144,14 @@ fn remaining_time_needs_a_minimum_number_of_jobs() {
 proptest! {
     #[test]
     fn any_observation_keeps_history_serializable(
-        lives in prop::collection::vec(
+        observations in prop::collection::vec(
             ((any::<u64>(), any::<u64>(), any::<bool>()), prop::collection::vec(any::<u64>(), 0..9)),
             0..9,
         ),
     ) {
         let mut history = History::new();
-        for ((from, to, ended), steps) in lives {
-            history.record(&observation(from, to, ended, &steps));
+        for ((from, until, completed), steps) in observations {
+            history.record(&observation(from, until, completed, &steps));
         }
         let text = serde_json::to_string(&history).unwrap();
         prop_assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);

@@ -118,8 +118,8 @@ async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) 
     let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem()).unwrap();
     let transport = HyperTransport::new(tls).connector(flaky.clone());
     let client = client(&sim, &server.endpoint(), transport);
-    let told = describe(Wait::new(client, sim.job().clone()).seed(0).await);
-    (told, flaky.has_broken())
+    let outcome = describe(Wait::new(client, sim.job().clone()).seed(0).await);
+    (outcome, flaky.has_broken())
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +149,7 @@ async fn a_failing_socket_operation_does_not_change_the_outcome() {
         }
     }
     report("socket operations", cases, &differences);
-    let _ = writeln!(io::stderr(), "torture: {shallow} of them fail without their step");
+    let _ = writeln!(io::stderr(), "fault injection: {shallow} of them fail without their step");
     assert!(shallow <= 2, "{shallow} failures without their step");
     assert!(cases > 300, "{cases}");
 }
@@ -158,6 +158,6 @@ async fn a_failing_socket_operation_does_not_change_the_outcome() {
 /// itself; fails where there is a difference.
 fn report(what: &str, cases: u32, differences: &[String]) {
     let count = differences.len();
-    let _ = writeln!(io::stderr(), "torture: {what}: {cases} cases, {count} differences");
+    let _ = writeln!(io::stderr(), "fault injection: {what}: {cases} cases, {count} differences");
     assert!(differences.is_empty(), "{}", differences[..count.min(20)].join("\n\n"));
 }

@@ -13,15 +13,15 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub(crate) struct CountingTransport {
     inner: SimTransport,
-    began: Instant,
+    started_at: Instant,
     per_second: Arc<Mutex<Vec<u32>>>,
 }
 
 impl CountingTransport {
     pub(crate) fn new(sim: Arc<Sim>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the paused clock, to count by the second")]
-        let began = Instant::now();
-        Self { inner: SimTransport::new(sim), began, per_second: Arc::default() }
+        let started_at = Instant::now();
+        Self { inner: SimTransport::new(sim), started_at, per_second: Arc::default() }
     }
 
     /// Returns how many there were in each second.
@@ -35,7 +35,7 @@ impl Transport for CountingTransport {
         &self,
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap_or_default();
+        let second = usize::try_from(self.started_at.elapsed().as_secs()).unwrap_or_default();
         {
             let mut seconds = self.per_second.lock().unwrap_or_else(PoisonError::into_inner);
             let length = seconds.len().max(second + 1);

@@ -91,8 +91,8 @@ pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
 pub(crate) fn fleet_with_history(service: Arc<Service>) -> Fleet {
     let mut history = History::new();
     for seconds in (60..600).map(Duration::from_secs) {
-        let life = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
-        history.record(&life.with_step_ends(vec![seconds / 3, seconds / 2]));
+        let observation = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
+        history.record(&observation.with_step_ends(vec![seconds / 3, seconds / 2]));
     }
     // So little that it asks as often as it may: every two seconds.
     let adaptive = Adaptive::new().request_price(Duration::from_micros(1));

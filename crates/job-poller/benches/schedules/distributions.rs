@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::chance::log_normal;
+use crate::random::log_normal;
 
 /// How long jobs of a type take.
 #[derive(Clone, Debug)]
@@ -76,14 +76,18 @@ impl Distribution {
             ("node", "CreateNode", 240.0),
             ("deletion", "DeleteNode", 90.0),
         ];
-        let mut laws = Vec::new();
+        let mut distributions = Vec::new();
         for (name, job_type, median) in types {
             for sigma in [0.35, 0.5, 1.0] {
                 let usual = Component::LogNormal { median, sigma };
                 let name = format!("{name}, σ {sigma}");
-                laws.push(Self { name: name.clone(), job_type, components: vec![(1.0, usual)] });
+                distributions.push(Self {
+                    name: name.clone(),
+                    job_type,
+                    components: vec![(1.0, usual)],
+                });
                 let name = format!("{name}, 10 % early");
-                laws.push(Self {
+                distributions.push(Self {
                     name,
                     job_type,
                     components: vec![(0.9, usual), EARLY_FAILURE_COMPONENT],
@@ -92,10 +96,18 @@ impl Distribution {
         }
         let mode = |median| Component::LogNormal { median, sigma: 0.35 };
         let two = vec![(0.6, mode(120.0)), (0.4, mode(600.0))];
-        laws.push(Self { name: "bimodal".into(), job_type: "CreateNode", components: two });
+        distributions.push(Self {
+            name: "bimodal".into(),
+            job_type: "CreateNode",
+            components: two,
+        });
         let heavy = vec![(1.0, Component::LogLogistic { median: 240.0 })];
-        laws.push(Self { name: "heavy tail".into(), job_type: "CreateNode", components: heavy });
-        laws
+        distributions.push(Self {
+            name: "heavy tail".into(),
+            job_type: "CreateNode",
+            components: heavy,
+        });
+        distributions
     }
 
     /// Returns the law of jobs that take so many times as long.

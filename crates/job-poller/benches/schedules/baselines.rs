@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Schedule};
 
-use crate::laws::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
+use crate::distributions::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 
 /// Returns when a schedule reads a job of this type that goes on until then.
 pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
@@ -62,11 +62,11 @@ pub(crate) fn aws_waiter(grid: &Grid, rng: &mut Rng) -> Cost {
     const ROW_COUNT: u32 = 24;
     let mut mean = Cost::default();
     for _ in 0..ROW_COUNT {
-        let (mut now, mut most) = (0.0, 2.0);
+        let (mut now, mut max_gap) = (0.0, 2.0);
         let row = std::iter::from_fn(|| {
             let reading = now;
-            now += 2.0 + rng.f64() * (most - 2.0);
-            most = f64::min(most * 2.0, 120.0);
+            now += 2.0 + rng.f64() * (max_gap - 2.0);
+            max_gap = f64::min(max_gap * 2.0, 120.0);
             Some(reading)
         });
         let cost = grid.cost(row);
@@ -90,7 +90,7 @@ pub(crate) fn adaptive_with_history(job_type: &str, jobs: &[f64]) -> Adaptive {
 }
 
 /// Returns a row of jobs by a seed: other seeds than those of the evaluation, which needs none.
-pub(crate) fn sample_jobs(law: &Distribution, seed: u64, count: usize) -> Vec<f64> {
+pub(crate) fn sample_jobs(distribution: &Distribution, seed: u64, count: usize) -> Vec<f64> {
     let mut rng = Rng::with_seed(seed);
-    (0..count).map(|_| law.sample(&mut rng)).collect()
+    (0..count).map(|_| distribution.sample(&mut rng)).collect()
 }

@@ -4,6 +4,6 @@ use fastrand::Rng;
 
 /// Draws from a log-normal law.
 pub(crate) fn log_normal(rng: &mut Rng, median: f64, sigma: f64) -> f64 {
-    let (unit, turn) = (1.0 - rng.f64(), std::f64::consts::TAU * rng.f64());
-    median * (sigma * (-2.0 * unit.ln()).sqrt() * turn.cos()).exp()
+    let (unit, angle) = (1.0 - rng.f64(), std::f64::consts::TAU * rng.f64());
+    median * (sigma * (-2.0 * unit.ln()).sqrt() * angle.cos()).exp()
 }

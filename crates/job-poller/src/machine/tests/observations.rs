@@ -1,5 +1,6 @@
 //! What a wait saw of its job's life.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
@@ -10,12 +11,12 @@ type ReadingRow = (Option<u64>, &'static str, &'static str, Option<u64>);
 
 /// Returns what is seen of a job's life by readings of 20 s apart; before the third the wait is taken up again
 /// elsewhere, where it is.
-fn format_observation(reads: &[ReadingRow], is_resumed: bool) -> String {
+fn format_observation(readings: &[ReadingRow], is_resumed: bool) -> String {
     let at = |age: u64| 1_580_631_000 + i64::try_from(age).unwrap();
     let time = |age: u64| Timestamp::from_second(at(age)).unwrap();
     let mut machine = Machine::new("a".parse().unwrap(), WaitPolicy::new());
-    let mut life = None;
-    for (number, (date, phase, sub_job, updated)) in (0_u64..).zip(reads) {
+    let mut observation = None;
+    for (number, (date, phase, sub_job, updated)) in (0_u64..).zip(readings) {
         if is_resumed && number == 2 {
             machine = machine.resume();
         }
@@ -31,15 +32,15 @@ fn format_observation(reads: &[ReadingRow], is_resumed: bool) -> String {
         let (date, elapsed) = (date.map(time), Duration::from_secs(20 * number));
         let input =
             Input::Reading { job: Box::new(job).into(), date, credentials_refreshed: false };
-        life = match machine.step(&Adaptive::new(), elapsed, input).action {
+        observation = match machine.step(&Adaptive::new(), elapsed, input).action {
             Action::Finish(result) => result.unwrap().observation,
             _ => machine.observation(),
         };
     }
-    life.map_or_else(
+    observation.map_or_else(
         || "nothing".into(),
-        |JobObservation { from, until: to, completed: ended, .. }| {
-            format!("{from:?} to {to:?}, {}", if ended { "ended" } else { "goes on" })
+        |JobObservation { from, until, completed, .. }| {
+            format!("{from:?} to {until:?}, {}", if completed { "ended" } else { "goes on" })
         },
     )
 }
@@ -47,62 +48,62 @@ fn format_observation(reads: &[ReadingRow], is_resumed: bool) -> String {
 #[test]
 fn readings_determine_the_job_observation() {
     let runs = |age| (Some(age), "Running", "Running", None);
-    let ended = |date, updated| (date, "Success", "Success", updated);
+    let completed = |date, updated| (date, "Success", "Success", updated);
     let timeless = (None, "Running", "Running", None);
     let settles = (Some(140), "Success", "Running", None);
     let rows: [(&str, Vec<ReadingRow>, &str); 10] = [
         (
             "to its updateTimestamp",
-            vec![runs(100), runs(120), ended(Some(140), Some(130))],
+            vec![runs(100), runs(120), completed(Some(140), Some(130))],
             "100s to 130s, ended",
         ),
         (
             "not before it was seen to go on",
-            vec![runs(100), runs(120), ended(Some(140), Some(90))],
+            vec![runs(100), runs(120), completed(Some(140), Some(90))],
             "100s to 120s, ended",
         ),
         (
             "not after it was seen to have ended",
-            vec![runs(100), runs(120), ended(Some(140), Some(900))],
+            vec![runs(100), runs(120), completed(Some(140), Some(900))],
             "100s to 140s, ended",
         ),
         (
             "without one, in the middle",
-            vec![runs(100), runs(120), ended(Some(140), None)],
+            vec![runs(100), runs(120), completed(Some(140), None)],
             "100s to 130s, ended",
         ),
         (
             "without a Date, by the wait's own time alone",
-            vec![timeless, timeless, ended(None, Some(130))],
+            vec![timeless, timeless, completed(None, Some(130))],
             "0ns to 30s, ended",
         ),
         ("not to its end", vec![runs(100), runs(120)], "100s to 120s, goes on"),
-        ("of one that had ended before", vec![ended(Some(140), Some(130))], "nothing"),
+        ("of one that had ended before", vec![completed(Some(140), Some(130))], "nothing"),
         (
             "up to its first Success",
-            vec![runs(100), runs(120), settles, ended(Some(160), None)],
+            vec![runs(100), runs(120), settles, completed(Some(160), None)],
             "100s to 130s, ended",
         ),
         (
             "up to its first Success, however it is touched later",
-            vec![runs(100), runs(120), settles, ended(Some(160), Some(155))],
+            vec![runs(100), runs(120), settles, completed(Some(160), Some(155))],
             "100s to 140s, ended",
         ),
         (
             "by a Date that goes back",
-            vec![runs(120), runs(100), ended(Some(110), Some(105))],
+            vec![runs(120), runs(100), completed(Some(110), Some(105))],
             "120s to 120s, ended",
         ),
     ];
-    for (name, reads, expected) in rows {
-        assert_eq!(format_observation(&reads, false), expected, "{name}");
+    for (name, readings, expected) in rows {
+        assert_eq!(format_observation(&readings, false), expected, "{name}");
     }
     // Whoever stopped before has had what was seen then.
     let rows = [
         ("goes on", vec![runs(100), runs(120), runs(140), runs(160)], "140s to 160s, goes on"),
-        ("has ended meanwhile", vec![runs(100), runs(120), ended(Some(140), None)], "nothing"),
+        ("has ended meanwhile", vec![runs(100), runs(120), completed(Some(140), None)], "nothing"),
     ];
-    for (name, reads, expected) in rows {
-        assert_eq!(format_observation(&reads, true), expected, "resumed: {name}");
+    for (name, readings, expected) in rows {
+        assert_eq!(format_observation(&readings, true), expected, "resumed: {name}");
     }
 }

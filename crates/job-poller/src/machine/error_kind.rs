@@ -1,0 +1,51 @@
+//! Why a wait stopped before its job ended, in one word.
+
+/// Why a wait stopped, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitErrorKind {
+    /// The timeout passed, too little of it is left for another attempt, or the service asks to
+    /// wait beyond it. Wait on, with a longer timeout.
+    DeadlineExceeded,
+    /// The credentials were not accepted. Mend them.
+    Unauthorized,
+    /// The service knows no such job. Check the job id, the project and the region.
+    NotFound,
+    /// The service knew the job and does not any more; whether it succeeded is not known. Look for
+    /// what it was to make.
+    Vanished,
+    /// The service answers with another job. Check what stands between here and the service.
+    Mismatch,
+    /// The service's replies are no job. Check the address, and what stands between.
+    Unreadable,
+    /// There is no such host, or it accepts no connection. Check the address.
+    Unreachable,
+    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
+    Permanent,
+    /// As many faults in a row as the policy allows. Read the fault.
+    TooManyErrors,
+    /// Nothing of the job changes any more. Look at the job.
+    Stalled,
+    /// The caller stopped the wait. Resume it.
+    Stopped,
+}
+
+impl WaitErrorKind {
+    /// Returns it in one word, as JSON and notices have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Vanished => "vanished",
+            Self::Mismatch => "mismatch",
+            Self::Unreadable => "unreadable",
+            Self::Unreachable => "unreachable",
+            Self::Permanent => "permanent",
+            Self::TooManyErrors => "too_many_errors",
+            Self::Stalled => "stalled",
+            Self::Stopped => "stopped",
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The end of a wait whose job has ended: first the lookup of its sub-jobs, then the result. Nothing here changes
+//! how the job ended.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use job_model::Job;
+use job_transport::ErrorClass;
+
+use super::{
+    Machine,
+    event::{AttemptReason, Event},
+    outcome::{Failed, FinishedJob, Outcome},
+    step::{Action, Input, MIN_PAUSE, StepContext},
+    sub_job_lookup::Lookup,
+    verdict::active_sub_jobs,
+};
+use crate::schedule::update_time;
+
+impl Machine {
+    /// Ends the wait for the job as it was last read. Before that, looks up the sub-jobs that are missing in
+    /// its reply.
+    pub(super) fn conclude(
+        &mut self,
+        context: &mut StepContext<'_>,
+        job: Box<Job>,
+        date: Option<Timestamp>,
+        succeeded: bool,
+    ) -> Action {
+        self.job = None;
+        let delay = date.zip(update_time(&job)).map(|(read, ended)| read.duration_since(ended));
+        // `Date` has whole seconds: up to one may seem missing.
+        let delay = delay.filter(|delay| delay.as_secs() >= 0);
+        let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
+        let lookup = Lookup {
+            succeeded,
+            deadline: if self.deadline_waived { until } else { until.min(self.policy.deadline()) },
+            looked_up: Vec::new(),
+            in_flight: None,
+            requests: 0,
+            retry_at: Duration::ZERO,
+            errors_in_a_row: 0,
+            detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
+            observation: self.final_observation(&job, date, context.elapsed),
+            job,
+        };
+        self.settling = None;
+        // No lookup after an error: the error may be what ends the wait.
+        if self.last_error.is_some() {
+            self.finish(context, lookup)
+        } else {
+            self.start_next_lookup(context, lookup.into())
+        }
+    }
+
+    /// Handles the result of the last lookup.
+    pub(super) fn on_lookup(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
+        let Some(mut lookup) = self.lookup.take() else { return self.on_wake(context) };
+        match input {
+            // Resumed elsewhere: the lookup that was in flight is made again.
+            Input::Wake if lookup.in_flight.take().is_some() => {
+                lookup.requests = lookup.requests.saturating_sub(1);
+            }
+            Input::Wake if context.elapsed < lookup.retry_at => {
+                let at = lookup.retry_at;
+                self.lookup = Some(lookup);
+                return Action::SleepUntil(at);
+            }
+            Input::Wake => {}
+            Input::Reading { job, credentials_refreshed, .. } => {
+                if credentials_refreshed {
+                    context.events.push(Event::CredentialsRefreshed);
+                }
+                lookup.errors_in_a_row = 0;
+                // The reply is stale: it comes from a replica that lags behind.
+                if !lookup.replace_sub_job(*job.job) {
+                    return self.retry_lookup(context, lookup, MIN_PAUSE, AttemptReason::Scheduled);
+                }
+                lookup.looked_up.extend(lookup.in_flight.take());
+            }
+            Input::Error(error) => {
+                if error.credentials_refreshed {
+                    context.events.push(Event::CredentialsRefreshed);
+                }
+                lookup.errors_in_a_row = lookup.errors_in_a_row.saturating_add(1);
+                let (class, retry_after) = (error.class, error.retry_after.unwrap_or_default());
+                let in_a_row = lookup.errors_in_a_row;
+                context.events.push(Event::AttemptFailed { error, in_a_row });
+                match class {
+                    ErrorClass::Transient | ErrorClass::Throttled => {
+                        let pause = retry_after.max(MIN_PAUSE);
+                        return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
+                    }
+                    // Another sub-job would get the same answer.
+                    ErrorClass::Unauthorized => return self.finish(context, *lookup),
+                    ErrorClass::NotFound | ErrorClass::Permanent => {
+                        lookup.looked_up.extend(lookup.in_flight.take());
+                    }
+                }
+            }
+            Input::Stop => return self.finish(context, *lookup),
+        }
+        self.start_next_lookup(context, lookup)
+    }
+
+    /// Repeats a lookup after a pause, because of a transient error or a stale reply. Ends the wait if no request
+    /// is left by then.
+    fn retry_lookup(
+        &mut self,
+        context: &mut StepContext<'_>,
+        mut lookup: Box<Lookup>,
+        pause: Duration,
+        reason: AttemptReason,
+    ) -> Action {
+        lookup.in_flight = None;
+        let at = context.elapsed.saturating_add(pause);
+        if at >= lookup.deadline || lookup.requests >= self.max_lookups(&lookup) {
+            return self.finish(context, *lookup);
+        }
+        lookup.retry_at = at;
+        self.lookup = Some(lookup);
+        context.events.push(Event::NextAttempt { at, reason });
+        Action::SleepUntil(at)
+    }
+
+    fn start_next_lookup(
+        &mut self,
+        context: &mut StepContext<'_>,
+        mut lookup: Box<Lookup>,
+    ) -> Action {
+        let left = lookup.deadline.saturating_sub(context.elapsed);
+        let max_lookups = self.max_lookups(&lookup);
+        let next =
+            lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
+        let Some(id) = next else { return self.finish(context, *lookup) };
+        lookup.requests += 1;
+        // A lookup that gets no answer leaves time for another.
+        let share = if lookup.requests < max_lookups { left / 2 } else { left };
+        self.sub_job_lookups = self.sub_job_lookups.saturating_add(1);
+        context.events.push(Event::SubJobLookup { id: id.clone() });
+        lookup.in_flight = Some(id.clone());
+        self.lookup = Some(lookup);
+        Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share) }
+    }
+
+    fn max_lookups(&self, lookup: &Lookup) -> u32 {
+        if lookup.succeeded {
+            self.policy.max_tree_lookups
+        } else {
+            self.policy.max_failure_lookups
+        }
+    }
+
+    fn finish(&self, context: &StepContext<'_>, lookup: Lookup) -> Action {
+        let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
+        let outcome = if succeeded {
+            Outcome::Succeeded
+        } else {
+            let failure = job.failure().unwrap_or_default();
+            let active_sub_jobs = active_sub_jobs(&job).map(|node| node.path).collect();
+            Outcome::Failed(Box::new(Failed { failure, active_sub_jobs }))
+        };
+        Action::Finish(Box::new(Ok(FinishedJob {
+            outcome,
+            inconsistencies: job.inconsistencies(),
+            job,
+            attempts: self.attempts,
+            sub_job_lookups: self.sub_job_lookups,
+            elapsed: context.elapsed,
+            detection_delay,
+            observation,
+        })))
+    }
+}
+
+/// How long sub-jobs are looked up at most: the outcome is known, and should not wait for its details.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

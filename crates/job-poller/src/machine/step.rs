@@ -1,0 +1,239 @@
+//! One step of the machine: an input goes in, events and an action come out.
+
+use std::{mem, time::Duration};
+
+use jiff::Timestamp;
+use job_model::JobId;
+use job_transport::{FetchError, Reading};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Machine,
+    attempt_error::AttemptError,
+    checkpoint::Checkpoint,
+    error::WaitError,
+    error_kind::WaitErrorKind,
+    error_limits::{ErrorRun, MAX_RETRY_AFTER, Threshold},
+    event::{AttemptReason, Event},
+    kept::JobSnapshot,
+    outcome::FinishedJob,
+};
+use crate::schedule::{PollState, Schedule, splitmix64};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Input {
+    /// The wait begins, or the pause is over.
+    Wake,
+    /// The attempt gave the job; made from a [`Reading`].
+    #[non_exhaustive]
+    Reading {
+        /// The job.
+        job: JobSnapshot,
+        /// The reply's `Date`.
+        date: Option<Timestamp>,
+        /// Whether the credentials were renewed in the course of the attempt.
+        credentials_refreshed: bool,
+    },
+    /// The attempt gave no job.
+    Error(AttemptError),
+    /// The caller wants the wait to stop.
+    Stop,
+}
+
+/// What to tell, and what to do.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[must_use = "a wait stands still unless its action is done"]
+pub struct Step {
+    /// What to tell the caller, before the action.
+    pub events: Vec<Event>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver must be able to do every action")]
+pub enum Action {
+    /// Make one attempt, cut off after the timeout. Comes back as a reading or a fault.
+    Fetch {
+        /// Which job to ask for: the one waited for, or a sub-job of it.
+        id: JobId,
+        /// How long the attempt may take.
+        timeout: Duration,
+    },
+    /// Do nothing until this time since the wait began. Comes back as a wake.
+    SleepUntil(Duration),
+    /// The wait is over: the job ended, or watching it stopped. Nothing comes back.
+    Finish(Box<Result<FinishedJob, WaitError>>),
+}
+
+impl From<Reading> for Input {
+    fn from(reading: Reading) -> Self {
+        let (date, credentials_refreshed) = (reading.date, reading.credentials_refreshed);
+        Self::Reading { job: reading.into(), date, credentials_refreshed }
+    }
+}
+
+/// Takes what an attempt gave.
+impl From<Result<Reading, FetchError>> for Input {
+    fn from(result: Result<Reading, FetchError>) -> Self {
+        match result {
+            Ok(reading) => reading.into(),
+            Err(error) => Self::Error(AttemptError::from(&error)),
+        }
+    }
+}
+
+/// One step under way.
+pub(super) struct StepContext<'a> {
+    pub(super) schedule: &'a dyn Schedule,
+    pub(super) elapsed: Duration,
+    pub(super) events: Vec<Event>,
+}
+
+/// No deadline makes a pause shorter than this, unless it was shorter from the start.
+pub(super) const MIN_PAUSE: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// Takes what happened and returns what to do.
+    ///
+    /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
+    /// answered with the same pause again.
+    pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
+        let mut context = StepContext { schedule, elapsed, events: Vec::new() };
+        let action = if self.lookup.is_some() {
+            self.on_lookup(&mut context, input)
+        } else {
+            match input {
+                Input::Wake => self.on_wake(&mut context),
+                Input::Reading { job, date, credentials_refreshed } => {
+                    self.on_reading(&mut context, job, date, credentials_refreshed)
+                }
+                Input::Error(error) => self.on_attempt_error(&mut context, error),
+                Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
+            }
+        };
+        Step { events: context.events, action }
+    }
+
+    pub(super) fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
+        // The limits may be others than when it was planned.
+        let at = self.next_attempt_at.min(self.policy.latest_start()).max(self.not_before);
+        if context.elapsed < at {
+            return match self.policy.deadline() {
+                deadline if at < deadline => Action::SleepUntil(at),
+                _ => self.stop(context, WaitErrorKind::DeadlineExceeded),
+            };
+        }
+        let late = mem::take(&mut self.late_attempt_allowed)
+            && context.elapsed >= self.policy.latest_start();
+        // A wait without any time is one attempt: no other is planned.
+        self.deadline_waived = late || self.policy.timeout == Some(Duration::ZERO);
+        let left = self.policy.deadline().saturating_sub(context.elapsed);
+        let timeout = match self.policy.attempt_timeout {
+            timeout if self.deadline_waived => timeout,
+            _ if left.is_zero() => return self.stop(context, WaitErrorKind::DeadlineExceeded),
+            timeout => timeout.min(left),
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        Action::Fetch { id: self.id.clone(), timeout }
+    }
+
+    pub(super) fn on_attempt_error(
+        &mut self,
+        context: &mut StepContext<'_>,
+        error: AttemptError,
+    ) -> Action {
+        if error.credentials_refreshed {
+            context.events.push(Event::CredentialsRefreshed);
+        }
+        let is_proven = self.readings > 0;
+        let run =
+            ErrorRun::with_error(self.error_run.as_deref(), &error, is_proven, context.elapsed);
+        self.error_run = Some(Box::new(run));
+        let retry_after = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        self.not_before = context.elapsed.saturating_add(retry_after);
+        let in_a_row = run.count();
+        let threshold =
+            Threshold::for_error(&error, &self.policy, is_proven, self.settling.is_some());
+        context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
+        self.last_error = Some(Box::new(error));
+        let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);
+        match threshold {
+            Some(threshold) if run.reaches(&threshold, context.elapsed) => {
+                self.stop(context, threshold.ends_as)
+            }
+            _ if too_many => self.stop(context, WaitErrorKind::TooManyErrors),
+            _ => {
+                let state = self.poll_state(context.elapsed, in_a_row);
+                let pause = self.policy.backoff.pause(&state);
+                self.plan_next_attempt(context, pause, AttemptReason::Backoff)
+            }
+        }
+    }
+
+    /// Plans the next attempt: after the pause, later where the service asks for that, sooner where
+    /// that is the last chance before the deadline. Where that chance was had, or there is none,
+    /// the wait is over.
+    pub(super) fn plan_next_attempt(
+        &mut self,
+        context: &mut StepContext<'_>,
+        pause: Duration,
+        reason: AttemptReason,
+    ) -> Action {
+        let now = context.elapsed;
+        let min_wait = self.not_before.saturating_sub(now);
+        let pause = match self.settling_time_left(now) {
+            Some(left) if left.is_zero() || left < min_wait => return self.settle(context),
+            Some(left) => pause.min(left.max(MIN_PAUSE)),
+            None => pause,
+        };
+        let reason = if min_wait > pause { AttemptReason::RetryAfter } else { reason };
+        let planned_at = now.saturating_add(min_wait.max(pause));
+        let not_before = now.saturating_add(min_wait.max(pause.min(MIN_PAUSE)));
+        let last_start = self.policy.latest_start();
+        let at = planned_at.min(last_start).max(not_before);
+        let reason = if at < planned_at { AttemptReason::Deadline } else { reason };
+        if now >= last_start || at >= self.policy.deadline() {
+            return self.stop(context, WaitErrorKind::DeadlineExceeded);
+        }
+        (self.next_attempt_at, self.not_before) = (at, not_before);
+        self.emit_heartbeat(context);
+        context.events.push(Event::NextAttempt { at, reason });
+        Action::SleepUntil(at)
+    }
+
+    /// Tells that the wait goes on, where nothing else was told for long.
+    fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
+        let silent = context.elapsed.saturating_sub(self.last_event_at);
+        if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
+            context.events.push(Event::Heartbeat);
+        }
+        if !context.events.is_empty() {
+            self.last_event_at = context.elapsed;
+        }
+    }
+
+    /// Returns what a schedule is asked about.
+    pub(super) fn poll_state(&self, elapsed: Duration, count: u32) -> PollState<'_> {
+        PollState { random: splitmix64(self.seed, self.attempts), ..PollState::new(elapsed, count) }
+    }
+
+    /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
+    /// under way and keeps this wait from asking again; but not where the caller stops the wait.
+    pub(super) fn stop(&mut self, context: &mut StepContext<'_>, kind: WaitErrorKind) -> Action {
+        if self.settling.is_some() && kind != WaitErrorKind::Stopped {
+            return self.settle(context);
+        }
+        if kind != WaitErrorKind::Stopped {
+            // Who goes on from here has mended something, or has other limits.
+            self.error_run = None;
+        }
+        let spent = Self::new(self.id.clone(), self.policy.clone());
+        let checkpoint = Checkpoint::new(mem::replace(self, spent), context.elapsed);
+        Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
+    }
+}
