@@ -53,9 +53,8 @@ mod fleet;
 #[cfg(feature = "tokio")]
 pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
-    Action, AttemptError, AttemptErrorKind, AttemptReason, Checkpoint, Event, Failed, FinishedJob,
-    Input, JobFailed, JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind,
-    WaitPolicy,
+    Action, AttemptError, AttemptReason, Checkpoint, Event, Failed, FinishedJob, Input, JobFailed,
+    JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
 };
 pub use report::{FailureReport, InconsistencyReport, Report};
 #[cfg(feature = "backoff")]

@@ -24,7 +24,7 @@ use crate::{
         sensitive_header, sign,
     },
     clock::{Clock, timeout},
-    request::{AuthError, Endpoint, ErrorClass, FetchError, Reply, RequestInfo, send_traced},
+    request::{Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply, RequestInfo, send_traced},
     transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
 
@@ -144,7 +144,7 @@ impl Client {
         issued: &IssuedCredential,
     ) -> Result<Reading, FetchError> {
         let project = self.0.project.as_ref().or(issued.project.as_ref());
-        let project = project.ok_or(AuthError::NoProject)?;
+        let project = project.ok_or_else(|| FetchError::new(FetchErrorKind::NoProject))?;
         let request = self.build_request(project, attempt.id);
         let mut request = request.map_err(TransportError::invalid_request)?;
         match &issued.credential {
@@ -170,7 +170,7 @@ impl Client {
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
     ) -> Result<Reading, FetchError> {
         loop {
-            let permit = guard.acquire().await.map_err(AuthError::WrongSignature)?;
+            let permit = guard.acquire().await?;
             // Fails for spans of the calendar alone, which a skew is not.
             let at = self.0.clock.now().saturating_add(permit.skew).unwrap_or_default();
             let mut signed = request.clone();
@@ -182,7 +182,7 @@ impl Client {
             }
             let read = reply.expect_status(StatusCode::OK).and_then(Reading::from_ok_response);
             return read.map_err(|error| match key_status {
-                KeyStatus::Refused => error.with_wrong_signature(),
+                KeyStatus::Refused => error.into_wrong_signature(),
                 KeyStatus::Unchanged | KeyStatus::ClockCorrected => error,
             });
         }

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 use http::Response;
 use job_model::ServiceError;
-use job_transport::{FetchError, FetchErrorKind, Reading};
+use job_transport::{FetchError, Reading};
 
 use crate::{
     exit::{Exit, OrExit},
@@ -61,10 +61,11 @@ fn has_job_fields(Reading { job, .. }: &Reading) -> bool {
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 
-/// Returns why a body is no job, without what is said of the reply that it did not come as.
+/// Returns why a body is not a job, without what the error says of a reply: there was none.
 fn decode_cause(error: FetchError) -> anyhow::Error {
-    match error.kind() {
-        FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),
-        _ => error.into(),
+    match (error.decode_error(), error.detail()) {
+        (Some(cause), _) => anyhow!(cause.clone()),
+        (None, Some(detail)) => anyhow!(detail.to_owned()),
+        (None, None) => error.into(),
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use job_model::{Job, Node, Phase};
 use job_poller::{Event, Outcome};
-use job_transport::Reading;
+use job_transport::{Reading, display_chain};
 
 use super::axis::Axis;
 use crate::{
@@ -107,8 +107,8 @@ impl Timeline {
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
-                let told = format!("{:#}", anyhow::Error::from(error.clone()));
-                timeline.details.push(("the wait stopped", sanitize_line(&told)));
+                let cause = sanitize_line(&display_chain(error));
+                timeline.details.push(("the wait stopped", cause));
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));

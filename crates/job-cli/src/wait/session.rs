@@ -7,8 +7,8 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{AttemptErrorKind, Checkpoint, Event, Fleet, WaitError};
-use job_transport::{Clock, TokioClock, TransportErrorKind};
+use job_poller::{Checkpoint, Event, Fleet, WaitError};
+use job_transport::{Clock, FetchErrorKind, TokioClock, TransportErrorKind, display_chain};
 
 use super::{
     checkpoint_file::CheckpointFile,
@@ -174,10 +174,9 @@ impl Session {
             self.output.print_finished(&finished);
             // Where the command stopped it, that is told once for all.
             if let (Some(error), Some(_)) = (error, exit) {
-                let told = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
-                stderr::line(&told);
+                stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
                 let fault = error.last_error().map(|fault| fault.kind);
-                if fault == Some(AttemptErrorKind::Transport(TransportErrorKind::Certificate)) {
+                if fault == Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)) {
                     stderr::line(&format!("cce-job: {CERTIFICATE_HINT}"));
                 }
             }

@@ -13,9 +13,9 @@ use futures_core::Stream;
 use jiff::Timestamp;
 use job_model::{Job, JobId, Phase};
 use job_poller::{
-    AttemptErrorKind, Checkpoint, Event, FinishedJob, FleetEvents, History, JobObservation,
-    WaitError, WaitErrorKind,
+    Checkpoint, Event, FinishedJob, FleetEvents, History, JobObservation, WaitError, WaitErrorKind,
 };
+use job_transport::FetchErrorKind;
 
 use super::{progress::WaitSnapshot, source::RecordingSource};
 use crate::exit::Exit;
@@ -148,7 +148,7 @@ impl Watch {
         self.errors.record(event);
         let is_dropped = match event {
             Event::StaleReply { .. } => true,
-            Event::AttemptFailed { error: fault, .. } => fault.kind == AttemptErrorKind::Mismatch,
+            Event::AttemptFailed { error: fault, .. } => fault.kind == FetchErrorKind::WrongJob,
             _ => false,
         };
         if is_dropped {

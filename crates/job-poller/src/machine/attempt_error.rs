@@ -1,50 +1,32 @@
-//! An attempt that gave no job, as plain data. Decides nothing.
+//! An attempt without a reading, as plain data.
 
-use std::{error::Error, fmt, iter, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
-use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind, display_chain};
 use serde::{Deserialize, Serialize};
 
-/// An attempt that gave no job: what that means for asking again, the facts, and the story in words.
+/// An attempt without a reading, as plain data: what is kept of a [`FetchError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AttemptError {
     /// How far the attempt got.
-    pub kind: AttemptErrorKind,
-    /// What it means for asking again.
+    pub kind: FetchErrorKind,
+    /// How to react.
     pub class: ErrorClass,
-    /// What happened, from the outermost cause to the innermost.
+    /// What happened: the error and its causes on one line, the innermost last.
     pub message: String,
-    /// The service's name for the request, where a reply told it.
+    /// The service's name for the request, if a reply came with one.
     pub request_id: Option<String>,
     /// How long the reply asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
-    /// Whether the credentials were renewed in the course of the attempt.
+    /// Whether the credentials were renewed during the attempt.
     pub credentials_refreshed: bool,
 }
 
-/// How far an attempt got that gave no job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum AttemptErrorKind {
-    /// There were no credentials to ask with.
-    Credentials,
-    /// The service refused the signature, now or before: asking again would lock the key.
-    WrongSignature,
-    /// No whole reply came.
-    Transport(TransportErrorKind),
-    /// A reply came with this status.
-    Status(u16),
-    /// A reply came with status 200, and its body is no job; or a login's, without a token.
-    Unreadable,
-    /// A reply came with the job of another uid.
-    Mismatch,
-}
-
 impl AttemptError {
-    /// Creates a fault of which no more is known.
+    /// Creates an error of which no more is known.
     #[must_use]
-    pub fn new(kind: AttemptErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
+    pub fn new(kind: FetchErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
             kind,
@@ -56,24 +38,24 @@ impl AttemptError {
         }
     }
 
-    /// Creates the fault of an attempt that was cut off at its timeout.
+    /// Creates the error of an attempt that was cut off at its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
-        let kind = AttemptErrorKind::Transport(TransportErrorKind::Timeout);
+        let kind = FetchErrorKind::Transport(TransportErrorKind::Timeout);
         Self::new(kind, ErrorClass::Transient, format!("no reply within {timeout:.1?}"))
     }
 
-    /// Creates the fault of a reply with another job.
-    pub(crate) fn mismatch(uid: &str) -> Self {
+    /// Creates the error of a reply with another job.
+    pub(crate) fn wrong_job(uid: &str) -> Self {
         let message = format!("the service answered with the job {uid:?}");
-        Self::new(AttemptErrorKind::Mismatch, ErrorClass::Transient, message)
+        Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
     }
 
-    /// Returns the reply's status, where one came that is not 200 and does not refuse a signature.
+    /// Returns the reply's status, if the kind is [`Status`](FetchErrorKind::Status).
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self.kind {
-            AttemptErrorKind::Status(status) => Some(status),
+            FetchErrorKind::Status(status) => Some(status),
             _ => None,
         }
     }
@@ -81,44 +63,12 @@ impl AttemptError {
 
 impl From<&FetchError> for AttemptError {
     fn from(error: &FetchError) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        let (kind, retry_after) = match error.kind() {
-            _ if error.is_wrong_signature() => (AttemptErrorKind::WrongSignature, None),
-            FetchErrorKind::Transport(error) => (AttemptErrorKind::Transport(error.kind()), None),
-            FetchErrorKind::Status { status, retry_after, .. } => {
-                (AttemptErrorKind::Status(status.as_u16()), *retry_after)
-            }
-            FetchErrorKind::Unreadable { .. } => (AttemptErrorKind::Unreadable, None),
-            _ => credentials_error_kind(error),
-        };
         Self {
             request_id: error.request_id().map(String::from),
-            retry_after,
+            retry_after: error.retry_after(),
             credentials_refreshed: error.credentials_refreshed(),
-            ..Self::new(kind, error.class(), message)
+            ..Self::new(error.kind(), error.class(), display_chain(error))
         }
-    }
-}
-
-/// Returns how far the attempt got to get credentials, where that was a request too, and how long the
-/// reply asks to wait.
-fn credentials_error_kind(error: &FetchError) -> (AttemptErrorKind, Option<Duration>) {
-    let mut causes =
-        iter::successors(error.source(), |&error: &&(dyn Error + 'static)| error.source());
-    let cause = causes.find_map(|error| error.downcast_ref::<FetchError>());
-    match cause.map(FetchError::kind) {
-        Some(FetchErrorKind::Transport(error)) => (AttemptErrorKind::Transport(error.kind()), None),
-        Some(FetchErrorKind::Unreadable { .. }) => (AttemptErrorKind::Unreadable, None),
-        Some(FetchErrorKind::Status { retry_after, .. }) => {
-            (AttemptErrorKind::Credentials, *retry_after)
-        }
-        _ => (AttemptErrorKind::Credentials, None),
     }
 }
 

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use job_transport::{ErrorClass, TransportErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    attempt_error::{AttemptError, AttemptErrorKind},
-    error_kind::WaitErrorKind,
-    policy::WaitPolicy,
-};
+use super::{attempt_error::AttemptError, error_kind::WaitErrorKind, policy::WaitPolicy};
 
 /// The attempts that gave no job since the last one that did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +27,7 @@ enum ErrorCategory {
     Permanent,
     WrongSignature,
     Unreadable,
-    Mismatch,
+    WrongJob,
 }
 
 /// `count` errors of a kind in a row, the last at least `over` after the first, end a wait as `ends_as`.
@@ -76,7 +72,7 @@ impl ErrorRun {
     /// answers.
     fn survives(&self, error: &AttemptError) -> bool {
         let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
-        let no_reply = matches!(error.kind, AttemptErrorKind::Transport(_));
+        let no_reply = matches!(error.kind, FetchErrorKind::Transport(_));
         match self.category {
             ErrorCategory::NotFound => is_transient,
             ErrorCategory::NoConnection => is_transient && no_reply,
@@ -88,13 +84,13 @@ impl ErrorRun {
 impl ErrorCategory {
     fn from_error(error: &AttemptError) -> Self {
         match (error.kind, error.class) {
-            (AttemptErrorKind::WrongSignature, _) => Self::WrongSignature,
-            (AttemptErrorKind::Mismatch, _) => Self::Mismatch,
-            (AttemptErrorKind::Unreadable, _) => Self::Unreadable,
+            (FetchErrorKind::WrongSignature, _) => Self::WrongSignature,
+            (FetchErrorKind::WrongJob, _) => Self::WrongJob,
+            (kind, _) if kind.is_unreadable() => Self::Unreadable,
             (_, ErrorClass::NotFound) => Self::NotFound,
             (_, ErrorClass::Unauthorized | ErrorClass::Permanent) => Self::Permanent,
             (
-                AttemptErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
+                FetchErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
                 _,
             ) => Self::NoConnection,
             (_, ErrorClass::Transient | ErrorClass::Throttled) => Self::Transient,
@@ -146,7 +142,7 @@ impl Threshold {
                 let over = if is_proven { UNREADABLE_PERIOD } else { Duration::ZERO };
                 threshold(policy.max_unreadable_replies, over, WaitErrorKind::Unreadable)
             }
-            ErrorCategory::Mismatch => threshold(2, Duration::ZERO, WaitErrorKind::Mismatch),
+            ErrorCategory::WrongJob => threshold(2, Duration::ZERO, WaitErrorKind::Mismatch),
         }
     }
 }

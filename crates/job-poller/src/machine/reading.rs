@@ -32,7 +32,7 @@ impl Machine {
         if let Some(uid) = job.uid().filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
             return self.on_attempt_error(
                 context,
-                AttemptError { credentials_refreshed, ..AttemptError::mismatch(uid) },
+                AttemptError { credentials_refreshed, ..AttemptError::wrong_job(uid) },
             );
         }
         if credentials_refreshed {

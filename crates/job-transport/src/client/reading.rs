@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use job_model::{Decoded, Deviation, Job};
 
-use crate::request::{FetchError, InvalidReply, date, request_id};
+use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
 /// What one attempt brought back.
 #[derive(Clone, Debug)]
@@ -74,24 +74,28 @@ impl Reading {
     /// Reads a reply with status 200.
     pub(crate) fn from_ok_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
+        let unreadable = |kind| FetchError::new(kind).with_request_id(request_id.clone());
         let date = date(response.headers());
         let body = response.into_body();
         if body.is_empty() {
-            return Err(FetchError::unreadable(InvalidReply::Empty, request_id));
+            return Err(unreadable(FetchErrorKind::EmptyBody));
         }
         let Decoded { job, deviations, .. } = match Decoded::from_slice(&body) {
             Ok(decoded) => decoded,
             Err(error) => {
                 let is_html = body.trim_ascii_start().starts_with(b"<");
-                let cause = if is_html { InvalidReply::Html } else { InvalidReply::Decode(error) };
-                return Err(FetchError::unreadable(cause, request_id));
+                return Err(if is_html {
+                    unreadable(FetchErrorKind::HtmlPage)
+                } else {
+                    unreadable(FetchErrorKind::Undecodable).with_source(error)
+                });
             }
         };
         // A kind of another type than text is kept beside the known fields.
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
             || job.raw_fields.get("kind").is_some()
         {
-            return Err(FetchError::unreadable(InvalidReply::WrongKind, request_id));
+            return Err(unreadable(FetchErrorKind::WrongKind));
         }
         Ok(Self { deviations, body, request_id, date, ..Self::new(job) })
     }

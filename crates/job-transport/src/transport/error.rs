@@ -120,6 +120,37 @@ impl TransportError {
     pub const fn stage(&self) -> Option<TimeoutStage> {
         self.stage
     }
+
+    /// Returns what happened, in words.
+    pub(crate) const fn message(&self) -> &'static str {
+        match self.kind {
+            TransportErrorKind::InvalidRequest => "the request cannot be sent as it is",
+            TransportErrorKind::LocalResource => {
+                "this machine lacks what a connection needs, such as a free file descriptor"
+            }
+            TransportErrorKind::Dns => "the service's host name cannot be looked up",
+            TransportErrorKind::Connect => "no connection to the service",
+            TransportErrorKind::Proxy => "the proxy opened no tunnel to the service",
+            TransportErrorKind::Certificate => "the service's certificate is not accepted",
+            TransportErrorKind::Tls => "TLS with the service failed",
+            TransportErrorKind::Timeout => match self.stage {
+                None => "the service did not answer in time",
+                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
+                Some(TimeoutStage::Connect) => "no connection to the service in time",
+                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
+                Some(TimeoutStage::Reply) => "the service did not answer in time",
+                Some(TimeoutStage::Body) => "the service did not end its reply in time",
+            },
+            TransportErrorKind::StreamRefused => "the service did not take the request",
+            TransportErrorKind::Closed => "the connection ended before the whole reply was there",
+            TransportErrorKind::Protocol => "the reply is not HTTP",
+            TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
+            TransportErrorKind::EncodedBody => {
+                "the reply's body is compressed; nobody asked for that"
+            }
+            TransportErrorKind::Other => "the request failed on the way",
+        }
+    }
 }
 
 impl TransportErrorKind {
@@ -146,33 +177,7 @@ impl TransportErrorKind {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TransportErrorKind::InvalidRequest => "the request cannot be sent as it is",
-            TransportErrorKind::LocalResource => {
-                "this machine lacks what a connection needs, such as a free file descriptor"
-            }
-            TransportErrorKind::Dns => "the service's host name cannot be looked up",
-            TransportErrorKind::Connect => "no connection to the service",
-            TransportErrorKind::Proxy => "the proxy opened no tunnel to the service",
-            TransportErrorKind::Certificate => "the service's certificate is not accepted",
-            TransportErrorKind::Tls => "TLS with the service failed",
-            TransportErrorKind::Timeout => match self.stage {
-                None => "the service did not answer in time",
-                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
-                Some(TimeoutStage::Connect) => "no connection to the service in time",
-                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
-                Some(TimeoutStage::Reply) => "the service did not answer in time",
-                Some(TimeoutStage::Body) => "the service did not end its reply in time",
-            },
-            TransportErrorKind::StreamRefused => "the service did not take the request",
-            TransportErrorKind::Closed => "the connection ended before the whole reply was there",
-            TransportErrorKind::Protocol => "the reply is not HTTP",
-            TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
-            TransportErrorKind::EncodedBody => {
-                "the reply's body is compressed; nobody asked for that"
-            }
-            TransportErrorKind::Other => "the request failed on the way",
-        })
+        f.write_str(self.message())
     }
 }
 

@@ -136,9 +136,8 @@ fn describe_job(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
     use job_poller::{Input, WaitPolicy};
-    use job_transport::FetchError;
+    use job_transport::{FetchError, FetchErrorKind};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -159,8 +158,8 @@ mod tests {
     #[test]
     fn each_change_prints_one_line() {
         let fault = |status, id: &str| {
-            let status = StatusCode::from_u16(status).unwrap();
-            Input::from(Err(FetchError::status(status, Some(id.into()))))
+            let error = FetchError::new(FetchErrorKind::Status(status));
+            Input::from(Err(error.with_request_id(Some(id.into()))))
         };
         let job = |phase: &str| reading_input(&json!({"status": {"phase": phase}}));
         let lines = lines_for(vec![
