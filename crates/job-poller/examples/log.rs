@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ended = events.finish().await?;
     match &ended.outcome {
         Outcome::Succeeded => println!("INFO  job={} succeeded", sim.job()),
-        Outcome::Failed(failed) => println!("ERROR job={} failed: {}", sim.job(), failed.failure),
+        Outcome::Failed(failure) => println!("ERROR job={} failed: {failure}", sim.job()),
     }
     Ok(())
 }

@@ -22,8 +22,8 @@ pub use crate::schedule::BudgetShare;
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
 ///
 /// Requests are evenly spaced, fewer while the service throttles, and none while it asks for that (Retry-After).
-/// Each wait is counted by how urgent it is; from that follows what a request is worth ([`BudgetShare`]), and from
-/// that how long each pauses ([`BudgetedSchedule`]).
+/// Each wait is counted by its urgency. From the counts follows the price of a request ([`BudgetShare`]), and from
+/// the price the pause of each wait ([`BudgetedSchedule`]).
 ///
 /// Times are since any moment that is the same for all calls, and never go back.
 ///
@@ -58,19 +58,19 @@ pub struct Budget {
     repriced_at: Duration,
     /// How many may be in flight.
     max_in_flight: usize,
-    /// How many seconds attempts took lately, on average.
+    /// The recent mean latency of attempts, in seconds.
     mean_latency: f64,
 }
 
 /// How often the price is set.
 const REPRICE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest gap is twice what each wait would have if all had the same. That much of it is planned; after that
-/// much, whoever waits for its turn still is the next.
+/// The longest gap is twice the gap that each wait would have if all had the same. A wait plans the first part of
+/// it; a wait that is still queued after the second part is the next.
 const MAX_GAP_FACTOR: f64 = 1.9;
 const STARVATION_FACTOR: f64 = 1.95;
 
-/// How much an attempt counts for how long they take: that one gets no reply is no reason to plan for few.
+/// The weight of one attempt in the mean latency. A single attempt without a reply should not lower the rate much.
 const LATENCY_WEIGHT: f64 = 1.0 / 256.0;
 
 /// What attempts came to, for a budget.
@@ -90,7 +90,7 @@ pub struct AttemptStats {
 }
 
 impl AttemptStats {
-    /// Returns what an attempt came to that took so long, and whose result a wait is about to be told.
+    /// Returns the stats of one attempt, from its latency and its result.
     #[must_use]
     pub fn from_input(latency: Duration, input: &Input) -> Self {
         let (error, credentials_refreshed) = match input {
@@ -138,8 +138,7 @@ impl Budget {
         }
     }
 
-    /// Sets what a request is worth at least, with however large a budget: as much as the schedule has it; 250 ms by
-    /// default.
+    /// Sets the minimum price of a request, however large the budget is: that of the schedule; 250 ms by default.
     #[must_use]
     pub const fn min_request_price(mut self, delay: Duration) -> Self {
         self.price = Price::new(delay);
@@ -230,7 +229,7 @@ impl Budget {
         self.price.reprice(self.effective_rate(), self.gap(waits, MAX_GAP_FACTOR));
     }
 
-    /// Returns whether the budget makes a request worth more than a wait alone would have it.
+    /// Returns whether the price of a request is higher than the minimum, because the budget is spent.
     #[must_use]
     pub fn is_binding(&self) -> bool {
         self.price.is_binding()
@@ -245,8 +244,8 @@ impl Budget {
         }
     }
 
-    /// Returns the gap after which one of so many waits is to be the next to ask, whoever else has its turn: twice,
-    /// all but, what each would have if all had the same.
+    /// Returns the gap after which one of `waits` waits is the next to send a request, before all that are queued:
+    /// a little less than twice the gap that each would have if all had the same.
     #[must_use]
     pub fn starvation_gap(&self, waits: usize) -> Duration {
         self.gap(waits, STARVATION_FACTOR)

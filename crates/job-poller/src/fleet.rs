@@ -1,5 +1,5 @@
-//! Many waits in one task, under one budget of requests. Decides nothing: what asks next is `state`'s, how
-//! each wait goes on its machine's.
+//! Many waits in one task, under one budget of requests. `scheduler` decides which wait sends the next request,
+//! and the machine of each wait how the wait goes on.
 
 mod stats;
 mod subscriber;
@@ -93,8 +93,8 @@ impl Fleet {
         }
     }
 
-    /// Waits for a job, under the fleet's limits. Where it is waited for already, that wait has the whole time from
-    /// now on, and whoever watches is told the same from here on.
+    /// Waits for a job, under the fleet's limits. If there is a wait for it already, that wait has the whole time
+    /// from now on, and from now on all its subscribers get the same events.
     pub fn watch(&self, id: JobId) -> FleetWait {
         let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
         self.start_wait(machine, Duration::ZERO, None)
@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Goes on from a checkpoint, whose limits hold. The deadline and the next attempt stay where they were; where
-    /// they are over, an attempt is made as soon as it is this wait's turn. Where the job is waited for already,
+    /// they are over, an attempt is made as soon as the budget allows. If there is a wait for the job already,
     /// that wait goes on under its own limits, until the later of the two deadlines.
     pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
@@ -142,13 +142,13 @@ impl Fleet {
         })
     }
 
-    /// Returns what was learnt so far, with what it began with.
+    /// Returns the history: the one that the fleet started with, and what it learned since.
     #[must_use]
     pub fn history(&self) -> History {
         self.shared.with_state(|scheduler, _| scheduler.history())
     }
 
-    /// Returns what the fleet is doing.
+    /// Returns the fleet's figures.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
         self.shared.with_state(|scheduler, _| scheduler.stats())
@@ -182,9 +182,9 @@ impl FleetBuilder {
         self
     }
 
-    /// Sets the pauses of all waits, whatever is learnt. A schedule without urgency
-    /// ([`Schedule::urgency`]) makes no room for others: where the budget is spent, each waits for its
-    /// turn, the first to be due first.
+    /// Sets the schedule of all waits; nothing is learned. A schedule without urgency
+    /// ([`Schedule::urgency`]) makes no room for others: when the budget is spent, waits are queued, and the
+    /// first to be due is the first.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self

@@ -53,7 +53,7 @@ mod fleet;
 #[cfg(feature = "tokio")]
 pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
-    Action, AttemptError, AttemptReason, Checkpoint, Event, Failed, FinishedJob, Input, JobFailed,
+    Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed,
     JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
 };
 pub use report::{FailureReport, InconsistencyReport, Report};

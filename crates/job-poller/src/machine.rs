@@ -1,4 +1,5 @@
-//! The poll decision. Reads no clock, performs no I/O.
+//! The decision how to wait for a job: [`Machine`], what goes in and what comes out. Reads no clock, performs no
+//! I/O.
 
 mod policy;
 mod event;
@@ -28,7 +29,7 @@ pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 pub use event::{AttemptReason, Event, PhaseChange};
 pub use kept::JobSnapshot;
-pub use outcome::{Failed, FinishedJob, JobFailed, Outcome};
+pub use outcome::{FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use step::{Action, Input, Step};
 
@@ -100,7 +101,7 @@ pub struct Machine {
     /// When the job last changed, and whether it was reported as stalled since.
     changed_at: Duration,
     stall_reported: bool,
-    /// When something was last told.
+    /// When the last event was emitted.
     last_event_at: Duration,
     /// Whether the end is near, and how many readings there were before that.
     nearly_done: bool,
@@ -160,7 +161,7 @@ impl Machine {
         self
     }
 
-    /// Returns when the lookup of sub-jobs of a job that has ended is over, where there is one.
+    /// Returns the deadline of the lookup of sub-jobs, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
         self.lookup.as_deref().map(|lookup| lookup.deadline)
@@ -171,9 +172,9 @@ impl Machine {
         self.policy = policy.into();
     }
 
-    /// Takes a wait up again elsewhere: where the deadline has passed meanwhile, or all but, one
-    /// attempt is made all the same, under its own timeout. What was seen of the job's life before is not in
-    /// [`observation`](Self::observation) again: whoever stopped has had it.
+    /// Resumes a wait elsewhere. If the deadline has passed meanwhile, or almost, one more attempt is made, under
+    /// its own timeout. [`observation`](Self::observation) starts again: the process that stopped has recorded what
+    /// was observed before.
     #[must_use]
     pub const fn resume(mut self) -> Self {
         (self.late_attempt_allowed, self.observed_from) = (true, None);
@@ -213,14 +214,14 @@ impl Machine {
         }
     }
 
-    /// Returns what was seen of the job's life so far; `None` where it was not yet seen to go on.
+    /// Returns what was observed of the job so far; `None` before the first reading of a job that goes on.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
         self.observed_from?;
         self.observation_until(&*self.job()?, self.observed_until, false)
     }
 
-    /// Returns the fault of the last attempt, where that gave no job.
+    /// Returns the error of the last attempt, if that failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.last_error.as_deref()

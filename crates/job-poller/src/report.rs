@@ -101,7 +101,7 @@ impl<'a> Report<'a> {
                 outcome: finished.outcome.as_str(),
                 failure: match &finished.outcome {
                     Outcome::Succeeded => None,
-                    Outcome::Failed(failed) => Some((&failed.failure).into()),
+                    Outcome::Failed(failure) => Some((&**failure).into()),
                 },
                 attempts: finished.attempts,
                 elapsed: finished.elapsed,

@@ -20,14 +20,14 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What a schedule goes by.
+/// What a schedule decides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollState<'a> {
     /// Time since the wait began.
     pub elapsed: Duration,
     /// How many readings there were so far, or how many since the end last came near
-    /// (`nearly_done`); for the pauses after faults, how many faults in a row. At least 1.
+    /// (`nearly_done`); for the backoff, how many errors in a row. At least 1.
     pub count: u32,
     /// The job's age: the reply's `Date` less the job's `creationTimestamp` or, where one of them is
     /// missing or they are the wrong way round, the time since the wait began.
@@ -41,7 +41,7 @@ pub struct PollState<'a> {
     /// Whether the end is near: all the sub-jobs that the job lists are `Success` and it goes on,
     /// or it is `Success` and a sub-job goes on.
     pub nearly_done: bool,
-    /// What is left for this wait where many share one budget.
+    /// The wait's share of the budget, if many waits share one.
     pub share: Option<BudgetShare>,
     /// A number without meaning, another one for each pause and each seed, the same in a replay.
     pub random: u64,
@@ -51,10 +51,10 @@ pub struct PollState<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BudgetShare {
-    /// How much delay a request is worth: the budget's shadow price, at which all waits together ask for
-    /// as many requests as there are. Zero where there are enough.
+    /// The price of a request, in delay: the budget's shadow price, at which all waits together spend the budget
+    /// and no more. Zero if the budget is not spent.
     pub request_price: Duration,
-    /// The longest gap that nobody is to exceed.
+    /// The longest gap between two requests of a wait.
     pub max_gap: Duration,
 }
 
@@ -67,7 +67,7 @@ impl BudgetShare {
 }
 
 impl PollState<'_> {
-    /// Creates what a schedule is asked about, of a job of which no more is known.
+    /// Creates the state of a wait for a job of which no more is known.
     #[must_use]
     pub const fn new(elapsed: Duration, count: u32) -> Self {
         Self {

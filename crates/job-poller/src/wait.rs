@@ -132,14 +132,14 @@ impl Wait {
         self
     }
 
-    /// Tells this function each event of the awaited wait as it happens, and when that was, since
-    /// the wait began. It should return soon: the wait stands still while it runs.
+    /// Calls this function with each event of the awaited wait as it happens, and with its time since the wait
+    /// began. It should return soon: the wait stands still while it runs.
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
         self.on_event = Box::new(on_event);
         self
     }
 
-    /// Returns the wait as a stream of its events, in place of a future; `on_event` is not told.
+    /// Returns the wait as a stream of its events, in place of a future; `on_event` is not called.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -204,7 +204,7 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// Returns a seed: any number will do that other waits do not have.
+/// Returns a seed that other waits do not have.
 pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -207,7 +207,7 @@ async fn a_stopped_wait_resumes_from_its_checkpoint() {
         (ended.outcome, ended.attempts, service.request_count()),
         (Outcome::Succeeded, 5, 5)
     );
-    // Three pauses of 10 s, one after the fault, five attempts: nothing was paused for twice.
+    // Three pauses of 10 s, one after the error, five attempts: nothing was paused for twice.
     assert_eq!(ended.elapsed.as_secs(), 32);
 }
 
@@ -294,7 +294,7 @@ async fn delays_are_random_unless_seeds_match() {
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_during_the_last_events_is_complete() {
-    // The last step tells of a fault and ends the wait: the fault is told, its end not yet.
+    // The last step reports an error and ends the wait: the error was received, the end not yet.
     let policy = WaitPolicy::new().max_consecutive_errors(1);
     let service = Service::new(&[Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(SUCCESS)]);
     let mut events = wait(&service).policy(policy).events();

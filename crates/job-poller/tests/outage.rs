@@ -65,9 +65,9 @@ async fn measure_load(waits: u64, fault: Option<Fault>) -> Load {
         let (fails, outcome) = one.unwrap();
         match outcome {
             Outcome::Succeeded => assert!(!fails),
-            Outcome::Failed(failed) => {
+            Outcome::Failed(failure) => {
                 assert!(fails);
-                assert_eq!(failed.failure.reason.as_deref(), Some("no such flavor"));
+                assert_eq!(failure.reason.as_deref(), Some("no such flavor"));
             }
         }
     }

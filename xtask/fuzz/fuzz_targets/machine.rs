@@ -1,5 +1,5 @@
 //! Any sequence of replies and attempt errors, at any times: the decision ends by its deadline, and only with
-//! what the last reading of the job said.
+//! what the last reading of the job showed.
 #![no_main]
 
 use std::time::Duration;
@@ -55,7 +55,7 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
     let mut machine = Machine::new("a".parse().expect("an id"), policy);
     let schedule = Adaptive::new();
     let (mut now, mut input) = (Duration::ZERO, Input::Wake);
-    let mut said: Option<Phase> = None;
+    let mut last_phase: Option<Phase> = None;
     let mut attempts = attempts.into_iter();
     loop {
         match machine.step(&schedule, now, input).action {
@@ -65,12 +65,12 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
             }
             Action::Fetch { id, timeout } => {
                 assert!(now + timeout <= TIMEOUT);
-                let Some((took, gives, which)) = attempts.next() else { return };
-                now += timeout.mul_f64(f64::from(took) / 255.0);
+                let Some((latency, gives, which)) = attempts.next() else { return };
+                now += timeout.mul_f64(f64::from(latency) / 255.0);
                 if gives < 128 {
                     let job = job(which);
                     if id.as_str() == "a" && job.uid() != Some("b") {
-                        said = job.phase().cloned();
+                        last_phase = job.phase().cloned();
                     }
                     input = Reading::new(job).into();
                 } else {
@@ -80,8 +80,8 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
             Action::Finish(result) => {
                 assert!(now <= TIMEOUT);
                 match *result {
-                    Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => assert_eq!(said, Some(Phase::Success)),
-                    Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => assert_eq!(said, Some(Phase::Failed)),
+                    Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => assert_eq!(last_phase, Some(Phase::Success)),
+                    Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => assert_eq!(last_phase, Some(Phase::Failed)),
                     Err(error) => assert_ne!(error.kind(), WaitErrorKind::Stopped),
                 }
                 return;

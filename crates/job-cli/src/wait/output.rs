@@ -110,7 +110,7 @@ fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> 
         Outcome::Succeeded => {
             (styles.success("succeeded"), ended.job.label().escape_debug().to_string())
         }
-        Outcome::Failed(failed) => (styles.error("failed"), failed.failure.to_string()),
+        Outcome::Failed(failure) => (styles.error("failed"), failure.to_string()),
     };
     let mut lines = vec![format!(
         "{} {word}: {} {}",
@@ -118,9 +118,9 @@ fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> 
         text::sanitize_line(&of),
         styles.dim(&took)
     )];
-    if let Outcome::Failed(failed) = &ended.outcome {
+    if let Outcome::Failed(_) = &ended.outcome {
         lines.extend(
-            failed.active_sub_jobs.iter().filter_map(|path| ended.job.sub_job_at(path)).map(
+            ended.active_sub_jobs.iter().filter_map(|path| ended.job.sub_job_at(path)).map(
                 |step| {
                     let label = text::sanitize_line(&step.label().escape_debug().to_string());
                     format!("  {}: {label}", styles.warning("not ended"))

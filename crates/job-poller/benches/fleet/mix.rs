@@ -32,7 +32,7 @@ impl JobKind {
     }
 }
 
-/// The law of all jobs: log-normal in each kind.
+/// The distribution of all jobs: log-normal for each kind.
 pub(crate) struct Mix {
     pub(crate) sigma: f64,
     /// Of ten jobs, how many fail early.
@@ -59,7 +59,7 @@ impl Mix {
         (kind, log_normal(rng, kind.median(), self.sigma))
     }
 
-    /// Returns a history of thousands of jobs: their laws are known.
+    /// Returns a history of thousands of jobs: their distributions are known.
     pub(crate) fn full_history(&self) -> History {
         let mut known = History::new();
         for seed in 0..40 {

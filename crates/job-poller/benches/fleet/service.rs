@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::mix::{JobKind, Mix};
 
-/// The service: three kinds of jobs, which end as their laws say.
+/// The service: three kinds of jobs, which end by their distributions.
 pub(crate) struct Service {
     began: Instant,
     state: Mutex<ServiceState>,
@@ -39,7 +39,7 @@ pub(crate) struct RequestStats {
     pub(crate) per_second: Vec<u32>,
     /// The longest time between two for a job.
     pub(crate) max_gap: Duration,
-    /// How often it said that a job has ended.
+    /// How often it replied that a job has ended.
     pub(crate) ends: u64,
 }
 

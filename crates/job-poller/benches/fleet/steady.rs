@@ -24,7 +24,7 @@ pub(crate) struct Measurement {
     delays: Duration,
     seen: u32,
     round_robin: f64,
-    /// How many ends were told to who watches.
+    /// How many ends the fleet reported.
     ends_reported: u64,
     request_stats: RequestStats,
     stats: FleetStats,
@@ -32,7 +32,7 @@ pub(crate) struct Measurement {
     processor_nanos: f64,
 }
 
-/// Waits for so many jobs at any time under one budget; their laws are known.
+/// Waits for so many jobs at any time under one budget; their distributions are known.
 pub(crate) async fn steady(
     jobs: u32,
     per_second: f64,
@@ -47,7 +47,7 @@ pub(crate) async fn steady(
     let mut rng = fastrand::Rng::with_seed(2);
     let mut watches = FuturesUnordered::new();
     for _ in 0..jobs {
-        // Somewhere in their lives.
+        // At a random age.
         let (id, _) = service.add(mix, rng.f64());
         watches.push(fleet.watch(id));
     }
@@ -113,9 +113,9 @@ impl Measurement {
         let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
         bounds.check("budget spent", part(seconds), 0.99..=1.01);
         bounds.check("at most, of any ten seconds", peak, 0.0..=1.01);
-        // Each watch is one job's; nobody asks for a job again whose end was told.
+        // Each wait is for one job; no job is asked for again after its end was reported.
         let reported = self.ends_reported as f64 / self.request_stats.ends as f64;
-        bounds.check("ends told to who watches / by the service", reported, 1.0..=1.0);
+        bounds.check("ends reported to callers / by the service", reported, 1.0..=1.0);
         println!();
     }
 }

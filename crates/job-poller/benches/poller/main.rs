@@ -30,7 +30,7 @@ use clock::processor_time;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// How many waits go on at once, and in how many rounds each contender runs them. It counts by its
+/// How many waits go on at once, and in how many rounds each baseline runs them. It counts by its
 /// fastest round: what else runs on the machine only ever adds.
 const CASES: [(usize, usize); 2] = [(10_000, 7), (100_000, 3)];
 
@@ -94,7 +94,7 @@ fn cost(
                 move |id| await_watch(fleet.watch(id))
             })
         }),
-        ("Fleet, learnt", &|| {
+        ("Fleet, learned", &|| {
             measure(DISTINCT_JOB_IDS, waits, running, |service| {
                 let fleet = baselines::fleet_with_history(service);
                 move |id| await_watch(fleet.watch(id))
@@ -117,7 +117,7 @@ fn cost(
     let mut check_max = |what: &str, figure, max| bounds.check(what, figure, 0.0..=max);
     check_max("Wait / by hand", wait.nanoseconds / by_hand.nanoseconds, MAX_TIME_RATIO);
     check_max("bytes a wait, without its job", wait.bytes - job, MAX_HEAP_BYTES);
-    for (name, fleet) in [("Fleet", fleet), ("Fleet, learnt", learned)] {
+    for (name, fleet) in [("Fleet", fleet), ("Fleet, learned", learned)] {
         let time = fleet.nanoseconds / by_hand.nanoseconds;
         check_max(&format!("{name} / by hand"), time, MAX_FLEET_TIME_RATIO);
         check_max(

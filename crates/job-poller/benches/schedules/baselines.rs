@@ -14,9 +14,9 @@ pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64)
     let mut count = 0;
     while now.as_secs_f64() < until {
         count += 1;
-        let mut seen = PollState::new(now, count);
-        seen.job_type = Some(job_type);
-        now += schedule.pause(&seen);
+        let mut state = PollState::new(now, count);
+        state.job_type = Some(job_type);
+        now += schedule.pause(&state);
         readings.push(now.as_secs_f64());
     }
     readings

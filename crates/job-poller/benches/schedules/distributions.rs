@@ -1,4 +1,4 @@
-//! Laws of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
+//! Distributions of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Component {
 }
 
 impl Distribution {
-    /// Returns each law that is looked at: three spreads of three types, with and without early failures, two
+    /// Returns each distribution that is compared: three spreads of three types, with and without early failures, two
     /// modes, and a heavy tail.
     pub(crate) fn all() -> Vec<Self> {
         let types = [
@@ -110,7 +110,7 @@ impl Distribution {
         distributions
     }
 
-    /// Returns the law of jobs that take so many times as long.
+    /// Returns the distribution of jobs that take `by` times as long.
     pub(crate) fn scaled(&self, by: f64) -> Self {
         let parts =
             self.components.iter().map(|(weight, part)| (*weight, part.scaled(by))).collect();
@@ -136,7 +136,7 @@ impl Distribution {
         self.components.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
     }
 
-    /// Returns the law on a grid.
+    /// Returns the distribution on a grid.
     pub(crate) fn grid(&self) -> Grid {
         let mut end = 60.0;
         while 1.0 - self.cdf(end) > MAX_TAIL {
@@ -155,10 +155,10 @@ impl Distribution {
     }
 }
 
-/// Jobs that take longer are not looked at.
+/// Jobs that take longer are left out.
 const MAX_TAIL: f64 = 1e-5;
 
-/// A law in cells, within each of which jobs end evenly.
+/// A distribution in cells, within each of which jobs end evenly.
 pub(crate) struct Grid {
     pub(crate) cell: f64,
     /// The part of jobs that have ended at each cell's beginning, and the integral of that.
@@ -173,7 +173,7 @@ pub(crate) struct Cost {
     pub(crate) requests: f64,
 }
 
-/// What a request is worth, in seconds.
+/// The price of a request, in seconds.
 pub(crate) const REQUEST_PRICE_SECS: f64 = 0.25;
 
 /// The bounds of a gap, in seconds.

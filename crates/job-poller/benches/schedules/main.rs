@@ -1,4 +1,4 @@
-//! What schedules cost: mean delay and requests of each, beside the least that any could, under laws that
+//! What schedules cost: mean delay and requests of each, beside the minimum, under distributions that
 //! jobs may follow. Seeded: the same figures each time. Writes the picture of the docs, and exits with 1 where
 //! a figure is above its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
@@ -43,7 +43,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(bounds.exit_code())
 }
 
-/// Prints what each schedule costs under each law.
+/// Prints what each schedule costs under each distribution.
 fn schedules() {
     println!("J = mean delay + 0.25 s x mean requests: J (delay, requests), in seconds");
     println!(
@@ -86,7 +86,7 @@ fn schedules() {
 
 /// Without a history, beside the best of equal gaps.
 fn no_history(bounds: &mut Bounds) {
-    println!("\nno history: J / best fixed gap's, the worst law");
+    println!("\nno history: J / best fixed gap's, the worst distribution");
     let adaptive = Adaptive::new().jitter(0.0);
     let mut rows = [
         ("prior right", 1.0, 1.10),
@@ -212,10 +212,10 @@ fn with_history(bounds: &mut Bounds) {
         check_max(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
     }
     bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
-    // A law of early failures makes long gaps once they are over, the best schedule's too.
+    // A distribution with early failures makes long gaps once they are over, the best schedule's too.
     println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
     let mean = lates.iter().sum::<f64>() / lates.len() as f64;
-    bounds.check("the same, mean of all laws, after 20 and 100 jobs", mean, 0.0..=2.0);
+    bounds.check("the same, mean of all distributions, after 20 and 100 jobs", mean, 0.0..=2.0);
 }
 
 /// Where jobs come to take twice as long.
@@ -244,5 +244,5 @@ fn doubled_durations(bounds: &mut Bounds) {
         let mean = (0..HISTORY_COUNT).map(ratio).sum::<f64>() / HISTORY_COUNT as f64;
         worst = if mean > worst.0 { (mean, distribution.name.clone()) } else { worst };
     }
-    bounds.check(&format!("the worst law ({})", worst.1), worst.0, 0.0..=1.10);
+    bounds.check(&format!("the worst distribution ({})", worst.1), worst.0, 0.0..=1.10);
 }

@@ -1,4 +1,4 @@
-//! What it is worth to know how many of a job's steps have ended.
+//! What is gained by knowing how many of a job's steps have ended.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     random::log_normal,
 };
 
-/// A job of so many steps, one after another, each of a log-normal law.
+/// A job of so many steps, one after another, each of a log-normal distribution.
 struct StepDistributions {
     medians: Vec<f64>,
     sigma: f64,
@@ -27,7 +27,7 @@ impl StepDistributions {
         self.medians.iter().map(step).collect()
     }
 
-    /// Returns a schedule that knows the laws: many histories together, with or without steps.
+    /// Returns a schedule that knows the distributions: many histories together, with or without steps.
     fn adaptive_with_history(&self, with_steps: bool) -> Adaptive {
         let mut known = History::new();
         for seed in 0..40 {
@@ -55,16 +55,16 @@ impl StepDistributions {
             let last = ends[ends.len() - 1];
             let (mut now, mut requests) = (0.0, 1_u32);
             while now < last {
-                let mut seen = PollState::new(seconds(now), requests);
-                seen.job_type = Some(JOB_TYPE);
+                let mut state = PollState::new(seconds(now), requests);
+                state.job_type = Some(JOB_TYPE);
                 if with_steps {
                     // One ends after the other.
                     let ended = ends.partition_point(|end| *end <= now);
                     let last = if ended > 0 { ends[ended - 1] } else { 0.0 };
-                    seen.completed_steps = ended as u32;
-                    seen.since_last_step = seconds(now - last);
+                    state.completed_steps = ended as u32;
+                    state.since_last_step = seconds(now - last);
                 }
-                now += schedule.pause(&seen).as_secs_f64();
+                now += schedule.pause(&state).as_secs_f64();
                 requests += 1;
             }
             cost.delay += (now - last) / f64::from(JOBS);
@@ -78,7 +78,7 @@ const JOB_TYPE: &str = "CreateCluster";
 
 /// Prints what is saved by knowing the steps.
 pub(crate) fn progress(bounds: &mut Bounds) {
-    println!("\nprogress, laws of steps known: J with / without");
+    println!("\nprogress, distributions of steps known: J with / without");
     let rows: [(&str, &[f64], f64); 4] = [
         ("two equal steps", &[270.0, 270.0], 0.90),
         ("four equal steps", &[135.0; 4], 0.80),

@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinSet};
 /// How a job is, as far as this service knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Status {
-    /// It goes on; the last thing that was told.
+    /// It goes on; the last event.
     Waiting(String),
     Succeeded,
     Failed(String),
@@ -111,8 +111,8 @@ impl JobService {
     fn finish(&self, id: &JobId, result: Result<FinishedJob, WaitError>) {
         let status = match result {
             Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => Status::Succeeded,
-            Ok(FinishedJob { outcome: Outcome::Failed(failed), .. }) => {
-                Status::Failed(failed.failure.to_string())
+            Ok(FinishedJob { outcome: Outcome::Failed(failure), .. }) => {
+                Status::Failed(failure.to_string())
             }
             Err(error) if error.kind() == WaitErrorKind::Stopped => {
                 return self.save_checkpoint(id, error.checkpoint());

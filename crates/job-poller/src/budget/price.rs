@@ -1,5 +1,5 @@
-//! What a request is worth where many waits share a budget: the price at which they ask for as many as there
-//! are. Reads no clock.
+//! The price of a request when many waits share a budget: the price at which they spend the budget and no more.
+//! Reads no clock.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How urgent all waits are, and the price that follows.
 ///
-/// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second where a request is worth *w* of delay.
+/// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second if the price of a request is *w*.
 /// So the sum over all waits of √*h* gives the *w* at which they spend the budget and no more: its shadow
 /// price. Waits are counted by √*h* in steps of an eighth of an octave, for the longest and the shortest
 /// gap keep some from asking as they would.
@@ -36,12 +36,12 @@ impl Price {
         Self { counts: [0; BUCKET_COUNT], min_price, request_price: min_price }
     }
 
-    /// Returns what a request is worth.
+    /// Returns the price of a request.
     pub(super) const fn request_price(&self) -> Duration {
         self.request_price
     }
 
-    /// Returns whether the budget makes a request worth more.
+    /// Returns whether the price is above its minimum, because the budget is spent.
     pub(super) fn is_binding(&self) -> bool {
         self.request_price > self.min_price
     }

@@ -9,23 +9,23 @@ use std::{
 use super::UrgencyBucket;
 use crate::schedule::{BudgetShare, PollState, Schedule};
 
-/// A schedule that is told what a budget leaves for the wait ([`BudgetShare`]), for one step of a
+/// A schedule with the wait's share of a budget ([`BudgetShare`]), made for one step of a
 /// [`Machine`](crate::Machine).
 pub struct BudgetedSchedule<'a> {
     schedule: &'a dyn Schedule,
     share: BudgetShare,
-    /// The bits of what the schedule said last.
+    /// The bits of the urgency that the schedule returned last.
     urgency: AtomicU64,
 }
 
 impl<'a> BudgetedSchedule<'a> {
-    /// Creates what a machine is to go by in its next step.
+    /// Creates the schedule for a machine's next step.
     #[must_use]
     pub fn new(schedule: &'a dyn Schedule, share: BudgetShare) -> Self {
         Self { schedule, share, urgency: AtomicU64::default() }
     }
 
-    /// Returns how urgent the wait is, where the step planned an attempt and the schedule can tell.
+    /// Returns how urgent the wait is; `None` if the step planned no attempt, or the schedule has no urgency.
     #[must_use]
     pub fn last_urgency(&self) -> Option<UrgencyBucket> {
         let urgency = f64::from_bits(self.urgency.load(Ordering::Relaxed));

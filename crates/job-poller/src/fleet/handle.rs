@@ -1,4 +1,4 @@
-//! One wait of a fleet, as its caller has it. Decides nothing.
+//! One wait of a fleet, as its caller has it: a future, or a stream of events.
 
 use std::{
     fmt,
@@ -30,13 +30,13 @@ pub struct FleetWait(Handle);
 /// The same wait, as a stream of its events, each with the time since the wait began. It ends when the wait
 /// does; [`finish`](Self::finish) then says how.
 ///
-/// Where the stream is not polled, 32 events are kept; then the wait stands still, for whoever else watches the
-/// same job too, and its deadline passes meanwhile. Drop it, or take its [`finish`](Self::finish), where the
-/// events are of no interest any more.
+/// If the stream is not polled, 32 events are kept. Then the wait stands still, also for other subscribers of the
+/// same job, and its deadline passes meanwhile. Drop the stream, or take its [`finish`](Self::finish), if you need
+/// no more events.
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct FleetEvents(Handle);
 
-/// A place among those who watch.
+/// A subscription to a wait; dropping it ends the subscription.
 struct Handle {
     shared: Arc<Shared>,
     subscriber: usize,
@@ -82,7 +82,7 @@ impl FleetEvents {
     }
 }
 
-/// What can be looked at while a wait goes on, in either form.
+/// What a caller can read while a wait goes on, in either form.
 macro_rules! accessors {
     ($wait_type:ident) => {
         impl $wait_type {
@@ -126,7 +126,7 @@ impl Handle {
         self.with_state(|scheduler, now| scheduler.poll_event(now, self.subscriber, context))
     }
 
-    /// Looks, and lets the task look again where a wait goes on for that.
+    /// Calls a function with the scheduler, and wakes the task if a wait goes on because of that.
     fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> (T, bool)) -> T {
         let (result, goes_on) = self.shared.with_state(f);
         if goes_on {

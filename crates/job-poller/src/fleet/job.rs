@@ -1,4 +1,4 @@
-//! One wait of a fleet: its decision, and what it is doing. Knows nothing of the others.
+//! One wait of a fleet: its machine, and its activity. Knows nothing of the other waits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,31 +15,31 @@ use crate::{
 /// A wait. Times are the fleet's but for the machine's own.
 pub(super) struct FleetJob {
     pub(super) machine: Machine,
-    /// As it was when the wait began here: what is learnt later does not change it.
+    /// As it was when the wait began here: what the fleet learns later does not change it.
     schedule: Arc<dyn Schedule>,
     /// When the wait began here, and how long it had gone on before.
     started_at: Duration,
     elapsed_before: Duration,
     pub(super) activity: JobActivity,
-    /// When its present doing ends, by the queue of times.
+    /// When its activity ends, as the scheduler's `timers` have it.
     pub(super) timer: Option<Duration>,
-    /// When it last asked, or joined.
+    /// When its last attempt began, or the wait did.
     pub(super) last_attempt_at: Duration,
     /// How urgent it was when it was last planned.
     pub(super) urgency: Option<UrgencyBucket>,
-    /// Who is told.
+    /// The keys of its subscribers.
     pub(super) subscribers: Vec<usize>,
 }
 
-/// What a wait is doing.
+/// What a wait does at present.
 pub(super) enum JobActivity {
     /// Nothing, until its time comes.
     Sleep,
-    /// Waits for its turn since then; to ask for this, so long, where that is decided.
+    /// It is queued since this time. If the machine has decided on an attempt already: the job, and the timeout.
     Ready(Duration, Option<Box<(JobId, Duration)>>),
-    /// Stands still, since its events are not taken.
+    /// It stands still because a subscriber does not take its events.
     Backpressured,
-    /// An attempt of this number, which may take so long.
+    /// An attempt is in flight: its number, and its timeout.
     Attempt(u64, AbortHandle, Duration),
 }
 
@@ -80,7 +80,7 @@ impl FleetJob {
         (deadline < Duration::MAX).then(|| self.to_fleet_time(deadline))
     }
 
-    /// Gives the wait the time that another for the same job would have, where that is longer.
+    /// Gives the wait the time that another wait for the same job would have, if that is longer.
     pub(super) fn extend_deadline(
         &mut self,
         now: Duration,
@@ -107,7 +107,7 @@ impl FleetJob {
         (pause, schedule.last_urgency())
     }
 
-    /// Takes what happened. Returns how urgent the wait is where it was planned anew.
+    /// Gives the machine an input. Also returns how urgent the wait is, if the step planned an attempt.
     pub(super) fn step(
         &mut self,
         now: Duration,

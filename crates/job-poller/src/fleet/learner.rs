@@ -1,4 +1,4 @@
-//! Where the waits' schedules come from: given, or learnt from those that ended. Decides no pause.
+//! The schedules of a fleet's waits: one that the caller set, or schedules learned from the jobs that ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::schedule::{Adaptive, History, JobObservation, Schedule};
 pub(super) enum ScheduleSource {
     /// The same for each.
     Fixed(Arc<dyn Schedule>),
-    /// What is known when the wait begins; made anew now and then.
+    /// A schedule from what is known when the wait begins, rebuilt from time to time.
     Learned(Box<Learner>),
 }
 
-/// What was learnt, and what waits go by that begin now.
+/// The history, and the schedule of waits that begin now.
 pub(super) struct Learner {
     adaptive: Adaptive,
     history: History,
@@ -28,7 +28,7 @@ impl ScheduleSource {
         Self::Learned(Box::new(Learner { adaptive, history, current, current_since, dirty: false }))
     }
 
-    /// Returns what a wait goes by that begins now.
+    /// Returns the schedule of a wait that begins now.
     pub(super) fn schedule_at(&mut self, now: Duration) -> Arc<dyn Schedule> {
         match self {
             Self::Fixed(schedule) => schedule.clone(),
@@ -50,7 +50,7 @@ impl ScheduleSource {
         }
     }
 
-    /// Returns what was learnt so far, with what it began with.
+    /// Returns the history so far, including the one that the fleet started with.
     pub(super) fn history(&self) -> History {
         match self {
             Self::Fixed(_) => History::new(),
@@ -59,6 +59,6 @@ impl ScheduleSource {
     }
 }
 
-/// How often what was learnt is made into a schedule, at most: each that is made stays in memory with the waits
-/// that go by it.
+/// The shortest time between two schedules that are built from the history: each stays in memory with the waits
+/// that use it.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! All waits of a fleet, and which of them asks next. Reads no clock, performs no I/O: the driver brings
-//! the time and makes the attempts.
+//! All waits of a fleet, and which of them sends the next request. Reads no clock, performs no I/O: the fleet's
+//! task brings the time and makes the attempts.
 
 mod queue;
 mod queries;
@@ -36,8 +36,7 @@ pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
     subscribers: Slab<Subscriber>,
     by_id: HashMap<JobId, usize>,
-    /// When each member's doing ends, and the members whose turn it would be, by since when: the sooner
-    /// first.
+    /// When the activity of each wait ends; and the queued waits, the one that is queued longest first.
     timers: BTreeSet<(Duration, usize)>,
     ready: BTreeSet<(Duration, usize)>,
     in_flight: usize,
@@ -47,7 +46,7 @@ pub(super) struct Scheduler {
     attempts: u64,
     /// No wait goes on: the task is gone.
     is_closed: bool,
-    /// Whom to wake once the lock on all this is released.
+    /// The wakers to call once the lock is released.
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct PendingAttempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// Makes room for a few more: for twice as many would be for many that never come.
+/// Makes room for an eighth more. Doubling would reserve memory for many waits that never come.
 fn grow<T>(slab: &mut Slab<T>) {
     if slab.len() == slab.capacity() {
         slab.reserve_exact((slab.len() / 8).max(32));
@@ -84,8 +83,8 @@ impl Scheduler {
         }
     }
 
-    /// Adds a wait, or one who watches the wait for this job that is under way already, which then has the time
-    /// that this one would have.
+    /// Adds a wait. If there is a wait for this job already, adds a subscriber to it, and gives that wait the time
+    /// that the new one would have.
     pub(super) fn subscribe(
         &mut self,
         now: Duration,
@@ -142,13 +141,13 @@ impl Scheduler {
         }
     }
 
-    /// Removes one who watches; the wait ends with the last of them.
+    /// Removes a subscriber; the wait ends with the last of them.
     pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers.remove(subscriber).job else { return };
         let job = &mut self.jobs[key];
         job.subscribers.retain(|one| *one != subscriber);
         if job.subscribers.is_empty() {
-            // What was seen of the job is worth as much as what others have seen.
+            // The observation counts as much as those of waits that end by themselves.
             let observation = job.machine.observation();
             self.schedule_source.learn(observation.as_ref());
             self.remove(key);
@@ -181,7 +180,7 @@ impl Scheduler {
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
-                // Whose turn it is at once does not queue.
+                // A wait that can send its request at once is not queued.
                 JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
                     attempts.extend(self.start_next(now, key, None));
                 }
@@ -194,7 +193,7 @@ impl Scheduler {
                 JobActivity::Ready(..) if self.queue_deadline(key).is_none_or(|end| now < end) => {
                     self.promote(key)
                 }
-                // The deadline has passed while it waited for its turn; it may have an attempt still.
+                // The deadline has passed while it was queued; the machine may still make one attempt.
                 JobActivity::Ready(..) | JobActivity::Backpressured => {
                     self.cancel(key);
                     self.feed(now, key, Input::Wake);
@@ -212,7 +211,7 @@ impl Scheduler {
         attempts
     }
 
-    /// Takes what came of an attempt, unless it was given up.
+    /// Takes the result of an attempt, unless the attempt was cancelled.
     pub(super) fn complete(&mut self, now: Duration, key: usize, number: u64, input: Input) {
         let under_way = self.jobs.get(key).is_some_and(
             |job| matches!(job.activity, JobActivity::Attempt(of, ..) if of == number),
@@ -223,7 +222,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets the one whose turn it is ask: for what is decided, or as it decides.
+    /// Starts the next attempt of a wait: the one that its machine has decided on, or what its next step decides.
     fn start_next(
         &mut self,
         now: Duration,
@@ -263,7 +262,7 @@ impl Scheduler {
         PendingAttempt { job: key, number: self.attempts, id, registration }
     }
 
-    /// Takes what came of an attempt, for all.
+    /// Records an attempt in the budget and the figures, and gives its result to the wait.
     fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
         let stats =
             AttemptStats::from_input(now.saturating_sub(self.jobs[key].last_attempt_at), &input);
@@ -274,14 +273,14 @@ impl Scheduler {
         self.feed(now, key, input);
     }
 
-    /// Takes what happened to a wait that is doing nothing; an attempt that it is to make has its turn.
+    /// Gives an input to a wait that does nothing, and queues the attempt that follows, if any.
     fn feed(&mut self, now: Duration, key: usize, input: Input) {
         if let Some(attempt) = self.advance(now, key, input) {
             self.enqueue(now, key, Some(attempt.into()));
         }
     }
 
-    /// The same; returns the attempt that it is to make: which job to ask for, and how long that may take.
+    /// The same, but returns the attempt that follows: the job to ask for, and the timeout.
     fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<(JobId, Duration)> {
         let share = self.share();
         let job = &mut self.jobs[key];

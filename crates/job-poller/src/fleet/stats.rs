@@ -1,4 +1,4 @@
-//! What a fleet is doing, in numbers. Counts nothing itself.
+//! The figures of a fleet, as plain data.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use std::time::Duration;
 pub struct FleetStats {
     /// How many jobs are waited for.
     pub jobs: usize,
-    /// How many wait for their turn, since the budget is spent or too many requests are in flight.
+    /// How many waits are queued because the budget is spent or too many requests are in flight.
     pub queued: usize,
     /// How many requests are in flight.
     pub in_flight: usize,
     /// How many requests a second may leave at present: fewer than set while the service throttles.
     pub requests_per_second: f64,
-    /// How much delay a request is worth at present: the budget's shadow price.
+    /// The current price of a request, in delay: the budget's shadow price.
     pub request_price: Duration,
     /// How many requests there were: attempts, sub-job lookups, and those that renewed credentials.
     pub requests: u64,

@@ -1,4 +1,4 @@
-//! What one who watches is told, until it is taken. Knows no wait.
+//! A subscriber of a wait: keeps the events and the result until its caller takes them.
 
 use std::{
     collections::VecDeque,
@@ -8,13 +8,14 @@ use std::{
 
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
-/// How many events are kept for one who takes them; then its wait stands still.
+/// How many events are kept for a subscriber that takes events; then its wait stands still.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
-/// How many are kept for one who may take them. Who has not begun by then takes those to come.
+/// How many events are kept for a subscriber that has not asked for events yet. After that they are dropped, and
+/// it gets only those to come.
 const MAX_UNCLAIMED_EVENTS: usize = 4;
 
-/// One who watches a wait.
+/// A subscriber of a wait.
 #[derive(Default)]
 pub(super) struct Subscriber {
     /// The wait, while it goes on.

@@ -1,5 +1,4 @@
-//! The task of a fleet on tokio: brings it the time, makes its attempts, and wakes who is told. Decides
-//! nothing.
+//! The task of a fleet on tokio: brings it the time, and makes its attempts.
 
 use std::{
     sync::{Arc, Weak},
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{machine::Input, source::JobSource};
 
-/// Drives the waits until nobody watches and nobody could.
+/// Drives the waits until no subscriber and no [`Fleet`](super::Fleet) is left.
 pub(super) async fn run(
     shared: CloseOnDrop,
     wake: Arc<Notify>,
@@ -45,7 +44,7 @@ pub(super) async fn run(
     }
 }
 
-/// What the task looks at. Once it is gone, run or not, no wait goes on that nobody drives.
+/// Closes the fleet when the task is dropped, whether it ran or not: nothing drives its waits any more.
 pub(super) struct CloseOnDrop(pub(super) Weak<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -56,7 +55,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Makes an attempt, unless it is given up.
+/// Makes an attempt, unless it is cancelled.
 fn run_attempt(
     PendingAttempt { job, number, id, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,

@@ -1,11 +1,11 @@
-//! An attempt without a reading, as plain data.
+//! The error of an attempt without a reading, as plain data.
 
 use std::{error::Error, fmt, time::Duration};
 
 use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind, display_chain};
 use serde::{Deserialize, Serialize};
 
-/// An attempt without a reading, as plain data: what is kept of a [`FetchError`].
+/// The error of an attempt without a reading: what is kept of a [`FetchError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AttemptError {
@@ -15,11 +15,11 @@ pub struct AttemptError {
     pub class: ErrorClass,
     /// What happened: the error and its causes on one line, the innermost last.
     pub message: String,
-    /// The service's name for the request, if a reply came with one.
+    /// The service's id for the request, if a reply has one.
     pub request_id: Option<String>,
     /// How long the reply asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
-    /// Whether the credentials were renewed during the attempt.
+    /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
 }
 

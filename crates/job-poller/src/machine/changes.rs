@@ -1,4 +1,4 @@
-//! What changed between two readings of a job. Judges no change.
+//! What changed between two readings of a job, as events.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,7 +29,7 @@ pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
 
 /// Returns what makes a job of one reading the job of another: nothing for the job itself, there is
 /// one; for a sub-job its uid, since the service lists new sub-jobs before old ones. Sub-jobs of
-/// one uid, or without any, are told apart by their order.
+/// one uid, or without any, are distinguished by their order.
 fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
     (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
 }

@@ -59,7 +59,7 @@ impl Checkpoint {
         self.taken_at = Some(now);
     }
 
-    /// Returns the decision as it was then, to look at.
+    /// Returns the machine as it was then.
     #[must_use]
     pub const fn machine(&self) -> &Machine {
         &self.machine
@@ -99,9 +99,9 @@ impl Checkpoint {
         (self.machine.resume(), elapsed)
     }
 
-    /// Returns the same for a wait that never stopped: an engine that keeps it as a checkpoint between one step
-    /// and the next. What was seen of the job's life stays, and the attempt beyond the deadline is made only where
-    /// the engine overslept that, by a second at least.
+    /// Returns the same for a wait that never stopped: an engine keeps it as a checkpoint between one step and the
+    /// next. The observation of the job goes on, and the attempt beyond the deadline is made only if the engine
+    /// woke at least a second after the deadline.
     #[must_use]
     pub fn continue_at(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
@@ -116,7 +116,7 @@ impl Checkpoint {
     }
 }
 
-/// An engine that wakes so late was not to be had at the deadline.
+/// An engine that wakes later than this after the deadline could not make an attempt in time.
 const LATE_WAKE_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Shows all but the job, which may have thousands of lines.

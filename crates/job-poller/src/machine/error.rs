@@ -18,15 +18,15 @@ use crate::schedule::JobObservation;
 /// | kind | what happened | what to do |
 /// |---|---|---|
 /// | `DeadlineExceeded` | the timeout passed, or a Retry-After reaches beyond it | wait on, with a longer timeout |
-/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | mend the credentials |
+/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | fix the credentials |
 /// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
-/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | look for what the job was to make |
+/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | check for what the job was to make |
 /// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
-/// | `InvalidReply` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
+/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
 /// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
-/// | `Permanent` | what asking again would not mend: 400, 403, a redirect, a certificate | read the fault |
-/// | `TooManyFaults` | as many faults in a row as the policy has | read the fault; wait on when it is mended |
-/// | `Stuck` | nothing of the job changed for long, and the policy stops at that | look at the job |
+/// | `Permanent` | a permanent error: 400, 403, a redirect, a certificate | read the error |
+/// | `TooManyErrors` | as many errors in a row as the policy allows | read the error; wait on when it is fixed |
+/// | `Stalled` | nothing of the job changed for long, and the policy stops at that | check the job |
 /// | `Stopped` | the caller's `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
@@ -47,14 +47,14 @@ impl WaitError {
         self.checkpoint.job()
     }
 
-    /// Returns what was seen of the job's life, for a [`History`](crate::History): a wait that stopped saw
-    /// that it did not end before.
+    /// Returns what was observed of the job, for a [`History`](crate::History): that it did not end before the
+    /// wait stopped.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
         self.checkpoint.machine().observation()
     }
 
-    /// Returns the fault of the last attempt, where that gave no job.
+    /// Returns the error of the last attempt, if that failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.checkpoint.machine().last_error()

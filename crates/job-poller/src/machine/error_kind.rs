@@ -7,11 +7,11 @@ pub enum WaitErrorKind {
     /// The timeout passed, too little of it is left for another attempt, or the service asks to
     /// wait beyond it. Wait on, with a longer timeout.
     DeadlineExceeded,
-    /// The credentials were not accepted. Mend them.
+    /// The credentials were not accepted. Fix them.
     Unauthorized,
     /// The service knows no such job. Check the job id, the project and the region.
     NotFound,
-    /// The service knew the job and does not any more; whether it succeeded is not known. Look for
+    /// The service knew the job and does not any more; whether it succeeded is not known. Check for
     /// what it was to make.
     Vanished,
     /// The service answers with another job. Check what stands between here and the service.
@@ -20,18 +20,18 @@ pub enum WaitErrorKind {
     Unreadable,
     /// There is no such host, or it accepts no connection. Check the address.
     Unreachable,
-    /// Asking again would not mend it, such as a certificate that is not accepted. Read the fault.
+    /// A permanent error, such as a certificate that is not accepted. Read the error.
     Permanent,
-    /// As many faults in a row as the policy allows. Read the fault.
+    /// As many errors in a row as the policy allows. Read the error.
     TooManyErrors,
-    /// Nothing of the job changes any more. Look at the job.
+    /// Nothing of the job changes any more. Check the job.
     Stalled,
     /// The caller stopped the wait. Resume it.
     Stopped,
 }
 
 impl WaitErrorKind {
-    /// Returns it in one word, as JSON and notices have it.
+    /// Returns the kind in one word, as in JSON and notifications.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

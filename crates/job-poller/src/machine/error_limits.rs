@@ -156,5 +156,5 @@ const UNREADABLE_PERIOD: Duration = Duration::from_secs(2 * 60);
 /// A service that starts again does so within two minutes; a typing error is not waited for.
 const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
-/// The longest Retry-After that is heeded: what asks for more is as likely a mistake.
+/// The longest Retry-After that is honored: a longer one is as likely a mistake.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);

@@ -1,4 +1,4 @@
-//! What a wait tells while it goes on. Says nothing twice that did not change.
+//! The events of a wait. Nothing is reported twice that did not change.
 
 use std::{fmt, time::Duration};
 
@@ -45,7 +45,7 @@ pub enum Event {
         /// How many replies in a row did, this one included.
         in_a_row: u32,
     },
-    /// Nothing of the job has changed for long. Told once, until something does.
+    /// Nothing of the job has changed for long. Emitted once, until something changes.
     #[non_exhaustive]
     Stalled {
         /// For how long.
@@ -59,7 +59,7 @@ pub enum Event {
         /// How many attempts in a row gave none, this one included.
         in_a_row: u32,
     },
-    /// The credentials were renewed in the course of an attempt, by requests of their own.
+    /// The credentials were refreshed during an attempt, by requests of their own.
     CredentialsRefreshed,
     /// A sub-job is asked for by its own id, for what the job's reply does not have of it.
     #[non_exhaustive]
@@ -67,8 +67,8 @@ pub enum Event {
         /// Which.
         id: JobId,
     },
-    /// Nothing but planned attempts was told for as long as
-    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat) says, and the wait goes on.
+    /// The wait goes on, and there was no event but planned attempts for
+    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat).
     Heartbeat,
     /// The next attempt is planned. Sent before the pause.
     #[non_exhaustive]
@@ -96,15 +96,15 @@ pub enum PhaseChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptReason {
-    /// The schedule says so.
+    /// The schedule.
     Scheduled,
-    /// The pauses after faults say so.
+    /// The backoff after failed attempts.
     Backoff,
     /// The service asked for it.
     RetryAfter,
     /// The deadline is near: this attempt is the last.
     Deadline,
-    /// The schedule says so, for the budget that the wait shares with others is spent.
+    /// The schedule, because the budget that the wait shares with others is spent.
     Budget,
 }
 

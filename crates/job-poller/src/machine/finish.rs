@@ -10,7 +10,7 @@ use job_transport::ErrorClass;
 use super::{
     Machine,
     event::{AttemptReason, Event},
-    outcome::{Failed, FinishedJob, Outcome},
+    outcome::{FinishedJob, Outcome},
     step::{Action, Input, MIN_PAUSE, StepContext},
     sub_job_lookup::Lookup,
     verdict::active_sub_jobs,
@@ -156,12 +156,11 @@ impl Machine {
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
-            let failure = job.failure().unwrap_or_default();
-            let active_sub_jobs = active_sub_jobs(&job).map(|node| node.path).collect();
-            Outcome::Failed(Box::new(Failed { failure, active_sub_jobs }))
+            Outcome::Failed(Box::new(job.failure().unwrap_or_default()))
         };
         Action::Finish(Box::new(Ok(FinishedJob {
             outcome,
+            active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
             inconsistencies: job.inconsistencies(),
             job,
             attempts: self.attempts,

@@ -1,5 +1,5 @@
-//! A job as it is kept while nobody looks at it: the JSON text that it came as, a fraction of the memory that its
-//! fields take. Judges nothing.
+//! A job as it is stored between two readings: the JSON text that it came as, which takes a fraction of the memory
+//! of its fields.
 
 use bytes::Bytes;
 use job_model::{DecodeError, Decoded, Job, Limits};

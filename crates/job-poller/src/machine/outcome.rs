@@ -21,13 +21,15 @@ pub struct FinishedJob {
     pub sub_job_lookups: u32,
     /// Time since the wait began.
     pub elapsed: Duration,
+    /// The sub-jobs that had not ended when the job was last read.
+    pub active_sub_jobs: Vec<SubJobPath>,
     /// Where the job and its sub-jobs contradict each other; empty as a rule.
     pub inconsistencies: Vec<Inconsistency>,
     /// How long after the job's end it was read: the reply's `Date` less the job's
     /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
     pub detection_delay: Option<Duration>,
-    /// What was seen of the job's life, for a [`History`](crate::History); `None` where it had ended at
-    /// the first reading, which says nothing about how long such jobs take.
+    /// What was observed of the job, for a [`History`](crate::History); `None` if it had ended at the first
+    /// reading, because that says nothing about how long such jobs take.
     pub observation: Option<JobObservation>,
 }
 
@@ -38,26 +40,17 @@ pub enum Outcome {
     /// The job is complete.
     Succeeded,
     /// The job failed.
-    Failed(Box<Failed>),
-}
-
-/// Where and why a job failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Failed {
-    /// The deepest failed sub-job: its path, its type, its reason.
-    pub failure: Failure,
-    /// The sub-jobs that had not ended when the job was last read.
-    pub active_sub_jobs: Vec<SubJobPath>,
+    /// With the deepest failed sub-job: its path, its type, its reason.
+    Failed(Box<Failure>),
 }
 
 /// A job that failed, as an error.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[error("the job failed: {}", failed.failure)]
+#[error("the job failed: {failure}")]
 pub struct JobFailed {
-    /// Where and why.
-    pub failed: Box<Failed>,
+    /// Where and why: the deepest failed sub-job.
+    pub failure: Box<Failure>,
     /// The job as last read.
     pub job: Box<Job>,
 }
@@ -66,12 +59,12 @@ pub struct JobFailed {
 /// prints its `Debug`.
 impl fmt::Debug for JobFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobFailed").field("failed", &self.failed).finish_non_exhaustive()
+        f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
     }
 }
 
 impl Outcome {
-    /// Returns it in one word, as JSON and notices have it.
+    /// Returns the outcome in one word, as in JSON and notifications.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -90,7 +83,7 @@ impl FinishedJob {
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(*self.job),
-            Outcome::Failed(failed) => Err(JobFailed { failed, job: self.job }),
+            Outcome::Failed(failure) => Err(JobFailed { failure, job: self.job }),
         }
     }
 }

@@ -76,8 +76,8 @@ impl WaitPolicy {
         self
     }
 
-    /// Lets the wait go on until the job ends, or what asking again would not mend. Not the
-    /// default: a job may hang for ever, and who waits for it with it.
+    /// Lets the wait go on until the job ends, or a permanent error ends the wait. Not the default: a job may
+    /// hang for ever, and so would the wait.
     #[must_use]
     pub const fn no_timeout(mut self) -> Self {
         self.timeout = None;
@@ -92,9 +92,9 @@ impl WaitPolicy {
         self
     }
 
-    /// Sets the pauses after faults: from 1 s to 30 s by default, doubling, ±10 %, the first
+    /// Sets the pauses after failed attempts: from 1 s to 30 s by default, doubling, ±10 %, the first
     /// anything from 1 s to 2 s. That is soon
-    /// after a single fault and, where the service is in trouble, no load to speak of, while its
+    /// after a single error and, if the service is in trouble, no load to speak of, while its
     /// return is noticed half a minute late at most. They start over with the first attempt that
     /// gives a job, and have no part in the pauses between readings.
     #[must_use]
@@ -104,7 +104,7 @@ impl WaitPolicy {
     }
 
     /// Sets for how long a job that was never read may be unknown to the service (404); 30 s by
-    /// default, from the first such reply on, whatever passing faults come between: the call that
+    /// default, from the first such reply on, also if transient errors come between: the call that
     /// submitted it may return before every replica knows the job.
     #[must_use]
     pub const fn not_found_grace(mut self, grace: Duration) -> Self {
@@ -125,7 +125,7 @@ impl WaitPolicy {
     }
 
     /// Sets how many refusals in a row end a wait that has read its job before; 3 by default, and
-    /// at least 10 s between the first and the last. A refusal is what asking again would not mend:
+    /// at least 10 s between the first and the last. A refusal is a permanent error:
     /// 401, 403 and the like, or, counted apart, 404. The job was there and the credentials were
     /// good, so one of these is as likely a replica, or a gateway, in trouble. A wrong signature is
     /// no such thing: it ends a wait at once.
@@ -144,7 +144,7 @@ impl WaitPolicy {
         self
     }
 
-    /// Sets how many faults in a row, of whatever kind, end a wait; by default no number does, and
+    /// Sets how many errors in a row, of any kind, end a wait; by default no number does, and
     /// the deadline decides: a service that is away for ten minutes ends no job.
     #[must_use]
     pub const fn max_consecutive_errors(mut self, errors: u32) -> Self {
@@ -170,7 +170,7 @@ impl WaitPolicy {
 
     /// Sets after how long without any change (of a phase, of a sub-job's, of the job's
     /// `updateTimestamp`) the job counts as stalled; 10 min by default: longer than a step
-    /// usually takes, and early enough to look while the hour lasts.
+    /// usually takes, and early enough to check the job before the timeout of an hour.
     #[must_use]
     pub const fn stalled_after(mut self, span: Duration) -> Self {
         self.stalled_after = span;
@@ -184,7 +184,7 @@ impl WaitPolicy {
         self
     }
 
-    /// Sets how many requests may look for the failed step of a job that failed, where the reply
+    /// Sets how many requests may look up the failed step of a job that failed, if the reply
     /// does not have it: the service often lists the first level of sub-jobs alone, and each is
     /// a job of its own. 3 by default, within 10 s and the deadline; 0 makes none. What goes wrong
     /// with them does not change the outcome.
@@ -203,8 +203,8 @@ impl WaitPolicy {
         self
     }
 
-    /// Tells that the wait goes on when nothing but planned attempts was told for this long, as
-    /// soon as the next attempt is over. By default it is not told.
+    /// Emits [`Event::Heartbeat`](crate::Event::Heartbeat) if there was no event but planned attempts for this
+    /// long, as soon as the next attempt is over. By default there is no heartbeat.
     #[must_use]
     pub const fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = Some(every);

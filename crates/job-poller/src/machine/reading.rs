@@ -1,4 +1,4 @@
-//! What a reading means for the wait: what to tell of it, and whether the job has ended.
+//! What a reading means for the wait: the events that follow, and whether the job has ended.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ impl Machine {
         context.events.extend(changes);
     }
 
-    /// Whether nothing has changed for long; tells it the first time.
+    /// Returns whether nothing has changed for long; emits an event the first time.
     fn check_stalled(&mut self, context: &mut StepContext<'_>) -> bool {
         let unchanged = context.elapsed.saturating_sub(self.changed_at);
         let is_stalled = unchanged >= self.policy.stalled_after;
@@ -144,8 +144,8 @@ impl Machine {
         self.plan_next_attempt(context, pause, AttemptReason::Scheduled)
     }
 
-    /// Returns what was seen of the life of a job that has ended, by its last reading; `None` where it had
-    /// at the first.
+    /// Returns what was observed of a job that has ended, by its last reading; `None` if it had ended at the first
+    /// reading.
     pub(super) fn final_observation(
         &self,
         job: &Job,

@@ -248,7 +248,7 @@ impl Setup {
                 Action::Fetch { id, timeout } => line(format!("> fetch {id} within {timeout:?}")),
                 Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
                 Action::Finish(result) => match &**result {
-                    Ok(ended) => line(format!("> {}", format_finished(ended))),
+                    Ok(finished) => line(format!("> {}", format_finished(finished))),
                     Err(error) => {
                         line(format!("> {:?}: {error}", error.kind()));
                         line(format!(
@@ -267,20 +267,21 @@ impl Setup {
     }
 }
 
-fn format_finished(ended: &FinishedJob) -> String {
-    let mut shown = match &ended.outcome {
+fn format_finished(finished: &FinishedJob) -> String {
+    let mut shown = match &finished.outcome {
         Outcome::Succeeded => "succeeded".into(),
-        Outcome::Failed(failed) => {
+        Outcome::Failed(failure) => {
             let active: String =
-                failed.active_sub_jobs.iter().map(|path| format!("; active: {path}")).collect();
-            format!("failed: {}{active}", failed.failure)
+                finished.active_sub_jobs.iter().map(|path| format!("; active: {path}")).collect();
+            format!("failed: {failure}{active}")
         }
     };
-    shown += &format!(", {} attempts, {} sub-job lookups", ended.attempts, ended.sub_job_lookups);
-    if let Some(delay) = ended.detection_delay {
+    shown +=
+        &format!(", {} attempts, {} sub-job lookups", finished.attempts, finished.sub_job_lookups);
+    if let Some(delay) = finished.detection_delay {
         shown += &format!(", read {delay:?} after its end");
     }
-    for inconsistency in &ended.inconsistencies {
+    for inconsistency in &finished.inconsistencies {
         shown += &format!("\n           inconsistent: {inconsistency}");
     }
     shown

@@ -33,7 +33,7 @@ pub enum Input {
         job: JobSnapshot,
         /// The reply's `Date`.
         date: Option<Timestamp>,
-        /// Whether the credentials were renewed in the course of the attempt.
+        /// Whether the credentials were refreshed during the attempt.
         credentials_refreshed: bool,
     },
     /// The attempt gave no job.
@@ -42,12 +42,12 @@ pub enum Input {
     Stop,
 }
 
-/// What to tell, and what to do.
+/// The events to pass on, and the action to perform.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[must_use = "a wait stands still unless its action is done"]
 pub struct Step {
-    /// What to tell the caller, before the action.
+    /// The events to pass on to the caller, before the action.
     pub events: Vec<Event>,
     /// What to do.
     pub action: Action,
@@ -57,7 +57,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must be able to do every action")]
 pub enum Action {
-    /// Make one attempt, cut off after the timeout. Comes back as a reading or a fault.
+    /// Make one attempt, cut off after the timeout. Comes back as a reading or an error.
     Fetch {
         /// Which job to ask for: the one waited for, or a sub-job of it.
         id: JobId,
@@ -120,7 +120,7 @@ impl Machine {
     }
 
     pub(super) fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
-        // The limits may be others than when it was planned.
+        // The policy may have changed since the attempt was planned.
         let at = self.next_attempt_at.min(self.policy.latest_start()).max(self.not_before);
         if context.elapsed < at {
             return match self.policy.deadline() {
@@ -175,9 +175,8 @@ impl Machine {
         }
     }
 
-    /// Plans the next attempt: after the pause, later where the service asks for that, sooner where
-    /// that is the last chance before the deadline. Where that chance was had, or there is none,
-    /// the wait is over.
+    /// Plans the next attempt: after the pause, later if the service asks for that, earlier if that is the last
+    /// chance before the deadline. If the last attempt was made already, or none is possible, the wait is over.
     pub(super) fn plan_next_attempt(
         &mut self,
         context: &mut StepContext<'_>,
@@ -206,7 +205,7 @@ impl Machine {
         Action::SleepUntil(at)
     }
 
-    /// Tells that the wait goes on, where nothing else was told for long.
+    /// Emits a heartbeat if there was no other event for long.
     fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
         let silent = context.elapsed.saturating_sub(self.last_event_at);
         if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
@@ -229,7 +228,7 @@ impl Machine {
             return self.settle(context);
         }
         if kind != WaitErrorKind::Stopped {
-            // Who goes on from here has mended something, or has other limits.
+            // A wait that resumes from here has fixed credentials, say, or other limits.
             self.error_run = None;
         }
         let spent = Self::new(self.id.clone(), self.policy.clone());

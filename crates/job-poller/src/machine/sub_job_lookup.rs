@@ -20,7 +20,7 @@ pub(super) struct Lookup {
     pub(super) looked_up: Vec<JobId>,
     pub(super) in_flight: Option<JobId>,
     pub(super) requests: u32,
-    /// When the next may be asked for, after a fault.
+    /// When the next lookup may be made, after an error.
     pub(super) retry_at: Duration,
     pub(super) errors_in_a_row: u32,
     pub(super) detection_delay: Option<Duration>,
@@ -35,7 +35,7 @@ impl Lookup {
     }
 
     /// Returns the sub-job to ask for next: of a job that succeeded the next one that may have
-    /// more; of one that failed the one that may tell which step failed.
+    /// more; of one that failed the one that may show which step failed.
     pub(super) fn next_sub_job(&self) -> Option<JobId> {
         let has_no_sub_jobs = |job: &Job| job.sub_jobs().is_empty();
         let id_if_not_looked_up = |job: &Job| {

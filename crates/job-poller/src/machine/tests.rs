@@ -110,7 +110,7 @@ fn failed_sub_jobs_missing_from_the_reply_are_looked_up() {
         "failed?[A=failed?] failed?[B=failed]",
         // No step failed, one goes on, one has no phase.
         "failed?[A=success,B=running,C=none] running[D=running] failed[E=failed]",
-        // Three at most, and a fault changes nothing.
+        // Three at most, and an error changes nothing.
         "failed?[A=none,B=none,C=none,D=none] drop 404 none",
         // What contradicts the list is not believed; nor is another sub-job.
         "failed?[A=failed?] running[B=failed]",
@@ -119,10 +119,10 @@ fn failed_sub_jobs_missing_from_the_reply_are_looked_up() {
         // Ten seconds, and no more after a Retry-After.
         "failed?[A=none,B=none,C=none] none~8s none~8s",
         "failed?[A=none,B=none] 429(1s)",
-        // After a fault no more is asked for.
+        // No lookup after an error.
         "success[A=running,B=failed?] 404",
         "failed?[A=none,B=none] 401",
-        // There is nothing to look into.
+        // There is nothing to look up.
         "failed?",
         "failed?[A=failed]",
     ]));

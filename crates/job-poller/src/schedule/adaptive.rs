@@ -1,5 +1,5 @@
 //! The default schedule: asks most often when the job is likeliest to end. Reads no clock, and keeps no
-//! state but the laws it was made with.
+//! state except the hazard models that it was made with.
 
 mod observation;
 mod age_bins;
@@ -27,7 +27,7 @@ use super::{
 
 /// Pauses that weigh the delay against the requests.
 ///
-/// A request is worth a certain delay *w* ([`request_price`](Self::request_price), 250 ms unless set otherwise). What a
+/// A request has a price *w*, in delay ([`request_price`](Self::request_price), 250 ms unless set otherwise). What a
 /// wait costs is its delay (from the job's end until that is seen) and *w* for each request; this schedule
 /// makes the mean of that as small as it can be:
 ///
@@ -49,12 +49,12 @@ use super::{
 ///
 #[doc = include_str!("adaptive/schedules.svg")]
 ///
-/// `cargo xtask bench schedules` compares them under twenty laws, with the least that any could cost.
+/// `cargo xtask bench schedules` compares them under twenty distributions, with the minimum cost of each.
 ///
 /// What is taken for likely before anything was seen: one job in ten fails early (mean 12 s); the others end
 /// at a constant rate, with a mean of 540 s where a cluster is created, of 90 s where something is deleted,
-/// and of 240 s for nodes and everything else; beyond twice that mean the rate is half, for what is late
-/// is often stuck. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node. A history outweighs
+/// and of 240 s for nodes and everything else; beyond twice that mean the rate is half, because a late
+/// job is often stalled. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node. A history outweighs
 /// this wherever it has seen a job or two: at each age it counts as 0.7 jobs.
 ///
 /// ```
@@ -75,8 +75,7 @@ pub struct Adaptive {
 }
 
 impl Adaptive {
-    /// Creates a schedule of pauses from 2 s to 60 s, where a request is worth 250 ms of delay, with no
-    /// history.
+    /// Creates a schedule of pauses from 2 s to 60 s, with a request price of 250 ms and no history.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -88,7 +87,7 @@ impl Adaptive {
         }
     }
 
-    /// Goes by what was seen of jobs before. What the history learns later does not change this schedule:
+    /// Uses what was observed of earlier jobs. What the history learns later does not change this schedule:
     /// the same wait can be replayed with it.
     #[must_use]
     pub fn history(mut self, history: &History) -> Self {
@@ -96,8 +95,8 @@ impl Adaptive {
         self
     }
 
-    /// Sets how much delay a request is worth; 250 ms by default, at least a microsecond. Four times as much, and
-    /// the requests are half as many.
+    /// Sets the price of a request, in delay; 250 ms by default, at least a microsecond. With four times the price,
+    /// there are half as many requests.
     #[must_use]
     pub const fn request_price(mut self, delay: Duration) -> Self {
         self.request_price = if delay.as_nanos() < 1000 { Duration::from_micros(1) } else { delay };
@@ -113,7 +112,7 @@ impl Adaptive {
         self
     }
 
-    /// Returns how many seconds it takes until the integral reaches so much.
+    /// Returns how many seconds it takes until the integral reaches `target`.
     fn time_until_integral(&self, state: &PollState<'_>, poll_rate: PollRate, target: f64) -> f64 {
         let position = JobPosition::from_poll_state(state);
         let model = self.models.as_ref().and_then(|models| models.get(state.job_type));
@@ -128,15 +127,15 @@ impl Adaptive {
             )
         };
         match learned {
-            // Sub-jobs are listed as they start: all done is the end, or a moment before the next. Whatever was
-            // learnt, that is the time to ask.
+            // Sub-jobs are listed as they start: all done is the end, or a moment before the next. That is the
+            // time to ask, also if the history says otherwise.
             _ if state.nearly_done => prior(target / 2.0).min(learned.unwrap_or(f64::INFINITY)),
             Some(learned) => learned,
             None => prior(target),
         }
     }
 
-    /// Returns what a request is worth, in seconds.
+    /// Returns the price of a request, in seconds.
     fn effective_request_price(&self, state: &PollState<'_>) -> f64 {
         state
             .share

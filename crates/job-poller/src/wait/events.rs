@@ -1,4 +1,4 @@
-//! The driver on tokio: does what the machine says, and brings it the time. Decides nothing.
+//! The driver on tokio: performs the machine's actions, and brings it the time.
 
 use std::{
     fmt,
@@ -48,7 +48,7 @@ pub struct WaitEvents {
     activity: Activity,
     /// When a pause, or the time for an attempt, ends: there is one at a time.
     timer: Option<Pin<Box<Sleep>>>,
-    /// What the last step told and was not passed on yet, and when that was.
+    /// The events of the last step that were not passed on yet, and their time.
     pending_events: vec::IntoIter<Event>,
     events_at: Duration,
 }
@@ -151,7 +151,7 @@ impl WaitEvents {
         Checkpoint::new(machine, self.elapsed()).taken_at(TokioClock::new().now())
     }
 
-    /// Waits to the end, and tells each event on the way.
+    /// Waits to the end, and calls the function with each event on the way.
     pub(super) fn poll_result(
         &mut self,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! Connections of which one operation fails, as told. Counts them over all of its connections.
+//! Connections of which one operation fails. Operations are counted over all connections.
 
 use std::{
     io,

@@ -54,7 +54,7 @@ fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     };
     let outcome = match &ended.outcome {
         Outcome::Succeeded => "succeeded".to_owned(),
-        Outcome::Failed(failed) => format!("failed: {}", failed.failure),
+        Outcome::Failed(failure) => format!("failed: {failure}"),
     };
     let steps = ended
         .job
@@ -110,7 +110,7 @@ async fn a_fault_in_any_reply_does_not_change_the_outcome() {
     assert!(cases > 500, "{cases}");
 }
 
-/// Waits over TLS, on connections that break as told; says too whether they did.
+/// Waits over TLS, on connections that break at a given operation. Also returns whether they did.
 async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) {
     let sim = sim(plan);
     let server = SimServer::start(sim.clone()).await.unwrap();

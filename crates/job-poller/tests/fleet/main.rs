@@ -1,4 +1,4 @@
-//! Many waits under one budget, on the paused clock: who asks when, what each is told, what is left.
+//! Many waits under one budget, on the paused clock: when each sends its requests, what it reports, what is left.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod budget;
@@ -43,7 +43,7 @@ async fn all_waits_end_correctly_within_the_budget() {
     });
     let max = max.step_by(97).max().unwrap();
     assert!(max <= 1_010, "{max}");
-    // It has learnt from them, and gives that on.
+    // The fleet has learned from them, and its history can be used elsewhere.
     assert!(fleet.history().jobs("CreateCluster") > 20.0);
 }
 
@@ -91,7 +91,7 @@ async fn dropping_a_watch_leaks_nothing() {
     let service = Service::with_default_plan();
     let ids: Vec<_> = service.add_jobs(50).into_iter().map(|(id, _)| id).collect();
     let fleet = Fleet::builder(service.client()).requests_per_second(20.0).max_in_flight(5).start();
-    // In its turn, in an attempt, in a pause.
+    // Queued, in an attempt, in a pause.
     for wait in [0, 1, 30, 130, 1_000, 9_000].map(Duration::from_millis) {
         let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
         sleep_for(wait).await;
@@ -114,7 +114,7 @@ async fn the_task_ends_with_the_last_handle_and_wait() {
     let watch = fleet.watch(service.sim.job().clone());
     assert_eq!(tasks(), before + 1);
     drop(fleet);
-    // Who watches is told.
+    // The subscriber gets the result.
     assert_eq!(watch.await.unwrap().outcome, Outcome::Succeeded);
     tokio::task::yield_now().await;
     assert_eq!(tasks(), before);
@@ -124,9 +124,9 @@ async fn the_task_ends_with_the_last_handle_and_wait() {
 struct Greedy;
 
 impl Schedule for Greedy {
-    fn pause(&self, seen: &PollState<'_>) -> Duration {
-        let longest = seen.share.unwrap().max_gap;
-        if seen.job_type == Some("CreateCluster") { SECOND } else { longest }
+    fn pause(&self, state: &PollState<'_>) -> Duration {
+        let max_gap = state.share.unwrap().max_gap;
+        if state.job_type == Some("CreateCluster") { SECOND } else { max_gap }
     }
 }
 
@@ -305,7 +305,7 @@ async fn new_waits_use_the_history_learned_so_far() {
     for _ in 0..12 {
         attempts.push(fleet.watch(job()).await.unwrap().attempts);
     }
-    // Always the same time: once that is known, fewer look for it.
+    // Always the same time: once that is known, fewer requests look for it.
     assert!(attempts[11] < attempts[0], "{attempts:?}");
     let known = fleet.history();
     let other =

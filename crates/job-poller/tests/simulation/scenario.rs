@@ -16,7 +16,7 @@ use crate::{
 /// How many hosts watch jobs.
 const WATCHER_COUNT: usize = 3;
 
-/// Whole milliseconds would take a thousand turns a second, to show the same.
+/// Milliseconds would take a thousand ticks a second, and show the same.
 const TICK_DURATION: Duration = Duration::from_millis(250);
 
 /// A fault that a wait is to get over, whenever it comes. Those of other jobs are left out: two in a
@@ -41,7 +41,7 @@ pub(crate) struct Figures {
     /// Waits that were stopped, and gone on with from a checkpoint.
     pub(crate) resumed: u32,
     pub(crate) attempts: u32,
-    pub(crate) faults: u32,
+    pub(crate) errors: u32,
     pub(crate) partitions: u32,
     pub(crate) crashes: u32,
 }
@@ -51,7 +51,7 @@ impl Scenario {
         Self { seed, hours }
     }
 
-    /// Runs it to its end; returns what happened, and all that the waits told.
+    /// Runs it to its end; returns what happened, and the events of all waits.
     pub(crate) fn run(&self) -> (Figures, String) {
         let mut random = Rng::with_seed(self.seed);
         let length = Duration::from_secs(self.hours * 60 * 60);
@@ -193,7 +193,7 @@ impl Figures {
         self.expired += other.expired;
         self.resumed += other.resumed;
         self.attempts += other.attempts;
-        self.faults += other.faults;
+        self.errors += other.errors;
         self.partitions += other.partitions;
         self.crashes += other.crashes;
     }
@@ -201,12 +201,12 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { succeeded, failed, expired, resumed, attempts, faults, partitions, crashes } =
+        let Self { succeeded, failed, expired, resumed, attempts, errors, partitions, crashes } =
             self;
         write!(
             f,
             "{} waits ({succeeded} jobs succeeded, {failed} failed, {expired} deadlines passed), \
-             {resumed} resumed, {attempts} attempts, {faults} faults, {partitions} partitions, \
+             {resumed} resumed, {attempts} attempts, {errors} failed attempts, {partitions} partitions, \
              {crashes} crashes",
             succeeded + failed + expired
         )

@@ -1,4 +1,4 @@
-//! A host that submits a job, waits for it, and compares what it is told with what the job did; and
+//! A host that submits a job, waits for it, and compares the wait's result with what the job did; and
 //! so on with the next, until its time is over.
 
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
@@ -86,12 +86,12 @@ impl WatchingHost {
                 (self.figures.clone(), self.transcript.clone(), self.number);
             let mut events = wait.stop_on(Box::pin(SimulationClock.sleep(stop))).events();
             while let Some((at, event)) = events.next().await {
-                figures.borrow_mut().faults +=
+                figures.borrow_mut().errors +=
                     u32::from(matches!(event, Event::AttemptFailed { .. }));
                 let _ = writeln!(transcript.borrow_mut(), "{number} {job} {at:?} {event}");
             }
             match events.finish().await {
-                // A wait that was never answered, and could not tell a typing error from an outage.
+                // A wait that was never answered, and could not distinguish a typing error from an outage.
                 Err(error)
                     if error.kind() == WaitErrorKind::Unreachable && error.job().is_none() =>
                 {
@@ -111,7 +111,7 @@ impl WatchingHost {
         }
     }
 
-    /// Compares what a wait told with what the job did.
+    /// Compares a wait's result with what the job did.
     fn check_result(
         &self,
         result: Result<FinishedJob, WaitError>,
@@ -124,16 +124,19 @@ impl WatchingHost {
         let now = SimulationClock.monotonic();
         match result {
             Ok(ended) => {
-                assert!(now >= submitted + duration, "told to have ended before it did: {ended:?}");
+                assert!(now >= submitted + duration, "reported as ended before it did: {ended:?}");
                 match ended.outcome {
                     Outcome::Succeeded => {
-                        assert!(!fails, "told to have succeeded: {:?}", ended.job);
+                        assert!(!fails, "reported as succeeded: {:?}", ended.job);
                         figures.succeeded += 1;
                     }
-                    Outcome::Failed(failed) => {
-                        assert!(fails, "told to have failed: {:?}", ended.job);
-                        let reason = failed.failure.reason.as_deref();
-                        assert!(reason.is_none_or(|reason| reason == FAILURE_REASON), "{failed:?}");
+                    Outcome::Failed(failure) => {
+                        assert!(fails, "reported as failed: {:?}", ended.job);
+                        let reason = failure.reason.as_deref();
+                        assert!(
+                            reason.is_none_or(|reason| reason == FAILURE_REASON),
+                            "{failure:?}"
+                        );
                         figures.failed += 1;
                     }
                 }

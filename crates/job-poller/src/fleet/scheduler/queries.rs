@@ -1,4 +1,5 @@
-//! What those who watch ask of the waits, and are told. Changes no wait, but for one that stood still.
+//! What subscribers read: events, results, jobs, checkpoints; and the fleet's figures. Changes no wait, except
+//! one that stood still.
 
 use std::{
     task::{Context, Poll},
@@ -19,8 +20,7 @@ impl Scheduler {
         &mut self.subscribers[subscriber]
     }
 
-    /// Takes the next event for one who watches, and tells whether a wait that stood still for that has its
-    /// turn again.
+    /// Takes the next event for a subscriber. Also returns whether a wait that stood still for it is queued again.
     pub(in crate::fleet) fn poll_event(
         &mut self,
         now: Duration,
@@ -31,7 +31,7 @@ impl Scheduler {
         (event, self.on_events_taken(now, subscriber))
     }
 
-    /// Takes the result, and no events any more; and tells the same.
+    /// Takes the result for a subscriber, which then gets no more events. Also returns the same.
     pub(in crate::fleet) fn poll_result(
         &mut self,
         now: Duration,

@@ -1,4 +1,4 @@
-//! The queues: when each wait's doing ends, and whose turn it is to ask. Decides nothing about a wait.
+//! The queues: when the activity of each wait ends, and which wait sends the next request.
 
 use std::{mem, time::Duration};
 
@@ -36,7 +36,7 @@ impl Scheduler {
         self.set_timer(key, self.queue_deadline(key).into_iter().chain([promoted_at]).min());
     }
 
-    /// Returns when a wait gives up its turn: at its deadline, or when a lookup of sub-jobs is over. Another attempt
+    /// Returns when a wait leaves the queue: at its deadline, or when a lookup of sub-jobs is over. Another attempt
     /// that is decided has its own time, from when it is made.
     pub(super) fn queue_deadline(&self, key: usize) -> Option<Duration> {
         let job = &self.jobs[key];
@@ -48,7 +48,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives a wait that stood still its turn, if nobody who watches is full any more.
+    /// Queues a wait that stood still, if no subscriber of it is full any more.
     pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
         let goes_on =
             matches!(self.jobs[key].activity, JobActivity::Backpressured) && !self.is_full(key);
@@ -58,8 +58,8 @@ impl Scheduler {
         goes_on
     }
 
-    /// Makes a wait the next that starves, or has its last chance before its deadline: its turn is since it last
-    /// asked.
+    /// Moves a queued wait forward because it starves, or has its last chance before its deadline: it counts as
+    /// queued since its last attempt.
     pub(super) fn promote(&mut self, key: usize) {
         let job = &mut self.jobs[key];
         if let JobActivity::Ready(since, _) = &mut job.activity {
@@ -70,7 +70,7 @@ impl Scheduler {
         self.set_timer(key, self.queue_deadline(key));
     }
 
-    /// Ends what a wait is doing: it does nothing for the moment.
+    /// Cancels the activity of a wait, which then does nothing for the moment.
     pub(super) fn cancel(&mut self, key: usize) {
         self.set_timer(key, None);
         match mem::replace(&mut self.jobs[key].activity, JobActivity::Sleep) {
@@ -92,7 +92,7 @@ impl Scheduler {
         self.by_id.remove(job.machine.job_id());
     }
 
-    /// Sets when a wait's doing ends.
+    /// Sets when the activity of a wait ends.
     pub(super) fn set_timer(&mut self, key: usize, at: Option<Duration>) {
         let timer = mem::replace(&mut self.jobs[key].timer, at);
         if let Some(before) = timer {

@@ -1,4 +1,4 @@
-//! Two readings, and what is told of their difference.
+//! Two readings, and the events of their difference.
 
 use serde_json::{Value, json};
 

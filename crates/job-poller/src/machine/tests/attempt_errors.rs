@@ -1,4 +1,4 @@
-//! The case table's rows about attempts that give no job, as transcripts.
+//! The case table's rows about attempts that fail, as transcripts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a wait saw of its job's life.
+//! What a wait observes of its job.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,8 +9,7 @@ use super::*;
 /// which age it was last updated.
 type ReadingRow = (Option<u64>, &'static str, &'static str, Option<u64>);
 
-/// Returns what is seen of a job's life by readings of 20 s apart; before the third the wait is taken up again
-/// elsewhere, where it is.
+/// Returns what is observed of a job by readings 20 s apart. If `is_resumed`, the wait is resumed before the third.
 fn format_observation(readings: &[ReadingRow], is_resumed: bool) -> String {
     let at = |age: u64| 1_580_631_000 + i64::try_from(age).unwrap();
     let time = |age: u64| Timestamp::from_second(at(age)).unwrap();
@@ -98,7 +97,7 @@ fn readings_determine_the_job_observation() {
     for (name, readings, expected) in rows {
         assert_eq!(format_observation(&readings, false), expected, "{name}");
     }
-    // Whoever stopped before has had what was seen then.
+    // The process that stopped has recorded what was observed before.
     let rows = [
         ("goes on", vec![runs(100), runs(120), runs(140), runs(160)], "140s to 160s, goes on"),
         ("has ended meanwhile", vec![runs(100), runs(120), completed(Some(140), None)], "nothing"),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::schedule::PollState;
 
-/// The law of a type of job: one stage from its beginning to its first step's end, one from there to the
+/// The hazard model of a type of job: one stage from its beginning to its first step's end, one from there to the
 /// next step's, and so on; in each, at which rate jobs end, and at which rate their steps do.
 #[derive(Debug)]
 pub(crate) struct HazardModel(Vec<StageHazards>);
@@ -45,7 +45,7 @@ impl JobPosition {
     }
 }
 
-/// How many stages are told apart: those after more steps are taken for the last.
+/// The maximum number of stages: those after more steps count as the last.
 pub(crate) const MAX_STAGES: usize = 8;
 
 /// For how many seconds ahead it is worked out what steps that end meanwhile mean for the job's end; after that
@@ -54,21 +54,22 @@ const LOOKAHEAD_SECS: usize = 64;
 
 type Lookahead = [f64; LOOKAHEAD_SECS];
 
-/// What is known beforehand weighs as much as 0.7 jobs in each bin. More, and a narrow law is learnt too
-/// slowly; less, and the first jobs are believed too much (`cargo xtask bench schedules`).
+/// The prior weighs as much as 0.7 jobs in each bin. With more, a narrow distribution is learned too
+/// slowly; with less, the first jobs count too much (`cargo xtask bench schedules`).
 const PRIOR_WEIGHT: f64 = 0.7;
 
-/// How densely readings are made where jobs end at some rate, per second.
+/// The rate of readings, per second, as it follows from the rate at which jobs end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollRate {
-    /// Half of what a second is worth in requests.
+    /// Half of the inverse of the request price.
     half_inverse_price: f64,
     min_rate: f64,
     max_rate: f64,
 }
 
 impl PollRate {
-    /// Returns √(rate / 2 worth), kept so that gaps stay within these bounds; all in seconds.
+    /// Creates the rate √(hazard / 2 request price), bounded so that gaps stay from `floor` to `cap`; all in
+    /// seconds.
     pub(crate) fn new(request_price: f64, floor: f64, cap: f64) -> Self {
         let floor = floor.max(f64::MIN_POSITIVE);
         Self {
@@ -83,7 +84,7 @@ impl PollRate {
     }
 }
 
-/// Returns how long it takes from an age on until the integral of the density reaches so much, in seconds.
+/// Returns how long it takes from an age on until the integral of the poll rate reaches `target`, in seconds.
 ///
 /// From one bin's middle to the next's the density goes evenly: a step would be one for all waits at once.
 pub(crate) fn time_until_integral(rates: &Bins, age: f64, poll_rate: PollRate, target: f64) -> f64 {
@@ -108,7 +109,7 @@ pub(crate) fn time_until_integral(rates: &Bins, age: f64, poll_rate: PollRate, t
 }
 
 impl HazardModel {
-    /// Returns what was seen, over what was known beforehand.
+    /// Creates the model from what was observed, and from the prior.
     pub(crate) fn from_counts(stages: &[StageCounts], prior: &Prior) -> Self {
         let mut rates: Vec<StageHazards> = Vec::with_capacity(stages.len());
         // From the last on: each needs the one that follows it.
@@ -127,8 +128,8 @@ impl HazardModel {
         Some((rates, self.0.get(stage + 1).unwrap_or(rates)))
     }
 
-    /// Returns how long it takes until the integral of the density reaches so much, where the rate is that of
-    /// the job's end, for all that is known of it; `None` where no job was seen so far.
+    /// Returns how long it takes until the integral of the poll rate reaches `target`, by the rate of the job's
+    /// end with all that is known of it; `None` if no job was seen so far.
     pub(crate) fn time_until_integral(
         &self,
         position: JobPosition,

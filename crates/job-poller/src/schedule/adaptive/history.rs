@@ -1,4 +1,4 @@
-//! Durations seen, per job type: what a schedule learns from. Reads no clock, and keeps no file.
+//! What was observed of jobs, per job type: what a schedule learns from. Reads no clock, and keeps no file.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     remaining::mean_residual_life,
 };
 
-/// What was seen of jobs' lives, by job type: plain data of a few hundred bytes a type and step, in any
+/// What was observed of jobs, by job type: plain data of a few hundred bytes a type and step, in any
 /// format of serde. Where it is kept is the caller's affair; there is no secret in it, and no job's id.
 ///
 /// Jobs seen lately weigh more: each that ended takes 4 % off the weight of those of its type before
@@ -46,7 +46,7 @@ pub struct History {
     types: BTreeMap<String, Vec<StageCounts>>,
 }
 
-/// How many types are told apart, and how long a name may be: a service has a few tens of some letters.
+/// The maximum number of types, and of bytes in a name: a service has a few tens of short names.
 const MAX_TYPES: usize = 256;
 const MAX_TYPE_NAME_LEN: usize = 128;
 
@@ -57,8 +57,8 @@ impl History {
         Self { types: BTreeMap::new() }
     }
 
-    /// Takes what was seen of a job's life: from an [`FinishedJob`](crate::FinishedJob) or a
-    /// [`WaitError`](crate::WaitError), which may have seen nothing of it.
+    /// Records what was observed of a job: from a [`FinishedJob`](crate::FinishedJob) or a
+    /// [`WaitError`](crate::WaitError), which may have observed nothing.
     pub fn record<'a>(&mut self, observation: impl Into<Option<&'a JobObservation>>) {
         let Some(observation) = observation.into() else { return };
         let JobObservation { job_type, from, until, completed, step_ends } = observation;
@@ -97,7 +97,7 @@ impl History {
     }
 
     /// Adds what another history has seen, such as another process's. Jobs that both have seen count
-    /// twice: where processes begin with a common history, record their lifetimes in that instead.
+    /// twice: if processes begin with a common history, record their observations in that instead.
     pub fn merge(&mut self, other: &Self) {
         for (job_type, theirs) in &other.types {
             if !self.types.contains_key(job_type) && self.types.len() >= MAX_TYPES {
@@ -121,7 +121,7 @@ impl History {
         stages.flat_map(StageCounts::completions).fold(0.0, |sum, count| sum + count)
     }
 
-    /// Returns the laws that follow from it.
+    /// Returns the hazard models that follow from the history.
     pub(crate) fn hazard_models(&self) -> HazardModels {
         let model = |(job_type, stages): (&String, &Vec<StageCounts>)| {
             (job_type.clone(), HazardModel::from_counts(stages, Prior::for_type(Some(job_type))))
@@ -150,10 +150,10 @@ impl History {
     }
 }
 
-/// From so many jobs on, people are told how long one takes.
+/// With fewer jobs than this there is no estimate of the remaining time.
 const MIN_JOBS_FOR_ESTIMATE: f64 = 3.0;
 
-/// The laws of a history, shared by all that go by them.
+/// The hazard models of a history, shared by the schedules that use them.
 #[derive(Clone, Debug)]
 pub(crate) struct HazardModels(Arc<BTreeMap<String, HazardModel>>);
 

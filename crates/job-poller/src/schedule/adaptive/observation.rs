@@ -1,5 +1,4 @@
-//! What was seen of a job's life: when it was watched, when its steps ended, and whether it did. Judges
-//! nothing.
+//! What was observed of a job: from when to when, when its steps ended, and whether it ended.
 
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ pub struct JobObservation {
 }
 
 impl JobObservation {
-    /// Creates what was seen of a job of this type between these ages, and whether it ended then.
+    /// Creates the observation of a job of this type between two ages, at the second of which it ended or not.
     #[must_use]
     pub fn new(
         job_type: impl Into<String>,
@@ -69,7 +68,7 @@ impl CompletedSteps {
         steps
     }
 
-    /// Returns what a schedule is told of a job of this age.
+    /// Returns the state of a wait for a job of this age.
     pub(crate) fn poll_state(self, job: &Job, age: Duration) -> PollState<'_> {
         PollState {
             job_type: job.job_type(),

@@ -1,11 +1,11 @@
-//! What is taken for likely of jobs of which none was seen. Pure numbers, made at compile time.
+//! The prior: at which rate jobs end before any was observed. Pure numbers, made at compile time.
 
 use super::age_bins::{BIN_COUNT, Bins, bin_end, bin_start};
 
 /// At which rate jobs of a type end, by their age, where no more is known of them.
 ///
 /// One job in ten fails early; the others end at a constant rate and, beyond twice their mean, at half of
-/// it: what is late is often stuck.
+/// it: a late job is often stalled.
 #[derive(Debug)]
 pub(crate) struct Prior {
     /// By bin, per second.

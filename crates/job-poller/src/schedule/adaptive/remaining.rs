@@ -1,4 +1,4 @@
-//! How long it takes on average until a job ends, by what was seen and nothing else. Pure numbers.
+//! The mean time until a job ends, from what was observed and nothing else. Pure numbers.
 
 use super::{
     age_bins::{bin_end, bin_of, bin_start},
@@ -6,8 +6,8 @@ use super::{
     hazard::{JobPosition, MAX_STAGES},
 };
 
-/// Returns how many seconds it takes on average until a job ends that is so far; `None` where none was seen
-/// to end from there on.
+/// Returns the mean number of seconds until a job in this position ends; `None` if no job was observed to end
+/// from there on.
 pub(crate) fn mean_residual_life(stages: &[StageCounts], position: JobPosition) -> Option<f64> {
     let at = position.completed_steps.min(MAX_STAGES - 1);
     let mut after = None;
@@ -17,15 +17,15 @@ pub(crate) fn mean_residual_life(stages: &[StageCounts], position: JobPosition) 
     mean_stage_time(&stages[at], position.since_last_step, after)
 }
 
-/// Returns how long it takes from a time in a stage on, where it takes so long after it; `None` for that
-/// where the stage follows itself, or nothing was seen to follow.
+/// Returns the mean time from `from` in a stage until the job's end, if it takes `after` once the stage is over.
+/// `after` is `None` if the stage follows itself, or no job was observed after it.
 fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option<f64> {
     let [exposure, completions, transitions] = stage.bins();
     let last =
         exposure.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin_of(from))?;
     let [all_exposure, all_completions, all_transitions] =
         [exposure, completions, transitions].map(|bins| bins.iter().sum::<f64>());
-    // What part is in the stage still, how long all were together, and what part has passed on.
+    // The part that is still in the stage, the mean time so far, and the part that went on to the next stage.
     let (mut within, mut elapsed, mut passed_on) = (1.0, 0.0, 0.0);
     for at in bin_of(from)..=last {
         let begins = bin_start(at).max(from);
@@ -35,7 +35,7 @@ fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option
         } else {
             0.0
         };
-        // Where nobody was watched beyond it, and no longer in it than it is wide, it is where all leave.
+        // All leave in the last bin, if no job was observed beyond it, or for longer in it than it is wide.
         let is_last_exit = at == last && rate * (bin_end(at) - bin_start(at)) >= 1.0;
         let part =
             if is_last_exit { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
@@ -48,7 +48,7 @@ fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option
         };
         within -= left;
     }
-    // Who is in it longer than any was watched leaves at the rate of all.
+    // A job that is in the stage longer than any before leaves at the mean rate.
     let all_exits = all_completions + all_transitions;
     (all_exits > 0.0).then_some(())?;
     elapsed += within * all_exposure / all_exits;
@@ -91,7 +91,7 @@ mod tests {
             let observation = JobObservation::new("CreateCluster", age(0), age(300), true);
             history.record(&observation.with_step_ends(vec![age(200)]));
         }
-        let seen = |now: u64, steps: &[u64]| {
+        let remaining_at = |now: u64, steps: &[u64]| {
             let at = |second: &u64| {
                 format!(
                     "2020-02-02 {:02}:{:02}:{:02} +0000 UTC",
@@ -110,11 +110,11 @@ mod tests {
             history.remaining(&job, age(now)).map(|remaining| remaining.as_secs())
         };
         let rows = [
-            ("from the beginning", seen(0, &[]), Some(250..350)),
-            ("in the middle of its step", seen(100, &[]), Some(160..240)),
-            ("after it", seen(250, &[200]), Some(30..70)),
-            ("later than all", seen(9000, &[1000]), None),
-            ("after more steps than were seen", seen(250, &[10, 200]), None),
+            ("from the beginning", remaining_at(0, &[]), Some(250..350)),
+            ("in the middle of its step", remaining_at(100, &[]), Some(160..240)),
+            ("after it", remaining_at(250, &[200]), Some(30..70)),
+            ("later than all", remaining_at(9000, &[1000]), None),
+            ("after more steps than were seen", remaining_at(250, &[10, 200]), None),
         ];
         for (name, remaining, expected) in rows {
             let is_right = match (&remaining, expected) {

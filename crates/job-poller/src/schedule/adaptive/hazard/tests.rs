@@ -1,4 +1,4 @@
-//! When readings are due, held against integrals done by small steps, and what steps change.
+//! When readings are due, compared with integrals in small steps, and what finished steps change.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn position(age: f64) -> JobPosition {
     JobPosition { age, completed_steps: 0, since_last_step: age }
 }
 
-/// Returns a law that has seen jobs of these lengths, so often, each with steps that ended then.
+/// Returns the model of jobs with these step ends and ends.
 fn learned_model(jobs: &[(Vec<f64>, f64)]) -> HazardModel {
     let mut history = History::new();
     let age = Duration::from_secs_f64;
@@ -62,7 +62,7 @@ fn polls_are_frequent_when_jobs_usually_end() {
     let model = learned_model(&vec![(vec![], 300.0); 50]);
     let gap = |age| model.time_until_integral(position(age), poll_rate(0.25), 1.0).unwrap();
     assert!(gap(30.0) > 40.0 && gap(290.0) < 8.0, "{} {}", gap(30.0), gap(290.0));
-    // Who is later than all is asked for seldom.
+    // A job that is later than all is polled seldom.
     assert!(gap(3000.0) > 10.0, "{}", gap(3000.0));
 }
 

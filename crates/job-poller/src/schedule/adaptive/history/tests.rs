@@ -45,7 +45,7 @@ fn observations_are_recorded_by_stage_and_age() {
         ("whose last step is the end", observation(0, 6, true, &[6])),
         ("with two steps at once, not to its end", observation(0, 8, false, &[5, 5])),
     ];
-    let rows = rows.map(|(name, seen)| format!("{name}\n{}\n", format_recorded(&seen)));
+    let rows = rows.map(|(name, observed)| format!("{name}\n{}\n", format_recorded(&observed)));
     insta::assert_snapshot!(rows.join("\n"));
 }
 
@@ -58,12 +58,12 @@ fn older_jobs_are_gradually_forgotten() {
     }
     assert!((history.jobs("CreateNode") - 25.0).abs() < 0.01, "{}", history.jobs("CreateNode"));
     history.record(&observation(0, 100, false, &[]));
-    for seen in [
+    for observed in [
         observation(0, 0, false, &[]),
         observation(50, 40, true, &[]),
         observation(0, 900, false, &[]),
     ] {
-        history.record(&seen);
+        history.record(&observed);
     }
     assert!((history.jobs("CreateNode") - 25.0).abs() < 0.01, "a wait that stopped is no end");
     assert_eq!(history.jobs("other"), 0.0);
