@@ -56,7 +56,7 @@ pub use machine::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed,
     JobSnapshot, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
 };
-pub use report::{FailureReport, InconsistencyReport, Report};
+pub use report::Report;
 #[cfg(feature = "backoff")]
 pub use schedule::BackoffSchedule;
 pub use schedule::{Adaptive, Exponential, Fixed, History, JobObservation, PollState, Schedule};
