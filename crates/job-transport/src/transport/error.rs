@@ -31,7 +31,7 @@ pub enum TransportErrorKind {
     Certificate,
     /// TLS failed otherwise: no common version, or the port does not speak TLS.
     Tls,
-    /// The attempt took longer than its timeout; [`TransportError::kind`] says where it was.
+    /// The attempt took longer than its timeout; [`TransportError::stage`] returns where it was.
     Timeout,
     /// The server gave up an HTTP/2 connection or stream before it took the request (GOAWAY,
     /// REFUSED_STREAM).
