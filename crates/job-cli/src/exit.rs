@@ -111,10 +111,8 @@ impl Exit {
 pub(crate) fn fetch_error_hint(error: &FetchError) -> Option<&'static str> {
     let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
     match error.kind() {
-        FetchErrorKind::Status { .. } if passes => Some("ask again later, as `cce-job wait` does"),
-        FetchErrorKind::Transport(error) if error.kind() == TransportErrorKind::Certificate => {
-            Some(CERTIFICATE_HINT)
-        }
+        FetchErrorKind::Status(_) if passes => Some("ask again later, as `cce-job wait` does"),
+        FetchErrorKind::Transport(TransportErrorKind::Certificate) => Some(CERTIFICATE_HINT),
         _ => Exit::from(error).hint(),
     }
 }
@@ -144,9 +142,7 @@ impl From<&FetchError> for Exit {
     fn from(error: &FetchError) -> Self {
         match (error.class(), error.kind()) {
             (ErrorClass::Unauthorized, _) => Self::Credentials,
-            (_, FetchErrorKind::Status { status, .. }) if status.as_u16() == 403 => {
-                Self::Credentials
-            }
+            (_, FetchErrorKind::Status(403)) => Self::Credentials,
             (ErrorClass::NotFound, _) => Self::NotFound,
             (ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Permanent, _) => {
                 Self::Unreadable

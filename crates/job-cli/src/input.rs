@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use http::Response;
 use job_model::{JobId, ServiceError};
-use job_transport::{FetchError, FetchErrorKind, Reading};
+use job_transport::{FetchError, Reading};
 
 use crate::{
     exit::{Exit, OrExit},
@@ -130,8 +130,9 @@ fn has_job_fields(reading: &Reading) -> bool {
 
 /// Returns the error of a body that is not a job, without the context of an HTTP reply.
 fn decode_cause(error: FetchError) -> anyhow::Error {
-    match error.kind() {
-        FetchErrorKind::Unreadable { cause, .. } => anyhow!(cause.clone()),
-        _ => error.into(),
+    match (error.decode_error(), error.detail()) {
+        (Some(cause), _) => anyhow!(cause.clone()),
+        (None, Some(detail)) => anyhow!(detail.to_owned()),
+        (None, None) => error.into(),
     }
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use clap::{CommandFactory, FromArgMatches};
-use job_transport::FetchError;
+use job_transport::{FetchError, display_chain};
 use tokio::runtime::Builder;
 
 use crate::{
@@ -85,7 +85,7 @@ fn print_error(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     let exit = Exit::from_error(error);
-    stderr::line(&format!("cce-job: {error:#}"));
+    stderr::line(&format!("cce-job: {}", display_chain(&**error)));
     let hint = error.downcast_ref::<FetchError>().and_then(exit::fetch_error_hint);
     if let Some(hint) = hint {
         stderr::line(&format!("cce-job: {hint}"));

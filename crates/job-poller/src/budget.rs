@@ -10,12 +10,12 @@ mod scheduled;
 
 use std::time::Duration;
 
-use job_transport::ErrorClass;
+use job_transport::{ErrorClass, FetchErrorKind};
 use serde::{Deserialize, Serialize};
 
 use self::{pacer::Pacer, price::Price};
 pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
-use crate::machine::{AttemptErrorKind, Input, MAX_RETRY_AFTER};
+use crate::machine::{Input, MAX_RETRY_AFTER};
 pub use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
@@ -100,7 +100,7 @@ impl AttemptStats {
             Input::Wake | Input::Stop => (None, false),
         };
         let in_trouble =
-            |class, kind| class == ErrorClass::Throttled || kind == AttemptErrorKind::Status(503);
+            |class, kind| class == ErrorClass::Throttled || kind == FetchErrorKind::Status(503);
         Self {
             attempts: 1,
             latency,

@@ -53,10 +53,10 @@ mod fleet;
 #[cfg(feature = "tokio")]
 pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
 pub use machine::{
-    Action, AttemptError, AttemptErrorKind, AttemptReason, Checkpoint, Event, FinishedJob, Input,
-    JobFailed, Machine, Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
+    Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
+    Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
 };
-pub use report::{FailureReport, InconsistencyReport, Report};
+pub use report::Report;
 #[cfg(feature = "backoff")]
 pub use schedule::BackoffSchedule;
 pub use schedule::{Adaptive, Exponential, Fixed, History, JobObservation, PollState, Schedule};

@@ -21,7 +21,7 @@ mod step;
 mod reading;
 mod finish;
 
-pub use attempt_error::{AttemptError, AttemptErrorKind};
+pub use attempt_error::AttemptError;
 pub use checkpoint::Checkpoint;
 pub use error::WaitError;
 pub use error_kind::WaitErrorKind;

@@ -37,7 +37,7 @@ pub struct Report<'a> {
     /// The job's phase as last read.
     pub phase: Option<&'a Phase>,
     /// Where and why the job failed.
-    pub failure: Option<FailureReport<'a>>,
+    pub failure: Option<&'a Failure>,
     /// Why the wait stopped before its job ended.
     pub error: Option<String>,
     /// How many attempts were made.
@@ -49,35 +49,11 @@ pub struct Report<'a> {
     #[serde(serialize_with = "seconds_or_null")]
     pub detection_delay: Option<Duration>,
     /// Where the job and its sub-jobs contradict each other.
-    pub inconsistencies: Vec<InconsistencyReport>,
+    pub inconsistencies: &'a [Inconsistency],
     /// Where the last accepted body departs from the API reference: `path` and `kind` of each deviation.
     pub deviations: &'a [Deviation],
     /// The job as last read.
     pub document: Option<&'a Job>,
-}
-
-/// The deepest failed sub-job.
-#[derive(Debug, Serialize)]
-#[non_exhaustive]
-pub struct FailureReport<'a> {
-    /// Its place in the tree.
-    pub path: String,
-    /// The types on the way to it.
-    pub job_types: &'a [String],
-    /// Its id.
-    pub uid: Option<&'a str>,
-    /// The reason given there.
-    pub reason: Option<&'a str>,
-}
-
-/// A contradiction between a job and a sub-job.
-#[derive(Debug, Serialize)]
-#[non_exhaustive]
-pub struct InconsistencyReport {
-    /// The sub-job's place in the tree.
-    pub path: String,
-    /// What it is.
-    pub kind: String,
 }
 
 impl<'a> Report<'a> {
@@ -95,7 +71,7 @@ impl<'a> Report<'a> {
             attempts: 0,
             elapsed: Duration::ZERO,
             detection_delay: None,
-            inconsistencies: Vec::new(),
+            inconsistencies: &[],
             deviations: &[],
             document,
         };
@@ -104,17 +80,13 @@ impl<'a> Report<'a> {
                 outcome: finished.outcome.as_str(),
                 failure: match &finished.outcome {
                     Outcome::Succeeded => None,
-                    Outcome::Failed(failure) => Some((&**failure).into()),
+                    Outcome::Failed(failure) => Some(&**failure),
                 },
                 attempts: finished.attempts,
                 deviations: &finished.deviations,
                 elapsed: finished.elapsed,
                 detection_delay: finished.detection_delay,
-                inconsistencies: finished
-                    .inconsistencies
-                    .iter()
-                    .map(InconsistencyReport::from)
-                    .collect(),
+                inconsistencies: &finished.inconsistencies,
                 ..report
             },
             Err(error) => Self {
@@ -126,24 +98,6 @@ impl<'a> Report<'a> {
                 ..report
             },
         }
-    }
-}
-
-impl<'a> From<&'a Failure> for FailureReport<'a> {
-    fn from(failure: &'a Failure) -> Self {
-        Self {
-            path: failure.path.to_string(),
-            job_types: &failure.job_types,
-            uid: failure.uid.as_deref(),
-            reason: failure.reason.as_deref(),
-        }
-    }
-}
-
-impl From<&Inconsistency> for InconsistencyReport {
-    fn from(inconsistency: &Inconsistency) -> Self {
-        let Inconsistency { path, kind, .. } = inconsistency;
-        Self { path: path.to_string(), kind: kind.to_string() }
     }
 }
 

@@ -9,12 +9,11 @@ use std::{
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use job_model::Phase;
-use job_poller::{
-    AttemptError, AttemptErrorKind, Event, FinishedJob, Fixed, Outcome, Wait, WaitErrorKind,
-};
+use job_poller::{AttemptError, Event, FinishedJob, Fixed, Outcome, Wait, WaitErrorKind};
 use job_sim::{Fault as SimFault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, Endpoint, HyperTransport, Identity, TlsConfig, TlsProvider,
+    AccessKey, Client, Credentials, Endpoint, FetchErrorKind, HyperTransport, Identity, TlsConfig,
+    TlsProvider,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -225,5 +224,5 @@ async fn a_wrong_signature_ends_the_wait_immediately() {
     let wait = Wait::new(client.project(sim.project().clone()), sim.job().clone());
     let error = wait.await.unwrap_err();
     assert_eq!((error.kind(), sim.requests()), (WaitErrorKind::Unauthorized, 1));
-    assert_eq!(error.last_error().map(|error| error.kind), Some(AttemptErrorKind::WrongSignature));
+    assert_eq!(error.last_error().map(|error| error.kind), Some(FetchErrorKind::WrongSignature));
 }

@@ -28,7 +28,7 @@ use crate::{
         sensitive_header, sign,
     },
     clock::{Clock, timeout},
-    request::{AuthError, Endpoint, ErrorClass, FetchError, Reply, RequestInfo, send_traced},
+    request::{Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply, RequestInfo, send_traced},
     transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
 
@@ -185,7 +185,7 @@ impl Client {
         issued: &IssuedCredential,
     ) -> Result<Response<Bytes>, FetchError> {
         let project = self.0.project.as_ref().or(issued.project.as_ref());
-        let project = project.ok_or(AuthError::NoProject)?;
+        let project = project.ok_or_else(|| FetchError::new(FetchErrorKind::NoProject))?;
         let request = self.build_request(project, attempt.id);
         let mut request = request.map_err(TransportError::invalid_request)?;
         match &issued.credential {
@@ -210,7 +210,7 @@ impl Client {
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
     ) -> Result<Response<Bytes>, FetchError> {
         loop {
-            let permit = guard.acquire().await.map_err(AuthError::WrongSignature)?;
+            let permit = guard.acquire().await?;
             // Fails for spans of the calendar alone, which a skew is not.
             let at = self.0.clock.now().saturating_add(permit.skew).unwrap_or_default();
             let mut signed = request.clone();
@@ -221,7 +221,7 @@ impl Client {
                 continue;
             }
             return reply.expect_status(StatusCode::OK).map_err(|error| match key_status {
-                KeyStatus::Refused => error.with_wrong_signature(),
+                KeyStatus::Refused => error.into_wrong_signature(),
                 KeyStatus::Unchanged | KeyStatus::ClockCorrected => error,
             });
         }

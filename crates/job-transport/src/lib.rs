@@ -57,8 +57,8 @@ pub use hyper::{
     AsyncStream, Connect, HyperTransport, Proxy, ProxyError, TlsConfig, TlsError, TlsProvider,
 };
 pub use request::{
-    AuthError, Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
-    FetchErrorKind, InvalidReply, retry_after,
+    Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
+    FetchErrorKind, retry_after,
 };
 pub use transport::{
     AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,

@@ -4,13 +4,15 @@ mod endpoint;
 mod headers;
 mod error_class;
 mod provider_error;
+mod error_kind;
 mod error;
 mod exchange;
 
 pub(crate) use endpoint::PATH_ENCODE_SET;
 pub use endpoint::{Cloud, Endpoint, EndpointError};
-pub use error::{AuthError, FetchError, FetchErrorKind, InvalidReply};
+pub use error::FetchError;
 pub use error_class::ErrorClass;
+pub use error_kind::FetchErrorKind;
 pub(crate) use exchange::{Reply, RequestInfo, send_traced};
 pub use headers::retry_after;
 pub(crate) use headers::{date, header_str, request_id};

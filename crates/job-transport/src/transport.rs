@@ -1,13 +1,13 @@
 //! The plug point: one request in, one reply out. Judges no reply.
 
 mod error;
+mod error_chain;
 mod plain_http;
 #[cfg(feature = "tower")]
 mod tower;
 
-pub use error::{
-    RequestSent, TimeoutStage, TransportError, TransportErrorKind, display_chain, error_sources,
-};
+pub use error::{RequestSent, TimeoutStage, TransportError, TransportErrorKind};
+pub use error_chain::{display_chain, error_sources};
 pub use plain_http::{AllowHttp, is_loopback};
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};

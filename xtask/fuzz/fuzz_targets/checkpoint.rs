@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use job_poller::{Action, Adaptive, AttemptError, AttemptErrorKind, Checkpoint, Input};
-use job_transport::ErrorClass;
+use job_poller::{Action, Adaptive, AttemptError, Checkpoint, Input};
+use job_transport::{ErrorClass, FetchErrorKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
             Action::SleepUntil(at) => (now, input) = (now.max(at), Input::Wake),
             Action::Fetch { .. } => {
                 now = now.saturating_add(Duration::from_secs(1));
-                input = Input::Error(AttemptError::new(AttemptErrorKind::Status(503), ErrorClass::Transient, "an attempt error"));
+                input = Input::Error(AttemptError::new(FetchErrorKind::Status(503), ErrorClass::Transient, "an attempt error"));
             }
             Action::Finish(_) => return,
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use job_model::{Decoded, Job, Phase};
 use job_poller::{
-    Action, Adaptive, AttemptError, AttemptErrorKind, FinishedJob, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
+    Action, Adaptive, AttemptError, FinishedJob, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
 };
-use job_transport::{ErrorClass, Reading};
+use job_transport::{ErrorClass, FetchErrorKind, Reading};
 use libfuzzer_sys::fuzz_target;
 
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -30,14 +30,14 @@ const BODIES: &[&str] = &[
 
 fn attempt_error(byte: u8) -> AttemptError {
     let (kind, class) = match byte % 8 {
-        0 => (AttemptErrorKind::Status(503), ErrorClass::Transient),
-        1 => (AttemptErrorKind::Status(429), ErrorClass::Throttled),
-        2 => (AttemptErrorKind::Status(404), ErrorClass::NotFound),
-        3 => (AttemptErrorKind::Status(403), ErrorClass::Permanent),
-        4 => (AttemptErrorKind::Status(401), ErrorClass::Unauthorized),
-        5 => (AttemptErrorKind::Unreadable, ErrorClass::Transient),
-        6 => (AttemptErrorKind::WrongSignature, ErrorClass::Unauthorized),
-        _ => (AttemptErrorKind::Credentials, ErrorClass::Transient),
+        0 => (FetchErrorKind::Status(503), ErrorClass::Transient),
+        1 => (FetchErrorKind::Status(429), ErrorClass::Throttled),
+        2 => (FetchErrorKind::Status(404), ErrorClass::NotFound),
+        3 => (FetchErrorKind::Status(403), ErrorClass::Permanent),
+        4 => (FetchErrorKind::Status(401), ErrorClass::Unauthorized),
+        5 => (FetchErrorKind::HtmlPage, ErrorClass::Transient),
+        6 => (FetchErrorKind::WrongSignature, ErrorClass::Unauthorized),
+        _ => (FetchErrorKind::Credentials, ErrorClass::Transient),
     };
     let mut error = AttemptError::new(kind, class, "an attempt error");
     error.retry_after = (byte > 200).then(|| Duration::from_secs(u64::from(byte)));

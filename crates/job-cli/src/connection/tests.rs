@@ -1,6 +1,7 @@
 //! Flags and environments, and what they come to.
 
 use clap::Parser;
+use job_transport::display_chain;
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
         Ok(settings) => settings,
         Err(error) => {
             assert_eq!(Exit::from_error(&error), Exit::Usage);
-            return format!("error: {error:#}\n");
+            return format!("error: {}\n", display_chain(&*error));
         }
     };
     let rows = crate::commands::config::settings_table(&settings);
@@ -26,7 +27,7 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
         Ok(_) => rows,
         Err(error) => {
             assert_eq!(Exit::from_error(&error), Exit::Usage);
-            format!("{rows}error: {error:#}\n")
+            format!("{rows}error: {}\n", display_chain(&*error))
         }
     }
 }

@@ -1,10 +1,9 @@
 //! From what went wrong to the exit code.
 
 use anyhow::anyhow;
-use http::StatusCode;
 use job_poller::{AttemptError, Input, WaitPolicy};
 use job_transport::{
-    FetchError, InvalidReply as Cause, RequestSent, TransportError, TransportErrorKind::*,
+    FetchError, FetchErrorKind, RequestSent, TransportError, TransportErrorKind::*, display_chain,
 };
 use serde_json::json;
 
@@ -20,7 +19,7 @@ fn wait_error(policy: WaitPolicy, input: &Input) -> anyhow::Error {
 #[test]
 fn errors_map_to_exit_codes() {
     let policy = WaitPolicy::new();
-    let status = |status| FetchError::status(StatusCode::from_u16(status).unwrap(), None);
+    let status = |status| FetchError::new(FetchErrorKind::Status(status));
     let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
     // What a wait ends with where nothing else comes, and what one attempt does.
     let rows = [
@@ -34,7 +33,7 @@ fn errors_map_to_exit_codes() {
         (transport(Certificate), Exit::Unreadable, Exit::Unreadable),
         (transport(Dns), Exit::Unreadable, Exit::Unreadable),
         (transport(Timeout), Exit::Deadline, Exit::Unreadable),
-        (FetchError::unreadable(Cause::Html, None), Exit::Unreadable, Exit::Unreadable),
+        (FetchError::new(FetchErrorKind::HtmlPage), Exit::Unreadable, Exit::Unreadable),
     ];
     for (error, wait, get) in rows {
         let waited = wait_error(policy, &Input::Error(AttemptError::from(&error)));
@@ -88,5 +87,5 @@ fn the_help_lists_every_exit_code() {
 fn an_exit_code_does_not_change_the_error_message() {
     let error = anyhow!("the cause").context("what went wrong");
     let error = Err::<(), _>(error).or_exit(Exit::Usage).unwrap_err();
-    assert_eq!(format!("{error:#}"), "what went wrong: the cause");
+    assert_eq!(display_chain(&*error), "what went wrong: the cause");
 }

@@ -2,6 +2,8 @@
 
 use std::{io, time::Duration};
 
+use job_transport::display_chain;
+
 use super::{
     checkpoint_file::CheckpointFile,
     format::OutputFormat,
@@ -77,12 +79,12 @@ impl Session {
             stderr::line(&format!("cce-job: {hint}"));
         }
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
-            stderr::line(&format!("cce-job: {error:#}"));
+            stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();
         }
         // Whoever waits again would have known sooner: nothing is wrong with this wait.
         if let Err(error) = self.history_file.save() {
-            stderr::line(&format!("cce-job: {error:#}"));
+            stderr::line(&format!("cce-job: {}", display_chain(&*error)));
         }
         match self.output.write_error() {
             // Whoever read has read enough.

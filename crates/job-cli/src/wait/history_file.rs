@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use etcetera::{BaseStrategy, choose_base_strategy};
 use job_poller::{History, JobObservation};
+use job_transport::display_chain;
 
 use super::checkpoint_file::write_atomically;
 use crate::{
@@ -56,7 +57,8 @@ impl HistoryFile {
             Err(error) if is_explicit => Err(error).or_exit(Exit::Usage),
             Err(error) => {
                 if error.downcast_ref::<io::Error>().is_none() {
-                    stderr::line(&format!("cce-job: nothing is learnt: {error:#}"));
+                    let cause = display_chain(&*error);
+                    stderr::line(&format!("cce-job: nothing is learned: {cause}"));
                 }
                 Ok(Self::disabled())
             }

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use job_poller::{Event, Outcome};
+use job_transport::display_chain;
 
 use super::finished::Finished;
 use crate::{
@@ -84,8 +85,8 @@ impl Timeline {
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
-                let message = format!("{:#}", anyhow::Error::from(error.clone()));
-                timeline.details.push(("the wait stopped", sanitize_line(&message)));
+                let cause = sanitize_line(&display_chain(error));
+                timeline.details.push(("the wait stopped", cause));
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));

@@ -7,8 +7,8 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{AttemptErrorKind, Checkpoint, Event, Fleet, WaitError};
-use job_transport::{Clock, TokioClock, TransportErrorKind};
+use job_poller::{Checkpoint, Event, Fleet, WaitError};
+use job_transport::{Clock, FetchErrorKind, TokioClock, TransportErrorKind, display_chain};
 
 use super::{
     checkpoint_file::CheckpointFile,
@@ -174,10 +174,9 @@ impl Session {
             self.output.print_finished(&finished);
             // If the command stopped it, one message at the end covers all waits.
             if let (Some(error), Some(_)) = (error, exit) {
-                let message = format!("{}: {:#}", finished.id, anyhow::Error::from(error.clone()));
-                stderr::line(&message);
+                stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
                 let kind = error.last_error().map(|error| error.kind);
-                if kind == Some(AttemptErrorKind::Transport(TransportErrorKind::Certificate)) {
+                if kind == Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)) {
                     stderr::line(&format!("cce-job: {CERTIFICATE_HINT}"));
                 }
             }

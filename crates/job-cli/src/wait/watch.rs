@@ -9,7 +9,8 @@ use std::{
 
 use futures_core::Stream;
 use job_model::{Job, JobId, Phase};
-use job_poller::{AttemptErrorKind, Checkpoint, Event, FleetEvents, History};
+use job_poller::{Checkpoint, Event, FleetEvents, History};
+use job_transport::FetchErrorKind;
 
 use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
@@ -109,7 +110,7 @@ impl Watch {
         self.errors.record(event);
         let is_dropped = match event {
             Event::StaleReply { .. } => true,
-            Event::AttemptFailed { error, .. } => error.kind == AttemptErrorKind::Mismatch,
+            Event::AttemptFailed { error, .. } => error.kind == FetchErrorKind::WrongJob,
             _ => false,
         };
         if is_dropped {

@@ -3,13 +3,16 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use super::walk::SubJobPath;
 use crate::job::{Job, Phase};
 
 /// Where and why a job failed.
 ///
 /// Displays as one line, such as `CreateCluster > InstallMaster: "no such flavor"`; what the
-/// service wrote is quoted and escaped.
+/// service wrote is quoted and escaped. Serializes as an object with `path`, `job_types`, `uid` and
+/// `reason`; the deepest sub-job's type is the last of `job_types`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
@@ -24,6 +27,17 @@ pub struct Failure {
     pub uid: Option<String>,
     /// Its reason or, where it gives none, that of the nearest failed job above it that does.
     pub reason: Option<String>,
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Failure", 4)?;
+        object.serialize_field("path", &self.path)?;
+        object.serialize_field("job_types", &self.job_types)?;
+        object.serialize_field("uid", &self.uid)?;
+        object.serialize_field("reason", &self.reason)?;
+        object.end()
+    }
 }
 
 impl fmt::Display for Failure {

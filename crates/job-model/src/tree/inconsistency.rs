@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use super::walk::{Node, SubJobPath};
 use crate::job::{Job, Phase};
 
@@ -40,6 +42,23 @@ pub enum InconsistencyKind {
     ActiveWithAllChildrenDone,
     /// The job is `Failed`, all its sub-jobs are `Success`.
     FailedWithAllChildrenDone,
+}
+
+/// Serializes as it is displayed.
+impl Serialize for InconsistencyKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Serializes as an object with `path` and `kind`.
+impl Serialize for Inconsistency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Inconsistency", 2)?;
+        object.serialize_field("path", &self.path)?;
+        object.serialize_field("kind", &self.kind)?;
+        object.end()
+    }
 }
 
 impl fmt::Display for InconsistencyKind {

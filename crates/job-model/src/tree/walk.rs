@@ -3,6 +3,8 @@
 use alloc::{vec, vec::Vec};
 use core::{fmt, slice};
 
+use serde::{Serialize, Serializer};
+
 use crate::job::Job;
 
 /// Where a sub-job stands below its job: an index for each level. Displayed as a JSON path, such
@@ -21,6 +23,13 @@ impl SubJobPath {
     #[must_use]
     pub fn indices(&self) -> &[usize] {
         &self.0
+    }
+}
+
+/// Serializes as it is displayed.
+impl Serialize for SubJobPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use job_transport::{ErrorClass, TransportErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    attempt_error::{AttemptError, AttemptErrorKind},
-    error_kind::WaitErrorKind,
-    policy::WaitPolicy,
-};
+use super::{attempt_error::AttemptError, error_kind::WaitErrorKind};
 
 /// The attempts that gave no job since the last one that did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +27,7 @@ enum ErrorCategory {
     Permanent,
     WrongSignature,
     Unreadable,
-    Mismatch,
+    WrongJob,
 }
 
 /// `count` errors of a kind in a row, the last at least `over` after the first, end a wait as `ends_as`.
@@ -76,7 +72,7 @@ impl ErrorRun {
     /// answers.
     fn survives(&self, error: &AttemptError) -> bool {
         let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
-        let no_reply = matches!(error.kind, AttemptErrorKind::Transport(_));
+        let no_reply = matches!(error.kind, FetchErrorKind::Transport(_));
         match self.category {
             ErrorCategory::NotFound => is_transient,
             ErrorCategory::NoConnection => is_transient && no_reply,
@@ -88,13 +84,13 @@ impl ErrorRun {
 impl ErrorCategory {
     fn from_error(error: &AttemptError) -> Self {
         match (error.kind, error.class) {
-            (AttemptErrorKind::WrongSignature, _) => Self::WrongSignature,
-            (AttemptErrorKind::Mismatch, _) => Self::Mismatch,
-            (AttemptErrorKind::Unreadable, _) => Self::Unreadable,
+            (FetchErrorKind::WrongSignature, _) => Self::WrongSignature,
+            (FetchErrorKind::WrongJob, _) => Self::WrongJob,
+            (kind, _) if kind.is_unreadable() => Self::Unreadable,
             (_, ErrorClass::NotFound) => Self::NotFound,
             (_, ErrorClass::Unauthorized | ErrorClass::Permanent) => Self::Permanent,
             (
-                AttemptErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
+                FetchErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
                 _,
             ) => Self::NoConnection,
             (_, ErrorClass::Transient | ErrorClass::Throttled) => Self::Transient,
@@ -108,57 +104,185 @@ impl Threshold {
     /// says otherwise has to be confirmed.
     pub(super) fn for_error(
         error: &AttemptError,
-        policy: &WaitPolicy,
+        limits: &ErrorLimits,
         is_proven: bool,
         is_settling: bool,
     ) -> Option<Self> {
-        let threshold = |count, over, ends_as| Some(Self { count, over, ends_as });
-        let confirmed = |ends_as| {
-            if is_proven {
-                threshold(policy.confirmations, CONFIRMATION_PERIOD, ends_as)
-            } else {
-                threshold(1, Duration::ZERO, ends_as)
-            }
-        };
-        match ErrorCategory::from_error(error) {
-            ErrorCategory::Transient => None,
-            ErrorCategory::NoConnection if is_proven => None,
-            ErrorCategory::NoConnection => {
-                threshold(1, UNREACHABLE_TIMEOUT, WaitErrorKind::Unreachable)
-            }
-            // The service forgets a job some time after its end.
-            ErrorCategory::NotFound if is_settling => {
-                threshold(1, Duration::ZERO, WaitErrorKind::Vanished)
-            }
-            ErrorCategory::NotFound if is_proven => confirmed(WaitErrorKind::Vanished),
-            ErrorCategory::NotFound => {
-                threshold(1, policy.not_found_grace, WaitErrorKind::NotFound)
-            }
-            // A few more wrong signatures lock the key.
-            ErrorCategory::WrongSignature => {
-                threshold(1, Duration::ZERO, WaitErrorKind::Unauthorized)
-            }
-            ErrorCategory::Permanent if error.class == ErrorClass::Unauthorized => {
-                confirmed(WaitErrorKind::Unauthorized)
-            }
-            ErrorCategory::Permanent => confirmed(WaitErrorKind::Permanent),
-            ErrorCategory::Unreadable => {
-                let over = if is_proven { UNREADABLE_PERIOD } else { Duration::ZERO };
-                threshold(policy.max_unreadable_replies, over, WaitErrorKind::Unreadable)
-            }
-            ErrorCategory::Mismatch => threshold(2, Duration::ZERO, WaitErrorKind::Mismatch),
+        let category = ErrorCategory::from_error(error);
+        let rule = RULES.iter().find(|rule| {
+            rule.category == category
+                && rule.class.is_none_or(|class| class == error.class)
+                && (is_settling || !rule.is_only_settling)
+        })?;
+        let limit = if is_proven { rule.after_reading } else { rule.before_reading };
+        limit.map(|(count, over, ends_as)| Self {
+            count: count.resolve(limits),
+            over: over.resolve(limits),
+            ends_as,
+        })
+    }
+}
+
+/// The limits that a caller can set, with their defaults.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ErrorLimits {
+    pub(super) confirmations: u32,
+    pub(super) not_found_grace: Duration,
+    pub(super) max_unreadable_replies: u32,
+}
+
+impl ErrorLimits {
+    pub(super) const DEFAULT: Self = Self {
+        confirmations: 3,
+        not_found_grace: Duration::from_secs(30),
+        max_unreadable_replies: 5,
+    };
+}
+
+/// How many errors in a row.
+#[derive(Clone, Copy)]
+enum Count {
+    Fixed(u32),
+    Confirmations,
+    UnreadableReplies,
+}
+
+/// The time from the first of the errors to the last.
+#[derive(Clone, Copy)]
+enum Period {
+    Fixed(Duration),
+    NotFoundGrace,
+}
+
+impl Count {
+    const fn resolve(self, limits: &ErrorLimits) -> u32 {
+        match self {
+            Self::Fixed(count) => count,
+            Self::Confirmations => limits.confirmations,
+            Self::UnreadableReplies => limits.max_unreadable_replies,
         }
     }
 }
 
-/// A gateway's trouble passes within seconds.
-const CONFIRMATION_PERIOD: Duration = Duration::from_secs(10);
+impl Period {
+    const fn resolve(self, limits: &ErrorLimits) -> Duration {
+        match self {
+            Self::Fixed(period) => period,
+            Self::NotFoundGrace => limits.not_found_grace,
+        }
+    }
+}
 
-/// A proxy's page, while what is behind it starts again, is there for a minute or two.
-const UNREADABLE_PERIOD: Duration = Duration::from_secs(2 * 60);
+/// So many errors, over so long, end a wait as this kind.
+type Limit = Option<(Count, Period, WaitErrorKind)>;
 
-/// A service that starts again does so within two minutes; a typing error is not waited for.
-const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// When errors end a wait: a row of the table in the documentation of `WaitPolicy`.
+struct Rule {
+    /// The errors in words, for the documentation.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the documentation with it"))]
+    errors: &'static str,
+    category: ErrorCategory,
+    /// Only errors of this class; `None` for those of any other.
+    class: Option<ErrorClass>,
+    /// Only while a job that succeeded settles.
+    is_only_settling: bool,
+    before_reading: Limit,
+    after_reading: Limit,
+}
+
+/// A wrong job id, address or permission does not pass, and a wrong signature must not be repeated.
+const fn at_once(ends_as: WaitErrorKind) -> Limit {
+    Some((Count::Fixed(1), Period::Fixed(Duration::ZERO), ends_as))
+}
+
+/// A wait that has read its job wants an error confirmed: a gateway's trouble passes within seconds.
+const fn confirmed(ends_as: WaitErrorKind) -> Limit {
+    Some((Count::Confirmations, Period::Fixed(Duration::from_secs(10)), ends_as))
+}
+
+/// A service that restarts is back within two minutes, and so is what stands before it.
+const RESTART: Period = Period::Fixed(Duration::from_secs(2 * 60));
+
+/// The errors that end a wait. The first rule that fits counts. An error that fits none, such as a 503
+/// or a lost connection, ends no wait.
+const RULES: &[Rule] = &[
+    Rule {
+        errors: "unknown host, refused connection",
+        category: ErrorCategory::NoConnection,
+        class: None,
+        is_only_settling: false,
+        before_reading: Some((Count::Fixed(1), RESTART, WaitErrorKind::Unreachable)),
+        after_reading: None,
+    },
+    // The service deletes a job some time after its end.
+    Rule {
+        errors: "404 while a job that succeeded settles",
+        category: ErrorCategory::NotFound,
+        class: None,
+        is_only_settling: true,
+        before_reading: None,
+        after_reading: at_once(WaitErrorKind::Vanished),
+    },
+    Rule {
+        errors: "404",
+        category: ErrorCategory::NotFound,
+        class: None,
+        is_only_settling: false,
+        before_reading: Some((Count::Fixed(1), Period::NotFoundGrace, WaitErrorKind::NotFound)),
+        after_reading: confirmed(WaitErrorKind::Vanished),
+    },
+    // A few more wrong signatures lock the key.
+    Rule {
+        errors: "wrong signature",
+        category: ErrorCategory::WrongSignature,
+        class: None,
+        is_only_settling: false,
+        before_reading: at_once(WaitErrorKind::Unauthorized),
+        after_reading: at_once(WaitErrorKind::Unauthorized),
+    },
+    Rule {
+        errors: "401",
+        category: ErrorCategory::Permanent,
+        class: Some(ErrorClass::Unauthorized),
+        is_only_settling: false,
+        before_reading: at_once(WaitErrorKind::Unauthorized),
+        after_reading: confirmed(WaitErrorKind::Unauthorized),
+    },
+    Rule {
+        errors: "any other permanent error, such as 403 or a certificate that is not accepted",
+        category: ErrorCategory::Permanent,
+        class: None,
+        is_only_settling: false,
+        before_reading: at_once(WaitErrorKind::Permanent),
+        after_reading: confirmed(WaitErrorKind::Permanent),
+    },
+    Rule {
+        errors: "200 with a body that is not a job",
+        category: ErrorCategory::Unreadable,
+        class: None,
+        is_only_settling: false,
+        before_reading: Some((
+            Count::UnreadableReplies,
+            Period::Fixed(Duration::ZERO),
+            WaitErrorKind::Unreadable,
+        )),
+        after_reading: Some((Count::UnreadableReplies, RESTART, WaitErrorKind::Unreadable)),
+    },
+    Rule {
+        errors: "200 with another job",
+        category: ErrorCategory::WrongJob,
+        class: None,
+        is_only_settling: false,
+        before_reading: TWO_OTHER_JOBS,
+        after_reading: TWO_OTHER_JOBS,
+    },
+];
+
+const TWO_OTHER_JOBS: Limit =
+    Some((Count::Fixed(2), Period::Fixed(Duration::ZERO), WaitErrorKind::Mismatch));
 
 /// The longest Retry-After that is honored: a longer one is as likely a mistake.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,28 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error_limits::ErrorLimits;
 use crate::schedule::Exponential;
 
 /// The limits of a wait.
+///
+/// These errors end a wait before its deadline, with the default limits:
+///
+/// | error | before the first reading | after a reading |
+/// |---|---|---|
+/// | unknown host, refused connection | for 2 min: `Unreachable` | never |
+/// | 404 while a job that succeeded settles | - | at once: `Vanished` |
+/// | 404 | for 30 s: `NotFound` | 3 in a row over 10 s: `Vanished` |
+/// | wrong signature | at once: `Unauthorized` | at once: `Unauthorized` |
+/// | 401 | at once: `Unauthorized` | 3 in a row over 10 s: `Unauthorized` |
+/// | any other permanent error, such as 403 or a certificate that is not accepted | at once: `Permanent` | 3 in a row over 10 s: `Permanent` |
+/// | 200 with a body that is not a job | 5 in a row: `Unreadable` | 5 in a row over 2 min: `Unreadable` |
+/// | 200 with another job | 2 in a row: `Mismatch` | 2 in a row: `Mismatch` |
+///
+/// "for 30 s" is the time since the first such error. A reading resets a count, and so does an error of
+/// another kind; 401 counts with the other permanent errors. Before the first reading, a transient error
+/// does not reset the time of a 404, and a transient error without a reply does not reset the time of a
+/// refused connection. Every other error, such as a 503 or a lost connection, ends no wait.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,10 +67,10 @@ impl WaitPolicy {
             timeout: Some(Duration::from_secs(60 * 60)),
             attempt_timeout: Duration::from_secs(30),
             backoff: Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0),
-            not_found_grace: Duration::from_secs(30),
+            not_found_grace: ErrorLimits::DEFAULT.not_found_grace,
             settle: Settle { window: Duration::from_secs(60), readings: 5 },
-            confirmations: 3,
-            max_unreadable_replies: 5,
+            confirmations: ErrorLimits::DEFAULT.confirmations,
+            max_unreadable_replies: ErrorLimits::DEFAULT.max_unreadable_replies,
             max_consecutive_errors: None,
             strict: false,
             fail_fast: false,
@@ -230,6 +249,14 @@ impl WaitPolicy {
     pub(crate) fn latest_start(&self) -> Duration {
         let timeout = self.deadline();
         timeout - (timeout / 10).min(Duration::from_secs(2))
+    }
+
+    pub(super) const fn error_limits(&self) -> ErrorLimits {
+        ErrorLimits {
+            confirmations: self.confirmations,
+            not_found_grace: self.not_found_grace,
+            max_unreadable_replies: self.max_unreadable_replies,
+        }
     }
 
     /// Returns the deadline, since the wait began; the longest time there is where there is none.

@@ -28,7 +28,7 @@ impl Machine {
     ) -> Action {
         let uid = snapshot.job().uid();
         if let Some(uid) = uid.filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
-            let error = AttemptError::mismatch(uid);
+            let error = AttemptError::wrong_job(uid);
             return self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error });
         }
         if self.snapshot.as_ref() == Some(&snapshot) {

@@ -4,11 +4,11 @@ use std::env;
 
 use jiff::Timestamp;
 use job_model::Phase;
+use job_transport::FetchErrorKind;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::{
-    attempt_error::AttemptErrorKind,
     outcome::Outcome,
     replay::replies,
     script::{Reply, compare, setup},
@@ -115,18 +115,18 @@ impl Model {
                         || self.timeout == Some(Duration::ZERO)
                 }
                 WaitErrorKind::NotFound | WaitErrorKind::Vanished => {
-                    last_kind == Some(AttemptErrorKind::Status(404))
+                    last_kind == Some(FetchErrorKind::Status(404))
                         && (error.kind() == WaitErrorKind::Vanished) == self.phase.is_some()
                 }
                 WaitErrorKind::Unauthorized => {
                     matches!(
                         last_kind,
-                        Some(AttemptErrorKind::WrongSignature | AttemptErrorKind::Status(401))
+                        Some(FetchErrorKind::WrongSignature | FetchErrorKind::Status(401))
                     )
                 }
-                WaitErrorKind::Permanent => last_kind == Some(AttemptErrorKind::Status(403)),
+                WaitErrorKind::Permanent => last_kind == Some(FetchErrorKind::Status(403)),
                 WaitErrorKind::Mismatch => last_kind.is_none(),
-                WaitErrorKind::Unreadable => last_kind == Some(AttemptErrorKind::Unreadable),
+                WaitErrorKind::Unreadable => last_kind == Some(FetchErrorKind::HtmlPage),
                 WaitErrorKind::Unreachable => self.phase.is_none(),
                 WaitErrorKind::TooManyErrors | WaitErrorKind::Stalled => false,
             },

@@ -21,8 +21,9 @@ use std::fmt::Write;
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use jiff::Timestamp;
+use job_model::ServiceError;
 use job_transport::{
-    AuthError, FetchError, Reading, RequestSent, TransportError, TransportErrorKind,
+    FetchError, FetchErrorKind, Reading, RequestSent, TransportError, TransportErrorKind,
 };
 use serde_json::{Value, json};
 
@@ -101,7 +102,11 @@ fn parse_error(text: &str) -> Option<FetchError> {
         "refused" => transport(TransportErrorKind::Connect),
         "nohost" => transport(TransportErrorKind::Dns),
         "badcert" => transport(TransportErrorKind::Certificate),
-        "badsig" => AuthError::WrongSignature("APIGW.0301".into()).into(),
+        "badsig" => {
+            let body = br#"{"error_code": "APIGW.0301", "error_msg": "wrong"}"#;
+            let service_error = ServiceError::from_body(401, None, body).unwrap();
+            FetchError::new(FetchErrorKind::WrongSignature).with_service_error(service_error)
+        }
         "nopath" => {
             let body = r#"{"error_code": "APIGW.0101", "error_msg": "no such API"}"#;
             FetchError::from_response(&status(StatusCode::NOT_FOUND, body))

@@ -194,8 +194,12 @@ impl Machine {
         let retry_after = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         self.not_before = context.elapsed.saturating_add(retry_after);
         let in_a_row = run.count();
-        let threshold =
-            Threshold::for_error(&error, &self.policy, is_proven, self.settling.is_some());
+        let threshold = Threshold::for_error(
+            &error,
+            &self.policy.error_limits(),
+            is_proven,
+            self.settling.is_some(),
+        );
         context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
         self.last_error = Some(Box::new(error));
         let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);

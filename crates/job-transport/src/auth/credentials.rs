@@ -7,11 +7,11 @@ use http::HeaderName;
 use super::{
     access_key::AccessKey,
     credential::{IssuedCredential, ProvidedCredential},
-    credentials_cache::CredentialsCache,
+    credentials_cache::{CredentialsCache, RefreshError},
     provider::ProvideCredentials,
     secret::InvalidCredential,
 };
-use crate::{clock::Clock, request::AuthError};
+use crate::clock::Clock;
 
 /// The header that carries a token (reference page, table 2).
 pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -69,7 +69,10 @@ impl Credentials {
     }
 
     /// Returns what to authenticate a request with.
-    pub(crate) async fn get(&self, clock: &dyn Clock) -> Result<Arc<IssuedCredential>, AuthError> {
+    pub(crate) async fn get(
+        &self,
+        clock: &dyn Clock,
+    ) -> Result<Arc<IssuedCredential>, RefreshError> {
         match &self.0 {
             CredentialsSource::Static(issued) => Ok(issued.clone()),
             CredentialsSource::Cached(cache) => cache.get(clock).await,
@@ -81,7 +84,7 @@ impl Credentials {
         &self,
         refused: &IssuedCredential,
         clock: &dyn Clock,
-    ) -> Result<Option<Arc<IssuedCredential>>, AuthError> {
+    ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         match &self.0 {
             CredentialsSource::Static(_) => Ok(None),
             CredentialsSource::Cached(cache) => cache.refresh(refused.generation, clock).await,

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, timeout},
-    request::AuthError,
+    request::{CredentialsProviderError, ErrorClass, FetchError},
+    transport::display_chain,
 };
 
 /// How long nothing is asked of a provider that failed while the old credentials still hold, or that
@@ -35,13 +36,41 @@ pub(crate) struct CredentialsCache {
     state: Mutex<CacheState>,
 }
 
+/// Why there are no credentials. It can be cloned, because everyone who waited for the provider
+/// receives it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum RefreshError {
+    /// The provider returned an error.
+    #[error("there are no credentials")]
+    Provider(#[source] CredentialsProviderError),
+    /// The provider took longer than this timeout.
+    #[error("there are no credentials: they were not provided within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl RefreshError {
+    /// Returns whether the provider itself was refused, for example because of a wrong password.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Provider(error) if error.class() == ErrorClass::Unauthorized)
+    }
+}
+
+impl From<RefreshError> for FetchError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Provider(error) => error.into(),
+            RefreshError::TimedOut(timeout) => Self::credentials_timeout(timeout),
+        }
+    }
+}
+
 #[derive(Default)]
 struct CacheState {
     entry: Option<CacheEntry>,
     /// How often the provider was asked, and came to an end with it.
     attempts: u64,
     /// How that ended last, where it gave nothing, and when.
-    last_failure: Option<(AuthError, Duration)>,
+    last_failure: Option<(RefreshError, Duration)>,
 }
 
 /// A grant, and when it must be replaced, by the clock's monotonic time.
@@ -63,7 +92,10 @@ impl CredentialsCache {
     /// Returns credentials that hold. Where they are due for renewal, one caller sees to that, in half
     /// of the provider's time, while the others go on with the old ones; as that caller does if it
     /// fails.
-    pub(crate) async fn get(&self, clock: &dyn Clock) -> Result<Arc<IssuedCredential>, AuthError> {
+    pub(crate) async fn get(
+        &self,
+        clock: &dyn Clock,
+    ) -> Result<Arc<IssuedCredential>, RefreshError> {
         let valid = self.state().valid_entry(clock.monotonic());
         let Some(valid) = valid else {
             return self.shared_refresh(clock, |state| state.valid_entry(clock.monotonic())).await;
@@ -86,7 +118,7 @@ impl CredentialsCache {
         &self,
         refused: u64,
         clock: &dyn Clock,
-    ) -> Result<Option<Arc<IssuedCredential>>, AuthError> {
+    ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         let is_fresh = |entry: &CacheEntry| {
             entry.issued.generation == refused
                 && entry.fresh_until.is_some_and(|until| clock.monotonic() < until)
@@ -111,7 +143,7 @@ impl CredentialsCache {
         &self,
         clock: &dyn Clock,
         accept: impl Fn(&CacheState) -> Option<CacheEntry>,
-    ) -> Result<Arc<IssuedCredential>, AuthError> {
+    ) -> Result<Arc<IssuedCredential>, RefreshError> {
         let asked = self.state().attempts;
         let _refreshing = self.refresh_lock.lock().await;
         {
@@ -139,10 +171,10 @@ impl CredentialsCache {
         &self,
         clock: &dyn Clock,
         limit: Duration,
-    ) -> Result<Arc<IssuedCredential>, AuthError> {
+    ) -> Result<Arc<IssuedCredential>, RefreshError> {
         let provided = timeout(clock, limit, self.provider.provide()).await;
-        let provided = provided.ok_or(AuthError::TimedOut(limit));
-        let provided = provided.and_then(|provided| provided.map_err(AuthError::Provider));
+        let provided = provided.ok_or(RefreshError::TimedOut(limit));
+        let provided = provided.and_then(|provided| provided.map_err(RefreshError::Provider));
         self.state().record(provided, clock.monotonic())
     }
 
@@ -165,9 +197,9 @@ impl CacheState {
     /// Notes how asking the provider ended.
     fn record(
         &mut self,
-        provided: Result<ProvidedCredential, AuthError>,
+        provided: Result<ProvidedCredential, RefreshError>,
         now: Duration,
-    ) -> Result<Arc<IssuedCredential>, AuthError> {
+    ) -> Result<Arc<IssuedCredential>, RefreshError> {
         self.attempts += 1;
         match provided {
             Ok(provided) => {
@@ -178,6 +210,7 @@ impl CacheState {
             }
             Err(error) => {
                 if self.valid_entry(now).is_some() {
+                    let error = display_chain(&error);
                     tracing::warn!(%error, "credentials not renewed; the old ones are used on");
                 }
                 self.postpone(now);

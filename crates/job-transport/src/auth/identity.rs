@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::{
     request::{
-        CredentialsProviderError, Endpoint, FetchError, InvalidReply, RequestInfo, date,
+        CredentialsProviderError, Endpoint, FetchError, FetchErrorKind, RequestInfo, date,
         header_str, request_id, send_traced,
     },
     transport::{Transport, TransportError},
@@ -173,7 +173,8 @@ impl Identity {
 }
 
 fn missing_token(reply: &Response<Bytes>) -> FetchError {
-    FetchError::unreadable(InvalidReply::NoToken, request_id(reply.headers()).map(String::from))
+    FetchError::new(FetchErrorKind::NoToken)
+        .with_request_id(request_id(reply.headers()).map(String::from))
 }
 
 /// Returns for how long the token holds, both ends by the service's own time.

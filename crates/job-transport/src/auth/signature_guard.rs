@@ -14,7 +14,7 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use job_model::ServiceError;
 
-use crate::request::{Reply, date};
+use crate::request::{FetchError, FetchErrorKind, Reply, date};
 
 /// From how far on the time of a signature is too far from the service's own: 15 minutes, but for
 /// what is lost of both times to whole seconds.
@@ -49,8 +49,22 @@ struct KeyState {
     skew_learned: bool,
     /// How many signatures in a row were refused without a reason.
     unexplained_401s: u32,
-    /// What the service said of a wrong signature: the last that is sent.
-    refusal: Option<Arc<str>>,
+    /// What the service answered to a wrong signature, the last one that is sent.
+    refusal: Option<RefusedKey>,
+}
+
+/// A key whose signature the service refused, and what it said of the error.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusedKey(Option<ServiceError>);
+
+impl From<RefusedKey> for FetchError {
+    fn from(RefusedKey(service_error): RefusedKey) -> Self {
+        let error = Self::new(FetchErrorKind::WrongSignature);
+        match service_error {
+            Some(service_error) => error.with_service_error(service_error),
+            None => error,
+        }
+    }
 }
 
 /// Leave to send one signed request.
@@ -83,9 +97,8 @@ impl SignatureGuard {
         guards.entry(digest).or_default().clone()
     }
 
-    /// Waits for leave to send a signed request; fails with what the service said where it has
-    /// refused the key.
-    pub(crate) async fn acquire(&self) -> Result<Permit<'_>, Arc<str>> {
+    /// Waits for leave to send a signed request; returns an error if the service has refused the key.
+    pub(crate) async fn acquire(&self) -> Result<Permit<'_>, RefusedKey> {
         if let Some(skew) = lock(&self.state).skew_if_proven()? {
             return Ok(Permit { guard: self, skew, _probe_guard: None });
         }
@@ -108,14 +121,14 @@ impl KeyState {
 
     /// Lets no other signature be sent.
     fn refuse(&mut self, service_error: Option<&ServiceError>) -> KeyStatus {
-        self.refusal = Some(service_error.map(ToString::to_string).unwrap_or_default().into());
+        self.refusal = Some(RefusedKey(service_error.cloned()));
         KeyStatus::Refused
     }
 
     /// Returns the skew where anyone may sign.
-    fn skew_if_proven(&self) -> Result<Option<SignedDuration>, Arc<str>> {
+    fn skew_if_proven(&self) -> Result<Option<SignedDuration>, RefusedKey> {
         match &self.refusal {
-            Some(message) => Err(message.clone()),
+            Some(refused) => Err(refused.clone()),
             None => Ok(self.proven.then_some(self.skew)),
         }
     }

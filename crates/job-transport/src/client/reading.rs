@@ -7,7 +7,7 @@ use job_model::Job;
 
 use super::snapshot::JobSnapshot;
 
-use crate::request::{FetchError, InvalidReply, date, request_id};
+use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
 /// The result of one attempt: the job as it was read, and what the reply says besides.
 #[derive(Clone, Debug)]
@@ -109,17 +109,21 @@ impl Reading {
     /// Reads a reply with status 200.
     pub(crate) fn from_ok_response(response: &Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
+        let unreadable = |kind| FetchError::new(kind).with_request_id(request_id.clone());
         let date = date(response.headers());
         let body = response.body();
         if body.is_empty() {
-            return Err(FetchError::unreadable(InvalidReply::Empty, request_id));
+            return Err(unreadable(FetchErrorKind::EmptyBody));
         }
         let snapshot = match JobSnapshot::from_slice(body) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 let is_html = body.trim_ascii_start().starts_with(b"<");
-                let cause = if is_html { InvalidReply::Html } else { InvalidReply::Decode(error) };
-                return Err(FetchError::unreadable(cause, request_id));
+                return Err(if is_html {
+                    unreadable(FetchErrorKind::HtmlPage)
+                } else {
+                    unreadable(FetchErrorKind::Undecodable).with_source(error)
+                });
             }
         };
         let job = snapshot.job();
@@ -127,7 +131,7 @@ impl Reading {
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
             || job.raw_fields.get("kind").is_some()
         {
-            return Err(FetchError::unreadable(InvalidReply::WrongKind, request_id));
+            return Err(unreadable(FetchErrorKind::WrongKind));
         }
         Ok(Self { request_id, date, ..Self::new(snapshot) })
     }

@@ -2,21 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What an attempt that gave no job means for asking again.
+/// How to react to an attempt without a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "who decides whether to ask again must decide for each"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that retries must decide for each class")]
 pub enum ErrorClass {
-    /// It may well pass: ask again.
+    /// The error may pass: try again.
     Transient,
-    /// Too many requests: ask again, later.
+    /// There are too many requests: try again later.
     Throttled,
     /// The credentials are not accepted.
     Unauthorized,
     /// There is no such job, or not yet.
     NotFound,
-    /// The next answer will be the same.
+    /// The next attempt will fail in the same way.
     Permanent,
 }

@@ -1,6 +1,6 @@
 //! Why no reply came back. Knows no status and no job.
 
-use std::{error::Error, fmt, io, iter};
+use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub enum TransportErrorKind {
     Certificate,
     /// TLS failed otherwise: no common version, or the port does not speak TLS.
     Tls,
-    /// The attempt took longer than its timeout; [`TransportError::kind`] says where it was.
+    /// The attempt took longer than its timeout; [`TransportError::stage`] returns where it was.
     Timeout,
     /// The server gave up an HTTP/2 connection or stream before it took the request (GOAWAY,
     /// REFUSED_STREAM).
@@ -120,32 +120,37 @@ impl TransportError {
     pub const fn stage(&self) -> Option<TimeoutStage> {
         self.stage
     }
-}
 
-/// Returns an error and its causes, the innermost last. Opens each [`io::Error`] on the way, which
-/// does not name the error within it as its source: so rustls's verdict on a certificate is found.
-///
-/// ```
-/// use std::io;
-///
-/// let verdict = io::Error::other("certificate expired");
-/// let error = io::Error::other(io::Error::other(verdict));
-/// let last = job_transport::error_sources(&error).last().map(ToString::to_string);
-/// assert_eq!(last.as_deref(), Some("certificate expired"));
-/// ```
-pub fn error_sources<'e>(
-    error: &'e (dyn Error + 'static),
-) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
-    })
-}
-
-/// Returns an error and its [`error_sources`] on one line.
-#[must_use]
-pub fn display_chain(error: &(dyn Error + 'static)) -> String {
-    error_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    /// Returns what happened, in words.
+    pub(crate) const fn message(&self) -> &'static str {
+        match self.kind {
+            TransportErrorKind::InvalidRequest => "the request cannot be sent as it is",
+            TransportErrorKind::LocalResource => {
+                "this machine lacks what a connection needs, such as a free file descriptor"
+            }
+            TransportErrorKind::Dns => "the service's host name cannot be looked up",
+            TransportErrorKind::Connect => "no connection to the service",
+            TransportErrorKind::Proxy => "the proxy opened no tunnel to the service",
+            TransportErrorKind::Certificate => "the service's certificate is not accepted",
+            TransportErrorKind::Tls => "TLS with the service failed",
+            TransportErrorKind::Timeout => match self.stage {
+                None => "the service did not answer in time",
+                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
+                Some(TimeoutStage::Connect) => "no connection to the service in time",
+                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
+                Some(TimeoutStage::Reply) => "the service did not answer in time",
+                Some(TimeoutStage::Body) => "the service did not end its reply in time",
+            },
+            TransportErrorKind::StreamRefused => "the service did not take the request",
+            TransportErrorKind::Closed => "the connection ended before the whole reply was there",
+            TransportErrorKind::Protocol => "the reply is not HTTP",
+            TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
+            TransportErrorKind::EncodedBody => {
+                "the reply's body is compressed; nobody asked for that"
+            }
+            TransportErrorKind::Other => "the request failed on the way",
+        }
+    }
 }
 
 impl TransportErrorKind {
@@ -172,33 +177,7 @@ impl TransportErrorKind {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TransportErrorKind::InvalidRequest => "the request cannot be sent as it is",
-            TransportErrorKind::LocalResource => {
-                "this machine lacks what a connection needs, such as a free file descriptor"
-            }
-            TransportErrorKind::Dns => "the service's host name cannot be looked up",
-            TransportErrorKind::Connect => "no connection to the service",
-            TransportErrorKind::Proxy => "the proxy opened no tunnel to the service",
-            TransportErrorKind::Certificate => "the service's certificate is not accepted",
-            TransportErrorKind::Tls => "TLS with the service failed",
-            TransportErrorKind::Timeout => match self.stage {
-                None => "the service did not answer in time",
-                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
-                Some(TimeoutStage::Connect) => "no connection to the service in time",
-                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
-                Some(TimeoutStage::Reply) => "the service did not answer in time",
-                Some(TimeoutStage::Body) => "the service did not end its reply in time",
-            },
-            TransportErrorKind::StreamRefused => "the service did not take the request",
-            TransportErrorKind::Closed => "the connection ended before the whole reply was there",
-            TransportErrorKind::Protocol => "the reply is not HTTP",
-            TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
-            TransportErrorKind::EncodedBody => {
-                "the reply's body is compressed; nobody asked for that"
-            }
-            TransportErrorKind::Other => "the request failed on the way",
-        })
+        f.write_str(self.message())
     }
 }
 

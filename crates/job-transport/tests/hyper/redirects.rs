@@ -33,7 +33,7 @@ async fn redirects_are_not_followed_and_credentials_not_forwarded() {
                 let client =
                     Client::new(endpoint, credentials.clone(), transport.clone()).project(project);
                 let error = client.job(sim.job()).await.unwrap_err();
-                let is_status = matches!(error.kind(), FetchErrorKind::Status { status, .. } if status.as_u16() == code);
+                let is_status = error.kind() == FetchErrorKind::Status(code);
                 assert!(is_status && error.class() == ErrorClass::Permanent, "{code}: {error:?}");
                 requests += 1;
                 assert_eq!(sim.requests(), requests, "{code} {target:?} {credentials:?}");

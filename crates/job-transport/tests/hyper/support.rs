@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    FetchError, FetchErrorKind, HyperTransport, Reading, RequestSent, TimeoutStage, TlsConfig,
-    TlsProvider, Transport, TransportError, TransportErrorKind,
+    FetchError, HyperTransport, Reading, RequestSent, TimeoutStage, TlsConfig, TlsProvider,
+    Transport, TransportError, TransportErrorKind,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{
@@ -77,10 +77,7 @@ pub(crate) fn reading_failure(result: Result<Reading, FetchError>) -> TransportF
     let error = result.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("simulated-token"), "{shown}");
-    match error.kind() {
-        FetchErrorKind::Transport(error) => summarize(error),
-        other => panic!("{other:?}"),
-    }
+    summarize(error.transport_error().unwrap_or_else(|| panic!("{error:?}")))
 }
 
 pub(crate) fn summarize(error: &TransportError) -> TransportFailure {

@@ -3,9 +3,11 @@
 use std::{fs, path::Path, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use job_poller::{Input, WaitPolicy};
-use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
+use job_transport::{
+    FetchError, FetchErrorKind, Reading, RequestSent, TransportError, TransportErrorKind,
+};
 use proptest::prelude::*;
 use roxmltree::Document;
 use serde_json::{Value, json};
@@ -43,7 +45,8 @@ fn cluster_job(phase: &str, reason: &str) -> Value {
 }
 
 fn status_error(status: u16) -> Input {
-    FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into())).into()
+    let error = FetchError::new(FetchErrorKind::Status(status));
+    error.with_request_id(Some("r-1".into())).into()
 }
 
 /// A wait with attempt errors, whose job failed.

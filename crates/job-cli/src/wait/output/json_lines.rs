@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use job_model::{Deviation, JobId, Phase, Progress};
-use job_poller::{AttemptError, AttemptErrorKind, AttemptReason, Event, PhaseChange, Report};
-use job_transport::ErrorClass;
+use job_poller::{AttemptError, AttemptReason, Event, PhaseChange, Report};
+use job_transport::{ErrorClass, FetchErrorKind};
 use serde::{Serialize, Serializer};
 
 use crate::{exit::Exit, wait::finished::Finished};
@@ -175,11 +175,11 @@ fn event_fields(event: &Event) -> (&'static str, EventFields<'_>) {
     }
 }
 
-const fn error_class_name(kind: AttemptErrorKind, class: ErrorClass) -> &'static str {
+const fn error_class_name(kind: FetchErrorKind, class: ErrorClass) -> &'static str {
     match (kind, class) {
-        (AttemptErrorKind::WrongSignature, _) => "wrong_signature",
-        (AttemptErrorKind::Mismatch, _) => "mismatch",
-        (AttemptErrorKind::Unreadable, _) => "unreadable",
+        (FetchErrorKind::WrongSignature, _) => "wrong_signature",
+        (FetchErrorKind::WrongJob, _) => "mismatch",
+        (kind, _) if kind.is_unreadable() => "unreadable",
         (_, ErrorClass::Transient) => "transient",
         (_, ErrorClass::Throttled) => "throttled",
         (_, ErrorClass::Unauthorized) => "unauthorized",

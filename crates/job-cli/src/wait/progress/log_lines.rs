@@ -149,9 +149,8 @@ fn describe_job(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
     use job_poller::{Input, WaitPolicy};
-    use job_transport::FetchError;
+    use job_transport::{FetchError, FetchErrorKind};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -172,8 +171,8 @@ mod tests {
     #[test]
     fn each_change_prints_one_line() {
         let error = |status, id: &str| {
-            let status = StatusCode::from_u16(status).unwrap();
-            Input::from(FetchError::status(status, Some(id.into())))
+            let error = FetchError::new(FetchErrorKind::Status(status));
+            Input::from(error.with_request_id(Some(id.into())))
         };
         let job = |phase: &str| reading_input(&json!({"status": {"phase": phase}}));
         let lines = lines_for(vec![

@@ -66,3 +66,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_failure_serializes_as_an_object() {
+    let mut step = node("InstallMaster", "Failed", &[]);
+    step["status"]["reason"] = json!("no such flavor");
+    step["metadata"]["uid"] = json!("b");
+    let failure = job(&node("CreateCluster", "Failed", &[step])).failure().unwrap();
+    assert_eq!(
+        serde_json::to_string(&failure).unwrap(),
+        r#"{"path":"spec.subJobs[0]","job_types":["CreateCluster","InstallMaster"],"uid":"b","reason":"no such flavor"}"#
+    );
+}

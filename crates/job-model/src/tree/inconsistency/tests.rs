@@ -37,3 +37,12 @@ fn contradicting_phases_are_reported_as_inconsistencies() {
     };
     insta::assert_snapshot!(rows.into_iter().map(show).collect::<String>());
 }
+
+#[test]
+fn an_inconsistency_serializes_as_an_object() {
+    let parent = node("A", "Success", &[node("B", "Running", &[])]);
+    assert_eq!(
+        serde_json::to_string(&job(&parent).inconsistencies()).unwrap(),
+        r#"[{"path":"spec.subJobs[0]","kind":"not ended, in a job that succeeded"}]"#
+    );
+}

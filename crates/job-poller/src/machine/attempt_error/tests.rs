@@ -1,7 +1,7 @@
 //! What is kept of an attempt's error.
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{AuthError, CredentialsProviderError, RequestSent, TransportError};
+use job_transport::{CredentialsProviderError, RequestSent, TransportError};
 
 use super::*;
 
@@ -20,22 +20,22 @@ fn transport(kind: TransportErrorKind) -> FetchError {
 
 /// Returns the error of an attempt whose credentials could not be had for this reason.
 fn without_credentials(error: FetchError) -> FetchError {
-    AuthError::Provider(CredentialsProviderError::from(error)).into()
+    CredentialsProviderError::from(error).into()
 }
 
 #[test]
 fn fetch_errors_convert_to_attempt_errors() {
     let dns = || transport(TransportErrorKind::Dns);
-    let dns_kind = AttemptErrorKind::Transport(TransportErrorKind::Dns);
+    let dns_kind = FetchErrorKind::Transport(TransportErrorKind::Dns);
     let rows = [
-        (status(429, Some("7")), AttemptErrorKind::Status(429), Some(7)),
-        (status(403, None), AttemptErrorKind::Status(403), None),
+        (status(429, Some("7")), FetchErrorKind::Status(429), Some(7)),
+        (status(403, None), FetchErrorKind::Status(403), None),
         (dns(), dns_kind, None),
-        (without_credentials(status(429, Some("7"))), AttemptErrorKind::Credentials, Some(7)),
-        (without_credentials(status(401, None)), AttemptErrorKind::Credentials, None),
+        (without_credentials(status(429, Some("7"))), FetchErrorKind::Credentials, Some(7)),
+        (without_credentials(status(401, None)), FetchErrorKind::Credentials, None),
         (without_credentials(dns()), dns_kind, None),
-        (AuthError::NoProject.into(), AttemptErrorKind::Credentials, None),
-        (AuthError::WrongSignature("no".into()).into(), AttemptErrorKind::WrongSignature, None),
+        (FetchError::new(FetchErrorKind::NoProject), FetchErrorKind::NoProject, None),
+        (FetchError::new(FetchErrorKind::WrongSignature), FetchErrorKind::WrongSignature, None),
     ];
     for (error, kind, retry_after) in rows {
         let attempt_error = AttemptError::from(&error);

@@ -36,7 +36,9 @@ async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
     let mut lines = String::new();
     for (status, code, date) in replies {
         let line = match guard.acquire().await {
-            Err(said) => format!("unsent: {said}"),
+            Err(RefusedKey(said)) => {
+                format!("unsent: {}", said.map(|said| said.to_string()).unwrap_or_default())
+            }
             Ok(pass) => {
                 // The service's time is what it is: the caller's clock was set by the skew.
                 let at = SIGNED_AT + pass.skew;
@@ -157,7 +159,7 @@ fn guards_are_kept_while_in_use_or_refused() {
     let (used, unused, refused) = ([1; 32], [2; 32], [3; 32]);
     let kept = SignatureGuard::for_key(used);
     drop(SignatureGuard::for_key(unused));
-    lock(&SignatureGuard::for_key(refused).state).refusal = Some("wrong".into());
+    lock(&SignatureGuard::for_key(refused).state).refusal = Some(RefusedKey(None));
     assert!(Arc::ptr_eq(&kept, &SignatureGuard::for_key(used)));
     assert!(lock(&SignatureGuard::for_key(refused).state).is_refused());
     assert!(!lock(&GUARDS).contains_key(&unused));

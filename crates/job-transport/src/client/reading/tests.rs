@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::request::{ErrorClass, FetchErrorKind};
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
     let response = Response::builder().status(status).header("X-Request-Id", "r-1");
@@ -31,17 +30,15 @@ fn errors_keep_status_code_retry_after_and_request_id() {
         let error =
             Reading::from_response(response.body(Bytes::from_static(body.as_bytes())).unwrap());
         let error = error.unwrap_err();
-        let FetchErrorKind::Status { status, service_error, retry_after, .. } = error.kind() else {
-            panic!("{error}")
-        };
-        let code = service_error.as_ref().and_then(|error| error.code().map(String::from));
-        (status.as_u16(), code, *retry_after, error.request_id().map(String::from))
+        assert_eq!(error.kind(), FetchErrorKind::Status(429));
+        let code = error.service_error().and_then(|error| error.code().map(String::from));
+        (code, error.retry_after(), error.request_id().map(String::from))
     };
     let code = || Some(String::from("APIGW.0308"));
     let wait = Some(Duration::from_secs(7));
     let headers = [("Retry-After", "7"), ("X-Request-Id", "in a header")];
-    assert_eq!(reply(&headers), (429, code(), wait, Some("in a header".into())));
-    assert_eq!(reply(&[]), (429, code(), None, Some("in the body".into())));
+    assert_eq!(reply(&headers), (code(), wait, Some("in a header".into())));
+    assert_eq!(reply(&[]), (code(), None, Some("in the body".into())));
 }
 
 #[test]
@@ -65,8 +62,9 @@ fn replies_that_are_not_a_job_are_classified_errors() {
     let line = |(status, body)| {
         let error = read(status, body).unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let class: ErrorClass = error.class();
-        format!("{status} {body}\n    {class:?}: {error}; {}\n", cause.unwrap_or_default())
+        let (kind, class) = (error.kind(), error.class());
+        assert_eq!(error.decode_error().is_some(), kind == FetchErrorKind::Undecodable);
+        format!("{status} {body}\n    {kind:?} {class:?}: {error}; {}\n", cause.unwrap_or_default())
     };
     insta::assert_snapshot!(rows.map(line).concat());
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::transport::{RequestSent, TimeoutStage};
+use crate::transport::{RequestSent, TimeoutStage, TransportErrorKind};
 
 #[test]
 fn every_status_maps_to_an_error_class() {
     let mut classes = BTreeMap::<_, Vec<u16>>::new();
     for code in 100..1000 {
-        let status = StatusCode::from_u16(code).unwrap();
-        let class = FetchError::status(status, None).class();
+        let class = FetchError::new(FetchErrorKind::Status(code)).class();
         classes.entry(format!("{class:?}")).or_default().push(code);
     }
     let permanent = classes.remove("Permanent").unwrap();
@@ -65,26 +64,103 @@ fn every_transport_error_maps_to_an_error_class() {
     insta::assert_snapshot!(lines.collect::<String>());
 }
 
+/// Returns what the gateway says of a wrong signature.
+fn wrong_signature() -> ServiceError {
+    let body = br#"{"error_code": "APIGW.0301", "error_msg": "wrong"}"#;
+    ServiceError::from_body(401, None, body).unwrap()
+}
+
 #[test]
 fn every_auth_error_maps_to_an_error_class() {
-    let provided =
-        |class| AuthError::Provider(CredentialsProviderError::new(class, "the vault is sealed"));
-    let rows = [
-        provided(ErrorClass::Transient),
-        provided(ErrorClass::Throttled),
-        provided(ErrorClass::Unauthorized),
-        provided(ErrorClass::NotFound),
-        provided(ErrorClass::Permanent),
-        AuthError::TimedOut(Duration::from_secs(20)),
-        AuthError::WrongSignature("APIGW.0301: wrong".into()),
-        AuthError::WrongSignature("".into()),
-        AuthError::NoProject,
+    let provider = |class| CredentialsProviderError::new(class, "the vault is sealed").into();
+    let rows: [FetchError; 9] = [
+        provider(ErrorClass::Transient),
+        provider(ErrorClass::Throttled),
+        provider(ErrorClass::Unauthorized),
+        provider(ErrorClass::NotFound),
+        provider(ErrorClass::Permanent),
+        FetchError::credentials_timeout(Duration::from_secs(20)),
+        FetchError::new(FetchErrorKind::WrongSignature).with_service_error(wrong_signature()),
+        FetchError::new(FetchErrorKind::WrongSignature),
+        FetchError::new(FetchErrorKind::NoProject),
     ];
-    let line = |fault| {
-        let error = FetchError::from(fault);
+    let line = |error: FetchError| {
         let source = error.source().map(ToString::to_string).unwrap_or_default();
-        let wrong = if error.is_wrong_signature() { " (wrong signature)" } else { "" };
-        format!("{:?}{wrong}: {error}; {source}\n", error.class())
+        format!("{:?} {:?}: {error}; {source}\n", error.kind(), error.class())
     };
     insta::assert_snapshot!(rows.map(line).concat());
+}
+
+#[test]
+fn every_kind_has_a_message() {
+    let rows = [
+        FetchErrorKind::Credentials,
+        FetchErrorKind::CredentialsTimeout,
+        FetchErrorKind::WrongSignature,
+        FetchErrorKind::NoProject,
+        FetchErrorKind::Transport(TransportErrorKind::Dns),
+        FetchErrorKind::Status(404),
+        FetchErrorKind::Status(65_000),
+        FetchErrorKind::EmptyBody,
+        FetchErrorKind::HtmlPage,
+        FetchErrorKind::Undecodable,
+        FetchErrorKind::WrongKind,
+        FetchErrorKind::NoToken,
+        FetchErrorKind::WrongJob,
+    ];
+    let line = |kind| {
+        let error = FetchError::new(kind);
+        let json = serde_json::to_string(&kind).unwrap();
+        assert_eq!(serde_json::from_str::<FetchErrorKind>(&json).unwrap(), kind);
+        assert_eq!((error.kind(), error.class()), (kind, kind.class()));
+        format!("{json} {:?} {}: {error}\n", error.class(), kind.is_unreadable())
+    };
+    insta::assert_snapshot!(rows.map(line).concat());
+}
+
+/// Returns the error of an attempt whose login ended like this.
+fn after_login(error: FetchError) -> FetchError {
+    CredentialsProviderError::from(error).into()
+}
+
+#[test]
+fn a_login_error_decides_kind_and_retry_after() {
+    let dns = || FetchError::from(TransportError::timeout(TimeoutStage::Connect));
+    let status = |code| FetchError::new(FetchErrorKind::Status(code));
+    let seven = Some(Duration::from_secs(7));
+    let rows = [
+        (dns(), FetchErrorKind::Transport(TransportErrorKind::Timeout), None),
+        (FetchError::new(FetchErrorKind::NoToken), FetchErrorKind::NoToken, None),
+        (status(429).with_retry_after(seven), FetchErrorKind::Credentials, seven),
+        (status(401), FetchErrorKind::Credentials, None),
+    ];
+    for (login, kind, retry_after) in rows {
+        let class = login.class();
+        let error = after_login(login);
+        assert_eq!((error.kind(), error.class(), error.retry_after()), (kind, class, retry_after));
+        assert_eq!(error.message(), "there are no credentials");
+        assert_eq!((error.status(), error.request_id()), (None, None));
+        assert!(error.provider_error().is_some());
+    }
+    let stage = after_login(dns()).transport_error().and_then(TransportError::stage);
+    assert_eq!(stage, Some(TimeoutStage::Connect));
+    assert_eq!(after_login(status(404)).class(), ErrorClass::Permanent);
+}
+
+#[test]
+fn a_wrong_signature_keeps_what_the_reply_has() {
+    let mut reply = Response::new(Bytes::new());
+    *reply.status_mut() = StatusCode::UNAUTHORIZED;
+    reply.headers_mut().insert("x-request-id", "r-1".parse().unwrap());
+    let error = FetchError::from_parts(&reply, Some(wrong_signature())).into_wrong_signature();
+    assert_eq!(
+        (error.kind(), error.class()),
+        (FetchErrorKind::WrongSignature, ErrorClass::Unauthorized)
+    );
+    assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+    assert_eq!(error.service_error(), Some(&wrong_signature()));
+    assert_eq!(
+        error.to_string(),
+        "the service answered 401 Unauthorized: APIGW.0301: wrong; the signature is wrong: check the secret key (request id r-1)"
+    );
 }

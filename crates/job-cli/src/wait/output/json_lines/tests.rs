@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use http::StatusCode;
 use job_poller::{Input, WaitPolicy};
-use job_transport::FetchError;
+use job_transport::{FetchError, FetchErrorKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,7 +34,7 @@ fn job(phase: &str, steps: &[(&str, &str)], minute: u32) -> Input {
 }
 
 fn status_error(status: u16) -> Input {
-    let error = FetchError::status(StatusCode::from_u16(status).unwrap(), Some("r-1".into()));
+    let error = FetchError::new(FetchErrorKind::Status(status)).with_request_id(Some("r-1".into()));
     Input::from(error.with_credentials_refreshed(status == 401))
 }
 

@@ -1,0 +1,98 @@
+//! The documentation states the limits that the code has.
+
+use super::*;
+
+/// Returns a limit as the table in the documentation of `WaitPolicy` has it.
+fn limit_text(limit: Limit) -> String {
+    let Some((count, over, ends_as)) = limit else { return "never".into() };
+    let limits = ErrorLimits::DEFAULT;
+    let (count, over) = (count.resolve(&limits), over.resolve(&limits).as_secs());
+    let period = if over % 60 == 0 { format!("{} min", over / 60) } else { format!("{over} s") };
+    let when = match (count, over) {
+        (1, 0) => "at once".into(),
+        (1, _) => format!("for {period}"),
+        (_, 0) => format!("{count} in a row"),
+        _ => format!("{count} in a row over {period}"),
+    };
+    format!("{when}: `{ends_as:?}`")
+}
+
+#[test]
+fn the_policy_documentation_has_the_table_of_rules() {
+    let mut table = String::from(
+        "/// | error | before the first reading | after a reading |\n/// |---|---|---|\n",
+    );
+    for rule in RULES {
+        let (before, after) = (limit_text(rule.before_reading), limit_text(rule.after_reading));
+        let before = if rule.is_only_settling { "-".into() } else { before };
+        table += &format!("/// | {} | {before} | {after} |\n", rule.errors);
+    }
+    assert!(include_str!("../policy.rs").contains(&table), "this is the table:\n{table}");
+}
+
+/// Returns a number as prose has it.
+fn word(number: u32) -> &'static str {
+    ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+        [number as usize]
+}
+
+fn fixed(limit: Limit) -> (u32, Duration) {
+    let (count, over, _) = limit.unwrap();
+    (count.resolve(&ErrorLimits::DEFAULT), over.resolve(&ErrorLimits::DEFAULT))
+}
+
+#[test]
+fn prose_states_the_same_limits() {
+    let rule = |category| RULES.iter().rfind(|rule| rule.category == category).unwrap();
+    let (confirmations, confirmed_over) = fixed(rule(ErrorCategory::Permanent).after_reading);
+    let (unreadable, unreadable_over) = fixed(rule(ErrorCategory::Unreadable).after_reading);
+    let (wrong_jobs, _) = fixed(rule(ErrorCategory::WrongJob).before_reading);
+    let (_, unreachable_over) = fixed(rule(ErrorCategory::NoConnection).before_reading);
+    let grace = ErrorLimits::DEFAULT.not_found_grace.as_secs();
+    let (confirmed_over, minutes) =
+        (confirmed_over.as_secs(), |period: Duration| period.as_secs() / 60);
+    let (many, few) = (word(confirmations), word(unreadable));
+    let seconds = word(u32::try_from(confirmed_over).unwrap());
+    let minute_word = |period| word(u32::try_from(minutes(period)).unwrap());
+
+    let policy = include_str!("../policy.rs");
+    let error = include_str!("../error.rs");
+    let readme = include_str!("../../../../../README.md");
+    let reliability = include_str!("../../../../../RELIABILITY.md");
+    let rows = [
+        ("WaitPolicy", policy, format!("unknown to the service (404); {grace} s by\n")),
+        (
+            "WaitPolicy",
+            policy,
+            format!("{confirmations} by default, and\n    /// at least {confirmed_over} s between"),
+        ),
+        ("WaitPolicy", policy, format!("end a wait; {unreadable} by default\n")),
+        ("WaitPolicy", policy, format!("at least {} min between", minutes(unreadable_over))),
+        ("WaitError", error, format!("{many} times in a row over {confirmed_over} s")),
+        ("WaitError", error, format!("{few} replies in a row")),
+        ("WaitError", error, format!("over {} min", minutes(unreadable_over))),
+        (
+            "WaitError",
+            error,
+            format!("for {} min, and the job was never read", minutes(unreachable_over)),
+        ),
+        ("README.md", readme, format!("only when it is said {many} times")),
+        ("RELIABILITY.md", reliability, format!("asks {many} times over {seconds} seconds")),
+        ("RELIABILITY.md", reliability, format!("{few} replies in a row that are no job")),
+        ("RELIABILITY.md", reliability, format!("{} in a row of another job", word(wrong_jobs))),
+        (
+            "RELIABILITY.md",
+            reliability,
+            format!("given up after {} minutes", minute_word(unreachable_over)),
+        ),
+        (
+            "RELIABILITY.md",
+            reliability,
+            format!("up to {} minutes; longer ones", minute_word(MAX_RETRY_AFTER)),
+        ),
+    ];
+    for (file, text, sentence) in rows {
+        assert!(text.contains(&sentence), "{file} does not state: {sentence}");
+    }
+    assert_eq!(wrong_jobs, 2, "{error}: \"twice in a row\"");
+}
