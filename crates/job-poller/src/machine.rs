@@ -13,6 +13,7 @@ mod job_text;
 mod error_limits;
 mod settling;
 mod sub_job_lookup;
+mod state;
 // The machine as data.
 mod checkpoint;
 mod error;
@@ -37,22 +38,39 @@ use job_model::{Deviation, Job, JobId, Phase};
 use job_transport::{JobDigest, JobSnapshot};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::ErrorRun, settling::Settling, sub_job_lookup::Lookup};
+use self::{error_limits::ErrorRun, state::State};
 use crate::schedule::JobObservation;
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
 /// happened.
 ///
+/// The first input is [`Input::Wake`]. Each input is answered with events and one [`Action`]; the next input
+/// is the result of that action:
+///
 /// ```text
-///           ┌──────── Input::Wake ───────┐
-///           ▼                            │
-///  Action::Fetch ─▶ Input::Reading ─▶ Action::SleepUntil
-///                   Input::Error   ─▶ Action::Finish
+/// SleepUntil ─▶ Wake        Fetch ─▶ Reading, Unchanged or Error        Finish: the wait is over
 /// ```
 ///
-/// The first input is [`Input::Wake`]. Time is a `Duration` since the wait began; the driver
-/// brings it. There is one attempt at a time. The same inputs at the same times give the same
-/// steps, to the byte, also where the machine went through any format of serde in between.
+/// Between two inputs the machine is in one of three states:
+///
+/// ```text
+///              Running, errors, stale replies
+///                  ┌───────┐
+///                  ▼       │      Success, and a sub-job goes on
+///  Wake ───────▶ Polling ──┴──────────────────────▶ Settling ──┐ Success again
+///                  │  ▲                               │  │  ▲  │
+///                  │  └───────────────────────────────┘  │  └──┘
+///                  │     another phase than Success      │
+///   Success,       │                                     │ all sub-jobs ended,
+///   Failed         ▼                                     ▼ or after `settle`
+///                LookingUp: sub-jobs that the reply does not show ──▶ Finish(Ok)
+///
+///  Polling, Settling ── deadline, stop, too many errors ──▶ Finish(Err), Settling: Finish(Ok)
+/// ```
+///
+/// Time is a `Duration` since the wait began, which the driver passes in. There is one attempt at a time. The machine
+/// is deterministic: the same inputs at the same times give identical steps, even if it was serialized and restored
+/// in between.
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,8 +123,7 @@ pub struct Machine {
     /// Whether the end is near, and how many readings there were before that.
     nearly_done: bool,
     near_end_base: u32,
-    settling: Option<Box<Settling>>,
-    lookup: Option<Box<Lookup>>,
+    state: State,
     last_error: Option<Box<AttemptError>>,
     /// The job's age when it was first seen to go on, and when it last was.
     observed_from: Option<Duration>,
@@ -137,8 +154,7 @@ impl Machine {
             last_event_at: Duration::ZERO,
             nearly_done: false,
             near_end_base: 0,
-            settling: None,
-            lookup: None,
+            state: State::Polling,
             last_error: None,
             observed_from: None,
             observed_until: Duration::ZERO,
@@ -164,7 +180,7 @@ impl Machine {
     /// Returns the deadline of the lookup of sub-jobs, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
-        self.lookup.as_deref().map(|lookup| lookup.deadline)
+        self.state.lookup().map(|lookup| lookup.deadline)
     }
 
     #[cfg(feature = "tokio")]
@@ -208,7 +224,7 @@ impl Machine {
     /// Returns the job as last read, where it ever was. It is kept as text, and decoded for this.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
-        match self.lookup.as_deref() {
+        match self.state.lookup() {
             Some(lookup) => Some(Box::new(lookup.job().clone())),
             None => Some(self.snapshot.clone()?.into_job()),
         }
@@ -223,7 +239,7 @@ impl Machine {
 
     /// Returns the phase as last read. Decodes nothing.
     pub(crate) fn last_phase(&self) -> Option<Option<&Phase>> {
-        match self.lookup.as_deref() {
+        match self.state.lookup() {
             Some(lookup) => Some(lookup.job().phase()),
             None => Some(self.snapshot.as_ref()?.digest().phase()),
         }
@@ -232,7 +248,7 @@ impl Machine {
     /// Returns the deviations of the last accepted body.
     #[must_use]
     pub fn deviations(&self) -> &[Deviation] {
-        match self.lookup.as_deref() {
+        match self.state.lookup() {
             Some(lookup) => &lookup.deviations,
             None => self.snapshot.as_ref().map(JobSnapshot::deviations).unwrap_or_default(),
         }
@@ -241,7 +257,7 @@ impl Machine {
     /// Returns what was observed of the job so far; `None` before the first reading of a job that goes on.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        let digest = match self.lookup.as_deref() {
+        let digest = match self.state.lookup() {
             Some(lookup) => &JobDigest::new(lookup.job()),
             None => self.snapshot.as_ref()?.digest(),
         };

@@ -11,6 +11,7 @@ use super::{
     attempt_error::AttemptError,
     event::{AttemptReason, Event},
     outcome::{FinishedJob, Outcome},
+    state::State,
     step::{Action, Input, MIN_PAUSE, StepContext},
     sub_job_lookup::Lookup,
     verdict::active_sub_jobs,
@@ -44,7 +45,7 @@ impl Machine {
             deviations: snapshot.deviations().into(),
             job: snapshot.into_job(),
         };
-        self.settling = None;
+        self.state = State::Polling;
         // No lookup after an error: the error may be what ends the wait.
         if self.last_error.is_some() {
             self.finish(context, lookup)
@@ -54,8 +55,12 @@ impl Machine {
     }
 
     /// Handles the result of the last lookup.
-    pub(super) fn on_lookup(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
-        let Some(mut lookup) = self.lookup.take() else { return self.on_wake(context) };
+    pub(super) fn on_lookup(
+        &mut self,
+        context: &mut StepContext<'_>,
+        mut lookup: Box<Lookup>,
+        input: Input,
+    ) -> Action {
         let input = match input {
             Input::Unchanged { credentials_refreshed, .. } => Input::Error(AttemptError {
                 credentials_refreshed,
@@ -70,7 +75,7 @@ impl Machine {
             }
             Input::Wake if context.elapsed < lookup.retry_at => {
                 let at = lookup.retry_at;
-                self.lookup = Some(lookup);
+                self.state = State::LookingUp(lookup);
                 return Action::SleepUntil(at);
             }
             Input::Wake => {}
@@ -125,7 +130,7 @@ impl Machine {
             return self.finish(context, *lookup);
         }
         lookup.retry_at = at;
-        self.lookup = Some(lookup);
+        self.state = State::LookingUp(lookup);
         context.events.push(Event::NextAttempt { at, reason });
         Action::SleepUntil(at)
     }
@@ -146,7 +151,7 @@ impl Machine {
         self.sub_job_lookups = self.sub_job_lookups.saturating_add(1);
         context.events.push(Event::SubJobLookup { id: id.clone() });
         lookup.in_flight = Some(id.clone());
-        self.lookup = Some(lookup);
+        self.state = State::LookingUp(lookup);
         Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share), last: None }
     }
 

@@ -13,6 +13,7 @@ use super::{
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
     settling::Settling,
+    state::State,
     step::{Action, StepContext},
     verdict::Verdict,
 };
@@ -85,18 +86,24 @@ impl Machine {
             Verdict::Succeeded => return self.conclude(context, snapshot, date, true),
             Verdict::Failed => return self.conclude(context, snapshot, date, false),
             Verdict::Settling => {
-                let is_first = self.settling.is_none();
-                let (since, age) = (context.elapsed, job_age(&snapshot, date, context.elapsed));
-                let none = || Box::new(Settling { since, age, readings: 0, date });
-                let settling = self.settling.get_or_insert_with(none);
+                let before = self.state.settling().copied();
+                let mut settling = before.unwrap_or_else(|| Settling {
+                    since: context.elapsed,
+                    age: job_age(&snapshot, date, context.elapsed),
+                    readings: 0,
+                    date,
+                });
                 settling.readings = settling.readings.saturating_add(1);
                 settling.date = date;
-                if is_first && self.settling_time_left(context.elapsed) > Some(Duration::ZERO) {
+                self.state = State::Settling(settling.into());
+                if before.is_none()
+                    && self.settling_time_left(context.elapsed) > Some(Duration::ZERO)
+                {
                     context.events.push(Event::Settling);
                 }
             }
             Verdict::Active => {
-                self.settling = None;
+                self.state = State::Polling;
                 let age = job_age(&snapshot, date, context.elapsed);
                 self.observed_until = age.max(self.observed_until);
                 self.observed_from.get_or_insert(self.observed_until);
@@ -115,13 +122,13 @@ impl Machine {
     pub(super) fn settle(&mut self, context: &mut StepContext<'_>) -> Action {
         let snapshot = self.snapshot.take().unwrap_or_else(|| Job::default().into());
         let failed = Verdict::for_success(snapshot.digest(), &self.policy) == Verdict::Failed;
-        let date = self.settling.as_deref().and_then(|settling| settling.date);
+        let date = self.state.settling().and_then(|settling| settling.date);
         self.conclude(context, snapshot, date, !failed)
     }
 
     /// Returns how much longer a job that is `Success` is read again; `None` if it is not `Success`.
     pub(super) fn settling_time_left(&self, elapsed: Duration) -> Option<Duration> {
-        Some(self.settling.as_deref()?.time_left(self.policy.settle, elapsed))
+        Some(self.state.settling()?.time_left(self.policy.settle, elapsed))
     }
 
     /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then
@@ -174,7 +181,7 @@ impl Machine {
         date: Option<Timestamp>,
     ) -> Action {
         let digest = snapshot.digest();
-        let nearly_done = self.settling.is_some() || digest.all_sub_jobs_succeeded();
+        let nearly_done = self.state.settling().is_some() || digest.all_sub_jobs_succeeded();
         if nearly_done && !self.nearly_done {
             self.near_end_base = self.readings.saturating_sub(1);
         }
@@ -201,7 +208,7 @@ impl Machine {
             return self.observation_until(digest, self.observed_until, false);
         }
         // It was seen to go on before, and to have ended now.
-        let settling = self.settling.as_deref().map(|settling| settling.age);
+        let settling = self.state.settling().map(|settling| settling.age);
         let now =
             settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(self.observed_until);
         // Without a `Date` the age is not by the service's times.

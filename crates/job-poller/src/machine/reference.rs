@@ -189,7 +189,7 @@ impl CheckedMachine {
     fn step(&mut self, input: Input) {
         let step = self.machine.step(&SCHEDULE, self.now, input);
         let now = self.now;
-        let is_lookup = self.machine.lookup.is_some();
+        let is_lookup = self.machine.state.lookup().is_some();
         let deadline = self.model.deadline().saturating_add(match is_lookup {
             true => self.model.lookup_grace(),
             false => Duration::ZERO,

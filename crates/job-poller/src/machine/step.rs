@@ -16,6 +16,7 @@ use super::{
     error_limits::{ErrorRun, MAX_RETRY_AFTER, Threshold},
     event::{AttemptReason, Event},
     outcome::FinishedJob,
+    state::State,
 };
 use crate::schedule::{PollState, Schedule, splitmix64};
 
@@ -138,22 +139,28 @@ impl Machine {
     /// answered with the same pause again.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
         let mut context = StepContext { schedule, elapsed, events: Vec::new() };
-        let action = if self.lookup.is_some() {
-            self.on_lookup(&mut context, input)
-        } else {
-            match input {
-                Input::Wake => self.on_wake(&mut context),
-                Input::Reading { snapshot, date, credentials_refreshed } => {
-                    self.on_reading(&mut context, snapshot, date, credentials_refreshed)
-                }
-                Input::Unchanged { date, credentials_refreshed } => {
-                    self.on_unchanged(&mut context, date, credentials_refreshed)
-                }
-                Input::Error(error) => self.on_attempt_error(&mut context, error),
-                Input::Stop => self.stop(&mut context, WaitErrorKind::Stopped),
+        let action = match mem::replace(&mut self.state, State::Polling) {
+            State::LookingUp(lookup) => self.on_lookup(&mut context, lookup, input),
+            state => {
+                self.state = state;
+                self.on_input(&mut context, input)
             }
         };
         Step { events: context.events, action }
+    }
+
+    fn on_input(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
+        match input {
+            Input::Wake => self.on_wake(context),
+            Input::Reading { snapshot, date, credentials_refreshed } => {
+                self.on_reading(context, snapshot, date, credentials_refreshed)
+            }
+            Input::Unchanged { date, credentials_refreshed } => {
+                self.on_unchanged(context, date, credentials_refreshed)
+            }
+            Input::Error(error) => self.on_attempt_error(context, error),
+            Input::Stop => self.stop(context, WaitErrorKind::Stopped),
+        }
     }
 
     pub(super) fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
@@ -198,7 +205,7 @@ impl Machine {
             &error,
             &self.policy.error_limits(),
             is_proven,
-            self.settling.is_some(),
+            self.state.settling().is_some(),
         );
         context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
         self.last_error = Some(Box::new(error));
@@ -265,7 +272,7 @@ impl Machine {
     /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
     /// under way and keeps this wait from asking again; but not where the caller stops the wait.
     pub(super) fn stop(&mut self, context: &mut StepContext<'_>, kind: WaitErrorKind) -> Action {
-        if self.settling.is_some() && kind != WaitErrorKind::Stopped {
+        if self.state.settling().is_some() && kind != WaitErrorKind::Stopped {
             return self.settle(context);
         }
         if kind != WaitErrorKind::Stopped {
