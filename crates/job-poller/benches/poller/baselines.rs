@@ -14,11 +14,11 @@ use backon::{ConstantBuilder, Retryable, TokioSleeper};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
-use job_model::{IdError, JobId, Phase};
+use job_model::{IdError, Job, JobId, Phase};
 use job_poller::{
     Adaptive, FinishedJob, Fixed, Fleet, History, JobObservation, JobSource, Wait, WaitError,
 };
-use job_transport::{FetchError, Reading};
+use job_transport::{FetchError, Fetched, JobSnapshot, Reading, Unchanged};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -35,15 +35,28 @@ const SUCCESS: &[u8] = br#"{"kind": "Job", "status": {"phase": "Success"}}"#;
 
 /// Answers from memory: the job runs for half a minute of the clock, and succeeds.
 pub(crate) struct Service {
-    running: Bytes,
+    /// The bodies of a running job, one for each second, from the first again after the last.
+    running: Arc<[Bytes]>,
     created: Instant,
     polls: AtomicU32,
 }
 
 impl Service {
-    pub(crate) fn new(running: Bytes) -> Self {
+    pub(crate) fn new(running: Arc<[Bytes]>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the service's own clock")]
         Self { running, created: Instant::now(), polls: AtomicU32::new(0) }
+    }
+
+    /// Answers a request.
+    fn body(&self, id: &JobId) -> Bytes {
+        // Every client writes the id into its request.
+        black_box(id.as_str().as_bytes().first());
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        let age = self.created.elapsed();
+        if age >= JOB_DURATION {
+            return Bytes::from_static(SUCCESS);
+        }
+        self.running[age.as_secs() as usize % self.running.len()].clone()
     }
 
     pub(crate) fn polls(&self) -> u32 {
@@ -53,13 +66,20 @@ impl Service {
 
 impl JobSource for Service {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
-        Box::pin(async {
-            // As whoever writes a request does.
-            black_box(id.as_str().as_bytes().first());
-            self.polls.fetch_add(1, Ordering::Relaxed);
-            let runs = self.created.elapsed() < JOB_DURATION;
-            let body = if runs { self.running.clone() } else { Bytes::from_static(SUCCESS) };
-            Reading::from_response(Response::new(body))
+        Box::pin(async { Reading::from_response(Response::new(self.body(id))) })
+    }
+
+    fn fetch_since<'a>(
+        &'a self,
+        id: &'a JobId,
+        last: Option<&'a JobSnapshot>,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let body = self.body(id);
+            if last.is_some_and(|last| last.text() == body) {
+                return Ok(Fetched::Unchanged(Unchanged::new()));
+            }
+            Reading::from_response(Response::new(body)).map(Fetched::Reading)
         })
     }
 }
@@ -106,7 +126,7 @@ pub(crate) fn hand_written_loop(
 ) -> JoinHandle<Result<(), String>> {
     tokio::spawn(async move {
         loop {
-            if has_job_ended(&*service, &id).await? {
+            if has_job_ended(&service, &id).await? {
                 return Ok(());
             }
             #[expect(clippy::disallowed_methods, reason = "what a loop by hand does")]
@@ -119,7 +139,7 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
     let pauses = ConstantBuilder::default().with_delay(SECOND).without_max_times();
     tokio::spawn(async move {
         let asked = || async {
-            match has_job_ended(&*service, &id).await {
+            match has_job_ended(&service, &id).await {
                 Ok(true) => Ok(Ok(())),
                 Ok(false) => Err("the job goes on".to_owned()),
                 Err(error) => Ok(Err(error)),
@@ -129,9 +149,10 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
     })
 }
 
-/// Returns whether the job has ended.
-async fn has_job_ended(source: &dyn JobSource, id: &JobId) -> Result<bool, String> {
-    let reading = timeout(ATTEMPT_TIMEOUT, source.fetch(id)).await;
-    let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
-    Ok(reading.job().phase().is_some_and(Phase::is_terminal))
+/// Decodes a reply, and returns whether the job has ended.
+async fn has_job_ended(service: &Service, id: &JobId) -> Result<bool, String> {
+    let request: BoxFuture<'_, Bytes> = Box::pin(async { service.body(id) });
+    let body = timeout(ATTEMPT_TIMEOUT, request).await.map_err(|_| "too late")?;
+    let job = Job::from_slice(&body).map_err(|error| error.to_string())?;
+    Ok(job.phase().is_some_and(Phase::is_terminal))
 }
