@@ -2,19 +2,18 @@
 //!
 //! Drivers that keep their waits in another engine use it; a `Fleet` has one of its own.
 //! [`Budget`] decides when the next request may leave, and which share ([`BudgetShare`]) of the requests each
-//! wait has; [`BudgetedSchedule`] applies the share to a schedule. Reads no clock, performs no I/O.
+//! wait has. Reads no clock, performs no I/O.
 
 mod price;
 mod pacer;
-mod scheduled;
 
 use std::time::Duration;
 
 use job_transport::{ErrorClass, FetchErrorKind};
 use serde::{Deserialize, Serialize};
 
+pub use self::price::UrgencyBucket;
 use self::{pacer::Pacer, price::Price};
-pub use self::{price::UrgencyBucket, scheduled::BudgetedSchedule};
 use crate::machine::{Input, MAX_RETRY_AFTER};
 pub use crate::schedule::BudgetShare;
 
@@ -22,8 +21,8 @@ pub use crate::schedule::BudgetShare;
 /// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
 ///
 /// Requests are evenly spaced, fewer while the service throttles, and none while it asks for that (Retry-After).
-/// Each wait is counted by its urgency. From the counts follows the price of a request ([`BudgetShare`]), and from
-/// the price the pause of each wait ([`BudgetedSchedule`]).
+/// Each wait is counted by the urgency of its plan. From the counts follows the price of a request ([`BudgetShare`]),
+/// and from the price the delay of each wait ([`Machine::step_with_share`](crate::Machine::step_with_share)).
 ///
 /// Times are since any moment that is the same for all calls, and never go back.
 ///
@@ -31,7 +30,7 @@ pub use crate::schedule::BudgetShare;
 /// use std::time::Duration;
 /// use job_poller::{
 ///     Adaptive, Input, Machine, WaitPolicy,
-///     budget::{Budget, BudgetedSchedule},
+///     budget::{Budget, UrgencyBucket},
 /// };
 ///
 /// let now = Duration::from_secs(100);
@@ -39,14 +38,14 @@ pub use crate::schedule::BudgetShare;
 /// assert!(budget.next_slot() <= now, "a request may leave");
 /// budget.consume(now, 1);
 ///
-/// // The wait that asked goes by what the budget leaves it, and is counted.
-/// let adaptive = Adaptive::new();
-/// let schedule = BudgetedSchedule::new(&adaptive, budget.share(1));
+/// // The wait plans its next attempt with its share of the budget, and is counted.
+/// let schedule = Adaptive::new();
 /// let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
 /// let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
 /// # let reading = |body: &str| job_model::Job::from_slice(body.as_bytes()).map(|job| job_transport::Reading::new(job).into());
-/// let step = machine.step(&schedule, Duration::from_secs(1), reading(r#"{"status": {"phase": "Running"}}"#)?);
-/// budget.update(None, schedule.last_urgency());
+/// let input = reading(r#"{"status": {"phase": "Running"}}"#)?;
+/// let step = machine.step_with_share(&schedule, budget.share(1), Duration::from_secs(1), input);
+/// budget.update(None, step.plan.and_then(UrgencyBucket::from_plan));
 /// budget.reprice(now, 1);
 /// assert!(!budget.is_binding(), "there are enough for one");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -204,7 +203,7 @@ impl Budget {
         self.price.replace(before, now);
     }
 
-    /// Counts so many waits more, or fewer, of an urgency.
+    /// Adds `delta` to the number of waits with this urgency.
     pub fn adjust(&mut self, urgency: UrgencyBucket, delta: i64) {
         self.price.adjust(urgency, delta);
     }

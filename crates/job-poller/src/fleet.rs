@@ -182,9 +182,9 @@ impl FleetBuilder {
         self
     }
 
-    /// Sets the schedule of all waits; nothing is learned. A schedule without urgency
-    /// ([`Schedule::urgency`]) makes no room for others: when the budget is spent, waits are queued, and the
-    /// first to be due is the first.
+    /// Sets the schedule of all waits; nothing is learned. If its plans have no urgency
+    /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), they leave no requests for other waits: when the budget is spent,
+    /// waits are queued, and the wait that was due first sends the next request.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self

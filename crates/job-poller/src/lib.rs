@@ -59,7 +59,9 @@ pub use machine::{
 pub use report::Report;
 #[cfg(feature = "backoff")]
 pub use schedule::BackoffSchedule;
-pub use schedule::{Adaptive, Exponential, Fixed, History, JobObservation, PollState, Schedule};
+pub use schedule::{
+    Adaptive, Exponential, Fixed, History, JobObservation, PollPlan, PollState, Schedule,
+};
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, WaitEvents, WaitFuture};

@@ -1,5 +1,5 @@
-//! How long to pause between attempts: the plug point [`Schedule`], what a schedule is asked about, and
-//! the schedules that come with the crate. Reads no clock.
+//! The delay before the next attempt: the plug point [`Schedule`], its argument and its result, and the schedules of
+//! this crate. Reads no clock.
 
 mod jitter;
 mod fixed;
@@ -84,61 +84,82 @@ impl PollState<'_> {
     }
 }
 
-/// Decides the pause before the next attempt.
+/// The next attempt as a schedule plans it: after which delay, and how urgent it is.
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::PollPlan;
+///
+/// let plan = PollPlan::after(Duration::from_secs(10));
+/// assert_eq!(plan.urgency, None);
+/// // Such jobs end at a rate of one in 400 s.
+/// let urgency = f64::sqrt(1.0 / 400.0);
+/// assert_eq!(plan.with_urgency(urgency).urgency, Some(0.05));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PollPlan {
+    /// The delay before the next attempt.
+    pub delay: Duration,
+    /// √*h*, where *h* is the rate at which such jobs end, per second. Waits that share a budget divide it in
+    /// proportion to their urgencies. `None` if the schedule does not know the rate: the wait then has no
+    /// influence on the price of a request. Zero, a negative number and NaN count as `None`.
+    pub urgency: Option<f64>,
+}
+
+impl PollPlan {
+    /// Creates a plan with this delay and without an urgency.
+    #[must_use]
+    pub const fn after(delay: Duration) -> Self {
+        Self { delay, urgency: None }
+    }
+
+    /// Sets the urgency: √*h* for jobs that end at the rate *h* per second.
+    #[must_use]
+    pub const fn with_urgency(self, urgency: f64) -> Self {
+        Self { urgency: Some(urgency), ..self }
+    }
+}
+
+/// Chooses the delay before the next attempt.
 ///
 /// # For callers
 ///
-/// The pause is what the schedule wishes: a Retry-After makes it longer, the deadline may make it
+/// The delay of the next attempt can differ from the plan: a Retry-After makes it longer, and a deadline can make it
 /// shorter.
 ///
 /// # For implementers
 ///
-/// A pure function: the same `state` gives the same pause, or a recorded wait cannot be replayed.
-/// Keep no counter, read no clock, draw no random number but `state.random`.
+/// `plan` is a pure function: the same `state` gives the same plan. Otherwise a recorded wait cannot be replayed.
+/// Keep no counter, read no clock, and use no random number except `state.random`.
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{PollState, Schedule};
+/// use job_poller::{PollPlan, PollState, Schedule};
 ///
-/// /// Asks every minute, and every five seconds when the end is near.
+/// /// Polls every minute, and every five seconds when the end is near.
 /// struct Patient;
 ///
 /// impl Schedule for Patient {
-///     fn pause(&self, state: &PollState<'_>) -> Duration {
-///         Duration::from_secs(if state.nearly_done { 5 } else { 60 })
+///     fn plan(&self, state: &PollState<'_>) -> PollPlan {
+///         PollPlan::after(Duration::from_secs(if state.nearly_done { 5 } else { 60 }))
 ///     }
 /// }
 /// ```
 pub trait Schedule: Send + Sync {
-    /// Returns the pause before the next attempt.
-    fn pause(&self, state: &PollState<'_>) -> Duration;
-
-    /// Returns how urgent the next attempt is: √*h*, where *h* is the rate, per second, at which such jobs
-    /// end. Many waits that share one budget divide it in these proportions. `None`, unless it is
-    /// implemented: the pauses are wishes, whatever they cost the others.
-    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
-        let _ = state;
-        None
-    }
+    /// Returns the delay before the next attempt, and its urgency.
+    fn plan(&self, state: &PollState<'_>) -> PollPlan;
 }
 
 impl<S: Schedule + ?Sized> Schedule for Arc<S> {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
-        (**self).pause(state)
-    }
-
-    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
-        (**self).urgency(state)
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
+        (**self).plan(state)
     }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Box<S> {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
-        (**self).pause(state)
-    }
-
-    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
-        (**self).urgency(state)
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
+        (**self).plan(state)
     }
 }
 

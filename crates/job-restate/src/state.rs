@@ -1,19 +1,15 @@
 //! The state of a wait that the engine stores between two ticks. Reads no clock, performs no I/O, sends nothing.
 
-mod half_pause;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::Job;
 use job_poller::{
-    Action, Checkpoint, Event, FinishedJob, Input, Machine, Report, Schedule, WaitError,
-    WaitPolicy,
-    budget::{BudgetedSchedule, UrgencyBucket},
+    Action, Checkpoint, Event, FinishedJob, Input, Machine, PollPlan, PollState, Report, Schedule,
+    WaitError, WaitPolicy, budget::UrgencyBucket,
 };
 use serde::{Deserialize, Serialize};
 
-use self::half_pause::HalfPauseSchedule;
 use crate::{
     budget::{Arrival, CountKey, Slot},
     key::WaitKey,
@@ -142,16 +138,19 @@ impl ActiveWait {
         now: Timestamp,
         input: Input,
     ) -> (Vec<Event>, Action) {
-        let budgeted = BudgetedSchedule::new(schedule, slot.share);
-        let half_pauses = HalfPauseSchedule::new(&budgeted, slot.is_budget_spent);
+        let half_delays = HalfDelaySchedule(schedule);
+        let schedule = if slot.is_budget_spent { &half_delays } else { schedule };
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        let step = machine.step(&half_pauses, elapsed, input);
+        let step = machine.step_with_share(schedule, slot.share, elapsed, input);
         if let Action::SleepUntil(at) = step.action {
-            let due = half_pauses.time_until_due(at.saturating_sub(elapsed));
+            let delay = at.saturating_sub(elapsed);
+            // A different delay is that of a backoff, or the last before a deadline.
+            let is_half = slot.is_budget_spent && step.plan.is_some_and(|plan| plan.delay == delay);
+            let due = if is_half { delay * 2 } else { delay };
             self.due_at = now.saturating_add(due).unwrap_or(Timestamp::MAX);
         }
         self.checkpoint = Checkpoint::new(machine, elapsed).taken_at(now);
-        self.urgency = budgeted.last_urgency().or(self.urgency);
+        self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
         (step.events, step.action)
     }
 
@@ -169,6 +168,21 @@ impl ActiveWait {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
         let policy = machine.policy().extended_for(elapsed, policy, Duration::ZERO);
         self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).taken_at(now);
+    }
+}
+
+/// A schedule that halves the delays of another, for the time while the budget is spent.
+///
+/// A wait that was planned under a price that is too high by now would leave a part of the budget unspent, because
+/// the timer of an engine cannot be set back. So each wait ticks once in the middle of its delay, and gets a slot
+/// then if no other wait needs it.
+struct HalfDelaySchedule<'a>(&'a dyn Schedule);
+
+impl Schedule for HalfDelaySchedule<'_> {
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
+        let mut plan = self.0.plan(state);
+        plan.delay /= 2;
+        plan
     }
 }
 

@@ -205,10 +205,8 @@ impl JobWait {
         if let Some(to) = &request.notify {
             self.notifier.check(to).map_err(|error| bad_request(&error))?;
         }
-        let urgency = self
-            .schedule
-            .urgency(&PollState::new(Duration::ZERO, 1))
-            .map(UrgencyBucket::from_urgency);
+        let plan = self.schedule.plan(&PollState::new(Duration::ZERO, 1));
+        let urgency = UrgencyBucket::from_plan(plan);
         let epoch = self.lease.epoch();
         if is_new {
             self.metrics.record_started();

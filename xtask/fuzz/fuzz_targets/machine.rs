@@ -63,7 +63,7 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
                 assert!(at >= now && at <= TIMEOUT + Duration::from_secs(11));
                 (now, input) = (at, Input::Wake);
             }
-            Action::Fetch { id, timeout } => {
+            Action::Fetch { id, timeout, .. } => {
                 assert!(now + timeout <= TIMEOUT);
                 let Some((latency, gives, which)) = attempts.next() else { return };
                 now += timeout.mul_f64(f64::from(latency) / 255.0);

@@ -70,8 +70,8 @@ mod tests {
             let seen = PollState::new(Duration::ZERO, 1);
             match (text.parse::<ScheduleArg>(), expected) {
                 (Ok(ScheduleArg::Custom(schedule)), Ok(seconds)) => {
-                    let pause = schedule.pause(&seen).as_secs();
-                    assert!(seconds.contains(&pause), "{text}: {pause}");
+                    let delay = schedule.plan(&seen).delay.as_secs();
+                    assert!(seconds.contains(&delay), "{text}: {delay}");
                 }
                 (Err(error), Err(expected)) => assert_eq!(format!("{error:#}"), expected, "{text}"),
                 (parsed, _) => panic!("{text}: {:?}", parsed.err()),

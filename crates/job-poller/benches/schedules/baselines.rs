@@ -16,7 +16,7 @@ pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64)
         count += 1;
         let mut state = PollState::new(now, count);
         state.job_type = Some(job_type);
-        now += schedule.pause(&state);
+        now += schedule.plan(&state).delay;
         readings.push(now.as_secs_f64());
     }
     readings

@@ -74,7 +74,7 @@ fn requests_per_tenth(schedule: &Adaptive, distribution: &Distribution) -> Vec<u
             let mut state = PollState::new(now, count);
             state.job_type = Some(distribution.job_type);
             state.random = rng.u64(..);
-            now += schedule.pause(&state);
+            now += schedule.plan(&state).delay;
             let tenth = (now.as_secs_f64() * 10.0) as usize;
             if tenths.len() <= tenth {
                 tenths.resize(tenth + 1, 0);

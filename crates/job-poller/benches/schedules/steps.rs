@@ -64,7 +64,7 @@ impl StepDistributions {
                     state.completed_steps = ended as u32;
                     state.since_last_step = seconds(now - last);
                 }
-                now += schedule.pause(&state).as_secs_f64();
+                now += schedule.plan(&state).delay.as_secs_f64();
                 requests += 1;
             }
             cost.delay += (now - last) / f64::from(JOBS);

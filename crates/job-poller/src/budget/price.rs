@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::PollPlan;
+
 /// How urgent all waits are, and the price that follows.
 ///
 /// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second if the price of a request is *w*.
@@ -20,7 +22,7 @@ pub(super) struct Price {
     request_price: Duration,
 }
 
-/// How urgent a wait is ([`Schedule::urgency`](crate::Schedule::urgency)), in steps of an eighth of an octave.
+/// The urgency of a wait ([`PollPlan::urgency`]), in steps of an eighth of an octave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UrgencyBucket(u8);
@@ -52,7 +54,7 @@ impl Price {
         now.into_iter().for_each(|urgency| self.adjust(urgency, 1));
     }
 
-    /// Counts so many waits more, or fewer.
+    /// Adds `delta` to the number of waits with this urgency.
     pub(super) fn adjust(&mut self, UrgencyBucket(bucket): UrgencyBucket, delta: i64) {
         // It may come from elsewhere, and not from here.
         if let Some(count) = self.counts.get_mut(usize::from(bucket)) {
@@ -107,6 +109,12 @@ impl UrgencyBucket {
         let first = (1023 - 16) << 3;
         Self(bits.saturating_sub(first).min(BUCKET_COUNT as u64 - 1) as u8)
     }
+
+    /// Returns the step of a plan's urgency; `None` if the plan has no urgency.
+    #[must_use]
+    pub fn from_plan(plan: PollPlan) -> Option<Self> {
+        plan.urgency.filter(|urgency| *urgency > 0.0).map(Self::from_urgency)
+    }
 }
 
 /// Returns an urgency in the middle of a step.
@@ -155,6 +163,9 @@ mod tests {
         }
         for (urgency, expected) in [(0.0, 0), (-1.0, 0), (f64::NAN, 0), (1e-9, 0), (1e9, 191)] {
             assert_eq!(UrgencyBucket::from_urgency(urgency).0, expected, "{urgency}");
+            let plan = PollPlan::after(Duration::ZERO).with_urgency(urgency);
+            let is_positive = urgency > 0.0;
+            assert_eq!(UrgencyBucket::from_plan(plan).is_some(), is_positive, "{urgency}");
         }
     }
 

@@ -8,9 +8,9 @@ use job_transport::JobSnapshot;
 use job_transport::{Clock, TokioClock};
 
 use crate::{
-    budget::{BudgetedSchedule, UrgencyBucket},
+    budget::UrgencyBucket,
     machine::{Checkpoint, Input, Machine, Step, WaitPolicy},
-    schedule::{BudgetShare, PollState, Schedule},
+    schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
 
 /// The attempt that a machine asks for.
@@ -105,28 +105,16 @@ impl FleetJob {
         Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
     }
 
-    /// Returns the pause before the first reading of a job that has just begun, and how urgent that is.
-    pub(super) fn first_delay(
-        &self,
-        share: BudgetShare,
-        job_type: Option<&str>,
-    ) -> (Duration, Option<UrgencyBucket>) {
-        let schedule = BudgetedSchedule::new(&*self.schedule, share);
-        let pause = schedule.pause(&PollState { job_type, ..PollState::new(Duration::ZERO, 1) });
-        (pause, schedule.last_urgency())
+    /// Returns the plan for the first reading of a job that has just begun.
+    pub(super) fn first_plan(&self, share: BudgetShare, job_type: Option<&str>) -> PollPlan {
+        let state = PollState::new(Duration::ZERO, 1);
+        self.schedule.plan(&PollState { job_type, share: Some(share), ..state })
     }
 
-    /// Gives the machine an input. Also returns how urgent the wait is, if the step planned an attempt.
-    pub(super) fn step(
-        &mut self,
-        now: Duration,
-        input: Input,
-        share: BudgetShare,
-    ) -> (Step, Option<UrgencyBucket>) {
+    /// Passes an input to the machine.
+    pub(super) fn step(&mut self, now: Duration, input: Input, share: BudgetShare) -> Step {
         let elapsed = self.elapsed(now);
-        let schedule = BudgetedSchedule::new(&*self.schedule, share);
-        let step = self.machine.step(&schedule, elapsed, input);
-        (step, schedule.last_urgency())
+        self.machine.step_with_share(&*self.schedule, share, elapsed, input)
     }
 }
 

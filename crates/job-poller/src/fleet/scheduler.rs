@@ -30,7 +30,7 @@ use crate::{
         Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, Machine, Step,
         WaitError,
     },
-    schedule::BudgetShare,
+    schedule::{BudgetShare, PollPlan},
 };
 
 /// All waits of a fleet. Times count from the fleet's beginning.
@@ -110,7 +110,7 @@ impl Scheduler {
                 let id = machine.job_id().clone();
                 let schedule = self.schedule_source.schedule_at(now);
                 let job = FleetJob::new(machine, schedule, now, elapsed_before, vec![subscriber]);
-                let first = job.first_delay(self.share(), job_type);
+                let first = job.first_plan(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
                 self.by_id.insert(id, key);
@@ -127,19 +127,14 @@ impl Scheduler {
 
     /// Plans a wait's first reading: now or, where the budget is spent and the job is known to have just begun, when
     /// its like end.
-    fn plan_first(
-        &mut self,
-        now: Duration,
-        key: usize,
-        (pause, urgency): (Duration, Option<UrgencyBucket>),
-        is_new: bool,
-    ) {
+    fn plan_first(&mut self, now: Duration, key: usize, plan: PollPlan, is_new: bool) {
+        let urgency = UrgencyBucket::from_plan(plan);
         let job = &mut self.jobs[key];
         self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         if self.budget.is_binding() && is_new && urgency.is_some() {
             let last = job.to_fleet_time(job.machine.policy().latest_start());
             job.activity = JobActivity::Sleep;
-            self.set_timer(key, Some(now.saturating_add(pause).min(last.max(now))));
+            self.set_timer(key, Some(now.saturating_add(plan.delay).min(last.max(now))));
         } else {
             self.enqueue(now, key, None);
         }
@@ -288,7 +283,8 @@ impl Scheduler {
         let share = self.share();
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
-        let (Step { mut events, action }, urgency) = job.step(now, input, share);
+        let Step { mut events, action, plan } = job.step(now, input, share);
+        let urgency = plan.and_then(UrgencyBucket::from_plan);
         if urgency.is_some() {
             self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         }

@@ -190,9 +190,11 @@ impl Machine {
         let PollState { elapsed, count, random, .. } =
             self.poll_state(context.elapsed, self.readings.saturating_sub(self.near_end_base));
         let state = CompletedSteps::from_digest(digest, age).poll_state(digest.job_type(), age);
-        let state = PollState { elapsed, count, random, nearly_done, ..state };
-        let pause = context.schedule.pause(&state);
-        self.plan_next_attempt(context, pause, AttemptReason::Scheduled)
+        let state =
+            PollState { elapsed, count, random, nearly_done, share: context.share, ..state };
+        let plan = context.schedule.plan(&state);
+        context.plan = Some(plan);
+        self.plan_next_attempt(context, plan.delay, AttemptReason::Scheduled)
     }
 
     /// Returns what was observed of a job that has ended, by its last reading; `None` if it had ended at the first

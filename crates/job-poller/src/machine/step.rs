@@ -18,7 +18,7 @@ use super::{
     outcome::FinishedJob,
     state::State,
 };
-use crate::schedule::{PollState, Schedule, splitmix64};
+use crate::schedule::{BudgetShare, PollPlan, PollState, Schedule, splitmix64};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct Step {
     pub events: Vec<Event>,
     /// What to do.
     pub action: Action,
+    /// The plan of the schedule; `None` if this step did not call it. Its urgency counts the wait in a
+    /// [`Budget`](crate::budget::Budget).
+    pub plan: Option<PollPlan>,
 }
 
 /// What to do.
@@ -125,8 +128,11 @@ impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
 /// One step under way.
 pub(super) struct StepContext<'a> {
     pub(super) schedule: &'a dyn Schedule,
+    pub(super) share: Option<BudgetShare>,
     pub(super) elapsed: Duration,
     pub(super) events: Vec<Event>,
+    /// The result of the schedule, once it was called.
+    pub(super) plan: Option<PollPlan>,
 }
 
 /// No deadline makes a pause shorter than this, unless it was shorter from the start.
@@ -138,7 +144,30 @@ impl Machine {
     /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
     /// answered with the same pause again.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
-        let mut context = StepContext { schedule, elapsed, events: Vec::new() };
+        self.run_step(schedule, None, elapsed, input)
+    }
+
+    /// Performs a [`step`](Self::step) of a wait that shares a budget with others.
+    ///
+    /// The schedule gets the share in [`PollState::share`].
+    pub fn step_with_share(
+        &mut self,
+        schedule: &dyn Schedule,
+        share: BudgetShare,
+        elapsed: Duration,
+        input: Input,
+    ) -> Step {
+        self.run_step(schedule, Some(share), elapsed, input)
+    }
+
+    fn run_step(
+        &mut self,
+        schedule: &dyn Schedule,
+        share: Option<BudgetShare>,
+        elapsed: Duration,
+        input: Input,
+    ) -> Step {
+        let mut context = StepContext { schedule, share, elapsed, events: Vec::new(), plan: None };
         let action = match mem::replace(&mut self.state, State::Polling) {
             State::LookingUp(lookup) => self.on_lookup(&mut context, lookup, input),
             state => {
@@ -146,7 +175,7 @@ impl Machine {
                 self.on_input(&mut context, input)
             }
         };
-        Step { events: context.events, action }
+        Step { events: context.events, action, plan: context.plan }
     }
 
     fn on_input(&mut self, context: &mut StepContext<'_>, input: Input) -> Action {
@@ -217,8 +246,8 @@ impl Machine {
             _ if too_many => self.stop(context, WaitErrorKind::TooManyErrors),
             _ => {
                 let state = self.poll_state(context.elapsed, in_a_row);
-                let pause = self.policy.backoff.pause(&state);
-                self.plan_next_attempt(context, pause, AttemptReason::Backoff)
+                let delay = self.policy.backoff.plan(&state).delay;
+                self.plan_next_attempt(context, delay, AttemptReason::Backoff)
             }
         }
     }

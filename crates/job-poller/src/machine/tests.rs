@@ -7,7 +7,7 @@ use super::{
     script::{Script, Setup, setup},
     *,
 };
-use crate::schedule::{Adaptive, Exponential};
+use crate::schedule::{Adaptive, BudgetShare, Exponential};
 
 mod attempt_errors;
 mod observations;
@@ -228,6 +228,28 @@ fn job_age_is_computed_from_service_timestamps() {
     assert_eq!(pause(Some("2020-02-02T08:33:20Z")), 24);
     // Before its creation, or never: as old as the wait.
     assert_eq!((pause(Some("2020-02-02T07:00:00Z")), pause(None)), (9, 9));
+}
+
+#[test]
+fn a_step_returns_the_plan_if_it_called_the_schedule() {
+    let schedule = Adaptive::new();
+    let share = BudgetShare::new(Duration::from_secs(10), Duration::from_secs(99));
+    let rows = [("running", true), ("503", false), ("success", false)];
+    for (script, has_plan) in rows {
+        let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
+        let first = machine.step_with_share(&schedule, share, Duration::ZERO, Input::Wake);
+        assert_eq!(first.plan, None, "{script}");
+        let (elapsed, input) = (Duration::from_secs(1), Script::parse(script).input(0));
+        let mut alone = machine.clone();
+        let step = machine.step_with_share(&schedule, share, elapsed, input.clone());
+        assert_eq!(step.plan.is_some(), has_plan, "{script}");
+        if let Some(plan) = step.plan {
+            assert_eq!(step.action, Action::SleepUntil(elapsed + plan.delay));
+            let plan_alone = alone.step(&schedule, elapsed, input).plan.unwrap();
+            assert!(plan.delay > 2 * plan_alone.delay, "the share has a higher price of a request");
+            assert!(plan.urgency.is_some() && plan_alone.urgency.is_some());
+        }
+    }
 }
 
 #[test]

@@ -13,15 +13,15 @@ pub use history::History;
 pub use observation::JobObservation;
 pub(crate) use observation::{CompletedSteps, step_ends};
 
-use std::time::Duration;
+use std::{array, time::Duration};
 
 use self::{
-    hazard::{JobPosition, PollRate},
+    hazard::{JobPosition, PollIntegral, PollRate},
     history::HazardModels,
     prior::Prior,
 };
 use super::{
-    PollState, Schedule,
+    PollPlan, PollState, Schedule,
     jitter::{Jitter, splitmix64, unit_interval},
 };
 
@@ -63,7 +63,7 @@ use super::{
 ///
 /// let mut state = PollState::new(Duration::from_secs(300), 7);
 /// state.job_type = Some("CreateCluster");
-/// assert_eq!(Adaptive::new().jitter(0.0).pause(&state).as_secs(), 16);
+/// assert_eq!(Adaptive::new().jitter(0.0).plan(&state).delay.as_secs(), 16);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adaptive {
@@ -112,26 +112,26 @@ impl Adaptive {
         self
     }
 
-    /// Returns how many seconds it takes until the integral reaches `target`.
-    fn time_until_integral(&self, state: &PollState<'_>, poll_rate: PollRate, target: f64) -> f64 {
+    /// Returns how many seconds it takes until each integral reaches its target.
+    fn times_until_integrals<const N: usize>(
+        &self,
+        state: &PollState<'_>,
+        integrals: [PollIntegral; N],
+    ) -> [f64; N] {
         let position = JobPosition::from_poll_state(state);
         let model = self.models.as_ref().and_then(|models| models.get(state.job_type));
-        let learned =
-            model.and_then(|model| model.time_until_integral(position, poll_rate, target));
-        let prior = |target| {
-            hazard::time_until_integral(
-                &Prior::for_type(state.job_type).rates,
-                position.age,
-                poll_rate,
-                target,
-            )
-        };
+        let learned = model.and_then(|model| model.times_until_integrals(position, integrals));
+        let rates = &Prior::for_type(state.job_type).rates;
+        let prior = |integral| hazard::time_until_integral(rates, position.age, integral);
         match learned {
-            // Sub-jobs are listed as they start: all done is the end, or a moment before the next. That is the
-            // time to ask, also if the history says otherwise.
-            _ if state.nearly_done => prior(target / 2.0).min(learned.unwrap_or(f64::INFINITY)),
+            // The service lists sub-jobs as they start. So if all are done, the job ends soon or starts the next
+            // one: poll then, even if the history gives a longer gap.
+            _ if state.nearly_done => {
+                let learned = learned.unwrap_or([f64::INFINITY; N]);
+                array::from_fn(|at| prior(integrals[at].half()).min(learned[at]))
+            }
             Some(learned) => learned,
-            None => prior(target),
+            None => integrals.map(prior),
         }
     }
 
@@ -151,7 +151,7 @@ impl Default for Adaptive {
 }
 
 impl Schedule for Adaptive {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
         // Where a shared budget is spent it bounds the gaps, and keeps all apart: chance would only cost delay.
         let is_budget_spent =
             state.share.is_some_and(|share| share.request_price > self.request_price);
@@ -162,29 +162,32 @@ impl Schedule for Adaptive {
         };
         let jitter = if is_budget_spent { Jitter::new(0.0) } else { self.jitter };
         let request_price = self.effective_request_price(state);
-        let poll_rate = |cap: Duration| {
-            PollRate::new(request_price, self.floor.as_secs_f64(), cap.as_secs_f64())
+        let integral = |cap: Duration, target| {
+            let floor = self.floor.as_secs_f64();
+            PollIntegral::new(PollRate::new(request_price, floor, cap.as_secs_f64()), target)
         };
+        // The urgency follows from the gap that the job would have without floor and cap.
+        let unbounded = PollIntegral::new(PollRate::new(request_price, 0.0, f64::INFINITY), 1.0);
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
-        if jitter.is_zero() || state.count > 1 || state.nearly_done {
-            let pause = seconds(self.time_until_integral(state, poll_rate(cap), 1.0));
-            return jitter.apply_symmetric(pause, self.floor..=cap, state.random);
-        }
-        // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
-        // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
-        let (age, since_step) = (state.age + self.floor, state.since_last_step + self.floor);
-        let later = PollState { age, since_last_step: since_step, ..*state };
-        let left = jitter.max_base(cap.saturating_sub(self.floor));
-        let gap =
-            seconds(self.time_until_integral(&later, poll_rate(left), unit_interval(state.random)));
-        let other = splitmix64(state.random, 0);
-        self.floor.saturating_add(jitter.apply_symmetric(gap, Duration::ZERO..=cap, other))
-    }
-
-    fn urgency(&self, state: &PollState<'_>) -> Option<f64> {
-        let request_price = self.effective_request_price(state);
-        let unbound = PollRate::new(request_price, 0.0, f64::INFINITY);
-        Some((2.0 * request_price).sqrt() / self.time_until_integral(state, unbound, 1.0))
+        let (delay, unbounded_gap) = if jitter.is_zero() || state.count > 1 || state.nearly_done {
+            let integrals = [integral(cap, 1.0), unbounded];
+            let [gap, unbounded_gap] = self.times_until_integrals(state, integrals);
+            let bounds = self.floor..=cap;
+            (jitter.apply_symmetric(seconds(gap), bounds, state.random), unbounded_gap)
+        } else {
+            // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
+            // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
+            let (age, since_step) = (state.age + self.floor, state.since_last_step + self.floor);
+            let later = PollState { age, since_last_step: since_step, ..*state };
+            let left = jitter.max_base(cap.saturating_sub(self.floor));
+            let phase = integral(left, unit_interval(state.random));
+            let [gap] = self.times_until_integrals(&later, [phase]);
+            let [unbounded_gap] = self.times_until_integrals(state, [unbounded]);
+            let other = splitmix64(state.random, 0);
+            let gap = jitter.apply_symmetric(seconds(gap), Duration::ZERO..=cap, other);
+            (self.floor.saturating_add(gap), unbounded_gap)
+        };
+        PollPlan::after(delay).with_urgency((2.0 * request_price).sqrt() / unbounded_gap)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use backoff::backoff::Backoff;
 
-use super::{PollState, Schedule};
+use super::{PollPlan, PollState, Schedule};
 
 /// The pauses that a [`Backoff`] gives, for those who have one already.
 ///
@@ -28,7 +28,7 @@ use super::{PollState, Schedule};
 ///
 /// let backoff = Constant::new(Duration::from_millis(1));
 /// let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=Duration::from_secs(30));
-/// assert_eq!(schedule.pause(&PollState::new(Duration::ZERO, 1)), Duration::from_secs(1));
+/// assert_eq!(schedule.plan(&PollState::new(Duration::ZERO, 1)).delay, Duration::from_secs(1));
 /// ```
 pub struct BackoffSchedule<B> {
     backoff: Mutex<B>,
@@ -47,12 +47,12 @@ impl<B: Backoff> BackoffSchedule<B> {
 }
 
 impl<B: Backoff + Send> Schedule for BackoffSchedule<B> {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
         let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
         if state.count <= 1 {
             backoff.reset();
         }
-        backoff.next_backoff().unwrap_or(self.cap).min(self.cap).max(self.floor)
+        PollPlan::after(backoff.next_backoff().unwrap_or(self.cap).min(self.cap).max(self.floor))
     }
 }
 

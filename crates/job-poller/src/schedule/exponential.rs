@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PollState, Schedule, at_least_a_millisecond, jitter::Jitter};
+use super::{PollPlan, PollState, Schedule, at_least_a_millisecond, jitter::Jitter};
 
 /// Pauses that grow by a half each time, from a floor of at least a millisecond to a cap.
 ///
@@ -14,10 +14,10 @@ use super::{PollState, Schedule, at_least_a_millisecond, jitter::Jitter};
 ///
 /// let pauses = Duration::from_secs(2)..=Duration::from_secs(60);
 /// let schedule = Exponential::new(pauses).jitter(0.0);
-/// let pause = |count| schedule.pause(&PollState::new(Duration::ZERO, count));
-/// assert_eq!(pause(1), Duration::from_secs(2));
-/// assert_eq!(pause(2), Duration::from_secs(3));
-/// assert_eq!(pause(100), Duration::from_secs(60));
+/// let delay = |count| schedule.plan(&PollState::new(Duration::ZERO, count)).delay;
+/// assert_eq!(delay(1), Duration::from_secs(2));
+/// assert_eq!(delay(2), Duration::from_secs(3));
+/// assert_eq!(delay(100), Duration::from_secs(60));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exponential {
@@ -60,13 +60,13 @@ impl Exponential {
 }
 
 impl Schedule for Exponential {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
+    fn plan(&self, state: &PollState<'_>) -> PollPlan {
         // They may come from a checkpoint, and not from the constructor.
         let floor = at_least_a_millisecond(self.floor);
         let seconds = floor.as_secs_f64() * power(self.factor, state.count.saturating_sub(1));
         // Too large for a duration is above any cap.
-        let pause = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap);
-        self.jitter.apply(pause, floor..=self.cap, state.count, state.random)
+        let delay = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap);
+        PollPlan::after(self.jitter.apply(delay, floor..=self.cap, state.count, state.random))
     }
 }
 

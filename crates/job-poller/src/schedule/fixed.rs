@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{PollState, Schedule, at_least_a_millisecond};
+use super::{PollPlan, PollState, Schedule, at_least_a_millisecond};
 
 /// The same pause every time, without jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ impl Fixed {
 }
 
 impl Schedule for Fixed {
-    fn pause(&self, _: &PollState<'_>) -> Duration {
-        self.0
+    fn plan(&self, _: &PollState<'_>) -> PollPlan {
+        PollPlan::after(self.0)
     }
 }
 
@@ -32,7 +32,11 @@ mod tests {
         for (pause, expected) in [(second, second), (Duration::ZERO, Duration::from_millis(1))] {
             let schedule = Fixed::new(pause);
             for count in [1, 2, 3, 99] {
-                assert_eq!(schedule.pause(&PollState::new(second, count)), expected, "{count}");
+                assert_eq!(
+                    schedule.plan(&PollState::new(second, count)).delay,
+                    expected,
+                    "{count}"
+                );
             }
         }
     }

@@ -193,7 +193,7 @@ impl WaitEvents {
     fn step(&mut self, input: Input) {
         self.clock.start();
         let elapsed = self.elapsed();
-        let Step { events, action } = self.machine.step(&*self.schedule, elapsed, input);
+        let Step { events, action, .. } = self.machine.step(&*self.schedule, elapsed, input);
         (self.pending_events, self.events_at) = (events.into_iter(), elapsed);
         self.activity = match action {
             Action::Fetch { id, timeout, last } => {

@@ -124,9 +124,10 @@ async fn the_task_ends_with_the_last_handle_and_wait() {
 struct Greedy;
 
 impl Schedule for Greedy {
-    fn pause(&self, state: &PollState<'_>) -> Duration {
+    fn plan(&self, state: &PollState<'_>) -> job_poller::PollPlan {
         let max_gap = state.share.unwrap().max_gap;
-        if state.job_type == Some("CreateCluster") { SECOND } else { max_gap }
+        let is_greedy = state.job_type == Some("CreateCluster");
+        job_poller::PollPlan::after(if is_greedy { SECOND } else { max_gap })
     }
 }
 

@@ -84,10 +84,29 @@ impl PollRate {
     }
 }
 
-/// Returns how long it takes from an age on until the integral of the poll rate reaches `target`, in seconds.
+/// The integral of a poll rate over time, up to a target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PollIntegral {
+    poll_rate: PollRate,
+    target: f64,
+}
+
+impl PollIntegral {
+    pub(crate) const fn new(poll_rate: PollRate, target: f64) -> Self {
+        Self { poll_rate, target }
+    }
+
+    /// Returns the integral with half the target.
+    pub(crate) fn half(self) -> Self {
+        Self { target: self.target / 2.0, ..self }
+    }
+}
+
+/// Returns how long it takes from an age on until the integral reaches its target, in seconds.
 ///
 /// From one bin's middle to the next's the density goes evenly: a step would be one for all waits at once.
-pub(crate) fn time_until_integral(rates: &Bins, age: f64, poll_rate: PollRate, target: f64) -> f64 {
+pub(crate) fn time_until_integral(rates: &Bins, age: f64, integral: PollIntegral) -> f64 {
+    let PollIntegral { poll_rate, target } = integral;
     let rate_at = |at: usize| poll_rate.at_hazard(rates[at]);
     // From which middle on: none before the first, where the density is even, as it is after the last.
     let mut at = bin_of(age).checked_sub(usize::from(age < bin_middle(bin_of(age))));
@@ -128,37 +147,72 @@ impl HazardModel {
         Some((rates, self.0.get(stage + 1).unwrap_or(rates)))
     }
 
-    /// Returns how long it takes until the integral of the poll rate reaches `target`, by the rate of the job's
-    /// end with all that is known of it; `None` if no job was seen so far.
-    pub(crate) fn time_until_integral(
+    /// Returns how long it takes until each integral reaches its target, by the rate of the job's end with all that
+    /// is known of it; `None` if no job was seen so far. Computes the hazards once for all integrals.
+    pub(crate) fn times_until_integrals<const N: usize>(
         &self,
         position: JobPosition,
-        poll_rate: PollRate,
-        target: f64,
-    ) -> Option<f64> {
+        integrals: [PollIntegral; N],
+    ) -> Option<[f64; N]> {
         let (rates, next) = self.stage_hazards(position)?;
         if !rates.has_next_stage {
-            return Some(time_until_integral(
-                &rates.completion,
-                position.since_last_step,
-                poll_rate,
-                target,
-            ));
+            let time = |integral| {
+                time_until_integral(&rates.completion, position.since_last_step, integral)
+            };
+            return Some(integrals.map(time));
         }
         let mut risks =
             CompetingRisks::new(&rates.completion, &rates.transition, Some(&next.lookahead));
         risks.start = position.since_last_step;
-        let (mut left, mut surviving, mut rate) = (target, 1.0, 0.0);
-        for second in 0..LOOKAHEAD_SECS {
+        let mut sums = integrals.map(PartialSum::new);
+        let mut surviving = 1.0;
+        for _ in 0..LOOKAHEAD_SECS {
             let completions = risks.next_second();
-            rate = poll_rate
-                .at_hazard(completions / (surviving - completions / 2.0).max(f64::MIN_POSITIVE));
-            if rate >= left {
-                return Some(second as f64 + left / rate);
+            let hazard = completions / (surviving - completions / 2.0).max(f64::MIN_POSITIVE);
+            sums.iter_mut().for_each(|sum| sum.add_second(hazard));
+            if sums.iter().all(|sum| sum.is_complete) {
+                break;
             }
-            (left, surviving) = (left - rate, surviving - completions);
+            surviving -= completions;
         }
-        Some(LOOKAHEAD_SECS as f64 + left / rate)
+        Some(sums.map(PartialSum::time_until_target))
+    }
+}
+
+/// An integral that is computed second by second.
+struct PartialSum {
+    poll_rate: PollRate,
+    /// The target, less the seconds that were added.
+    left: f64,
+    /// How many seconds were added.
+    seconds: f64,
+    /// The poll rate in the last second.
+    rate: f64,
+    /// Whether the target is reached within the last second.
+    is_complete: bool,
+}
+
+impl PartialSum {
+    const fn new(PollIntegral { poll_rate, target }: PollIntegral) -> Self {
+        Self { poll_rate, left: target, seconds: 0.0, rate: 0.0, is_complete: false }
+    }
+
+    /// Adds a second with this hazard, unless the integral reaches its target within it or did so before.
+    fn add_second(&mut self, hazard: f64) {
+        if self.is_complete {
+            return;
+        }
+        self.rate = self.poll_rate.at_hazard(hazard);
+        self.is_complete = self.rate >= self.left;
+        if !self.is_complete {
+            self.left -= self.rate;
+            self.seconds += 1.0;
+        }
+    }
+
+    /// Returns when the integral reaches its target, in seconds, if the rate stays as in the last second.
+    fn time_until_target(self) -> f64 {
+        self.seconds + self.left / self.rate
     }
 }
 

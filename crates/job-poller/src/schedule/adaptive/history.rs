@@ -139,7 +139,7 @@ impl History {
     }
 
     /// Returns how long it takes on average until a job of this age ends, by its type and by the steps that
-    /// have ended; `None` where too few such jobs were seen to say.
+    /// have ended; `None` if too few such jobs were seen.
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();

@@ -1,22 +1,22 @@
-//! Pauses by type and age, and their bounds.
+//! Delays by type and age, and their bounds.
 
 use proptest::prelude::*;
 
 use super::{observation::JobObservation, *};
 use crate::schedule::BudgetShare;
 
-/// Returns the pauses of a wait for a job of a type, in whole seconds.
-fn pauses(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
+/// Returns the delays of a wait for a job of a type, in whole seconds.
+fn delays(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
     let mut age = Duration::ZERO;
-    let mut pauses = Vec::new();
+    let mut delays = Vec::new();
     while age.as_secs_f64() < until {
-        let mut state = PollState::new(age, u32::try_from(pauses.len()).unwrap() + 1);
+        let mut state = PollState::new(age, u32::try_from(delays.len()).unwrap() + 1);
         state.job_type = Some(job_type);
-        let pause = schedule.pause(&state);
-        pauses.push(pause.as_secs());
-        age += pause;
+        let delay = schedule.plan(&state).delay;
+        delays.push(delay.as_secs());
+        age += delay;
     }
-    pauses
+    delays
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn delays_without_history_follow_the_prior() {
         ("a request of twice the pause", dear, 200.0),
     ];
     let rows = rows.map(|(name, schedule, until)| {
-        let pauses = pauses(schedule, name, until);
-        format!("{name}: {pauses:?}\n")
+        let delays = delays(schedule, name, until);
+        format!("{name}: {delays:?}\n")
     });
     insta::assert_snapshot!(rows.concat());
 }
@@ -48,8 +48,8 @@ fn delay_depends_on_type_age_and_nearly_done() {
     for (name, job_type, age, nearly_done, expected) in rows {
         let age = Duration::from_secs(age);
         let state = PollState { job_type, age, nearly_done, ..PollState::new(Duration::ZERO, 2) };
-        let pause = Adaptive::new().jitter(0.0).pause(&state);
-        assert_eq!(pause.as_millis(), expected, "{name}");
+        let delay = Adaptive::new().jitter(0.0).plan(&state).delay;
+        assert_eq!(delay.as_millis(), expected, "{name}");
     }
 }
 
@@ -65,7 +65,7 @@ fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
         ));
     }
     let learned = Adaptive::new().history(&history);
-    let pause = |nearly_done, random| {
+    let delay = |nearly_done, random| {
         let age = Duration::from_secs(100);
         let state = PollState {
             job_type: Some("CreateCluster"),
@@ -73,30 +73,30 @@ fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
             random,
             ..PollState::new(age, if nearly_done { 1 } else { 2 })
         };
-        [Adaptive::new(), learned.clone()].map(|schedule| schedule.pause(&state).as_secs_f64())
+        [Adaptive::new(), learned.clone()].map(|schedule| schedule.plan(&state).delay.as_secs_f64())
     };
     for random in [0, u64::MAX / 3, u64::MAX] {
-        let [without, with] = pause(true, random);
+        let [without, with] = delay(true, random);
         assert!((6.5..10.0).contains(&without) && with <= without, "{random}: {without} {with}");
     }
-    let [without, with] = pause(false, u64::MAX / 2);
+    let [without, with] = delay(false, u64::MAX / 2);
     assert!(with > 1.5 * without, "none ended so early: {without} {with}");
 }
 
 #[test]
 fn a_binding_budget_share_sets_the_delay() {
     let schedule = Adaptive::new();
-    let pause = |request_price, max_gap, age| {
+    let delay = |request_price, max_gap, age| {
         let share =
             BudgetShare::new(Duration::from_secs(request_price), Duration::from_secs(max_gap));
         let state = PollState { share: Some(share), ..PollState::new(Duration::from_secs(age), 2) };
-        [0, u64::MAX].map(|random| schedule.pause(&PollState { random, ..state }).as_secs())
+        [0, u64::MAX].map(|random| schedule.plan(&PollState { random, ..state }).delay.as_secs())
     };
-    // Where it is not, chance moves the schedule's own pauses.
+    // Where it is not, chance moves the schedule's own delays.
     let rows =
         [(0, 38, [13, 17]), (1_000, 38, [38, 38]), (1_000, 190, [190, 190]), (1_000, 1, [2, 2])];
     for (request_price, max_gap, expected) in rows {
-        assert_eq!(pause(request_price, max_gap, 2_000), expected, "{request_price} {max_gap}");
+        assert_eq!(delay(request_price, max_gap, 2_000), expected, "{request_price} {max_gap}");
     }
 }
 
@@ -108,7 +108,8 @@ proptest! {
         let share = Some(BudgetShare::new(shared, Duration::MAX));
         let state = PollState { share, nearly_done, ..PollState::new(age, 1) };
         for request_price in [request_price, Duration::ZERO] {
-            let urgency = Adaptive::new().request_price(request_price).urgency(&state).unwrap();
+            let plan = Adaptive::new().request_price(request_price).plan(&state);
+            let urgency = plan.urgency.unwrap();
             prop_assert!(urgency.is_finite() && urgency > 0.0, "{}", urgency);
         }
     }
@@ -120,7 +121,7 @@ proptest! {
     ) {
         let job_type = job_type.as_deref();
         let state = PollState { age, job_type, nearly_done, random, ..PollState::new(age, count) };
-        let pause = Adaptive::new().request_price(request_price).jitter(part).pause(&state);
-        prop_assert!((2..=60).contains(&pause.as_secs()) && pause <= Duration::from_secs(60));
+        let delay = Adaptive::new().request_price(request_price).jitter(part).plan(&state).delay;
+        prop_assert!((2..=60).contains(&delay.as_secs()) && delay <= Duration::from_secs(60));
     }
 }

@@ -25,7 +25,7 @@ fn backoff_delays_are_clamped_to_the_bounds() {
         Duration::from_secs(2)..=Duration::from_secs(20),
     );
     let pauses = [1, 2, 3, 4, 1, 2]
-        .map(|count| schedule.pause(&PollState::new(Duration::ZERO, count)).as_secs());
+        .map(|count| schedule.plan(&PollState::new(Duration::ZERO, count)).delay.as_secs());
     assert_eq!(pauses, [5, 2, 20, 20, 5, 2]);
 }
 
@@ -33,7 +33,7 @@ fn backoff_delays_are_clamped_to_the_bounds() {
 fn invalid_bounds_do_not_panic() {
     let pause = |pauses| {
         let schedule = BackoffSchedule::new(Constant::new(Duration::from_secs(3)), pauses);
-        schedule.pause(&PollState::new(Duration::ZERO, 1))
+        schedule.plan(&PollState::new(Duration::ZERO, 1)).delay
     };
     let (none, long) = (Duration::ZERO, Duration::from_secs(9));
     assert_eq!(pause(long..=none), long);
@@ -51,7 +51,7 @@ fn exponential_backoff_stays_within_the_cap_and_never_ends() {
     };
     let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=cap);
     for count in 1..1000 {
-        let pause = schedule.pause(&PollState::new(Duration::ZERO, count));
-        assert!(Duration::from_secs(1) <= pause && pause <= cap, "{pause:?}");
+        let delay = schedule.plan(&PollState::new(Duration::ZERO, count)).delay;
+        assert!(Duration::from_secs(1) <= delay && delay <= cap, "{delay:?}");
     }
 }

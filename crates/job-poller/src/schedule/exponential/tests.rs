@@ -9,7 +9,8 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn delays_grow_from_the_floor_to_the_cap() {
     let pauses = |schedule: Exponential| {
-        [1, 2, 3, 4, 5, 99].map(|count| schedule.pause(&PollState::new(SECOND, count)).as_millis())
+        [1, 2, 3, 4, 5, 99]
+            .map(|count| schedule.plan(&PollState::new(SECOND, count)).delay.as_millis())
     };
     let (floor, cap) = (SECOND, 10 * SECOND);
     let rows: [(Exponential, [u128; 6]); 7] = [
@@ -38,8 +39,8 @@ proptest! {
         floor: Duration, cap: Duration, factor: f64, part: f64, count: u32, random: u64,
     ) {
         let schedule = Exponential::new(floor..=cap).factor(factor).jitter(part);
-        let pause = schedule.pause(&PollState { random, ..PollState::new(Duration::ZERO, count) });
+        let delay = schedule.plan(&PollState { random, ..PollState::new(Duration::ZERO, count) }).delay;
         let floor = floor.max(Duration::from_millis(1));
-        prop_assert!(floor <= pause && pause <= cap.max(floor));
+        prop_assert!(floor <= delay && delay <= cap.max(floor));
     }
 }

@@ -7,8 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::schedule::adaptive::{history::History, observation::JobObservation};
 
-fn poll_rate(request_price: f64) -> PollRate {
-    PollRate::new(request_price, 2.0, 60.0)
+fn integral(request_price: f64, target: f64) -> PollIntegral {
+    PollIntegral::new(PollRate::new(request_price, 2.0, 60.0), target)
+}
+
+/// Returns the delay of a schedule with this model, with the default request price and without jitter.
+fn gap(model: &HazardModel, position: JobPosition) -> Option<f64> {
+    model.times_until_integrals(position, [integral(0.25, 1.0)]).map(|[gap]| gap)
 }
 
 fn position(age: f64) -> JobPosition {
@@ -31,7 +36,7 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
     for job_type in ["CreateCluster", "CreateNode", "DeleteNode"] {
         let rates = &Prior::for_type(Some(job_type)).rates;
         for age in [0.0, 1.0, 3.999, 4.0, 50.0, 1000.0, 1e5, 1e9] {
-            let gap = time_until_integral(rates, age, poll_rate(0.25), 1.0);
+            let gap = time_until_integral(rates, age, integral(0.25, 1.0));
             let steps = 10_000;
             let rate_at = |time: f64| {
                 // Evenly from one bin's middle to the next one's.
@@ -54,13 +59,13 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
 #[test]
 fn a_model_without_observations_gives_no_delay() {
     let model = HazardModel::from_counts(&[], Prior::for_type(None));
-    assert_eq!(model.time_until_integral(position(10.0), poll_rate(0.25), 1.0), None);
+    assert_eq!(gap(&model, position(10.0)), None);
 }
 
 #[test]
 fn polls_are_frequent_when_jobs_usually_end() {
     let model = learned_model(&vec![(vec![], 300.0); 50]);
-    let gap = |age| model.time_until_integral(position(age), poll_rate(0.25), 1.0).unwrap();
+    let gap = |age| gap(&model, position(age)).unwrap();
     assert!(gap(30.0) > 40.0 && gap(290.0) < 8.0, "{} {}", gap(30.0), gap(290.0));
     // A job that is later than all is polled seldom.
     assert!(gap(3000.0) > 10.0, "{}", gap(3000.0));
@@ -75,7 +80,6 @@ fn a_finished_step_shifts_the_expected_end() {
         completed_steps: steps,
         since_last_step: since_step,
     };
-    let gap = |position| model.time_until_integral(position, poll_rate(0.25), 1.0).unwrap();
     let rows = [
         ("long before", at(100.0, 0, 100.0), 40.0..61.0),
         ("at the usual end, but its step goes on", at(300.0, 0, 300.0), 25.0..61.0),
@@ -83,10 +87,11 @@ fn a_finished_step_shifts_the_expected_end() {
         ("and so long ago that it is likely to end", at(495.0, 1, 95.0), 2.0..6.0),
     ];
     for (name, position, expected) in rows {
-        assert!(expected.contains(&gap(position)), "{name}: {}", gap(position));
+        let gap = gap(&model, position).unwrap();
+        assert!(expected.contains(&gap), "{name}: {gap}");
     }
     // More steps than were ever seen: nothing is known.
-    assert_eq!(model.time_until_integral(at(10.0, 3, 1.0), poll_rate(0.25), 1.0), None);
+    assert_eq!(gap(&model, at(10.0, 3, 1.0)), None);
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn steps_beyond_the_maximum_share_the_last_stage() {
     let model = learned_model(&vec![(steps, 400.0); 20]);
     for steps in [6, 7, 8, 30] {
         let position = JobPosition { age: 100.0, completed_steps: steps, since_last_step: 3.0 };
-        let gap = model.time_until_integral(position, poll_rate(0.25), 1.0).unwrap();
+        let gap = gap(&model, position).unwrap();
         assert!((2.0..=60.0).contains(&gap), "{gap}");
     }
 }
@@ -109,8 +114,14 @@ proptest! {
     ) {
         let model = learned_model(&jobs);
         let position = JobPosition { age, completed_steps: steps, since_last_step: since };
-        if let Some(gap) = model.time_until_integral(position, poll_rate(request_price), target) {
+        let bounded = integral(request_price, target);
+        let unbounded = PollIntegral::new(PollRate::new(request_price, 0.0, f64::INFINITY), 1.0);
+        let times = |integral| model.times_until_integrals(position, [integral]);
+        if let Some([gap]) = times(bounded) {
             prop_assert!(gap >= 2.0 * target - 1e-9 && gap <= 60.0 * target + 1e-9, "{}", gap);
+            let [unbounded_gap] = times(unbounded).unwrap();
+            let both = model.times_until_integrals(position, [bounded, unbounded]);
+            prop_assert_eq!(both, Some([gap, unbounded_gap]), "each as without the other");
         }
     }
 }
