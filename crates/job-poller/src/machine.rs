@@ -38,7 +38,7 @@ use job_model::{Deviation, Job, JobId, Phase};
 use job_transport::{JobDigest, JobSnapshot};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::ErrorRun, state::State};
+use self::{error_limits::ConsecutiveErrors, state::State};
 use crate::schedule::JobObservation;
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
@@ -113,7 +113,7 @@ pub struct Machine {
     late_attempt_allowed: bool,
     /// The attempt under way has its whole time, beyond the deadline.
     deadline_waived: bool,
-    error_run: Option<Box<ErrorRun>>,
+    error_run: Option<Box<ConsecutiveErrors>>,
     stale_in_a_row: u32,
     /// When the job last changed, and whether it was reported as stalled since.
     changed_at: Duration,

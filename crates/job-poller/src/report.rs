@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::machine::{FinishedJob, Outcome, WaitError};
 
-/// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notice's body.
+/// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notification's body.
 ///
 /// ```
 /// # use std::time::Duration;

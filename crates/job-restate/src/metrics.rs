@@ -38,21 +38,13 @@ impl Metrics {
             registry.register(name, help, family.clone());
             family
         };
-        let attempts = family("attempts", "Requests for a job, by what they came to", "job");
-        let slots = family(
-            "slots",
-            "Slots that waits asked for, by whether they had them at once",
-            "granted",
-        );
-        let waits =
-            family("waits", "Waits that began, and that are over, by how they ended", "started");
-        let notifications = family(
-            "notifications",
-            "Deliveries of notifications, by what they came to",
-            "delivered",
-        );
+        let attempts = family("attempts", "Attempts to read a job, by result", "job");
+        let slots = family("slots", "Requested slots, by result", "granted");
+        let waits = family("waits", "Waits that started or ended, by result", "started");
+        let notifications =
+            family("notifications", "Deliveries of notifications, by result", "delivered");
         let attempt_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 12));
-        let help = "How long requests for a job took";
+        let help = "Duration of an attempt to read a job, in seconds";
         registry.register("attempt_seconds", help, attempt_seconds.clone());
         Self { registry, attempts, attempt_seconds, slots, waits, notifications }
     }

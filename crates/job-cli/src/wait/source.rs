@@ -28,7 +28,7 @@ struct SourceState {
     bodies: HashMap<JobId, Bodies>,
 }
 
-/// The last reply with a job and, for where the wait drops that, the one before.
+/// The last reply with a job, and the one before, in case the wait drops the last.
 #[derive(Default)]
 struct Bodies {
     last: Bytes,

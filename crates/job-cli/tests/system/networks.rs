@@ -16,7 +16,7 @@ const LINK_DOWN_SCRIPT: &str = r#"
     wait=$!
     while ! grep -q CreateCluster "$2/progress"; do sleep 0.05; done
     ip link set lo down
-    while ! grep -q fault: "$2/progress"; do sleep 0.05; done
+    while ! grep -q 'attempt failed' "$2/progress"; do sleep 0.05; done
     ip link set lo up
     wait $wait; code=$?
     kill $sim; cat "$2/progress" >&2
@@ -54,5 +54,5 @@ async fn a_temporary_link_failure_does_not_end_a_wait() {
         .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", sim.account().token)
         .env("OS_PROJECT_ID", sim.project().as_str());
-    run(command).await.assert_succeeded(1, "fault: ");
+    run(command).await.assert_succeeded(1, "attempt failed: ");
 }

@@ -184,5 +184,5 @@ async fn two_hundred_http1_waits_succeed_with_24_descriptors() {
     command.arg(sim.job().as_str());
     command.args((0..199).map(|_| sim.add(Plan::create_cluster().faster(5)).to_string()));
     let command = crate::limits::with_descriptor_limit(24, &command);
-    run(command).await.assert_succeeded(200, "fault: ");
+    run(command).await.assert_succeeded(200, "attempt failed: ");
 }

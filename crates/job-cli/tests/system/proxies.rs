@@ -80,5 +80,5 @@ async fn twelve_waits_succeed_behind_a_faulty_proxy() {
     let mut command = wait_command(&sim, &endpoint, &fs::read(authority).unwrap(), &folder);
     command.arg(sim.job().as_str());
     command.args((0..11).map(|_| sim.add(Plan::create_cluster().faster(2)).to_string()));
-    run(command).await.assert_succeeded(12, "fault");
+    run(command).await.assert_succeeded(12, "attempt failed");
 }

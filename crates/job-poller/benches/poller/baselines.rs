@@ -114,7 +114,7 @@ pub(crate) fn fleet_with_history(service: Arc<Service>) -> Fleet {
         let observation = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
         history.record(&observation.with_step_ends(vec![seconds / 3, seconds / 2]));
     }
-    // So little that it asks as often as it may: every two seconds.
+    // A low price, so that it polls as often as the floor allows: every two seconds.
     let adaptive = Adaptive::new().request_price(Duration::from_micros(1));
     let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.adaptive(adaptive, history).start()

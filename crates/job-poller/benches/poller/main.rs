@@ -208,7 +208,7 @@ struct Cost {
     bytes: f64,
 }
 
-/// Lets so many waits go on for half a minute, on a paused clock, in one thread.
+/// Runs `waits` waits for half a minute, on a paused clock, in one thread.
 fn measure<S, F>(
     ids: fn(usize) -> Result<JobId, IdError>,
     waits: usize,

@@ -136,22 +136,22 @@ impl fmt::Debug for Checkpoint {
 struct Version;
 
 impl Version {
-    const NUMBER: u32 = 1;
+    const FORMAT_VERSION: u32 = 1;
 }
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(Self::NUMBER)
+        serializer.serialize_u32(Self::FORMAT_VERSION)
     }
 }
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
-            Self::NUMBER => Ok(Self),
+            Self::FORMAT_VERSION => Ok(Self),
             other => Err(D::Error::custom(format_args!(
                 "a checkpoint of version {other}, and only {} is known here; start the wait anew",
-                Self::NUMBER
+                Self::FORMAT_VERSION
             ))),
         }
     }

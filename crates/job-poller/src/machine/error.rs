@@ -1,4 +1,4 @@
-//! Why a wait stopped before its job ended. Never says how the job is, for that is not known.
+//! Why a wait stopped before its job ended. The state of the job is not known then.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -141,7 +141,7 @@ impl fmt::Display for WaitError {
             }
             WaitErrorKind::Unreachable => f.write_str("the service cannot be reached")?,
             WaitErrorKind::Permanent => f.write_str("asking again would not help")?,
-            WaitErrorKind::TooManyErrors => f.write_str("too many faults in a row")?,
+            WaitErrorKind::TooManyErrors => f.write_str("too many failed attempts in a row")?,
             WaitErrorKind::Stalled => f.write_str("the job does not move any more")?,
             WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job goes on")?,
         }

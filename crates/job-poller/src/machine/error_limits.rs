@@ -9,7 +9,7 @@ use super::{attempt_error::AttemptError, error_kind::WaitErrorKind};
 
 /// The attempts that gave no job since the last one that did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ErrorRun {
+pub(super) struct ConsecutiveErrors {
     /// How many, of any kind.
     count: u32,
     /// The kind of the last ones, how many of that kind there were in a row, and when the first was.
@@ -37,7 +37,7 @@ pub(super) struct Threshold {
     pub(super) ends_as: WaitErrorKind,
 }
 
-impl ErrorRun {
+impl ConsecutiveErrors {
     /// Adds an error to the run before it.
     pub(super) fn with_error(
         before: Option<&Self>,

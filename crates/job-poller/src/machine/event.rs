@@ -147,18 +147,18 @@ impl fmt::Display for Event {
             Self::Stalled { unchanged_for } => {
                 write!(f, "nothing has changed for {:.0} s", unchanged_for.as_secs_f64())
             }
-            Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "fault: {error}"),
+            Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "attempt failed: {error}"),
             Self::AttemptFailed { error, in_a_row } => {
-                write!(f, "fault, {in_a_row} in a row: {error}")
+                write!(f, "attempt failed, {in_a_row} in a row: {error}")
             }
-            Self::CredentialsRefreshed => f.write_str("credentials renewed"),
-            Self::SubJobLookup { id } => write!(f, "looking into sub-job {id}"),
+            Self::CredentialsRefreshed => f.write_str("credentials refreshed"),
+            Self::SubJobLookup { id } => write!(f, "looking up sub-job {id}"),
             Self::Heartbeat => f.write_str("still waiting"),
             Self::NextAttempt { at, reason } => {
                 let reason = match reason {
                     AttemptReason::Scheduled => "",
                     AttemptReason::Budget => " (as the budget allows)",
-                    AttemptReason::Backoff => " (after a fault)",
+                    AttemptReason::Backoff => " (after a failed attempt)",
                     AttemptReason::RetryAfter => " (as the service asked)",
                     AttemptReason::Deadline => " (the last before the deadline)",
                 };

@@ -230,8 +230,9 @@ impl WaitPolicy {
         self
     }
 
-    /// Returns these limits for a wait that has gone on for so long, with the time that another for the same job would have
-    /// that has gone on for so long `before`, where that is longer.
+    /// Returns this policy with the timeout extended, if needed, so that a second wait for the same job gets its full
+    /// time. `elapsed` is the time since this wait began, and `other_elapsed` the time since the other one, whose
+    /// policy is `other`, began.
     #[must_use]
     pub fn extended_for(&self, elapsed: Duration, other: &Self, other_elapsed: Duration) -> Self {
         let left = other.timeout.map(|timeout| match timeout.saturating_sub(other_elapsed) {

@@ -13,7 +13,7 @@ use super::{
     checkpoint::Checkpoint,
     error::WaitError,
     error_kind::WaitErrorKind,
-    error_limits::{ErrorRun, MAX_RETRY_AFTER, Threshold},
+    error_limits::{ConsecutiveErrors, MAX_RETRY_AFTER, Threshold},
     event::{AttemptReason, Event},
     outcome::FinishedJob,
     state::State,
@@ -224,8 +224,12 @@ impl Machine {
             context.events.push(Event::CredentialsRefreshed);
         }
         let is_proven = self.readings > 0;
-        let run =
-            ErrorRun::with_error(self.error_run.as_deref(), &error, is_proven, context.elapsed);
+        let run = ConsecutiveErrors::with_error(
+            self.error_run.as_deref(),
+            &error,
+            is_proven,
+            context.elapsed,
+        );
         self.error_run = Some(Box::new(run));
         let retry_after = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         self.not_before = context.elapsed.saturating_add(retry_after);

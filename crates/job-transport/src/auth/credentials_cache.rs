@@ -131,7 +131,9 @@ impl CredentialsCache {
         };
         let issued = self.shared_refresh(clock, successor).await?;
         let mut state = self.state();
-        if let Some(entry) = state.entry.as_mut().filter(|l| Arc::ptr_eq(&l.issued, &issued)) {
+        if let Some(entry) =
+            state.entry.as_mut().filter(|entry| Arc::ptr_eq(&entry.issued, &issued))
+        {
             entry.fresh_until.get_or_insert_with(|| clock.monotonic().saturating_add(FRESH_PERIOD));
         }
         Ok(Some(issued))
@@ -166,7 +168,7 @@ impl CredentialsCache {
         self.call_provider(clock, self.provider.timeout()).await
     }
 
-    /// Asks the provider. Only for whoever holds `asking`.
+    /// Asks the provider. The caller must hold `refresh_lock`.
     async fn call_provider(
         &self,
         clock: &dyn Clock,

@@ -73,11 +73,15 @@ fn imports_are_from_the_room() {
 fn roots_are_small_and_in_the_table() {
     let modules = |count: usize| (0..count).map(|n| format!("mod m{n};")).collect::<String>();
     let rows = [
-        ("job-x", modules(MAX_ROOMS), 0),
-        ("job-x", modules(MAX_ROOMS + 1), 1),
-        ("job-x", modules(MAX_ROOMS) + "#[cfg(test)] mod testing;", 0),
-        ("job-model", "mod job; mod decode;".into(), 0),
-        ("job-model", "mod job; mod misc;".into(), 1),
+        ("job-restate", modules(MAX_ROOMS), 0),
+        ("job-restate", modules(MAX_ROOMS + 1), 1),
+        ("job-restate", modules(MAX_ROOMS) + "#[cfg(test)] mod testing;", 0),
+        // A crate without an order.
+        ("job-x", "mod a;".into(), 1),
+        ("job-model", "mod decode; mod job; mod tree; mod reply;".into(), 0),
+        ("job-model", "mod decode; mod job; mod tree; mod reply; mod misc;".into(), 1),
+        // A room of the order that is not there.
+        ("job-model", "mod decode; mod job; mod tree;".into(), 1),
     ];
     for (name, root, expected) in rows {
         for file in ["lib", "main"] {

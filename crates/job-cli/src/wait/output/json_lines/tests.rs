@@ -68,7 +68,7 @@ fn every_event_is_one_json_line() {
     let all = event_lines(&log) + &finished(&finished_wait((result, log))) + "\n";
     let names = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let names: BTreeSet<_> = names.map(|line| line["event"].as_str().unwrap().to_owned()).collect();
-    let expected = "attempt_failed credentials_refreshed finished heartbeat next_attempt phase progress settling \
+    let expected = "attempt_failed credentials_refreshed deviation finished heartbeat next_attempt phase progress settling \
         stale_reply stalled sub_job sub_job_lookup";
     assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), expected);
     insta::assert_snapshot!(all);
