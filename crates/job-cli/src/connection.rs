@@ -108,25 +108,25 @@ impl ConnectionArgs {
     /// # Errors
     ///
     /// Where something that is there cannot be used: wrong usage.
-    pub(crate) fn settings(&self, conventions: CredentialChain) -> anyhow::Result<Settings> {
-        self.resolve(conventions).or_exit(Exit::Usage)
+    pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
+        self.resolve(chain).or_exit(Exit::Usage)
     }
 
-    fn resolve(&self, conventions: CredentialChain) -> anyhow::Result<Settings> {
-        let mut conventions = match self.auth {
-            AuthArg::Auto => conventions,
-            AuthArg::Token => conventions.auth_method(AuthMethod::Token),
-            AuthArg::Aksk => conventions.auth_method(AuthMethod::AccessKey),
-            AuthArg::Password => conventions.auth_method(AuthMethod::Password),
+    fn resolve(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
+        let mut chain = match self.auth {
+            AuthArg::Auto => chain,
+            AuthArg::Token => chain.auth_method(AuthMethod::Token),
+            AuthArg::Aksk => chain.auth_method(AuthMethod::AccessKey),
+            AuthArg::Password => chain.auth_method(AuthMethod::Password),
         };
         if let Some(file) = &self.token_file {
             let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
             anyhow::ensure!(fits, "--token-file holds a token, and --auth asks for something else");
             // Later it is read when it is needed, and may be about to be replaced.
             TokenFile::new(file).read()?;
-            conventions = conventions.token_file(file);
+            chain = chain.token_file(file);
         }
-        let found = conventions.resolve()?;
+        let found = chain.resolve()?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,

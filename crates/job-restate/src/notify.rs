@@ -3,10 +3,10 @@
 //! reports the delivery to the wait.
 
 mod webhook;
-mod sink;
+mod notifier;
 
-pub(crate) use sink::DisabledNotifier;
-pub use sink::{Notification, Notifier, NotifierError};
+pub(crate) use notifier::DisabledNotifier;
+pub use notifier::{Notification, Notifier, NotifierError};
 pub use webhook::{Webhook, WebhookKey, WebhookKeyError};
 
 use std::{sync::Arc, time::Duration};

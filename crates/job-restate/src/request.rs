@@ -94,11 +94,11 @@ fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
-const EXPECTED_DURATION: &str = "expected a time, such as \"90s\" or \"45m\"";
+const DURATION_EXPECTATION: &str = "expected a time, such as \"90s\" or \"45m\"";
 
 /// Reads a text; anything else is no time.
 fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map_err(|_| D::Error::custom(EXPECTED_DURATION))
+    String::deserialize(deserializer).map_err(|_| D::Error::custom(DURATION_EXPECTATION))
 }
 
 impl Serialize for FriendlyDuration {
@@ -120,7 +120,7 @@ impl Serialize for WaitTimeout {
 impl<'de> Deserialize<'de> for FriendlyDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let span = parse_duration(&deserialize_text(deserializer)?).filter(|span| !span.is_zero());
-        span.map(Self).ok_or_else(|| D::Error::custom(EXPECTED_DURATION))
+        span.map(Self).ok_or_else(|| D::Error::custom(DURATION_EXPECTATION))
     }
 }
 
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for WaitTimeout {
             "none" => Ok(Self(None)),
             text => {
                 let expected =
-                    || D::Error::custom(format_args!("{EXPECTED_DURATION}, or \"none\""));
+                    || D::Error::custom(format_args!("{DURATION_EXPECTATION}, or \"none\""));
                 parse_duration(text).map(|span| Self(Some(span))).ok_or_else(expected)
             }
         }

@@ -51,7 +51,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
-const MAX_BODY: usize = 8 << 20;
+const MAX_BODY_LEN: usize = 8 << 20;
 
 /// How many requests may be in flight, unless set otherwise: servers allow about 100 streams a
 /// connection, and each waits for its turn beyond that anyway.
@@ -108,7 +108,7 @@ impl HyperTransport {
         let connector = TlsConnector::new(tls.0, CONNECT_TIMEOUT);
         let settings = Settings {
             attempt_timeout: ATTEMPT_TIMEOUT,
-            max_body: MAX_BODY,
+            max_body: MAX_BODY_LEN,
             idle_timeout: IDLE_TIMEOUT,
             max_idle_connections: MAX_IN_FLIGHT,
             keep_alive: KEEP_ALIVE_INTERVAL,

@@ -14,7 +14,7 @@ use job_model::{Decoded, Timestamp};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Each contender runs once a round, and a ratio is the median of its rounds' ratios: a machine
+/// Each baseline runs once a round, and a ratio is the median of its rounds' ratios: a machine
 /// that is busy for a while spoils a round, not the figure.
 const ROUNDS: usize = 15;
 
@@ -47,7 +47,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs every contender once.
+/// Runs every baseline once.
 fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
     let time = "2020-02-02 08:12:40.672772389 +0000 UTC";
     let format = "%Y-%m-%d %H:%M:%S%.f %z UTC";
@@ -70,7 +70,7 @@ fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
         });
     }
     let odd = String::from_utf8_lossy(small).replace("\"Running\"", "\"running\"");
-    group.bench_function("job with an oddity", |bencher| {
+    group.bench_function("job with a deviation", |bencher| {
         bencher.iter(|| Decoded::from_slice(black_box(odd.as_bytes())));
     });
     group.bench_function("Value", |bencher| {
@@ -81,7 +81,7 @@ fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
     });
 }
 
-/// A contender's median time in a round, in nanoseconds, by its name.
+/// A baseline's median time in a round, in nanoseconds, by its name.
 type Round = BTreeMap<String, f64>;
 
 /// Reads what criterion wrote of a round.
@@ -121,7 +121,7 @@ fn report(rounds: &[Round]) -> bool {
     let growth = |round: &Round, name: &str| round[&format!("{name}, large")] / round[name];
     let ratio = median(rounds, |round| growth(round, "job") / growth(round, "plain struct"));
     line("growth to the large body, job / plain struct".into(), ratio, MAX_GROWTH_RATIO);
-    for (name, other) in [("job", "skip only"), ("job with an oddity", "job")] {
+    for (name, other) in [("job", "skip only"), ("job with a deviation", "job")] {
         let ratio = median(rounds, |round| round[name] / round[other]);
         println!("{:>60} {ratio:>6.3} (no bound)", format!("{name} / {other}"));
     }

@@ -6,7 +6,7 @@ use core::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// The most bytes an id may have; the longest seen in public material has 37.
-const MAX_BYTES: usize = 128;
+const MAX_ID_BYTES: usize = 128;
 
 /// Why a text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("an id cannot be empty"),
-            Self::TooLong => write!(f, "an id has at most {MAX_BYTES} bytes"),
+            Self::TooLong => write!(f, "an id has at most {MAX_ID_BYTES} bytes"),
             Self::DotSegment => f.write_str("`.` and `..` are not ids"),
             Self::InvalidCharacter(c) => write!(f, "an id cannot contain {c:?}"),
         }
@@ -108,7 +108,7 @@ fn check(text: &str) -> Result<(), IdError> {
     match text {
         "" => Err(IdError::Empty),
         "." | ".." => Err(IdError::DotSegment),
-        _ if text.len() > MAX_BYTES => Err(IdError::TooLong),
+        _ if text.len() > MAX_ID_BYTES => Err(IdError::TooLong),
         _ => text.chars().find(changes_url).map_or(Ok(()), |c| Err(IdError::InvalidCharacter(c))),
     }
 }

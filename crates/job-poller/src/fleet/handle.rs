@@ -12,10 +12,7 @@ use std::{
 use futures_core::Stream;
 use job_model::{Job, JobId};
 
-use super::{
-    scheduler::{LastJob, Scheduler},
-    shared::Shared,
-};
+use super::{job::LastJob, scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
-use job_model::JobId;
+use job_model::{Job, JobId};
 use job_transport::JobSnapshot;
 use job_transport::{Clock, TokioClock};
 
@@ -12,6 +12,21 @@ use crate::{
     machine::{Checkpoint, Input, Machine, Step, WaitPolicy},
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
+
+/// The job as last read, possibly still to be decoded.
+pub(super) enum LastJob {
+    Snapshot(JobSnapshot),
+    Decoded(Box<Job>),
+}
+
+impl LastJob {
+    pub(super) fn decode(self) -> Box<Job> {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.into_job(),
+            Self::Decoded(job) => job,
+        }
+    }
+}
 
 /// The attempt that a machine asks for.
 pub(super) struct AttemptRequest {

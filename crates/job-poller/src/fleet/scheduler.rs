@@ -4,8 +4,6 @@
 mod queue;
 mod queries;
 
-pub(super) use queries::LastJob;
-
 use std::{
     collections::{BTreeSet, HashMap},
     mem,

@@ -11,7 +11,7 @@ use job_transport::{AllowHttp, Clock, TokioClock, Transport, display_chain, is_l
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 
-use super::sink::{Notification, Notifier, NotifierError};
+use super::notifier::{Notification, Notifier, NotifierError};
 
 /// Posts each notification to a URL, signed with a key that the receiver has too: HMAC-SHA256, as the specification
 /// Standard Webhooks has it, for which receivers find libraries in most languages.

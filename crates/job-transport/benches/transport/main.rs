@@ -21,11 +21,11 @@ use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider,
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, sync::oneshot};
 
-/// Each contender runs once a round, and counts by its fastest: what else runs on the machine only
+/// Each baseline runs once a round, and counts by its fastest: what else runs on the machine only
 /// ever adds, and adds more to work on memory than to hashing.
 const ROUNDS: usize = 15;
 
-/// How many requests a contender makes in a round, and how many at a time.
+/// How many requests a baseline makes in a round, and how many at a time.
 const REQUESTS: usize = 2_000;
 const CONCURRENCY: usize = 20;
 
@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What each contender took in a round, in nanoseconds a piece.
+/// What each baseline took in a round, in nanoseconds a piece.
 type Round = Vec<(&'static str, f64)>;
 
 async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {

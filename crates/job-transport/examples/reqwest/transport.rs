@@ -9,7 +9,7 @@ use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind, 
 use rustls::ClientConfig;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
-const MAX_BODY: usize = 8 << 20;
+const MAX_BODY_LEN: usize = 8 << 20;
 /// A token of 16 KiB is a header's value.
 const MAX_HEADERS: u32 = 64 << 10;
 
@@ -48,7 +48,7 @@ impl Reqwest {
         let mut body = BytesMut::new();
         while let Some(chunk) = reply.chunk().await.map_err(classify)? {
             body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY {
+            if body.len() > MAX_BODY_LEN {
                 return Err(maybe(TransportErrorKind::BodyTooLarge));
             }
         }

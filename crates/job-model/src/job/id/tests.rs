@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn ids_reject_empty_long_and_unsafe_texts() {
-    let long = "a".repeat(MAX_BYTES + 1);
+    let long = "a".repeat(MAX_ID_BYTES + 1);
     let rows = [
         ("354331b2c-229a-11e8-9c75-0255ac100ceb", None),
         ("a b", None),

@@ -6,30 +6,12 @@ use std::{
     time::Duration,
 };
 
-use job_model::Job;
-use job_transport::JobSnapshot;
-
 use super::Scheduler;
 use crate::{
-    fleet::{stats::FleetStats, subscriber::Subscriber},
+    fleet::{job::LastJob, stats::FleetStats, subscriber::Subscriber},
     machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
-
-/// The job as last read, possibly still to be decoded.
-pub(in crate::fleet) enum LastJob {
-    Snapshot(JobSnapshot),
-    Decoded(Box<Job>),
-}
-
-impl LastJob {
-    pub(in crate::fleet) fn decode(self) -> Box<Job> {
-        match self {
-            Self::Snapshot(snapshot) => snapshot.into_job(),
-            Self::Decoded(job) => job,
-        }
-    }
-}
 
 impl Scheduler {
     pub(in crate::fleet) fn subscriber(&mut self, subscriber: usize) -> &mut Subscriber {

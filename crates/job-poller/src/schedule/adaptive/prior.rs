@@ -54,8 +54,8 @@ impl Prior {
 /// Returns e to the power of −x, for x of at least 0: by its series for a small part of x, squared
 /// as often as x was halved. Only + − × ÷: the same bits on every machine.
 const fn exp_neg(x: f64) -> f64 {
-    const HALVINGS: u32 = 12;
-    let small = x / (1_u32 << HALVINGS) as f64;
+    const HALVING_COUNT: u32 = 12;
+    let small = x / (1_u32 << HALVING_COUNT) as f64;
     if small > 0.25 {
         return 0.0;
     }
@@ -66,7 +66,7 @@ const fn exp_neg(x: f64) -> f64 {
         number += 1;
     }
     let mut halving = 0;
-    while halving < HALVINGS {
+    while halving < HALVING_COUNT {
         sum *= sum;
         halving += 1;
     }

@@ -39,12 +39,12 @@ async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
             Err(RefusedKey(said)) => {
                 format!("unsent: {}", said.map(|said| said.to_string()).unwrap_or_default())
             }
-            Ok(pass) => {
+            Ok(permit) => {
                 // The service's time is what it is: the caller's clock was set by the skew.
-                let at = SIGNED_AT + pass.skew;
-                let verdict = pass.observe(&reply(*status, code, *date), at);
+                let at = SIGNED_AT + permit.skew;
+                let status = permit.observe(&reply(*status, code, *date), at);
                 let state = lock(&guard.state);
-                format!("{verdict:?}, proven {}, skew {}", state.proven, state.skew.as_secs())
+                format!("{status:?}, proven {}, skew {}", state.proven, state.skew.as_secs())
             }
         };
         lines += &format!("{status} {code} {date:?}: {line}\n");
