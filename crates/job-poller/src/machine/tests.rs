@@ -10,6 +10,7 @@ use super::{
 use crate::schedule::{Adaptive, BudgetShare, Exponential};
 
 mod attempt_errors;
+mod decoding;
 mod observations;
 
 fn one_hour_setup() -> Setup {
