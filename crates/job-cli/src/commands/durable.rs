@@ -221,7 +221,7 @@ impl Arguments {
     }
 }
 
-/// Where the keys may be that notifications are signed with.
+/// The environment variable with the keys that sign notifications.
 const WEBHOOK_KEY_ENV: &str = "CCE_JOB_WEBHOOK_KEY";
 
 /// A simulated service with a few jobs.

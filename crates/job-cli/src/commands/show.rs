@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// Where the file is no job, or stdout cannot be written to.
+/// Returns an error if the file is not a job, or if stdout cannot be written to.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     arguments.print_args.print(&arguments.file.read_reply()?)?;
     Ok(Exit::Done)

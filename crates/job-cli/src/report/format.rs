@@ -17,11 +17,11 @@ pub(crate) enum ReportFormat {
 }
 
 impl ReportFormat {
-    /// Returns the form that a file's name says.
+    /// Returns the format that the ending of a file name selects.
     ///
     /// # Errors
     ///
-    /// Where it says none: wrong usage.
+    /// Returns a usage error if the file name has another ending.
     pub(crate) fn from_path(file: &Path) -> anyhow::Result<Self> {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("html" | "htm") => Ok(Self::Html),

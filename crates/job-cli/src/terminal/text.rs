@@ -8,7 +8,7 @@ use job_model::is_unprintable;
 const MAX_LINE_CHARS: usize = 2_000;
 
 /// Returns a text as one line that can be shown, whatever is in it. Characters that cannot be seen
-/// are escaped; where it is too long its end is left out, and the number of characters is added.
+/// are escaped; if it is too long, its end is left out and the number of characters is added.
 pub(crate) fn sanitize_line(text: &str) -> String {
     match text.char_indices().nth(MAX_LINE_CHARS) {
         None => sanitize(text),

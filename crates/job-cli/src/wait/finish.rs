@@ -82,12 +82,12 @@ impl Session {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();
         }
-        // Whoever waits again would have known sooner: nothing is wrong with this wait.
+        // Without a saved history only later waits are slower; this wait is not affected.
         if let Err(error) = self.history_file.save() {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
         }
         match self.output.write_error() {
-            // Whoever read has read enough.
+            // The reader closed stdout, so it needs no more output.
             Some(error)
                 if error.kind() == io::ErrorKind::BrokenPipe && result.unfinished.is_empty() => {}
             Some(error) => {

@@ -40,7 +40,7 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// Where a file that is named cannot be read, or is no history: wrong usage.
+    /// Returns a usage error if a named file cannot be read, or is not a history.
     pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Self> {
         if named == Some(Path::new("none")) {
             return Ok(Self::disabled());
@@ -97,14 +97,14 @@ impl HistoryFile {
     }
 }
 
-/// Returns the file in the user's state folder; `None` where the user has none.
+/// Returns the file in the user's state folder; `None` if the user has no such folder.
 fn default_path() -> Option<PathBuf> {
     let folders = choose_base_strategy().ok()?;
     let folder = folders.state_dir().unwrap_or_else(|| folders.data_dir());
     Some(folder.join("cce-job/history.json"))
 }
 
-/// Reads a history; an empty one where there is no file, or nothing in it.
+/// Reads a history; returns an empty one if the file is missing or empty.
 fn read_history(file: &Path) -> anyhow::Result<History> {
     match fs::read(file) {
         Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),

@@ -9,7 +9,7 @@ use crate::schedule::JobObservation;
 /// A job that has ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[must_use = "a job that failed is a `FinishedJob` too; `into_success` tells"]
+#[must_use = "a job that failed is a `FinishedJob` too; use `into_success`"]
 pub struct FinishedJob {
     /// How.
     pub outcome: Outcome,
@@ -41,8 +41,7 @@ pub struct FinishedJob {
 pub enum Outcome {
     /// The job is complete.
     Succeeded,
-    /// The job failed.
-    /// With the deepest failed sub-job: its path, its type, its reason.
+    /// The job failed; holds the path, type and reason of the deepest failed sub-job.
     Failed(Box<Failure>),
 }
 

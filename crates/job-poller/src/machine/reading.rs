@@ -36,19 +36,19 @@ impl Machine {
             return self.on_unchanged(context, date, credentials_refreshed);
         }
         self.count_reading(context, credentials_refreshed);
-        if let Some(before) = self.snapshot.take() {
-            if self.is_stale(before.digest(), snapshot.digest()) {
+        match self.snapshot.take() {
+            Some(before) if self.is_stale(before.digest(), snapshot.digest()) => {
                 self.stale_in_a_row = self.stale_in_a_row.saturating_add(1);
                 context.events.push(Event::StaleReply { in_a_row: self.stale_in_a_row });
                 let before = before.without_job();
                 self.snapshot = Some(before.clone());
-                return self.plan_scheduled_attempt(context, &before, date);
+                self.plan_scheduled_attempt(context, &before, date)
             }
-            self.emit_changes(context, Some(&before), &snapshot);
-        } else {
-            self.emit_changes(context, None, &snapshot);
+            before => {
+                self.emit_changes(context, before.as_ref(), &snapshot);
+                self.on_accepted(context, snapshot, date)
+            }
         }
-        self.on_accepted(context, snapshot, date)
     }
 
     /// Handles a reply that equals the last accepted one: a reading without changes.

@@ -1,4 +1,4 @@
-//! A decoded reply: the job, and the reply's own facts. Decides nothing about the wait.
+//! The result of an attempt: a decoded reply, or a reply that equals the last one.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use job_model::Job;
 
 use super::snapshot::JobSnapshot;
-
 use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
 /// The result of one attempt: the job as it was read, and what the reply says besides.
