@@ -8,6 +8,7 @@ mod verdict;
 mod outcome;
 mod attempt_error;
 mod error_kind;
+mod compact_duration;
 mod job_text;
 // What the machine keeps from one step to the next.
 mod error_limits;
@@ -24,6 +25,7 @@ mod finish;
 
 pub use attempt_error::AttemptError;
 pub use checkpoint::Checkpoint;
+pub(crate) use compact_duration::CompactDuration;
 pub use error::WaitError;
 pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
@@ -38,7 +40,7 @@ use job_model::{Deviation, Job, JobId, Phase};
 use job_transport::{JobDigest, JobSnapshot};
 use serde::{Deserialize, Serialize};
 
-use self::{error_limits::ConsecutiveErrors, state::State};
+use self::{error_limits::RecentErrors, state::State};
 use crate::schedule::JobObservation;
 
 /// Decides, step by step, how to wait for one job: what to do now, given the time and what
@@ -107,27 +109,27 @@ pub struct Machine {
     readings: u32,
     /// When the next attempt is planned, and before when there is none whatever the deadline: by what
     /// the service asked, and by the floor.
-    next_attempt_at: Duration,
-    not_before: Duration,
+    next_attempt_at: CompactDuration,
+    not_before: CompactDuration,
     /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
     late_attempt_allowed: bool,
     /// The attempt under way has its whole time, beyond the deadline.
     deadline_waived: bool,
-    error_run: Option<Box<ConsecutiveErrors>>,
+    /// The errors since the last reading.
+    recent_errors: Option<Box<RecentErrors>>,
     stale_in_a_row: u32,
     /// When the job last changed, and whether it was reported as stalled since.
-    changed_at: Duration,
+    changed_at: CompactDuration,
     stall_reported: bool,
     /// When the last event was emitted.
-    last_event_at: Duration,
+    last_event_at: CompactDuration,
     /// Whether the end is near, and how many readings there were before that.
     nearly_done: bool,
     near_end_base: u32,
     state: State,
-    last_error: Option<Box<AttemptError>>,
     /// The job's age when it was first seen to go on, and when it last was.
-    observed_from: Option<Duration>,
-    observed_until: Duration,
+    observed_from: Option<CompactDuration>,
+    observed_until: CompactDuration,
     /// The last accepted reading, without the decoded job.
     snapshot: Option<JobSnapshot>,
 }
@@ -143,21 +145,20 @@ impl Machine {
             attempts: 0,
             sub_job_lookups: 0,
             readings: 0,
-            next_attempt_at: Duration::ZERO,
-            not_before: Duration::ZERO,
+            next_attempt_at: CompactDuration::ZERO,
+            not_before: CompactDuration::ZERO,
             late_attempt_allowed: false,
             deadline_waived: false,
-            error_run: None,
+            recent_errors: None,
             stale_in_a_row: 0,
-            changed_at: Duration::ZERO,
+            changed_at: CompactDuration::ZERO,
             stall_reported: false,
-            last_event_at: Duration::ZERO,
+            last_event_at: CompactDuration::ZERO,
             nearly_done: false,
             near_end_base: 0,
             state: State::Polling,
-            last_error: None,
             observed_from: None,
-            observed_until: Duration::ZERO,
+            observed_until: CompactDuration::ZERO,
             snapshot: None,
         }
     }
@@ -261,13 +262,13 @@ impl Machine {
             Some(lookup) => &JobDigest::new(lookup.job()),
             None => self.snapshot.as_ref()?.digest(),
         };
-        self.observation_until(digest, self.observed_until, false)
+        self.observation_until(digest, self.observed_until.get(), false)
     }
 
     /// Returns the error of the last attempt, if that failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
-        self.last_error.as_deref()
+        self.recent_errors.as_ref().map(|errors| &errors.last)
     }
 
     /// Sets the job as last read.

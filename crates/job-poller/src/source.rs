@@ -95,8 +95,8 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
 
 /// Makes the attempt that a machine asks for, and returns its result as the machine's input.
 ///
-/// If the job has changed, the last snapshot is decoded here, because the machine compares the two, and a fleet's
-/// machine must not decode while it holds the fleet's lock.
+/// If a phase has changed, the last snapshot is decoded here, because the machine compares the two jobs, and a
+/// fleet's machine must not decode while it holds the fleet's lock.
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,
@@ -104,8 +104,43 @@ pub(crate) async fn attempt(
     last: Option<&JobSnapshot>,
 ) -> Result<Fetched, FetchError> {
     let fetched = source.fetch_since(id, last).await;
-    if let (Ok(Fetched::Reading(_)), Some(last)) = (&fetched, last) {
+    if let (Ok(Fetched::Reading(reading)), Some(last)) = (&fetched, last)
+        && !last.digest().has_same_tree(reading.snapshot.digest())
+    {
         let _ = last.job();
     }
     fetched
+}
+
+#[cfg(test)]
+#[cfg(feature = "tokio")]
+mod tests {
+    use super::*;
+
+    /// Replies with a body, like a client that compares it with the last one.
+    struct Reply(&'static str);
+
+    impl JobSource for Reply {
+        fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+            let snapshot = JobSnapshot::from_slice(self.0.as_bytes());
+            Box::pin(async { Ok(Reading::new(snapshot.expect("a job"))) })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_job_is_decoded_only_if_a_phase_has_changed() {
+        let last = r#"{"status": {"phase": "Running"}}"#;
+        let rows = [
+            (r#"{"status": {"phase": "Running"}}"#, false),
+            (r#"{"status": {"phase": "Running", "reason": "slow"}}"#, false),
+            (r#"{"status": {"phase": "Success"}}"#, true),
+            (r#"{"spec": {"subJobs": [{}]}, "status": {"phase": "Running"}}"#, true),
+        ];
+        let id = "a".parse().expect("an id");
+        for (reply, is_decoded) in rows {
+            let last = JobSnapshot::from_slice(last.as_bytes()).expect("a job").without_job();
+            attempt(&Reply(reply), &id, Some(&last)).await.expect("a reading");
+            assert_eq!(last.is_decoded(), is_decoded, "{reply}");
+        }
+    }
 }

@@ -9,7 +9,6 @@ use std::{
     fmt,
     future::{Future, IntoFuture},
     hash::{BuildHasher, RandomState},
-    mem,
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
@@ -43,7 +42,7 @@ pub struct Wait {
     machine: Machine,
     clock: WaitClock,
     stop: Option<BoxFuture<'static, ()>>,
-    on_event: OnEvent,
+    on_event: Option<OnEvent>,
 }
 
 /// A caller's function for events.
@@ -94,9 +93,9 @@ impl Wait {
             source: Arc::new(source),
             schedule: DEFAULT_SCHEDULE.clone(),
             machine,
-            clock: WaitClock::default(),
+            clock: WaitClock::new(),
             stop: None,
-            on_event: Box::new(|_, _| ()),
+            on_event: None,
         }
     }
 
@@ -135,7 +134,7 @@ impl Wait {
     /// Calls this function with each event of the awaited wait as it happens, and with its time since the wait
     /// began. It should return soon: the wait stands still while it runs.
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
-        self.on_event = Box::new(on_event);
+        self.on_event = Some(Box::new(on_event));
         self
     }
 
@@ -167,7 +166,8 @@ impl Wait {
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct WaitFuture {
     events: WaitEvents,
-    on_event: OnEvent,
+    /// Boxed again, because most waits have none.
+    on_event: Option<Box<OnEvent>>,
 }
 
 impl IntoFuture for Wait {
@@ -175,7 +175,7 @@ impl IntoFuture for Wait {
     type IntoFuture = WaitFuture;
 
     fn into_future(mut self) -> WaitFuture {
-        let on_event = mem::replace(&mut self.on_event, Box::new(|_, _| ()));
+        let on_event = self.on_event.take().map(Box::new);
         WaitFuture { events: self.events(), on_event }
     }
 }
@@ -185,7 +185,7 @@ impl Future for WaitFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { events, on_event } = &mut *self;
-        events.poll_result(context, on_event)
+        events.poll_result(context, on_event.as_deref_mut())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The same wait, four ways: each asks every second, decodes the reply, and bounds the attempt.
+//! Implementations of the same wait: each polls every second, decodes the reply and limits the attempt's time.
 
 use std::{
     future::IntoFuture,
@@ -14,7 +14,7 @@ use backon::{ConstantBuilder, Retryable, TokioSleeper};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::Response;
-use job_model::{IdError, Job, JobId, Phase};
+use job_model::{IdError, JobId, Phase};
 use job_poller::{
     Adaptive, FinishedJob, Fixed, Fleet, History, JobObservation, JobSource, Wait, WaitError,
 };
@@ -33,7 +33,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const SUCCESS: &[u8] = br#"{"kind": "Job", "status": {"phase": "Success"}}"#;
 
-/// Answers from memory: the job runs for half a minute of the clock, and succeeds.
+/// Replies from memory: the job runs for half a minute and then succeeds.
 pub(crate) struct Service {
     /// The bodies of a running job, one for each second, from the first again after the last.
     running: Arc<[Bytes]>,
@@ -101,20 +101,20 @@ pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Finish
     tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)).into_future())
 }
 
-/// Starts a fleet whose budget keeps nobody waiting.
+/// Starts a fleet whose budget delays no request.
 pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
     let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.schedule(Fixed::new(SECOND)).start()
 }
 
-/// Starts a fleet that goes by what is known of such jobs and their steps.
+/// Starts a fleet that has a history of such jobs and their steps.
 pub(crate) fn fleet_with_history(service: Arc<Service>) -> Fleet {
     let mut history = History::new();
     for seconds in (60..600).map(Duration::from_secs) {
         let observation = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
         history.record(&observation.with_step_ends(vec![seconds / 3, seconds / 2]));
     }
-    // A low price, so that it polls as often as the floor allows: every two seconds.
+    // A low price, so that it polls as often as the floor allows, which is every two seconds.
     let adaptive = Adaptive::new().request_price(Duration::from_micros(1));
     let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.adaptive(adaptive, history).start()
@@ -129,7 +129,7 @@ pub(crate) fn hand_written_loop(
             if has_job_ended(&service, &id).await? {
                 return Ok(());
             }
-            #[expect(clippy::disallowed_methods, reason = "what a loop by hand does")]
+            #[expect(clippy::disallowed_methods, reason = "a loop written by hand sleeps")]
             sleep(SECOND).await;
         }
     })
@@ -149,10 +149,9 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
     })
 }
 
-/// Decodes a reply, and returns whether the job has ended.
+/// Makes an attempt, and returns whether the job has ended.
 async fn has_job_ended(service: &Service, id: &JobId) -> Result<bool, String> {
-    let request: BoxFuture<'_, Bytes> = Box::pin(async { service.body(id) });
-    let body = timeout(ATTEMPT_TIMEOUT, request).await.map_err(|_| "too late")?;
-    let job = Job::from_slice(&body).map_err(|error| error.to_string())?;
-    Ok(job.phase().is_some_and(Phase::is_terminal))
+    let reading = timeout(ATTEMPT_TIMEOUT, service.fetch(id)).await;
+    let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
+    Ok(reading.job().phase().is_some_and(Phase::is_terminal))
 }

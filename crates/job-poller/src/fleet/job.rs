@@ -9,7 +9,7 @@ use job_transport::{Clock, TokioClock};
 
 use crate::{
     budget::UrgencyBucket,
-    machine::{Checkpoint, Input, Machine, Step, WaitPolicy},
+    machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
 
@@ -42,13 +42,13 @@ pub(super) struct FleetJob {
     /// As it was when the wait began here: what the fleet learns later does not change it.
     schedule: Arc<dyn Schedule>,
     /// When the wait began here, and how long it had gone on before.
-    started_at: Duration,
-    elapsed_before: Duration,
+    started_at: CompactDuration,
+    elapsed_before: CompactDuration,
     pub(super) activity: JobActivity,
     /// When its activity ends, as the scheduler's `timers` have it.
-    pub(super) timer: Option<Duration>,
+    pub(super) timer: Option<CompactDuration>,
     /// When its last attempt began, or the wait did.
-    pub(super) last_attempt_at: Duration,
+    pub(super) last_attempt_at: CompactDuration,
     /// How urgent it was when it was last planned.
     pub(super) urgency: Option<UrgencyBucket>,
     /// The keys of its subscribers.
@@ -60,26 +60,27 @@ pub(super) enum JobActivity {
     /// Nothing, until its time comes.
     Sleep,
     /// It is queued since this time. If the machine has decided on an attempt already: the job, and the timeout.
-    Ready(Duration, Option<Box<AttemptRequest>>),
+    Ready(CompactDuration, Option<Box<AttemptRequest>>),
     /// It stands still because a subscriber does not take its events.
     Backpressured,
     /// An attempt is in flight: its number, and its timeout.
-    Attempt(u64, AbortHandle, Duration),
+    Attempt(u64, AbortHandle, CompactDuration),
 }
 
 impl FleetJob {
-    pub(super) const fn new(
+    pub(super) fn new(
         machine: Machine,
         schedule: Arc<dyn Schedule>,
         started_at: Duration,
         elapsed_before: Duration,
         subscribers: Vec<usize>,
     ) -> Self {
+        let started_at = started_at.into();
         Self {
             machine,
             schedule,
             started_at,
-            elapsed_before,
+            elapsed_before: elapsed_before.into(),
             activity: JobActivity::Ready(started_at, None),
             timer: None,
             last_attempt_at: started_at,
@@ -90,12 +91,12 @@ impl FleetJob {
 
     /// Returns the time since the wait began.
     pub(super) const fn elapsed(&self, now: Duration) -> Duration {
-        self.elapsed_before.saturating_add(now.saturating_sub(self.started_at))
+        self.elapsed_before.get().saturating_add(now.saturating_sub(self.started_at.get()))
     }
 
     /// Returns the fleet's time of a time since the wait began.
     pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
-        self.started_at.saturating_add(elapsed).saturating_sub(self.elapsed_before)
+        self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
     }
 
     /// Returns when the wait's deadline is, where it has one.

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     budget::{AttemptStats, Budget, UrgencyBucket},
     machine::{
-        Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, Machine, Step,
-        WaitError,
+        Action, AttemptError, AttemptReason, Checkpoint, CompactDuration, Event, FinishedJob,
+        Input, Machine, Step, WaitError,
     },
     schedule::{BudgetShare, PollPlan},
 };
@@ -37,8 +37,8 @@ pub(super) struct Scheduler {
     subscribers: Slab<Subscriber>,
     by_id: HashMap<JobId, usize>,
     /// When the activity of each wait ends; and the queued waits, the one that is queued longest first.
-    timers: BTreeSet<(Duration, usize)>,
-    ready: BTreeSet<(Duration, usize)>,
+    timers: BTreeSet<(CompactDuration, usize)>,
+    ready: BTreeSet<(CompactDuration, usize)>,
     in_flight: usize,
     budget: Budget,
     schedule_source: ScheduleSource,
@@ -173,7 +173,7 @@ impl Scheduler {
         self.budget.reprice(now, self.jobs.len());
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
-            && at <= now
+            && at.get() <= now
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
@@ -181,9 +181,9 @@ impl Scheduler {
                 JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
                     attempts.extend(self.start_next(now, key, None));
                 }
-                JobActivity::Sleep => self.enqueue(at, key, None),
+                JobActivity::Sleep => self.enqueue(at.get(), key, None),
                 JobActivity::Attempt(_, _, timeout) => {
-                    let error = AttemptError::timed_out(*timeout);
+                    let error = AttemptError::timed_out(timeout.get());
                     self.cancel(key);
                     self.record_attempt(now, key, Input::Error(error));
                 }
@@ -252,16 +252,18 @@ impl Scheduler {
         self.attempts += 1;
         let (handle, registration) = AbortHandle::new_pair();
         let job = &mut self.jobs[key];
-        job.last_attempt_at = now;
-        job.activity = JobActivity::Attempt(self.attempts, handle, timeout);
+        job.last_attempt_at = now.into();
+        job.activity = JobActivity::Attempt(self.attempts, handle, timeout.into());
         self.set_timer(key, Some(now.saturating_add(timeout)));
         PendingAttempt { job: key, number: self.attempts, id, last, registration }
     }
 
     /// Records an attempt in the budget and the figures, and gives its result to the wait.
     fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
-        let stats =
-            AttemptStats::from_input(now.saturating_sub(self.jobs[key].last_attempt_at), &input);
+        let stats = AttemptStats::from_input(
+            now.saturating_sub(self.jobs[key].last_attempt_at.get()),
+            &input,
+        );
         self.stats.requests += u64::from(stats.extra_requests);
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);

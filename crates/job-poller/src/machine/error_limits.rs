@@ -7,7 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{attempt_error::AttemptError, error_kind::WaitErrorKind};
 
-/// The attempts that gave no job since the last one that did.
+/// The errors since the last reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecentErrors {
+    pub(super) last: AttemptError,
+    /// `None` if the errors no longer count, because the wait has ended and may be resumed.
+    pub(super) consecutive: Option<ConsecutiveErrors>,
+}
+
+/// Counts the errors since the last reading.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ConsecutiveErrors {
     /// How many, of any kind.

@@ -47,7 +47,7 @@ impl Machine {
         };
         self.state = State::Polling;
         // No lookup after an error: the error may be what ends the wait.
-        if self.last_error.is_some() {
+        if self.recent_errors.is_some() {
             self.finish(context, lookup)
         } else {
             self.start_next_lookup(context, lookup.into())

@@ -70,7 +70,7 @@ impl Machine {
         if credentials_refreshed {
             context.events.push(Event::CredentialsRefreshed);
         }
-        (self.error_run, self.last_error) = (None, None);
+        self.recent_errors = None;
         self.readings = self.readings.saturating_add(1);
     }
 
@@ -105,7 +105,7 @@ impl Machine {
             Verdict::Active => {
                 self.state = State::Polling;
                 let age = job_age(&snapshot, date, context.elapsed);
-                self.observed_until = age.max(self.observed_until);
+                self.observed_until = self.observed_until.max(age.into());
                 self.observed_from.get_or_insert(self.observed_until);
                 if self.check_stalled(context) && self.policy.stop_when_stalled {
                     self.snapshot = Some(snapshot.without_job());
@@ -146,25 +146,34 @@ impl Machine {
         before: Option<&JobSnapshot>,
         now: &JobSnapshot,
     ) {
-        let changes = changes(before.map(JobSnapshot::job), now.job());
+        // Most replies change no phase. The last job is decoded again only if this one does.
+        let has_same_tree =
+            before.is_some_and(|before| before.digest().has_same_tree(now.digest()));
+        let changes = if has_same_tree {
+            Vec::new()
+        } else {
+            changes(before.map(JobSnapshot::job), now.job())
+        };
         let updated_before = before.and_then(|before| before.digest().updated_at());
         if !changes.is_empty() || updated_before != now.digest().updated_at() {
-            self.changed_at = context.elapsed;
+            self.changed_at = context.elapsed.into();
             self.stall_reported = false;
         }
         context.events.extend(changes);
         let known = before.map(JobSnapshot::deviations).unwrap_or_default();
-        let known: HashSet<&Deviation> = known.iter().collect();
-        let new = now.deviations().iter().filter(|deviation| !known.contains(deviation));
-        let new: Vec<Deviation> = new.cloned().collect();
-        if !new.is_empty() {
-            context.events.push(Event::Deviations(new));
+        if now.deviations() != known {
+            let known: HashSet<&Deviation> = known.iter().collect();
+            let new = now.deviations().iter().filter(|deviation| !known.contains(deviation));
+            let new: Vec<Deviation> = new.cloned().collect();
+            if !new.is_empty() {
+                context.events.push(Event::Deviations(new));
+            }
         }
     }
 
     /// Returns whether nothing has changed for long; emits an event the first time.
     fn check_stalled(&mut self, context: &mut StepContext<'_>) -> bool {
-        let unchanged = context.elapsed.saturating_sub(self.changed_at);
+        let unchanged = context.elapsed.saturating_sub(self.changed_at.get());
         let is_stalled = unchanged >= self.policy.stalled_after;
         if is_stalled && !self.stall_reported {
             self.stall_reported = true;
@@ -206,17 +215,17 @@ impl Machine {
         elapsed: Duration,
     ) -> Option<JobObservation> {
         let digest = snapshot.digest();
+        let observed_until = self.observed_until.get();
         if !digest.phase().is_some_and(Phase::is_terminal) {
-            return self.observation_until(digest, self.observed_until, false);
+            return self.observation_until(digest, observed_until, false);
         }
         // It was seen to go on before, and to have ended now.
         let settling = self.state.settling().map(|settling| settling.age);
-        let now =
-            settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(self.observed_until);
+        let now = settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(observed_until);
         // Without a `Date` the age is not by the service's times.
         let until = match snapshot.job().duration().filter(|_| date.is_some()) {
-            Some(time) => time.clamp(self.observed_until, now),
-            None => self.observed_until + (now - self.observed_until) / 2,
+            Some(time) => time.clamp(observed_until, now),
+            None => observed_until + (now - observed_until) / 2,
         };
         self.observation_until(digest, until, true)
     }
@@ -230,7 +239,7 @@ impl Machine {
         let job_type = digest.job_type().unwrap_or_default().into();
         Some(JobObservation {
             job_type,
-            from: self.observed_from?,
+            from: self.observed_from?.get(),
             until,
             completed,
             step_ends: step_ends(digest, until),

@@ -13,7 +13,7 @@ use super::{
     checkpoint::Checkpoint,
     error::WaitError,
     error_kind::WaitErrorKind,
-    error_limits::{ConsecutiveErrors, MAX_RETRY_AFTER, Threshold},
+    error_limits::{ConsecutiveErrors, MAX_RETRY_AFTER, RecentErrors, Threshold},
     event::{AttemptReason, Event},
     outcome::FinishedJob,
     state::State,
@@ -194,7 +194,8 @@ impl Machine {
 
     pub(super) fn on_wake(&mut self, context: &mut StepContext<'_>) -> Action {
         // The policy may have changed since the attempt was planned.
-        let at = self.next_attempt_at.min(self.policy.latest_start()).max(self.not_before);
+        let at =
+            self.next_attempt_at.get().min(self.policy.latest_start()).max(self.not_before.get());
         if context.elapsed < at {
             return match self.policy.deadline() {
                 deadline if at < deadline => Action::SleepUntil(at),
@@ -225,14 +226,13 @@ impl Machine {
         }
         let is_proven = self.readings > 0;
         let run = ConsecutiveErrors::with_error(
-            self.error_run.as_deref(),
+            self.recent_errors.as_ref().and_then(|errors| errors.consecutive.as_ref()),
             &error,
             is_proven,
             context.elapsed,
         );
-        self.error_run = Some(Box::new(run));
         let retry_after = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        self.not_before = context.elapsed.saturating_add(retry_after);
+        self.not_before = context.elapsed.saturating_add(retry_after).into();
         let in_a_row = run.count();
         let threshold = Threshold::for_error(
             &error,
@@ -241,7 +241,7 @@ impl Machine {
             self.state.settling().is_some(),
         );
         context.events.push(Event::AttemptFailed { error: error.clone(), in_a_row });
-        self.last_error = Some(Box::new(error));
+        self.recent_errors = Some(Box::new(RecentErrors { last: error, consecutive: Some(run) }));
         let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);
         match threshold {
             Some(threshold) if run.reaches(&threshold, context.elapsed) => {
@@ -265,7 +265,7 @@ impl Machine {
         reason: AttemptReason,
     ) -> Action {
         let now = context.elapsed;
-        let min_wait = self.not_before.saturating_sub(now);
+        let min_wait = self.not_before.get().saturating_sub(now);
         let pause = match self.settling_time_left(now) {
             Some(left) if left.is_zero() || left < min_wait => return self.settle(context),
             Some(left) => pause.min(left.max(MIN_PAUSE)),
@@ -280,7 +280,7 @@ impl Machine {
         if now >= last_start || at >= self.policy.deadline() {
             return self.stop(context, WaitErrorKind::DeadlineExceeded);
         }
-        (self.next_attempt_at, self.not_before) = (at, not_before);
+        (self.next_attempt_at, self.not_before) = (at.into(), not_before.into());
         self.emit_heartbeat(context);
         context.events.push(Event::NextAttempt { at, reason });
         Action::SleepUntil(at)
@@ -288,12 +288,12 @@ impl Machine {
 
     /// Emits a heartbeat if there was no other event for long.
     fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
-        let silent = context.elapsed.saturating_sub(self.last_event_at);
+        let silent = context.elapsed.saturating_sub(self.last_event_at.get());
         if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
             context.events.push(Event::Heartbeat);
         }
         if !context.events.is_empty() {
-            self.last_event_at = context.elapsed;
+            self.last_event_at = context.elapsed.into();
         }
     }
 
@@ -310,7 +310,9 @@ impl Machine {
         }
         if kind != WaitErrorKind::Stopped {
             // A wait that resumes from here has fixed credentials, say, or other limits.
-            self.error_run = None;
+            if let Some(errors) = &mut self.recent_errors {
+                errors.consecutive = None;
+            }
         }
         let spent = Self::new(self.id.clone(), self.policy.clone());
         let checkpoint = Checkpoint::new(mem::replace(self, spent), context.elapsed);

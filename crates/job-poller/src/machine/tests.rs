@@ -285,7 +285,8 @@ fn jittered_delays_depend_only_on_the_seed() {
         let mut input = Input::Wake;
         let pauses = (0..6).filter_map(|number| {
             let action = machine.step(&Adaptive::new(), Duration::ZERO, input.clone()).action;
-            (machine.next_attempt_at, machine.not_before) = (Duration::ZERO, Duration::ZERO);
+            (machine.next_attempt_at, machine.not_before) =
+                (CompactDuration::ZERO, CompactDuration::ZERO);
             input = match number % 2 {
                 0 => Script::parse("running").input(0),
                 _ => Input::Wake,

@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
-    vec,
 };
 
 use futures_core::{Stream, future::BoxFuture};
@@ -16,10 +15,11 @@ use job_model::{Job, JobId};
 use job_transport::{Clock, JobSnapshot, TokioClock};
 use tokio::time::Sleep;
 
-use super::clock::WaitClock;
+use super::{OnEvent, clock::WaitClock};
 use crate::{
     machine::{
-        Action, AttemptError, Checkpoint, Event, FinishedJob, Input, Machine, Step, WaitError,
+        Action, AttemptError, Checkpoint, CompactDuration, Event, FinishedJob, Input, Machine,
+        Step, WaitError,
     },
     schedule::Schedule,
     source::{JobSource, attempt},
@@ -44,22 +44,23 @@ pub struct WaitEvents {
     machine: Machine,
     /// Runs since the stream was first polled.
     clock: WaitClock,
-    stop: Option<BoxFuture<'static, ()>>,
+    /// Boxed again, because most waits have none.
+    stop: Option<Box<BoxFuture<'static, ()>>>,
     activity: Activity,
     /// When a pause, or the time for an attempt, ends: there is one at a time.
     timer: Option<Pin<Box<Sleep>>>,
-    /// The events of the last step that were not passed on yet, and their time.
-    pending_events: vec::IntoIter<Event>,
-    events_at: Duration,
+    /// When the last step was.
+    step_at: CompactDuration,
+    /// The events of the last step that were not passed on yet, the next one last.
+    pending_events: Vec<Event>,
 }
 
 enum Activity {
     NotStarted,
-    /// The timer is set when the attempt does not end at once.
+    /// The attempt of the last step. The timer is set when the attempt does not end at once.
     Fetch {
         attempt: BoxFuture<'static, Input>,
-        timeout: Duration,
-        deadline: Duration,
+        timeout: CompactDuration,
         has_timer: bool,
     },
     Sleep,
@@ -81,11 +82,11 @@ impl WaitEvents {
             schedule,
             machine,
             clock,
-            stop,
+            stop: stop.map(Box::new),
             activity: Activity::NotStarted,
             timer: None,
-            pending_events: Vec::new().into_iter(),
-            events_at: Duration::ZERO,
+            step_at: CompactDuration::ZERO,
+            pending_events: Vec::new(),
         }
     }
 
@@ -109,7 +110,7 @@ impl WaitEvents {
     ///
     /// Dropping the future ends the wait.
     pub async fn finish(mut self) -> Result<FinishedJob, WaitError> {
-        poll_fn(|context| self.poll_result(context, &mut |_, _| ())).await
+        poll_fn(|context| self.poll_result(context, None)).await
     }
 
     /// Returns which job is waited for.
@@ -155,11 +156,13 @@ impl WaitEvents {
     pub(super) fn poll_result(
         &mut self,
         context: &mut Context<'_>,
-        on_event: &mut dyn FnMut(Duration, &Event),
+        mut on_event: Option<&mut OnEvent>,
     ) -> Poll<Result<FinishedJob, WaitError>> {
         loop {
             if let Some((at, event)) = ready!(self.poll_event(context)) {
-                on_event(at, &event);
+                if let Some(on_event) = &mut on_event {
+                    on_event(at, &event);
+                }
             } else {
                 return match mem::replace(&mut self.activity, Activity::Taken) {
                     Activity::Finished(result) => Poll::Ready(*result),
@@ -172,15 +175,15 @@ impl WaitEvents {
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<(Duration, Event)>> {
         loop {
-            if let Some(event) = self.pending_events.next() {
-                return Poll::Ready(Some((self.events_at, event)));
+            if let Some(event) = self.pending_events.pop() {
+                return Poll::Ready(Some((self.step_at.get(), event)));
             }
             // Many waits pause at once: give the memory back.
-            self.pending_events = Vec::new().into_iter();
+            self.pending_events = Vec::new();
             if let Activity::Finished(_) | Activity::Taken = self.activity {
                 return Poll::Ready(None);
             }
-            let stop = self.stop.as_mut().map(|stop| stop.as_mut().poll(context));
+            let stop = self.stop.as_mut().map(|stop| Pin::new(&mut **stop).poll(context));
             let input = match stop {
                 Some(Poll::Ready(())) => Input::Stop,
                 Some(Poll::Pending) | None => ready!(self.poll_input(context)),
@@ -193,13 +196,13 @@ impl WaitEvents {
     fn step(&mut self, input: Input) {
         self.clock.start();
         let elapsed = self.elapsed();
-        let Step { events, action, .. } = self.machine.step(&*self.schedule, elapsed, input);
-        (self.pending_events, self.events_at) = (events.into_iter(), elapsed);
+        let Step { mut events, action, .. } = self.machine.step(&*self.schedule, elapsed, input);
+        events.reverse();
+        (self.pending_events, self.step_at) = (events, elapsed.into());
         self.activity = match action {
             Action::Fetch { id, timeout, last } => {
                 let attempt = Box::pin(run_attempt(self.source.clone(), id, last));
-                let deadline = elapsed.saturating_add(timeout);
-                Activity::Fetch { attempt, timeout, deadline, has_timer: false }
+                Activity::Fetch { attempt, timeout: timeout.into(), has_timer: false }
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -222,12 +225,13 @@ impl WaitEvents {
                 return Poll::Ready(Input::Wake);
             }
             Activity::Sleep => None,
-            Activity::Fetch { attempt, timeout, deadline, has_timer } => {
+            Activity::Fetch { attempt, timeout, has_timer } => {
                 if let Poll::Ready(input) = attempt.as_mut().poll(context) {
                     return Poll::Ready(input);
                 }
-                let (timeout, deadline) = (*timeout, *deadline);
+                let timeout = timeout.get();
                 if !mem::replace(has_timer, true) {
+                    let deadline = self.step_at.get().saturating_add(timeout);
                     self.set_timer(deadline.saturating_sub(self.elapsed()));
                 }
                 Some(timeout)

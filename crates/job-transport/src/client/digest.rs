@@ -1,6 +1,11 @@
 //! What decisions about a wait need of a job, so that the job need not be kept decoded.
 
-use std::{ptr, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    mem,
+    num::NonZeroU64,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
@@ -12,9 +17,11 @@ use job_model::{Job, Phase};
 pub struct JobDigest {
     phase: Option<Phase>,
     job_type: Option<Box<str>>,
-    created_at: Option<Timestamp>,
-    updated_at: Option<Timestamp>,
+    created_at: Option<CompactTimestamp>,
+    updated_at: Option<CompactTimestamp>,
     step_ends: Option<Box<[Duration]>>,
+    /// A hash of the tree of sub-jobs: the uid, the phase and the number of sub-jobs of each.
+    tree_hash: u64,
     has_active_sub_jobs: bool,
     has_failure: bool,
     all_sub_jobs_succeeded: bool,
@@ -24,38 +31,37 @@ impl JobDigest {
     /// Computes the digest of a job.
     #[must_use]
     pub fn new(job: &Job) -> Self {
-        let created_at = created_at(job);
-        let (mut has_active_sub_jobs, mut has_failed_job) = (false, false);
-        let (mut step_ends, mut are_all_steps_dated) = (Vec::new(), true);
-        let mut pending = vec![job];
-        while let Some(next) = pending.pop() {
-            pending.extend(next.sub_jobs());
-            let is_sub_job = !ptr::eq(next, job);
-            match next.phase() {
-                Some(Phase::Initializing | Phase::Running) => has_active_sub_jobs |= is_sub_job,
-                Some(Phase::Failed) => has_failed_job = true,
-                Some(Phase::Success) if is_sub_job && next.sub_jobs().is_empty() => {
-                    match age(updated_at(next), created_at) {
-                        Some(end) => step_ends.push(end),
-                        None => are_all_steps_dated = false,
+        let mut tree = TreeSummary::new(job);
+        // The remaining sub-jobs of one job, and those of its ancestors. Most jobs have one level, and then the list
+        // allocates nothing.
+        let (mut siblings, mut ancestors) = (job.sub_jobs().iter(), Vec::new());
+        loop {
+            match siblings.next() {
+                Some(sub_job) => {
+                    tree.add_sub_job(sub_job);
+                    if !sub_job.sub_jobs().is_empty() {
+                        ancestors.push(mem::replace(&mut siblings, sub_job.sub_jobs().iter()));
                     }
                 }
-                Some(Phase::Success | Phase::Unknown(_)) | None => {}
+                None => match ancestors.pop() {
+                    Some(remaining) => siblings = remaining,
+                    None => break,
+                },
             }
         }
-        step_ends.sort_unstable();
         let direct = job.sub_jobs();
         Self {
             phase: job.phase().cloned(),
             job_type: job.job_type().map(Box::from),
-            created_at,
-            updated_at: updated_at(job),
-            step_ends: (are_all_steps_dated && !step_ends.is_empty()).then(|| step_ends.into()),
-            has_active_sub_jobs,
+            created_at: tree.created_at.and_then(CompactTimestamp::new),
+            updated_at: updated_at(job).and_then(CompactTimestamp::new),
+            tree_hash: tree.hash.finish(),
+            has_active_sub_jobs: tree.has_active_sub_jobs,
             // Most jobs have no failed sub-job; only then is the search for the deepest one needed.
-            has_failure: has_failed_job && job.failure().is_some(),
+            has_failure: tree.has_failed_job && job.failure().is_some(),
             all_sub_jobs_succeeded: !direct.is_empty()
                 && direct.iter().all(|sub_job| sub_job.phase() == Some(&Phase::Success)),
+            step_ends: tree.into_step_ends(),
         }
     }
 
@@ -71,16 +77,16 @@ impl JobDigest {
         self.job_type.as_deref()
     }
 
-    /// Returns `creationTimestamp`, if it is a time.
+    /// Returns `creationTimestamp`, if it is a time between the years 1678 and 2262.
     #[must_use]
-    pub const fn created_at(&self) -> Option<Timestamp> {
-        self.created_at
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.created_at.map(CompactTimestamp::get)
     }
 
-    /// Returns `updateTimestamp`, if it is a time.
+    /// Returns `updateTimestamp`, if it is a time between the years 1678 and 2262.
     #[must_use]
-    pub const fn updated_at(&self) -> Option<Timestamp> {
-        self.updated_at
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        self.updated_at.map(CompactTimestamp::get)
     }
 
     /// Returns the job's ages when its successful steps ended, in ascending order.
@@ -90,6 +96,14 @@ impl JobDigest {
     #[must_use]
     pub fn step_ends(&self) -> &[Duration] {
         self.step_ends.as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether the two jobs list the same sub-jobs in the same order and phases, and are in the same phase.
+    ///
+    /// Sub-jobs are compared by their uids. The trees are compared by a hash of 64 bits.
+    #[must_use]
+    pub const fn has_same_tree(&self, other: &Self) -> bool {
+        self.tree_hash == other.tree_hash
     }
 
     /// Returns whether a sub-job, at any depth, is `Initializing` or `Running`.
@@ -108,6 +122,74 @@ impl JobDigest {
     #[must_use]
     pub const fn all_sub_jobs_succeeded(&self) -> bool {
         self.all_sub_jobs_succeeded
+    }
+}
+
+/// A timestamp in 8 bytes, also in an `Option`: nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CompactTimestamp(NonZeroU64);
+
+/// Flipped so that the one value that does not fit is the earliest time, and not the epoch.
+const SIGN_BIT: u64 = 1 << 63;
+
+impl CompactTimestamp {
+    /// Returns `None` before 1678 and after 2262, when the nanoseconds do not fit into 64 bits.
+    fn new(time: Timestamp) -> Option<Self> {
+        let nanoseconds = i64::try_from(time.as_nanosecond()).ok()?;
+        NonZeroU64::new(nanoseconds.cast_unsigned() ^ SIGN_BIT).map(Self)
+    }
+
+    fn get(self) -> Timestamp {
+        let nanoseconds = (self.0.get() ^ SIGN_BIT).cast_signed();
+        Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
+    }
+}
+
+/// The parts of a digest that depend on the whole tree of sub-jobs.
+struct TreeSummary {
+    created_at: Option<Timestamp>,
+    /// Its keys are fixed, so that equal trees have equal hashes in every process.
+    hash: DefaultHasher,
+    has_active_sub_jobs: bool,
+    has_failed_job: bool,
+    step_ends: Vec<Duration>,
+    has_undated_step: bool,
+}
+
+impl TreeSummary {
+    fn new(job: &Job) -> Self {
+        let mut hash = DefaultHasher::new();
+        // Without the job's own uid, because a reply may leave it out.
+        (job.phase(), job.sub_jobs().len()).hash(&mut hash);
+        Self {
+            created_at: created_at(job),
+            hash,
+            has_active_sub_jobs: false,
+            has_failed_job: job.phase() == Some(&Phase::Failed),
+            step_ends: Vec::new(),
+            has_undated_step: false,
+        }
+    }
+
+    fn add_sub_job(&mut self, job: &Job) {
+        (job.uid(), job.phase(), job.sub_jobs().len()).hash(&mut self.hash);
+        match job.phase() {
+            Some(Phase::Initializing | Phase::Running) => self.has_active_sub_jobs = true,
+            Some(Phase::Failed) => self.has_failed_job = true,
+            Some(Phase::Success) if job.sub_jobs().is_empty() => {
+                match age(updated_at(job), self.created_at) {
+                    Some(end) => self.step_ends.push(end),
+                    None => self.has_undated_step = true,
+                }
+            }
+            Some(Phase::Success | Phase::Unknown(_)) | None => {}
+        }
+    }
+
+    /// Returns the ages in ascending order, unless there are none or one is missing.
+    fn into_step_ends(mut self) -> Option<Box<[Duration]>> {
+        self.step_ends.sort_unstable();
+        (!self.has_undated_step && !self.step_ends.is_empty()).then(|| self.step_ends.into())
     }
 }
 

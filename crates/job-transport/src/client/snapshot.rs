@@ -34,11 +34,15 @@ struct Inner {
     text: Box<[u8]>,
     digest: JobDigest,
     /// `None` if there are none, which is the usual case.
-    deviations: Option<Box<[Deviation]>>,
+    deviations: Option<Box<Deviations>>,
     /// `false` for a job that was not read from a text and is nested too deep.
     can_decode_again: bool,
     job: OnceLock<Box<Job>>,
 }
+
+/// A list behind a pointer of 8 bytes, because a slice's pointer has 16.
+#[derive(Clone)]
+struct Deviations(Vec<Deviation>);
 
 /// Limits for a text that was decoded before, possibly by a source with limits of its own.
 const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
@@ -58,7 +62,7 @@ impl JobSnapshot {
         Ok(Self(Arc::new(Inner {
             text: body.into(),
             digest: JobDigest::new(&job),
-            deviations: (!deviations.is_empty()).then(|| deviations.into()),
+            deviations: Deviations::boxed(deviations),
             can_decode_again: true,
             job: OnceLock::from(Box::new(job)),
         })))
@@ -94,7 +98,7 @@ impl JobSnapshot {
     /// Returns where the body departs from the reference page; at most 1,000 deviations.
     #[must_use]
     pub fn deviations(&self) -> &[Deviation] {
-        self.0.deviations.as_deref().unwrap_or_default()
+        self.0.deviations.as_ref().map(|list| &*list.0).unwrap_or_default()
     }
 
     /// Returns whether the decoded job is in memory.
@@ -129,6 +133,12 @@ impl JobSnapshot {
     }
 }
 
+impl Deviations {
+    fn boxed(deviations: Vec<Deviation>) -> Option<Box<Self>> {
+        (!deviations.is_empty()).then(|| Box::new(Self(deviations)))
+    }
+}
+
 impl Inner {
     /// Decodes the text, which was decoded before and so is readable.
     fn decode(&self) -> Box<Job> {
@@ -148,7 +158,7 @@ impl From<Job> for JobSnapshot {
         Self(Arc::new(Inner {
             text: text.into(),
             digest: JobDigest::new(&job),
-            deviations: (!deviations.is_empty()).then(|| deviations.into()),
+            deviations: Deviations::boxed(deviations),
             can_decode_again,
             job: OnceLock::from(Box::new(job)),
         }))

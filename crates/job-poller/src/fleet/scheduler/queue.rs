@@ -3,7 +3,10 @@
 use std::{mem, time::Duration};
 
 use super::Scheduler;
-use crate::fleet::job::{AttemptRequest, JobActivity};
+use crate::{
+    fleet::job::{AttemptRequest, JobActivity},
+    machine::CompactDuration,
+};
 
 impl Scheduler {
     /// Whether a request may leave.
@@ -13,7 +16,7 @@ impl Scheduler {
 
     /// Returns when there is something to do next, unless something else happens.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
-        let timer = self.timers.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, _)| at.get());
         let can_send = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
         let next_slot = can_send.then(|| self.budget.next_slot());
         timer.into_iter().chain(next_slot).min()
@@ -26,10 +29,11 @@ impl Scheduler {
         decided: Option<Box<AttemptRequest>>,
     ) {
         let starvation_gap = self.budget.starvation_gap(self.jobs.len());
+        let since = CompactDuration::from(since);
         let job = &mut self.jobs[key];
         job.activity = JobActivity::Ready(since, decided);
         let last_chance = job.to_fleet_time(job.machine.policy().latest_start());
-        let promoted_at = job.last_attempt_at.saturating_add(starvation_gap).min(last_chance);
+        let promoted_at = job.last_attempt_at.get().saturating_add(starvation_gap).min(last_chance);
         self.ready.insert((since, key));
         self.set_timer(key, self.queue_deadline(key).into_iter().chain([promoted_at]).min());
     }
@@ -92,6 +96,7 @@ impl Scheduler {
 
     /// Sets when the activity of a wait ends.
     pub(super) fn set_timer(&mut self, key: usize, at: Option<Duration>) {
+        let at = at.map(CompactDuration::from);
         let timer = mem::replace(&mut self.jobs[key].timer, at);
         if let Some(before) = timer {
             self.timers.remove(&(before, key));

@@ -1,5 +1,7 @@
 //! Two readings, and the events of their difference.
 
+use job_transport::JobDigest;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -51,4 +53,26 @@ fn each_change_emits_one_event() {
         format!("{name}\n{}", events.collect::<String>())
     });
     insta::assert_snapshot!(lines.concat());
+}
+
+/// Returns lines for [`job`] with few ids and phases, so that equal trees are frequent.
+fn any_line() -> impl Strategy<Value = String> {
+    let node =
+        (prop::sample::select(vec!["", "a", "b"]), prop::sample::select(vec!["", "Running"]));
+    let nodes = prop::collection::vec(node, 1..4);
+    nodes.prop_map(|nodes| {
+        let nodes = nodes.iter().map(|(uid, phase)| format!("{uid}:{phase}"));
+        nodes.collect::<Vec<_>>().join(" ")
+    })
+}
+
+proptest! {
+    /// The machine compares two jobs only if their trees differ.
+    #[test]
+    fn jobs_with_the_same_tree_have_no_changes(before in any_line(), now in any_line()) {
+        let (before, now) = (job(&before), job(&now));
+        if JobDigest::new(&before).has_same_tree(&JobDigest::new(&now)) {
+            prop_assert_eq!(changes(Some(&before), &now), []);
+        }
+    }
 }

@@ -48,6 +48,52 @@ fn step_ends_are_ages_in_ascending_order_or_empty() {
     }
 }
 
+#[test]
+fn trees_differ_in_phases_ids_order_and_levels() {
+    let node = |uid: &str, phase: &str, sub_jobs: &[Value]| json!({"metadata": {"uid": uid}, "spec": {"subJobs": sub_jobs}, "status": {"phase": phase}});
+    let [a, b] = ["a", "b"].map(|uid| node(uid, "Running", &[]));
+    let job = |uid, sub_jobs: &[Value]| node(uid, "Running", sub_jobs);
+    let original = job("j", &[a.clone(), b.clone()]);
+    let rows = [
+        ("the same", original.clone(), true),
+        ("the job's own uid", job("", &[a.clone(), b.clone()]), true),
+        ("the job's phase", node("j", "Success", &[a.clone(), b.clone()]), false),
+        ("a phase", job("j", &[a.clone(), node("b", "Success", &[])]), false),
+        ("no phase", job("j", &[a.clone(), node("b", "", &[])]), false),
+        ("a uid", job("j", &[a.clone(), node("c", "Running", &[])]), false),
+        ("the order", job("j", &[b.clone(), a.clone()]), false),
+        ("one less", job("j", std::slice::from_ref(&a)), false),
+        ("another level", job("j", &[node("a", "Running", &[b])]), false),
+    ];
+    let (_, digest) = digest(&original);
+    for (name, body, is_same) in rows {
+        assert_eq!(digest.has_same_tree(&self::digest(&body).1), is_same, "{name}");
+    }
+    // Times and other fields are not part of the tree.
+    let mut updated = original;
+    updated["metadata"]["updateTimestamp"] = "2020-02-02T08:00:00Z".into();
+    assert!(digest.has_same_tree(&self::digest(&updated).1));
+}
+
+#[test]
+fn times_outside_64_bits_of_nanoseconds_are_absent() {
+    let rows = [
+        ("1970-01-01T00:00:00Z", true),
+        ("2018-03-01T07:06:12.123456789Z", true),
+        ("1677-09-22T00:00:00Z", true),
+        ("2262-04-11T00:00:00Z", true),
+        ("1677-09-20T00:00:00Z", false),
+        ("9999-12-30T00:00:00Z", false),
+        ("soon", false),
+    ];
+    for (text, is_present) in rows {
+        let times = json!({"creationTimestamp": text, "updateTimestamp": text});
+        let (_, digest) = digest(&json!({"metadata": times}));
+        let expected = if is_present { text.parse::<Timestamp>().ok() } else { None };
+        assert_eq!((digest.created_at(), digest.updated_at()), (expected, expected), "{text}");
+    }
+}
+
 fn any_job() -> impl Strategy<Value = Value> {
     let phase =
         prop::sample::select(vec!["", "Initializing", "Running", "Success", "Failed", "Odd"]);
