@@ -22,9 +22,15 @@ fn failure_is_the_deepest_failed_job_with_its_reason() {
         ("a sub-job's reason, escaped", node("A", "Failed", &[because.clone()])),
         ("a message if there is no reason", node("A", "Failed", &[message.clone()])),
         ("the parent's reason if it has none", parent),
-        ("the deepest failure", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
+        (
+            "the deepest failure",
+            node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])]),
+        ),
         ("the first of two equally deep", node("A", "Failed", &[because.clone(), message])),
-        ("the one with a reason of two equally deep", node("A", "Failed", &[node("B", "Failed", &[]), because])),
+        (
+            "the one with a reason of two equally deep",
+            node("A", "Failed", &[node("B", "Failed", &[]), because]),
+        ),
         ("not the reason of a running parent", {
             let mut parent = node("A", "Running", &[node("B", "Failed", &[])]);
             parent["status"]["reason"] = json!("waiting for quota");

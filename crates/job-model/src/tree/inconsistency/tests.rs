@@ -20,7 +20,8 @@ fn contradicting_phases_are_reported_as_inconsistencies() {
         .collect();
     let all_success = |phase| node("A", phase, &[leaf("Success"), leaf("Success")]);
     rows.extend(
-        phases.map(|phase| (format!("{phase:?} over successful sub-jobs only"), all_success(phase))),
+        phases
+            .map(|phase| (format!("{phase:?} over successful sub-jobs only"), all_success(phase))),
     );
     let silent = json!({"spec": {"subJobs": [leaf("Running")]}});
     rows.extend([
