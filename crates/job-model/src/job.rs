@@ -38,7 +38,7 @@ pub struct Job {
     pub spec: Option<Spec>,
     /// `status`: the job's phase, and the reason for it.
     pub status: Option<Status>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
@@ -52,7 +52,7 @@ pub struct Metadata {
     pub creation_timestamp: Option<Timestamp>,
     /// `updateTimestamp`: when the job last changed.
     pub update_timestamp: Option<Timestamp>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
@@ -76,7 +76,7 @@ pub struct Spec {
     /// `ownerJob`: the parent job's id. Other clients read this field; the reference page does not
     /// list it.
     pub owner_job: Option<String>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
@@ -91,7 +91,7 @@ pub struct Status {
     /// `message`: an explanation beside the reason. Other clients read this field; the reference
     /// page does not list it.
     pub message: Option<String>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 

@@ -50,6 +50,9 @@ impl fmt::Display for Violation {
 
 /// A conformance suite for implementations of [`Transport`].
 ///
+/// Each check sends requests through the transport to a [`Sim`], and compares what arrives on both
+/// sides with the rule. Run the suite in the tests of your own transport.
+///
 /// ```
 /// use std::{sync::Arc, time::Duration};
 ///
@@ -57,8 +60,9 @@ impl fmt::Display for Violation {
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
-/// let transport = SimTransport::new(sim.clone()); // yours, which trusts `SimServer::ca_pem`
-/// let conformance = Conformance::new(&sim, "https://cce.example"); // `SimServer::endpoint`
+/// // Use your own transport instead, with the endpoint and the CA of a `SimServer`.
+/// let transport = SimTransport::new(sim.clone());
+/// let conformance = Conformance::new(&sim, "https://cce.example");
 /// assert_eq!(conformance.run(&transport).await, []);
 /// # }
 /// ```

@@ -102,8 +102,8 @@ impl Plan {
 
     /// Makes the last step fail with this reason, and the job with it.
     ///
-    /// The job's own reason stays empty, so a client that shows only the reason of the job shows
-    /// nothing.
+    /// If the job has steps, its own reason stays empty, so a client that shows only the job's
+    /// reason shows nothing.
     #[must_use]
     pub fn with_failure(mut self, reason: impl Into<String>) -> Self {
         self.root.fail(reason.into());
@@ -119,10 +119,10 @@ impl Plan {
         self
     }
 
-    /// Sets the number that makes the ids of the job and its sub-jobs unique; 0 by default.
+    /// Sets the number that makes the ids of the job and its sub-jobs unique.
     ///
-    /// Number 0 has the ids of the reference page's example. A [`Sim`](crate::Sim) numbers its jobs
-    /// itself.
+    /// The default, 0, gives the job the id of the reference page's example. A [`Sim`](crate::Sim)
+    /// numbers its jobs itself.
     #[must_use]
     pub const fn number(mut self, number: u32) -> Self {
         self.number = number;
@@ -199,8 +199,8 @@ impl Plan {
         self.job(&self.observation_time(self.created, elapsed), &self.root, Duration::ZERO, 0)
     }
 
-    /// Returns a job or a sub-job by its number, as it is `elapsed` after the job's creation.
-    /// Returns `None` if there is no such sub-job yet.
+    /// Returns a job or sub-job by its number, as it is `elapsed` after the job's creation. Returns
+    /// `None` if there is no such sub-job yet.
     pub(crate) fn find_at(&self, created: Timestamp, elapsed: Duration, index: u32) -> Option<Job> {
         let (step, start) = self.root.find(index, Duration::ZERO)?;
         (start <= elapsed)

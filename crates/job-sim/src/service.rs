@@ -92,7 +92,9 @@ impl Sim {
         }
     }
 
-    /// Sets how far the service's clock is ahead of this machine's; a negative offset sets it back.
+    /// Sets how far the service's clock is ahead of this machine's.
+    ///
+    /// A negative offset sets it back.
     #[must_use]
     pub const fn clock_offset(mut self, offset: SignedDuration) -> Self {
         self.clock_offset = offset;
@@ -106,9 +108,10 @@ impl Sim {
         self
     }
 
-    /// Sets the maximum number of requests per second to the job API; no limit by default.
+    /// Sets the maximum number of requests per second to the job API.
     ///
-    /// Requests above the limit are throttled, with a `Retry-After` of one second.
+    /// By default there is no limit. Requests above the limit are throttled, with a `Retry-After`
+    /// of one second.
     #[must_use]
     pub fn rate_limit(self, per_second: u32) -> Self {
         *lock(&self.rate_limiter) = RateLimiter::new(per_second);
@@ -133,10 +136,10 @@ impl Sim {
         self
     }
 
-    /// Applies one of the faults to a request or connection with this probability, from 0 to 1.
+    /// Applies one of the faults to a request or connection with a probability.
     ///
-    /// The seed decides which faults apply. The same seed and order of requests give the same
-    /// faults.
+    /// The probability is from 0 to 1. The seed decides which faults apply: the same seed and order
+    /// of requests give the same faults.
     #[must_use]
     pub fn random_faults(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
         lock(&self.fault_injector).set_random_faults(seed, probability, faults);
@@ -168,7 +171,8 @@ impl Sim {
         &self.job
     }
 
-    /// Returns the credentials as plain text, for clients other than this workspace's.
+    /// Returns the credentials as plain text. They are needed by clients from outside this
+    /// workspace.
     #[must_use]
     pub fn account(&self) -> TestAccount {
         self.authenticator().account()
@@ -189,7 +193,7 @@ impl Sim {
         AccessKey::new(access_key, secret_key).expect("the constants are a valid key")
     }
 
-    /// Returns a valid user and password, for the project of this service.
+    /// Returns a valid user and password, limited to the project of this service.
     #[must_use]
     pub fn login(&self) -> PasswordLogin {
         let TestAccount { user, password, domain, project_name, .. } = self.account();
@@ -213,7 +217,7 @@ impl Sim {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of readings of a job, and how many of them showed its end.
+    /// Returns how often a job was read, and how many readings showed its end.
     ///
     /// A client needs only one reading of the end. Returns `None` if there is no such job.
     #[must_use]
@@ -227,7 +231,9 @@ impl Sim {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Applies a fault to the next request or connection that no earlier injected fault applies to.
+    /// Applies a fault to the next request or connection.
+    ///
+    /// If other injected faults are pending, they apply first.
     pub fn inject_fault(&self, fault: Fault) {
         self.inject_faults([Some(fault)]);
     }

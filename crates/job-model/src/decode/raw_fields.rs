@@ -31,7 +31,7 @@ enum Raw {
 }
 
 impl RawFields {
-    /// Returns the JSON text of the field `name`, or of the first one if there are several.
+    /// Returns the JSON text of the field `name`. If there are several, returns the first.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(Json::as_str)

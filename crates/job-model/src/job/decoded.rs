@@ -54,7 +54,7 @@ impl Decoded {
     ///
     /// # Errors
     ///
-    /// As [`Decoded::from_slice`].
+    /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice_with_limits(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
         let (job, deviations) = decode(body, limits, FIELD_NAMES)?;
         Ok(Self { job, deviations })
@@ -66,7 +66,7 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// As [`Decoded::from_slice`].
+    /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
         Decoded::from_slice(body).map(|decoded| decoded.job)
     }

@@ -31,7 +31,7 @@ pub enum Phase {
     Running,
     /// The job failed. Terminal.
     Failed,
-    /// The job is complete. Terminal.
+    /// The job succeeded. Terminal.
     Success,
     /// Any other text, as the service sent it. Never terminal.
     Unknown(String),

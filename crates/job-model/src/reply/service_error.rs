@@ -12,7 +12,7 @@ use crate::decode::{
     repair,
 };
 
-/// Maximum bytes that are kept of one body, for all texts together.
+/// Maximum bytes that are kept of all texts of one body.
 const MAX_TOTAL_LEN: usize = 1024;
 
 /// Maximum bytes of the request id, and of each code. The longest seen have 32 and 12.

@@ -105,12 +105,12 @@ pub enum SubmissionError {
     Absent,
     /// The value of the field is not a string.
     NotText {
-        /// Where.
+        /// The path of the field.
         path: &'static str,
     },
     /// The value of the field is not a valid id.
     Invalid {
-        /// Where.
+        /// The path of the field.
         path: &'static str,
         /// Why the value is not a valid id.
         error: IdError,

@@ -27,8 +27,9 @@ pub struct Failure {
     pub job_type: Option<String>,
     /// The uid of that sub-job.
     pub uid: Option<String>,
-    /// The reason of that sub-job or, if it has none, of the nearest failed job above it with a
-    /// reason.
+    /// The reason of that sub-job.
+    ///
+    /// If it has none, this is the reason of the nearest failed job above it that has one.
     pub reason: Option<String>,
 }
 

@@ -45,7 +45,7 @@ impl SimServer {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future starts no server.
+    /// If the future is dropped, no server is started.
     pub async fn start(sim: Arc<Sim>) -> io::Result<Self> {
         Self::start_on(sim, 0).await
     }
@@ -58,7 +58,7 @@ impl SimServer {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future starts no server.
+    /// If the future is dropped, no server is started.
     pub async fn start_on(sim: Arc<Sim>, port: u16) -> io::Result<Self> {
         let socket = bind((Ipv4Addr::LOCALHOST, port).into())?;
         let mut server = Self {
@@ -124,7 +124,7 @@ impl SimServer {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the server as it was.
+    /// If the future is dropped, the server stays as it was.
     pub async fn restart(&mut self) -> io::Result<()> {
         if let ServerState::Stopped { socket } = &mut self.state {
             let socket = socket.take().map_or_else(|| bind(self.address), Ok)?;
