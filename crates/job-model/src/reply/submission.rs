@@ -99,7 +99,7 @@ fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, Submiss
 #[non_exhaustive]
 pub enum SubmissionError {
     /// The reply is not a JSON object. If it was truncated, the service has still accepted the
-    /// call, and the job is running.
+    /// call, and the job goes on.
     Unreadable(DecodeError),
     /// None of the known fields contains a job id.
     Absent,

@@ -60,12 +60,13 @@ impl fmt::Display for Failure {
 impl Job {
     /// Returns where and why this job failed, or `None` if nothing failed.
     ///
-    /// This is the deepest failed sub-job. If several are equally deep, it is the first one with a
-    /// reason, or the first one if none has a reason.
+    /// The result describes the deepest failed sub-job, or the job itself if none failed. If
+    /// several are equally deep, it is the first one with a reason, or the first one if none has a
+    /// reason.
     ///
-    /// Failures below a successful sub-job are ignored, because that sub-job recovered from them.
-    /// The result is not `None` if a sub-job failed while the job itself is still running or
-    /// succeeded: use [`Job::phase`] to find out how the job itself ended.
+    /// Failures below a successful sub-job are ignored, because that sub-job recovered from them. A
+    /// sub-job may have failed although the job itself is still running or succeeded. Use
+    /// [`Job::phase`] to find out how the job itself ended.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));

@@ -111,7 +111,9 @@ impl Fault {
             let (times, name) = name.split_once('*').unwrap_or(("1", name));
             let times: usize = times.trim().parse().map_err(|_| FaultError::new(times))?;
             if script.len().saturating_add(times) > MAX_SCRIPT_LEN {
-                return Err(FaultError { message: format!("a script can have at most {MAX_SCRIPT_LEN} faults") });
+                return Err(FaultError {
+                    message: format!("a script can have at most {MAX_SCRIPT_LEN} faults"),
+                });
             }
             let fault = match name.trim() {
                 "ok" => None,
