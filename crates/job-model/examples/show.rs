@@ -1,4 +1,4 @@
-//! The model alone: a reply from stdin, shown as a tree, with what was odd about it.
+//! Reads a reply from stdin, and prints it as a tree with its deviations.
 //!
 //! `cargo run -p job-model --example show < fixtures/jobs/reference-example.json`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("failed: {failure}");
     }
     for deviation in deviations {
-        println!("odd: {deviation}");
+        println!("deviation: {deviation}");
     }
     Ok(())
 }

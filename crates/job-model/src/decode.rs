@@ -1,5 +1,6 @@
-//! From a body's bytes to an object: fast if the body is as the reference page has it, otherwise repaired
-//! and read leniently. The names of the fields come from the caller.
+//! Decodes a body into an object: with the fast pass if the body has the form of the reference
+//! page, otherwise after repair with the lenient pass. The caller provides the names of the known
+//! fields.
 
 mod deviation;
 mod error;
@@ -35,8 +36,8 @@ use self::path::Path;
 ///
 /// # Errors
 ///
-/// Returns an error if the body is not JSON, is truncated, is not an object, has a known field twice in one
-/// object, or exceeds the limits.
+/// Returns an error if the body is not valid JSON, is truncated, is not an object, has a known
+/// field twice in one object, or exceeds the limits.
 pub(crate) fn decode<T: Object>(
     body: &[u8],
     limits: Limits,
@@ -46,13 +47,13 @@ pub(crate) fn decode<T: Object>(
     if let Some(object) = object {
         return Ok((object, Vec::new()));
     }
-    // Only now, so that a body without deviations does not pay for the tolerance.
+    // Repair runs only now, so that a body without deviations does not pay for it.
     let (body, deviations) = repair(body);
     let (body, json) = parse_object(&body, known_names)?;
     lenient::decode(body, json, limits, deviations)
 }
 
-/// Returns the body as text, and the one object that it is.
+/// Returns the body as text, and its top-level object.
 pub(crate) fn parse_object<'b>(
     body: &'b [u8],
     known_names: &KnownNames,

@@ -1,4 +1,4 @@
-//! The job and its three parts, field for field as the reference page has them. No reading rules.
+//! Defines a job and its parts, with one struct field for each field of the reference page.
 
 mod phase;
 mod timestamp;
@@ -20,75 +20,78 @@ use serde_json::value::RawValue;
 
 use crate::decode::{KnownNames, Object, RawFields, json_object};
 
-/// A job, or a sub-job: they have one shape (reference page, table 3).
+/// A job or sub-job; both have the same shape (reference page, table 3).
 ///
-/// Every field is optional because the service omits any of them; an absent field and a null one
-/// both read as `None`, and neither is written when the job is encoded. Whatever else came is kept
-/// in `raw_fields` and written again.
+/// Every field is optional because the service may omit any of them. A field is `None` if it was
+/// absent or null, and a `None` is not written when the job is encoded. All other content is kept
+/// in `raw_fields` and written back.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Job {
-    /// `kind`: `Job`, where the service says it, and borrowed then.
+    /// `kind`, normally `Job`. The normal value is stored without an allocation.
     pub kind: Option<Cow<'static, str>>,
-    /// `apiVersion`: `v3`, where the service says it.
+    /// `apiVersion`, normally `v3`. The normal value is stored without an allocation.
     pub api_version: Option<Cow<'static, str>>,
-    /// `metadata`: the job's id and times.
+    /// `metadata`: the job's id and timestamps.
     pub metadata: Option<Metadata>,
     /// `spec`: what the job does, and its sub-jobs.
     pub spec: Option<Spec>,
-    /// `status`: how far the job is.
+    /// `status`: the job's phase, and the reason for it.
     pub status: Option<Status>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
-/// A job's id and times (reference page, table 4).
+/// A job's id and timestamps (reference page, table 4).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metadata {
-    /// `uid`: the job's id, opaque text (not always a UUID).
+    /// `uid`: the job's id. It is opaque text, and not always a UUID.
     pub uid: Option<String>,
     /// `creationTimestamp`: when the job was created.
     pub creation_timestamp: Option<Timestamp>,
     /// `updateTimestamp`: when the job last changed.
     pub update_timestamp: Option<Timestamp>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
-/// What a job does (reference page, table 5).
+/// What a job does, and its sub-jobs (reference page, table 5).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Spec {
     /// `type`: the job's type, such as `CreateCluster`.
     pub job_type: Option<String>,
-    /// `clusterUID`: the cluster where the job runs. A sub-job's may differ from its parent's.
+    /// `clusterUID`: the cluster of the job. A sub-job's value may differ from its parent's.
     pub cluster_uid: Option<String>,
     /// `resourceID`: the resource the job works on, such as a node.
     pub resource_id: Option<String>,
     /// `resourceName`: the name of that resource.
     pub resource_name: Option<String>,
-    /// `extendParam`: extended parameters, "not supported" by the page and yet in its example.
+    /// `extendParam`: extended parameters. The reference page calls them "not supported", but they
+    /// are in its example.
     pub extend_param: Option<ExtendParam>,
-    /// `subJobs`: the steps the job consists of, each a job of its own.
+    /// `subJobs`: the steps of the job. Each step is itself a job.
     pub sub_jobs: Option<SubJobs>,
-    /// `ownerJob`: not on the reference page; other clients read it as the parent job's id.
+    /// `ownerJob`: the parent job's id. Other clients read this field; the reference page does not
+    /// list it.
     pub owner_job: Option<String>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
-/// How far a job is (reference page, table 6).
+/// A job's phase, and the reason for it (reference page, table 6).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
-    /// `phase`: how far; an empty text reads as an absent phase.
+    /// `phase`: the state of the job. An empty string is read as an absent phase.
     pub phase: Option<Phase>,
     /// `reason`: why the job is in its phase; often empty.
     pub reason: Option<String>,
-    /// `message`: not on the reference page; other clients read it beside the reason.
+    /// `message`: an explanation beside the reason. Other clients read this field; the reference
+    /// page does not list it.
     pub message: Option<String>,
-    /// What is kept as JSON text: unknown fields, and odd ones.
+    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
 }
 
@@ -97,14 +100,15 @@ pub(crate) const FIELD_NAMES: &KnownNames =
     &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES];
 
 impl Job {
-    /// Creates the job that stands for a value that is none.
+    /// Creates the job that represents an array element which is not a JSON object.
     pub(crate) fn from_raw(json: &RawValue) -> Self {
         Self { raw_fields: RawFields::from_whole_value(json.into()), ..Self::default() }
     }
 
-    /// Returns the phase, or `None` where the service left it out or sent an empty text.
+    /// Returns the phase, or `None` if the service omitted it or sent an empty string.
     ///
-    /// The parent's phase is the authority on the whole job; its sub-jobs are evidence.
+    /// The phase of the top-level job decides the state of the whole job. The phases of its
+    /// sub-jobs are only evidence (see [`Job::inconsistencies`]).
     ///
     /// ```
     /// let job = job_model::Job::from_slice(br#"{"status": {"phase": ""}}"#)?;
@@ -128,13 +132,13 @@ impl Job {
         self.spec.as_ref()?.job_type.as_deref()
     }
 
-    /// Returns the sub-jobs of the first level, in the service's order; empty where there are none.
+    /// Returns the direct sub-jobs in the service's order. The slice is empty if there are none.
     #[must_use]
     pub fn sub_jobs(&self) -> &[Self] {
         self.spec.as_ref().and_then(|spec| spec.sub_jobs.as_deref()).unwrap_or_default()
     }
 
-    /// Returns why the job is in its phase: the reason or, where that is empty, the message.
+    /// Returns why the job is in its phase: the reason or, if that is empty, the message.
     ///
     /// ```
     /// let body = br#"{"status": {"phase": "Failed", "reason": "", "message": "quota"}}"#;

@@ -1,23 +1,63 @@
-//! The jobs of the Cloud Container Engine (CCE) API as plain data: bytes in, a [`Job`] out.
+//! Decodes the jobs of the Cloud Container Engine (CCE) API into plain data.
 //!
-//! **In scope:** reading a reply's body, every table of the service's reference page, sub-jobs,
-//! timestamps, where a failed job failed; what an error's body says; the job's id in the reply of
-//! the call that submitted it.
-//! **Out of scope:** HTTP, credentials, waiting. This crate performs no I/O and reads no clock.
+//! The service runs long operations, such as creating a cluster, as jobs. A client reads a job with
+//! a GET request; the steps of a job are sub-jobs, which have the same fields. This crate decodes
+//! the body of the reply into a [`Job`] and evaluates it: the phase, the progress, and which step
+//! failed and why.
 //!
-//! Strict on syntax, open on shape: what departs from the reference page is kept and written again
-//! as it came; what was odd, and what was coerced or mended, is listed in [`Decoded::deviations`].
+//! **In scope:** every field of the service's reference page ("Reading Job Progress"); sub-jobs at
+//! any depth; timestamps; the failed step and its reason; the body of an error ([`ServiceError`]);
+//! the job's id in the reply of the call that created the job ([`JobId::from_submission`]).
 //!
-//! Needs `alloc` alone; the feature `std` (default) adds `Timestamp::system_time`.
+//! **Out of scope:** HTTP, credentials and waiting. This crate performs no I/O and reads no clock.
+//! The next layer, [job-transport](../job_transport/index.html), sends the requests, and
+//! [job-poller](../job_poller/index.html) waits until a job has ended.
+//!
+//! # Example
 //!
 //! ```
-//! use job_model::{Job, Phase};
+//! use job_model::{Decoded, Phase};
 //!
-//! let body = br#"{"kind": "Job", "status": {"phase": "Running"}}"#;
-//! let job = Job::from_slice(body)?;
-//! assert_eq!(job.phase(), Some(&Phase::Running));
+//! let body = br#"{
+//!     "kind": "Job",
+//!     "spec": {"type": "CreateCluster", "subJobs": [
+//!         {"spec": {"type": "CreatePSMCert"}, "status": {"phase": "Success"}},
+//!         {"spec": {"type": "InstallMaster"}, "status": {"phase": "failed", "reason": "no quota"}},
+//!     ]},
+//!     "status": {"phase": "Failed", "reason": ""}
+//! }"#;
+//! let Decoded { job, deviations, .. } = Decoded::from_slice(body)?;
+//!
+//! assert_eq!(job.phase(), Some(&Phase::Failed));
+//! assert_eq!(job.progress().success, 1);
+//! let failure = job.failure().expect("the job failed");
+//! assert_eq!(failure.to_string(), r#"CreateCluster > InstallMaster: "no quota""#);
+//!
+//! let deviations: Vec<String> = deviations.iter().map(ToString::to_string).collect();
+//! assert_eq!(
+//!     deviations,
+//!     [
+//!         "spec.subJobs: trailing comma",
+//!         "spec.subJobs[1].status.phase: unrecognized phase spelling",
+//!     ],
+//! );
 //! # Ok::<(), job_model::DecodeError>(())
 //! ```
+//!
+//! # Deviations
+//!
+//! The decoder is strict on syntax and open on shape. A missing, unknown or oddly typed field does
+//! not affect the rest of the job. Unknown fields and unexpected values are kept and encoded again
+//! ([`RawFields`]). Unexpected values and repaired syntax errors are also listed in
+//! [`Decoded::deviations`].
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `std` | yes | `Timestamp::system_time` |
+//!
+//! Without `std`, the crate needs only `alloc`.
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! The other bodies of the service: errors, and the replies that carry a job's id.
+//! Reads the service's other bodies: errors, and replies that contain a job's id.
 
 mod printable;
 mod html;

@@ -1,4 +1,4 @@
-//! Jobs for the tests of several modules.
+//! Provides jobs for the tests of several modules.
 
 extern crate std;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::job::Job;
 
-/// Control characters, and marks that hide, join or turn round what stands beside them.
+/// Control characters, and marks that hide, join or reverse their neighbors.
 pub(crate) static UNPRINTABLE_CHARS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let controls = (0..0x20).chain(0x7f..0xa0);
     let marks = (0x200b..=0x200f).chain(0x2028..=0x202e).chain(0x2060..=0x2069);
@@ -18,17 +18,17 @@ pub(crate) static UNPRINTABLE_CHARS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     controls.chain(marks).chain(others).collect()
 });
 
-/// Reads a job that is nothing but as it should be.
+/// Decodes a job.
 pub(crate) fn job(value: &Value) -> Job {
     Job::from_slice(value.to_string().as_bytes()).unwrap()
 }
 
-/// A job of a type and phase, with its sub-jobs.
+/// Creates a job with a type, a phase and sub-jobs.
 pub(crate) fn node(job_type: &str, phase: &str, sub_jobs: &[Value]) -> Value {
     json!({"spec": {"type": job_type, "subJobs": sub_jobs}, "status": {"phase": phase}})
 }
 
-/// Trees of jobs in every phase.
+/// Generates trees of jobs in every phase.
 pub(crate) fn trees() -> impl Strategy<Value = Value> {
     let phases = ["Initializing", "Running", "Success", "Failed", "Upgrading", ""];
     let phase = prop::sample::select(phases.to_vec());

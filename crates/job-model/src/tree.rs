@@ -1,4 +1,4 @@
-//! What follows from a job and its sub-jobs.
+//! Evaluates a job together with its sub-jobs.
 
 mod walk;
 mod progress;

@@ -1,11 +1,11 @@
-//! Each fixture, and what is read of it: one snapshot a file.
+//! Decodes each fixture, and compares the result with one snapshot per file.
 
 use std::fs;
 
 use insta::{assert_snapshot, glob};
 use job_model::{Decoded, JobId, ServiceError, Timestamp};
 
-/// What a time was understood as.
+/// Returns the instant of a timestamp, or why there is none.
 fn describe_timestamp(time: &Timestamp) -> String {
     match time.instant() {
         Some(instant) => instant.to_string(),
@@ -14,7 +14,7 @@ fn describe_timestamp(time: &Timestamp) -> String {
     }
 }
 
-/// The times of a job as they were understood.
+/// Returns the timestamps of a job.
 fn describe_times(node: &job_model::Node<'_>) -> String {
     let show = |time: Option<&Timestamp>| time.map_or_else(|| "none".into(), describe_timestamp);
     let metadata = node.job.metadata.as_ref();

@@ -1,4 +1,4 @@
-//! Authentication of a request: tokens, signatures and logins.
+//! Authenticates requests by token or signature, and answers logins.
 
 mod authenticator;
 mod verify;

@@ -1,4 +1,5 @@
-//! What every transport must do, as checks against the simulated service. Knows no transport.
+//! Checks that a transport follows the rules for all transports, with the simulated service as its
+//! server.
 
 use std::{
     collections::BTreeSet,
@@ -17,19 +18,19 @@ use serde_json::Value;
 
 use crate::{faults::Fault, service::Sim};
 
-/// How long the service may take to see that a request was given up.
+/// Maximum time until the service notices that a request was dropped.
 const CANCELLATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many requests are made at a time, to see that none gets another's reply.
+/// Number of concurrent requests in the check that each one gets its own reply.
 const CONCURRENT_REQUESTS: usize = 50;
 
-/// A rule that a transport breaks.
+/// A rule that a transport violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// The rule, such as `any status is a reply`.
+    /// The rule, such as `every status is returned as a reply`.
     pub rule: &'static str,
-    /// How the transport breaks it.
+    /// How the transport violates the rule.
     pub message: String,
 }
 
@@ -47,7 +48,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The checks that any [`Transport`] must pass, whatever it is made of.
+/// A conformance suite for implementations of [`Transport`].
+///
+/// Each check sends requests through the transport to a [`Sim`], and compares what arrives on both
+/// sides with the rule. Run the suite in the tests of your own transport.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -56,8 +60,9 @@ impl fmt::Display for Violation {
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
-/// let transport = SimTransport::new(sim.clone()); // yours, which trusts `SimServer::ca_pem`
-/// let conformance = Conformance::new(&sim, "https://cce.example"); // `SimServer::endpoint`
+/// // Use your own transport instead, with the endpoint and the CA of a `SimServer`.
+/// let transport = SimTransport::new(sim.clone());
+/// let conformance = Conformance::new(&sim, "https://cce.example");
 /// assert_eq!(conformance.run(&transport).await, []);
 /// # }
 /// ```
@@ -69,25 +74,26 @@ pub struct Conformance<'s> {
 }
 
 impl<'s> Conformance<'s> {
-    /// Creates the checks against a service that is reached at this endpoint, and that nobody else
-    /// uses meanwhile.
+    /// Creates the checks against a service at this endpoint. No other client may use the service
+    /// during the checks.
     #[must_use]
     pub fn new(sim: &'s Sim, endpoint: impl Into<String>) -> Self {
         Self { sim, endpoint: endpoint.into(), unreachable_endpoint: None }
     }
 
-    /// Adds the checks of a transport that connects to somewhere: here, nobody listens.
+    /// Adds the check that an unreachable endpoint is an error. Nothing may listen at this
+    /// endpoint.
     #[must_use]
     pub fn unreachable_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.unreachable_endpoint = Some(endpoint.into());
         self
     }
 
-    /// Runs every check, and returns a violation for each that failed.
+    /// Runs all checks, and returns a violation for each check that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the checks up; faults that wait in the service stay there.
+    /// If the future is dropped, the checks end, but pending faults remain in the service.
     pub async fn run(&self, transport: &dyn Transport) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut record = |rule, result: Result<(), String>| {
@@ -95,14 +101,14 @@ impl<'s> Conformance<'s> {
             // A failed check may leave faults behind, which must not apply to the next one.
             self.sim.clear_faults();
         };
-        record("a request arrives as it was given", self.check_request_unchanged(transport).await);
-        record("any status is a reply", self.check_statuses(transport).await);
-        record("a reply comes whole", self.check_replies(transport).await);
+        record("a request arrives unchanged", self.check_request_unchanged(transport).await);
+        record("every status is returned as a reply", self.check_statuses(transport).await);
+        record("a reply arrives complete", self.check_replies(transport).await);
         record("a compressed body is not decoded", self.check_encoded_body(transport).await);
         record("each request gets its own reply", self.check_concurrent_requests(transport).await);
-        record("an ended connection is an error", self.check_reset(transport).await);
-        record("a request that is given up is freed", self.check_cancellation(transport).await);
-        record("no connection is an error", self.check_unreachable(transport).await);
+        record("a reset connection is an error", self.check_reset(transport).await);
+        record("a dropped request is canceled", self.check_cancellation(transport).await);
+        record("an unreachable endpoint is an error", self.check_unreachable(transport).await);
         violations
     }
 
@@ -156,7 +162,11 @@ impl<'s> Conformance<'s> {
             self.sim.inject_fault(Fault::Reply(reply.clone()));
             let got = transport.send(self.request("/x")).await.map_err(describe_error)?;
             if got.body() != &body {
-                return Err(format!("of {} bytes, {} came", body.len(), got.body().len()));
+                return Err(format!(
+                    "the body has {} bytes instead of {}",
+                    got.body().len(),
+                    body.len()
+                ));
             }
             for name in reply.headers().keys() {
                 let values = |of: &Response<Bytes>| -> Vec<HeaderValue> {
@@ -169,7 +179,7 @@ impl<'s> Conformance<'s> {
     }
 
     async fn check_encoded_body(&self, transport: &dyn Transport) -> Result<(), String> {
-        // An empty text, compressed: whoever decodes it has nothing left.
+        // An empty text, compressed. A transport that decodes it returns an empty body.
         let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0";
         let mut reply = Response::new(Bytes::from_static(gzip));
         reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -203,12 +213,12 @@ impl<'s> Conformance<'s> {
     async fn check_reset(&self, transport: &dyn Transport) -> Result<(), String> {
         self.sim.inject_fault(Fault::Reset);
         let Err(error) = transport.send(self.request("/x")).await else {
-            return Err("there is a reply though none was sent".into());
+            return Err("the transport returned a reply, although none was sent".into());
         };
         ensure_equal("request sent", &error.request_sent(), &RequestSent::Maybe)?;
         ensure_equal("kind", &error.kind(), &TransportErrorKind::Closed)?;
         let after = transport.send(self.request("/x")).await;
-        after.map(drop).map_err(|error| format!("the next request fails too: {error:?}"))
+        after.map(drop).map_err(|error| format!("the next request also fails: {error:?}"))
     }
 
     async fn check_cancellation(&self, transport: &dyn Transport) -> Result<(), String> {
@@ -220,16 +230,18 @@ impl<'s> Conformance<'s> {
             };
             let mut stalled = pin!(stalled);
             poll_fn(|context| match attempt.as_mut().poll(context) {
-                Poll::Ready(reply) => Poll::Ready(Err(format!("it is answered: {reply:?}"))),
+                Poll::Ready(reply) => Poll::Ready(Err(format!(
+                    "the transport returned a reply to a stalled request: {reply:?}"
+                ))),
                 Poll::Pending => stalled
                     .as_mut()
                     .poll(context)
-                    .map(|arrived| arrived.map_err(|_| "it never arrives".to_owned())),
+                    .map(|arrived| arrived.map_err(|_| "the request did not arrive".to_owned())),
             })
             .await?;
         }
         let freed = tokio::time::timeout(CANCELLATION_TIMEOUT, self.wait_for_stalled(0)).await;
-        freed.map_err(|_| "the service still holds it".to_owned())?;
+        freed.map_err(|_| "the request is still open at the service".to_owned())?;
         let after = transport.send(self.request("/x")).await;
         after.map(drop).map_err(|error| format!("the next request fails: {error:?}"))
     }
@@ -237,7 +249,7 @@ impl<'s> Conformance<'s> {
     async fn check_unreachable(&self, transport: &dyn Transport) -> Result<(), String> {
         let Some(endpoint) = &self.unreachable_endpoint else { return Ok(()) };
         match transport.send(get(&format!("{endpoint}/x"))).await {
-            Ok(reply) => Err(format!("there is a reply: {reply:?}")),
+            Ok(reply) => Err(format!("the transport returned a reply: {reply:?}")),
             Err(error) => {
                 let got = (error.kind(), error.request_sent());
                 ensure_equal("error", &got, &(TransportErrorKind::Connect, RequestSent::No))
@@ -245,7 +257,7 @@ impl<'s> Conformance<'s> {
         }
     }
 
-    /// Returns when the service holds so many requests without an answer.
+    /// Waits until `requests` requests are stalled at the service.
     async fn wait_for_stalled(&self, requests: u32) {
         while self.sim.stalled() != requests {
             #[expect(
@@ -263,13 +275,13 @@ impl<'s> Conformance<'s> {
 
 fn get(uri: &str) -> Request<Bytes> {
     let mut request = Request::new(Bytes::new());
-    // With an invalid endpoint the request is invalid too, and the transport reports it.
+    // If the endpoint is invalid, so is the request, and the transport reports it.
     *request.uri_mut() = uri.parse().unwrap_or_default();
     request
 }
 
-/// Compares a request with what arrived of it: nothing may be missing or changed, and of what was
-/// added nothing may say who asks.
+/// Compares a request with its echo. Nothing may be missing or changed, and no credentials may be
+/// added.
 fn compare_echo(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
     let echo: Value = serde_json::from_slice(echo).map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
@@ -290,7 +302,7 @@ fn compare_echo(request: &Request<Bytes>, echo: &[u8]) -> Result<(), String> {
     let credential_headers = ["authorization", "cookie", "proxy-authorization", "x-auth-token"];
     let added = headers.iter().map(|(name, _)| *name).filter(|name| !known.contains(name));
     match added.into_iter().find(|name| credential_headers.contains(name)) {
-        Some(name) => Err(format!("{name} was added")),
+        Some(name) => Err(format!("the transport added the header {name}")),
         None => Ok(()),
     }
 }
@@ -307,7 +319,7 @@ fn ensure_equal<G: PartialEq<W> + fmt::Debug + ?Sized, W: fmt::Debug + ?Sized>(
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 fn describe_error(error: TransportError) -> String {
     format!("{error}: {error:?}")
 }

@@ -1,4 +1,4 @@
-//! Faults on demand: which there are, and which request or connection each applies to.
+//! Injects faults: their types, and which request or connection each one applies to.
 
 mod fault;
 mod injector;

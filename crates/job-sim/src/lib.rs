@@ -1,22 +1,40 @@
-//! The job API of the Cloud Container Engine (CCE), small enough for a test.
+//! Simulates the job API of the Cloud Container Engine (CCE) for tests and demonstrations.
 //!
-//! **In scope:** a job that moves through its phases, the checks the service makes on a request,
-//! its error bodies, and faults on demand; in memory ([`SimTransport`], under virtual time) or as a
-//! TLS server on loopback ([`SimServer`]). What every [`Transport`](job_transport::Transport) must
-//! do, as checks to run one's own through ([`Conformance`]).
-//! **Out of scope:** anything the job API does not do. No cluster is created here.
+//! A [`Sim`] is a service with jobs that advance through their phases as a [`Plan`] describes. It
+//! checks requests as the real service does, and can inject a [`Fault`] into any of them. Clients
+//! reach it in memory through a [`SimTransport`], where a test can pause the clock, or over TLS on
+//! loopback through a `SimServer`.
+//!
+//! **In scope:** reading jobs and sub-jobs; the calls that submit a job; tokens, signatures and
+//! logins; the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
+//! [`Transport`](job_transport::Transport) follows the rules for all transports.
+//!
+//! **Out of scope:** everything that the job API does not do. No cluster or node is created.
+//!
+//! The client side is [`job_transport`], and [job-poller](../job_poller/index.html) waits for jobs.
+//!
+//! # Example
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //!
-//! use job_sim::{Plan, Sim, SimTransport, TimeSource};
+//! use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Every reading moves the job on by a second.
-//! let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
+//! // Each reading advances the job by one second.
+//! let time = TimeSource::PerRequest(Duration::from_secs(1));
+//! let sim = Arc::new(Sim::new(Plan::create_cluster(), time));
 //! let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-//! assert_eq!(client.job(sim.job()).await?.job().phase().unwrap().as_str(), "Initializing");
-//! assert_eq!(client.job(sim.job()).await?.job().phase().unwrap().as_str(), "Running");
+//!
+//! let reading = client.job(sim.job()).await?;
+//! assert_eq!(reading.job().phase().unwrap().as_str(), "Initializing");
+//!
+//! // The service answers the next request with status 503, and the one after it normally.
+//! sim.inject_fault("503".parse::<Fault>()?);
+//! assert!(client.job(sim.job()).await.is_err());
+//!
+//! let reading = client.job(sim.job()).await?;
+//! assert_eq!(reading.job().phase().unwrap().as_str(), "Running");
 //! # Ok(()) }
 //! ```
 //!
@@ -24,7 +42,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `server` | yes | `SimServer`, and with it hyper, rustls and rcgen |
+//! | `server` | yes | `SimServer` and `SimService`, and with them hyper, rustls and rcgen |
 
 mod plan;
 mod faults;

@@ -1,4 +1,5 @@
-//! What a simulated job does over time: a pure function from time to the job. Reads no clock.
+//! Defines what a simulated job does over time, as a pure function from time to the job. Reads no
+//! clock.
 
 mod step;
 mod time_source;
@@ -14,27 +15,29 @@ use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
 
 use self::step::Step;
 
-/// A job's plan: it initializes, runs its steps, one after another or at once, and ends.
+/// The plan of a simulated job: it initializes, runs its steps in sequence or in parallel, and
+/// ends.
 ///
-/// A step's sub-job appears when the step starts, the newest first, and a job is still `Running` for
-/// a moment after its last step: so the reference page's example shows it. Where a step fails, no
-/// later one starts, and what holds it fails too.
+/// A step's sub-job appears when the step starts, with the newest first. After its last step, a job
+/// is still `Running` for a moment, as in the reference page's example. If a step fails, no later
+/// step starts, and the job that contains it fails as well.
 ///
-/// The templates are a hundred times as fast as life: [`slower(100)`](Self::slower) is about life's
-/// own speed.
+/// The templates run about 100 times faster than the real service. [`slower(100)`](Self::slower)
+/// gives about the real speed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     created: Timestamp,
-    /// Sets its ids apart from other jobs'.
+    /// Makes the job's ids different from those of other jobs.
     number: u32,
     root: Step,
-    /// How many levels of sub-jobs a reply shows.
+    /// The number of levels of sub-jobs in a reply.
     visible_depth: usize,
 }
 
 impl Plan {
-    /// Returns the plan of the reference page's example: a cluster is created in five seconds, by
-    /// way of `CreatePSMCert` (one second) and `InstallMaster` (two and a half).
+    /// Creates the plan of the reference page's example: a cluster is created in five seconds.
+    ///
+    /// Its steps are `CreatePSMCert` (one second) and `InstallMaster` (two and a half seconds).
     #[must_use]
     pub fn create_cluster() -> Self {
         let steps = vec![
@@ -52,15 +55,16 @@ impl Plan {
         Self::new(root.steps(steps))
     }
 
-    /// Returns the plan of nodes that are added to a cluster at once, at least one: two and a half
-    /// seconds, by way of a `CreateNode` for each, and in it `CreateNodeVM` and `InstallNode`, whose
-    /// `resourceID` is the node's id.
+    /// Creates the plan of adding nodes to a cluster in parallel: two and a half seconds.
+    ///
+    /// There is at least one node. Each has a step `CreateNode`, with the steps `CreateNodeVM` and
+    /// `InstallNode`; the `resourceID` of the latter is the node's id.
     #[must_use]
     pub fn scale_up_cluster(nodes: u32) -> Self {
         Self::add_nodes(1..nodes.max(1).saturating_add(1))
     }
 
-    /// Returns the plan of the nodes of these numbers.
+    /// Creates the plan of adding the nodes with these numbers.
     pub(crate) fn add_nodes(numbers: Range<u32>) -> Self {
         let node = |number| {
             let id = node_id(number);
@@ -74,16 +78,18 @@ impl Plan {
         Self::new(Step::new("ScaleupCluster", 100).initializing(100).parallel().steps(steps))
     }
 
-    /// Returns the plan of a cluster's deletion: 1.2 seconds. The reference page names no type of
-    /// such a job; this one is made up.
+    /// Creates the plan of deleting a cluster: 1.2 seconds.
+    ///
+    /// The reference page does not name the type of such a job, so this one is invented.
     #[must_use]
     pub fn delete_cluster() -> Self {
         let steps = vec![Step::new("DeleteNode", 500), Step::new("UninstallMaster", 500)];
         Self::new(Step::new("DeleteCluster", 100).initializing(100).steps(steps))
     }
 
-    /// Returns the plan of a node's deletion: 0.6 seconds. The reference page names no type of such
-    /// a job; this one is made up.
+    /// Creates the plan of deleting a node: 0.6 seconds.
+    ///
+    /// The reference page does not name the type of such a job, so this one is invented.
     #[must_use]
     pub fn delete_node() -> Self {
         Self::new(Step::new("DeleteNode", 500).initializing(100))
@@ -94,46 +100,53 @@ impl Plan {
         Self { created: EXAMPLE_CREATION_TIME, number: 0, root, visible_depth: usize::MAX }
     }
 
-    /// Lets the last step fail for this reason, and the job with it. The job itself gives an
-    /// empty reason, so that whoever shows the parent's alone shows nothing.
+    /// Makes the last step fail with this reason, and the job with it.
+    ///
+    /// If the job has steps, its own reason stays empty, so a client that shows only the job's
+    /// reason shows nothing.
     #[must_use]
     pub fn with_failure(mut self, reason: impl Into<String>) -> Self {
         self.root.fail(reason.into());
         self
     }
 
-    /// Sets when the job is created; by default when the reference page's example was. A
-    /// [`Sim`](crate::Sim) sets it anew.
+    /// Sets when the job is created; by default, the time in the reference page's example.
+    ///
+    /// A [`Sim`](crate::Sim) sets its own time instead.
     #[must_use]
     pub const fn created_at(mut self, created: Timestamp) -> Self {
         self.created = created;
         self
     }
 
-    /// Sets what sets the ids of the job and its sub-jobs apart from other jobs'; 0 by default, the
-    /// reference page's example. A [`Sim`](crate::Sim) numbers the jobs that are added to it.
+    /// Sets the number that makes the ids of the job and its sub-jobs unique.
+    ///
+    /// The default, 0, gives the job the id of the reference page's example. A [`Sim`](crate::Sim)
+    /// numbers its jobs itself.
     #[must_use]
     pub const fn number(mut self, number: u32) -> Self {
         self.number = number;
         self
     }
 
-    /// Sets which cluster the job is about, by id and name.
+    /// Sets the id and the name of the job's cluster.
     #[must_use]
     pub(crate) fn with_cluster(mut self, id: &str, name: &str) -> Self {
         self.root.set_cluster(id, name);
         self
     }
 
-    /// Sets how many levels of sub-jobs a reply shows; all by default. The live service often shows
-    /// one: what is in a sub-job is seen by asking for that under its own id.
+    /// Sets the number of levels of sub-jobs in a reply; all by default.
+    ///
+    /// The live service often shows one level. The steps of a sub-job are then found by reading the
+    /// sub-job under its own id.
     #[must_use]
     pub const fn visible_depth(mut self, depth: usize) -> Self {
         self.visible_depth = depth;
         self
     }
 
-    /// Divides every duration by `times`; zero counts as one.
+    /// Divides every duration by `times`. Zero counts as one.
     #[must_use]
     pub fn faster(self, times: u32) -> Self {
         let times = times.max(1);
@@ -146,14 +159,16 @@ impl Plan {
         self.map_durations(|duration| duration.saturating_mul(times))
     }
 
-    /// Replaces every duration by a random one, from a log-normal distribution whose median is the duration
-    /// itself. Two in three lie between two thirds of it and one and a half times of it. The same seed and
-    /// [`number`](Self::number) give the same durations.
+    /// Replaces every duration by a random one from a log-normal distribution around it.
+    ///
+    /// The median is the original duration, and two in three results are between ⅔ and 1½ times of
+    /// it. The same seed and [`number`](Self::number) give the same durations.
     #[must_use]
     pub fn with_random_durations(self, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed ^ u64::from(self.number).rotate_left(32));
         self.map_durations(|duration| {
-            // The sum of twelve draws from 0 to 1 is nearly normal, with mean 6 and deviation 1.
+            // The sum of twelve draws from 0 to 1 is nearly normal, with mean 6 and standard
+            // deviation 1.
             let normal = iter::repeat_with(|| random.f64()).take(12).sum::<f64>() - 6.0;
             let seconds = duration.as_secs_f64() * (0.4 * normal).exp();
             Duration::try_from_secs_f64(seconds).unwrap_or(duration)
@@ -165,13 +180,13 @@ impl Plan {
         self
     }
 
-    /// Returns how long the job takes, from its creation to its end.
+    /// Returns the time from the job's creation to its end.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.root.duration()
     }
 
-    /// Returns the job as it is at a time since the job was created.
+    /// Returns the job as it is `elapsed` after its creation.
     ///
     /// ```
     /// use std::time::Duration;
@@ -184,8 +199,8 @@ impl Plan {
         self.job(&self.observation_time(self.created, elapsed), &self.root, Duration::ZERO, 0)
     }
 
-    /// Returns a job or a sub-job, by its number among them: as it is at a time since the job was
-    /// created, where it is there by then.
+    /// Returns a job or sub-job by its number, as it is `elapsed` after the job's creation. Returns
+    /// `None` if there is no such sub-job yet.
     pub(crate) fn find_at(&self, created: Timestamp, elapsed: Duration, index: u32) -> Option<Job> {
         let (step, start) = self.root.find(index, Duration::ZERO)?;
         (start <= elapsed)
@@ -235,7 +250,7 @@ impl Plan {
     }
 }
 
-/// When a job is read.
+/// The time at which a job is read.
 struct ObservationTime {
     created: Timestamp,
     elapsed: Duration,
@@ -257,8 +272,8 @@ pub(crate) fn node_id(number: u32) -> String {
     format!("{number:08x}-2338-11e8-825b-0255ac100c13")
 }
 
-/// Returns the id of a job, or of one of its sub-jobs. The first job's is the reference page's own,
-/// nine hex digits in its first group and all.
+/// Returns the id of a job or sub-job. The first job has the id of the reference page's example,
+/// including the nine hex digits in its first group.
 fn id(number: u32, index: u32) -> String {
     if index == 0 {
         format!("{:09x}-229a-11e8-9c75-0255ac100ceb", 0x3_5433_1b2c + u64::from(number))
@@ -267,7 +282,7 @@ fn id(number: u32, index: u32) -> String {
     }
 }
 
-/// When the reference page's example was created.
+/// The creation time of the reference page's example.
 const EXAMPLE_CREATION_TIME: Timestamp = Timestamp::constant(1_580_631_160, 672_772_389);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The forms of the replies. Knows no job.
+//! Builds replies in the formats of the service and its gateway.
 
 use bytes::Bytes;
 use http::{
@@ -8,7 +8,7 @@ use http::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Reply(Response<Bytes>, BodyEnd),
@@ -19,17 +19,17 @@ pub(crate) enum Answer {
 /// How a reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
-    /// It comes whole.
+    /// The reply is complete.
     Complete,
-    /// It comes whole, and its connection takes no other request.
+    /// The reply is complete, and its connection accepts no other request.
     Drained,
-    /// The connection ends within its body.
+    /// The connection ends in the middle of the body.
     Truncated,
-    /// No more comes than half its body.
+    /// The reply stalls after half of the body.
     Stalled,
 }
 
-/// An error in place of a result: a status, and a body that has the error code.
+/// An error instead of a result: a status, and a body with the error code.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorReply {
     pub(crate) status: StatusCode,
@@ -48,7 +48,7 @@ pub(crate) fn service_error(status: StatusCode) -> ErrorReply {
         StatusCode::NOT_FOUND => ("CCE.01404001", "Resource not found."),
         StatusCode::CONFLICT => ("CCE.01409001", "The resource already exists."),
         StatusCode::INTERNAL_SERVER_ERROR => ("CCE.01500001", "Internal error."),
-        // The documented codes have none for these: the form is Kubernetes' own.
+        // No code is documented for these, so the format is that of Kubernetes.
         other => {
             let message = other.canonical_reason().unwrap_or("Failure");
             let body = json!({"kind": "Status", "status": "Failure", "message": message,
@@ -71,7 +71,7 @@ pub(crate) fn documented_error(status: StatusCode) -> ErrorReply {
     gateway_error(status, code, message)
 }
 
-/// Returns the page that a gateway in trouble answers with; a redirect leads to the same request.
+/// Returns the page of a gateway in trouble. A redirect points to the same request.
 pub(crate) fn html_page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
     let page = format!("<html><title>{status}</title></html>");
     let mut response = reply(status, "text/html", page);
@@ -82,7 +82,7 @@ pub(crate) fn html_page(status: StatusCode, request: &Request<Bytes>) -> Respons
     response
 }
 
-/// Returns what arrived of a request, as JSON.
+/// Returns the request as it arrived, in JSON.
 pub(crate) fn echo(request: &Request<Bytes>) -> Response<Bytes> {
     let text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
     let headers = request.headers().iter();
@@ -96,13 +96,13 @@ pub(crate) fn echo(request: &Request<Bytes>) -> Response<Bytes> {
     json_reply(StatusCode::OK, &echo)
 }
 
-#[expect(clippy::expect_used, reason = "a job and an error are plain data")]
+#[expect(clippy::expect_used, reason = "jobs and errors can always be serialized")]
 pub(crate) fn json_reply(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_string(body).expect("plain data has a JSON text");
+    let body = serde_json::to_string(body).expect("plain data can be serialized");
     json_text_reply(status, body)
 }
 
-/// Returns a reply with this text, declared as JSON.
+/// Returns a reply with this text, with the content type of JSON.
 pub(crate) fn json_text_reply(status: StatusCode, text: String) -> Response<Bytes> {
     reply(status, "application/json", text)
 }

@@ -1,4 +1,4 @@
-//! The service on a connection, over TLS, whatever carries it. Opens none.
+//! Serves the simulated service over TLS on any connection. Opens no connections itself.
 
 mod server;
 mod certificate;
@@ -38,15 +38,16 @@ use crate::{
     service::{Sim, StallGuard},
 };
 
-/// The most bytes a request's body may have.
+/// Maximum bytes of a request's body.
 const MAX_REQUEST_BODY_LEN: usize = 64 << 10;
 
-/// The most bytes that a request's headers may have over HTTP/2: a token of 16 KiB is one.
+/// Maximum bytes of a request's headers over HTTP/2. A token alone can have 16 KiB.
 const MAX_HEADER_LIST_SIZE: u32 = 64 << 10;
 
-/// Serves a [`Sim`] on connections, over TLS and HTTP/2 or HTTP/1.1, with a certificate made for it
-/// when it is created: those of a [`SimServer`], or of a network that is simulated
-/// too.
+/// Serves a [`Sim`] over TLS with HTTP/2 or HTTP/1.1, on connections that the caller provides.
+///
+/// Each `SimService` generates its own certificate. [`SimServer`] uses it for TCP on loopback; it
+/// also works with a simulated network.
 pub struct SimService {
     sim: Arc<Sim>,
     tls: TlsAcceptor,
@@ -54,7 +55,7 @@ pub struct SimService {
     connections: AtomicU32,
 }
 
-/// What is to become of a connection after a request on it.
+/// What to do with a connection after a request on it.
 #[derive(Default)]
 struct ConnectionSignals {
     reset: Notify,
@@ -62,11 +63,11 @@ struct ConnectionSignals {
 }
 
 impl SimService {
-    /// Makes the certificate: for `localhost`, `127.0.0.1`, and the name `cce.example`.
+    /// Creates the service, with a certificate for `localhost`, `127.0.0.1` and `cce.example`.
     ///
     /// # Errors
     ///
-    /// Where no certificate can be made.
+    /// Returns an error if the certificate cannot be generated.
     pub fn new(sim: Arc<Sim>) -> io::Result<Self> {
         let ServerCertificate { server_config, ca_pem } =
             generate_certificate().map_err(io::Error::other)?;
@@ -84,20 +85,20 @@ impl SimService {
         &self.sim
     }
 
-    /// Returns the certificate authority to trust, in PEM form.
+    /// Returns the certificate authority for clients to trust, in PEM format.
     #[must_use]
     pub const fn ca_pem(&self) -> &[u8] {
         self.ca_pem.as_bytes()
     }
 
-    /// Returns how many connections were served so far.
+    /// Returns the number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Serves one connection until it ends or is reset. What goes wrong here is the client's to
-    /// report.
+    /// Serves one connection until it ends or is reset. Errors of the connection are ignored,
+    /// because the client reports them.
     ///
     /// # Cancel safety
     ///
@@ -119,7 +120,7 @@ impl SimService {
         let mut serving = pin!(server.serve_connection(TokioIo::new(stream), answering));
         loop {
             tokio::select! {
-                // The same seed is the same order of things.
+                // Polls in a fixed order, so that a seed reproduces a run.
                 biased;
                 () = signals.reset.notified() => return,
                 () = signals.drain.notified() => serving.as_mut().graceful_shutdown(),
@@ -135,7 +136,7 @@ impl fmt::Debug for SimService {
     }
 }
 
-/// Answers one request, or has its connection reset and never answers.
+/// Answers one request, or resets its connection and never returns.
 async fn handle_request(
     sim: Arc<Sim>,
     signals: Arc<ConnectionSignals>,
@@ -153,17 +154,18 @@ async fn handle_request(
             Ok(response.map(|body| ReplyBody::new(body, end, guard)))
         }
         None => {
-            // An error would end this stream alone, and leave an HTTP/2 connection as it is.
+            // Returning an error would end only this stream of an HTTP/2 connection.
             signals.reset.notify_one();
             std::future::pending().await
         }
     }
 }
 
-/// A reply's body. Where it does not come whole, half of it comes, and its head promises all.
+/// A reply's body. If it is truncated or stalls, only half of it is sent, although its length is
+/// announced in full.
 struct ReplyBody {
     data: Bytes,
-    /// How many bytes are promised beyond the data.
+    /// The number of announced bytes that are not sent.
     missing_len: u64,
     end: BodyEnd,
     _stall_guard: Option<StallGuard>,
@@ -192,7 +194,9 @@ impl Body for ReplyBody {
         }
         match self.end {
             BodyEnd::Complete | BodyEnd::Drained => Poll::Ready(None),
-            BodyEnd::Truncated => Poll::Ready(Some(Err(io::Error::other("broken off")))),
+            BodyEnd::Truncated => {
+                Poll::Ready(Some(Err(io::Error::other("the simulated reply is truncated"))))
+            }
             BodyEnd::Stalled => Poll::Pending,
         }
     }

@@ -1,5 +1,5 @@
-//! The simulated service: its state, its settings, and the faults that apply to it. Knows no socket; time is
-//! tokio's, or that of the readings.
+//! Implements the simulated service: its state, its settings, and the faults that apply to it. Uses
+//! no sockets.
 
 mod route;
 mod answer;
@@ -37,14 +37,16 @@ use crate::{
     reply::{Answer, BodyEnd},
 };
 
-/// A simulated service and its jobs. Shared by whatever carries requests to it, so that a server can
-/// die and come back while the jobs go on.
+/// A simulated service and its jobs.
+///
+/// It is shared with the transports and servers that carry requests to it, so that a server can be
+/// killed and restarted while the jobs go on.
 pub struct Sim {
     pub(crate) time_source: TimeSource,
     pub(crate) project: ProjectId,
     job: JobId,
     clock: Box<dyn Clock>,
-    /// When the simulation was created, by the time of day and by the clock.
+    /// When the simulation was created, by wall clock and by monotonic clock.
     created: Timestamp,
     monotonic_start: Duration,
     /// How far the service's clock is ahead of this machine's.
@@ -59,14 +61,15 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Creates a service with one job, which is created now, by the service's own clock too.
+    /// Creates a service with one job, on tokio's clock. The job is created now.
     #[must_use]
     pub fn new(plan: Plan, time_source: TimeSource) -> Self {
         Self::with_clock(plan, time_source, TokioClock::new())
     }
 
-    /// Creates a service with one job and a clock of its own, such as that of a simulated network,
-    /// which goes on while a host is down.
+    /// Creates a service with one job on the given clock.
+    ///
+    /// The clock of a simulated network, for example, continues while a host is down.
     #[must_use]
     pub fn with_clock(plan: Plan, time_source: TimeSource, clock: impl Clock + 'static) -> Self {
         let project: ProjectId = id("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60");
@@ -89,54 +92,63 @@ impl Sim {
         }
     }
 
-    /// Sets how far the service's clock is ahead of this machine's; a negative offset sets it back.
+    /// Sets how far the service's clock is ahead of this machine's.
+    ///
+    /// A negative offset sets it back.
     #[must_use]
     pub const fn clock_offset(mut self, offset: SignedDuration) -> Self {
         self.clock_offset = offset;
         self
     }
 
-    /// Sets the lifetime of the tokens that are issued from now on; 24 hours by default.
+    /// Sets the lifetime of tokens that are issued from now on; 24 hours by default.
     #[must_use]
     pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
         self.authenticator().set_token_lifetime(lifetime);
         self
     }
 
-    /// Sets the limit of requests to the job API, per second. Requests above it are throttled, with a
-    /// `Retry-After` of one second. By default there is no limit.
+    /// Sets the maximum number of requests per second to the job API.
+    ///
+    /// By default there is no limit. Requests above the limit are throttled, with a `Retry-After`
+    /// of one second.
     #[must_use]
     pub fn rate_limit(self, per_second: u32) -> Self {
         *lock(&self.rate_limiter) = RateLimiter::new(per_second);
         self
     }
 
-    /// Sets what becomes of the plan of each job that is submitted, such as
-    /// `|plan| plan.slower(100).with_random_durations(7)`; by default nothing.
+    /// Sets a function that changes the plan of each submitted job; none by default.
+    ///
+    /// For example, `|plan| plan.slower(100).with_random_durations(7)`.
     #[must_use]
     pub fn map_submitted(self, map: impl Fn(Plan) -> Plan + Send + Sync + 'static) -> Self {
         Self { map_submitted: Box::new(map), ..self }
     }
 
-    /// Lets a fault apply to every request, or every connection, within a time since the simulation
-    /// was created. Of a fault that applies to connections, those that are there already are reset, or
-    /// stall.
+    /// Applies a fault to every request, or every connection, during this interval.
+    ///
+    /// The interval is relative to the creation of the simulation. A connection fault also resets
+    /// or stalls requests on connections that are already open.
     #[must_use]
     pub fn outage(self, during: Range<Duration>, fault: Fault) -> Self {
         lock(&self.fault_injector).add_outage(during, fault);
         self
     }
 
-    /// Lets one of the faults apply to a request, or a connection, with a probability from 0 to 1. The
-    /// seed decides which and when: the same for the same order of requests.
+    /// Applies one of the faults to a request or connection with a probability.
+    ///
+    /// The probability is from 0 to 1. The seed decides which faults apply: the same seed and order
+    /// of requests give the same faults.
     #[must_use]
     pub fn random_faults(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
         lock(&self.fault_injector).set_random_faults(seed, probability, faults);
         self
     }
 
-    /// Returns a client of this service that holds its token: at an endpoint, over a transport
-    /// that leads there.
+    /// Returns a client for this service, with a valid token.
+    ///
+    /// The transport must lead from the endpoint to this service.
     #[must_use]
     pub fn client(&self, endpoint: Endpoint, transport: impl Transport + 'static) -> Client {
         Client::new(endpoint, self.credentials(), transport).project(self.project.clone())
@@ -147,95 +159,101 @@ impl Sim {
         id(&lock(&self.jobs).add(plan, self.elapsed()))
     }
 
-    /// Returns the project whose jobs these are.
+    /// Returns the project that the jobs belong to.
     #[must_use]
     pub const fn project(&self) -> &ProjectId {
         &self.project
     }
 
-    /// Returns the first job's id.
+    /// Returns the id of the first job.
     #[must_use]
     pub const fn job(&self) -> &JobId {
         &self.job
     }
 
-    /// Returns all that a client of another make needs to authenticate.
+    /// Returns the credentials as plain text. They are needed by clients from outside this
+    /// workspace.
     #[must_use]
     pub fn account(&self) -> TestAccount {
         self.authenticator().account()
     }
 
-    /// Returns credentials that the service accepts: a token.
+    /// Returns credentials with a valid token.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "the constant is valid")]
     pub fn credentials(&self) -> Credentials {
-        Credentials::token(self.account().token).expect("a token of plain letters")
+        Credentials::token(self.account().token).expect("the constant is a valid token")
     }
 
-    /// Returns a key pair that the service accepts, another one in each simulation.
+    /// Returns a valid access key. Each simulation in a process has a different one.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "a constant of ours")]
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "the constant is valid")]
     pub fn access_key(&self) -> AccessKey {
         let TestAccount { access_key, secret_key, .. } = self.account();
-        AccessKey::new(access_key, secret_key).expect("a key of plain letters")
+        AccessKey::new(access_key, secret_key).expect("the constants are a valid key")
     }
 
-    /// Returns a user and a password that the service accepts, for its project.
+    /// Returns a valid user and password, limited to the project of this service.
     #[must_use]
     pub fn login(&self) -> PasswordLogin {
         let TestAccount { user, password, domain, project_name, .. } = self.account();
         PasswordLogin::new(user, password, domain).project_name(project_name)
     }
 
-    /// Returns how many requests for a token came in so far.
+    /// Returns the number of token requests so far.
     #[must_use]
     pub fn logins(&self) -> u32 {
         self.authenticator().logins()
     }
 
-    /// Lets every token expire that was given so far.
+    /// Expires all tokens that were issued so far.
     pub fn expire_tokens(&self) {
         self.authenticator().expire_tokens();
     }
 
-    /// Returns how many requests came in so far, those for a token among them.
+    /// Returns the number of requests so far, including token requests.
     #[must_use]
     pub fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how often a job was read so far, and how many of these readings had its end. A client needs one
-    /// reading of the end. Returns `None` if there is no such job.
+    /// Returns how often a job was read, and how many readings showed its end.
+    ///
+    /// A client needs only one reading of the end. Returns `None` if there is no such job.
     #[must_use]
     pub fn readings(&self, id: &JobId) -> Option<(u32, u32)> {
         self.jobs().readings(id.as_str())
     }
 
-    /// Returns the number of requests and connections that are stalled at this moment.
+    /// Returns the number of requests and connections that are stalled at the moment.
     #[must_use]
     pub fn stalled(&self) -> u32 {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Lets the fault apply to a request, or a connection: the next one, or, where others wait
-    /// already, one after theirs.
+    /// Applies a fault to the next request or connection.
+    ///
+    /// If other injected faults are pending, they apply first.
     pub fn inject_fault(&self, fault: Fault) {
         self.inject_faults([Some(fault)]);
     }
 
-    /// Lets the faults apply to one request each, after those that wait already; `None` spares one.
-    /// A connection's applies to the next connection, once those before it are done.
+    /// Applies the faults to one request each, after the faults injected before.
+    ///
+    /// `None` is a request without a fault. A connection fault applies to the next new connection,
+    /// once all faults before it have applied.
     pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut injector = lock(&self.fault_injector);
         faults.into_iter().for_each(|fault| injector.add(fault));
     }
 
-    /// Removes the faults that did not apply to a request yet.
+    /// Removes the injected faults that have not applied yet.
     pub(crate) fn clear_faults(&self) {
         lock(&self.fault_injector).clear();
     }
 
-    /// Applies the next connection fault, if there is one. Returns `false` if the connection is refused.
+    /// Applies the next connection fault, if there is one. Returns `false` if the connection is
+    /// refused.
     pub(crate) async fn accept_connection(&self) -> bool {
         let elapsed = self.elapsed();
         let fault = lock(&self.fault_injector).next_connection_fault(elapsed);
@@ -283,7 +301,7 @@ impl Sim {
         self.created.saturating_add(self.clock_offset).unwrap_or(self.created)
     }
 
-    /// Returns the service's own time: it never jumps.
+    /// Returns the current time of the service. It is monotonic.
     pub(crate) fn now(&self) -> Timestamp {
         self.start_time().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
     }
@@ -296,7 +314,7 @@ impl Sim {
         lock(&self.jobs)
     }
 
-    /// Whether one more request is within the limit.
+    /// Counts a request, and returns `true` if it is within the rate limit.
     pub(crate) fn is_within_limit(&self) -> bool {
         lock(&self.rate_limiter).try_acquire(self.elapsed())
     }
@@ -325,9 +343,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[expect(clippy::expect_used, reason = "for constants of ours")]
+#[expect(clippy::expect_used, reason = "called with valid constants only")]
 fn id<I: FromStr<Err = IdError>>(text: &str) -> I {
-    text.parse().expect("an id of plain letters")
+    text.parse().expect("the constant is a valid id")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! How fast bodies are read, as ratios to other ways to read the same bytes, measured in one run.
-//! Exits with 1 where a ratio is above its bound.
-#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+//! Measures how fast bodies are decoded, as ratios to other ways to read the same bytes in the same
+//! run. Exits with 1 if a ratio exceeds its bound.
+#![expect(clippy::print_stdout, reason = "the figures are printed to the terminal")]
 
 mod plain;
 
@@ -14,15 +14,16 @@ use job_model::{Decoded, Timestamp};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Each baseline runs once a round, and a ratio is the median of its rounds' ratios: a machine
-/// that is busy for a while spoils a round, not the figure.
+/// Number of rounds. Each benchmark runs once per round, and a reported ratio is the median over
+/// the rounds, so that a machine that is busy for a while does not distort it.
 const ROUNDS: usize = 15;
 
-/// Each bounded ratio: what is measured, against what, and how much of it that may take.
+/// The bounded ratios: the benchmark, the baseline, and the maximum ratio.
 const MAX_RATIOS: [(&str, &str, f64); 3] =
     [("job", "plain struct", 1.05), ("job", "Value", 0.75), ("Timestamp", "strptime", 0.5)];
 
-/// By how much more a job's time per byte may grow to a large body than the plain struct's does.
+/// Maximum ratio of two growth factors, a job's and the plain struct's. A growth factor compares
+/// the time for the large body with the time for the small one.
 const MAX_GROWTH_RATIO: f64 = 1.1;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -47,11 +48,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs every baseline once.
+/// Runs every benchmark once.
 fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
     let time = "2020-02-02 08:12:40.672772389 +0000 UTC";
     let format = "%Y-%m-%d %H:%M:%S%.f %z UTC";
-    // The text is there already, and is dropped later: what is measured is the parse.
+    // The text is allocated before the measurement and dropped after it, so that only parsing is
+    // measured.
     let text = || String::from(time);
     group.bench_function("Timestamp", |bencher| {
         let parse = |text: &mut String| Timestamp::from(mem::take(text));
@@ -81,10 +83,10 @@ fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
     });
 }
 
-/// A baseline's median time in a round, in nanoseconds, by its name.
+/// The median times of one round in nanoseconds, by benchmark.
 type Round = BTreeMap<String, f64>;
 
-/// Reads what criterion wrote of a round.
+/// Reads criterion's results of a round.
 fn medians(round: &PathBuf) -> Result<Round, Box<dyn Error>> {
     let mut medians = Round::new();
     for entry in fs::read_dir(round)? {
@@ -101,7 +103,7 @@ fn medians(round: &PathBuf) -> Result<Round, Box<dyn Error>> {
     Ok(medians)
 }
 
-/// Prints the figures; returns whether each is within its bound.
+/// Prints the figures. Returns `true` if every ratio is within its bound.
 fn report(rounds: &[Round]) -> bool {
     println!("\nmedians of {ROUNDS} rounds");
     for name in rounds[0].keys() {
@@ -110,7 +112,7 @@ fn report(rounds: &[Round]) -> bool {
     println!("\nratios");
     let mut within = true;
     let mut line = |what: String, ratio: f64, bound: f64| {
-        let verdict = if ratio <= bound { "ok" } else { "ABOVE ITS BOUND" };
+        let verdict = if ratio <= bound { "ok" } else { "EXCEEDED" };
         println!("{what:>60} {ratio:>6.3} (at most {bound}) {verdict}");
         within &= ratio <= bound;
     };
@@ -134,13 +136,13 @@ fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// The reference page's example, well-formed and without blanks.
+/// Returns the reference page's example as valid JSON without whitespace.
 fn reference_example_minified() -> Result<Vec<u8>, Box<dyn Error>> {
     let example = include_bytes!("../../../../fixtures/jobs/reference-example.json");
     Ok(serde_json::to_vec(&Decoded::from_slice(example)?.job)?)
 }
 
-/// The same with its sub-jobs repeated, up to so many.
+/// Returns the body with its sub-jobs repeated up to `count`.
 fn with_sub_jobs(body: &[u8], count: usize) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut job: Value = serde_json::from_slice(body)?;
     let sub_jobs = job["spec"]["subJobs"].as_array_mut().ok_or("the example has sub-jobs")?;

@@ -1,5 +1,6 @@
-//! The plain way to read a job: derived, a text for every field, and nothing kept beyond them.
-#![expect(dead_code, reason = "they are read from a body, and by nobody")]
+//! Defines a job in the simplest way: derived, with a string for each field, and without unknown
+//! fields.
+#![expect(dead_code, reason = "the fields are only deserialized")]
 
 use std::collections::BTreeMap;
 

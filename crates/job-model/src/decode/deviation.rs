@@ -1,4 +1,4 @@
-//! What was odd about a body that was read all the same. Judges nothing.
+//! Lists how a body deviates from the reference page.
 
 use alloc::{
     string::{String, ToString},
@@ -10,46 +10,47 @@ use serde::{Deserialize, Serialize};
 
 use super::path::Path;
 
-/// The deviations listed of one body. A body with more is no reply of the service, and a list of
-/// them all could be many times as large.
+/// Maximum number of deviations that are listed for one body. A body with more is not a reply of
+/// the service, and a complete list could be many times as large as the body.
 const MAX_DEVIATIONS: usize = 1_000;
 
-/// One place where a body departs from the reference page and was understood.
+/// One place where a body deviates from the reference page and was still understood.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deviation {
-    /// Where, such as `spec.subJobs[1]`; empty for the body as a whole.
+    /// The path, such as `spec.subJobs[1]`; empty for the body as a whole.
     pub path: String,
-    /// What.
+    /// The kind of deviation.
     pub kind: DeviationKind,
 }
 
-/// What is odd.
+/// The kind of a deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeviationKind {
     /// The body starts with a byte order mark.
     ByteOrderMark,
-    /// A comma follows the last member of the object or array at the path, as in the reference
-    /// page's own example.
+    /// A comma follows the last member of the object or array at the path. The reference page's own
+    /// example has one.
     TrailingComma,
-    /// An escape such as `\ud800` that stands for half a character; read as U+FFFD.
+    /// The value contains an escape such as `\ud800` that is half of a surrogate pair. It is read
+    /// as U+FFFD.
     LoneSurrogate,
-    /// The value is of a type that the field does not have: kept as JSON text, the field is absent.
+    /// The value has another type than the field. It is kept as JSON text, and the field is `None`.
     UnexpectedType,
-    /// The phase is none of the reference page's four as they are spelt there: a known one in
-    /// another case, an unknown one, or an empty text.
+    /// The phase is not spelled like one of the reference page's four: it has another case, is
+    /// unknown, or is empty.
     UnrecognizedPhase,
-    /// The time is not understood: the text is kept, and there is no instant.
+    /// The timestamp has an unknown format. Its text is kept, and it has no instant.
     UnrecognizedTimestamp,
-    /// The extended parameter is no text: its value is its JSON text.
+    /// The extended parameter is not a string. Its value is its JSON text.
     ParameterNotText,
-    /// The extended parameter is given more than once: its value is the last one.
+    /// The extended parameter is given more than once. The last value is used.
     DuplicateParameter,
-    /// The sub-jobs are one object in place of an array: read as one sub-job.
+    /// The sub-jobs are a single object instead of an array. It is read as one sub-job.
     SubJobsNotArray,
-    /// There are more deviations than are listed.
+    /// The body has more than 1,000 deviations, and the others are not listed.
     Truncated,
 }
 
@@ -58,14 +59,14 @@ impl fmt::Display for DeviationKind {
         f.write_str(match self {
             Self::ByteOrderMark => "byte order mark",
             Self::TrailingComma => "trailing comma",
-            Self::LoneSurrogate => "half a surrogate pair",
-            Self::UnexpectedType => "a type that the field does not have",
-            Self::UnrecognizedPhase => "not one of the four phases as they are spelt",
-            Self::UnrecognizedTimestamp => "not a time that is understood",
-            Self::ParameterNotText => "not a text",
-            Self::DuplicateParameter => "given more than once",
-            Self::SubJobsNotArray => "one object in place of an array",
-            Self::Truncated => "more oddities than are listed",
+            Self::LoneSurrogate => "lone surrogate",
+            Self::UnexpectedType => "unexpected type",
+            Self::UnrecognizedPhase => "unrecognized phase spelling",
+            Self::UnrecognizedTimestamp => "unrecognized timestamp",
+            Self::ParameterNotText => "not a string",
+            Self::DuplicateParameter => "duplicate parameter",
+            Self::SubJobsNotArray => "object instead of array",
+            Self::Truncated => "more than 1,000 deviations",
         })
     }
 }
@@ -81,7 +82,7 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// The list of a body's deviations, as it grows.
+/// Collects the deviations of a body, up to the maximum.
 #[derive(Default)]
 pub(crate) struct Deviations(Vec<Deviation>);
 

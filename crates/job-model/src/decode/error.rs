@@ -1,4 +1,4 @@
-//! Why a body is no readable job, and where. Keeps no byte of the body.
+//! Describes why and where decoding failed. Contains no part of the body.
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -10,10 +10,10 @@ use super::{
     scan::Scanner,
 };
 
-/// A body that is no readable job: what is wrong with it, and where.
+/// Why a body could not be decoded, and where.
 ///
-/// Holds nothing of the body itself, which may be large or secret: the path has only names of the
-/// reference page, `…` for any other.
+/// Contains no part of the body, which may be large or secret. The path shows only the names of
+/// known fields, and `…` for any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
     kind: DecodeErrorKind,
@@ -22,53 +22,54 @@ pub struct DecodeError {
     column: usize,
 }
 
-/// What is wrong with a body.
+/// The kind of a [`DecodeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// The body is not JSON: often a proxy's page in place of the service's reply.
+    /// The body is not valid JSON. Often it is a proxy's page instead of the service's reply.
     Syntax,
-    /// The body ends too soon: it is empty, or the reply was cut.
+    /// The body is empty or truncated.
     Truncated,
     /// The body is not UTF-8, as JSON must be.
     NotUtf8,
-    /// The body is JSON, but no object.
+    /// The body is valid JSON, but not an object.
     NotAnObject,
-    /// A field of the reference page is given twice in one object: which one holds is unclear.
+    /// A known field is given twice in one object, so its value is ambiguous.
     DuplicateField,
-    /// Sub-jobs are nested beyond [`Limits::max_depth`](crate::Limits::max_depth).
+    /// Sub-jobs are nested more deeply than [`Limits::max_depth`](crate::Limits::max_depth).
     TooDeep,
     /// There are more sub-jobs than [`Limits::max_sub_jobs`](crate::Limits::max_sub_jobs).
     TooManySubJobs,
 }
 
 impl DecodeError {
-    /// Returns what is wrong.
+    /// Returns the kind of error.
     #[must_use]
     pub const fn kind(&self) -> DecodeErrorKind {
         self.kind
     }
 
-    /// Returns the path of the value that is wrong, such as `spec.subJobs[1].status`; empty where
-    /// it is the whole body.
+    /// Returns the path of the invalid value, such as `spec.subJobs[1].status`. The path is empty
+    /// if the error concerns the whole body.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the line, counted from 1.
+    /// Returns the line of the error, counted from 1.
     #[must_use]
     pub const fn line(&self) -> usize {
         self.line
     }
 
-    /// Returns the column in bytes, counted from 1; 0 stands for the line's start.
+    /// Returns the column of the error in bytes, counted from 1. It is 0 if the error is before the
+    /// first byte of the line.
     #[must_use]
     pub const fn column(&self) -> usize {
         self.column
     }
 
-    /// Creates the error of a value within the body.
+    /// Creates an error about a value within the body.
     pub(crate) fn for_value(
         body: &str,
         value: &RawValue,
@@ -86,7 +87,7 @@ impl DecodeError {
         Self { kind, path: path.to_string(), line, column: offset - line_start + 1 }
     }
 
-    /// Creates the error of a body that is not UTF-8.
+    /// Creates the error for a body that is not UTF-8.
     pub(crate) fn not_utf8(
         body: &[u8],
         error: &core::str::Utf8Error,
@@ -97,11 +98,11 @@ impl DecodeError {
         Self::new(body, offset, DecodeErrorKind::NotUtf8, &path)
     }
 
-    /// Creates the error of a body that is not JSON.
+    /// Creates the error for a body that is not valid JSON.
     pub(crate) fn syntax(body: &str, error: &serde_json::Error, known_names: &KnownNames) -> Self {
         let kind = match error.classify() {
             Category::Syntax | Category::Data => DecodeErrorKind::Syntax,
-            // Io is for readers; from a text it cannot come.
+            // `Io` occurs only when parsing from a reader, never from a string.
             Category::Eof | Category::Io => DecodeErrorKind::Truncated,
         };
         let (line, column) = (error.line(), error.column());
@@ -115,8 +116,7 @@ impl DecodeError {
     }
 }
 
-/// Returns the path of the value at which a body ends too soon, other names than the reference
-/// page's left out.
+/// Returns the path of the value at the end of `body`, with unknown names elided.
 fn path_at_end(body: &[u8], known_names: &KnownNames) -> Path<'static> {
     let mut scanner = Scanner::new(body);
     while scanner.next().is_some() {}
@@ -126,13 +126,13 @@ fn path_at_end(body: &[u8], known_names: &KnownNames) -> Path<'static> {
 impl fmt::Display for DecodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Syntax => "the body is not JSON",
+            Self::Syntax => "the body is not valid JSON",
             Self::Truncated => "the body ends too soon",
-            Self::NotUtf8 => "the body is not UTF-8",
-            Self::NotAnObject => "the body is no JSON object",
-            Self::DuplicateField => "a field is given twice",
-            Self::TooDeep => "sub-jobs are nested too deep",
-            Self::TooManySubJobs => "there are too many sub-jobs",
+            Self::NotUtf8 => "the body is not valid UTF-8",
+            Self::NotAnObject => "the body is not a JSON object",
+            Self::DuplicateField => "duplicate field",
+            Self::TooDeep => "sub-jobs are nested too deeply",
+            Self::TooManySubJobs => "too many sub-jobs",
         })
     }
 }

@@ -1,5 +1,5 @@
-//! The fast pass: reads a body that is as the reference page has it, and refuses any other body without a
-//! reason. The pass in `lenient` then reads that body.
+//! Implements the fast pass: it reads a body that has the form of the reference page and rejects
+//! every other body without a reason. The lenient pass then reads the rejected body.
 
 use alloc::string::String;
 use core::{fmt, marker::PhantomData};
@@ -14,7 +14,7 @@ use super::{
     object::{Field, Object, StringField},
 };
 
-/// Reads a body that is one object.
+/// Decodes a body that consists of one object.
 pub(crate) fn decode<T: Object>(body: &str, limits: Limits) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let mut root = T::default();
@@ -23,7 +23,7 @@ pub(crate) fn decode<T: Object>(body: &str, limits: Limits) -> Result<T, serde_j
     Ok(root)
 }
 
-/// Reads an object, and nothing else in its place, into one that is empty.
+/// Reads an object into `object`, which must be empty. Fails on any other type.
 pub(crate) fn object<'de, T: Object, D: Deserializer<'de>>(
     object: &mut T,
     value: D,
@@ -32,12 +32,12 @@ pub(crate) fn object<'de, T: Object, D: Deserializer<'de>>(
     value.deserialize_map(ObjectVisitor { object, remaining })
 }
 
-/// Reads a text, and nothing else in its place.
+/// Reads a string. Fails on any other type.
 pub(crate) fn text<'de, T: StringField, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
     value.deserialize_str(StringFieldVisitor(PhantomData))
 }
 
-/// Reads the next value of an object into a field; null is none.
+/// Reads the next value of an object into a field. Null leaves the field empty.
 pub(crate) fn next_value<'de, T: Field, A: MapAccess<'de>>(
     slot: &mut Option<T>,
     map: &mut A,
@@ -112,7 +112,7 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 }
 
-/// A field's name; that of a known one allocates nothing.
+/// A field's name. A known name does not allocate.
 enum FieldName<K> {
     Known(K),
     Unknown(String),
@@ -132,7 +132,7 @@ impl<T: Object> Visitor<'_> for FieldNameSeed<T> {
     type Value = FieldName<T::Known>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
+        f.write_str("a field name")
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
@@ -146,13 +146,13 @@ impl<T: StringField> Visitor<'_> for StringFieldVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         match T::read(text) {
             (Some(value), None) => Ok(value),
-            _ => Err(E::custom("an odd text")),
+            _ => Err(E::custom("unrecognized value")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! JSON as text: values kept as they came, and opened one level at a time. Reads no meaning.
+//! Handles JSON as text: stores values unchanged, and opens them one level at a time.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 use core::fmt;
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A value as JSON text; equal where the texts are.
+/// A value as JSON text. Two values are equal if their texts are.
 #[derive(Clone, Debug)]
 pub(crate) struct Json(Box<RawValue>);
 
@@ -43,12 +43,13 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// Reads a value one level deep; `None` for one of another type.
+/// Reads a value, usually one level deep. Returns `None` if the value has another type.
 pub(crate) fn read<'b, T: Deserialize<'b>>(json: &'b RawValue) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// A text. Half a surrogate pair, which JSON can spell and no text can hold, is U+FFFD.
+/// A decoded string in which each lone surrogate is replaced by U+FFFD. JSON escapes can express
+/// lone surrogates, but Rust strings cannot.
 pub(crate) struct LossyString {
     pub(crate) text: String,
     pub(crate) has_lone_surrogates: bool,
@@ -60,15 +61,15 @@ impl<'de> Deserialize<'de> for LossyString {
     }
 }
 
-/// Takes the bytes in place of the text: `serde_json` gives them with the halves in it, each three
-/// bytes of which the first is 0xED.
+/// Reads the string as bytes, because `serde_json` then passes lone surrogates on, each as three
+/// bytes that start with 0xED.
 struct LossyStringVisitor;
 
 impl Visitor<'_> for LossyStringVisitor {
     type Value = LossyString;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<LossyString, E> {
@@ -87,10 +88,10 @@ impl Visitor<'_> for LossyStringVisitor {
     }
 }
 
-/// An object's members in their order, whether or not a name is given twice.
+/// An object's members in their original order, including duplicate names.
 pub(crate) struct ObjectEntries<'b> {
     pub(crate) members: Vec<(String, &'b RawValue)>,
-    /// Whether a name has half a surrogate pair in it.
+    /// Whether a name contains a lone surrogate.
     pub(crate) has_lone_surrogates: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The slow pass: reads whatever is JSON, keeps what it does not understand, and says what was odd
-//! and where. Repairs no syntax.
+//! Implements the lenient pass: reads any JSON, keeps what it does not understand, and records each
+//! deviation with its path.
 
 use alloc::{string::String, vec::Vec};
 
@@ -14,7 +14,7 @@ use super::{
     path::{Path, Segment},
 };
 
-/// Reads a body that is this object, and adds to the deviations.
+/// Decodes `object`, the top-level value of `body`, and adds to the deviations.
 pub(crate) fn decode<T: Object>(
     body: &str,
     object: &RawValue,
@@ -32,7 +32,7 @@ pub(crate) fn decode<T: Object>(
     Ok((root.unwrap_or_default(), pass.deviations.into_vec()))
 }
 
-/// The pass, and where in the body it is.
+/// The state of the pass, and its position in the body.
 pub(crate) struct LenientDecoder<'b> {
     body: &'b str,
     remaining: RemainingLimits,
@@ -64,7 +64,7 @@ impl<'b> LenientDecoder<'b> {
         Ok(Fidelity::Lossless)
     }
 
-    /// Reads a known field; `seen` has one bit for each.
+    /// Reads a known field. `seen` has one bit for each known field.
     fn field<T: Object>(
         &mut self,
         object: &mut T,
@@ -86,7 +86,8 @@ impl<'b> LenientDecoder<'b> {
         Ok(fidelity)
     }
 
-    /// Reads an element of an array of objects, one level down; returns `None` if it is not an object.
+    /// Reads an element of an array of objects, one level down. Returns `None` if it is not an
+    /// object.
     pub(crate) fn element<T: Object>(
         &mut self,
         index: usize,
@@ -101,7 +102,7 @@ impl<'b> LenientDecoder<'b> {
         Ok(element)
     }
 
-    /// Reads a text.
+    /// Reads a string.
     pub(crate) fn text<T: StringField>(
         &mut self,
         slot: &mut Option<T>,
@@ -120,25 +121,25 @@ impl<'b> LenientDecoder<'b> {
         if in_full { Fidelity::Lossless } else { Fidelity::Lossy }
     }
 
-    /// Passes over a value of a type that the field does not have.
+    /// Records a value whose type the field does not have.
     pub(crate) fn unexpected_type(&mut self) -> Fidelity {
         self.record_deviation(DeviationKind::UnexpectedType);
         Fidelity::Lossy
     }
 
-    /// Notes that the value at the current path is odd.
+    /// Records a deviation at the current path.
     pub(crate) fn record_deviation(&mut self, kind: DeviationKind) {
         self.deviations.push(&self.path, kind);
     }
 
-    /// Notes that the value of this name, one level below the current path, is odd.
+    /// Records a deviation of the member `name` of the object at the current path.
     pub(crate) fn record_deviation_at(&mut self, name: &str, kind: DeviationKind) {
         self.path.push(Segment::Name(String::from(name).into()));
         self.record_deviation(kind);
         self.path.pop();
     }
 
-    /// Returns an object's members in their order; `None` for any other value.
+    /// Returns an object's members in their original order, or `None` for any other value.
     pub(crate) fn members(&mut self, json: &'b RawValue) -> Option<Vec<(String, &'b RawValue)>> {
         let ObjectEntries { members, has_lone_surrogates } = json::read(json)?;
         if has_lone_surrogates {

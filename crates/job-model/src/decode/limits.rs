@@ -1,12 +1,12 @@
-//! How large a tree of jobs may be, and what of that is left while one is read.
+//! Limits the size of a decoded tree of jobs.
 
 use super::error::DecodeErrorKind;
 
-/// How large a tree of jobs is read; a larger one is an error.
+/// Limits on the size of a tree of jobs. Decoding a larger tree is an error.
 ///
-/// A body of 8 MiB could otherwise hold three million empty sub-jobs: a gigabyte, once read. What is
-/// not limited here, unknown fields and parameters, takes at most some twenty-five times its size
-/// in the body.
+/// Without limits, a body of 8 MiB could contain three million empty sub-jobs, which take a
+/// gigabyte once decoded. Unknown fields and parameters have no limit here, because they take at
+/// most about 25 times their size in the body.
 ///
 /// ```
 /// use job_model::{DecodeErrorKind, Decoded, Limits};
@@ -22,17 +22,19 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The most levels that [`Limits::max_depth`] takes.
+    /// The maximum that [`Limits::max_depth`] accepts.
     pub const MAX_DEPTH_CAP: u32 = 40;
 
-    /// Creates the default limits: 32 levels, 10,000 sub-jobs.
+    /// Creates the default limits: 32 levels and 10,000 sub-jobs.
     #[must_use]
     pub const fn new() -> Self {
         Self { max_depth: 32, max_sub_jobs: 10_000 }
     }
 
-    /// Sets how many levels of jobs there may be, the job itself being the first: 32 by default;
-    /// at least 1, and at most 40, since the JSON parser follows known fields 128 deep at most.
+    /// Sets the maximum number of levels, including the job itself; 32 by default.
+    ///
+    /// The value is clamped to 1..=40, because the JSON parser allows at most 128 levels of
+    /// nesting.
     #[must_use]
     pub const fn max_depth(mut self, max_depth: u32) -> Self {
         self.max_depth = match max_depth {
@@ -43,7 +45,7 @@ impl Limits {
         self
     }
 
-    /// Sets how many sub-jobs of all levels there may be: 10,000 by default.
+    /// Sets the maximum number of sub-jobs, counted over all levels; 10,000 by default.
     #[must_use]
     pub const fn max_sub_jobs(mut self, max_sub_jobs: u32) -> Self {
         self.max_sub_jobs = max_sub_jobs;
@@ -57,17 +59,17 @@ impl Default for Limits {
     }
 }
 
-/// What may still come of a tree that is being read.
+/// The part of the limits that is not used up yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RemainingLimits(Limits);
 
 impl RemainingLimits {
-    /// Starts at the job itself.
+    /// Starts at the top-level job.
     pub(crate) const fn new(limits: Limits) -> Self {
         Self(Limits { max_depth: limits.max_depth - 1, ..limits })
     }
 
-    /// Enters a sub-job, one level down; returns the limit that does not allow for it.
+    /// Enters a sub-job, one level down. Returns the kind of error if a limit is exceeded.
     pub(crate) fn enter(&mut self) -> Result<(), DecodeErrorKind> {
         let Limits { max_depth, max_sub_jobs } = self.0;
         self.0.max_depth = max_depth.checked_sub(1).ok_or(DecodeErrorKind::TooDeep)?;
@@ -75,7 +77,7 @@ impl RemainingLimits {
         Ok(())
     }
 
-    /// Leaves a sub-job that was entered.
+    /// Leaves the sub-job that was entered last.
     pub(crate) const fn leave(&mut self) {
         self.0.max_depth += 1;
     }

@@ -1,9 +1,9 @@
-//! The fields of an object as one table, which both passes and the encoder use.
+//! Describes the fields of an object in one table, which both passes and the encoder use.
 //!
-//! `json_object!` makes that table for a struct. The passes in `fast` and `lenient` look a name up in it
-//! (`Object::known`) and hand the value back to the table (`Object::decode_fast`, `Object::decode_lenient`),
-//! which calls the pass again for the field's type. So the three files use each other; each step goes one level
-//! down the value.
+//! `json_object!` generates the table for a struct. The passes in `fast` and `lenient` look a name
+//! up in it (`Object::known`) and hand the value back to the table (`Object::decode_fast`,
+//! `Object::decode_lenient`), which calls the pass again for the field's type. The three files
+//! therefore depend on each other, but each call goes one level down the value.
 
 use alloc::{borrow::Cow, string::String};
 
@@ -15,24 +15,24 @@ use super::{
     limits::RemainingLimits, raw_fields::RawFields,
 };
 
-/// One of the objects that a job consists of.
+/// An object that is part of a job.
 pub(crate) trait Object: Default {
-    /// The known fields' names, at most 32.
+    /// The names of the known fields, at most 32.
     const NAMES: &'static [&'static str];
 
-    /// One of the known fields.
+    /// Identifies a known field.
     type Known: Copy;
 
     /// Returns the field of this name, if it is known.
     fn known(name: &str) -> Option<Self::Known>;
 
-    /// Returns the field's place in `NAMES`.
+    /// Returns the field's index in `NAMES`.
     fn index(known: Self::Known) -> usize;
 
-    /// Returns where the fields go that are kept as JSON text.
+    /// Returns the fields that are kept as JSON text.
     fn raw_fields_mut(&mut self) -> &mut RawFields;
 
-    /// Reads the field's value: the next one of the map.
+    /// Reads the field's value, which is the next value of the map.
     fn decode_fast<'de, A: MapAccess<'de>>(
         &mut self,
         known: Self::Known,
@@ -49,43 +49,45 @@ pub(crate) trait Object: Default {
     ) -> Result<Fidelity, DecodeError>;
 }
 
-/// The value of a known field. Read in place: to move a job costs as much as to read its texts.
+/// The value of a known field. It is read in place, because moving a job takes as long as reading
+/// its strings.
 pub(crate) trait Field: Sized {
-    /// Reads a value that is as the reference page has it, and refuses any other.
+    /// Reads a value that has the form of the reference page, and fails on any other.
     fn decode_fast<'de, D: Deserializer<'de>>(
         slot: &mut Option<Self>,
         value: D,
         remaining: &mut RemainingLimits,
     ) -> Result<(), D::Error>;
 
-    /// Reads any value but null, as far as it can be understood.
+    /// Reads any value except null, as far as it is understood.
     fn decode_lenient<'b>(
         slot: &mut Option<Self>,
         json: &'b RawValue,
         pass: &mut LenientDecoder<'b>,
     ) -> Result<Fidelity, DecodeError>;
 
-    /// Returns whether this JSON text, kept from the reading, still stands for the field's value.
+    /// Returns whether the JSON text that was kept when decoding still represents the field's
+    /// value.
     fn is_equivalent(field: Option<&Self>, _: &Json) -> bool {
         field.is_none()
     }
 }
 
-/// Whether what was read of a field says all that its JSON text does.
+/// Whether the decoded value contains everything that its JSON text does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fidelity {
-    /// It does: the value is written again as it came.
+    /// The value is encoded exactly as it was received.
     Lossless,
-    /// It does not: the text must be kept beside it.
+    /// The JSON text must be kept beside the value.
     Lossy,
 }
 
-/// A field whose value is a text.
+/// A field whose value is a string.
 pub(crate) trait StringField: Sized + PartialEq {
-    /// Reads the text, and says what is odd about it.
+    /// Parses the string, and returns what is unusual about it.
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>);
 
-    /// Returns the text as it is written.
+    /// Returns the string that is written for the value.
     fn as_text(&self) -> &str;
 }
 
@@ -123,7 +125,7 @@ impl StringField for String {
     }
 }
 
-/// A field whose value is fixed as a rule: the fixed ones are not allocated.
+/// A field that usually has the same value. The usual values do not allocate.
 impl StringField for Cow<'static, str> {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         let fixed = ["Job", "v3"].into_iter().find(|fixed| *fixed == text);
@@ -135,15 +137,15 @@ impl StringField for Cow<'static, str> {
     }
 }
 
-/// Implements `Object`, `Field` and `Serialize` for a struct of `Option`s and `raw_fields`, given
-/// each field's name in the JSON. `None` is not written.
+/// Implements `Object`, `Field` and `Serialize` for a struct whose fields are `Option`s and
+/// `raw_fields`. Takes the JSON name of each field. `None` is not written.
 macro_rules! json_object {
     ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
         const _: () = {
             use $crate::decode::{Fidelity, Field, Object};
 
             #[derive(Clone, Copy)]
-            #[expect(non_camel_case_types, reason = "they are the fields' names")]
+            #[expect(non_camel_case_types, reason = "the variants are named like the fields")]
             pub(crate) enum Known { $($field),+ }
 
             impl Object for $object {
@@ -230,7 +232,8 @@ macro_rules! json_object {
 
 pub(crate) use json_object;
 
-/// Writes a known field: as it came where that text was kept and the value is still the same.
+/// Writes a known field. If its original text was kept and the value has not changed since, writes
+/// that text.
 pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
     map: &mut M,
     name: &str,
@@ -246,7 +249,7 @@ pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
     }
 }
 
-/// Writes the fields that the object does not know.
+/// Writes the unknown fields.
 pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
     map: &mut M,
     raw_fields: &RawFields,

@@ -1,25 +1,25 @@
-//! Where a value stands in a body. Reads no body.
+//! Describes where a value is in a body.
 
 use alloc::{borrow::Cow, vec::Vec};
 use core::fmt;
 
-/// The known names of fields, those of one kind of object in each list.
+/// The names of the known fields, one list for each type of object.
 ///
 /// The path in an error shows these names and no others, because an unknown name could be a secret.
 pub(crate) type KnownNames = [&'static [&'static str]];
 
-/// The way from a body's top to a value in it, displayed such as `spec.subJobs[1].metadata.uid`.
+/// The path from the top of a body to a value, displayed such as `spec.subJobs[1].metadata.uid`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path<'a>(Vec<Segment<'a>>);
 
-/// One step of the way.
+/// One step of a path.
 #[derive(Clone, Debug)]
 pub(crate) enum Segment<'a> {
     Name(Cow<'a, str>),
     Index(usize),
 }
 
-/// Bytes of a name that are displayed; the longest name of the reference page has 17.
+/// Maximum bytes of a name that are displayed. The longest name of the reference page has 17.
 pub(crate) const MAX_NAME_LEN: usize = 32;
 
 impl<'a> Path<'a> {
@@ -31,7 +31,7 @@ impl<'a> Path<'a> {
         self.0.pop();
     }
 
-    /// Returns the path with `…` for each name that is none of these.
+    /// Returns the path with `…` in place of each unknown name.
     pub(crate) fn elide_unknown_names(self, known: &KnownNames) -> Path<'static> {
         let shown = |name: &str| {
             let known = known.iter().flat_map(|names| names.iter()).find(|known| **known == name);

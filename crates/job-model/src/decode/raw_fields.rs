@@ -1,14 +1,17 @@
-//! The fields of an object that are kept as JSON text. Reads no meaning.
+//! Stores the fields of an object that are kept as JSON text.
 
 use alloc::{string::String, vec::Vec};
 
 use super::json::Json;
 
-/// The fields that a struct has no other place for, each as the JSON text it came as: those the
-/// reference page does not know, and those whose value is of another type or spelling than there.
+/// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
 ///
-/// They are encoded again with the others, line breaks and all, so that nothing is lost on the way
-/// through. A field of the struct that is set goes before one kept here.
+/// A known field is kept if the struct cannot represent its value exactly, for example because it
+/// has another type or spelling than the reference page shows.
+///
+/// Raw fields are encoded with the others, byte for byte, so that nothing is lost between decoding
+/// and encoding. A value that is set in the struct takes precedence over a raw field of the same
+/// name.
 ///
 /// ```
 /// let body = br#"{"status": {"phase": "Running", "progress": 1.10}}"#;
@@ -23,36 +26,36 @@ pub struct RawFields(Raw);
 #[derive(Clone, Debug, PartialEq)]
 enum Raw {
     Fields(Vec<(String, Json)>),
-    /// What came in place of the whole object.
+    /// The value that was sent instead of the whole object.
     Value(Json),
 }
 
 impl RawFields {
-    /// Returns the JSON text of the field of this name, of the first where several have it.
+    /// Returns the JSON text of the field `name`. If there are several, returns the first.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(Json::as_str)
     }
 
-    /// Returns the fields as (name, JSON text), in the order they came in.
+    /// Returns the fields as (name, JSON text) pairs, in their original order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries().map(|(name, json)| (name, json.as_str()))
     }
 
-    /// Returns whether there are none.
+    /// Returns `true` if there are no raw fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries().next().is_none()
     }
 
-    /// Removes the fields of this name; they are not written any more.
+    /// Removes all fields with this name, so that they are no longer encoded.
     pub fn remove(&mut self, name: &str) {
         if let Raw::Fields(fields) = &mut self.0 {
             fields.retain(|(known, _)| known != name);
         }
     }
 
-    /// Keeps the value that stands in place of the whole object.
+    /// Keeps the value that was sent instead of the whole object.
     pub(crate) const fn from_whole_value(json: Json) -> Self {
         Self(Raw::Value(json))
     }

@@ -1,5 +1,5 @@
-//! Mends the syntax errors that the service, or the way to it, is known to make. Reads no meaning:
-//! what remains wrong is the parser's to say.
+//! Repairs syntax errors that the service or a proxy is known to make. The parser reports all
+//! others.
 
 use alloc::vec::Vec;
 
@@ -11,8 +11,8 @@ use super::{
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Returns the body with a byte order mark and trailing commas replaced by blanks, so that each
-/// other byte keeps its place, and the deviations.
+/// Returns the body with its byte order mark and trailing commas replaced by spaces, and the
+/// deviations. All other bytes keep their positions.
 pub(crate) fn repair(body: &[u8]) -> (Vec<u8>, Deviations) {
     let mut repaired = body.to_vec();
     let mut deviations = Deviations::default();
@@ -26,11 +26,12 @@ pub(crate) fn repair(body: &[u8]) -> (Vec<u8>, Deviations) {
     (repaired, deviations)
 }
 
-/// Finds each comma between a value and a closing bracket; its path is its container's.
+/// Finds each comma between a value and a closing bracket. The deviation's path is that of the
+/// enclosing object or array.
 fn trailing_commas(body: &[u8], deviations: &mut Deviations) -> Vec<usize> {
     let mut commas = Vec::new();
     let mut scanner = Scanner::new(body);
-    // The first byte of the last token, where that stands, and that of the one before.
+    // The first byte of the last token, its position, and the first byte of the token before it.
     let (mut last, mut last_at, mut before) = (b',', 0, b',');
     while let Some(at) = scanner.next() {
         let byte = body[at];

@@ -1,29 +1,30 @@
-//! Follows a body's JSON by its brackets, whether it is well-formed or not, and knows where it is.
-//! Judges no syntax: that is the parser's to do.
+//! Tracks the path within a body's JSON by its brackets, even if the JSON is malformed. The parser
+//! reports syntax errors.
 
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
 use super::path::{Path, Segment};
 
-/// Levels of nesting whose places are known: more than a job's fields can have.
+/// Maximum levels of nesting whose position is tracked: more than the known fields of a job can
+/// have.
 const MAX_DEPTH: usize = 128;
 
-/// Goes through a body token by token.
+/// Iterates over a body token by token.
 pub(crate) struct Scanner<'b> {
     body: &'b [u8],
     position: usize,
     open_containers: Vec<OpenContainer>,
-    /// How many levels are open beyond those.
+    /// The number of open levels beyond `MAX_DEPTH`.
     overflow_depth: usize,
     last_text: Range<usize>,
 }
 
 /// An object or array that is still open.
 enum OpenContainer {
-    /// An object, and where the name of its current member stands; empty before there is one.
+    /// An object, and the range of its current member's name; empty before the first name.
     Object(Range<usize>),
-    /// An array, and how many of its elements are complete.
+    /// An array, and the number of its complete elements.
     Array(usize),
 }
 
@@ -32,7 +33,7 @@ impl<'b> Scanner<'b> {
         Self { body, position: 0, open_containers: Vec::new(), overflow_depth: 0, last_text: 0..0 }
     }
 
-    /// Returns the path of the value that comes, or has just come.
+    /// Returns the path of the current or the next value.
     pub(crate) fn path(&self) -> Path<'b> {
         let segments = self.open_containers.iter().filter_map(|container| match container {
             OpenContainer::Object(name) if name.is_empty() => None,
@@ -44,7 +45,7 @@ impl<'b> Scanner<'b> {
         segments.collect()
     }
 
-    /// Returns the index after the quote that closes the text which starts at `at`.
+    /// Returns the index after the closing quote of the string that starts at `at`.
     fn text_end(&self, mut at: usize) -> usize {
         while at < self.body.len() {
             match self.body[at] {
@@ -57,7 +58,8 @@ impl<'b> Scanner<'b> {
     }
 }
 
-/// Gives where each token starts: a bracket, comma or colon, a text, or one byte of any other value.
+/// Yields the start of each token: a bracket, a comma, a colon, a string, or one byte of any other
+/// value.
 impl Iterator for Scanner<'_> {
     type Item = usize;
 

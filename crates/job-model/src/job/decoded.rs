@@ -1,4 +1,4 @@
-//! A job and the deviations of the body that it was read from.
+//! Decodes a job and lists the deviations of its body.
 
 use alloc::{boxed::Box, format, vec::Vec};
 
@@ -8,24 +8,29 @@ use serde_json::value::RawValue;
 use super::{FIELD_NAMES, Job};
 use crate::decode::{DecodeError, Deviation, Limits, decode};
 
-/// A job, and what was odd about the body it was read from.
+/// A decoded job, and how its body deviated from the reference page.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Decoded {
     /// The job.
     pub job: Job,
-    /// Where the body departed from the reference page and was understood; empty as a rule. Of a
-    /// body with more than 1,000 oddities, the first 1,000.
+    /// The differences from the reference page that decoding tolerated; normally empty.
+    ///
+    /// At most 1,000 deviations are listed. If there are more, the last entry is
+    /// [`DeviationKind::Truncated`](crate::DeviationKind::Truncated).
     pub deviations: Vec<Deviation>,
 }
 
 impl Decoded {
-    /// Reads a job within the default [`Limits`].
+    /// Decodes a job within the default [`Limits`].
     ///
-    /// Strict on syntax, but for a byte order mark, trailing commas and half surrogate pairs. Open
-    /// on shape: a field that is missing, unknown or of an odd type loses nothing of the rest.
-    /// What was tolerated is in the deviations. A body with any is read a second time, with care:
-    /// that takes several times as long, and longer the deeper its sub-jobs are nested.
+    /// The body must be valid JSON, except that a byte order mark, trailing commas and lone
+    /// surrogates are tolerated. The shape is open: a field that is missing, unknown or of an
+    /// unexpected type does not affect the rest of the job. Repaired syntax errors and unexpected
+    /// values are listed in [`Decoded::deviations`]; missing and unknown fields are not.
+    ///
+    /// If the body has deviations, a slower decoder parses it a second time. This takes several
+    /// times as long, and longer still if sub-jobs are deeply nested.
     ///
     /// ```
     /// use job_model::{Decoded, DeviationKind};
@@ -39,17 +44,17 @@ impl Decoded {
     ///
     /// # Errors
     ///
-    /// Where the body is not JSON, is cut short, is no object, has a known field twice in one
-    /// object, or goes beyond the limits.
+    /// Returns an error if the body is not valid JSON, is truncated, is not an object, has a known
+    /// field twice in one object, or exceeds the limits.
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
         Self::from_slice_with_limits(body, Limits::default())
     }
 
-    /// Reads a job within limits.
+    /// Decodes a job within the given limits.
     ///
     /// # Errors
     ///
-    /// As [`Decoded::from_slice`].
+    /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice_with_limits(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
         let (job, deviations) = decode(body, limits, FIELD_NAMES)?;
         Ok(Self { job, deviations })
@@ -57,23 +62,26 @@ impl Decoded {
 }
 
 impl Job {
-    /// Reads a job as [`Decoded::from_slice`] does, for a caller who does not ask what was odd.
+    /// Decodes a job and drops the deviations.
     ///
     /// # Errors
     ///
-    /// As [`Decoded::from_slice`].
+    /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
         Decoded::from_slice(body).map(|decoded| decoded.job)
     }
 }
 
-/// Reads a job within a larger JSON document as [`Job::from_slice`] does. Only by `serde_json`, and
-/// not below serde's `flatten` or an untagged or internally tagged enum: unknown fields are kept as
-/// the JSON text they came as, which those do not pass on.
+/// Decodes a job that is part of a larger JSON document, with the same rules as
+/// [`Job::from_slice`].
+///
+/// Works only with `serde_json`, and not below serde's `flatten` or an untagged or internally
+/// tagged enum. These do not pass on the raw JSON text, which is needed to keep unknown fields.
 impl<'de> Deserialize<'de> for Job {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        // Without the line and column, which are those within the job's own text.
+        // Omits line and column, because they count within the job's own text and not the
+        // document's.
         let at = |error: DecodeError| format!("{} at {}", error.kind(), error.path());
         Self::from_slice(json.get().as_bytes()).map_err(|error| D::Error::custom(at(error)))
     }

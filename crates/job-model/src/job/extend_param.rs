@@ -1,4 +1,4 @@
-//! The extended parameters, a map of texts. Knows no parameter by name.
+//! Defines the extended parameters of a job: a map of strings.
 
 use alloc::{string::String, vec::Vec};
 use core::{fmt, mem};
@@ -13,16 +13,16 @@ use crate::decode::{
     DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, json,
 };
 
-/// The `Map<String,String>` of a job's spec (reference page, table 5).
+/// The extended parameters of a job: a `Map<String,String>` (reference page, table 5).
 ///
-/// A parameter that is null is absent. One of another type than text is its JSON text
-/// ([`DeviationKind::ParameterNotText`]); of one given twice, the last value is taken
-/// ([`DeviationKind::DuplicateParameter`]).
+/// A parameter that is null is treated as absent. A parameter that is not a string is kept as its
+/// JSON text ([`DeviationKind::ParameterNotText`]). If a parameter is given twice, the last value
+/// is used ([`DeviationKind::DuplicateParameter`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtendParam(Vec<(String, String)>);
 
 impl ExtendParam {
-    /// Returns the value of `name`; an empty text is a value too.
+    /// Returns the value of the parameter `name`. The value may be an empty string.
     ///
     /// ```
     /// let parameters = job_model::ExtendParam::from_iter([("serverID", "bc467e3a"), ("x", "")]);
@@ -36,12 +36,12 @@ impl ExtendParam {
         found.ok().map(|index| self.0[index].1.as_str())
     }
 
-    /// Returns the parameters as (name, value), ordered by name.
+    /// Returns the parameters as (name, value) pairs, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Returns whether there are none.
+    /// Returns `true` if there are no parameters.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -62,8 +62,8 @@ impl Serialize for ExtendParam {
 }
 
 impl ExtendParam {
-    /// Orders the parameters; of one given twice it takes the last value and tells the name. One
-    /// whose value is none is absent.
+    /// Sorts the parameters by name and removes those without a value. If a name is given twice,
+    /// the last value is used and `on_duplicate` is called with the name.
     fn from_pairs(
         mut parameters: Vec<(String, Option<String>)>,
         mut on_duplicate: impl FnMut(&str),
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for ParametersVisitor {
     type Value = ExtendParam;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
+        f.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtendParam, A::Error> {
@@ -138,6 +138,6 @@ impl<'de> Visitor<'de> for ParametersVisitor {
         }
         let mut twice = false;
         let ordered = ExtendParam::from_pairs(parameters, |_| twice = true);
-        if twice { Err(Error::custom("a parameter given twice")) } else { Ok(ordered) }
+        if twice { Err(Error::custom("duplicate parameter")) } else { Ok(ordered) }
     }
 }

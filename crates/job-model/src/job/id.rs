@@ -1,14 +1,15 @@
-//! Ids that are safe to place in a URL's path. Requires no format beyond that: ids are opaque.
+//! Defines ids that are safe to place in a URL path. Beyond that they are opaque and have no
+//! required format.
 
 use alloc::{string::String, sync::Arc};
 use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// The most bytes an id may have; the longest seen in public material has 37.
+/// Maximum length of an id in bytes. The longest id in public material has 37.
 const MAX_ID_BYTES: usize = 128;
 
-/// Why a text is not an id.
+/// Why a text is not a valid id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdError {
@@ -16,9 +17,10 @@ pub enum IdError {
     Empty,
     /// The text has more than 128 bytes.
     TooLong,
-    /// The text is `.` or `..`, which a URL reads as a step through its path.
+    /// The text is `.` or `..`, which a URL treats as a path step.
     DotSegment,
-    /// The text has a character that would change the URL: a control character, `/`, `?`, `#`, `%`.
+    /// The text contains a character that would change the URL: a control character, `/`, `?`, `#`
+    /// or `%`.
     InvalidCharacter(char),
 }
 
@@ -26,8 +28,8 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("an id cannot be empty"),
-            Self::TooLong => write!(f, "an id has at most {MAX_ID_BYTES} bytes"),
-            Self::DotSegment => f.write_str("`.` and `..` are not ids"),
+            Self::TooLong => write!(f, "an id cannot be longer than {MAX_ID_BYTES} bytes"),
+            Self::DotSegment => f.write_str("an id cannot be `.` or `..`"),
             Self::InvalidCharacter(c) => write!(f, "an id cannot contain {c:?}"),
         }
     }
@@ -86,7 +88,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A job's id, as the submitting call returned it. Cheap to clone.
+    /// A job's id, as returned by the call that created the job. Cheap to clone.
     ///
     /// ```
     /// use job_model::{IdError, JobId};

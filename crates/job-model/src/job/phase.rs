@@ -1,4 +1,4 @@
-//! The phase of a job: four known ones, and any other text kept as it came. No rule of waiting.
+//! Defines the phase of a job: the four documented phases, or any other text.
 
 use alloc::string::String;
 use core::fmt;
@@ -10,7 +10,7 @@ use serde::{
 
 use crate::decode::{DeviationKind, StringField};
 
-/// How far a job is (reference page, table 6).
+/// The state of a job (reference page, table 6).
 ///
 /// ```
 /// use job_model::Phase;
@@ -22,16 +22,16 @@ use crate::decode::{DeviationKind, StringField};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a phase not known here is `Unknown`, so a caller's match needs no wildcard"
+    reason = "every other phase is `Unknown`, so a caller's match needs no wildcard"
 )]
 pub enum Phase {
-    /// The job waits for its turn.
+    /// The job has been created but has not started.
     Initializing,
-    /// The job is under way, whatever its sub-jobs say.
+    /// The job is running. This holds even if all its sub-jobs have ended.
     Running,
     /// The job failed. Terminal.
     Failed,
-    /// The job is complete. Terminal.
+    /// The job succeeded. Terminal.
     Success,
     /// Any other text, as the service sent it. Never terminal.
     Unknown(String),
@@ -41,7 +41,7 @@ impl Phase {
     const KNOWN_PHASES: [Self; 4] =
         [Self::Initializing, Self::Running, Self::Failed, Self::Success];
 
-    /// Returns whether the job has ended: `Success` and `Failed` alone are terminal.
+    /// Returns `true` if the job has ended. Only `Success` and `Failed` are terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::Success | Self::Failed)
@@ -60,8 +60,8 @@ impl Phase {
     }
 }
 
-/// Reads a known phase in any ASCII case. An empty text is `Unknown`; in a job it reads as an absent
-/// phase.
+/// Parses a known phase in any ASCII case. An empty string becomes `Unknown` here, but in a job it
+/// is read as an absent phase.
 impl From<&str> for Phase {
     fn from(text: &str) -> Self {
         Self::KNOWN_PHASES
@@ -71,7 +71,7 @@ impl From<&str> for Phase {
     }
 }
 
-/// Reads an empty text as an absent phase.
+/// Reads an empty string as an absent phase.
 impl StringField for Phase {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
         let phase = Self::from(text);
@@ -87,7 +87,7 @@ impl StringField for Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Quoted and escaped: an unknown text may hold control characters.
+            // Quoted and escaped, because an unknown text may contain control characters.
             Self::Unknown(text) => write!(f, "{text:?}"),
             known => f.pad(known.as_str()),
         }
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Phase {
     }
 }
 
-/// Reads the text where it stands: a known phase allocates nothing.
+/// Parses the borrowed string, so that a known phase does not allocate.
 struct PhaseVisitor;
 
 impl Visitor<'_> for PhaseVisitor {

@@ -1,4 +1,4 @@
-//! The sub-jobs of a job, in whatever form the service sent them. Walks no tree.
+//! Defines the list of a job's direct sub-jobs, and decodes its different forms.
 
 use alloc::vec::Vec;
 use core::{
@@ -19,9 +19,9 @@ use crate::decode::{
 
 /// The sub-jobs of a job: a slice of [`Job`]s.
 ///
-/// A single object in place of the array is read as one sub-job
-/// ([`DeviationKind::SubJobsNotArray`]); an element that is no object as a sub-job without any field
-/// ([`DeviationKind::UnexpectedType`]). Both are encoded again as they came.
+/// A single object instead of an array is read as one sub-job ([`DeviationKind::SubJobsNotArray`]).
+/// An element that is not an object is read as a sub-job without any fields
+/// ([`DeviationKind::UnexpectedType`]). Both are encoded again in their original form.
 ///
 /// ```
 /// let body = br#"{"spec": {"subJobs": [{"metadata": {"uid": "a"}}, {}]}}"#;
@@ -34,7 +34,7 @@ use crate::decode::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubJobs {
     jobs: Vec<Job>,
-    /// Whether it came as one object, no array.
+    /// Whether the service sent a single object instead of an array.
     single: bool,
 }
 
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for JobsVisitor<'_> {
     }
 }
 
-/// Reads one of the sub-jobs.
+/// Reads one sub-job.
 struct JobSeed<'a> {
     jobs: &'a mut Vec<Job>,
     remaining: &'a mut RemainingLimits,

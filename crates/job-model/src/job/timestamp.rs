@@ -1,4 +1,4 @@
-//! The service's times: the text as sent and, when understood, the instant. Reads no clock.
+//! Parses the service's timestamps and keeps their text. Reads no clock.
 
 use alloc::{format, string::String, vec::Vec};
 use core::fmt;
@@ -14,14 +14,15 @@ use crate::decode::{DeviationKind, StringField};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-// Never jiff's global database: with features of jiff that another crate may switch on, that one
-// reads files.
+// Jiff's global time zone database is never used, because it reads files if another crate enables
+// the jiff features for that.
 static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
 
-/// A time as the service writes it: Go's `time.Time.String()` (seen in every job), or RFC 3339
-/// (seen in other objects of the same service).
+/// A timestamp in the service's format: Go's `time.Time.String()` or RFC 3339.
 ///
-/// Reading never fails: a text that cannot be understood is kept and has no instant.
+/// Jobs have been seen with Go's format only. Other objects of the same service use RFC 3339.
+///
+/// Parsing never fails. A text that is not recognized is kept, and has no instant.
 ///
 /// ```
 /// use job_model::Timestamp;
@@ -36,13 +37,13 @@ pub struct Timestamp {
     parsed: Parsed,
 }
 
-/// What a text says.
+/// The meaning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parsed {
     Instant(jiff::Timestamp),
     /// Go's zero time.
     Zero,
-    /// Nothing that is understood.
+    /// The text is not a timestamp in a known format.
     Unrecognized,
 }
 
@@ -53,7 +54,7 @@ impl Timestamp {
         &self.text
     }
 
-    /// Returns the instant, or `None` where the text is not understood or says "unset".
+    /// Returns the instant, or `None` if the text is not recognized or means "unset".
     #[must_use]
     pub const fn instant(&self) -> Option<jiff::Timestamp> {
         match self.parsed {
@@ -62,15 +63,18 @@ impl Timestamp {
         }
     }
 
-    /// Returns whether the text says that the time was never set: Go's zero time, the first
-    /// instant of the year 1, to the minute.
+    /// Returns `true` if the time was never set.
+    ///
+    /// The service writes such a time as Go's zero time, the start of the year 1. Texts within one
+    /// minute of it count as well, because of the historical offsets of time zones.
     #[must_use]
     pub const fn is_unset(&self) -> bool {
         matches!(self.parsed, Parsed::Zero)
     }
 
-    /// Returns the instant as the standard library has it, or `None` where there is none, or the
-    /// platform's clock does not reach so far.
+    /// Returns the instant as a [`SystemTime`](std::time::SystemTime).
+    ///
+    /// Returns `None` if there is no instant, or if the platform cannot represent it.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn system_time(&self) -> Option<std::time::SystemTime> {
@@ -89,7 +93,7 @@ impl From<String> for Timestamp {
         let instant = parse_utc(&text).or_else(|| parse(text.trim()));
         let parsed = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
             Some((_, -59..=59)) => Parsed::Zero,
-            // Nothing was created before, and Go's form of earlier years is another.
+            // No job is older than the year 1, and Go formats earlier years differently.
             Some((_, ..0)) | None => Parsed::Unrecognized,
             Some((instant, _)) => Parsed::Instant(instant),
         };
@@ -103,7 +107,10 @@ impl From<&str> for Timestamp {
     }
 }
 
-/// Writes the instant in Go's form, in UTC. One that is not after Go's zero time reads as none.
+/// Formats the instant in Go's format, in UTC.
+///
+/// An instant earlier than one minute after Go's zero time is not preserved: [`Timestamp::instant`]
+/// returns `None` for it.
 impl From<jiff::Timestamp> for Timestamp {
     fn from(instant: jiff::Timestamp) -> Self {
         Self::from(format!("{}", instant.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC")))
@@ -140,13 +147,13 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Reads what nearly every text is: Go's form, in UTC.
+/// Parses Go's format in UTC, which is what nearly every text has.
 fn parse_utc(text: &str) -> Option<jiff::Timestamp> {
     Offset::UTC.to_timestamp(parse_civil(text.strip_suffix(" +0000 UTC")?)?).ok()
 }
 
-/// Reads Go's form `date time ±hhmm zone`, with or without ` m=±seconds` (its monotonic reading), or
-/// RFC 3339. The zone's name is not looked at: the offset beside it is exact, a name is not.
+/// Parses Go's format `date time ±hhmm zone`, with or without a monotonic reading (` m=±seconds`),
+/// or RFC 3339. The zone name is ignored, because the offset beside it is exact and a name is not.
 fn parse(text: &str) -> Option<jiff::Timestamp> {
     let words: Vec<&str> = text.split(' ').collect();
     let (date, time, offset) = match words[..] {
@@ -155,14 +162,15 @@ fn parse(text: &str) -> Option<jiff::Timestamp> {
         _ => return PARSER.parse_timestamp(text).ok(),
     };
     let civil = parse_civil(&text[..date.len() + 1 + time.len()])?;
-    // The parser knows shorter and longer offsets, and names of zones.
+    // The parser also accepts shorter and longer offsets, and names of zones.
     let offset = Some(offset).filter(|offset| offset.len() == 5)?;
     let zone = PARSER.parse_time_zone_with(&NO_ZONES, offset).ok()?;
     zone.to_fixed_offset().ok()?.to_timestamp(civil).ok()
 }
 
-/// Reads `2006-01-02 15:04:05` with a fraction or without. The parser knows other forms, and takes
-/// an offset or a zone after them; those are not Go's, and might be another instant.
+/// Parses `2006-01-02 15:04:05` with or without a fraction. The shape is checked first, because the
+/// parser also accepts other formats and a trailing offset or zone, which Go never writes and which
+/// might be a different instant.
 fn parse_civil(text: &str) -> Option<DateTime> {
     let (whole, fraction) = text.as_bytes().split_at_checked(19)?;
     let is_gos = whole[10] == b' ' && whole[13] == b':' && whole[16] == b':';
@@ -170,7 +178,7 @@ fn parse_civil(text: &str) -> Option<DateTime> {
     if is_gos && is_fraction { PARSER.parse_datetime(text).ok() } else { None }
 }
 
-/// Whether a word is Go's monotonic reading, such as `m=+12.345`.
+/// Returns whether a word is Go's monotonic reading, such as `m=+12.345`.
 fn is_monotonic(word: &str) -> bool {
     let seconds = word.strip_prefix("m=").and_then(|seconds| seconds.strip_prefix(['+', '-']));
     seconds.is_some_and(|seconds| {
@@ -178,9 +186,11 @@ fn is_monotonic(word: &str) -> bool {
     })
 }
 
-/// `0001-01-01 00:00:00 +0000 UTC`: how Go prints a time that was never set. In other zones it is up
-/// to a minute off, since Go prints no seconds of an offset, and the offsets of that year had some:
-/// `0001-01-01 08:05:43 +0805 LMT`. In seconds of Unix time.
+/// `0001-01-01 00:00:00 +0000 UTC` as Unix time in seconds. Go prints it for a time that was never
+/// set.
+///
+/// In other zones the text is up to a minute off, because Go omits the seconds of an offset, and
+/// some offsets of that year have seconds: `0001-01-01 08:05:43 +0805 LMT`.
 const GO_ZERO: i64 = -62_135_596_800;
 
 #[cfg(test)]

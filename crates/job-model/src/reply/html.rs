@@ -1,13 +1,13 @@
-//! The text of a page of HTML, as far as an error needs it. Judges no markup.
+//! Extracts the title or the visible text of an HTML page.
 
 use alloc::string::String;
 
-/// Elements whose content is no text for people.
+/// Elements whose content is not shown to people.
 const INVISIBLE_ELEMENTS: [&str; 2] = ["script", "style"];
 
-/// Returns the title of a page or, where it has none, its text.
+/// Returns the title of a page or, if it has none, its text.
 pub(crate) fn visible_text(page: &str) -> String {
-    // As long as the page, so that places in one are places in the other.
+    // Has the same length as the page, so that positions are valid in both.
     let lower = page.to_ascii_lowercase();
     let after = |at: usize, end: &str| {
         lower[at..].find(end).map_or(page.len(), |found| at + found + end.len())
@@ -42,12 +42,12 @@ pub(crate) fn visible_text(page: &str) -> String {
     decode_entities(&text)
 }
 
-/// Returns the text with the entities decoded that any page has.
+/// Decodes the most common entities.
 fn decode_entities(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
     let text =
         entities.iter().fold(String::from(text), |text, (entity, c)| text.replace(entity, c));
-    // Last, so that `&amp;lt;` is `&lt;`.
+    // This comes last, so that `&amp;lt;` becomes `&lt;`.
     text.replace("&amp;", "&")
 }

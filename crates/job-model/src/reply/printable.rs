@@ -1,10 +1,12 @@
-//! Characters that people do not see. Changes no text.
+//! Recognizes characters that must not be printed to a terminal.
 
-/// Returns whether a character cannot be seen, and may move a cursor, hide what stands beside it or
-/// turn a line round: controls, marks of direction, joiners. Blanks can be seen.
+/// Returns `true` for a character that is invisible or could disturb a terminal.
 ///
-/// Whatever a service writes (a reason, a name) may have some: whoever shows such a text to people
-/// leaves them out or escapes them, as all that this crate displays does.
+/// These are control characters, marks that change the direction of writing, joiners, and other
+/// characters that may move the cursor or hide their neighbors. Spaces are printable.
+///
+/// Any text of the service, such as a reason or a name, may contain such characters. Remove or
+/// escape them before you show the text. Everything that this crate displays already does so.
 ///
 /// ```
 /// let reason = "quota\u{1b}[2J exceeded";

@@ -1,5 +1,4 @@
-//! What the service, its gateway or a proxy says in the body of an error. Judges no status, and
-//! cannot fail.
+//! Extracts the codes, messages and request id from the body of an error. Never fails.
 
 use alloc::{format, string::String, vec, vec::Vec};
 use core::fmt;
@@ -13,17 +12,17 @@ use crate::decode::{
     repair,
 };
 
-/// What is kept of one body, in bytes, all texts together.
+/// Maximum bytes that are kept of all texts of one body.
 const MAX_TOTAL_LEN: usize = 1024;
 
-/// What of that may be the request's id and a code, in bytes each; the longest seen have 32 and 12.
+/// Maximum bytes of the request id, and of each code. The longest seen have 32 and 12.
 const MAX_ID_LEN: usize = 128;
 
-/// How many different messages are kept, and codes; the most seen are three and two.
+/// Maximum number of distinct messages, and of distinct codes. The most seen are three and two.
 const MAX_TEXTS: usize = 4;
 
-/// The names by which bodies have a code, a message, a request's id: in lower case, without `_`, the
-/// most telling first.
+/// The names of the fields with a code, a message and a request id: in lower case, without `_`,
+/// most specific first.
 const CODE_KEYS: &[&str] = &["errorcode", "code"];
 const MESSAGE_KEYS: &[&str] = &[
     "errormessage",
@@ -38,22 +37,24 @@ const MESSAGE_KEYS: &[&str] = &[
 ];
 const REQUEST_ID_KEYS: &[&str] = &["requestid"];
 
-/// How many objects and arrays of a body are looked into, those nearest to its top.
+/// Maximum number of objects and arrays that are searched, starting at the top of the body.
 const MAX_VALUES: usize = 32;
 
-/// How much of a page or a text is looked at, in bytes.
+/// Maximum bytes of a page or a text that are examined.
 const MAX_SCANNED_LEN: usize = 1 << 16;
 
-/// Stands where a text was cut.
+/// Marks the end of a text that was shortened.
 const ELLIPSIS: char = '…';
 
-/// Stands where a secret was.
+/// Replaces a secret.
 const REDACTED: &str = "(hidden)";
 
-/// What an error's body says, whoever wrote it: the service, the API gateway, the identity
-/// service, something in the manner of Kubernetes, or a proxy.
+/// The codes, messages and request id of an error's body.
 ///
-/// At most 1 KiB is kept, and no control character or other one that could disturb a terminal.
+/// The body may come from the service, the API gateway, the identity service, a Kubernetes-style
+/// API or a proxy.
+///
+/// At most 1 KiB is kept. Control characters and others that could disturb a terminal are removed.
 ///
 /// ```
 /// use job_model::ServiceError;
@@ -73,18 +74,22 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    /// Reads the body of a reply with this status and `Content-Type`; `None` where it says nothing.
+    /// Reads the body of a reply with this status and `Content-Type`.
     ///
-    /// Codes, messages and ids are looked for at any depth, the top first. A code that merely
-    /// repeats the status is left out. Of a page of HTML the title is the message, or its text where
-    /// it has none; of a body without a message that is known, its own text.
+    /// Returns `None` if the body contains no information.
+    ///
+    /// Codes, messages and ids are searched at any depth, from the top down. A code that only
+    /// repeats the status is ignored. The message of an HTML page is its title or, if it has none,
+    /// its text. If no field with a message is found, the whole body is the message.
     #[must_use]
     pub fn from_body(status: u16, content_type: Option<&str>, body: &[u8]) -> Option<Self> {
         Self::from_body_redacting(status, content_type, body, &[])
     }
 
-    /// Reads a body as [`ServiceError::from_body`] does, with `(hidden)` in place of these secrets:
-    /// the gateway repeats the headers of a request whose signature is wrong.
+    /// Like [`ServiceError::from_body`], but replaces each of the `secrets` by `(hidden)`.
+    ///
+    /// This is needed because the gateway repeats the headers of a request whose signature is
+    /// wrong.
     ///
     /// ```
     /// use job_model::ServiceError;
@@ -108,31 +113,33 @@ impl ServiceError {
         (error != Self::default()).then_some(error)
     }
 
-    /// Returns the code, such as `CCE.01404001`; the first where the body has two.
+    /// Returns the code, such as `CCE.01404001`, or the first one if there are several.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.codes.first().map(String::as_str)
     }
 
-    /// Returns the codes that differ, the service's spelling first: its gateway's may be another.
+    /// Returns the distinct codes. Those of outer objects come first, and within one object
+    /// `error_code` or `errorCode` comes before `code`.
     #[must_use]
     pub fn codes(&self) -> &[String] {
         &self.codes
     }
 
-    /// Returns the message; the one most to the point where the body has several.
+    /// Returns the message, or the most specific one if there are several.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.messages.first().map(String::as_str)
     }
 
-    /// Returns the messages that differ, the one most to the point first.
+    /// Returns the distinct messages. Those of outer objects come first, and within one object
+    /// those in the more specific field.
     #[must_use]
     pub fn messages(&self) -> &[String] {
         &self.messages
     }
 
-    /// Returns the request's id, where the body repeats it.
+    /// Returns the id of the request, if the body contains it.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -168,8 +175,8 @@ impl ServiceError {
     }
 }
 
-/// Displays the codes and the messages. The request's id is for whoever shows the reply's headers,
-/// which have it too.
+/// Displays the codes and the messages. The request id is left out, because it is also in the
+/// reply's headers, and callers print it from there.
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.codes.is_empty() || self.messages.is_empty() { "" } else { ": " };
@@ -177,7 +184,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Returns the members of the value and of those within it, level by level, names in lower case and
+/// Returns the members of all objects in the body, level by level. Names are in lower case and
 /// without `_`.
 fn collect_objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
     let (mut values, mut objects) = (vec![body], Vec::new());
@@ -201,14 +208,14 @@ fn collect_objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
     objects
 }
 
-/// Returns the texts of the members that have one of these names, in the order of the names.
+/// Returns the texts of the members that have one of the `names`, in the order of `names`.
 fn find_texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
     let named = |name| members.iter().filter(move |(known, _)| known == name);
     let text = |(_, json): &(_, &RawValue)| scalar_text(json, secrets);
     names.iter().flat_map(named).filter_map(text).take(MAX_TEXTS).collect()
 }
 
-/// Returns a text, or a number as text.
+/// Returns the value of a string, or the text of a number.
 fn scalar_text(json: &RawValue, secrets: &[&str]) -> Option<String> {
     let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if is_number {
@@ -217,12 +224,13 @@ fn scalar_text(json: &RawValue, secrets: &[&str]) -> Option<String> {
     json::read(json).map(|LossyString { text, .. }| readable_text(&text, false, secrets))
 }
 
-/// Returns the beginning of a text without its secrets; of a page of HTML, its title or its text.
+/// Returns the beginning of a text without its secrets. For an HTML page, this is its title or its
+/// text.
 fn readable_text(text: &str, is_html: bool, secrets: &[&str]) -> String {
     let text = redact(text, secrets);
     let text = &text[..text.floor_char_boundary(MAX_SCANNED_LEN)];
     if is_html || text.trim_start().starts_with('<') {
-        // A page may spell a secret with references to characters.
+        // A page may contain a secret with some characters as entities.
         redact(&html::visible_text(text), secrets)
     } else {
         text.into()
@@ -234,7 +242,7 @@ fn redact(text: &str, secrets: &[&str]) -> String {
     secrets.fold(text.into(), |text: String, secret| text.replace(secret, REDACTED))
 }
 
-/// Returns the first texts of those that differ.
+/// Returns the first distinct texts.
 fn first_distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut distinct = Vec::new();
     for text in texts {
@@ -248,7 +256,7 @@ fn first_distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     distinct
 }
 
-/// Returns the text on one line, at most so many bytes of it, without what cannot be seen.
+/// Returns the text on one line, without unprintable characters, and shortened to `max_len` bytes.
 fn sanitize(text: &str, max_len: usize) -> String {
     let words = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars);
     let seen: String = words.skip(1).filter(|c| !is_unprintable(*c)).take(max_len + 1).collect();

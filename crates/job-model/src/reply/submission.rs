@@ -1,4 +1,4 @@
-//! The job's id in the reply of a call that submitted one. Sends no call.
+//! Reads the job's id from the reply of the call that created the job.
 
 use alloc::{vec, vec::Vec};
 use core::fmt;
@@ -14,17 +14,17 @@ use crate::{
     job::{FIELD_NAMES, IdError, JobId},
 };
 
-/// The spellings, in their order of precedence, each as the names that lead to it.
+/// The fields that may contain the id, in their order of precedence.
 const JOB_ID_PATHS: [&str; 5] =
     ["status.jobID", "jobid", "jobID", "status.jobId", "metadata.annotations.jobid"];
 
 impl JobId {
-    /// Reads the job's id out of the reply of the call that submitted the job.
+    /// Reads the job's id from the reply of the call that created the job.
     ///
-    /// The service has five spellings. They are looked for in this order, and the first that has an
-    /// id gives it:
+    /// The service uses five different fields. They are read in this order, and the first one with
+    /// an id is used:
     ///
-    /// | where | in the reply of |
+    /// | field | returned by |
     /// |---|---|
     /// | `status.jobID` | create or delete a cluster or a node, remove or migrate a node |
     /// | `jobid` | accept or reset a node, add it to a pool, rotate credentials |
@@ -32,8 +32,8 @@ impl JobId {
     /// | `status.jobId` | create or delete a node pool |
     /// | `metadata.annotations.jobid` | create a cluster, beside the first |
     ///
-    /// (`resourceJobId`, seen beside the last, is another job.) A reply in which two have ids that
-    /// differ is refused: to wait for either may be to wait for the wrong job.
+    /// (`resourceJobId`, seen beside the last one, is the id of another job.) If two fields have
+    /// different ids, the reply is rejected, because either one may be the wrong job.
     ///
     /// ```
     /// let reply = br#"{"kind": "Cluster", "status": {"jobID": "354331b2c-229a-11e8"}}"#;
@@ -44,7 +44,8 @@ impl JobId {
     ///
     /// # Errors
     ///
-    /// Where the reply is no JSON object, has no id, an id that cannot be one, or two that differ.
+    /// Returns an error if the reply is not a JSON object, or has no id, an invalid id, or two
+    /// different ids.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
         let (reply, _) = repair(reply);
         let (_, reply) = parse_object(&reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
@@ -67,7 +68,7 @@ impl JobId {
     }
 }
 
-/// Returns the values that a path leads to; more than one where a name is given twice.
+/// Returns the values at a path. There are several if a name is given more than once.
 fn values_at_path<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
     let mut values = vec![json];
     for name in path.split('.') {
@@ -78,7 +79,7 @@ fn values_at_path<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
     values
 }
 
-/// Reads an id; `None` where it is null or empty.
+/// Reads an id. Returns `None` if it is null or empty.
 fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, SubmissionError> {
     let text = match json::read::<LossyString>(json) {
         None if json.get() == "null" => return Ok(None),
@@ -91,32 +92,34 @@ fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, Submiss
     text.parse().map(Some).map_err(|error| SubmissionError::Invalid { path, error })
 }
 
-/// Why a reply gives no job id. Holds nothing of the reply beyond a character that no id has.
+/// Why no job id could be read from a reply.
+///
+/// Contains nothing of the reply, except the character in [`IdError::InvalidCharacter`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubmissionError {
-    /// The reply is no JSON object. One that was cut short is the reply of a call that the service
-    /// took: its job goes on.
+    /// The reply is not a JSON object. If it was truncated, the service has still accepted the
+    /// call, and the job goes on.
     Unreadable(DecodeError),
-    /// The reply has a job id in none of the known places.
+    /// None of the known fields contains a job id.
     Absent,
-    /// What stands in the id's place is no text.
+    /// The value of the field is not a string.
     NotText {
-        /// Where.
+        /// The path of the field.
         path: &'static str,
     },
-    /// What stands in the id's place cannot be one.
+    /// The value of the field is not a valid id.
     Invalid {
-        /// Where.
+        /// The path of the field.
         path: &'static str,
-        /// Why not.
+        /// Why the value is not a valid id.
         error: IdError,
     },
-    /// Two places have ids, and they differ.
+    /// Two fields have different ids.
     Ambiguous {
-        /// The first place.
+        /// The path of the first field.
         first: &'static str,
-        /// The place with another id.
+        /// The path of the field with another id.
         second: &'static str,
     },
 }
@@ -127,13 +130,13 @@ impl fmt::Display for SubmissionError {
             Self::Unreadable(_) => f.write_str("the reply cannot be read"),
             Self::Absent => {
                 let [first, second, third, fourth, fifth] = JOB_ID_PATHS;
-                f.write_str("the reply has no job id: not at ")?;
+                f.write_str("the reply has no job id at ")?;
                 write!(f, "{first}, {second}, {third}, {fourth} or {fifth}")
             }
-            Self::NotText { path } => write!(f, "the job id at {path} is no text"),
-            Self::Invalid { path, .. } => write!(f, "the text at {path} is no job id"),
+            Self::NotText { path } => write!(f, "the job id at {path} is not a string"),
+            Self::Invalid { path, .. } => write!(f, "the value at {path} is not a valid job id"),
             Self::Ambiguous { first, second } => {
-                write!(f, "the reply has two different job ids: at {first} and at {second}")
+                write!(f, "the reply has different job ids at {first} and {second}")
             }
         }
     }

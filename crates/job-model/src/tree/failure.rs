@@ -1,4 +1,4 @@
-//! Where and why a job failed. Judges no wait.
+//! Finds the sub-job that made a job fail, and its reason.
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -10,22 +10,26 @@ use crate::job::{Job, Phase};
 
 /// Where and why a job failed.
 ///
-/// Displays as one line, such as `CreateCluster > InstallMaster: "no such flavor"`; what the
-/// service wrote is quoted and escaped. Serializes as an object with `path`, `job_types`, `uid` and
-/// `reason`; the deepest sub-job's type is the last of `job_types`.
+/// The `Display` form is one line, such as `CreateCluster > InstallMaster: "no such flavor"`. Texts
+/// of the service are quoted and escaped.
+///
+/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. The last of the
+/// `job_types` is the type of the deepest sub-job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The types of the jobs from the failed job down to its deepest failed sub-job; a job without
-    /// a type stands there as its uid, one without either as `job`.
+    /// The types of the jobs from the top-level job down to the deepest failed sub-job. A job
+    /// without a type is listed as its uid, or as `job` if it has no uid either.
     pub job_types: Vec<String>,
-    /// Where the deepest failed sub-job stands.
+    /// The path of the deepest failed sub-job.
     pub path: SubJobPath,
-    /// Its type.
+    /// The type of that sub-job.
     pub job_type: Option<String>,
-    /// Its uid.
+    /// The uid of that sub-job.
     pub uid: Option<String>,
-    /// Its reason or, where it gives none, that of the nearest failed job above it that does.
+    /// The reason of that sub-job.
+    ///
+    /// If it has none, this is the reason of the nearest failed job above it that has one.
     pub reason: Option<String>,
 }
 
@@ -54,13 +58,15 @@ impl fmt::Display for Failure {
 }
 
 impl Job {
-    /// Returns where and why this job failed: the deepest of the sub-jobs that failed; where several
-    /// are equally deep the first that gives a reason, else the first. `None` where nothing in the
-    /// tree failed.
+    /// Returns where and why this job failed, or `None` if nothing failed.
     ///
-    /// What failed below a sub-job that succeeded is passed over: that sub-job got past it.
-    /// A sub-job may have failed while the job itself goes on, or succeeds: this says what is in
-    /// the reply, [`Job::phase`] says how the job is.
+    /// The result describes the deepest failed sub-job, or the job itself if none failed. If
+    /// several are equally deep, it is the first one with a reason, or the first one if none has a
+    /// reason.
+    ///
+    /// Failures below a successful sub-job are ignored, because that sub-job recovered from them. A
+    /// sub-job may have failed although the job itself is still running or succeeded. Use
+    /// [`Job::phase`] to find out how the job itself ended.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));

@@ -1,4 +1,4 @@
-//! Where a job and its sub-jobs contradict each other. Decides nothing about it.
+//! Finds contradictions between the phases of a job and of its sub-jobs.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,43 +8,46 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use super::walk::{Node, SubJobPath};
 use crate::job::{Job, Phase};
 
-/// A place where a job's phase and a sub-job's do not go together.
+/// A contradiction between the phases of a job and of a sub-job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inconsistency {
-    /// Where the sub-job stands; where the kind is about all of a job's sub-jobs, the job.
+    /// The path of the sub-job. If the kind is about all sub-jobs of a job, it is the path of that
+    /// job.
     pub path: SubJobPath,
-    /// What is contradictory.
+    /// The kind of contradiction.
     pub kind: InconsistencyKind,
 }
 
-/// What is contradictory.
+/// The kind of an [`Inconsistency`].
 ///
-/// A sub-job is held against the nearest job above it that has a known phase: jobs in between may
-/// come without any status.
+/// A sub-job is compared with its parent: the nearest job above it that has a known phase, because
+/// jobs in between may have no status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InconsistencyKind {
-    /// The job is `Success`, the sub-job `Initializing` or `Running`.
+    /// The parent is `Success`, and the sub-job is `Initializing` or `Running`.
     ActiveChildOfSuccess,
-    /// The job is `Success`, the sub-job `Failed`.
+    /// The parent is `Success`, and the sub-job is `Failed`.
     FailedChildOfSuccess,
-    /// The job is `Success`, the sub-job's phase is absent or unknown.
+    /// The parent is `Success`, and the sub-job's phase is absent or unknown.
     UnknownChildOfSuccess,
-    /// The job is `Failed`, the sub-job `Initializing` or `Running`.
+    /// The parent is `Failed`, and the sub-job is `Initializing` or `Running`.
     ActiveChildOfFailed,
-    /// The job is `Initializing` or `Running`, the sub-job `Failed`.
+    /// The parent is `Initializing` or `Running`, and the sub-job is `Failed`.
     FailedChildOfActive,
-    /// The job is `Initializing`, the sub-job `Running` or `Success`.
+    /// The parent is `Initializing`, and the sub-job is `Running` or `Success`.
     StartedChildOfInitializing,
-    /// The job is `Initializing` or `Running`, all its sub-jobs are `Success`. Common: sub-jobs
-    /// are listed as they start, and the reference page's own example is like this.
+    /// The job is `Initializing` or `Running`, and all its sub-jobs are `Success`.
+    ///
+    /// This is common, because sub-jobs are listed when they start. The reference page's own
+    /// example looks like this.
     ActiveWithAllChildrenDone,
-    /// The job is `Failed`, all its sub-jobs are `Success`.
+    /// The job is `Failed`, and all its sub-jobs are `Success`.
     FailedWithAllChildrenDone,
 }
 
-/// Serializes as it is displayed.
+/// Serializes the displayed text.
 impl Serialize for InconsistencyKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -64,14 +67,14 @@ impl Serialize for Inconsistency {
 impl fmt::Display for InconsistencyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ActiveChildOfSuccess => "not ended, in a job that succeeded",
-            Self::FailedChildOfSuccess => "failed, in a job that succeeded",
-            Self::UnknownChildOfSuccess => "without a known phase, in a job that succeeded",
-            Self::ActiveChildOfFailed => "not ended, in a job that failed",
-            Self::FailedChildOfActive => "failed, in a job that goes on",
-            Self::StartedChildOfInitializing => "started, in a job that did not",
-            Self::ActiveWithAllChildrenDone => "not ended, though all its sub-jobs succeeded",
-            Self::FailedWithAllChildrenDone => "failed, though all its sub-jobs succeeded",
+            Self::ActiveChildOfSuccess => "active although its parent succeeded",
+            Self::FailedChildOfSuccess => "failed although its parent succeeded",
+            Self::UnknownChildOfSuccess => "no known phase although its parent succeeded",
+            Self::ActiveChildOfFailed => "active although its parent failed",
+            Self::FailedChildOfActive => "failed while its parent is active",
+            Self::StartedChildOfInitializing => "started before its parent",
+            Self::ActiveWithAllChildrenDone => "active although all its sub-jobs succeeded",
+            Self::FailedWithAllChildrenDone => "failed although all its sub-jobs succeeded",
         })
     }
 }
@@ -84,8 +87,9 @@ impl fmt::Display for Inconsistency {
 }
 
 impl Job {
-    /// Returns where this job and its sub-jobs contradict each other, in the order of
-    /// [`Job::walk`]; empty as a rule.
+    /// Returns the contradictions between this job and its sub-jobs, in the order of [`Job::walk`].
+    ///
+    /// Normally there are none.
     ///
     /// ```
     /// let body = br#"{"status": {"phase": "Success"},
@@ -93,7 +97,7 @@ impl Job {
     /// let inconsistencies = job_model::Job::from_slice(body)?.inconsistencies();
     /// assert_eq!(
     ///     inconsistencies[0].to_string(),
-    ///     "spec.subJobs[0]: not ended, in a job that succeeded",
+    ///     "spec.subJobs[0]: active although its parent succeeded",
     /// );
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
@@ -109,7 +113,7 @@ impl Job {
         self.walk().flat_map(inconsistencies_at).collect()
     }
 
-    /// Holds a sub-job against the job above it.
+    /// Compares a sub-job with its parent.
     fn check_against_parent(&self, node: &Node<'_>) -> Option<InconsistencyKind> {
         use InconsistencyKind as Kind;
         use Phase::{Failed, Initializing, Running, Success, Unknown};
@@ -130,7 +134,7 @@ impl Job {
     }
 }
 
-/// Holds a job against all its sub-jobs.
+/// Compares a job with all its sub-jobs.
 fn check_against_children(job: &Job) -> Option<InconsistencyKind> {
     let sub_jobs = job.sub_jobs();
     let all_success = sub_jobs.iter().all(|sub_job| sub_job.phase() == Some(&Phase::Success));

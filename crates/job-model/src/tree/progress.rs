@@ -1,31 +1,33 @@
-//! How far a job is: its steps counted by phase, and the time it took. Judges nothing.
+//! Counts the steps of a job by phase, and computes its duration.
 
 use core::time::Duration;
 
 use crate::job::{Job, Phase};
 
-/// The steps of a job, counted by phase. A step is a job without sub-jobs of its own.
+/// The steps of a job, counted by phase.
+///
+/// A step is a job without sub-jobs of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// All steps.
+    /// The number of all steps.
     pub total: usize,
-    /// Those that wait for their turn.
+    /// Steps that have not started.
     pub initializing: usize,
-    /// Those under way.
+    /// Steps that are running.
     pub running: usize,
-    /// Those that are complete.
+    /// Steps that succeeded.
     pub success: usize,
-    /// Those that failed.
+    /// Steps that failed.
     pub failed: usize,
-    /// Those whose phase is absent, or not known here.
+    /// Steps whose phase is absent or unknown.
     pub unknown: usize,
 }
 
 impl Job {
-    /// Counts the steps of this job; a job without sub-jobs is a step itself.
+    /// Counts the steps of this job. A job without sub-jobs counts as one step.
     ///
-    /// The service lists sub-jobs as they start, so the total may grow.
+    /// The total may grow, because the service lists sub-jobs only when they start.
     ///
     /// ```
     /// let body = br#"{"spec": {"subJobs": [{"status": {"phase": "Success"}}, {}]}}"#;
@@ -49,8 +51,10 @@ impl Job {
         progress
     }
 
-    /// Returns the time between the job's creation and its last update: for a job that has ended,
-    /// how long it took. `None` where one of the two is missing, or they are the wrong way round.
+    /// Returns the time between the job's creation and its last update.
+    ///
+    /// For a job that has ended, this is how long it took. Returns `None` if one of the timestamps
+    /// is missing, or if the update is earlier than the creation.
     ///
     /// ```
     /// let body = br#"{"metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",

@@ -1,4 +1,4 @@
-//! A job as people read it. Shows no character that could move a cursor or turn a line round.
+//! Displays a job as an indented tree.
 
 use core::fmt;
 
@@ -12,13 +12,15 @@ use jiff::{
 
 use crate::job::Job;
 
-/// Displays a job and its sub-jobs, one line each, indented: [`Job::tree`].
+/// Displays a job and its sub-jobs as an indented tree, one per line. Created by [`Job::tree`].
 #[derive(Clone, Copy, Debug)]
 pub struct Tree<'a>(&'a Job);
 
 impl Job {
-    /// Returns this job and its sub-jobs as an indented tree: type, resource, phase, running time
-    /// and reason. Control characters and those that change the direction of writing are escaped.
+    /// Returns this job and its sub-jobs as an indented tree.
+    ///
+    /// Each line has the type, resource, phase, running time and reason. Control characters and
+    /// characters that change the direction of writing are escaped.
     ///
     /// ```
     /// let body = br#"{"spec": {"type": "CreateCluster", "subJobs": [{
@@ -63,7 +65,7 @@ impl fmt::Display for Tree<'_> {
     }
 }
 
-/// Writes a time such as `9m 9.8s`.
+/// Writes a duration, such as `9m 9.8s`.
 fn write_duration(f: &mut fmt::Formatter<'_>, time: SignedDuration) -> fmt::Result {
     static PRINTER: SpanPrinter =
         SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1));

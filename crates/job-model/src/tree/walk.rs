@@ -1,4 +1,4 @@
-//! Walking a job's sub-jobs, and finding them by their type. Never recurses, and judges none.
+//! Walks a tree of jobs without recursion, and finds sub-jobs by type.
 
 use alloc::{vec, vec::Vec};
 use core::{fmt, slice};
@@ -7,26 +7,28 @@ use serde::{Serialize, Serializer};
 
 use crate::job::Job;
 
-/// Where a sub-job stands below its job: an index for each level. Displayed as a JSON path, such
-/// as `spec.subJobs[1].spec.subJobs[0]`; empty for the job itself.
+/// The position of a sub-job in a tree of jobs: one index for each level.
+///
+/// Displayed as a JSON path, such as `spec.subJobs[1].spec.subJobs[0]`. The path of the job itself
+/// is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubJobPath(Vec<usize>);
 
 impl SubJobPath {
-    /// Returns how many levels below the job this is; 0 is the job itself.
+    /// Returns the number of levels below the top-level job, whose own depth is 0.
     #[must_use]
     pub const fn depth(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns the index at each level, from the job down.
+    /// Returns the index at each level, from the top down.
     #[must_use]
     pub fn indices(&self) -> &[usize] {
         &self.0
     }
 }
 
-/// Serializes as it is displayed.
+/// Serializes the displayed text.
 impl Serialize for SubJobPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -43,17 +45,18 @@ impl fmt::Display for SubJobPath {
     }
 }
 
-/// A job within a tree of jobs.
+/// A job or sub-job in a tree of jobs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node<'a> {
     /// The job or sub-job.
     pub job: &'a Job,
-    /// Where it stands.
+    /// The position in the tree.
     pub path: SubJobPath,
 }
 
-/// Iterates over a job and its sub-jobs of every level, each parent before its own: [`Job::walk`].
+/// Iterates over a job and all its sub-jobs, parents before their children. Created by
+/// [`Job::walk`].
 #[derive(Clone, Debug)]
 pub struct Walk<'a> {
     root: Option<&'a Job>,
@@ -95,7 +98,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Job {
-    /// Walks this job and its sub-jobs of every level, each parent before its own.
+    /// Iterates over this job and all its sub-jobs, parents before their children.
     ///
     /// ```
     /// let body = br#"{"spec": {"subJobs": [{"spec": {"type": "InstallMaster"}}]}}"#;
@@ -110,7 +113,9 @@ impl Job {
         Walk { root: Some(self), levels: Vec::new(), path: SubJobPath::default() }
     }
 
-    /// Returns the sub-job that stands at this place of the tree; for the empty path, this job.
+    /// Returns the sub-job at this path, or this job if the path is empty.
+    ///
+    /// Returns `None` if there is no such sub-job.
     ///
     /// ```
     /// let body = br#"{"status": {"phase": "Failed"}, "spec": {"subJobs": [
@@ -125,22 +130,25 @@ impl Job {
         path.indices().iter().try_fold(self, |job, index| job.sub_jobs().get(*index))
     }
 
-    /// Returns the first of this job and its sub-jobs of every level that has this type.
+    /// Returns the first job with this type, searching this job and all its sub-jobs.
     #[must_use]
     pub fn find(&self, job_type: &str) -> Option<Node<'_>> {
         self.walk().find(|node| node.job.job_type() == Some(job_type))
     }
 
-    /// Returns those of this job and its sub-jobs of every level that have this type.
+    /// Returns all jobs with this type among this job and all its sub-jobs.
     pub fn find_all<'a>(&'a self, job_type: &'a str) -> impl Iterator<Item = Node<'a>> {
         self.walk().filter(move |node| node.job.job_type() == Some(job_type))
     }
 
-    /// Returns the resources that a step works on, given its type after those of the jobs it is
-    /// part of, at whatever distance. An empty list of types has none.
+    /// Returns the ids of the resources that steps of a given type work on.
     ///
-    /// The id of a new node is that of `InstallNode` within `CreateNode`, whether the node is
-    /// virtual (`CreateNodeVM`) or not (`CreateNodeBMS`).
+    /// `types` ends with the type of the step. The types before it must occur in this order among
+    /// the jobs above the step; other jobs may be in between. If `types` is empty, there are no
+    /// results.
+    ///
+    /// For example, the id of a new node is that of `InstallNode` within `CreateNode`. This works
+    /// for virtual nodes (`CreateNodeVM`) and bare-metal nodes (`CreateNodeBMS`).
     ///
     /// ```
     /// let body = br#"{"spec": {"type": "ScaleupCluster", "subJobs": [{"spec": {
@@ -166,7 +174,7 @@ impl Job {
         self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())
     }
 
-    /// Returns this job and those on the way down to a place in its tree, that one included.
+    /// Returns the jobs on the way from this job to `path`, both ends included.
     pub(crate) fn lineage(&self, path: &SubJobPath) -> Vec<&Self> {
         let mut line = vec![self];
         let mut job = self;
@@ -177,7 +185,7 @@ impl Job {
         line
     }
 
-    /// Returns what to call this job: its type, else its uid, else `job`.
+    /// Returns a label for this job: its type, else its uid, else `job`.
     #[must_use]
     pub fn label(&self) -> &str {
         let known = |text: &&str| !text.is_empty();

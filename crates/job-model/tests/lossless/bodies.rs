@@ -1,4 +1,4 @@
-//! Bodies of jobs, as the service sends them and as it never did.
+//! Generates bodies of jobs, both like the service's and unlike any that it ever sent.
 
 use proptest::{
     collection::{btree_map, vec},
@@ -9,7 +9,7 @@ use proptest::{
 
 use crate::tokens::{Style, Token};
 
-/// Times that are understood. No other text that is made here is one.
+/// Timestamps that are recognized. No other generated text is one.
 pub(crate) const TIMES: [&str; 4] = [
     "2020-02-02 08:12:40.672772389 +0000 UTC",
     "2021-06-02 01:00:01.1 +0100 BST m=+12.3",
@@ -25,15 +25,15 @@ pub(crate) fn styles() -> impl Strategy<Value = Style> {
     })
 }
 
-/// A job with its sub-jobs: half of them as the service sends them, unknown fields among the known
-/// ones, half of them odd.
+/// Generates a job with its sub-jobs. Half of the bodies are like the service's with some unknown
+/// fields, and half have unexpected values.
 pub(crate) fn bodies() -> impl Strategy<Value = Token> {
     prop_oneof![BodyGenerator { odd: 0 }.bodies(), BodyGenerator { odd: 1 }.bodies()]
 }
 
 #[derive(Clone, Copy)]
 struct BodyGenerator {
-    /// How often something odd is made; 0 is never.
+    /// The weight of unexpected values; 0 generates none.
     odd: u32,
 }
 
@@ -82,7 +82,7 @@ impl BodyGenerator {
         ])
     }
 
-    /// An object with some of these fields, most as they should be, and some that are unknown.
+    /// Generates an object with some of these fields, most of them normal, and some unknown fields.
     fn object(self, fields: Vec<(&'static str, BoxedStrategy<Token>)>) -> BoxedStrategy<Token> {
         let known = fields.into_iter().map(|(name, proper)| {
             let value = prop_oneof![12 => proper, 1 => Just(bare("null"))].boxed();
@@ -109,7 +109,7 @@ impl BodyGenerator {
         )
     }
 
-    /// The proper one so many times as often as the odd one.
+    /// Generates the proper value `times` times as often as the odd one.
     fn or_odd(
         self,
         times: u32,
@@ -120,7 +120,7 @@ impl BodyGenerator {
     }
 }
 
-/// Any value, of whatever type.
+/// Generates any value of any type.
 fn values() -> BoxedStrategy<Token> {
     let number = "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?";
     let leaf = prop_oneof![

@@ -1,4 +1,5 @@
-//! What must come of a body: the rules of reading once more, said as plainly as they can be.
+//! Computes the expected result of decoding a body, with the decoding rules written as simply as
+//! possible.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::{
     tokens::{Style, Token},
 };
 
-/// The value that is written again, and the deviations that are named.
+/// The expected encoded value and deviations.
 pub(crate) struct Expected {
     pub(crate) token: Token,
     pub(crate) deviations: Vec<(String, DeviationKind)>,
@@ -34,7 +35,7 @@ struct Rules {
 }
 
 impl Rules {
-    /// What becomes of the value of a field of this name, at this path.
+    /// Returns the encoded value of a field with this name and path.
     fn field(&mut self, path: &str, name: &str, value: &Token) -> Token {
         match (name, value) {
             ("job" | "metadata" | "spec" | "status", Token::Object(members)) => {
@@ -118,13 +119,13 @@ fn is_null(value: &Token) -> bool {
     *value == Token::Bare("null".into())
 }
 
-/// Whether a field holds an object or an array, of one kind or another.
+/// Returns whether a field holds an object or an array.
 fn is_object(name: &str) -> bool {
     ["job", "metadata", "spec", "status", "extendParam", "subJobs"].contains(&name)
 }
 
-/// Whether a field is known. No unknown field is made with the name of a known one of another
-/// object, so the object need not be asked.
+/// Returns whether a field is known in any object. This is enough, because no unknown field is
+/// generated with the name of a known field of another object.
 fn is_known(name: &str) -> bool {
     let texts = [
         "kind",

@@ -1,5 +1,5 @@
-//! Nothing is lost: whatever is read is written again, but for what the deviations name and the
-//! nulls of known fields.
+//! Tests that decoding and encoding lose nothing, except for the listed deviations and nulls of
+//! known fields.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bodies;
@@ -17,7 +17,7 @@ fn encode(decoded: &Decoded) -> String {
     serde_json::to_string(&decoded.job).unwrap()
 }
 
-/// The deviations as a set, so that their order, which nobody promised, does not matter.
+/// Sorts the deviations, because their order is not guaranteed.
 fn sorted(deviations: impl IntoIterator<Item = (String, DeviationKind)>) -> Vec<String> {
     let mut lines: Vec<_> =
         deviations.into_iter().map(|(path, kind)| format!("{path}: {kind:?}")).collect();
@@ -50,21 +50,21 @@ proptest! {
     #[test]
     fn syntax_repair_changes_nothing_else(body in bodies(), style in styles()) {
         let expected = Expected::new(&body, style);
-        // A parameter's JSON text would have the blank in place of the comma.
+        // The JSON text of a parameter would have a space in place of the comma.
         prop_assume!(expected.deviations.iter().all(|(_, kind)| *kind != DeviationKind::ParameterNotText));
         let trailing = body.write(Style { trailing_commas: true, ..style });
         let decoded = Decoded::from_slice(format!("\u{feff}{trailing}").as_bytes());
         let commas = containers(&body);
         let decoded = decoded.unwrap();
         prop_assert_eq!(Token::read(&encode(&decoded)), expected.token);
-        let (mended, others): (Vec<_>, Vec<_>) = deviations(&decoded).partition(|(_, kind)| {
+        let (repaired, others): (Vec<_>, Vec<_>) = deviations(&decoded).partition(|(_, kind)| {
             matches!(kind, DeviationKind::TrailingComma | DeviationKind::ByteOrderMark)
         });
-        prop_assert_eq!(mended.len(), commas + 1);
+        prop_assert_eq!(repaired.len(), commas + 1);
         prop_assert_eq!(sorted(others), sorted(expected.deviations));
     }
 
-    /// A byte order mark leads past the fast pass.
+    /// A byte order mark makes the fast pass fail.
     #[test]
     fn fast_and_lenient_decoders_agree(body in bodies(), style in styles()) {
         let body = body.write(style);
@@ -80,7 +80,7 @@ proptest! {
     }
 }
 
-/// How many objects and arrays have something in them.
+/// Returns the number of objects and arrays that are not empty.
 fn containers(token: &Token) -> usize {
     let inner: Vec<&Token> = match token {
         Token::Bare(_) | Token::Text(_) => return 0,

@@ -1,9 +1,10 @@
-//! JSON as exact tokens: numbers as their text, members even where a name is given twice. Written
-//! for the tests alone, so that what is tested is not compared with its own parser.
+//! Represents JSON as exact tokens: numbers as their text, and members even if a name is given
+//! twice. It is written for these tests only, so that the decoder is not compared with its own
+//! parser.
 
 use std::fmt::Write;
 
-/// A value.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
     /// `null`, `true`, `false` or a number, as it is written.
@@ -22,8 +23,8 @@ pub(crate) struct Style {
 }
 
 impl Token {
-    /// Returns the value with the members of its objects ordered by name; those of one name stay in
-    /// their own order.
+    /// Returns the value with the members of its objects sorted by name. Members with the same name
+    /// keep their order.
     pub(crate) fn with_sorted_members(self) -> Self {
         match self {
             Self::Array(elements) => {
@@ -40,7 +41,7 @@ impl Token {
         }
     }
 
-    /// Reads a value that is well-formed, with nothing after it; its members are in order.
+    /// Reads a valid JSON text, and sorts its members.
     pub(crate) fn read(json: &str) -> Self {
         let mut reader = Reader { json, at: 0 };
         let token = reader.value().with_sorted_members();
@@ -104,7 +105,7 @@ struct Reader<'j> {
 }
 
 impl Reader<'_> {
-    /// Returns the next character that is no blank.
+    /// Returns the next character that is not whitespace.
     fn peek(&mut self) -> Option<char> {
         let rest = self.json[self.at..].trim_start_matches([' ', '\t', '\n', '\r']);
         self.at = self.json.len() - rest.len();

@@ -1,4 +1,4 @@
-//! Authentication: the gateway's check of tokens and signatures, and the identity service that gives
+//! Simulates the gateway's check of tokens and signatures, and the identity service that issues
 //! tokens. Reads no clock.
 
 use std::{
@@ -16,30 +16,33 @@ use serde_json::{Value, json};
 use super::verify::{SignatureError, parse_authorization};
 use crate::reply::{ErrorReply, documented_error, gateway_error, header, json_reply};
 
-/// How many wrong signatures in a row lock a key, and for how long. The service takes one more.
+/// Consecutive wrong signatures that lock a key, and how long the key stays locked. The real
+/// service tolerates one more.
 const LOCKOUT_THRESHOLD: u32 = 5;
 const LOCKOUT_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 
-/// The token that is valid without a login. Like the other secrets here, it has characters that change
-/// when they are encoded, so a test for leaks covers the encoded forms too.
+/// The token that is valid without a login. Like the other secrets here, it contains characters
+/// that change when they are encoded, so that a test for leaks covers the encoded forms as well.
 const TOKEN: &str = "simulated-token/+=";
 const USER: &str = "simulated-user";
 const PASSWORD: &str = "simulated-password \"/+%\\";
 const DOMAIN: &str = "simulated-domain";
 
-/// Sets apart the keys of simulations in one process: each has a lockout of its own.
+/// Makes the access key of each simulation in a process unique, because each key has its own
+/// lockout.
 static KEY_COUNTER: AtomicU32 = AtomicU32::new(0);
 
-/// All that a client needs to authenticate, in any of the three ways: with a token, a key pair, or a
-/// user's password. Nothing of it is secret: it opens a simulation.
+/// The credentials of a simulated user: a token, a key pair and a password.
+///
+/// None of them is secret, because they only open a simulation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct TestAccount {
-    /// A token that holds until tokens are let expire.
+    /// A token that is valid until [`Sim::expire_tokens`](crate::Sim::expire_tokens) is called.
     pub token: String,
-    /// The access key, another one in each simulation of a process.
+    /// The access key. Each simulation in a process has a different one.
     pub access_key: String,
-    /// Its secret key.
+    /// The secret key for the access key.
     pub secret_key: String,
     /// The user's name.
     pub user: String,
@@ -53,7 +56,7 @@ pub struct TestAccount {
     pub project_name: String,
 }
 
-/// What the gateway knows of credentials.
+/// The credentials that the gateway accepts.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
     project: ProjectId,
@@ -127,7 +130,7 @@ impl Authenticator {
 
     fn check_signature(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<(), String> {
         let authorization = parse_authorization(request).map_err(|error| message(&error))?;
-        // What another key does locks that one.
+        // A wrong signature with another key does not count for this one.
         if authorization.access_key != self.access_key {
             return Err(message(&SignatureError::UnknownKey));
         }
@@ -146,7 +149,7 @@ impl Authenticator {
         Err(message(&error))
     }
 
-    /// Answers a login with a token and a catalog that leads back here, or refuses it.
+    /// Answers a login with a token and a catalog that points back to the simulator, or rejects it.
     pub(crate) fn log_in(
         &mut self,
         request: &Request<Bytes>,
@@ -192,10 +195,12 @@ const PROJECT_NAME: &str = "eu-de";
 
 const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
 
-/// Returns the gateway's message for a wrong signature.
+/// Returns the gateway's message for a rejected signature.
 fn message(error: &SignatureError) -> String {
     match error {
-        SignatureError::Incomplete(missing) => format!("the signature lacks {missing}"),
+        SignatureError::Incomplete(missing) => {
+            format!("the signature is incomplete: {missing} is missing or invalid")
+        }
         SignatureError::UnknownKey => "no such access key".into(),
         SignatureError::ClockSkew => "the signature is expired".into(),
         SignatureError::Mismatch { canonical_request } => {
@@ -205,7 +210,7 @@ fn message(error: &SignatureError) -> String {
     }
 }
 
-/// Returns where the services are, which is where the login was.
+/// Returns the service catalog. All its URLs point to the address of the login.
 fn catalog(origin: &str) -> Value {
     let entry = |service: &str, name: &str, url: String| {
         let endpoint = json!({"id": format!("{name}-endpoint"), "interface": "public",

@@ -1,5 +1,6 @@
-//! Whether a request's signature is right, as the service's gateway sees it: over whatever headers
-//! the client says it signed. Reads no clock. Shares no code with the signer.
+//! Verifies the signature of a request as the service's gateway does: over the headers that the
+//! client lists as signed. Reads no clock. Shares no code with the signer, so that the two can be
+//! tested against each other.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +11,19 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-/// How far the time of a signature may be from the service's own.
+/// Maximum difference between a signature's time and the service's time.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
-/// Why a signature is refused.
+/// Why a signature is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureError {
-    /// The header is missing, or incomplete.
+    /// A header or a part of the signature is missing or invalid.
     Incomplete(&'static str),
-    /// No such access key.
+    /// The access key does not exist.
     UnknownKey,
-    /// Made too long ago, or too far ahead.
+    /// The signature's time is too far from the service's time.
     ClockSkew,
-    /// Another signature would be right, over this request.
+    /// The signature does not match this request.
     Mismatch { canonical_request: String },
 }
 
@@ -39,7 +40,7 @@ pub(crate) fn parse_authorization(
 ) -> Result<Authorization<'_>, SignatureError> {
     let text = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     let parts = text.and_then(|text| text.strip_prefix("SDK-HMAC-SHA256 "));
-    let parts = parts.ok_or(SignatureError::Incomplete("not SDK-HMAC-SHA256"))?;
+    let parts = parts.ok_or(SignatureError::Incomplete("SDK-HMAC-SHA256"))?;
     let parts = parts.split(',').filter_map(|part| part.trim().split_once('='));
     let parts: BTreeMap<&str, &str> = parts.collect();
     let part = |name| parts.get(name).copied().ok_or(SignatureError::Incomplete(name));
@@ -48,7 +49,7 @@ pub(crate) fn parse_authorization(
 }
 
 impl Authorization<'_> {
-    /// Checks the signature with the access key's secret key.
+    /// Verifies the signature with the secret key.
     pub(crate) fn verify(
         &self,
         request: &Request<Bytes>,
@@ -102,7 +103,7 @@ impl Authorization<'_> {
     }
 }
 
-/// Returns a header's trimmed text; of HTTP/2, which has no `Host`, the authority for it.
+/// Returns a header's trimmed value. HTTP/2 has no `Host`, so the URI's authority replaces it.
 fn header(request: &Request<Bytes>, name: &str) -> String {
     let value = request.headers().get(name).map(|value| value.as_bytes());
     let authority = || request.uri().authority().map(|authority| authority.as_str().as_bytes());
@@ -110,7 +111,7 @@ fn header(request: &Request<Bytes>, name: &str) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).trim().into()
 }
 
-/// Returns a text percent-encoded anew, but for RFC 3986's unreserved characters.
+/// Decodes a text and percent-encodes it again, except for RFC 3986's unreserved characters.
 fn percent_encode(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

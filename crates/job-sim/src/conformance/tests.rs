@@ -1,4 +1,4 @@
-//! Transports that break one rule each, and the check that finds it.
+//! Tests that each broken rule is found, with transports that break one rule each.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 
 type SendResult = Result<Response<Bytes>, TransportError>;
 
-/// The in-memory transport, but for what is done to each request and each reply.
+/// The in-memory transport, with changes to each request and each reply.
 struct FaultyTransport {
     inner: SimTransport,
     request: fn(&mut Request<Bytes>),
@@ -27,7 +27,7 @@ impl Transport for FaultyTransport {
     }
 }
 
-/// Goes where a redirect leads.
+/// Follows redirects.
 struct RedirectFollower(SimTransport);
 
 impl Transport for RedirectFollower {
@@ -42,7 +42,7 @@ impl Transport for RedirectFollower {
     }
 }
 
-/// Goes on with a request whose future is dropped.
+/// Continues with a request even if its future is dropped.
 struct UncancellableTransport(Arc<SimTransport>);
 
 impl Transport for UncancellableTransport {
@@ -59,9 +59,9 @@ async fn violations<T: Transport>(transport: impl Fn(SimTransport) -> T) -> Vec<
     Conformance::new(&sim, "https://cce.example").run(&transport).await
 }
 
-/// Checks that there is a violation, and that each is of one of these rules.
+/// Checks that there are violations, and that each is of one of the expected rules.
 fn check(name: &str, violations: &[Violation], expected_rules: &[&str]) {
-    assert!(!violations.is_empty(), "{name} is not found");
+    assert!(!violations.is_empty(), "{name}: no violation found");
     for violation in violations {
         assert!(
             expected_rules.iter().any(|rule| violation.rule.starts_with(rule)),
@@ -120,13 +120,13 @@ async fn every_broken_rule_is_detected() {
                 let failed = TransportError::new(TransportErrorKind::Other, RequestSent::Maybe);
                 sent.and_then(|r| if r.status().is_server_error() { Err(failed) } else { Ok(r) })
             },
-            &["any status"],
+            &["every status"],
         ),
         (
             "a body cut",
             unchanged_request,
             |sent| sent.map(|r| r.map(|b| b.slice(..b.len().min(1 << 19)))),
-            &["a reply comes whole"],
+            &["a reply arrives complete"],
         ),
         (
             "a reply's header lost",
@@ -136,7 +136,7 @@ async fn every_broken_rule_is_detected() {
                 reply.headers_mut().remove("retry-after");
                 Ok(reply)
             },
-            &["a reply comes whole"],
+            &["a reply arrives complete"],
         ),
         (
             "a body decoded",
@@ -154,7 +154,7 @@ async fn every_broken_rule_is_detected() {
             "surely not sent",
             unchanged_request,
             |sent| sent.map_err(|error| TransportError::new(error.kind(), RequestSent::No)),
-            &["an ended connection"],
+            &["a reset connection"],
         ),
         (
             "another kind",
@@ -162,21 +162,21 @@ async fn every_broken_rule_is_detected() {
             |sent| {
                 sent.map_err(|_| TransportError::new(TransportErrorKind::Dns, RequestSent::Maybe))
             },
-            &["an ended connection"],
+            &["a reset connection"],
         ),
         (
             "a reply made up",
             unchanged_request,
             |sent| sent.or_else(|_| Ok(Response::new(Bytes::new()))),
-            &["an ended connection"],
+            &["a reset connection"],
         ),
     ];
     for (name, request, reply, of) in rows {
         check(name, &violations(|inner| FaultyTransport { inner, request, reply }).await, of);
     }
-    check("redirects", &violations(RedirectFollower).await, &["any status"]);
+    check("redirects", &violations(RedirectFollower).await, &["every status"]);
     let clinging = violations(|inner| UncancellableTransport(Arc::new(inner))).await;
-    check("clinging", &clinging, &["a request that is given up"]);
+    check("clinging", &clinging, &["a dropped request"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,5 +185,5 @@ async fn a_reply_from_a_dead_endpoint_is_detected() {
     let transport = SimTransport::new(sim.clone());
     let conformance =
         Conformance::new(&sim, "https://cce.example").unreachable_endpoint("https://dead");
-    check("from nowhere", &conformance.run(&transport).await, &["no connection"]);
+    check("from nowhere", &conformance.run(&transport).await, &["an unreachable endpoint"]);
 }

@@ -1,31 +1,31 @@
-//! What can apply to a request in place of its answer, and how that is written. Carries nothing itself.
+//! Defines the faults that can replace the answer to a request, and their syntax.
 
 use std::{str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-/// What applies to one request, or one connection, in place of what it asks for.
+/// A fault that replaces or changes the answer to one request, or affects one connection.
 ///
-/// | written | is | the client sees |
+/// | syntax | variant | the client sees |
 /// |---|---|---|
-/// | `refuse` | [`Refuse`](Self::Refuse) | the next connection closed as soon as it is there |
-/// | `stall-handshake` | [`StallHandshake`](Self::StallHandshake) | the next connection without an answer to its TLS |
-/// | `reset` | [`Reset`](Self::Reset) | the connection reset in place of a reply |
+/// | `refuse` | [`Refuse`](Self::Refuse) | the next connection is closed as soon as it is established |
+/// | `stall-handshake` | [`StallHandshake`](Self::StallHandshake) | the next connection never answers the TLS handshake |
+/// | `reset` | [`Reset`](Self::Reset) | the connection is reset instead of a reply |
 /// | `stall` | [`Stall`](Self::Stall) | no reply |
-/// | `stall-body` | [`StallBody`](Self::StallBody) | half the body, and no more |
-/// | `truncated` | [`Truncated`](Self::Truncated) | half the body, then its end: of the connection, over HTTP/2 of the stream |
-/// | `goaway` | [`GoAway`](Self::GoAway) | the reply, and then the connection drained |
-/// | `oversized`, `oversized:BYTES` | [`Oversized`](Self::Oversized) | a body of so many bytes; 16 MiB |
-/// | `garbage` | [`Garbage`](Self::Garbage) | 200 and JSON that breaks off |
-/// | `html` | [`HtmlPage`](Self::HtmlPage) 200 | 200 and a page of HTML |
-/// | `page:CODE` | [`HtmlPage`](Self::HtmlPage) | that status and a page of HTML; a redirect for 3xx |
-/// | `CODE` | [`ErrorReply`](Self::ErrorReply) | that status with its documented body |
+/// | `stall-body` | [`StallBody`](Self::StallBody) | half of the body, and then nothing |
+/// | `truncated` | [`Truncated`](Self::Truncated) | half of the body, then the end of the connection (HTTP/2: of the stream) |
+/// | `goaway` | [`GoAway`](Self::GoAway) | the reply, and then the connection is drained |
+/// | `oversized`, `oversized:BYTES` | [`Oversized`](Self::Oversized) | a body of 16 MiB, or of the given size |
+/// | `garbage` | [`Garbage`](Self::Garbage) | status 200 with truncated JSON |
+/// | `html` | [`HtmlPage`](Self::HtmlPage) | status 200 with an HTML page |
+/// | `page:CODE` | [`HtmlPage`](Self::HtmlPage) | the given status with an HTML page; for 3xx, a redirect |
+/// | `CODE` | [`ErrorReply`](Self::ErrorReply) | the given status with its documented body |
 /// | `throttled:SECONDS` | [`Throttled`](Self::Throttled) | 429 with a `Retry-After` |
-/// | `wrong-uid` | [`WrongUid`](Self::WrongUid) | another job |
-/// | `stale:SECONDS` | [`Stale`](Self::Stale) | the job as it was so long before |
+/// | `wrong-uid` | [`WrongUid`](Self::WrongUid) | the job with another id |
+/// | `stale:SECONDS` | [`Stale`](Self::Stale) | the job as it was the given time before |
 /// | `phase-back` | [`PhaseBack`](Self::PhaseBack) | the job in an earlier phase |
-/// | `phase:TEXT` | [`Phase`](Self::Phase) | the job in that phase, which need not exist |
+/// | `phase:TEXT` | [`Phase`](Self::Phase) | the job in the given phase, known or unknown |
 ///
 /// ```
 /// use http::StatusCode;
@@ -37,60 +37,63 @@ use http::{Response, StatusCode};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The next connection is closed as soon as it is there. In memory, where each request has a
-    /// connection of its own, it is refused. For a port where nobody listens, a server is killed.
+    /// The next connection is closed as soon as it is established.
+    ///
+    /// In memory, each request has its own connection, which is refused. To test a port without a
+    /// listener, kill the server instead.
     Refuse,
-    /// The next connection is accepted, and nothing comes back on it.
+    /// The next connection is accepted, but the server never answers on it.
     StallHandshake,
-    /// The connection ends without a reply.
+    /// The connection is reset without a reply.
     Reset,
     /// The request is never answered.
     Stall,
-    /// The reply stops within its body.
+    /// The reply stalls in the middle of its body.
     StallBody,
-    /// The connection ends within the reply's body; over HTTP/2 the stream does.
+    /// The connection ends in the middle of the reply's body. With HTTP/2, only the stream ends.
     Truncated,
-    /// The request is answered, and then the connection takes no other (GOAWAY over HTTP/2).
+    /// The request is answered, and then the connection accepts no other request (GOAWAY with
+    /// HTTP/2).
     GoAway,
-    /// The service answers 200 with a body of so many bytes, 1 GiB at most.
+    /// The service answers 200 with a body of this many bytes, at most 1 GiB.
     Oversized(usize),
-    /// The service answers 200 with JSON that breaks off.
+    /// The service answers 200 with truncated JSON.
     Garbage,
-    /// The gateway answers this status, with an HTML page; a redirect leads to the same request.
+    /// The gateway answers this status with an HTML page. A redirect points to the same request.
     HtmlPage(StatusCode),
-    /// The service, or the gateway before it, answers this status with the body and the code that
-    /// are documented for it.
+    /// The service or its gateway answers this status with its documented body and error code.
     ErrorReply(StatusCode),
-    /// The gateway answers 429 and asks for a pause, in whole seconds.
+    /// The gateway answers 429 with this `Retry-After`, in whole seconds.
     Throttled(Duration),
-    /// The job comes under another id than its own.
+    /// The job is returned with another id than its own.
     WrongUid,
-    /// The reply is a replica's that is so far behind.
+    /// The reply comes from a replica that lags behind by this much.
     Stale(Duration),
-    /// The job is in the phase before its own.
+    /// The job is returned in the phase before its own.
     PhaseBack,
-    /// The job is in this phase.
+    /// The job is returned in this phase.
     Phase(String),
-    /// The service answers this, whatever was asked.
+    /// The service answers with this reply, without looking at the request.
     Reply(Response<Bytes>),
-    /// The service answers 200 with what arrived of the request, as JSON: `method`, `target` (path
-    /// and query), `headers` (pairs), `body`; each byte of a value is a character.
+    /// The service answers 200 with the request as it arrived, in JSON: `method`, `target` (path
+    /// and query), `headers` (pairs) and `body`. Each byte of a value is shown as one character.
     Echo,
 }
 
 impl Fault {
-    /// How faults are written, in one line.
+    /// The syntax of all faults, in one line.
     pub const SYNTAX: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated, \
         goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
         stale:SECONDS, phase-back, phase:TEXT";
 
-    /// Returns whether it applies to a connection, and not a request on one.
+    /// Returns whether the fault applies to a connection instead of a request.
     pub(crate) const fn is_connection_fault(&self) -> bool {
         matches!(self, Self::Refuse | Self::StallHandshake)
     }
 
-    /// Reads what applies to one request after another: names with commas between, where `ok` is no
-    /// fault and `3*reset` is three of them.
+    /// Parses a comma-separated list of faults, one for each request.
+    ///
+    /// `ok` is a request without a fault, and `3*reset` is three resets.
     ///
     /// ```
     /// let script = job_sim::Fault::parse_script("ok, 2*reset, throttled:30")?;
@@ -101,14 +104,16 @@ impl Fault {
     ///
     /// # Errors
     ///
-    /// Where a name is none of those in the table, or there are more than 100,000.
+    /// Returns an error if a name is not in the table, or if there are more than 100,000 entries.
     pub fn parse_script(text: &str) -> Result<Vec<Option<Self>>, FaultError> {
         let mut script = Vec::new();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let (times, name) = name.split_once('*').unwrap_or(("1", name));
             let times: usize = times.trim().parse().map_err(|_| FaultError::new(times))?;
             if script.len().saturating_add(times) > MAX_SCRIPT_LEN {
-                return Err(FaultError { text: format!("more than {MAX_SCRIPT_LEN} faults") });
+                return Err(FaultError {
+                    message: format!("a script can have at most {MAX_SCRIPT_LEN} faults"),
+                });
             }
             let fault = match name.trim() {
                 "ok" => None,
@@ -157,24 +162,24 @@ impl FromStr for Fault {
     }
 }
 
-/// A text that names no fault.
+/// A text that is not a valid fault or script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such fault: {text}; there are {}", Fault::SYNTAX)]
+#[error("{message}")]
 pub struct FaultError {
-    text: String,
+    message: String,
 }
 
 impl FaultError {
     fn new(text: &str) -> Self {
-        let text = text.chars().take(40).flat_map(char::escape_debug).collect();
-        Self { text }
+        let text: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+        Self { message: format!("unknown fault: {text}; expected one of {}", Fault::SYNTAX) }
     }
 }
 
-/// How a body is larger than anyone reads, where its size is not given.
+/// The size of an oversized body, if none is given.
 const DEFAULT_OVERSIZED_BODY_LEN: usize = 16 << 20;
 
-/// The largest body, for it is made in memory.
+/// The largest possible body. It is limited because the body is created in memory.
 pub(crate) const MAX_OVERSIZED_BODY_LEN: usize = 1 << 30;
 
 const MAX_SCRIPT_LEN: usize = 100_000;

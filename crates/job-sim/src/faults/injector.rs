@@ -1,14 +1,15 @@
-//! Which fault applies to which request: by script, by time, or by chance. Reads no clock.
+//! Chooses the fault for each request and connection: from a script, by time, or at random. Reads
+//! no clock.
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use super::fault::Fault;
 
-/// Which fault applies to which request or connection. Of what is due at once, the script comes first, then an outage, then
-/// chance.
+/// Chooses the fault for each request and connection. The script has priority over an outage, and
+/// an outage over random faults.
 #[derive(Debug, Default)]
 pub(crate) struct FaultInjector {
-    /// What applies to one after another; `None` spares one.
+    /// The scripted faults, one for each request. `None` is a request without a fault.
     script: VecDeque<Option<Fault>>,
     outages: Vec<(Range<Duration>, Fault)>,
     random_faults: Option<RandomFaults>,
@@ -23,8 +24,8 @@ struct RandomFaults {
 }
 
 impl FaultInjector {
-    /// Adds to the script. A connection's fault applies to the next that is made once those before it
-    /// in the script are done; requests on others do not wait for that.
+    /// Adds an entry to the script. A connection fault applies to the first new connection after
+    /// all entries before it are used. Requests skip connection faults in the script.
     pub(crate) fn add(&mut self, fault: Option<Fault>) {
         self.script.push_back(fault);
     }
@@ -41,7 +42,7 @@ impl FaultInjector {
         self.random_faults = Some(RandomFaults { seed, probability, faults, draw_count: 0 });
     }
 
-    /// Returns the fault that applies to the next connection.
+    /// Returns the fault for the next connection.
     pub(crate) fn next_connection_fault(&mut self, elapsed: Duration) -> Option<Fault> {
         let is_next = self.script.front().is_some_and(is_connection_fault);
         if is_next && let Some(scripted) = self.script.pop_front() {
@@ -51,14 +52,14 @@ impl FaultInjector {
         outage.or_else(|| self.random_faults.as_mut()?.draw(Fault::is_connection_fault))
     }
 
-    /// Returns the fault that applies to the next request.
+    /// Returns the fault for the next request.
     pub(crate) fn next_request_fault(&mut self, elapsed: Duration) -> Option<Fault> {
         let next = self.script.iter().position(|fault| !is_connection_fault(fault));
         if let Some(scripted) = next.and_then(|next| self.script.remove(next)) {
             return scripted;
         }
         match self.outage_at(elapsed) {
-            // A connection that was there before the outage.
+            // This connection was opened before the outage.
             Some(Fault::Refuse) => Some(Fault::Reset),
             Some(Fault::StallHandshake) => Some(Fault::Stall),
             Some(fault) => Some(fault.clone()),
@@ -77,8 +78,8 @@ fn is_connection_fault(fault: &Option<Fault>) -> bool {
 }
 
 impl RandomFaults {
-    /// Draws whether there is a fault, and which of those that may be. The seed and the number of
-    /// draws before decide.
+    /// Draws whether there is a fault, and which of the applicable ones. The result depends only on
+    /// the seed and the number of earlier draws.
     fn draw(&mut self, is_applicable: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut random = fastrand::Rng::with_seed(self.seed ^ self.draw_count.rotate_left(32));
         self.draw_count += 1;

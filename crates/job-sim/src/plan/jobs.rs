@@ -1,5 +1,4 @@
-//! The jobs of a simulation, found by their ids and by the ids of their sub-jobs, and the clusters that they
-//! belong to. Reads no clock.
+//! Stores the jobs of a simulation, and the clusters and nodes that they create. Reads no clock.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,33 +15,33 @@ use super::{Plan, node_id, time_source::TimeSource};
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     jobs: Vec<Entry>,
-    /// Where each job or sub-job is: its job, and its number in that.
+    /// The index of the job in `jobs`, and the number of the sub-job, by id.
     by_id: BTreeMap<String, (usize, u32)>,
-    /// The name of each cluster, by its id.
+    /// The name of each cluster by id.
     clusters: BTreeMap<String, String>,
-    /// How many clusters or groups of nodes were created: no id is given twice.
+    /// The number of clusters and groups of nodes created so far. It makes their ids unique.
     created_count: u32,
-    /// Each node's id, after its cluster's.
+    /// The nodes, as pairs of cluster id and node id.
     nodes: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     plan: Plan,
-    /// When it was created, since the simulation was.
+    /// When the job was created, as the time since the simulation's creation.
     created: Duration,
     readings: u32,
-    /// How many of its readings had its end.
+    /// The number of readings that showed the job's end.
     final_readings: u32,
 }
 
 impl Jobs {
-    /// Returns the number of the job that is added next.
+    /// Returns the number of the next job to be added.
     pub(crate) fn next_number(&self) -> u32 {
         u32::try_from(self.jobs.len()).unwrap_or(u32::MAX)
     }
 
-    /// Adds a job, which is created at this time; returns its id.
+    /// Adds a job with this creation time, and returns its id.
     pub(crate) fn add(&mut self, plan: Plan, created: Duration) -> String {
         let position = self.jobs.len();
         let plan = plan.number(self.next_number());
@@ -52,8 +51,9 @@ impl Jobs {
         id
     }
 
-    /// Returns a job or a sub-job as it is, or, on a stale replica, as it was `lag` before. With
-    /// [`TimeSource::PerRequest`], a reading of the job itself moves it on; one of a sub-job does not.
+    /// Returns the current state of a job or sub-job, or its state `lag` ago for a stale replica.
+    /// With [`TimeSource::PerRequest`], each reading of the job advances it; readings of sub-jobs
+    /// do not.
     pub(crate) fn read(
         &mut self,
         id: &str,
@@ -82,13 +82,13 @@ impl Jobs {
         job
     }
 
-    /// Returns how often a job was read, and how often it had ended by then.
+    /// Returns the number of readings of a job, and how many of them showed its end.
     pub(crate) fn readings(&self, id: &str) -> Option<(u32, u32)> {
         let entry = self.jobs.get(self.by_id.get(id)?.0)?;
         Some((entry.readings, entry.final_readings))
     }
 
-    /// Adds a cluster under a name that no other has, and returns its id.
+    /// Adds a cluster and returns its id, or `None` if the name is taken.
     pub(crate) fn add_cluster(&mut self, name: &str) -> Option<String> {
         if self.clusters.values().any(|other| other == name) {
             return None;
@@ -103,7 +103,7 @@ impl Jobs {
         self.clusters.get(id).map(String::as_str)
     }
 
-    /// Adds so many nodes to a cluster, at most a thousand, and returns their numbers.
+    /// Adds `count` nodes to a cluster, at most 1,000, and returns their numbers.
     pub(crate) fn add_nodes(&mut self, cluster: &str, count: u32) -> Range<u32> {
         self.created_count = self.created_count.saturating_add(1);
         let first = self.created_count.saturating_mul(1_000).saturating_add(1);
@@ -113,7 +113,7 @@ impl Jobs {
         numbers
     }
 
-    /// Removes a node; returns whether it was there.
+    /// Removes a node. Returns `false` if there is no such node.
     pub(crate) fn remove_node(&mut self, cluster: &str, node: &str) -> bool {
         self.nodes.remove(&(cluster.to_owned(), node.to_owned()))
     }

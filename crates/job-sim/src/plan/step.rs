@@ -1,32 +1,32 @@
-//! The steps of a job's plan, and when each starts and ends. Knows no JSON.
+//! Defines the steps of a plan, and computes when each one starts and ends.
 
 use std::time::Duration;
 
 use job_model::Phase;
 
-/// A job or a sub-job: it initializes, runs its own steps, works for a while itself, and ends.
+/// A job or sub-job: it initializes, runs its own steps, works for a while itself, and ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) job_type: &'static str,
-    /// Its number among the job's steps; 0 for the job itself.
+    /// The number of the step within the job; 0 for the job itself.
     pub(crate) index: u32,
     pub(crate) cluster: String,
     pub(crate) resource: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) server: Option<String>,
-    /// Where it fails, at its end: the reason it gives; without steps of its own that fail.
+    /// The reason, if the step fails at its end. Set only on steps without steps of their own.
     pub(crate) failure: Option<String>,
     pub(crate) steps: Vec<Self>,
-    /// Whether the steps run at once, and not one after another.
+    /// Whether the steps run in parallel instead of in sequence.
     parallel: bool,
-    /// How long until it runs, and its first step starts.
+    /// The time until the step is running and its first own step starts.
     initializing: Duration,
-    /// How long it works itself, after its steps.
+    /// The time that the step works itself, after its own steps.
     work: Duration,
 }
 
 impl Step {
-    /// Creates a step that works for so many milliseconds.
+    /// Creates a step that works for `work_millis` milliseconds.
     pub(crate) fn new(job_type: &'static str, work_millis: u64) -> Self {
         Self {
             job_type,
@@ -43,7 +43,7 @@ impl Step {
         }
     }
 
-    /// Sets how many milliseconds it initializes.
+    /// Sets how long the step initializes, in milliseconds.
     pub(crate) const fn initializing(mut self, initializing: u64) -> Self {
         self.initializing = Duration::from_millis(initializing);
         self
@@ -53,7 +53,7 @@ impl Step {
         Self { steps, ..self }
     }
 
-    /// Lets its steps run at once.
+    /// Makes the steps run in parallel.
     pub(crate) fn parallel(self) -> Self {
         Self { parallel: true, ..self }
     }
@@ -74,13 +74,13 @@ impl Step {
         Self { server: Some(id.into()), ..self }
     }
 
-    /// Sets the cluster of this step and all in it, and the name that the step itself gives.
+    /// Sets the cluster of this step and all steps within it, and the name of this step.
     pub(crate) fn set_cluster(&mut self, id: &str, name: &str) {
         self.name = Some(name.into());
         self.for_each_mut(&mut |step| step.cluster = id.into());
     }
 
-    /// Lets the last step in it fail, and it with that.
+    /// Makes the last step within this step fail, and this step with it.
     pub(crate) fn fail(&mut self, reason: String) {
         match self.steps.last_mut() {
             Some(last) => last.fail(reason),
@@ -88,12 +88,12 @@ impl Step {
         }
     }
 
-    /// Numbers this step and all in it.
+    /// Numbers this step and all steps within it.
     pub(crate) fn assign_indices(&mut self, numbers: &mut impl Iterator<Item = u32>) {
         self.for_each_mut(&mut |step| step.index = numbers.next().unwrap_or(u32::MAX));
     }
 
-    /// Changes every duration of this step and all in it.
+    /// Changes every duration of this step and all steps within it.
     pub(crate) fn map_durations(&mut self, change: &mut impl FnMut(Duration) -> Duration) {
         self.for_each_mut(&mut |step| {
             step.initializing = change(step.initializing);
@@ -106,13 +106,12 @@ impl Step {
         self.steps.iter_mut().for_each(|step| step.for_each_mut(change));
     }
 
-    /// Returns how many steps there are, this one and all in it.
+    /// Returns the number of steps, including this one.
     pub(crate) fn count(&self) -> u32 {
         self.steps.iter().map(Self::count).sum::<u32>() + 1
     }
 
-    /// Returns the step of this number, this one or one in it, and when it starts, where this one
-    /// starts then.
+    /// Returns the step with this number and its start, if this step starts at `start`.
     pub(crate) fn find(&self, index: u32, start: Duration) -> Option<(&Self, Duration)> {
         if self.index == index {
             return Some((self, start));
@@ -120,7 +119,7 @@ impl Step {
         self.started_steps(start).find_map(|(step, start)| step.find(index, start))
     }
 
-    /// Returns its own steps that are ever started, and when, where it starts then itself.
+    /// Returns the own steps that ever start, and when, if this step starts at `start`.
     pub(crate) fn started_steps(&self, start: Duration) -> impl Iterator<Item = (&Self, Duration)> {
         let first = start.saturating_add(self.initializing);
         let running = if self.parallel { self.steps.len() } else { self.steps_until_failure() };
@@ -133,7 +132,7 @@ impl Step {
         })
     }
 
-    /// Returns how long it takes.
+    /// Returns how long the step takes.
     pub(crate) fn duration(&self) -> Duration {
         let ends = self
             .started_steps(Duration::ZERO)
@@ -141,7 +140,7 @@ impl Step {
         ends.max().unwrap_or(self.initializing).saturating_add(self.work)
     }
 
-    /// Returns the phase at a time, and when the step came into it, where it starts then.
+    /// Returns the phase at a time and the start of that phase, if this step starts at `start`.
     pub(crate) fn phase_at(&self, start: Duration, elapsed: Duration) -> (Phase, Duration) {
         let runs = start.saturating_add(self.initializing);
         let ends = start.saturating_add(self.duration());
@@ -160,8 +159,7 @@ impl Step {
         self.failure.is_some() || self.steps.iter().any(Self::has_failure)
     }
 
-    /// Returns how many of its steps start when they run one after another: all up to the first that
-    /// fails.
+    /// Returns how many steps start when they run in sequence: all up to the first that fails.
     fn steps_until_failure(&self) -> usize {
         let failing = self.steps.iter().position(Self::has_failure);
         failing.map_or(self.steps.len(), |failing| failing + 1)

@@ -1,4 +1,4 @@
-//! The simulated job's plan, and its likeness to the reference page's example.
+//! Tests the plans, and compares a simulated job with the reference page's example.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::*;
 
 const REFERENCE_EXAMPLE: &[u8] = include_bytes!("../../../../fixtures/jobs/reference-example.json");
 
-/// One line a moment: the job's phase, then each sub-job's with its reason.
+/// Returns one line for each moment: the job's phase, then each sub-job's with its reason.
 fn timeline(plan: &Plan) -> String {
     let moments = (0..=11).map(|half| Duration::from_millis(500 * half));
     let line = |moment: Duration| {
         let job = plan.job_at(moment);
         let nodes = job.walk().map(|node| {
-            let phase = node.job.phase().expect("the simulator gives a phase");
+            let phase = node.job.phase().expect("the simulator sets a phase");
             let reason = node.job.reason().map_or(String::new(), |reason| format!(" ({reason})"));
             format!("{} {phase}{reason}", node.job.label())
         });
@@ -34,7 +34,7 @@ fn a_cluster_fails() {
     insta::assert_snapshot!(timeline(&Plan::create_cluster().with_failure("no such flavor")));
 }
 
-/// Where all is seen that a tree of three levels shows, and what is left where only one is shown.
+/// Shows a plan of three levels completely, and with one visible level.
 #[test]
 fn nodes_are_added() {
     let plan = Plan::scale_up_cluster(2);
@@ -102,7 +102,8 @@ fn body_while_the_last_step_runs() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&job).unwrap());
 }
 
-/// Every path of a body with its value's JSON type, and the value itself where it is no id or time.
+/// Collects the paths of a body with their values. Ids and timestamps are replaced by their
+/// lengths.
 fn shape(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -116,7 +117,7 @@ fn shape(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
             }
         }
         Value::String(text) if path.contains("metadata") => {
-            lines.insert(format!("{path}: text of {} bytes", text.len()));
+            lines.insert(format!("{path}: string of {} bytes", text.len()));
         }
         other => {
             lines.insert(format!("{path}: {other}"));
@@ -131,7 +132,7 @@ fn running_body_has_the_shape_of_the_reference_example() {
         shape("", &serde_json::to_value(job).unwrap(), &mut lines);
         lines
     };
-    // After the last step, before the job's own end: there the reference page's example stands.
+    // The reference page's example shows the moment after the last step and before the job's end.
     let simulated = Plan::create_cluster().job_at(Duration::from_millis(4600));
     let Decoded { job: printed, .. } = Decoded::from_slice(REFERENCE_EXAMPLE).unwrap();
     assert_eq!(shape_of(&simulated), shape_of(&printed));

@@ -1,14 +1,16 @@
-//! What moves a simulated job: time or readings.
+//! Defines what advances a simulated job: time or readings.
 
 use std::time::Duration;
 
-/// What moves a simulated job.
+/// What advances a simulated job.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum TimeSource {
-    /// The time since the job was created, by tokio's clock, so a paused clock moves it too. To simulate an
-    /// hour in ten seconds, make the [`Plan`](super::Plan) [`faster`](super::Plan::faster).
+    /// The time since the job's creation, by the simulation's clock.
+    ///
+    /// By default that is tokio's clock, which tests can pause. To simulate an hour in ten seconds,
+    /// make the [`Plan`](super::Plan) [`faster`](super::Plan::faster).
     Clock,
-    /// Readings: each reply with the job moves it on by this duration. The first reading sees its start.
+    /// Each reading of the job advances it by this duration. The first reading shows its start.
     PerRequest(Duration),
 }

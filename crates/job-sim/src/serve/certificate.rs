@@ -1,4 +1,4 @@
-//! A certificate authority made for one server, and the certificate it signs. Writes no file.
+//! Generates a certificate authority and a certificate for one server. Writes no files.
 
 use std::sync::Arc;
 
@@ -8,18 +8,19 @@ use rcgen::{
 };
 use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer};
 
-/// What a TLS server needs, and what its clients must trust.
+/// The configuration of the TLS server, and the certificate authority that its clients must trust.
 pub(crate) struct ServerCertificate {
     pub(crate) server_config: Arc<ServerConfig>,
     pub(crate) ca_pem: String,
 }
 
-/// Makes a certificate for `localhost`, `127.0.0.1` and `cce.example`, signed by an authority whose key is gone
-/// when this returns.
+/// Generates a certificate for `localhost`, `127.0.0.1` and `cce.example`. The authority's key is
+/// dropped afterwards.
 pub(crate) fn generate_certificate()
 -> Result<ServerCertificate, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
-    // OpenSSL takes a certificate whose issuer has its own name for self-signed.
+    // The authority needs its own name, because OpenSSL treats a certificate as self-signed if its
+    // issuer has the same name.
     ca.distinguished_name.push(DnType::CommonName, "simulated authority");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];

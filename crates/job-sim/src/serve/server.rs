@@ -1,4 +1,4 @@
-//! The service as a TLS server on loopback. Serves nothing beyond this machine.
+//! Serves the simulated service as a TLS server on loopback.
 
 use std::{
     fmt, io, mem,
@@ -16,11 +16,13 @@ use tokio::{
 use super::SimService;
 use crate::service::Sim;
 
-/// How many connections may wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// A TLS server on loopback, over HTTP/2 or HTTP/1.1, with a certificate made when it starts.
-/// Dropped, it is dead.
+/// A TLS server for a [`Sim`] on loopback, with HTTP/2 or HTTP/1.1.
+///
+/// Its certificate is generated when it starts. Dropping the server closes it and all its
+/// connections.
 pub struct SimServer {
     service: Arc<SimService>,
     address: SocketAddr,
@@ -28,9 +30,9 @@ pub struct SimServer {
 }
 
 enum ServerState {
-    /// Serving, in a task that ends, and closes all that it holds, when `shutdown` is dropped.
+    /// The server runs in a task that ends and closes its connections when `shutdown` is dropped.
     Running { shutdown: oneshot::Sender<()>, task: JoinHandle<()> },
-    /// Not listening: who connects is refused. The port stays ours, unless it was lost.
+    /// The server refuses connections. It keeps its port bound, unless another program took it.
     Stopped { socket: Option<TcpSocket> },
 }
 
@@ -39,24 +41,24 @@ impl SimServer {
     ///
     /// # Errors
     ///
-    /// Where no port can be bound, or no certificate made.
+    /// Returns an error if no port can be bound, or if the certificate cannot be generated.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future starts no server.
+    /// If the future is dropped, no server is started.
     pub async fn start(sim: Arc<Sim>) -> io::Result<Self> {
         Self::start_on(sim, 0).await
     }
 
-    /// Starts a server on this port of 127.0.0.1; 0 for a free one.
+    /// Starts a server on this port of 127.0.0.1. Port 0 selects a free one.
     ///
     /// # Errors
     ///
-    /// Where the port cannot be bound, or no certificate made.
+    /// Returns an error if the port cannot be bound, or if the certificate cannot be generated.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future starts no server.
+    /// If the future is dropped, no server is started.
     pub async fn start_on(sim: Arc<Sim>, port: u16) -> io::Result<Self> {
         let socket = bind((Ipv4Addr::LOCALHOST, port).into())?;
         let mut server = Self {
@@ -74,34 +76,37 @@ impl SimServer {
         format!("https://{}", self.address)
     }
 
-    /// Returns the certificate authority to trust, in PEM form.
+    /// Returns the certificate authority for clients to trust, in PEM format.
     #[must_use]
     pub fn ca_pem(&self) -> &[u8] {
         self.service.ca_pem()
     }
 
-    /// Returns how many connections were accepted so far.
+    /// Returns the number of connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.service.connections()
     }
 
-    /// Kills the server: when this returns, every connection is closed, replies under way are cut,
-    /// and who connects is refused. The simulated job goes on. A dead server stays dead.
+    /// Kills the server. Killing a dead server does nothing.
+    ///
+    /// When this returns, all connections are closed, open replies are cut off, and new connections
+    /// are refused. The simulated jobs go on.
     ///
     /// # Errors
     ///
-    /// Where another program took the port as it was closed. The server is dead all the same.
+    /// Returns an error if another program took the port while it was closed. The server is still
+    /// killed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the server dying, and its port free.
+    /// If the future is dropped, the server still ends, but its port is not kept.
     pub async fn kill(&mut self) -> io::Result<()> {
         let dead = ServerState::Stopped { socket: None };
         match mem::replace(&mut self.state, dead) {
             ServerState::Running { shutdown, task } => {
                 drop(shutdown);
-                // An error would say that the task panicked; it is gone all the same.
+                // An error means that the task panicked, in which case it has ended as well.
                 let _ = task.await;
                 self.state = ServerState::Stopped { socket: Some(bind(self.address)?) };
             }
@@ -110,16 +115,16 @@ impl SimServer {
         Ok(())
     }
 
-    /// Brings a killed server back, on the same port and with the same certificate. A server alive
-    /// stays as it is.
+    /// Restarts a killed server on the same port and with the same certificate. Does nothing if the
+    /// server is running.
     ///
     /// # Errors
     ///
-    /// Where another program has the port.
+    /// Returns an error if another program uses the port.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the server as it was.
+    /// If the future is dropped, the server stays as it was.
     pub async fn restart(&mut self) -> io::Result<()> {
         if let ServerState::Stopped { socket } = &mut self.state {
             let socket = socket.take().map_or_else(|| bind(self.address), Ok)?;
@@ -140,13 +145,13 @@ impl fmt::Debug for SimServer {
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // What is left of the port's past connections does not stand in the way.
+    // Old connections of the port must not prevent the bind.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// Accepts connections until the server is dead, then closes them.
+/// Accepts connections until the server is killed, then closes them.
 async fn accept_loop(
     listener: TcpListener,
     service: Arc<SimService>,
@@ -157,7 +162,7 @@ async fn accept_loop(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, service.clone()))),
-                #[expect(clippy::disallowed_methods, reason = "a descriptor may be free soon")]
+                #[expect(clippy::disallowed_methods, reason = "a file descriptor may become free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -169,7 +174,7 @@ async fn accept_loop(
 
 /// Serves one connection until it ends.
 async fn serve_connection(stream: TcpStream, service: Arc<SimService>) {
-    // A reply is sent when it is there, not when the client has acknowledged what came before it.
+    // Replies are sent immediately, without waiting for the client to acknowledge earlier data.
     let _ = stream.set_nodelay(true);
     service.serve(stream).await;
 }

@@ -1,4 +1,4 @@
-//! The answer to one request, and how a fault changes it.
+//! Answers a request, and changes the answer if a fault applies.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl Sim {
-    /// Answers a request of this number.
+    /// Answers the request with this number.
     pub(crate) fn answer(
         &self,
         request: &Request<Bytes>,
@@ -70,7 +70,8 @@ impl Sim {
         fault: Option<&Fault>,
     ) -> Response<Bytes> {
         let served = match route(request) {
-            // A job is written as the model writes it, not by way of a `Value`.
+            // The job is serialized directly and not through a `Value`, so that it is written as
+            // the model writes it.
             Some(Route::Project(project, Call::Job(id))) => {
                 match self.check_request(request, project).and_then(|()| self.read_job(id, fault)) {
                     Ok(job) => return json_reply(StatusCode::OK, &job),
@@ -105,8 +106,8 @@ impl Sim {
         }
     }
 
-    /// Makes the checks that stand before every call of the job API: the gateway's, credentials and
-    /// limit, then the service's own.
+    /// Makes the checks that apply to every call of the job API: the gateway's (credentials and
+    /// rate limit), then the service's own.
     fn check_request(&self, request: &Request<Bytes>, project: &str) -> Result<(), ErrorReply> {
         self.authenticator().authenticate(request, self.now())?;
         if !self.is_within_limit() {
@@ -114,7 +115,7 @@ impl Sim {
         } else if !header(request.headers(), "content-type").starts_with("application/json")
             && request.method() != Method::DELETE
         {
-            // The header is mandatory by table 2 of the reference page, which does not document the error.
+            // Table 2 of the reference page makes the header mandatory, but documents no error.
             let message = "Content-Type must be application/json";
             let body =
                 json!({"kind": "Status", "status": "Failure", "message": message, "code": 400});
@@ -137,7 +138,7 @@ impl Sim {
         Ok(apply_job_fault(job, fault))
     }
 
-    /// Submits a job, and answers with its id.
+    /// Submits a job, and returns a reply with its id.
     fn submit(
         &self,
         call: Call<'_>,
@@ -205,7 +206,7 @@ fn identity_document(origin: &str) -> Value {
         "links": [link]}})
 }
 
-/// Returns where a request was sent: what leads back here.
+/// Returns the origin that a request was sent to, which leads back to this service.
 fn request_origin(request: &Request<Bytes>) -> String {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let authority = authority.unwrap_or_else(|| header(request.headers(), HOST.as_str()));

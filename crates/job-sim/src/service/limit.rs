@@ -1,8 +1,8 @@
-//! How many requests a second are served. Reads no clock.
+//! Limits the number of requests per second. Reads no clock.
 
 use std::time::Duration;
 
-/// A limit by the second; by default there is none.
+/// A limit on the requests in each second; none by default.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiter {
     per_second: Option<u32>,
@@ -15,7 +15,7 @@ impl RateLimiter {
         Self { per_second: Some(per_second), ..Self::default() }
     }
 
-    /// Counts a request, and returns whether it is served.
+    /// Counts a request. Returns `true` if it is within the limit.
     pub(crate) fn try_acquire(&mut self, elapsed: Duration) -> bool {
         let Some(per_second) = self.per_second else { return true };
         if self.current_second != elapsed.as_secs() {

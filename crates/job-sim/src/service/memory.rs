@@ -1,4 +1,5 @@
-//! The service as an in-memory transport: no socket, so a paused clock holds for all of it.
+//! Connects a client to the simulated service in memory. It needs no socket, so tests can pause the
+//! clock for client and service.
 
 use std::{fmt, future::pending, sync::Arc};
 
@@ -10,10 +11,10 @@ use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 use super::Sim;
 use crate::reply::BodyEnd;
 
-/// The most bytes a reply's body may have: as many as the production transport takes.
+/// Maximum bytes of a reply's body, the same as for the production transport.
 const MAX_REPLY_BODY_LEN: usize = 8 << 20;
 
-/// Carries requests straight to a [`Sim`].
+/// A transport that passes requests directly to a [`Sim`] in memory.
 #[derive(Clone)]
 pub struct SimTransport(Arc<Sim>);
 
@@ -35,7 +36,7 @@ impl Transport for SimTransport {
         };
         Box::pin(async move {
             if !self.0.accept_connection().await {
-                let message = "the simulated connection is refused";
+                let message = "the simulated connection was refused";
                 return error(TransportErrorKind::Connect, RequestSent::No, message);
             }
             let Some((reply, ending)) = self.0.reply(&request).await else {
@@ -49,7 +50,7 @@ impl Transport for SimTransport {
                 }
                 BodyEnd::Complete | BodyEnd::Drained => Ok(reply),
                 BodyEnd::Truncated => {
-                    let message = "the simulated connection ended within the reply";
+                    let message = "the simulated connection ended in the middle of the reply";
                     error(TransportErrorKind::Closed, RequestSent::Maybe, message)
                 }
                 BodyEnd::Stalled => {

@@ -1,24 +1,24 @@
-//! What a request is for, by its method and path. Looks at nothing else of it.
+//! Determines what a request asks for, from its method and path only.
 
 use bytes::Bytes;
 use http::{Method, Request};
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'r> {
-    /// `GET /v3`: what the identity service is.
+    /// `GET /v3`: the description of the identity service.
     Identity,
     /// `POST /v3/auth/tokens`.
     Login,
-    /// One of the job API, in a project: all of these need credentials.
+    /// A call of the job API in a project. All of them need credentials.
     Project(&'r str, Call<'r>),
-    /// `POST /simulation/faults`: what is to apply to the next requests. Not the service's.
+    /// `POST /simulation/faults`: injects faults. Not part of the real API.
     Faults,
-    /// `POST /simulation/expire-tokens`. Not the service's.
+    /// `POST /simulation/expire-tokens`: expires all tokens. Not part of the real API.
     ExpireTokens,
 }
 
-/// What is asked for within `/api/v3/projects/{project}`.
+/// A call within `/api/v3/projects/{project}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call<'r> {
     /// `GET /jobs/{job}`.
@@ -33,7 +33,7 @@ pub(crate) enum Call<'r> {
     DeleteNode(&'r str, &'r str),
 }
 
-/// Returns what a request is for; `None` where the service has no such path.
+/// Returns what a request asks for, or `None` if the service has no such path.
 pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
     let path = request.uri().path().strip_prefix('/')?;
     let segments: Vec<&str> = path.split('/').collect();

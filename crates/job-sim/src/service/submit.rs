@@ -1,4 +1,4 @@
-//! The calls that submit a job: a cluster or nodes created, or deleted. Creates nothing but the job.
+//! Handles the calls that submit a job: creating and deleting clusters and nodes.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -10,8 +10,8 @@ use crate::{
     reply::{ErrorReply, service_error},
 };
 
-/// A job to be submitted, and what is answered: its id goes to `status.jobID`, and of a cluster's
-/// creation into an annotation too.
+/// A job to submit, and the reply. The job's id is added to `status.jobID`, and to an annotation
+/// when a cluster is created.
 pub(crate) struct Submission {
     pub(crate) plan: Plan,
     status: StatusCode,
@@ -20,7 +20,7 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
-    /// Returns the reply that names the job.
+    /// Returns the reply with the job's id.
     pub(crate) fn reply(mut self, job: &str) -> (StatusCode, Value) {
         self.body["status"]["jobID"] = job.into();
         if self.has_job_annotation {
@@ -30,7 +30,7 @@ impl Submission {
     }
 }
 
-/// Reads what is to be done; what it is about is there, or gone, from then on.
+/// Parses a submission. The cluster or nodes exist, or no longer exist, as soon as this returns.
 pub(crate) fn parse_submission(
     call: Call<'_>,
     request: &Request<Bytes>,
@@ -54,7 +54,7 @@ pub(crate) fn parse_submission(
             let (first, id) = (nodes.start, node_id(nodes.start));
             let plan = Plan::add_nodes(nodes).with_cluster(cluster, &cluster_name);
             let plan = plan.number(jobs.next_number());
-            // Where none is given, the service chooses one.
+            // The service chooses a name if none is given.
             let name = if name.is_empty() { format!("{cluster_name}-node-{first}") } else { name };
             Ok(creation("Node", &name, &id, &spec, "Build", plan))
         }
@@ -75,14 +75,14 @@ pub(crate) fn parse_submission(
     }
 }
 
-/// Reads the name and the spec of what is to be created.
+/// Parses the name and the spec of the object to create.
 fn parse_name_and_spec(
     request: &Request<Bytes>,
     kind: &str,
 ) -> Result<(String, Value), ErrorReply> {
     let mut body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    // A node's name is the service's own to choose.
+    // The service chooses a node's name if it is missing.
     let is_named = kind == "Node" || !name.is_empty();
     if body["kind"] == kind && body["spec"].is_object() && is_named {
         Ok((name, body["spec"].take()))
@@ -103,5 +103,5 @@ fn deletion(kind: &str, name: &str, id: &str, plan: Plan) -> Submission {
     Submission { plan, status: StatusCode::OK, body, has_job_annotation: false }
 }
 
-/// The most nodes that one call adds.
+/// Maximum number of nodes in one call.
 const MAX_NODES: u64 = 200;

@@ -1,4 +1,4 @@
-//! Requests, and what the service answers.
+//! Tests how the service answers requests.
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
@@ -20,11 +20,11 @@ fn request() -> Request<Bytes> {
         .unwrap()
 }
 
-/// Returns the reply, or how there is none.
+/// Returns the reply, or why there is none.
 fn send_request(sim: &Sim, request: &Request<Bytes>) -> Result<Response<Bytes>, &'static str> {
     match sim.reply(request).now_or_never() {
         Some(Some((response, BodyEnd::Complete | BodyEnd::Drained))) => Ok(response),
-        Some(Some((_, BodyEnd::Truncated))) => Err("broken off"),
+        Some(Some((_, BodyEnd::Truncated))) => Err("truncated"),
         Some(Some((_, BodyEnd::Stalled))) => Err("stalled in the body"),
         Some(None) => Err("reset"),
         None => Err("stalled"),
@@ -35,7 +35,7 @@ fn json(reply: &Response<Bytes>) -> Value {
     serde_json::from_slice(reply.body()).unwrap()
 }
 
-/// Returns the reply's status and the start of its body, or how there is none.
+/// Returns the reply's status and the start of its body, or why there is none.
 fn reply_line(sim: &Sim, request: &Request<Bytes>) -> String {
     match send_request(sim, request) {
         Ok(response) => {
@@ -85,15 +85,16 @@ fn each_scripted_fault_applies_to_one_request_in_order() {
         Err(none) => none.into(),
     });
     let expected =
-        ["502", "reset", "stalled", "stalled in the body", "broken off", "200", "200", "200"];
+        ["502", "reset", "stalled", "stalled in the body", "truncated", "200", "200", "200"];
     assert_eq!(answers, expected);
     assert_eq!(sim.requests(), 8);
-    // What is answered before its reply is spoilt is a reading; two were, and two came whole.
+    // A request counts as a reading even if its reply is cut off. Two replies were cut off, and two
+    // were complete.
     let job = json(&send_request(&sim, &request()).unwrap());
     assert_eq!(job["spec"]["subJobs"].as_array().unwrap().len(), 2);
 }
 
-/// Every fault that has a reply, and what it is in place of a job that runs.
+/// Shows the reply of every fault that has one, in place of a running job.
 #[test]
 fn each_fault_has_its_reply() {
     let faults = "garbage, html, page:302, page:503, 400, 401, 403, 404, 409, 418, 429, 500, 503, \
@@ -151,7 +152,7 @@ async fn requests_beyond_the_rate_limit_are_throttled() {
     }
 }
 
-/// Makes a request with the simulation's token.
+/// Returns a request with a valid token.
 fn call(method: Method, path: &str, body: &str) -> Request<Bytes> {
     let mut request = request();
     *request.method_mut() = method;
@@ -243,7 +244,8 @@ fn log_in(sim: &Sim, password: &str) -> Response<Bytes> {
     send_request(sim, &call(Method::POST, "/v3/auth/tokens", &body.to_string())).unwrap()
 }
 
-/// Signs the documented request with the simulation's key, or one like it.
+/// Returns the documented request, signed with the simulation's key, or with the secret key `spoil`
+/// if that is not empty.
 fn signed(sim: &Sim, spoil: &str, at: Timestamp) -> Request<Bytes> {
     let key = sim.access_key();
     let key = if spoil.is_empty() { key } else { AccessKey::new(key.access_key(), spoil).unwrap() };

@@ -1,4 +1,4 @@
-//! Trailing commas anywhere, and nothing else touched.
+//! Tests that repair removes trailing commas and changes nothing else.
 
 use alloc::{
     format,
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::decode::path::MAX_NAME_LEN;
 
-/// JSON values, their nesting and texts the kind that a scanner trips over.
+/// Generates JSON values with nesting and strings that are difficult for a scanner.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -62,7 +62,7 @@ proptest! {
     }
 }
 
-/// What is repaired, and the paths.
+/// Returns the paths of the repaired errors.
 fn paths(body: &str) -> Vec<String> {
     let deviations = repair(body.as_bytes()).1.into_vec();
     deviations.into_iter().map(|deviation| deviation.path).collect()

@@ -1,4 +1,4 @@
-//! Bodies, and the jobs or errors they are read as.
+//! Tests which job or error a body is decoded to.
 
 use alloc::{
     format,
@@ -14,7 +14,7 @@ use crate::{
     job::Phase,
 };
 
-/// What a body is read as: its phase and deviations, or the error.
+/// Decodes a body, and returns its phase and deviations, or the error.
 fn read(body: &str) -> String {
     match Decoded::from_slice(body.as_bytes()) {
         Ok(Decoded { job, deviations }) => {
@@ -124,13 +124,13 @@ fn decode_errors_report_path_line_and_column() {
     }
 }
 
-/// A job with so many levels of sub-jobs below it, one each.
+/// Returns a job with `levels` levels of sub-jobs below it, one sub-job in each.
 fn nested(levels: usize) -> String {
     let open = r#"{"spec": {"subJobs": ["#.repeat(levels);
     format!("{open}{{}}{}", "]}}".repeat(levels))
 }
 
-/// A job with so many sub-jobs, the last of them with two of its own.
+/// Returns a job with `sub_jobs` sub-jobs in total. The last direct sub-job has two of its own.
 fn wide(sub_jobs: usize) -> String {
     let most = "{},".repeat(sub_jobs - 3);
     format!(r#"{{"spec": {{"subJobs": [{most}{{"spec": {{"subJobs": [{{}}, {{}}]}}}}]}}}}"#)
@@ -161,7 +161,7 @@ fn depth_and_sub_job_limits_are_enforced() {
         ),
     ];
     for (body, limits, expected) in rows {
-        // The second body is read by the other pass, which must come to the same.
+        // The second body is read by the lenient pass, which must give the same result.
         for body in [body.clone(), body.replacen('{', r#"{"kind": 1, "#, 1)] {
             let body = body.replace(r#"1, }"#, "1}");
             let error = Decoded::from_slice_with_limits(body.as_bytes(), limits).err();
@@ -178,11 +178,11 @@ fn limit_errors_report_path_line_and_column() {
         |limits| Decoded::from_slice_with_limits(body.as_bytes(), limits).unwrap_err().to_string();
     assert_eq!(
         show(Limits::new().max_depth(2)),
-        "sub-jobs are nested too deep at spec.subJobs[1].spec.subJobs[0] (line 1, column 49)",
+        "sub-jobs are nested too deeply at spec.subJobs[1].spec.subJobs[0] (line 1, column 49)",
     );
     assert_eq!(
         show(Limits::new().max_sub_jobs(1)),
-        "there are too many sub-jobs at spec.subJobs[1] (line 1, column 27)",
+        "too many sub-jobs at spec.subJobs[1] (line 1, column 27)",
     );
 }
 
@@ -239,7 +239,7 @@ fn jobs_deserialize_inside_another_document() {
     assert!(serde_json::from_str::<Vec<Job>>(r#"[{"status": {}, "status": {}}]"#).is_err());
 }
 
-/// Pieces of JSON that meet often enough to form bodies, and near misses of bodies.
+/// Generates pieces of JSON that often form a body, or nearly one.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(
         &[
@@ -283,7 +283,7 @@ proptest! {
     fn only_success_and_failed_are_terminal(text in "(?i)success|failed|\\PC{0,8}") {
         let body = serde_json::json!({"status": {"phase": text}}).to_string();
         let job = Job::from_slice(body.as_bytes()).unwrap();
-        let says_so = ["success", "failed"].contains(&&*text.to_ascii_lowercase());
-        prop_assert_eq!(job.phase().is_some_and(Phase::is_terminal), says_so);
+        let expected = ["success", "failed"].contains(&&*text.to_ascii_lowercase());
+        prop_assert_eq!(job.phase().is_some_and(Phase::is_terminal), expected);
     }
 }

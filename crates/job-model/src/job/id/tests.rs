@@ -1,4 +1,4 @@
-//! Texts that are ids, and texts that are not.
+//! Tests which texts are valid ids.
 
 use alloc::{format, string::ToString};
 

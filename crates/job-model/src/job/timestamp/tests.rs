@@ -1,4 +1,4 @@
-//! Time texts and their instants, both ways.
+//! Tests the conversion between texts and instants, in both directions.
 
 use alloc::format;
 

@@ -1,4 +1,4 @@
-//! Bodies of errors and what is made of them. The shapes that are known are fixtures.
+//! Tests what is read from the bodies of errors. Shapes that have been seen are fixtures.
 
 use alloc::string::ToString;
 
@@ -104,7 +104,7 @@ fn unprintable_characters_are_removed() {
     let text: String = UNPRINTABLE_CHARS.iter().filter_map(|c| char::from_u32(*c)).collect();
     let error = ServiceError::from_body(500, None, format!("a{text}b").as_bytes()).unwrap();
     let shown = error.to_string();
-    // Some of them are blanks, which become one.
+    // Some of them are whitespace and become one space.
     assert_eq!(shown.replace(' ', ""), "ab", "{shown:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Replies of submitting calls, and the ids in them.
+//! Tests which job id is read from the reply of a call that created a job.
 
 use alloc::{
     format,

@@ -1,4 +1,4 @@
-//! Failed jobs, and where they failed.
+//! Tests which failure is reported for a failed job.
 
 use alloc::{format, string::ToString};
 
@@ -20,18 +20,24 @@ fn failure_is_the_deepest_failed_job_with_its_reason() {
         ("nothing failed", node("A", "Running", &[node("B", "Success", &[])])),
         ("the job alone", node("A", "Failed", &[node("B", "Success", &[])])),
         ("a sub-job's reason, escaped", node("A", "Failed", &[because.clone()])),
-        ("a message for want of a reason", node("A", "Failed", &[message.clone()])),
-        ("the parent's reason for want of its own", parent),
-        ("the deepest", node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])])),
-        ("the first of equals", node("A", "Failed", &[because.clone(), message])),
-        ("of equals one with a reason", node("A", "Failed", &[node("B", "Failed", &[]), because])),
-        ("not what a job says that goes on", {
+        ("a message if there is no reason", node("A", "Failed", &[message.clone()])),
+        ("the parent's reason if it has none", parent),
+        (
+            "the deepest failure",
+            node("A", "Failed", &[because.clone(), node("D", "", &[message.clone()])]),
+        ),
+        ("the first of two equally deep", node("A", "Failed", &[because.clone(), message])),
+        (
+            "the one with a reason of two equally deep",
+            node("A", "Failed", &[node("B", "Failed", &[]), because]),
+        ),
+        ("not the reason of a running parent", {
             let mut parent = node("A", "Running", &[node("B", "Failed", &[])]);
             parent["status"]["reason"] = json!("waiting for quota");
             parent
         }),
         (
-            "not what a step got past",
+            "not a failure below a successful step",
             node(
                 "A",
                 "Failed",
@@ -43,7 +49,7 @@ fn failure_is_the_deepest_failed_job_with_its_reason() {
         ),
         ("a sub-job while the job runs", node("A", "Running", &[node("B", "Failed", &[])])),
         ("no type", json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed"}})),
-        ("nothing but a phase", json!({"status": {"phase": "Failed"}})),
+        ("only a phase", json!({"status": {"phase": "Failed"}})),
     ];
     let show = |failure: Option<Failure>| {
         failure.map_or_else(|| "-".into(), |failure| failure.to_string())

@@ -1,4 +1,4 @@
-//! Trees of jobs that contradict themselves, and trees that do not.
+//! Tests which contradictions are reported.
 
 use alloc::{format, string::String};
 
@@ -20,7 +20,8 @@ fn contradicting_phases_are_reported_as_inconsistencies() {
         .collect();
     let all_success = |phase| node("A", phase, &[leaf("Success"), leaf("Success")]);
     rows.extend(
-        phases.map(|phase| (format!("{phase:?} over nothing but success"), all_success(phase))),
+        phases
+            .map(|phase| (format!("{phase:?} over successful sub-jobs only"), all_success(phase))),
     );
     let silent = json!({"spec": {"subJobs": [leaf("Running")]}});
     rows.extend([
@@ -43,6 +44,6 @@ fn an_inconsistency_serializes_as_an_object() {
     let parent = node("A", "Success", &[node("B", "Running", &[])]);
     assert_eq!(
         serde_json::to_string(&job(&parent).inconsistencies()).unwrap(),
-        r#"[{"path":"spec.subJobs[0]","kind":"not ended, in a job that succeeded"}]"#
+        r#"[{"path":"spec.subJobs[0]","kind":"active although its parent succeeded"}]"#
     );
 }

@@ -1,4 +1,4 @@
-//! Trees of jobs and their counts, times and their spans.
+//! Tests the counts of steps, and durations.
 
 use alloc::format;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{job, node, trees};
 
-/// Counts in the order total, initializing, running, success, failed, unknown.
+/// Returns the counts in the order total, initializing, running, success, failed, unknown.
 fn counts(tree: &Value) -> [usize; 6] {
     let progress = job(tree).progress();
     let Progress { total, initializing, running, success, failed, unknown } = progress;

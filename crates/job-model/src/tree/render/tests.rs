@@ -1,4 +1,4 @@
-//! Trees as they are shown, hostile texts among them.
+//! Tests how trees are displayed, including hostile texts.
 
 use alloc::{format, string::ToString};
 

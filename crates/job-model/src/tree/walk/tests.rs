@@ -1,4 +1,4 @@
-//! Trees of jobs, how they are walked, and what is found in them.
+//! Tests how trees are walked and searched.
 
 use alloc::{boxed::Box, format, string::String};
 
@@ -63,7 +63,7 @@ fn sub_jobs_and_resource_ids_are_found_by_type() {
     assert_eq!(ids, ["a", "b"]);
 }
 
-/// What a walk must visit, found the obvious way.
+/// Returns all jobs of a tree, found by simple recursion.
 fn recursive(job: &Job) -> Box<dyn Iterator<Item = &Job> + '_> {
     Box::new(core::iter::once(job).chain(job.sub_jobs().iter().flat_map(recursive)))
 }

@@ -1,4 +1,4 @@
-//! The vendor's own signatures, all of them, and what spoils one.
+//! Tests the vendor's own signatures, and changes that must invalidate them.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const NOW: &str = "2020-02-02T08:12:40Z";
 
-/// Each of the vendor's requests as it was sent, by name, with its secret key.
+/// Returns the vendor's signed requests with their names and secret keys.
 fn vectors() -> Vec<(String, Request<Bytes>, String)> {
     let vectors = include_str!("../../../../../fixtures/signatures/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
@@ -16,7 +16,7 @@ fn vectors() -> Vec<(String, Request<Bytes>, String)> {
         let uri = format!("https://{}{}", text(&input["host"]), text(&output["sent_uri"]));
         let mut request = Request::builder().method(&*text(&input["method"])).uri(uri);
         for (name, value) in output["all_headers"].as_object().unwrap() {
-            // The vectors show each byte that is sent as a character.
+            // Each character of a vector stands for one byte that is sent.
             let value: Vec<u8> = text(value).chars().map(|c| u8::try_from(c).unwrap()).collect();
             request = request.header(name, value);
         }
@@ -72,7 +72,7 @@ fn malformed_and_skewed_signatures_are_rejected() {
         verify(&request, &secret_key, NOW)
     };
     let incomplete = |what| Err(SignatureError::Incomplete(what));
-    assert_eq!(with("Bearer x"), incomplete("not SDK-HMAC-SHA256"));
+    assert_eq!(with("Bearer x"), incomplete("SDK-HMAC-SHA256"));
     assert_eq!(with("SDK-HMAC-SHA256 Access=a, Signature=b"), incomplete("SignedHeaders"));
     let rows = [
         ("2020-02-02T08:27:40Z", Ok(())),

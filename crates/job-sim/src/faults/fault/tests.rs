@@ -1,4 +1,4 @@
-//! How faults are written.
+//! Tests the syntax of faults.
 
 use super::*;
 
@@ -18,11 +18,11 @@ fn unknown_faults_are_named_in_the_error() {
         "a:b",
     ] {
         let error = text.parse::<Fault>().unwrap_err().to_string();
-        assert!(error.starts_with(&format!("no such fault: {text};")), "{error}");
+        assert!(error.starts_with(&format!("unknown fault: {text};")), "{error}");
     }
-    // Nothing that moves a cursor, and not too much of it.
+    // Control characters are escaped, and a long text is shortened.
     let error = ("\u{1b}[2J".to_owned() + &"x".repeat(100)).parse::<Fault>().unwrap_err();
-    assert!(error.to_string().starts_with("no such fault: \\u{1b}[2Jxxxx"), "{error}");
+    assert!(error.to_string().starts_with("unknown fault: \\u{1b}[2Jxxxx"), "{error}");
     assert!(!error.to_string().contains(&"x".repeat(50)));
 }
 

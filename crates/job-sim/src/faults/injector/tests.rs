@@ -1,4 +1,4 @@
-//! Which fault applies to which request, and in which order.
+//! Tests which fault applies to which request, and in which order.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn random_faults_follow_seed_and_probability() {
         let draws = draws(7, probability);
         let faults = draws.iter().flatten().count();
         assert!((least..=most).contains(&faults), "{probability}: {faults}");
-        // Both kinds that a request can meet, about as often; never a connection's.
+        // Both request faults occur about equally often, and the connection fault never does.
         let resets = draws.iter().flatten().filter(|fault| *fault == "Reset").count();
         assert!(resets * 2 >= faults * 9 / 10 && resets * 2 <= faults * 11 / 10, "{resets}");
         assert!(!draws.iter().flatten().any(|fault| fault == "Refuse"));
@@ -50,7 +50,7 @@ fn connection_faults_do_not_apply_to_requests() {
     assert!(matches!(injector.next_connection_fault(Duration::ZERO), Some(Fault::Refuse)));
     assert!(injector.next_request_fault(Duration::ZERO).is_none());
     assert!(injector.next_connection_fault(Duration::ZERO).is_none());
-    // Each at its place in the script, where every request has a connection.
+    // Each entry applies in its turn if every request opens a connection.
     injector.add(None);
     injector.add(Some(Fault::Refuse));
     let connects = [(); 3].map(|()| {

@@ -40,7 +40,7 @@ fn a_snapshot_is_serialized_as_its_text() {
     let again: JobSnapshot = serde_json::from_str(&text).unwrap();
     assert!(again == read && !again.is_decoded() && again.deviations() == read.deviations());
     let error = serde_json::from_str::<JobSnapshot>(r#""[]""#).unwrap_err().to_string();
-    assert!(error.starts_with("the body is no JSON object"), "{error}");
+    assert!(error.starts_with("the body is not a JSON object"), "{error}");
 }
 
 #[test]
