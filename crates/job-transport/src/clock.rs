@@ -15,8 +15,8 @@ use jiff::Timestamp;
 ///
 /// # For implementers
 ///
-/// Clients that share an access key or credentials must have clocks with the same time, because they
-/// share the offset to the service's clock and the expiry time of the credentials.
+/// Clients that share an access key or credentials must have clocks with the same time, because
+/// they share the offset to the service's clock and the expiry time of the credentials.
 pub trait Clock: Send + Sync {
     /// Returns the wall-clock time, which is used only for signatures.
     ///
@@ -94,8 +94,8 @@ impl Clock for TokioClock {
         // The two differ only if a test paused or advanced tokio's clock.
         let wall = wall.unwrap_or_default() + tokio.saturating_duration_since(system);
         let wall = wall.saturating_sub(system.saturating_duration_since(tokio));
-        // A time after the year 9999 is replaced by 1970. Both are wrong, and are corrected with the
-        // service's time.
+        // A time after the year 9999 is replaced by 1970. Both are wrong, and are corrected with
+        // the service's time.
         Timestamp::UNIX_EPOCH.saturating_add(wall).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 

@@ -1,5 +1,5 @@
-//! The production transport, on hyper and rustls. It follows no redirects, and retries a request only
-//! if the server certainly did not process it.
+//! The production transport, on hyper and rustls. It follows no redirects, and retries a request
+//! only if the server certainly did not process it.
 
 mod resolver;
 mod connector;
@@ -148,8 +148,8 @@ impl HyperTransport {
     /// Sets the limit for a response's body, in bytes; 8 MiB by default.
     ///
     /// If the status is a success, a larger body is an error
-    /// ([`BodyTooLarge`](TransportErrorKind::BodyTooLarge)). Otherwise it is replaced by an empty one,
-    /// so that the status is kept.
+    /// ([`BodyTooLarge`](TransportErrorKind::BodyTooLarge)). Otherwise it is replaced by an empty
+    /// one, so that the status is kept.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;

@@ -6,11 +6,13 @@
 //! **In scope:**
 //! - the request and its authentication: a token, a password, an access key, or your own provider
 //!   ([`Credentials`]); expired tokens are refreshed;
-//! - sending it with hyper and rustls ([`HyperTransport`]), or with another HTTP client ([`Transport`]);
+//! - sending it with hyper and rustls (`HyperTransport`), or with another HTTP client
+//!   ([`Transport`]);
 //! - classifying replies that are not a job, and failed connections.
 //!
-//! **Out of scope:** polling. The crate [`job-poller`](../job_poller/index.html) is the next layer: it waits
-//! until a job ends, retries, and limits the request rate. Decoding a job is the task of [`job_model`].
+//! **Out of scope:** polling. The crate [`job-poller`](../job_poller/index.html) is the next layer:
+//! it waits until a job ends, retries, and limits the request rate. Decoding a job is the task of
+//! [`job_model`].
 //!
 //! # Example
 //!
@@ -42,7 +44,8 @@
 //! # }
 //! ```
 //!
-//! For the real service, use its endpoint, the system's certificate authorities, and for example a token:
+//! For the real service, use its endpoint, the system's certificate authorities, and for example a
+//! token:
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]

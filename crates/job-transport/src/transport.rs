@@ -20,7 +20,7 @@ use http::{Request, Response};
 
 /// Sends one HTTP request and returns the response.
 ///
-/// [`HyperTransport`](crate::HyperTransport) is the default implementation.
+/// `HyperTransport` is the default implementation.
 ///
 /// # For callers
 ///
@@ -52,10 +52,11 @@ use http::{Request, Response};
 /// - Use [`RequestSent::No`] only if it is certain: the connection was not opened, or the server
 ///   stated that it did not process the request.
 /// - Distinguish a rejected certificate from a failed connection, because only the connection is
-///   retried. With rustls, the certificate error is inside two `io::Error`s; [`error_sources`] finds
-///   it.
+///   retried. With rustls, the certificate error is inside two `io::Error`s; [`error_sources`]
+///   finds it.
 ///
-/// When the future is dropped, release the stream, the socket and all other resources of the attempt.
+/// When the future is dropped, release the stream, the socket and all other resources of the
+/// attempt.
 ///
 /// `Conformance` in the crate `job-sim` tests these rules, except the limits of duration and size.
 ///

@@ -1,5 +1,5 @@
-//! Tests that no output contains a secret in any encoding: `Debug`, errors and their causes, panics,
-//! and the logs of this crate and its dependencies at the most verbose level.
+//! Tests that no output contains a secret in any encoding: `Debug`, errors and their causes,
+//! panics, and the logs of this crate and its dependencies at the most verbose level.
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -72,7 +72,8 @@ impl<'w> MakeWriter<'w> for CapturedOutput {
     }
 }
 
-/// Returns the encodings of a secret. Base64 has three, depending on the secret's offset in the text.
+/// Returns the encodings of a secret. Base64 has three, depending on the secret's offset in the
+/// text.
 fn encodings(secret: &str) -> Vec<String> {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![

@@ -52,7 +52,8 @@ async fn each_request_is_a_span_with_opentelemetry_names() {
         Identity::new("https://iam.example:8443".parse().unwrap(), sim.login(), transport.clone());
     let endpoint = "https://cce.example/prefix".parse().unwrap();
     let client = Client::new(endpoint, Credentials::from_provider(identity), transport);
-    // First a 404, because the service does not know the prefix; then no reply; then a refreshed token.
+    // First a 404, because the service does not know the prefix; then no reply; then a refreshed
+    // token.
     assert!(client.job(sim.job()).await.is_err());
     sim.inject_fault(Fault::Reset);
     assert!(client.job(sim.job()).await.is_err());

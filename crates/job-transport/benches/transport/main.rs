@@ -21,8 +21,8 @@ use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider,
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, sync::oneshot};
 
-/// Number of rounds. Each measurement runs once per round, and the fastest round counts, because other
-/// programs on the machine only add time, and add more to memory access than to hashing.
+/// Number of rounds. Each measurement runs once per round, and the fastest round counts, because
+/// other programs on the machine only add time, and add more to memory access than to hashing.
 const ROUNDS: usize = 15;
 
 /// Number of requests of a measurement in a round, and of concurrent requests.

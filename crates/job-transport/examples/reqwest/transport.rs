@@ -1,4 +1,5 @@
-//! A transport based on reqwest. It follows no redirects, uses no proxy, and limits duration and size.
+//! A transport based on reqwest. It follows no redirects, uses no proxy, and limits duration and
+//! size.
 
 use std::time::Duration;
 

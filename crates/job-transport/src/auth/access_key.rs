@@ -38,8 +38,8 @@ impl AccessKey {
     ///
     /// # Errors
     ///
-    /// Returns an error if one of the two is empty, longer than 16,384 bytes, or contains a character
-    /// that is not printable ASCII, or is a space.
+    /// Returns an error if one of the two is empty, longer than 16,384 bytes, or contains a
+    /// character that is not printable ASCII, or is a space.
     #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "HMAC takes any key")]
     pub fn new(
         access_key: impl Into<String>,
@@ -75,8 +75,8 @@ impl AccessKey {
         self.security_token.as_ref().map(sensitive_header).transpose()
     }
 
-    /// Returns the HMAC-SHA256 of a text, which is given in parts. The key is the secret key itself;
-    /// there is no key derivation.
+    /// Returns the HMAC-SHA256 of a text, which is given in parts. The key is the secret key
+    /// itself; there is no key derivation.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.hmac.clone();
         parts.iter().for_each(|part| mac.update(part));

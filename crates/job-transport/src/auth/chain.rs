@@ -1,4 +1,5 @@
-//! Reads credentials from the environment variables and files that other clients of the service use.
+//! Reads credentials from the environment variables and files that other clients of the service
+//! use.
 
 mod error;
 mod values;
@@ -38,10 +39,11 @@ use self::{
 /// Within a source, a token is preferred to a key pair, and a key pair to a password.
 ///
 /// The path of `clouds.yaml` is the value of `OS_CLIENT_CONFIG_FILE`. By default it is the first of
-/// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that contains
-/// the cloud. Values in a `secure.yaml` in the same folder are added.
+/// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
+/// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A file that contains a secret and that every user can read is an error.
+/// Empty variables are ignored. A file that contains a secret and that every user can read is an
+/// error.
 ///
 /// # Examples
 ///
@@ -124,8 +126,8 @@ impl CredentialChain {
 
     /// Reads the token from this file (see [`TokenFile`](crate::TokenFile)).
     ///
-    /// The other settings (project, region, identity service, CA file) come from the first source that
-    /// has one of them.
+    /// The other settings (project, region, identity service, CA file) come from the first source
+    /// that has one of them.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
@@ -136,8 +138,8 @@ impl CredentialChain {
     ///
     /// # Errors
     ///
-    /// Returns an error if a value is missing or invalid, or if a file cannot be read, is malformed,
-    /// or contains a secret and is readable by every user.
+    /// Returns an error if a value is missing or invalid, or if a file cannot be read, is
+    /// malformed, or contains a secret and is readable by every user.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         let token_file = self.token_file.clone().map(AuthConfig::TokenFile);
         for source in [

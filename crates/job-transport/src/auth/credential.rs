@@ -54,8 +54,8 @@ impl ProvidedCredential {
 
     /// Sets how long the credentials are valid, from now on.
     ///
-    /// They are refreshed after 80 to 90 % of the lifetime. Without a lifetime, they are refreshed only
-    /// when the service refuses them (401).
+    /// They are refreshed after 80 to 90 % of the lifetime. Without a lifetime, they are refreshed
+    /// only when the service refuses them (401).
     #[must_use]
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
@@ -79,8 +79,8 @@ pub(crate) struct IssuedCredential {
     pub(crate) credential: Credential,
     /// The project that the provider named.
     pub(crate) project: Option<ProjectId>,
-    /// The number of the provider's result, so that a late refusal of old credentials does not count
-    /// as a refusal of newer ones.
+    /// The number of the provider's result, so that a late refusal of old credentials does not
+    /// count as a refusal of newer ones.
     pub(crate) generation: u64,
 }
 

@@ -42,21 +42,23 @@ enum CredentialsSource {
 impl Credentials {
     /// Creates credentials from a user token, which is sent as `X-Auth-Token`.
     ///
-    /// The token is not refreshed. When it expires, after at most 24 hours, the service refuses requests.
+    /// The token is not refreshed. When it expires, after at most 24 hours, the service refuses
+    /// requests.
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is empty, longer than 16,384 bytes (reference page, table 2), or
-    /// contains a character that is not printable ASCII, or is a space.
+    /// Returns an error if the text is empty, longer than 16,384 bytes (reference page, table 2),
+    /// or contains a character that is not printable ASCII, or is a space.
     pub fn token(token: impl Into<String>) -> Result<Self, InvalidCredential> {
         Ok(Self::from_provided(ProvidedCredential::token(token)?))
     }
 
     /// Creates credentials from a key pair, which signs each request.
     ///
-    /// The service locks a key pair after more than five wrong signatures in a row. Therefore, until
-    /// it has accepted a first signature, requests are sent one at a time. After a wrong signature, no
-    /// request is signed with this pair any more. Both rules apply to all clients in the process.
+    /// The service locks a key pair after more than five wrong signatures in a row. Therefore,
+    /// until it has accepted a first signature, requests are sent one at a time. After a wrong
+    /// signature, no request is signed with this pair any more. Both rules apply to all clients in
+    /// the process.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
         Self::from_provided(ProvidedCredential::access_key(key))

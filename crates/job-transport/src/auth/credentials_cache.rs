@@ -18,14 +18,14 @@ use crate::{
     transport::display_chain,
 };
 
-/// Delay before the next call of a provider that failed while the old credentials are still valid, or
-/// that was itself refused (a few more wrong passwords would lock the user).
+/// Delay before the next call of a provider that failed while the old credentials are still valid,
+/// or that was itself refused (a few more wrong passwords would lock the user).
 const REFRESH_BACKOFF: Duration = Duration::from_secs(30);
 
-/// How long credentials count as new after a refresh because of a 401. If new credentials are refused,
-/// they are not refreshed again, because their age is not the reason. Less than the ten seconds after
-/// which a wait accepts repeated refusals; otherwise a wait would end if its tokens were revoked
-/// twice in a row.
+/// How long credentials count as new after a refresh because of a 401. If new credentials are
+/// refused, they are not refreshed again, because their age is not the reason. Less than the ten
+/// seconds after which a wait accepts repeated refusals; otherwise a wait would end if its tokens
+/// were revoked twice in a row.
 const FRESH_PERIOD: Duration = Duration::from_secs(5);
 
 /// The cached credentials of a provider.
@@ -36,8 +36,8 @@ pub(crate) struct CredentialsCache {
     state: Mutex<CacheState>,
 }
 
-/// The error of a failed call of the provider. It is `Clone`, because all callers that waited for the
-/// call receive it.
+/// The error of a failed call of the provider. It is `Clone`, because all callers that waited for
+/// the call receive it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum RefreshError {
     /// The provider returned an error.
@@ -89,9 +89,9 @@ impl CredentialsCache {
         Self { provider, refresh_lock: async_lock::Mutex::new(()), state: Mutex::default() }
     }
 
-    /// Returns valid credentials. If they are due for a refresh, one caller refreshes them within half
-    /// the provider's timeout, while the others use the cached ones. If the refresh fails, that caller
-    /// uses the cached ones, too.
+    /// Returns valid credentials. If they are due for a refresh, one caller refreshes them within
+    /// half the provider's timeout, while the others use the cached ones. If the refresh fails,
+    /// that caller uses the cached ones, too.
     pub(crate) async fn get(
         &self,
         clock: &dyn Clock,
@@ -139,8 +139,8 @@ impl CredentialsCache {
         Ok(Some(issued))
     }
 
-    /// Returns the cached credentials if `accept` accepts them. Otherwise calls the provider, or returns
-    /// the result that another caller received meanwhile.
+    /// Returns the cached credentials if `accept` accepts them. Otherwise calls the provider, or
+    /// returns the result that another caller received meanwhile.
     async fn shared_refresh(
         &self,
         clock: &dyn Clock,
@@ -242,8 +242,8 @@ impl CacheEntry {
     }
 }
 
-/// Returns a number from 0 to 1 that differs between tokens, so that clients that got their tokens at
-/// the same time do not refresh them at the same time.
+/// Returns a number from 0 to 1 that differs between tokens, so that clients that got their tokens
+/// at the same time do not refresh them at the same time.
 fn jitter(means: &Credential) -> f64 {
     let text = match means {
         Credential::Token(token) => token.expose_secret(),

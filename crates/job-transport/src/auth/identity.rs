@@ -1,4 +1,4 @@
-//! Requests a token from the identity service with a user name and a password (`POST /v3/auth/tokens`).
+//! Requests tokens from the identity service (`POST /v3/auth/tokens`) for a user name and a password.
 
 use std::{fmt, time::Duration};
 
@@ -156,7 +156,7 @@ impl Identity {
         let reply = send_traced(&*self.transport, request, about, &secrets).await;
         let reply = reply.map_err(FetchError::from)?;
         let reply = match reply.response.status() {
-            // A success status other than 201 is not a refusal, but for example the page of a proxy.
+            // A reply with status 200 may be the page of a proxy, so it is not a refusal.
             StatusCode::OK => return Err(missing_token(&reply.response).into()),
             _ => reply.expect_status(StatusCode::CREATED)?,
         };

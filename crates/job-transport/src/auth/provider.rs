@@ -11,13 +11,13 @@ use crate::request::{CredentialsProviderError, ErrorClass};
 ///
 /// # For callers
 ///
-/// Pass the provider to [`Credentials::from_provider`](crate::Credentials::from_provider). It caches the
-/// result until it expires, and never makes two calls at the same time.
+/// Pass the provider to [`Credentials::from_provider`](crate::Credentials::from_provider). It
+/// caches the result until it expires, and never makes two calls at the same time.
 ///
 /// # For implementers
 ///
 /// - Return new credentials on each call. Do not cache, because a call means that the previous ones
-///   are expired or refused.
+///   expire soon, have expired, or were refused.
 /// - Do not retry. The class of the error determines whether the caller tries again.
 /// - The call is dropped after [`timeout`](ProvideCredentials::timeout).
 ///

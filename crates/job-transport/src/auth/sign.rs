@@ -53,7 +53,8 @@ type SignedHeaders<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 ///
 /// # Errors
 ///
-/// Returns an error if the request's URI has no host, or the project id is not a valid header value.
+/// Returns an error if the request's URI has no host, or the project id is not a valid header
+/// value.
 pub fn sign(
     request: &mut Request<Bytes>,
     key: &AccessKey,
@@ -125,8 +126,9 @@ fn string_to_sign<'s>(date: &'s HeaderValue, digest: &'s [u8]) -> [&'s [u8]; 5] 
     [ALGORITHM, b"\n", date.as_bytes(), b"\n", digest]
 }
 
-/// Returns the canonical request, and the range of the header names in it. It has one part per line:
-/// method, path, query, headers, an empty line, the names of the headers, and the body's digest.
+/// Returns the canonical request, and the range of the header names in it. It has one part per
+/// line: method, path, query, headers, an empty line, the names of the headers, and the body's
+/// digest.
 fn canonical_request(
     request: &Request<Bytes>,
     signed: &SignedHeaders<'_>,
@@ -175,7 +177,8 @@ fn push_path(text: &mut Vec<u8>, path: &str) {
             | (byte == b'_')
             | (byte == b'~')
     };
-    // Without a branch per byte; with one, this would take more time than anything except the hashes.
+    // Without a branch per byte; with one, this would take more time than anything except the
+    // hashes.
     if path.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         // The usual case: nothing to decode or encode.
         text.extend_from_slice(path.as_bytes());

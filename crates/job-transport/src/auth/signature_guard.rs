@@ -1,9 +1,9 @@
 //! Protects a key pair from being locked because of wrong signatures. Reads no clock.
 //!
-//! The service locks a key pair for five minutes after more than five wrong signatures in a row, for
-//! all its users. Therefore, until the service has accepted a signature, signed requests are sent one
-//! at a time. After a wrong signature, no further request is signed, except if the signature was wrong
-//! only because this machine's clock is wrong.
+//! The service locks a key pair for five minutes after more than five wrong signatures in a row,
+//! for all its users. Therefore, until the service has accepted a signature, signed requests are
+//! sent one at a time. After a wrong signature, no further request is signed, except if the
+//! signature was wrong only because this machine's clock is wrong.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +16,8 @@ use job_model::ServiceError;
 
 use crate::request::{FetchError, FetchErrorKind, Reply, date};
 
-/// From this clock difference on, a signature is wrong because of its time: the service's limit of 15
-/// minutes, minus two seconds because both times are in whole seconds.
+/// From this clock difference on, a signature is wrong because of its time: the service's limit of
+/// 15 minutes, minus two seconds because both times are in whole seconds.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(15 * 60 - 2);
 
 /// After this many refusals in a row without a reason, the key is blocked, if no signature was
@@ -47,7 +47,8 @@ struct KeyState {
     proven: bool,
     /// How far the service's clock is ahead of the caller's.
     skew: SignedDuration,
-    /// Whether the skew was corrected since a signature was last accepted. It is corrected only once.
+    /// Whether the skew was corrected since a signature was last accepted. It is corrected only
+    /// once.
     skew_learned: bool,
     /// How many signatures in a row were refused without a reason.
     unexplained_401s: u32,
@@ -143,8 +144,8 @@ impl Permit<'_> {
         let codes = service_error.as_ref().map_or(&[][..], ServiceError::codes);
         let mut state = lock(&self.guard.state);
         if response.status() != StatusCode::UNAUTHORIZED {
-            // The page of a proxy does not show that the gateway accepted the signature. A late reply
-            // to a signature with another skew does not show that the current skew is right.
+            // The page of a proxy does not show that the gateway accepted the signature. A late
+            // reply to a signature with another skew does not show that the current skew is right.
             let is_json = response.body().trim_ascii_start().starts_with(b"{");
             let is_accepted = response.status() == StatusCode::OK && is_json
                 || codes.iter().any(|code| code.starts_with(SERVICE_CODE_PREFIX));

@@ -9,8 +9,8 @@ use crate::request::{CredentialsProviderError, ErrorClass};
 
 /// A credentials provider that reads a token from a file, such as a mounted secret.
 ///
-/// The file is read for the first request, and again when the service refuses the token (401). Another
-/// process must replace the file before the token expires.
+/// The file is read for the first request, and again when the service refuses the token (401).
+/// Another process must replace the file before the token expires.
 ///
 /// # Examples
 ///

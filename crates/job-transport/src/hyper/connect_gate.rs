@@ -37,7 +37,8 @@ impl ConnectGates {
 /// Tracks whether there is a connection to a host. Graceful closes (idle timeout, GOAWAY) are not
 /// noticed.
 ///
-/// Without the gate, 100 concurrent requests would open 100 connections. With HTTP/2, one is enough.
+/// Without the gate, 100 concurrent requests would open 100 connections. With HTTP/2, one is
+/// enough.
 #[derive(Debug, Default)]
 pub(super) struct ConnectGate {
     open: AtomicBool,

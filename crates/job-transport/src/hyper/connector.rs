@@ -33,8 +33,8 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// # For implementers
 ///
 /// Connect to the host and port of the URI (default port: 443 for `https`, 80 for `http`), and
-/// ignore its path. If the operating system returned an [`io::Error`], pass it on unchanged, because
-/// its code is used to classify it. A timeout is not needed, because the transport has one.
+/// ignore its path. If the operating system returned an [`io::Error`], pass it on unchanged,
+/// because its code is used to classify it. A timeout is not needed, because the transport has one.
 ///
 /// ```
 /// use futures_core::future::BoxFuture;

@@ -12,8 +12,8 @@ use crate::transport::{
     RequestSent, TimeoutStage, TransportError, TransportErrorKind, error_sources,
 };
 
-/// Error codes for a lack of local resources: no file descriptor in this process (EMFILE) or on this
-/// machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
+/// Error codes for a lack of local resources: no file descriptor in this process (EMFILE) or on
+/// this machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
 #[cfg(target_os = "linux")]
 const LOCAL_RESOURCE_ERRNOS: &[i32] = &[24, 23, 105, 12, 99];
 #[cfg(all(unix, not(target_os = "linux")))]

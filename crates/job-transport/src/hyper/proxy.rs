@@ -37,8 +37,8 @@ pub enum ProxyError {
 impl Proxy {
     /// Creates a proxy from its URL, which may contain a user and a password.
     ///
-    /// Hosts in `except` are reached directly. It has the form of `NO_PROXY`: a comma-separated list
-    /// of host names, domain suffixes, IP addresses and networks.
+    /// Hosts in `except` are reached directly. It has the form of `NO_PROXY`: a comma-separated
+    /// list of host names, domain suffixes, IP addresses and networks.
     ///
     /// # Errors
     ///

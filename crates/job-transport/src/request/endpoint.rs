@@ -15,8 +15,8 @@ pub(crate) const PATH_ENCODE_SET: &AsciiSet =
 
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
-/// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix, without
-/// slashes at its end.
+/// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
+/// without slashes at its end.
 ///
 /// # Examples
 ///
@@ -99,8 +99,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Returns an error if `region` is empty, longer than 63 bytes, or contains characters other than
-    /// lower-case ASCII letters, digits and hyphens.
+    /// Returns an error if `region` is empty, longer than 63 bytes, or contains characters other
+    /// than lower-case ASCII letters, digits and hyphens.
     pub fn for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         Self::for_service("cce", cloud, region)
     }

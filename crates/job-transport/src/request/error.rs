@@ -216,8 +216,8 @@ impl FetchError {
     /// - A 404 with the gateway's code `APIGW.0101` is `Permanent`, because the path is wrong for
     ///   every job.
     /// - An error of the credentials provider has the class of that error
-    ///   ([`CredentialsProviderError::class`]). If that is `NotFound`, it becomes `Permanent`, because
-    ///   the job was not asked for.
+    ///   ([`CredentialsProviderError::class`]). If that is `NotFound`, it becomes `Permanent`,
+    ///   because no request for the job was sent.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.0.class
@@ -265,7 +265,8 @@ impl FetchError {
 
     /// Returns whether the credentials were refreshed during the attempt.
     ///
-    /// If the service refuses the new credentials as well (401), they did not fail because of their age.
+    /// If the service refuses the new credentials as well (401), they did not fail because of their
+    /// age.
     #[must_use]
     pub fn credentials_refreshed(&self) -> bool {
         self.0.credentials_refreshed
@@ -323,8 +324,8 @@ impl From<TransportError> for FetchError {
 
 /// Creates the error of an attempt without credentials.
 ///
-/// If the provider's own request got no reply or an unreadable one, the kind is that of its error. So
-/// a wait reacts to an unknown host in the same way for both services.
+/// If the provider's own request got no reply or an unreadable one, the kind is that of its error.
+/// So a wait reacts to an unknown host in the same way for both services.
 impl From<CredentialsProviderError> for FetchError {
     fn from(error: CredentialsProviderError) -> Self {
         let login = fetch_error_in(&error);
@@ -332,7 +333,7 @@ impl From<CredentialsProviderError> for FetchError {
             .map(Self::kind)
             .filter(|kind| kind.is_unreadable() || matches!(kind, FetchErrorKind::Transport(_)));
         let class = match error.class() {
-            // The provider did not find something; the job was not asked for.
+            // The provider did not find something. No request for the job was sent.
             ErrorClass::NotFound => ErrorClass::Permanent,
             class => class,
         };

@@ -12,8 +12,8 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 
 /// Returns the delay that a response requests with `Retry-After`.
 ///
-/// The header contains seconds or a date (RFC 9110, section 10.2.3). The service documents it for 413
-/// and 429.
+/// The header contains seconds or a date (RFC 9110, section 10.2.3). The service documents it for
+/// 413 and 429.
 ///
 /// - A date counts from the response's own `Date` header, so this machine's clock does not matter.
 ///   Without `Date` the result is `None`.

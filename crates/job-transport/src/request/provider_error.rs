@@ -1,5 +1,5 @@
-//! The error of a credentials provider. It is in this module because a [`FetchError`](super::FetchError)
-//! contains it.
+//! The error of a credentials provider. It is in this module because a
+//! [`FetchError`](super::FetchError) contains it.
 
 use std::{error::Error, fmt, sync::Arc};
 

@@ -41,11 +41,13 @@ pub enum TransportErrorKind {
     Connect,
     /// The proxy did not open a tunnel to the host.
     Proxy,
-    /// The server's certificate was rejected: it expired, is for another host, or its CA is unknown.
+    /// The server's certificate was rejected: it expired, is for another host, or its CA is
+    /// unknown.
     Certificate,
     /// TLS failed for another reason: no common version, or the port does not speak TLS.
     Tls,
-    /// The attempt took longer than its timeout; [`TransportError::stage`] returns the stage it was in.
+    /// The attempt took longer than its timeout; [`TransportError::stage`] returns the stage it was
+    /// in.
     Timeout,
     /// The server closed an HTTP/2 connection or stream without accepting the request (GOAWAY,
     /// REFUSED_STREAM).

@@ -4,8 +4,8 @@ use std::{error::Error, io, iter};
 
 /// Returns an iterator over an error and its causes, the innermost last.
 ///
-/// It also visits the error inside each [`io::Error`], which [`Error::source`] skips. This finds, for
-/// example, a certificate error of rustls.
+/// It also visits the error inside each [`io::Error`], which [`Error::source`] skips. This finds,
+/// for example, a certificate error of rustls.
 ///
 /// ```
 /// use std::io;
@@ -26,9 +26,9 @@ pub fn error_sources<'e>(
 
 /// Returns an error and its [`error_sources`] as one line, without repetitions.
 ///
-/// Many errors repeat the text of their cause; an [`io::Error`] always does. Therefore a cause is left
-/// out if the line already contains its text. If a cause's text begins or ends with the text before
-/// it, it replaces that text, because it has more detail.
+/// Many errors repeat the text of their cause; an [`io::Error`] always does. Therefore a cause is
+/// left out if the line already contains its text. If a cause's text begins or ends with the text
+/// before it, it replaces that text, because it has more detail.
 ///
 /// ```
 /// use std::io;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 /// A request extension that allows plain http to hosts other than this machine.
 ///
-/// [`Endpoint::allow_http`](crate::Endpoint::allow_http) sets it on each request. Anyone on the network
-/// path can read such a request, including its credentials.
+/// [`Endpoint::allow_http`](crate::Endpoint::allow_http) sets it on each request. Anyone on the
+/// network path can read such a request, including its credentials.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AllowHttp;

@@ -22,9 +22,9 @@ use super::{
 /// The service must return the whole body as [`Bytes`]. Each request clones the service, and waits
 /// until the clone is ready.
 ///
-/// If the service returns a [`TransportError`], it is returned unchanged. Other errors have the kind
-/// [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request counts
-/// as not sent; otherwise it may have been sent.
+/// If the service returns a [`TransportError`], it is returned unchanged. Other errors have the
+/// kind [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request
+/// counts as not sent; otherwise it may have been sent.
 pub struct TowerTransport<S>(Mutex<S>);
 
 impl<S> TowerTransport<S> {

@@ -1,4 +1,5 @@
-//! Tests 10,000 concurrent requests: they share one login, one wrong signature, one clock correction.
+//! Tests 10,000 concurrent requests: they share one login, one wrong signature, one clock
+//! correction.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,8 @@ async fn server_ahead(span: SignedDuration) -> (Arc<Sim>, SimServer) {
     (sim, server)
 }
 
-/// Sends [`REQUEST_COUNT`] concurrent requests, with one client for each of these credentials in turn.
+/// Sends [`REQUEST_COUNT`] concurrent requests, with one client for each of these credentials in
+/// turn.
 async fn send_many(
     sim: &Sim,
     server: &SimServer,

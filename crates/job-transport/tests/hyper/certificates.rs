@@ -33,8 +33,8 @@ async fn raw_server(bytes: &'static [u8]) -> TestServer {
     .await
 }
 
-/// The ServerHello of a server that supports at most TLS 1.1: a record of that version with 42 bytes of
-/// ServerHello, which contain the version, a random number, no session, and AES128-SHA.
+/// The ServerHello of a server that supports at most TLS 1.1: a record of that version with 42
+/// bytes of ServerHello, which contain the version, a random number, no session, and AES128-SHA.
 const TLS_1_1_SERVER_HELLO: &[u8] = b"\x16\x03\x02\0\x2a\x02\0\0\x26\x03\x02\
     0123456789abcdef0123456789abcdef\0\0\x2f\0";
 

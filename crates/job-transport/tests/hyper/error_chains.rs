@@ -1,4 +1,5 @@
-//! Tests the error chains of real failures: each sentence is printed once, and no library internals.
+//! Tests the error chains of real failures: each sentence is printed once, and no library
+//! internals.
 
 use std::{error::Error, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Tests the limits of bodies, requests in flight and file descriptors, and the release of resources.
+//! Tests the limits of bodies, requests in flight and file descriptors, and the release of
+//! resources.
 
 use std::{process::Command, time::Duration};
 

@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::support::*;
 
-/// Starts a proxy that opens tunnels, or always answers with `refusal`. Also returns the requests that
-/// it receives.
+/// Starts a proxy that opens tunnels, or always answers with `refusal`. Also returns the requests
+/// that it receives.
 async fn proxy_server(refusal: Option<&'static str>) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let heads = Arc::<Mutex<Vec<String>>>::default();
     let received = heads.clone();

@@ -56,8 +56,8 @@ async fn serve(stream: TlsStream<TcpStream>, refusal: Refusal, first: u32, count
     }
 }
 
-/// Reads up to the head of the first request, sends a GOAWAY frame that excludes all streams, and waits
-/// until the client closes the connection.
+/// Reads up to the head of the first request, sends a GOAWAY frame that excludes all streams, and
+/// waits until the client closes the connection.
 async fn go_away(mut stream: TlsStream<TcpStream>, reason: Reason) {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const PREFACE: usize = 24;

@@ -1,5 +1,5 @@
-//! Reads the vendor's credentials file (INI) and OpenStack's `clouds.yaml`. Errors contain no text of
-//! the files, because it may be a secret.
+//! Reads the vendor's credentials file (INI) and OpenStack's `clouds.yaml`. Errors contain no text
+//! of the files, because it may be a secret.
 
 use std::{
     collections::BTreeMap,

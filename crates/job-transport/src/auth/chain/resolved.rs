@@ -27,7 +27,8 @@ pub struct ResolvedCredentials {
     pub(super) auth_config: AuthConfig,
     /// The id of the project, if it is set.
     ///
-    /// If the project is set by its name instead, the reply of the identity service contains the id.
+    /// If the project is set by its name instead, the reply of the identity service contains the
+    /// id.
     pub project: Option<ProjectId>,
     /// The region.
     pub region: Option<String>,
@@ -127,8 +128,8 @@ impl ResolvedCredentials {
         self.settings.iter().any(|(field, ..)| field.is_project()) || self.project.is_some()
     }
 
-    /// Returns the place of the project id in the source, even if it is not set: a variable, or a place
-    /// in a file.
+    /// Returns the place of the project id in the source, even if it is not set: a variable, or a
+    /// place in a file.
     #[must_use]
     pub fn project_source(&self) -> &str {
         &self.project_source

@@ -152,7 +152,8 @@ impl<'n> Values<'n> {
         auth_url.transpose()
     }
 
-    /// Returns all of these values, or `None` if none is set. Returns an error if only some are set.
+    /// Returns all of these values, or `None` if none is set. Returns an error if only some are
+    /// set.
     fn all_or_none<const N: usize>(
         &self,
         fields: [Field; N],

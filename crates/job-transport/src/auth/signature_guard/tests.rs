@@ -29,8 +29,8 @@ fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
     Reply { response, service_error: service_error.filter(|_| status != 200) }
 }
 
-/// Sends one signed request for each reply. Returns one line per reply: the key's status, whether the
-/// key is proven, and the skew in seconds; or the stored refusal if the request was not sent.
+/// Sends one signed request for each reply. Returns one line per reply: the key's status, whether
+/// the key is proven, and the skew in seconds; or the stored refusal if the request was not sent.
 async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
     let guard = SignatureGuard::default();
     let mut lines = String::new();
