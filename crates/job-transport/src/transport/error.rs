@@ -104,7 +104,9 @@ impl TransportError {
             TimeoutStage::Queue | TimeoutStage::Connect | TimeoutStage::Tls => RequestSent::No,
             TimeoutStage::Reply | TimeoutStage::Body => RequestSent::Maybe,
         };
-        Self { stage: Some(stage), ..Self::new(TransportErrorKind::Timeout, request_sent) }
+        let mut error = Self::new(TransportErrorKind::Timeout, request_sent);
+        error.stage = Some(stage);
+        error
     }
 
     /// Creates the error of a request that cannot be built.
@@ -132,7 +134,7 @@ impl TransportError {
     /// it, such as `client error (Connect)`.
     #[cfg(feature = "hyper")]
     pub(crate) fn with_innermost_source(self, source: Box<dyn Error + Send + Sync>) -> Self {
-        let skipped_sources = error_sources(&*source).count() - 1;
+        let skipped_sources = error_sources(&*source).count().saturating_sub(1);
         Self { skipped_sources, ..self.with_source(source) }
     }
 
@@ -198,7 +200,7 @@ impl TransportError {
             TransportErrorKind::Connect => ("cannot connect to", SERVER),
             TransportErrorKind::Proxy => ("cannot connect through the proxy", Some("")),
             TransportErrorKind::Certificate => ("cannot trust the certificate of", SERVER),
-            TransportErrorKind::Tls => ("TLS failed with", SERVER),
+            TransportErrorKind::Tls => ("cannot establish TLS with", SERVER),
             TransportErrorKind::Timeout => match self.stage {
                 None => ("the request timed out", None),
                 Some(TimeoutStage::Queue) => ("timed out before the request could be sent", None),
