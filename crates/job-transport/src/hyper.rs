@@ -295,8 +295,8 @@ enum AttemptProgress {
     Queued,
     /// There was no connection. The capture reports when there is one.
     Connecting(CaptureConnection),
-    /// There was a connection when the attempt began. If it is gone by now, and opening another one
-    /// times out, the connector returns that error.
+    /// There was a connection when the attempt began. If it has closed since, and opening another
+    /// one times out, the connector returns that error.
     Sending,
     Reading,
 }
