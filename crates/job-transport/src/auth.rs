@@ -1,4 +1,4 @@
-//! Authentication: credentials, their refresh, and the signature of a request.
+//! Authentication: credentials, their refresh, and request signatures.
 
 mod secret;
 mod sign;

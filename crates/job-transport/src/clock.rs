@@ -1,4 +1,4 @@
-//! The time, and pauses. A client takes both from here and from nowhere else.
+//! The clock of a client: current time and sleeping. A client has no other source of time.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,26 +11,28 @@ use std::{
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 
-/// What a client knows of time.
+/// The source of time for a [`Client`](crate::Client).
 ///
 /// # For implementers
 ///
-/// Clients that sign with the same key, or share credentials, must have clocks that show the same
-/// times: how far the service's is from them, and when credentials expire, is kept once for all.
+/// Clients that share an access key or credentials must have clocks with the same time, because
+/// they share the offset to the service's clock and the expiry time of the credentials.
 pub trait Clock: Send + Sync {
-    /// Returns the time of day, for signatures alone. It may jump: the service says when a
-    /// signature's time is wrong.
+    /// Returns the wall-clock time, which is used only for signatures.
+    ///
+    /// It may jump. If it is wrong, the client corrects it with the service's time.
     fn now(&self) -> Timestamp;
 
-    /// Returns the time since some moment that stays the same, for the lifetimes of credentials. It
-    /// never jumps and never goes back.
+    /// Returns the monotonic time since an arbitrary fixed point, for the lifetimes of credentials.
+    ///
+    /// It never jumps and never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// Returns after this span.
+    /// Completes after this duration.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the pause.
+    /// Dropping the future cancels the timer.
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()>;
 }
 
@@ -48,7 +50,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// Returns what the future gives, or `None` where it takes longer than the limit.
+/// Returns the output of the future, or `None` if it takes longer than `limit`.
 pub(crate) async fn timeout<T>(
     clock: &dyn Clock,
     limit: Duration,
@@ -62,8 +64,9 @@ pub(crate) async fn timeout<T>(
     .await
 }
 
-/// The system's time of day, and tokio's monotonic time. Where tokio's clock is paused, both stand
-/// still with it.
+/// A clock with the system's wall-clock time and tokio's monotonic time.
+///
+/// If tokio's clock is paused, both times are paused.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -71,14 +74,14 @@ pub struct TokioClock;
 
 #[cfg(feature = "tokio")]
 impl TokioClock {
-    /// Creates a clock. All of a process show the same times.
+    /// Creates a clock. All clocks in a process have the same time.
     #[must_use]
     pub const fn new() -> Self {
         Self
     }
 }
 
-/// From when on time has elapsed, for all of the process's clocks.
+/// The zero of the monotonic time, for all clocks in the process.
 #[cfg(feature = "tokio")]
 static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
 
@@ -88,10 +91,11 @@ impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let (tokio, system) = (tokio::time::Instant::now().into_std(), std::time::Instant::now());
-        // The two are the same, but where tokio's is paused or was advanced by a test.
+        // The two differ only if a test paused or advanced tokio's clock.
         let wall = wall.unwrap_or_default() + tokio.saturating_duration_since(system);
         let wall = wall.saturating_sub(system.saturating_duration_since(tokio));
-        // A clock past the year 9999 is as wrong as one at 1970: the service's time is learnt.
+        // A time after the year 9999 is replaced by 1970. Both are wrong, and are corrected with
+        // the service's time.
         Timestamp::UNIX_EPOCH.saturating_add(wall).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 

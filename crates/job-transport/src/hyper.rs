@@ -1,5 +1,5 @@
-//! The production transport, on hyper and rustls. Follows no redirect, and retries only what the
-//! server certainly did not take.
+//! The production transport, on hyper and rustls. It follows no redirects, and retries a request
+//! only if the server certainly did not process it.
 
 mod resolver;
 mod connector;
@@ -37,51 +37,53 @@ use crate::transport::{
     AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
     is_loopback,
 };
-use connect::TlsConnector;
+use connect::{TlsConnector, host_and_port};
 use connect_gate::ConnectGates;
 pub use connector::{AsyncStream, Connect};
 use error::classify;
 
-/// How long connecting may take, unless set otherwise: once for TCP and the proxy's tunnel, and once
-/// more for TLS.
+/// Default timeout for connecting. It applies once to TCP and the proxy's tunnel, and again to TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a whole attempt may take, unless set otherwise. Longer than a wait's own limit (30 s),
-/// so that in a wait that limit decides; a request outside a wait still ends.
+/// Default timeout for a whole attempt. Longer than the attempt timeout of a wait (30 s), which
+/// therefore applies first; a request outside a wait still ends.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most bytes a body may have, unless set otherwise: a job of 10,000 sub-jobs has half of it.
+/// Default limit for a body, in bytes. A job with 10,000 sub-jobs has half of it.
 const MAX_BODY_LEN: usize = 8 << 20;
 
-/// How many requests may be in flight, unless set otherwise: servers allow about 100 streams a
-/// connection, and each waits for its turn beyond that anyway.
+/// Default limit for requests in flight. Servers allow about 100 streams per connection, so more
+/// requests would be queued in any case.
 const MAX_IN_FLIGHT: usize = 100;
 
-/// How long an unused connection is kept, unless set otherwise: longer than the pauses of a wait.
+/// Default idle timeout of a connection. Longer than the delays between the polls of a wait.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// While an HTTP/2 request is open, a ping goes out so often; one that is not answered within the
-/// same time ends the connection.
+/// Default interval of HTTP/2 pings while a request is open. A ping that is not answered within the
+/// same time closes the connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a request is sent again on a fresh connection, after a server that drained the old one
-/// did not take it. Busy fleets meet that every thousand requests.
+/// How often a request is retried on a new connection, after a server that was closing the old one
+/// did not process it. nginx closes a connection after 1,000 requests, so a busy fleet sees this
+/// regularly.
 const MAX_RETRIES: usize = 3;
 
-/// The most bytes that a reply's headers may have over HTTP/2: a token of 16 KiB is one.
+/// Limit for the response headers over HTTP/2, in bytes. A token in a header has up to 16 KiB.
 const MAX_HEADERS: u32 = 64 << 10;
 
-/// As good as never, and no time that a clock cannot hold.
+/// Upper bound for durations, so that adding one to the current time cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const DEFAULT_USER_AGENT: &str = concat!("cce-job/", env!("CARGO_PKG_VERSION"));
 
-/// Sends requests over HTTP/2 or HTTP/1.1, as the server offers, on pooled connections.
+/// Sends requests over HTTP/2 or HTTP/1.1 on pooled connections.
 ///
-/// Needs a tokio runtime with time and I/O enabled. Cheap to clone; clones share the connections
-/// and the limit of requests in flight, and go on to share them where a clone is given another
-/// attempt timeout, body limit or user agent. Every other setting starts with new connections, or
-/// with a limit of its own.
+/// ALPN selects the protocol. A tokio runtime with time and I/O enabled is required.
+///
+/// A transport is cheap to clone. Clones share the connections and the limit of requests in flight,
+/// also after [`attempt_timeout`](Self::attempt_timeout), [`max_body`](Self::max_body) or
+/// [`user_agent`](Self::user_agent) is called on a clone. [`max_in_flight`](Self::max_in_flight)
+/// gives the clone a limit of its own; every other setting gives it its own connections.
 #[derive(Clone)]
 pub struct HyperTransport {
     client: Client<TlsConnector, Full<Bytes>>,
@@ -102,7 +104,7 @@ struct Settings {
 }
 
 impl HyperTransport {
-    /// Creates a transport; connects to nothing yet.
+    /// Creates a transport without opening a connection.
     #[must_use]
     pub fn new(tls: TlsConfig) -> Self {
         let connector = TlsConnector::new(tls.0, CONNECT_TIMEOUT);
@@ -123,76 +125,88 @@ impl HyperTransport {
         }
     }
 
-    /// Sets how long one attempt may take, from waiting for its turn to the body's last byte; 60 s
-    /// by default.
+    /// Sets the timeout of an attempt; 60 s by default.
+    ///
+    /// It includes waiting for a free slot ([`max_in_flight`](Self::max_in_flight)) and reading the
+    /// body.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.settings.attempt_timeout = timeout;
         self
     }
 
-    /// Sets how long connecting may take, within the attempt: once for the name, TCP and the
-    /// proxy's tunnel, and once more for TLS; 10 s by default.
+    /// Sets the timeout for connecting; 10 s by default.
+    ///
+    /// It applies once to DNS, TCP and the proxy's tunnel together, and again to the TLS handshake.
+    /// The attempt timeout still applies.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         let connector = self.connector.clone().timeout(timeout);
         self.with_connector(connector)
     }
 
-    /// Sets the most bytes a reply's body may have; 8 MiB by default. Of a reply that is no success,
-    /// a larger body is left out.
+    /// Sets the limit for a response's body, in bytes; 8 MiB by default.
+    ///
+    /// If the status is a success, a larger body is an error
+    /// ([`BodyTooLarge`](TransportErrorKind::BodyTooLarge)). Otherwise it is replaced by an empty
+    /// one, so that the status is kept.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
         self
     }
 
-    /// Sets how many requests may be in flight at a time, at least one; 100 by default. Others wait
-    /// for their turn, which counts as part of their attempt.
+    /// Sets how many requests may be in flight at a time; 100 by default, at least 1.
+    ///
+    /// Further requests are queued. The time in the queue counts toward their attempt timeout.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.in_flight = Arc::new(Semaphore::new(requests.clamp(1, Semaphore::MAX_PERMITS)));
         self
     }
 
-    /// Sets how long an unused connection is kept; 90 s by default.
+    /// Sets how long an unused connection stays open; 90 s by default.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout.min(MAX_DURATION);
         self.rebuild_client()
     }
 
-    /// Sets how many unused HTTP/1.1 connections are kept for one host; 100 by default. With zero,
-    /// each request has a connection of its own, over HTTP/2 too.
+    /// Sets how many unused HTTP/1.1 connections stay open per host; 100 by default.
+    ///
+    /// With 0, each request opens its own connection, also over HTTP/2.
     #[must_use]
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
         self.settings.max_idle_connections = connections;
         self.rebuild_client()
     }
 
-    /// Sets after how long an open HTTP/2 request asks the server for a sign of life, and how long
-    /// that may take, at least a millisecond; 10 s by default.
+    /// Sets the interval of HTTP/2 pings while a request is open; 10 s by default, at least 1 ms.
+    ///
+    /// If a ping is not answered within the same time, the connection is closed.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.settings.keep_alive = interval.clamp(Duration::from_millis(1), MAX_DURATION);
         self.rebuild_client()
     }
 
-    /// Sets the `User-Agent`; `cce-job/` and this crate's version by default.
+    /// Sets the `User-Agent` header; `cce-job/` and this crate's version by default.
     #[must_use]
     pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
         self.user_agent = user_agent;
         self
     }
 
-    /// Sends requests by way of a proxy; by default there is none, whatever the environment says.
+    /// Sends requests through a proxy; none by default.
+    ///
+    /// The variable `HTTPS_PROXY` is used only with [`Proxy::from_environment`].
     #[must_use]
     pub fn proxy(self, proxy: Proxy) -> Self {
         let connector = self.connector.clone().proxy(proxy);
         self.with_connector(connector)
     }
 
-    /// Opens connections some other way than over TCP; a host's name is not looked up then.
+    /// Opens connections with `connect` instead of TCP and DNS.
     #[must_use]
     pub fn connector(self, connect: impl Connect + 'static) -> Self {
         let connector = self.connector.clone().connector(Arc::new(connect));
@@ -210,7 +224,7 @@ impl HyperTransport {
         self
     }
 
-    /// Makes the attempt, and says in `progress` how far it is.
+    /// Makes an attempt and keeps its current stage in `progress`.
     async fn attempt(
         &self,
         mut request: Request<Bytes>,
@@ -219,7 +233,7 @@ impl HyperTransport {
         refuse_plain_http(&request)?;
         set_default_header(&mut request, USER_AGENT, &self.user_agent);
         set_default_header(&mut request, ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
-        // Closed never: an error would leave the limit out.
+        // The semaphore is never closed, so acquiring a permit cannot fail.
         let _permit = self.in_flight.acquire().await;
         let mut retries = 0;
         loop {
@@ -227,7 +241,7 @@ impl HyperTransport {
                 Err(error) if is_retryable(&error) && retries < MAX_RETRIES => retries += 1,
                 other => return other,
             }
-            tracing::debug!(retries, "the server did not take the request; it is sent again");
+            tracing::debug!(retries, "retrying: the server did not process the request");
         }
     }
 
@@ -239,7 +253,7 @@ impl HyperTransport {
         let mut request = request.map(Full::new);
         *progress = AttemptProgress::Sending;
         let gate = self.gates.for_uri(request.uri());
-        // Who must wait for a connection watches for it. Others need not pay for that.
+        // Watch for the new connection only if there is none yet, because watching has a cost.
         let capture = (!gate.is_open()).then(|| capture_connection(&mut request));
         if let Some(capture) = &capture {
             *progress = AttemptProgress::Connecting(capture.clone());
@@ -253,7 +267,7 @@ impl HyperTransport {
         *progress = AttemptProgress::Reading;
         let (head, body) = reply.into_parts();
         match self.read_body(&head, body).await {
-            // Of an error the status says enough: it is not lost with its body.
+            // Keep the status of an error response even if its body is not usable.
             Err(error) if !head.status.is_success() && is_body_error(&error) => {
                 Ok(Response::from_parts(head, Bytes::new()))
             }
@@ -261,7 +275,7 @@ impl HyperTransport {
         }
     }
 
-    /// Reads a reply's body, which is to be neither compressed nor too large.
+    /// Reads a response's body. Returns an error if it is compressed or too large.
     async fn read_body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
         let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
         let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
@@ -276,13 +290,13 @@ impl HyperTransport {
     }
 }
 
-/// How far an attempt is.
+/// The current stage of an attempt.
 enum AttemptProgress {
     Queued,
-    /// Until a connection is there, which the client says by the capture.
+    /// There was no connection. The capture reports when there is one.
     Connecting(CaptureConnection),
-    /// There was a connection when the attempt began. Where it is gone meanwhile, and another one
-    /// takes longer than connecting may, the connector says so.
+    /// There was a connection when the attempt began. If it has closed since, and opening another
+    /// one times out, the connector returns that error.
     Sending,
     Reading,
 }
@@ -300,12 +314,12 @@ impl AttemptProgress {
     }
 }
 
-/// Whether it is the body itself that is not wanted.
+/// Returns whether the body was refused, although the response arrived.
 fn is_body_error(error: &TransportError) -> bool {
     matches!(error.kind(), TransportErrorKind::EncodedBody | TransportErrorKind::BodyTooLarge)
 }
 
-/// Whether a server that drains a connection did not take the request, so that another one may.
+/// Returns whether the server did not process the request, so that it can be sent again.
 fn is_retryable(error: &TransportError) -> bool {
     error.kind() == TransportErrorKind::StreamRefused && error.request_sent() == RequestSent::No
 }
@@ -323,12 +337,12 @@ fn build_client(connector: &TlsConnector, settings: Settings) -> Client<TlsConne
         .build(connector.clone())
 }
 
-/// Adds a header where the request has none of its name.
+/// Adds a header if the request does not have it.
 fn set_default_header(request: &mut Request<Bytes>, name: HeaderName, value: &HeaderValue) {
     request.headers_mut().entry(name).or_insert_with(|| value.clone());
 }
 
-/// Refuses to carry a request, and the credentials in it, in plain sight of others.
+/// Refuses to send a request, and the credentials in it, unencrypted over a network.
 fn refuse_plain_http(request: &Request<Bytes>) -> Result<(), TransportError> {
     let uri: &Uri = request.uri();
     let may_be_plain =
@@ -338,7 +352,7 @@ fn refuse_plain_http(request: &Request<Bytes>) -> Result<(), TransportError> {
         return Ok(());
     }
     let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
-    Err(error.with_source("neither https nor to this machine"))
+    Err(error.with_source("plain http is allowed only to localhost"))
 }
 
 impl Transport for HyperTransport {
@@ -347,11 +361,17 @@ impl Transport for HyperTransport {
         request: Request<Bytes>,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
+            let uri = request.uri().clone();
             let mut progress = AttemptProgress::Queued;
             let attempt = self.attempt(request, &mut progress);
-            tokio::time::timeout(self.settings.attempt_timeout, attempt)
-                .await
-                .unwrap_or_else(|_| Err(TransportError::timeout(progress.stage())))
+            let response = tokio::time::timeout(self.settings.attempt_timeout, attempt).await;
+            let response =
+                response.unwrap_or_else(|_| Err(TransportError::timeout(progress.stage())));
+            response.map_err(|error| match host_and_port(&uri) {
+                // The error may be about another host, the proxy.
+                Some(host) if error.host().is_none() => error.with_host(host),
+                _ => error,
+            })
         })
     }
 }

@@ -1,12 +1,55 @@
-//! Asks the Cloud Container Engine (CCE) API how a job is: one GET in, a [`Reading`] out.
+//! Reads jobs of the Cloud Container Engine (CCE) API over HTTP.
 //!
-//! **In scope:** the request, its authentication, how it travels ([`Transport`]), and what a reply
-//! that is no job means ([`FetchError::class`]).
-//! **Out of scope:** asking again. Nothing here waits for a job; that is `job-poller`'s.
+//! A [`Client`] sends one authenticated GET request for a job and returns a [`Reading`], or a
+//! [`FetchError`] that says how to react ([`ErrorClass`]).
+//!
+//! **In scope:**
+//! - the request and its authentication: a token, a password, an access key, or your own provider
+//!   ([`Credentials`]); expired tokens are refreshed;
+//! - sending it with hyper and rustls (`HyperTransport`), or with another HTTP client
+//!   ([`Transport`]);
+//! - classifying replies that are not a job, and failed connections.
+//!
+//! **Out of scope:** polling. The crate [`job-poller`](../job_poller/index.html) is the next layer:
+//! it waits until a job ends, retries, and limits the request rate. Decoding a job is the task of
+//! [`job_model`].
+//!
+//! # Example
+//!
+//! This example reads a job from a simulated service over TLS on localhost.
+//!
+//! ```
+//! # #[cfg(not(all(feature = "hyper", feature = "aws-lc-rs")))] fn main() {}
+//! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use job_sim::{Plan, Sim, SimServer, TimeSource};
+//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+//!
+//! let pace = TimeSource::PerRequest(Duration::from_secs(1));
+//! let sim = Arc::new(Sim::new(Plan::create_cluster(), pace));
+//! let server = SimServer::start(sim.clone()).await?;
+//!
+//! let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?;
+//! let credentials = Credentials::access_key(sim.access_key());
+//! let client = Client::new(server.endpoint().parse()?, credentials, HyperTransport::new(tls))
+//!     .project(sim.project().clone());
+//!
+//! let reading = client.job(sim.job()).await?;
+//! assert_eq!(reading.job().job_type(), Some("CreateCluster"));
+//! assert_eq!(reading.job().phase(), Some(&job_model::Phase::Initializing));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For the real service, use its endpoint, the system's certificate authorities, and for example a
+//! token:
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
 //!
 //! let client = Client::new(
@@ -15,8 +58,6 @@
 //!     HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
 //! )
 //! .project("4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60".parse()?);
-//! let reading = client.job(&"354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?).await?;
-//! println!("{:?}", reading.job().phase());
 //! # Ok(())
 //! # }
 //! ```
@@ -25,12 +66,12 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `hyper` | yes | `HyperTransport`, on hyper and rustls; add one of the two below |
+//! | `hyper` | yes | `HyperTransport`, on hyper and rustls; also enable one of the two TLS providers |
 //! | `aws-lc-rs` | yes | `TlsProvider::aws_lc_rs` |
 //! | `ring` | no | `TlsProvider::ring` |
-//! | `tokio` | with `hyper` | `TokioClock`, and `Client::new`, which takes it |
-//! | `credential-chain` | yes | `CredentialChain`: credentials out of the environment and out of files |
-//! | `tower` | no | `TowerTransport` and `TransportService` |
+//! | `tokio` | with `hyper` | `TokioClock`, and `Client::new`, which uses it |
+//! | `credential-chain` | yes | `CredentialChain`: credentials from environment variables and files |
+//! | `tower` | no | `TowerTransport` and `TransportService`, adapters for tower services |
 
 mod clock;
 mod transport;

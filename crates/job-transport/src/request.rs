@@ -1,4 +1,4 @@
-//! One request and its reply: its address, how it is sent, and what an error means.
+//! A request and its response: the endpoint, sending it, and the errors.
 
 mod endpoint;
 mod headers;

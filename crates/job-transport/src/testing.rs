@@ -1,4 +1,4 @@
-//! A clock that a test sets by hand. Tests nothing.
+//! A clock for tests that is set by hand.
 
 use std::{
     future::pending,
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 
-/// Shows the time it was set to, and never ends a pause.
+/// A clock that returns the time it was set to. Its sleeps never end.
 #[derive(Clone)]
 pub(crate) struct ManualClock(Arc<Mutex<Timestamp>>);
 

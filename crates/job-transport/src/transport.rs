@@ -1,4 +1,4 @@
-//! The plug point: one request in, one reply out. Judges no reply.
+//! The trait for sending a request, its errors, and adapters for tower.
 
 mod error;
 mod error_chain;
@@ -18,32 +18,49 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
 
-/// Carries one request to the service and its reply back.
+/// Sends one HTTP request and returns the response.
+///
+/// `HyperTransport` is the default implementation.
 ///
 /// # For callers
 ///
-/// Any status is `Ok`, a redirect or a 500 too: a transport carries, it does not judge. Dropping
-/// the future gives the attempt up; the service may have seen the request all the same.
+/// A response with any status is `Ok`, including redirects and server errors. If the future is
+/// dropped, the service may have received the request nevertheless.
 ///
 /// # For implementers
 ///
-/// Send untouched the method, the path and query byte for byte, every header as often as it is
-/// given, and the body. Add what HTTP needs (`Host`, a length, a `User-Agent`), and nothing that
-/// says who asks. A value that is marked sensitive is not for logs.
+/// Request:
 ///
-/// Follow no redirect. Decode no body: pass a compressed one on as it is, with its header, or, where
-/// the status is 200, fail with [`EncodedBody`]. Keep headers of 16 KiB, for a token is one. Retry nothing that the service
-/// may have seen. Bound the attempt in time, and the reply in size.
+/// - Send the method, the path, the query, all headers (including repeated ones) and the body
+///   unchanged.
+/// - Add the headers that HTTP requires, such as `Host` and a length, and a `User-Agent`, but no
+///   credentials.
+/// - Do not log header values that are marked sensitive.
+/// - Do not retry a request that may have reached the server.
+/// - Support header values of at least 16 KiB, because tokens are that long.
 ///
-/// Map what goes wrong to the [`TransportErrorKind`] that says it, and give the library's own error
-/// as the source. Say [`RequestSent::No`] only where it is certain: no connection was made, or the
-/// server said that it took nothing. Tell a certificate that is not accepted from a connection that
-/// failed: asking again mends the one and not the other. Of rustls, the certificate's error stands
-/// within two `io::Error`s, where [`error_sources`] finds it.
+/// Response:
 ///
-/// When the future is dropped, free the stream, the socket and whatever else the attempt holds.
-/// The simulator's `Conformance` checks for any implementation what can be seen from outside; the
-/// bounds in time and size are the implementation's own to test.
+/// - Do not follow redirects.
+/// - Do not decompress the body. Return it unchanged together with its `Content-Encoding`; or, if
+///   the status is 200, return the error [`EncodedBody`].
+/// - Limit the duration of the attempt and the size of the body.
+///
+/// Errors:
+///
+/// - Choose the [`TransportErrorKind`] that fits best, and add the library's error as the source.
+/// - Use [`RequestSent::No`] only if it is certain: the connection was not opened, or the server
+///   stated that it did not process the request.
+/// - Distinguish a rejected certificate from a failed connection, because only the connection is
+///   retried. With rustls, the certificate error is inside two `io::Error`s; [`error_sources`]
+///   finds it.
+///
+/// When the future is dropped, release the stream, the socket and all other resources of the
+/// attempt.
+///
+/// `Conformance` in the crate `job-sim` tests these rules, except the limits of duration and size.
+///
+/// # Examples
 ///
 /// [`EncodedBody`]: TransportErrorKind::EncodedBody
 ///
@@ -66,15 +83,15 @@ use http::{Request, Response};
 /// }
 /// ```
 pub trait Transport: Send + Sync {
-    /// Sends the request and reads the whole reply.
+    /// Sends the request and reads the whole response.
     ///
     /// # Errors
     ///
-    /// Where no whole reply came back.
+    /// Returns an error if no complete response was received.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses this attempt and nothing else.
+    /// Dropping the future cancels this request only. Other requests are not affected.
     fn send(
         &self,
         request: Request<Bytes>,

@@ -1,5 +1,5 @@
-//! No secret is shown by anything, in any form: not by `Debug`, not by an error or its causes, not
-//! by a panic, not in the logs of this crate or of those below it, all of them switched on.
+//! Tests that no output contains a secret in any encoding: `Debug`, errors and their causes,
+//! panics, and the logs of this crate and its dependencies at the most verbose level.
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,7 +26,7 @@ use tokio::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-/// All that was shown.
+/// Collects all output.
 #[derive(Clone, Default)]
 struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
@@ -42,7 +42,7 @@ impl CapturedOutput {
         for cause in std::iter::successors(Some(error), |&cause| cause.source()) {
             self.debug(&cause.to_string());
         }
-        // Whoever unwraps it panics with it.
+        // A panic message of `unwrap` contains the error.
         let unwrapped: Result<(), _> =
             panic::catch_unwind(AssertUnwindSafe(|| panic!("called `unwrap` on {error:?}")));
         assert!(unwrapped.is_err());
@@ -72,7 +72,8 @@ impl<'w> MakeWriter<'w> for CapturedOutput {
     }
 }
 
-/// The forms in which a secret would be found: base64 has three, by where in a text it begins.
+/// Returns the encodings of a secret. Base64 has three, depending on the secret's offset in the
+/// text.
 fn encodings(secret: &str) -> Vec<String> {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![
@@ -87,12 +88,12 @@ fn encodings(secret: &str) -> Vec<String> {
     for engine in [BASE64_STANDARD, BASE64_URL_SAFE] {
         for shift in 0..3 {
             let encoded = engine.encode([&b"\0\0"[..shift], secret.as_bytes()].concat());
-            // What the bytes before and after it decide as well is left out.
+            // Leave out the characters that also depend on the bytes before and after it.
             let inner = &encoded[[0, 2, 3][shift]..];
             forms.push(inner[..inner.trim_end_matches('=').len() - 2].to_owned());
         }
     }
-    // Bytes as numbers, as `Debug` shows them.
+    // The bytes as numbers, as `Debug` prints them.
     forms.push(secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "));
     forms
 }
@@ -169,7 +170,7 @@ async fn no_output_contains_a_secret() {
         let outcome = client.job(sim.job()).await;
         assert_eq!(outcome.is_ok(), succeeds, "{name}");
         outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
-        // A service that repeats what it was sent, as an error; where it is sent anything more.
+        // A service that repeats the request in an error body, unless no request is sent any more.
         let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
         *repeated.status_mut() = StatusCode::BAD_REQUEST;
         if !own.is_empty() {
@@ -177,7 +178,7 @@ async fn no_output_contains_a_secret() {
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
     }
-    // A login whose password is repeated, as it is and as it was sent.
+    // A login whose password is repeated in the reply, raw and in its JSON form.
     let mut repeated = Response::new(Bytes::from(format!(
         "canary-password \"/+% and {:?}",
         "canary-password \"/+%"
@@ -188,7 +189,7 @@ async fn no_output_contains_a_secret() {
         Client::new(endpoint(), Credentials::from_provider(identity(wrong())), transport.clone());
     shown.error(&client.job(sim.job()).await.unwrap_err());
 
-    // A proxy that is told who asks, and refuses.
+    // A proxy that receives credentials and refuses to open a tunnel.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let told = tokio::spawn(async move {

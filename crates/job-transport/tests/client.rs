@@ -1,4 +1,4 @@
-//! What the client puts into its request, and what it does about a refusal. No socket.
+//! Tests the requests of the client, and its reactions to refusals, with in-memory transports.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -17,7 +17,7 @@ use job_transport::{
     Transport, TransportError, TransportErrorKind,
 };
 
-/// Keeps the request and answers that the job runs.
+/// Records each request and replies with a running job.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Request<Bytes>>>>);
 
@@ -52,7 +52,7 @@ async fn job_request_matches_the_api_reference() {
     assert!(!format!("{request:?}").contains("canary"));
 }
 
-/// A client of a simulated service in memory, without a project of its own.
+/// Returns a client of a simulated service in memory, without a project of its own.
 fn in_memory(sim: &Arc<Sim>, credentials: Credentials) -> Client {
     let transport = SimTransport::new(sim.clone());
     Client::new("https://cce.example".parse().unwrap(), credentials, transport)
@@ -75,9 +75,9 @@ async fn an_expired_token_is_refreshed_and_the_request_retried_once() {
     sim.expire_tokens();
     assert!(client.job(sim.job()).await.unwrap().credentials_refreshed);
     assert!(!client.job(sim.job()).await.unwrap().credentials_refreshed);
-    // Two logins, and four requests for the job: one of them was refused.
+    // Two logins, and four requests for the job, one of which was refused.
     assert_eq!((sim.logins(), sim.requests()), (2, 6));
-    // The new one is refused at once: that is not its age.
+    // The new token is refused immediately, so its age is not the reason.
     sim.expire_tokens();
     let error = client.job(sim.job()).await.unwrap_err();
     assert_eq!(
@@ -107,7 +107,7 @@ async fn identity_service_errors_keep_their_class() {
     let client = in_memory(&sim, identity(&sim, login));
     let error = client.job(sim.job()).await.unwrap_err();
     assert_eq!((error.class(), sim.requests()), (ErrorClass::Unauthorized, 1));
-    // An outage of the identity service passes, and does not end a wait.
+    // An outage of the identity service is transient and does not end a wait.
     let client = in_memory(&sim, identity(&sim, sim.login()));
     sim.inject_fault(Fault::HtmlPage(StatusCode::SERVICE_UNAVAILABLE));
     let error = client.job(sim.job()).await.unwrap_err();
@@ -134,7 +134,7 @@ async fn an_attempt_ends_within_its_timeout() {
     assert_eq!((error.request_sent(), sim.stalled()), (RequestSent::Maybe, 0));
 }
 
-/// Gives one key after another.
+/// Returns these keys, the last one first.
 struct Keys(Mutex<Vec<AccessKey>>);
 
 impl ProvideCredentials for Keys {
@@ -167,7 +167,7 @@ async fn an_overlong_uri_is_an_invalid_request_error() {
     assert_eq!(error.kind(), FetchErrorKind::Transport(TransportErrorKind::InvalidRequest));
 }
 
-/// Answers with each of these bodies in turn.
+/// Replies with each of these bodies in turn.
 struct Bodies(Mutex<std::vec::IntoIter<&'static str>>);
 
 impl Transport for Bodies {

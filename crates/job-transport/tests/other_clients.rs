@@ -1,4 +1,4 @@
-//! Other people's clients as transports: reqwest, and whatever is a tower service.
+//! Tests other HTTP clients as transports: reqwest and tower services.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../examples/reqwest/transport.rs"]

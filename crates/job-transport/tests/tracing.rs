@@ -1,4 +1,4 @@
-//! What is told to whoever traces: a span a request, with OpenTelemetry's names.
+//! Tests the tracing span of each request, which uses OpenTelemetry's names.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -52,7 +52,8 @@ async fn each_request_is_a_span_with_opentelemetry_names() {
         Identity::new("https://iam.example:8443".parse().unwrap(), sim.login(), transport.clone());
     let endpoint = "https://cce.example/prefix".parse().unwrap();
     let client = Client::new(endpoint, Credentials::from_provider(identity), transport);
-    // The prefix is not the service's: 404. Then no reply; then a token that is renewed.
+    // First a 404, because the service does not know the prefix; then no reply; then a refreshed
+    // token.
     assert!(client.job(sim.job()).await.is_err());
     sim.inject_fault(Fault::Reset);
     assert!(client.job(sim.job()).await.is_err());

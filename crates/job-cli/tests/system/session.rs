@@ -133,7 +133,7 @@ impl Transcript {
         settings.add_filter(r"\(os error \d+\)", "(os error)");
         settings.add_filter(r"\.tmp\w{6}", ".tmp<random>");
         settings.add_filter(r"request id \d+", "request id <id>");
-        settings.add_filter(r"connection error: .*", "connection error: <how>");
+        settings.add_filter(r"(before the reply was complete): .*", "$1");
         settings.add_filter(r"> +<time>", "> <time>");
         settings.add_filter(r"\| <time> +\|", "| <time> |");
         settings.add_filter(r"(?m)\| (-|<time>) *\| (\d+) +\|$", "| <delay> | $2 |");

@@ -1,5 +1,5 @@
-//! The same requests by hyper-util's own client, with the same settings. Maps no error and bounds
-//! nothing.
+//! Sends the same requests with hyper-util's client and the same settings, without limits and error
+//! classification.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ pub(crate) fn client(ca_pem: &[u8]) -> Result<Bare, Box<dyn Error>> {
         .build(connector))
 }
 
-/// Sends a request, with the headers that `HyperTransport` adds, and reads the whole reply.
+/// Sends a request with the headers that `HyperTransport` adds, and reads the whole response.
 pub(crate) async fn get(
     client: &Bare,
     mut request: Request<Bytes>,

@@ -1,5 +1,5 @@
-//! What a request costs, as ratios to the same work done otherwise, measured in one run: processor
-//! time of the client's thread alone. Exits with 1 where a ratio is above its bound.
+//! Measures the processor time of a request, as a ratio to a baseline in the same run. Only the
+//! client's thread counts. Exits with 1 if a ratio is above its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 mod bare;
@@ -21,19 +21,19 @@ use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider,
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, sync::oneshot};
 
-/// Each baseline runs once a round, and counts by its fastest: what else runs on the machine only
-/// ever adds, and adds more to work on memory than to hashing.
+/// Number of rounds. Each measurement runs once per round, and the fastest round counts, because
+/// other programs on the machine only add time, and add more to memory access than to hashing.
 const ROUNDS: usize = 15;
 
-/// How many requests a baseline makes in a round, and how many at a time.
+/// Number of requests of a measurement in a round, and of concurrent requests.
 const REQUESTS: usize = 2_000;
 const CONCURRENCY: usize = 20;
 
-/// Each bounded ratio: what is measured, against what, and how much of it that may take.
+/// The bounded ratios: measurement, baseline, and maximum ratio.
 const MAX_RATIOS: [(&str, &str, f64); 2] =
     [("HyperTransport", "bare hyper-util", 1.10), ("sign", "SHA-256 and HMAC", 2.0)];
 
-/// What is measured and has no bound, against what.
+/// The ratios without a bound: measurement and baseline.
 const UNBOUNDED_RATIOS: [(&str, &str); 2] =
     [("Client, token", "HyperTransport"), ("Client, signing", "HyperTransport")];
 
@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What each baseline took in a round, in nanoseconds a piece.
+/// The result of each measurement in a round, in nanoseconds per operation.
 type Round = Vec<(&'static str, f64)>;
 
 async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
@@ -79,7 +79,7 @@ async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let mut times = [0.0; 4];
-        // By turns, so that a machine that slows down slows all of them.
+        // The measurements alternate, so that a machine that slows down affects all of them.
         for _ in 0..REQUESTS / CONCURRENCY {
             times[0] += batch(|| bare::get(&bare, request())).await?;
             times[1] += batch(|| transport.send(request())).await?;
@@ -89,7 +89,7 @@ async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
         let names = ["bare hyper-util", "HyperTransport", "Client, token", "Client, signing"];
         let times = times.map(|time| time / REQUESTS as f64);
         let mut round: Round = names.into_iter().zip(times).collect();
-        // In a thread of its own, whose memory is not as the traffic left it.
+        // In a new thread, so that the memory state after the requests does not affect it.
         let signed = thread::spawn(|| signing::round().map_err(|error| error.to_string()));
         round.extend(signed.join().map_err(|_| "the signing panicked")??);
         rounds.push(round);
@@ -97,10 +97,10 @@ async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
     Ok(rounds)
 }
 
-/// The token that the simulated service takes.
+/// The token that the simulated service accepts.
 const TOKEN: &str = "simulated-token/+=";
 
-/// Makes a few requests at a time, and returns what they took.
+/// Sends [`CONCURRENCY`] requests at a time, and returns their processor time.
 async fn batch<T, E, F>(request: impl Fn() -> F) -> Result<f64, Box<dyn Error>>
 where
     F: Future<Output = Result<T, E>>,
@@ -119,7 +119,7 @@ fn processor_time() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// The simulated service, in a thread of its own until it is dropped.
+/// The simulated service, in its own thread until it is dropped.
 struct Service {
     sim: Arc<Sim>,
     endpoint: String,
@@ -143,7 +143,7 @@ impl Service {
                             .ok()
                             .map(|server| (sim, server.endpoint(), server.ca_pem().to_vec())),
                     );
-                    // Dropped, and with it the server, when the benchmark ends.
+                    // The server is dropped when the benchmark ends.
                     let _ = dead.await;
                 });
             });
@@ -154,7 +154,7 @@ impl Service {
     }
 }
 
-/// Prints the figures; returns whether each is within its bound.
+/// Prints the figures; returns whether each ratio is within its bound.
 fn report(rounds: &[Round]) -> bool {
     let fastest = |name: &str| -> f64 {
         let times = rounds.iter().flatten().filter(|(known, _)| *known == name);

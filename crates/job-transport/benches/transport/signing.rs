@@ -1,4 +1,4 @@
-//! A signature, and the hashes in it alone.
+//! Measures a signature, and only the hashes in it.
 
 use std::{error::Error, hint::black_box};
 
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Round, processor_time};
 
-/// How many turns there are in a round, and how many signatures are made in a turn.
+/// Number of turns in a round, and of signatures in a turn.
 const TURNS: usize = 4;
 const SIGNATURES: usize = 5_000;
 
@@ -20,7 +20,7 @@ const SECRET_KEY: &str = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc";
 const PROJECT: &str = "4b8c1e4d7f2a4c0e9d6a2b1c3d4e5f60";
 const JOB: &str = "354331b2c-229a-11e8-9c75-0255ac100ceb";
 
-/// Measures both.
+/// Measures both, and returns the time of one signature and of its hashes.
 pub(crate) fn round() -> Result<Round, Box<dyn Error>> {
     let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", SECRET_KEY)?;
     let project: ProjectId = PROJECT.parse()?;
@@ -51,8 +51,8 @@ pub(crate) fn round() -> Result<Round, Box<dyn Error>> {
         drop(black_box(mac));
     };
 
-    // Each request is signed once, as in a client; making it is not the signature's cost. By turns,
-    // so that a machine that slows down slows all of them.
+    // Each request is signed once, as in a client, and the time to create it is subtracted. The
+    // measurements alternate, so that a machine that slows down affects both.
     let (mut signed, mut hashed) = (0.0, 0.0);
     for _ in 0..TURNS {
         signed += time(make_and_sign) - time(make);
@@ -62,7 +62,7 @@ pub(crate) fn round() -> Result<Round, Box<dyn Error>> {
     Ok(vec![("sign", of_one(signed)), ("SHA-256 and HMAC", of_one(hashed))])
 }
 
-/// Returns what a turn takes.
+/// Returns the processor time of a turn, in nanoseconds.
 fn time(one: impl Fn()) -> f64 {
     let before = processor_time();
     (0..SIGNATURES).for_each(|_| one());

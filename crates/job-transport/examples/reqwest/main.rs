@@ -1,4 +1,4 @@
-//! A job, asked for by way of reqwest, from a service that is simulated here.
+//! Reads a job with reqwest from a simulated service on localhost.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod transport;

@@ -1,4 +1,5 @@
-//! reqwest as a transport. Follows no redirect, uses no proxy, and bounds time and size.
+//! A transport based on reqwest. It follows no redirects, uses no proxy, and limits duration and
+//! size.
 
 use std::time::Duration;
 
@@ -10,23 +11,23 @@ use rustls::ClientConfig;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_BODY_LEN: usize = 8 << 20;
-/// A token of 16 KiB is a header's value.
+/// Limit for the response headers, in bytes. A token in a header has up to 16 KiB.
 const MAX_HEADERS: u32 = 64 << 10;
 
-/// A client of reqwest's.
+/// A transport that sends requests with a reqwest client.
 pub(crate) struct Reqwest(reqwest::Client);
 
 impl Reqwest {
-    /// Creates a transport that does TLS so.
+    /// Creates a transport with these TLS settings.
     ///
     /// # Errors
     ///
-    /// Where reqwest cannot be set up.
+    /// Returns an error if reqwest cannot create a client.
     pub(crate) fn new(tls: ClientConfig) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
-            // What the server did not take is sent again by whoever decides that.
+            // The caller decides about retries.
             .retry(reqwest::retry::never())
             .no_proxy()
             .timeout(ATTEMPT_TIMEOUT)
@@ -68,7 +69,7 @@ impl Transport for Reqwest {
     }
 }
 
-/// Maps what reqwest says. That a certificate was not accepted is a cause further down.
+/// Classifies an error of reqwest. A rejected certificate is one of its causes.
 fn classify(error: reqwest::Error) -> TransportError {
     let tls = error_sources(&error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
     let kind = match tls {
@@ -79,6 +80,6 @@ fn classify(error: reqwest::Error) -> TransportError {
         None => TransportErrorKind::Closed,
     };
     let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
-    // The URL is the caller's to know.
+    // Leave out the URL, because the caller knows it.
     TransportError::new(kind, sent).with_source(error.without_url())
 }

@@ -1,4 +1,4 @@
-//! A key pair that signs requests. Shows its id and nothing else.
+//! An access key and its secret key, for signing requests.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,11 @@ use super::{
     signature_guard::SignatureGuard,
 };
 
-/// An access key (AK) and its secret key (SK), temporary ones with their security token.
+/// An access key (AK) and its secret key (SK).
+///
+/// Temporary keys also have a security token. `Debug` prints only the access key.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::AccessKey;
@@ -24,18 +28,18 @@ use super::{
 #[derive(Clone)]
 pub struct AccessKey {
     access_key: String,
-    /// What signs, made of the secret key, which is not kept: zeroed on drop as that would be.
+    /// The HMAC state derived from the secret key, which itself is not kept. Zeroed on drop.
     hmac: Hmac<Sha256>,
     security_token: Option<SecretString>,
 }
 
 impl AccessKey {
-    /// Takes a key pair.
+    /// Creates a key pair.
     ///
     /// # Errors
     ///
-    /// Where one of the two is empty, longer than any, or has another character than printable
-    /// ASCII without blanks.
+    /// Returns an error if one of the two is empty, longer than 16,384 bytes, or contains a
+    /// character that is not printable ASCII, or is a space.
     #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "HMAC takes any key")]
     pub fn new(
         access_key: impl Into<String>,
@@ -48,11 +52,11 @@ impl AccessKey {
         Ok(Self { access_key, hmac, security_token: None })
     }
 
-    /// Adds the security token that temporary keys come with.
+    /// Adds the security token of a temporary key.
     ///
     /// # Errors
     ///
-    /// As [`AccessKey::new`].
+    /// Returns an error if it is not valid; the rules of [`AccessKey::new`] apply.
     pub fn with_security_token(
         self,
         security_token: impl Into<String>,
@@ -60,7 +64,7 @@ impl AccessKey {
         Ok(Self { security_token: Some(parse_secret(security_token.into())?), ..self })
     }
 
-    /// Returns the access key: the pair's id, which is no secret.
+    /// Returns the access key, which identifies the pair and is not secret.
     #[must_use]
     pub fn access_key(&self) -> &str {
         &self.access_key
@@ -71,22 +75,22 @@ impl AccessKey {
         self.security_token.as_ref().map(sensitive_header).transpose()
     }
 
-    /// Returns the HMAC-SHA256 of a text, given in parts, under the secret key itself: none is
-    /// derived from it.
+    /// Returns the HMAC-SHA256 of a text, which is given in parts. The key is the secret key
+    /// itself; there is no key derivation.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = self.hmac.clone();
         parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 
-    /// Returns the guard that all share who sign with this pair, and this token.
+    /// Returns the guard for this pair and security token, which all clients in the process share.
     pub(crate) fn guard(&self) -> Arc<SignatureGuard> {
         let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
         SignatureGuard::for_key(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
     }
 }
 
-/// Returns a secret as a header, marked so that nothing shows it.
+/// Returns a secret as a header value that is marked sensitive.
 pub(crate) fn sensitive_header(secret: &SecretString) -> Result<HeaderValue, http::Error> {
     let mut header = HeaderValue::from_str(secret.expose_secret())?;
     header.set_sensitive(true);

@@ -1,5 +1,5 @@
-//! Credentials where other clients of the service look for them: environment and files. Keeps to one
-//! convention at a time, and sends nothing.
+//! Reads credentials from the environment variables and files that other clients of the service
+//! use.
 
 mod error;
 mod values;
@@ -23,24 +23,29 @@ use self::{
     values::{AuthConfig, Field, FieldNames, Values},
 };
 
-/// Looks for credentials where the vendor's SDKs, Terraform and OpenStack's clients do.
+/// Finds credentials in the places that the vendor's SDKs, Terraform and OpenStack clients use.
 ///
-/// The first of these that is there is taken, whole: no key of one is mixed with a secret of
-/// another, and where it lacks something that is an error.
+/// The first source that contains credentials is used. Values of different sources are never
+/// combined; if the source is incomplete, that is an error.
 ///
-/// | | convention | from |
+/// | | convention | source |
 /// |---|---|---|
 /// | 1 | vendor | `HUAWEICLOUD_SDK_AK`, `_SK`, `_SECURITY_TOKEN`, `_PROJECT_ID` |
 /// | 2 | Terraform | `HW_ACCESS_KEY`, `HW_SECRET_KEY`, `HW_SECURITY_TOKEN`, `HW_PROJECT_ID`, `HW_REGION_NAME`, `HW_AUTH_URL` |
 /// | 3 | OpenStack | the cloud in `clouds.yaml` that `OS_CLOUD` names |
 /// | 4 | OpenStack | `OS_TOKEN`; `OS_ACCESS_KEY`, `OS_SECRET_KEY`; `OS_USERNAME`, `OS_PASSWORD`, `OS_USER_DOMAIN_NAME`, `OS_AUTH_URL`; `OS_PROJECT_ID`, `OS_PROJECT_NAME`, `OS_REGION_NAME`, `OS_CACERT` |
-/// | 5 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id` of `[basic]`, or of `[global]` where `[basic]` has no key |
+/// | 5 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id` of `[basic]`, or of `[global]` if `[basic]` has no key |
 ///
-/// Within one, a token goes before a key pair, and a key pair before a password. `clouds.yaml` is the
-/// file that `OS_CLIENT_CONFIG_FILE` names, or the first of `./clouds.yaml`,
-/// `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml`; a `secure.yaml` beside it adds
-/// to it. A variable that is empty is not there. A file with a secret that others may read is
-/// refused.
+/// Within a source, a token is preferred to a key pair, and a key pair to a password.
+///
+/// The path of `clouds.yaml` is the value of `OS_CLIENT_CONFIG_FILE`. By default it is the first of
+/// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
+/// contains the cloud. Values in a `secure.yaml` in the same folder are added.
+///
+/// Empty variables are ignored. A file that contains a secret and that every user can read is an
+/// error.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::CredentialChain;
@@ -89,12 +94,12 @@ const OPEN_STACK: &FieldNames = &[
     (Field::CaFile, "OS_CACERT"),
 ];
 
-/// Which files to read.
+/// Variables that select files.
 const FILE_VARIABLES: [&str; 4] =
     ["HOME", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "OS_CLOUD", "OS_CLIENT_CONFIG_FILE"];
 
 impl CredentialChain {
-    /// Takes these variables for the environment.
+    /// Creates a chain that uses these variables instead of the process environment.
     pub fn new<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -104,7 +109,7 @@ impl CredentialChain {
         Self { variables, auth_method: None, token_file: None }
     }
 
-    /// Takes the process's environment, as it is now.
+    /// Creates a chain from the current environment of the process.
     #[must_use]
     pub fn from_environment() -> Self {
         let names = [VENDOR, TERRAFORM, OPEN_STACK].concat();
@@ -112,27 +117,29 @@ impl CredentialChain {
         Self::new(names.filter_map(|name| Some((name, env::var(name).ok()?))))
     }
 
-    /// Looks for one way to prove who asks, and passes over the others.
+    /// Uses only this authentication method and ignores the others.
     #[must_use]
     pub const fn auth_method(mut self, auth: AuthMethod) -> Self {
         self.auth_method = Some(auth);
         self
     }
 
-    /// Takes the token from this file ([`TokenFile`](crate::TokenFile)), and what goes with it (the
-    /// project, the region, a CA file) from the first convention that has any of it.
+    /// Reads the token from this file (see [`TokenFile`](crate::TokenFile)).
+    ///
+    /// The other settings (project, region, identity service, CA file) come from the first source
+    /// that has one of them.
     #[must_use]
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
         self
     }
 
-    /// Returns the first convention that is there; `None` where none is.
+    /// Returns the credentials of the first source, or `None` if there are none.
     ///
     /// # Errors
     ///
-    /// Where what is there cannot be used: something is missing, cannot be read, may be read by
-    /// others, or cannot be what it is meant for.
+    /// Returns an error if a value is missing or invalid, or if a file cannot be read, is
+    /// malformed, or contains a secret and is readable by every user.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         let token_file = self.token_file.clone().map(AuthConfig::TokenFile);
         for source in [
@@ -160,7 +167,7 @@ impl CredentialChain {
         token_file.map(token_file_only).transpose()
     }
 
-    /// Returns what is there of a convention, where it is there at all.
+    /// Returns the values of a source, or `None` if it does not exist.
     fn values(&self, source: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
         match source {
             ChainSource::Vendor => Ok(Some(self.environment_values(VENDOR))),
@@ -185,7 +192,7 @@ impl CredentialChain {
         }
     }
 
-    /// Whether a cloud or a file is named, so that there is no going on to the next.
+    /// Returns whether a variable selects this source, so that the next ones are not tried.
     fn is_explicit(&self, source: ChainSource) -> bool {
         match source {
             ChainSource::Vendor | ChainSource::Terraform => false,
@@ -221,17 +228,17 @@ impl CredentialChain {
     }
 }
 
-/// Where to look, in this order.
+/// The sources, in the order in which they are tried.
 #[derive(Clone, Copy)]
 enum ChainSource {
     Vendor,
     Terraform,
-    /// The cloud that is named, or else the variables.
+    /// The cloud that `OS_CLOUD` names, or else the variables.
     OpenStack,
     VendorFile,
 }
 
-/// Shows the variables' names alone.
+/// Prints only the names of the variables.
 impl fmt::Debug for CredentialChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CredentialChain").field(&self.variables.keys()).finish()

@@ -1,4 +1,4 @@
-//! A credential on its way: as a provider gives it, and as a request uses it.
+//! Credentials: as a provider returns them, and as a request uses them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     signature_guard::SignatureGuard,
 };
 
-/// A token, or a key pair with the guard of its signatures.
+/// A token, or a key pair with its signature guard.
 pub(crate) enum Credential {
     Token(SecretString),
     Key { key: AccessKey, guard: Arc<SignatureGuard> },
@@ -26,7 +26,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What a provider gives.
+/// The credentials that a provider returns: a token or a key pair.
 #[derive(Debug)]
 pub struct ProvidedCredential {
     pub(crate) credential: Credential,
@@ -35,31 +35,34 @@ pub struct ProvidedCredential {
 }
 
 impl ProvidedCredential {
-    /// Provides a user token, sent as `X-Auth-Token`.
+    /// Creates credentials from a user token, which is sent as `X-Auth-Token`.
     ///
     /// # Errors
     ///
-    /// Where the text cannot be a token; see [`Credentials::token`](crate::Credentials::token).
+    /// Returns an error if the text is not a valid token; see
+    /// [`Credentials::token`](crate::Credentials::token).
     pub fn token(token: impl Into<String>) -> Result<Self, InvalidCredential> {
         Ok(Self::new(Credential::Token(parse_secret(token.into())?)))
     }
 
-    /// Provides a key pair.
+    /// Creates credentials from a key pair.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
         let guard = key.guard();
         Self::new(Credential::Key { key, guard })
     }
 
-    /// Says for how long it will be accepted, from now on. It is renewed early, between eight and
-    /// nine tenths of that. Without a lifetime it is renewed only when the service refuses it.
+    /// Sets how long the credentials are valid, from now on.
+    ///
+    /// They are refreshed after 80 to 90 % of the lifetime. Without a lifetime, they are refreshed
+    /// only when the service refuses them (401).
     #[must_use]
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Says to which project it belongs, for clients that were given none.
+    /// Sets the project of the credentials, for clients without a project of their own.
     #[must_use]
     pub fn project(mut self, project: ProjectId) -> Self {
         self.project = Some(project);
@@ -71,12 +74,13 @@ impl ProvidedCredential {
     }
 }
 
-/// What one request is authenticated with.
+/// The credentials of a request.
 pub(crate) struct IssuedCredential {
     pub(crate) credential: Credential,
     /// The project that the provider named.
     pub(crate) project: Option<ProjectId>,
-    /// Counts what was provided, so that a refusal of one is no refusal of the next.
+    /// The number of the provider's result, so that a late refusal of old credentials does not
+    /// count as a refusal of newer ones.
     pub(crate) generation: u64,
 }
 

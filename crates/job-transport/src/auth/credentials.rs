@@ -1,4 +1,4 @@
-//! What proves to the service who asks. Shows no secret, in `Debug` neither.
+//! Credentials for requests: a token, a key pair, or a provider. `Debug` prints no secrets.
 
 use std::{fmt, sync::Arc};
 
@@ -16,8 +16,12 @@ use crate::clock::Clock;
 /// The header that carries a token (reference page, table 2).
 pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// How requests are authenticated. Cheap to clone; clones share what was provided, so one token
-/// serves many clients.
+/// The credentials of a [`Client`](crate::Client): a token, a key pair, or a provider.
+///
+/// Credentials are cheap to clone. Clones share the provider's result, so many clients can use one
+/// token.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::Credentials;
@@ -36,29 +40,34 @@ enum CredentialsSource {
 }
 
 impl Credentials {
-    /// Takes a user token, sent as `X-Auth-Token`. It is not renewed: when it has expired, after 24
-    /// hours at most, requests are refused.
+    /// Creates credentials from a user token, which is sent as `X-Auth-Token`.
+    ///
+    /// The token is not refreshed. When it expires, after at most 24 hours, the service refuses
+    /// requests.
     ///
     /// # Errors
     ///
-    /// Where the text is empty, has more than 16,384 bytes (reference page, table 2), or has any
-    /// character but printable ASCII without blanks.
+    /// Returns an error if the text is empty, longer than 16,384 bytes (reference page, table 2),
+    /// or contains a character that is not printable ASCII, or is a space.
     pub fn token(token: impl Into<String>) -> Result<Self, InvalidCredential> {
         Ok(Self::from_provided(ProvidedCredential::token(token)?))
     }
 
-    /// Takes a key pair, which signs each request.
+    /// Creates credentials from a key pair, which signs each request.
     ///
-    /// More than five wrong signatures in a row lock a pair at the service. So until the first one is
-    /// accepted, requests go one at a time, and after one that was refused none is signed any more;
-    /// this holds for the pair, whatever the client, as long as the process runs.
+    /// The service locks a key pair after more than five wrong signatures in a row. Therefore,
+    /// until it has accepted a first signature, requests are sent one at a time. After a wrong
+    /// signature, no request is signed with this pair any more. Both rules apply to all clients in
+    /// the process.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
         Self::from_provided(ProvidedCredential::access_key(key))
     }
 
-    /// Takes what a provider gives, when it is first needed; it is asked again before that expires,
-    /// and when the service refuses it (401).
+    /// Creates credentials from a provider.
+    ///
+    /// The provider is called for the first request, before its credentials expire, and when the
+    /// service refuses them (401).
     #[must_use]
     pub fn from_provider(provider: impl ProvideCredentials + 'static) -> Self {
         Self(CredentialsSource::Cached(Arc::new(CredentialsCache::new(Box::new(provider)))))
@@ -68,7 +77,7 @@ impl Credentials {
         Self(CredentialsSource::Static(Arc::new(IssuedCredential::new(provided, 0))))
     }
 
-    /// Returns what to authenticate a request with.
+    /// Returns the credentials for a request.
     pub(crate) async fn get(
         &self,
         clock: &dyn Clock,
@@ -79,7 +88,7 @@ impl Credentials {
         }
     }
 
-    /// Returns what to try in place of a credential that the service refused, if there is anything.
+    /// Returns the replacement for credentials that the service refused, if there is one.
     pub(crate) async fn refresh(
         &self,
         refused: &IssuedCredential,
@@ -92,7 +101,7 @@ impl Credentials {
     }
 }
 
-/// Shows the kind, and an access key's id.
+/// Prints the kind, and the access key of a pair.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

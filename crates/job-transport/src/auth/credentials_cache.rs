@@ -1,5 +1,4 @@
-//! Provided credentials, kept and renewed: one provider's call at a time, however many wait. Reads
-//! no clock but the client's.
+//! Caches the credentials of a provider and refreshes them, with one call at a time.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,32 +18,33 @@ use crate::{
     transport::display_chain,
 };
 
-/// How long nothing is asked of a provider that failed while the old credentials still hold, or that
-/// was itself not let in (a few more wrong passwords would lock the user).
+/// Delay before the next call of a provider that failed while the old credentials are still valid,
+/// or that was itself refused (a few more wrong passwords would lock the user).
 const REFRESH_BACKOFF: Duration = Duration::from_secs(30);
 
-/// How long credentials are new that came after a refusal: where they are refused too, their age is
-/// not what is wrong. Less than the ten seconds after which a wait believes its refusals, or one whose
-/// tokens are revoked twice in a row would end.
+/// How long credentials count as new after a refresh because of a 401. If new credentials are
+/// refused, they are not refreshed again, because their age is not the reason. Less than the ten
+/// seconds after which a wait accepts repeated refusals; otherwise a wait would end if its tokens
+/// were revoked twice in a row.
 const FRESH_PERIOD: Duration = Duration::from_secs(5);
 
-/// What a provider gave, until it expires or is refused.
+/// The cached credentials of a provider.
 pub(crate) struct CredentialsCache {
     provider: Box<dyn ProvideCredentials>,
-    /// Held by whoever asks the provider.
+    /// Held during a call of the provider.
     refresh_lock: async_lock::Mutex<()>,
     state: Mutex<CacheState>,
 }
 
-/// Why there are no credentials. It can be cloned, because everyone who waited for the provider
-/// receives it.
+/// The error of a failed call of the provider. It is `Clone`, because all callers that waited for
+/// the call receive it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum RefreshError {
     /// The provider returned an error.
-    #[error("there are no credentials")]
+    #[error("{}", .0.summary())]
     Provider(#[source] CredentialsProviderError),
     /// The provider took longer than this timeout.
-    #[error("there are no credentials: they were not provided within {0:?}")]
+    #[error("cannot get credentials: the provider did not return within {0:?}")]
     TimedOut(Duration),
 }
 
@@ -67,19 +67,19 @@ impl From<RefreshError> for FetchError {
 #[derive(Default)]
 struct CacheState {
     entry: Option<CacheEntry>,
-    /// How often the provider was asked, and came to an end with it.
+    /// The number of completed calls of the provider.
     attempts: u64,
-    /// How that ended last, where it gave nothing, and when.
+    /// The error and the time of the last call, if it failed.
     last_failure: Option<(RefreshError, Duration)>,
 }
 
-/// A grant, and when it must be replaced, by the clock's monotonic time.
+/// Cached credentials. Times are monotonic times of the clock.
 #[derive(Clone)]
 struct CacheEntry {
     issued: Arc<IssuedCredential>,
-    /// Where they came after a refusal: until when another one does not mean that they are too old.
+    /// Set after a refresh because of a 401: until this time, another 401 does not cause a refresh.
     fresh_until: Option<Duration>,
-    /// When to renew it, while it still holds.
+    /// When to refresh the credentials, before they expire.
     refresh_at: Duration,
     expires_at: Duration,
 }
@@ -89,9 +89,9 @@ impl CredentialsCache {
         Self { provider, refresh_lock: async_lock::Mutex::new(()), state: Mutex::default() }
     }
 
-    /// Returns credentials that hold. Where they are due for renewal, one caller sees to that, in half
-    /// of the provider's time, while the others go on with the old ones; as that caller does if it
-    /// fails.
+    /// Returns valid credentials. If they are due for a refresh, one caller refreshes them within
+    /// half the provider's timeout, while the others use the cached ones. If the refresh fails,
+    /// that caller uses the cached ones, too.
     pub(crate) async fn get(
         &self,
         clock: &dyn Clock,
@@ -104,7 +104,7 @@ impl CredentialsCache {
             return Ok(valid.issued);
         }
         let Some(_refreshing) = self.refresh_lock.try_lock() else { return Ok(valid.issued) };
-        // Noted first: who is given up while it waits has tried.
+        // Postpone the refresh before the call, so that a dropped call counts as an attempt.
         if !self.state().postpone(clock.monotonic()) {
             return Ok(valid.issued);
         }
@@ -112,8 +112,8 @@ impl CredentialsCache {
         Ok(self.call_provider(clock, limit).await.unwrap_or(valid.issued))
     }
 
-    /// Returns the successor of the credentials that the service refused; `None` where they are
-    /// themselves the successor of refused ones, and new: age is not what is wrong with them.
+    /// Returns the replacement for credentials that the service refused. Returns `None` if they are
+    /// themselves a new replacement, because then their age is not the reason.
     pub(crate) async fn refresh(
         &self,
         refused: u64,
@@ -139,8 +139,8 @@ impl CredentialsCache {
         Ok(Some(issued))
     }
 
-    /// Returns what is held if it will do; else asks the provider, or takes the answer that another
-    /// caller got in the meantime.
+    /// Returns the cached credentials if `accept` accepts them. Otherwise calls the provider, or
+    /// returns the result that another caller received meanwhile.
     async fn shared_refresh(
         &self,
         clock: &dyn Clock,
@@ -160,7 +160,7 @@ impl CredentialsCache {
             {
                 return Err(error.clone());
             }
-            // However short it holds: it was asked for by who waited here, too.
+            // Use the result of the shared call, even if it has already expired.
             if let Some(entry) = state.entry.clone().filter(|_| is_answered) {
                 return Ok(entry.issued);
             }
@@ -168,7 +168,7 @@ impl CredentialsCache {
         self.call_provider(clock, self.provider.timeout()).await
     }
 
-    /// Asks the provider. The caller must hold `refresh_lock`.
+    /// Calls the provider. The caller must hold `refresh_lock`.
     async fn call_provider(
         &self,
         clock: &dyn Clock,
@@ -190,13 +190,13 @@ impl CacheState {
         self.entry.clone().filter(|entry| now < entry.expires_at)
     }
 
-    /// Puts the renewal off for a while; returns whether it was due.
+    /// Postpones the refresh by [`REFRESH_BACKOFF`] if it is due; returns whether it was.
     fn postpone(&mut self, now: Duration) -> bool {
         let due = self.entry.as_mut().filter(|entry| now >= entry.refresh_at);
         due.map(|entry| entry.refresh_at = now.saturating_add(REFRESH_BACKOFF)).is_some()
     }
 
-    /// Notes how asking the provider ended.
+    /// Records the result of a call of the provider.
     fn record(
         &mut self,
         provided: Result<ProvidedCredential, RefreshError>,
@@ -213,7 +213,7 @@ impl CacheState {
             Err(error) => {
                 if self.valid_entry(now).is_some() {
                     let error = display_chain(&error);
-                    tracing::warn!(%error, "credentials not renewed; the old ones are used on");
+                    tracing::warn!(%error, "cannot refresh the credentials; using the old ones, which are still valid");
                 }
                 self.postpone(now);
                 self.last_failure = Some((error.clone(), now));
@@ -227,7 +227,7 @@ impl CacheEntry {
     fn new(provided: ProvidedCredential, generation: u64, now: Duration) -> Self {
         let after =
             |span: Option<Duration>| span.map_or(Duration::MAX, |span| now.saturating_add(span));
-        // Of a tenth of the lifetime; see below.
+        // Between 80 and 90 % of the lifetime, depending on the credentials.
         let early = provided.lifetime.map(|lifetime| {
             let tenth = lifetime / 10;
             tenth * 9 - tenth.mul_f64(jitter(&provided.credential))
@@ -242,8 +242,8 @@ impl CacheEntry {
     }
 }
 
-/// Returns a number from 0 to 1 that differs from one token to the next: who got theirs at the same
-/// time does not renew them at the same time.
+/// Returns a number from 0 to 1 that differs between tokens, so that clients that got their tokens
+/// at the same time do not refresh them at the same time.
 fn jitter(means: &Credential) -> f64 {
     let text = match means {
         Credential::Token(token) => token.expose_secret(),

@@ -1,4 +1,4 @@
-//! Tokens from the identity service, for a user and a password (`POST /v3/auth/tokens`). Keeps none.
+//! Requests tokens from the identity service (`POST /v3/auth/tokens`) for a user name and a password.
 
 use std::{fmt, time::Duration};
 
@@ -19,10 +19,10 @@ use crate::{
     transport::{Transport, TransportError},
 };
 
-/// The header that carries the token in the identity service's reply.
+/// The header of the reply that contains the token.
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-/// Who logs in, and to which project.
+/// A user name and a password, and the project to log in to.
 #[derive(Clone)]
 pub struct PasswordLogin {
     user: String,
@@ -38,8 +38,7 @@ enum ProjectScope {
 }
 
 impl PasswordLogin {
-    /// Takes a user's name and password, and the name of the domain (account) that the user belongs
-    /// to.
+    /// Creates a login from a user name, its password, and the name of the user's domain (account).
     #[must_use]
     pub fn new(
         user: impl Into<String>,
@@ -50,22 +49,23 @@ impl PasswordLogin {
         Self { user: user.into(), password, user_domain: user_domain.into(), project: None }
     }
 
-    /// Asks for a token of this project.
+    /// Requests a token for the project with this id.
     #[must_use]
     pub fn project_id(mut self, id: ProjectId) -> Self {
         self.project = Some(ProjectScope::Id(id));
         self
     }
 
-    /// Asks for a token of the project with this name, such as `eu-de`, in the user's domain. The
-    /// reply names its id, so that a client need not be given one.
+    /// Requests a token for the project with this name, such as `eu-de`, in the user's domain.
+    ///
+    /// The reply contains the project's id, so the [`Client`](crate::Client) does not need one.
     #[must_use]
     pub fn project_name(mut self, name: impl Into<String>) -> Self {
         self.project = Some(ProjectScope::Name(name.into()));
         self
     }
 
-    /// Returns who logs in, for a test.
+    /// Returns the login as a text, without the password, for tests.
     #[cfg(all(test, feature = "credential-chain"))]
     pub(crate) fn describe(&self) -> String {
         let project = self.project.as_ref().map(|project| match project {
@@ -93,14 +93,16 @@ impl PasswordLogin {
     }
 }
 
-/// Shows nothing of who logs in.
+/// Omits all fields.
 impl fmt::Debug for PasswordLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordLogin").finish_non_exhaustive()
     }
 }
 
-/// The identity service, as a provider of tokens.
+/// A credentials provider that logs in at the identity service (IAM).
+///
+/// # Examples
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
@@ -126,8 +128,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Creates a provider that asks the identity service at this endpoint, whether or not that ends
-    /// in `/v3`.
+    /// Creates a provider. The path of `endpoint` may end with `/v3`, or not.
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
@@ -149,20 +150,20 @@ impl Identity {
         request.headers_mut().insert(CONTENT_TYPE, json);
         let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
         let password = self.login.password.expose_secret();
-        // As the request has it, where it is repeated as a text.
+        // The reply may repeat the password in its JSON form.
         let escaped = SecretString::from(json!(password).to_string());
         let secrets = [escaped.expose_secret().trim_matches('"'), password];
         let reply = send_traced(&*self.transport, request, about, &secrets).await;
         let reply = reply.map_err(FetchError::from)?;
         let reply = match reply.response.status() {
-            // Some other page in its place, such as a proxy's: no refusal.
+            // A reply with status 200 may be the page of a proxy, so it is not a refusal.
             StatusCode::OK => return Err(missing_token(&reply.response).into()),
             _ => reply.expect_status(StatusCode::CREATED)?,
         };
         let token =
             header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
         let mut provided = ProvidedCredential::token(token)?;
-        // A body that cannot be read is no reason to do without the token.
+        // The token is in a header, so it is usable even if the body is not.
         let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
         let token = &body["token"];
         provided.lifetime = lifetime(token, date(reply.headers()));
@@ -177,10 +178,10 @@ fn missing_token(reply: &Response<Bytes>) -> FetchError {
         .with_request_id(request_id(reply.headers()).map(String::from))
 }
 
-/// Returns for how long the token holds, both ends by the service's own time.
+/// Returns the lifetime of the token. Both times are the service's own.
 fn lifetime(token: &Value, date: Option<Timestamp>) -> Option<Duration> {
     let expires: Timestamp = token["expires_at"].as_str()?.parse().ok()?;
-    // A token that has expired already is one that is refused when it is used.
+    // A token that is already expired has the lifetime zero.
     Some(expires.duration_since(date?).try_into().unwrap_or(Duration::ZERO))
 }
 

@@ -1,4 +1,4 @@
-//! The plug point for credentials that change. Caches nothing; that is done for whoever provides.
+//! The trait for credentials that change.
 
 use std::time::Duration;
 
@@ -7,19 +7,21 @@ use futures_core::future::BoxFuture;
 use super::{credential::ProvidedCredential, secret::InvalidCredential};
 use crate::request::{CredentialsProviderError, ErrorClass};
 
-/// Provides a token or a key pair, from wherever the caller keeps them.
+/// Returns a token or a key pair on demand, for example from a vault.
 ///
 /// # For callers
 ///
-/// Give it to [`Credentials::from_provider`](crate::Credentials::from_provider), which asks when it must, one
-/// at a time however many wait, and keeps what it got until it expires.
+/// Pass the provider to [`Credentials::from_provider`](crate::Credentials::from_provider). It
+/// caches the result until it expires, and never makes two calls at the same time.
 ///
 /// # For implementers
 ///
-/// Get a new one each time: who asks has reason to. Keep no cache and retry nothing. Say in the
-/// error's class what it means for asking again. What takes longer than [`timeout`] is dropped.
+/// - Return new credentials on each call. Do not cache, because a call means that the previous ones
+///   expire soon, have expired, or were refused.
+/// - Do not retry. The class of the error determines whether the caller tries again.
+/// - The call is dropped after [`timeout`](ProvideCredentials::timeout).
 ///
-/// [`timeout`]: ProvideCredentials::timeout
+/// # Examples
 ///
 /// ```
 /// use futures_core::future::BoxFuture;
@@ -41,29 +43,32 @@ use crate::request::{CredentialsProviderError, ErrorClass};
 /// let credentials = Credentials::from_provider(Vault);
 /// ```
 pub trait ProvideCredentials: Send + Sync {
-    /// Gets new credentials.
+    /// Returns new credentials.
     ///
     /// # Errors
     ///
-    /// Where there are none, with what that means for asking again.
+    /// Returns an error if there are no credentials. Its class determines how the caller reacts.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped after its timeout, or when the request that waits for it is; then
-    /// another one is made for the next request. Where the old credentials still hold, it is dropped
-    /// after half of the timeout.
+    /// The future is dropped after the timeout, or together with the request that waits for it. The
+    /// next request then calls the provider again. If the old credentials are still valid, the
+    /// future is dropped after half the timeout.
     fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>>;
 
-    /// Returns how long providing may take; 20 s by default. Keep it below the timeout of the attempts
-    /// that wait for it (a wait's have 30 s), or none of them sees its end.
+    /// Returns the timeout of a call; 20 s by default.
+    ///
+    /// It should be less than the timeout of the attempts that wait for the call (30 s in a wait).
+    /// Otherwise each attempt ends before the call does.
     fn timeout(&self) -> Duration {
         Duration::from_secs(20)
     }
 }
 
-/// What was provided cannot be a credential: another one must be.
+/// Creates a permanent error, because the provider must return other credentials.
 impl From<InvalidCredential> for CredentialsProviderError {
     fn from(error: InvalidCredential) -> Self {
-        Self::new(ErrorClass::Permanent, "what was provided is no credential").with_source(error)
+        Self::new(ErrorClass::Permanent, "the provider returned an invalid token or key")
+            .with_source(error)
     }
 }

@@ -1,28 +1,30 @@
-//! A token or a key as a secret text.
+//! Validates tokens and keys.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The most bytes a token may have (reference page, table 2).
+/// Maximum length of a token, in bytes (reference page, table 2).
 pub(super) const MAX_TOKEN_BYTES: usize = 16_384;
 
-/// Why a text cannot be a credential. Holds nothing of the text.
+/// The error of a text that is not a valid token or key.
+///
+/// It contains no part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredential {
     /// The text is empty.
     #[error("the token or key is empty")]
     Empty,
-    /// The text is longer than the service takes.
-    #[error("the token or key has more than {MAX_TOKEN_BYTES} bytes")]
+    /// The text is longer than the service accepts.
+    #[error("the token or key is longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
-    /// The text has a character that no token and no key has.
+    /// The text contains a space, or a character that is not printable ASCII.
     #[error(
-        "the token or key has a blank, a line break or another character that none has; was it copied whole and alone?"
+        "the token or key contains a space, a line break or another invalid character; check that it was copied correctly"
     )]
     InvalidCharacter,
 }
 
-/// Takes a text as a secret if it can be one.
+/// Turns a text into a secret if it is a valid token or key.
 pub(crate) fn parse_secret(text: String) -> Result<SecretString, InvalidCredential> {
     let secret = SecretString::from(text);
     let text = secret.expose_secret();

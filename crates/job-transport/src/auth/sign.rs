@@ -1,4 +1,4 @@
-//! The signature SDK-HMAC-SHA256: a pure function of request, key and time. Reads no clock.
+//! Request signatures (SDK-HMAC-SHA256), as a pure function of request, key and time.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -21,19 +21,23 @@ const X_PROJECT_ID: HeaderName = HeaderName::from_static("x-project-id");
 const X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
 
-/// The digest of a body without bytes, as every GET has it.
+/// The digest of an empty body, which every GET has.
 const EMPTY_BODY_SHA256: &[u8] =
     b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// The headers that are signed, by name, in the order of their names: those that are there. No other
-/// is signed: a proxy may rewrite it on the way, and the signature would be wrong.
+/// The headers to sign, in the order of their names; absent ones are skipped. Other headers are not
+/// signed, because a proxy may rewrite them, which would make the signature wrong.
 type SignedHeaders<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 
-/// Signs a request that is otherwise complete, as made at `at`: the service takes it within 15
-/// minutes of that time.
+/// Signs a complete request with the time `at`.
 ///
-/// Sets `Host`, `X-Sdk-Date`, `X-ProjectScope-Id` where a project is given, `X-Security-Token` where the
-/// key has one, and `Authorization`. Those and `FileContent-Type` are signed, and no other header.
+/// The service accepts the signature if `at` differs from its own time by at most 15 minutes.
+///
+/// This sets the headers `Host`, `X-Sdk-Date`, `X-Project-Id` (if `project` is given),
+/// `X-Security-Token` (if the key has one) and `Authorization`. The signature covers these headers
+/// except `Authorization`, and `Content-Type` if the request has it.
+///
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
@@ -49,14 +53,15 @@ type SignedHeaders<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 ///
 /// # Errors
 ///
-/// Where the request's URI has no host, or a project's id cannot be a header.
+/// Returns an error if the request's URI has no host, or the project id is not a valid header
+/// value.
 pub fn sign(
     request: &mut Request<Bytes>,
     key: &AccessKey,
     project: Option<&ProjectId>,
     at: Timestamp,
 ) -> Result<(), http::Error> {
-    // Parsed for its error: a URI without a host has the empty one.
+    // Parse the empty host to return the error of an invalid authority.
     let authority = request.uri().authority().map_or("", Authority::as_str);
     let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() {
@@ -103,7 +108,7 @@ pub fn sign(
     Ok(())
 }
 
-/// Returns a time as the service has it, `YYYYMMDDTHHMMSSZ`.
+/// Returns a time in the service's format, `YYYYMMDDTHHMMSSZ`.
 fn format_date(at: Timestamp) -> [u8; 16] {
     let at = Offset::UTC.to_datetime(at);
     let two = |number: u16| [number / 10, number % 10].map(|digit| b'0' + digit as u8);
@@ -115,13 +120,15 @@ fn format_date(at: Timestamp) -> [u8; 16] {
     [a, b, c, d, e, f, g, h, b'T', i, j, k, l, m, n, b'Z']
 }
 
-/// Returns what is signed, in parts: algorithm, time and the canonical request's digest, one a line.
+/// Returns the text to sign, in parts: algorithm, time and digest of the canonical request, one per
+/// line.
 fn string_to_sign<'s>(date: &'s HeaderValue, digest: &'s [u8]) -> [&'s [u8]; 5] {
     [ALGORITHM, b"\n", date.as_bytes(), b"\n", digest]
 }
 
-/// Returns the request as it is signed, one part a line: method, path, query, headers, an empty
-/// line, the headers' names, the body's digest; and where the names are in it.
+/// Returns the canonical request, and the range of the header names in it. It has one part per
+/// line: method, path, query, headers, an empty line, the names of the headers, and the body's
+/// digest.
 fn canonical_request(
     request: &Request<Bytes>,
     signed: &SignedHeaders<'_>,
@@ -158,10 +165,9 @@ fn canonical_request(
     (text, names)
 }
 
-/// Adds a path, each segment encoded anew; it ends in a slash whether or not the path that is sent
-/// does.
+/// Adds a path with each segment encoded again. The canonical path always ends with a slash.
 fn push_path(text: &mut Vec<u8>, path: &str) {
-    // With the slash at its end, what stands behind it is no segment.
+    // A slash at the end does not start another segment.
     let path = path.strip_suffix('/').unwrap_or(path);
     let is_plain = |byte: u8| {
         byte.is_ascii_alphanumeric()
@@ -171,9 +177,10 @@ fn push_path(text: &mut Vec<u8>, path: &str) {
             | (byte == b'_')
             | (byte == b'~')
     };
-    // Without a branch a byte: else this would be most of what a signature takes beside the hashes.
+    // Without a branch per byte; with one, this would take more time than anything except the
+    // hashes.
     if path.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        // As nearly all are: nothing in it to decode or to encode.
+        // The usual case: nothing to decode or encode.
         text.extend_from_slice(path.as_bytes());
         return text.push(b'/');
     }
@@ -183,7 +190,7 @@ fn push_path(text: &mut Vec<u8>, path: &str) {
     }
 }
 
-/// Adds a query, each name and value encoded anew, in the order of the names, then of the values.
+/// Adds a query with each name and value encoded again, sorted by name, then by value.
 fn push_query(text: &mut Vec<u8>, query: &str) {
     let encoded = |part| {
         let mut encoded = Vec::new();
@@ -207,7 +214,7 @@ fn push_encoded(text: &mut Vec<u8>, part: &str) {
 
 /// Returns a digest in hexadecimal digits, written to the buffer.
 fn hex<'b>(digest: &[u8], buffer: &'b mut [u8; 64]) -> &'b [u8] {
-    // Fails for a digest longer than SHA-256's alone.
+    // Encoding fails only if the digest is longer than SHA-256's.
     base16ct::lower::encode(digest, buffer).unwrap_or_default()
 }
 

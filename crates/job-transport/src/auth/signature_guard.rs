@@ -1,9 +1,9 @@
-//! The guard of one key pair: lets no second request be signed before the first one is judged, or
-//! given up, and none after a wrong one. Reads no clock.
+//! Protects a key pair from being locked because of wrong signatures. Reads no clock.
 //!
-//! More than five wrong signatures in a row lock a key pair for five minutes, for everyone who uses
-//! it. So until the service has accepted one, signed requests go one at a time; one that is wrong
-//! though it was made at the right time is the last.
+//! The service locks a key pair for five minutes after more than five wrong signatures in a row,
+//! for all its users. Therefore, until the service has accepted a signature, signed requests are
+//! sent one at a time. After a wrong signature, no further request is signed, except if the
+//! signature was wrong only because this machine's clock is wrong.
 
 use std::{
     collections::BTreeMap,
@@ -16,23 +16,25 @@ use job_model::ServiceError;
 
 use crate::request::{FetchError, FetchErrorKind, Reply, date};
 
-/// From how far on the time of a signature is too far from the service's own: 15 minutes, but for
-/// what is lost of both times to whole seconds.
+/// From this clock difference on, a signature is wrong because of its time: the service's limit of
+/// 15 minutes, minus two seconds because both times are in whole seconds.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(15 * 60 - 2);
 
-/// How many refusals in a row that do not say why are the last, while no signature was accepted.
+/// After this many refusals in a row without a reason, the key is blocked, if no signature was
+/// accepted before.
 const MAX_UNEXPLAINED_401: u32 = 3;
 
-/// The gateway's code for a wrong signature.
+/// The gateway's error code for a wrong signature.
 const WRONG_SIGNATURE_CODE: &str = "APIGW.0301";
 
-/// What starts the codes of the service itself, which stands behind the gateway's check.
+/// Prefix of the error codes of the service itself. It is behind the gateway, so such a code means
+/// that the gateway accepted the signature.
 const SERVICE_CODE_PREFIX: &str = "CCE.";
 
-/// The guard of each key pair in this process, by the pair's digest.
+/// The guards of all key pairs in this process, by the pair's digest.
 static GUARDS: Mutex<BTreeMap<[u8; 32], Arc<SignatureGuard>>> = Mutex::new(BTreeMap::new());
 
-/// What is known of a key pair, shared by all who sign with it.
+/// The state of a key pair, shared by all clients that sign with it.
 #[derive(Debug, Default)]
 pub(crate) struct SignatureGuard {
     probe_lock: async_lock::Mutex<()>,
@@ -41,19 +43,20 @@ pub(crate) struct SignatureGuard {
 
 #[derive(Debug, Default)]
 struct KeyState {
-    /// Whether the service has accepted a signature, and no wrong one came since.
+    /// Whether the service accepted a signature, and refused none since.
     proven: bool,
-    /// How far the service's time is ahead of the caller's.
+    /// How far the service's clock is ahead of the caller's.
     skew: SignedDuration,
-    /// Whether the skew was learnt since a signature was last accepted: it is learnt once.
+    /// Whether the skew was corrected since a signature was last accepted. It is corrected only
+    /// once.
     skew_learned: bool,
     /// How many signatures in a row were refused without a reason.
     unexplained_401s: u32,
-    /// What the service answered to a wrong signature, the last one that is sent.
+    /// Set after a wrong signature; then no further request is signed.
     refusal: Option<RefusedKey>,
 }
 
-/// A key whose signature the service refused, and what it said of the error.
+/// The error of a blocked key, with the error body of the reply to its wrong signature.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedKey(Option<ServiceError>);
 
@@ -67,21 +70,21 @@ impl From<RefusedKey> for FetchError {
     }
 }
 
-/// Leave to send one signed request.
+/// The permission to send one signed request.
 pub(crate) struct Permit<'g> {
     guard: &'g SignatureGuard,
-    /// What to add to the caller's time before signing with it.
+    /// The offset to add to the caller's time for the signature.
     pub(crate) skew: SignedDuration,
-    /// Held until the reply is judged, while the key is not proven.
+    /// Held until the reply is evaluated, if the key is not proven yet.
     _probe_guard: Option<async_lock::MutexGuard<'g, ()>>,
 }
 
-/// What a reply to a signed request says of the key.
+/// The effect of a reply on the state of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyStatus {
-    /// Nothing: the reply is what it is.
+    /// The reply does not concern the signature, or the signature was accepted.
     Unchanged,
-    /// The signature was wrong for its time alone, and the service's time is known now.
+    /// The signature was wrong only because of its time. The skew is now corrected.
     ClockCorrected,
     /// The signature is wrong.
     Refused,
@@ -91,13 +94,13 @@ impl SignatureGuard {
     /// Returns the guard of the pair with this digest.
     pub(crate) fn for_key(digest: [u8; 32]) -> Arc<Self> {
         let mut guards = lock(&GUARDS);
-        // Temporary keys come and go; one of which something was learnt is kept, lest it be learnt
-        // anew at the price of a wrong signature.
+        // Remove the guards of unused keys, because temporary keys change often. Keep a guard that
+        // has learned something, because learning it again costs a wrong signature.
         guards.retain(|_, guard| Arc::strong_count(guard) > 1 || lock(&guard.state).has_state());
         guards.entry(digest).or_default().clone()
     }
 
-    /// Waits for leave to send a signed request; returns an error if the service has refused the key.
+    /// Waits for the permission to send a signed request. Returns an error if the key is blocked.
     pub(crate) async fn acquire(&self) -> Result<Permit<'_>, RefusedKey> {
         if let Some(skew) = lock(&self.state).skew_if_proven()? {
             return Ok(Permit { guard: self, skew, _probe_guard: None });
@@ -114,18 +117,18 @@ impl KeyState {
         self.refusal.is_some()
     }
 
-    /// Whether more is known than that a right signature is right.
+    /// Returns whether the state must be kept while no client uses the key.
     fn has_state(&self) -> bool {
         self.is_refused() || self.unexplained_401s > 0 || self.skew_learned || !self.skew.is_zero()
     }
 
-    /// Lets no other signature be sent.
+    /// Blocks the key.
     fn refuse(&mut self, service_error: Option<&ServiceError>) -> KeyStatus {
         self.refusal = Some(RefusedKey(service_error.cloned()));
         KeyStatus::Refused
     }
 
-    /// Returns the skew where anyone may sign.
+    /// Returns the skew if the key is proven, or an error if it is blocked.
     fn skew_if_proven(&self) -> Result<Option<SignedDuration>, RefusedKey> {
         match &self.refusal {
             Some(refused) => Err(refused.clone()),
@@ -135,14 +138,14 @@ impl KeyState {
 }
 
 impl Permit<'_> {
-    /// Learns what the reply says of the key, signed as made at `signed_at`.
+    /// Updates the state with the reply to a request that was signed with the time `signed_at`.
     pub(crate) fn observe(self, reply: &Reply, signed_at: Timestamp) -> KeyStatus {
         let Reply { response, service_error } = reply;
         let codes = service_error.as_ref().map_or(&[][..], ServiceError::codes);
         let mut state = lock(&self.guard.state);
         if response.status() != StatusCode::UNAUTHORIZED {
-            // A proxy's page says nothing of what the gateway behind it thinks, nor does a late
-            // reply to a signature of another time.
+            // The page of a proxy does not show that the gateway accepted the signature. A late
+            // reply to a signature with another skew does not show that the current skew is right.
             let is_json = response.body().trim_ascii_start().starts_with(b"{");
             let is_accepted = response.status() == StatusCode::OK && is_json
                 || codes.iter().any(|code| code.starts_with(SERVICE_CODE_PREFIX));
@@ -160,10 +163,13 @@ impl Permit<'_> {
         }
         let offset = date(response.headers()).map(|date| date.duration_since(signed_at));
         match offset.filter(|off| off.abs() >= MAX_CLOCK_SKEW) {
-            // Another has learnt it while this request was on its way.
+            // Another request corrected the skew while this one was in flight.
             Some(_) if state.skew != self.skew => KeyStatus::ClockCorrected,
             Some(off) if !state.skew_learned => {
-                tracing::warn!(seconds = off.as_secs(), "this machine's clock is off");
+                tracing::warn!(
+                    seconds = off.as_secs(),
+                    "this machine's clock differs from the service's; signatures use the service's time"
+                );
                 state.skew = state.skew.saturating_add(off);
                 (state.proven, state.skew_learned) = (false, true);
                 KeyStatus::ClockCorrected

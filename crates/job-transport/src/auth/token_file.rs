@@ -1,4 +1,4 @@
-//! A token in a file that somebody else renews. Keeps none.
+//! Reads a token from a file that another process updates.
 
 use std::{fs, path::PathBuf};
 
@@ -7,8 +7,12 @@ use futures_core::future::BoxFuture;
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::request::{CredentialsProviderError, ErrorClass};
 
-/// The token in a file, such as a mounted secret. It is read when it is first needed, and again when
-/// the service refuses it (401): whoever renews it replaces the file.
+/// A credentials provider that reads a token from a file, such as a mounted secret.
+///
+/// The file is read for the first request, and again when the service refuses the token (401).
+/// Another process must replace the file before the token expires.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::{Credentials, TokenFile};
@@ -19,28 +23,29 @@ use crate::request::{CredentialsProviderError, ErrorClass};
 pub struct TokenFile(PathBuf);
 
 impl TokenFile {
-    /// Takes the file's path; reads nothing yet.
+    /// Creates a provider without reading the file.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Self {
         Self(file.into())
     }
 
-    /// Reads the token; blanks and line breaks around it are no part of it.
+    /// Reads the token, without surrounding whitespace.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read or holds no token; passing, for it may be about to be replaced.
+    /// Returns an error if the file cannot be read or does not contain a valid token. The error is
+    /// transient, because another process may be replacing the file.
     pub fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
-        let failed = |why: &str| {
+        let failed = |what: &str| {
             CredentialsProviderError::new(
                 ErrorClass::Transient,
-                format!("{} {why}", self.0.display()),
+                format!("{what} {}", self.0.display()),
             )
         };
         let text = fs::read_to_string(&self.0)
-            .map_err(|error| failed("cannot be read").with_source(error))?;
+            .map_err(|error| failed("cannot read").with_source(error))?;
         ProvidedCredential::token(text.trim())
-            .map_err(|error| failed("holds no token").with_source(error))
+            .map_err(|error| failed("no valid token in").with_source(error))
     }
 }
 

@@ -1,5 +1,5 @@
-//! A connection to the service: TCP or what stands for it, the proxy's tunnel, TLS; each stage with
-//! a time of its own. Sends no request but the proxy's CONNECT.
+//! Opens a connection to the service: TCP or a custom connector, then the proxy's tunnel, then TLS.
+//! Connecting and TLS each have their own timeout.
 
 use std::{
     fmt, io,
@@ -23,7 +23,7 @@ use crate::transport::TimeoutStage;
 
 type Io = TokioIo<BoxedStream>;
 
-/// Connects as the settings say. Cheap to clone.
+/// Opens connections according to the transport's settings. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct TlsConnector {
     connector: Connector,
@@ -56,11 +56,13 @@ impl TlsConnector {
         match self.proxy.as_ref().and_then(|proxy| proxy.for_host(&host)) {
             None => connector.call(host).await,
             Some((proxy, authorization)) => {
+                let address = host_and_port(&proxy);
                 let mut tunnel = Tunnel::new(proxy, connector);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization);
                 }
-                tunnel.call(host).await.map_err(|error| TunnelError(error.into()).into())
+                let opened = tunnel.call(host).await;
+                opened.map_err(|e| TunnelError { proxy: address, source: e.into() }.into())
             }
         }
     }
@@ -105,7 +107,7 @@ async fn stage_timeout<T>(
     tokio::time::timeout(limit, future).await.unwrap_or_else(|_| Err(StageTimeout(stage).into()))
 }
 
-/// Gives the connection that is there already, once.
+/// Returns a connection that is already open, once.
 struct Preconnected(Option<Io>);
 
 impl Service<Uri> for Preconnected {
@@ -118,17 +120,30 @@ impl Service<Uri> for Preconnected {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let taken = || io::Error::other("the connection was taken before");
+        let taken = || io::Error::other("the connection is already in use");
         std::future::ready(self.0.take().ok_or_else(taken))
     }
 }
 
-/// A proxy that opened no tunnel.
-#[derive(Debug, thiserror::Error)]
-#[error("no tunnel")]
-pub(super) struct TunnelError(#[source] pub(super) BoxError);
+/// Returns the host of a URI, with the port if it has one, and without the user and the password.
+pub(super) fn host_and_port(uri: &Uri) -> Option<Box<str>> {
+    let host = uri.host()?;
+    Some(match uri.port_u16() {
+        Some(port) => format!("{host}:{port}").into(),
+        None => host.into(),
+    })
+}
 
-/// A stage of connecting that took too long.
+/// The proxy did not open a tunnel.
 #[derive(Debug, thiserror::Error)]
-#[error("not done in time")]
+#[error("the proxy did not open a tunnel")]
+pub(super) struct TunnelError {
+    pub(super) proxy: Option<Box<str>>,
+    #[source]
+    pub(super) source: BoxError,
+}
+
+/// A stage of connecting took longer than its timeout.
+#[derive(Debug, thiserror::Error)]
+#[error("timed out")]
 pub(super) struct StageTimeout(pub(super) TimeoutStage);

@@ -1,5 +1,4 @@
-//! The gate before the connections: while there is none, one request at a time goes to make one.
-//! Knows no request.
+//! Limits concurrent connects: while there is no connection, only one request at a time opens one.
 
 use std::{
     collections::HashMap,
@@ -16,7 +15,7 @@ use http::{Uri, uri::Authority};
 use hyper_util::client::legacy::connect::CaptureConnection;
 use tokio::sync::Mutex;
 
-/// The gates of each host that was connected to.
+/// The gate of each host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConnectGates(Arc<std::sync::Mutex<HashMap<Authority, Arc<ConnectGate>>>>);
 
@@ -29,26 +28,28 @@ impl ConnectGates {
                 Some(gate) => gate.clone(),
                 None => gates.entry(host.clone()).or_default().clone(),
             },
-            // Without a host it goes nowhere.
+            // A URI without a host fails later.
             None => Arc::default(),
         }
     }
 }
 
-/// Whether there is a connection, as far as is known: one that was closed in peace, for lack of use
-/// or by a server that drains it, is missed. Without the gate, a hundred requests at once would make
-/// a hundred connections, and all but one of them in vain where the server speaks HTTP/2.
+/// Tracks whether there is a connection to a host. Graceful closes (idle timeout, GOAWAY) are not
+/// noticed.
+///
+/// Without the gate, 100 concurrent requests would open 100 connections. With HTTP/2, one is
+/// enough.
 #[derive(Debug, Default)]
 pub(super) struct ConnectGate {
     open: AtomicBool,
     connect_lock: Mutex<()>,
-    /// How many went alone and got no connection.
+    /// How many requests held the lock and did not get a connection.
     failures: AtomicU32,
 }
 
 impl ConnectGate {
-    /// Sends a request: at once where there is a connection, and so none to watch for; else alone,
-    /// until it has one.
+    /// Sends a request. If there is no connection (`capture` is set), the request holds the lock
+    /// until its connection is open.
     pub(super) async fn send_through<T>(
         &self,
         capture: Option<CaptureConnection>,
@@ -57,7 +58,7 @@ impl ConnectGate {
         let Some(mut capture) = capture else { return sending.await };
         let failed = self.failures.load(Ordering::Relaxed);
         let alone = self.connect_lock.lock().await;
-        // Who has seen another fail does not wait for the next ones to fail in turn.
+        // If another request failed to connect meanwhile, do not wait for the others to fail, too.
         if self.is_open() || self.failures.load(Ordering::Relaxed) != failed {
             drop(alone);
             return sending.await;
@@ -71,7 +72,7 @@ impl ConnectGate {
             })
             .await
         };
-        // A reply may be there as soon as the connection is.
+        // The reply can arrive together with the connection.
         if capture.connection_metadata().is_some() {
             self.open.store(true, Ordering::Relaxed);
         } else {
@@ -84,12 +85,12 @@ impl ConnectGate {
         }
     }
 
-    /// Notes that a connection is gone, or is going.
+    /// Records that a connection is closed or closing.
     pub(super) fn close(&self) {
         self.open.store(false, Ordering::Relaxed);
     }
 
-    /// Whether there is a connection.
+    /// Returns whether there is a connection.
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
     }

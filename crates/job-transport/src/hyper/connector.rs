@@ -1,4 +1,4 @@
-//! The connections that requests travel on: TCP's, or another's. Knows no TLS and no HTTP.
+//! Opens the byte streams under TLS: over TCP, or with a custom connector.
 
 use std::{
     error::Error,
@@ -21,26 +21,27 @@ use super::resolver::Resolver;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Opens the connections of a [`HyperTransport`](crate::HyperTransport) in place of TCP: over a Unix
-/// socket, through a tunnel of one's own, or in a network that is simulated.
+/// Opens connections for a [`HyperTransport`](crate::HyperTransport) instead of TCP.
+///
+/// For example over a Unix socket, through a tunnel, or in a simulated network.
 ///
 /// # For callers
 ///
-/// TLS and HTTP come on top; a [`Proxy`](crate::Proxy) is reached this way too. Dropping the future
-/// gives the connection up.
+/// The transport runs TLS and HTTP over these connections. If it has a [`Proxy`](crate::Proxy), the
+/// connection to the proxy is opened with this trait, too.
 ///
 /// # For implementers
 ///
-/// Connect to the URI's host and port (443 for `https` where it has none, 80 for `http`); ignore the
-/// rest. Fail with an [`io::Error`] of the operating system's own where there is one. Bound nothing
-/// in time: the transport does.
+/// Connect to the host and port of the URI (default port: 443 for `https`, 80 for `http`), and
+/// ignore its path. If the operating system returned an [`io::Error`], pass it on unchanged,
+/// because its code is used to classify it. A timeout is not needed, because the transport has one.
 ///
 /// ```
 /// use futures_core::future::BoxFuture;
 /// use http::Uri;
 /// use job_transport::{AsyncStream, Connect};
 ///
-/// /// Whatever the host is called, it is reached by way of a sidecar on this machine.
+/// /// Connects to a sidecar on this machine for every host.
 /// struct Sidecar;
 ///
 /// impl Connect for Sidecar {
@@ -57,20 +58,20 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Where there is no connection.
+    /// Returns an error if the connection cannot be opened.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future is to leave nothing behind.
+    /// Dropping the future cancels the attempt. Implementations must then release all resources.
     fn connect(&self, host: Uri) -> BoxFuture<'_, io::Result<Box<dyn AsyncStream>>>;
 }
 
-/// Bytes both ways, such as a `TcpStream`.
+/// A bidirectional byte stream, such as a `TcpStream`.
 pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 
-/// TCP, or what the caller gave in its place.
+/// TCP, or the caller's connector.
 #[derive(Clone)]
 pub(super) enum Connector {
     Tcp(HttpConnector<Resolver>),
@@ -80,13 +81,13 @@ pub(super) enum Connector {
 impl Connector {
     pub(super) fn tcp() -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        // TLS comes on top.
+        // Also accept `https` URIs: TLS runs over this connection.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         Self::Tcp(tcp)
     }
 
-    /// Gives each of the host's addresses its part of this time.
+    /// Sets the timeout for TCP, which is divided among the addresses of the host.
     pub(super) fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
         if let Self::Tcp(tcp) = &mut self {
             tcp.set_connect_timeout(Some(timeout));
@@ -129,7 +130,7 @@ fn stream(duplex: impl AsyncStream + 'static) -> TokioIo<BoxedStream> {
     TokioIo::new(BoxedStream(Box::new(duplex)))
 }
 
-/// A connection of any make.
+/// A connection of any type.
 pub(super) struct BoxedStream(Box<dyn AsyncStream>);
 
 impl AsyncRead for BoxedStream {

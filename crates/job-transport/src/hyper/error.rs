@@ -1,4 +1,4 @@
-//! What an error of the libraries below means. Looks at types and codes, at no text.
+//! Classifies the errors of hyper, rustls and h2, by their types and codes, never by their texts.
 
 use std::{error::Error, io};
 
@@ -12,8 +12,8 @@ use crate::transport::{
     RequestSent, TimeoutStage, TransportError, TransportErrorKind, error_sources,
 };
 
-/// Errors of this machine, not of the way: no file descriptor in this process (EMFILE) or on this
-/// machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
+/// Error codes for a lack of local resources: no file descriptor in this process (EMFILE) or on
+/// this machine (ENFILE), no buffer (ENOBUFS), no memory (ENOMEM), no free port (EADDRNOTAVAIL).
 #[cfg(target_os = "linux")]
 const LOCAL_RESOURCE_ERRNOS: &[i32] = &[24, 23, 105, 12, 99];
 #[cfg(all(unix, not(target_os = "linux")))]
@@ -21,13 +21,14 @@ const LOCAL_RESOURCE_ERRNOS: &[i32] = &[24, 23, 55, 12, 49];
 #[cfg(not(unix))]
 const LOCAL_RESOURCE_ERRNOS: &[i32] = &[10024, 10055, 10049];
 
-/// Makes the error of a request that failed, sent or not as far as the caller knows.
+/// Classifies the error of a failed request. `sent` is what the caller knows about it.
 pub(super) fn classify(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -> TransportError {
     if let Some(StageTimeout(stage)) = error_sources(&*error).find_map(|cause| cause.downcast_ref())
     {
         return TransportError::timeout(*stage);
     }
-    // Of a host with many addresses, the last one that did not answer in its part of the time.
+    // If a host has several addresses, this is the last one that did not answer within its share of
+    // the timeout.
     let is_late = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
     if sent == RequestSent::No
         && error_sources(&*error).any(|c| c.downcast_ref().is_some_and(is_late))
@@ -36,14 +37,42 @@ pub(super) fn classify(error: Box<dyn Error + Send + Sync>, sent: RequestSent) -
     }
     let kind = kind(&*error, sent);
     let sent = match kind {
-        // A stream that was refused was not taken.
+        // The server did not process a stream that it refused.
         TransportErrorKind::StreamRefused if was_not_processed(&*error) => RequestSent::No,
         _ => sent,
     };
-    TransportError::new(kind, sent).with_source(error)
+    with_cause(TransportError::new(kind, sent), error)
 }
 
-/// Returns what went wrong, by the first cause in the chain that says it.
+/// Adds the host and the cause, as far as the message of the kind does not contain them.
+fn with_cause(made: TransportError, error: Box<dyn Error + Send + Sync>) -> TransportError {
+    if let Some(dns) = error_sources(&*error).find_map(|cause| cause.downcast_ref::<DnsError>())
+        && made.kind() == TransportErrorKind::Dns
+    {
+        return made.with_host(&*dns.host).with_source(dns.reason());
+    }
+    let proxy = error_sources(&*error)
+        .find_map(|cause| cause.downcast_ref::<TunnelError>()?.proxy.clone())
+        .filter(|_| made.kind() == TransportErrorKind::Proxy);
+    let made = match proxy {
+        Some(proxy) => made.with_host(proxy),
+        None => made,
+    };
+    if made.kind() == TransportErrorKind::Closed && error_sources(&*error).any(is_end_of_connection)
+    {
+        return made;
+    }
+    made.with_innermost_source(error)
+}
+
+/// Returns whether a cause only repeats that the connection ended before the reply did.
+fn is_end_of_connection(cause: &(dyn Error + 'static)) -> bool {
+    let is_eof = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    let is_incomplete = |error: &hyper::Error| error.is_incomplete_message();
+    cause.downcast_ref().is_some_and(is_eof) || cause.downcast_ref().is_some_and(is_incomplete)
+}
+
+/// Returns the kind that the first conclusive cause in the chain implies.
 fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind {
     let fallback = || {
         if error_sources(error).any(|cause| cause.is::<TunnelError>()) {
@@ -54,7 +83,7 @@ fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind 
             RequestSent::Maybe => TransportErrorKind::Closed,
         }
     };
-    // First, since looking up a name needs a descriptor too.
+    // Checked first, because a DNS lookup needs a file descriptor, too.
     if error_sources(error).any(is_local_resource) {
         return TransportErrorKind::LocalResource;
     }
@@ -91,8 +120,8 @@ fn is_local_resource(cause: &(dyn Error + 'static)) -> bool {
     code.is_some_and(|code| LOCAL_RESOURCE_ERRNOS.contains(&code))
 }
 
-/// Whether the server certainly did not take the request: it drained the connection in peace before
-/// this stream, or refused the stream.
+/// Returns whether the server certainly did not process the request: it closed the connection
+/// gracefully before this stream, or refused the stream.
 fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
     let reason = error_sources(error).find_map(|cause| cause.downcast_ref::<h2::Error>()?.reason());
     matches!(reason, Some(h2::Reason::NO_ERROR | h2::Reason::REFUSED_STREAM))

@@ -1,4 +1,4 @@
-//! By which proxy a host is reached, if by any. Opens no connection.
+//! Selects the proxy for a host.
 
 use std::{
     fmt,
@@ -8,7 +8,9 @@ use std::{
 use http::{HeaderValue, Uri, uri::Scheme};
 use hyper_util::client::proxy::matcher::Matcher;
 
-/// A proxy that opens tunnels (CONNECT), so that TLS is with the service itself.
+/// An HTTP proxy that opens tunnels (`CONNECT`).
+///
+/// TLS runs inside the tunnel, so the proxy cannot read the requests.
 ///
 /// ```
 /// use job_transport::Proxy;
@@ -20,36 +22,39 @@ use hyper_util::client::proxy::matcher::Matcher;
 #[derive(Clone)]
 pub struct Proxy(Arc<Matcher>);
 
-/// Why a text is no proxy.
+/// The error of a text that is not a valid proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
     /// The text is not the URL of a proxy.
-    #[error("not a proxy; one looks like http://proxy.example:3128")]
+    #[error("not a proxy URL; expected for example http://proxy.example:3128")]
     NotUrl,
-    /// The proxy is reached over something else than http.
-    #[error("a proxy is reached over http; what goes through its tunnel is encrypted all the same")]
+    /// The scheme of the URL is not `http`.
+    #[error("the proxy URL must start with http:// (the tunnel to the service is encrypted)")]
     NotHttp,
 }
 
 impl Proxy {
-    /// Takes a proxy's URL, with a user and a password if it asks for them, and the hosts that are
-    /// reached without it: names, their endings, addresses and networks, as in `NO_PROXY`.
+    /// Creates a proxy from its URL, which may contain a user and a password.
+    ///
+    /// Hosts in `except` are reached directly. It has the form of `NO_PROXY`: a comma-separated
+    /// list of host names, domain suffixes, IP addresses and networks.
     ///
     /// # Errors
     ///
-    /// Where the text is no URL of a proxy over http.
+    /// Returns an error if `url` is not a URL, or its scheme is not `http`.
     pub fn new(url: &str, except: &str) -> Result<Self, ProxyError> {
         Self(Arc::new(Matcher::builder().all(url).build())).validate()?;
         Ok(Self(Arc::new(Matcher::builder().all(url).no(except).build())))
     }
 
-    /// Takes what the environment says, as other programs do: `HTTPS_PROXY`, `ALL_PROXY`,
-    /// `NO_PROXY`, in capital or small letters.
+    /// Creates a proxy from the variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    ///
+    /// Their names may be in upper or lower case. Returns `None` if no proxy is set.
     ///
     /// # Errors
     ///
-    /// Where a proxy is named that is none over http.
+    /// Returns an error if the scheme of the proxy's URL is not `http`.
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
         Self(Arc::new(Matcher::from_env())).validate().map(Some).or_else(|error| match error {
             ProxyError::NotUrl => Ok(None),
@@ -57,8 +62,8 @@ impl Proxy {
         })
     }
 
-    /// Returns the proxy by which this host is reached, and what it asks for. Over plain http there
-    /// is none: it would read what is meant for this machine alone.
+    /// Returns the proxy for this host, and the value of its `Proxy-Authorization` header. Returns
+    /// `None` for plain http, because the proxy could read the request.
     pub(crate) fn for_host(&self, host: &Uri) -> Option<(Uri, Option<HeaderValue>)> {
         host.scheme().filter(|scheme| **scheme == Scheme::HTTPS)?;
         let intercept = self.0.intercept(host)?;
@@ -74,7 +79,7 @@ impl Proxy {
     }
 }
 
-/// Shows the proxy's URL, without user and password.
+/// Writes the proxy's URL without user and password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.for_host(&PROBE_URI) {
@@ -84,14 +89,14 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// Shows neither user nor password.
+/// Omits user and password.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
     }
 }
 
-/// A host that no list of exceptions names.
+/// A URI that no list of exceptions contains.
 static PROBE_URI: LazyLock<Uri> = LazyLock::new(|| Uri::from_static("https://service.invalid"));
 
 #[cfg(test)]

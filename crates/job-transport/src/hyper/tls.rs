@@ -1,4 +1,4 @@
-//! Whom to trust, and the cryptography to do it with. Opens no connection.
+//! TLS settings: trusted certificate authorities, client certificate, cryptography provider.
 
 use std::{fmt, sync::Arc};
 
@@ -14,20 +14,22 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 
-/// The cryptography under TLS. Never taken from a process-wide default: a library must not depend
-/// on what another part of the program installed.
+/// The cryptography provider of TLS.
+///
+/// The process-wide default of rustls is not used, because another part of the program may install
+/// or replace it.
 #[derive(Clone, Debug)]
 pub struct TlsProvider(Arc<CryptoProvider>);
 
 impl TlsProvider {
-    /// Returns AWS-LC's cryptography.
+    /// Returns the provider based on AWS-LC.
     #[cfg(feature = "aws-lc-rs")]
     #[must_use]
     pub fn aws_lc_rs() -> Self {
         Self(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
     }
 
-    /// Returns ring's cryptography.
+    /// Returns the provider based on ring.
     #[cfg(feature = "ring")]
     #[must_use]
     pub fn ring() -> Self {
@@ -35,66 +37,68 @@ impl TlsProvider {
     }
 }
 
-/// How TLS is done with the service: TLS 1.2 or 1.3, and certificates signed by whom.
+/// TLS settings: the trusted certificate authorities and the client certificate.
+///
+/// TLS 1.2 and 1.3 are supported.
 #[derive(Clone)]
 pub struct TlsConfig(pub(crate) ClientConfig);
 
-/// Shows nothing: a client's key may be in it.
+/// Omits the settings, because they may contain a private key.
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig").finish_non_exhaustive()
     }
 }
 
-/// Why TLS cannot be set up.
+/// The error of TLS settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The provider lacks what TLS 1.2 or 1.3 needs.
-    #[error("the TLS provider cannot be used")]
+    /// The provider does not support TLS 1.2 or 1.3.
+    #[error("the TLS provider does not support TLS 1.2 or 1.3")]
     Provider(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The operating system's roots cannot be loaded.
-    #[error("the operating system's certificate authorities cannot be loaded")]
+    /// The system's certificate authorities cannot be loaded.
+    #[error("cannot load the system's certificate authorities")]
     Platform(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The text holds no certificate, or one that cannot be read.
-    #[error("the CA file is not a list of certificates in PEM form")]
+    /// The PEM text contains no certificate, or an invalid one.
+    #[error("the CA file does not contain valid certificates in PEM format")]
     Pem(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// One of the given certificate authorities cannot be read, or there is none.
-    #[error("the certificate authorities are no list of certificates in DER form")]
+    /// The list of certificate authorities is empty, or one of them is invalid.
+    #[error("the list of certificate authorities is empty or contains an invalid one")]
     Roots(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// The client's certificate or its key cannot be read, or the two do not belong together.
-    #[error("the client certificate and its key are not a pair in PEM form")]
+    /// The client certificate or its key is invalid, or the key does not match the certificate.
+    #[error("the client certificate or its key is not valid PEM, or they do not match")]
     ClientCertificate(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
 impl TlsConfig {
-    /// Trusts whom the operating system trusts.
+    /// Trusts the certificate authorities of the operating system.
     ///
     /// # Errors
     ///
-    /// Where the system's certificate authorities cannot be loaded; a container may lack the
-    /// package `ca-certificates`.
+    /// Returns an error if they cannot be loaded, for example because a container image does not
+    /// have the package `ca-certificates`.
     pub fn platform(provider: TlsProvider) -> Result<Self, TlsError> {
         let builder = builder(provider)?.with_platform_verifier();
         Ok(Self::without_client_auth(builder.map_err(|error| TlsError::Platform(error.into()))?))
     }
 
-    /// Trusts the certificate authorities of this PEM text, and no other.
+    /// Trusts only the certificate authorities in this PEM text.
     ///
     /// # Errors
     ///
-    /// Where the text holds no certificate, or one that cannot be read.
+    /// Returns an error if the text contains no certificate, or an invalid one.
     pub fn ca_pem(provider: TlsProvider, pem: &[u8]) -> Result<Self, TlsError> {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let certificates = certificates.map_err(|error| TlsError::Pem(Some(error.into())))?;
         Self::with_trusted_roots(provider, certificates, TlsError::Pem)
     }
 
-    /// Trusts these certificate authorities, each in DER form, and no other.
+    /// Trusts only these certificate authorities, each in DER format.
     ///
     /// # Errors
     ///
-    /// Where there is none, or one that cannot be read.
+    /// Returns an error if `roots` is empty, or a certificate is invalid.
     pub fn roots<R: Into<Vec<u8>>>(
         provider: TlsProvider,
         roots: impl IntoIterator<Item = R>,
@@ -103,12 +107,14 @@ impl TlsConfig {
         Self::with_trusted_roots(provider, roots, TlsError::Roots)
     }
 
-    /// Shows the service this certificate, with the chain that leads to its authority, where it
-    /// asks for one. Both texts are PEM.
+    /// Sets the client certificate to present if the server requests one.
+    ///
+    /// `chain` is the certificate, followed by its intermediate certificates, and `key` is its
+    /// private key. Both are PEM texts.
     ///
     /// # Errors
     ///
-    /// Where one of the two cannot be read, or they do not belong together.
+    /// Returns an error if one of the two is invalid, or the key does not match the certificate.
     pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let failed = |error: rustls::Error| TlsError::ClientCertificate(Some(error.into()));
         let unreadable = |error: pem::Error| TlsError::ClientCertificate(Some(error.into()));

@@ -1,4 +1,4 @@
-//! Where the service is, and the address of a job there. Sends nothing.
+//! The base URL of the service, and the URIs below it.
 
 use std::{fmt, str::FromStr};
 
@@ -9,14 +9,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::transport::{AllowHttp, is_loopback};
 
-/// What stands unencoded in a path segment: RFC 3986's unreserved characters.
+/// The characters to percent-encode in a path segment: all except RFC 3986's unreserved ones.
 pub(crate) const PATH_ENCODE_SET: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
-/// Over https, or over http to this machine alone. A path is kept as a prefix; a slash at its end
-/// is not, since what follows starts with one.
+/// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
+/// without slashes at its end.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::{Cloud, Endpoint, EndpointError};
@@ -35,7 +37,7 @@ pub struct Endpoint {
     allow_http: bool,
 }
 
-/// Whose cloud it is.
+/// The operator of a cloud, which determines the domain of its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cloud {
@@ -48,8 +50,10 @@ pub enum Cloud {
 impl Cloud {
     const ALL: [Self; 2] = [Self::Huawei, Self::OpenTelekom];
 
-    /// Returns the cloud that has a region of this name: Open Telekom Cloud has `eu-de` and `eu-nl`,
-    /// every other is taken for Huawei Cloud's.
+    /// Returns the cloud of a region.
+    ///
+    /// `eu-de` and `eu-nl` belong to Open Telekom Cloud. All other regions are assumed to belong to
+    /// Huawei Cloud.
     #[must_use]
     pub fn from_region(region: &str) -> Self {
         if ["eu-de", "eu-nl"].contains(&region) { Self::OpenTelekom } else { Self::Huawei }
@@ -64,56 +68,60 @@ impl Cloud {
     }
 }
 
-/// Why a text is no endpoint.
+/// The error of a text that is not a valid endpoint or region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// The text is not a URL.
-    #[error("not a URL; an endpoint looks like https://cce.eu-de.otc.t-systems.com")]
+    #[error("not a URL; expected for example https://cce.eu-de.otc.t-systems.com")]
     NotUrl,
-    /// The scheme is not https, and the host is not this machine.
-    #[error("not https; http is for this machine (localhost) alone")]
+    /// The scheme is not `https`, and the host is not this machine.
+    #[error("the URL must start with https:// (http:// is allowed only for localhost)")]
     NotHttps,
-    /// The URL holds a user or a password.
-    #[error("an endpoint holds no user or password; they go into the credentials")]
+    /// The URL contains a user or a password.
+    #[error("the URL must not contain a user or password; they belong to the credentials")]
     UserInfo,
     /// The URL has a query or a fragment.
-    #[error("an endpoint has no `?` and no `#`")]
+    #[error("the URL must not contain a query (`?`) or a fragment (`#`)")]
     QueryOrFragment,
-    /// The port is no number from 0 to 65535.
-    #[error("the port is no number from 0 to 65535")]
+    /// The port is not a number from 0 to 65535.
+    #[error("the port is not a number from 0 to 65535")]
     InvalidPort,
-    /// The text is no region.
-    #[error("not a region; one looks like eu-de or cn-north-4")]
+    /// The text is not a valid region name.
+    #[error("not a region name; expected for example eu-de or cn-north-4")]
     InvalidRegion,
 }
 
 impl Endpoint {
-    /// Returns the job API's endpoint in a region of a cloud.
+    /// Returns the endpoint of the CCE API in a region.
+    ///
+    /// Whether the region exists is not checked.
     ///
     /// # Errors
     ///
-    /// Where the region has other characters than small letters, digits and hyphens. Whether the
-    /// cloud has such a region shows when it is asked.
+    /// Returns an error if `region` is empty, longer than 63 bytes, or contains characters other
+    /// than lower-case ASCII letters, digits and hyphens.
     pub fn for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         Self::for_service("cce", cloud, region)
     }
 
-    /// Returns the identity service's endpoint in a region of a cloud.
+    /// Returns the endpoint of the identity service (IAM) in a region.
     ///
     /// # Errors
     ///
-    /// As [`Endpoint::for_region`].
+    /// The errors of [`Endpoint::for_region`].
     pub fn identity_for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         Self::for_service("iam", cloud, region)
     }
 
-    /// Takes an endpoint over plain http on any host: whoever is on the way there can read the
-    /// credentials and change the replies.
+    /// Parses an endpoint that may use plain http to any host.
+    ///
+    /// Anyone on the network path can read the credentials and change the replies.
     ///
     /// # Errors
     ///
-    /// As for an endpoint over https.
+    /// Returns an error if the text is not a URL with the scheme `https` or `http`, or contains a
+    /// user, a password, a query, a fragment or an invalid port.
     pub fn allow_http(text: &str) -> Result<Self, EndpointError> {
         Self::parse(text, true)
     }
@@ -126,8 +134,11 @@ impl Endpoint {
         format!("https://{service}.{region}.{}", cloud.domain(region)).parse()
     }
 
-    /// Returns which region of which cloud this is the identity service of; `None` where it is of
-    /// none, as one for all regions is.
+    /// Returns the cloud and the region of an identity service's endpoint.
+    ///
+    /// Returns `None` for other endpoints, and for the identity service of all regions.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use job_transport::{Cloud, Endpoint};
@@ -155,7 +166,7 @@ impl Endpoint {
         if host.is_empty() {
             Err(EndpointError::NotUrl)
         } else if uri.query().is_some() || text.contains('#') {
-            // Looked for in the text: `http::Uri` drops a fragment without a word.
+            // Search the text for a fragment, because `http::Uri` drops it without an error.
             Err(EndpointError::QueryOrFragment)
         } else if authority.as_str().contains('@') {
             Err(EndpointError::UserInfo)
@@ -169,21 +180,21 @@ impl Endpoint {
     }
 
     /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
-    /// (reference page, "URI"). Fails where the prefix is so long that the whole is no valid URI.
+    /// (reference page, "URI"). Returns an error if the URI is too long.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
         self.join(&format!("/api/v3/projects/{project}/jobs/{job}"))
     }
 
-    /// Returns the URI by which tokens are had, whether or not the base URL names the version, as
+    /// Returns the URI for requesting a token. The base URL may end with the version `/v3`, as
     /// `OS_AUTH_URL` does.
     pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
         let version = if self.base.ends_with("/v3") { "" } else { "/v3" };
         self.join(&format!("{version}/auth/tokens"))
     }
 
-    /// Returns a GET of this URI, marked where it may go over plain http.
+    /// Returns a GET request, with the extension [`AllowHttp`] if plain http is allowed.
     pub(crate) fn request(&self, uri: Uri) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::get(uri).body(Bytes::new())?;
         if self.allow_http {

@@ -1,4 +1,4 @@
-//! Why an attempt has no reading, and how to react. Sends nothing.
+//! The error of an attempt that returned no job.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
@@ -10,11 +10,17 @@ use super::{
     error_class::ErrorClass,
     error_kind::FetchErrorKind,
     headers::{header_str, request_id, retry_after},
-    provider_error::CredentialsProviderError,
+    provider_error::{CredentialsProviderError, NO_CREDENTIALS},
 };
 use crate::transport::{RequestSent, TransportError, error_sources};
 
-/// An attempt without a reading: its kind, how to react, and all that is known of it.
+/// The error of an attempt to read a job.
+///
+/// - [`kind`](Self::kind) is what happened.
+/// - [`class`](Self::class) is how to react.
+/// - The other methods return the details: status, request id, error body, `Retry-After`.
+///
+/// # Examples
 ///
 /// ```
 /// use http::{Response, StatusCode};
@@ -48,26 +54,25 @@ struct Details {
 }
 
 impl FetchError {
-    /// Creates an error of which only the kind is known.
+    /// Creates an error from its kind, without details.
     #[must_use]
     pub fn new(kind: FetchErrorKind) -> Self {
-        const NOT_A_JOB: &str = "the service's reply is not a readable job";
+        const NOT_A_JOB: &str = "the reply is not a valid job";
         let (mut status, mut transport) = (None, None);
         let (message, detail): (Cow<'static, str>, &'static str) = match kind {
             FetchErrorKind::Credentials => (NO_CREDENTIALS.into(), ""),
             FetchErrorKind::CredentialsTimeout => {
-                (NO_CREDENTIALS.into(), "they were not provided in time")
+                (NO_CREDENTIALS.into(), "the provider did not return in time")
             }
-            FetchErrorKind::WrongSignature => (
-                "the service refused this key's signature before, so none is sent any more; check the secret key, and start again with the right one".into(),
-                "",
-            ),
+            FetchErrorKind::WrongSignature => {
+                ("the access key is blocked because the service refused its signature".into(), "")
+            }
             FetchErrorKind::NoProject => {
-                ("no project: the client has none, and the credentials name none".into(), "")
+                ("no project id: neither the client nor the credentials have one".into(), "")
             }
             FetchErrorKind::Transport(kind) => {
                 let error = TransportError::new(kind, RequestSent::Maybe);
-                let message = error.message();
+                let message = error.to_string();
                 transport = Some(error);
                 (message.into(), "")
             }
@@ -76,14 +81,12 @@ impl FetchError {
                 let shown = status.map_or_else(|| code.to_string(), |status| status.to_string());
                 (format!("the service answered {shown}").into(), "")
             }
-            FetchErrorKind::EmptyBody => (NOT_A_JOB.into(), "its body is empty"),
-            FetchErrorKind::HtmlPage => {
-                (NOT_A_JOB.into(), "its body is a page of HTML, not the service's")
-            }
+            FetchErrorKind::EmptyBody => (NOT_A_JOB.into(), "the body is empty"),
+            FetchErrorKind::HtmlPage => (NOT_A_JOB.into(), "the body is an HTML page"),
             FetchErrorKind::Undecodable => (NOT_A_JOB.into(), ""),
             FetchErrorKind::WrongKind => (NOT_A_JOB.into(), "its `kind` is not `Job`"),
             FetchErrorKind::NoToken => {
-                ("the identity service's reply has no token (X-Subject-Token)".into(), "")
+                ("the reply of the identity service has no X-Subject-Token header".into(), "")
             }
             FetchErrorKind::WrongJob => ("the service answered with another job".into(), ""),
         };
@@ -103,13 +106,15 @@ impl FetchError {
         }))
     }
 
-    /// Creates the error of a reply whose status is not 200, with all that the reply has.
+    /// Creates the error of a reply whose status is not 200.
+    ///
+    /// It contains the request id, `Retry-After` and the error body of the reply.
     #[must_use]
     pub fn from_response(reply: &Response<Bytes>) -> Self {
         Self::from_parts(reply, read_service_error(reply, &[]))
     }
 
-    /// Creates the error of a reply whose body is already read.
+    /// Creates the error of a reply whose error body is already decoded.
     pub(crate) fn from_parts(reply: &Response<Bytes>, service_error: Option<ServiceError>) -> Self {
         let in_body = service_error.as_ref().and_then(ServiceError::request_id);
         let request_id = request_id(reply.headers()).or(in_body).map(String::from);
@@ -122,38 +127,39 @@ impl FetchError {
         }
     }
 
-    /// Creates the error of an attempt without credentials, because the provider took longer than
-    /// `timeout`.
+    /// Creates the error of an attempt whose credentials provider took longer than `timeout`.
     #[must_use]
     pub fn credentials_timeout(timeout: Duration) -> Self {
         let mut error = Self::new(FetchErrorKind::CredentialsTimeout);
-        error.0.detail = format!("they were not provided within {timeout:?}").into();
+        error.0.detail = format!("the provider did not return within {timeout:?}").into();
         error
     }
 
-    /// Replaces the class that the kind has.
+    /// Replaces the class, which is the kind's by default.
     #[must_use]
     pub fn with_class(mut self, class: ErrorClass) -> Self {
         self.0.class = class;
         self
     }
 
-    /// Sets the service's name for the request.
+    /// Sets the request id that the service assigned.
     #[must_use]
     pub fn with_request_id(mut self, request_id: Option<String>) -> Self {
         self.0.request_id = request_id;
         self
     }
 
-    /// Sets how long the reply asks to wait before the next request.
+    /// Sets the delay that the reply requests before the next request.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
         self
     }
 
-    /// Adds what the service says of the error. A 404 with the gateway's code `APIGW.0101` becomes
-    /// permanent: the path is wrong, so no job has it.
+    /// Adds the error body of the reply.
+    ///
+    /// A 404 with the gateway's code `APIGW.0101` becomes permanent, because the path is wrong for
+    /// every job.
     #[must_use]
     pub fn with_service_error(mut self, service_error: ServiceError) -> Self {
         let details = &mut *self.0;
@@ -161,7 +167,7 @@ impl FetchError {
             details.class = ErrorClass::Permanent;
         }
         let text = service_error.to_string();
-        // Some bodies only repeat the status.
+        // Leave out a body that only repeats the status.
         if details.status.is_none_or(|status| status.to_string() != text) {
             details.detail = text.into();
         }
@@ -169,7 +175,7 @@ impl FetchError {
         self
     }
 
-    /// Sets whether the credentials were renewed during the attempt.
+    /// Sets whether the credentials were refreshed during the attempt.
     #[must_use]
     pub fn with_credentials_refreshed(mut self, refreshed: bool) -> Self {
         self.0.credentials_refreshed = refreshed;
@@ -183,7 +189,7 @@ impl FetchError {
         self
     }
 
-    /// Adds the refusal (401) after which the credentials could not be renewed.
+    /// Adds the refusal (401) after which the credentials could not be refreshed.
     pub(crate) fn with_refusal(mut self, refusal: Self) -> Self {
         self.0.message =
             format!("the credentials were rejected ({refusal}) and could not be refreshed").into();
@@ -191,82 +197,88 @@ impl FetchError {
         self
     }
 
-    /// Makes of a refusal (401) that of a wrong signature.
+    /// Turns a refusal (401) into that of a wrong signature.
     pub(crate) fn into_wrong_signature(mut self) -> Self {
         self.0.kind = FetchErrorKind::WrongSignature;
         self
     }
 
-    /// Returns how far the attempt got, and why no further.
+    /// Returns what happened.
     #[must_use]
     pub fn kind(&self) -> FetchErrorKind {
         self.0.kind
     }
 
-    /// Returns how to react: the class of the kind ([`FetchErrorKind::class`]), except that
+    /// Returns how to react.
     ///
-    /// - a 404 with the gateway's code `APIGW.0101` is `Permanent`, because the path is wrong for any
-    ///   job;
-    /// - an error of the provider of credentials has that error's class
-    ///   ([`CredentialsProviderError::class`]), but `Permanent` for `NotFound`, because it is not the
-    ///   job that was not found.
+    /// This is the class of the kind ([`FetchErrorKind::class`]), with two exceptions:
+    ///
+    /// - A 404 with the gateway's code `APIGW.0101` is `Permanent`, because the path is wrong for
+    ///   every job.
+    /// - An error of the credentials provider has the class of that error
+    ///   ([`CredentialsProviderError::class`]). If that is `NotFound`, it becomes `Permanent`,
+    ///   because no request for the job was sent.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.0.class
     }
 
-    /// Returns what happened, without details.
+    /// Returns the message, without the details.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Returns the details, such as what the service says of the error.
+    /// Returns the details, such as the text of the error body.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         (!self.0.detail.is_empty()).then_some(&*self.0.detail)
     }
 
-    /// Returns the status of the reply, if one came and it is not 200.
+    /// Returns the status of the reply, if there was a reply and its status is not 200.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// Returns the service's name for the request (`X-Request-Id`), if a reply came with one.
+    /// Returns the request id that the service assigned (`X-Request-Id`), if the reply has one.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Returns how long the reply asks to wait before the next request. The reply may be the identity
-    /// service's.
+    /// Returns the delay that the reply requests before the next request.
+    ///
+    /// The reply can be that of the identity service.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Returns what the body of the reply says of the error; for a wrong signature, also if the reply
-    /// was that to an earlier request.
+    /// Returns the error body of the reply.
+    ///
+    /// For a wrong signature, it can be the reply to an earlier request.
     #[must_use]
     pub fn service_error(&self) -> Option<&ServiceError> {
         self.0.service_error.as_ref()
     }
 
-    /// Returns whether the credentials were renewed during the attempt. If the service refuses the new
-    /// ones too (401), their age is not the reason.
+    /// Returns whether the credentials were refreshed during the attempt.
+    ///
+    /// If the service refuses the new credentials as well (401), they did not fail because of their
+    /// age.
     #[must_use]
     pub fn credentials_refreshed(&self) -> bool {
         self.0.credentials_refreshed
     }
 
-    /// Returns the service's refusal (401) after which the credentials could not be renewed.
+    /// Returns the refusal (401) after which the credentials could not be refreshed.
     #[must_use]
     pub fn refusal(&self) -> Option<&Self> {
         self.0.refusal.as_ref()
     }
 
-    /// Returns the error of the transport, if the kind is [`Transport`](FetchErrorKind::Transport).
+    /// Returns the transport's error, if the kind is [`Transport`](FetchErrorKind::Transport).
     #[must_use]
     pub fn transport_error(&self) -> Option<&TransportError> {
         let of_login = || self.login_error().and_then(Self::transport_error);
@@ -280,13 +292,13 @@ impl FetchError {
         self.0.source.as_ref()?.downcast_ref()
     }
 
-    /// Returns the error of the provider of credentials, if there were no credentials because of it.
+    /// Returns the error of the credentials provider, if the attempt failed because of it.
     #[must_use]
     pub fn provider_error(&self) -> Option<&CredentialsProviderError> {
         self.0.source.as_ref()?.downcast_ref()
     }
 
-    /// Returns the error of the request for credentials, if the provider made one.
+    /// Returns the error of the provider's own request, if it sent one.
     fn login_error(&self) -> Option<&Self> {
         fetch_error_in(self.provider_error()?)
     }
@@ -297,8 +309,6 @@ fn fetch_error_in(error: &CredentialsProviderError) -> Option<&FetchError> {
     error_sources(error).find_map(|cause| cause.downcast_ref())
 }
 
-const NO_CREDENTIALS: &str = "there are no credentials";
-
 fn is_unknown_api(error: &ServiceError) -> bool {
     error.codes().iter().any(|code| code == "APIGW.0101")
 }
@@ -306,14 +316,16 @@ fn is_unknown_api(error: &ServiceError) -> bool {
 impl From<TransportError> for FetchError {
     fn from(error: TransportError) -> Self {
         let mut made = Self::new(FetchErrorKind::Transport(error.kind()));
-        made.0.message = error.message().into();
+        made.0.message = error.to_string().into();
         made.0.transport = Some(error);
         made
     }
 }
 
-/// Returns the error of an attempt without credentials. If the provider sent a request, the kind says
-/// how far that got: a wait reacts to an unknown host in the same way, whoever looked it up.
+/// Creates the error of an attempt without credentials.
+///
+/// If the provider's own request got no reply or an unreadable one, the kind is that of its error.
+/// So a wait reacts to an unknown host in the same way for both services.
 impl From<CredentialsProviderError> for FetchError {
     fn from(error: CredentialsProviderError) -> Self {
         let login = fetch_error_in(&error);
@@ -321,7 +333,7 @@ impl From<CredentialsProviderError> for FetchError {
             .map(Self::kind)
             .filter(|kind| kind.is_unreadable() || matches!(kind, FetchErrorKind::Transport(_)));
         let class = match error.class() {
-            // It is not the job that was not found.
+            // The provider did not find something. No request for the job was sent.
             ErrorClass::NotFound => ErrorClass::Permanent,
             class => class,
         };
@@ -329,15 +341,20 @@ impl From<CredentialsProviderError> for FetchError {
             .with_class(class)
             .with_retry_after(login.and_then(Self::retry_after));
         made.0.kind = kind.unwrap_or(FetchErrorKind::Credentials);
+        made.0.message = error.summary().into();
         made.with_source(error)
     }
 }
 
-/// Returns an error of the same class, because a request for credentials that failed means what its
-/// reply means.
+/// Creates the error of a provider whose request to the identity service failed. It has the same
+/// class.
 impl From<FetchError> for CredentialsProviderError {
     fn from(error: FetchError) -> Self {
-        Self::new(error.class(), "the identity service gave no token").with_source(error)
+        let message = match error.class() {
+            ErrorClass::Unauthorized => "the identity service refused the login",
+            _ => "the identity service returned no token",
+        };
+        Self::new(error.class(), message).with_source(error)
     }
 }
 
@@ -346,8 +363,11 @@ impl fmt::Display for FetchError {
         let Details { kind, message, status, .. } = &*self.0;
         f.write_str(message)?;
         self.detail().map_or(Ok(()), |detail| write!(f, ": {detail}"))?;
-        if *kind == FetchErrorKind::WrongSignature && status.is_some() {
-            f.write_str("; the signature is wrong: check the secret key")?;
+        if *kind == FetchErrorKind::WrongSignature {
+            f.write_str(match status {
+                Some(_) => "; the signature is wrong: check the secret key",
+                None => "; check the secret key and restart",
+            })?;
         }
         self.request_id().map_or(Ok(()), |id| write!(f, " (request id {id})"))
     }
@@ -362,7 +382,7 @@ impl Error for FetchError {
     }
 }
 
-/// Reads what a reply's body says, without any of the secrets that it may repeat.
+/// Decodes the error body of a reply. Redacts `secrets` in it.
 pub(crate) fn read_service_error(
     reply: &Response<Bytes>,
     secrets: &[&str],

@@ -1,18 +1,18 @@
-//! How to react to an attempt without a reading.
+//! The classes of errors, by how a caller should react.
 
 use serde::{Deserialize, Serialize};
 
-/// How to react to an attempt without a reading.
+/// How a caller should react to a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_enums, reason = "a caller that retries must decide for each class")]
 pub enum ErrorClass {
-    /// The error may pass: try again.
+    /// The error is temporary: try again.
     Transient,
-    /// There are too many requests: try again later.
+    /// The service received too many requests: try again later.
     Throttled,
-    /// The credentials are not accepted.
+    /// The credentials were not accepted.
     Unauthorized,
-    /// There is no such job, or not yet.
+    /// The job does not exist, or does not exist yet.
     NotFound,
     /// The next attempt will fail in the same way.
     Permanent,

@@ -1,45 +1,45 @@
-//! How far an attempt got that has no reading, as plain data.
+//! The kinds of errors of an attempt, as plain data.
 
 use serde::{Deserialize, Serialize};
 
 use super::error_class::ErrorClass;
 use crate::transport::TransportErrorKind;
 
-/// How far an attempt got that has no reading, and why no further.
+/// What happened in an attempt that returned no job.
 ///
-/// It is plain data. What else is known is in the [`FetchError`](super::FetchError).
+/// This is plain data with a serde form. [`FetchError`](super::FetchError) has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
-    /// The provider has no credentials, or none in place of those that the service refused.
+    /// The provider returned no credentials, or none to replace those that the service refused.
     Credentials,
-    /// The provider of credentials took longer than its timeout.
+    /// The credentials provider took longer than its timeout.
     CredentialsTimeout,
-    /// The service refused the signature, now or earlier. No later request is signed with this key,
-    /// because a few more wrong signatures lock it.
+    /// The service refused a signature of the access key, now or earlier. No further request is
+    /// signed with this key, because a few more wrong signatures lock it.
     WrongSignature,
-    /// The client has no project, and the credentials name none.
+    /// Neither the client nor the credentials have a project id.
     NoProject,
-    /// No reply came, to the request for the job or to the request for credentials.
+    /// The request for the job, or the request for a token, got no complete reply.
     Transport(TransportErrorKind),
-    /// A reply came with this status, which is not 200.
+    /// The reply has this status, which is not 200.
     Status(u16),
-    /// A reply came with status 200 and an empty body.
+    /// The reply has status 200 and an empty body.
     EmptyBody,
-    /// A reply came with status 200, and its body is a page of HTML: a proxy's or a login's.
+    /// The reply has status 200, and its body is an HTML page, for example of a proxy or a login.
     HtmlPage,
-    /// A reply came with status 200, and its body cannot be decoded.
+    /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// A reply came with status 200, and its body is an object of another kind.
+    /// The reply has status 200, and its body is an object of another kind.
     WrongKind,
-    /// The identity service's reply to a login has no token.
+    /// The identity service accepted the login, but its reply has no token.
     NoToken,
-    /// A reply came with the job of another uid. Only a wait finds this out.
+    /// The reply is a job with another uid. Only a wait checks this.
     WrongJob,
 }
 
 impl FetchErrorKind {
-    /// Returns how to react to an error of which only the kind is known.
+    /// Returns how to react to an error of this kind.
     ///
     /// | kind | class |
     /// |---|---|
@@ -94,7 +94,7 @@ impl FetchErrorKind {
         }
     }
 
-    /// Returns whether a reply came whose status means success and whose body is of no use.
+    /// Returns whether the reply has a success status and an unusable body.
     #[must_use]
     pub const fn is_unreadable(self) -> bool {
         matches!(

@@ -1,5 +1,4 @@
-//! One request and its reply, as a span for whoever traces. Logs no header's value but the request
-//! id's, and no body.
+//! Sends a request inside a tracing span. Logs no body, and of the headers only the request id.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, uri::Scheme};
@@ -12,23 +11,23 @@ use super::{
 };
 use crate::transport::{Transport, TransportError};
 
-/// What a request is about, for its span.
+/// Fields of a request's span.
 pub(crate) struct RequestInfo<'a> {
-    /// The path, with names for its parameters.
+    /// The path, with placeholders for its parameters.
     pub(crate) template: &'static str,
     pub(crate) job: Option<&'a JobId>,
-    /// How often a request was sent for the same attempt before.
+    /// How many requests the same attempt sent before.
     pub(crate) resends: u32,
 }
 
-/// A reply, and what its body says where its status is not that of a success.
+/// A response, with the decoded error body if its status is neither 200 nor 201.
 pub(crate) struct Reply {
     pub(crate) response: Response<Bytes>,
     pub(crate) service_error: Option<ServiceError>,
 }
 
 impl Reply {
-    /// Returns the error that the reply is, if it has not this status.
+    /// Returns the response, or an error if it has another status.
     pub(crate) fn expect_status(self, status: StatusCode) -> Result<Response<Bytes>, FetchError> {
         if self.response.status() == status {
             return Ok(self.response);
@@ -37,8 +36,8 @@ impl Reply {
     }
 }
 
-/// Sends a request and reads the reply. Of what the reply repeats, the request's sensitive headers
-/// and these secrets are hidden.
+/// Sends a request and decodes an error body. If the body repeats `secrets` or sensitive headers of
+/// the request, they are redacted.
 pub(crate) async fn send_traced(
     transport: &dyn Transport,
     request: Request<Bytes>,
@@ -76,10 +75,10 @@ pub(crate) async fn send_traced(
     Ok(Reply { response, service_error })
 }
 
-/// The span's field for the service's name for the request.
+/// The span's field for the request id that the service assigned.
 const REQUEST_ID: &str = "http.response.header.x-request-id";
 
-/// Makes the span, with the names that OpenTelemetry gives a client's HTTP request.
+/// Creates the span, with the names of OpenTelemetry's conventions for HTTP clients.
 fn span(request: &Request<Bytes>, about: &RequestInfo<'_>) -> Span {
     let (method, uri) = (request.method().as_str(), request.uri());
     let default_port = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };

@@ -1,4 +1,4 @@
-//! What a reply's headers say. Reads no clock.
+//! Parses the headers of a response. Reads no clock.
 
 use std::time::Duration;
 
@@ -10,12 +10,18 @@ use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Returns how long the reply asks to wait (RFC 9110, section 10.2.3; the service documents it for
-/// 413 and 429, as seconds or a date).
+/// Returns the delay that a response requests with `Retry-After`.
 ///
-/// A date counts from the reply's own `Date`, so this machine's clock does not matter; without one
-/// it says nothing. A date that has passed is no wait, a number that no duration can hold the
-/// longest one. What is neither a date nor a number is `None`.
+/// The header contains seconds or a date (RFC 9110, section 10.2.3). The service documents it for
+/// 413 and 429.
+///
+/// - A date counts from the response's own `Date` header, so this machine's clock does not matter.
+///   Without `Date` the result is `None`.
+/// - A date in the past is a delay of zero.
+/// - A number of seconds that does not fit is the longest duration.
+/// - Any other text is `None`.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,26 +37,26 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = header_str(headers, &RETRY_AFTER)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Only a number too large for it can fail.
+        // Parsing digits fails only if the number is too large.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = PARSER.parse_timestamp(text).ok()?;
     let pause = until.duration_since(date(headers)?);
-    // Only a date before the reply's can fail.
+    // The conversion fails only if the date is before the response's `Date`.
     Some(pause.try_into().unwrap_or(Duration::ZERO))
 }
 
-/// Returns the reply's own `Date`: the service's time, to whole seconds.
+/// Returns the response's `Date` header: the service's time, in whole seconds.
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     PARSER.parse_timestamp(header_str(headers, &DATE)?).ok()
 }
 
-/// Returns the service's name for the request (`X-Request-Id`).
+/// Returns the request id that the service assigned (`X-Request-Id`).
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     header_str(headers, &HeaderName::from_static("x-request-id"))
 }
 
-/// Returns a header's text, without the blanks around it.
+/// Returns the text of a header, without surrounding spaces.
 pub(crate) fn header_str<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }

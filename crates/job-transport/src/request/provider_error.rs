@@ -1,11 +1,13 @@
-//! Why a provider of credentials failed. Here and not beside the provider, because a [`FetchError`](super::FetchError)
-//! carries it.
+//! The error of a credentials provider. It is in this module because a
+//! [`FetchError`](super::FetchError) contains it.
 
 use std::{error::Error, fmt, sync::Arc};
 
 use super::error_class::ErrorClass;
 
-/// Why a provider gave no credentials. Cheap to clone, since all who waited are told.
+/// The error of a provider that returned no credentials.
+///
+/// It is cheap to clone, because all requests that waited for the provider receive it.
 #[derive(Clone, Debug)]
 pub struct CredentialsProviderError {
     class: ErrorClass,
@@ -14,8 +16,9 @@ pub struct CredentialsProviderError {
 }
 
 impl CredentialsProviderError {
-    /// Creates an error: what it means for asking again, and what went wrong, as a lower-case
-    /// fragment.
+    /// Creates an error from its class and a message.
+    ///
+    /// The message is a lower-case fragment that does not contain the text of the cause.
     #[must_use]
     pub fn new(class: ErrorClass, message: impl Into<Arc<str>>) -> Self {
         Self { class, message: message.into(), source: None }
@@ -28,12 +31,23 @@ impl CredentialsProviderError {
         self
     }
 
-    /// Returns what it means for asking again.
+    /// Returns how a caller should react.
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         self.class
     }
+
+    /// Returns the message of an attempt that failed because of this error.
+    pub(crate) const fn summary(&self) -> &'static str {
+        match self.class {
+            ErrorClass::Unauthorized => "the credentials were refused",
+            _ => NO_CREDENTIALS,
+        }
+    }
 }
+
+/// The message of an attempt without credentials that were not refused.
+pub(crate) const NO_CREDENTIALS: &str = "cannot get credentials";
 
 impl fmt::Display for CredentialsProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

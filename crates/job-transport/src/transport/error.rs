@@ -1,76 +1,92 @@
-//! Why no reply came back. Knows no status and no job.
+//! The error of a request that got no complete response.
 
 use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// A request that got no whole reply.
+use super::error_chain::error_sources;
+
+/// The error of a request that got no complete response.
+///
+/// [`Display`](fmt::Display) names the host, if it is known and the error is about the connection.
+///
+/// ```
+/// use job_transport::{RequestSent, TransportError, TransportErrorKind};
+///
+/// let error = TransportError::new(TransportErrorKind::Dns, RequestSent::No).with_host("cce.example");
+/// assert_eq!(error.to_string(), "cannot resolve `cce.example`");
+/// ```
 #[derive(Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
     request_sent: RequestSent,
     stage: Option<TimeoutStage>,
+    host: Option<Box<str>>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// How many errors at the start of the source's chain are left out of this error's chain.
+    skipped_sources: usize,
 }
 
-/// What went wrong on the way.
+/// What failed while a request was sent or its response was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The request cannot be sent as it is, for example because its URI is too long.
+    /// The request is invalid, for example because its URI is too long.
     InvalidRequest,
-    /// This machine lacks what a connection needs, such as a free file descriptor.
+    /// This machine is out of file descriptors, ports or memory.
     LocalResource,
-    /// The host's name has no address, or could not be looked up.
+    /// The host name has no address, or could not be looked up.
     Dns,
-    /// No connection: the host refuses, or cannot be reached.
+    /// No connection: the host refused it or is unreachable.
     Connect,
-    /// The proxy opened no tunnel to the host.
+    /// The proxy did not open a tunnel to the host.
     Proxy,
-    /// The server's certificate is not accepted: expired, for another host, from an unknown CA.
+    /// The server's certificate was rejected: it expired, is for another host, or its CA is
+    /// unknown.
     Certificate,
-    /// TLS failed otherwise: no common version, or the port does not speak TLS.
+    /// TLS failed for another reason: no common version, or the port does not speak TLS.
     Tls,
-    /// The attempt took longer than its timeout; [`TransportError::stage`] returns where it was.
+    /// The attempt took longer than its timeout; [`TransportError::stage`] returns the stage it was
+    /// in.
     Timeout,
-    /// The server gave up an HTTP/2 connection or stream before it took the request (GOAWAY,
+    /// The server closed an HTTP/2 connection or stream without accepting the request (GOAWAY,
     /// REFUSED_STREAM).
     StreamRefused,
-    /// The connection ended, or was reset, before the whole reply was there.
+    /// The connection was closed or reset before the response was complete.
     Closed,
-    /// What came back is not HTTP.
+    /// The response is not valid HTTP.
     Protocol,
-    /// The reply's body is larger than the limit.
+    /// The response's body is larger than the limit.
     BodyTooLarge,
-    /// The reply's body is compressed, though nobody asked for that.
+    /// The response's body is compressed, although the request did not accept that.
     EncodedBody,
-    /// Something else; the source says what.
+    /// Another error; see the source.
     Other,
 }
 
-/// How far an attempt was when its time was over.
+/// The stage of an attempt at which its timeout expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeoutStage {
-    /// Waiting for its turn: behind other requests in flight, or for credentials.
+    /// Waiting for a free slot among the requests in flight, or for credentials.
     Queue,
-    /// Connecting: the host's address, TCP, the proxy's tunnel.
+    /// Connecting: DNS, TCP, the proxy's tunnel.
     Connect,
-    /// Shaking hands over TLS.
+    /// The TLS handshake.
     Tls,
-    /// Sending the request, and waiting for the reply's head.
+    /// Sending the request and waiting for the response's head.
     Reply,
-    /// Reading the reply's body.
+    /// Reading the response's body.
     Body,
 }
 
-/// Whether the service may have seen the request.
+/// Whether the service may have received the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third answer")]
 pub enum RequestSent {
-    /// It certainly was not sent, or certainly not taken.
+    /// The request was certainly not sent, or the server certainly did not process it.
     No,
-    /// It may have been.
+    /// The service may have received it.
     Maybe,
 }
 
@@ -78,83 +94,78 @@ impl TransportError {
     /// Creates an error without a cause.
     #[must_use]
     pub const fn new(kind: TransportErrorKind, request_sent: RequestSent) -> Self {
-        Self { kind, request_sent, stage: None, source: None }
+        Self { kind, request_sent, stage: None, host: None, source: None, skipped_sources: 0 }
     }
 
-    /// Creates the error of an attempt that took too long, from the stage it was in.
+    /// Creates the error of an attempt that timed out at this stage.
     #[must_use]
     pub const fn timeout(stage: TimeoutStage) -> Self {
         let request_sent = match stage {
             TimeoutStage::Queue | TimeoutStage::Connect | TimeoutStage::Tls => RequestSent::No,
             TimeoutStage::Reply | TimeoutStage::Body => RequestSent::Maybe,
         };
-        Self { kind: TransportErrorKind::Timeout, request_sent, stage: Some(stage), source: None }
+        let mut error = Self::new(TransportErrorKind::Timeout, request_sent);
+        error.stage = Some(stage);
+        error
     }
 
-    /// Creates the error of a request that cannot be made.
+    /// Creates the error of a request that cannot be built.
     pub(crate) fn invalid_request(error: http::Error) -> Self {
         Self::new(TransportErrorKind::InvalidRequest, RequestSent::No).with_source(error)
+    }
+
+    /// Sets the host that the error is about, with its port if the URI has one. The message of a
+    /// connection error contains it.
+    #[must_use]
+    pub fn with_host(mut self, host: impl Into<Box<str>>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self.skipped_sources = 0;
         self
     }
 
-    /// Returns what went wrong.
+    /// Adds only the innermost cause to the chain. The errors around it say which library reported
+    /// it, such as `client error (Connect)`.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn with_innermost_source(self, source: Box<dyn Error + Send + Sync>) -> Self {
+        let skipped_sources = error_sources(&*source).count().saturating_sub(1);
+        Self { skipped_sources, ..self.with_source(source) }
+    }
+
+    /// Returns what failed.
     #[must_use]
     pub const fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
-    /// Returns whether the service may have seen the request.
+    /// Returns whether the service may have received the request.
     #[must_use]
     pub const fn request_sent(&self) -> RequestSent {
         self.request_sent
     }
 
-    /// Returns how far the attempt was, where it took too long and that is known.
+    /// Returns the stage at which the attempt timed out, if that is known.
     #[must_use]
     pub const fn stage(&self) -> Option<TimeoutStage> {
         self.stage
     }
 
-    /// Returns what happened, in words.
-    pub(crate) const fn message(&self) -> &'static str {
-        match self.kind {
-            TransportErrorKind::InvalidRequest => "the request cannot be sent as it is",
-            TransportErrorKind::LocalResource => {
-                "this machine lacks what a connection needs, such as a free file descriptor"
-            }
-            TransportErrorKind::Dns => "the service's host name cannot be looked up",
-            TransportErrorKind::Connect => "no connection to the service",
-            TransportErrorKind::Proxy => "the proxy opened no tunnel to the service",
-            TransportErrorKind::Certificate => "the service's certificate is not accepted",
-            TransportErrorKind::Tls => "TLS with the service failed",
-            TransportErrorKind::Timeout => match self.stage {
-                None => "the service did not answer in time",
-                Some(TimeoutStage::Queue) => "the request did not have its turn in time",
-                Some(TimeoutStage::Connect) => "no connection to the service in time",
-                Some(TimeoutStage::Tls) => "the service did not finish the TLS handshake in time",
-                Some(TimeoutStage::Reply) => "the service did not answer in time",
-                Some(TimeoutStage::Body) => "the service did not end its reply in time",
-            },
-            TransportErrorKind::StreamRefused => "the service did not take the request",
-            TransportErrorKind::Closed => "the connection ended before the whole reply was there",
-            TransportErrorKind::Protocol => "the reply is not HTTP",
-            TransportErrorKind::BodyTooLarge => "the reply's body is larger than the limit",
-            TransportErrorKind::EncodedBody => {
-                "the reply's body is compressed; nobody asked for that"
-            }
-            TransportErrorKind::Other => "the request failed on the way",
-        }
+    /// Returns the host that the error is about, if it is known: the server, or the proxy if the
+    /// kind is [`Proxy`](TransportErrorKind::Proxy).
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 }
 
 impl TransportErrorKind {
-    /// Returns the kind's name in snake case, as logs have it (`error.type`).
+    /// Returns the kind's name in snake case, for logs (`error.type`).
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -175,14 +186,57 @@ impl TransportErrorKind {
     }
 }
 
+impl TransportError {
+    /// Returns the message, without the host; and, if the host belongs at its end, the words that
+    /// stand there if the host is unknown.
+    const fn message(&self) -> (&'static str, Option<&'static str>) {
+        const SERVER: Option<&str> = Some(" the server");
+        match self.kind {
+            TransportErrorKind::InvalidRequest => ("the request is invalid", None),
+            TransportErrorKind::LocalResource => {
+                ("out of local resources (file descriptors, ports or memory)", None)
+            }
+            TransportErrorKind::Dns => ("cannot resolve", Some(" the host name")),
+            TransportErrorKind::Connect => ("cannot connect to", SERVER),
+            TransportErrorKind::Proxy => ("cannot connect through the proxy", Some("")),
+            TransportErrorKind::Certificate => ("cannot trust the certificate of", SERVER),
+            TransportErrorKind::Tls => ("cannot establish TLS with", SERVER),
+            TransportErrorKind::Timeout => match self.stage {
+                None => ("the request timed out", None),
+                Some(TimeoutStage::Queue) => ("timed out before the request could be sent", None),
+                Some(TimeoutStage::Connect) => ("timed out connecting to", SERVER),
+                Some(TimeoutStage::Tls) => ("timed out in the TLS handshake with", SERVER),
+                Some(TimeoutStage::Reply) => ("timed out waiting for the reply", None),
+                Some(TimeoutStage::Body) => ("timed out reading the reply", None),
+            },
+            TransportErrorKind::StreamRefused => ("the server did not accept the request", None),
+            TransportErrorKind::Closed => {
+                ("the connection closed before the reply was complete", None)
+            }
+            TransportErrorKind::Protocol => ("the reply is not valid HTTP", None),
+            TransportErrorKind::BodyTooLarge => ("the reply's body is larger than the limit", None),
+            TransportErrorKind::EncodedBody => {
+                ("the reply's body is compressed, which was not requested", None)
+            }
+            TransportErrorKind::Other => ("the request failed", None),
+        }
+    }
+}
+
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
+        let (text, unknown_host) = self.message();
+        f.write_str(text)?;
+        match (unknown_host, &self.host) {
+            (Some(_), Some(host)) => write!(f, " `{host}`"),
+            (Some(unknown_host), None) => f.write_str(unknown_host),
+            (None, _) => Ok(()),
+        }
     }
 }
 
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&**self.source.as_ref()?)
+        error_sources(&**self.source.as_ref()?).nth(self.skipped_sources)
     }
 }

@@ -1,10 +1,11 @@
-//! An error and its causes: how to find one of them, and how to print all of them on one line.
+//! Error chains: iterate over the causes of an error, and print them on one line.
 
 use std::{error::Error, io, iter};
 
-/// Returns an error and its causes, the innermost last. Looks into each [`io::Error`] on the way,
-/// because an `io::Error` does not return the error inside it as its source. So a certificate error of
-/// rustls is found.
+/// Returns an iterator over an error and its causes, the innermost last.
+///
+/// It also visits the error inside each [`io::Error`], which [`Error::source`] skips. This finds,
+/// for example, a certificate error of rustls.
 ///
 /// ```
 /// use std::io;
@@ -23,11 +24,11 @@ pub fn error_sources<'e>(
     })
 }
 
-/// Returns an error and its [`error_sources`] on one line, and each sentence once.
+/// Returns an error and its [`error_sources`] as one line, without repetitions.
 ///
-/// Many errors repeat the text of their cause, and an [`io::Error`] does so always. A cause whose text
-/// is already part of the line is left out; if the text of a cause begins or ends with the
-/// texts before it, it replaces them, because it has more detail.
+/// Many errors repeat the text of their cause; an [`io::Error`] always does. Therefore a cause is
+/// left out if the line already contains its text. If a cause's text begins or ends with the text
+/// before it, it replaces that text, because it has more detail.
 ///
 /// ```
 /// use std::io;
@@ -37,7 +38,7 @@ pub fn error_sources<'e>(
 /// ```
 #[must_use]
 pub fn display_chain(error: &(dyn Error + 'static)) -> String {
-    // The line, and where each of the texts in it begins.
+    // The line, and the start of each text in it.
     let (mut line, mut starts) = (String::new(), Vec::new());
     for text in error_sources(error).map(ToString::to_string) {
         if contains_phrase(&line, &text) {
@@ -59,7 +60,7 @@ pub fn display_chain(error: &(dyn Error + 'static)) -> String {
     line
 }
 
-/// Stands between an error and its cause.
+/// Separates an error from its cause.
 const SEPARATOR: &str = ": ";
 
 /// Returns whether `text` contains the words of `phrase`: "no" is not part of "not found".
@@ -79,12 +80,12 @@ fn is_phrase_end(text: &str, phrase: &str) -> bool {
     text.strip_suffix(phrase).is_some_and(ends_word)
 }
 
-/// Returns whether no word goes on at the end of this text.
+/// Returns whether this text does not end within a word.
 fn ends_word(before: &str) -> bool {
     !before.chars().next_back().is_some_and(char::is_alphanumeric)
 }
 
-/// Returns whether no word goes on at the start of this text.
+/// Returns whether this text does not start within a word.
 fn starts_word(after: &str) -> bool {
     !after.chars().next().is_some_and(char::is_alphanumeric)
 }

@@ -1,15 +1,17 @@
-//! Which requests may travel over plain http: those to this machine, and those that are marked.
+//! Rules for plain http: allowed to this machine, and for requests with the mark [`AllowHttp`].
 
 use std::net::IpAddr;
 
-/// Marks a request, as an extension of it, that may leave this machine over plain http: its endpoint was opted in.
-/// Whoever is on the way can read it.
+/// A request extension that allows plain http to hosts other than this machine.
+///
+/// [`Endpoint::allow_http`](crate::Endpoint::allow_http) sets it on each request. Anyone on the
+/// network path can read such a request, including its credentials.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AllowHttp;
 
 impl AllowHttp {
-    /// Creates the mark.
+    /// Creates the extension.
     #[must_use]
     pub const fn new() -> Self {
         Self
@@ -22,7 +24,9 @@ impl Default for AllowHttp {
     }
 }
 
-/// Returns whether a URL's host is this machine, for which alone plain http is taken.
+/// Returns whether the host of a URL is this machine: `localhost` or a loopback address.
+///
+/// Plain http is allowed to such hosts. An IPv6 address may be in brackets.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();

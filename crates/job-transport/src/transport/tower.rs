@@ -1,4 +1,4 @@
-//! Other people's HTTP clients as transports, and transports as their services.
+//! Adapters between transports and tower services.
 
 use std::{
     fmt,
@@ -17,15 +17,19 @@ use super::{
     error::{RequestSent, TransportError, TransportErrorKind},
 };
 
-/// Any service from a request to its whole reply that can be cloned, as a [`Transport`]. Each request
-/// has a clone of its own, and waits until that is ready.
+/// Uses a tower service as a [`Transport`].
 ///
-/// An error of the service that is a [`TransportError`] is passed on; every other is of kind
-/// [`Other`](TransportErrorKind::Other), and the request may have been sent.
+/// The service must return the whole body as [`Bytes`]. Each request clones the service, and waits
+/// until the clone is ready.
+///
+/// If the service returns a [`TransportError`], it is returned unchanged. Other errors have the
+/// kind [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request
+/// counts as not sent; otherwise it may have been sent.
 pub struct TowerTransport<S>(Mutex<S>);
 
 impl<S> TowerTransport<S> {
-    /// Takes a service. What [`Transport`] asks of implementers is asked of it.
+    /// Creates a transport from a service, which must follow the rules for implementers of
+    /// [`Transport`].
     #[must_use]
     pub const fn new(service: S) -> Self {
         Self(Mutex::new(service))
@@ -68,12 +72,14 @@ impl<S> fmt::Debug for TowerTransport<S> {
     }
 }
 
-/// A [`Transport`] as a service, to be put under other people's layers. Always ready.
+/// Uses a [`Transport`] as a tower service, for example under tower layers.
+///
+/// The service is always ready. Limits of the transport apply when a request is sent.
 #[derive(Clone)]
 pub struct TransportService(Arc<dyn Transport>);
 
 impl TransportService {
-    /// Takes a transport.
+    /// Creates a service from a transport.
     #[must_use]
     pub fn new(transport: impl Transport + 'static) -> Self {
         Self(Arc::new(transport))

@@ -1,4 +1,5 @@
-//! Ten thousand at once: one login, one wrong signature, one lesson about the time.
+//! Tests 10,000 concurrent requests: they share one login, one wrong signature, one clock
+//! correction.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::support::*;
 
 const REQUEST_COUNT: usize = 10_000;
 
-/// Longer than so many take, on a machine that has other things to do.
+/// Longer than all requests take on a busy machine.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 async fn server_ahead(span: SignedDuration) -> (Arc<Sim>, SimServer) {
@@ -23,7 +24,8 @@ async fn server_ahead(span: SignedDuration) -> (Arc<Sim>, SimServer) {
     (sim, server)
 }
 
-/// Asks many times at once, by turns with a client of each of these credentials.
+/// Sends [`REQUEST_COUNT`] concurrent requests, with one client for each of these credentials in
+/// turn.
 async fn send_many(
     sim: &Sim,
     server: &SimServer,
@@ -57,7 +59,7 @@ async fn concurrent_401s_share_one_refresh() {
     let readings = send_many(&sim, &server, &[credentials]).await;
     assert!(readings.iter().all(Result::is_ok));
     assert_eq!(sim.logins(), 2);
-    // Who came after the refresh had the new token at once.
+    // Requests that started after the refresh used the new token.
     let renewed = readings.iter().flatten().filter(|reading| reading.credentials_refreshed).count();
     assert!(renewed > 0);
     assert_eq!(sim.requests() as usize, 2 + 1 + REQUEST_COUNT + renewed);
@@ -67,7 +69,7 @@ async fn concurrent_401s_share_one_refresh() {
 async fn concurrent_bad_signatures_send_one_request() {
     let (sim, server) = server().await;
     let right = sim.access_key();
-    // Two texts of the same key are the same key.
+    // Two `AccessKey` values of one key share its state.
     let wrong = || Credentials::access_key(AccessKey::new(right.access_key(), "wrong").unwrap());
     let outcomes = send_many(&sim, &server, &[wrong(), wrong()]).await;
     assert_eq!(sim.requests(), 1);
@@ -81,7 +83,7 @@ async fn concurrent_bad_signatures_send_one_request() {
         }
     }
     assert_eq!((refused, unsent), (1, REQUEST_COUNT - 1));
-    // The right one is another key.
+    // The right key is a different key and is not blocked.
     let right = send_many(&sim, &server, &[Credentials::access_key(right)]).await;
     assert!(right.iter().all(Result::is_ok));
 }

@@ -1,4 +1,4 @@
-//! A job over TLS, any reply as it is, and connections that are kept and made anew.
+//! Tests reading a job over TLS, replies with any status, and connection reuse.
 
 use std::error::Error;
 
@@ -69,7 +69,7 @@ async fn every_authentication_method_is_accepted() {
     for (project, credentials) in [
         (Some(sim.project().clone()), sim.credentials()),
         (Some(sim.project().clone()), Credentials::access_key(sim.access_key())),
-        // The project is the identity service's to name.
+        // The reply of the identity service contains the project.
         (None, Credentials::from_provider(identity)),
     ] {
         let mut client = Client::new(endpoint(), credentials, transport.clone());
@@ -116,7 +116,7 @@ async fn a_hundred_concurrent_requests_share_one_connection() {
         let replies = join_all((0..100).map(|_| transport.send(get(&uri)))).await;
         assert!(replies.iter().all(Result::is_ok));
         assert_eq!(server.connections(), connections);
-        // What was there is gone; one request finds out.
+        // Close the connection; one request fails because of it.
         sim.inject_fault(Fault::Reset);
         assert!(transport.send(get(&uri)).await.is_err());
     }
@@ -145,7 +145,7 @@ async fn allow_http_permits_plain_http_to_other_hosts() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
     })
     .await;
-    // An address that is this machine's, and none of loopback's.
+    // An address of this machine that is not a loopback address.
     let text = format!("http://0.0.0.0:{}", plain.port);
     assert!(text.parse::<Endpoint>().is_err());
     let endpoint = Endpoint::allow_http(&text).unwrap();
@@ -171,12 +171,15 @@ fn invalid_certificates_and_keys_are_rejected() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for pem in ["", broken] {
         let error = TlsConfig::ca_pem(provider(), pem.as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "the CA file is not a list of certificates in PEM form");
+        assert_eq!(
+            error.to_string(),
+            "the CA file does not contain valid certificates in PEM format"
+        );
     }
     for roots in [vec![], vec![vec![0]]] {
         let error = TlsConfig::roots(provider(), roots).unwrap_err();
-        let told = "the certificate authorities are no list of certificates in DER form";
-        assert_eq!(error.to_string(), told);
+        let message = "the list of certificate authorities is empty or contains an invalid one";
+        assert_eq!(error.to_string(), message);
     }
     let (one, other) = (Authority::new().leaf(), Authority::new().leaf());
     let pairs = [
@@ -188,7 +191,7 @@ fn invalid_certificates_and_keys_are_rejected() {
     for (chain, key) in pairs {
         let tls = TlsConfig::platform(provider()).unwrap();
         let error = tls.client_certificate(chain.as_bytes(), key.as_bytes()).unwrap_err();
-        let told = "the client certificate and its key are not a pair in PEM form";
-        assert_eq!(error.to_string(), told);
+        let message = "the client certificate or its key is not valid PEM, or they do not match";
+        assert_eq!(error.to_string(), message);
     }
 }

@@ -1,4 +1,4 @@
-//! Every certificate that a server can show: one is accepted.
+//! Tests that only a valid server certificate is accepted, and that client certificates are sent.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ async fn send_reply(mut stream: TlsStream<TcpStream>) {
     let _ = stream.shutdown().await;
 }
 
-/// Answers each connection with these bytes, whatever it says.
+/// Answers each connection with these bytes, independent of the request.
 async fn raw_server(bytes: &'static [u8]) -> TestServer {
     TestServer::start(move |mut stream| async move {
         let _ = stream.read(&mut [0; 4096]).await;
@@ -33,8 +33,8 @@ async fn raw_server(bytes: &'static [u8]) -> TestServer {
     .await
 }
 
-/// The ServerHello of a server that knows nothing newer than TLS 1.1: a record of that version, in
-/// it 42 bytes of ServerHello, of that version, a random number, no session, AES128-SHA.
+/// The ServerHello of a server that supports at most TLS 1.1: a record of that version with 42
+/// bytes of ServerHello, which contain the version, a random number, no session, and AES128-SHA.
 const TLS_1_1_SERVER_HELLO: &[u8] = b"\x16\x03\x02\0\x2a\x02\0\0\x26\x03\x02\
     0123456789abcdef0123456789abcdef\0\0\x2f\0";
 
@@ -114,7 +114,7 @@ async fn only_the_given_roots_are_trusted() {
     }
 }
 
-/// A server that asks for a client certificate of this authority.
+/// Starts a server that requires a client certificate of this authority.
 async fn server_requiring_client_certificate(authority: &Authority) -> TestServer {
     let leaf = authority.leaf();
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,5 @@
-//! What bounds a request: bodies, requests in flight, file descriptors; and that all is given back.
+//! Tests the limits of bodies, requests in flight and file descriptors, and the release of
+//! resources.
 
 use std::{process::Command, time::Duration};
 
@@ -21,7 +22,7 @@ async fn a_body_over_the_limit_is_refused() {
     let transport = trusting(server.ca_pem()).max_body(100);
     let failed = reading_failure(read_job(&server.endpoint(), &sim, transport.clone()).await);
     assert_eq!(failed, (TransportErrorKind::BodyTooLarge, RequestSent::Maybe, None));
-    // One that does not say how large it is.
+    // A body without a stated length.
     let endless = TestServer::start(|mut stream| async move {
         let _ = read_head(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
@@ -49,7 +50,7 @@ async fn encoded_bodies_are_rejected_but_error_statuses_are_kept() {
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
     sim.inject_fault(Fault::Reply(reply.clone()));
     assert!(trusting(server.ca_pem()).send(get(&server.endpoint())).await.is_ok());
-    // Of an error, the status is not lost with a body that is not wanted.
+    // The status of an error response is kept, although its body is refused.
     reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     *reply.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
     let mut large = Response::new(Bytes::from(vec![b' '; 2_000]));
@@ -82,7 +83,7 @@ async fn requests_beyond_max_in_flight_are_queued() {
 async fn dropped_requests_release_permit_stream_and_socket() {
     let (sim, server) = server().await;
     let silent = TestServer::start(|mut stream| async move {
-        // Over when the client closes.
+        // Ends when the client closes the connection.
         while !read_head(&mut stream).await.is_empty() {}
         let _ = stream.shutdown().await;
     })
@@ -91,7 +92,7 @@ async fn dropped_requests_release_permit_stream_and_socket() {
     assert!(transport.send(get(&server.endpoint())).await.is_ok());
     for _ in 0..20 {
         sim.inject_fault(Fault::Stall);
-        // While its stream is open, and once the service has seen it.
+        // Drop a request whose stream the service has accepted.
         let mut attempt = transport.send(get(&server.endpoint()));
         while sim.stalled() == 0 {
             assert!(poll!(&mut attempt).is_pending());
@@ -101,7 +102,7 @@ async fn dropped_requests_release_permit_stream_and_socket() {
         while sim.stalled() > 0 {
             tokio::task::yield_now().await;
         }
-        // While its socket waits for a reply, and while it connects.
+        // Drop a request that waits for the reply, and one that is connecting.
         let before = silent.connections();
         let mut attempt = transport.send(get(&silent.http()));
         while silent.connections() == before {
@@ -112,7 +113,7 @@ async fn dropped_requests_release_permit_stream_and_socket() {
         let mut attempt = transport.send(get(&silent.https()));
         assert!(poll!(&mut attempt).is_pending());
     }
-    // The streams were given back, not the connection: it is the same one.
+    // The streams were released; the connection is still the same.
     assert!(transport.send(get(&server.endpoint())).await.is_ok());
     assert_eq!(server.connections(), 1);
     let freed = timeout(TEST_TIMEOUT, async {
@@ -128,7 +129,7 @@ async fn dropped_requests_release_permit_stream_and_socket() {
     );
 }
 
-/// Returns how many sockets of this machine are connected to a port, as a client sees them.
+/// Returns the number of established client sockets of this machine to a port.
 fn open_sockets_to(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let established = |line: &&str| {
@@ -158,7 +159,7 @@ async fn a_16_kib_token_fits_in_request_and_reply_headers() {
     assert!(String::from_utf8_lossy(echo.body()).contains(&token));
 }
 
-/// Runs this test binary's own test below, with so few file descriptors that there is none left.
+/// Runs the test below in a child process with a limit of 64 file descriptors.
 #[test]
 fn descriptor_exhaustion_is_a_local_resource_error() {
     let this = std::env::current_exe().unwrap();

@@ -1,4 +1,4 @@
-//! `HyperTransport` against real sockets on loopback, TLS included.
+//! Tests `HyperTransport` over TCP and TLS on localhost.
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Requests by way of a proxy: a tunnel, and TLS with the service within it.
+//! Tests requests through a proxy, with TLS inside the tunnel.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,8 @@ use tokio::{
 
 use crate::support::*;
 
-/// A proxy that opens a tunnel to where it is asked, or answers something else; and what it was told.
+/// Starts a proxy that opens tunnels, or always answers with `refusal`. Also returns the requests
+/// that it receives.
 async fn proxy_server(refusal: Option<&'static str>) -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let heads = Arc::<Mutex<Vec<String>>>::default();
     let received = heads.clone();
@@ -61,7 +62,7 @@ async fn a_failed_proxy_tunnel_is_a_proxy_error() {
     for refusal in [
         "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
         "HTTP/1.1 503 Service Unavailable\r\n\r\n",
-        "HTTP/1.1 200", // and ends
+        "HTTP/1.1 200", // then closes the connection
     ] {
         let (proxy, _) = proxy_server(Some(refusal)).await;
         let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, ""));
@@ -82,7 +83,7 @@ async fn excluded_hosts_bypass_the_proxy() {
     let (proxy, heads) = proxy_server(None).await;
     let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, "127.0.0.0/8"));
     assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
-    // Plain http is for this machine alone.
+    // Plain http does not use the proxy.
     let _ = transport.send(get(&proxy.https().replace("https", "http"))).await;
     let heads = heads.lock().unwrap().join("");
     assert!(!heads.contains("CONNECT"), "{heads}");

@@ -1,4 +1,4 @@
-//! Redirects of every code: none is followed, and no credentials go elsewhere.
+//! Tests that redirects are not followed and credentials are not sent elsewhere.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::LOCATION};

@@ -1,4 +1,4 @@
-//! HTTP/2 servers that do not take a request: it is sent again where that is safe, and counted.
+//! Tests HTTP/2 servers that refuse a request: it is retried only if they did not process it.
 
 use std::sync::{
     Arc,
@@ -17,16 +17,16 @@ use tokio_rustls::server::TlsStream;
 
 use crate::support::*;
 
-/// What the server does with a request in place of taking it.
+/// How the server refuses a request.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
-    /// Gives the connection up, and names no stream that it took.
+    /// Closes the connection with a GOAWAY frame that excludes all streams.
     GoAway(Reason),
-    /// Resets its stream.
+    /// Resets the stream.
     Reset(Reason),
 }
 
-/// A server that refuses the first so many requests, and answers the others.
+/// Starts a server that refuses the first `first` requests and answers the others.
 async fn refusing_server(refusal: Refusal, first: u32) -> (TestServer, Arc<AtomicU32>, Authority) {
     let authority = Authority::new();
     let requests = Arc::<AtomicU32>::default();
@@ -56,8 +56,8 @@ async fn serve(stream: TlsStream<TcpStream>, refusal: Refusal, first: u32, count
     }
 }
 
-/// Reads up to the first request's head, says that the connection is over and no stream was taken,
-/// and waits until the client is gone.
+/// Reads up to the head of the first request, sends a GOAWAY frame that excludes all streams, and
+/// waits until the client closes the connection.
 async fn go_away(mut stream: TlsStream<TcpStream>, reason: Reason) {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const PREFACE: usize = 24;

@@ -1,4 +1,4 @@
-//! The simulator's faults, as this transport sees them over TLS, and as the one in memory has them.
+//! Tests that each fault of the simulator has the same effect over TLS and in memory.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -7,8 +7,7 @@ use job_transport::{Client, Endpoint};
 
 use crate::support::{TEST_TIMEOUT, trusting};
 
-/// Asks for the job once, with the fault in the way; says what became of it, and whether the next
-/// attempt is well.
+/// Reads the job once with this fault. Returns the result, and whether the next attempt fails, too.
 async fn describe_fault(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -> String {
     sim.inject_faults([fault]);
     let outcome = match client.job(sim.job()).await {
@@ -24,7 +23,7 @@ async fn describe_fault(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -
     format!("{outcome}{}", if next.is_ok() { "" } else { "; and the next attempt fails too" })
 }
 
-/// The conditions of every fault with a name, each met by both transports on a service of its own.
+/// Each fault, with both transports, on a new service.
 #[tokio::test(start_paused = true)]
 async fn each_fault_has_the_same_effect_over_tls_and_in_memory() {
     let faults = "ok, refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, oversized, \
@@ -36,7 +35,7 @@ async fn each_fault_has_the_same_effect_over_tls_and_in_memory() {
         let pace = TimeSource::PerRequest(Duration::from_secs(1));
         let [over_tls, in_memory] =
             [(); 2].map(|()| Arc::new(Sim::new(Plan::create_cluster(), pace)));
-        // A connection's fault needs a connection that is not there yet.
+        // A fault of the connection needs a new connection.
         let is_of_connection = matches!(fault, Some(Fault::Refuse | Fault::StallHandshake));
 
         let server = SimServer::start(over_tls.clone()).await.unwrap();
@@ -52,6 +51,9 @@ async fn each_fault_has_the_same_effect_over_tls_and_in_memory() {
             }
             rows.push(describe_fault(sim, &client, fault.clone()).await);
         }
+        // Only the error over TLS knows the host.
+        let address = server.endpoint().replace("https://", "");
+        rows[0] = rows[0].replace(&format!("`{address}`"), "the server");
         match &*rows {
             [tls, memory] if tls == memory => writeln!(table, "{name}\n    {tls}").unwrap(),
             rows => writeln!(table, "{name}\n    {}", rows.join("\n    in memory: ")).unwrap(),

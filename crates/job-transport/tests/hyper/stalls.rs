@@ -1,4 +1,4 @@
-//! Servers that stop at some stage: each attempt ends within its timeout, and says where it was.
+//! Tests servers that stall: each attempt ends within its timeout and reports its stage.
 
 use std::time::Duration;
 
@@ -17,28 +17,28 @@ use crate::support::*;
 const SHORT_TIMEOUT: Duration = Duration::from_millis(500);
 const DRIP_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Says the first bytes, then the others over and over.
+/// Sends the bytes `first` once, then the bytes `then` repeatedly.
 async fn dripping_server(first: &'static [u8], then: &'static [u8]) -> TestServer {
     TestServer::start(move |mut stream| async move {
         let _ = read_head(&mut stream).await;
         let _ = stream.write_all(first).await;
         while stream.write_all(then).await.is_ok() {
-            // A pause that ends sooner where the client is gone.
+            // A delay that ends early if the client closes the connection.
             let _ = timeout(DRIP_INTERVAL, stream.read(&mut [0; 1])).await;
         }
     })
     .await
 }
 
-/// A port whose queue of connections is full, so that no more are made; full as long as the second
-/// part is kept.
+/// Returns a port whose backlog is full, so that connecting to it stalls. The second value keeps it
+/// full until it is dropped.
 async fn full_backlog() -> (u16, impl Sized) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut queued = Vec::new();
-    // The system takes a few more than it was told.
+    // The system accepts a few more connections than the backlog allows.
     while let Ok(Ok(stream)) = timeout(SHORT_TIMEOUT, TcpStream::connect(address)).await {
         queued.push(stream);
         assert!(queued.len() < 100, "the queue has no end");
@@ -72,7 +72,7 @@ async fn a_stall_at_any_stage_ends_within_the_attempt_timeout() {
         ("HTTP/2 stream silent", stream.endpoint(), TimeoutStage::Reply),
     ];
     let transport = trusting(stream.ca_pem()).connect_timeout(SHORT_TIMEOUT);
-    // Where connecting is not what is late, there is a connection already.
+    // Open the connection to the simulated service now, so that its stall is in the HTTP/2 stream.
     assert!(transport.send(get(&stream.endpoint())).await.is_ok());
     sim.inject_fault(Fault::Stall);
     let attempts = rows.map(async |(name, uri, stage)| {
@@ -105,7 +105,7 @@ async fn queued_requests_do_not_wait_for_repeated_connect_failures() {
     let transport = trusting(server.ca_pem()).connect_timeout(SHORT_TIMEOUT);
     let uri = format!("https://127.0.0.1:{full}");
     let replies = join_all((0..100).map(|_| transport.send(get(&uri))));
-    // One after the other they would take 50 s.
+    // One after another, they would take 50 s.
     let replies = timeout(TEST_TIMEOUT / 3, replies).await.unwrap();
     for reply in replies {
         let late = (TransportErrorKind::Timeout, RequestSent::No, Some(TimeoutStage::Connect));
@@ -113,7 +113,7 @@ async fn queued_requests_do_not_wait_for_repeated_connect_failures() {
     }
 }
 
-/// Passes connections on to a server, until it is told to hold everything back.
+/// Forwards connections to a server until `black_hole` is set; then it forwards nothing.
 async fn relay(port: u16, mut black_hole: watch::Receiver<bool>) -> TestServer {
     black_hole.mark_unchanged();
     TestServer::start(move |client| {
@@ -149,7 +149,7 @@ async fn keep_alive_pings_detect_a_silent_connection() {
     assert_eq!((kind, sent), (TransportErrorKind::Closed, RequestSent::Maybe));
     assert_eq!(relay.connections(), 1);
 
-    // Without pings, by the attempt's timeout.
+    // Without a ping in time, the attempt timeout applies.
     hole.send(false).unwrap();
     let transport = trusting(server.ca_pem()).keep_alive(TEST_TIMEOUT);
     assert!(transport.send(get(&uri)).await.is_ok());

@@ -1,4 +1,4 @@
-//! Servers that misbehave as told, and what became of a request to them. Tests nothing.
+//! Test servers and certificates, and summaries of failed requests.
 
 use std::{
     future::Future,
@@ -28,10 +28,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// Longer than anything here takes that ends by itself.
+/// Longer than any operation takes that ends without a timeout.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is known of a request that got no reply.
+/// The kind, the state and the stage of a failed request.
 pub(crate) type TransportFailure = (TransportErrorKind, RequestSent, Option<TimeoutStage>);
 
 pub(crate) async fn server() -> (Arc<Sim>, SimServer) {
@@ -41,7 +41,7 @@ pub(crate) async fn server() -> (Arc<Sim>, SimServer) {
     (sim, server)
 }
 
-/// The TLS providers that the features give.
+/// Returns the TLS providers of the enabled features.
 pub(crate) fn providers() -> Vec<TlsProvider> {
     vec![
         #[cfg(feature = "aws-lc-rs")]
@@ -64,7 +64,7 @@ pub(crate) fn get(uri: &str) -> Request<Bytes> {
     Request::get(uri).body(Bytes::new()).unwrap()
 }
 
-/// Asks the service how its job is.
+/// Reads the job of the simulated service.
 pub(crate) async fn read_job(
     endpoint: &str,
     sim: &Sim,
@@ -88,7 +88,7 @@ pub(crate) fn send_failure(result: Result<Response<Bytes>, TransportError>) -> T
     summarize(&result.unwrap_err())
 }
 
-/// A certificate authority of a test.
+/// A certificate authority for tests.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) pem: String,
@@ -104,7 +104,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Signs a certificate; returns the chain, its key, and both in PEM form.
+    /// Signs a certificate with a new key.
     pub(crate) fn sign(&self, params: CertificateParams) -> Certified {
         let key = KeyPair::generate().unwrap();
         Certified::new(params.signed_by(&key, &self.issuer).unwrap(), key)
@@ -135,7 +135,7 @@ impl Certified {
         vec![self.certificate.der().clone()]
     }
 
-    /// Returns a server's configuration, with this as its certificate.
+    /// Returns a server configuration with this certificate.
     pub(crate) fn server(&self, alpn: &[&[u8]]) -> ServerConfig {
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -148,7 +148,7 @@ impl Certified {
     }
 }
 
-/// A server that does the same with each connection.
+/// A server that handles each connection with the same function.
 pub(crate) struct TestServer {
     pub(crate) port: u16,
     connections: Arc<AtomicU32>,
@@ -173,7 +173,7 @@ impl TestServer {
         Self { port, connections }
     }
 
-    /// Starts a server that shakes hands over TLS first.
+    /// Starts a server that completes the TLS handshake first.
     pub(crate) async fn over_tls<F>(
         config: ServerConfig,
         on_connection: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
@@ -206,7 +206,7 @@ impl TestServer {
     }
 }
 
-/// Reads until a blank line, the end of an HTTP/1.1 request's head.
+/// Reads the head of an HTTP/1.1 request, up to the blank line.
 pub(crate) async fn read_head(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

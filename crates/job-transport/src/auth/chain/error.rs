@@ -1,4 +1,4 @@
-//! Why credentials that were found cannot be used.
+//! The error of credentials that were found and cannot be used.
 
 use std::{io, path::PathBuf};
 
@@ -6,65 +6,66 @@ use job_model::IdError;
 
 use crate::{auth::secret::InvalidCredential, request::EndpointError};
 
-/// Why what is there cannot be used. Shows no value.
+/// The error of credentials that were found and cannot be used.
+///
+/// It contains the names of settings, but not their values.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialChainError {
-    /// One of those that belong together is missing.
-    #[error("{present} is set, {missing} is not; set all that belong together, or none")]
+    /// One setting is present, and another one that it requires is missing.
+    #[error("{present} is set, but {missing} is not; set both or neither")]
     #[non_exhaustive]
     Incomplete {
-        /// The name of what is there.
+        /// The name of the setting that is present.
         present: String,
-        /// The name of what is missing.
+        /// The name of the setting that is missing.
         missing: String,
     },
-    /// A value cannot be a token or a key.
-    #[error("{0} cannot be used")]
+    /// A value is not a valid token or key.
+    #[error("{0} is invalid")]
     Secret(String, #[source] InvalidCredential),
-    /// A value cannot be a project's id.
-    #[error("{0} is no project's id")]
+    /// A value is not a valid project id.
+    #[error("{0} is not a valid project id")]
     Project(String, #[source] IdError),
-    /// A value cannot be the URL of the identity service.
-    #[error("{0} is no URL of the identity service")]
+    /// A value is not a valid URL of the identity service.
+    #[error("{0} is invalid")]
     AuthUrl(String, #[source] EndpointError),
     /// A file cannot be read.
-    #[error("{} cannot be read", .0.display())]
+    #[error("cannot read {}", .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// A file with a secret may be read by others.
+    /// A file contains a secret, and every user can read it.
     #[error(
-        "{file} holds a secret and may be read by everyone on this machine; run: chmod o-rwx '{file}'",
+        "{file} contains a secret and is readable by every user; run: chmod o-rwx '{file}'",
         file = .0.display()
     )]
     WorldReadable(PathBuf),
-    /// A file is not in the form that it must have.
-    #[error("{}:{line}: {form} expected", .file.display())]
+    /// A file does not have the required format.
+    #[error("{}:{line}: expected {form}", .file.display())]
     #[non_exhaustive]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// The line, from 1; 0 where it is not known.
+        /// The line, starting at 1; 0 if it is unknown.
         line: u64,
-        /// The form.
+        /// The expected format.
         form: &'static str,
     },
-    /// The cloud or the file that is asked for has nothing to prove who asks, or not what is asked
-    /// for.
+    /// The selected cloud or file has no credentials, or none for the selected method.
     #[error("{location} has {missing}")]
     #[non_exhaustive]
     NoCredentials {
         /// The cloud or the file.
         location: String,
-        /// What it does not have.
+        /// The missing credentials.
         missing: &'static str,
     },
-    /// There is no file with the cloud that is asked for, or no such cloud in it.
-    #[error("OS_CLOUD names the cloud {cloud}, which is in none of: {searched}")]
+    /// No file contains the selected cloud.
+    #[error("the cloud {cloud} (OS_CLOUD) was not found in: {searched}")]
     #[non_exhaustive]
     NoCloud {
-        /// The cloud that is asked for.
+        /// The name of the cloud.
         cloud: String,
-        /// Where it was looked for.
+        /// The paths that were searched, separated by commas.
         searched: String,
     },
 }

@@ -1,5 +1,5 @@
-//! The files of the conventions: the vendor's INI file, and OpenStack's `clouds.yaml`. Shows nothing
-//! of what is in them.
+//! Reads the vendor's credentials file (INI) and OpenStack's `clouds.yaml`. Errors contain no text
+//! of the files, because it may be a secret.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{
     values::{Field, FieldNames, Values},
 };
 
-/// The names in a section of the vendor's file.
+/// The names of the settings in a section of the vendor's file.
 const INI_NAMES: &FieldNames = &[
     (Field::AccessKey, "ak"),
     (Field::SecretKey, "sk"),
@@ -24,7 +24,7 @@ const INI_NAMES: &FieldNames = &[
     (Field::ProjectId, "project_id"),
 ];
 
-/// The names in a cloud of `clouds.yaml`.
+/// The names of the settings of a cloud in `clouds.yaml`.
 const YAML_NAMES: &FieldNames = &[
     (Field::Token, "auth.token"),
     (Field::AccessKey, "auth.ak"),
@@ -39,7 +39,7 @@ const YAML_NAMES: &FieldNames = &[
     (Field::CaFile, "cacert"),
 ];
 
-/// The parts of `clouds.yaml` that are known here.
+/// The parts of `clouds.yaml` that are used.
 #[derive(Deserialize)]
 struct CloudsFile {
     #[serde(default)]
@@ -88,13 +88,13 @@ impl CloudEntry {
     }
 }
 
-/// Reads the vendor's file; `None` where there is none, or nothing in it.
+/// Reads the vendor's file. Returns `None` if it does not exist or contains no credentials.
 pub(super) fn read_credentials_file(
     file: &Path,
 ) -> Result<Option<Values<'static>>, CredentialChainError> {
     let Some(FileContent { text, world_readable }) = read(file)? else { return Ok(None) };
     let mut settings = IniDefault::default();
-    // As the vendor's reader has it: a secret may have any character.
+    // Like the vendor's reader: no inline comments, because a secret may contain any character.
     settings.inline_comment_symbols = Some(Vec::new());
     settings.case_sensitive = true;
     let mut ini = Ini::new_from_defaults(settings);
@@ -122,7 +122,8 @@ pub(super) fn read_credentials_file(
     Ok(None)
 }
 
-/// Reads a cloud of the first of these files that is there, and of a `secure.yaml` beside it.
+/// Reads a cloud from the first file that contains it, together with the `secure.yaml` in the same
+/// folder.
 pub(super) fn read_clouds_yaml(
     cloud: &str,
     files: &[PathBuf],
@@ -145,7 +146,7 @@ pub(super) fn read_clouds_yaml(
 }
 
 impl Values<'_> {
-    /// Adds what a file says of a cloud; returns whether it says anything.
+    /// Adds the settings of a cloud from a file. Returns whether the file contains the cloud.
     fn add_cloud(
         &mut self,
         cloud: &str,
@@ -153,9 +154,9 @@ impl Values<'_> {
         FileContent { text, world_readable }: FileContent,
     ) -> Result<bool, CredentialChainError> {
         let mut clouds: CloudsFile = serde_saphyr::from_str(&text).map_err(|error| {
-            // The error's own text would show the line, and the secret on it.
+            // The error's own text contains the line, which may be a secret.
             let line = error.location().map_or(0, |location| location.line());
-            CredentialChainError::Malformed { file: file.into(), line, form: "`clouds:` in YAML" }
+            CredentialChainError::Malformed { file: file.into(), line, form: "YAML with `clouds:`" }
         })?;
         let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
         let mut added = Values::empty(YAML_NAMES, name_prefix(file, cloud));
@@ -173,7 +174,7 @@ impl Values<'_> {
         }
     }
 
-    /// Refuses the file of these values where others may read it and it holds a secret.
+    /// Returns an error if the values contain a secret and every user can read the file.
     fn check_permissions(
         &self,
         file: &Path,
@@ -186,12 +187,12 @@ impl Values<'_> {
     }
 }
 
-/// Returns where a cloud stands in a file.
+/// Returns the prefix for the names of a cloud's settings.
 fn name_prefix(file: &Path, cloud: &str) -> String {
     format!("{} clouds.{cloud}.", file.display())
 }
 
-/// A file's text, and whether others may read it.
+/// The text of a file, and whether every user can read it.
 struct FileContent {
     text: String,
     world_readable: bool,
@@ -204,14 +205,15 @@ fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    // Of the file that was opened, whatever stands at its path now.
+    // Check the opened file, because its path may refer to another file by now.
     let world_readable = is_world_readable(&open.metadata().map_err(failed)?);
     let mut text = String::new();
     open.read_to_string(&mut text).map_err(failed)?;
     Ok(Some(FileContent { text, world_readable }))
 }
 
-/// Whether everyone may read it. A group may: mounted secrets are often given to one.
+/// Returns whether every user can read the file. A group may, because mounted secrets are often
+/// readable by one.
 #[cfg(unix)]
 fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;

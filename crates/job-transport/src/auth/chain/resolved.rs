@@ -1,4 +1,4 @@
-//! What a convention gives: credentials, and what is said beside them. Shows no secret.
+//! The credentials of a source, with its other settings.
 
 use std::{fmt, path::PathBuf};
 
@@ -20,36 +20,40 @@ use crate::{
     transport::Transport,
 };
 
-/// What was found, and where.
+/// The credentials and other settings that a [`CredentialChain`](crate::CredentialChain) found.
+///
+/// `Debug` prints the name and the origin of each setting, but no values.
 pub struct ResolvedCredentials {
     pub(super) auth_config: AuthConfig,
-    /// The project, where it is named by its id. Where it is named otherwise, the identity
-    /// service's reply tells it.
+    /// The id of the project, if it is set.
+    ///
+    /// If the project is set by its name instead, the reply of the identity service contains the
+    /// id.
     pub project: Option<ProjectId>,
     /// The region.
     pub region: Option<String>,
-    /// The identity service.
+    /// The endpoint of the identity service.
     pub auth_url: Option<Endpoint>,
-    /// A file of certificate authorities, in PEM form.
+    /// A file with certificate authorities in PEM format.
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
     pub(super) project_source: String,
 }
 
-/// A value that was found.
+/// A setting that was found, and its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Setting<'a> {
-    /// What it is, such as `project`.
+    /// The name of the setting, such as `project`.
     pub name: &'static str,
-    /// The value; `None` where it is a secret.
+    /// The value; `None` if it is a secret.
     pub value: Option<&'a str>,
-    /// Where it is from: a variable, a file, or a place in one.
+    /// The origin: a variable, a file, or a place in a file.
     pub source: &'a str,
 }
 
 impl ResolvedCredentials {
-    /// Takes the values of a convention that go with what proves who asks.
+    /// Selects the values that are used with the authentication method.
     pub(super) fn new(
         values: &Values<'_>,
         auth_config: AuthConfig,
@@ -79,8 +83,9 @@ impl ResolvedCredentials {
         })
     }
 
-    /// Returns the credentials. A password's token is had from the identity service, by way of this
-    /// transport.
+    /// Returns the credentials for a [`Client`](crate::Client).
+    ///
+    /// If they are a password, `transport` sends the login to the identity service.
     #[must_use]
     pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
         match &self.auth_config {
@@ -96,7 +101,7 @@ impl ResolvedCredentials {
         }
     }
 
-    /// Takes this project in place of the one that was found; a login asks for a token of it.
+    /// Replaces the project. A login then requests a token for this project.
     #[must_use]
     pub fn with_project(mut self, project: ProjectId) -> Self {
         if let AuthConfig::Password(login, _) = &mut self.auth_config {
@@ -107,7 +112,7 @@ impl ResolvedCredentials {
         self
     }
 
-    /// Returns how it is proven who asks.
+    /// Returns the authentication method.
     #[must_use]
     pub const fn auth_method(&self) -> AuthMethod {
         match self.auth_config {
@@ -117,20 +122,20 @@ impl ResolvedCredentials {
         }
     }
 
-    /// Returns whether the project is known, or will be told by the identity service.
+    /// Returns whether the project is set, by its id or by its name.
     #[must_use]
     pub fn has_project(&self) -> bool {
         self.settings.iter().any(|(field, ..)| field.is_project()) || self.project.is_some()
     }
 
-    /// Returns where the convention that was taken has the project's id, or would have it: a variable,
-    /// or a place in a file.
+    /// Returns the place of the project id in the source, even if it is not set: a variable, or a
+    /// place in a file.
     #[must_use]
     pub fn project_source(&self) -> &str {
         &self.project_source
     }
 
-    /// Returns each value that was found, and where it is from.
+    /// Returns an iterator over the settings that were found.
     pub fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
         let settings = self.settings.iter();
         settings.map(|(field, value, source)| Setting {
@@ -141,7 +146,7 @@ impl ResolvedCredentials {
     }
 }
 
-/// Shows where each value is from, and none of them.
+/// Prints the name and the origin of each setting, but no values.
 impl fmt::Debug for ResolvedCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<_> = self.settings().map(|of| (of.name, of.source)).collect();

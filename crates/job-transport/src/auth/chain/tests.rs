@@ -1,4 +1,4 @@
-//! Environments and files, and what is found in them.
+//! Tests which credentials are found in environments and files.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-/// A folder of a test's own, gone with it.
+/// A temporary folder, removed on drop.
 struct TempFolder(PathBuf);
 
 impl TempFolder {
@@ -17,7 +17,7 @@ impl TempFolder {
         Self(path)
     }
 
-    /// Writes a file, readable by its owner alone, and returns its path.
+    /// Writes a file that only its owner can read, and returns its path.
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -46,7 +46,7 @@ impl Drop for TempFolder {
     }
 }
 
-/// Shows what is found, secrets included, for they are a test's; or why nothing is.
+/// Returns the credentials, including the secrets of the test, or the error.
 fn describe_variables(variables: &[(&str, &str)]) -> String {
     describe(&CredentialChain::new(variables.iter().copied()))
 }
@@ -165,14 +165,14 @@ fn only_the_selected_auth_method_is_used() {
     }
     let none = CredentialChain::new(ALL_VARIABLES[..3].iter().copied());
     shown += &format!(
-        "Password, which is not there\n  {}\n",
+        "Password, which is not set\n  {}\n",
         describe(&none.auth_method(AuthMethod::Password))
     );
     for (variables, what) in
         [(&ALL_VARIABLES[..], "all"), (&ALL_VARIABLES[3..], "OpenStack's"), (&[], "nothing")]
     {
         let file = CredentialChain::new(variables.iter().copied()).token_file("/run/token");
-        shown += &format!("a file, beside {what}\n  {}\n", describe(&file));
+        shown += &format!("a token file, and {what}\n  {}\n", describe(&file));
     }
     insta::assert_snapshot!(shown);
 }
@@ -186,7 +186,7 @@ fn an_explicit_project_overrides_the_login_project() {
     let AuthConfig::Password(asked, _) = &login.auth_config else { panic!("a login") };
     assert!(asked.describe().contains(r#"Some("id 4b8c")"#), "{}", asked.describe());
     assert_eq!(login.project.as_ref().map(ProjectId::as_str), Some("4b8c"));
-    assert!(login.settings().all(|setting| setting.name != "project's name"));
+    assert!(login.settings().all(|setting| setting.name != "project name"));
 }
 
 const CLOUDS_YAML: &str = "\
@@ -209,7 +209,7 @@ clouds:
   empty: {}
 ";
 
-/// Replaces a folder's name, which differs from run to run.
+/// Replaces the path of the folder, which differs between runs.
 fn describe_in_folder(folder: &TempFolder, variables: &[(&str, &str)]) -> String {
     describe_variables(variables).replace(folder.path(), "~")
 }
@@ -227,14 +227,13 @@ fn clouds_yaml_entries_resolve_to_credentials() {
     folder.file("secure.yaml", "clouds: {half: {auth: {password: canary, user_domain_name: D}}}");
     let half = [("OS_CLOUD", "half"), ("OS_CLIENT_CONFIG_FILE", &file)];
     shown += &format!("half, and a secure.yaml\n  {}\n", describe_in_folder(&folder, &half));
-    // What holds no secret may be read by all.
+    // Every user may read a file without a secret.
     folder.set_mode("clouds.yaml", 0o644);
     let keys = [("OS_CLOUD", "keys"), ("OS_CLIENT_CONFIG_FILE", &file)];
-    shown += &format!("half, for all to read\n  {}\n", describe_in_folder(&folder, &half));
-    shown += &format!("keys, for all to read\n  {}\n", describe_in_folder(&folder, &keys));
+    shown += &format!("half, world-readable\n  {}\n", describe_in_folder(&folder, &half));
+    shown += &format!("keys, world-readable\n  {}\n", describe_in_folder(&folder, &keys));
     folder.set_mode("secure.yaml", 0o604);
-    shown +=
-        &format!("half, its secret for all to read\n  {}\n", describe_in_folder(&folder, &half));
+    shown += &format!("half, world-readable secret\n  {}\n", describe_in_folder(&folder, &half));
     insta::assert_snapshot!(shown);
 }
 
@@ -317,7 +316,7 @@ fn vendor_credentials_file_resolves_to_an_access_key() {
         let found = describe_in_folder(&folder, &[("HOME", folder.path())]);
         shown += &format!("{mode:o}\n  {}\n", found.lines().next().unwrap());
     }
-    // The environment goes before it.
+    // The environment is preferred to the file.
     let found = describe_in_folder(&folder, &[("HOME", folder.path()), ("OS_TOKEN", "MIIF")]);
     assert!(found.starts_with("token MIIF"), "{found}");
     insta::assert_snapshot!(shown);

@@ -1,4 +1,4 @@
-//! The values of one convention, and what they make together. Reads no variable and no file.
+//! The values of one source, and the credentials that they form.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
     request::Endpoint,
 };
 
-/// What a convention has a name for.
+/// A setting that a source can contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
     Token,
@@ -27,20 +27,20 @@ pub(super) enum Field {
     CaFile,
 }
 
-/// How it is proven who asks.
+/// How requests are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMethod {
-    /// By a token.
+    /// With a token.
     Token,
-    /// By a key pair, which signs.
+    /// With a key pair that signs each request.
     AccessKey,
-    /// By a user's password, which the identity service takes for a token.
+    /// With a user's password, which the identity service exchanges for a token.
     Password,
 }
 
 impl AuthMethod {
-    pub(super) const ANY_MISSING: &str = "neither a token, nor a key pair, nor a password";
+    pub(super) const ANY_MISSING: &str = "no token, key pair or password";
 
     pub(super) const fn missing(self) -> &'static str {
         match self {
@@ -51,19 +51,19 @@ impl AuthMethod {
     }
 }
 
-/// The names that a convention gives to what it knows.
+/// The names of the settings in a source.
 pub(super) type FieldNames = [(Field, &'static str)];
 
-/// What is there of a convention.
+/// The values of a source.
 pub(super) struct Values<'n> {
     pub(super) names: &'n FieldNames,
-    /// Each value, and where it is from.
+    /// Each value, and its origin.
     pub(super) values: BTreeMap<Field, (SecretString, String)>,
-    /// Where they are all from, as it stands before a name; nothing before a variable's.
+    /// The file and section, as a prefix of a name; empty for environment variables.
     pub(super) name_prefix: String,
 }
 
-/// What proves who asks.
+/// The authentication method, with its values.
 #[derive(Clone)]
 pub(super) enum AuthConfig {
     Token(SecretString),
@@ -73,7 +73,7 @@ pub(super) enum AuthConfig {
 }
 
 impl AuthConfig {
-    /// Whether this value has a part in it, or in whatever is beside it.
+    /// Returns whether a setting is used with this authentication method.
     pub(super) const fn uses(&self, field: Field) -> bool {
         match field {
             Field::Token => matches!(self, Self::Token(_)),
@@ -89,17 +89,17 @@ impl AuthConfig {
 }
 
 impl<'n> Values<'n> {
-    /// Returns none of them.
+    /// Creates an empty set of values.
     pub(super) const fn empty(names: &'n FieldNames, name_prefix: String) -> Self {
         Self { names, values: BTreeMap::new(), name_prefix }
     }
 
-    /// Whether any of the values goes with what proves who asks.
+    /// Returns whether any of the values is used with this authentication method.
     pub(super) fn has_values_for(&self, auth_config: &AuthConfig) -> bool {
         self.values.keys().any(|field| auth_config.uses(*field))
     }
 
-    /// Returns what proves who asks; by this alone, where it is given.
+    /// Returns the authentication method, which must be `only` if that is set.
     pub(super) fn auth_config(
         &self,
         only: Option<AuthMethod>,
@@ -127,7 +127,7 @@ impl<'n> Values<'n> {
             };
             return Ok(Some(AuthConfig::Key(key)));
         }
-        // The user's name alone says nothing: it is set for other reasons too.
+        // A user name without a password is ignored, because it may be set for other reasons.
         if self.get(Field::Password).is_none() || !is_allowed(AuthMethod::Password) {
             return Ok(None);
         }
@@ -152,7 +152,8 @@ impl<'n> Values<'n> {
         auth_url.transpose()
     }
 
-    /// Returns all of these, or `None` where none is there; fails where only some are.
+    /// Returns all of these values, or `None` if none is set. Returns an error if only some are
+    /// set.
     fn all_or_none<const N: usize>(
         &self,
         fields: [Field; N],
@@ -189,8 +190,8 @@ impl Field {
             Self::SecurityToken => "security token",
             Self::User => "user",
             Self::Password => "password",
-            Self::UserDomain => "user's domain",
-            Self::ProjectName => "project's name",
+            Self::UserDomain => "user domain",
+            Self::ProjectName => "project name",
             Self::ProjectId => "project",
             Self::Region => "region",
             Self::AuthUrl => "identity service",
@@ -198,12 +199,12 @@ impl Field {
         }
     }
 
-    /// Whether it says which project is meant.
+    /// Returns whether the setting identifies the project.
     pub(super) const fn is_project(self) -> bool {
         matches!(self, Self::ProjectId | Self::ProjectName)
     }
 
-    /// Whether it is to be kept from others.
+    /// Returns whether the setting is a secret.
     pub(super) const fn is_secret(self) -> bool {
         matches!(self, Self::Token | Self::SecretKey | Self::SecurityToken | Self::Password)
     }

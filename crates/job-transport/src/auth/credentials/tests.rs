@@ -1,4 +1,4 @@
-//! What is taken as a token, and that none is ever shown.
+//! Tests which tokens are valid, and that `Debug` prints none.
 
 use super::*;
 use crate::auth::secret;

@@ -1,4 +1,4 @@
-//! When a provider is asked, by how many, and what becomes of what it gives.
+//! Tests when the cache calls a provider, and what concurrent callers receive.
 
 use std::collections::VecDeque;
 
@@ -11,10 +11,10 @@ use crate::{
     testing::ManualClock,
 };
 
-/// Tokens by their lifetimes in seconds, and failures by their classes.
+/// Results of the provider: a token with a lifetime in seconds, or an error with a class.
 type Script = VecDeque<Result<Option<u64>, ErrorClass>>;
 
-/// Gives what is next on its list, when its turn comes; and counts how often it was asked.
+/// Returns the next result of its list, and counts the calls.
 #[derive(Clone, Default)]
 struct ScriptedProvider(Arc<Mutex<(u32, Script)>>);
 
@@ -60,7 +60,7 @@ fn token_text(issued: &IssuedCredential) -> String {
     }
 }
 
-/// Asks so many times at once, and returns what each was given.
+/// Makes `count` concurrent calls, and returns the token or the error of each.
 async fn get_concurrently(
     count: usize,
     cache: &CredentialsCache,
@@ -87,10 +87,10 @@ async fn concurrent_callers_share_one_provider_error() {
     listed.push_results([Err(ErrorClass::Transient), Ok(None)]);
     assert_eq!(
         get_concurrently(1_000, &cache, &clock).await,
-        vec!["there are no credentials"; 1_000]
+        vec!["cannot get credentials"; 1_000]
     );
     assert_eq!(listed.calls(), 1);
-    // Who comes later asks again.
+    // A later call calls the provider again.
     assert_eq!(get_concurrently(1_000, &cache, &clock).await, vec!["token-2"; 1_000]);
     assert_eq!(listed.calls(), 2);
 }
@@ -101,7 +101,7 @@ async fn rejected_provider_backs_off_for_30_seconds() {
     listed.push_results([Err(ErrorClass::Unauthorized), Ok(None)]);
     for seconds in [0, 29] {
         clock.advance(seconds);
-        assert_eq!(get_concurrently(3, &cache, &clock).await, ["there are no credentials"; 3]);
+        assert_eq!(get_concurrently(3, &cache, &clock).await, ["the credentials were refused"; 3]);
         assert_eq!(listed.calls(), 1);
     }
     clock.advance(1);
@@ -135,7 +135,7 @@ async fn a_failed_refresh_keeps_the_valid_token() {
     ]);
     assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-1"]);
     clock.advance(900);
-    // One of the three tries, and none is told.
+    // One of the three calls the provider; none of them returns its error.
     assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 2);
     clock.advance(29);
@@ -155,11 +155,11 @@ async fn stale_credentials_are_served_during_refresh() {
     listed.push_results([Ok(Some(1_000))]);
     assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-1"]);
     clock.advance(950);
-    // The provider is silent from now on.
+    // The provider does not return from now on.
     let mut refreshing = Box::pin(cache.get(&clock));
     assert!(poll!(&mut refreshing).is_pending());
     assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
-    // The one who waits is given up. It has tried; the others are not held up.
+    // The caller that refreshes is dropped. Its attempt counts, so the others do not wait.
     drop(refreshing);
     assert_eq!(get_concurrently(3, &cache, &clock).await, ["token-1"; 3]);
     assert_eq!(listed.calls(), 2);
@@ -211,11 +211,11 @@ async fn concurrent_refusals_of_a_token_share_one_refresh() {
     };
     let second = Some("token-2".to_owned());
     assert_eq!(renew(&first, 1_000).await, vec![second.clone(); 1_000]);
-    // Who comes with the old one later is given what there is.
+    // A later caller with the old token receives the current one.
     clock.advance(2);
     assert_eq!(renew(&first, 2).await, vec![second; 2]);
     assert_eq!(listed.calls(), 2);
-    // A successor that is refused as well is not too old; not before five seconds have passed.
+    // If the new token is refused within five seconds, it is not refreshed.
     let second = cache.get(&clock).await.unwrap();
     clock.advance(2);
     assert_eq!(renew(&second, 2).await, [None, None]);
@@ -234,7 +234,7 @@ async fn concurrent_refusals_share_one_refresh_error() {
     assert_eq!(listed.calls(), 2);
 }
 
-/// Pauses that are over at once: every timeout is.
+/// A clock whose sleeps end immediately, so every timeout expires.
 struct InstantSleepClock(ManualClock);
 
 impl Clock for InstantSleepClock {
@@ -256,5 +256,5 @@ impl Clock for InstantSleepClock {
 async fn a_provider_times_out_after_20_seconds() {
     let (_, cache, clock) = new_cache();
     let fault = cache.get(&InstantSleepClock(clock)).await.map(drop).unwrap_err();
-    assert_eq!(fault.to_string(), "there are no credentials: they were not provided within 20s");
+    assert_eq!(fault.to_string(), "cannot get credentials: the provider did not return within 20s");
 }

@@ -1,4 +1,4 @@
-//! Logins, and what is made of the identity service's replies.
+//! Tests login requests, and the replies of the identity service.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use http::{Request, Response};
 use super::*;
 use crate::auth::credential::Credential;
 
-/// Answers each login with the same, and keeps the last.
+/// Answers each login with the same reply, and keeps the last request.
 #[derive(Clone, Default)]
 struct FixedReply(Arc<Mutex<Option<Request<Bytes>>>>, Response<Bytes>);
 

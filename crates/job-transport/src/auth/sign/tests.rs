@@ -1,15 +1,15 @@
-//! The vendor's own signatures, and whatever else there is to sign.
+//! Tests signatures against those of the vendor's SDK, and with arbitrary requests.
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 
 use super::*;
 
-/// The headers that are signed here.
+/// The headers that this crate signs.
 const SIGNED_HEADERS: [&str; 5] =
     ["content-type", "host", "x-project-id", "x-sdk-date", "x-security-token"];
 
-/// The vectors: requests and what the vendor's signer made of them.
+/// Returns the test vectors: requests and the signatures of the vendor's signer.
 fn vectors() -> Vec<Value> {
     let vectors = include_str!("../../../../../fixtures/signatures/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
@@ -20,14 +20,14 @@ fn text<'v>(vector: &'v Value, part: &str, name: &str) -> Option<&'v str> {
     vector[part][name].as_str()
 }
 
-/// Which headers a signed request says are signed.
+/// Returns the names of the signed headers, from the request's `Authorization` header.
 fn signed_names(request: &Request<Bytes>) -> String {
     let authorization = request.headers()[AUTHORIZATION].to_str().unwrap();
     let names = authorization.split("SignedHeaders=").nth(1).unwrap();
     names.split(',').next().unwrap().into()
 }
 
-/// The vector's request, before it is signed.
+/// Returns the vector's request before it is signed.
 fn request(vector: &Value) -> Request<Bytes> {
     let input = |name| text(vector, "input", name).unwrap();
     let uri = format!("{}://{}{}", input("scheme"), input("host"), input("path"));
@@ -46,7 +46,8 @@ fn vendor_signature_vectors_are_reproduced() {
     let mut reproduced = Vec::new();
     for vector in vectors() {
         let output = |name| text(&vector, "output", name).unwrap();
-        // The others sign headers that are not signed here, lest a proxy rewrite them.
+        // The other vectors sign headers that this crate does not sign, because a proxy may rewrite
+        // them.
         if !output("signed_headers").split(';').all(|name| SIGNED_HEADERS.contains(&name)) {
             continue;
         }
@@ -145,7 +146,7 @@ proptest! {
         let key = AccessKey::new("AK", "SK").unwrap().with_security_token("TOKEN").unwrap();
         let at = Timestamp::from_second(second).unwrap();
         if sign(&mut request, &key, Some(&project), at).is_err() {
-            return Ok(()); // A project's id that cannot be a header.
+            return Ok(()); // The project id is not a valid header value.
         }
         for (name, value) in request.headers() {
             prop_assert!(!value.as_bytes().iter().any(|byte| b"\r\n\0".contains(byte)), "{name}");

@@ -1,4 +1,4 @@
-//! What replies to signed requests say of a key, and how many are sent.
+//! Tests how replies to signed requests change the state of a key, and how many requests are sent.
 
 use std::task::Poll;
 
@@ -9,10 +9,10 @@ use job_model::ServiceError;
 
 use super::*;
 
-/// When each signature is made, by the caller's clock.
+/// The time of each signature, by the caller's clock.
 const SIGNED_AT: Timestamp = Timestamp::constant(1_580_631_160, 0);
 
-/// A reply with this status and code, whose `Date` is so many seconds after the signature's.
+/// Returns a reply with this status and code. Its `Date` is `date` seconds after [`SIGNED_AT`].
 fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
     let body = match code {
         "" => Bytes::from_static(br#"{"message": "m"}"#),
@@ -29,8 +29,8 @@ fn reply(status: u16, code: &str, date: Option<i64>) -> Reply {
     Reply { response, service_error: service_error.filter(|_| status != 200) }
 }
 
-/// Sends one signed request for each reply, and returns what is made of it: the verdict, whether
-/// the next request may go beside others, and the skew in seconds; or what the service had said.
+/// Sends one signed request for each reply. Returns one line per reply: the key's status, whether
+/// the key is proven, and the skew in seconds; or the stored refusal if the request was not sent.
 async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
     let guard = SignatureGuard::default();
     let mut lines = String::new();
@@ -40,7 +40,7 @@ async fn observe_all(replies: &[(u16, &str, Option<i64>)]) -> String {
                 format!("unsent: {}", said.map(|said| said.to_string()).unwrap_or_default())
             }
             Ok(permit) => {
-                // The service's time is what it is: the caller's clock was set by the skew.
+                // The signature's time is the caller's clock plus the skew.
                 let at = SIGNED_AT + permit.skew;
                 let status = permit.observe(&reply(*status, code, *date), at);
                 let state = lock(&guard.state);
@@ -58,7 +58,7 @@ async fn replies_determine_key_status_and_clock_skew() {
     let wrong = |date| (WRONG_SIGNATURE_REPLY.0, WRONG_SIGNATURE_REPLY.1, date);
     let rows: [&[(u16, &str, Option<i64>)]; 11] = [
         &[(200, "", None)],
-        // What stands before the gateway's check says nothing; what stands behind it does.
+        // Only the reply of the service behind the gateway (`CCE.`) proves the key.
         &[
             (502, "", None),
             (429, "APIGW.0308", None),
@@ -68,7 +68,7 @@ async fn replies_determine_key_status_and_clock_skew() {
         &[wrong(Some(0)), wrong(Some(0))],
         &[wrong(Some(897)), wrong(Some(0))],
         &[wrong(Some(899)), (200, "", None)],
-        // A few that do not say why are enough; one that is accepted lets them begin anew.
+        // Three refusals without a reason block the key. An accepted signature resets the count.
         &[(401, "", None), (401, "", None), (401, "", None), (401, "", None)],
         &[
             (401, "", None),
@@ -104,7 +104,7 @@ async fn unproven_keys_allow_one_request_in_flight() {
     let first = guard.acquire().await.unwrap();
     let mut second = Box::pin(guard.acquire());
     assert!(poll!(&mut second).is_pending());
-    // No reply came: nothing is known.
+    // The first request got no reply, so the key is still not proven.
     drop(first);
     let Poll::Ready(Ok(second)) = poll!(&mut second) else { panic!("it is the second's turn") };
     let mut third = Box::pin(guard.acquire());

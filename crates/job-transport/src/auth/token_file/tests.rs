@@ -1,4 +1,4 @@
-//! Files as they are found, and what is told of them.
+//! Tests token files with valid and invalid contents.
 
 use std::{env, error::Error};
 
@@ -18,7 +18,7 @@ fn token_files_yield_a_token_or_an_error() {
         }
     };
     let rows = [
-        (None, "FILE cannot be read: No such file or directory (os error 2)"),
+        (None, "cannot read FILE: No such file or directory (os error 2)"),
         (
             Some("canary"),
             "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
@@ -27,11 +27,11 @@ fn token_files_yield_a_token_or_an_error() {
             Some(" canary\r\n"),
             "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
         ),
-        (Some("\n"), "FILE holds no token: the token or key is empty"),
+        (Some("\n"), "no valid token in FILE: the token or key is empty"),
         (
             Some("canary canary"),
-            "FILE holds no token: the token or key has a blank, a line break or another character \
-             that none has; was it copied whole and alone?",
+            "no valid token in FILE: the token or key contains a space, a line break or another \
+             invalid character; check that it was copied correctly",
         ),
     ];
     for (text, expected) in rows {

@@ -1,9 +1,18 @@
-//! Errors of the libraries below, as they are nested, and what is made of them.
+//! Nested errors of the libraries, and how they are classified.
 
 use super::*;
+use crate::transport::display_chain;
 
 fn io(error: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
     io::Error::other(error)
+}
+
+fn dns_error(source: io::Error) -> DnsError {
+    DnsError { host: "cce.example".into(), source }
+}
+
+fn tunnel_error(source: impl Into<Box<dyn Error + Send + Sync>>) -> TunnelError {
+    TunnelError { proxy: Some("proxy.example:3128".into()), source: source.into() }
 }
 
 #[test]
@@ -15,11 +24,11 @@ fn connect_errors_are_classified_by_cause() {
     let rows: Vec<(io::Error, TransportErrorKind, Option<TimeoutStage>)> = vec![
         (io(io(certificate())), Certificate, None),
         (io(io(rustls::Error::DecryptError)), Tls, None),
-        (io(DnsError(io("no such host"))), Dns, None),
-        (io(DnsError(no_descriptor())), LocalResource, None),
-        (io(TunnelError(Box::new(no_descriptor()))), LocalResource, None),
-        (io(TunnelError("407".into())), Proxy, None),
-        (io(TunnelError(Box::new(DnsError(io("no such host"))))), Dns, None),
+        (io(dns_error(io("no such host"))), Dns, None),
+        (io(dns_error(no_descriptor())), LocalResource, None),
+        (io(tunnel_error(no_descriptor())), LocalResource, None),
+        (io(tunnel_error("407")), Proxy, None),
+        (io(tunnel_error(dns_error(io("no such host")))), Dns, None),
         (io(StageTimeout(TimeoutStage::Tls)), Timeout, Some(TimeoutStage::Tls)),
         (io(late()), Timeout, Some(TimeoutStage::Connect)),
         (io::Error::from(io::ErrorKind::ConnectionRefused), Connect, None),
@@ -32,4 +41,37 @@ fn connect_errors_are_classified_by_cause() {
     }
     let error = classify(io(late()).into(), RequestSent::Maybe);
     assert_eq!((error.kind(), error.stage()), (Closed, None));
+}
+
+#[test]
+fn messages_name_the_host_and_leave_out_library_layers() {
+    let no_name = "failed to lookup address information: Name or service not known";
+    let busy = "failed to lookup address information: Temporary failure in name resolution";
+    let eof = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+    let rows = [
+        (io(dns_error(io(no_name))), "cannot resolve `cce.example`: name not found"),
+        (
+            io(dns_error(io(busy))),
+            "cannot resolve `cce.example`: temporary failure in name resolution",
+        ),
+        (
+            io(tunnel_error("tunnel error: unsuccessful")),
+            "cannot connect through the proxy `proxy.example:3128`: tunnel error: unsuccessful",
+        ),
+        (
+            io(io(io::Error::from(io::ErrorKind::ConnectionRefused))),
+            "cannot connect to the server: connection refused",
+        ),
+        (
+            io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"),
+            "cannot connect to the server: tls handshake eof",
+        ),
+    ];
+    for (error, expected) in rows {
+        let error = classify(error.into(), RequestSent::No);
+        assert_eq!(display_chain(&error), expected);
+    }
+    let error = io::Error::new(io::ErrorKind::UnexpectedEof, eof);
+    let error = classify(error.into(), RequestSent::Maybe);
+    assert_eq!(display_chain(&error), "the connection closed before the reply was complete");
 }

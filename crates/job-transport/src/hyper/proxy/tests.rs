@@ -1,4 +1,4 @@
-//! Texts that are proxies, and hosts that are reached by one.
+//! Tests which proxy URLs are accepted, and which hosts use the proxy.
 
 use super::*;
 

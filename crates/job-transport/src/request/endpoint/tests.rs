@@ -1,4 +1,4 @@
-//! Texts that are endpoints, and the job addresses made of them.
+//! Tests valid and invalid endpoints, and the URIs built from them.
 
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;

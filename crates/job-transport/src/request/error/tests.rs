@@ -1,4 +1,4 @@
-//! The class of every status and of every way to get no reply.
+//! Tests the class and the message of each kind of error.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ fn every_transport_error_maps_to_an_error_class() {
     insta::assert_snapshot!(lines.collect::<String>());
 }
 
-/// Returns what the gateway says of a wrong signature.
+/// Returns the gateway's error body for a wrong signature.
 fn wrong_signature() -> ServiceError {
     let body = br#"{"error_code": "APIGW.0301", "error_msg": "wrong"}"#;
     ServiceError::from_body(401, None, body).unwrap()
@@ -118,7 +118,7 @@ fn every_kind_has_a_message() {
     insta::assert_snapshot!(rows.map(line).concat());
 }
 
-/// Returns the error of an attempt whose login ended like this.
+/// Returns the error of an attempt whose login failed with `error`.
 fn after_login(error: FetchError) -> FetchError {
     CredentialsProviderError::from(error).into()
 }
@@ -138,7 +138,10 @@ fn a_login_error_decides_kind_and_retry_after() {
         let class = login.class();
         let error = after_login(login);
         assert_eq!((error.kind(), error.class(), error.retry_after()), (kind, class, retry_after));
-        assert_eq!(error.message(), "there are no credentials");
+        let refused = class == ErrorClass::Unauthorized;
+        let message =
+            if refused { "the credentials were refused" } else { "cannot get credentials" };
+        assert_eq!(error.message(), message);
         assert_eq!((error.status(), error.request_id()), (None, None));
         assert!(error.provider_error().is_some());
     }

@@ -1,4 +1,4 @@
-//! `Retry-After` in all its words, and what only looks like it.
+//! Tests valid and invalid values of `Retry-After`.
 
 use http::HeaderValue;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Which texts of a chain are printed.
+//! Tests which texts of a chain are printed.
 
 use std::fmt;
 
@@ -31,31 +31,31 @@ fn check(texts: &[&'static str], expected: &str) {
 fn a_sentence_is_printed_once() {
     check(&["no reply"], "no reply");
     check(&["no reply", "reset", "broken pipe"], "no reply: reset: broken pipe");
-    // The same text twice, three times, and with another between.
+    // The same text twice, three times, and separated by another text.
     check(&["reset", "reset"], "reset");
     check(&["no reply", "reset", "reset", "reset"], "no reply: reset");
     check(&["reset", "no reply", "reset"], "reset: no reply");
-    // A text that has its cause's at its end, in its middle, at its start.
+    // A text that contains its cause's text at its end, in its middle, at its start.
     check(&["no reply: reset", "reset"], "no reply: reset");
     check(&["no reply (reset) yet", "reset", "errno 104"], "no reply (reset) yet: errno 104");
     check(&["reset by the peer", "reset"], "reset by the peer");
     check(&["no reply: dns: lookup", "dns: lookup", "lookup"], "no reply: dns: lookup");
-    // A cause that repeats more than one of the texts before it.
+    // A cause that repeats several texts before it.
     check(&["no reply", "dns", "lookup", "dns: lookup"], "no reply: dns: lookup");
-    // A cause that says more than the text before it.
+    // A cause with more detail than the text before it.
     check(&["refused", "refused (os error 111)"], "refused (os error 111)");
     check(&["no reply", "refused", "connect: refused"], "no reply: connect: refused");
     check(&["dns", "lookup", "dns: lookup: no name"], "dns: lookup: no name");
-    // Part of a word is not the word, and a longer number is another number.
+    // Only whole words and numbers count as repetitions.
     check(&["not found", "no"], "not found: no");
     check(&["error 1041", "error 104"], "error 1041: error 104");
     check(&["error 104", "error 1041"], "error 104: error 1041");
     check(&["no", "not found"], "no: not found");
-    // Nothing is printed for a text without a character.
+    // Empty texts are skipped.
     check(&["no reply", "", "reset"], "no reply: reset");
     check(&["", "reset"], "reset");
     check(&[""], "");
-    // Texts with a separator at their ends, and other characters than ASCII.
+    // Texts that end with a separator, and non-ASCII characters.
     check(&["no reply: ", "reset"], "no reply: : reset");
     check(&["größe", "größe des Textes"], "größe des Textes");
 }
