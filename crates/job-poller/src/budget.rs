@@ -41,10 +41,10 @@ pub use crate::schedule::BudgetShare;
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);
-/// assert!(budget.next_slot() <= now, "a request may leave");
+/// assert!(budget.next_slot() <= now, "a request may be sent");
 /// budget.consume(now, 1);
 ///
-/// // The wait plans its next attempt with its share of the budget, and is counted.
+/// // The wait plans its next attempt with its share of the budget. Then it is counted.
 /// let schedule = Adaptive::new();
 /// let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
 /// let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
@@ -53,7 +53,7 @@ pub use crate::schedule::BudgetShare;
 /// let step = machine.step_with_share(&schedule, budget.share(1), Duration::from_secs(1), input);
 /// budget.update(None, step.plan.and_then(UrgencyBucket::from_plan));
 /// budget.reprice(now, 1);
-/// assert!(!budget.is_binding(), "there are enough for one");
+/// assert!(!budget.is_binding(), "the budget exceeds the demand");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,8 +71,8 @@ pub struct Budget {
 const REPRICE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The longest gap is twice the round-robin gap: the gap that each wait would have if all waits had
-/// the same. A wait plans at most the first of these multiples of it. A wait that is still queued
-/// at the second goes next.
+/// the same. A wait plans gaps of up to 1.9 times the round-robin gap. A wait that is still queued
+/// after 1.95 times goes next.
 const MAX_GAP_FACTOR: f64 = 1.9;
 const STARVATION_FACTOR: f64 = 1.95;
 

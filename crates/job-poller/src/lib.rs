@@ -20,15 +20,14 @@
 //! ```
 //! # #[cfg(not(feature = "tokio"))]
 //! # fn main() {}
-//! # #[cfg(feature = "tokio")]
-//! # mod example {
 //! use std::{error::Error, sync::Arc, time::Duration};
 //!
+//! # #[cfg(feature = "tokio")]
 //! use job_poller::Wait;
 //! use job_sim::{Plan, Sim, SimTransport, TimeSource};
 //!
+//! # #[cfg(feature = "tokio")]
 //! #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # pub
 //! async fn main() -> Result<(), Box<dyn Error>> {
 //!     let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 //!     let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
@@ -42,9 +41,6 @@
 //!     assert_eq!(job.job_type(), Some("CreateCluster"));
 //!     Ok(())
 //! }
-//! # }
-//! # #[cfg(feature = "tokio")]
-//! # use example::main;
 //! ```
 //!
 //! # Which type to use
@@ -54,7 +50,7 @@
 //! | [`Wait`] | waits for one job, as a future; [`Wait::events`] is a stream of its events |
 //! | [`Fleet`] | waits for many jobs, in one task and with one request budget |
 //! | [`Machine`] | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
-//! | [`budget`] | the request budget of a fleet, for other drivers of machines |
+//! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
 //!
 //! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O, and its
 //! state can be stored in any serde format. Any engine that can store this state, send a request and
@@ -73,9 +69,19 @@
 //! - Above: the crate `job-cli` is the command `cce-job`, and `job-restate` runs the same waits as a
 //!   Restate service, so that they survive restarts.
 // Without a feature, the links to its items lead to the list of features.
-#![cfg_attr(not(feature = "tokio"), doc = "\n[`Wait`]: #features\n[`Wait::events`]: #features")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: #features\n[`Fleet`]: #features")]
-#![cfg_attr(not(feature = "backoff"), doc = "\n[`BackoffSchedule`]: #features")]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`Wait`]: crate#features
+[`Wait::events`]: crate#features
+[`WaitEvents`]: crate#features
+[`Fleet`]: crate#features"
+)]
+#![cfg_attr(
+    not(feature = "backoff"),
+    doc = "
+[`BackoffSchedule`]: crate#features"
+)]
 
 mod schedule;
 mod machine;

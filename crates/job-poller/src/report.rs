@@ -1,5 +1,5 @@
-//! The result of a wait as JSON, for other programs. The format is a contract: fields may be added,
-//! and none is removed.
+//! The result of a wait as JSON. The format is a contract: fields may be added, and none is
+//! removed.
 
 use std::time::Duration;
 

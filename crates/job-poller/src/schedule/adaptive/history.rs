@@ -1,5 +1,5 @@
-//! Collects observations of jobs by job type, for the adaptive schedule. Reads no clock and writes
-//! no file.
+//! Collects the observations of jobs from which the adaptive schedule learns. Reads no clock and
+//! writes no file.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

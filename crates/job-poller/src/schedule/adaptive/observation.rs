@@ -17,7 +17,7 @@ use crate::schedule::PollState;
 pub struct JobObservation {
     /// The job's type, or an empty string if it has none.
     pub job_type: String,
-    /// Age at the first reading. The wait knows nothing about earlier times.
+    /// Age at the first reading. What happened before is unknown.
     pub from: Duration,
     /// Age at the end of the job: its `updateTimestamp`, limited to the interval between the last
     /// reading of the active job and the first reading of the finished job. The middle of this
