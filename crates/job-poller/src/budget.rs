@@ -31,7 +31,6 @@ pub use crate::schedule::BudgetShare;
 ///
 /// # Examples
 ///
-///
 /// ```
 /// use std::time::Duration;
 /// use job_poller::{

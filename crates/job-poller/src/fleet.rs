@@ -33,19 +33,19 @@ use crate::{
 
 /// Waits for many jobs under one request budget.
 ///
-/// A fleet runs as a single task. It sends at most
-/// [`requests_per_second`](FleetBuilder::requests_per_second) requests and keeps at most
-/// [`max_in_flight`](FleetBuilder::max_in_flight) open at a time.
+/// A fleet runs as a single task. Its budget limits the number of requests per second
+/// ([`requests_per_second`](FleetBuilder::requests_per_second)) and the number of requests in
+/// flight ([`max_in_flight`](FleetBuilder::max_in_flight)).
 ///
 /// # Fairness
 ///
 /// If the jobs need more requests than the budget allows, each job gets a share proportional to
 /// √*h*, where *h* is the rate at which jobs of its type and age end (see [`Adaptive`]). The time
-/// between two requests for a job is at most twice what round-robin polling would need at the full
-/// rate.
+/// between two requests for a job is at most twice the time that round-robin polling takes at the
+/// full rate.
 ///
-/// The first request for a job counts like any other. If the job was just submitted,
-/// [`watch_new`](Self::watch_new) saves requests.
+/// The budget also applies to the first request for each job. Use [`watch_new`](Self::watch_new)
+/// for a job that was just submitted, because its first request can then be sent later.
 ///
 /// # Throttling
 ///
@@ -69,7 +69,6 @@ use crate::{
 /// and the last [`FleetWait`] or [`FleetEvents`] are dropped.
 ///
 /// # Examples
-///
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -230,9 +229,9 @@ impl FleetBuilder {
     /// Sets one schedule for all waits, instead of the adaptive one. The fleet then learns nothing.
     ///
     /// If the plans of this schedule have no urgency
-    /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), the budget cannot lengthen their delays.
-    /// If they need more requests than the budget allows, the waits are queued, and the wait that
-    /// was due first sends the next request.
+    /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), the price of a request stays at its
+    /// minimum. If the waits need more requests than the budget allows, they are then queued, and
+    /// the wait that was due first sends the next request.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self

@@ -1,16 +1,16 @@
 //! Waits for jobs of the Cloud Container Engine (CCE) API, and reports how they ended.
 //!
-//! Creating or deleting a cluster or a node returns a job id, and the work happens in the background.
-//! This crate polls such a job until it ends. The result is success, or the step that failed and the
-//! reason. Lost connections, timeouts, 429s and 503s do not end a wait. A stopped wait leaves a
-//! checkpoint, from which another process can resume it with the same deadline.
+//! Creating or deleting a cluster or a node returns a job id, and the work happens in the
+//! background. This crate polls such a job until it ends. The result is success, or the step that
+//! failed and the reason. Lost connections, timeouts, 429s and 503s do not end a wait. A stopped
+//! wait leaves a checkpoint, from which another process can resume it with the same deadline.
 //!
-//! **In scope:** when to poll, when to stop, what has changed between two replies, and a request budget
-//! for many waits.
+//! **In scope:** when to poll, when to stop, what has changed between two replies, and a request
+//! budget for many waits.
 //!
 //! **Out of scope:** sending a request and signing it ([`job_transport`]), decoding a reply
-//! ([`job_model`]), and creating, changing or canceling jobs. A job at the service continues even if
-//! its wait stops.
+//! ([`job_model`]), and creating, changing or canceling jobs. A job at the service continues even
+//! if its wait stops.
 //!
 //! # Examples
 //!
@@ -52,9 +52,9 @@
 //! | [`Machine`] | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
 //! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
 //!
-//! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O, and its
-//! state can be stored in any serde format. Any engine that can store this state, send a request and
-//! sleep can drive it.
+//! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O,
+//! and its state can be stored in any serde format. Any engine that can store this state, send a
+//! request and sleep can drive it.
 //!
 //! # Features
 //!
@@ -66,22 +66,15 @@
 //! # Other layers
 //!
 //! - Below: [`job_transport`] sends one request, and [`job_model`] decodes the reply.
-//! - Above: the crate `job-cli` is the command `cce-job`, and `job-restate` runs the same waits as a
-//!   Restate service, so that they survive restarts.
+//! - Above: the crate `job-cli` is the command `cce-job`, and `job-restate` runs the same waits as
+//!   a Restate service, so that they survive restarts.
+//!
 // Without a feature, the links to its items lead to the list of features.
-#![cfg_attr(
-    not(feature = "tokio"),
-    doc = "
-[`Wait`]: crate#features
-[`Wait::events`]: crate#features
-[`WaitEvents`]: crate#features
-[`Fleet`]: crate#features"
-)]
-#![cfg_attr(
-    not(feature = "backoff"),
-    doc = "
-[`BackoffSchedule`]: crate#features"
-)]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait::events`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
+#![cfg_attr(not(feature = "backoff"), doc = "[`BackoffSchedule`]: crate#features")]
 
 mod schedule;
 mod machine;

@@ -90,7 +90,6 @@ impl Wait {
     ///
     /// # Examples
     ///
-    ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
     /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
@@ -199,7 +198,7 @@ impl Wait {
     }
 }
 
-/// The future of a [`Wait`] that is awaited.
+/// The future that a [`Wait`] turns into when it is awaited.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct WaitFuture {
     events: WaitEvents,

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run -p job-poller --example service
-//! curl -X PUT 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb   # start to wait for the job
+//! curl -X PUT 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb   # wait for it
 //! curl 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb          # read its state
 //! ```
 //!

@@ -37,8 +37,8 @@ use super::{
 /// the rate *r*, an end is detected 1/2*r* late on average. Each moment *dt* in which the job is
 /// active then costs *h dt* / 2*r* for the delay and *w r dt* for the requests. The sum is smallest
 /// for *r* = √(*h* / 2*w*). So the next attempt is due when the integral of *r*, from the job's
-/// current age on, reaches one. The delay is at least 2 s and at most 60 s; the budget of a fleet can
-/// make it longer.
+/// current age on, reaches one. The delay is at least 2 s and at most 60 s; the budget of a fleet
+/// can make it longer.
 ///
 /// If *h* is constant, the delays are constant too. Without a history, this schedule is therefore
 /// not much better than the best fixed interval, but you do not have to choose the interval.
@@ -54,9 +54,8 @@ use super::{
 /// # Comparison with other schedules
 ///
 /// The picture shows the mean delay and the mean number of requests for jobs that create a cluster
-/// (log-normal, median 540 s, σ 0.5; one in ten fails early). The dotted curve shows
-/// all fixed intervals. Every point of the straight line costs as much as this schedule after 100
-/// jobs.
+/// (log-normal, median 540 s, σ 0.5; one in ten fails early). The dotted curve shows all fixed
+/// intervals. Every point of the straight line costs as much as this schedule after 100 jobs.
 ///
 #[doc = include_str!("adaptive/schedules.svg")]
 ///

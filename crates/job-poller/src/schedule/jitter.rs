@@ -59,9 +59,9 @@ impl Jitter {
         1.0 - self.0..=1.0 + self.0
     }
 
-    /// Multiplies a delay by a random factor. A delay near the cap is first shortened so that the
-    /// factor cannot exceed the cap; cut off at the cap, many delays would be equal. An upper bound
-    /// below the lower bound counts as the lower bound.
+    /// Multiplies a delay by a random factor. A delay near the cap is first shortened, so that the
+    /// factor does not raise it above the cap. If it were cut off at the cap instead, many delays
+    /// would be equal. An upper bound below the lower bound counts as the lower bound.
     fn apply_factor(
         self,
         factors: RangeInclusive<f64>,

@@ -28,9 +28,8 @@ use crate::{
 /// A wait as a stream of its events, each with the time since the wait began.
 ///
 /// The stream ends when the wait does; [`finish`](Self::finish) then returns the result. The wait
-/// begins when the stream is first polled, and makes progress only while it is polled. Time passes
-/// even if it is not polled: a deadline, for example, is not moved. Requires a tokio runtime with
-/// time enabled.
+/// begins when the stream is first polled, and makes progress only while it is polled. Deadlines do
+/// not move while it is not polled. Requires a tokio runtime with time enabled.
 ///
 /// # Cancel safety
 ///

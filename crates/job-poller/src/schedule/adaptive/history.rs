@@ -15,8 +15,7 @@ use super::{
     remaining::mean_residual_life,
 };
 
-/// Observations of finished jobs, by job type. The [`Adaptive`](crate::Adaptive) schedule learns
-/// from them.
+/// Observations of jobs, by job type. The [`Adaptive`](crate::Adaptive) schedule learns from them.
 ///
 /// A history is plain data, a few hundred bytes per type and step, and can be stored in any serde
 /// format. It contains no secrets and no job ids.
