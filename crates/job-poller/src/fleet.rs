@@ -169,6 +169,32 @@ impl Fleet {
     ///
     /// The iterator takes one checkpoint at a time, so they are never all in memory. It may miss
     /// waits that begin or end while it runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// use job_poller::{Checkpoint, Fleet};
+    ///
+    /// let fleet = Fleet::builder(client.clone()).start();
+    /// let _watch = fleet.watch(id);
+    /// let saved: Vec<Checkpoint> = fleet.checkpoints().collect();
+    /// fleet.stop();
+    ///
+    /// // Later, for example in another process:
+    /// let fleet = Fleet::builder(client).start();
+    /// for checkpoint in saved {
+    ///     let job = fleet.resume(checkpoint).await?.into_success()?;
+    ///     assert_eq!(job.job_type(), Some("CreateCluster"));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn checkpoints(&self) -> impl Iterator<Item = Checkpoint> + use<> {
         let shared = self.shared.clone();
         let mut next = 0;

@@ -7,8 +7,8 @@ use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Sche
 
 use crate::distributions::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 
-/// Returns the times, in seconds, at which a schedule reads an active job of this type until
-/// `until`.
+/// Returns the times, in seconds, at which a schedule reads a job of this type that takes `until`
+/// seconds.
 pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
     let mut readings = vec![0.0];
     let mut now = Duration::ZERO;
@@ -92,8 +92,8 @@ pub(crate) fn adaptive_with_history(job_type: &str, jobs: &[f64]) -> Adaptive {
     Adaptive::new().jitter(0.0).history(&history)
 }
 
-/// Returns a sample of durations. The evaluation itself uses no samples, so the seeds cannot
-/// overlap.
+/// Returns `count` random durations. They are only used to build histories: costs are computed
+/// exactly, without samples.
 pub(crate) fn sample_jobs(distribution: &Distribution, seed: u64, count: usize) -> Vec<f64> {
     let mut rng = Rng::with_seed(seed);
     (0..count).map(|_| distribution.sample(&mut rng)).collect()

@@ -5,6 +5,17 @@ use std::time::Duration;
 use super::{PollPlan, PollState, Schedule, at_least_a_millisecond};
 
 /// The same delay after every reading, without jitter.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::{Fixed, PollState, Schedule};
+///
+/// let schedule = Fixed::new(Duration::from_secs(10));
+/// let state = PollState::new(Duration::from_secs(300), 7);
+/// assert_eq!(schedule.plan(&state).delay, Duration::from_secs(10));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixed(Duration);
 
