@@ -54,7 +54,8 @@ pub struct PollState<'a> {
 #[non_exhaustive]
 pub struct BudgetShare {
     /// Price of a request, as a delay. At this price all waits together use up the budget and no
-    /// more (its shadow price). [`Adaptive`] uses its own price if that is higher.
+    /// more (its shadow price). If they need less than the budget, it is the budget's minimum
+    /// price. [`Adaptive`] uses its own price if that is higher.
     pub request_price: Duration,
     /// Longest gap between two requests of a wait.
     pub max_gap: Duration,

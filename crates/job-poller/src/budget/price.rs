@@ -21,7 +21,7 @@ pub(super) struct Price {
     request_price: Duration,
 }
 
-/// An urgency ([`PollPlan::urgency`]), rounded down to about an eighth of an octave.
+/// An urgency ([`PollPlan::urgency`]), rounded down to one of 192 steps of about 9 % each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UrgencyBucket(u8);

@@ -71,8 +71,9 @@ use super::{
 ///   something is deleted or removed, and 240 s for nodes and everything else.
 /// - Beyond twice this mean the rate is half as high, because a late job is often stalled.
 ///
-/// The delays grow from 8 s to 23 s for a cluster, and from 6 s to 15 s for a node. A history
-/// outweighs these assumptions after one or two jobs, because they count as 0.7 jobs at each age.
+/// The delays grow from 8 s to 23 s for a cluster, from 7 s to 15 s for a node, and from 5 s to 9 s
+/// for a deletion. A history outweighs these assumptions after one or two jobs, because they count
+/// as 0.7 jobs at each age.
 ///
 /// # Examples
 ///
