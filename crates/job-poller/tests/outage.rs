@@ -92,7 +92,7 @@ async fn waits_survive_an_outage_without_overloading_the_service() {
         let ratio = f64::from(load.during) / f64::from(well.during);
         let _ = writeln!(
             io::stderr(),
-            "outage: {waits} waits, {outage}: {load}; {ratio:.2} of the requests"
+            "outage: {waits} waits, {outage}: {load}; {ratio:.2} of the requests without one"
         );
         assert!(
             ratio <= MAX_LOAD_RATIO,
