@@ -1,5 +1,5 @@
-//! The events of a wait, as lines of a log: what happens, and when the next attempt is. The service
-//! is simulated here, loses a connection, and fails the job.
+//! Prints the events of a wait as log lines. The simulated service resets a connection and fails
+//! the job.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::{error::Error, sync::Arc, time::Duration};

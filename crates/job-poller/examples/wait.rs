@@ -1,4 +1,4 @@
-//! The README's example: a wait in twelve lines, of the job that the environment names.
+//! The example of the README: waits for the job whose id is in the environment variable `JOB_ID`.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use job_poller::Wait;
@@ -12,8 +12,8 @@ async fn main() -> anyhow::Result<()> {
         HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
     )
     .project(std::env::var("OS_PROJECT_ID")?.parse()?);
-    let ended = Wait::new(client, std::env::var("JOB_ID")?.parse()?).await?; // Err: we stopped watching
-    let job = ended.into_success()?; // Err: the job failed, and where
+    let ended = Wait::new(client, std::env::var("JOB_ID")?.parse()?).await?; // Err: the wait itself failed
+    let job = ended.into_success()?; // Err: the job failed (with the failing step)
     println!("{} succeeded", job.label());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A budget of requests that many waits share.
 //!
-//! Drivers that keep their waits in another engine use it; a `Fleet` has one of its own.
-//! [`Budget`] decides when the next request may leave, and which share ([`BudgetShare`]) of the requests each
-//! wait has. Reads no clock, performs no I/O.
+//! [`Budget`] decides when the next request may be sent, and which share ([`BudgetShare`]) of the
+//! requests each wait gets. It reads no clock and performs no I/O. A `Fleet` has its own budget;
+//! use this module if you drive [`Machine`](crate::Machine)s with another engine.
 
 mod price;
 mod pacer;
@@ -17,14 +17,19 @@ use self::{pacer::Pacer, price::Price};
 use crate::machine::{Input, MAX_RETRY_AFTER};
 pub use crate::schedule::BudgetShare;
 
-/// A budget of requests that many waits share. [`Fleet`](crate::Fleet) goes by it; an engine that keeps waits
-/// elsewhere can keep it beside them, in any format of serde, and lets them go by the same rule.
+/// A budget of requests that many waits share.
 ///
-/// Requests are evenly spaced, fewer while the service throttles, and none while it asks for that (Retry-After).
-/// Each wait is counted by the urgency of its plan. From the counts follows the price of a request ([`BudgetShare`]),
-/// and from the price the delay of each wait ([`Machine::step_with_share`](crate::Machine::step_with_share)).
+/// The budget spaces requests evenly. It sends fewer while the service throttles (429, 503), and
+/// none during a `Retry-After`. Each wait is counted by the urgency of its plan. The counts
+/// determine the price of a request ([`BudgetShare`]), and the price determines the delay of each
+/// wait ([`Machine::step_with_share`](crate::Machine::step_with_share)).
 ///
-/// Times are since any moment that is the same for all calls, and never go back.
+/// A `Fleet` uses this budget. An engine that stores its waits elsewhere can store a budget with
+/// them, in any serde format, and apply the same rules.
+///
+/// All times count from one moment that the caller chooses, and must never decrease.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,10 +40,10 @@ pub use crate::schedule::BudgetShare;
 ///
 /// let now = Duration::from_secs(100);
 /// let mut budget = Budget::new(50.0, 20);
-/// assert!(budget.next_slot() <= now, "a request may leave");
+/// assert!(budget.next_slot() <= now, "a request may be sent");
 /// budget.consume(now, 1);
 ///
-/// // The wait plans its next attempt with its share of the budget, and is counted.
+/// // The wait plans its next attempt with its share of the budget. Then it is counted.
 /// let schedule = Adaptive::new();
 /// let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
 /// let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
@@ -47,7 +52,7 @@ pub use crate::schedule::BudgetShare;
 /// let step = machine.step_with_share(&schedule, budget.share(1), Duration::from_secs(1), input);
 /// budget.update(None, step.plan.and_then(UrgencyBucket::from_plan));
 /// budget.reprice(now, 1);
-/// assert!(!budget.is_binding(), "there are enough for one");
+/// assert!(!budget.is_binding(), "the budget exceeds the demand");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,36 +60,39 @@ pub struct Budget {
     pacer: Pacer,
     price: Price,
     repriced_at: Duration,
-    /// How many may be in flight.
+    /// Maximum number of requests in flight.
     max_in_flight: usize,
-    /// The recent mean latency of attempts, in seconds.
+    /// Moving average of the latency of attempts, in seconds.
     mean_latency: f64,
 }
 
-/// How often the price is set.
+/// Minimum time between two computations of the price.
 const REPRICE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest gap is twice the gap that each wait would have if all had the same. A wait plans the first part of
-/// it; a wait that is still queued after the second part is the next.
+/// The longest gap is twice the round-robin gap: the gap that each wait would have if all waits had
+/// the same. A wait plans gaps of up to 1.9 times the round-robin gap. A wait that is still queued
+/// after 1.95 times goes next.
 const MAX_GAP_FACTOR: f64 = 1.9;
 const STARVATION_FACTOR: f64 = 1.95;
 
-/// The weight of one attempt in the mean latency. A single attempt without a reply should not lower the rate much.
+/// Weight of one attempt in the moving average of latency. Small, so that a single timeout does not
+/// shrink the estimated capacity much.
 const LATENCY_WEIGHT: f64 = 1.0 / 256.0;
 
-/// What attempts came to, for a budget.
+/// The results of one or more attempts, as far as a budget needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AttemptStats {
-    /// How many attempts there were.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How long they took, together.
+    /// Sum of their latencies.
     pub latency: Duration,
-    /// How many requests they made besides their first: for a login, and what that makes up for.
+    /// Number of additional requests. An attempt that refreshed credentials has two: the login and
+    /// the repeated request.
     pub extra_requests: u32,
-    /// Whether the service is in trouble: it throttled, or was unavailable (503).
+    /// Whether the service throttled (429) or was unavailable (503).
     pub throttled: bool,
-    /// For how long the service asked to be left alone. It speaks for all of it.
+    /// The longest `Retry-After`, or zero. It applies to the whole service.
     pub retry_after: Duration,
 }
 
@@ -103,14 +111,14 @@ impl AttemptStats {
         Self {
             attempts: 1,
             latency,
-            // A login, and the request once more.
+            // The login, and the repeated request.
             extra_requests: if credentials_refreshed { 2 } else { 0 },
             throttled: error.is_some_and(|error| in_trouble(error.class, error.kind)),
             retry_after: error.and_then(|error| error.retry_after).unwrap_or_default(),
         }
     }
 
-    /// Returns what these and others came to.
+    /// Returns the stats of both sets of attempts together.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
@@ -124,8 +132,11 @@ impl AttemptStats {
 }
 
 impl Budget {
-    /// Creates a budget of so many requests a second, at least one in a thousand seconds, of which so many may be
-    /// in flight, at least 1.
+    /// Creates a budget of `per_second` requests per second, with at most `in_flight` of them in
+    /// flight.
+    ///
+    /// The minimum of `per_second` is 0.001, which is one request in 1,000 seconds, and the maximum
+    /// 10⁹. The minimum of `in_flight` is 1.
     #[must_use]
     pub const fn new(per_second: f64, in_flight: usize) -> Self {
         let per_second = if per_second >= 0.001 { per_second.min(1e9) } else { 0.001 };
@@ -138,52 +149,55 @@ impl Budget {
         }
     }
 
-    /// Sets the minimum price of a request, however large the budget is: that of the schedule; 250 ms by default.
+    /// Sets the minimum price of a request, which applies even if the budget is not used up. Use
+    /// the request price of the schedule. The default is 250 ms.
     #[must_use]
     pub const fn min_request_price(mut self, delay: Duration) -> Self {
         self.price = Price::new(delay);
         self
     }
 
-    /// Sets other limits, as [`new`](Self::new) does. What was counted stays, and so does a pause that the service
-    /// asked for.
+    /// Changes the limits, which [`new`](Self::new) describes. Keeps the counts and a pause for a
+    /// `Retry-After`.
     pub fn set_limits(&mut self, per_second: f64, in_flight: usize) {
         let Self { pacer: pace, max_in_flight: limit, .. } = Self::new(per_second, in_flight);
         self.pacer.set_max_rate(pace.max_rate());
         self.max_in_flight = limit;
     }
 
-    /// Returns when the next request may leave, as long as fewer than may be are in flight.
+    /// Returns when the next request may be sent, if fewer than
+    /// [`max_in_flight`](Self::max_in_flight) are in flight.
     #[must_use]
     pub fn next_slot(&self) -> Duration {
         self.pacer.next_slot()
     }
 
-    /// Returns how many requests may be in flight.
+    /// Returns the maximum number of requests in flight.
     #[must_use]
     pub const fn max_in_flight(&self) -> usize {
         self.max_in_flight
     }
 
-    /// Returns how many requests a second may leave at present: fewer than set while the service throttles.
+    /// Returns how many requests per second are allowed now. The rate is reduced while the service
+    /// throttles.
     #[must_use]
     pub const fn current_rate(&self) -> f64 {
         self.pacer.rate()
     }
 
-    /// Returns how many requests a second there are at present: no more than may leave, nor than there are where as many
-    /// as may be are in flight all the time.
+    /// Returns how many requests per second are possible now: the smaller of
+    /// [`current_rate`](Self::current_rate) and `max_in_flight` divided by the average latency.
     #[must_use]
     pub fn effective_rate(&self) -> f64 {
         self.pacer.rate().min(self.capacity())
     }
 
-    /// Takes note of requests that leave.
+    /// Records that requests were sent.
     pub fn consume(&mut self, now: Duration, requests: u32) {
         self.pacer.consume(now, requests);
     }
 
-    /// Takes note of what attempts came to.
+    /// Records the results of attempts.
     pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
         let AttemptStats { attempts, latency, extra_requests, throttled, retry_after } = *stats;
         if extra_requests > 0 {
@@ -198,7 +212,8 @@ impl Budget {
         }
     }
 
-    /// Counts a wait as it is planned now, in place of how it was before: `None` before it was, and once it is over.
+    /// Replaces the urgency of a wait in the counts. `before` is `None` for a new wait, `now` is
+    /// `None` for a wait that has ended.
     pub fn update(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
         self.price.replace(before, now);
     }
@@ -208,19 +223,21 @@ impl Budget {
         self.price.adjust(urgency, delta);
     }
 
-    /// Returns how many waits are counted.
+    /// Returns the number of waits that are counted.
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.price.waiters()
     }
 
-    /// Forgets who was counted.
+    /// Sets all counts to zero.
     pub fn reset_counts(&mut self) {
         self.price.reset_counts();
     }
 
-    /// Sets, where that was long ago, the price at which the budget is spent by so many waits, or as many leave as
-    /// there may be in flight. Who is late needs no more: whoever is served late asks later again, and that is enough.
+    /// Recomputes the price, at most every 100 ms, so that `waits` waits use up the effective rate.
+    ///
+    /// The length of the queue does not affect the price. A wait that gets its request late also
+    /// plans its next one late, and that reduces the demand enough.
     pub fn reprice(&mut self, now: Duration, waits: usize) {
         if now.saturating_sub(self.repriced_at) < REPRICE_INTERVAL {
             return;
@@ -229,13 +246,13 @@ impl Budget {
         self.price.reprice(self.effective_rate(), self.gap(waits, MAX_GAP_FACTOR));
     }
 
-    /// Returns whether the price of a request is higher than the minimum, because the budget is spent.
+    /// Returns whether the price of a request is above its minimum, because the budget is used up.
     #[must_use]
     pub fn is_binding(&self) -> bool {
         self.price.is_binding()
     }
 
-    /// Returns what the budget leaves for each of so many waits.
+    /// Returns the share of each wait, if there are `waits` waits.
     #[must_use]
     pub fn share(&self, waits: usize) -> BudgetShare {
         BudgetShare {
@@ -244,21 +261,25 @@ impl Budget {
         }
     }
 
-    /// Returns the gap after which one of `waits` waits is the next to send a request, before all that are queued:
-    /// a little less than twice the gap that each would have if all had the same.
+    /// Returns the gap after which a queued wait goes ahead of the others, if there are `waits`
+    /// waits.
+    ///
+    /// It is 1.95 times the gap that each wait would have if all had the same.
     #[must_use]
     pub fn starvation_gap(&self, waits: usize) -> Duration {
         self.gap(waits, STARVATION_FACTOR)
     }
 
-    /// Returns so many times the gap that each wait would have if all had the same, while the service is well: what
-    /// is planned in a bad minute is not to last for many.
+    /// Returns `factor` times the gap that each wait would have if all had the same, at the
+    /// unthrottled rate. A minute of throttling must not lengthen the gaps that are planned in it,
+    /// because they last longer than the minute.
     fn gap(&self, waits: usize, factor: f64) -> Duration {
         let seconds = waits as f64 * factor / self.pacer.max_rate().min(self.capacity());
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// Returns how many a second there are if as many as may be are in flight all the time.
+    /// Returns how many requests per second are possible with the maximum number in flight all the
+    /// time.
     fn capacity(&self) -> f64 {
         self.max_in_flight as f64 / self.mean_latency
     }

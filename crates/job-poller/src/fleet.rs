@@ -1,5 +1,7 @@
-//! Many waits in one task, under one budget of requests. `scheduler` decides which wait sends the next request,
-//! and the machine of each wait how the wait goes on.
+//! Waits for many jobs in one task, under one request budget.
+//!
+//! `scheduler` decides which wait sends the next request. The [`Machine`] of each wait decides how
+//! that wait continues.
 
 mod stats;
 mod subscriber;
@@ -29,18 +31,44 @@ use crate::{
     wait::random_seed,
 };
 
-/// Waits for many jobs of one service: one task, one queue of times, one budget of requests.
+/// Waits for many jobs under one request budget.
 ///
-/// Who waits longest for what is likeliest to have ended asks first: while the budget is spent, the waits
-/// divide it by √*h*, the square root of the rate at which their jobs end ([`Adaptive`]), and none asks
-/// at gaps of more than twice what it would be if all asked alike. First readings are paced too, and those of
-/// jobs that were just submitted come when their like end ([`watch_new`](Self::watch_new)). A 429 or a
-/// 503 takes 30 % off the budget, which comes back within ten seconds; a Retry-After holds all, for it
-/// speaks for the service. A job that is watched twice is asked for once.
+/// A fleet runs as a single task. Its budget limits the number of requests per second
+/// ([`requests_per_second`](FleetBuilder::requests_per_second)) and the number of requests in
+/// flight ([`max_in_flight`](FleetBuilder::max_in_flight)).
 ///
-/// The fleet learns how long jobs take from those that end in it ([`history`](Self::history)).
+/// # Fairness
 ///
-/// Cheap to clone: the same fleet. Its task ends once no clone and no [`FleetWait`] is left.
+/// If the jobs need more requests than the budget allows, each job gets a share proportional to
+/// √*h*, where *h* is the rate at which jobs of its type and age end (see [`Adaptive`]). The time
+/// between two requests for a job is at most twice the time that round-robin polling takes at the
+/// full rate.
+///
+/// The budget also applies to the first request for each job. Use [`watch_new`](Self::watch_new)
+/// for a job that was just submitted, because its first request can then be sent later.
+///
+/// # Throttling
+///
+/// A 429 or 503 reduces the budget by 30 %, at most once per second. A single reduction is undone
+/// within ten seconds. A `Retry-After` pauses the whole fleet for up to five minutes, because it
+/// applies to the service and not to a single job.
+///
+/// # Watching a job twice
+///
+/// Two watches of one job share one wait: its requests, its result and its deadline. The second
+/// watch extends the deadline so that it gets its full timeout.
+///
+/// # Learning
+///
+/// A fleet learns how long jobs take from the jobs that end in it. [`history`](Self::history)
+/// returns what it learned, so that another fleet can start with it.
+///
+/// # Lifetime
+///
+/// `Fleet` is a cheap handle; clones refer to the same fleet. The task ends when the last handle
+/// and the last [`FleetWait`] or [`FleetEvents`] are dropped.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -67,7 +95,7 @@ pub struct Fleet {
     policy: Arc<WaitPolicy>,
 }
 
-/// A fleet before it is started.
+/// Configures and starts a [`Fleet`].
 #[must_use = "a fleet does nothing until it is started"]
 pub struct FleetBuilder {
     source: Arc<dyn JobSource>,
@@ -80,7 +108,7 @@ pub struct FleetBuilder {
 }
 
 impl Fleet {
-    /// Begins a fleet that asks this source.
+    /// Creates a builder for a fleet that reads jobs from `source`.
     pub fn builder(source: impl JobSource + 'static) -> FleetBuilder {
         FleetBuilder {
             source: Arc::new(source),
@@ -93,24 +121,31 @@ impl Fleet {
         }
     }
 
-    /// Waits for a job, under the fleet's limits. If there is a wait for it already, that wait has the whole time
-    /// from now on, and from now on all its subscribers get the same events.
+    /// Waits for a job, with the fleet's [policy](FleetBuilder::policy).
+    ///
+    /// If the fleet already waits for this job, both watches share that wait. Its deadline is
+    /// extended so that this watch gets its full timeout, and this watch receives the events from
+    /// now on.
     pub fn watch(&self, id: JobId) -> FleetWait {
         let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
         self.start_wait(machine, Duration::ZERO, None)
     }
 
-    /// Waits for a job that was submitted just now and is of this type, as whoever submitted it knows: while the
-    /// budget is spent, the first reading is when such jobs are likely to end, and none is spent on
-    /// learning what it is.
+    /// Waits for a job of a known type that was just submitted.
+    ///
+    /// If the budget is used up, the first request is sent when jobs of this type are likely to
+    /// end. [`watch`](Self::watch) would send it as soon as possible, to learn the type and the age
+    /// of the job.
     pub fn watch_new(&self, id: JobId, job_type: &str) -> FleetWait {
         let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
         self.start_wait(machine, Duration::ZERO, Some(job_type))
     }
 
-    /// Goes on from a checkpoint, whose limits hold. The deadline and the next attempt stay where they were; where
-    /// they are over, an attempt is made as soon as the budget allows. If there is a wait for the job already,
-    /// that wait goes on under its own limits, until the later of the two deadlines.
+    /// Resumes a wait from a checkpoint, with the limits in the checkpoint.
+    ///
+    /// The deadline and the next attempt keep their times. If they have passed, an attempt is made
+    /// as soon as the budget allows. If the fleet already waits for this job, that wait continues
+    /// with its own limits, until the later of the two deadlines.
     pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
         self.start_wait(machine, elapsed, None)
@@ -124,13 +159,42 @@ impl Fleet {
         FleetWait::new(self.shared.clone(), subscriber, id)
     }
 
-    /// Stops all waits, each with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
+    /// Stops all waits. Each ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
+    /// checkpoint.
     pub fn stop(&self) {
         self.shared.update_state(Scheduler::stop);
     }
 
-    /// Returns what to go on from, of each wait under way: one after another, so that they need not all be
-    /// in memory. A wait that begins or ends meanwhile may be among them or not.
+    /// Returns a checkpoint of each wait in progress.
+    ///
+    /// The iterator takes one checkpoint at a time, so they are never all in memory. It may miss
+    /// waits that begin or end while it runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// use job_poller::{Checkpoint, Fleet};
+    ///
+    /// let fleet = Fleet::builder(client.clone()).start();
+    /// let _watch = fleet.watch(id);
+    /// let saved: Vec<Checkpoint> = fleet.checkpoints().collect();
+    /// fleet.stop();
+    ///
+    /// // Later, for example in another process:
+    /// let fleet = Fleet::builder(client).start();
+    /// for checkpoint in saved {
+    ///     let job = fleet.resume(checkpoint).await?.into_success()?;
+    ///     assert_eq!(job.job_type(), Some("CreateCluster"));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn checkpoints(&self) -> impl Iterator<Item = Checkpoint> + use<> {
         let shared = self.shared.clone();
         let mut next = 0;
@@ -142,13 +206,15 @@ impl Fleet {
         })
     }
 
-    /// Returns the history: the one that the fleet started with, and what it learned since.
+    /// Returns the history that the fleet started with, together with what it has learned since.
+    ///
+    /// The history is empty if the fleet uses a fixed [`schedule`](FleetBuilder::schedule).
     #[must_use]
     pub fn history(&self) -> History {
         self.shared.with_state(|scheduler, _| scheduler.history())
     }
 
-    /// Returns the fleet's figures.
+    /// Returns the fleet's current figures.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
         self.shared.with_state(|scheduler, _| scheduler.stats())
@@ -156,47 +222,56 @@ impl Fleet {
 }
 
 impl FleetBuilder {
-    /// Sets how many requests a second may leave, of all waits together; 50 by default. At least one in a
-    /// thousand seconds.
+    /// Sets the maximum number of requests per second, over all waits. The default is 50.
+    ///
+    /// The minimum is 0.001, which is one request in 1,000 seconds.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
         self.requests_per_second = requests;
         self
     }
 
-    /// Sets how many requests may be in flight; 20 by default, at least 1.
+    /// Sets the maximum number of requests in flight. The default is 20, the minimum 1.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// Sets the limits of each wait. See [`WaitPolicy`] for the default.
+    /// Sets the limits of each wait. The default is [`WaitPolicy::new`].
     pub const fn policy(mut self, policy: WaitPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets what waits go by as long as the budget is not spent; [`Adaptive::new`] by default. Each wait goes by
-    /// what is known when it begins, of this history and of the jobs that ended in the fleet since.
+    /// Sets the adaptive schedule, and the history that it starts with.
+    ///
+    /// The default is [`Adaptive::new`] with an empty history. A wait uses what the history
+    /// contains when the wait begins, including the jobs that have ended in the fleet. The schedule
+    /// is rebuilt from the history at most once a minute.
     pub fn adaptive(mut self, adaptive: Adaptive, history: History) -> Self {
         (self.adaptive, self.history, self.schedule) = (adaptive, history, None);
         self
     }
 
-    /// Sets the schedule of all waits; nothing is learned. If its plans have no urgency
-    /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), they leave no requests for other waits: when the budget is spent,
-    /// waits are queued, and the wait that was due first sends the next request.
+    /// Sets one schedule for all waits, instead of the adaptive one. The fleet then learns nothing.
+    ///
+    /// If the plans of this schedule have no urgency
+    /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), the price of a request stays at its
+    /// minimum. If the waits need more requests than the budget allows, they are then queued, and
+    /// the wait that was due first sends the next request.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self
     }
 
-    /// Starts the fleet's task. Needs a tokio runtime with time enabled. Where the task ends before its waits (the
-    /// runtime is shut down, the source or the schedule panics), they and all that begin later are
-    /// [stopped](crate::WaitErrorKind::Stopped).
+    /// Starts the fleet's task. Requires a tokio runtime with time enabled.
+    ///
+    /// The task can end early, if the runtime shuts down or if the source or the schedule panics.
+    /// All current and later waits then end with
+    /// [`WaitErrorKind::Stopped`](crate::WaitErrorKind::Stopped).
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics if it is called outside of a tokio runtime.
     pub fn start(self) -> Fleet {
         let request_price = self.adaptive.request_price;
         let schedule_source = match self.schedule {

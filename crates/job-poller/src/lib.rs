@@ -1,44 +1,80 @@
-//! Waits until a job of the Cloud Container Engine (CCE) API has ended, and says how and where.
+//! Waits for jobs of the Cloud Container Engine (CCE) API, and reports how they ended.
 //!
-//! **In scope:** when to ask again, when to stop asking, what changed in between.
-//! **Out of scope:** how a request travels and what a reply says; those are `job-transport`'s and
-//! `job-model`'s. The service's job goes on whatever becomes of a wait.
+//! Creating or deleting a cluster or a node returns a job id, and the work happens in the
+//! background. This crate polls such a job until it ends. The result is success, or the step that
+//! failed and the reason. Lost connections, timeouts, 429s and 503s do not end a wait. A stopped
+//! wait leaves a checkpoint, from which another process can resume it with the same deadline.
+//!
+//! **In scope:** when to poll, when to stop, what has changed between two replies, and a request
+//! budget for many waits.
+//!
+//! **Out of scope:** sending a request and signing it ([`job_transport`]), decoding a reply
+//! ([`job_model`]), and creating, changing or canceling jobs. A job at the service continues even
+//! if its wait stops.
+//!
+//! # Examples
+//!
+//! This program waits for a job of a simulated service in memory. With the real service, only the
+//! client differs: see [`job_transport::Client`].
 //!
 //! ```
-//! # use std::{sync::Arc, time::Duration};
-//! # use job_sim::{Plan, Sim, SimTransport, TimeSource};
-//! # #[cfg(not(feature = "tokio"))] fn main() {}
-//! # #[cfg(feature = "tokio")] #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
-//! # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-//! # let id = sim.job().clone();
+//! # #[cfg(not(feature = "tokio"))]
+//! # fn main() {}
+//! use std::{error::Error, sync::Arc, time::Duration};
+//!
+//! # #[cfg(feature = "tokio")]
 //! use job_poller::Wait;
+//! use job_sim::{Plan, Sim, SimTransport, TimeSource};
 //!
-//! let ended = Wait::new(client, id)
-//!     .timeout(Duration::from_secs(45 * 60))
-//!     .on_event(|at, event| println!("{at:>8.1?}  {event}"))
-//!     .await?; // an error: we stopped watching
-//! let job = ended.into_success()?; // an error: the job failed, and where
-//! assert_eq!(job.job_type(), Some("CreateCluster"));
-//! # Ok(()) }
+//! # #[cfg(feature = "tokio")]
+//! #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! async fn main() -> Result<(), Box<dyn Error>> {
+//!     let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+//!     let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+//!     let id = sim.job().clone();
+//!
+//!     let ended = Wait::new(client, id)
+//!         .timeout(Duration::from_secs(45 * 60))
+//!         .on_event(|at, event| println!("{at:>8.1?}  {event}"))
+//!         .await?; // Err: the wait itself failed
+//!     let job = ended.into_success()?; // Err: the job failed (with the failing step)
+//!     assert_eq!(job.job_type(), Some("CreateCluster"));
+//!     Ok(())
+//! }
 //! ```
 //!
-//! The levels, each made of those after it:
+//! # Which type to use
 //!
-//! - [`Fleet`] is many waits at once, in one task and under one budget of requests;
-//! - [`Wait`], awaited, is the future of how the job ends;
-//! - [`Wait::events`] is the stream of what happens until then;
-//! - [`Machine`] is the decision alone: inputs and times in, events and actions out. It has no clock
-//!   and no I/O, and its state is plain serde data: whatever engine can keep that, fetch and pause,
-//!   can drive it. [`budget`] is the budget of a fleet on its own, to be kept by such an engine.
+//! | type | what it does |
+//! |---|---|
+//! | [`Wait`] | waits for one job, as a future; [`Wait::events`] is a stream of its events |
+//! | [`Fleet`] | waits for many jobs, in one task and with one request budget |
+//! | [`Machine`] | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
+//! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
+//!
+//! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O,
+//! and its state can be stored in any serde format. Any engine that can store this state, send a
+//! request and sleep can drive it.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `tokio` | yes | `Wait`, `WaitEvents` and `Fleet`, the drivers on tokio |
-//! | `backoff` | no | `BackoffSchedule`, the pauses of the crate backoff |
+//! | `tokio` | yes | [`Wait`], [`WaitEvents`] and [`Fleet`]: the drivers on tokio |
+//! | `backoff` | no | [`BackoffSchedule`]: the delays of the crate `backoff` |
+//!
+//! # Other layers
+//!
+//! - Below: [`job_transport`] sends one request, and [`job_model`] decodes the reply.
+//! - Above: the crate `job-cli` is the command `cce-job`, and `job-restate` runs the same waits as
+//!   a Restate service, so that they survive restarts.
+//!
+// Without a feature, the links to its items lead to the list of features.
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait::events`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
+#![cfg_attr(not(feature = "backoff"), doc = "[`BackoffSchedule`]: crate#features")]
 
 mod schedule;
 mod machine;
@@ -66,7 +102,7 @@ pub use source::JobSource;
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, WaitEvents, WaitFuture};
 
-/// Compiles the README's example.
+/// Compiles the example in the README.
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,5 +1,5 @@
-//! How a wait ended, as JSON for other programs. Its form is a contract: what is added to it later is added,
-//! and nothing is taken away.
+//! The result of a wait as JSON. The format is a contract: fields may be added, and none is
+//! removed.
 
 use std::time::Duration;
 
@@ -9,7 +9,12 @@ use serde::{Serialize, Serializer};
 
 use crate::machine::{FinishedJob, Outcome, WaitError};
 
-/// How a wait ended, to be written as JSON: what `cce-job wait -o jsonl` says last, and a notification's body.
+/// The result of a wait, to be serialized as JSON.
+///
+/// `cce-job wait -o jsonl` prints it as its last line, and it is the body of a notification. Later
+/// versions may add fields, but never remove any.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::time::Duration;
@@ -29,36 +34,39 @@ use crate::machine::{FinishedJob, Outcome, WaitError};
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report<'a> {
-    /// In one word: `succeeded`, `failed`, or why the wait stopped before its job ended
-    /// ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
+    /// The outcome in one word: `succeeded`, `failed`, or the reason why the wait stopped before
+    /// the job ended ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
     pub outcome: &'static str,
     /// The job's type.
     pub r#type: Option<&'a str>,
     /// The job's phase as last read.
     pub phase: Option<&'a Phase>,
-    /// Where and why the job failed.
+    /// The step that failed and its reason, if the job failed.
     pub failure: Option<&'a Failure>,
-    /// Why the wait stopped before its job ended.
+    /// The error and its causes, if the wait stopped before the job ended.
     pub error: Option<String>,
-    /// How many attempts were made.
+    /// Number of attempts. Lookups of sub-jobs are not included.
     pub attempts: u32,
-    /// Seconds since the wait began.
+    /// Time since the wait began. Serialized as seconds, with three decimals.
     #[serde(serialize_with = "seconds")]
     pub elapsed: Duration,
-    /// Seconds from the job's end until it was read.
+    /// Time from the job's end until the wait read it. Serialized as seconds, with three decimals,
+    /// or null if it is unknown.
     #[serde(serialize_with = "seconds_or_null")]
     pub detection_delay: Option<Duration>,
-    /// Where the job and its sub-jobs contradict each other.
+    /// Contradictions between the job and its sub-jobs.
     pub inconsistencies: &'a [Inconsistency],
-    /// Where the last accepted body departs from the API reference: `path` and `kind` of each deviation.
+    /// Deviations of the last accepted body from the API reference: the `path` and `kind` of each.
     pub deviations: &'a [Deviation],
     /// The job as last read.
     pub document: Option<&'a Job>,
 }
 
 impl<'a> Report<'a> {
-    /// Returns how a wait ended. Of one that stopped, `last` is the job as last read
-    /// ([`WaitError::job`], which decodes it); of one whose job ended, that is known.
+    /// Creates the report of a wait.
+    ///
+    /// `last` is used only if the wait stopped before the job ended. It is the job as last read
+    /// ([`WaitError::job`], which decodes it).
     #[must_use]
     pub fn new(result: &'a Result<FinishedJob, WaitError>, last: Option<&'a Job>) -> Self {
         let document = result.as_ref().map_or(last, |finished| Some(&*finished.job));
@@ -101,7 +109,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Writes seconds, to the millisecond.
+/// Serializes a duration as seconds, rounded down to milliseconds.
 fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((span.as_secs_f64() * 1000.0).floor() / 1000.0)
 }

@@ -1,5 +1,5 @@
-//! The delay before the next attempt: the plug point [`Schedule`], its argument and its result, and the schedules of
-//! this crate. Reads no clock.
+//! Chooses the delay before the next attempt: the trait [`Schedule`], its input and output, and the
+//! schedules of this crate. Reads no clock.
 
 mod jitter;
 mod fixed;
@@ -20,41 +20,44 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What a schedule decides by.
+/// The input of a [`Schedule`]: what is known about a wait and its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollState<'a> {
     /// Time since the wait began.
     pub elapsed: Duration,
-    /// How many readings there were so far, or how many since the end last came near
-    /// (`nearly_done`); for the backoff, how many errors in a row. At least 1.
+    /// Number of readings so far, or since the job became [`nearly_done`](Self::nearly_done). For
+    /// the delays after failed attempts, the number of errors in a row. At least 1.
     pub count: u32,
-    /// The job's age: the reply's `Date` less the job's `creationTimestamp` or, where one of them is
-    /// missing or they are the wrong way round, the time since the wait began.
+    /// Age of the job: the reply's `Date` minus the job's `creationTimestamp`. If one of them is
+    /// missing, or if the result would be negative, the time since the wait began.
     pub age: Duration,
-    /// The job's type, where it is known.
+    /// The job's type, if it is known.
     pub job_type: Option<&'a str>,
-    /// How many of the job's steps have ended; 0 where their times do not fit the job's.
+    /// Number of the job's steps that have ended. 0 if their times contradict the job's times.
     pub completed_steps: u32,
-    /// How long ago, by the service's own times, the last of them did; the job's age where none did.
+    /// Time since the last step ended, by the service's timestamps. The job's age if no step has
+    /// ended.
     pub since_last_step: Duration,
-    /// Whether the end is near: all the sub-jobs that the job lists are `Success` and it goes on,
-    /// or it is `Success` and a sub-job goes on.
+    /// Whether the job is about to end: it is active and all of its listed sub-jobs are `Success`,
+    /// or it is `Success` and a sub-job is still active.
     pub nearly_done: bool,
-    /// The wait's share of the budget, if many waits share one.
+    /// The wait's share of a budget, if it shares one with other waits.
     pub share: Option<BudgetShare>,
-    /// A number without meaning, another one for each pause and each seed, the same in a replay.
+    /// A pseudo-random number. It differs between delays and between seeds, and is the same in a
+    /// replay.
     pub random: u64,
 }
 
-/// What a budget that many waits share leaves for each.
+/// One wait's share of a budget that many waits share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BudgetShare {
-    /// The price of a request, in delay: the budget's shadow price, at which all waits together spend the budget
-    /// and no more. Zero if the budget is not spent.
+    /// Price of a request, as a delay. At this price all waits together use up the budget and no
+    /// more (its shadow price). If they need less than the budget, it is the budget's minimum
+    /// price. [`Adaptive`] uses its own price if that is higher.
     pub request_price: Duration,
-    /// The longest gap between two requests of a wait.
+    /// Longest gap between two requests of a wait.
     pub max_gap: Duration,
 }
 
@@ -67,7 +70,7 @@ impl BudgetShare {
 }
 
 impl PollState<'_> {
-    /// Creates the state of a wait for a job of which no more is known.
+    /// Creates the state of a wait about whose job nothing else is known.
     #[must_use]
     pub const fn new(elapsed: Duration, count: u32) -> Self {
         Self {
@@ -84,7 +87,9 @@ impl PollState<'_> {
     }
 }
 
-/// The next attempt as a schedule plans it: after which delay, and how urgent it is.
+/// The output of a [`Schedule`]: the delay before the next attempt, and its urgency.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,7 +97,7 @@ impl PollState<'_> {
 ///
 /// let plan = PollPlan::after(Duration::from_secs(10));
 /// assert_eq!(plan.urgency, None);
-/// // Such jobs end at a rate of one in 400 s.
+/// // Jobs like this one end at a rate of one in 400 s.
 /// let urgency = f64::sqrt(1.0 / 400.0);
 /// assert_eq!(plan.with_urgency(urgency).urgency, Some(0.05));
 /// ```
@@ -101,9 +106,11 @@ impl PollState<'_> {
 pub struct PollPlan {
     /// The delay before the next attempt.
     pub delay: Duration,
-    /// √*h*, where *h* is the rate at which such jobs end, per second. Waits that share a budget divide it in
-    /// proportion to their urgencies. `None` if the schedule does not know the rate: the wait then has no
-    /// influence on the price of a request. Zero, a negative number and NaN count as `None`.
+    /// √*h*, where *h* is the rate per second at which jobs like this one end.
+    ///
+    /// Waits that share a budget divide it in proportion to their urgencies. `None` if the schedule
+    /// does not know the rate; the wait then does not influence the price of a request. Zero,
+    /// negative numbers and NaN count as `None`.
     pub urgency: Option<f64>,
 }
 
@@ -125,19 +132,22 @@ impl PollPlan {
 ///
 /// # For callers
 ///
-/// The delay of the next attempt can differ from the plan: a Retry-After makes it longer, and a deadline can make it
-/// shorter.
+/// The actual delay can differ from the plan: a `Retry-After` makes it longer, and a deadline can
+/// make it shorter.
 ///
 /// # For implementers
 ///
-/// `plan` is a pure function: the same `state` gives the same plan. Otherwise a recorded wait cannot be replayed.
-/// Keep no counter, read no clock, and use no random number except `state.random`.
+/// `plan` must be a pure function: the same `state` always gives the same plan. Otherwise a
+/// recorded wait cannot be replayed. Keep no counter, read no clock, and use no random number
+/// except `state.random`.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 /// use job_poller::{PollPlan, PollState, Schedule};
 ///
-/// /// Polls every minute, and every five seconds when the end is near.
+/// /// Polls every minute, and every five seconds when the job is nearly done.
 /// struct Patient;
 ///
 /// impl Schedule for Patient {
@@ -163,7 +173,8 @@ impl<S: Schedule + ?Sized> Schedule for Box<S> {
     }
 }
 
-/// Raises a pause of less than a millisecond: with zero a wait would ask without end, and zero never grows.
+/// Raises a delay below one millisecond to one millisecond. With a delay of zero, a wait would poll
+/// without a pause, and exponential delays would never grow.
 const fn at_least_a_millisecond(pause: Duration) -> Duration {
     if pause.as_millis() == 0 { Duration::from_millis(1) } else { pause }
 }

@@ -1,4 +1,4 @@
-//! A wait before it begins, with its settings; and its future. The stream of its events is in `events`.
+//! The builder of a wait for one job, and its future. The stream of its events is in `events`.
 
 mod clock;
 mod events;
@@ -26,15 +26,38 @@ use crate::{
     source::JobSource,
 };
 
-/// A wait for one job: to be awaited, or to be followed as a stream of [`events`](Self::events).
+/// Waits for one job.
 ///
-/// An `Ok` says how the job ended, well or badly: [`FinishedJob::into_success`]. An `Err` says that this
-/// wait stopped watching before. Needs a tokio runtime with time enabled.
+/// Await it for the result, or follow its [`events`](Self::events). The result is `Ok` if the job
+/// has ended, even if it failed: [`FinishedJob::into_success`] turns a failed job into an error.
+/// The result is `Err` if the wait stopped before the job ended. Requires a tokio runtime with time
+/// enabled.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the wait: at most the attempt in flight is lost, nothing runs on, and
-/// the job is not affected.
+/// Dropping the future ends the wait. An attempt in flight is canceled, and nothing continues in
+/// the background. The job itself is not affected.
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+/// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+/// # let id = sim.job().clone();
+/// use job_poller::{Outcome, Wait};
+///
+/// let ended = Wait::new(client, id).await?;
+/// match &ended.outcome {
+///     Outcome::Succeeded => println!("succeeded after {} attempts", ended.attempts),
+///     Outcome::Failed(failure) => println!("failed: {failure}"),
+/// }
+/// # assert_eq!(ended.outcome, Outcome::Succeeded);
+/// # Ok(()) }
+/// ```
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct Wait {
     source: Arc<dyn JobSource>,
@@ -45,12 +68,13 @@ pub struct Wait {
     on_event: Option<OnEvent>,
 }
 
-/// A caller's function for events.
+/// A caller's function that receives events.
 type OnEvent = Box<dyn FnMut(Duration, &Event) + Send>;
 
 impl Wait {
-    /// Creates a wait for a job: for up to an hour, asking when the job is likeliest to end
-    /// ([`Adaptive`]).
+    /// Creates a wait with the default limits and the [`Adaptive`] schedule.
+    ///
+    /// The default timeout is one hour.
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
         Self::from_machine(
             source,
@@ -58,9 +82,12 @@ impl Wait {
         )
     }
 
-    /// Goes on from a checkpoint, in whatever process. The deadline stays where it was, and so does
-    /// the next attempt: it is made at once where it is overdue, also once the deadline has passed.
-    /// The schedule is not in the checkpoint: set it again.
+    /// Resumes a wait from a checkpoint, in this or another process.
+    ///
+    /// The deadline and the next attempt keep their times. An overdue attempt is made at once, even
+    /// if the deadline has passed. The checkpoint does not contain the schedule: set it again.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
@@ -99,46 +126,54 @@ impl Wait {
         }
     }
 
-    /// Sets all the limits. They count from the wait's beginning, also where it was resumed.
-    /// Many waits can share them.
+    /// Sets all limits. They count from the beginning of the wait, even if it was resumed.
+    ///
+    /// Several waits can share one policy in an `Arc`.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         self.machine = self.machine.with_policy(policy);
         self
     }
 
-    /// Sets how long to wait in all; one hour by default. See [`WaitPolicy::timeout`].
+    /// Sets the maximum time to wait. The default is one hour. See [`WaitPolicy::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         let policy = self.machine.policy().timeout(timeout);
         self.policy(policy)
     }
 
-    /// Sets the pauses between readings; [`Adaptive`] by default.
+    /// Sets the schedule, which chooses the delays between readings. The default is [`Adaptive`].
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Arc::new(schedule);
         self
     }
 
-    /// Sets what the random part of pauses comes from; by default another number for each wait.
+    /// Sets the seed of the jitter. By default each wait has a random seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.machine = self.machine.with_seed(seed);
         self
     }
 
-    /// Stops the wait when this future ends, with [`WaitErrorKind::Stopped`](crate::WaitErrorKind)
-    /// and a checkpoint. An attempt in flight is given up.
+    /// Stops the wait when the future `stop` completes.
+    ///
+    /// The wait then ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
+    /// An attempt in flight is canceled.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Some(Box::pin(stop));
         self
     }
 
-    /// Calls this function with each event of the awaited wait as it happens, and with its time since the wait
-    /// began. It should return soon: the wait stands still while it runs.
+    /// Calls `on_event` with each event, and with its time since the wait began.
+    ///
+    /// It is called when the wait is awaited, and not when its [`events`](Self::events) are read.
+    /// It should return quickly, because the wait makes no progress while it runs.
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
         self.on_event = Some(Box::new(on_event));
         self
     }
 
-    /// Returns the wait as a stream of its events, in place of a future; `on_event` is not called.
+    /// Turns the wait into a stream of its events. A function set with [`on_event`](Self::on_event)
+    /// is not called.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -162,7 +197,7 @@ impl Wait {
     }
 }
 
-/// A wait under way, as a future: what [`Wait`] turns into when it is awaited.
+/// The future that a [`Wait`] turns into when it is awaited.
 #[must_use = "a wait does nothing until it is awaited"]
 pub struct WaitFuture {
     events: WaitEvents,
@@ -204,11 +239,11 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// Returns a seed that other waits do not have.
+/// Returns a random seed.
 pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-// Shared, since there may be many waits.
+// The defaults are shared, because there may be many waits.
 static DEFAULT_POLICY: LazyLock<Arc<WaitPolicy>> = LazyLock::new(Arc::default);
 static DEFAULT_SCHEDULE: LazyLock<Arc<dyn Schedule>> = LazyLock::new(|| Arc::new(Adaptive::new()));

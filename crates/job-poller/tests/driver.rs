@@ -1,4 +1,4 @@
-//! The driver under a paused clock: what dropping, stopping and resuming a wait leave behind.
+//! Tests of the driver under a paused clock: dropping, stopping and resuming a wait.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -26,8 +26,8 @@ use tokio::{
     time::Instant,
 };
 
-/// A service of one permit, which each attempt holds while it lasts. Its replies are given, the last
-/// for ever; each takes a few polls and a little time.
+/// A service that returns the given replies in order, and then repeats the last one. It has one
+/// permit, which an attempt holds while it runs. A reply takes several polls and 100 ms.
 struct Service {
     replies: Vec<Result<&'static str, TransportErrorKind>>,
     permits: Semaphore,
@@ -87,7 +87,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns what a future gives, or `None` where it was polled so often and is not ready.
+/// Returns the output of a future, or `None` if it is not ready after `times` polls.
 async fn poll_times<F: Future>(future: F, times: u32) -> Option<F::Output> {
     let (mut future, mut left) = (pin!(future), times);
     poll_fn(move |context| match future.as_mut().poll(context) {
@@ -116,7 +116,7 @@ async fn dropping_a_wait_at_any_poll_leaks_nothing() {
             break;
         }
     }
-    // Five attempts of three polls each, and four pauses.
+    // Five attempts with three polls each, and four pauses.
     assert!(polls > 15, "{polls}");
 }
 
@@ -126,7 +126,7 @@ async fn dropping_next_loses_no_events() {
     let service = Service::new(&REPLIES);
     let mut events = wait(&service).events();
     let mut received = Vec::new();
-    // Each future of `next` is polled once, and dropped.
+    // Polls each future of `next` once, and drops it.
     while let Some(event) = poll_fn(|context| pin!(events.next()).poll(context)).await {
         received.push(event);
     }
@@ -190,7 +190,7 @@ async fn a_stopped_wait_resumes_from_its_checkpoint() {
     let service = Service::new(&REPLIES);
     let (stop, stopped) = oneshot::channel::<()>();
     let mut events = wait(&service).stop_on(async { drop(stopped.await) }).events();
-    // The first attempt is over, and the pause is on.
+    // After the first attempt, during the pause.
     while !matches!(events.next().await, Some((_, Event::NextAttempt { .. }))) {}
     stop.send(()).unwrap();
     assert_eq!(events.next().await, None);
@@ -207,12 +207,12 @@ async fn a_stopped_wait_resumes_from_its_checkpoint() {
         (ended.outcome, ended.attempts, service.request_count()),
         (Outcome::Succeeded, 5, 5)
     );
-    // Three pauses of 10 s, one after the error, five attempts: nothing was paused for twice.
+    // Three pauses of 10 s, one pause after the error, and five attempts. No pause happened twice.
     assert_eq!(ended.elapsed.as_secs(), 32);
 }
 
-/// Returns the checkpoint of a wait of a minute, in its first pause, at 0.1 s; the next attempt is
-/// planned at 10.1 s.
+/// Returns the checkpoint of a wait with a timeout of one minute, taken in its first pause at 0.1
+/// s. The next attempt is planned at 10.1 s.
 async fn checkpoint_in_pause(service: &Arc<Service>) -> Checkpoint {
     let mut events = wait(service).timeout(Duration::from_secs(60)).events();
     while !matches!(events.next().await, Some((_, Event::NextAttempt { .. }))) {}
@@ -222,11 +222,11 @@ async fn checkpoint_in_pause(service: &Arc<Service>) -> Checkpoint {
 #[tokio::test(start_paused = true)]
 async fn a_resumed_wait_keeps_its_plan_and_deadline() {
     let rows = [
-        ("soon: at the planned time", 5, SUCCESS, Ok(10_200)),
-        ("overdue: at once", 30, SUCCESS, Ok(30_200)),
-        ("the deadline stays where it was", 30, RUNNING, Err(58_100)),
+        ("resumed early: at the planned time", 5, SUCCESS, Ok(10_200)),
+        ("resumed late: at once", 30, SUCCESS, Ok(30_200)),
+        ("the deadline does not move", 30, RUNNING, Err(58_100)),
         ("after the deadline: one attempt", 600, SUCCESS, Ok(600_200)),
-        ("and no more", 600, RUNNING, Err(600_200)),
+        ("after the deadline: no second attempt", 600, RUNNING, Err(600_200)),
     ];
     for (name, away, body, expected) in rows {
         let checkpoint = checkpoint_in_pause(&Service::new(&[Ok(RUNNING)])).await;
@@ -294,7 +294,8 @@ async fn delays_are_random_unless_seeds_match() {
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_during_the_last_events_is_complete() {
-    // The last step reports an error and ends the wait: the error was received, the end not yet.
+    // The last step reports an error and ends the wait. The caller has received the error, but not
+    // the end.
     let policy = WaitPolicy::new().max_consecutive_errors(1);
     let service = Service::new(&[Ok(RUNNING), Err(TransportErrorKind::Closed), Ok(SUCCESS)]);
     let mut events = wait(&service).policy(policy).events();

@@ -1,5 +1,5 @@
-//! Thousands of waits through a ten-minute outage, under virtual time: each ends with the right
-//! outcome, and together they ask little more of a service in trouble than of one that is well.
+//! Many waits during an outage of ten minutes, in virtual time. Each ends with the right outcome,
+//! and together they send at most 1.2 times the requests of a run without an outage.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../benches/common/counting_transport.rs"]
@@ -19,16 +19,16 @@ use tokio::task::JoinSet;
 
 use counting_transport::CountingTransport;
 
-/// How many wait at once: `OUTAGE_WAITS`, or so many.
+/// Number of simultaneous waits, unless `OUTAGE_WAITS` is set.
 const DEFAULT_WAIT_COUNT: u64 = 200;
 
 const OUTAGE: Range<Duration> = Duration::from_secs(5 * 60)..Duration::from_secs(15 * 60);
 
-/// How much more may be asked of a service in trouble.
+/// Maximum number of requests during the outage, relative to a run without one.
 const MAX_LOAD_RATIO: f64 = 1.2;
 
-/// What a run came to: requests in all, during the outage's time, and the most in a second: before
-/// the outage, in it, and after it.
+/// The load of a run: all requests, the requests during the outage, and the maximum per second
+/// before, during and after the outage.
 struct Load {
     total: u32,
     during: u32,
@@ -38,12 +38,12 @@ struct Load {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { total: all, during, peaks: [before, within, after] } = self;
-        write!(f, "{all} requests, {during} of them in the outage's time; the most in a second: ")?;
-        write!(f, "{before} before, {within} in it, {after} after")
+        write!(f, "{all} requests, {during} during the outage; maximum per second: ")?;
+        write!(f, "{before} before, {within} during, {after} after")
     }
 }
 
-/// Waits for as many jobs as are asked for: twenty-five minutes in the middle, a quarter of them failing.
+/// Waits for `waits` jobs, which take 25 minutes (median). A quarter of them fails.
 async fn measure_load(waits: u64, fault: Option<Fault>) -> Load {
     let first = Sim::new(Plan::create_cluster(), TimeSource::Clock);
     let sim = Arc::new(match fault {
@@ -85,18 +85,20 @@ async fn measure_load(waits: u64, fault: Option<Fault>) -> Load {
 async fn waits_survive_an_outage_without_overloading_the_service() {
     let waits = env::var("OUTAGE_WAITS").map_or(DEFAULT_WAIT_COUNT, |waits| waits.parse().unwrap());
     let well = measure_load(waits, None).await;
-    // Past the test harness, which keeps the output of a test that passes to itself.
-    let _ = writeln!(io::stderr(), "outage: {waits} waits, none: {well}");
+    // Written to stderr directly, because the test harness hides the output of a passing test.
+    let _ = writeln!(io::stderr(), "outage: {waits} waits, no outage: {well}");
     for outage in ["refuse", "reset", "503", "429", "throttled:60", "stall"] {
         let load = measure_load(waits, Some(outage.parse().unwrap())).await;
         let ratio = f64::from(load.during) / f64::from(well.during);
-        let _ =
-            writeln!(io::stderr(), "outage: {waits} waits, {outage}: {load}; {ratio:.2} as many");
+        let _ = writeln!(
+            io::stderr(),
+            "outage: {waits} waits, {outage}: {load}; {ratio:.2} of the requests without one"
+        );
         assert!(
             ratio <= MAX_LOAD_RATIO,
             "{outage}: {ratio:.2} times as many requests as without an outage"
         );
-        // Nobody waited for the outage's end on the same tick as the others.
+        // The waits did not all poll at the same time when the outage ended.
         assert!(load.peaks[2] <= 2 * well.peaks[1], "{outage}: {load}");
     }
 }

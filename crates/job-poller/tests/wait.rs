@@ -1,4 +1,4 @@
-//! Whole waits through the real client, under a paused clock: in memory, and over TLS.
+//! Whole waits with the real client under a paused clock, in memory and over TLS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -83,8 +83,8 @@ async fn the_maximum_timeout_does_not_panic() {
     assert!(in_memory_wait(&sim).timeout(Duration::MAX).await.unwrap().into_success().is_ok());
 }
 
-/// A TLS server in the test's own runtime, so that the paused clock holds for both sides. Its job
-/// moves on by a second with each reading.
+/// A TLS server in the runtime of the test, so that the paused clock applies to both sides. Each
+/// reading advances its job by one second.
 struct TlsService {
     sim: Arc<Sim>,
     server: SimServer,
@@ -157,7 +157,7 @@ async fn a_retry_after_in_the_reply_is_honored() {
     sim.inject_fault(SimFault::Reply(reply));
     let ended = in_memory_wait(&sim).await.unwrap();
     assert_eq!((ended.attempts, ended.elapsed), (2, Duration::from_secs(20)));
-    // It ended at 5 s; `Date` has whole seconds.
+    // The job ended at 5 s. `Date` has a resolution of one second.
     let delay = ended.detection_delay.unwrap();
     assert!((14..=15).contains(&delay.as_secs()), "{delay:?}");
 }
@@ -183,8 +183,8 @@ async fn an_expired_token_is_refreshed_and_reported_once() {
     assert_eq!((refreshes, sim.logins()), (1, 2));
 }
 
-/// The second time, the token is new, and its age is not what is wrong: but not for as long as it
-/// takes to believe three refusals.
+/// The client does not refresh a token again within 5 s of a refresh, so the second revocation
+/// causes failed attempts. Three of them over at least 10 s would end the wait.
 #[tokio::test(start_paused = true)]
 async fn two_token_revocations_in_a_row_do_not_end_the_wait() {
     let sim = sim_on_clock(Plan::create_cluster().slower(10));

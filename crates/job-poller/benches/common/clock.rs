@@ -1,4 +1,4 @@
-//! The processor's time.
+//! The processor time of a thread.
 
 use rustix::time::{ClockId, clock_gettime};
 

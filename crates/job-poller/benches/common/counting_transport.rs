@@ -1,4 +1,4 @@
-//! The simulated service in memory, and how many requests it took in each second.
+//! An in-memory transport to the simulated service that counts the requests per second.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use job_sim::{Sim, SimTransport};
 use job_transport::{Transport, TransportError};
 use tokio::time::Instant;
 
-/// The in-memory transport, and how many requests it took in each second since it was made.
+/// The in-memory transport, and the number of requests in each second since it was created.
 #[derive(Clone)]
 pub(crate) struct CountingTransport {
     inner: SimTransport,
@@ -24,7 +24,7 @@ impl CountingTransport {
         Self { inner: SimTransport::new(sim), started_at, per_second: Arc::default() }
     }
 
-    /// Returns how many there were in each second.
+    /// Returns the number of requests in each second.
     pub(crate) fn requests_per_second(&self) -> Vec<u32> {
         self.per_second.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

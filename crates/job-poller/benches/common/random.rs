@@ -1,4 +1,4 @@
-//! What is drawn at random.
+//! Random numbers with a given distribution.
 
 use fastrand::Rng;
 

@@ -1,6 +1,6 @@
-//! A fleet of thousands of jobs on the paused clock: how late it sees their ends, and whether it keeps to its
-//! budget. Seeded. Exits with 1 where a figure is beyond its bound. What a wait costs is measured beside the
-//! others: `cargo xtask bench poller`.
+//! Measures a fleet with thousands of jobs on a paused clock: the detection delay, and whether the
+//! fleet stays within its budget. The runs are seeded. Exits with 1 if a figure is out of its
+//! bounds. `cargo xtask bench poller` measures what a wait costs.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../common/bounds.rs"]
@@ -24,12 +24,16 @@ use bounds::Bounds;
 use mix::Mix;
 use steady::steady;
 
-/// How many jobs go on at once, and how many requests a second there are for them.
+/// Number of jobs at any time, and the budget in requests per second.
 const CASES: [(u32, f64); 2] = [(10_000, 100.0), (100_000, 1_000.0)];
 
-/// How long they take, and how much of round-robin's delay there may be. Where durations differ by more (σ 1.0),
-/// less can be known: the best split of the budget saves an eighth there, and it is only not to be worse. So are
-/// early failures, of which round-robin sees most within their first hundred seconds, as anybody does.
+/// The distributions of durations, and the maximum of the detection delay relative to round-robin
+/// polling.
+///
+/// If durations vary more (σ 1.0), less can be learned. The best split of the budget then saves an
+/// eighth, and the fleet only has to be no worse than round-robin. The same holds for early
+/// failures: round-robin polling detects most of them within their first hundred seconds, as any
+/// schedule does.
 const MIXES: [(Mix, Option<f64>); 5] = [
     (Mix { sigma: 0.35, early_failures: 0 }, Some(0.75)),
     (Mix { sigma: 0.5, early_failures: 0 }, Some(0.75)),

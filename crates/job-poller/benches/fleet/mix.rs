@@ -1,4 +1,4 @@
-//! What the jobs are, and how long they take: 30 % clusters, 50 % nodes, 20 % deletions.
+//! The mix of jobs and their durations: 30 % clusters, 50 % nodes, 20 % deletions.
 
 use std::{fmt, time::Duration};
 
@@ -32,10 +32,10 @@ impl JobKind {
     }
 }
 
-/// The distribution of all jobs: log-normal for each kind.
+/// The distribution of all jobs. Each kind is log-normal.
 pub(crate) struct Mix {
     pub(crate) sigma: f64,
-    /// Of ten jobs, how many fail early.
+    /// How many of ten jobs fail early.
     pub(crate) early_failures: u8,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Mix {
 }
 
 impl Mix {
-    /// Draws a job, and how many seconds it takes.
+    /// Draws a job and its duration in seconds.
     pub(crate) fn draw(&self, rng: &mut Rng) -> (JobKind, f64) {
         let kind = match rng.u8(..10) {
             0..3 => JobKind::Cluster,
@@ -59,7 +59,7 @@ impl Mix {
         (kind, log_normal(rng, kind.median(), self.sigma))
     }
 
-    /// Returns a history of thousands of jobs: their distributions are known.
+    /// Returns a history of 12,000 jobs, which is enough to know their distributions.
     pub(crate) fn full_history(&self) -> History {
         let mut known = History::new();
         for seed in 0..40 {
@@ -75,8 +75,8 @@ impl Mix {
         known
     }
 
-    /// Returns the mean delay where each of so many places is asked for in turn, and a job that ended is
-    /// followed by another; from one time on until another.
+    /// Returns the mean detection delay of round-robin polling of `jobs` jobs, between the times
+    /// `from` and `to`. Each job that ends is followed by another one.
     pub(crate) fn round_robin(&self, jobs: u32, per_second: f64, from: f64, to: f64) -> f64 {
         let mut rng = Rng::with_seed(8000);
         let every = f64::from(jobs) / per_second;

@@ -1,4 +1,4 @@
-//! Ten minutes in which the service lets nobody in, with a fleet of ten thousand jobs. Tests nothing else.
+//! Measures a fleet of ten thousand jobs during an outage of ten minutes.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ const REQUESTS_PER_SECOND: f64 = 1_000.0;
 const OUTAGE_START_SECS: u64 = 300;
 const OUTAGE_END_SECS: u64 = 900;
 
-/// Lets a fleet go through an outage of each kind.
+/// Runs the fleet through an outage of each kind.
 pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     for fault in ["refuse", "503", "429", "throttled:60", "stall"] {
         println!(
@@ -49,12 +49,12 @@ pub(crate) async fn outage(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
         let peak = |of: &[u32]| f64::from(of.iter().max().copied().unwrap_or_default());
         let (within, after) = (peak(&seconds[from..to]), peak(&seconds[to..]));
         println!(
-            "  the most in a second: {} before, {within} in it, {after} after",
+            "  maximum per second: {} before, {within} during, {after} after the outage",
             peak(&seconds[..from])
         );
-        bounds.check("ended right", right as f64, JOB_COUNT as f64..=JOB_COUNT as f64);
+        bounds.check("correct outcomes", right as f64, JOB_COUNT as f64..=JOB_COUNT as f64);
         bounds.check(
-            "the most in a second after it / the budget",
+            "maximum per second after the outage / budget",
             after / REQUESTS_PER_SECOND,
             0.0..=1.01,
         );

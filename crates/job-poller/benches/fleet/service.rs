@@ -1,4 +1,4 @@
-//! A service in memory with any number of jobs, one after another at each place, and what it was asked.
+//! A service in memory with any number of jobs, which records its requests.
 
 use std::{
     fmt::Write,
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::mix::{JobKind, Mix};
 
-/// The service: three kinds of jobs, which end by their distributions.
+/// A service with three kinds of jobs, whose durations are random.
 pub(crate) struct Service {
     began: Instant,
     state: Mutex<ServiceState>,
@@ -26,32 +26,33 @@ pub(crate) struct Service {
 
 struct ServiceState {
     rng: Rng,
-    /// Each job that there ever was.
+    /// All jobs, including those that have ended.
     jobs: Vec<SimulatedJob>,
     stats: RequestStats,
     date: (u64, HeaderValue),
 }
 
-/// What the service was asked.
+/// The requests that the service has received.
 #[derive(Clone, Default)]
 pub(crate) struct RequestStats {
-    /// How many requests there were in each second.
+    /// Number of requests in each second.
     pub(crate) per_second: Vec<u32>,
-    /// The longest time between two for a job.
+    /// The longest time between two requests for one job.
     pub(crate) max_gap: Duration,
-    /// How often it replied that a job has ended.
+    /// Number of replies that showed a job's end.
     pub(crate) ends: u64,
 }
 
 struct SimulatedJob {
     kind: JobKind,
     created: String,
-    /// When it ends, since the service began; and when it was last asked for, or begun to be waited for.
+    /// When the job ends, since the start of the service. When it was last requested, or else
+    /// added.
     ends_at: Duration,
     last_request_at: Duration,
 }
 
-/// When the service began, by its own time.
+/// The wall time at which the service started.
 const SERVICE_START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 impl Service {
@@ -76,7 +77,7 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job of one of the kinds, which is so far through its life, from 0 to 1.
+    /// Adds a job that has already run for the fraction `through` of its duration.
     pub(crate) fn add(&self, mix: &Mix, through: f64) -> (JobId, JobKind) {
         let now = self.now();
         let mut state = self.state();
@@ -95,12 +96,13 @@ impl Service {
         (id(state.jobs.len() - 1), kind)
     }
 
-    /// Returns when a job ended, or is to.
+    /// Returns when a job ends or has ended.
     pub(crate) fn end_of(&self, id: &JobId) -> Duration {
         self.state().jobs[number(id)].ends_at
     }
 
-    /// Returns what it was asked so far. A job that goes on was not asked for since it last was.
+    /// Returns the requests so far. The longest gap includes the time since the last request of
+    /// each job that has not ended.
     pub(crate) fn request_stats(&self) -> RequestStats {
         let (now, state) = (self.now(), self.state());
         let open = state.jobs.iter().filter(|job| job.last_request_at < job.ends_at);
@@ -154,7 +156,7 @@ fn date(second: u64) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// A job's id is its number.
+/// Returns the job id for a number.
 fn id(number: usize) -> JobId {
     #[expect(clippy::unwrap_used, reason = "digits and hyphens are an id")]
     format!("{number:09x}-229a-11e8-9c75-0255ac100ceb").parse().unwrap()

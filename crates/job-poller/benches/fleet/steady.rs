@@ -1,4 +1,4 @@
-//! As many jobs at any time, each that ends followed by another. Knows no bounds but its own figures'.
+//! Measures a fleet with a constant number of jobs: each job that ends is followed by another.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -12,27 +12,28 @@ use crate::{
     service::{RequestStats, Service},
 };
 
-/// From when on it is measured, and until when: seconds.
+/// The interval that is measured, in seconds.
 const MEASURE_FROM_SECS: u64 = 600;
 const MEASURE_UNTIL_SECS: u64 = 2_400;
 
-/// What came of it.
+/// The result of a run.
 pub(crate) struct Measurement {
     jobs: u32,
     per_second: f64,
-    /// The delays of the ends that were seen while it was measured, and their number.
+    /// Sum of the detection delays in the measured interval, and their number.
     delays: Duration,
     seen: u32,
     round_robin: f64,
-    /// How many ends the fleet reported.
+    /// Number of ends that the fleet reported.
     ends_reported: u64,
     request_stats: RequestStats,
     stats: FleetStats,
-    /// The processor's nanoseconds.
+    /// Processor time in nanoseconds.
     processor_nanos: f64,
 }
 
-/// Waits for so many jobs at any time under one budget; their distributions are known.
+/// Runs a fleet with `jobs` jobs at any time under one budget. The fleet knows the distributions of
+/// the durations.
 pub(crate) async fn steady(
     jobs: u32,
     per_second: f64,
@@ -47,7 +48,7 @@ pub(crate) async fn steady(
     let mut rng = fastrand::Rng::with_seed(2);
     let mut watches = FuturesUnordered::new();
     for _ in 0..jobs {
-        // At a random age.
+        // Each job starts at a random age.
         let (id, _) = service.add(mix, rng.f64());
         watches.push(fleet.watch(id));
     }
@@ -89,21 +90,22 @@ pub(crate) async fn steady(
 }
 
 impl Measurement {
-    /// Prints the figures, and whether they are within their bounds; of round-robin's delay there may be so much.
+    /// Prints the figures and checks their bounds. `max_ratio` is the maximum of the detection
+    /// delay relative to round-robin polling.
     pub(crate) fn print(&self, max_ratio: f64, bounds: &mut Bounds) {
         let delay = self.delays.as_secs_f64() / f64::from(self.seen);
         println!(
-            "  {} ends seen {delay:.1} s late on average, round-robin's {:.1} s; a request is worth {:.1} s; \
-             {:.2} µs of processor time a poll, service included",
+            "  {} ends detected {delay:.1} s late on average (round-robin: {:.1} s); request price {:.1} s; \
+             {:.2} µs of processor time per poll, including the service",
             self.seen,
             self.round_robin,
             self.stats.request_price.as_secs_f64(),
             self.processor_nanos / 1e3 / self.stats.requests as f64,
         );
-        bounds.check("mean delay / round-robin's", delay / self.round_robin, 0.0..=max_ratio);
+        bounds.check("mean delay / round-robin delay", delay / self.round_robin, 0.0..=max_ratio);
         let longest =
             self.request_stats.max_gap.as_secs_f64() * self.per_second / f64::from(self.jobs);
-        bounds.check("longest gap / that of all alike", longest, 0.0..=2.0);
+        bounds.check("longest gap / round-robin gap", longest, 0.0..=2.0);
         let [from, to] = [MEASURE_FROM_SECS, MEASURE_UNTIL_SECS]
             .map(|at| usize::try_from(at).unwrap_or(usize::MAX));
         let seconds =
@@ -111,9 +113,9 @@ impl Measurement {
         let part =
             |of: &[u32]| f64::from(of.iter().sum::<u32>()) / of.len() as f64 / self.per_second;
         let peak = seconds.windows(10).map(part).fold(0.0, f64::max);
-        bounds.check("budget spent", part(seconds), 0.99..=1.01);
-        bounds.check("at most, of any ten seconds", peak, 0.0..=1.01);
-        // Each wait is for one job; no job is asked for again after its end was reported.
+        bounds.check("budget used", part(seconds), 0.99..=1.01);
+        bounds.check("budget used, maximum over ten seconds", peak, 0.0..=1.01);
+        // Each wait is for one job, and no job is requested again after its end was reported.
         let reported = self.ends_reported as f64 / self.request_stats.ends as f64;
         bounds.check("ends reported to callers / by the service", reported, 1.0..=1.0);
         println!();

@@ -1,4 +1,4 @@
-//! Schedules as rows of readings.
+//! Other schedules to compare with, each as a series of reading times.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Sche
 
 use crate::distributions::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 
-/// Returns when a schedule reads a job of this type that goes on until then.
+/// Returns the times, in seconds, at which a schedule reads a job of this type that takes `until`
+/// seconds.
 pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64) -> Vec<f64> {
     let mut readings = vec![0.0];
     let mut now = Duration::ZERO;
@@ -22,15 +23,16 @@ pub(crate) fn reading_times(schedule: &dyn Schedule, job_type: &str, until: f64)
     readings
 }
 
-/// Returns the readings of one that reads first then, and at equal gaps after that.
+/// Returns reading times with a fixed interval: the first at `first`, and then one every `gap`
+/// seconds.
 pub(crate) fn equal_gaps(first: f64, gap: f64) -> impl Iterator<Item = f64> {
     (0_u32..).map(move |number| first + f64::from(number) * gap)
 }
 
-/// Returns the gap at which one of equal gaps costs least, and what that is.
+/// Returns the fixed interval with the lowest cost, and its cost.
 pub(crate) fn best_fixed(grid: &Grid) -> (f64, Cost) {
     let cost = |gap: f64| grid.cost(equal_gaps(0.0, gap));
-    // J has one valley: by golden section.
+    // The cost has a single minimum, which a golden-section search finds.
     let (mut low, mut high) = (MIN_GAP_SECS.ln(), MAX_GAP_SECS.ln());
     for _ in 0..30 {
         let (one, other) = (low + 0.382 * (high - low), high - 0.382 * (high - low));
@@ -44,7 +46,7 @@ pub(crate) fn best_fixed(grid: &Grid) -> (f64, Cost) {
     (gap, cost(gap))
 }
 
-/// Returns the gap at which one of equal gaps makes as many requests, to 0.1 %.
+/// Returns the fixed interval with this mean number of requests, to 0.1 %.
 pub(crate) fn gap_for_requests(grid: &Grid, requests: f64) -> f64 {
     let (mut low, mut high) = (0.1_f64, 10_000.0_f64);
     loop {
@@ -57,7 +59,8 @@ pub(crate) fn gap_for_requests(grid: &Grid, requests: f64) -> f64 {
     }
 }
 
-/// Returns the mean cost of AWS's waiters: gaps from 2 s to twice as long each time, 120 s at most.
+/// Returns the mean cost of an AWS waiter. Its delays are random, from 2 s to a maximum that
+/// doubles from 2 s to 120 s.
 pub(crate) fn aws_waiter(grid: &Grid, rng: &mut Rng) -> Cost {
     const ROW_COUNT: u32 = 24;
     let mut mean = Cost::default();
@@ -80,7 +83,7 @@ pub(crate) fn exponential() -> Exponential {
     Exponential::new(Duration::from_secs(1)..=Duration::from_secs(60)).jitter(0.0)
 }
 
-/// Returns a schedule that has seen these jobs, each from its beginning to its end.
+/// Returns an adaptive schedule that has observed these jobs from start to end.
 pub(crate) fn adaptive_with_history(job_type: &str, jobs: &[f64]) -> Adaptive {
     let mut history = History::new();
     for job in jobs {
@@ -89,7 +92,8 @@ pub(crate) fn adaptive_with_history(job_type: &str, jobs: &[f64]) -> Adaptive {
     Adaptive::new().jitter(0.0).history(&history)
 }
 
-/// Returns a row of jobs by a seed: other seeds than those of the evaluation, which needs none.
+/// Returns `count` random durations. They are only used to build histories: costs are computed
+/// exactly, without samples.
 pub(crate) fn sample_jobs(distribution: &Distribution, seed: u64, count: usize) -> Vec<f64> {
     let mut rng = Rng::with_seed(seed);
     (0..count).map(|_| distribution.sample(&mut rng)).collect()

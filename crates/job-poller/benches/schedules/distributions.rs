@@ -1,4 +1,4 @@
-//! Distributions of how long jobs take, and what a row of readings costs under one: exactly, not by samples.
+//! Distributions of job durations, and the exact cost of a series of readings under a distribution.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use fastrand::Rng;
 
 use crate::random::log_normal;
 
-/// How long jobs of a type take.
+/// The distribution of the durations of a job type.
 #[derive(Clone, Debug)]
 pub(crate) struct Distribution {
     pub(crate) name: String,
     pub(crate) job_type: &'static str,
-    /// Parts of a mixture, with their weights.
+    /// The components of a mixture, with their weights.
     components: Vec<(f64, Component)>,
 }
 
-/// A part of a mixture; times in seconds.
+/// A component of a mixture. Times are in seconds.
 #[derive(Clone, Copy, Debug)]
 enum Component {
     LogNormal {
@@ -26,17 +26,17 @@ enum Component {
     Exponential {
         mean: f64,
     },
-    /// A tail that is a power, here of the inverse square: neither a variance nor an end.
+    /// A tail that falls with the inverse square, so that the variance is infinite.
     LogLogistic {
         median: f64,
     },
 }
 
-/// One job in ten, at a mean of 12 s.
+/// One job in ten fails early, after 12 s on average.
 const EARLY_FAILURE_COMPONENT: (f64, Component) = (0.1, Component::Exponential { mean: 12.0 });
 
 impl Component {
-    /// Returns the part of jobs that have ended by then.
+    /// Returns the fraction of jobs that have ended by `at`.
     fn cdf(self, at: f64) -> f64 {
         match self {
             _ if at <= 0.0 => 0.0,
@@ -60,7 +60,7 @@ impl Component {
     const fn scaled(self, by: f64) -> Self {
         match self {
             Self::LogNormal { median, sigma } => Self::LogNormal { median: median * by, sigma },
-            // Who fails early does so however long the others take.
+            // The time of an early failure does not depend on the duration of the other jobs.
             Self::Exponential { .. } => self,
             Self::LogLogistic { median } => Self::LogLogistic { median: median * by },
         }
@@ -68,8 +68,8 @@ impl Component {
 }
 
 impl Distribution {
-    /// Returns each distribution that is compared: three spreads of three types, with and without early failures, two
-    /// modes, and a heavy tail.
+    /// Returns all distributions that are compared: three job types, each with three spreads and
+    /// with or without early failures; one with two modes; and one with a heavy tail.
     pub(crate) fn all() -> Vec<Self> {
         let types = [
             ("cluster", "CreateCluster", 540.0),
@@ -136,7 +136,7 @@ impl Distribution {
         self.components.iter().map(|(weight, part)| weight * part.cdf(at)).sum()
     }
 
-    /// Returns the distribution on a grid.
+    /// Returns the distribution on a grid of cells.
     pub(crate) fn grid(&self) -> Grid {
         let mut end = 60.0;
         while 1.0 - self.cdf(end) > MAX_TAIL {
@@ -144,7 +144,7 @@ impl Distribution {
         }
         let cell = f64::max(0.25, end / 500_000.0);
         let cells = (end / cell) as usize;
-        // What is left ends in the last cell.
+        // The remaining jobs end in the last cell.
         let ended = (0..=cells).map(|at| if at < cells { self.cdf(at as f64 * cell) } else { 1.0 });
         let ended: Vec<f64> = ended.collect();
         let mut integral = vec![0.0];
@@ -155,18 +155,18 @@ impl Distribution {
     }
 }
 
-/// Jobs that take longer are left out.
+/// The fraction of the longest jobs that the grid cuts off.
 const MAX_TAIL: f64 = 1e-5;
 
-/// A distribution in cells, within each of which jobs end evenly.
+/// A distribution in cells. Within a cell, jobs end at a constant rate.
 pub(crate) struct Grid {
     pub(crate) cell: f64,
-    /// The part of jobs that have ended at each cell's beginning, and the integral of that.
+    /// The fraction of jobs that have ended at the start of each cell, and its integral.
     pub(crate) ended: Vec<f64>,
     pub(crate) integral: Vec<f64>,
 }
 
-/// What a row of readings costs: mean delay in seconds, and mean number of requests.
+/// The cost of a series of readings: mean delay in seconds, and mean number of requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) delay: f64,
@@ -176,12 +176,12 @@ pub(crate) struct Cost {
 /// The price of a request, in seconds.
 pub(crate) const REQUEST_PRICE_SECS: f64 = 0.25;
 
-/// The bounds of a gap, in seconds.
+/// The bounds of a delay between two readings, in seconds.
 pub(crate) const MIN_GAP_SECS: f64 = 2.0;
 pub(crate) const MAX_GAP_SECS: f64 = 60.0;
 
 impl Cost {
-    /// Returns the two as one number, in seconds.
+    /// Returns both as one number, in seconds.
     pub(crate) fn combined(self) -> f64 {
         self.delay + REQUEST_PRICE_SECS * self.requests
     }
@@ -192,7 +192,7 @@ impl Grid {
         (self.ended.len() - 1) as f64 * self.cell
     }
 
-    /// Returns the part of jobs that have ended by then, and the integral of that.
+    /// Returns the fraction of jobs that have ended by `time`, and its integral.
     fn ended_by(&self, time: f64) -> (f64, f64) {
         let last = self.ended.len() - 1;
         let cell = (time / self.cell) as usize;
@@ -205,12 +205,13 @@ impl Grid {
         (ended, self.integral[cell] + within * (self.ended[cell] + ended) / 2.0)
     }
 
-    /// Returns what it costs to read at these times; the first and the last reading count too.
+    /// Returns the cost of readings at these times. The first and the last reading count too.
     pub(crate) fn cost(&self, readings: impl IntoIterator<Item = f64>) -> Cost {
         let (mut cost, mut before, mut from) = (Cost::default(), (0.0, 0.0), 0.0);
         for time in readings {
             let now = self.ended_by(time);
-            // Whoever has not ended is asked for; whoever has since waited from then on.
+            // A request for each job that has not ended; a delay for each job that has ended since
+            // the last reading.
             cost.requests += 1.0 - before.0;
             cost.delay += now.1 - before.1 - before.0 * (time - from);
             (before, from) = (now, time);
@@ -221,9 +222,9 @@ impl Grid {
         cost
     }
 
-    /// Returns the delay that one job in a hundred exceeds, where it is read at these times.
+    /// Returns the 99th percentile of the detection delay with readings at these times.
     pub(crate) fn p99(&self, readings: &[f64]) -> f64 {
-        // By how late each cell's jobs are seen, the latest first.
+        // The delay and the fraction of the jobs of each cell, longest delay first.
         let mut late: Vec<(f64, f64)> = Vec::with_capacity(self.ended.len());
         let mut reading = 0;
         for (cell, pair) in self.ended.windows(2).enumerate() {
@@ -245,13 +246,14 @@ impl Grid {
         0.0
     }
 
-    /// Returns the least that any row of readings costs, the first at 0 and none at a gap beyond the bounds:
-    /// by dynamic programming, from the end backwards.
+    /// Returns the minimum cost of any series of readings, by dynamic programming from the end
+    /// backwards. The first reading is at 0, and all delays are within the bounds.
     pub(crate) fn min_cost(&self) -> f64 {
         let last = self.ended.len() - 1;
         let (shortest, longest) =
             ((MIN_GAP_SECS / self.cell).ceil() as usize, (MAX_GAP_SECS / self.cell) as usize);
-        // What is to come costs where the last reading was at this cell, for all jobs that went on then.
+        // The remaining cost after a reading at each cell, summed over the jobs that are active
+        // then.
         let mut to_come = vec![0.0; last + longest + 1];
         for from in (0..last).rev() {
             let alive = 1.0 - self.ended[from];

@@ -1,4 +1,4 @@
-//! Many waits that begin at once, and how evenly they ask.
+//! Measures how evenly the requests of many waits are spread that begin at the same time.
 
 use std::time::Duration;
 
@@ -13,23 +13,25 @@ use crate::{
 
 const WAIT_COUNT: usize = 10_000;
 
-/// Prints how many requests fall into the busiest tenth of a second, beside those of ten seconds around it.
+/// Prints the number of requests in the busiest tenth of a second, relative to the ten seconds
+/// around it.
 pub(crate) fn herd(bounds: &mut Bounds) {
-    println!("\n{WAIT_COUNT} waits that begin at once, first readings left out");
+    println!("\n{WAIT_COUNT} waits that begin at the same time, without their first readings");
     for distribution in
         Distribution::all().into_iter().filter(|distribution| distribution.name.ends_with("0.35"))
     {
         let known =
             adaptive_with_history(distribution.job_type, &sample_jobs(&distribution, 1000, 100))
                 .jitter(0.1);
-        for (name, schedule) in [("no job seen", Adaptive::new()), ("100 jobs seen", known)] {
+        for (name, schedule) in [("no history", Adaptive::new()), ("100 jobs", known)] {
             let (crowd, share) = busiest_tenth(&requests_per_tenth(&schedule, &distribution));
             let what = [
                 format!("{}, {name}: busiest tenth / (M/100 + 6 √(M/100))", distribution.name),
                 format!("{}, {name}: its share of ten seconds, %", distribution.name),
             ];
-            if distribution.job_type == "DeleteNode" && name != "no job seen" {
-                // Ten seconds are a tenth of such a job: what is likely rises within them by itself.
+            if distribution.job_type == "DeleteNode" && name != "no history" {
+                // Ten seconds are a tenth of such a job, so the expected rate itself rises within
+                // them.
                 let [crowd_of, share_of] = what;
                 println!("  {crowd_of:<66} {crowd:>9.3} (no bound)");
                 println!("  {share_of:<66} {share:>9.3} (no bound)");
@@ -41,11 +43,12 @@ pub(crate) fn herd(bounds: &mut Bounds) {
     }
 }
 
-/// Returns the largest tenth of a second of any ten seconds: beside what chance makes of as many, and in percent
-/// of all, where there are enough to say.
+/// Returns the maximum over all windows of ten seconds of two figures: the busiest tenth of a
+/// second relative to what is likely by chance, and its percentage of the window. Skips windows
+/// with too few requests.
 fn busiest_tenth(tenths: &[u32]) -> (f64, f64) {
     let (mut crowd, mut share) = (0.0_f64, 0.0_f64);
-    // Nobody asks again within the floor after the first reading.
+    // No wait sends its second request before the floor.
     for window in tenths[FLOOR_TENTHS..].windows(100) {
         let all = f64::from(window.iter().sum::<u32>());
         let max = f64::from(window.iter().max().copied().unwrap_or_default());
@@ -62,7 +65,7 @@ fn busiest_tenth(tenths: &[u32]) -> (f64, f64) {
 
 const FLOOR_TENTHS: usize = 20;
 
-/// Returns how many requests there are in each tenth of a second.
+/// Returns the number of requests in each tenth of a second.
 fn requests_per_tenth(schedule: &Adaptive, distribution: &Distribution) -> Vec<u32> {
     let mut rng = Rng::with_seed(5000);
     let mut tenths = Vec::new();

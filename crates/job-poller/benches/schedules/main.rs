@@ -1,6 +1,6 @@
-//! What schedules cost: mean delay and requests of each, beside the minimum, under distributions that
-//! jobs may follow. Seeded: the same figures each time. Writes the picture of the docs, and exits with 1 where
-//! a figure is above its bound.
+//! Compares what schedules cost under many distributions of job durations: mean delay and requests
+//! of each, and the minimum cost. The runs are seeded, so the figures are always the same. Writes
+//! the picture in the docs. Exits with 1 if a figure is out of its bounds.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../common/bounds.rs"]
@@ -25,10 +25,10 @@ use baselines::{
 use bounds::Bounds;
 use distributions::{Distribution, Grid, MAX_GAP_SECS};
 
-/// How many histories each figure is the mean of.
+/// Number of histories over which each figure is averaged.
 const HISTORY_COUNT: u64 = 100;
 
-/// How many jobs a history has seen.
+/// Number of jobs in a history.
 const HISTORY_SIZES: [usize; 3] = [5, 20, 100];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,7 +43,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(bounds.exit_code())
 }
 
-/// Prints what each schedule costs under each distribution.
+/// Prints the cost of each schedule under each distribution.
 fn schedules() {
     println!("J = mean delay + 0.25 s x mean requests: J (delay, requests), in seconds");
     println!(
@@ -84,12 +84,12 @@ fn schedules() {
     }
 }
 
-/// Without a history, beside the best of equal gaps.
+/// Compares the adaptive schedule without a history with the best fixed interval.
 fn no_history(bounds: &mut Bounds) {
-    println!("\nno history: J / best fixed gap's, the worst distribution");
+    println!("\nno history: J / J of the best fixed interval, worst distribution");
     let adaptive = Adaptive::new().jitter(0.0);
     let mut rows = [
-        ("prior right", 1.0, 1.10),
+        ("prior correct", 1.0, 1.10),
         ("jobs take twice as long", 2.0, 1.15),
         ("half as long", 0.5, 1.15),
         ("four times as long", 4.0, 1.30),
@@ -122,7 +122,7 @@ fn no_history(bounds: &mut Bounds) {
     }
     bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
     bounds.check(
-        &format!("p99 / that of equal gaps, equal requests ({})", late.1),
+        &format!("p99 / p99 of a fixed interval, equal requests ({})", late.1),
         late.0,
         0.0..=2.0,
     );
@@ -133,7 +133,7 @@ fn no_history(bounds: &mut Bounds) {
     );
 }
 
-/// Returns how late jobs are seen on average that fail within half a minute, at a mean of 12 s.
+/// Returns the mean detection delay of jobs that fail in the first 30 s, with a mean of 12 s.
 fn early_delay(readings: &[f64]) -> f64 {
     let (mut sum, mut weight) = (0.0, 0.0);
     for at in (0..3000).map(|at| (f64::from(at) + 0.5) / 100.0) {
@@ -145,7 +145,8 @@ fn early_delay(readings: &[f64]) -> f64 {
     sum / weight
 }
 
-/// Returns the delay that one in a hundred exceeds, beside that of equal gaps and as many requests.
+/// Returns the 99th percentile of the delay, relative to a fixed interval with the same number of
+/// requests.
 fn p99_ratio(grid: &Grid, row: &[f64]) -> f64 {
     let gap = gap_for_requests(grid, grid.cost(row.iter().copied()).requests);
     let fixed: Vec<f64> =
@@ -153,11 +154,11 @@ fn p99_ratio(grid: &Grid, row: &[f64]) -> f64 {
     grid.p99(row) / grid.p99(&fixed)
 }
 
-/// With a history, beside the least that any schedule could cost.
+/// Compares the adaptive schedule with a history with the minimum cost of any schedule.
 fn with_history(bounds: &mut Bounds) {
     println!("\nwith a history: J / J*: mean (90th percentile) of {HISTORY_COUNT} histories");
     let scales = [
-        ("prior right", 1.0, 1.10),
+        ("prior correct", 1.0, 1.10),
         ("twice as long", 2.0, 1.10),
         ("half as long", 0.5, 1.10),
         ("four times as long", 4.0, 1.15),
@@ -188,7 +189,7 @@ fn with_history(bounds: &mut Bounds) {
                 let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
                 print!("  {many:>3}: {mean:.3} ({:.3})", ratios[ratios.len() * 9 / 10]);
                 let gaps = rows.iter().flat_map(|row| row.windows(2));
-                // What seconds are is rounded.
+                // Allows for the rounding of times in seconds.
                 longest = gaps.map(|pair| pair[1] - pair[0] - 1e-9).fold(longest, f64::max);
                 if mean > worst[scale][seen].0 {
                     worst[scale][seen] = (mean, distribution.name.clone());
@@ -212,13 +213,16 @@ fn with_history(bounds: &mut Bounds) {
         check_max(&format!("after 100 jobs, {name}"), &worst[2], 1.06);
     }
     bounds.check("longest gap, s", longest, 0.0..=MAX_GAP_SECS);
-    // A distribution with early failures makes long gaps once they are over, the best schedule's too.
-    println!("  p99 / that of equal gaps, equal requests: {:.3} at the worst ({})", late.0, late.1);
+    // With early failures, the best schedule too has long delays once the early failures are over.
+    println!(
+        "  p99 / p99 of a fixed interval, equal requests: {:.3} at worst ({})",
+        late.0, late.1
+    );
     let mean = lates.iter().sum::<f64>() / lates.len() as f64;
-    bounds.check("the same, mean of all distributions, after 20 and 100 jobs", mean, 0.0..=2.0);
+    bounds.check("p99 ratio, mean of all distributions, after 20 and 100 jobs", mean, 0.0..=2.0);
 }
 
-/// Where jobs come to take twice as long.
+/// Measures how the schedule adapts when jobs begin to take twice as long.
 fn doubled_durations(bounds: &mut Bounds) {
     println!(
         "\nafter 100 jobs the median doubles: J / J* 40 jobs later, mean of {HISTORY_COUNT} histories"
@@ -244,5 +248,5 @@ fn doubled_durations(bounds: &mut Bounds) {
         let mean = (0..HISTORY_COUNT).map(ratio).sum::<f64>() / HISTORY_COUNT as f64;
         worst = if mean > worst.0 { (mean, distribution.name.clone()) } else { worst };
     }
-    bounds.check(&format!("the worst distribution ({})", worst.1), worst.0, 0.0..=1.10);
+    bounds.check(&format!("worst distribution ({})", worst.1), worst.0, 0.0..=1.10);
 }

@@ -1,4 +1,5 @@
-//! The picture of the docs: what schedules cost a cluster's job, delay against requests.
+//! Draws the picture in the docs: the mean delay and the mean number of requests of each schedule
+//! when a cluster is created.
 
 use std::{fmt::Write, fs, io, path::Path};
 
@@ -13,21 +14,21 @@ use crate::{
     distributions::{Cost, Distribution},
 };
 
-/// How large it is, and what is left free for the axes.
+/// The size of the picture, and the margins for the axes.
 const PICTURE_WIDTH: f64 = 640.0;
 const PICTURE_HEIGHT: f64 = 380.0;
 const LEFT_MARGIN: f64 = 56.0;
 const BOTTOM_MARGIN: f64 = 46.0;
 
-/// What the axes show: requests, and seconds of delay.
+/// The ends of the axes: requests, and seconds of delay.
 const MAX_REQUESTS: f64 = 60.0;
 const MAX_DELAY_SECS: f64 = 44.0;
 
-/// Writes it where the docs have it.
+/// Writes the picture to the file that the docs include.
 ///
 /// # Errors
 ///
-/// Where that cannot be written.
+/// Returns an error if the file cannot be written.
 pub(crate) fn write() -> io::Result<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schedule/adaptive/schedules.svg");
     fs::write(file, picture())
@@ -48,10 +49,10 @@ fn picture() -> String {
         ("Terraform, 150 s + 20 s", grid.cost(equal_gaps(150.0, 20.0)), false, -5.0),
         ("AWS waiter", aws_waiter(&grid, &mut Rng::with_seed(1)), false, -5.0),
         ("every 30 s", grid.cost(equal_gaps(0.0, 30.0)), false, -5.0),
-        ("best equal gaps", best_fixed(&grid).1, false, -8.0),
-        ("Adaptive, no job seen", cost(&adaptive), true, 8.0),
+        ("best fixed interval", best_fixed(&grid).1, false, -8.0),
+        ("Adaptive, no history", cost(&adaptive), true, 8.0),
         (
-            "Adaptive, 100 jobs seen",
+            "Adaptive, after 100 jobs",
             cost(&adaptive_with_history(
                 distribution.job_type,
                 &sample_jobs(&distribution, 0, 100),
@@ -69,7 +70,7 @@ fn picture() -> String {
     let curve =
         (0..160).map(|step| 4.0 * 1.02_f64.powi(step)).map(|gap| grid.cost(equal_gaps(0.0, gap)));
     draw_line(&mut svg, curve, "stroke-dasharray=\"2 3\"");
-    // Along this one the best of the schedules costs as much.
+    // All points of this line cost as much as the adaptive schedule after 100 jobs.
     let best = marks[6].1.combined();
     let same = (1..=60).map(|requests| {
         let requests = f64::from(requests);
@@ -106,14 +107,14 @@ fn draw_axes(svg: &mut String) {
     }
     _ = writeln!(
         svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\">mean requests a job</text>",
+        "<text x=\"{:.1}\" y=\"{:.1}\">mean requests per job</text>",
         280.0,
         PICTURE_HEIGHT - 8.0
     );
     _ = writeln!(svg, "<text x=\"4\" y=\"20\">delay, s</text>");
 }
 
-/// Draws a line through what is within the axes.
+/// Draws a line through the points that are within the axes.
 fn draw_line(svg: &mut String, costs: impl Iterator<Item = Cost>, style: &str) {
     let shown = costs.filter(|cost| {
         (0.0..MAX_REQUESTS).contains(&cost.requests) && (0.0..MAX_DELAY_SECS).contains(&cost.delay)

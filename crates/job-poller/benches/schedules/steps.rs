@@ -1,4 +1,4 @@
-//! What is gained by knowing how many of a job's steps have ended.
+//! Measures what is gained by knowing how many steps of a job have ended.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     random::log_normal,
 };
 
-/// A job of so many steps, one after another, each of a log-normal distribution.
+/// The distribution of jobs with consecutive steps. The duration of each step is log-normal.
 struct StepDistributions {
     medians: Vec<f64>,
     sigma: f64,
@@ -27,7 +27,7 @@ impl StepDistributions {
         self.medians.iter().map(step).collect()
     }
 
-    /// Returns a schedule that knows the distributions: many histories together, with or without steps.
+    /// Returns a schedule that knows the distributions from many histories, with or without steps.
     fn adaptive_with_history(&self, with_steps: bool) -> Adaptive {
         let mut known = History::new();
         for seed in 0..40 {
@@ -45,7 +45,7 @@ impl StepDistributions {
         Adaptive::new().jitter(0.0).history(&known)
     }
 
-    /// Returns what jobs cost that are read so.
+    /// Returns the mean cost of jobs with this schedule.
     fn cost(&self, schedule: &Adaptive, with_steps: bool) -> Cost {
         const JOBS: u32 = 10_000;
         let mut rng = Rng::with_seed(4000);
@@ -58,7 +58,7 @@ impl StepDistributions {
                 let mut state = PollState::new(seconds(now), requests);
                 state.job_type = Some(JOB_TYPE);
                 if with_steps {
-                    // One ends after the other.
+                    // The steps end one after another.
                     let ended = ends.partition_point(|end| *end <= now);
                     let last = if ended > 0 { ends[ended - 1] } else { 0.0 };
                     state.completed_steps = ended as u32;
@@ -76,7 +76,7 @@ impl StepDistributions {
 
 const JOB_TYPE: &str = "CreateCluster";
 
-/// Prints what is saved by knowing the steps.
+/// Compares the cost with and without knowledge of the steps.
 pub(crate) fn progress(bounds: &mut Bounds) {
     println!("\nprogress, distributions of steps known: J with / without");
     let rows: [(&str, &[f64], f64); 4] = [

@@ -1,4 +1,4 @@
-//! The service's two routes. Knows HTTP, and no wait.
+//! The HTTP routes of the service.
 
 use std::sync::Arc;
 

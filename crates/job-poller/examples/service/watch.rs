@@ -1,4 +1,4 @@
-//! The waits in the background, and their checkpoints on disk. Knows no HTTP.
+//! The waits in the background, and their checkpoints on disk.
 
 use std::{
     collections::BTreeMap,
@@ -13,18 +13,19 @@ use job_poller::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-/// How a job is, as far as this service knows.
+/// The state of a job, as far as this service knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Status {
-    /// It goes on; the last event.
+    /// The wait has not ended. Holds the last event.
     Waiting(String),
     Succeeded,
     Failed(String),
-    /// The wait stopped before its end.
+    /// The wait stopped before the job ended.
     Unknown(String),
 }
 
-/// Waits for jobs in the background until it is stopped. No type parameter: any source will do.
+/// Waits for jobs in the background until it is stopped. It has no type parameter, because the
+/// source can be of any type.
 pub(crate) struct JobService {
     source: Arc<dyn JobSource>,
     folder: PathBuf,
@@ -34,11 +35,11 @@ pub(crate) struct JobService {
 }
 
 impl JobService {
-    /// Starts, and goes on with the waits whose checkpoints are in the folder.
+    /// Starts the service, and resumes the waits whose checkpoints are in `folder`.
     ///
     /// # Errors
     ///
-    /// Where the folder cannot be made or read.
+    /// Returns an error if the folder cannot be created or read.
     pub(crate) fn start(
         source: impl JobSource + 'static,
         folder: PathBuf,
@@ -57,7 +58,7 @@ impl JobService {
                 continue;
             }
             let text = fs::read(path)?;
-            // What cannot be read is of another version: whoever wants that job asks again.
+            // Skips a file of another version. A client can request a wait for that job again.
             if let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(&text) {
                 let id = checkpoint.job_id().clone();
                 service.spawn(id, Wait::resume(service.source.clone(), checkpoint));
@@ -66,7 +67,7 @@ impl JobService {
         Ok(service)
     }
 
-    /// Waits for a job, if that is not done already.
+    /// Starts a wait for a job, unless there is one.
     pub(crate) fn watch(self: &Arc<Self>, id: JobId) {
         if self.status(&id).is_none() {
             self.spawn(id.clone(), Wait::new(self.source.clone(), id));
@@ -77,7 +78,7 @@ impl JobService {
         lock(&self.statuses).get(id).cloned()
     }
 
-    /// Stops the waits, and returns when their checkpoints are kept.
+    /// Stops the waits, and returns when their checkpoints are saved.
     pub(crate) async fn stop(&self) {
         self.stopping.send_replace(true);
         let mut waits = std::mem::take(&mut *lock(&self.waits));
@@ -120,7 +121,7 @@ impl JobService {
             Err(error) => Status::Unknown(error.to_string()),
         };
         self.set_status(id, status);
-        // The status is what is left of the wait; a real service keeps that, too.
+        // A real service would store the status, too.
         drop(fs::remove_file(self.checkpoint_path(id)));
     }
 
@@ -128,8 +129,8 @@ impl JobService {
         lock(&self.statuses).insert(id.clone(), status);
     }
 
-    /// Keeps a checkpoint, whole or not at all. Where that fails the wait goes on: a restart then
-    /// begins it anew, and nothing else is lost.
+    /// Saves a checkpoint, atomically. If that fails the wait continues: after a restart it starts
+    /// over, and nothing else is lost.
     fn save_checkpoint(&self, id: &JobId, checkpoint: &Checkpoint) {
         let file = self.checkpoint_path(id);
         let new = file.with_extension("new");
@@ -137,7 +138,8 @@ impl JobService {
         drop(kept.and_then(|text| fs::write(&new, text)).and_then(|()| fs::rename(&new, &file)));
     }
 
-    /// Ids have no `/`, and are no `.` or `..`: each is a file's name.
+    /// Returns the checkpoint file of a job. An id contains no `/` and is never `.` or `..`, so
+    /// that it is a valid file name.
     fn checkpoint_path(&self, id: &JobId) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }

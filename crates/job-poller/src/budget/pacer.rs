@@ -1,37 +1,41 @@
-//! How many requests may leave, and when the next one may. Reads no clock.
+//! How many requests per second may be sent, and when the next one may. Reads no clock.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Requests as they may leave: evenly spaced, fewer while the service throttles, and none while it asks for that.
+/// Spaces requests evenly, slows down while the service throttles, and stops during a
+/// `Retry-After`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pacer {
-    /// What is allowed, and what is made use of at present; per second.
+    /// The configured rate and the current rate, in requests per second.
     max_rate: f64,
     rate: f64,
-    /// When the next request is due, if requests are evenly spaced.
+    /// When the next request is due, at even spacing.
     next_slot: Duration,
-    /// None leaves before.
+    /// No request is sent before this time.
     blocked_until: Duration,
-    /// When the rate was last changed, and when it was last lowered.
+    /// When the current rate was last changed, and when it was last reduced.
     rate_changed_at: Duration,
     throttled_at: Option<Duration>,
 }
 
-/// By how much a request may be early: timers wake to the millisecond, and what they are late is made up for.
+/// How early a request may be sent. It compensates for timers, which fire up to a few milliseconds
+/// late.
 const TIMER_TOLERANCE: Duration = Duration::from_millis(10);
 
-/// What is left of the rate where the service throttles.
+/// The rate is multiplied by this when the service throttles.
 const THROTTLE_FACTOR: f64 = 0.7;
 
-/// How long it takes from nothing back to the whole rate.
+/// Time in which the rate recovers from zero to the configured rate.
 const RECOVERY_SECS: f64 = 30.0;
 
-/// Replies that are on their way already do not slow it down once more.
+/// Minimum time between two reductions. The replies to requests that were already in flight must
+/// not reduce the rate again.
 const THROTTLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The lowest part of the rate: some have to ask whether the service throttles still.
+/// Lowest rate, as a fraction of the configured rate. Some requests must be sent to find out
+/// whether the service still throttles.
 const MIN_RATE_FRACTION: f64 = 0.01;
 
 impl Pacer {
@@ -46,36 +50,36 @@ impl Pacer {
         }
     }
 
-    /// Returns how many requests a second may leave where the service is well.
+    /// Returns the rate while the service does not throttle, in requests per second.
     pub(super) const fn max_rate(&self) -> f64 {
         self.max_rate
     }
 
-    /// Sets how many requests a second may leave where the service is well; where it is not, as much less do at
-    /// present.
+    /// Sets the rate while the service does not throttle. A rate that is reduced now stays reduced
+    /// by the same factor.
     pub(super) fn set_max_rate(&mut self, per_second: f64) {
         self.rate *= per_second / self.max_rate;
         self.max_rate = per_second;
     }
 
-    /// Returns how many requests a second may leave at present.
+    /// Returns the current rate, in requests per second.
     pub(super) const fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// Returns when the next request may leave.
+    /// Returns when the next request may be sent.
     pub(super) fn next_slot(&self) -> Duration {
         self.next_slot.saturating_sub(TIMER_TOLERANCE).max(self.blocked_until)
     }
 
-    /// Takes note of requests that leave.
+    /// Records that requests were sent.
     pub(super) fn consume(&mut self, now: Duration, requests: u32) {
         let rate = self.replenish(now);
         let span = Duration::from_secs_f64(f64::from(requests) / rate);
         self.next_slot = self.next_slot.max(now).saturating_add(span);
     }
 
-    /// Slows down: the service throttles, or is in trouble.
+    /// Reduces the rate, because the service throttles or is unavailable.
     pub(super) fn throttle(&mut self, now: Duration) {
         if self.throttled_at.is_none_or(|before| now.saturating_sub(before) >= THROTTLE_INTERVAL) {
             self.rate =
@@ -84,12 +88,12 @@ impl Pacer {
         }
     }
 
-    /// Lets none leave before this.
+    /// Allows no request before `until`.
     pub(super) fn block_until(&mut self, until: Duration) {
         self.blocked_until = self.blocked_until.max(until);
     }
 
-    /// Lets the rate come back, evenly.
+    /// Raises the rate linearly with the time that has passed, and returns it.
     fn replenish(&mut self, now: Duration) -> f64 {
         let since = now.saturating_sub(self.rate_changed_at).as_secs_f64();
         self.rate = (self.rate + self.max_rate * since / RECOVERY_SECS).min(self.max_rate);
@@ -102,7 +106,8 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    /// Returns how many leave between two times where as many as may do.
+    /// Returns how many requests are sent between two times, in seconds, if each is sent when it
+    /// may be.
     fn requests_between(pacer: &mut Pacer, from: u64, to: u64) -> u32 {
         let mut sent = 0;
         for now in (from * 1000..to * 1000).map(Duration::from_millis) {
@@ -118,7 +123,7 @@ mod tests {
     fn requests_are_evenly_spaced_without_burst_credit() {
         let mut pacer = Pacer::new(50.0);
         assert_eq!(requests_between(&mut pacer, 0, 1), 51);
-        // However long nobody asked.
+        // A long idle time gives no credit.
         assert_eq!(requests_between(&mut pacer, 100, 101), 51);
         let mut pacer = Pacer::new(1000.0);
         let sent = requests_between(&mut pacer, 0, 10);

@@ -1,5 +1,4 @@
-//! The price of a request when many waits share a budget: the price at which they spend the budget and no more.
-//! Reads no clock.
+//! The price of a request at which all waits together use up their budget. Reads no clock.
 
 use std::time::Duration;
 
@@ -7,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::PollPlan;
 
-/// How urgent all waits are, and the price that follows.
+/// The urgency of all waits, and the price that follows from it.
 ///
-/// A wait whose job ends at the rate *h* asks √(*h* / 2*w*) times a second if the price of a request is *w*.
-/// So the sum over all waits of √*h* gives the *w* at which they spend the budget and no more: its shadow
-/// price. Waits are counted by √*h* in steps of an eighth of an octave, for the longest and the shortest
-/// gap keep some from asking as they would.
+/// If the price of a request is *w*, a wait whose job ends at the rate *h* sends √(*h* / 2*w*)
+/// requests per second. So the sum of √*h* over all waits determines the price at which they use up
+/// the budget, its shadow price. The waits are counted by √*h*, in steps of about an eighth of an
+/// octave, because the limits on the gap change the demand of some of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Price {
     #[serde(with = "counts")]
     counts: [u32; BUCKET_COUNT],
-    /// At least this much, with however large a budget.
+    /// The price never falls below this, even if the budget is not used up.
     min_price: Duration,
     request_price: Duration,
 }
 
-/// The urgency of a wait ([`PollPlan::urgency`]), in steps of an eighth of an octave.
+/// An urgency ([`PollPlan::urgency`]), rounded down to one of 192 steps of about 9 % each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UrgencyBucket(u8);
 
-/// From 2^-16 to 2^8 of an urgency, in eighths of an octave.
+/// Urgencies from 2^-16 to 2^8, in eighths of an octave.
 const BUCKET_COUNT: usize = 192;
 
-/// The shortest gap there is, whatever the price.
+/// Shortest gap of a wait, at any price.
 const MIN_GAP_SECS: f64 = 2.0;
 
 impl Price {
@@ -43,12 +42,12 @@ impl Price {
         self.request_price
     }
 
-    /// Returns whether the price is above its minimum, because the budget is spent.
+    /// Returns whether the price is above its minimum, because the budget is used up.
     pub(super) fn is_binding(&self) -> bool {
         self.request_price > self.min_price
     }
 
-    /// Counts a wait at its new urgency, in place of the one it had.
+    /// Counts a wait at its new urgency instead of its old one.
     pub(super) fn replace(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
         before.into_iter().for_each(|urgency| self.adjust(urgency, -1));
         now.into_iter().for_each(|urgency| self.adjust(urgency, 1));
@@ -56,14 +55,14 @@ impl Price {
 
     /// Adds `delta` to the number of waits with this urgency.
     pub(super) fn adjust(&mut self, UrgencyBucket(bucket): UrgencyBucket, delta: i64) {
-        // It may come from elsewhere, and not from here.
+        // A bucket that was deserialized may be out of range.
         if let Some(count) = self.counts.get_mut(usize::from(bucket)) {
             let sum = i64::from(*count).saturating_add(delta);
             *count = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
         }
     }
 
-    /// Returns how many waits are counted.
+    /// Returns the number of waits that are counted.
     pub(super) fn waiters(&self) -> usize {
         self.counts.iter().map(|count| *count as usize).sum()
     }
@@ -72,7 +71,8 @@ impl Price {
         self.counts = [0; BUCKET_COUNT];
     }
 
-    /// Sets the price at which all waits together ask so often a second, none at longer gaps than this.
+    /// Sets the price at which all waits together send `per_second` requests per second, each with
+    /// gaps of at most `max_gap`.
     pub(super) fn reprice(&mut self, per_second: f64, max_gap: Duration) {
         let min_rate = 1.0 / max_gap.as_secs_f64().max(MIN_GAP_SECS);
         let demand = |root: f64| -> f64 {
@@ -87,7 +87,7 @@ impl Price {
             self.request_price = self.min_price;
             return;
         }
-        // The square root of the price, between these, by halves on a scale of ratios.
+        // Bisects the square root of the price, on a logarithmic scale.
         for _ in 0..40 {
             let middle = (low * high).sqrt();
             if demand(middle) > per_second { low = middle } else { high = middle }
@@ -97,33 +97,35 @@ impl Price {
     }
 }
 
-/// However few requests there are: at this price all waits ask as seldom as they may.
+/// Ratio between the upper and the lower end of the search. At the upper end every wait has its
+/// longest gap.
 const MAX_PRICE_ROOT: f64 = 1e6;
 
 impl UrgencyBucket {
-    /// Returns the step of an urgency, √*h* for an end at the rate *h* per second.
+    /// Returns the bucket of an urgency, which is √*h* for a job that ends at the rate *h* per
+    /// second.
     #[must_use]
     pub fn from_urgency(urgency: f64) -> Self {
-        // An eighth of an octave is as much as three bits after the first: both are in a float's own bits.
+        // The exponent and the first three bits of the mantissa number the eighths of octaves.
         let bits = urgency.max(0.0).to_bits() >> 49;
         let first = (1023 - 16) << 3;
         Self(bits.saturating_sub(first).min(BUCKET_COUNT as u64 - 1) as u8)
     }
 
-    /// Returns the step of a plan's urgency; `None` if the plan has no urgency.
+    /// Returns the bucket of a plan's urgency, or `None` if the plan has no urgency.
     #[must_use]
     pub fn from_plan(plan: PollPlan) -> Option<Self> {
         plan.urgency.filter(|urgency| *urgency > 0.0).map(Self::from_urgency)
     }
 }
 
-/// Returns an urgency in the middle of a step.
+/// Returns the urgency in the middle of a bucket.
 fn bucket_middle(bucket: usize) -> f64 {
     let bits = (((1023 - 16) << 3) + bucket as u64) << 49;
     f64::from_bits(bits | 1 << 48)
 }
 
-/// The steps that have any, for serde: most have none.
+/// Serializes only the buckets with a count, because most have none.
 mod counts {
     use std::collections::BTreeMap;
 
@@ -177,7 +179,7 @@ mod tests {
                 price.replace(None, Some(UrgencyBucket::from_urgency(urgency)));
             }
         };
-        // Half end at a rate of 1/600, half at 1/60.
+        // Half of the jobs end at a rate of 1/600, half at 1/60.
         add(1000, (1.0_f64 / 600.0).sqrt());
         add(1000, (1.0_f64 / 60.0).sqrt());
         let mut at = |per_second, max_gap| {
@@ -186,16 +188,16 @@ mod tests {
         };
         let exact = |per_second: f64| (170.0_f64 / per_second).powi(2) / 2.0;
         let rows = [
-            ("more than they ask for", at(1000.0, 60), 0.25),
-            ("a tenth of it", at(24.0, 6000), exact(24.0)),
-            ("half as much again", at(12.0, 6000), exact(12.0)),
+            ("the budget exceeds the demand", at(1000.0, 60), 0.25),
+            ("a tenth of the demand", at(24.0, 6000), exact(24.0)),
+            ("a twentieth of the demand", at(12.0, 6000), exact(12.0)),
         ];
         for (name, price_secs, expected) in rows {
             assert!((price_secs / expected - 1.0).abs() < 0.08, "{name}: {price_secs} {expected}");
         }
-        // The seldom ones ask as often as they must, so the others pay more.
+        // The least urgent waits stay at their longest gap, so the price for the others is higher.
         assert!(at(24.0, 70) > 1.2 * exact(24.0));
-        assert!(at(1.0, 60) > 1e6, "not even that");
+        assert!(at(1.0, 60) > 1e6, "the budget is too small even for the longest gaps");
     }
 
     #[test]

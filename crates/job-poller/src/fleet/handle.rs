@@ -1,4 +1,4 @@
-//! One wait of a fleet, as its caller has it: a future, or a stream of events.
+//! A caller's handle of a wait in a fleet: a future, or a stream of events.
 
 use std::{
     fmt,
@@ -15,28 +15,36 @@ use job_model::{Job, JobId};
 use super::{job::LastJob, scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
-/// A wait under way in a [`Fleet`](super::Fleet), as a future of how the job ends. As a stream of what
-/// happens until then: [`events`](Self::events).
+/// A wait in a [`Fleet`](super::Fleet), as a future of its result.
 ///
-/// It goes on whether it is polled or not.
+/// The wait makes progress even if the future is not polled. [`events`](Self::events) turns it into
+/// a stream of events.
 ///
 /// # Cancel safety
 ///
-/// Dropping it ends the wait, unless another watches the same job: an attempt in flight is given up, nothing
-/// runs on, and the job is not affected.
+/// Dropping the future ends the wait, unless another watch of the same job exists. An attempt in
+/// flight is canceled. The job itself is not affected.
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct FleetWait(Handle);
 
-/// The same wait, as a stream of its events, each with the time since the wait began. It ends when the wait
-/// does; [`finish`](Self::finish) then says how.
+/// A wait in a [`Fleet`](super::Fleet), as a stream of its events.
 ///
-/// If the stream is not polled, 32 events are kept. Then the wait stands still, also for other subscribers of the
-/// same job, and its deadline passes meanwhile. Drop the stream, or take its [`finish`](Self::finish), if you need
-/// no more events.
+/// Each event has the time since the wait began. The stream ends when the wait does;
+/// [`finish`](Self::finish) then returns the result.
+///
+/// The wait makes progress even if the stream is not polled, until 32 events are buffered. After
+/// that the wait is paused until the caller reads an event, even if the job has other watches. The
+/// deadline still applies. If you need no more events, drop the stream or call
+/// [`finish`](Self::finish).
+///
+/// # Cancel safety
+///
+/// Dropping the stream ends the wait, unless another watch of the same job exists. An attempt in
+/// flight is canceled. The job itself is not affected.
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct FleetEvents(Handle);
 
-/// A subscription to a wait; dropping it ends the subscription.
+/// A subscription to a wait. Dropping it unsubscribes.
 struct Handle {
     shared: Arc<Shared>,
     subscriber: usize,
@@ -48,8 +56,10 @@ impl FleetWait {
         Self(Handle { shared, subscriber, id })
     }
 
-    /// Returns the wait as a stream of its events: from its beginning on where that is called at once, from now
-    /// on where it is called after more than four events, or after this was polled.
+    /// Returns the wait as a stream of its events.
+    ///
+    /// The stream includes the earlier events if this is called before the fifth event and before
+    /// the future is polled. Otherwise it starts with the next event.
     pub fn events(self) -> FleetEvents {
         self.0
             .shared
@@ -59,53 +69,55 @@ impl FleetWait {
 }
 
 impl FleetEvents {
-    /// Returns the next event, and when it happened, since the wait began; `None` once the wait is over.
+    /// Returns the next event and its time since the wait began, or `None` if the wait is over.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing.
+    /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<(Duration, Event)> {
         poll_fn(|context| self.0.poll_event(context)).await
     }
 
-    /// Waits to the end, and says how it came.
+    /// Waits for the result, and discards the remaining events.
     ///
     /// # Errors
     ///
-    /// Where the wait stopped watching before the job ended.
+    /// Returns an error if the wait stopped before the job ended.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the wait.
+    /// Dropping the future ends the wait, unless another watch of the same job exists.
     pub async fn finish(self) -> Result<FinishedJob, WaitError> {
         poll_fn(|context| self.0.poll_result(context)).await
     }
 }
 
-/// What a caller can read while a wait goes on, in either form.
+/// Defines the methods that both handles have.
 macro_rules! accessors {
     ($wait_type:ident) => {
         impl $wait_type {
-            /// Returns which job is waited for.
+            /// Returns the id of the job.
             #[must_use]
             pub const fn job_id(&self) -> &JobId {
                 &self.0.id
             }
 
-            /// Returns the job as last read, where it ever was.
+            /// Returns the job as last read, or `None` if it was never read.
             #[must_use]
             pub fn job(&self) -> Option<Box<Job>> {
                 self.0.job()
             }
 
-            /// Returns the time since the wait began; zero once the result was taken.
+            /// Returns the time since the wait began, or zero if the result was already taken.
             #[must_use]
             pub fn elapsed(&self) -> Duration {
                 self.0.elapsed()
             }
 
-            /// Returns what to go on from, in this fleet or in another process; of a job that has ended, what asks
-            /// once more. `None` once the result was taken.
+            /// Returns a checkpoint, from which this fleet or another process can resume the wait.
+            ///
+            /// If the job has ended, a resumed wait reads it once more. Returns `None` if the
+            /// result was already taken.
             #[must_use]
             pub fn checkpoint(&self) -> Option<Checkpoint> {
                 self.0.checkpoint()
@@ -126,7 +138,7 @@ impl Handle {
         self.with_state(|scheduler, now| scheduler.poll_event(now, self.subscriber, context))
     }
 
-    /// Calls a function with the scheduler, and wakes the task if a wait goes on because of that.
+    /// Calls `f` with the scheduler. Wakes the task if this allows a paused wait to continue.
     fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> (T, bool)) -> T {
         let (result, goes_on) = self.shared.with_state(f);
         if goes_on {

@@ -1,4 +1,4 @@
-//! One wait of a fleet: its machine, and its activity. Knows nothing of the other waits.
+//! One wait of a fleet: its machine, and what it is doing at the moment.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
 
-/// The job as last read, possibly still to be decoded.
+/// The job as last read. It may still have to be decoded.
 pub(super) enum LastJob {
     Snapshot(JobSnapshot),
     Decoded(Box<Job>),
@@ -28,42 +28,44 @@ impl LastJob {
     }
 }
 
-/// The attempt that a machine asks for.
+/// An attempt that a machine has requested.
 pub(super) struct AttemptRequest {
     pub(super) id: JobId,
     pub(super) timeout: Duration,
-    /// The last accepted snapshot, to compare the reply with.
+    /// The last accepted snapshot. The reply is compared with it.
     pub(super) last: Option<JobSnapshot>,
 }
 
-/// A wait. Times are the fleet's but for the machine's own.
+/// A wait of a fleet. Times count from the start of the fleet, except inside the machine.
 pub(super) struct FleetJob {
     pub(super) machine: Machine,
-    /// As it was when the wait began here: what the fleet learns later does not change it.
+    /// The schedule that was current when the wait began. Later changes of the history do not
+    /// affect it.
     schedule: Arc<dyn Schedule>,
-    /// When the wait began here, and how long it had gone on before.
+    /// When this fleet started the wait, and for how long the wait had run before that.
     started_at: CompactDuration,
     elapsed_before: CompactDuration,
     pub(super) activity: JobActivity,
-    /// When its activity ends, as the scheduler's `timers` have it.
+    /// When the current activity ends. The scheduler's `timers` have an entry for it.
     pub(super) timer: Option<CompactDuration>,
-    /// When its last attempt began, or the wait did.
+    /// When the last attempt began, or the wait if there was no attempt yet.
     pub(super) last_attempt_at: CompactDuration,
-    /// How urgent it was when it was last planned.
+    /// The urgency of the last plan.
     pub(super) urgency: Option<UrgencyBucket>,
     /// The keys of its subscribers.
     pub(super) subscribers: Vec<usize>,
 }
 
-/// What a wait does at present.
+/// What a wait is doing at the moment.
 pub(super) enum JobActivity {
-    /// Nothing, until its time comes.
+    /// Sleeping until the next attempt is due.
     Sleep,
-    /// It is queued since this time. If the machine has decided on an attempt already: the job, and the timeout.
+    /// Queued since this time. If the machine has already requested the attempt, this is the
+    /// request.
     Ready(CompactDuration, Option<Box<AttemptRequest>>),
-    /// It stands still because a subscriber does not take its events.
+    /// Paused, because a subscriber has not read its events.
     Backpressured,
-    /// An attempt is in flight: its number, and its timeout.
+    /// An attempt is in flight: its number, a handle to cancel it, and its timeout.
     Attempt(u64, AbortHandle, CompactDuration),
 }
 
@@ -94,18 +96,18 @@ impl FleetJob {
         self.elapsed_before.get().saturating_add(now.saturating_sub(self.started_at.get()))
     }
 
-    /// Returns the fleet's time of a time since the wait began.
+    /// Converts a time since the wait began into a time since the fleet started.
     pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
         self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
     }
 
-    /// Returns when the wait's deadline is, where it has one.
+    /// Returns the wait's deadline, or `None` if it has no deadline.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let deadline = self.machine.policy().deadline();
         (deadline < Duration::MAX).then(|| self.to_fleet_time(deadline))
     }
 
-    /// Gives the wait the time that another wait for the same job would have, if that is longer.
+    /// Extends the deadline so that a second wait for the same job gets its full timeout.
     pub(super) fn extend_deadline(
         &mut self,
         now: Duration,
@@ -116,18 +118,18 @@ impl FleetJob {
         self.machine.set_policy(policy);
     }
 
-    /// Returns what to go on from.
+    /// Returns a checkpoint of the wait.
     pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
         Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
     }
 
-    /// Returns the plan for the first reading of a job that has just begun.
+    /// Returns the plan for the first reading of a job that was just submitted.
     pub(super) fn first_plan(&self, share: BudgetShare, job_type: Option<&str>) -> PollPlan {
         let state = PollState::new(Duration::ZERO, 1);
         self.schedule.plan(&PollState { job_type, share: Some(share), ..state })
     }
 
-    /// Passes an input to the machine.
+    /// Passes an input to the machine and returns its step.
     pub(super) fn step(&mut self, now: Duration, input: Input, share: BudgetShare) -> Step {
         let elapsed = self.elapsed(now);
         self.machine.step_with_share(&*self.schedule, share, elapsed, input)
@@ -146,7 +148,8 @@ mod tests {
             Some(timeout) => WaitPolicy::new().timeout(seconds(timeout)),
             None => WaitPolicy::new().no_timeout(),
         };
-        // The wait's timeout; when another watches, its timeout, and how much of that had passed; what it is then.
+        // The timeout of the wait, and its age when the second watch begins; the timeout of the
+        // second watch, and how much of it has passed; the resulting timeout of the wait.
         let rows = [
             (Some(10), 6, Some(10), 0, Some(16)),
             (Some(10), 6, Some(3), 0, Some(10)),
@@ -154,7 +157,8 @@ mod tests {
             (Some(10), 6, Some(30), 50, Some(10)),
             (Some(10), 6, None, 0, None),
             (None, 6, Some(10), 0, None),
-            // One attempt, and it is not to be cut short.
+            // A zero timeout means one attempt. It stays zero, so that the attempt is not cut
+            // short.
             (Some(0), 1, Some(0), 0, Some(0)),
         ];
         for (timeout, at, other, other_elapsed, expected) in rows {

@@ -1,4 +1,5 @@
-//! The schedules of a fleet's waits: one that the caller set, or schedules learned from the jobs that ended.
+//! Where the waits of a fleet get their schedules: set by the caller, or learned from jobs that
+//! ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,13 +7,13 @@ use crate::schedule::{Adaptive, History, JobObservation, Schedule};
 
 /// Where a wait's schedule comes from.
 pub(super) enum ScheduleSource {
-    /// The same for each.
+    /// One schedule for all waits.
     Fixed(Arc<dyn Schedule>),
-    /// A schedule from what is known when the wait begins, rebuilt from time to time.
+    /// Schedules that are built from the history, and rebuilt from time to time.
     Learned(Box<Learner>),
 }
 
-/// The history, and the schedule of waits that begin now.
+/// The history, and the schedule that new waits get.
 pub(super) struct Learner {
     adaptive: Adaptive,
     history: History,
@@ -28,7 +29,7 @@ impl ScheduleSource {
         Self::Learned(Box::new(Learner { adaptive, history, current, current_since, dirty: false }))
     }
 
-    /// Returns the schedule of a wait that begins now.
+    /// Returns the schedule for a wait that begins now.
     pub(super) fn schedule_at(&mut self, now: Duration) -> Arc<dyn Schedule> {
         match self {
             Self::Fixed(schedule) => schedule.clone(),
@@ -50,7 +51,7 @@ impl ScheduleSource {
         }
     }
 
-    /// Returns the history so far, including the one that the fleet started with.
+    /// Returns the history, including the part that the fleet started with.
     pub(super) fn history(&self) -> History {
         match self {
             Self::Fixed(_) => History::new(),
@@ -59,6 +60,5 @@ impl ScheduleSource {
     }
 }
 
-/// The shortest time between two schedules that are built from the history: each stays in memory with the waits
-/// that use it.
+/// Minimum time between two rebuilds. Each schedule stays in memory as long as a wait uses it.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(60);

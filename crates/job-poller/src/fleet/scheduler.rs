@@ -1,5 +1,6 @@
-//! All waits of a fleet, and which of them sends the next request. Reads no clock, performs no I/O: the fleet's
-//! task brings the time and makes the attempts.
+//! Decides which wait of a fleet sends the next request.
+//!
+//! Reads no clock and performs no I/O: the fleet's task passes in the time and makes the attempts.
 
 mod queue;
 mod queries;
@@ -31,12 +32,14 @@ use crate::{
     schedule::{BudgetShare, PollPlan},
 };
 
-/// All waits of a fleet. Times count from the fleet's beginning.
+/// The waits of a fleet, their subscribers and their queues. Times count from the start of the
+/// fleet.
 pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
     subscribers: Slab<Subscriber>,
     by_id: HashMap<JobId, usize>,
-    /// When the activity of each wait ends; and the queued waits, the one that is queued longest first.
+    /// When each wait's current activity ends, earliest first. Then the queued waits, longest
+    /// queued first.
     timers: BTreeSet<(CompactDuration, usize)>,
     ready: BTreeSet<(CompactDuration, usize)>,
     in_flight: usize,
@@ -44,23 +47,24 @@ pub(super) struct Scheduler {
     schedule_source: ScheduleSource,
     stats: FleetStats,
     attempts: u64,
-    /// No wait goes on: the task is gone.
+    /// Whether the task has ended. No wait can continue after that.
     is_closed: bool,
     /// The wakers to call once the lock is released.
     pub(super) wakers: Vec<Waker>,
 }
 
-/// An attempt to be made.
+/// An attempt that the task has to make.
 pub(super) struct PendingAttempt {
     pub(super) job: usize,
     pub(super) number: u64,
     pub(super) id: JobId,
-    /// The last accepted snapshot, to compare the reply with.
+    /// The last accepted snapshot. The reply is compared with it.
     pub(super) last: Option<JobSnapshot>,
     pub(super) registration: AbortRegistration,
 }
 
-/// Makes room for an eighth more. Doubling would reserve memory for many waits that never come.
+/// Makes room for an eighth more entries. Doubling would reserve memory for waits that may never
+/// come.
 fn grow<T>(slab: &mut Slab<T>) {
     if slab.len() == slab.capacity() {
         slab.reserve_exact((slab.len() / 8).max(32));
@@ -85,8 +89,8 @@ impl Scheduler {
         }
     }
 
-    /// Adds a wait. If there is a wait for this job already, adds a subscriber to it, and gives that wait the time
-    /// that the new one would have.
+    /// Adds a wait and returns its subscriber. If there is a wait for this job already, adds a
+    /// subscriber to that wait and extends its deadline.
     pub(super) fn subscribe(
         &mut self,
         now: Duration,
@@ -123,8 +127,8 @@ impl Scheduler {
         subscriber
     }
 
-    /// Plans a wait's first reading: now or, where the budget is spent and the job is known to have just begun, when
-    /// its like end.
+    /// Plans a wait's first reading. It is due at once, unless the budget is used up and the job is
+    /// known to be new: then it is due when such jobs are likely to end.
     fn plan_first(&mut self, now: Duration, key: usize, plan: PollPlan, is_new: bool) {
         let urgency = UrgencyBucket::from_plan(plan);
         let job = &mut self.jobs[key];
@@ -138,13 +142,13 @@ impl Scheduler {
         }
     }
 
-    /// Removes a subscriber; the wait ends with the last of them.
+    /// Removes a subscriber. The wait ends with its last subscriber.
     pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers.remove(subscriber).job else { return };
         let job = &mut self.jobs[key];
         job.subscribers.retain(|one| *one != subscriber);
         if job.subscribers.is_empty() {
-            // The observation counts as much as those of waits that end by themselves.
+            // A dropped wait has observed the job for a while, and that is worth recording.
             let observation = job.machine.observation();
             self.schedule_source.learn(observation.as_ref());
             self.remove(key);
@@ -162,13 +166,13 @@ impl Scheduler {
         }
     }
 
-    /// Stops all waits, and those to come: nobody drives them.
+    /// Stops all current and later waits, because the task has ended.
     pub(super) fn close(&mut self, now: Duration) {
         self.is_closed = true;
         self.stop(now);
     }
 
-    /// Does what is due; returns the attempts to be made now.
+    /// Processes everything that is due, and returns the attempts to make now.
     pub(super) fn poll(&mut self, now: Duration) -> Vec<PendingAttempt> {
         self.budget.reprice(now, self.jobs.len());
         let mut attempts = Vec::new();
@@ -177,7 +181,7 @@ impl Scheduler {
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
-                // A wait that can send its request at once is not queued.
+                // The queue is only needed if the request cannot be sent at once.
                 JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
                     attempts.extend(self.start_next(now, key, None));
                 }
@@ -190,7 +194,7 @@ impl Scheduler {
                 JobActivity::Ready(..) if self.queue_deadline(key).is_none_or(|end| now < end) => {
                     self.promote(key)
                 }
-                // The deadline has passed while it was queued; the machine may still make one attempt.
+                // The deadline has passed in the queue. The machine may still allow one attempt.
                 JobActivity::Ready(..) | JobActivity::Backpressured => {
                     self.cancel(key);
                     self.feed(now, key, Input::Wake);
@@ -208,7 +212,7 @@ impl Scheduler {
         attempts
     }
 
-    /// Takes the result of an attempt, unless the attempt was cancelled.
+    /// Processes the result of an attempt. Ignores it if the attempt was canceled.
     pub(super) fn complete(&mut self, now: Duration, key: usize, number: u64, input: Input) {
         let under_way = self.jobs.get(key).is_some_and(
             |job| matches!(job.activity, JobActivity::Attempt(of, ..) if of == number),
@@ -219,7 +223,8 @@ impl Scheduler {
         }
     }
 
-    /// Starts the next attempt of a wait: the one that its machine has decided on, or what its next step decides.
+    /// Starts the next attempt of a wait: `decided` if there is one, or else what the machine
+    /// requests now.
     fn start_next(
         &mut self,
         now: Duration,
@@ -258,7 +263,7 @@ impl Scheduler {
         PendingAttempt { job: key, number: self.attempts, id, last, registration }
     }
 
-    /// Records an attempt in the budget and the figures, and gives its result to the wait.
+    /// Records an attempt in the budget and the figures, and passes its result to the machine.
     fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
         let stats = AttemptStats::from_input(
             now.saturating_sub(self.jobs[key].last_attempt_at.get()),
@@ -271,14 +276,14 @@ impl Scheduler {
         self.feed(now, key, input);
     }
 
-    /// Gives an input to a wait that does nothing, and queues the attempt that follows, if any.
+    /// Passes an input to the machine of an idle wait. Queues the attempt that follows, if any.
     fn feed(&mut self, now: Duration, key: usize, input: Input) {
         if let Some(attempt) = self.advance(now, key, input) {
             self.enqueue(now, key, Some(attempt.into()));
         }
     }
 
-    /// The same, but returns the attempt that follows.
+    /// Like [`feed`](Self::feed), but returns the attempt that follows.
     fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<AttemptRequest> {
         let share = self.share();
         let job = &mut self.jobs[key];
@@ -339,7 +344,7 @@ impl Scheduler {
         }
     }
 
-    /// Returns what the budget leaves for each.
+    /// Returns each wait's current share of the budget.
     fn share(&self) -> BudgetShare {
         self.budget.share(self.jobs.len())
     }

@@ -1,4 +1,4 @@
-//! The scheduler of a fleet behind its lock, as the fleet's task and its callers share it.
+//! The state that a fleet's task and its callers share, behind a lock.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::scheduler::Scheduler;
 
-/// What the fleet's task and its callers share; one of them uses it at a time.
+/// The scheduler behind a lock, and what is needed to wake the task.
 pub(super) struct Shared {
     scheduler: Mutex<Scheduler>,
     /// Wakes the task.
@@ -24,8 +24,8 @@ impl Shared {
         Self { scheduler: Mutex::new(scheduler), wake, started_at }
     }
 
-    /// Calls a function with the scheduler and the time, and then wakes the callers whose events or results
-    /// are there.
+    /// Calls `f` with the scheduler and the time. Wakes the callers that have new events or
+    /// results, after the lock is released.
     pub(super) fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
         let mut scheduler = self.scheduler.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut scheduler, self.started_at.elapsed());
@@ -35,7 +35,8 @@ impl Shared {
         result
     }
 
-    /// The same, and wakes the task, because there may be something to do.
+    /// Like [`with_state`](Self::with_state), and then wakes the task, because it may have
+    /// something to do.
     pub(super) fn update_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
         let result = self.with_state(f);
         self.wake();
@@ -49,7 +50,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The task wakes, and ends because no fleet and no wait is left.
+        // The task wakes, finds that this value is gone, and ends.
         self.wake();
     }
 }

@@ -1,27 +1,30 @@
-//! The figures of a fleet, as plain data.
+//! The figures of a fleet.
 
 use std::time::Duration;
 
-/// A fleet in numbers, at one moment.
+/// The figures of a fleet at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct FleetStats {
-    /// How many jobs are waited for.
+    /// Number of jobs that the fleet waits for.
     pub jobs: usize,
-    /// How many waits are queued because the budget is spent or too many requests are in flight.
+    /// Number of waits that are queued, because the budget is used up or too many requests are in
+    /// flight.
     pub queued: usize,
-    /// How many requests are in flight.
+    /// Number of requests in flight.
     pub in_flight: usize,
-    /// How many requests a second may leave at present: fewer than set while the service throttles.
+    /// Maximum number of requests per second at present. Lower than configured while the service
+    /// throttles.
     pub requests_per_second: f64,
-    /// The current price of a request, in delay: the budget's shadow price.
+    /// Current price of a request, as a delay (see [`BudgetShare`](crate::budget::BudgetShare)). It
+    /// rises when the budget is used up.
     pub request_price: Duration,
-    /// How many requests there were: attempts, sub-job lookups, and those that renewed credentials.
+    /// Number of requests so far: attempts, sub-job lookups, and requests to refresh credentials.
     pub requests: u64,
-    /// How many of them gave no job.
+    /// Number of attempts that failed.
     pub errors: u64,
-    /// How many of those because the service throttled, or was in trouble (429, 503).
+    /// Number of failed attempts at which the service was throttling or unavailable (429, 503).
     pub throttled: u64,
-    /// How many waits are over.
+    /// Number of waits that have ended.
     pub finished: u64,
 }

@@ -1,4 +1,4 @@
-//! A subscriber of a wait: keeps the events and the result until its caller takes them.
+//! A subscriber of a wait: buffers the events and the result until the caller takes them.
 
 use std::{
     collections::VecDeque,
@@ -8,17 +8,18 @@ use std::{
 
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
-/// How many events are kept for a subscriber that takes events; then its wait stands still.
+/// Maximum number of events that are buffered for a stream. After that the wait is paused.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
-/// How many events are kept for a subscriber that has not asked for events yet. After that they are dropped, and
-/// it gets only those to come.
+/// Maximum number of events that are buffered while the caller has chosen neither the future nor
+/// the stream. With the next event they are dropped, and a stream that is created later starts with
+/// later events.
 const MAX_UNCLAIMED_EVENTS: usize = 4;
 
 /// A subscriber of a wait.
 #[derive(Default)]
 pub(super) struct Subscriber {
-    /// The wait, while it goes on.
+    /// The key of the wait, until it ends.
     pub(super) job: Option<usize>,
     interest: Interest,
     events: VecDeque<(Duration, Event)>,
@@ -26,17 +27,17 @@ pub(super) struct Subscriber {
     waker: Option<Waker>,
 }
 
-/// How a wait ended, and what to go on from.
+/// The result of a wait, and a checkpoint.
 #[derive(Clone)]
 pub(super) struct FinishedFleetWait {
     pub(super) result: Result<FinishedJob, WaitError>,
     pub(super) checkpoint: Checkpoint,
 }
 
-/// What it asked for first.
+/// What the caller has asked for.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Interest {
-    /// Nothing yet: the first events are kept.
+    /// Neither events nor the result yet. The first events are buffered.
     #[default]
     Undecided,
     Result,
@@ -44,17 +45,17 @@ enum Interest {
 }
 
 impl Subscriber {
-    /// Returns whether its wait is to stand still until something is taken.
+    /// Returns whether the wait has to pause until the caller reads an event.
     pub(super) fn is_full(&self) -> bool {
         self.interest == Interest::Events && self.events.len() >= MAX_BUFFERED_EVENTS
     }
 
-    /// Keeps the events to come.
+    /// Buffers all events from now on.
     pub(super) const fn request_events(&mut self) {
         self.interest = Interest::Events;
     }
 
-    /// Keeps an event; returns whom to wake.
+    /// Buffers an event, and returns the waker to call.
     pub(super) fn push_event(&mut self, at: Duration, event: Event) -> Option<Waker> {
         if self.interest == Interest::Undecided && self.events.len() == MAX_UNCLAIMED_EVENTS {
             self.interest = Interest::Result;
@@ -67,14 +68,14 @@ impl Subscriber {
         self.waker.take()
     }
 
-    /// Keeps how the wait ended; returns whom to wake.
+    /// Stores the result, and returns the waker to call.
     pub(super) fn finish(&mut self, finished: FinishedFleetWait) -> Option<Waker> {
         self.job = None;
         self.finished = Some(Box::new(finished));
         self.waker.take()
     }
 
-    /// Takes the result, and no event any more.
+    /// Takes the result, and discards all events from now on.
     pub(super) fn poll_result(
         &mut self,
         context: &Context<'_>,
@@ -87,7 +88,7 @@ impl Subscriber {
         }
     }
 
-    /// Takes the next event; `None` where the wait is over.
+    /// Takes the next event, or `None` if the wait is over.
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
         match self.events.pop_front() {
             Some(event) => Poll::Ready(Some(event)),
@@ -104,7 +105,7 @@ impl Subscriber {
         Poll::Pending
     }
 
-    /// Returns how the wait ended, where that was not taken.
+    /// Returns the result, unless it was already taken.
     pub(super) fn finished(&self) -> Option<&FinishedFleetWait> {
         self.finished.as_deref()
     }

@@ -1,4 +1,4 @@
-//! The task of a fleet on tokio: brings it the time, and makes its attempts.
+//! The task of a fleet on tokio: passes the time to the scheduler, and makes the attempts.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,7 +17,7 @@ use crate::{
     source::{JobSource, attempt},
 };
 
-/// Drives the waits until no subscriber and no [`Fleet`](super::Fleet) is left.
+/// Runs until no handle, no wait and no event stream is left.
 pub(super) async fn run(
     shared: CloseOnDrop,
     wake: Arc<Notify>,
@@ -47,7 +47,8 @@ pub(super) async fn run(
     }
 }
 
-/// Closes the fleet when the task is dropped, whether it ran or not: nothing drives its waits any more.
+/// Closes the fleet when the task is dropped, even if it never ran, because no wait can make
+/// progress then.
 pub(super) struct CloseOnDrop(pub(super) Weak<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -58,7 +59,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Makes an attempt, unless it is cancelled.
+/// Makes an attempt. The attempt ends early if it is canceled.
 fn run_attempt(
     PendingAttempt { job, number, id, last, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,

@@ -1,5 +1,5 @@
-//! The default schedule: asks most often when the job is likeliest to end. Reads no clock, and keeps no
-//! state except the hazard models that it was made with.
+//! The default schedule: polls most often when the job is likely to end. Reads no clock, and keeps
+//! no state except the hazard models that it was created with.
 
 mod observation;
 mod age_bins;
@@ -25,37 +25,57 @@ use super::{
     jitter::{Jitter, splitmix64, unit_interval},
 };
 
-/// Pauses that weigh the delay against the requests.
+/// Polls most often when the job is likely to end.
 ///
-/// A request has a price *w*, in delay ([`request_price`](Self::request_price), 250 ms unless set otherwise). What a
-/// wait costs is its delay (from the job's end until that is seen) and *w* for each request; this schedule
-/// makes the mean of that as small as it can be:
+/// This schedule minimizes the mean cost of a wait. The cost is the detection delay, which is the
+/// time from the job's end until a reading shows it, plus a price *w* for each request. The price
+/// is a delay: [`request_price`](Self::request_price), 250 ms by default.
 ///
-/// Jobs that have not ended at age *t* end at the rate *h(t)*. Where requests are 1/*r* apart, an end is seen
-/// 1/2*r* late on average, so the moment *dt* costs *h dt* / 2*r* for the delay, and *w r dt* for the requests,
-/// of each job that goes on. The sum is smallest where *r* = √(*h* / 2*w*). So the next attempt is due when the
-/// integral of that density, from the job's present age on, reaches one; no sooner than the floor and no
-/// later than the cap.
+/// # How it works
 ///
-/// Where *h* is constant, so is the gap: with no history there is little to gain over asking at equal
-/// gaps, only to know which. With a [`history`](Self::history) of the type, *h* is how often jobs were
-/// seen to end at that age and after so many of their steps, and the gaps are wide where none ended and
-/// narrow where most did. For many waits under one budget *w* is the budget's shadow price
-/// ([`BudgetShare`](crate::budget::BudgetShare)): all of them are asked for by √*h* again.
+/// Let *h(t)* be the rate at which jobs end that have reached the age *t*. If requests are sent at
+/// the rate *r*, an end is detected 1/2*r* late on average. Each moment *dt* in which the job is
+/// active then costs *h dt* / 2*r* for the delay and *w r dt* for the requests. The sum is smallest
+/// for *r* = √(*h* / 2*w*). So the next attempt is due when the integral of *r*, from the job's
+/// current age on, reaches one. The delay is at least 2 s and at most 60 s; the budget of a fleet
+/// can make it longer.
 ///
-/// The picture shows jobs that create a cluster (log-normal, median 540 s, σ 0.5; one in ten fails early).
-/// The dotted curve is all ways to ask at equal gaps; along the straight line everything costs as much as
-/// this schedule does once it has seen a hundred jobs.
+/// If *h* is constant, the delays are constant too. Without a history, this schedule is therefore
+/// not much better than the best fixed interval, but you do not have to choose the interval.
+///
+/// With a [`history`](Self::history) of the job type, *h* is the rate at which such jobs have ended
+/// at that age and after that number of finished steps. Delays are long at ages at which no job has
+/// ended, and short at ages at which most have.
+///
+/// If many waits share a budget and it is used up, *w* is the budget's shadow price
+/// ([`BudgetShare`](crate::budget::BudgetShare)). Each job then gets a share of the budget in
+/// proportion to √*h*.
+///
+/// # Comparison with other schedules
+///
+/// The picture shows the mean delay and the mean number of requests for jobs that create a cluster
+/// (log-normal, median 540 s, σ 0.5; one in ten fails early). The dotted curve shows all fixed
+/// intervals. Every point of the straight line costs as much as this schedule after 100 jobs.
 ///
 #[doc = include_str!("adaptive/schedules.svg")]
 ///
-/// `cargo xtask bench schedules` compares them under twenty distributions, with the minimum cost of each.
+/// `cargo xtask bench schedules` compares the schedules under twenty distributions, and prints the
+/// minimum cost of each distribution.
 ///
-/// What is taken for likely before anything was seen: one job in ten fails early (mean 12 s); the others end
-/// at a constant rate, with a mean of 540 s where a cluster is created, of 90 s where something is deleted,
-/// and of 240 s for nodes and everything else; beyond twice that mean the rate is half, because a late
-/// job is often stalled. Pauses grow so from 8 s to 23 s for a cluster, from 6 s to 15 s for a node. A history outweighs
-/// this wherever it has seen a job or two: at each age it counts as 0.7 jobs.
+/// # Without a history
+///
+/// Until there is a history, the schedule assumes:
+///
+/// - One job in ten fails early, after 12 s on average.
+/// - The others end at a constant rate, with a mean of 540 s if a cluster is created, 90 s if
+///   something is deleted or removed, and 240 s for nodes and everything else.
+/// - Beyond twice this mean the rate is half as high, because a late job is often stalled.
+///
+/// The delays grow from 8 s to 23 s for a cluster, from 7 s to 15 s for a node, and from 5 s to 9 s
+/// for a deletion. A history outweighs these assumptions after one or two jobs, because they count
+/// as 0.7 jobs at each age.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,7 +95,7 @@ pub struct Adaptive {
 }
 
 impl Adaptive {
-    /// Creates a schedule of pauses from 2 s to 60 s, with a request price of 250 ms and no history.
+    /// Creates a schedule with delays from 2 s to 60 s, a request price of 250 ms and no history.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -87,32 +107,37 @@ impl Adaptive {
         }
     }
 
-    /// Uses what was observed of earlier jobs. What the history learns later does not change this schedule:
-    /// the same wait can be replayed with it.
+    /// Uses the observations in `history`.
+    ///
+    /// Later changes of the history do not affect this schedule, so that a wait can be replayed
+    /// with it.
     #[must_use]
     pub fn history(mut self, history: &History) -> Self {
         self.models = Some(history.hazard_models());
         self
     }
 
-    /// Sets the price of a request, in delay; 250 ms by default, at least a microsecond. With four times the price,
-    /// there are half as many requests.
+    /// Sets the price of a request, as a delay. The default is 250 ms, the minimum 1 µs.
+    ///
+    /// Four times the price halves the number of requests.
     #[must_use]
     pub const fn request_price(mut self, delay: Duration) -> Self {
         self.request_price = if delay.as_nanos() < 1000 { Duration::from_micros(1) } else { delay };
         self
     }
 
-    /// Sets by which part of it a pause may be longer or shorter at random, from 0 to 1; 0.1 by
-    /// default. Many waits that begin at once are spread over the first gap then, and keep their distance.
-    /// With 0, nothing is random: for one who waits alone.
+    /// Sets the fraction of a delay by which it may vary at random, from 0 to 1. The default is
+    /// 0.1.
+    ///
+    /// Unless it is 0, the first requests of many waits that begin at once are spread over the
+    /// first delay, and stay apart after that. Set it to 0 if there is only one wait.
     #[must_use]
     pub const fn jitter(mut self, part: f64) -> Self {
         self.jitter = Jitter::new(part);
         self
     }
 
-    /// Returns how many seconds it takes until each integral reaches its target.
+    /// Returns the time until each integral reaches its target, in seconds.
     fn times_until_integrals<const N: usize>(
         &self,
         state: &PollState<'_>,
@@ -124,8 +149,8 @@ impl Adaptive {
         let rates = &Prior::for_type(state.job_type).rates;
         let prior = |integral| hazard::time_until_integral(rates, position.age, integral);
         match learned {
-            // The service lists sub-jobs as they start. So if all are done, the job ends soon or starts the next
-            // one: poll then, even if the history gives a longer gap.
+            // The service lists sub-jobs as they start. If all of them are done, the job ends soon
+            // or starts the next one. Poll soon, even if the history suggests a longer delay.
             _ if state.nearly_done => {
                 let learned = learned.unwrap_or([f64::INFINITY; N]);
                 array::from_fn(|at| prior(integrals[at].half()).min(learned[at]))
@@ -152,7 +177,8 @@ impl Default for Adaptive {
 
 impl Schedule for Adaptive {
     fn plan(&self, state: &PollState<'_>) -> PollPlan {
-        // Where a shared budget is spent it bounds the gaps, and keeps all apart: chance would only cost delay.
+        // A budget that is used up bounds the gaps and spreads the requests. Jitter would only add
+        // delay.
         let is_budget_spent =
             state.share.is_some_and(|share| share.request_price > self.request_price);
         let cap = match state.share {
@@ -166,7 +192,7 @@ impl Schedule for Adaptive {
             let floor = self.floor.as_secs_f64();
             PollIntegral::new(PollRate::new(request_price, floor, cap.as_secs_f64()), target)
         };
-        // The urgency follows from the gap that the job would have without floor and cap.
+        // The urgency follows from the delay that the job would have without floor and cap.
         let unbounded = PollIntegral::new(PollRate::new(request_price, 0.0, f64::INFINITY), 1.0);
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
         let (delay, unbounded_gap) = if jitter.is_zero() || state.count > 1 || state.nearly_done {
@@ -175,8 +201,10 @@ impl Schedule for Adaptive {
             let bounds = self.floor..=cap;
             (jitter.apply_symmetric(seconds(gap), bounds, state.random), unbounded_gap)
         } else {
-            // Many may have begun at once: each has a phase of its own, from the floor on, and keeps it, since
-            // the integral grows alike for all. It is moved as later pauses are, or there would be a seam.
+            // Many waits may have begun at once. Each gets a phase of its own, from the floor on,
+            // and keeps it, because the integral grows alike for all of them. The usual jitter
+            // applies too. Without it, the distribution of the first delays would have a sharp
+            // edge.
             let (age, since_step) = (state.age + self.floor, state.since_last_step + self.floor);
             let later = PollState { age, since_last_step: since_step, ..*state };
             let left = jitter.max_base(cap.saturating_sub(self.floor));

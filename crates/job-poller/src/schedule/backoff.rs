@@ -1,4 +1,4 @@
-//! The pauses of the crate backoff, within bounds. Decides nothing of its own.
+//! A schedule that uses the delays of the crate `backoff`, within bounds.
 
 use std::{
     fmt,
@@ -11,15 +11,18 @@ use backoff::backoff::Backoff;
 
 use super::{PollPlan, PollState, Schedule};
 
-/// The pauses that a [`Backoff`] gives, for those who have one already.
+/// Uses the delays of a [`Backoff`] from the crate `backoff`.
 ///
-/// Each is brought within the floor and the cap, and the wait's own deadline holds: by itself a
-/// `Backoff` goes beyond its `max_interval` by its jitter, and knows no Retry-After. Where it
-/// gives no more pauses, the cap is the pause: when to stop is the wait's to decide. It is reset
-/// with the first reading, and whenever the end comes near ([`PollState::nearly_done`]).
+/// Each delay is limited to the range that is passed to [`new`](Self::new), because a `Backoff`
+/// exceeds its own `max_interval` by its jitter. The wait still honors `Retry-After` and its
+/// deadline. If the `Backoff` returns no more delays, the end of the range is used, because the
+/// wait decides when to stop. The `Backoff` is reset at the first reading, and whenever the job
+/// becomes [`nearly_done`](PollState::nearly_done).
 ///
-/// It keeps state of its own, unlike other schedules: give each wait one of its own, and expect no
-/// replay, nor a checkpoint, to repeat its pauses.
+/// Unlike the other schedules, this one has state. Give each wait a schedule of its own. A replayed
+/// or resumed wait does not repeat the same delays.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,9 +40,9 @@ pub struct BackoffSchedule<B> {
 }
 
 impl<B: Backoff> BackoffSchedule<B> {
-    /// Creates a schedule of a backoff's pauses, none shorter than the range's start nor longer
-    /// than its end. A start below a millisecond counts as one; an end below the start counts as
-    /// the start.
+    /// Creates a schedule with the delays of `backoff`, limited to the range `pauses`.
+    ///
+    /// A start below 1 ms counts as 1 ms. An end below the start counts as the start.
     pub fn new(backoff: B, pauses: RangeInclusive<Duration>) -> Self {
         let floor = (*pauses.start()).max(Duration::from_millis(1));
         Self { backoff: Mutex::new(backoff), floor, cap: *pauses.end() }

@@ -1,4 +1,4 @@
-//! A schedule whose pauses grow from a floor to a cap.
+//! A schedule whose delays grow from a floor to a cap.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{PollPlan, PollState, Schedule, at_least_a_millisecond, jitter::Jitter};
 
-/// Pauses that grow by a half each time, from a floor of at least a millisecond to a cap.
+/// Delays that grow exponentially from a floor to a cap, by half each time by default.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,11 +30,11 @@ pub struct Exponential {
 }
 
 impl Exponential {
-    /// Creates a schedule whose first pause is the range's start, but for the jitter, and whose
-    /// longest is its end.
+    /// Creates a schedule with delays in the range `pauses`.
     ///
-    /// A start below a millisecond counts as one, for zero would never grow; an end below the start
-    /// counts as the start.
+    /// Apart from the [`jitter`](Self::jitter), the first delay is the start of the range, and the
+    /// longest is its end. A start below 1 ms counts as 1 ms, because a delay of zero would never
+    /// grow. An end below the start counts as the start.
     #[must_use]
     pub const fn new(pauses: RangeInclusive<Duration>) -> Self {
         let (start, cap) = (*pauses.start(), *pauses.end());
@@ -40,18 +42,21 @@ impl Exponential {
         Self { floor, cap, factor: 1.5, jitter: Jitter::DEFAULT }
     }
 
-    /// Sets by how much each pause is longer than the one before; 1.5 by default. Below 1, or not
-    /// a number, it counts as 1: the pauses do not grow.
+    /// Sets the factor by which each delay is longer than the last. The default is 1.5.
+    ///
+    /// A factor below 1, or NaN, counts as 1: the delays do not grow.
     #[must_use]
     pub const fn factor(mut self, factor: f64) -> Self {
         self.factor = if factor >= 1.0 { factor.min(f64::MAX) } else { 1.0 };
         self
     }
 
-    /// Sets by which part of it a pause may be longer or shorter at random, from 0 to 1; 0.1 by
-    /// default, so that many who wait do not ask on the same tick. The first pause is anything from
-    /// the floor to twice the floor. No pause leaves the range of floor and cap. With 0, none is
-    /// random.
+    /// Sets the fraction of a delay by which it may vary at random, from 0 to 1. The default is
+    /// 0.1.
+    ///
+    /// Jitter spreads the requests of many waits over time. The first delay is between the floor
+    /// and twice the floor. No delay leaves the range from the floor to the cap. With 0, no delay
+    /// is random.
     #[must_use]
     pub const fn jitter(mut self, part: f64) -> Self {
         self.jitter = Jitter::new(part);
@@ -61,17 +66,17 @@ impl Exponential {
 
 impl Schedule for Exponential {
     fn plan(&self, state: &PollState<'_>) -> PollPlan {
-        // They may come from a checkpoint, and not from the constructor.
+        // The floor may have been deserialized, and then the constructor has not checked it.
         let floor = at_least_a_millisecond(self.floor);
         let seconds = floor.as_secs_f64() * power(self.factor, state.count.saturating_sub(1));
-        // Too large for a duration is above any cap.
+        // A delay that is too large for a `Duration` is above any cap.
         let delay = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap);
         PollPlan::after(self.jitter.apply(delay, floor..=self.cap, state.count, state.random))
     }
 }
 
-/// Raises a factor to a power by multiplications alone: the same bits on every machine, which
-/// `powi` does not promise.
+/// Raises a factor to a power by multiplication only, which gives the same bits on every machine.
+/// `powi` does not guarantee that.
 fn power(mut factor: f64, mut exponent: u32) -> f64 {
     let mut power = 1.0;
     while exponent > 0 {

@@ -1,15 +1,26 @@
-//! A schedule that pauses for the same time after every reading.
+//! A schedule with the same delay after every reading.
 
 use std::time::Duration;
 
 use super::{PollPlan, PollState, Schedule, at_least_a_millisecond};
 
-/// The same pause every time, without jitter.
+/// The same delay after every reading, without jitter.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::{Fixed, PollState, Schedule};
+///
+/// let schedule = Fixed::new(Duration::from_secs(10));
+/// let state = PollState::new(Duration::from_secs(300), 7);
+/// assert_eq!(schedule.plan(&state).delay, Duration::from_secs(10));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixed(Duration);
 
 impl Fixed {
-    /// Creates a schedule of this pause; below a millisecond it counts as one.
+    /// Creates a schedule with this delay. A delay below 1 ms counts as 1 ms.
     #[must_use]
     pub const fn new(pause: Duration) -> Self {
         Self(at_least_a_millisecond(pause))

@@ -1,18 +1,18 @@
-//! The random part of pauses, so that many waits do not ask on the same tick. The random number is an
-//! argument.
+//! Jitter: the random part of a delay, which keeps many waits from polling at the same time. The
+//! random number is an argument.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// By which part of it a pause may be longer or shorter.
+/// The fraction of a delay by which it may be shorter or longer, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Jitter(f64);
 
 impl Jitter {
     pub(crate) const DEFAULT: Self = Self(0.1);
 
-    /// Anything outside of 0 to 1 counts as the nearer of the two, what is no number as 0.
+    /// Limits the fraction to the range from 0 to 1. NaN counts as 0.
     pub(crate) const fn new(part: f64) -> Self {
         Self(if part > 1.0 {
             1.0
@@ -27,13 +27,13 @@ impl Jitter {
         self.0 <= 0.0
     }
 
-    /// Returns the longest pause that is not above this however it is moved.
+    /// Returns the longest delay that jitter does not raise above `max`.
     pub(crate) fn max_base(self, max: Duration) -> Duration {
         Duration::try_from_secs_f64(max.as_secs_f64() / (1.0 + self.0)).unwrap_or(max)
     }
 
-    /// Returns the pause of this number, moved at random within the bounds: the first to anywhere between
-    /// itself and twice itself, a later one by its part.
+    /// Returns delay number `count` with jitter, within `bounds`. The first delay is multiplied by
+    /// a factor from 1 to 2, and later delays vary by the fraction.
     pub(crate) fn apply(
         self,
         pause: Duration,
@@ -45,7 +45,7 @@ impl Jitter {
         self.apply_factor(factors, pause, bounds, random)
     }
 
-    /// Returns the pause, moved at random within the bounds by its part.
+    /// Returns a delay with jitter by the fraction, within `bounds`.
     pub(crate) fn apply_symmetric(
         self,
         pause: Duration,
@@ -59,8 +59,9 @@ impl Jitter {
         1.0 - self.0..=1.0 + self.0
     }
 
-    /// A pause is not moved against the cap, or those that are there would all be on one tick. An upper bound
-    /// below the lower one counts as the lower.
+    /// Multiplies a delay by a random factor. A delay near the cap is first shortened, so that the
+    /// factor does not raise it above the cap. If it were cut off at the cap instead, many delays
+    /// would be equal. An upper bound below the lower bound counts as the lower bound.
     fn apply_factor(
         self,
         factors: RangeInclusive<f64>,
@@ -83,13 +84,12 @@ pub(crate) fn lerp(start: f64, end: f64, fraction: f64) -> f64 {
     start + (end - start) * fraction
 }
 
-/// Returns a number's upper 53 bits as a fraction, from 0 to just below 1.
+/// Returns the upper 53 bits of a number as a fraction, from 0 to just below 1.
 pub(crate) fn unit_interval(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Returns a number that has no visible relation to the seed and the number of the pause
-/// (splitmix64).
+/// Returns a pseudo-random number for a seed and a counter (splitmix64).
 pub(crate) const fn splitmix64(seed: u64, number: u32) -> u64 {
     let mut z = seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,8 +1,8 @@
-//! Schedules behind a pointer.
+//! Tests that `Arc`, `Box` and references forward to their schedule.
 
 use super::*;
 
-/// Returns numbers of the state.
+/// Returns values from its input.
 struct Echo;
 
 impl Schedule for Echo {

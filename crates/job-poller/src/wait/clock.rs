@@ -1,4 +1,4 @@
-//! The time since a wait began, in this process and before.
+//! The clock of a wait: the time since it began, in this process and in earlier ones.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The driver on tokio: performs the machine's actions, and brings it the time.
+//! Drives a wait on tokio: performs the machine's actions, and passes the time to it.
 
 use std::{
     fmt,
@@ -25,18 +25,17 @@ use crate::{
     source::{JobSource, attempt},
 };
 
-/// A wait under way, as a stream of what happens, each event with the time since the wait began. It
-/// ends when the wait does; [`finish`](Self::finish) then says how.
+/// A wait as a stream of its events, each with the time since the wait began.
 ///
-/// The wait begins when the stream is first asked for an event, and moves on only while it is asked:
-/// an attempt in flight stands still meanwhile, and deadlines pass. Needs a tokio runtime with time
-/// enabled.
+/// The stream ends when the wait does; [`finish`](Self::finish) then returns the result. The wait
+/// begins when the stream is first polled, and makes progress only while it is polled. Deadlines do
+/// not move while it is not polled. Requires a tokio runtime with time enabled.
 ///
 /// # Cancel safety
 ///
-/// Dropping the stream ends the wait: at most the attempt in flight is lost, nothing runs on, and
-/// the job is not affected. Dropping a future of [`next`](Self::next) loses nothing: the next one
-/// goes on.
+/// Dropping the stream ends the wait. An attempt in flight is canceled, and nothing continues in
+/// the background. The job itself is not affected. Dropping a future of [`next`](Self::next) loses
+/// nothing.
 #[must_use = "a wait does nothing until it is asked for its events"]
 pub struct WaitEvents {
     source: Arc<dyn JobSource>,
@@ -47,17 +46,17 @@ pub struct WaitEvents {
     /// Boxed again, because most waits have none.
     stop: Option<Box<BoxFuture<'static, ()>>>,
     activity: Activity,
-    /// When a pause, or the time for an attempt, ends: there is one at a time.
+    /// Ends a pause or an attempt, whichever is in progress.
     timer: Option<Pin<Box<Sleep>>>,
     /// When the last step was.
     step_at: CompactDuration,
-    /// The events of the last step that were not passed on yet, the next one last.
+    /// The events of the last step that the caller has not read yet, in reverse order.
     pending_events: Vec<Event>,
 }
 
 enum Activity {
     NotStarted,
-    /// The attempt of the last step. The timer is set when the attempt does not end at once.
+    /// The attempt of the last step. The timer is set only if it is not ready at its first poll.
     Fetch {
         attempt: BoxFuture<'static, Input>,
         timeout: CompactDuration,
@@ -65,7 +64,7 @@ enum Activity {
     },
     Sleep,
     Finished(Box<Result<FinishedJob, WaitError>>),
-    /// The result was taken.
+    /// The caller has taken the result.
     Taken,
 }
 
@@ -90,21 +89,20 @@ impl WaitEvents {
         }
     }
 
-    /// Returns the next event, and when it happened, since the wait began; `None` once the wait is
-    /// over.
+    /// Returns the next event and its time since the wait began, or `None` if the wait is over.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing.
+    /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<(Duration, Event)> {
         poll_fn(|context| self.poll_event(context)).await
     }
 
-    /// Waits to the end, and says how it came.
+    /// Waits for the result, and discards the remaining events.
     ///
     /// # Errors
     ///
-    /// Where the wait stopped watching before the job ended.
+    /// Returns an error if the wait stopped before the job ended.
     ///
     /// # Cancel safety
     ///
@@ -113,13 +111,13 @@ impl WaitEvents {
         poll_fn(|context| self.poll_result(context, None)).await
     }
 
-    /// Returns which job is waited for.
+    /// Returns the id of the job.
     #[must_use]
     pub const fn job_id(&self) -> &JobId {
         self.machine.job_id()
     }
 
-    /// Returns the job as last read, where it ever was.
+    /// Returns the job as last read, or `None` if it was never read.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         match &self.activity {
@@ -137,9 +135,12 @@ impl WaitEvents {
         self.clock.elapsed()
     }
 
-    /// Returns what to go on from, now or in another process: [`Wait::resume`](crate::Wait::resume).
-    /// An attempt in flight is made again there. Where the wait is over already, that is the one
-    /// which its [`WaitError`] has or, where the job has ended, one that asks once more.
+    /// Returns a checkpoint, from which [`Wait::resume`](crate::Wait::resume) continues the wait,
+    /// in this or another process.
+    ///
+    /// A resumed wait repeats an attempt that is in flight now. If the job has ended, a resumed
+    /// wait reads it once more. If the wait ended with a [`WaitError`], this is the error's
+    /// checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         let machine = match &self.activity {
@@ -152,7 +153,7 @@ impl WaitEvents {
         Checkpoint::new(machine, self.elapsed()).taken_at(TokioClock::new().now())
     }
 
-    /// Waits to the end, and calls the function with each event on the way.
+    /// Waits for the result, and calls `on_event` with each event.
     pub(super) fn poll_result(
         &mut self,
         context: &mut Context<'_>,
@@ -166,7 +167,7 @@ impl WaitEvents {
             } else {
                 return match mem::replace(&mut self.activity, Activity::Taken) {
                     Activity::Finished(result) => Poll::Ready(*result),
-                    // Polled after its end, which no one should.
+                    // Polled after completion. A future may return anything then.
                     _ => Poll::Pending,
                 };
             }
@@ -178,7 +179,7 @@ impl WaitEvents {
             if let Some(event) = self.pending_events.pop() {
                 return Poll::Ready(Some((self.step_at.get(), event)));
             }
-            // Many waits pause at once: give the memory back.
+            // Frees the memory, because many waits may pause at once.
             self.pending_events = Vec::new();
             if let Activity::Finished(_) | Activity::Taken = self.activity {
                 return Poll::Ready(None);
@@ -192,7 +193,7 @@ impl WaitEvents {
         }
     }
 
-    /// Takes what was waited for, and begins what is to be done.
+    /// Passes an input to the machine, and starts the action that it returns.
     fn step(&mut self, input: Input) {
         self.clock.start();
         let elapsed = self.elapsed();
@@ -218,7 +219,7 @@ impl WaitEvents {
         };
     }
 
-    /// Waits for what is being done.
+    /// Waits for the current activity, and returns its result as the machine's next input.
     fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         let timeout = match &mut self.activity {
             Activity::NotStarted | Activity::Finished(_) | Activity::Taken => {

@@ -1,4 +1,5 @@
-//! Connections of which one operation fails. Operations are counted over all connections.
+//! Connections in which one operation fails. The operations of all connections are counted
+//! together.
 
 use std::{
     io,
@@ -23,15 +24,16 @@ use tokio::{
 pub(crate) enum FailureMode {
     /// The peer reset the connection.
     Reset,
-    /// The connection ends in peace: a read finds its end, and a write a closed pipe.
+    /// The connection ends normally: a read returns the end of the stream, and a write fails with a
+    /// broken pipe.
     End,
-    /// The operating system gave up.
+    /// The operating system reports a timeout.
     TimedOut,
-    /// It never completes, and the connection's later ones do not either.
+    /// Neither this operation nor any later one of the connection completes.
     Stall,
-    /// A byte arrives, or leaves, that is another.
+    /// One bit of a byte is flipped.
     Corrupt,
-    /// One byte at a time arrives, or leaves, from then on.
+    /// From now on, one byte at a time is transferred.
     Trickle,
 }
 
@@ -48,7 +50,7 @@ impl FailureMode {
     }
 }
 
-/// Dials over TCP, and lets one operation of all that follow fail.
+/// Connects over TCP, and makes one operation fail.
 #[derive(Clone)]
 pub(crate) struct FlakyConnector {
     failing_operation: u32,
@@ -58,17 +60,17 @@ pub(crate) struct FlakyConnector {
 }
 
 impl FlakyConnector {
-    /// Lets the operation of this number fail, the first being 0.
+    /// Makes operation number `failing_operation` fail, counted from 0.
     pub(crate) fn new(failing_operation: u32, mode: FailureMode) -> Self {
         Self { failing_operation, mode, operations: Arc::default(), broken: Arc::default() }
     }
 
-    /// Returns whether there was an operation of that number.
+    /// Returns whether that operation has happened.
     pub(crate) fn has_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Counts an operation, and returns whether it is the one to fail.
+    /// Counts an operation, and returns whether it has to fail.
     fn count_operation(&self) -> bool {
         let is_due = self.operations.fetch_add(1, Ordering::Relaxed) == self.failing_operation;
         self.broken.fetch_or(is_due, Ordering::Relaxed);
@@ -87,7 +89,7 @@ impl Connect for FlakyConnector {
             }
             let authority = host.authority().ok_or(io::ErrorKind::InvalidInput)?;
             let stream = TcpStream::connect(authority.as_str()).await?;
-            // Or the kernel waits, and the paused clock runs ahead meanwhile.
+            // Without this the kernel delays small writes, and the paused clock advances meanwhile.
             stream.set_nodelay(true)?;
             let flaky = self.clone();
             Ok(Box::new(Connection { stream, flaky, lasting_failure: None })
@@ -99,12 +101,12 @@ impl Connect for FlakyConnector {
 struct Connection {
     stream: TcpStream,
     flaky: FlakyConnector,
-    /// What befell it, where that goes on.
+    /// The failure, if it affects later operations too.
     lasting_failure: Option<FailureMode>,
 }
 
 impl Connection {
-    /// Returns what befalls the next operation that would complete.
+    /// Returns how the next operation fails, if it does.
     fn next_failure(&mut self) -> Option<FailureMode> {
         if self.flaky.count_operation() {
             let lasts = matches!(self.flaky.mode, FailureMode::Stall | FailureMode::Trickle);
@@ -125,7 +127,7 @@ impl AsyncRead for Connection {
         if self.lasting_failure == Some(FailureMode::Stall) {
             return Poll::Pending;
         }
-        // Only what completes counts as an operation: how often one is asked for is chance.
+        // Counts only operations that complete, because the number of polls before that is random.
         ready!(self.stream.poll_read_ready(context))?;
         match self.next_failure() {
             None => Pin::new(&mut self.stream).poll_read(context, buffer),

@@ -1,5 +1,5 @@
-//! Every step of a wait fails once, in every way that there is: the outcome is the same as that of
-//! the wait that nothing befell.
+//! Makes each step of a wait fail once, in every possible way. The outcome must be the same as
+//! without a failure.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod flaky;
@@ -16,8 +16,8 @@ use job_transport::{
     Client, Credentials, HyperTransport, Identity, TlsConfig, TlsProvider, Transport,
 };
 
-/// The jobs that are waited for: one that succeeds, one whose failing step is in the reply, and one
-/// whose failing step must be asked for.
+/// Three jobs: one that succeeds, one whose failed step is in the reply, and one whose failed step
+/// must be looked up.
 fn plans() -> [Plan; 3] {
     [
         Plan::create_cluster(),
@@ -26,27 +26,27 @@ fn plans() -> [Plan; 3] {
     ]
 }
 
-/// How they end.
+/// The outcomes of these jobs.
 const EXPECTED_OUTCOMES: [&str; 3] = [
     "succeeded",
     "failed: CreateCluster > InstallMaster: \"no such flavor\"",
     "failed: ScaleupCluster > CreateNode > InstallNode: \"no such image\"",
 ];
 
-/// Each reading moves the job on by a quarter of its time, so that there are few.
+/// Each reading advances the job by a quarter of its duration, so that a wait has few requests.
 fn sim(plan: Plan) -> Arc<Sim> {
     let step = plan.duration() / 4;
     Arc::new(Sim::new(plan, TimeSource::PerRequest(step)))
 }
 
-/// A client that logs in with a password, so that the login is a step too.
+/// Creates a client that logs in with a password, so that the login is one of the requests.
 fn client(sim: &Sim, endpoint: &str, transport: impl Transport + Clone + 'static) -> Client {
     let identity = Identity::new(endpoint.parse().unwrap(), sim.login(), transport.clone());
     let credentials = Credentials::from_provider(identity);
     Client::new(endpoint.parse().unwrap(), credentials, transport).project(sim.project().clone())
 }
 
-/// All that a caller learns of a job's end: the outcome, and what each step says.
+/// Formats what a caller learns from a result: the outcome, and the phase and reason of each step.
 fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     let ended = match ended {
         Ok(ended) => ended,
@@ -63,7 +63,7 @@ fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     [outcome].into_iter().chain(steps).collect::<Vec<_>>().join("\n")
 }
 
-/// Waits in memory, where the requests of the wait meet what the script says.
+/// Waits in memory. `script` has the faults of the requests.
 async fn wait_in_memory(plan: Plan, script: Vec<Option<Fault>>) -> (String, u32, u32) {
     let sim = sim(plan);
     sim.inject_faults(script);
@@ -73,12 +73,13 @@ async fn wait_in_memory(plan: Plan, script: Vec<Option<Fault>>) -> (String, u32,
     (describe(ended), sim.requests(), lookups)
 }
 
-/// Every reply that asking again mends, and those that a wait takes no notice of.
+/// Faults that a retry fixes, and faults that the wait ignores.
 const TRANSIENT_FAULTS: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
     html, oversized:99, page:502, 408, 409, 425, 429, throttled:7, 500, 503, 504, wrong-uid, \
     phase-back, phase:, phase:Paused, stale:1";
 
-/// Every refusal: one of a job that was read before is asked about again; one of a sub-job is not.
+/// Permanent errors. After a first reading they must be repeated to end the wait. They are not
+/// repeated for sub-jobs.
 const PERMANENT_FAULTS: &str = "400, 401, 403, 404, 405, 410, 418, 501, page:302, oversized";
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +96,8 @@ async fn a_fault_in_any_reply_does_not_change_the_outcome() {
             for fault in faults.split(',').map(str::trim) {
                 for spared in steps.clone() {
                     let script = format!("{spared}*ok, {fault}");
-                    // In memory each request has a connection of its own, for a connection's fault.
+                    // Each request in memory has its own connection, so a fault of a connection
+                    // affects one request.
                     let script = Fault::parse_script(&script).unwrap();
                     let (got, ..) = wait_in_memory(plan.clone(), script).await;
                     cases += 1;
@@ -110,7 +112,8 @@ async fn a_fault_in_any_reply_does_not_change_the_outcome() {
     assert!(cases > 500, "{cases}");
 }
 
-/// Waits over TLS, on connections that break at a given operation. Also returns whether they did.
+/// Waits over TLS, with a connection that fails at operation `at`. Also returns whether it has
+/// failed.
 async fn wait_over_tls(plan: Plan, at: u32, how: FailureMode) -> (String, bool) {
     let sim = sim(plan);
     let server = SimServer::start(sim.clone()).await.unwrap();
@@ -132,15 +135,16 @@ async fn a_failing_socket_operation_does_not_change_the_outcome() {
         for how in FailureMode::ALL {
             for at in 0.. {
                 let (got, has_broken) = wait_over_tls(plan.clone(), at, how).await;
-                // A connection that falls silent as a failed job's sub-job is asked for is found out
-                // after 20 s, and the lookup ends after 10: the job failed all the same.
+                // If a connection stalls during the lookup of the failed step, this is detected
+                // after 20 s, but the lookup ends after 10 s. The job is then reported as failed
+                // without its step.
                 let is_silent = how == FailureMode::Stall && got.starts_with("failed: ");
                 if is_silent && got != expected && expected.starts_with("failed: ") {
                     shallow += 1;
                 } else if got != expected {
                     differences.push(format!("operation {at}, {how:?}: {got}"));
                 }
-                // There are no more operations than this.
+                // The wait has no operation with this number.
                 if !has_broken {
                     break;
                 }
@@ -149,13 +153,14 @@ async fn a_failing_socket_operation_does_not_change_the_outcome() {
         }
     }
     report("socket operations", cases, &differences);
-    let _ = writeln!(io::stderr(), "fault injection: {shallow} of them fail without their step");
+    let _ =
+        writeln!(io::stderr(), "fault injection: {shallow} failures reported without their step");
     assert!(shallow <= 2, "{shallow} failures without their step");
     assert!(cases > 300, "{cases}");
 }
 
-/// Prints the figures, past the test harness, which keeps the output of a test that passes to
-/// itself; fails where there is a difference.
+/// Prints the figures to stderr directly, because the test harness hides the output of a passing
+/// test. Fails if there is a difference.
 fn report(what: &str, cases: u32, differences: &[String]) {
     let count = differences.len();
     let _ = writeln!(io::stderr(), "fault injection: {what}: {cases} cases, {count} differences");

@@ -1,4 +1,5 @@
-//! What a budget is planned for: new jobs, bad minutes, and what may be in flight.
+//! Tests of how a budget plans: for new jobs, during throttling, and with a limit on requests in
+//! flight.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -46,7 +47,7 @@ async fn watch_new_delays_first_poll_when_budget_is_binding() {
             at.as_secs() - 300
         };
         assert!(expected.contains(&first(&new)), "{per_second}: {}", first(&new));
-        // Of the other nobody knows how old it is.
+        // The age of the other job is unknown.
         assert!(first(&unknown) < 10, "{per_second}: {}", first(&unknown));
     }
 }
@@ -56,7 +57,7 @@ async fn the_in_flight_limit_counts_as_a_budget() {
     let service = Service::with_default_plan();
     let add = || service.sim.add(Plan::create_cluster().slower(100_000));
     let policy = WaitPolicy::new().no_timeout();
-    // A reply takes 20 ms: there are 50 a second.
+    // A reply takes 20 ms, so one request in flight allows 50 per second.
     for (in_flight, is_spent) in [(100, false), (1, true)] {
         let fleet = Fleet::builder(service.client())
             .requests_per_second(1e6)

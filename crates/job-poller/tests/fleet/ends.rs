@@ -1,4 +1,4 @@
-//! Whatever becomes of those who watch, of the source, and of the fleet: each wait ends, and in time.
+//! Tests that each wait ends in time, even if subscribers, the source or the fleet's task fail.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ async fn a_backpressured_wait_continues_without_its_event_reader() {
         let watch = || fleet.watch(service.sim.job().clone());
         let (mut slow, other) = (watch().events(), tokio::spawn(watch()));
         assert!(slow.next().await.is_some());
-        // More events than are kept.
+        // More events than are buffered.
         sleep_for(100 * SECOND).await;
         let before = service.request_count();
         sleep_for(100 * SECOND).await;
-        assert_eq!(service.request_count(), before, "it stands still");
+        assert_eq!(service.request_count(), before, "the wait is paused");
         let ended = if finishes {
             slow.finish().await
         } else {
@@ -44,7 +44,8 @@ async fn events_are_buffered_for_a_stream_created_immediately() {
     let service = Service::with_default_plan();
     let fleet = Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).start();
     let mut events = fleet.watch(service.sim.job().clone()).events();
-    // Nobody polls, and there are more than are kept for who did not ask.
+    // The stream is not polled, and there are more events than are buffered before one is
+    // requested.
     sleep_for(8 * SECOND).await;
     let (at, _) = events.next().await.unwrap();
     assert!(at <= REPLY_LATENCY, "{at:?}");
@@ -53,7 +54,8 @@ async fn events_are_buffered_for_a_stream_created_immediately() {
 #[tokio::test(start_paused = true)]
 async fn repeated_watches_extend_the_deadline_by_one_timeout() {
     let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
-    // The timeout, when it is watched again, and when it ends. A wait without time has its one attempt.
+    // The timeout, the times of further watches, and when the wait ends. With a zero timeout the
+    // wait makes one attempt.
     let rows = [
         (10.0, vec![6.0, 12.0, 13.0], 23.0),
         (10.0, vec![0.0, 0.0], 10.0),
@@ -102,13 +104,13 @@ async fn the_later_of_two_deadlines_applies() {
     }
 }
 
-/// Panics when it is asked for the second time.
+/// Panics when job `b` is read.
 struct PanickingSource;
 
 impl JobSource for PanickingSource {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
         Box::pin(async move {
-            assert_ne!(id.as_str(), "b", "a source that is broken");
+            assert_ne!(id.as_str(), "b", "the source is broken");
             let body = Bytes::from_static(br#"{"status": {"phase": "Running"}}"#);
             Reading::from_response(Response::new(body))
         })
@@ -163,7 +165,7 @@ async fn a_new_job_gets_an_attempt_before_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_last_attempt_is_made_before_the_deadline() {
     let service = Service::new(Sim::new(Plan::create_cluster().slower(100_000), TimeSource::Clock));
-    // Each of a hundred asks every second, and there is one request a second.
+    // The 100 other waits are due every second, and the budget is one request per second.
     let fleet = Fleet::builder(service.client())
         .schedule(Fixed::new(SECOND))
         .requests_per_second(1.0)
@@ -180,8 +182,8 @@ async fn a_last_attempt_is_made_before_the_deadline() {
     assert_eq!(of.map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 58]);
 }
 
-/// One job has failed, of which it is known a second later, at a step that is to be asked for by itself; for all
-/// others the service is not well, and asks for five minutes.
+/// The job `failed` has failed, and its failed step must be looked up. Other jobs get a 502 with a
+/// `Retry-After` of five minutes.
 struct FailingSource;
 
 impl JobSource for FailingSource {
@@ -206,7 +208,7 @@ async fn a_retry_after_does_not_delay_a_known_failure() {
     let ended = failed.await.unwrap();
     assert!(matches!(ended.outcome, Outcome::Failed(_)));
     assert!((10 * SECOND..12 * SECOND).contains(&ended.elapsed), "{:?}", ended.elapsed);
-    // The service speaks for all.
+    // The `Retry-After` applies to all jobs.
     let third = fleet.watch("third".parse().unwrap());
     sleep_for(280 * SECOND).await;
     assert_eq!((fleet.stats().requests, third.elapsed()), (2, 280 * SECOND));

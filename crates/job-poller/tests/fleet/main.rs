@@ -1,4 +1,4 @@
-//! Many waits under one budget, on the paused clock: when each sends its requests, what it reports, what is left.
+//! Tests of many waits under one budget, with a paused clock.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod budget;
@@ -35,7 +35,7 @@ async fn all_waits_end_correctly_within_the_budget() {
     assert_eq!((stats.jobs, stats.in_flight, stats.queued, stats.finished), (0, 0, 0, 1_000));
     assert_eq!(stats.requests, service.request_count() as u64);
     assert_eq!(service.in_flight.lock().unwrap().1, 2);
-    // In any ten seconds.
+    // The maximum in any ten seconds.
     let asked = service.requests.lock().unwrap();
     let max = asked.iter().map(|(from, _)| {
         let within = asked.iter().skip_while(|(at, _)| at < from);
@@ -43,7 +43,7 @@ async fn all_waits_end_correctly_within_the_budget() {
     });
     let max = max.step_by(97).max().unwrap();
     assert!(max <= 1_010, "{max}");
-    // The fleet has learned from them, and its history can be used elsewhere.
+    // The fleet has learned from these jobs, and another fleet can use its history.
     assert!(fleet.history().jobs("CreateCluster") > 20.0);
 }
 
@@ -64,7 +64,7 @@ async fn two_watches_of_a_job_share_its_requests() {
     assert_eq!(service.request_count(), one.attempts as usize);
     let planned = events.iter().filter(|event| matches!(event, Event::NextAttempt { .. }));
     assert_eq!(planned.count(), one.attempts as usize - 1);
-    // Once it has ended it is another wait.
+    // After the job has ended, a watch starts a new wait.
     let again = fleet.watch(service.sim.job().clone()).await.unwrap();
     assert_eq!(again.attempts, 1);
     assert_eq!(service.request_count(), one.attempts as usize + 1);
@@ -81,7 +81,7 @@ async fn a_later_watch_gets_its_full_timeout() {
     let errors = [first.await.unwrap_err(), second.await.unwrap_err()];
     for error in errors {
         assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
-        // Ten seconds from then on, less what is left for the last attempt.
+        // Ten seconds from the second watch, minus the reserve for the last attempt.
         assert!(error.elapsed() >= 14 * SECOND, "{error:?}");
     }
 }
@@ -91,7 +91,7 @@ async fn dropping_a_watch_leaks_nothing() {
     let service = Service::with_default_plan();
     let ids: Vec<_> = service.add_jobs(50).into_iter().map(|(id, _)| id).collect();
     let fleet = Fleet::builder(service.client()).requests_per_second(20.0).max_in_flight(5).start();
-    // Queued, in an attempt, in a pause.
+    // Queued, during an attempt, and during a pause.
     for wait in [0, 1, 30, 130, 1_000, 9_000].map(Duration::from_millis) {
         let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
         sleep_for(wait).await;
@@ -114,13 +114,13 @@ async fn the_task_ends_with_the_last_handle_and_wait() {
     let watch = fleet.watch(service.sim.job().clone());
     assert_eq!(tasks(), before + 1);
     drop(fleet);
-    // The subscriber gets the result.
+    // The remaining wait still gets its result.
     assert_eq!(watch.await.unwrap().outcome, Outcome::Succeeded);
     tokio::task::yield_now().await;
     assert_eq!(tasks(), before);
 }
 
-/// Half ask all the time, whatever that leaves for the others; those ask as seldom as they may.
+/// Half of the jobs poll every second. The others use the longest gap.
 struct Greedy;
 
 impl Schedule for Greedy {
@@ -137,7 +137,7 @@ async fn no_wait_starves() {
     let greedy: Arc<dyn Schedule> = Arc::new(Greedy);
     let rows = [
         ("adaptive", &adaptive, 4.0),
-        ("adaptive, seldom enough", &adaptive, 10.0),
+        ("adaptive, larger budget", &adaptive, 10.0),
         ("greedy", &greedy, 4.0),
     ];
     for (name, schedule, per_second) in rows {
@@ -158,15 +158,15 @@ async fn no_wait_starves() {
             longest = longest.max(at.saturating_sub(before));
         }
         assert_eq!(last.len(), watches.len(), "{name}");
-        // Twice what it would be if all asked alike.
+        // Twice the round-robin gap.
         assert!(longest.as_secs_f64() <= 2.0 * 200.0 / per_second, "{name}: {longest:?}");
         let spent = service.request_count() as f64 / per_second / 1_500.0;
-        // With so few waits, now and then none is due.
+        // With only 200 waits, there are moments when none is due.
         assert!((0.94..=1.01).contains(&spent), "{name}: {spent}");
         let request_price = fleet.stats().request_price;
         assert!(
             name == "greedy" || request_price > Duration::from_millis(250),
-            "the budget has a price: {request_price:?}"
+            "the budget is used up: {request_price:?}"
         );
     }
 }
@@ -208,7 +208,7 @@ async fn a_retry_after_pauses_all_and_throttling_slows_all() {
     let slow = fleet.stats().requests_per_second;
     assert!((6.9..7.1).contains(&slow), "{slow}");
     sleep_for(58 * SECOND).await;
-    assert_eq!(service.request_count(), asked, "nobody asks meanwhile");
+    assert_eq!(service.request_count(), asked, "no requests during the pause");
     sleep_for(3 * SECOND).await;
     assert!(service.request_count() > asked + 10);
     let stats = fleet.stats();
@@ -225,7 +225,7 @@ async fn an_unread_event_stream_does_not_block_other_waits() {
     assert!(slow.next().await.is_some());
     assert_eq!(fleet.watch(other).await.unwrap().outcome, Outcome::Succeeded);
     sleep_for(100 * SECOND).await;
-    // It stands still, and then goes on to the end.
+    // The wait is paused, and then continues to its end.
     assert_eq!(fleet.stats().jobs, 1);
     let mut taken = 1;
     while slow.next().await.is_some() {
@@ -249,7 +249,7 @@ async fn queued_waits_end_at_their_deadline() {
         let attempts = u32::from(number < 2);
         assert_eq!((error.attempts(), error.elapsed()), (attempts, 60 * SECOND), "{number}");
     }
-    // Without any time each has its one attempt, in turn.
+    // With a zero timeout each wait makes one attempt, in turn.
     let policy = WaitPolicy::new().timeout(Duration::ZERO);
     let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
     let watches = service.add_jobs(5).into_iter().map(|(id, _)| fleet.watch(id));
@@ -306,7 +306,7 @@ async fn new_waits_use_the_history_learned_so_far() {
     for _ in 0..12 {
         attempts.push(fleet.watch(job()).await.unwrap().attempts);
     }
-    // Always the same time: once that is known, fewer requests look for it.
+    // All jobs take the same time. Once that is known, fewer requests are needed.
     assert!(attempts[11] < attempts[0], "{attempts:?}");
     let known = fleet.history();
     let other =
@@ -314,7 +314,8 @@ async fn new_waits_use_the_history_learned_so_far() {
     assert_eq!(other.watch(job()).await.unwrap().attempts, attempts[11]);
 }
 
-/// Whatever is begun, dropped, read and broken in whatever order: nothing is left, and all end right.
+/// Runs random operations on a fleet with a faulty service. All waits end with the right outcome,
+/// and nothing is left.
 #[tokio::test(start_paused = true)]
 async fn random_operations_on_a_fleet_leak_nothing() {
     for seed in 0..30 {

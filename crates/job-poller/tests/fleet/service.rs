@@ -1,4 +1,4 @@
-//! The service that the fleets ask, and what it was asked. Tests nothing.
+//! The simulated service of the fleet tests, which records its requests.
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,14 +13,14 @@ use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, Transport, TransportError};
 use tokio::time::Instant;
 
-/// The service in memory, whose replies take a moment, and when each job was asked for.
+/// The simulated service in memory, with a latency. Records the time of each request.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) sim: Arc<Sim>,
     inner: SimTransport,
     started_at: Instant,
     pub(crate) requests: Arc<Mutex<Vec<(Duration, String)>>>,
-    /// How many requests are in flight, and how many ever were.
+    /// The number of requests in flight, now and at most.
     pub(crate) in_flight: Arc<Mutex<(usize, usize)>>,
 }
 
@@ -62,7 +62,7 @@ impl Service {
         self.sim.client("https://cce.example".parse().unwrap(), self.clone())
     }
 
-    /// Adds so many jobs of some minutes, one in four of which fails.
+    /// Adds `count` jobs that take some minutes. One in four fails.
     pub(crate) fn add_jobs(&self, count: u64) -> Vec<(JobId, bool)> {
         let job = |seed: u64| {
             let plan = Plan::create_cluster().slower(60).with_random_durations(seed);
@@ -78,7 +78,7 @@ impl Service {
     }
 }
 
-/// Lets virtual time pass.
+/// Advances the paused clock.
 #[expect(clippy::disallowed_methods, reason = "the paused clock")]
 pub(crate) async fn sleep_for(span: Duration) {
     tokio::time::sleep(span).await;

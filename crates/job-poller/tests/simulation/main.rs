@@ -1,5 +1,6 @@
-//! Whole waits in a simulated network, where hosts crash, links break and the service is in trouble:
-//! each job's outcome is reported as it was, and not before it was. A seed decides everything.
+//! Runs whole waits in a simulated network with host crashes, partitions and service errors. Each
+//! wait reports the job's true outcome, and never before the job has ended. A seed determines the
+//! whole run.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod network;
@@ -17,8 +18,8 @@ use std::{
 
 use scenario::{Figures, Scenario};
 
-/// Which seeds are run, and for how many hours of simulated time: `SIMULATION_SEEDS`, such as
-/// `0..20`, and `SIMULATION_HOURS`; `cargo xtask simulate` sets them.
+/// Returns the seeds and the hours of simulated time from `SIMULATION_SEEDS`, such as `0..20`, and
+/// `SIMULATION_HOURS`. `cargo xtask simulate` sets both.
 fn seeds_and_hours() -> (Range<u64>, u64) {
     let seeds = env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "0..20".into());
     let (from, to) = seeds.split_once("..").unwrap();
@@ -61,8 +62,8 @@ fn waits_report_the_true_outcome_despite_any_faults() {
     let replays =
         failed.iter().map(|seed| format!("cargo xtask simulate --seed {seed} --hours {hours}"));
     let replays: Vec<String> = replays.collect();
-    assert!(replays.is_empty(), "to run the seeds that failed once more:\n{}", replays.join("\n"));
-    // Of so many seeds, or this shows nothing.
+    assert!(replays.is_empty(), "some seeds failed; rerun them with:\n{}", replays.join("\n"));
+    // With fewer seeds, some kinds of events may not happen.
     if seeds.end - seeds.start < 20 {
         return;
     }

@@ -1,4 +1,4 @@
-//! The simulated network's connections, and the clock that all of its hosts share. Decides nothing.
+//! The connections of the simulated network, and the clock that all of its hosts share.
 
 use std::{io, time::Duration};
 
@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use job_transport::{AsyncStream, Clock, Connect};
 use turmoil::net::TcpStream;
 
-/// The host that the service is on, and its port.
+/// The host name of the service, and its port.
 pub(crate) const SERVICE: &str = "cce.example";
 pub(crate) const PORT: u16 = 443;
 
-/// Dials within the simulated network.
+/// Connects within the simulated network.
 pub(crate) struct SimulatedNetwork;
 
 impl Connect for SimulatedNetwork {
@@ -25,7 +25,7 @@ impl Connect for SimulatedNetwork {
     }
 }
 
-/// The simulation's own time, which goes on while a host is down.
+/// The simulation's time, which continues while a host is down.
 pub(crate) struct SimulationClock;
 
 impl Clock for SimulationClock {

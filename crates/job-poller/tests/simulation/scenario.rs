@@ -1,5 +1,5 @@
-//! What befalls a simulation, all of it drawn from a seed: which jobs there are, when hosts crash,
-//! links break, tokens expire and the service is in trouble.
+//! A random simulation: its jobs, host crashes, partitions, expired tokens and service errors, all
+//! drawn from a seed.
 
 use std::{cell::RefCell, fmt, rc::Rc, sync::Arc, time::Duration};
 
@@ -13,14 +13,15 @@ use crate::{
     watch::WatchingHost,
 };
 
-/// How many hosts watch jobs.
+/// Number of hosts that wait for jobs.
 const WATCHER_COUNT: usize = 3;
 
-/// Milliseconds would take a thousand ticks a second, and show the same.
+/// A tick of one millisecond would need a thousand ticks per simulated second, and would find
+/// nothing more.
 const TICK_DURATION: Duration = Duration::from_millis(250);
 
-/// A fault that a wait is to get over, whenever it comes. Those of other jobs are left out: two in a
-/// row end a wait, and chance brings two in a row.
+/// Faults that a wait must survive at any time. Replies of other jobs are not included: two in a
+/// row end a wait, and random faults can produce two in a row.
 const FAULTS: &str = "refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, garbage, \
     html, page:502, 408, 409, 425, 429, 500, 503, 504, throttled:20, phase-back, phase:, \
     phase:Paused, stale:20";
@@ -31,14 +32,14 @@ pub(crate) struct Scenario {
     hours: u64,
 }
 
-/// What happened.
+/// What happened in a simulation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
-    /// Waits that ended by their deadline, as they were to.
+    /// Waits that ended at their deadline, as expected.
     pub(crate) expired: u32,
-    /// Waits that were stopped, and gone on with from a checkpoint.
+    /// Waits that were stopped and resumed from a checkpoint.
     pub(crate) resumed: u32,
     pub(crate) attempts: u32,
     pub(crate) errors: u32,
@@ -51,7 +52,7 @@ impl Scenario {
         Self { seed, hours }
     }
 
-    /// Runs it to its end; returns what happened, and the events of all waits.
+    /// Runs the simulation to its end. Returns what happened, and the events of all waits.
     pub(crate) fn run(&self) -> (Figures, String) {
         let mut random = Rng::with_seed(self.seed);
         let length = Duration::from_secs(self.hours * 60 * 60);
@@ -108,7 +109,7 @@ impl Scenario {
         (Rc::into_inner(figures).unwrap().into_inner(), transcript.take())
     }
 
-    /// Returns the service: its faults by chance, and a storm or two.
+    /// Creates the service, with random faults and up to three outages.
     fn sim(&self, random: &mut Rng, length: Duration) -> Sim {
         let faults = Fault::parse_script(FAULTS).unwrap().into_iter().flatten().collect();
         let probability = f64::from(random.u32(0..20)) / 100.0;
@@ -128,7 +129,7 @@ impl Scenario {
     }
 }
 
-/// Serves whoever connects. When the host crashes, it is dropped with all of its connections.
+/// Serves all connections. When the host crashes, this future is dropped with its connections.
 async fn serve(service: Arc<SimService>) -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let mut connections = JoinSet::new();
@@ -139,7 +140,7 @@ async fn serve(service: Arc<SimService>) -> turmoil::Result {
     }
 }
 
-/// What befalls the network.
+/// A disturbance of the network.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Crash,
@@ -149,7 +150,7 @@ enum Trouble {
     Expire,
 }
 
-/// What is to come, the last first.
+/// The disturbances to come, latest first.
 struct Troubles(Vec<(Duration, Trouble)>);
 
 impl Troubles {
@@ -167,7 +168,7 @@ impl Troubles {
                 _ => troubles.push((from, Trouble::Expire)),
             }
         }
-        // Whatever they leave behind, all is well in the end.
+        // In the end the service is up and all links work.
         let end = length + Duration::from_secs(1);
         troubles.push((end, Trouble::Restart));
         troubles.extend((0..WATCHER_COUNT).map(|watcher| (end, Trouble::Repair(watcher))));
@@ -213,5 +214,6 @@ impl fmt::Display for Figures {
     }
 }
 
-/// How long the last wait may go on after all is well: a plan's end, and a wait's last pauses.
+/// How long the last waits may take after all disturbances have ended: the rest of a job, and the
+/// last delays of its wait.
 const MAX_OVERRUN: Duration = Duration::from_secs(2 * 60 * 60);

@@ -1,5 +1,5 @@
-//! A host that submits a job, waits for it, and compares the wait's result with what the job did; and
-//! so on with the next, until its time is over.
+//! A host that submits jobs one after another, waits for each, and compares the result with what
+//! the job did.
 
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     scenario::Figures,
 };
 
-/// Who watches.
+/// A host that waits for jobs.
 pub(crate) struct WatchingHost {
     pub(crate) service: Arc<SimService>,
     pub(crate) random: Rng,
     pub(crate) number: usize,
-    /// No job is submitted after this.
+    /// No job is submitted after this time.
     pub(crate) last_submission: Duration,
     pub(crate) figures: Rc<RefCell<Figures>>,
     pub(crate) transcript: Rc<RefCell<String>>,
@@ -28,7 +28,7 @@ pub(crate) struct WatchingHost {
 const FAILURE_REASON: &str = "no such flavor";
 
 impl WatchingHost {
-    /// Watches one job after another.
+    /// Submits jobs and waits for them, one after another.
     pub(crate) async fn run(mut self) -> turmoil::Result {
         let client = self.client();
         while SimulationClock.monotonic() < self.last_submission {
@@ -56,7 +56,7 @@ impl WatchingHost {
             .project(sim.project().clone())
     }
 
-    /// Draws a job, and says whether it fails.
+    /// Draws a job, and returns whether it fails.
     fn random_plan(&mut self) -> (Plan, bool) {
         let plan = match self.random.u32(0..4) {
             0 => Plan::create_cluster(),
@@ -68,7 +68,7 @@ impl WatchingHost {
         (if fails { plan.with_failure(FAILURE_REASON) } else { plan }, fails)
     }
 
-    /// Waits, as one who is stopped now and then, and goes on from the checkpoint.
+    /// Waits for a job. Stops the wait now and then, and resumes it from its checkpoint.
     async fn wait(
         &mut self,
         client: &Client,
@@ -91,7 +91,8 @@ impl WatchingHost {
                 let _ = writeln!(transcript.borrow_mut(), "{number} {job} {at:?} {event}");
             }
             match events.finish().await {
-                // A wait that was never answered, and could not distinguish a typing error from an outage.
+                // The wait never got a reply, and cannot distinguish a wrong address from an
+                // outage.
                 Err(error)
                     if error.kind() == WaitErrorKind::Unreachable && error.job().is_none() =>
                 {
@@ -100,7 +101,7 @@ impl WatchingHost {
                 Err(error) if error.kind() == WaitErrorKind::Stopped => {
                     self.figures.borrow_mut().resumed += 1;
                     let mut kept = serde_json::to_value(error.checkpoint()).unwrap();
-                    // The time of day is this machine's, and not the seed's.
+                    // Removes the wall time, which does not depend on the seed.
                     kept.as_object_mut().unwrap().remove("taken_at");
                     self.random_pause(300).await;
                     let checkpoint: Checkpoint = serde_json::from_value(kept).unwrap();
@@ -111,7 +112,7 @@ impl WatchingHost {
         }
     }
 
-    /// Compares a wait's result with what the job did.
+    /// Compares the result of a wait with what the job did.
     fn check_result(
         &self,
         result: Result<FinishedJob, WaitError>,
@@ -145,7 +146,7 @@ impl WatchingHost {
             Err(error) => {
                 assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded, "{error}: {error:?}");
                 assert!(timeout < Duration::from_secs(60 * 60), "the long wait ended: {error}");
-                // The last attempt of a wait that is gone on with has its own timeout.
+                // The last attempt of a resumed wait has a timeout of its own.
                 assert!(error.elapsed() <= timeout + MAX_LAST_ATTEMPT, "{error}: {error:?}");
                 figures.expired += 1;
                 figures.attempts += error.attempts();
@@ -153,7 +154,7 @@ impl WatchingHost {
         }
     }
 
-    /// Does nothing, for so many seconds at most.
+    /// Pauses for less than `max_secs` seconds.
     async fn random_pause(&mut self, max_secs: u64) {
         SimulationClock.sleep(Duration::from_secs(self.random.u64(0..max_secs))).await;
     }

@@ -1,4 +1,4 @@
-//! The service stops in the middle of a wait, and goes on with it when it is started again.
+//! Tests that the service resumes a wait after a restart.
 
 use std::{env, time::Duration};
 
@@ -33,7 +33,7 @@ async fn a_wait_resumes_after_a_restart() {
     fs::remove_dir(&folder).unwrap();
 }
 
-/// Lets the waits in the background go on for a while of the paused clock.
+/// Lets the background waits run for `span` of the paused clock.
 async fn run_for(span: Duration) {
     drop(tokio::time::timeout(span, std::future::pending::<()>()).await);
 }

@@ -1,5 +1,4 @@
-//! What subscribers read: events, results, jobs, checkpoints; and the fleet's figures. Changes no wait, except
-//! one that stood still.
+//! What callers read from a fleet: events, results, jobs, checkpoints and figures.
 
 use std::{
     task::{Context, Poll},
@@ -18,7 +17,7 @@ impl Scheduler {
         &mut self.subscribers[subscriber]
     }
 
-    /// Takes the next event for a subscriber. Also returns whether a wait that stood still for it is queued again.
+    /// Takes the next event of a subscriber. Also returns whether this lets a paused wait continue.
     pub(in crate::fleet) fn poll_event(
         &mut self,
         now: Duration,
@@ -29,7 +28,8 @@ impl Scheduler {
         (event, self.on_events_taken(now, subscriber))
     }
 
-    /// Takes the result for a subscriber, which then gets no more events. Also returns the same.
+    /// Takes the result of a subscriber, and discards its events. Also returns whether this lets a
+    /// paused wait continue.
     pub(in crate::fleet) fn poll_result(
         &mut self,
         now: Duration,
@@ -44,7 +44,8 @@ impl Scheduler {
         self.subscribers[subscriber].job.is_some_and(|key| self.resume_if_backpressured(now, key))
     }
 
-    /// Returns the job that is watched, as last read. Decodes nothing, because the caller holds the fleet's lock.
+    /// Returns the job of a subscriber as last read. Does not decode it, because the caller holds
+    /// the fleet's lock.
     pub(in crate::fleet) fn last_job(&self, subscriber: usize) -> Option<LastJob> {
         let subscriber = &self.subscribers[subscriber];
         let machine = match subscriber.job {
@@ -56,12 +57,12 @@ impl Scheduler {
         };
         match machine.snapshot() {
             Some(snapshot) => Some(LastJob::Snapshot(snapshot.clone())),
-            // The sub-jobs of a job that has ended are looked up, so the job is decoded.
+            // During a lookup of sub-jobs the machine holds the decoded job and no snapshot.
             None => machine.job().map(LastJob::Decoded),
         }
     }
 
-    /// Returns the time since the wait began that is watched, up to its end.
+    /// Returns how long the wait of a subscriber has run, or ran in all if it is over.
     pub(in crate::fleet) fn elapsed(&self, now: Duration, subscriber: usize) -> Duration {
         let subscriber = &self.subscribers[subscriber];
         match (subscriber.job, subscriber.finished()) {
@@ -72,7 +73,7 @@ impl Scheduler {
         }
     }
 
-    /// Returns what to go on from, of the wait that is watched.
+    /// Returns a checkpoint of a subscriber's wait, or `None` if its result was taken.
     pub(in crate::fleet) fn checkpoint(
         &self,
         now: Duration,
@@ -85,7 +86,7 @@ impl Scheduler {
         }
     }
 
-    /// Returns what to go on from, of the first wait from this place on, and that wait's place.
+    /// Returns the key and a checkpoint of the first wait whose key is at least `from`.
     pub(in crate::fleet) fn checkpoint_from(
         &self,
         now: Duration,

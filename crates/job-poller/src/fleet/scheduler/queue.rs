@@ -1,4 +1,4 @@
-//! The queues: when the activity of each wait ends, and which wait sends the next request.
+//! The queues of a fleet: the timers of the waits, and the waits that are ready to send a request.
 
 use std::{mem, time::Duration};
 
@@ -9,12 +9,13 @@ use crate::{
 };
 
 impl Scheduler {
-    /// Whether a request may leave.
+    /// Returns whether the budget allows a request now.
     pub(super) fn can_dispatch(&self, now: Duration) -> bool {
         self.in_flight < self.budget.max_in_flight() && self.budget.next_slot() <= now
     }
 
-    /// Returns when there is something to do next, unless something else happens.
+    /// Returns when [`poll`](Self::poll) has to be called next, unless something else happens
+    /// first.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| at.get());
         let can_send = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
@@ -38,8 +39,9 @@ impl Scheduler {
         self.set_timer(key, self.queue_deadline(key).into_iter().chain([promoted_at]).min());
     }
 
-    /// Returns when a wait leaves the queue: at its deadline, or when a lookup of sub-jobs is over. Another attempt
-    /// that is decided has its own time, from when it is made.
+    /// Returns when a queued wait has to leave the queue: at its deadline, or at the deadline of
+    /// its lookup of sub-jobs. An attempt that the machine has already requested has no deadline in
+    /// the queue, because its timeout starts when it is sent.
     pub(super) fn queue_deadline(&self, key: usize) -> Option<Duration> {
         let job = &self.jobs[key];
         match job.activity {
@@ -50,7 +52,8 @@ impl Scheduler {
         }
     }
 
-    /// Queues a wait that stood still, if no subscriber of it is full any more.
+    /// Queues a paused wait again, unless one of its subscribers is still full. Returns whether it
+    /// was queued.
     pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
         let goes_on =
             matches!(self.jobs[key].activity, JobActivity::Backpressured) && !self.is_full(key);
@@ -60,8 +63,8 @@ impl Scheduler {
         goes_on
     }
 
-    /// Moves a queued wait forward because it starves, or has its last chance before its deadline: it counts as
-    /// queued since its last attempt.
+    /// Moves a queued wait forward, because it starves or because its deadline is near. It then
+    /// counts as queued since its last attempt.
     pub(super) fn promote(&mut self, key: usize) {
         let job = &mut self.jobs[key];
         if let JobActivity::Ready(since, _) = &mut job.activity {

@@ -1,7 +1,8 @@
-//! Ages in bins, a third of an octave wide: the same relative precision for jobs of seconds and of
-//! hours. Counts nothing.
+//! Ages in bins that are a third of an octave wide, which gives the same relative precision for
+//! jobs of seconds and of hours.
 
-/// The first bin reaches from 0 to 4 s, the last has no end: 4 s × 2^(41/3) are 14 hours.
+/// The first bin is from 0 to 4 s. The last bin begins at 4 s × 2^(41/3), which is 14 hours, and
+/// has no end.
 pub(crate) const BIN_COUNT: usize = 43;
 
 /// A number for each bin.
@@ -9,7 +10,7 @@ pub(crate) type Bins = [f64; BIN_COUNT];
 
 const THIRD_OF_AN_OCTAVE: f64 = 1.259_921_049_894_873_2;
 
-/// Where each bin but the first starts, in seconds.
+/// The start of each bin except the first, in seconds.
 const BIN_STARTS: [f64; BIN_COUNT - 1] = bin_starts();
 
 /// Returns the bin of an age, in seconds.
@@ -17,23 +18,24 @@ pub(crate) fn bin_of(age: f64) -> usize {
     BIN_STARTS.partition_point(|start| *start <= age)
 }
 
-/// Returns where a bin starts, in seconds.
+/// Returns the start of a bin, in seconds.
 pub(crate) const fn bin_start(bin: usize) -> f64 {
     if bin == 0 { 0.0 } else { BIN_STARTS[bin - 1] }
 }
 
-/// Returns where a bin ends, in seconds.
+/// Returns the end of a bin, in seconds.
 pub(crate) const fn bin_end(bin: usize) -> f64 {
     if bin < BIN_COUNT - 1 { BIN_STARTS[bin] } else { f64::INFINITY }
 }
 
-/// Returns the middle of a bin, in seconds; of the last, which has no end, where it would be if it had one.
+/// Returns the middle of a bin, in seconds. The last bin has no end and is treated as if it had the
+/// usual width.
 pub(crate) const fn bin_middle(bin: usize) -> f64 {
     let end = if bin < BIN_COUNT - 1 { bin_end(bin) } else { bin_start(bin) * THIRD_OF_AN_OCTAVE };
     f64::midpoint(bin_start(bin), end)
 }
 
-/// Returns each bin's mean with those beside it, of which it is half.
+/// Smooths the bins: each becomes half of itself plus a quarter of each neighbor.
 pub(crate) fn smooth(bins: &Bins) -> Bins {
     let at = |bin: usize| bins[bin.min(BIN_COUNT - 1)];
     std::array::from_fn(|bin| 0.25 * at(bin.saturating_sub(1)) + 0.5 * at(bin) + 0.25 * at(bin + 1))

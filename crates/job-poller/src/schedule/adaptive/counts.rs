@@ -1,33 +1,33 @@
-//! How many jobs were seen to end within a stage, and how long jobs were watched in it, by age.
+//! Counts, within one stage and by age, how many jobs ended and for how long jobs were observed.
 
 use serde::{Deserialize, Serialize};
 
 use super::age_bins::{BIN_COUNT, Bins, bin_end, bin_of, bin_start};
 
-/// What was seen within a stage, by the time since it began.
+/// The observations within one stage, by the time since the stage began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StageCounts {
-    /// How long jobs were watched, in seconds.
+    /// For how long jobs were observed, in seconds.
     exposure: BinCounts,
-    /// How many jobs ended.
+    /// Number of jobs that ended.
     completions: BinCounts,
-    /// How many jobs went on to the next stage, because a step ended.
+    /// Number of jobs that entered the next stage, because a step ended.
     transitions: BinCounts,
 }
 
-/// A number for each bin, without the zeroes at the end.
+/// A number for each bin, without trailing zeros.
 type BinCounts = Vec<f32>;
 
-/// How much of the weight of earlier jobs is left after each job that is recorded (`cargo xtask bench
-/// schedules`: with less, a hundred jobs are not worth more than twenty; with more, a service that has
-/// become slower is learned too late).
+/// The factor by which the weight of earlier jobs shrinks with each recorded job. With a lower
+/// value, a hundred jobs are worth no more than twenty. With a higher value, the schedule adapts
+/// too slowly when the service gets slower (`cargo xtask bench schedules`).
 const FORGETTING_FACTOR: f32 = 0.96;
 
-/// More than any number of jobs comes to.
+/// More than any real number of jobs.
 const MAX_COUNT: f32 = 1e30;
 
 impl StageCounts {
-    /// Returns its counts: exposure, completions, transitions.
+    /// Returns the counts: exposure, completions, transitions.
     pub(crate) fn bins(&self) -> [Bins; 3] {
         [&self.exposure, &self.completions, &self.transitions].map(|counts| {
             let count = |bin| counts.get(bin).copied().map_or(0.0, f64::from);
@@ -35,7 +35,7 @@ impl StageCounts {
         })
     }
 
-    /// Returns how many jobs ended in each bin.
+    /// Returns the number of jobs that ended in each bin.
     pub(crate) fn completions(&self) -> impl Iterator<Item = f64> {
         self.completions.iter().copied().map(f64::from)
     }
@@ -44,7 +44,7 @@ impl StageCounts {
         [&mut self.exposure, &mut self.completions, &mut self.transitions]
     }
 
-    /// Adds the time between two ages.
+    /// Adds the time between two ages to the exposure.
     pub(crate) fn add_exposure(&mut self, from: f64, until: f64) {
         for bin in bin_of(from)..=bin_of(until) {
             let time = until.min(bin_end(bin)) - from.max(bin_start(bin));
@@ -57,7 +57,7 @@ impl StageCounts {
         add_count(&mut self.completions, bin_of(age), 1.0);
     }
 
-    /// Adds a job that went on to the next stage at an age.
+    /// Adds a job that entered the next stage at an age.
     pub(crate) fn add_transition(&mut self, age: f64) {
         add_count(&mut self.transitions, bin_of(age), 1.0);
     }

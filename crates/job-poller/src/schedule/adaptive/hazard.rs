@@ -1,5 +1,5 @@
-//! How likely a job is to end at which age, and after which of its steps. Pure numbers, the same bits on
-//! every machine: only + − × ÷ √.
+//! The rate at which jobs end, by age and by finished steps. Uses only + − × ÷ √, which give the
+//! same bits on every machine.
 
 use super::{
     age_bins::{BIN_COUNT, Bins, bin_end, bin_middle, bin_of, bin_start, smooth},
@@ -8,30 +8,31 @@ use super::{
 };
 use crate::schedule::PollState;
 
-/// The hazard model of a type of job: one stage from its beginning to its first step's end, one from there to the
-/// next step's, and so on; in each, at which rate jobs end, and at which rate their steps do.
+/// The hazard model of a job type. The first stage lasts until the first step ends, the next until
+/// the second step ends, and so on. Each stage has the rate at which jobs end in it, and the rate
+/// at which its step ends.
 #[derive(Debug)]
 pub(crate) struct HazardModel(Vec<StageHazards>);
 
 /// The rates within one stage.
 #[derive(Debug)]
 struct StageHazards {
-    /// By the time since the stage began, per second.
+    /// Rates per second, by the time since the stage began.
     completion: Bins,
     transition: Bins,
-    /// Whether a step was ever seen to end in it.
+    /// Whether a step was ever observed to end in this stage.
     has_next_stage: bool,
-    /// Of the jobs that come into this stage, the part that ends within each of the seconds to come.
+    /// The fraction of the jobs entering this stage that ends in each of the seconds after that.
     lookahead: Lookahead,
 }
 
-/// How far a job is, in seconds.
+/// How far a job has come. Times are in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobPosition {
     pub(crate) age: f64,
-    /// How many steps have ended.
+    /// Number of steps that have ended.
     pub(crate) completed_steps: usize,
-    /// Since the last of them did, or since the job began.
+    /// Time since the last step ended, or since the job began.
     pub(crate) since_last_step: f64,
 }
 
@@ -45,20 +46,20 @@ impl JobPosition {
     }
 }
 
-/// The maximum number of stages: those after more steps count as the last.
+/// Maximum number of stages. A job with more finished steps stays in the last stage.
 pub(crate) const MAX_STAGES: usize = 8;
 
-/// For how many seconds ahead it is worked out what steps that end meanwhile mean for the job's end; after that
-/// the density stays as it is.
+/// Horizon, in seconds, within which the end of a step changes the poll rate. Beyond it the rate
+/// stays constant.
 const LOOKAHEAD_SECS: usize = 64;
 
 type Lookahead = [f64; LOOKAHEAD_SECS];
 
-/// The prior weighs as much as 0.7 jobs in each bin. With more, a narrow distribution is learned too
-/// slowly; with less, the first jobs count too much (`cargo xtask bench schedules`).
+/// Weight of the prior in each bin, in jobs. With more, a narrow distribution is learned too
+/// slowly. With less, the first jobs count too much (`cargo xtask bench schedules`).
 const PRIOR_WEIGHT: f64 = 0.7;
 
-/// The rate of readings, per second, as it follows from the rate at which jobs end.
+/// Converts the rate at which jobs end into a rate of readings, per second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollRate {
     /// Half of the inverse of the request price.
@@ -68,8 +69,8 @@ pub(crate) struct PollRate {
 }
 
 impl PollRate {
-    /// Creates the rate √(hazard / 2 request price), bounded so that gaps stay from `floor` to `cap`; all in
-    /// seconds.
+    /// Creates the rate √(hazard / 2 request price), bounded so that the delays stay between
+    /// `floor` and `cap`. All times are in seconds.
     pub(crate) fn new(request_price: f64, floor: f64, cap: f64) -> Self {
         let floor = floor.max(f64::MIN_POSITIVE);
         Self {
@@ -102,13 +103,15 @@ impl PollIntegral {
     }
 }
 
-/// Returns how long it takes from an age on until the integral reaches its target, in seconds.
+/// Returns the time from `age` until the integral reaches its target, in seconds.
 ///
-/// From one bin's middle to the next's the density goes evenly: a step would be one for all waits at once.
+/// The poll rate is interpolated between the middles of the bins. Steps in the rate would make the
+/// requests of many waits coincide.
 pub(crate) fn time_until_integral(rates: &Bins, age: f64, integral: PollIntegral) -> f64 {
     let PollIntegral { poll_rate, target } = integral;
     let rate_at = |at: usize| poll_rate.at_hazard(rates[at]);
-    // From which middle on: none before the first, where the density is even, as it is after the last.
+    // The bin whose middle is the last one before the age, if any. The rate is constant before the
+    // first middle and after the last.
     let mut at = bin_of(age).checked_sub(usize::from(age < bin_middle(bin_of(age))));
     let (mut from, mut left) = (age, target);
     loop {
@@ -128,10 +131,10 @@ pub(crate) fn time_until_integral(rates: &Bins, age: f64, integral: PollIntegral
 }
 
 impl HazardModel {
-    /// Creates the model from what was observed, and from the prior.
+    /// Creates the model from the observations and the prior.
     pub(crate) fn from_counts(stages: &[StageCounts], prior: &Prior) -> Self {
         let mut rates: Vec<StageHazards> = Vec::with_capacity(stages.len());
-        // From the last on: each needs the one that follows it.
+        // Starts with the last stage, because each stage needs the stage after it.
         for (number, stage) in stages.iter().enumerate().rev() {
             rates.push(StageHazards::from_counts(stage, number, prior, rates.last()));
         }
@@ -139,16 +142,16 @@ impl HazardModel {
         Self(rates)
     }
 
-    /// Returns the stage in which a job is, and the one that follows; `None` where no job was seen so
-    /// far.
+    /// Returns the stage of a job and the stage after it. Returns `None` if no job was observed to
+    /// get this far.
     fn stage_hazards(&self, position: JobPosition) -> Option<(&StageHazards, &StageHazards)> {
         let stage = position.completed_steps.min(MAX_STAGES - 1);
         let rates = self.0.get(stage)?;
         Some((rates, self.0.get(stage + 1).unwrap_or(rates)))
     }
 
-    /// Returns how long it takes until each integral reaches its target, by the rate of the job's end with all that
-    /// is known of it; `None` if no job was seen so far. Computes the hazards once for all integrals.
+    /// Returns the time until each integral reaches its target, or `None` if no job was observed to
+    /// get this far. Computes the hazards once for all integrals.
     pub(crate) fn times_until_integrals<const N: usize>(
         &self,
         position: JobPosition,
@@ -182,9 +185,9 @@ impl HazardModel {
 /// An integral that is computed second by second.
 struct PartialSum {
     poll_rate: PollRate,
-    /// The target, less the seconds that were added.
+    /// The target, minus the seconds that were added.
     left: f64,
-    /// How many seconds were added.
+    /// Number of seconds that were added.
     seconds: f64,
     /// The poll rate in the last second.
     rate: f64,
@@ -197,7 +200,8 @@ impl PartialSum {
         Self { poll_rate, left: target, seconds: 0.0, rate: 0.0, is_complete: false }
     }
 
-    /// Adds a second with this hazard, unless the integral reaches its target within it or did so before.
+    /// Adds a second with this hazard, unless the integral reaches its target within it or has
+    /// reached it before.
     fn add_second(&mut self, hazard: f64) {
         if self.is_complete {
             return;
@@ -210,7 +214,8 @@ impl PartialSum {
         }
     }
 
-    /// Returns when the integral reaches its target, in seconds, if the rate stays as in the last second.
+    /// Returns the time until the integral reaches its target, in seconds. Assumes that the rate
+    /// stays as in the last second.
     fn time_until_target(self) -> f64 {
         self.seconds + self.left / self.rate
     }
@@ -221,9 +226,9 @@ impl StageHazards {
         let [exposure, completions, transitions] = stage.bins().map(|bins| smooth(&bins));
         let (mut completion, mut transition) = ([0.0; BIN_COUNT], [0.0; BIN_COUNT]);
         for at in 0..BIN_COUNT {
-            // Early failures are of the beginning.
+            // Early failures only happen in the first stage.
             let known = if number == 0 { prior.rates[at] } else { prior.late_rate };
-            // How long a job stays in the bin that comes into it, or nearly so.
+            // About how long a job that enters the bin stays in it.
             let width = bin_end(at) - bin_start(at);
             let pseudo = PRIOR_WEIGHT / (1.0 / width + known);
             completion[at] = (completions[at] + pseudo * known) / (exposure[at] + pseudo);
@@ -238,16 +243,16 @@ impl StageHazards {
     }
 }
 
-/// Works out, second by second, which part of the jobs within a stage ends: there, or after the step that
-/// ends it.
+/// Computes, second by second, the fraction of the jobs in a stage that ends: either in this stage,
+/// or in a later stage after its step has ended.
 struct CompetingRisks<'a> {
     completion: &'a Bins,
     transition: &'a Bins,
-    /// Of the stage that follows; `None`: the stage follows itself.
+    /// The lookahead of the next stage. `None` if the stage is followed by itself.
     next_lookahead: Option<&'a Lookahead>,
-    /// When it begins, since the stage did.
+    /// When the computation starts, in seconds since the stage began.
     start: f64,
-    /// How many are in the stage still.
+    /// The fraction of the jobs that is still in the stage.
     surviving: f64,
     transitions: Lookahead,
     completions: Lookahead,
@@ -278,7 +283,7 @@ impl<'a> CompetingRisks<'a> {
         let at = bin_of(self.start + second as f64 + 0.5);
         let (completion, transition) = (self.completion[at], self.transition[at]);
         let rate = completion + transition;
-        // How many leave within the second, by the rate in its middle.
+        // The fraction that leaves within this second, by the rate in the middle of the second.
         let left = self.surviving * (rate / (1.0 + rate / 2.0)).min(1.0);
         self.surviving -= left;
         let share = if rate > 0.0 { left / rate } else { 0.0 };

@@ -1,4 +1,5 @@
-//! What was observed of jobs, per job type: what a schedule learns from. Reads no clock, and keeps no file.
+//! Collects the observations of jobs from which the adaptive schedule learns. Reads no clock and
+//! writes no file.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,11 +15,15 @@ use super::{
     remaining::mean_residual_life,
 };
 
-/// What was observed of jobs, by job type: plain data of a few hundred bytes a type and step, in any
-/// format of serde. Where it is kept is the caller's affair; there is no secret in it, and no job's id.
+/// Observations of jobs, by job type. The [`Adaptive`](crate::Adaptive) schedule learns from them.
 ///
-/// Jobs seen lately weigh more: each that ended takes 4 % off the weight of those of its type before
-/// it, so that a service which has become slower is believed after some tens of jobs.
+/// A history is plain data, a few hundred bytes per type and step, and can be stored in any serde
+/// format. It contains no secrets and no job ids.
+///
+/// Recent jobs count more: each job that ends reduces the weight of the earlier jobs of its type by
+/// 4 %. If the service becomes slower, the schedule adapts within some tens of jobs.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -31,35 +36,40 @@ use super::{
 /// # let id = sim.job().clone();
 /// use job_poller::{Adaptive, History, Wait};
 ///
-/// let mut history = History::new(); // or the one that was kept
+/// let mut history = History::new(); // or one that was saved earlier
 /// let wait = Wait::new(client, id).schedule(Adaptive::new().history(&history));
 /// let ended = wait.await?;
 /// history.record(ended.observation.as_ref());
 /// assert_eq!(history.jobs("CreateCluster"), 1.0);
-/// let kept = serde_json::to_string(&history)?;
-/// assert_eq!(serde_json::from_str::<History>(&kept)?, history);
+/// let saved = serde_json::to_string(&history)?;
+/// assert_eq!(serde_json::from_str::<History>(&saved)?, history);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "HistoryV1", into = "HistoryV1")]
 pub struct History {
-    /// The stages of each type: from the job's beginning, and from each step's end.
+    /// The stages of each type. The first begins with the job, each other one with the end of a
+    /// step.
     types: BTreeMap<String, Vec<StageCounts>>,
 }
 
-/// The maximum number of types, and of bytes in a name: a service has a few tens of short names.
+/// Maximum number of types, and maximum length of a type's name in bytes. The service has a few
+/// tens of types with short names.
 const MAX_TYPES: usize = 256;
 const MAX_TYPE_NAME_LEN: usize = 128;
 
 impl History {
-    /// Creates a history of no job.
+    /// Creates an empty history.
     #[must_use]
     pub const fn new() -> Self {
         Self { types: BTreeMap::new() }
     }
 
-    /// Records what was observed of a job: from a [`FinishedJob`](crate::FinishedJob) or a
-    /// [`WaitError`](crate::WaitError), which may have observed nothing.
+    /// Records the observation of a [`FinishedJob`](crate::FinishedJob) or a
+    /// [`WaitError`](crate::WaitError).
+    ///
+    /// Does nothing if the wait has observed nothing. Ignores new job types when there are 256
+    /// types already, and names longer than 128 bytes.
     pub fn record<'a>(&mut self, observation: impl Into<Option<&'a JobObservation>>) {
         let Some(observation) = observation.into() else { return };
         let JobObservation { job_type, from, until, completed, step_ends } = observation;
@@ -82,7 +92,7 @@ impl History {
             if stages.len() <= at {
                 stages.resize_with(at + 1, StageCounts::default);
             }
-            // A stage that was over before the first reading was not seen as it happened: it would count twice.
+            // A stage that ended before the first reading was not observed, so it is not counted.
             if stage_end > *from || step_end.is_none() {
                 let since = |at: Duration| at.saturating_sub(stage_start).as_secs_f64();
                 let stage = &mut stages[at];
@@ -97,8 +107,10 @@ impl History {
         }
     }
 
-    /// Adds what another history has seen, such as another process's. Jobs that both have seen count
-    /// twice: if processes begin with a common history, record their observations in that instead.
+    /// Adds the observations of another history, for example from another process.
+    ///
+    /// Jobs that are in both histories count twice. If two processes start with the same history,
+    /// record the observations of both in one history instead.
     pub fn merge(&mut self, other: &Self) {
         for (job_type, theirs) in &other.types {
             if !self.types.contains_key(job_type) && self.types.len() >= MAX_TYPES {
@@ -114,15 +126,17 @@ impl History {
         }
     }
 
-    /// Returns how many jobs of a type were seen to end, those seen earlier counted as less than one: at
-    /// most 25 by one process.
+    /// Returns the weight of the jobs of a type that were observed to end.
+    ///
+    /// The latest job counts as one and earlier jobs count less, so the weight is at most 25 unless
+    /// histories were merged.
     #[must_use]
     pub fn jobs(&self, job_type: &str) -> f64 {
         let stages = self.types.get(job_type).into_iter().flatten();
         stages.flat_map(StageCounts::completions).fold(0.0, |sum, count| sum + count)
     }
 
-    /// Returns the hazard models that follow from the history.
+    /// Builds the hazard models from the history.
     pub(crate) fn hazard_models(&self) -> HazardModels {
         let model = |(job_type, stages): (&String, &Vec<StageCounts>)| {
             (job_type.clone(), HazardModel::from_counts(stages, Prior::for_type(Some(job_type))))
@@ -138,8 +152,10 @@ impl History {
         )
     }
 
-    /// Returns how long it takes on average until a job of this age ends, by its type and by the steps that
-    /// have ended; `None` if too few such jobs were seen.
+    /// Returns the mean remaining time of a job with this age, given its type and its finished
+    /// steps.
+    ///
+    /// Returns `None` if too few such jobs were observed.
     #[must_use]
     pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
         let job_type = job.job_type().unwrap_or_default();
@@ -151,7 +167,7 @@ impl History {
     }
 }
 
-/// With fewer jobs than this there is no estimate of the remaining time.
+/// Minimum weight of the observed jobs for an estimate of the remaining time.
 const MIN_JOBS_FOR_ESTIMATE: f64 = 3.0;
 
 /// The hazard models of a history, shared by the schedules that use them.
@@ -170,7 +186,7 @@ impl PartialEq for HazardModels {
     }
 }
 
-/// A history as it is written.
+/// The serialized form of a history.
 #[derive(Serialize, Deserialize)]
 struct HistoryV1 {
     version: u32,
@@ -191,23 +207,21 @@ impl TryFrom<HistoryV1> for History {
     fn try_from(HistoryV1 { version, types }: HistoryV1) -> Result<Self, String> {
         if version != VERSION {
             return Err(format!(
-                "a history of version {version}, and only {VERSION} is known here"
+                "history format version {version} is not supported, only version {VERSION}"
             ));
         }
         if types.len() > MAX_TYPES
             || types.keys().any(|job_type| job_type.len() > MAX_TYPE_NAME_LEN)
         {
             return Err(format!(
-                "a history of more than {MAX_TYPES} types, or of a type with a name longer than {MAX_TYPE_NAME_LEN} bytes"
+                "the history has more than {MAX_TYPES} job types, or a type name longer than {MAX_TYPE_NAME_LEN} bytes"
             ));
         }
         let is_valid = |stages: &Vec<StageCounts>| {
             stages.len() <= MAX_STAGES && stages.iter().all(StageCounts::is_valid)
         };
         match types.iter().find(|(_, stages)| !is_valid(stages)) {
-            Some((job_type, _)) => {
-                Err(format!("the history of {job_type:?} has no counts of jobs"))
-            }
+            Some((job_type, _)) => Err(format!("the history of job type {job_type:?} is corrupt")),
             None => Ok(Self { types }),
         }
     }

@@ -1,4 +1,5 @@
-//! What was observed of a job: from when to when, when its steps ended, and whether it ended.
+//! What a wait has observed of a job: the interval, the ends of its steps, and whether the job
+//! ended.
 
 use std::time::Duration;
 
@@ -7,28 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::PollState;
 
-/// What a wait observed of a job, by the job's age: what a [`History`](crate::History) learns from. Ages
-/// count from the job's `creationTimestamp`, by the service's own times; where those are missing, from the
-/// wait's beginning.
+/// What a wait has observed of a job. A [`History`](crate::History) learns from it.
+///
+/// All times are ages of the job. They count from the job's `creationTimestamp`, by the service's
+/// clock, or from the beginning of the wait if the timestamps are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JobObservation {
-    /// The job's type; empty where it has none.
+    /// The job's type, or an empty string if it has none.
     pub job_type: String,
-    /// The job's age when it was first read. What it was like before is not known to this wait.
+    /// Age at the first reading. What happened before is unknown.
     pub from: Duration,
-    /// Its age when it ended: by its `updateTimestamp`, but not before it was last seen to go on, nor after
-    /// it was seen to have ended; in the middle of these where there is none. Where it was not seen to end,
-    /// when it was last seen to go on.
+    /// Age at the end of the job: its `updateTimestamp`, limited to the interval between the last
+    /// reading of the active job and the first reading of the finished job. The middle of this
+    /// interval if a timestamp is missing. If the job was not observed to end, the age at the last
+    /// reading.
     pub until: Duration,
-    /// Whether it was seen to end.
+    /// Whether the job was observed to end.
     pub completed: bool,
-    /// Its ages when its steps ended, the first first. Empty where the times of one do not fit the job's.
+    /// Ages at which steps ended, in ascending order. Empty if the time of a step contradicts the
+    /// job's times.
     pub step_ends: Vec<Duration>,
 }
 
 impl JobObservation {
-    /// Creates the observation of a job of this type between two ages, at the second of which it ended or not.
+    /// Creates the observation of a job between the ages `from` and `until`. `completed` is whether
+    /// it ended at `until`.
     #[must_use]
     pub fn new(
         job_type: impl Into<String>,
@@ -39,7 +44,7 @@ impl JobObservation {
         Self { job_type: job_type.into(), from, until, completed, step_ends: Vec::new() }
     }
 
-    /// Sets the ages when its steps ended.
+    /// Sets the ages at which steps ended, in any order.
     #[must_use]
     pub fn with_step_ends(mut self, mut ages: Vec<Duration>) -> Self {
         ages.sort_unstable();
@@ -48,7 +53,7 @@ impl JobObservation {
     }
 }
 
-/// How many steps of a job have ended, and how old it was when the last of them did.
+/// The number of finished steps of a job, and its age when the last of them ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CompletedSteps {
     pub(crate) count: u32,
@@ -56,7 +61,8 @@ pub(crate) struct CompletedSteps {
 }
 
 impl CompletedSteps {
-    /// Counts the completed steps of a job of this age; none if the time of one is later than that.
+    /// Counts the finished steps of a job of this age. Returns zero steps if a step ends later than
+    /// that.
     pub(crate) fn from_digest(digest: &JobDigest, age: Duration) -> Self {
         match plausible_step_ends(digest, age) {
             [] => Self::default(),
@@ -67,7 +73,7 @@ impl CompletedSteps {
         }
     }
 
-    /// Returns the state of a wait for a job of this age.
+    /// Returns the input of a schedule for a job of this age.
     pub(crate) fn poll_state(self, job_type: Option<&str>, age: Duration) -> PollState<'_> {
         PollState {
             job_type,
@@ -78,14 +84,15 @@ impl CompletedSteps {
     }
 }
 
-/// Returns a job's ages when its steps ended, in ascending order; empty if one of them is later than this age.
+/// Returns the ages at which a job's steps ended, in ascending order. Empty if a step ends later
+/// than `age`.
 pub(crate) fn step_ends(digest: &JobDigest, age: Duration) -> Vec<Duration> {
     plausible_step_ends(digest, age).iter().map(|end| age.min(*end)).collect()
 }
 
 fn plausible_step_ends(digest: &JobDigest, age: Duration) -> &[Duration] {
     let ends = digest.step_ends();
-    // The age is computed from a reply's `Date`, which has whole seconds.
+    // The age is computed from a reply's `Date`, which has a resolution of one second.
     let is_plausible = ends.last().is_none_or(|last| *last <= age + Duration::from_secs(1));
     if is_plausible { ends } else { &[] }
 }

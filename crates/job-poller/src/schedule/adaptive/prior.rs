@@ -1,16 +1,17 @@
-//! The prior: at which rate jobs end before any was observed. Pure numbers, made at compile time.
+//! The prior: the assumed rate at which jobs end, before any job was observed. Computed at compile
+//! time.
 
 use super::age_bins::{BIN_COUNT, Bins, bin_end, bin_start};
 
-/// At which rate jobs of a type end, by their age, where no more is known of them.
+/// The assumed rate at which jobs of a type end, by age.
 ///
-/// One job in ten fails early; the others end at a constant rate and, beyond twice their mean, at half of
-/// it: a late job is often stalled.
+/// One job in ten fails early. The others end at a constant rate, and at half that rate beyond
+/// twice their mean, because a late job is often stalled.
 #[derive(Debug)]
 pub(crate) struct Prior {
-    /// By bin, per second.
+    /// Rate per second, by bin.
     pub(crate) rates: Bins,
-    /// The rate once the early failures are over.
+    /// Rate per second once the early failures are over.
     pub(crate) late_rate: f64,
 }
 
@@ -18,12 +19,12 @@ static CLUSTER: Prior = Prior::from_mean(540.0);
 static NODE: Prior = Prior::from_mean(240.0);
 static DELETION: Prior = Prior::from_mean(90.0);
 
-/// The part of all jobs that fail early, and their mean time.
+/// The fraction of jobs that fail early, and their mean time.
 const EARLY_FAILURE_FRACTION: f64 = 0.1;
 const EARLY_FAILURE_MEAN_SECS: f64 = 12.0;
 
 impl Prior {
-    /// Returns the one of a type: other types than these are taken for nodes'.
+    /// Returns the prior of a job type. Unknown types have the prior of nodes.
     pub(crate) fn for_type(job_type: Option<&str>) -> &'static Self {
         match job_type {
             Some("CreateCluster") => &CLUSTER,
@@ -37,9 +38,10 @@ impl Prior {
         let mut bin = 0;
         while bin < BIN_COUNT {
             let from = bin_start(bin);
-            // The last bin has no end; what is left of the early ones by then is nothing.
+            // The last bin has no end. Early failures are negligible by then.
             let to = if bin < BIN_COUNT - 1 { bin_end(bin) } else { from + mean };
-            // How many end within the bin, and how much time all spend in it.
+            // The fractions of the jobs that end in the bin. Multiplied by the mean, they are the
+            // time spent in it.
             let late = (1.0 - EARLY_FAILURE_FRACTION) * (exp_neg(from / mean) - exp_neg(to / mean));
             let early = EARLY_FAILURE_FRACTION
                 * (exp_neg(from / EARLY_FAILURE_MEAN_SECS) - exp_neg(to / EARLY_FAILURE_MEAN_SECS));
@@ -51,8 +53,8 @@ impl Prior {
     }
 }
 
-/// Returns e to the power of −x, for x of at least 0: by its series for a small part of x, squared
-/// as often as x was halved. Only + − × ÷: the same bits on every machine.
+/// Returns e^−x for x ≥ 0. Divides x by 2^12, computes the series, and squares the result twelve
+/// times. Uses only + − × ÷, which give the same bits on every machine.
 const fn exp_neg(x: f64) -> f64 {
     const HALVING_COUNT: u32 = 12;
     let small = x / (1_u32 << HALVING_COUNT) as f64;
@@ -93,7 +95,8 @@ mod tests {
     #[test]
     fn prior_rates_match_the_mixture_distribution() {
         for (prior, mean) in [(&CLUSTER, 540.0), (&NODE, 240.0), (&DELETION, 90.0)] {
-            // The time that all jobs spend in a bin times its rate is how many end in it, and all do.
+            // The rate of a bin is the number of jobs that end in it, divided by the time that jobs
+            // spend in it.
             let survive = |t: f64| 0.9 * f64::exp(-t / mean) + 0.1 * f64::exp(-t / 12.0);
             for bin in 0..BIN_COUNT - 1 {
                 let (from, to) = (bin_start(bin), bin_end(bin));

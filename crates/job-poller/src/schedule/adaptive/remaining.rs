@@ -1,4 +1,4 @@
-//! The mean time until a job ends, from what was observed and nothing else. Pure numbers.
+//! Estimates the mean remaining time of a job from observations, without the prior.
 
 use super::{
     age_bins::{bin_end, bin_of, bin_start},
@@ -6,8 +6,8 @@ use super::{
     hazard::{JobPosition, MAX_STAGES},
 };
 
-/// Returns the mean number of seconds until a job in this position ends; `None` if no job was observed to end
-/// from there on.
+/// Returns the mean remaining time of a job in this position, in seconds. Returns `None` if no job
+/// was observed to end from there on.
 pub(crate) fn mean_residual_life(stages: &[StageCounts], position: JobPosition) -> Option<f64> {
     let at = position.completed_steps.min(MAX_STAGES - 1);
     let mut after = None;
@@ -17,15 +17,17 @@ pub(crate) fn mean_residual_life(stages: &[StageCounts], position: JobPosition) 
     mean_stage_time(&stages[at], position.since_last_step, after)
 }
 
-/// Returns the mean time from `from` in a stage until the job's end, if it takes `after` once the stage is over.
-/// `after` is `None` if the stage follows itself, or no job was observed after it.
+/// Returns the mean time to the job's end from the time `from` in this stage. `after` is the mean
+/// time from the start of the next stage, or `None` if the stage is followed by itself or no job
+/// was observed after it.
 fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option<f64> {
     let [exposure, completions, transitions] = stage.bins();
     let last =
         exposure.iter().rposition(|time| *time > 0.0).filter(|last| *last >= bin_of(from))?;
     let [all_exposure, all_completions, all_transitions] =
         [exposure, completions, transitions].map(|bins| bins.iter().sum::<f64>());
-    // The part that is still in the stage, the mean time so far, and the part that went on to the next stage.
+    // The fraction that is still in the stage, the mean time so far, and the fraction that has
+    // entered the next stage.
     let (mut within, mut elapsed, mut passed_on) = (1.0, 0.0, 0.0);
     for at in bin_of(from)..=last {
         let begins = bin_start(at).max(from);
@@ -35,7 +37,8 @@ fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option
         } else {
             0.0
         };
-        // All leave in the last bin, if no job was observed beyond it, or for longer in it than it is wide.
+        // All remaining jobs leave in the last observed bin, if its rate empties it within its
+        // width.
         let is_last_exit = at == last && rate * (bin_end(at) - bin_start(at)) >= 1.0;
         let part =
             if is_last_exit { 1.0 } else { (rate * width / (1.0 + rate * width / 2.0)).min(1.0) };
@@ -48,7 +51,7 @@ fn mean_stage_time(stage: &StageCounts, from: f64, after: Option<f64>) -> Option
         };
         within -= left;
     }
-    // A job that is in the stage longer than any before leaves at the mean rate.
+    // A job that stays longer than any job before leaves at the mean rate.
     let all_exits = all_completions + all_transitions;
     (all_exits > 0.0).then_some(())?;
     elapsed += within * all_exposure / all_exits;
@@ -73,7 +76,7 @@ mod tests {
     fn stopped_waits_do_not_shorten_the_estimate() {
         let age = Duration::from_secs;
         let mut history = History::new();
-        // One in a hundred seconds, of a hundred jobs that were watched for two minutes each.
+        // Two of three jobs end after 60 s. The others are observed for 120 s and do not end.
         for number in 0..100_u64 {
             let (until, completed) = if number % 3 > 0 { (60, true) } else { (120, false) };
             history.record(&JobObservation::new("CreateCluster", age(0), age(until), completed));
@@ -110,11 +113,11 @@ mod tests {
             history.remaining(&job, age(now)).map(|remaining| remaining.as_secs())
         };
         let rows = [
-            ("from the beginning", remaining_at(0, &[]), Some(250..350)),
-            ("in the middle of its step", remaining_at(100, &[]), Some(160..240)),
-            ("after it", remaining_at(250, &[200]), Some(30..70)),
-            ("later than all", remaining_at(9000, &[1000]), None),
-            ("after more steps than were seen", remaining_at(250, &[10, 200]), None),
+            ("at the start", remaining_at(0, &[]), Some(250..350)),
+            ("in the middle of the step", remaining_at(100, &[]), Some(160..240)),
+            ("after the step", remaining_at(250, &[200]), Some(30..70)),
+            ("later than all observed jobs", remaining_at(9000, &[1000]), None),
+            ("with more steps than were observed", remaining_at(250, &[10, 200]), None),
         ];
         for (name, remaining, expected) in rows {
             let is_right = match (&remaining, expected) {

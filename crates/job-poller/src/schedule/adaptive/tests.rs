@@ -1,11 +1,11 @@
-//! Delays by type and age, and their bounds.
+//! Tests of the delays by job type and age, and of their bounds.
 
 use proptest::prelude::*;
 
 use super::{observation::JobObservation, *};
 use crate::schedule::BudgetShare;
 
-/// Returns the delays of a wait for a job of a type, in whole seconds.
+/// Returns the delays of a wait for a job of this type, in whole seconds.
 fn delays(schedule: Adaptive, job_type: &str, until: f64) -> Vec<u64> {
     let mut age = Duration::ZERO;
     let mut delays = Vec::new();
@@ -27,7 +27,7 @@ fn delays_without_history_follow_the_prior() {
         ("CreateCluster", steady.clone(), 300.0),
         ("CreateNode", steady.clone(), 200.0),
         ("DeleteNode", steady, 60.0),
-        ("a request of twice the pause", dear, 200.0),
+        ("request price of 1 s", dear, 200.0),
     ];
     let rows = rows.map(|(name, schedule, until)| {
         let delays = delays(schedule, name, until);
@@ -39,11 +39,17 @@ fn delays_without_history_follow_the_prior() {
 #[test]
 fn delay_depends_on_type_age_and_nearly_done() {
     let rows = [
-        ("a cluster, long after most have ended", Some("CreateCluster"), 2000, false, 23_237),
-        ("a node, likewise", Some("CreateNode"), 2000, false, 15_491),
-        ("any other, likewise", None, 2000, false, 15_491),
+        (
+            "a cluster at an age at which most have ended",
+            Some("CreateCluster"),
+            2000,
+            false,
+            23_237,
+        ),
+        ("a node at this age", Some("CreateNode"), 2000, false, 15_491),
+        ("an unknown type at this age", None, 2000, false, 15_491),
         ("a cluster that is nearly done", Some("CreateCluster"), 2000, true, 11_618),
-        ("beyond every bin", None, 1_000_000_000, false, 15_491),
+        ("beyond the start of the last bin", None, 1_000_000_000, false, 15_491),
     ];
     for (name, job_type, age, nearly_done, expected) in rows {
         let age = Duration::from_secs(age);
@@ -80,7 +86,7 @@ fn nearly_done_jobs_are_polled_soon_regardless_of_history() {
         assert!((6.5..10.0).contains(&without) && with <= without, "{random}: {without} {with}");
     }
     let [without, with] = delay(false, u64::MAX / 2);
-    assert!(with > 1.5 * without, "none ended so early: {without} {with}");
+    assert!(with > 1.5 * without, "no job has ended so early: {without} {with}");
 }
 
 #[test]
@@ -92,7 +98,7 @@ fn a_binding_budget_share_sets_the_delay() {
         let state = PollState { share: Some(share), ..PollState::new(Duration::from_secs(age), 2) };
         [0, u64::MAX].map(|random| schedule.plan(&PollState { random, ..state }).delay.as_secs())
     };
-    // Where it is not, chance moves the schedule's own delays.
+    // If the budget is not used up, the delays are the schedule's own, with jitter.
     let rows =
         [(0, 38, [13, 17]), (1_000, 38, [38, 38]), (1_000, 190, [190, 190]), (1_000, 1, [2, 2])];
     for (request_price, max_gap, expected) in rows {

@@ -1,10 +1,10 @@
-//! A backoff's pauses, as a wait takes them.
+//! Tests of the delays of a schedule that wraps a `Backoff`.
 
 use backoff::{ExponentialBackoff, backoff::Constant};
 
 use super::*;
 
-/// Gives these pauses, then none, until it is reset.
+/// Returns these delays, and then `None` until it is reset.
 struct ScriptedBackoff(&'static [u64], usize);
 
 impl Backoff for ScriptedBackoff {
@@ -40,7 +40,8 @@ fn invalid_bounds_do_not_panic() {
     assert_eq!(pause(none..=none), Duration::from_millis(1));
 }
 
-/// By itself it exceeds its `max_interval` by its jitter, and ends after its `max_elapsed_time`.
+/// An `ExponentialBackoff` alone exceeds its `max_interval` by its jitter, and ends after its
+/// `max_elapsed_time`.
 #[test]
 fn exponential_backoff_stays_within_the_cap_and_never_ends() {
     let cap = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Pauses row by row, and within their bounds.
+//! Tests of exponential delays and of their bounds.
 
 use proptest::prelude::*;
 

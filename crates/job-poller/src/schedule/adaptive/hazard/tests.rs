@@ -1,4 +1,5 @@
-//! When readings are due, compared with integrals in small steps, and what finished steps change.
+//! Tests of the delays from a hazard model, compared with numerical integration, and of the effect
+//! of finished steps.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ fn integral(request_price: f64, target: f64) -> PollIntegral {
     PollIntegral::new(PollRate::new(request_price, 2.0, 60.0), target)
 }
 
-/// Returns the delay of a schedule with this model, with the default request price and without jitter.
+/// Returns the delay from this model with the default request price, without jitter.
 fn gap(model: &HazardModel, position: JobPosition) -> Option<f64> {
     model.times_until_integrals(position, [integral(0.25, 1.0)]).map(|[gap]| gap)
 }
@@ -20,7 +21,7 @@ fn position(age: f64) -> JobPosition {
     JobPosition { age, completed_steps: 0, since_last_step: age }
 }
 
-/// Returns the model of jobs with these step ends and ends.
+/// Returns a model that has learned from jobs with these step ends and job ends.
 fn learned_model(jobs: &[(Vec<f64>, f64)]) -> HazardModel {
     let mut history = History::new();
     let age = Duration::from_secs_f64;
@@ -39,7 +40,7 @@ fn the_poll_rate_integrates_to_one_over_a_gap() {
             let gap = time_until_integral(rates, age, integral(0.25, 1.0));
             let steps = 10_000;
             let rate_at = |time: f64| {
-                // Evenly from one bin's middle to the next one's.
+                // Interpolates between the middles of two bins.
                 let next =
                     (0..BIN_COUNT).find(|at| bin_middle(*at) > time).unwrap_or(BIN_COUNT - 1);
                 let last = next.saturating_sub(1);
@@ -67,13 +68,13 @@ fn polls_are_frequent_when_jobs_usually_end() {
     let model = learned_model(&vec![(vec![], 300.0); 50]);
     let gap = |age| gap(&model, position(age)).unwrap();
     assert!(gap(30.0) > 40.0 && gap(290.0) < 8.0, "{} {}", gap(30.0), gap(290.0));
-    // A job that is later than all is polled seldom.
+    // Polling is slow for a job that is later than all observed jobs.
     assert!(gap(3000.0) > 10.0, "{}", gap(3000.0));
 }
 
 #[test]
 fn a_finished_step_shifts_the_expected_end() {
-    // One step of 200 s or of 400, and then 100 s until the end.
+    // The step takes 200 s or 400 s. The job ends 100 s after it.
     let model = learned_model(&vec![[(vec![200.0], 300.0), (vec![400.0], 500.0)]; 25].concat());
     let at = |age, steps, since_step| JobPosition {
         age,
@@ -81,16 +82,16 @@ fn a_finished_step_shifts_the_expected_end() {
         since_last_step: since_step,
     };
     let rows = [
-        ("long before", at(100.0, 0, 100.0), 40.0..61.0),
-        ("at the usual end, but its step goes on", at(300.0, 0, 300.0), 25.0..61.0),
-        ("its step has just ended", at(405.0, 1, 5.0), 25.0..61.0),
-        ("and so long ago that it is likely to end", at(495.0, 1, 95.0), 2.0..6.0),
+        ("long before the end", at(100.0, 0, 100.0), 40.0..61.0),
+        ("at the usual end, but the step has not ended", at(300.0, 0, 300.0), 25.0..61.0),
+        ("the step has just ended", at(405.0, 1, 5.0), 25.0..61.0),
+        ("the step ended 95 s ago", at(495.0, 1, 95.0), 2.0..6.0),
     ];
     for (name, position, expected) in rows {
         let gap = gap(&model, position).unwrap();
         assert!(expected.contains(&gap), "{name}: {gap}");
     }
-    // More steps than were ever seen: nothing is known.
+    // No job was observed with this many steps.
     assert_eq!(gap(&model, at(10.0, 3, 1.0)), None);
 }
 
@@ -121,7 +122,7 @@ proptest! {
             prop_assert!(gap >= 2.0 * target - 1e-9 && gap <= 60.0 * target + 1e-9, "{}", gap);
             let [unbounded_gap] = times(unbounded).unwrap();
             let both = model.times_until_integrals(position, [bounded, unbounded]);
-            prop_assert_eq!(both, Some([gap, unbounded_gap]), "each as without the other");
+            prop_assert_eq!(both, Some([gap, unbounded_gap]), "one integral does not affect the other");
         }
     }
 }

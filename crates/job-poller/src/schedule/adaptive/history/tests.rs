@@ -1,4 +1,4 @@
-//! What is recorded of an observation, and what becomes of it.
+//! Tests of how a history records, forgets, merges and serializes observations.
 
 use proptest::prelude::*;
 
@@ -14,8 +14,8 @@ fn observation(from: u64, until: u64, completed: bool, steps: &[u64]) -> JobObse
     observation.with_step_ends(steps.iter().copied().map(age).collect())
 }
 
-/// Returns what an observation is recorded as: for each stage the exposure in seconds, by bin, and how it
-/// ended.
+/// Returns what a history records of an observation: per stage the exposure in seconds, the
+/// completions and the transitions, by bin.
 fn format_recorded(observation: &JobObservation) -> String {
     let mut history = History::new();
     history.record(observation);
@@ -36,14 +36,14 @@ fn format_recorded(observation: &JobObservation) -> String {
 #[test]
 fn observations_are_recorded_by_stage_and_age() {
     let rows = [
-        ("from its beginning to its end", observation(0, 6, true, &[])),
-        ("not to its end", observation(0, 6, false, &[])),
-        ("at its end, as it was last seen to go on", observation(6, 6, true, &[])),
-        ("from the middle on: what was before is not known", observation(5, 7, true, &[])),
-        ("with a step", observation(0, 10, true, &[5])),
-        ("whose step was over before it was seen", observation(7, 10, true, &[5])),
-        ("whose last step is the end", observation(0, 6, true, &[6])),
-        ("with two steps at once, not to its end", observation(0, 8, false, &[5, 5])),
+        ("observed from its start to its end", observation(0, 6, true, &[])),
+        ("observed from its start, not ended", observation(0, 6, false, &[])),
+        ("ended at the age of its first reading", observation(6, 6, true, &[])),
+        ("observed from 5 s on", observation(5, 7, true, &[])),
+        ("with one step", observation(0, 10, true, &[5])),
+        ("with a step that ended before the first reading", observation(7, 10, true, &[5])),
+        ("with a last step that ends with the job", observation(0, 6, true, &[6])),
+        ("with two steps that end together, not ended", observation(0, 8, false, &[5, 5])),
     ];
     let rows = rows.map(|(name, observed)| format!("{name}\n{}\n", format_recorded(&observed)));
     insta::assert_snapshot!(rows.join("\n"));
@@ -65,7 +65,10 @@ fn older_jobs_are_gradually_forgotten() {
     ] {
         history.record(&observed);
     }
-    assert!((history.jobs("CreateNode") - 25.0).abs() < 0.01, "a wait that stopped is no end");
+    assert!(
+        (history.jobs("CreateNode") - 25.0).abs() < 0.01,
+        "a wait that stopped does not count as an end"
+    );
     assert_eq!(history.jobs("other"), 0.0);
 }
 
@@ -90,15 +93,18 @@ fn histories_merge_and_round_trip_through_serde() {
 #[test]
 fn invalid_histories_are_rejected() {
     let rows = [
-        (r#"{"version":2,"types":{}}"#, "a history of version 2, and only 1 is known here"),
+        (
+            r#"{"version":2,"types":{}}"#,
+            "history format version 2 is not supported, only version 1",
+        ),
         (
             r#"{"version":1,"types":{"A":[{"exposure":[-1.0],"completions":[],"transitions":[]}]}}"#,
-            "the history of \"A\" has no counts of jobs",
+            "the history of job type \"A\" is corrupt",
         ),
         (r#"{"version":1}"#, "missing field `types`"),
         (
             &format!(r#"{{"version":1,"types":{{"{}":[]}}}}"#, "A".repeat(MAX_TYPE_NAME_LEN + 1)),
-            "a history of more than 256",
+            "the history has more than 256 job types",
         ),
     ];
     for (text, expected) in rows {

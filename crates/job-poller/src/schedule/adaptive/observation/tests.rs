@@ -1,4 +1,4 @@
-//! Steps whose times fit their job's, and those whose do not.
+//! Tests of step ends whose times are plausible, and of those whose times are not.
 
 use job_model::Job;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn job(steps: &[(&str, &str)]) -> Job {
     Job::from_slice(job.to_string().as_bytes()).unwrap()
 }
 
-/// A name, sub-jobs with their phases and times, and the ages at which steps ended.
+/// A name, the phases and times of sub-jobs, and the expected ages at which steps ended.
 type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a [u64]);
 
 #[test]
@@ -25,22 +25,22 @@ fn step_ends_need_success_and_a_plausible_time() {
     let at = |second: u32| format!("2020-02-02 08:00:{second:02}.5 +0000 UTC");
     let [one, two, three] = [5, 20, 40].map(at);
     let rows: [Case<'_>; 7] = [
-        ("none", vec![], &[]),
+        ("no steps", vec![], &[]),
         (
-            "those that are Success, the first first",
+            "successful steps, in ascending order",
             vec![("Success", &two), ("Running", &three), ("Success", &one)],
             &[5, 20],
         ),
-        ("not one that failed", vec![("Failed", &one)], &[]),
-        ("one without a time: none is known", vec![("Success", &one), ("Success", "")], &[]),
+        ("a failed step does not count", vec![("Failed", &one)], &[]),
+        ("a step without a time: no step counts", vec![("Success", &one), ("Success", "")], &[]),
         (
-            "one that ended before the job began",
+            "a step that ended before the job began",
             vec![("Success", "2020-02-02 03:00:00 +0000 UTC")],
             &[],
         ),
-        ("one that is to end", vec![("Success", "2020-02-02 09:00:00 +0000 UTC")], &[]),
+        ("a step that ends in the future", vec![("Success", "2020-02-02 09:00:00 +0000 UTC")], &[]),
         (
-            "one that ended within the second of the reply's time",
+            "a step that ended in the same second as the reply",
             vec![("Success", "2020-02-02 08:00:50.9 +0000 UTC")],
             &[50],
         ),
