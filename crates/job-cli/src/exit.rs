@@ -77,7 +77,7 @@ impl Exit {
         }
     }
 
-    /// Returns the exit code of an error, whatever context was added to it.
+    /// Returns the exit code of an error. Added context does not change it.
     pub(crate) fn from_error(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<WaitError>() {
             Self::from(error)

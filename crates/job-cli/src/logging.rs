@@ -16,7 +16,7 @@ use crate::terminal::Styles;
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct LoggingArgs {
-    /// Hide progress, unless --progress is given; results and errors are still printed
+    /// Hide progress; results and errors are still printed
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Log each request to stderr; -vv also logs connection details

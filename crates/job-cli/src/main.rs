@@ -28,7 +28,7 @@ use crate::{
     commands::{config, demo, docs, get, show, sim},
     exit::Exit,
     logging::Verbosity,
-    terminal::stderr,
+    terminal::{stderr, text},
     wait::Flags,
 };
 
@@ -85,9 +85,9 @@ fn print_error(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     let exit = Exit::from_error(error);
-    stderr::line(&format!("cce-job: {}", display_chain(&**error)));
-    if let Some(hint) = exit::hint(error) {
-        stderr::hint(hint);
-    }
+    // A line break in the error is escaped, so that it does not look like the start of the hint.
+    let message = text::sanitize(&display_chain(&**error));
+    let hint = exit::hint(error).unwrap_or_default();
+    stderr::message(&format!("{message}\n{hint}"));
     exit
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let format = match (arguments.format, output) {
         (Some(format), _) => format,
         (None, Some(file)) => ReportFormat::from_path(file)
-            .or_exit_with_hint(Exit::Usage, Some("or use --format".into()))?,
+            .or_exit_with_hint(Exit::Usage, Some("Or select the format with --format.".into()))?,
         (None, None) => ReportFormat::Html,
     };
     let reading = arguments.file.read_reply()?;

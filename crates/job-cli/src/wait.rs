@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     /// Stop when the first job ends
     #[arg(long)]
     any: bool,
-    /// Stop as soon as a job or a sub-job fails, or the wait for a job fails
+    /// Stop as soon as a job or sub-job fails, or a job cannot be read
     #[arg(long, conflicts_with = "any")]
     fail_fast: bool,
     /// Treat a job as failed if any of its sub-jobs failed
@@ -97,7 +97,7 @@ pub(crate) struct Arguments {
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Output format
+    /// Format of the results on stdout
     #[arg(
         short,
         long,

@@ -30,9 +30,9 @@ either. Start, inspect and cancel waits through the engine, by project and job:
   curl localhost:8080/JobWait/PROJECT:JOB/status
   curl -X POST localhost:8080/JobWait/PROJECT:JOB/cancel
   curl localhost:8080/JobBudget/all/status
-Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, or with those in the
-environment variable CCE_JOB_WEBHOOK_KEY. The service also answers GET /health, /ready and /metrics.
-The README of the crate job-restate describes how to deploy it.
+Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, or with those in
+the environment variable CCE_JOB_WEBHOOK_KEY. The service also answers GET /health, /ready and
+/metrics. The README of the crate job-restate describes how to deploy it.
 
 Examples:
   cce-job durable --sim --register http://localhost:9070       try it with simulated jobs

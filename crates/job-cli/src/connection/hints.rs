@@ -24,7 +24,7 @@ impl Hints {
         let is_temporary = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
         match error.kind() {
             FetchErrorKind::Status(_) if is_temporary => {
-                Some("try again later, or use `cce-job wait`, which retries".into())
+                Some("Try again later, or use `cce-job wait`, which retries.".into())
             }
             kind => self.hint(Some(kind), Exit::from(error)),
         }
@@ -46,18 +46,18 @@ impl Hints {
                 return Some(self.for_unknown_host());
             }
             (Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)), _) => {
-                "if the server uses a private CA, pass it with --ca-file or OS_CACERT"
+                "If the server uses a private CA, pass it with --ca-file or OS_CACERT."
             }
             (Some(FetchErrorKind::Status(403)), _) => return Some(self.for_forbidden()),
             (_, Exit::Credentials) => {
-                "check your credentials; `cce-job config` shows which ones are used"
+                "Check your credentials; `cce-job config` shows which ones are used."
             }
             (_, Exit::NotFound) => {
-                "check the job id, the project and the region\n\
-                 `cce-job config` shows the project and the endpoint"
+                "Check the job id, the project and the region.\n\
+                 `cce-job config` shows the project and the endpoint."
             }
             (_, Exit::Unreadable) => {
-                "check the endpoint and any proxy in between; rerun with `-v` to log each request"
+                "Check the endpoint and any proxy in between. Rerun with `-v` to log each request."
             }
             _ => return None,
         };
@@ -68,24 +68,26 @@ impl Hints {
         let source = &self.endpoint_source;
         let endpoint = match &self.region {
             Some(region) => format!(
-                "check the region {region} (from {source}); examples: eu-de, eu-nl, cn-north-4"
+                "Check the region {region} (from {source}). Examples: eu-de, eu-nl, cn-north-4."
             ),
-            None => format!("check the host name (from {source}), or use --region, such as eu-de"),
+            None => {
+                "Check the host name, or use --region (such as eu-de) instead of --endpoint.".into()
+            }
         };
         match &self.proxy_source {
-            Some(proxy) => format!("check the host name of the proxy (from {proxy})\n{endpoint}"),
+            Some(proxy) => format!("Check the host name of the proxy (from {proxy}).\n{endpoint}"),
             None => endpoint,
         }
     }
 
     fn for_forbidden(&self) -> String {
         let project = match &self.project {
-            Some((id, source)) => format!("the project id {id} (from {source})"),
-            None => "the project".into(),
+            Some((id, source)) => format!("The project id {id} (from {source})"),
+            None => "The project".into(),
         };
         format!(
-            "{project} may be wrong, or these credentials may not read it\n\
-             `cce-job config` shows which credentials are used"
+            "{project} may be wrong, or these credentials may not read it.\n\
+             `cce-job config` shows which credentials are used."
         )
     }
 }
@@ -115,35 +117,35 @@ mod tests {
             (
                 &of_region,
                 dns(),
-                "check the region eu-xx (from --region); examples: eu-de, eu-nl, cn-north-4",
+                "Check the region eu-xx (from --region). Examples: eu-de, eu-nl, cn-north-4.",
             ),
             (
                 &of_endpoint,
                 dns(),
-                "check the host name (from --endpoint), or use --region, such as eu-de",
+                "Check the host name, or use --region (such as eu-de) instead of --endpoint.",
             ),
             (
                 &behind_proxy,
                 dns(),
-                "check the host name of the proxy (from --proxy env)\n\
-                 check the region eu-xx (from --region); examples: eu-de, eu-nl, cn-north-4",
+                "Check the host name of the proxy (from --proxy env).\n\
+                 Check the region eu-xx (from --region). Examples: eu-de, eu-nl, cn-north-4.",
             ),
             (
                 &of_region,
                 status(403),
-                "the project id 4b8c1e4d (from OS_PROJECT_ID) may be wrong, or these credentials may \
-                 not read it\n`cce-job config` shows which credentials are used",
+                "The project id 4b8c1e4d (from OS_PROJECT_ID) may be wrong, or these credentials may \
+                 not read it.\n`cce-job config` shows which credentials are used.",
             ),
             (
                 &without_project,
                 status(403),
-                "the project may be wrong, or these credentials may not read it\n\
-                 `cce-job config` shows which credentials are used",
+                "The project may be wrong, or these credentials may not read it.\n\
+                 `cce-job config` shows which credentials are used.",
             ),
             (
                 &of_region,
                 FetchError::new(FetchErrorKind::Credentials),
-                "check your credentials; `cce-job config` shows which ones are used",
+                "Check your credentials; `cce-job config` shows which ones are used.",
             ),
         ];
         for (hints, error, expected) in rows {

@@ -9,9 +9,12 @@ pub(crate) fn line(line: &str) {
     styled_line(&text::sanitize_line(line));
 }
 
-/// Prints a hint below an error, indented to the error's text.
-pub(crate) fn hint(hint: &str) {
-    hint.lines().for_each(|part| line(&format!("{:1$}{part}", "", "cce-job: ".len())));
+/// Prints a message of the command. If it has several lines, they are aligned.
+pub(crate) fn message(text: &str) {
+    for (number, part) in text.lines().enumerate() {
+        let prefix = if number == 0 { "cce-job: " } else { "         " };
+        line(&format!("{prefix}{part}"));
+    }
 }
 
 /// Prints one line, sanitized but not truncated, such as a command to copy.

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 pub(crate) struct Styles(bool);
 
 impl Styles {
-    /// Enables colors if the stream is a terminal, unless `NO_COLOR` or `--color` say otherwise.
+    /// Enables colors if the stream is a terminal, unless `NO_COLOR` or `--color` disables them.
     pub(crate) fn for_stream(stream: &impl RawStream) -> Self {
         Self(AutoStream::choice(stream) != ColorChoice::Never)
     }

@@ -1,4 +1,5 @@
-//! The file of `--checkpoint`: the checkpoints of all unfinished waits. Writes are atomic.
+//! The file of `--checkpoint`, with the checkpoints of all waits. It is removed when all jobs have
+//! ended. Writes are atomic.
 
 use std::{
     fs::{self, File},
@@ -37,7 +38,7 @@ impl CheckpointFile {
                 .with_context(|| format!("{shown} is not a checkpoint of this command"))
                 .or_exit_with_hint(
                     Exit::Usage,
-                    Some(format!("use another file, or delete {shown}")),
+                    Some(format!("Use another file, or delete {shown}.")),
                 )?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
@@ -52,7 +53,7 @@ impl CheckpointFile {
             return Err(anyhow!("{shown} belongs to a wait for another job, {id}"))
                 .or_exit_with_hint(
                     Exit::Usage,
-                    Some(format!("add {id} to this command, use another file, or delete {shown}")),
+                    Some(format!("Add {id} to this command, use another file, or delete {shown}.")),
                 );
         }
         Ok((Self { path: file.into(), last_error: None }, checkpoints))

@@ -1,5 +1,5 @@
-//! The end of the command: prints hints and the summary, writes the report, and returns the exit
-//! code.
+//! The end of the command: prints how to resume and the summary, writes the report, and returns the
+//! exit code.
 
 use std::{io, time::Duration};
 
@@ -77,7 +77,6 @@ impl Session {
             }
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
-        result.hints.iter().for_each(|hint| stderr::hint(hint));
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();

@@ -60,7 +60,7 @@ impl JobArgs {
         let (file, mut known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
-                let (file, known) = CheckpointFile::open(file, &ids).or_exit(Exit::Usage)?;
+                let (file, known) = CheckpointFile::open(file, &ids)?;
                 (Some(file), known)
             }
         };

@@ -76,8 +76,9 @@ pub(crate) struct SessionResult {
     pub(crate) still_running: usize,
     /// The duration of the longest wait that timed out.
     pub(crate) longest_timeout: Option<Duration>,
-    /// What to do about the errors of waits. Equal hints are printed once.
-    pub(crate) hints: BTreeSet<String>,
+    /// The hints that were printed. Each is printed only once, below the first error that it
+    /// applies to.
+    printed_hints: BTreeSet<String>,
     /// Whether the command can stop before all jobs have ended.
     pub(crate) stop_condition_met: bool,
 }
@@ -187,11 +188,12 @@ impl Session {
             // If the command stopped the waits, one message at the end covers all of them.
             if let (Some(error), Some(_)) = (error, exit) {
                 stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
+                let hint = self.hints.for_wait_error(error);
+                let hint = hint.filter(|hint| result.printed_hints.insert(hint.clone()));
+                let lines = hint.iter().flat_map(|hint| hint.lines());
+                lines.for_each(|hint| stderr::line(&format!("  {hint}")));
             }
         });
-        if let (Some(error), Some(_)) = (error, exit) {
-            result.hints.extend(self.hints.for_wait_error(error));
-        }
         self.stop_if_stdout_closed();
         if let Some(exit) = exit {
             result.record(exit, self.stop_condition);

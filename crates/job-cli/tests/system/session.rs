@@ -29,6 +29,11 @@ impl Transcript {
         Self { sim, server, folder, text: String::new() }
     }
 
+    /// Returns the endpoint of the service.
+    pub(crate) fn endpoint(&self) -> String {
+        self.server.endpoint()
+    }
+
     /// Returns the command, with the credentials of the service.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = command();
@@ -53,7 +58,14 @@ impl Transcript {
     pub(crate) async fn run_sorted(&mut self, line: &str, stdin: &str) {
         let mut ran = self.execute(line, stdin, |command| command).await;
         for text in [&mut ran.stdout, &mut ran.stderr] {
-            let mut lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+            // A hint stays below its line.
+            let mut lines = Vec::<String>::new();
+            for line in text.lines() {
+                match lines.last_mut().filter(|_| line.starts_with(' ')) {
+                    Some(last) => *last += &format!("{line}\n"),
+                    None => lines.push(format!("{line}\n")),
+                }
+            }
             let jobs = lines.iter().take_while(|line| !line.starts_with(['|', 'c'])).count();
             lines[..jobs].sort();
             *text = lines.concat();

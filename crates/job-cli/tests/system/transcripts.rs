@@ -35,6 +35,16 @@ async fn get() {
     session
         .run_with(&format!("get {ENDPOINT_ARG} JOB"), "", |run| run.env("OS_TOKEN", "canary"))
         .await;
+    let auth_url = format!("{}/v3", session.endpoint());
+    let login = [
+        ("OS_USERNAME", "user"),
+        ("OS_PASSWORD", "canary"),
+        ("OS_USER_DOMAIN_NAME", "domain"),
+        ("OS_AUTH_URL", auth_url.as_str()),
+    ];
+    session
+        .run_with(&format!("get {ENDPOINT_ARG} --auth password JOB"), "", |run| run.envs(login))
+        .await;
     for fault in ["html", "302", "503", "429", "wrong-uid", "garbage", "phase:\u{1b}[2J\u{9b}1m"] {
         session.sim.inject_faults(Fault::parse_script(fault).unwrap());
         session.run(&format!("get {ENDPOINT_ARG} JOB")).await;
