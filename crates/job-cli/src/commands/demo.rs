@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// How to show progress on stderr
     #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
     progress: ProgressMode,
-    /// Speed-up factor, for the tests
+    /// Speed-up factor (used by the tests)
     #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speed: u32,
 }

@@ -116,7 +116,7 @@ fn extended_timeout(
         return timeout;
     }
     let total = elapsed.max(given).saturating_add(given);
-    // Rounded up to whole seconds, for readability.
+    // Rounded up to whole seconds, which are easier to read.
     let whole = total.as_secs().saturating_add(u64::from(total.subsec_nanos() > 0));
     Some(TimeoutArg(Some(Duration::from_secs(whole))))
 }

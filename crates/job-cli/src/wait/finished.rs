@@ -34,7 +34,7 @@ impl Finished {
         }
     }
 
-    /// Returns the observation of the job, for the history.
+    /// Returns the observation of the job to add to the history.
     pub(crate) fn observation(&self) -> Option<JobObservation> {
         match &self.result {
             Ok(ended) => ended.observation.clone(),

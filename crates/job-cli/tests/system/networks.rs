@@ -51,7 +51,7 @@ async fn a_temporary_link_failure_does_not_end_a_wait() {
         ])
         .arg(folder.file(""))
         .arg(sim.job().as_str())
-        // Do not use the history file of the user who runs the tests.
+        // Do not use the history file of the real user.
         .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", sim.account().token)
         .env("OS_PROJECT_ID", sim.project().as_str());

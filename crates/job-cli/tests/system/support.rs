@@ -61,7 +61,7 @@ pub(crate) async fn start_service(seconds: u32) -> (Arc<Sim>, SimServer) {
 /// Returns the command, without the environment of the test.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
-    // Do not use the history file of the user who runs the tests.
+    // Do not use the history file of the real user.
     command.env_clear().env("XDG_STATE_HOME", "/dev/null/none");
     command
 }

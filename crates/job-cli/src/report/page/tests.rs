@@ -1,4 +1,4 @@
-//! Tests of the three formats, for saved replies and for waits.
+//! Tests of the three formats with saved replies and with waits.
 
 use std::{fs, path::Path, time::Duration};
 
