@@ -1,4 +1,4 @@
-//! The command line as a whole: its commands, and what their help says. Does nothing itself.
+//! The command line: all subcommands with their help texts.
 
 use clap::{Parser, Subcommand};
 
@@ -9,10 +9,12 @@ use crate::{
     report, wait,
 };
 
-/// Reads jobs of the Cloud Container Engine (CCE) API, and waits until they have ended.
+/// Read jobs of the Cloud Container Engine (CCE) API and wait for them to end.
 ///
-/// Creating or deleting a cluster or a node returns a job's id. `wait` tells when that job ended, how,
-/// and which step failed; `get` asks once; `show` and `report` take a saved reply.
+/// Creating or deleting a cluster or node returns a job id, and the work continues in the
+/// background. `wait` waits for the job and reports whether it succeeded, or which step failed and
+/// why. `get` prints the job's current state. `show` and `report` read a saved reply and need no
+/// network.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
@@ -27,36 +29,36 @@ use crate::commands::durable;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Ask once how a job is, and print it
+    /// Print a job's current state
     #[command(after_help = get::HELP, after_long_help = join_help(&[get::HELP, connection::HELP, exit::HELP]))]
     Get(get::Arguments),
-    /// Wait until jobs have ended
+    /// Wait for jobs to end, and report whether they succeeded
     #[command(after_help = wait::HELP,
         after_long_help = join_help(&[wait::HELP, connection::HELP, exit::HELP, exit::SEVERITY_HELP]))]
     Wait(Box<wait::Arguments>),
-    /// Print a saved reply; no network
+    /// Print a job from a saved reply (no network)
     #[command(after_help = show::HELP)]
     Show(show::Arguments),
-    /// Make a timeline of a saved reply: a page, a picture, or a chart for a CI summary
+    /// Draw the timeline of a saved reply as HTML, SVG or a Mermaid chart
     #[command(after_help = report::HELP)]
     Report(report::Arguments),
-    /// Show what would be used to connect, and where each value is from
+    /// Show the connection settings and where each comes from
     #[command(after_help = config::HELP, after_long_help = join_help(&[config::HELP, connection::HELP]))]
     Config(config::Arguments),
-    /// Serve a simulated service over TLS on loopback, until stopped
+    /// Run a simulated service on localhost, over TLS, until stopped
     #[command(after_help = sim::help())]
     Sim(Box<sim::Arguments>),
-    /// Wait for a job of a simulated service, started here, over TLS on loopback
+    /// Start a simulated service on localhost and wait for its job
     #[command(after_help = exit::HELP)]
     Demo(demo::Arguments),
-    /// Serve waits that outlive any machine, to the durable engine Restate
+    /// Serve waits that survive restarts, for the durable execution engine Restate
     #[cfg(feature = "durable")]
     #[command(after_help = durable::HELP, after_long_help = join_help(&[durable::HELP, connection::HELP]))]
     Durable(Box<durable::Arguments>),
-    /// Print a shell's completions
+    /// Print shell completions
     #[command(after_help = docs::COMPLETIONS_HELP)]
     Completions(docs::Completions),
-    /// Print the manual
+    /// Print a manual page, or write all of them to a folder
     #[command(after_help = docs::MAN_HELP)]
     Man(docs::Manual),
 }

@@ -1,4 +1,4 @@
-//! The commands other than `wait` and `report`, a file each.
+//! The subcommands other than `wait` and `report`, one file each.
 
 pub(crate) mod get;
 pub(crate) mod show;

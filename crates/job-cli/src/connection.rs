@@ -1,5 +1,9 @@
-//! Where the service is and who asks: flags first, then the environment and files, by the
-//! conventions of other clients. Connects to nothing.
+//! Connection settings: endpoint, project, credentials, CA and proxy. Flags take precedence over
+//! the environment variables and files that other clients use. Sends no request.
+
+mod hints;
+
+pub(crate) use hints::Hints;
 
 use std::{fs, path::PathBuf};
 
@@ -13,47 +17,50 @@ use job_transport::{
 
 use crate::exit::{Exit, OrExit};
 
-/// What `--help` says of credentials.
+/// The section of `--help` about credentials.
 pub(crate) const HELP: &str = "\
-Credentials are never flags. They are looked for, in this order, where other clients have them:
+Credentials are never flags. The first of these sources that is set is used:
   HUAWEICLOUD_SDK_AK, _SK, _SECURITY_TOKEN, _PROJECT_ID                (the vendor's SDKs)
   HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..      (Terraform)
   OS_CLOUD, a cloud in clouds.yaml                                     (OpenStack)
   OS_TOKEN, or OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL, OS_PROJECT_NAME, ..
   ~/.huaweicloud/credentials
-`cce-job config` shows what is found, and where.";
+`cce-job config` shows which credentials are found, and where.";
 
-/// How many requests are in flight at a time, and how many connections are kept. Over HTTP/1.1 a request
-/// may take the connection of another that has ended, while its own is still being made: so there are
-/// up to three times as many, fewer than a small container has descriptors.
+/// Maximum number of requests in flight, and of idle connections.
+///
+/// Over HTTP/1.1, a request may take over a connection that another request has released while its
+/// own connection is still being opened. So there may be up to three times this number of
+/// connections, which is below the descriptor limit of a small container.
 pub(crate) const MAX_IN_FLIGHT: usize = 20;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// Where the service is, such as `https://cce.eu-de.otc.t-systems.com`
-    // Read later: an error here would show the value, and whatever password is in it.
+    /// Service URL, for example `https://cce.eu-de.otc.t-systems.com`
+    // Parsed later, because clap's error message would show the value, which may contain a
+    // password.
     #[arg(long, value_name = "URL", conflicts_with_all = ["region", "cloud"])]
     endpoint: Option<String>,
-    /// The service in this region, such as eu-de
+    /// Region of the service, for example eu-de
     #[arg(long)]
     region: Option<String>,
-    /// Whose region it is; by default otc for eu-de and eu-nl, huawei for all others
+    /// Cloud of the region [default: otc for eu-de and eu-nl, huawei for all others]
     #[arg(long, value_enum)]
     cloud: Option<CloudArg>,
-    /// The project's id; by default the one that goes with the credentials
+    /// Project id [default: the project set with the credentials]
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
-    /// What to log in with
+    /// Authentication method
     #[arg(long, value_enum, default_value_t = AuthArg::Auto)]
     auth: AuthArg,
-    /// Read the token from this file, and again when it is refused
+    /// Read the token from this file, and read the file again if the token is refused
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Trust this CA alone (PEM); by default whom this machine trusts
+    /// Trust only the CAs in this PEM file [default: the system's CAs]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Go by this proxy; env: by the one that HTTPS_PROXY names (it may hold a password)
+    /// Connect through this HTTP proxy; `env` uses HTTPS_PROXY, whose URL may contain a password
     #[arg(long, value_name = "URL|env")]
     proxy: Option<String>,
 }
@@ -68,17 +75,17 @@ enum CloudArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AuthArg {
-    /// The first of the ways below that is there; within one a token, else a key, else a password
+    /// The first credentials found; in one source a token, else an access key, else a password
     Auto,
-    /// A token
+    /// Token
     Token,
-    /// An access key (AK/SK), which signs
+    /// Access key (AK/SK), which signs each request
     Aksk,
-    /// A user's password, which the identity service takes for a token
+    /// User name and password, exchanged for a token at the identity service
     Password,
 }
 
-/// A value, and where it is from.
+/// A value, and where it comes from.
 #[derive(Debug)]
 pub(crate) struct Sourced<T> {
     pub(crate) value: T,
@@ -91,7 +98,7 @@ impl<T> Sourced<T> {
     }
 }
 
-/// All that is known of the connection, each value with its origin.
+/// The connection settings, each with its source.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoint: Option<Sourced<Endpoint>>,
@@ -103,11 +110,12 @@ pub(crate) struct Settings {
 }
 
 impl ConnectionArgs {
-    /// Returns what is known, by the flags and then by these conventions.
+    /// Returns the settings from the flags, and the missing ones from `chain`.
     ///
     /// # Errors
     ///
-    /// Where something that is there cannot be used: wrong usage.
+    /// Returns a usage error if a setting is invalid, or if a file cannot be read. A missing
+    /// setting is not an error.
     pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
         self.resolve(chain).or_exit(Exit::Usage)
     }
@@ -121,8 +129,9 @@ impl ConnectionArgs {
         };
         if let Some(file) = &self.token_file {
             let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
-            anyhow::ensure!(fits, "--token-file holds a token, and --auth asks for something else");
-            // Later it is read when it is needed, and may be about to be replaced.
+            anyhow::ensure!(fits, "--token-file requires --auth token or auto");
+            // Report a missing file now. Later, a file that cannot be read may be in the middle of
+            // a replacement, so it is a temporary error then.
             TokenFile::new(file).read()?;
             chain = chain.token_file(file);
         }
@@ -151,8 +160,8 @@ impl ConnectionArgs {
         })
     }
 
-    /// Returns the endpoint: the given one, that of a named region, or the one beside the identity
-    /// service.
+    /// Returns the endpoint: the given one, the one of the given region, or the one in the region
+    /// of the identity service.
     fn endpoint(
         &self,
         found: Option<&ResolvedCredentials>,
@@ -178,7 +187,8 @@ impl ConnectionArgs {
             Some(CloudArg::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
             None => (cloud, from),
         };
-        let endpoint = Endpoint::for_region(cloud, region).with_context(|| from.clone())?;
+        let endpoint =
+            Endpoint::for_region(cloud, region).with_context(|| format!("{from} {region:?}"))?;
         Ok(Some(Sourced::new(endpoint, from)))
     }
 
@@ -186,51 +196,70 @@ impl ConnectionArgs {
         let Some(proxy) = &self.proxy else { return Ok(None) };
         if proxy == "env" {
             let proxy = Proxy::from_environment().context("--proxy env")?;
-            let proxy = proxy.context("--proxy env: neither HTTPS_PROXY nor ALL_PROXY is set")?;
+            let proxy = proxy.context("--proxy env: set HTTPS_PROXY or ALL_PROXY")?;
             return Ok(Some(Sourced::new(proxy, "--proxy env")));
         }
-        let hint = "a password is no flag; set HTTPS_PROXY, and give `--proxy env`";
-        anyhow::ensure!(!proxy.contains('@'), hint);
+        anyhow::ensure!(
+            !proxy.contains('@'),
+            "a password cannot be part of a flag; set HTTPS_PROXY and use `--proxy env`"
+        );
         Ok(Some(Sourced::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
     }
 }
 
 impl Settings {
-    /// Returns the client.
+    /// Returns the client for these settings.
     ///
     /// # Errors
     ///
-    /// Where something is missing or cannot be used: wrong usage, with what to set.
+    /// Returns a usage error if a setting is missing or cannot be used. The message names what to
+    /// set.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         self.build_client().or_exit(Exit::Usage)
     }
 
+    /// Returns the hints for requests with these settings.
+    pub(crate) fn hints(&self) -> Hints {
+        let endpoint = self.endpoint.as_ref().filter(|endpoint| endpoint.source != "--endpoint");
+        let host = endpoint.map(|endpoint| endpoint.value.to_string());
+        let region = host.as_deref().and_then(|host| host.strip_prefix("https://cce."));
+        let region = region.and_then(|host| host.split('.').next());
+        let endpoint_source = self.endpoint.as_ref().map(|endpoint| endpoint.source.clone());
+        let project = self.project.as_ref();
+        Hints {
+            endpoint_source: endpoint_source.unwrap_or_default(),
+            region: region.map(String::from),
+            project: project.map(|project| (project.value.to_string(), project.source.clone())),
+            proxy_source: self.proxy.as_ref().map(|proxy| proxy.source.clone()),
+        }
+    }
+
     fn build_client(&self) -> anyhow::Result<Client> {
         let endpoint = self.endpoint.as_ref();
-        let endpoint =
-            endpoint.context("no address of the service; give --endpoint or --region")?;
+        let endpoint = endpoint.context("no endpoint; use --region or --endpoint")?;
         let found = self.found.as_ref().with_context(|| match self.auth {
-            AuthArg::Auto => "no credentials; set OS_TOKEN, or give --token-file; `cce-job wait --help` names all ways",
-            AuthArg::Token => "no token; set OS_TOKEN, or give --token-file",
-            AuthArg::Aksk => "no access key; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
-            AuthArg::Password => "no password; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
+            AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job wait --help` lists all sources",
+            AuthArg::Token => "no token found; set OS_TOKEN or use --token-file",
+            AuthArg::Aksk => "no access key found; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+            AuthArg::Password => "no password found; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
         })?;
         let named = self.project.is_some() || found.has_project();
         anyhow::ensure!(
             named,
-            "no project beside these credentials; give --project, or set {}",
+            "no project id is set for these credentials; use --project or set {}",
             found.project_source()
         );
 
         let provider = TlsProvider::aws_lc_rs();
         let tls = match &self.ca_file {
             Some(Sourced { value: file, source }) => {
-                let context = || format!("the CA file {} ({source})", file.display());
+                let context =
+                    || format!("cannot use the CA file {} (from {source})", file.display());
                 let pem = fs::read(file).with_context(context)?;
                 TlsConfig::ca_pem(provider, &pem).with_context(context)?
             }
             None => TlsConfig::platform(provider)
-                .context("no CA to trust; install ca-certificates, or give --ca-file")?,
+                .context("no system CAs found; install ca-certificates or use --ca-file")?,
         };
         let mut transport = HyperTransport::new(tls)
             .max_in_flight(MAX_IN_FLIGHT)

@@ -1,49 +1,49 @@
-//! The exit codes of the command.
+//! The exit codes of the command, and the errors that carry one.
 
 use std::{error::Error, fmt, process::ExitCode};
 
 use job_poller::{AttemptError, Outcome, WaitError, WaitErrorKind};
-use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchError, FetchErrorKind};
 
-/// How the command ends. The numbers are a contract: a script branches on them.
+/// An exit code. The numbers are part of the public interface, because scripts branch on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It is done: the job succeeded, or was shown.
+    /// Success: the job succeeded, or its state was printed.
     Done = 0,
-    /// Something in the command itself went wrong.
+    /// Internal error: something in the command itself went wrong.
     Internal = 1,
-    /// It was called in a way that cannot be meant. Clap's own number.
+    /// Bad usage, or settings that cannot be used. Clap uses the same number.
     Usage = 2,
     /// The deadline passed before the job ended.
     Deadline = 3,
-    /// The credentials were refused: 401 or 403.
+    /// The service refused the credentials: 401 or 403.
     Credentials = 4,
     /// The job failed.
     JobFailed = 5,
     /// The job's state could not be read.
     Unreadable = 6,
-    /// There is no such job, or no longer.
+    /// The service does not know the job, or no longer.
     NotFound = 7,
-    /// SIGINT stopped it.
+    /// Stopped by SIGINT.
     Interrupted = 130,
-    /// SIGTERM stopped it.
+    /// Stopped by SIGTERM.
     Terminated = 143,
 }
 
-/// What `--help` says of the exit codes.
+/// The section of `--help` about exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  done: the job succeeded, or could be read
+  0  success: the job succeeded, or its state was printed
   1  internal error
-  2  wrong usage, or nothing to log in with
-  3  the deadline passed before the job ended
-  4  the credentials were refused (401, 403)
+  2  bad usage, or no credentials found
+  3  timed out before the job ended
+  4  the service refused the credentials (401, 403)
   5  the job failed
   6  the job's state could not be read
-  7  there is no such job, or no longer
+  7  job not found, or deleted
   130, 143  stopped by SIGINT, SIGTERM";
 
-/// From what may be better next time to what no second run mends: of several, the last is the worst.
+/// All exit codes, the least severe first. The more severe an error is, the less another run helps.
 const SEVERITY: [Exit; 10] = [
     Exit::Done,
     Exit::Deadline,
@@ -57,19 +57,19 @@ const SEVERITY: [Exit; 10] = [
     Exit::Terminated,
 ];
 
-/// What `--help` says of several jobs.
+/// The section of `--help` about the exit code for several jobs.
 pub(crate) const SEVERITY_HELP: &str = "\
-With several jobs the exit code is the worst of theirs: 5, else 4, 7, 6, 3, 0. With --any it is
-that of the first that ends.";
+With several jobs, the exit code is the most severe one, in the order 5, 4, 7, 6, 3, 0. With --any,
+it is the exit code of the first job that ends.";
 
 impl Exit {
-    /// Returns the worse of the two.
+    /// Returns the more severe of two exit codes.
     pub(crate) fn worse(self, other: Self) -> Self {
         let rank = |exit| SEVERITY.iter().position(|one| *one == exit);
         if rank(other) > rank(self) { other } else { self }
     }
 
-    /// Returns the exit code if something else went wrong too: an internal error in place of success.
+    /// Returns the exit code if an internal error happened as well, which only replaces success.
     pub(crate) const fn at_least_internal(self) -> Self {
         match self {
             Self::Done => Self::Internal,
@@ -77,7 +77,7 @@ impl Exit {
         }
     }
 
-    /// Returns the exit code of an error; a context around it does not hide why.
+    /// Returns the exit code of an error. Added context does not change it.
     pub(crate) fn from_error(error: &anyhow::Error) -> Self {
         if let Some(error) = error.downcast_ref::<WaitError>() {
             Self::from(error)
@@ -89,46 +89,17 @@ impl Exit {
             Self::Internal
         }
     }
-
-    /// Returns what to do about it, where that is always the same.
-    pub(crate) const fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::Credentials => {
-                Some("mend the credentials; `cce-job config` shows which are used")
-            }
-            Self::NotFound => Some(
-                "check the id, the project and the region; `cce-job config` shows the last two",
-            ),
-            Self::Unreadable => {
-                Some("check the address, and what stands between; `-v` logs each request")
-            }
-            _ => None,
-        }
-    }
 }
-
-/// Returns what to do where one attempt gave no job.
-pub(crate) fn fetch_error_hint(error: &FetchError) -> Option<&'static str> {
-    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
-    match error.kind() {
-        FetchErrorKind::Status(_) if passes => Some("ask again later, as `cce-job wait` does"),
-        FetchErrorKind::Transport(TransportErrorKind::Certificate) => Some(CERTIFICATE_HINT),
-        _ => Exit::from(error).hint(),
-    }
-}
-
-/// What to do where a certificate is not trusted.
-pub(crate) const CERTIFICATE_HINT: &str =
-    "where the CA is one of your own, name it with --ca-file, or OS_CACERT";
 
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
         let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
         let unknown = error.last_error().map(|error| error.class) == Some(ErrorClass::NotFound);
         match error.kind() {
-            // The grace is for jobs that are on their way.
+            // A wait tolerates a 404 at first, because a new job may not be visible yet. Here the
+            // timeout was shorter than that grace period.
             WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
-            // A job that does not move was waited for long enough, too.
+            // A stalled job was also waited for long enough.
             WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stalled => Self::Deadline,
             WaitErrorKind::Unauthorized => Self::Credentials,
             WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
@@ -166,10 +137,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error, and how the command ends for it.
+/// An error with its exit code and a hint. Its message and causes are those of the error itself.
 #[derive(Debug)]
 struct ExitError {
     exit: Exit,
+    hint: Option<String>,
     error: anyhow::Error,
 }
 
@@ -185,15 +157,26 @@ impl Error for ExitError {
     }
 }
 
-/// Says of an error how the command ends for it; by default it is an internal one.
-pub(crate) trait OrExit<T> {
-    /// Ends the command with this exit code where there is an error.
-    fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
+/// Returns the hint of an error: what to do next.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<&str> {
+    let ExitError { hint, error, .. } = error.downcast_ref()?;
+    hint.as_deref().or_else(|| self::hint(error))
+}
+
+/// Sets the exit code of an error. Errors without one are internal errors.
+pub(crate) trait OrExit<T>: Sized {
+    /// Sets the exit code of an error.
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.or_exit_with_hint(exit, None)
+    }
+
+    /// Sets the exit code and the hint of an error.
+    fn or_exit_with_hint(self, exit: Exit, hint: Option<String>) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
-    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| ExitError { exit, error: error.into() }.into())
+    fn or_exit_with_hint(self, exit: Exit, hint: Option<String>) -> anyhow::Result<T> {
+        self.map_err(|error| ExitError { exit, hint, error: error.into() }.into())
     }
 }
 

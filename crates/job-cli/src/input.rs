@@ -1,4 +1,4 @@
-//! What a command reads: a file or stdin, and the jobs' ids in it. Decides nothing about a job.
+//! Reads files and stdin: job ids, submission replies and saved job replies.
 
 use std::{
     fmt, fs,
@@ -17,7 +17,7 @@ use crate::{
     terminal::stderr,
 };
 
-/// Where to read from: a file's path, or `-` for stdin.
+/// An input: the path of a file, or `-` for stdin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InputArg {
     Stdin,
@@ -42,72 +42,73 @@ impl fmt::Display for InputArg {
 }
 
 impl InputArg {
-    /// Reads all there is.
+    /// Reads the whole input.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read: wrong usage.
+    /// Returns a usage error if the input cannot be read.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         let read = match self {
             Self::Stdin => {
                 if io::stdin().is_terminal() {
-                    stderr::line("reading stdin; it ends with Ctrl-D");
+                    stderr::line("reading from stdin; press Ctrl-D to end the input");
                 }
                 let mut all = Vec::new();
                 io::stdin().lock().read_to_end(&mut all).map(|_| all)
             }
             Self::File(file) => fs::read(file),
         };
-        read.with_context(|| format!("{self} cannot be read")).or_exit(Exit::Usage)
+        read.with_context(|| format!("cannot read {self}")).or_exit(Exit::Usage)
     }
 
-    /// Reads the id of the job in the reply of the call that submitted it.
+    /// Reads the job id from the reply of the API call that created the job.
     ///
     /// # Errors
     ///
-    /// Returns an error if the reply has no job id: wrong usage. The message includes an error of the
-    /// service.
+    /// Returns a usage error if the reply has no job id. If the reply is an error response, the
+    /// message includes the service's code and message.
     pub(crate) fn read_submitted_id(&self) -> anyhow::Result<JobId> {
         let reply = self.read()?;
         let id = JobId::from_submission(&reply).map_err(|error| {
-            // Usually the call failed, and the reply has the reason.
+            // The most common cause is that the call failed. Then the reply contains the reason.
             let service_error = ServiceError::from_body(0, None, &reply);
             match service_error.filter(|error| error.code().is_some()) {
-                Some(error) => anyhow!("{self} has no job; the call failed: {error}"),
-                None => anyhow::Error::new(error).context(format!("{self} has no job")),
+                Some(error) => anyhow!("no job id in {self}; the API call failed: {error}"),
+                None => anyhow::Error::new(error).context(format!("no job id in {self}")),
             }
         });
         id.or_exit(Exit::Usage)
     }
 
-    /// Reads ids, one a line or with blanks between.
+    /// Reads job ids, separated by line breaks or spaces.
     ///
     /// # Errors
     ///
-    /// Where one is none, or there is none at all: wrong usage.
+    /// Returns a usage error if an id is invalid, or if the input has no id.
     pub(crate) fn read_ids(&self) -> anyhow::Result<Vec<JobId>> {
         let text = String::from_utf8(self.read()?);
-        let text = text.map_err(|_| anyhow!("{self} is not UTF-8")).or_exit(Exit::Usage)?;
+        let text = text.map_err(|_| anyhow!("{self} is not valid UTF-8")).or_exit(Exit::Usage)?;
         let mut ids = Vec::new();
-        // Some editors put a byte order mark first.
+        // Some editors write a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         for (number, line) in text.lines().enumerate() {
             for word in line.split_whitespace() {
-                let at = || format!("no job's id in {self}, line {}", number + 1);
+                let at = || format!("invalid job id in {self}, line {}", number + 1);
                 ids.push(word.parse::<JobId>().with_context(at).or_exit(Exit::Usage)?);
             }
         }
         if ids.is_empty() {
-            return Err(anyhow!("no job's id in {self}, which is empty")).or_exit(Exit::Usage);
+            return Err(anyhow!("no job ids in {self}: it is empty")).or_exit(Exit::Usage);
         }
         Ok(ids)
     }
 
-    /// Reads a saved reply by the rules for one that comes from the service.
+    /// Reads a saved reply, with the same rules as for a reply of the service.
     ///
     /// # Errors
     ///
-    /// Returns an error if it cannot be read (wrong usage), or is not a job.
+    /// Returns a usage error if the input cannot be read, and an [unreadable](Exit::Unreadable)
+    /// error if it is not a job.
     pub(crate) fn read_reply(&self) -> anyhow::Result<Reading> {
         let body = self.read()?;
         let service_error =
@@ -115,20 +116,20 @@ impl InputArg {
         let error = match (Reading::from_response(Response::new(body.into())), service_error) {
             (Ok(reading), None) => return Ok(reading),
             (Ok(reading), Some(_)) if has_job_fields(&reading) => return Ok(reading),
-            (_, Some(error)) => anyhow!("it is what the service says of an error: {error}"),
-            (Err(error), None) => decode_cause(error),
+            (_, Some(error)) => anyhow!("{self} is an error response, not a job: {error}"),
+            (Err(error), None) => decode_cause(error).context(format!("{self} is not a job")),
         };
-        Err(error.context(format!("{self} is no job"))).or_exit(Exit::Unreadable)
+        Err(error).or_exit(Exit::Unreadable)
     }
 }
 
-/// Whether any of a job's parts is there.
+/// Whether the reply has at least one of `metadata`, `spec` and `status`.
 fn has_job_fields(reading: &Reading) -> bool {
     let job = reading.job();
     job.metadata.is_some() || job.spec.is_some() || job.status.is_some()
 }
 
-/// Returns the error of a body that is not a job, without the context of an HTTP reply.
+/// Returns why a body is not a job, without the wording for HTTP replies.
 fn decode_cause(error: FetchError) -> anyhow::Error {
     match (error.decode_error(), error.detail()) {
         (Some(cause), _) => anyhow!(cause.clone()),

@@ -1,4 +1,4 @@
-//! The flags that every command has: how much is printed, and in which colors.
+//! The global flags for verbosity and color, and the log on stderr.
 
 use std::io;
 
@@ -16,13 +16,13 @@ use crate::terminal::Styles;
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct LoggingArgs {
-    /// Tell no progress, unless --progress asks for it; results and errors are told
+    /// Hide progress; results and errors are still printed
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Log each request to stderr; -vv: and what carries it
+    /// Log each request to stderr; -vv also logs connection details
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colors; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Verbosity {
 }
 
 impl LoggingArgs {
-    /// Applies them to all that the process writes.
+    /// Applies the flags to the whole process, and returns the verbosity.
     pub(crate) fn apply(self) -> Verbosity {
         match self.color {
             clap::ColorChoice::Auto => ColorChoice::Auto,
@@ -55,10 +55,10 @@ impl LoggingArgs {
     }
 }
 
-/// What other programs look for in a log.
+/// Prefixes of fields that are only useful to log collectors, not to a reader of stderr.
 const OMITTED_FIELD_PREFIXES: [&str; 4] = ["otel.", "server.", "url.template", "cce.job.id"];
 
-/// Logs to stderr what this command does or, with more than one `v`, what the libraries below it do.
+/// Logs this project's crates to stderr; with more than one `v`, also the libraries they use.
 fn init_logging(times: u8) {
     let ours = ["job_transport", "job_poller", "job_restate", "cce_job"];
     let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
@@ -72,9 +72,9 @@ pub(crate) fn init_warning_log() {
     init_stderr_log(Targets::new().with_target("job_restate", LevelFilter::WARN), false);
 }
 
-/// Logs to stderr, each line with the time since the start, not with the time of day.
+/// Logs to stderr. Each line starts with the time since the start, not with the time of day.
 fn init_stderr_log(filter: Targets, with_target: bool) {
-    // Of a request what people look for: its method, its address, what came of it.
+    // Print only what a reader looks for in a request: the method, the URL and the result.
     let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
         name if OMITTED_FIELD_PREFIXES.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),

@@ -1,4 +1,4 @@
-//! The command `cce-job`: arguments in, an exit code out. Decides nothing about a job.
+//! The command `cce-job`: parses the arguments, runs a subcommand, and returns its exit code.
 
 mod exit;
 mod terminal;
@@ -20,7 +20,7 @@ use std::{
 };
 
 use clap::{CommandFactory, FromArgMatches};
-use job_transport::{FetchError, display_chain};
+use job_transport::display_chain;
 use tokio::runtime::Builder;
 
 use crate::{
@@ -28,20 +28,20 @@ use crate::{
     commands::{config, demo, docs, get, show, sim},
     exit::Exit,
     logging::Verbosity,
-    terminal::stderr,
+    terminal::{stderr, text},
     wait::Flags,
 };
 
 fn main() -> ExitCode {
     let mut line = Arguments::command();
-    // Wrong usage ends here, with help, and `--help` itself does.
+    // Exits here on a usage error and on `--help`.
     let matches = line.get_matches_mut();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let flags = matches.subcommand().and_then(|(name, matches)| {
         line.find_subcommand(name).map(|command| Flags::from_matches(command, matches))
     });
     let verbosity = arguments.logging.apply();
-    // Its message is printed; its exit code would be another.
+    // The panic message is already printed. Without this, the exit code would be Rust's own 101.
     let ran = catch_unwind(AssertUnwindSafe(|| {
         run(arguments.command, verbosity, &flags.unwrap_or_default())
     }));
@@ -68,27 +68,26 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
     }
 }
 
-/// Runs what uses the network; the other commands do without a runtime.
+/// Runs a command that uses the network. The other commands need no runtime.
 fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let ran = runtime.block_on(command);
-    // A name that is being looked up is not waited for.
+    // Do not wait for a DNS lookup that is still running on a blocking thread.
     runtime.shutdown_background();
     ran
 }
 
-/// Prints an error and a hint, and returns the exit code.
+/// Prints an error with its hint, and returns the exit code.
 fn print_error(error: &anyhow::Error) -> Exit {
     let closed = error.downcast_ref::<io::Error>().map(io::Error::kind);
     if closed == Some(io::ErrorKind::BrokenPipe) {
-        // The reader has closed stdout on purpose, as `head` does.
+        // The reader closed stdout on purpose, as `head` does.
         return Exit::Done;
     }
     let exit = Exit::from_error(error);
-    stderr::line(&format!("cce-job: {}", display_chain(&**error)));
-    let hint = error.downcast_ref::<FetchError>().and_then(exit::fetch_error_hint);
-    if let Some(hint) = hint {
-        stderr::line(&format!("cce-job: {hint}"));
-    }
+    // A line break in the error is escaped, so that it does not look like the start of the hint.
+    let message = text::sanitize(&display_chain(&**error));
+    let hint = exit::hint(error).unwrap_or_default();
+    stderr::message(&format!("{message}\n{hint}"));
     exit
 }

@@ -1,5 +1,5 @@
-//! `cce-job report`: a job's timeline as a page, a picture, or a chart for a CI summary. `wait --report`
-//! makes its reports from the same timelines.
+//! `cce-job report`: draws a job's timeline as HTML, SVG or a Mermaid chart. `wait --report` uses
+//! the same timelines.
 
 mod axis;
 mod timeline;
@@ -26,39 +26,38 @@ use crate::{
     terminal::print,
 };
 
-/// What `--help` says below the flags.
+/// The section of `--help` below the flags.
 pub(crate) const HELP: &str = "\
 Examples:
   cce-job report reply.json -o out.html
   cce-job get --raw ID | cce-job report - -o out.svg
-  cce-job report --format mermaid reply.json       for a CI summary, between ```mermaid and ```
-  cce-job wait --report out.html ID                with the wait's attempts and errors";
+  cce-job report --format mermaid reply.json       for a CI summary, in a ```mermaid block
+  cce-job wait --report out.html ID                includes the wait's attempts and errors";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A saved reply; `-` for stdin
+    /// Saved reply; `-` reads stdin
     #[arg(value_name = "FILE")]
     file: InputArg,
-    /// Write to this file; by default, and with `-`, to stdout
+    /// Output file; `-` writes to stdout [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The form; by default as the output's name ends, else html
+    /// Format [default: from the extension of the output file, else html]
     #[arg(long, value_enum)]
     format: Option<ReportFormat>,
 }
 
-/// Reports a saved reply.
+/// Writes the report of a saved reply.
 ///
 /// # Errors
 ///
-/// Where the file is no job, or the report cannot be written.
+/// Returns an error if the file is not a job, or if the report cannot be written.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let output = arguments.output.as_deref().filter(|file| *file != Path::new("-"));
     let format = match (arguments.format, output) {
         (Some(format), _) => format,
-        (None, Some(file)) => {
-            ReportFormat::from_path(file).context("no --format").or_exit(Exit::Usage)?
-        }
+        (None, Some(file)) => ReportFormat::from_path(file)
+            .or_exit_with_hint(Exit::Usage, Some("Or select the format with --format.".into()))?,
         (None, None) => ReportFormat::Html,
     };
     let reading = arguments.file.read_reply()?;
@@ -76,5 +75,5 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// Returns the context of an error from writing a report.
 pub(crate) fn write_error_context(file: &Path) -> String {
-    format!("the report {} cannot be written", file.display())
+    format!("cannot write the report {}", file.display())
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, and the exit codes that they give.
+//! Handles SIGINT and SIGTERM, and maps them to exit codes.
 
 use std::{io, process, thread, time::Duration};
 
@@ -7,15 +7,18 @@ use tokio::runtime::Builder;
 
 use crate::exit::Exit;
 
-/// How long the command has to end in good order. It cannot while nobody reads what it writes.
+/// Time for an orderly shutdown after a signal. It may be impossible: a write to stdout blocks
+/// while the reader of the pipe does not read.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns a future that completes on SIGINT or SIGTERM, with the exit code of that signal. No signal is
-/// lost after this function returns, and the process ends a while after a signal in any case.
+/// Returns a future that completes on SIGINT or SIGTERM with the exit code of that signal.
+///
+/// Signals are caught as soon as this function returns. If the process is still running two seconds
+/// after a signal, a separate thread ends it.
 ///
 /// # Errors
 ///
-/// Where signals cannot be listened to.
+/// Returns an error if the signal handlers or the thread cannot be set up.
 pub(crate) fn shutdown_signal() -> io::Result<impl Future<Output = Exit>> {
     let stopped = next_signal()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;

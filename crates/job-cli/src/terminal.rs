@@ -1,4 +1,4 @@
-//! What is printed, and how: streams, styles, texts, durations, JSON.
+//! Output: streams, colors, and the formatting of texts, durations and JSON.
 
 pub(crate) mod stderr;
 mod styles;

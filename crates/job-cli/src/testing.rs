@@ -1,4 +1,4 @@
-//! Jobs and texts for the tests: hostile ones in every field, and waits with given readings.
+//! Test helpers: jobs with hostile texts, and waits with given readings.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::wait::Finished;
 
-/// Texts that move cursors, set titles, turn lines round and end tags.
+/// Texts that move the cursor, set the title, reverse the writing direction or close HTML tags.
 pub(crate) fn hostile_text() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "\u{1b}[2J\u{1b}[H",
@@ -30,12 +30,12 @@ pub(crate) fn hostile_text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
 }
 
-/// Returns a text of a megabyte, hostile from its first character to its last.
+/// Returns about a megabyte of hostile text.
 pub(crate) fn hostile_megabyte() -> String {
     "\u{1b}]0;t\u{7}\u{9b}2J\u{202e}<b>\r\n".repeat(60_000)
 }
 
-/// Returns a job that has this text wherever it can have one.
+/// Returns a job with this text in every field that can hold one, unknown fields included.
 pub(crate) fn job_with_text(text: &str) -> Value {
     let phases = ["Failed", "Running", "Success", text];
     let part = |phase: &str, sub_jobs: Value| {
@@ -51,7 +51,7 @@ pub(crate) fn job_with_text(text: &str) -> Value {
     part("Failed", phases.iter().map(|phase| part(phase, json!([]))).collect())
 }
 
-/// Returns a job that has this text in each field that is shown.
+/// Returns a job with this text in each field that is displayed.
 pub(crate) fn job_with_displayed_text(text: &str) -> Value {
     let part = |phase: &str, sub_jobs: Value| {
         json!({"spec": {"type": text, "resourceName": text, "subJobs": sub_jobs},
@@ -60,12 +60,15 @@ pub(crate) fn job_with_displayed_text(text: &str) -> Value {
     part("Failed", json!([part("Failed", json!([])), part(text, json!([]))]))
 }
 
-/// Returns the first character of a text that cannot be shown; line breaks can, the program's own.
+/// Returns the first unprintable character of a text, except line breaks, which the program adds
+/// itself.
 pub(crate) fn first_unprintable(text: &str) -> Option<char> {
     text.chars().find(|c| is_unprintable(*c) && *c != '\n')
 }
 
-/// Ends a wait for a job by these readings, one a second: with what happened on the way.
+/// Runs a wait in virtual time, with one of `inputs` as the result of each attempt, and returns its
+/// result and its events. Each attempt takes a second. When `inputs` is exhausted, the wait is
+/// stopped.
 pub(crate) fn run_wait(
     policy: WaitPolicy,
     inputs: impl IntoIterator<Item = Input>,
@@ -88,13 +91,13 @@ pub(crate) fn run_wait(
     }
 }
 
-/// Returns a reading of this job.
+/// Returns the input for a successful reading of this job.
 pub(crate) fn reading_input(job: &Value) -> Input {
     let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
     Reading::new(job).into()
 }
 
-/// Returns a wait that came to this.
+/// Returns the finished wait for a result of [`run_wait`].
 pub(crate) fn finished(
     (result, log): (Result<FinishedJob, WaitError>, Vec<(Duration, Event)>),
 ) -> Finished {

@@ -1,4 +1,4 @@
-//! `cce-job wait`: waits until jobs have ended. Starts the waits of the library from the arguments, and
+//! `cce-job wait`: waits for jobs to end. Starts the waits of the library from the arguments, and
 //! prints their results.
 
 mod finished;
@@ -45,58 +45,59 @@ pub(crate) use self::{
     schedule::ScheduleArg,
 };
 use crate::{
-    connection::{ConnectionArgs, MAX_IN_FLIGHT},
+    connection::{ConnectionArgs, Hints, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
     logging::Verbosity,
     signals::shutdown_signal,
     terminal::{RAW_REQUIRES_JSON, TimeoutArg},
 };
 
-/// What `--help` says below the flags.
+/// The section of `--help` below the flags.
 pub(crate) const HELP: &str = "\
 Examples:
   cce-job wait --region eu-de 354331b2c-229a-11e8-9c75-0255ac100ceb
-  cce-job wait --timeout 90m --checkpoint wait.json ID1 ID2     goes on from there when run again
-  curl .. | cce-job wait --from -                               the job that a call submitted
-  cce-job wait - < ids.txt                                      many, one a line
-  cce-job wait --any ID1 ID2                                    until the first has ended
+  cce-job wait --timeout 90m --checkpoint wait.json ID1 ID2     resumes if you run it again
+  curl .. | cce-job wait --from -                               the job that an API call created
+  cce-job wait - < ids.txt                                      many jobs, one id per line
+  cce-job wait --any ID1 ID2                                    until the first job ends
   cce-job wait -o json --full-tree ID | jq -r '.. | .resourceID? // empty'";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     jobs: JobArgs,
-    /// Wait until all jobs have ended (the default)
+    /// Wait until all jobs have ended (default)
     #[arg(long, conflicts_with_all = ["any", "fail_fast"])]
     all: bool,
-    /// Wait until the first job has ended
+    /// Stop when the first job ends
     #[arg(long)]
     any: bool,
-    /// Stop as soon as a job, or a sub-job of one, has failed, or cannot be waited for
+    /// Stop as soon as a job or sub-job fails, or a job cannot be read
     #[arg(long, conflicts_with = "any")]
     fail_fast: bool,
-    /// Count a job as failed that succeeded though a sub-job of it failed
+    /// Treat a job as failed if any of its sub-jobs failed
     #[arg(long)]
     strict: bool,
-    /// Ask too for the sub-jobs that a job's reply leaves out, such as those with new nodes' ids
+    /// Also fetch sub-jobs that the job's reply omits, such as those with the ids of new nodes
     #[arg(long)]
     full_tree: bool,
-    /// Wait so long, such as 90s or 1h30m; 0: ask once; none: without end [default: 1h]
-    #[arg(long, value_name = "TIME")]
+    /// Give up after this long, for example 90s or 1h30m; 0 checks once, none waits forever
+    /// [default: 1h]
+    #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,
-    /// When to ask: adaptive, fixed:10s or exponential:1s..30s
+    /// When to poll: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
     schedule: ScheduleArg,
-    /// Learn from this file how long jobs take, and add to it; none: do not [default: history.json in
-    /// this user's state folder]
+    /// File of past job durations, which the adaptive schedule uses and updates; none disables it
+    /// [default: cce-job/history.json in your state folder]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Keep in this file what is still waited for, and go on from it where it is there
+    /// Save progress to this file, and resume from it if it exists
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// What to print to stdout
+    /// Format of the results on stdout
     #[arg(
         short,
         long,
@@ -107,29 +108,29 @@ pub(crate) struct Arguments {
         help_heading = "Output"
     )]
     output: OutputFormat,
-    /// With -o json: print the replies' own bytes, in place of the jobs encoded again
+    /// With -o json: print the exact bytes of the replies instead of re-encoded JSON
     #[arg(long, help_heading = "Output")]
     raw: bool,
     /// Print a table of all jobs at the end
     #[arg(long, help_heading = "Output")]
     summary: bool,
-    /// Write a timeline, with attempts and errors, to this file at the end: .html, .svg or .mmd
+    /// Write a timeline with all attempts and errors to this file at the end (.html, .svg or .mmd)
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
-    /// How to tell progress, on stderr
+    /// How to show progress on stderr
     #[arg(long, value_enum, value_name = "MODE", default_value = "auto", help_heading = "Output")]
     progress: ProgressMode,
 }
 
-/// The timeout without `--timeout`. A resumed wait has the timeout that it began with.
+/// The timeout without `--timeout`. A resumed wait keeps its own timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// The most requests that `--full-tree` makes for one job: one a node, and more nodes are not added at
-/// once.
+/// Maximum number of requests of `--full-tree` for one job. It needs one per new node, and nobody
+/// adds more than this many nodes at once.
 const MAX_SUB_JOB_LOOKUPS: u32 = 200;
 
 impl Arguments {
-    /// Returns the limits of a wait: these, and what the flags change of them.
+    /// Returns the policy of a wait, with the changes that the flags make.
     fn policy(&self, policy: WaitPolicy) -> WaitPolicy {
         let policy = match self.timeout {
             None => policy,
@@ -151,11 +152,12 @@ impl Arguments {
     }
 }
 
-/// Waits.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// Where it was called in a way that cannot be meant, or signals cannot be listened to.
+/// Returns a usage error if the arguments, settings or files cannot be used, and an internal error
+/// if the signal handlers cannot be set up.
 pub(crate) async fn run(
     arguments: Arguments,
     verbosity: Verbosity,
@@ -166,11 +168,12 @@ pub(crate) async fn run(
         return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
     }
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
-    let client = arguments.connection.settings(CredentialChain::from_environment())?.client()?;
+    let settings = arguments.connection.settings(CredentialChain::from_environment())?;
+    let (client, hints) = (settings.client()?, settings.hints());
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref())?;
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
-    // From here on what is begun is ended in good order.
+    // From here on, a signal ends the command in an orderly way.
     let stopped = shutdown_signal()?;
     let retain = Retain { bodies: raw, logs: report.is_some() };
     let policy = |policy| arguments.policy(policy);
@@ -179,7 +182,7 @@ pub(crate) async fn run(
     if let Some(file) = &checkpoints {
         let all: Vec<_> = watches.iter().filter_map(Watch::checkpoint).collect();
         let all: Vec<_> = all.iter().collect();
-        let shown = || format!("{} cannot be written", file.path().display());
+        let shown = || format!("cannot write {}", file.path().display());
         file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
     }
     let output = Output::new(format, raw, watches.len() > 1);
@@ -193,6 +196,7 @@ pub(crate) async fn run(
         report,
         summary,
         history_file,
+        hints,
         fleet,
     };
     let (session, result) = session.run(watches, stopped).await;
@@ -200,11 +204,11 @@ pub(crate) async fn run(
     Ok(session.finish(&result))
 }
 
-/// Waits for one job, and for nothing but its result.
+/// Waits for one job without checkpoint, report, summary and history.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// Returns an error if the signal handlers cannot be set up.
 pub(crate) async fn run_single(
     client: Client,
     job: JobId,
@@ -226,20 +230,21 @@ pub(crate) async fn run_single(
         report: None,
         summary: None,
         history_file,
+        hints: Hints::default(),
         fleet,
     };
     let (session, result) = session.run(watches, stopped).await;
     Ok(session.finish(&result))
 }
 
-/// What is retained of a wait for its end.
+/// What to keep of each wait until its end.
 #[derive(Clone, Copy)]
 struct Retain {
     bodies: bool,
     logs: bool,
 }
 
-/// Begins the waits, as one fleet.
+/// Starts all waits, as one fleet.
 fn start_waits(
     client: Client,
     starts: Vec<Start>,
@@ -256,7 +261,7 @@ fn start_waits(
     let fleet = match schedule_arg {
         ScheduleArg::Custom(schedule) => fleet.schedule(schedule.clone()),
         ScheduleArg::Adaptive => {
-            // Chance keeps many apart. One asks when it is best.
+            // Jitter spreads the polls of many waits. A single wait needs none.
             let adaptive = Adaptive::new();
             let adaptive = if starts.len() == 1 { adaptive.jitter(0.0) } else { adaptive };
             fleet.adaptive(adaptive, (*history_file.history).clone())

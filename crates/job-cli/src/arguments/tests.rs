@@ -1,4 +1,4 @@
-//! The command line as it is described: each example that is printed, or stands in a document, is one.
+//! Tests that the command line is consistent and that every documented example parses.
 
 use clap::{CommandFactory, error::ErrorKind};
 
@@ -9,18 +9,19 @@ fn the_command_line_is_consistent() {
     Arguments::command().debug_assert();
 }
 
-/// Returns each line that runs the command, without what a shell does around it.
+/// Returns the arguments of each line that runs the command, without pipes, redirects and
+/// quotation.
 fn examples(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let command = |line: &str| {
         let start = line.find("cce-job ")?;
-        // At its line's start, behind a pipe, within quotation marks, or behind variables.
+        // The command is first on its line, or follows a pipe, a quotation mark or variables.
         let before = line[..start].trim_end();
         let variables = || before.split(' ').all(|word| word.contains('='));
         if !(before.is_empty() || before.ends_with(['|', '`', '(', '"']) || variables()) {
             return None;
         }
-        // What stands two blanks away explains the example; what a shell takes is not ours.
+        // Two spaces separate an example from its explanation. The rest is shell syntax.
         let rest = &line[start..];
         let quoted = before.ends_with('"').then_some("\"");
         let ends = ["  ", " | ", " |", " > ", " < ", " && ", " || ", "`", " &"];
@@ -69,8 +70,8 @@ fn wrong_usage_is_rejected_with_a_helpful_message() {
     let rows = [
         ("wait --endpoint https://cce.example --region eu-de a", "cannot be used with"),
         ("wait --any --fail-fast a", "cannot be used with"),
-        ("wait --timeout 60 a", "60s or 60m?"),
-        ("wait --schedule fixed:0s a", "a pause has at least 10ms"),
+        ("wait --timeout 60 a", "60s or 60m"),
+        ("wait --schedule fixed:0s a", "a delay must be at least 10ms"),
         ("wait ../jobs", "an id cannot contain '/'"),
         ("wait -q -v a", "cannot be used with"),
         ("get", "<ID>"),

@@ -1,5 +1,4 @@
-//! `cce-job demo`: the whole way over real TLS, against a service started here. Leaves this machine
-//! for nothing.
+//! `cce-job demo`: starts a simulated service on localhost and waits for its job, over real TLS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +14,7 @@ use crate::{
     wait::{self, ProgressDisplay, ProgressMode},
 };
 
-/// Short enough to show each step of a job that takes five seconds.
+/// Short enough to show each step, because the job takes only five seconds.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 const FAILURE_REASON: &str = "flavor c3.large.2 is sold out in eu-de-01";
@@ -25,19 +24,19 @@ pub(crate) struct Arguments {
     /// Let the job fail
     #[arg(long)]
     fail: bool,
-    /// How to tell progress, on stderr
+    /// How to show progress on stderr
     #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
     progress: ProgressMode,
-    /// Run the simulation this many times as fast, for the tests
+    /// Speed-up factor (used by the tests)
     #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speed: u32,
 }
 
-/// Waits for a job of a service that is started here.
+/// Starts the service and waits for its job.
 ///
 /// # Errors
 ///
-/// Where the server cannot start, or the wait cannot.
+/// Returns an error if the server or the wait cannot be started.
 pub(crate) async fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result<Exit> {
     let plan = Plan::create_cluster().faster(arguments.speed);
     let plan = if arguments.fail { plan.with_failure(FAILURE_REASON) } else { plan };
@@ -45,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::
     let server = SimServer::start(sim.clone()).await?;
     if verbosity != Verbosity::Quiet {
         let (job, endpoint) = (sim.job(), server.endpoint());
-        stderr::line(&format!("job {job} at {endpoint}, a simulated service"));
+        stderr::line(&format!("waiting for job {job} of a simulated service at {endpoint}"));
     }
     let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?;
     let client = sim.client(server.endpoint().parse()?, HyperTransport::new(tls));

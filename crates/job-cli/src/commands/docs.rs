@@ -1,4 +1,4 @@
-//! `cce-job completions` and `cce-job man`: made of the command line itself. Describes nothing anew.
+//! `cce-job completions` and `cce-job man`: generated from the definition of the command line.
 
 use std::{fs, io, path::PathBuf};
 
@@ -15,14 +15,14 @@ use crate::{
     terminal::print,
 };
 
-/// What `completions --help` says below the flags.
+/// The section of `completions --help` below the flags.
 pub(crate) const COMPLETIONS_HELP: &str = "\
 Examples:
   cce-job completions bash > ~/.local/share/bash-completion/completions/cce-job
   cce-job completions zsh > ~/.zfunc/_cce-job
   cce-job completions fish > ~/.config/fish/completions/cce-job.fish";
 
-/// What `man --help` says below the flags.
+/// The section of `man --help` below the flags.
 pub(crate) const MAN_HELP: &str = "\
 Examples:
   cce-job man | man -l -
@@ -31,41 +31,41 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell to print completions for
     shell: Shell,
 }
 
 #[derive(Args)]
 pub(crate) struct Manual {
-    /// The page of this command, in place of the first
+    /// Print the page of this subcommand instead of the main page
     #[arg(conflicts_with = "folder")]
     command: Option<String>,
-    /// Write the pages of all commands into this folder, which is there
+    /// Write all manual pages into this existing folder
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
 
-/// Prints a shell's completions.
+/// Prints shell completions.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to.
+/// Returns an error if writing to stdout fails.
 pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<Exit> {
-    // Made before it is written: who reads no further is no reason to panic.
+    // Generated into memory first, because clap_complete panics if writing fails.
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "cce-job", &mut text);
     print::write_stdout(text)?;
     Ok(Exit::Done)
 }
 
-/// Prints a page of the manual, or writes all.
+/// Prints a manual page, or writes all of them to a folder.
 ///
 /// # Errors
 ///
-/// Where there is no such command (wrong usage), or the pages cannot be written.
+/// Returns a usage error if there is no such subcommand, or if a page cannot be written.
 pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
-        // It would have a page for the help of each command, beside that command's own.
+        // The `help` subcommand would add a second page for each subcommand.
         command = command.disable_help_subcommand(true);
         command.build();
         let below: Vec<_> = command.get_subcommands().cloned().collect();
@@ -73,7 +73,7 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             let file = folder.join(format!("{name}.1"));
             fs::write(&file, man_page(command)?)
-                .with_context(|| format!("the manual cannot be written to {}", file.display()))
+                .with_context(|| format!("cannot write {}", file.display()))
                 .or_exit(Exit::Usage)?;
         }
         return Ok(Exit::Done);
@@ -83,14 +83,19 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
         None => command,
         Some(name) => {
             let found = command.find_subcommand(name).cloned();
-            found.ok_or_else(|| anyhow!("no such command: {name}")).or_exit(Exit::Usage)?
+            found
+                .ok_or_else(|| {
+                    anyhow!("no such command: {name}; `cce-job --help` lists all commands")
+                })
+                .or_exit(Exit::Usage)?
         }
     };
     print::write_stdout(man_page(command)?)?;
     Ok(Exit::Done)
 }
 
-/// Returns the page of a command. What stands below the flags has columns, and is not filled anew.
+/// Returns the page of a command. The sections below the flags are preformatted, because they have
+/// columns.
 fn man_page(command: Command) -> io::Result<Vec<u8>> {
     let notes = command.get_after_long_help().or_else(|| command.get_after_help());
     let notes = notes.map(ToString::to_string);

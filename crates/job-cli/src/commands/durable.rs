@@ -1,4 +1,5 @@
-//! `cce-job durable`: the service behind a durable engine, which stores the waits and ticks them.
+//! `cce-job durable`: serves waits to the durable execution engine Restate, which stores and
+//! resumes them.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,85 +22,86 @@ use crate::{
     wait::ScheduleArg,
 };
 
-/// What `--help` says below the flags.
+/// The section of `--help` below the flags.
 pub(crate) const HELP: &str = "\
-The engine keeps each wait and calls this service when it is to ask; whatever dies, the wait goes on.
-Waits are asked for at the engine, by project and job:
+The engine stores each wait and calls this service when a poll is due, so waits survive a restart of
+either. Start, inspect and cancel waits through the engine, by project and job:
   curl localhost:8080/JobWait/PROJECT:JOB/watch --json '{\"timeout\": \"45m\"}'
   curl localhost:8080/JobWait/PROJECT:JOB/status
   curl -X POST localhost:8080/JobWait/PROJECT:JOB/cancel
   curl localhost:8080/JobBudget/all/status
-Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, a line each, or in
-CCE_JOB_WEBHOOK_KEY. GET /health, /ready and /metrics are served beside. The page of the crate job-restate
-says how to deploy it.
+Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, or with those in
+the environment variable CCE_JOB_WEBHOOK_KEY. The service also answers GET /health, /ready and
+/metrics. The README of the crate job-restate describes how to deploy it.
 
 Examples:
-  cce-job durable --sim --register http://localhost:9070       try it, with jobs that are simulated
+  cce-job durable --sim --register http://localhost:9070       try it with simulated jobs
   cce-job durable --region eu-de --listen 0.0.0.0:9080 --engine http://restate:8080 \\
       --register http://restate:9070 --advertise http://waits:9080";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Listen here for the engine
+    /// Address to listen on for calls of the engine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
     listen: SocketAddr,
-    /// Where the engine's ingress is
+    /// URL of the engine's ingress
     #[arg(long, value_name = "URL", default_value = "http://localhost:8080")]
     engine: String,
-    /// Register with the engine whose administration is here, such as http://localhost:9070
+    /// Register this service at the engine's admin API, for example http://localhost:9070
     #[arg(long, value_name = "URL")]
     register: Option<String>,
-    /// Where the engine reaches this service; by default what it listens on
+    /// URL at which the engine reaches this service [default: the --listen address]
     #[arg(long, value_name = "URL", requires = "register")]
     advertise: Option<String>,
-    /// Replace what is registered there, whatever its form
+    /// Replace an existing registration, even if it is incompatible
     #[arg(long, requires = "register")]
     force: bool,
-    /// How many requests a second may leave, of all services together
+    /// Maximum number of requests per second, of all instances of this service together
     #[arg(long, value_name = "NUMBER", default_value_t = 50.0, value_parser = parse_request_rate)]
     requests_per_second: f64,
-    /// How many may be in flight, of all services together
+    /// Maximum number of requests in flight, of all instances of this service together
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     max_in_flight: u32,
-    /// How long a wait lasts that does not say: 0 for one attempt, or none
-    #[arg(long, default_value = "1h")]
+    /// Timeout of waits that set none, for example 90s or 1h30m; 0 checks once, none waits forever
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
     timeout: TimeoutArg,
-    /// When waits ask: adaptive, fixed:10s or exponential:1s..30s
+    /// When to poll: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, default_value = "adaptive")]
     schedule: ScheduleArg,
-    /// How long a wait that is over is remembered
-    #[arg(long, value_name = "TIME", default_value = "24h")]
+    /// How long the result of a finished wait is kept
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
     retention: DurationArg,
-    /// Sign notifications with the keys in this file
+    /// Sign notifications with the keys in this file, one per line
     #[arg(long, value_name = "FILE")]
     webhook_key_file: Option<PathBuf>,
-    /// Send notifications over plain http, too: whoever is on the way reads them
+    /// Allow plain-HTTP webhook URLs (insecure)
     #[arg(long)]
     allow_http_webhooks: bool,
-    /// Take calls from the engine alone that has this public key; repeatable
+    /// Accept only calls that are signed by the engine with this public key; can be repeated
     #[arg(long, value_name = "publickeyv1_..")]
     identity_key: Vec<String>,
-    /// Wait for jobs of a simulated service, started here, and print their ids
+    /// Use a simulated service with a few jobs, and print their ids
     #[arg(long)]
     sim: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
 
-/// How long it is until the engine is asked again to take this service.
+/// Delay before the next attempt to register with the engine.
 const REGISTER_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 fn parse_request_rate(text: &str) -> anyhow::Result<f64> {
     let number: f64 = text.parse()?;
-    ensure!((0.001..=1e6).contains(&number), "from 0.001 to 1000000");
+    ensure!((0.001..=1e6).contains(&number), "must be between 0.001 and 1000000");
     Ok(number)
 }
 
-/// Serves until it is stopped, on all processors.
+/// Serves on all processors until a signal stops it.
 ///
 /// # Errors
 ///
-/// Where it cannot listen, something is missing or cannot be used, or the engine refuses it.
+/// Returns an error if the address is not available, if a setting is missing or invalid, or if the
+/// engine refuses the registration.
 pub(crate) fn block_on(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit> {
     if verbosity == Verbosity::Normal {
         init_warning_log();
@@ -118,13 +120,14 @@ async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit>
         Some(simulated) => simulated.client()?,
         None => arguments.connection.settings(CredentialChain::from_environment())?.client()?,
     };
-    // Receivers and engines are other people's than the service is, and a CA of its own is not theirs.
+    // The engine and the webhook receivers are not part of the cloud, so `--ca-file` does not apply
+    // to them.
     let others = || {
         let tls = TlsConfig::platform(TlsProvider::aws_lc_rs());
         let tls = tls.context("no CA to trust; install ca-certificates").or_exit(Exit::Usage)?;
         anyhow::Ok(HyperTransport::new(tls))
     };
-    // Nor does one that answers late keep the engine from being asked.
+    // Separate transports, so that slow receivers do not use up the connections to the engine.
     let (engine, receivers) = (others()?, others()?);
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener
@@ -178,12 +181,13 @@ impl Arguments {
         self.identity_key.iter().fold(deployment, Deployment::identity_key)
     }
 
-    /// Reads the keys that notifications are signed with.
+    /// Reads the keys for signing notifications.
     fn webhook_keys(&self) -> anyhow::Result<Vec<WebhookKey>> {
         let (text, from) = match &self.webhook_key_file {
             Some(file) => {
                 let from = file.display().to_string();
-                (fs::read_to_string(file).with_context(|| from.clone())?, from)
+                let context = || format!("cannot read the webhook keys in {from}");
+                (fs::read_to_string(file).with_context(context)?, from)
             }
             None => (env::var(WEBHOOK_KEY_ENV).unwrap_or_default(), WEBHOOK_KEY_ENV.into()),
         };
@@ -191,7 +195,7 @@ impl Arguments {
         lines.map(|line| WebhookKey::new(line).with_context(|| from.clone())).collect()
     }
 
-    /// Registers the service, as soon as the engine is there.
+    /// Registers the service, and retries until the engine accepts or refuses it.
     async fn register_until_accepted(
         &self,
         transport: &dyn Transport,
@@ -205,7 +209,7 @@ impl Arguments {
             let Err(error) = register(transport, engine, &here, self.force).await else { break };
             let message = error.to_string();
             if error.is_permanent() {
-                let context = format!("{engine} refused {here}");
+                let context = format!("{engine} refused to register {here}");
                 return Err(error).context(context).or_exit(Exit::Usage);
             }
             if last_message.as_ref() != Some(&message) {
@@ -248,7 +252,7 @@ impl SimulatedService {
         Ok(self.sim.client(self.server.endpoint().parse()?, HyperTransport::new(tls)))
     }
 
-    /// Tells the jobs' keys, a line each.
+    /// Returns the keys of the jobs' waits, one per line.
     fn job_key_lines(&self) -> String {
         self.job_keys.iter().map(|key| format!("{key}\n")).collect()
     }

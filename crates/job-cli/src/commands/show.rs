@@ -1,10 +1,10 @@
-//! `cce-job show`: a saved reply as it would be read from the service. No network.
+//! `cce-job show`: prints a saved reply as `get` would print it. Uses no network.
 
 use clap::Args;
 
 use crate::{exit::Exit, input::InputArg, terminal::PrintArgs};
 
-/// What `--help` says below the flags.
+/// The section of `--help` below the flags.
 pub(crate) const HELP: &str = "\
 Examples:
   cce-job show reply.json
@@ -13,14 +13,14 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A saved reply; `-` for stdin
+    /// Saved reply; `-` reads stdin
     #[arg(value_name = "FILE")]
     file: InputArg,
     #[command(flatten)]
     print_args: PrintArgs,
 }
 
-/// Reads, and prints the job.
+/// Reads the file, and prints the job.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! `cce-job sim`: serves the simulated service over TLS on loopback, until a signal stops it. The
-//! credentials that it prints are valid only there.
+//! `cce-job sim`: serves a simulated service over TLS on localhost, until a signal stops it. The
+//! credentials that it prints are valid only for this service.
 
 use std::{
     fs,
@@ -22,77 +22,77 @@ use crate::{
     terminal::print,
 };
 
-/// Returns what `--help` says below the flags.
+/// Returns the section of `--help` below the flags.
 pub(crate) fn help() -> String {
     HELP.replace("{faults}", Fault::SYNTAX)
 }
 
 const HELP: &str = "\
-The first line on stdout is JSON: the endpoint, the job's id, and all that a client needs to be
-let in, by token, by access key, or by password (POST {endpoint}/v3/auth/tokens). The CA of its
-certificate is in --ca-file. It serves, besides GET .../jobs/{id}, creating and deleting clusters
-and nodes.
+The first line on stdout is a JSON object with the endpoint, the job id, and all credentials that
+a client can use: a token, an access key, and a password (POST {endpoint}/v3/auth/tokens). Clients
+must trust the CA in --ca-file. The service implements GET .../jobs/{id} and the calls that create
+and delete clusters and nodes.
 
 Faults: {faults}.
-While it runs: POST {endpoint}/simulation/faults with a script as the body, or
-POST {endpoint}/simulation/expire-tokens.
+To add faults at run time, POST a script to {endpoint}/simulation/faults. To expire all tokens,
+POST to {endpoint}/simulation/expire-tokens.
 
 Examples:
-  cce-job sim --ca-file ca.pem                          a cluster, created in 5 s
-  cce-job sim --ca-file ca.pem --speed 1                and in the eight minutes that it takes
-  cce-job sim --ca-file ca.pem --script '2*ok, 503'     the third request fails
-  cce-job sim --ca-file ca.pem --outage 10..30=refuse   from 10 s to 30 s nobody is let in";
+  cce-job sim --ca-file ca.pem                          create a cluster in 5 s
+  cce-job sim --ca-file ca.pem --speed 1                create it in real time (eight minutes)
+  cce-job sim --ca-file ca.pem --script '2*ok, 503'     answer the third request with 503
+  cce-job sim --ca-file ca.pem --outage 10..30=refuse   refuse connections from 10 s to 30 s";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Listen on this port of 127.0.0.1; a free one by default
+    /// Port on 127.0.0.1 to listen on; 0 picks a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Write the CA to trust to this file, in PEM form
+    /// Write the CA certificate that clients must trust to this file (PEM)
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Which jobs there are from the start
+    /// Type of the initial jobs
     #[arg(long, value_enum, default_value_t = JobType::CreateCluster)]
     job_type: JobType,
-    /// How many of them
+    /// Number of initial jobs
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     jobs: u32,
-    /// Let them fail, for this reason
+    /// Let the initial jobs fail, with this reason
     #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "the flavor is sold out")]
     fail: Option<String>,
-    /// Run jobs so many times as fast as life; at 360 an hour is ten seconds
+    /// Speed-up factor of jobs; at 360, an hour takes 10 s
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     speed: u32,
-    /// Show so many levels of sub-jobs; the live service often shows 1
+    /// Levels of sub-jobs in a reply; the live service often shows 1 [default: all]
     #[arg(long, value_name = "DEPTH")]
     visible_depth: Option<usize>,
-    /// Draw how long each step takes, and the chance of faults, from this seed
+    /// Use random step durations with this seed; it also seeds --fault-rate
     #[arg(long)]
     seed: Option<u64>,
-    /// What applies to one request after another, such as 'ok, 3*503, reset'
+    /// Fault for each request in turn, for example 'ok, 3*503, reset'
     #[arg(long, value_parser = Fault::parse_script)]
     script: Option<FaultScript>,
-    /// Let one of --faults apply to a request with this probability, from 0 to 1
+    /// Probability, from 0 to 1, that a request meets one of --faults
     #[arg(long, value_name = "PROBABILITY", value_parser = parse_probability)]
     fault_rate: Option<f64>,
-    /// The faults that --fault-rate draws from
+    /// Faults that --fault-rate picks from
     #[arg(long, value_parser = Fault::parse_script, default_value = "reset, 503, 429, garbage, truncated")]
     faults: FaultScript,
-    /// Let a fault apply to all that come within a time, in seconds since the start; repeatable
+    /// Apply a fault to all requests in a period, in seconds since the start; can be repeated
     #[arg(long, value_name = "FROM..TO=FAULT")]
     outage: Vec<Outage>,
-    /// Serve so many requests a second, and throttle the others
+    /// Maximum number of requests per second; further requests are answered with 429
     #[arg(long, value_name = "PER_SECOND")]
     rate_limit: Option<u32>,
-    /// How many seconds a token holds that a login gives
+    /// Lifetime of the tokens that a login returns, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 24 * 60 * 60)]
     token_lifetime: u32,
-    /// How many seconds its clock is ahead of this machine's; negative: behind
+    /// Seconds by which the service's clock is ahead of this machine's; negative if behind
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_offset: i32,
 }
 
-/// One value of a flag, not a repeated flag.
+/// The parsed value of a flag. The alias keeps clap from treating the flag as repeatable.
 type FaultScript = Vec<Option<Fault>>;
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -103,7 +103,7 @@ enum JobType {
     DeleteNode,
 }
 
-/// A fault that applies to every request during a time.
+/// A fault that applies to every request in a period.
 #[derive(Clone)]
 struct Outage {
     during: Range<Duration>,
@@ -119,7 +119,7 @@ impl FromStr for Outage {
         let (from, to) = during.split_once("..").ok_or_else(form)?;
         let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| form());
         let during = seconds(from)?..seconds(to)?;
-        anyhow::ensure!(!during.is_empty(), "{from}..{to} ends before it begins");
+        anyhow::ensure!(!during.is_empty(), "the end of {from}..{to} must be after its start");
         Ok(Self { during, fault: fault.parse()? })
     }
 }
@@ -130,7 +130,7 @@ fn parse_probability(text: &str) -> Result<f64, String> {
     if is_in_range { Ok(probability) } else { Err("expected a number from 0 to 1".into()) }
 }
 
-/// The line that says how to get in.
+/// The first line on stdout: the endpoint and the credentials.
 #[derive(Serialize)]
 struct Started<'a> {
     endpoint: String,
@@ -180,7 +180,7 @@ impl Arguments {
     }
 }
 
-/// What is changed in the plan of every job.
+/// The changes to the plan of every job.
 struct PlanAdjustments {
     speed: u32,
     visible_depth: Option<usize>,
@@ -189,7 +189,7 @@ struct PlanAdjustments {
 
 impl PlanAdjustments {
     fn apply(&self, plan: Plan) -> Plan {
-        // The templates are a hundred times as fast as life.
+        // The templates run at a hundred times the real speed.
         let mut plan = plan.slower(100).faster(self.speed);
         if let Some(depth) = self.visible_depth {
             plan = plan.visible_depth(depth);
@@ -201,13 +201,15 @@ impl PlanAdjustments {
     }
 }
 
-/// Serves until it is stopped.
+/// Serves until a signal stops it.
 ///
 /// # Errors
 ///
-/// Where it cannot listen, the CA cannot be written, or stdout is closed.
+/// Returns an error if the port is not available, if the CA cannot be written, or if writing to
+/// stdout fails.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    // Before the first line is printed, because a script may send a signal as soon as it is.
+    // Set up before the first line is printed, because a script may send a signal as soon as it
+    // reads that line.
     let stopped = shutdown_signal()?;
     let sim = Arc::new(arguments.sim());
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());

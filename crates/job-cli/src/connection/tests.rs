@@ -1,4 +1,4 @@
-//! Flags and environments, and what they come to.
+//! Tests of the settings that result from flags and environment variables.
 
 use clap::Parser;
 use job_transport::display_chain;
@@ -11,7 +11,8 @@ struct TestCommandLine {
     connection: ConnectionArgs,
 }
 
-/// Returns what these flags and this environment come to, or what is missing or wrong.
+/// Returns the table of the settings for these flags and variables, and the error if something is
+/// missing or wrong.
 fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
     let words = shell_words::split(&format!("cce-job {line}")).unwrap();
     let connection = TestCommandLine::parse_from(words).connection;
@@ -62,7 +63,7 @@ fn settings_show_their_value_and_source() {
         ("", login),
         ("--project q", login),
         (&token_file, &[("HW_PROJECT_ID", "p")]),
-        // What is missing or wrong.
+        // Missing or invalid settings.
         ("", &[]),
         ("--region eu-de", &[]),
         ("--region eu-de", &token[..1]),

@@ -1,6 +1,6 @@
-//! From what went wrong to the exit code.
+//! Tests of the mapping from errors to exit codes.
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use job_poller::{AttemptError, Input, WaitPolicy};
 use job_transport::{
     FetchError, FetchErrorKind, RequestSent, TransportError, TransportErrorKind::*, display_chain,
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::testing::{reading_input, run_wait};
 
-/// Returns the error of a wait under a policy whose every attempt comes to this.
+/// Returns the error of a wait in which every attempt has the result `input`.
 fn wait_error(policy: WaitPolicy, input: &Input) -> anyhow::Error {
     let (result, _) = run_wait(policy, std::iter::repeat(input.clone()));
     anyhow::Error::from(result.unwrap_err()).context("a context does not hide the kind")
@@ -21,7 +21,8 @@ fn errors_map_to_exit_codes() {
     let policy = WaitPolicy::new();
     let status = |status| FetchError::new(FetchErrorKind::Status(status));
     let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
-    // What a wait ends with where nothing else comes, and what one attempt does.
+    // The error of each attempt, the exit code of a wait with only such attempts, and that of
+    // `get`.
     let rows = [
         (status(503), Exit::Deadline, Exit::Unreadable),
         (status(429), Exit::Deadline, Exit::Unreadable),
@@ -38,7 +39,7 @@ fn errors_map_to_exit_codes() {
     for (error, wait, get) in rows {
         let waited = wait_error(policy, &Input::Error(AttemptError::from(&error)));
         assert_eq!(Exit::from_error(&waited), wait, "{waited:#}");
-        let error = anyhow::Error::from(error).context("nor here");
+        let error = anyhow::Error::from(error).context("a context does not hide the kind");
         assert_eq!(Exit::from_error(&error), get, "{error:#}");
     }
     let running = reading_input(&json!({}));
@@ -58,7 +59,7 @@ fn errors_map_to_exit_codes() {
 #[test]
 fn exit_code_severity_matches_the_help() {
     use Exit::*;
-    let order = SEVERITY_HELP.split(": 5, else ").nth(1).unwrap().split('.').next().unwrap();
+    let order = SEVERITY_HELP.split("in the order 5, ").nth(1).unwrap().split('.').next().unwrap();
     assert_eq!(order, "4, 7, 6, 3, 0");
     let worst_first = [JobFailed, Credentials, NotFound, Unreadable, Deadline, Done];
     let numbers: Vec<_> =
@@ -88,4 +89,17 @@ fn an_exit_code_does_not_change_the_error_message() {
     let error = anyhow!("the cause").context("what went wrong");
     let error = Err::<(), _>(error).or_exit(Exit::Usage).unwrap_err();
     assert_eq!(display_chain(&*error), "what went wrong: the cause");
+    assert_eq!(hint(&error), None);
+}
+
+#[test]
+fn the_outermost_hint_of_an_error_is_shown() {
+    let error = Err::<(), _>(anyhow!("no such file"));
+    let error = error.or_exit_with_hint(Exit::Usage, Some("check the path".into()));
+    // An exit code or a context that is added later keeps the hint.
+    let error = error.or_exit(Exit::Internal).context("wait.json").unwrap_err();
+    assert_eq!(hint(&error), Some("check the path"));
+    assert_eq!(Exit::from_error(&error), Exit::Internal);
+    let error = Err::<(), _>(error).or_exit_with_hint(Exit::Usage, Some("use another".into()));
+    assert_eq!(hint(&error.unwrap_err()), Some("use another"));
 }

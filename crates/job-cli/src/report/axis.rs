@@ -1,4 +1,4 @@
-//! The time that a timeline is drawn over, and where on it a moment stands. Draws nothing.
+//! The time axis of a timeline: positions of timestamps, and the marks.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use jiff::Timestamp;
 
 use crate::terminal::format_duration;
 
-/// From the first moment of a timeline to its last.
+/// The time range of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
     from: Timestamp,
     to: Timestamp,
 }
 
-/// A mark of the axis.
+/// A labeled mark of the axis.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Tick {
-    /// Percent of the axis.
+    /// Position, in percent of the axis.
     pub(crate) percent: f64,
     pub(crate) label: String,
 }
 
 impl Axis {
-    /// Returns the axis of these moments; `None` where there is none.
+    /// Returns the axis that covers these timestamps; `None` if there are none.
     pub(crate) fn from_timestamps(moments: impl Iterator<Item = Timestamp>) -> Option<Self> {
         moments.fold(None, |axis: Option<Self>, at| {
             let Self { from, to } = axis.unwrap_or(Self { from: at, to: at });
@@ -38,24 +38,24 @@ impl Axis {
         self.offset(self.to)
     }
 
-    /// Returns how long after its start a moment is.
+    /// Returns the time from the start of the axis to a timestamp.
     pub(crate) fn offset(self, at: Timestamp) -> Duration {
         at.duration_since(self.from).try_into().unwrap_or_default()
     }
 
-    /// Returns where a moment stands, in percent.
+    /// Returns the position of a timestamp, in percent.
     pub(crate) fn percent(self, at: Timestamp) -> f64 {
         let (span, since) = (self.duration().as_secs_f64(), self.offset(at).as_secs_f64());
         if span > 0.0 { (100.0 * since / span).clamp(0.0, 100.0) } else { 0.0 }
     }
 
-    /// Returns its marks: at most six, at whole times, none so near to the end that its label would
-    /// not fit.
+    /// Returns the marks: at most six, at round times, and none above 92 percent, because its label
+    /// would not fit.
     pub(crate) fn ticks(self) -> Vec<Tick> {
         let span = self.duration().as_secs_f64();
         let wide = TICK_INTERVALS_SECS.into_iter().map(Duration::from_secs);
         let step = wide.clone().find(|step| step.as_secs_f64() * 5.0 >= span);
-        // Beyond a month its parts are as good as whole.
+        // Above five weeks, a fifth of the range is round enough.
         let step = step.unwrap_or_else(|| self.duration() / 5);
         let moments = (0..=5).map(|number| step * number);
         let ticks = moments.map(|since| Tick {
@@ -70,7 +70,7 @@ impl Axis {
     }
 }
 
-/// The widths between marks, in seconds: from a second to a week.
+/// The possible distances between marks, in seconds: from a second to a week.
 const TICK_INTERVALS_SECS: [u64; 17] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 10_800, 21_600, 86_400, 604_800];
 

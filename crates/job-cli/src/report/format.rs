@@ -5,29 +5,29 @@ use std::path::Path;
 use anyhow::anyhow;
 use clap::ValueEnum;
 
-/// The form of a report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
-    /// One page, with all it needs
+    /// Self-contained HTML page
     Html,
-    /// A picture
+    /// SVG image
     Svg,
-    /// A Gantt chart in Mermaid's words
+    /// Mermaid Gantt chart
     Mermaid,
 }
 
 impl ReportFormat {
-    /// Returns the format that the ending of a file name selects.
+    /// Returns the format for the extension of a file.
     ///
     /// # Errors
     ///
-    /// Returns a usage error if the file name has another ending.
+    /// Returns an error if the extension is unknown.
     pub(crate) fn from_path(file: &Path) -> anyhow::Result<Self> {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("html" | "htm") => Ok(Self::Html),
             Some("svg") => Ok(Self::Svg),
             Some("mmd" | "mermaid") => Ok(Self::Mermaid),
-            _ => Err(anyhow!("{} ends neither in .html nor .svg nor .mmd", file.display())),
+            _ => Err(anyhow!("unknown format of {}; name it .html, .svg or .mmd", file.display())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A timeline in the form that is asked for: the templates, and what they are filled with. Reads no job.
+//! Renders timelines with the templates for HTML, SVG and Mermaid.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::terminal::format_duration;
 
-/// Returns the timelines in this form.
+/// Renders the timelines in a format.
 ///
 /// # Errors
 ///
-/// None that a template of ours has.
+/// Never fails for the built-in templates.
 pub(crate) fn render(
     timelines: &[&Timeline],
     format: ReportFormat,
@@ -44,13 +44,13 @@ struct Mermaid<'a> {
     timelines: &'a [&'a Timeline],
 }
 
-/// A timeline in a picture, and how far down it starts.
+/// A timeline of an SVG image, and its vertical position.
 struct PositionedTimeline<'a> {
     timeline: &'a Timeline,
     top: usize,
 }
 
-/// How high a picture's head is, each row of it, and what is below a timeline.
+/// Heights in pixels: of the header of a timeline, of each row, and of the space below the rows.
 const HEADER_HEIGHT: usize = 56;
 const ROW_HEIGHT: usize = 24;
 const FOOTER_HEIGHT: usize = 40;
@@ -68,24 +68,24 @@ impl<'a> Svg<'a> {
 }
 
 impl PositionedTimeline<'_> {
-    /// Returns how far down a row is.
+    /// Returns the vertical position of a row.
     const fn row_y(&self, index: &usize) -> usize {
         self.top + HEADER_HEIGHT + ROW_HEIGHT * *index
     }
 
-    /// Returns how far down the axis is.
+    /// Returns the vertical position of the axis.
     const fn axis_y(&self) -> usize {
         self.row_y(&self.timeline.rows.len())
     }
 }
 
 impl Timeline {
-    /// Returns where a row's bar is; `None` where its times are not known.
+    /// Returns the geometry of a row's bar; `None` if its timestamps are unknown.
     fn bar_geometry(&self, row: &TimelineRow) -> Option<BarGeometry> {
         let (axis, bar) = (self.axis?, row.bar?);
         let x = axis.percent(bar.from);
         Some(BarGeometry {
-            // Whatever took no time is seen all the same.
+            // A step that took no time still gets a visible bar.
             x: x.min(100.0 - MIN_BAR_WIDTH),
             width: (axis.percent(bar.to) - x).max(MIN_BAR_WIDTH),
             is_open: bar.is_open,
@@ -94,17 +94,17 @@ impl Timeline {
         })
     }
 
-    /// Returns its end, in milliseconds; 0 where no time in it is known.
+    /// Returns the end, in milliseconds since 1970; 0 if no timestamp is known.
     fn end_millis(&self) -> i64 {
         self.axis.map_or(0, |axis| axis.end().as_millisecond())
     }
 
-    /// Whether it is known when the wait asked.
+    /// Whether the time of at least one attempt is known.
     fn has_attempt_marks(&self) -> bool {
         self.axis.is_some() && self.attempts.iter().any(|attempt| attempt.time.is_some())
     }
 
-    /// Returns where each attempt is.
+    /// Returns the position of each attempt.
     fn attempt_marks(&self) -> impl Iterator<Item = AttemptMark> {
         self.attempts.iter().filter_map(|attempt| {
             let x = self.axis?.percent(attempt.time?);
@@ -112,7 +112,7 @@ impl Timeline {
         })
     }
 
-    /// Returns the attempt errors, those in a row that are alike as one.
+    /// Returns the errors of attempts, with consecutive equal errors merged.
     fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
         let alike = self.attempts.chunk_by(|one, next| one.error == next.error);
         alike
@@ -136,7 +136,7 @@ impl Timeline {
     }
 }
 
-/// Where a bar is, in percent of the axis, and what that says.
+/// The position of a bar, in percent of the axis, and its times as text.
 struct BarGeometry {
     x: f64,
     width: f64,
@@ -145,26 +145,26 @@ struct BarGeometry {
     duration: String,
 }
 
-/// Where an attempt is, in percent of the axis.
+/// The position of an attempt, in percent of the axis.
 struct AttemptMark {
     x: f64,
     is_error: bool,
 }
 
-/// An attempt error, and how often it came in a row.
+/// An error of consecutive attempts.
 struct RepeatedError<'a> {
     when: String,
-    /// The same by the service's time, if that is known.
+    /// The period in the service's time, if that is known.
     time_range: Option<(Timestamp, Timestamp)>,
     message: &'a str,
     count: usize,
 }
 
-/// The thinnest bar, in percent.
+/// Minimum width of a bar, in percent of the axis.
 const MIN_BAR_WIDTH: f64 = 0.5;
 
 impl PhaseKind {
-    /// Returns its name in the style sheets.
+    /// Returns the class in the style sheets.
     const fn css_class(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
@@ -176,7 +176,7 @@ impl PhaseKind {
     }
 }
 
-/// Returns a text, cut after `max_chars` characters.
+/// Returns a text, truncated after `max_chars` characters.
 fn truncate(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -184,7 +184,8 @@ fn truncate(text: &str, max_chars: usize) -> String {
     }
 }
 
-/// Returns a text in Mermaid's words: signs by their numbers, since most have a meaning there.
+/// Escapes a text for Mermaid: punctuation becomes character codes, because most of it has a
+/// meaning there.
 fn escape_mermaid(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || " -_.,/()".contains(c);
     let encode = |c| if plain(c) { String::from(c) } else { format!("#{};", u32::from(c)) };

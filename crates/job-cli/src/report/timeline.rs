@@ -1,5 +1,5 @@
-//! A job's timeline: a row for each step, with a bar on one axis of time, and the attempts of the wait. All texts
-//! in it can be shown. Knows no form of report.
+//! The timeline of a job: a row with a bar for each step, and the attempts of the wait. All of its
+//! texts are sanitized.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use job_transport::Reading;
 use super::axis::Axis;
 use crate::terminal::{format_duration, text::sanitize_line};
 
-/// A job's timeline.
+/// The timeline of a job.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     pub(crate) id: String,
     pub(crate) label: String,
     pub(crate) kind: PhaseKind,
-    /// How it ended, or how it is.
+    /// The outcome, or the current phase.
     pub(crate) status: String,
-    /// What more is known: a name and a value each.
+    /// Further details, each with a name and a value.
     pub(crate) details: Vec<(&'static str, String)>,
-    /// Where and why it failed.
+    /// Which step failed, and why.
     pub(crate) failure: Option<String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) rows: Vec<TimelineRow>,
-    /// The attempts of the wait; none where there was no wait.
+    /// The attempts of the wait; empty for a saved reply.
     pub(crate) attempts: Vec<TimelineAttempt>,
     pub(crate) axis: Option<Axis>,
 }
@@ -37,33 +37,33 @@ pub(crate) struct TimelineRow {
     pub(crate) name: Option<String>,
     pub(crate) phase: String,
     pub(crate) kind: PhaseKind,
-    /// Whether it is on the way to what failed.
+    /// Whether the row is the failed step or one of its ancestors.
     pub(crate) is_failing: bool,
     pub(crate) duration: Option<String>,
     pub(crate) reason: Option<String>,
     pub(crate) bar: Option<Bar>,
 }
 
-/// A span of the service's time.
+/// A period in the service's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bar {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
-    /// Whether it goes on.
+    /// Whether the step has not ended.
     pub(crate) is_open: bool,
 }
 
 /// One attempt of the wait.
 #[derive(Debug)]
 pub(crate) struct TimelineAttempt {
-    /// When it ended, since the wait began.
+    /// The end of the attempt, since the start of the wait.
     pub(crate) at: Duration,
-    /// The same by the service's time, if that is known.
+    /// The end in the service's time, if that is known.
     pub(crate) time: Option<Timestamp>,
     pub(crate) error: Option<String>,
 }
 
-/// What a phase looks like.
+/// The phases that are drawn differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PhaseKind {
     Initializing,
@@ -74,7 +74,7 @@ pub(crate) enum PhaseKind {
 }
 
 impl Timeline {
-    /// Takes a saved reply.
+    /// Creates the timeline of a saved reply.
     pub(crate) fn from_reading(reading: &Reading) -> Self {
         let job = reading.job();
         let mut timeline = Self::new(Some(job), Vec::new());
@@ -109,7 +109,7 @@ impl Timeline {
         let mut details = Vec::new();
         details.extend(created.map(|created| ("created", format!("{created:.0}"))));
         let ended = job.phase().is_some_and(Phase::is_terminal);
-        let name = if ended { "running time" } else { "last changed after" };
+        let name = if ended { "duration" } else { "last update after" };
         details.extend(job.duration().map(|time| (name, format_duration(time))));
         Self {
             id: sanitize_line(job.uid().unwrap_or_default()),
@@ -154,7 +154,7 @@ impl TimelineRow {
 }
 
 impl Bar {
-    /// Returns a job's own; `None` where its times say nothing.
+    /// Returns the bar of a job; `None` if the job has no valid timestamp.
     fn from_job(job: &Job) -> Option<Self> {
         let metadata = job.metadata.as_ref()?;
         let created = metadata.creation_timestamp.as_ref().and_then(|at| at.instant());
@@ -181,7 +181,7 @@ impl PhaseKind {
     }
 }
 
-/// Returns a job's phase as it is shown.
+/// Returns the phase of a job as text.
 fn phase_text(job: &Job) -> String {
     job.phase().map_or_else(|| "no phase".into(), |phase| sanitize_line(&phase.to_string()))
 }

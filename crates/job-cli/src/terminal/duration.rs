@@ -1,4 +1,4 @@
-//! Durations as people write and read them. Reads no clock.
+//! Parses and formats durations, such as `90s` and `1h 30m`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -8,7 +8,7 @@ use jiff::{
     fmt::friendly::{Spacing, SpanPrinter},
 };
 
-/// A span as it is written on the command line, such as `90s`, `45m` or `1h30m`.
+/// A duration on the command line, such as `90s`, `45m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DurationArg(pub(crate) Duration);
 
@@ -22,14 +22,14 @@ impl FromStr for DurationArg {
         }
         let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         Err(if bare {
-            anyhow!("a time needs its unit: {text}s or {text}m?")
+            anyhow!("add a unit, for example {text}s or {text}m")
         } else {
-            anyhow!("expected a time, such as 90s, 45m or 1h30m")
+            anyhow!("expected a duration such as 90s, 45m or 1h30m")
         })
     }
 }
 
-/// Writes it so that it is read again as it is.
+/// Formats the duration so that parsing gives the same duration.
 impl fmt::Display for DurationArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX);
@@ -38,7 +38,7 @@ impl fmt::Display for DurationArg {
     }
 }
 
-/// How long to wait: `none`, `0` for one attempt, or a span.
+/// A timeout: `none` for no limit, `0` for one attempt, or a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeoutArg(pub(crate) Option<Duration>);
 
@@ -54,10 +54,11 @@ impl FromStr for TimeoutArg {
     }
 }
 
-/// Formats a duration to be read by people: to a tenth of a second below a minute, to the second above.
+/// Formats a duration for humans: in tenths of a second below a minute, in whole seconds from there
+/// on.
 pub(crate) fn format_duration(duration: Duration) -> String {
     if duration < Duration::from_secs(60) {
-        // Cut, not rounded: no `60.0s`.
+        // Truncated, because rounding 59.96 s would give `60.0s`.
         return format!("{}.{}s", duration.as_secs(), duration.subsec_millis() / 100);
     }
     let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
@@ -77,10 +78,10 @@ mod tests {
             ("1.5h", Ok("1h30m")),
             ("250ms", Ok("250ms")),
             ("0s", Ok("0s")),
-            ("10", Err("a time needs its unit: 10s or 10m?")),
-            ("-5s", Err("expected a time, such as 90s, 45m or 1h30m")),
-            ("", Err("expected a time, such as 90s, 45m or 1h30m")),
-            ("soon", Err("expected a time, such as 90s, 45m or 1h30m")),
+            ("10", Err("add a unit, for example 10s or 10m")),
+            ("-5s", Err("expected a duration such as 90s, 45m or 1h30m")),
+            ("", Err("expected a duration such as 90s, 45m or 1h30m")),
+            ("soon", Err("expected a duration such as 90s, 45m or 1h30m")),
         ];
         for (text, expected) in rows {
             let span = text.parse::<DurationArg>();

@@ -1,9 +1,11 @@
-//! JSON as it is printed: one line, and no character in it that moves a cursor. Reads no value.
+//! Formats JSON as one line without control characters.
 
 use job_model::is_unprintable;
 
-/// Returns the same JSON on one line, with what cannot be seen escaped. The values stay as they are,
-/// to the letter of each number: parts of a job are the text they came as.
+/// Returns the JSON on one line, with unprintable characters escaped.
+///
+/// Works on the text and does not decode values, so that numbers keep their exact spelling, such as
+/// `1.10`.
 pub(crate) fn to_single_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     let (mut in_text, mut escaped) = (false, false);
@@ -14,7 +16,8 @@ pub(crate) fn to_single_line(json: &str) -> String {
             _ => {}
         }
         escaped = c == '\\' && !escaped;
-        // Only within a text: JSON has nothing of the kind elsewhere.
+        // Outside of strings, valid JSON has no unprintable characters except the white space
+        // skipped above.
         if is_unprintable(c) {
             let mut units = [0; 2];
             let units = c.encode_utf16(&mut units).iter();

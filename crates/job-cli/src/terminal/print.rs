@@ -1,4 +1,4 @@
-//! A job on stdout, for people or for programs. Judges no job.
+//! Prints a job to stdout: as a tree, as JSON, or as the reply's own bytes.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -12,7 +12,7 @@ use crate::exit::{Exit, OrExit};
 
 #[derive(Args)]
 pub(crate) struct PrintArgs {
-    /// human: a tree; json: the job as it came, on one line
+    /// Output format; human: a tree, json: the job on one line
     #[arg(
         short,
         long,
@@ -22,7 +22,7 @@ pub(crate) struct PrintArgs {
         default_value_if("raw", ArgPredicate::IsPresent, "json")
     )]
     output: PrintFormat,
-    /// With -o json: print the reply's own bytes, in place of the job encoded again
+    /// With -o json: print the exact bytes of the reply instead of re-encoded JSON
     #[arg(long)]
     raw: bool,
 }
@@ -34,11 +34,12 @@ enum PrintFormat {
 }
 
 impl PrintArgs {
-    /// Prints what was read.
+    /// Prints the job of a reply in the selected format.
     ///
     /// # Errors
     ///
-    /// Where stdout cannot be written to, or is a terminal that raw bytes would disturb.
+    /// Returns an error if writing to stdout fails, if `--raw` is combined with `-o human`, or if
+    /// stdout is a terminal and the raw bytes contain control characters.
     pub(crate) fn print(&self, reading: &Reading) -> anyhow::Result<()> {
         match (self.output, self.raw) {
             (PrintFormat::Human, false) => write_stdout(format_human(reading))?,
@@ -56,47 +57,48 @@ impl PrintArgs {
     }
 }
 
-/// Prints a text as it is.
+/// Prints a text unchanged.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to.
+/// Returns an error if writing to stdout fails.
 pub(crate) fn write_stdout(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     io::stdout().write_all(text.as_ref()).context(STDOUT_WRITE_ERROR)
 }
 
 /// The context of an error from writing to stdout.
-const STDOUT_WRITE_ERROR: &str = "stdout cannot be written";
+const STDOUT_WRITE_ERROR: &str = "cannot write to stdout";
 
-/// What is wrong with `--raw` beside another form.
-pub(crate) const RAW_REQUIRES_JSON: &str = "--raw goes with -o json";
+/// The error message for `--raw` with another format.
+pub(crate) const RAW_REQUIRES_JSON: &str = "--raw requires -o json";
 
 /// Prints a job as one line of JSON.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to.
+/// Returns an error if writing to stdout fails.
 pub(crate) fn write_job_json(job: &Job) -> io::Result<()> {
     writeln!(io::stdout(), "{}", json::to_single_line(&serde_json::to_string(job)?))
 }
 
-/// Prints a reply's own bytes.
+/// Prints the exact bytes of a reply.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to, or is a terminal that the bytes would disturb.
+/// Returns an error if writing to stdout fails, or if stdout is a terminal and the bytes contain
+/// control characters.
 pub(crate) fn write_raw_body(body: &[u8]) -> io::Result<()> {
     let shown = |c: char| !is_unprintable(c) || c == '\n' || c == '\t';
     let is_plain = str::from_utf8(body).is_ok_and(|text| text.chars().all(shown));
     if io::stdout().is_terminal() && !is_plain {
         return Err(io::Error::other(
-            "the reply has characters that disturb a terminal; write --raw to a file, or use -o json",
+            "the reply contains control characters; redirect --raw to a file, or use -o json without --raw",
         ));
     }
     io::stdout().write_all(body)
 }
 
-/// Returns a job as people read it: its tree, what failed, and what is odd about it.
+/// Formats a job for humans: its tree, the failure, and warnings.
 fn format_human(reading: &Reading) -> String {
     let job = reading.job();
     let failed = job.failure().map(|failure| format!("failed: {failure}"));
@@ -124,7 +126,7 @@ mod tests {
         let reading = Reading::from_response(reply).unwrap();
         let shown = format_human(&reading);
         assert_eq!(first_unprintable(&shown), None);
-        assert!(shown.lines().all(|line| line.chars().count() < 2_100), "no line is without end");
+        assert!(shown.lines().all(|line| line.chars().count() < 2_100), "lines are truncated");
         let line = json::to_single_line(&serde_json::to_string(reading.job()).unwrap());
         assert_eq!(first_unprintable(&line), None);
         assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), job, "nothing is lost");

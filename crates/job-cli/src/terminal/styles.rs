@@ -1,20 +1,19 @@
-//! Colors, if the stream supports them. Writes to no stream.
+//! Colors texts, if the stream supports colors.
 
 use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Effects, Style};
 
-/// Styles the texts of one stream, or leaves them as they are.
+/// Colors for the texts of one stream, or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Styles(bool);
 
 impl Styles {
-    /// Styles texts if this stream shows colors: on a terminal, unless `NO_COLOR` or `--color` say
-    /// otherwise.
+    /// Enables colors if the stream is a terminal, unless `NO_COLOR` or `--color` disables them.
     pub(crate) fn for_stream(stream: &impl RawStream) -> Self {
         Self(AutoStream::choice(stream) != ColorChoice::Never)
     }
 
-    /// Styles nothing.
+    /// Adds no colors.
     #[cfg(test)]
     pub(crate) const DISABLED: Self = Self(false);
 

@@ -1,14 +1,13 @@
-//! What is shown of the texts that others wrote: nothing that moves the cursor, and not without end.
-//! Writes to no stream.
+//! Sanitizes untrusted texts for display: escapes control characters, and limits the length.
 
 use job_model::is_unprintable;
 
-/// The most characters of a line that are shown: what is longer is no text for people, and
-/// `-o json` has the whole.
+/// Maximum number of characters of one line. Nobody reads longer ones, and `-o json` has the whole
+/// text.
 const MAX_LINE_CHARS: usize = 2_000;
 
-/// Returns a text as one line that can be shown, whatever is in it. Characters that cannot be seen
-/// are escaped; if it is too long, its end is left out and the number of characters is added.
+/// Returns any text as one printable line. Unprintable characters are escaped. A text above the
+/// limit is truncated, followed by the number of omitted characters.
 pub(crate) fn sanitize_line(text: &str) -> String {
     match text.char_indices().nth(MAX_LINE_CHARS) {
         None => sanitize(text),
@@ -19,7 +18,7 @@ pub(crate) fn sanitize_line(text: &str) -> String {
     }
 }
 
-/// Returns the same, however long it is.
+/// Escapes unprintable characters, without a limit on the length.
 pub(crate) fn sanitize(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,17 +1,20 @@
-//! The file of `--checkpoint`: what is still waited for, whole or not at all. Resumes nothing itself.
+//! The file of `--checkpoint`, with the checkpoints of all waits. It is removed when all jobs have
+//! ended. Writes are atomic.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use job_model::JobId;
 use job_poller::Checkpoint;
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
-/// The file with the checkpoints of a command's waits, as one JSON array.
+use crate::exit::{Exit, OrExit};
+
+/// A file with the checkpoints of all waits, as one JSON array.
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     /// The error of the last attempt to write it.
@@ -19,39 +22,48 @@ pub(crate) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Takes a file that is there or not, and returns what is in it of these jobs; of all, where none
-    /// are named.
+    /// Opens a file, and returns the checkpoints in it. The file need not exist. If `jobs` is
+    /// empty, the checkpoints may be of any jobs.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, or holds other jobs' waits, which would be lost.
+    /// Returns a usage error if the file cannot be read, or if it contains a wait for a job that is
+    /// not in `jobs`, because that wait would be lost.
     pub(crate) fn open(file: &Path, jobs: &[JobId]) -> anyhow::Result<(Self, Vec<Checkpoint>)> {
         let shown = file.display();
         let checkpoints: Vec<Checkpoint> = match fs::read(file) {
-            // As `mktemp` makes it.
+            // `mktemp` creates such a file.
             Ok(text) if text.is_empty() => Vec::new(),
-            Ok(text) => serde_json::from_slice(&text).with_context(|| {
-                format!("{shown} is no checkpoint of this command; name another file")
-            })?,
+            Ok(text) => serde_json::from_slice(&text)
+                .with_context(|| format!("{shown} is not a checkpoint of this command"))
+                .or_exit_with_hint(
+                    Exit::Usage,
+                    Some(format!("Use another file, or delete {shown}.")),
+                )?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read {shown}"))
+                    .or_exit(Exit::Usage);
+            }
         };
         let other = checkpoints.iter().find(|one| !jobs.is_empty() && !jobs.contains(one.job_id()));
         if let Some(other) = other {
-            bail!(
-                "{shown} holds the wait for {}, which is not among these jobs; name it too, or \
-                 another file, or delete this one",
-                other.job_id()
-            );
+            let id = other.job_id();
+            return Err(anyhow!("{shown} belongs to a wait for another job, {id}"))
+                .or_exit_with_hint(
+                    Exit::Usage,
+                    Some(format!("Add {id} to this command, use another file, or delete {shown}.")),
+                );
         }
         Ok((Self { path: file.into(), last_error: None }, checkpoints))
     }
 
-    /// Writes these in the place of what was there; where there are none, there is no file.
+    /// Replaces the content with these checkpoints. If there are none, removes the file.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written. What was there is there still.
+    /// Returns an error if the file cannot be written. The previous content is kept then.
     pub(crate) fn write(&self, checkpoints: &[&Checkpoint]) -> io::Result<()> {
         if checkpoints.is_empty() {
             return match fs::remove_file(&self.path) {
@@ -62,39 +74,51 @@ impl CheckpointFile {
         write_atomically(&self.path, &serde_json::to_vec(checkpoints)?)
     }
 
-    /// Writes these as [`write`](Self::write) does while the waits go on; returns what to tell, once,
-    /// where that fails.
+    /// Saves these checkpoints while the waits are running. If that fails, returns a message,
+    /// unless the last save failed with the same error.
     pub(crate) fn save(&mut self, checkpoints: &[&Checkpoint]) -> Option<String> {
         let failed = self.write(checkpoints).err().map(|error| error.kind());
         let before = std::mem::replace(&mut self.last_error, failed);
         let error = failed.filter(|_| failed != before)?;
-        Some(format!("{} cannot be written, and the wait goes on: {error}", self.path.display()))
+        let path = self.path.display();
+        Some(format!("cannot save the checkpoint to {path}; the wait continues: {error}"))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the file to go on from, where it was written.
+    /// Returns the path, unless the last save failed.
     pub(crate) fn written_path(&self) -> Option<&Path> {
         self.last_error.is_none().then_some(&*self.path)
     }
 }
 
-/// Writes a file in the place of what was there: whole or not at all.
+/// Replaces a file atomically: a reader sees either the old or the new content.
 ///
 /// # Errors
 ///
-/// Where it cannot be written. What was there is there still.
+/// Returns an error if the file cannot be written. The previous content is kept then.
 pub(super) fn write_atomically(file: &Path, text: &[u8]) -> io::Result<()> {
-    // Through a link, to the file that it leads to.
+    // Replace the target of a symbolic link, not the link.
     let path = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut new = NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new(".")))?;
-    new.write_all(text)?;
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    // Unlike those of `NamedTempFile::new_in`, these errors do not mention the temporary path.
+    let mut new = Builder::new().make_in(folder, create_private)?;
+    new.as_file_mut().write_all(text)?;
     new.as_file().sync_all()?;
     new.persist(&path)?;
     Ok(())
+}
+
+/// Creates a file that only its owner can access.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 #[cfg(test)]

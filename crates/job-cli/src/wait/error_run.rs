@@ -1,23 +1,23 @@
-//! The errors of a wait: attempts in a row that read no job.
+//! Tracks consecutive failed attempts of a wait.
 
 use std::mem;
 
 use job_poller::Event;
 
-/// Attempts in a row that gave no job.
+/// A run of consecutive failed attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorRun {
     pub(crate) message: String,
     pub(crate) in_a_row: u32,
-    /// Whether the last message differs from the one before.
+    /// Whether the last message differs from the previous one.
     pub(crate) has_changed: bool,
 }
 
-/// Follows the errors of a wait's attempts.
+/// Follows the failed attempts of a wait.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorTracker {
     current: Option<ErrorRun>,
-    /// Whether the attempt before the next plan failed.
+    /// Whether an attempt failed since the last `NextAttempt` event.
     last_attempt_failed: bool,
     /// Whether the last attempt succeeded after a run of errors.
     pub(crate) has_recovered: bool,
@@ -28,7 +28,7 @@ impl ErrorTracker {
     pub(crate) fn record(&mut self, event: &Event) {
         match event {
             Event::AttemptFailed { error, in_a_row, .. } => {
-                // Each reply has a different request id. That alone is not a change.
+                // Each reply has a different request id, which alone is not a change.
                 let message = match &error.request_id {
                     Some(id) => error.message.replace(&format!(" (request id {id})"), ""),
                     None => error.message.clone(),

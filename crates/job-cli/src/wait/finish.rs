@@ -1,4 +1,5 @@
-//! The end of a command: the last messages, the summary, the report, and the exit code.
+//! The end of the command: prints how to resume and the summary, writes the report, and returns the
+//! exit code.
 
 use std::{io, time::Duration};
 
@@ -18,8 +19,8 @@ use crate::{
 };
 
 impl Session {
-    /// Prints which jobs go on while the command ends, and the command line that resumes their waits: after
-    /// a deadline, a signal, or a failure with `--fail-fast`.
+    /// Prints how many jobs are still running, and the command line that resumes the waits. This
+    /// applies after a timeout, a signal, or a failure with `--fail-fast`.
     pub(crate) fn print_resume_hint(
         &self,
         result: &SessionResult,
@@ -29,8 +30,9 @@ impl Session {
         let reason = match (result.signal, result.longest_timeout) {
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
-            (None, Some(_)) => "the time is over",
-            (None, None) if result.stop_condition_met => "that is enough for --fail-fast",
+            (None, Some(_)) if timeout == Some(TimeoutArg(Some(Duration::ZERO))) => "checked once",
+            (None, Some(_)) => "timed out",
+            (None, None) if result.stop_condition_met => "stopped by --fail-fast",
             (None, None) => return,
         };
         if result.unfinished.is_empty() {
@@ -38,8 +40,8 @@ impl Session {
         }
         let still_running = match result.still_running {
             0 => String::new(),
-            1 => "; the job goes on at the service".into(),
-            jobs => format!("; {jobs} jobs go on at the service"),
+            1 => "; the job is still running".into(),
+            jobs => format!("; {jobs} jobs are still running"),
         };
         stderr::line(&format!("cce-job: {reason}{still_running}"));
         let jobs: Vec<_> = result.checkpoints().values().map(|one| one.job_id().clone()).collect();
@@ -48,15 +50,15 @@ impl Session {
             Some(elapsed) => extended_timeout(timeout, elapsed, file.is_some()),
             None => timeout,
         };
-        // The failure that was enough would be again.
+        // With `--fail-fast`, the same failure would stop the resumed command at once.
         let flags = if result.stop_condition_met { &flags.without("--fail-fast") } else { flags };
         match flags.resume_command(&jobs, timeout, file) {
             Some(line) => {
-                stderr::line("to go on waiting:");
+                stderr::line("to resume:");
                 stderr::full_line(&format!("  {line}"));
             }
             None => {
-                stderr::line("to go on waiting, give the same ids again; --checkpoint keeps them")
+                stderr::line("to resume, give the same ids again; --checkpoint would save them")
             }
         }
     }
@@ -68,21 +70,18 @@ impl Session {
             let table = render_table(rows);
             match self.output.format() {
                 OutputFormat::Human => self.output.print_text(&table),
-                // There stdout is for programs.
+                // With these formats, stdout is for programs.
                 OutputFormat::Json | OutputFormat::Jsonl => {
                     table.lines().for_each(stderr::styled_line)
                 }
             }
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
-        if let Some(hint) = exit.hint() {
-            stderr::line(&format!("cce-job: {hint}"));
-        }
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();
         }
-        // Without a saved history only later waits are slower; this wait is not affected.
+        // Failing to save the history only slows later waits, so it does not change the exit code.
         if let Err(error) = self.history_file.save() {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
         }
@@ -91,7 +90,7 @@ impl Session {
             Some(error)
                 if error.kind() == io::ErrorKind::BrokenPipe && result.unfinished.is_empty() => {}
             Some(error) => {
-                stderr::line(&format!("cce-job: stdout cannot be written: {error}"));
+                stderr::line(&format!("cce-job: cannot write to stdout: {error}"));
                 exit = exit.at_least_internal();
             }
             None => {}
@@ -100,8 +99,9 @@ impl Session {
     }
 }
 
-/// Returns the timeout to go on with after this one has passed: a checkpoint's counts from the wait's
-/// beginning. One that leaves no time for a second attempt is left out.
+/// Returns the timeout for resuming after a timeout. It allows the same time again: the timeout of
+/// a checkpoint counts from the start of the wait, so it is the sum of both. A zero timeout is
+/// omitted, because it would allow only one more attempt.
 fn extended_timeout(
     timeout: Option<TimeoutArg>,
     elapsed: Duration,
@@ -116,7 +116,7 @@ fn extended_timeout(
         return timeout;
     }
     let total = elapsed.max(given).saturating_add(given);
-    // To whole seconds: people read it.
+    // Rounded up to whole seconds, which are easier to read.
     let whole = total.as_secs().saturating_add(u64::from(total.subsec_nanos() > 0));
     Some(TimeoutArg(Some(Duration::from_secs(whole))))
 }
@@ -129,11 +129,11 @@ mod tests {
     fn suggested_timeouts_allow_the_same_time_again() {
         let seconds = |seconds| Some(TimeoutArg(Some(Duration::from_secs(seconds))));
         let rows = [
-            // Another wait has the same time again.
+            // A new wait gets the same timeout again.
             (seconds(60), 58, false, seconds(60)),
             (None, 3598, false, None),
             (seconds(0), 0, false, None),
-            // One that is resumed has what is over, and as much again.
+            // A resumed wait gets the elapsed time plus the timeout.
             (seconds(60), 58, true, seconds(120)),
             (seconds(60), 118, true, seconds(178)),
             (None, 3598, true, seconds(7200)),

@@ -1,4 +1,4 @@
-//! The result of a wait, with everything that is printed or saved of it.
+//! The result of a wait, and the data that the outputs need.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) struct Finished {
     pub(crate) id: JobId,
     pub(crate) index: usize,
     pub(crate) result: Result<FinishedJob, WaitError>,
-    /// The checkpoint to resume from; if the job has ended, resuming reads it once more.
+    /// The checkpoint to resume from. If the job has ended, a resumed wait reads the job once more.
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The job as last read.
     pub(crate) job: Option<Box<Job>>,
@@ -34,7 +34,7 @@ impl Finished {
         }
     }
 
-    /// Returns the observation of the job, for the history.
+    /// Returns the observation of the job to add to the history.
     pub(crate) fn observation(&self) -> Option<JobObservation> {
         match &self.result {
             Ok(ended) => ended.observation.clone(),

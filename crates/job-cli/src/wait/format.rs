@@ -2,13 +2,13 @@
 
 use clap::ValueEnum;
 
-/// How the result is printed.
+/// The format of results on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// A line for each job that ended
+    /// One line for each job that ended
     Human,
-    /// Each job as it came, one a line
+    /// Each job as returned by the service, one JSON object per line
     Json,
-    /// All that happens, one JSON object a line, and a line `finished` for each job
+    /// All events, one JSON object per line; the last event of each job is `finished`
     Jsonl,
 }

@@ -1,5 +1,4 @@
-//! The history of earlier jobs, and the observations that this command adds to it: a file in the user's
-//! state folder.
+//! The history file, with the durations of past jobs. By default it is in the user's state folder.
 
 use std::{
     fs::{self, File},
@@ -19,9 +18,9 @@ use crate::{
     terminal::stderr,
 };
 
-/// The history that the schedule uses, and the observations to add to it.
+/// The history that the schedule uses, and the observations to add to its file.
 pub(crate) struct HistoryFile {
-    /// The path, if the history is saved.
+    /// The path, if the history is to be saved.
     file: Option<PathBuf>,
     is_explicit: bool,
     pub(crate) history: Arc<History>,
@@ -34,9 +33,10 @@ impl HistoryFile {
         Self { file: None, is_explicit: false, history: Arc::default(), observations: Vec::new() }
     }
 
-    /// Opens the named file or, by default, the one in the user's state folder. A problem with the default
-    /// file does not stop the command: if it is not a history, a message is printed, and if it cannot be
-    /// read or written, as in a container, no history is used.
+    /// Opens the named file or, by default, the one in the user's state folder.
+    ///
+    /// A problem with the default file does not stop the command. If the file is not a history, a
+    /// message is printed. If it cannot be read, for example in a container, no history is used.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl HistoryFile {
             Err(error) => {
                 if error.downcast_ref::<io::Error>().is_none() {
                     let cause = display_chain(&*error);
-                    stderr::line(&format!("cce-job: nothing is learned: {cause}"));
+                    stderr::line(&format!("cce-job: job durations are not used: {cause}"));
                 }
                 Ok(Self::disabled())
             }
@@ -70,11 +70,12 @@ impl HistoryFile {
         self.observations.extend(observation);
     }
 
-    /// Writes what was added, beside what other commands have written meanwhile.
+    /// Adds the observations to the file. Observations of other commands that run at the same time
+    /// are kept.
     ///
     /// # Errors
     ///
-    /// Where a file that was named cannot be written.
+    /// Returns an error if a named file cannot be written. Errors of the default file are ignored.
     pub(crate) fn save(&self) -> anyhow::Result<()> {
         let file = self.file.as_deref().filter(|_| !self.observations.is_empty());
         let saved = file.map_or(Ok(()), |file| self.save_to(file));
@@ -82,11 +83,11 @@ impl HistoryFile {
     }
 
     fn save_to(&self, file: &Path) -> anyhow::Result<()> {
-        let shown = || format!("what was learnt cannot be kept in {}", file.display());
+        let shown = || format!("cannot save the history to {}", file.display());
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(shown)?;
         }
-        // One after another: what is replaced cannot be locked itself.
+        // Uses a separate lock file, because the history file itself is replaced.
         let mut lock = file.as_os_str().to_owned();
         lock.push(".lock");
         let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
@@ -109,10 +110,10 @@ fn read_history(file: &Path) -> anyhow::Result<History> {
     match fs::read(file) {
         Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),
         Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-            anyhow!(error).context(format!("{} is no history; remove it", file.display()))
+            anyhow!(error).context(format!("{} is not a history file; delete it", file.display()))
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::new()),
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
 }
 
@@ -136,7 +137,7 @@ mod tests {
         for one in &mut open {
             one.add(None);
             one.save().unwrap();
-            assert!(!file.exists(), "nothing was learnt");
+            assert!(!file.exists(), "there was nothing to save");
             one.add(Some(observation(200)));
         }
         open.iter().for_each(|one| one.save().unwrap());
@@ -166,7 +167,7 @@ mod tests {
         let file = folder.path().join("history.json");
         fs::write(&file, "{}").unwrap();
         let error = HistoryFile::open(Some(&file)).err().unwrap();
-        assert!(format!("{error:#}").contains("is no history; remove it"), "{error:#}");
+        assert!(format!("{error:#}").contains("is not a history file; delete it"), "{error:#}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
         let mut none = HistoryFile::open(Some(Path::new("none"))).unwrap();
         none.add(Some(observation(1)));

@@ -1,5 +1,5 @@
-//! Which jobs to wait for: named, read from stdin, out of submitting calls' replies, or gone on with from
-//! checkpoints. Waits for none.
+//! The jobs to wait for: given as arguments, read from stdin, read from submission replies, or
+//! resumed from a checkpoint file.
 
 use std::{path::Path, str::FromStr};
 
@@ -16,10 +16,10 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct JobArgs {
-    /// The jobs' ids; `-`: read them from stdin, one a line
+    /// Job ids; `-` reads them from stdin, one per line
     #[arg(value_name = "ID")]
     ids: Vec<IdArg>,
-    /// The job whose id is in this file, the reply of the call that submitted it; `-`: stdin
+    /// Read the job id from the API response that created the job; `-` reads stdin
     #[arg(long, value_name = "FILE")]
     from: Vec<InputArg>,
 }
@@ -38,7 +38,7 @@ impl FromStr for IdArg {
     }
 }
 
-/// How a wait begins.
+/// How a wait starts.
 #[derive(Debug)]
 pub(crate) enum Start {
     New(JobId),
@@ -46,12 +46,12 @@ pub(crate) enum Start {
 }
 
 impl JobArgs {
-    /// Returns each job once, in the order in which they are named: gone on with where the file has its
-    /// checkpoint.
+    /// Returns each job once, in the order of the command line. A job with a checkpoint in the file
+    /// is resumed. Without any id, all jobs in the file are resumed.
     ///
     /// # Errors
     ///
-    /// Where there is none, or something cannot be read: wrong usage.
+    /// Returns a usage error if there is no job, or if an input or the file cannot be read.
     pub(crate) fn resolve(
         &self,
         checkpoint: Option<&Path>,
@@ -60,7 +60,7 @@ impl JobArgs {
         let (file, mut known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
-                let (file, known) = CheckpointFile::open(file, &ids).or_exit(Exit::Usage)?;
+                let (file, known) = CheckpointFile::open(file, &ids)?;
                 (Some(file), known)
             }
         };
@@ -75,8 +75,11 @@ impl JobArgs {
         };
         if starts.is_empty() {
             let error = match checkpoint {
-                None => anyhow!("no job to wait for; give its id, `-`, or --from"),
-                Some(file) => anyhow!("no job to wait for; {} holds none", file.display()),
+                None => anyhow!("no job to wait for; give a job id, `-` for stdin, or --from"),
+                Some(file) => anyhow!(
+                    "no job to wait for; {} does not exist or is empty, so give a job id",
+                    file.display()
+                ),
             };
             return Err(error).or_exit(Exit::Usage);
         }
@@ -87,7 +90,7 @@ impl JobArgs {
         let stdins = self.ids.iter().filter(|id| **id == IdArg::Stdin).count()
             + self.from.iter().filter(|from| **from == InputArg::Stdin).count();
         if stdins > 1 {
-            return Err(anyhow!("stdin is read once; `-` is given {stdins} times"))
+            return Err(anyhow!("stdin can be read only once, but `-` is given {stdins} times"))
                 .or_exit(Exit::Usage);
         }
         let mut ids = Vec::new();
@@ -114,7 +117,8 @@ impl Start {
         }
     }
 
-    /// Begins the wait: under the fleet's limits, or under those it had, as they are changed.
+    /// Starts the wait. A new wait has the fleet's policy; a resumed wait has its own policy,
+    /// changed by `change`.
     pub(crate) fn start(
         self,
         fleet: &Fleet,

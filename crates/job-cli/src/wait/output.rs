@@ -1,5 +1,4 @@
-//! What a wait prints to stdout: its result for people, the job, or all events. Once nobody reads it
-//! any more, nothing.
+//! Prints results, jobs or events to stdout. After the first write error, prints nothing more.
 
 mod json_lines;
 mod summary;
@@ -20,7 +19,7 @@ use crate::terminal::{Styles, format_duration, print, text};
 /// Prints to stdout.
 pub(crate) struct Output {
     format: OutputFormat,
-    /// Print the reply's own bytes.
+    /// Whether to print the exact bytes of replies.
     raw: bool,
     /// Whether there is more than one job.
     has_many_jobs: bool,
@@ -48,7 +47,7 @@ impl Output {
         self.write_error.as_ref()
     }
 
-    /// Prints what happens, where all of it is to be printed.
+    /// Prints an event, if the format is JSON lines.
     pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.format == OutputFormat::Jsonl {
             for line in json_lines::event(id, at, event) {
@@ -57,14 +56,14 @@ impl Output {
         }
     }
 
-    /// Prints how a wait ended, and the job.
+    /// Prints the result of a wait.
     pub(crate) fn print_finished(&mut self, finished: &Finished) {
         let (raw, many, styles) = (self.raw, self.has_many_jobs, self.styles);
         match (self.format, &finished.result, finished.job.as_deref()) {
             (OutputFormat::Jsonl, ..) => {
                 self.write(|| writeln!(io::stdout(), "{}", json_lines::finished(finished)));
             }
-            // The command stopped it: enough others have ended, or a signal came.
+            // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
             (OutputFormat::Json, _, Some(_)) if raw => self.write(|| {
                 print::write_raw_body(&finished.body)?;
@@ -75,12 +74,12 @@ impl Output {
                 let lines = result_lines(&finished.id, ended, styles);
                 lines.into_iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))
             }),
-            // Told on stderr: there is nothing to print.
+            // The error is printed to stderr.
             (OutputFormat::Human, Err(_), _) | (OutputFormat::Json, _, None) => {}
         }
     }
 
-    /// Prints a text as it is.
+    /// Prints a text unchanged.
     pub(crate) fn print_text(&mut self, text: &str) {
         self.write(|| io::stdout().write_all(text.as_bytes()));
     }
@@ -92,7 +91,8 @@ impl Output {
     }
 }
 
-/// Returns how a job ended, and below it what is odd, one line each.
+/// Returns the result of a job as one line, followed by one line for each unfinished step and
+/// warning.
 fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> {
     let plural = if ended.attempts == 1 { "" } else { "s" };
     let took = format!("({}, {} attempt{plural})", format_duration(ended.elapsed), ended.attempts);

@@ -21,11 +21,11 @@ use crate::{
     terminal::{format_duration, text::sanitize_line},
 };
 
-/// The report of a command's waits, written at their end.
+/// The report of all waits, written at their end.
 pub(crate) struct ReportFile {
     file: PathBuf,
     format: ReportFormat,
-    /// By the order in which the jobs were named.
+    /// The timelines, by the position of the job on the command line.
     timelines: BTreeMap<usize, Timeline>,
 }
 
@@ -34,8 +34,8 @@ impl ReportFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written (wrong usage), so that this is known before the waits
-    /// and not after them.
+    /// Returns a usage error if the file cannot be written, so that the user learns it before the
+    /// waits and not after them.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         let format = ReportFormat::from_path(file).context("--report").or_exit(Exit::Usage)?;
         let opened = OpenOptions::new().create(true).append(true).open(file);
@@ -81,7 +81,7 @@ impl Timeline {
                     Outcome::Failed(_) => (PhaseKind::Failed, "failed".into()),
                 };
                 let delay = ended.detection_delay.map(format_duration);
-                timeline.details.extend(delay.map(|delay| ("seen after its end", delay)));
+                timeline.details.extend(delay.map(|delay| ("detected after", delay)));
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
@@ -95,7 +95,7 @@ impl Timeline {
     }
 }
 
-/// Returns the attempts of a wait, from the events at their ends.
+/// Returns the attempts of a wait. Each attempt ends with at least one event.
 fn attempts_from_log(finished: &Finished) -> Vec<TimelineAttempt> {
     let mut attempts = BTreeMap::<Duration, Option<String>>::new();
     for (at, event) in &finished.log {

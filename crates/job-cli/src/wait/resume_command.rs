@@ -1,5 +1,4 @@
-//! The line that goes on with a wait: the flags as they were given, and the jobs that had not ended.
-//! Runs nothing.
+//! The command line that resumes a wait: the given flags, and the jobs that have not ended.
 
 use std::path::Path;
 
@@ -8,18 +7,18 @@ use job_model::JobId;
 
 use crate::terminal::{DurationArg, TimeoutArg};
 
-/// What says which jobs to wait for and how long: written anew.
+/// The arguments that are not copied, because they select the jobs and the timeout.
 const REWRITTEN_ARGS: [&str; 4] = ["ids", "from", "timeout", "checkpoint"];
 
-/// More jobs than these make no line that anybody copies.
+/// Maximum number of jobs in the command line. Nobody would copy a longer one.
 const MAX_JOBS_IN_COMMAND: usize = 20;
 
-/// The flags of a command line, but for those that say which jobs.
+/// The flags of a command line, without those that select jobs and the timeout.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags(Vec<String>);
 
 impl Flags {
-    /// Takes the flags that were given.
+    /// Returns the flags that were given on the command line.
     pub(crate) fn from_matches(command: &Command, matches: &ArgMatches) -> Self {
         let mut words = Vec::new();
         for argument in command.get_arguments() {
@@ -46,13 +45,13 @@ impl Flags {
         Self(words)
     }
 
-    /// Returns the flags but for this one.
+    /// Returns the flags without one of them.
     pub(crate) fn without(&self, flag: &str) -> Self {
         Self(self.0.iter().filter(|word| *word != flag).cloned().collect())
     }
 
-    /// Returns the line for these jobs or, where there is one, for all in a file of checkpoints; `None`
-    /// where there are too many jobs for one.
+    /// Returns the command line that resumes the waits: with the checkpoint file or, without one,
+    /// with the ids of `jobs`. Returns `None` if there are too many ids.
     pub(crate) fn resume_command(
         &self,
         jobs: &[JobId],
@@ -69,7 +68,7 @@ impl Flags {
         if let Some(file) = checkpoint {
             words.extend(["--checkpoint".into(), file.display().to_string()]);
         } else if jobs.len() <= MAX_JOBS_IN_COMMAND {
-            // An id may look like a flag.
+            // An id may start with a dash, like a flag.
             words.extend(jobs.iter().any(|id| id.as_str().starts_with('-')).then(|| "--".into()));
             words.extend(jobs.iter().map(ToString::to_string));
         } else {

@@ -1,4 +1,4 @@
-//! Schedules as they are written: `adaptive`, `fixed:10s`, `exponential:1s..30s`. Decides no pause.
+//! Parses the argument of `--schedule`: `adaptive`, `fixed:10s` or `exponential:1s..30s`.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use job_poller::{Exponential, Fixed, Schedule};
 
 use crate::terminal::DurationArg;
 
-/// When the waits ask.
+/// The schedule of all waits.
 #[derive(Clone)]
 pub(crate) enum ScheduleArg {
-    /// When their jobs are likeliest to end, by the history.
+    /// Polls when jobs are likely to end, according to the history.
     Adaptive,
-    /// By this schedule, all of them.
+    /// Another schedule.
     Custom(Arc<dyn Schedule>),
 }
 
@@ -23,8 +23,8 @@ impl FromStr for ScheduleArg {
         let form = || anyhow!("expected adaptive, fixed:10s or exponential:1s..30s");
         let pause = |text: &str| {
             let DurationArg(pause) =
-                text.parse().with_context(|| format!("{text:?} is no pause"))?;
-            ensure!(pause >= MIN_DELAY, "a pause has at least {}", DurationArg(MIN_DELAY));
+                text.parse().with_context(|| format!("invalid delay {text:?}"))?;
+            ensure!(pause >= MIN_DELAY, "a delay must be at least {}", DurationArg(MIN_DELAY));
             Ok(pause)
         };
         Ok(Self::Custom(match text.split_once(':') {
@@ -41,7 +41,7 @@ impl FromStr for ScheduleArg {
     }
 }
 
-/// Whoever writes a shorter one has mistaken the unit.
+/// Minimum delay. A shorter one is probably a mistaken unit.
 const MIN_DELAY: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -61,8 +61,8 @@ mod tests {
             ("exponential:30s..1s", Err("30s is longer than 1s")),
             ("exponential:1s", Err(form)),
             ("fixed", Err(form)),
-            ("fixed:10", Err("\"10\" is no pause: a time needs its unit: 10s or 10m?")),
-            ("fixed:1ms", Err("a pause has at least 10ms")),
+            ("fixed:10", Err("invalid delay \"10\": add a unit, for example 10s or 10m")),
+            ("fixed:1ms", Err("a delay must be at least 10ms")),
             ("Adaptive", Err(form)),
             ("", Err(form)),
         ];

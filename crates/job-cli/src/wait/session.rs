@@ -1,14 +1,18 @@
-//! The loop over all waits: passes their events to the output and the progress display, until the stop
-//! condition is met. Decides nothing about a job.
+//! The loop over all waits. It passes their events to the output and the progress display until the
+//! stop condition is met.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
 use job_poller::{Checkpoint, Event, Fleet, WaitError};
-use job_transport::{Clock, FetchErrorKind, TokioClock, TransportErrorKind, display_chain};
+use job_transport::{Clock, TokioClock, display_chain};
 
 use super::{
     checkpoint_file::CheckpointFile,
@@ -21,27 +25,27 @@ use super::{
     totals::Totals,
     watch::Watch,
 };
-use crate::{
-    exit::{CERTIFICATE_HINT, Exit},
-    terminal::stderr,
-};
+use crate::{connection::Hints, exit::Exit, terminal::stderr};
 
-/// How often progress is drawn and checkpoints are written: without events, and with many of them.
+/// Time between two updates of the progress display, if no event happens. Checkpoints are saved at
+/// most this often.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Minimum time between two updates of the progress display, if many events happen.
 const MIN_REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// When the command is done.
+/// When to stop waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopCondition {
     /// When all jobs have ended.
     All,
-    /// When the first has.
+    /// When the first job has ended.
     Any,
-    /// When all have, or one did not succeed.
+    /// When all jobs have ended, or one wait ended without success.
     AllOrFailure,
 }
 
-/// The outputs of the waits, and when to stop. `finish` closes them.
+/// The outputs of the waits, and the stop condition. `finish` closes the outputs.
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
     pub(crate) output: Output,
@@ -50,24 +54,32 @@ pub(crate) struct Session {
     pub(crate) report: Option<ReportFile>,
     pub(crate) summary: Option<Vec<SummaryRow>>,
     pub(crate) history_file: HistoryFile,
+    pub(crate) hints: Hints,
     pub(crate) fleet: Fleet,
 }
 
-/// How it went.
+/// The result of all waits.
 #[derive(Debug, Default)]
 pub(crate) struct SessionResult {
-    /// The worst exit code of the jobs' own, or that of the signal that stopped them.
+    /// The most severe exit code of the waits; with `--any`, the exit code of the first job that
+    /// ended.
     pub(crate) exit: Option<Exit>,
+    /// The exit code of the signal that stopped the waits.
     pub(crate) signal: Option<Exit>,
-    /// The checkpoints of the jobs that have not ended, by the order in which they were named; and those
-    /// of the jobs that have: a resumed command reads these once more, to report all jobs.
+    /// The checkpoints of the jobs that have not ended, by the position of the job on the command
+    /// line.
     pub(crate) unfinished: BTreeMap<usize, Checkpoint>,
+    /// The checkpoints of the jobs that have ended. A resumed command reads these jobs once more,
+    /// so that it reports all jobs.
     pub(crate) finished: BTreeMap<usize, Checkpoint>,
-    /// How many of the jobs that had not ended were seen.
+    /// The number of jobs that were read and had not ended.
     pub(crate) still_running: usize,
-    /// How long the longest wait took that passed its deadline.
+    /// The duration of the longest wait that timed out.
     pub(crate) longest_timeout: Option<Duration>,
-    /// Whether no other job matters any more.
+    /// The hints that were printed. Each is printed only once, below the first error that it
+    /// applies to.
+    printed_hints: BTreeSet<String>,
+    /// Whether the command can stop before all jobs have ended.
     pub(crate) stop_condition_met: bool,
 }
 
@@ -88,17 +100,18 @@ impl SessionResult {
         }
     }
 
-    /// Returns the checkpoints of all waits that are over, in the order in which the jobs were named.
+    /// Returns the checkpoints of all waits that have ended, in the order of the command line.
     pub(crate) fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
         self.finished.iter().chain(&self.unfinished).map(|(index, one)| (*index, one)).collect()
     }
 }
 
-/// The waits under way.
+/// The running waits.
 type Waits = FuturesUnordered<StreamFuture<Watch>>;
 
 impl Session {
-    /// Follows the waits to their ends. A file that cannot be written is reported, and stops no wait.
+    /// Follows the waits to their ends. If a checkpoint cannot be saved, prints a message and
+    /// continues.
     pub(crate) async fn run(
         mut self,
         watches: Vec<Watch>,
@@ -110,7 +123,7 @@ impl Session {
         let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
         let mut result = SessionResult::default();
         let mut stopped = pin!(stopped);
-        // When the next tick is due, when the last one was, and when checkpoints were last written.
+        // The times of the next tick, of the last tick, and of the last save of the checkpoints.
         let (mut next_tick, mut last_tick, mut last_saved) = (began, began, began);
         let mut changed = false;
         loop {
@@ -147,7 +160,7 @@ impl Session {
                 }
             }
         }
-        // Whatever was drawn is gone.
+        // Removes the live tree from the terminal.
         self.progress = ProgressDisplay::None;
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
             result.unfinished.clear();
@@ -167,18 +180,18 @@ impl Session {
         }
     }
 
-    /// Prints how a wait ended, and stops the others if the stop condition is met.
+    /// Prints the result of a wait, and stops the other waits if the stop condition is met.
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         self.progress.suspend(|| {
             self.output.print_finished(&finished);
-            // If the command stopped it, one message at the end covers all waits.
+            // If the command stopped the waits, one message at the end covers all of them.
             if let (Some(error), Some(_)) = (error, exit) {
                 stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
-                let kind = error.last_error().map(|error| error.kind);
-                if kind == Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)) {
-                    stderr::line(&format!("cce-job: {CERTIFICATE_HINT}"));
-                }
+                let hint = self.hints.for_wait_error(error);
+                let hint = hint.filter(|hint| result.printed_hints.insert(hint.clone()));
+                let lines = hint.iter().flat_map(|hint| hint.lines());
+                lines.for_each(|hint| stderr::line(&format!("  {hint}")));
             }
         });
         self.stop_if_stdout_closed();
@@ -219,7 +232,7 @@ impl Session {
     }
 }
 
-/// Returns the waits under way, in the order in which their jobs were named.
+/// Returns the running waits, in the order of the command line.
 fn running_watches(waits: &Waits) -> impl Iterator<Item = &Watch> {
     let watches = waits.iter().filter_map(StreamFuture::get_ref);
     watches.map(|watch| (watch.index(), watch)).collect::<BTreeMap<_, _>>().into_values()

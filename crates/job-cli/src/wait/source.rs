@@ -1,5 +1,5 @@
-//! Where the waits' readings come from, and what their events do not have of them: the service's time, and
-//! the replies' bytes. Decides nothing.
+//! The source of all readings. It also records what events do not contain: the service's time, and
+//! the bytes of replies.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use job_model::JobId;
 use job_poller::JobSource;
 use job_transport::{Client, Clock, FetchError, Fetched, JobSnapshot, Reading, TokioClock};
 
-/// A client that is asked for these jobs, and for their sub-jobs.
+/// Reads jobs and sub-jobs with a client, and records the replies.
 pub(crate) struct RecordingSource {
     client: Client,
     retain_bodies: bool,
@@ -22,13 +22,13 @@ pub(crate) struct RecordingSource {
 }
 
 struct SourceState {
-    /// The service's time minus this process's clock. The dates of replies are in whole seconds, so the
-    /// largest difference is the most exact.
+    /// The service's time minus this process's monotonic clock. The dates of replies are truncated
+    /// to whole seconds, so the largest difference is the most accurate.
     clock_offset: Option<Timestamp>,
     bodies: HashMap<JobId, Bodies>,
 }
 
-/// The last reply with a job, and the one before, in case the wait drops the last.
+/// The bodies of the last two replies with a job, because the wait may drop the last one.
 #[derive(Default)]
 struct Bodies {
     last: Bytes,
@@ -49,12 +49,13 @@ impl RecordingSource {
         }
     }
 
-    /// Returns the service's time, by the last reply and the time since; `None` if no reply had a date.
+    /// Returns the service's current time, extrapolated from the dates of replies; `None` if no
+    /// reply had a date.
     pub(crate) fn service_time(&self) -> Option<Timestamp> {
         self.state().clock_offset?.checked_add(monotonic_now()).ok()
     }
 
-    /// Returns the body of the last reply with a job; empty if none was retained.
+    /// Returns the body of the last accepted reply with a job; empty if bodies are not kept.
     pub(crate) fn body(&self, job: &JobId) -> Bytes {
         self.state().bodies.get(job).map(|bodies| bodies.last.clone()).unwrap_or_default()
     }
@@ -63,7 +64,8 @@ impl RecordingSource {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records what a reply says besides; `body` is `None` if it equals the last accepted one.
+    /// Records the date and the body of a reply. `body` is `None` if it equals the last accepted
+    /// one.
     fn record(&self, job: &JobId, date: Option<Timestamp>, body: Option<&[u8]>) {
         let mut state = self.state();
         let offset = date.and_then(|date| date.checked_sub(monotonic_now()).ok());
@@ -75,7 +77,7 @@ impl RecordingSource {
             }
             (before, offset) => offset.or(before),
         };
-        // The reply with a sub-job is not the reply with a job that is waited for.
+        // There are entries only for the jobs of the waits, not for their sub-jobs.
         if let Some(bodies) = state.bodies.get_mut(job).filter(|_| self.retain_bodies) {
             bodies.previous = match body {
                 Some(body) => mem::replace(&mut bodies.last, Bytes::copy_from_slice(body)),
@@ -84,7 +86,8 @@ impl RecordingSource {
         }
     }
 
-    /// Discards the last body, because the wait dropped that reading: it was stale, or of another job.
+    /// Discards the last body. Called if the wait dropped that reading, because it was stale or of
+    /// another job.
     pub(crate) fn discard_last(&self, job: &JobId) {
         if let Some(bodies) = self.state().bodies.get_mut(job) {
             bodies.last = bodies.previous.clone();
@@ -119,7 +122,7 @@ impl JobSource for RecordingSource {
     }
 }
 
-/// A service whose time goes back by this has set its clock.
+/// If the service's time goes back by at least this much, the service has set its clock.
 const CLOCK_RESET_THRESHOLD: SignedDuration = SignedDuration::from_secs(2);
 
 fn monotonic_now() -> SignedDuration {

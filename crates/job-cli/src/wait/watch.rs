@@ -1,4 +1,4 @@
-//! One wait, as the command follows it: its events, and what was last known. Decides nothing.
+//! A running wait: its events, and the state for the progress display.
 
 use std::{
     pin::Pin,
@@ -16,22 +16,22 @@ use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
 };
 
-/// A wait under way: a stream of its events.
+/// A running wait, as a stream of its events.
 pub(crate) struct Watch {
-    /// Which of the jobs, in the order in which they were named.
+    /// The position of the job on the command line.
     index: usize,
     events: FleetEvents,
     source: Arc<RecordingSource>,
-    /// What jobs before these are known to have taken.
+    /// The durations of past jobs.
     history: Arc<History>,
     errors: ErrorTracker,
     next_attempt_at: Option<Duration>,
-    /// What happened, where it is to be reported.
+    /// The events so far, if a report needs them.
     log: Option<Vec<(Duration, Event)>>,
 }
 
 impl Watch {
-    /// Takes a wait that asks this source; with a log, for a report.
+    /// Follows a wait that reads from `source`, and keeps its events if `retain_log` is set.
     pub(crate) fn new(
         index: usize,
         wait: job_poller::FleetWait,
@@ -62,7 +62,7 @@ impl Watch {
         &self.errors
     }
 
-    /// Returns what is known at this moment.
+    /// Returns the current state.
     pub(crate) fn snapshot(&self) -> WaitSnapshot<'_> {
         let elapsed = self.events.elapsed();
         let snapshot = WaitSnapshot {
@@ -81,12 +81,12 @@ impl Watch {
         WaitSnapshot { remaining, ..snapshot }
     }
 
-    /// Returns what to go on from: the result is not taken before the end.
+    /// Returns the checkpoint to resume from.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         self.events.checkpoint()
     }
 
-    /// Ends, once there are no more events.
+    /// Returns the result. Call it after the last event.
     pub(crate) async fn finish(self) -> Finished {
         let elapsed = self.events.elapsed();
         let (id, checkpoint) = (self.id().clone(), self.checkpoint());

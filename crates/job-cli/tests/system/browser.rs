@@ -1,5 +1,5 @@
-//! The report in a real browser: no error, nothing asked for beyond the page itself, and readable on a
-//! phone as on a wide screen.
+//! Tests of the report in a real browser: it has no errors, loads nothing else, and is readable on
+//! a phone and on a wide screen.
 
 use std::{fs, process::Command};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, command, fixture, is_installed, run, start_service, wait_command};
 
-/// Shows a report in two frames, and says what it finds in them.
+/// A page that loads the report in frames of two widths, and returns measurements as JSON.
 const PROBE_PAGE: &str = r#"<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
 const widths = [400, 1600], found = [];
 const inspect = frame => {
@@ -44,7 +44,7 @@ for (const width of widths) {
 }
 </script>"#;
 
-/// Shows a page, and returns what was found in it at both widths.
+/// Loads the report, and returns the measurements at both widths.
 async fn inspect_page(folder: &Folder) -> Vec<Value> {
     let page = folder.write("watched.html", PROBE_PAGE);
     let mut chromium = Command::new("chromium");
@@ -70,11 +70,11 @@ async fn inspect_page(folder: &Folder) -> Vec<Value> {
     found
 }
 
-/// Checks that a report can be read at both widths, with so many bars in it.
+/// Checks that a report is readable at both widths, and has this number of bars.
 async fn check_report(folder: &Folder, bars: u64, title: &str) {
     for found in inspect_page(folder).await {
         let number = |name: &str| found[name].as_f64().unwrap();
-        assert_eq!(found["overflow"], 0, "it is as wide as its window: {found}");
+        assert_eq!(found["overflow"], 0, "the page fits into its window: {found}");
         assert!(number("smallest") >= 12.0, "{found}");
         assert!(number("rightmost") <= number("width"), "{found}");
         assert!(number("texts") > 5.0 && number("thinnest") >= 1.0, "{found}");
@@ -101,7 +101,7 @@ async fn reports_fit_any_width_and_load_no_resources() {
     assert_eq!(run(saved).await.code, Some(0));
     check_report(&folder, 3, "CreateCluster: Running").await;
 
-    // With attempts, attempt errors, and a reason that would be markup, and is as wide as any.
+    // A report with attempts, with errors, and with a very long reason that contains markup.
     let (sim, server) = start_service(1).await;
     let reason = "</p></main><script>alert(1)</script><img src=x>".to_owned() + &"W".repeat(5_000);
     let fails = sim.add(Plan::scale_up_cluster(2).with_failure(reason));
@@ -113,6 +113,6 @@ async fn reports_fit_any_width_and_load_no_resources() {
     assert!(text.contains("<h2>Attempt errors</h2>"), "{text}");
     let title = text.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
     let bars = text.matches("<rect class=\"bar").count() as u64;
-    assert_eq!(bars, 10, "two jobs, of seven rows and three");
+    assert_eq!(bars, 10, "two jobs, with seven and three rows");
     check_report(&folder, bars, title.unwrap()).await;
 }

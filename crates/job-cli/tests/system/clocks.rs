@@ -1,4 +1,4 @@
-//! The time of day jumps by a day, either way: no deadline moves.
+//! Tests that jumps of the wall clock, by a day in either direction, do not move deadlines.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -12,7 +12,8 @@ const LIBFAKETIME_PATHS: [&str; 3] = [
     "/usr/lib/faketime/libfaketime.so.1",
 ];
 
-/// Lets a command read the time of day by what a file says, at first this, and no other clock.
+/// Fakes the wall clock of a command, but not its monotonic clock. The offset is read from `file`,
+/// and starts as `start`. Returns false if libfaketime is not installed.
 fn use_fake_time(command: &mut Command, file: &Path, start: &str) -> bool {
     let Some(library) = LIBFAKETIME_PATHS.iter().find(|library| Path::new(library).exists()) else {
         report_skipped("libfaketime", "it is not installed");
@@ -26,7 +27,7 @@ fn use_fake_time(command: &mut Command, file: &Path, start: &str) -> bool {
         .env("DONT_FAKE_MONOTONIC", "1");
     let mut date = Command::new("date");
     date.arg("+%s").envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    // What is faked at all is faked by a day.
+    // Check that the library works, with an offset of one day.
     fs::write(file, "+1d").unwrap();
     let (faked, real) = (epoch_seconds(&mut date), epoch_seconds(Command::new("date").arg("+%s")));
     assert!((faked - real - 86_400).abs() < 60, "{faked} and {real}");
@@ -59,7 +60,7 @@ async fn wall_clock_jumps_do_not_move_deadlines() {
         let took = began.elapsed().as_secs_f64();
         assert_eq!(ran.code, Some(3), "{jumps:?}: {ran:?}");
         assert!(ran.stderr.contains("did not end within 5 s"), "{jumps:?}: {ran:?}");
-        // The last attempt may be answered at once, half a second before the deadline.
+        // The last attempt is made half a second before the deadline, and may be answered at once.
         assert!((4.4..15.0).contains(&took), "{jumps:?}: {took} s");
     }
 }

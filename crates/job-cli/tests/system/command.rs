@@ -1,4 +1,4 @@
-//! `wait` against the service as it is, and `sim` as others start it.
+//! Tests of `wait` with an oversized reply, and of `sim` as a separate process.
 
 use std::{
     fs,
@@ -20,13 +20,13 @@ async fn an_oversized_reply_ends_only_its_own_wait() {
     let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
     command.args([sim.job().as_str(), other.as_str()]);
     let ran = run(command).await;
-    // Before its first reading a job that is too large is not waited for.
+    // An oversized reply is a permanent error, which ends a wait at once if the job was never read.
     assert_eq!(ran.code, Some(6), "{ran:?}");
     assert_eq!(ran.stdout.matches("succeeded").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("larger than the limit"), "{ran:?}");
 }
 
-/// Starts the service as a program, waits for its job with what its first line says, and stops it.
+/// Starts `sim`, waits for its job with the credentials in its first line, and stops it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sim_prints_credentials_and_stops_on_sigterm() {
     let folder = Folder::new();

@@ -1,5 +1,4 @@
-//! `cce-job durable` without an engine: what it serves, what it asks for, and what it refuses. With one:
-//! `cargo xtask durable`.
+//! Tests of `cce-job durable` without an engine. `cargo xtask durable` tests it with one.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +9,8 @@ use std::{
 
 use crate::support::{Folder, command, run, wait_for_exit};
 
-/// Answers one request with a status, and with a reason as engines give it.
+/// Starts a server that answers one registration with this status, and with an error message like
+/// an engine's. Returns its URL.
 fn mock_engine(status: &'static str, message: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -63,12 +63,16 @@ async fn invalid_durable_arguments_are_rejected() {
     let rows = [
         (vec!["--sim", "--register", &*refuses], "409", "deployment is already registered"),
         (vec!["--sim", "--webhook-key-file", &*short], "short", "a webhook key of 5 bytes"),
-        (vec!["--sim", "--webhook-key-file", "/nowhere"], "none", "/nowhere: No such file"),
+        (
+            vec!["--sim", "--webhook-key-file", "/nowhere"],
+            "none",
+            "cannot read the webhook keys in /nowhere: No such file",
+        ),
         (vec!["--sim", "--identity-key", "x"], "identity", "begins with publickeyv1_"),
-        (vec![], "nobody", "no address of the service"),
-        (vec!["--region", "eu-de"], "no credentials", "no credentials; set OS_TOKEN"),
+        (vec![], "nobody", "no endpoint"),
+        (vec!["--region", "eu-de"], "no credentials", "no credentials found; set OS_TOKEN"),
         (vec!["--force"], "nowhere to register", "--register <URL>"),
-        (vec!["--requests-per-second", "0"], "nothing", "from 0.001 to 1000000"),
+        (vec!["--requests-per-second", "0"], "nothing", "between 0.001 and 1000000"),
     ];
     for (arguments, name, expected) in rows {
         let ran = run(durable_command(&arguments)).await;

@@ -1,4 +1,4 @@
-//! A limit of descriptors, and of memory.
+//! Tests with limits of file descriptors and of memory.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use job_sim::Plan;
 
 use crate::support::{Folder, sleep, start_service, wait_command, wait_for_exit};
 
-/// Returns the command, run with a limit of descriptors.
+/// Returns a command that runs with a limit of file descriptors.
 pub(crate) fn with_descriptor_limit(limit: u32, command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]);
@@ -44,15 +44,15 @@ async fn a_thousand_waits_fit_in_64_descriptors_and_100_mib() {
     });
     let ran = wait_for_exit(child).await;
     ran.assert_succeeded(1_000, "");
-    assert_eq!(ran.stdout.matches(" | succeeded | ").count(), 1_000, "the table has all");
+    assert_eq!(ran.stdout.matches(" | succeeded | ").count(), 1_000, "the table has all jobs");
     assert_eq!(server.connections(), 1);
     assert!(!checkpoint.exists());
     let peak = peak.await.unwrap();
     assert!(peak < 100 << 10, "{peak} KiB");
 }
 
-/// Returns the most memory that a process had so far, in KiB; `None` once it is gone, and where the
-/// system does not tell.
+/// Returns the peak memory of a process so far, in KiB. Returns `None` if the process has ended, or
+/// if the system has no `/proc`.
 fn peak_memory_kib(status: &str) -> Option<u64> {
     let status = fs::read_to_string(status).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,6 +1,6 @@
-//! System tests of the command as its users run it, and of the transport below it: with terminals, a
-//! browser, shells, nginx, mitmproxy, libfaketime, limits, and a network of its own. A test is skipped,
-//! with a message, if a program that it needs is not installed.
+//! System tests of the command and of the transport. They use terminals, a browser, shells, nginx,
+//! mitmproxy, libfaketime, resource limits and a network namespace. A test is skipped, with a
+//! message, if a program that it needs is not installed.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

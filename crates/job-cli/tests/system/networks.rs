@@ -1,4 +1,4 @@
-//! A network of its own, whose one link goes down and comes up again.
+//! Tests a link failure, in a network namespace whose only link goes down and up again.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,8 @@ use job_sim::{Plan, Sim, TimeSource};
 
 use crate::support::{Folder, report_skipped, run};
 
-/// The service and a wait on one link, which is down for some seconds once the job was read.
+/// Runs the service and a wait over the loopback link. Once the job was read, the link goes down
+/// until an attempt has failed.
 const LINK_DOWN_SCRIPT: &str = r#"
     ip link set lo up
     "$1" sim --port 8443 --ca-file "$2/ca.pem" --speed 42 > "$2/started" 2> "$2/requests" &
@@ -33,7 +34,7 @@ async fn a_temporary_link_failure_does_not_end_a_wait() {
             "`unshare -rn ip link` is not permitted here",
         );
     }
-    // Every simulation's first job, token and project are the same.
+    // The first job, the token and the project are the same in every simulation.
     let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
     let folder = Folder::new();
     let mut command = Command::new("unshare");
@@ -50,7 +51,7 @@ async fn a_temporary_link_failure_does_not_end_a_wait() {
         ])
         .arg(folder.file(""))
         .arg(sim.job().as_str())
-        // What is learnt here is not the user's.
+        // Do not use the history file of the real user.
         .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", sim.account().token)
         .env("OS_PROJECT_ID", sim.project().as_str());

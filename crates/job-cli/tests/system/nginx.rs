@@ -1,6 +1,6 @@
-//! A real nginx, with the limits that it has by default: a busy fleet meets its GOAWAY every
-//! thousand requests and loses nothing. And as a proxy before the service, over both versions of
-//! HTTP, with limits, and restarted in the middle.
+//! Tests with a real nginx. With its default limits, it closes a connection (GOAWAY) after a
+//! thousand requests, and no request may be lost. As a reverse proxy in front of the service, it is
+//! restarted, limits the request rate, and speaks HTTP/1.1.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::support::{
 
 const REQUEST_COUNT: usize = 5_000;
 
-/// A running nginx; killed when it is dropped.
+/// A running nginx, which is killed on drop.
 pub(crate) struct Nginx {
     child: Child,
     folder: Folder,
@@ -31,8 +31,8 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it on a free port of this machine, over these versions of HTTP; `None` where it is not
-    /// installed.
+    /// Starts nginx on a free port of this machine. `http` is `http2`, or empty for HTTP/1.1.
+    /// Returns `None` if nginx is not installed.
     async fn start(
         http: &str,
         limits: &str,
@@ -56,7 +56,7 @@ impl Nginx {
         Some(Self { child, folder, port, ca_pem })
     }
 
-    /// Starts it before the service.
+    /// Starts nginx as a reverse proxy in front of the service.
     async fn in_front_of(server: &SimServer, http: &str, limits: &str, more: &str) -> Option<Self> {
         let upstream = server.endpoint();
         let location = format!(
@@ -93,7 +93,8 @@ fn spawn(folder: &Folder) -> Child {
     command.stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Whatever is not said here is nginx's default: 1,000 requests a connection, 128 streams at a time.
+/// Returns the configuration. Other settings have nginx's defaults, such as 1,000 requests per
+/// connection and 128 concurrent streams.
 fn nginx_config(port: u16, http: &str, limits: &str, location: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path temporary;\n"))
@@ -114,7 +115,7 @@ fn nginx_config(port: u16, http: &str, limits: &str, location: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_thousand_concurrent_requests_survive_goaway() {
-    // The reply tells the connection, and the request's number on it.
+    // Each reply contains the number of the connection, and the number of the request on it.
     let location = "return 200 '$connection $connection_requests';";
     let Some(nginx) = Nginx::start("http2", "", location, None).await else { return };
     let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), nginx.ca_pem.as_bytes()).unwrap();
@@ -132,7 +133,7 @@ async fn five_thousand_concurrent_requests_survive_goaway() {
         let most = connections.entry(connection.into()).or_default();
         *most = number.parse::<u32>().unwrap().max(*most);
     }
-    // The limit was met, or this would show nothing.
+    // Otherwise the limit was never reached, and the test proves nothing.
     assert!(connections.len() >= 5, "{connections:?}");
     assert!(connections.values().any(|most| *most == 1_000), "{connections:?}");
 }
@@ -150,12 +151,12 @@ async fn a_proxy_restart_does_not_end_a_wait() {
         sleep(Duration::from_millis(20)).await;
     }
     nginx.stop();
-    // Until an attempt has found that it is not there.
+    // Wait until an attempt has failed because nginx is down.
     let instead = TcpListener::bind(("127.0.0.1", nginx.port)).await.unwrap();
     drop(timeout(Duration::from_secs(60), instead.accept()).await.unwrap().unwrap());
     drop(instead);
     nginx.restart().await;
-    ran.await.unwrap().assert_succeeded(1, "cannot connect to");
+    ran.await.unwrap().assert_succeeded(1, "attempt failed: ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,8 +172,8 @@ async fn twenty_waits_succeed_behind_a_rate_limiting_proxy() {
     run(command).await.assert_succeeded(20, "429 Too Many Requests");
 }
 
-/// Over HTTP/1.1 each of the attempts in flight needs a descriptor; here there are fewer, and the proxy is slow
-/// enough that as many are in flight as may be.
+/// Over HTTP/1.1, each attempt in flight needs a descriptor. The limit of descriptors is below the
+/// number of waits, and the proxy is so slow that the maximum number of attempts is in flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_http1_waits_succeed_with_24_descriptors() {
     let (sim, server) = start_service(1).await;

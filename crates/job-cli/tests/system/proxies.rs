@@ -1,4 +1,4 @@
-//! mitmproxy before the service, which breaks what passes through it.
+//! Tests with mitmproxy in front of the service, which injects faults.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::support::{
     Folder, free_port, is_installed, run, sleep, start_service, wait_command, wait_until_listening,
 };
 
-/// Half of all requests meet something, by chance of a seed.
+/// Injects a fault into half of all requests, at random with a fixed seed.
 const CHAOS_SCRIPT: &str = r#"
 import random
 from mitmproxy import http
@@ -34,7 +34,7 @@ def response(flow):
         flow.response = http.Response.make(429, b"", {"retry-after": "1"})
 "#;
 
-/// A running mitmproxy; killed when it is dropped.
+/// A running mitmproxy, which is killed on drop.
 struct Mitmproxy(Child);
 
 impl Drop for Mitmproxy {

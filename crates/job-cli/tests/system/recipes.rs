@@ -1,4 +1,4 @@
-//! The README's recipes, run as they stand there, against a simulated service.
+//! Runs the recipes of the README, unchanged, against a simulated service.
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
@@ -8,7 +8,7 @@ use crate::support::{CommandResult, Folder, is_installed, run};
 
 const README: &str = include_str!("../../README.md");
 
-/// Returns the first block of code below a heading that holds this text.
+/// Returns the first code block below a heading that contains this text.
 fn code_block(heading: &str, text: &str) -> String {
     let section = README.split(&format!("\n## {heading}\n")).nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -18,7 +18,7 @@ fn code_block(heading: &str, text: &str) -> String {
     block.unwrap_or_else(|| panic!("{heading} has no block with {text:?}")).1.to_owned()
 }
 
-/// A service, and a folder where scripts are run that know where it is.
+/// A service, and a folder to run scripts in.
 struct RecipeFixture {
     sim: Arc<Sim>,
     server: SimServer,
@@ -68,10 +68,13 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.contains("succeeded: CreateCluster"), "{ran:?}");
-    // There is a cluster of this name now, so the call fails, and the error is printed.
+    // Now there is a cluster with this name, so the call fails, and its error is printed.
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("stdin has no job; the call failed: CCE.01409001"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("no job id in stdin; the API call failed: CCE.01409001"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +104,7 @@ async fn github_actions_recipe_writes_a_chart_and_exits_like_the_job() {
         let fixture = RecipeFixture::new(plan).await;
         let step = code_block("In GitHub Actions", "run: |");
         let script = step.split("run: |\n").nth(1).unwrap();
-        // The one thing that is another here: where the service is.
+        // Only the endpoint differs from the README.
         let script = script.replace("--region eu-de", "--endpoint \"$ENDPOINT\"");
         let ran = fixture.run(&script).await;
         assert_eq!(ran.code, Some(code), "{ran:?}");

@@ -1,4 +1,4 @@
-//! Command lines run against a service, and what they show: stdout, stderr, exit code. Tests nothing.
+//! Records transcripts of command lines that run against a simulated service.
 
 use std::{
     io::Write,
@@ -11,7 +11,7 @@ use job_sim::{Plan, Sim, SimServer, TimeSource};
 
 use crate::support::{CommandResult, Folder, command, sleep, wait_for_exit};
 
-/// A service, a folder to run in, and what was run there so far.
+/// A service, a working folder, and the transcript so far.
 pub(crate) struct Transcript {
     pub(crate) sim: Arc<Sim>,
     server: SimServer,
@@ -20,7 +20,7 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    /// Starts a service whose job moves on by half a second with each reading.
+    /// Starts a service whose job advances by half a second with each request.
     pub(crate) async fn new(plan: Plan) -> Self {
         let sim = Arc::new(Sim::new(plan, TimeSource::PerRequest(Duration::from_millis(500))));
         let server = SimServer::start(sim.clone()).await.unwrap();
@@ -29,7 +29,12 @@ impl Transcript {
         Self { sim, server, folder, text: String::new() }
     }
 
-    /// Returns the command, which has the service's token and knows where it is.
+    /// Returns the endpoint of the service.
+    pub(crate) fn endpoint(&self) -> String {
+        self.server.endpoint()
+    }
+
+    /// Returns the command, with the credentials of the service.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = command();
         command
@@ -43,16 +48,24 @@ impl Transcript {
         command
     }
 
-    /// Runs a command line; `SERVICE` and `JOB` stand for the service's.
+    /// Runs a command line. `SERVICE` and `JOB` in it are replaced by the service's endpoint and
+    /// job id.
     pub(crate) async fn run(&mut self, line: &str) -> CommandResult {
         self.run_with(line, "", |command| command).await
     }
 
-    /// Runs a command line for several jobs, whose lines come in whatever order.
+    /// Runs a command line for several jobs, and sorts the lines of jobs, whose order varies.
     pub(crate) async fn run_sorted(&mut self, line: &str, stdin: &str) {
         let mut ran = self.execute(line, stdin, |command| command).await;
         for text in [&mut ran.stdout, &mut ran.stderr] {
-            let mut lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+            // A hint stays below its line.
+            let mut lines = Vec::<String>::new();
+            for line in text.lines() {
+                match lines.last_mut().filter(|_| line.starts_with(' ')) {
+                    Some(last) => *last += &format!("{line}\n"),
+                    None => lines.push(format!("{line}\n")),
+                }
+            }
             let jobs = lines.iter().take_while(|line| !line.starts_with(['|', 'c'])).count();
             lines[..jobs].sort();
             *text = lines.concat();
@@ -60,15 +73,16 @@ impl Transcript {
         self.record(line, &ran);
     }
 
-    /// Runs a command line, and leaves a text out of what it prints to stderr. Whether it prints that text depends
-    /// on which of two replies comes first.
+    /// Runs a command line, and removes a text from its stderr. Whether it prints that text depends
+    /// on which of two replies arrives first.
     pub(crate) async fn run_without(&mut self, line: &str, text: &str) {
         let mut ran = self.execute(line, "", |command| command).await;
         ran.stderr = ran.stderr.replace(text, "");
         self.record(line, &ran);
     }
 
-    /// Runs a command line that reads this, in an environment that is changed so.
+    /// Runs a command line with this stdin, and with changes to the command such as its
+    /// environment.
     pub(crate) async fn run_with(
         &mut self,
         line: &str,
@@ -89,12 +103,12 @@ impl Transcript {
         let mut command = self.command(line);
         change(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Whoever reads nothing closes it.
+        // Fails if the command does not read stdin and has ended.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         wait_for_exit(child).await
     }
 
-    /// Starts a wait for a job that goes on, and returns it once that was read.
+    /// Starts a command line, and returns it after its first request.
     pub(crate) async fn spawn_until_first_request(&self, line: &str) -> Child {
         let before = self.sim.requests();
         let mut command = self.command(line);
@@ -106,7 +120,7 @@ impl Transcript {
         child.unwrap()
     }
 
-    /// Adds what a command line came to.
+    /// Adds a command line and its result to the transcript.
     pub(crate) fn record(&mut self, line: &str, ran: &CommandResult) {
         let CommandResult { code, stdout, stderr } = ran;
         self.text += &format!("$ cce-job {line}\n{stdout}");
@@ -116,8 +130,8 @@ impl Transcript {
         self.text += &format!("[exit {}]\n\n", code.unwrap_or(-1));
     }
 
-    /// Compares all that was run with a snapshot, but for what another run has otherwise: times, ports,
-    /// ids of requests.
+    /// Compares the transcript with a snapshot, without values that differ between runs, such as
+    /// times, ports and request ids.
     pub(crate) fn check_snapshot(self, compare: impl FnOnce(&str)) {
         let shown = self.text.replace(&self.server.endpoint(), "SERVICE");
         let shown = shown.replace(self.sim.job().as_str(), "JOB");
@@ -126,12 +140,12 @@ impl Transcript {
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\b\d+(\.\d)? ?m?s\b", "<time>");
         settings.add_filter(r#""(at|next|elapsed)":[\d.]+"#, r#""$1":<s>"#);
-        // The job's time runs by readings, so its end may be ahead of the reply's own time.
+        // The job's time advances with requests, so its end may be later than the date of the
+        // reply.
         settings.add_filter(r#""detection_delay":(null|[\d.]+)"#, r#""detection_delay":<s>"#);
         settings.add_filter(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "<timestamp>");
         settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>");
         settings.add_filter(r"\(os error \d+\)", "(os error)");
-        settings.add_filter(r"\.tmp\w{6}", ".tmp<random>");
         settings.add_filter(r"request id \d+", "request id <id>");
         settings.add_filter(r"(before the reply was complete): .*", "$1");
         settings.add_filter(r"> +<time>", "> <time>");

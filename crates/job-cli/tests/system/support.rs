@@ -1,4 +1,4 @@
-//! The service and the command side by side, and what else they meet. Tests nothing.
+//! Helpers of the system tests: the simulated service, the command, folders and processes.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A folder for one test's files; gone when it is dropped.
+/// A folder for the files of one test. It is removed on drop.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -49,24 +49,24 @@ impl Drop for Folder {
     }
 }
 
-/// The service, with a job that takes so many seconds.
+/// Starts the service with a job that takes this number of seconds.
 pub(crate) async fn start_service(seconds: u32) -> (Arc<Sim>, SimServer) {
-    // The template takes five.
+    // The job of the template takes five seconds.
     let plan = Plan::create_cluster().slower(seconds).faster(5);
     let sim = Arc::new(Sim::new(plan, TimeSource::Clock));
     let server = SimServer::start(sim.clone()).await.unwrap();
     (sim, server)
 }
 
-/// Returns the command, which knows nothing of the test's own environment.
+/// Returns the command, without the environment of the test.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job"));
-    // Nor of what its user has learnt.
+    // Do not use the history file of the real user.
     command.env_clear().env("XDG_STATE_HOME", "/dev/null/none");
     command
 }
 
-/// Returns the command, which trusts this CA and holds the service's token, asked to wait.
+/// Returns `cce-job wait` with the token of the service and this CA.
 pub(crate) fn wait_command(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Folder) -> Command {
     let mut command = command();
     command
@@ -77,18 +77,18 @@ pub(crate) fn wait_command(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Fo
     command
 }
 
-/// Returns a fixture's path.
+/// Returns the path of a fixture.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
 }
 
-/// Runs a command to its end.
+/// Runs a command, and returns its result.
 pub(crate) async fn run(mut command: Command) -> CommandResult {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     wait_for_exit(child.unwrap()).await
 }
 
-/// Waits for a command that runs.
+/// Waits for a running command, and returns its result.
 pub(crate) async fn wait_for_exit(child: Child) -> CommandResult {
     let output = spawn_blocking(move || child.wait_with_output()).await.unwrap();
     let Output { status, stdout, stderr } = output.unwrap();
@@ -96,7 +96,7 @@ pub(crate) async fn wait_for_exit(child: Child) -> CommandResult {
     CommandResult { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct CommandResult {
     pub(crate) code: Option<i32>,
@@ -105,8 +105,8 @@ pub(crate) struct CommandResult {
 }
 
 impl CommandResult {
-    /// Asserts that so many jobs succeeded, and that something went wrong on the way, if anything
-    /// was to.
+    /// Asserts that this number of jobs succeeded, and that stderr contains the text `met`, which
+    /// shows that the expected fault happened.
     pub(crate) fn assert_succeeded(&self, jobs: usize, met: &str) {
         assert_eq!(self.code, Some(0), "{self:?}");
         assert_eq!(self.stdout.matches("succeeded: CreateCluster").count(), jobs, "{self:?}");
@@ -114,8 +114,8 @@ impl CommandResult {
     }
 }
 
-/// Returns whether a program is there; says so where it is not, past the test harness, which keeps
-/// the output of a test that passes to itself.
+/// Returns whether a program is installed. If not, writes a message directly to stderr, because the
+/// test harness hides the output of tests that pass.
 pub(crate) fn is_installed(program: &str, version: &str) -> bool {
     let mut command = Command::new(program);
     let quiet = command.arg(version).stdout(Stdio::null()).stderr(Stdio::null());
@@ -130,27 +130,27 @@ pub(crate) fn report_skipped(what: &str, reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {what}: {reason}");
 }
 
-/// What the help says of the command that not every build has, and that has a test of its own.
+/// The line about `durable` in the help. Not every build has this command, and it has its own test.
 pub(crate) const DURABLE_HELP_LINE: &str =
-    "  durable      Serve waits that outlive any machine, to the durable engine Restate\n";
+    "  durable      Serve waits that survive restarts, for the durable execution engine Restate\n";
 
 pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// Returns when the program listens there.
+/// Waits until the program listens on this port.
 pub(crate) async fn wait_until_listening(child: &mut Child, port: u16) {
     let connected = timeout(Duration::from_secs(60), async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "it has ended");
+            assert!(child.try_wait().unwrap().is_none(), "the program has ended");
             sleep(Duration::from_millis(20)).await;
         }
     });
     connected.await.unwrap();
 }
 
-/// Lets real time pass.
-#[expect(clippy::disallowed_methods, reason = "the parts beside have no clock of ours")]
+/// Sleeps in real time.
+#[expect(clippy::disallowed_methods, reason = "other processes run in real time")]
 pub(crate) async fn sleep(span: Duration) {
     tokio::time::sleep(span).await;
 }

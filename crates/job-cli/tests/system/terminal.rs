@@ -1,5 +1,5 @@
-//! The live tree on a real terminal: a pseudo-terminal whose screen is kept by a terminal's own state
-//! machine, and tmux, which breaks lines anew when it becomes wider or narrower.
+//! Tests of the live tree on terminals: on a pseudo-terminal with a terminal emulator (vt100), and
+//! in tmux, which reflows lines when its width changes.
 
 use std::{
     io::{Read, Write},
@@ -19,7 +19,7 @@ use vt100::Parser;
 
 use crate::support::{Folder, command, is_installed, sleep, wait_command};
 
-/// A command on a terminal.
+/// A command that runs on a pseudo-terminal.
 struct Terminal {
     pty: Arc<Pty>,
     child: Child,
@@ -28,7 +28,7 @@ struct Terminal {
 
 struct ScreenState {
     parser: Parser,
-    /// All that was written, as it came.
+    /// All bytes that the command has written.
     bytes: Vec<u8>,
 }
 
@@ -40,7 +40,7 @@ impl Terminal {
     fn start(of: &Command, size: (u16, u16)) -> Self {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(size.0, size.1)).unwrap();
-        // Of those that do not break lines anew, as xterm itself.
+        // The emulator does not reflow lines, so identify as xterm, which does not either.
         let mut run = PtyCommand::new(of.get_program()).args(of.get_args()).env_clear();
         run = run.env("TERM", "xterm-256color").env("XTERM_VERSION", "XTerm(379)");
         for (name, value) in of.get_envs() {
@@ -52,7 +52,8 @@ impl Terminal {
         parser.process(b"$ before\r\n");
         let state = Arc::new(Mutex::new(ScreenState { parser, bytes: Vec::new() }));
         let (reader, sees) = (pty.clone(), state.clone());
-        // Ends with the command, whose end of the terminal is the last.
+        // The thread ends when the command ends, because then no other process has the terminal
+        // open.
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(read @ 1..) = (&*reader).read(&mut bytes) {
@@ -64,7 +65,7 @@ impl Terminal {
         Self { pty, child, state }
     }
 
-    /// Returns the screen's rows, but for those at its end that are empty.
+    /// Returns the rows of the screen, without empty rows at the end.
     fn screen(&self) -> String {
         let seen = self.state.lock().unwrap();
         let columns = seen.parser.screen().size().1.get();
@@ -77,7 +78,7 @@ impl Terminal {
         String::from_utf8(self.state.lock().unwrap().bytes.clone()).unwrap()
     }
 
-    /// Waits until the screen is so.
+    /// Waits until the screen fulfills a condition; `what` describes it in the panic message.
     async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let found = timeout(Duration::from_secs(30), async {
             while !is_so(&self.screen()) {
@@ -98,7 +99,7 @@ impl Terminal {
         self.pty.resize(Size::new(size.0, size.1)).unwrap();
     }
 
-    /// Waits for the command's end, and for all that it wrote.
+    /// Waits until the command has ended and all of its output was read. Returns the exit code.
     async fn wait_for_exit(&mut self) -> i32 {
         let code = loop {
             match self.child.try_wait().unwrap() {
@@ -122,7 +123,8 @@ impl Drop for Terminal {
     }
 }
 
-/// A service whose first job is so many half seconds old, and a wait for it.
+/// A service, and a wait for its first job, which has advanced by half a second for each of
+/// `readings`.
 struct TerminalFixture {
     sim: Arc<Sim>,
     _server: SimServer,
@@ -145,7 +147,7 @@ impl TerminalFixture {
         Self { sim, _server: server, _folder: folder, command }
     }
 
-    /// Returns a screen, but for what another run has otherwise.
+    /// Returns a screen without values that differ between runs.
     fn redact(&self, screen: &str) -> String {
         let shown = screen.replace(self.sim.job().as_str(), "JOB");
         shown.lines().map(|line| format!("|{line}\n")).collect()
@@ -163,7 +165,7 @@ async fn a_tree_at_three_sizes() {
     let plan = || Plan::create_cluster().with_failure("flavor c3.large.2 is sold out in eu-de-01");
     let mut shown = String::new();
     for size in [(24, 100), (12, 48), (5, 30)] {
-        // The first step is done, the second has failed, the job does not say so yet.
+        // The first step is done and the second has failed, but the job itself is still running.
         let fixture = TerminalFixture::new(plan(), 9, "fixed:1h").await;
         let mut terminal = Terminal::start(&fixture.command, size);
         terminal.wait_until("read", |screen| screen.contains("CreateCluster Running")).await;
@@ -176,8 +178,8 @@ async fn a_tree_at_three_sizes() {
         let screen = terminal.screen();
         assert!(!screen.contains("CreateCluster"), "{screen}");
         if size.0 > 5 {
-            // Then comes a line that is as long as this machine's paths.
-            let hint = screen.split("to go on waiting:").next().unwrap();
+            // The next line contains paths, whose length differs between machines.
+            let hint = screen.split("to resume:").next().unwrap();
             shown += &format!("and after Ctrl-C\n{}", fixture.redact(hint));
         }
         assert!(!terminal.state.lock().unwrap().parser.screen().hide_cursor());
@@ -204,7 +206,7 @@ async fn only_the_result_remains_on_screen_at_the_end() {
             .collect();
         let ends = if more.contains(&"jsonl") { "(events)\n".into() } else { ends };
         shown += &format!("{more:?}\n{}", fixture.redact(&ends));
-        // What was drawn is one thing, what is left another.
+        // The tree was drawn, and was removed at the end.
         assert!(terminal.bytes().contains("InstallMaster Running"), "{}", terminal.bytes());
         assert!(!screen.contains("InstallMaster Running"), "{screen}");
     }
@@ -233,12 +235,12 @@ async fn resizing_shows_one_tree() {
     assert!(screen.starts_with("$ before\ncce-job: stopped by SIGINT"), "{screen}");
 }
 
-/// A server of tmux, with one window.
+/// A tmux server with one window.
 struct Tmux(String);
 
 impl Tmux {
-    /// Starts a window of so many rows and 80 columns in which a script is run; `LINE` in it stands for
-    /// the command line.
+    /// Runs a script in a window with 80 columns and this number of rows. `LINE` in the script is
+    /// replaced by the command line.
     fn start(name: &str, rows: &str, command: &Command, script: &str) -> Self {
         let tmux = Self(format!("cce-job-{name}-{}", std::process::id()));
         let words = [command.get_program()].into_iter().chain(command.get_args());
@@ -259,7 +261,7 @@ impl Tmux {
         String::from_utf8(tmux.output().unwrap().stdout).unwrap()
     }
 
-    /// Returns what stands on the screen, and above it what was scrolled off.
+    /// Returns the scrollback and the screen.
     fn screen(&self) -> String {
         self.run(&["capture-pane", "-p", "-S", "-"])
     }
@@ -292,23 +294,23 @@ async fn redrawing_leaves_nothing_in_scrollback() {
     let tmux = Tmux::start("first", "14", &fixture.command, "trap : INT; LINE; exec cat");
     let first = |screen: &str| screen.lines().next().map(String::from);
     let is_drawn = |screen: &str| screen.contains("of 13 jobs ended");
-    // A row without a reading ends with its age, not with the job's id.
+    // The row of a job that was not read yet does not end with the job id.
     let is_read = |screen: &str| is_drawn(screen) && !screen.contains("not read yet");
     tmux.wait_until("drawn, and each row read", is_read).await;
     let mut orders = Vec::new();
     for _ in 0..3 {
         let before = first(&tmux.screen());
         tmux.wait_until("drawn again", |screen| first(screen) != before).await;
-        // A row ends with its job's id, as far as it fits; but that of a step may end with an age.
+        // The row of a job ends with its id, truncated to the width. The rows of steps have no id.
         let screen = tmux.screen();
         let named = |line: &str| ids.iter().position(|id| line.contains(&id.as_str()[..9]));
         orders.push(screen.lines().filter_map(named).collect::<Vec<_>>());
     }
     assert_eq!(tmux.run(&["display-message", "-p", "#{history_size}"]), "0\n");
-    // In the order in which they were named, each time.
+    // The jobs are always in the order of the command line.
     assert_eq!(orders, [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]; 3]);
     tmux.run(&["send-keys", "C-c"]);
-    tmux.wait_until("stopped", |screen| screen.contains("to go on waiting")).await;
+    tmux.wait_until("stopped", |screen| screen.contains("to resume")).await;
     assert!(tmux.screen().starts_with("cce-job: stopped by SIGINT"), "{}", tmux.screen());
 }
 
@@ -317,12 +319,13 @@ async fn reflow_on_resize_shows_one_tree() {
     if !is_installed("tmux", "-V") {
         return;
     }
-    // With rows that fit all widths: of others tmux scrolls some off, where nobody reaches them.
+    // All rows fit into all widths, because tmux scrolls reflowed rows into the scrollback, where
+    // they cannot be cleared.
     let fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;
     let before = "above above above above above above";
-    // The shell goes on after Ctrl-C, which it gets too.
+    // Ctrl-C also reaches the shell, which ignores it and continues.
     let script = format!("trap : INT; echo '{before}'; LINE; echo exit $?; exec cat");
-    let tmux = Tmux::start("anew", "20", &fixture.command, &script);
+    let tmux = Tmux::start("reflow", "20", &fixture.command, &script);
     let one_tree = |screen: &str| {
         let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
         [before, "CreateCluster Running  1/2", "  InstallMaster Running", "  next attempt in"]
@@ -333,7 +336,7 @@ async fn reflow_on_resize_shows_one_tree() {
     tmux.wait_until("drawn", one_tree).await;
     for width in ["50", "120", "40", "80"] {
         tmux.run(&["resize-window", "-x", width]);
-        // Also once it was drawn again there: its time is another.
+        // Wait for a redraw after the resize, which shows another time.
         let time = |screen: &str| screen.lines().nth(1).map(String::from);
         let before = time(&tmux.screen());
         let is_drawn = |screen: &str| one_tree(screen) && time(screen) != before;
@@ -377,7 +380,8 @@ async fn hostile_megabyte_texts_emit_no_control_sequences() {
     assert_eq!(terminal.wait_for_exit().await, 5);
     let bytes = terminal.bytes();
     assert!(bytes.len() < 100_000, "{}", bytes.len());
-    // Its own are: going up a row, to its beginning, and clearing it.
+    // The command's own sequences move the cursor by rows, return it to the first column, and clear
+    // a row.
     let own = ["\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A", "\u{1b}[1B", "\u{1b}[2K", "\r", "\n"];
     let rest = own.iter().fold(bytes, |bytes, own| bytes.replace(own, ""));
     let hostile = rest.chars().find(|c| job_model::is_unprintable(*c));

@@ -1,5 +1,5 @@
-//! Each command and each exit code, as its users see them: stdout, stderr, exit code. The simulated
-//! job moves on with each reading, so that the same is seen every time.
+//! Transcripts of each command and each exit code: stdout, stderr and the exit code. The simulated
+//! job advances with each request, so that every run gives the same transcript.
 
 use std::{
     fs,
@@ -34,6 +34,16 @@ async fn get() {
     session.run(&format!("get {ENDPOINT_ARG} --project other JOB")).await;
     session
         .run_with(&format!("get {ENDPOINT_ARG} JOB"), "", |run| run.env("OS_TOKEN", "canary"))
+        .await;
+    let auth_url = format!("{}/v3", session.endpoint());
+    let login = [
+        ("OS_USERNAME", "user"),
+        ("OS_PASSWORD", "canary"),
+        ("OS_USER_DOMAIN_NAME", "domain"),
+        ("OS_AUTH_URL", auth_url.as_str()),
+    ];
+    session
+        .run_with(&format!("get {ENDPOINT_ARG} --auth password JOB"), "", |run| run.envs(login))
         .await;
     for fault in ["html", "302", "503", "429", "wrong-uid", "garbage", "phase:\u{1b}[2J\u{9b}1m"] {
         session.sim.inject_faults(Fault::parse_script(fault).unwrap());
@@ -112,8 +122,8 @@ async fn several_jobs() {
     let first = session.sim.add(Plan::delete_node());
     let later = session.sim.add(Plan::create_cluster().slower(100));
     session.run(&format!("wait {FAST_POLL_ARGS} -q --any {later} {first}")).await;
-    // Printed if the other job was read before this one.
-    let other_job = "; the job goes on at the service";
+    // This text is printed only if the other job was read before this one.
+    let other_job = "; the job is still running";
     session
         .run_without(&format!("wait {FAST_POLL_ARGS} -q --fail-fast {later} {fails}"), other_job)
         .await;
@@ -175,7 +185,7 @@ async fn a_checkpoint_resumes_after_a_timeout() {
     assert!(resumed.ends_with("--timeout 1s --checkpoint wait.json"), "{resumed}");
     let ran = session.run(&resumed.replace("1s", "1h")).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(!session.folder.file("wait.json").exists(), "nothing is waited for any more");
+    assert!(!session.folder.file("wait.json").exists(), "no wait is left");
     session.text.clear();
     session.run(&line).await;
     session.folder.write("wait.json", saved);
@@ -196,7 +206,8 @@ async fn a_signal_ends_the_wait_cleanly() {
         let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         let mut ran = wait_for_exit(child).await;
-        // How far it was by then is chance.
+        // The progress until the signal differs from run to run, so keep only the start of the last
+        // event.
         ran.stdout = ran.stdout.lines().filter(|line| line.contains("finished")).collect();
         ran.stdout = ran.stdout.split(",\"phase\"").next().unwrap().to_owned() + "\n";
         session.record(&line, &ran);
@@ -211,7 +222,7 @@ async fn a_signal_ends_the_wait_while_stdout_is_blocked() {
     let mut child =
         session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
     let mut before = 0;
-    // Until the pipe is full.
+    // Wait until the pipe is full.
     while session.sim.requests() != before {
         before = session.sim.requests();
         sleep(Duration::from_millis(500)).await;
@@ -259,7 +270,7 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
         let saved: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
         saved[0]["machine"]["attempts"].as_u64()
     };
-    // It is written as the wait goes on.
+    // The file is updated while the wait is running.
     while attempts() < Some(3) {
         sleep(Duration::from_millis(20)).await;
     }
@@ -268,8 +279,8 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
     let saved = attempts();
     let ran = wait_for_exit(session.spawn_until_first_request(&line).await).await;
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(attempts() > saved, "it went on counting");
-    // Four seconds in all, the time between included.
+    assert!(attempts() > saved, "attempts are counted across both runs");
+    // The timeout of four seconds includes both runs and the time between them.
     assert!(ran.stderr.contains("did not end within 4 s"), "{ran:?}");
 }
 
@@ -290,8 +301,8 @@ async fn closed_stdout_does_not_panic() {
         session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
     drop(child.stdout.take());
     let ran = wait_for_exit(child).await;
-    assert_eq!(ran.code, Some(1), "its job had not ended: {ran:?}");
-    assert!(ran.stderr.contains("stdout cannot be written: Broken pipe"), "{ran:?}");
+    assert_eq!(ran.code, Some(1), "the job had not ended: {ran:?}");
+    assert!(ran.stderr.contains("cannot write to stdout: Broken pipe"), "{ran:?}");
     for line in ["show SAVED", "get --endpoint SERVICE JOB", "completions bash", "man wait"] {
         let saved = fixture("jobs/reference-example.json").display().to_string();
         let line = format!("{} ", line.replace("SAVED", &saved));
@@ -311,7 +322,7 @@ async fn closed_stdout_does_not_panic() {
         let ran =
             wait_for_exit(full(&mut session.command(&format!("get {ENDPOINT_ARG} JOB")))).await;
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains("stdout cannot be written: No space left"), "{ran:?}");
+        assert!(ran.stderr.contains("cannot write to stdout: No space left"), "{ran:?}");
     }
 }
 
@@ -402,7 +413,7 @@ async fn completions_and_man_pages_list_commands_and_flags() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let ran = session.run(&format!("completions {shell}")).await;
         for word in ["wait", "report", "checkpoint", "token-file"] {
-            assert!(ran.code == Some(0) && ran.stdout.contains(word), "{shell} knows no {word}");
+            assert!(ran.code == Some(0) && ran.stdout.contains(word), "{shell} has no {word}");
         }
     }
     let ran = session.run("man wait").await;

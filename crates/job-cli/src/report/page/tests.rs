@@ -1,4 +1,4 @@
-//! The three forms, of saved replies and of waits.
+//! Tests of the three formats with saved replies and with waits.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -94,7 +94,7 @@ fn several_jobs_are_one_report() {
     let svg = Document::parse(&svg).unwrap();
     let height: f64 = svg.root_element().attribute("height").unwrap().parse().unwrap();
     let ys = svg.descendants().filter_map(|node| node.attribute("y")?.parse::<f64>().ok());
-    assert!(ys.fold(0.0, f64::max) < height, "all of it is in the picture");
+    assert!(ys.fold(0.0, f64::max) < height, "everything is inside the image");
 }
 
 #[test]
@@ -116,13 +116,13 @@ fn check_hostile(job: &Value) {
         let page = render(&timelines.each_ref(), format).unwrap();
         assert_eq!(first_unprintable(&page), None, "{format:?}");
         assert!(!page.contains("<svg onload"), "{format:?}");
-        // Each text is cut, and stands in a page a few times.
+        // Texts are truncated. Each occurs a few times in a page.
         assert!(page.len() < 1 << 20, "{format:?} has {}", page.len());
     }
     let svg = render(&timelines.each_ref(), ReportFormat::Svg).unwrap();
     assert!(Document::parse(&svg).is_ok(), "{:?}", Document::parse(&svg).err());
     let mermaid = render(&timelines.each_ref(), ReportFormat::Mermaid).unwrap();
-    // A row is: bullets, a text without colons, a colon, two numbers.
+    // A row consists of bullets, a text without colons, a colon, and two numbers.
     for row in mermaid.lines().filter(|line| line.trim_start().starts_with('·')) {
         let (text, times) = row.split_once(" :").unwrap();
         assert!(!text.contains(':') && !times.contains(':'), "{row}");

@@ -1,4 +1,4 @@
-//! Files as they are found, and what is in them afterwards.
+//! Tests of reading and writing checkpoint files.
 
 use job_poller::{Machine, WaitPolicy};
 use tempfile::tempdir;
@@ -27,7 +27,7 @@ fn checkpoint_files_round_trip() {
     }
     file.write(&[&checkpoints[0]]).unwrap();
     assert_eq!(CheckpointFile::open(&path, &[]).unwrap().1, checkpoints[..1]);
-    // Nothing is waited for any more.
+    // If no wait is left, the file is removed.
     for _ in 0..2 {
         file.write(&[]).unwrap();
         assert!(!path.exists());
@@ -57,7 +57,8 @@ fn write_failure_is_reported_once() {
     assert_eq!((file.save(&[&one]), file.written_path()), (None, Some(&*path)));
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
     let message = file.save(&[&one]).unwrap();
-    let expected = "wait.json cannot be written, and the wait goes on: entity not found";
+    assert!(message.starts_with("cannot save the checkpoint to "), "{message}");
+    let expected = "/wait.json; the wait continues: entity not found";
     assert!(message.ends_with(expected), "{message}");
     assert_eq!((file.save(&[&one]), file.written_path()), (None, None));
     fs::create_dir(path.parent().unwrap()).unwrap();
@@ -76,17 +77,16 @@ fn unusable_checkpoint_files_are_not_overwritten() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     };
     let others = serde_json::to_string(&[checkpoint("a"), checkpoint("b")]).unwrap();
-    let other = "FILE holds the wait for b, which is not among these jobs; name it too, or another \
-        file, or delete this one";
+    let other = "FILE belongs to a wait for another job, b";
     check(&others, &["a"], other);
     let newer = others.replace("\"version\":1", "\"version\":2");
-    let unknown =
-        "FILE is no checkpoint of this command; name another file: a checkpoint of version 2";
+    let unknown = "FILE is not a checkpoint of this command: a checkpoint of version 2";
     check(&newer, &[], unknown);
     for text in ["{}", "not JSON", "[1]"] {
-        check(text, &["a"], "FILE is no checkpoint of this command; name another file: ");
+        check(text, &["a"], "FILE is not a checkpoint of this command: ");
     }
     let missing = CheckpointFile::open(&folder.path().join("no/wait.json"), &[]).unwrap().0;
-    assert!(missing.write(&[&checkpoint("a")]).is_err());
+    let error = missing.write(&[&checkpoint("a")]).unwrap_err().to_string();
+    assert!(error.starts_with("No such file or directory") && !error.contains("tmp"), "{error}");
     assert!(CheckpointFile::open(folder.path(), &[]).is_err(), "a folder");
 }

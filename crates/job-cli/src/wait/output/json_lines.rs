@@ -1,5 +1,5 @@
-//! The lines of `-o jsonl`: one JSON object for each event of a wait. Their form is a contract: while `v`
-//! is 1, fields may be added, but none is removed.
+//! The lines of `-o jsonl`: one JSON object for each event of a wait. The fields are part of the
+//! public interface: while `v` is 1, fields may be added, but not removed.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use serde::{Serialize, Serializer};
 
 use crate::{exit::Exit, wait::finished::Finished};
 
-/// What all lines have, in this order, and then what is the event's own.
+/// A line: the fields that all lines have, followed by the fields of the event.
 #[derive(Serialize)]
 struct EventLine<'a> {
     v: u32,
     event: &'static str,
     job: &'a str,
-    /// Since the wait began.
+    /// Time since the start of the wait.
     at: Seconds,
     #[serde(flatten)]
     fields: EventFields<'a>,
@@ -46,7 +46,7 @@ enum EventFields<'a> {
         unchanged_for: Seconds,
     },
     AttemptFailed(AttemptFailedFields<'a>),
-    /// `path` and `kind`.
+    /// Serialized as `path` and `kind`.
     Deviation(&'a Deviation),
     SubJobLookup {
         sub_job: &'a str,
@@ -56,7 +56,7 @@ enum EventFields<'a> {
         reason: &'static str,
     },
     Finished {
-        /// What the command would exit with for this job alone.
+        /// The exit code of the command if this were the only job.
         exit: Option<u8>,
         #[serde(flatten)]
         report: Box<Report<'a>>,
@@ -68,7 +68,7 @@ enum EventFields<'a> {
     Empty {},
 }
 
-/// Seconds, to the millisecond.
+/// A duration in seconds, truncated to milliseconds.
 struct Seconds(Duration);
 
 impl Serialize for Seconds {
@@ -107,7 +107,7 @@ pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> Vec<String> {
     vec![to_json_line(job, at, name, fields)]
 }
 
-/// Returns the line of a wait that is over.
+/// Returns the line of a finished wait.
 pub(crate) fn finished(finished: &Finished) -> String {
     let report = Report::new(&finished.result, finished.job.as_deref());
     let (exit, at) = (finished.exit().map(|exit: Exit| exit as u8), report.elapsed);
@@ -121,7 +121,7 @@ pub(crate) fn finished(finished: &Finished) -> String {
 
 fn to_json_line(job: &JobId, at: Duration, event: &'static str, fields: EventFields<'_>) -> String {
     let line = EventLine { v: 1, event, job: job.as_str(), at: Seconds(at), fields };
-    // Fails for a map without text names alone.
+    // Serialization fails only for maps with keys that are not strings, and there are none.
     crate::terminal::json::to_single_line(&serde_json::to_string(&line).unwrap_or_default())
 }
 

@@ -1,4 +1,4 @@
-//! The table of `--summary`: a row for each job. Judges none.
+//! The table of `--summary`, with one row for each job.
 
 use comfy_table::{Table, presets};
 use job_model::{Job, Phase};
@@ -8,7 +8,7 @@ use crate::{
     wait::finished::Finished,
 };
 
-/// A job's row.
+/// The row of a job.
 pub(crate) struct SummaryRow {
     pub(crate) index: usize,
     cells: [String; 6],
@@ -38,7 +38,8 @@ fn has_ended(job: &Job) -> bool {
     job.phase().is_some_and(Phase::is_terminal)
 }
 
-/// Returns the table, in Markdown: it is read on a terminal as in a pipeline's summary.
+/// Returns the table in Markdown, which is readable on a terminal and in the summary of a CI
+/// pipeline.
 pub(crate) fn render_table(rows: Vec<SummaryRow>) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);

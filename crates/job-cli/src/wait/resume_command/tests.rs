@@ -1,4 +1,4 @@
-//! Command lines, and the lines that go on with them.
+//! Tests of the command lines that resume a wait.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::*;
 use crate::arguments::Arguments;
 
-/// Returns the line that goes on with these jobs.
+/// Returns the command line that resumes `jobs` after `line` was run.
 fn resume_command_for(
     line: &str,
     jobs: &[&str],

@@ -1,4 +1,4 @@
-//! Each event's line, and the last one's.
+//! Tests of the line of each event, and of the `finished` line.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ fn every_event_is_one_json_line() {
             status_error(401),
             status_error(429),
             job("Running", &[("a", "Running")], 15),
-            // Stale, then back, then odd.
+            // A stale reply, then a phase that goes back, then an unknown phase.
             job("Running", &[("a", "Running")], 14),
             job("Initializing", &[("a", "Running")], 16),
             job("Upgrading", &[("a", "Success")], 17),

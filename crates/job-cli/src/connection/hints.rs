@@ -1,0 +1,155 @@
+//! Hints for failed requests: what to check next, with the settings that the requests used.
+
+use job_poller::WaitError;
+use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
+
+use crate::exit::Exit;
+
+/// Makes the hints for failed requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hints {
+    /// Where the endpoint comes from, such as `--region`.
+    pub(super) endpoint_source: String,
+    /// The region, if the endpoint was derived from one.
+    pub(super) region: Option<String>,
+    /// The project id, and where it comes from.
+    pub(super) project: Option<(String, String)>,
+    /// Where the proxy comes from, if there is one.
+    pub(super) proxy_source: Option<String>,
+}
+
+impl Hints {
+    /// Returns the hint for a failed request.
+    pub(crate) fn for_fetch_error(&self, error: &FetchError) -> Option<String> {
+        let is_temporary = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
+        match error.kind() {
+            FetchErrorKind::Status(_) if is_temporary => {
+                Some("Try again later, or use `cce-job wait`, which retries.".into())
+            }
+            kind => self.hint(Some(kind), Exit::from(error)),
+        }
+    }
+
+    /// Returns the hint for a wait that stopped before its job ended.
+    pub(crate) fn for_wait_error(&self, error: &WaitError) -> Option<String> {
+        let exit = Exit::from(error);
+        // If the job was read before the deadline, the settings are right.
+        if exit == Exit::Deadline && error.job().is_some() {
+            return None;
+        }
+        self.hint(error.last_error().map(|error| error.kind), exit)
+    }
+
+    fn hint(&self, kind: Option<FetchErrorKind>, exit: Exit) -> Option<String> {
+        let hint = match (kind, exit) {
+            (Some(FetchErrorKind::Transport(TransportErrorKind::Dns)), _) => {
+                return Some(self.for_unknown_host());
+            }
+            (Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)), _) => {
+                "If the server uses a private CA, pass it with --ca-file or OS_CACERT."
+            }
+            (Some(FetchErrorKind::Status(403)), _) => return Some(self.for_forbidden()),
+            (_, Exit::Credentials) => {
+                "Check your credentials; `cce-job config` shows which ones are used."
+            }
+            (_, Exit::NotFound) => {
+                "Check the job id, the project and the region.\n\
+                 `cce-job config` shows the project and the endpoint."
+            }
+            (_, Exit::Unreadable) => {
+                "Check the endpoint and any proxy in between. Rerun with `-v` to log each request."
+            }
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn for_unknown_host(&self) -> String {
+        let source = &self.endpoint_source;
+        let endpoint = match &self.region {
+            Some(region) => format!(
+                "Check the region {region} (from {source}). Examples: eu-de, eu-nl, cn-north-4."
+            ),
+            None => {
+                "Check the host name, or use --region (such as eu-de) instead of --endpoint.".into()
+            }
+        };
+        match &self.proxy_source {
+            Some(proxy) => format!("Check the host name of the proxy (from {proxy}).\n{endpoint}"),
+            None => endpoint,
+        }
+    }
+
+    fn for_forbidden(&self) -> String {
+        let project = match &self.project {
+            Some((id, source)) => format!("The project id {id} (from {source})"),
+            None => "The project".into(),
+        };
+        format!(
+            "{project} may be wrong, or these credentials may not read it.\n\
+             `cce-job config` shows which credentials are used."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use job_transport::{RequestSent, TransportError};
+
+    use super::*;
+
+    #[test]
+    fn hints_name_the_settings_that_were_used() {
+        let of_region = Hints {
+            endpoint_source: "--region".into(),
+            region: Some("eu-xx".into()),
+            project: Some(("4b8c1e4d".into(), "OS_PROJECT_ID".into())),
+            proxy_source: None,
+        };
+        let of_endpoint =
+            Hints { endpoint_source: "--endpoint".into(), region: None, ..of_region.clone() };
+        let behind_proxy = Hints { proxy_source: Some("--proxy env".into()), ..of_region.clone() };
+        let without_project = Hints { project: None, ..of_region.clone() };
+        let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
+        let status = |status| FetchError::new(FetchErrorKind::Status(status));
+        let dns = || transport(TransportErrorKind::Dns);
+        let rows = [
+            (
+                &of_region,
+                dns(),
+                "Check the region eu-xx (from --region). Examples: eu-de, eu-nl, cn-north-4.",
+            ),
+            (
+                &of_endpoint,
+                dns(),
+                "Check the host name, or use --region (such as eu-de) instead of --endpoint.",
+            ),
+            (
+                &behind_proxy,
+                dns(),
+                "Check the host name of the proxy (from --proxy env).\n\
+                 Check the region eu-xx (from --region). Examples: eu-de, eu-nl, cn-north-4.",
+            ),
+            (
+                &of_region,
+                status(403),
+                "The project id 4b8c1e4d (from OS_PROJECT_ID) may be wrong, or these credentials may \
+                 not read it.\n`cce-job config` shows which credentials are used.",
+            ),
+            (
+                &without_project,
+                status(403),
+                "The project may be wrong, or these credentials may not read it.\n\
+                 `cce-job config` shows which credentials are used.",
+            ),
+            (
+                &of_region,
+                FetchError::new(FetchErrorKind::Credentials),
+                "Check your credentials; `cce-job config` shows which ones are used.",
+            ),
+        ];
+        for (hints, error, expected) in rows {
+            assert_eq!(hints.for_fetch_error(&error).as_deref(), Some(expected), "{error}");
+        }
+    }
+}
