@@ -61,8 +61,8 @@ pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> a
     );
     let (least, most) =
         rates.fold((f64::MAX, f64::MIN), |(least, most), rate| (least.min(rate), most.max(rate)));
-    bounds.check("part of the budget used, lowest in any ten seconds", least, 0.95..=1.05);
-    bounds.check("part of the budget used, highest in any ten seconds", most, 0.95..=1.05);
+    bounds.check("fraction of the budget used, lowest in any ten seconds", least, 0.95..=1.05);
+    bounds.check("fraction of the budget used, highest in any ten seconds", most, 0.95..=1.05);
     let round_robin_gap = f64::from(JOB_COUNT) / REQUESTS_PER_SECOND;
     let gap = longest.max(waiting).as_secs_f64() / round_robin_gap;
     bounds.check("longest gap of any wait, relative to round-robin", gap, 0.0..=2.0);

@@ -12,9 +12,9 @@ use anyhow::Context;
 pub(crate) struct Process {
     command: Command,
     child: Child,
-    /// The peak memory of the processes before the last restart.
+    /// The highest peak memory of the processes before the last restart.
     peak_memory_kib: u64,
-    /// The CPU time of the processes before the last restart.
+    /// The total CPU time of the processes before the last restart.
     cpu_seconds: f64,
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     let (sim, readings) =
         (bed.sim.clone(), |sim: &Sim, job: &JobId| sim.readings(job).unwrap_or_default());
     bed.wait_until("10 readings", || readings(&sim, &job).0 >= 10).await?;
-    // Each is killed during an attempt.
+    // The service and the engine are each killed during an attempt.
     stall_next_request(&bed).await?;
     bed.service.kill()?;
     bed.sleep(Duration::from_secs(3)).await;

@@ -179,9 +179,9 @@ fn waits_are_counted_once_per_epoch() {
     assert_eq!(report(Some(key(0, fast)), None), [(key(0, fast), -1)]);
 }
 
-/// Simulates waits that request slots until the time `until`. Each wait returns
-/// `late(number)` seconds after its reservation; `number` counts all requests. Returns the time and
-/// the wait of each slot.
+/// Simulates waits that request slots until the time `until`. Each wait returns `late(number)`
+/// seconds after its reservation; `number` counts all requests. Returns the time and the wait of each
+/// slot.
 fn simulate(
     slots: &mut SlotQueue,
     waits: usize,
