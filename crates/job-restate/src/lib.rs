@@ -75,8 +75,8 @@
 //!
 //! # Features
 //!
-//! This crate has no optional features. To use [`HyperTransport`](job_transport::HyperTransport),
-//! enable the features `hyper` and `aws-lc-rs` (or `ring`) of `job-transport`.
+//! This crate has no optional features. To use `job_transport::HyperTransport`, enable the features
+//! `hyper` and `aws-lc-rs` (or `ring`) of `job-transport`.
 //!
 //! # Related crates
 //!
