@@ -72,7 +72,9 @@ pub struct WatchRequest {
 #[expect(clippy::exhaustive_structs, reason = "only wraps a duration")]
 pub struct FriendlyDuration(pub Duration);
 
-/// A duration, written like [`FriendlyDuration`] but possibly zero, or `"none"` for no timeout.
+/// A timeout, written as `"45m"`, `"0s"` (one attempt), or `"none"` (no timeout).
+///
+/// `None` means no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "only wraps an optional duration")]
 pub struct WaitTimeout(pub Option<Duration>);
