@@ -1,4 +1,4 @@
-//! The budget object: one for a whole deployment, which grants each service a part. Decides nothing itself.
+//! The budget object, which grants each service of a deployment a part of the request budget.
 
 mod grant;
 mod allocator;
@@ -17,7 +17,7 @@ use self::{
     grant::UsageReport,
 };
 
-/// The one budget of a deployment, a virtual object.
+/// The virtual object that holds the request budget of a deployment.
 #[derive(Debug)]
 pub(crate) struct JobBudget {
     per_second: f64,
@@ -27,7 +27,8 @@ pub(crate) struct JobBudget {
 const STATE_KEY: &str = "allocator";
 
 impl JobBudget {
-    /// The path of the only one, at the engine.
+    /// The path of `grant` at the engine's ingress. A deployment has one budget object, named
+    /// `all`.
     pub(crate) const GRANT_PATH: &str = "JobBudget/all/grant";
 
     pub(crate) const fn new(per_second: f64, max_in_flight: usize) -> Self {
@@ -35,7 +36,8 @@ impl JobBudget {
     }
 
     fn allocator(&self, stored: Option<Bytes>) -> BudgetAllocator {
-        // The state of another version may be lost: the services report again within seconds.
+        // If the stored state is from another version and cannot be decoded, start over: the
+        // services report again within seconds.
         match stored.and_then(|stored| serde_json::from_slice::<BudgetAllocator>(&stored).ok()) {
             Some(mut allocator) => {
                 allocator.set_limits(self.per_second, self.max_in_flight);
@@ -48,7 +50,8 @@ impl JobBudget {
 
 #[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobBudget {
-    /// Records the report of a service, and grants it a part of the budget. Called by each service every second.
+    /// Records the report of a service, and grants it a part of the budget. Each service calls this
+    /// every second.
     #[handler]
     async fn grant(
         &self,
@@ -61,7 +64,7 @@ impl JobBudget {
         Ok(Json(grant))
     }
 
-    /// Returns the numbers of services and waits, and how many requests may be sent.
+    /// Returns the numbers of services and waits, and the current rate limit.
     #[handler]
     async fn status(
         &self,

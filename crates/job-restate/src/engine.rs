@@ -1,11 +1,15 @@
-//! Requests to the engine. Decides nothing.
+//! Sends requests to the engine.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
 use job_transport::{AllowHttp, Transport, display_chain};
 use serde::Serialize;
 
-/// Posts a body as JSON; returns the reply, whatever its status, or why there is none.
+/// Posts a body as JSON, and returns the status and the body of the reply.
+///
+/// # Errors
+///
+/// Returns an error if there is no reply. A reply with an error status is not an error here.
 pub(crate) async fn post_json(
     transport: &dyn Transport,
     base: &str,
@@ -19,7 +23,7 @@ pub(crate) async fn post_json(
         .header(CONTENT_TYPE, "application/json")
         .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
-    // Nothing that is sent to an engine is secret, and it may have no certificate.
+    // Allow plain http: these requests contain no secrets, and an engine may have no certificate.
     request.extensions_mut().insert(AllowHttp::new());
     let reply = transport.send(request).await.map_err(|error| display_chain(&error))?;
     Ok((reply.status(), reply.into_body()))

@@ -1,11 +1,13 @@
-//! Which wait: the key of the virtual object. Knows no engine.
+//! The key of a wait.
 
 use std::{fmt, str::FromStr};
 
 use job_model::{JobId, ProjectId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A job and its project, `PROJECT:JOB` as a text: the key of its virtual object `JobWait`.
+/// Identifies a wait by its project and job; written `PROJECT:JOB`.
+///
+/// It is the key of the virtual object `JobWait` in the engine's URLs.
 ///
 /// ```
 /// use job_restate::WaitKey;
@@ -15,21 +17,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// assert_eq!(key.to_string(), "10d0b3a1:354331b2c-229a-11e8-9c75-0255ac100ceb");
 ///
 /// let error = "354331b2c".parse::<WaitKey>().unwrap_err();
-/// assert_eq!(error.to_string(), r#""354331b2c" is no key of a wait; that is PROJECT:JOB"#);
+/// assert_eq!(error.to_string(), r#""354331b2c" is not a wait key; expected PROJECT:JOB"#);
 /// # Ok::<(), job_restate::WaitKeyError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a key of more parts would be another one")]
+#[expect(clippy::exhaustive_structs, reason = "a key always has exactly these two parts")]
 pub struct WaitKey {
-    /// The project that the job is in.
+    /// The project of the job.
     pub project: ProjectId,
-    /// The job.
+    /// The id of the job.
     pub job: JobId,
 }
 
-/// A text that is the key of no wait.
+/// The error for a text that is not the key of a wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no key of a wait; that is PROJECT:JOB")]
+#[error("{text:?} is not a wait key; expected PROJECT:JOB")]
 pub struct WaitKeyError {
     text: String,
     #[source]
@@ -39,7 +41,11 @@ pub struct WaitKeyError {
 impl FromStr for WaitKey {
     type Err = WaitKeyError;
 
-    /// Takes the text apart at its first colon: a project's id has none.
+    /// Parses `PROJECT:JOB`, and splits at the first colon, because a project id contains no colon.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no colon, or if either part is not a valid id.
     fn from_str(text: &str) -> Result<Self, WaitKeyError> {
         let error = |source| WaitKeyError { text: text.into(), source };
         let (project, job) = text.split_once(':').ok_or_else(|| error(None))?;

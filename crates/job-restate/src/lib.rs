@@ -1,10 +1,89 @@
-//! Waits for jobs of the Cloud Container Engine (CCE) API that outlive any machine: the decision is
-//! `job-poller`'s, kept and ticked by the durable engine Restate.
+//! Waits for jobs of the Cloud Container Engine (CCE) API on the durable engine Restate.
 //!
-//! **In scope:** keeping a wait between one attempt and the next, one budget for a whole deployment, and
-//! telling once how a wait ended.
-//! **Out of scope:** the decision, which is the same [`Machine`](job_poller::Machine); the engine, a server of
-//! its own.
+//! A wait in a normal process ends when the process does. Here the
+//! [Restate](https://github.com/restatedev/restate) engine stores each wait, and calls a
+//! [`Deployment`] (an HTTP service with this crate) whenever an attempt is due. The service keeps
+//! no state, so you can kill, replace or replicate it at any time, and restart the engine: the
+//! waits continue.
+//!
+//! You probably do not need this crate, because a `job_poller::Fleet` waits for many jobs in one
+//! process and resumes from checkpoints after a restart. Use this crate if
+//!
+//! - waits must continue when a machine is lost, without anyone restarting a process;
+//! - several services submit jobs and share one request budget; or
+//! - receivers must be notified that a job has ended, even if everything was down when it ended.
+//!
+//! # Scope
+//!
+//! **In scope:** storing a wait between its attempts, one request budget for all processes of a
+//! deployment, and notifications of finished waits ([`Webhook`], or your own [`Notifier`]).
+//!
+//! **Out of scope:** when to poll and when to stop, which is decided by [`job_poller::Machine`];
+//! HTTP and authentication, which are in [`job_transport`]; the engine, which is a separate server
+//! with a license of its own.
+//!
+//! # Examples
+//!
+//! A service that waits for jobs in one region and notifies receivers with signed webhooks. It
+//! needs a running engine, with its ingress on port 8080 and its admin API on port 9070:
+//!
+//! ```no_run
+//! use job_restate::{Deployment, Webhook, WebhookKey, register};
+//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+//! use tokio::net::TcpListener;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
+//!     let client = Client::new(
+//!         "https://cce.eu-de.otc.t-systems.com".parse()?,
+//!         Credentials::token(std::env::var("OS_TOKEN")?)?,
+//!         transport.clone(),
+//!     );
+//!     let key = WebhookKey::new(&std::env::var("CCE_JOB_WEBHOOK_KEY")?)?;
+//!     let deployment = Deployment::new(client, transport.clone(), "http://localhost:8080")
+//!         .notifier(Webhook::new(transport.clone(), [key]));
+//!
+//!     let listener = TcpListener::bind("127.0.0.1:9080").await?;
+//!     // Register while the service is running, because the engine asks it for its handlers.
+//!     let until_stopped = async {
+//!         register(&transport, "http://localhost:9070", "http://localhost:9080", false).await?;
+//!         println!("registered");
+//!         // Serve until the process is killed.
+//!         std::future::pending().await
+//!     };
+//!     deployment.serve(listener, until_stopped).await?
+//! }
+//! ```
+//!
+//! Clients send their requests to the engine's ingress:
+//!
+//! ```sh
+//! curl localhost:8080/JobWait/PROJECT:JOB/watch \
+//!     --json '{"timeout": "45m", "notify": "https://example.com/hook"}'
+//! curl localhost:8080/JobWait/PROJECT:JOB/status
+//! curl -X POST localhost:8080/JobWait/PROJECT:JOB/cancel
+//! curl localhost:8080/JobBudget/all/status
+//! ```
+//!
+//! | request | effect |
+//! |---|---|
+//! | `JobWait/KEY/watch` | starts a wait, or extends an active one, and returns its status; `KEY` is a [`WaitKey`], the body a [`WatchRequest`] |
+//! | `JobWait/KEY/status` | returns the status of the wait, and its result for a day after it ended |
+//! | `JobWait/KEY/cancel` | stops the wait without a notification; the job itself continues |
+//! | `JobBudget/all/status` | returns the number of services and waits, and the current request rate |
+//!
+//! # Features
+//!
+//! This crate has no optional features. To use `job_transport::HyperTransport`, enable the features
+//! `hyper` and `aws-lc-rs` (or `ring`) of `job-transport`.
+//!
+//! # Related crates
+//!
+//! [`job_poller`] is the layer below. Its [`Machine`](job_poller::Machine) makes the decisions and
+//! its [`Checkpoint`](job_poller::Checkpoint) is the stored state, so you can also run the same
+//! waits on another engine, such as a PostgreSQL table or Temporal; `OTHER_ENGINES.md` in this
+//! crate shows how.
 
 mod key;
 mod request;
@@ -22,7 +101,7 @@ pub use notify::{Notification, Notifier, NotifierError, Webhook, WebhookKey, Web
 pub use request::{FriendlyDuration, WaitTimeout, WatchRequest};
 pub use serve::{Deployment, IdentityKeyError, RegisterError, register};
 
-/// Compiles the page on other engines.
+/// Tests the example in `OTHER_ENGINES.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../OTHER_ENGINES.md")]
 struct OtherEngines;

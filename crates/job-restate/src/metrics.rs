@@ -1,4 +1,4 @@
-//! The metrics of a service, for Prometheus. Of this process only: the engine has its own.
+//! The Prometheus metrics of this process. The engine has metrics of its own.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// The counters of one process.
+/// The metrics of this process.
 pub(crate) struct Metrics {
     registry: Registry,
     attempts: Family<ResultLabel, Counter>,
@@ -33,7 +33,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("cce_job");
         let mut family = |name: &str, help: &str, first: &str| {
             let family = Family::<ResultLabel, Counter>::default();
-            // One that was never counted is zero, and not absent.
+            // Create a first series, so that an unused counter is exported as zero and not absent.
             drop(family.get_or_create(&ResultLabel { result: first.into() }));
             registry.register(name, help, family.clone());
             family
@@ -44,7 +44,7 @@ impl Metrics {
         let notifications =
             family("notifications", "Deliveries of notifications, by result", "delivered");
         let attempt_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 12));
-        let help = "Duration of an attempt to read a job, in seconds";
+        let help = "Duration of attempts to read a job, in seconds";
         registry.register("attempt_seconds", help, attempt_seconds.clone());
         Self { registry, attempts, attempt_seconds, slots, waits, notifications }
     }
@@ -70,10 +70,10 @@ impl Metrics {
         increment(&self.notifications, result);
     }
 
-    /// Returns all of them as text, in the format of OpenMetrics.
+    /// Returns all metrics in the OpenMetrics text format.
     pub(crate) fn to_openmetrics(&self) -> String {
         let mut text = String::new();
-        // Writing to a text has nothing that fails.
+        // Writing to a `String` cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }

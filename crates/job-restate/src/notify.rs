@@ -1,6 +1,8 @@
-//! The service `JobNotifier` of the engine, which delivers notifications: the engine calls it until it succeeds. `wait`
-//! and `notify` are two services of the engine that call each other: `wait` has a notification delivered, and this one
-//! reports the delivery to the wait.
+//! The Restate service `JobNotifier`, which delivers notifications. The engine calls it until it
+//! succeeds.
+//!
+//! `wait` and `notify` are two services that call each other: `wait` requests the delivery, and
+//! `notify` reports the result of the delivery back.
 
 mod webhook;
 mod notifier;
@@ -21,7 +23,7 @@ use crate::{
     wait::{DeliveryResult, JobWaitClient},
 };
 
-/// Delivers notifications.
+/// The Restate service that delivers notifications.
 pub(crate) struct JobNotifier {
     notifier: Arc<dyn Notifier>,
     metrics: Arc<Metrics>,
@@ -32,15 +34,15 @@ pub(crate) struct JobNotifier {
 pub(crate) struct DeliveryRequest {
     pub(crate) address: String,
     pub(crate) notification: Notification,
-    /// The number of the wait among those of its key.
+    /// The number of the wait, which differs between the waits of one key.
     pub(crate) wait_number: u64,
 }
 
-/// Long enough for a receiver that is down for a weekend.
+/// How long a delivery is retried: long enough for a receiver that is down over a weekend.
 const MAX_DELIVERY_DURATION: Duration = Duration::from_secs(3 * 24 * 3600);
 
 impl Notification {
-    /// Creates the notification of a finished wait.
+    /// Creates the notification for a finished wait.
     pub(crate) fn from_finished(key: &WaitKey, finished: &FinishedWait) -> Self {
         Self::new(key.clone(), finished.outcome.clone(), finished.body.clone())
     }
@@ -62,8 +64,8 @@ impl JobNotifier {
             Err(_) => "failed",
         });
         delivered.map_err(|error| {
-            tracing::warn!(notification = notification.id(), %error, "a notification was not delivered");
-            // A permanent error ends the retries.
+            tracing::warn!(notification = notification.id(), %error, "notification not delivered");
+            // A `TerminalError` ends the retries.
             if error.is_permanent() {
                 TerminalError::new(error.to_string()).into()
             } else {
@@ -75,7 +77,7 @@ impl JobNotifier {
 
 #[restate_sdk::service(client_visibility = "pub(crate)", ingress_private)]
 impl JobNotifier {
-    /// Delivers a notification, with retries for three days.
+    /// Delivers a notification, and retries for up to three days.
     #[handler]
     async fn deliver(
         &self,

@@ -1,4 +1,4 @@
-//! The body of a `watch`: the timeout, the limits, and the receiver of the notification. Knows no engine.
+//! The body of a `watch` request: the timeout, the limits, and the receiver of the notification.
 
 use std::time::Duration;
 
@@ -6,20 +6,26 @@ use jiff::SignedDuration;
 use job_poller::WaitPolicy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The body of a `watch`, as JSON. `{}`, or no body, means all defaults.
+/// The JSON body of a `watch` request.
 ///
-/// | field | what it is | default |
+/// All fields are optional. `{}` and an empty body mean all defaults, which are those of the
+/// deployment's [`WaitPolicy`] ([`Deployment::policy`](crate::Deployment::policy)):
+///
+/// | field | meaning | default |
 /// |---|---|---|
-/// | `timeout` | how long to wait in all, such as `"45m"`; `"0s"`: one attempt; `"none"`: until the job ends | the deployment's, one hour |
-/// | `attempt_timeout` | how long one attempt may take | 30 s |
-/// | `strict` | a `Success` with a failed sub-job is a failure | `false` |
-/// | `fail_fast` | a failed sub-job ends the wait | `false` |
-/// | `stop_when_stalled` | so does a job of which nothing changes for 10 min | `false` |
-/// | `max_consecutive_errors` | how many errors in a row end it | no number |
-/// | `max_tree_lookups` | how many requests may complete the tree of a job that succeeded | 0 |
-/// | `notify` | where to send the notification of the end; `status` answers in any case | nowhere |
+/// | `timeout` | maximum time to wait, such as `"45m"`; `"0s"` makes one attempt, `"none"` waits until the job ends | 1 h |
+/// | `attempt_timeout` | maximum time of one attempt | 30 s |
+/// | `strict` | treat a `Success` with a failed sub-job as a failure | `false` |
+/// | `fail_fast` | end the wait when a sub-job fails | `false` |
+/// | `stop_when_stalled` | end the wait when the job has not changed for 10 min | `false` |
+/// | `max_consecutive_errors` | number of errors in a row that end the wait | no limit |
+/// | `max_tree_lookups` | number of requests that may fetch missing sub-jobs after a success | 0 |
+/// | `notify` | receiver of a notification when the wait ends | no notification |
 ///
-/// A field of another name is an error, and so is a time without its unit.
+/// Unknown fields are errors, and so are durations without a unit. `false` does not switch off a
+/// rule that the deployment's policy switches on.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,43 +40,47 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// assert_eq!(policy.deadline(), Duration::from_secs(45 * 60));
 ///
 /// let error = serde_json::from_str::<WatchRequest>(r#"{"timeout": 45}"#).unwrap_err();
-/// assert!(error.to_string().starts_with(r#"expected a time, such as "90s" or "45m""#));
+/// assert!(error.to_string().starts_with(r#"expected a duration such as "90s" or "45m""#));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct WatchRequest {
-    /// How long to wait in all.
+    /// The maximum time to wait.
     pub timeout: Option<WaitTimeout>,
-    /// How long one attempt may take.
+    /// The maximum time of one attempt.
     pub attempt_timeout: Option<FriendlyDuration>,
-    /// Whether a `Success` with a failed sub-job is a failure.
+    /// Whether to treat a `Success` with a failed sub-job as a failure.
     pub strict: bool,
-    /// Whether a failed sub-job ends the wait.
+    /// Whether to end the wait when a sub-job fails.
     pub fail_fast: bool,
-    /// Whether a job of which nothing changes ends it.
+    /// Whether to end the wait when the job has not changed for 10 min.
     pub stop_when_stalled: bool,
-    /// How many errors in a row end it.
+    /// The number of errors in a row that end the wait.
     pub max_consecutive_errors: Option<u32>,
-    /// How many requests may complete the tree of a job that succeeded.
+    /// The number of requests that may fetch sub-jobs missing from the reply, after the job
+    /// succeeded.
     pub max_tree_lookups: Option<u32>,
-    /// Where to send the notification of the end, as the deployment's [`Notifier`](crate::Notifier) takes it.
+    /// The receiver of a notification when the wait ends, as an address for the deployment's
+    /// [`Notifier`](crate::Notifier). For a [`Webhook`](crate::Webhook), a URL.
     pub notify: Option<String>,
 }
 
-/// A duration, such as `"45m"`.
+/// A positive duration, written with units in JSON, such as `"45m"` or `"1h 30m"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a span is a span")]
+#[expect(clippy::exhaustive_structs, reason = "only wraps a duration")]
 pub struct FriendlyDuration(pub Duration);
 
-/// A duration, or `"none"`.
+/// A timeout, written as `"45m"`, `"0s"` (one attempt), or `"none"` (no timeout).
+///
+/// `None` means no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "there is an end, or none")]
+#[expect(clippy::exhaustive_structs, reason = "only wraps an optional duration")]
 pub struct WaitTimeout(pub Option<Duration>);
 
 impl WatchRequest {
-    /// Returns the wait's limits: these, and for the rest the deployment's.
+    /// Returns `base`, changed by the fields that are set in this request.
     #[must_use]
     pub fn policy(&self, base: WaitPolicy) -> WaitPolicy {
         let policy = match self.timeout {
@@ -94,9 +104,9 @@ fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
-const DURATION_EXPECTATION: &str = "expected a time, such as \"90s\" or \"45m\"";
+const DURATION_EXPECTATION: &str = "expected a duration such as \"90s\" or \"45m\"";
 
-/// Reads a text; anything else is no time.
+/// Reads a string. For any other JSON type, the error is that of an invalid duration.
 fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map_err(|_| D::Error::custom(DURATION_EXPECTATION))
 }

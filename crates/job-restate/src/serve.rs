@@ -1,4 +1,4 @@
-//! HTTP: the endpoint that the engine calls, and beside it health and metrics. Knows no wait.
+//! The HTTP server: the endpoint that the engine calls, health checks, and metrics.
 
 mod deployment;
 mod register;
@@ -22,13 +22,14 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{budget::Lease, metrics::Metrics};
 
-/// How long what is under way has once the service is to stop.
+/// How long requests in progress may continue after the service was asked to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long nobody is let in where none can be: without descriptors, for one.
+/// How long to wait before accepting connections again after an error, for example when the process
+/// is out of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves until the future ends, and returns what that gives.
+/// Serves until the future `until` completes, and returns its output.
 pub(crate) async fn serve<T>(
     listener: TcpListener,
     endpoint: Endpoint,
@@ -39,7 +40,7 @@ pub(crate) async fn serve<T>(
     let server = auto::Builder::new(TokioExecutor::new());
     let under_way = GracefulShutdown::new();
     let mut until = pin!(until);
-    // Dropped, none goes on.
+    // Dropping the set aborts all connections.
     let mut connections = JoinSet::new();
     let ended = loop {
         let stream = tokio::select! {
@@ -60,7 +61,7 @@ pub(crate) async fn serve<T>(
         let connection = under_way.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection ended");
+                tracing::debug!(error, "connection failed");
             }
         });
     };
@@ -83,7 +84,7 @@ fn handle_request(
         "/health" => text("ok\n".into(), "text/plain"),
         "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
         "/ready" => {
-            let message = "there is no grant: the engine's ingress cannot be reached\n";
+            let message = "no grant from the budget object: cannot reach the engine's ingress\n";
             let mut response = text(message.into(), "text/plain");
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response

@@ -1,4 +1,4 @@
-//! The state of a wait that the engine stores between two ticks. Reads no clock, performs no I/O, sends nothing.
+//! The state of a wait, which the engine stores between two ticks. Reads no clock, performs no I/O.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub(crate) enum WaitState {
     Finished(Box<FinishedWait>),
 }
 
-/// The result of a tick. The engine stores it in its journal, so that a replay does not repeat the attempt.
+/// The result of a tick. The engine records it in its journal, so a replay does not repeat the
+/// attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TickResult {
     pub(crate) state: WaitState,
@@ -36,15 +37,15 @@ pub(crate) struct ActiveWait {
     /// The number of the next tick. A tick with another number does not belong to this wait.
     pub(crate) tick: u64,
     pub(crate) checkpoint: Checkpoint,
-    /// How urgent it is.
+    /// The urgency of the last plan.
     pub(crate) urgency: Option<UrgencyBucket>,
-    /// Where it was counted last.
+    /// The key under which the wait was last counted.
     pub(crate) count_key: Option<CountKey>,
-    /// Whether it has a reservation for the next tick.
+    /// Whether the wait has a reserved slot for the next tick.
     pub(crate) has_reservation: bool,
     /// When the next tick is planned.
     pub(crate) next_tick_at: Timestamp,
-    /// When the attempt is due: later than the next tick, if that comes early.
+    /// When the next attempt is due, which is later than an early tick.
     pub(crate) due_at: Timestamp,
     pub(crate) receivers: Vec<Receiver>,
 }
@@ -52,17 +53,17 @@ pub(crate) struct ActiveWait {
 /// A finished wait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FinishedWait {
-    /// The number of the tick that deletes this state. No other wait of this key has the same.
+    /// The number of the tick that deletes this state. Other waits of this key have other numbers.
     pub(crate) tick: u64,
     pub(crate) outcome: String,
-    /// Whether the job has ended too.
+    /// Whether the job has ended. If not, the wait stopped early.
     pub(crate) has_job_ended: bool,
     /// The body of the notifications: a [`Report`] with the project and the job, as JSON.
     pub(crate) body: String,
     pub(crate) receivers: Vec<Receiver>,
 }
 
-/// How a wait ended, with its project and job.
+/// The result of a wait, with its project and job.
 #[derive(Serialize)]
 struct FinishedEvent<'a> {
     v: u32,
@@ -84,10 +85,10 @@ pub(crate) struct Receiver {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Delivery {
-    /// The wait has not finished, or the engine is delivering.
+    /// The wait is active, or the delivery is in progress.
     Pending,
     Delivered,
-    /// The delivery was given up, with this error.
+    /// The delivery was abandoned because of this error.
     Failed(String),
 }
 
@@ -109,7 +110,7 @@ impl WaitState {
 }
 
 impl ActiveWait {
-    /// Creates a wait that begins now, with a first tick at once.
+    /// Creates a wait that starts at `now`, with its first tick due at once.
     pub(crate) fn new(
         key: &WaitKey,
         policy: WaitPolicy,
@@ -130,7 +131,7 @@ impl ActiveWait {
         }
     }
 
-    /// Passes an input to the machine, and returns its events and its action.
+    /// Passes an input to the machine, and returns the events and the next action.
     pub(crate) fn step(
         &mut self,
         schedule: &dyn Schedule,
@@ -144,7 +145,8 @@ impl ActiveWait {
         let step = machine.step_with_share(schedule, slot.share, elapsed, input);
         if let Action::SleepUntil(at) = step.action {
             let delay = at.saturating_sub(elapsed);
-            // A different delay is that of a backoff, or the last before a deadline.
+            // If the machine chose a delay of its own (a backoff, or the last delay before the
+            // deadline), it is not halved.
             let is_half = slot.is_budget_spent && step.plan.is_some_and(|plan| plan.delay == delay);
             let due = if is_half { delay * 2 } else { delay };
             self.due_at = now.saturating_add(due).unwrap_or(Timestamp::MAX);
@@ -154,7 +156,7 @@ impl ActiveWait {
         (step.events, step.action)
     }
 
-    /// Returns why the wait requests a slot at this time.
+    /// Returns the kind of arrival if the wait requests a slot at `now`.
     pub(crate) fn arrival(&self, now: Timestamp) -> Arrival {
         match self.has_reservation {
             true => Arrival::Reserved,
@@ -163,7 +165,7 @@ impl ActiveWait {
         }
     }
 
-    /// Extends the deadline to that of a wait that begins now, if that is later.
+    /// Extends the deadline to that of a wait with `policy` that starts at `now`, if that is later.
     pub(crate) fn extend(&mut self, policy: &WaitPolicy, now: Timestamp) {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
         let policy = machine.policy().extended_for(elapsed, policy, Duration::ZERO);
@@ -171,11 +173,12 @@ impl ActiveWait {
     }
 }
 
-/// A schedule that halves the delays of another, for the time while the budget is spent.
+/// A schedule that halves the delays of another schedule. Used while the budget is spent.
 ///
-/// A wait that was planned under a price that is too high by now would leave a part of the budget unspent, because
-/// the timer of an engine cannot be set back. So each wait ticks once in the middle of its delay, and gets a slot
-/// then if no other wait needs it.
+/// Delays are planned at the current price of a request. If the price falls later, these delays are
+/// too long and leave a part of the budget unused, because an engine's timer cannot be shortened.
+/// So each wait also ticks in the middle of its delay, and makes its attempt then if no other wait
+/// needs the slot.
 struct HalfDelaySchedule<'a>(&'a dyn Schedule);
 
 impl Schedule for HalfDelaySchedule<'_> {
@@ -198,22 +201,27 @@ impl FinishedWait {
         let (project, job) = (key.project.as_str(), key.job.as_str());
         let outcome = report.outcome.into();
         let event = FinishedEvent { v: 1, event: "finished", project, job, report };
-        // Fails for a map without text names alone.
+        // Serialization can only fail for a map whose keys are not strings, and a report has no
+        // such map.
         let body = serde_json::to_string(&event).unwrap_or_default();
         Self { tick, outcome, has_job_ended: result.is_ok(), body, receivers }
     }
 }
 
-/// The most receivers of one wait.
+/// The maximum number of receivers of one wait.
 const MAX_RECEIVERS: usize = 16;
 
-/// Adds a receiver, unless it is there already; returns whether it was added. Returns an error if there are too many.
+/// Adds a receiver unless it is already in the list, and returns whether it was added.
+///
+/// # Errors
+///
+/// Returns an error if there are already [`MAX_RECEIVERS`] other receivers.
 pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> Result<bool, String> {
     if receivers.iter().any(|receiver| receiver.address == to) {
         return Ok(false);
     }
     if receivers.len() >= MAX_RECEIVERS {
-        return Err(format!("{MAX_RECEIVERS} are told of this wait already; there may be no more"));
+        return Err(format!("too many receivers for this wait (limit {MAX_RECEIVERS})"));
     }
     receivers.push(Receiver { address: to.into(), delivery: Delivery::Pending });
     Ok(true)

@@ -1,4 +1,4 @@
-//! The reply of `status`, as JSON. Its form is a contract: fields may be added, but none is removed.
+//! The JSON reply of `status`. Its format is stable: fields may be added, but are never removed.
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
@@ -19,24 +19,24 @@ pub(crate) struct WaitStatus {
     state: WaitStateLabel,
     #[serde(flatten)]
     active: Option<ActiveStatus>,
-    /// How the wait ended: the body of its notifications.
+    /// The result of the wait, which is also the body of its notifications.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Box<RawValue>>,
-    /// The deliveries of the notifications, in the order in which they were requested.
+    /// The delivery to each receiver, in the order in which the receivers were added.
     notifications: Vec<Delivery>,
 }
 
 /// The status of an active wait.
 #[derive(Debug, Serialize)]
 struct ActiveStatus {
-    /// The job as last read.
+    /// The type of the job as last read.
     r#type: Option<String>,
     phase: Option<Phase>,
     steps: Option<StepCounts>,
     attempts: u32,
-    /// Seconds since the wait began, to the millisecond, as of its last tick.
+    /// Seconds from the start of the wait to its last tick, with millisecond precision.
     elapsed: f64,
-    /// The error of the last attempt.
+    /// The error of the last attempt, if it failed.
     attempt_error: Option<String>,
     /// When the next tick is planned.
     next_attempt: Timestamp,
@@ -46,7 +46,7 @@ struct ActiveStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum WaitStateLabel {
-    /// There is no wait: it was never started, or finished long ago.
+    /// There is no wait: none was started, or it finished and was deleted after the retention.
     None,
     Waiting,
     /// The job has ended.
@@ -55,7 +55,7 @@ enum WaitStateLabel {
     Stopped,
 }
 
-/// How many steps there are, and how many are done.
+/// The number of steps, and how many of them succeeded or failed.
 #[derive(Debug, Serialize)]
 struct StepCounts {
     total: usize,

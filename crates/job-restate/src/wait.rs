@@ -1,6 +1,10 @@
-//! The waits: the service `JobWait` of the engine, a virtual object for each wait. The engine ticks it, and each tick
-//! is a short invocation with one attempt; the machine decides. `wait` and `notify` are two services of the engine that
-//! call each other: this one has notifications delivered, and `notify` reports each delivery back.
+//! The Restate service `JobWait`, with a virtual object for each wait.
+//!
+//! The engine calls `tick` after each delay. A tick is a short call that makes at most one
+//! attempt, plus lookups of sub-jobs; [`Machine`](job_poller::Machine) decides what follows.
+//!
+//! `wait` and `notify` are two services that call each other: `wait` requests the delivery of
+//! notifications, and `notify` reports the result of each delivery back.
 
 mod tick;
 
@@ -25,20 +29,20 @@ use crate::{
     status::WaitStatus,
 };
 
-/// The waits of a deployment.
+/// The Restate service that runs the waits of a deployment.
 pub(crate) struct JobWait {
     pub(crate) client: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) schedule: Arc<dyn Schedule>,
     pub(crate) policy: WaitPolicy,
     pub(crate) notifier: Arc<dyn Notifier>,
-    /// How long a finished wait is stored.
+    /// How long the state of a finished wait is kept.
     pub(crate) retention: Duration,
     pub(crate) lease: Arc<Lease>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// The values that a wait begins with, as the engine stores them.
+/// The values that a wait starts with. The engine records them, so a replay uses the same ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct StartParams {
     now: Timestamp,
@@ -50,7 +54,7 @@ struct StartParams {
 /// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryResult {
-    /// The number of the wait among those of its key.
+    /// The number of the wait, which differs between the waits of one key.
     pub(crate) wait_number: u64,
     pub(crate) address: String,
     pub(crate) delivery: Delivery,
@@ -58,19 +62,23 @@ pub(crate) struct DeliveryResult {
 
 const STATE_KEY: &str = "wait";
 
-/// A tick that is this late is lost: an operator removed it from the engine.
+/// A tick that is later than this counts as lost, for example because an operator killed it at the
+/// engine. The next `watch` then schedules a new one.
 const TICK_LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long until a tick is repeated that an operator cancelled at the engine.
+/// The delay after which a tick is repeated if an operator canceled it at the engine.
 const CANCELLED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// The longest delay of a tick, because engines add delays to the time of day.
+/// The longest delay of a tick: ten years. Delays are added to the current time, so huge delays
+/// would overflow.
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobWait {
-    /// Waits for the job. If there is a wait for it already, that wait gets the deadline that this one would have, if
-    /// it is later. The body has the timeout and the receiver of the notification.
+    /// Starts a wait for the job, and returns its status. The optional body is a `WatchRequest`.
+    ///
+    /// If a wait for the job is active, its deadline is extended to that of this request, if that
+    /// is later, and the receiver is added. If the job has ended, the status contains the result.
     #[handler]
     async fn watch(
         &self,
@@ -100,8 +108,8 @@ impl JobWait {
                 WaitState::Waiting(waiting)
             }
             previous => {
-                // From the time, so that no number comes again after this wait is deleted: the engine would take the
-                // notification for a repeated one.
+                // Derive the number from the time, so that it is not used again after this wait is
+                // deleted. Otherwise the engine would drop the notification as a duplicate.
                 let millis = params.now.as_millisecond().try_into().unwrap_or_default();
                 let number = previous.map_or(0, |state| state.tick() + 1).max(millis);
                 let seed = ctx.random_seed();
@@ -132,7 +140,7 @@ impl JobWait {
         Ok(Json(WaitStatus::from_state(&key, state.as_ref().map(|Json(state)| state))))
     }
 
-    /// Stops the wait; the job goes on. No notification is sent.
+    /// Stops the wait, without a notification. The job itself continues.
     #[handler]
     async fn cancel(&self, ctx: ObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
         let key = parse_key(ctx.key())?;
@@ -146,7 +154,7 @@ impl JobWait {
         Ok(Json(WaitStatus::from_state(&key, state.as_ref())))
     }
 
-    /// Makes an attempt, and plans the next tick. Called by the wait itself after its pause.
+    /// Makes an attempt, and schedules the next tick. The wait itself calls this after each delay.
     #[handler(ingress_private)]
     async fn tick(
         &self,
@@ -161,7 +169,7 @@ impl JobWait {
                 match ctx.run(attempt).name("attempt").await {
                     Ok(Json(result)) => apply(&ctx, &key, result),
                     Err(error) => {
-                        tracing::warn!(%key, %error, "a tick was cancelled at the engine");
+                        tracing::warn!(%key, %error, "tick canceled at the engine; repeating it in a minute");
                         waiting.tick += 1;
                         schedule_tick(&ctx, waiting.tick, CANCELLED_RETRY_DELAY);
                         ctx.set(STATE_KEY, Json(WaitState::Waiting(waiting)));
@@ -174,7 +182,7 @@ impl JobWait {
         Ok(())
     }
 
-    /// Records the result of a delivery. Called by `notify`.
+    /// Records the result of a delivery. The service `JobNotifier` calls this.
     #[handler(ingress_private)]
     async fn record_delivery(
         &self,
@@ -195,8 +203,12 @@ impl JobWait {
 }
 
 impl JobWait {
-    /// Checks the receiver, and returns the values that a wait begins with. Counts a new wait, so that the other waits
-    /// plan for it before it gets its first slot.
+    /// Checks the receiver, and returns the values that the wait starts with. Counts a new wait at
+    /// once, so that the other waits make room for it before it gets its first slot.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the notifier rejects the receiver.
     fn begin(
         &self,
         request: &WatchRequest,
@@ -218,7 +230,8 @@ impl JobWait {
     }
 }
 
-/// Applies the result of a tick: plans the next one, and notifies the receivers of a finished wait.
+/// Applies the result of a tick: schedules the next tick, and notifies the receivers of a finished
+/// wait.
 fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay }: TickResult) {
     if let WaitState::Finished(finished) = &state {
         finished
@@ -230,7 +243,7 @@ fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay }: Ti
     ctx.set(STATE_KEY, Json(state));
 }
 
-/// Reads the body of a `watch`.
+/// Parses the body of a `watch` request.
 fn parse_request(body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
     match body.filter(|body| !body.is_empty()) {
         Some(body) => serde_json::from_slice(&body).map_err(|error| bad_request(&error)),
@@ -242,7 +255,7 @@ fn parse_key(text: &str) -> Result<WaitKey, TerminalError> {
     text.parse().map_err(|error| bad_request::<WaitKeyError>(&error))
 }
 
-/// Returns the error of a caller.
+/// Returns an error with status 400, which the engine does not retry.
 fn bad_request<E: ToString>(error: &E) -> TerminalError {
     TerminalError::new_with_code(400, error.to_string())
 }
@@ -257,8 +270,9 @@ fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
     wait.tick(Json(number)).send_after(delay.min(MAX_TIMER_DELAY));
 }
 
-/// Calls `notify` to deliver a notification. By the idempotency key the engine does so once for each wait and receiver.
-/// The key has a hash of the receiver's address, which may contain a secret.
+/// Calls `JobNotifier` to deliver a notification. The idempotency key makes the engine do this once
+/// for each wait and receiver. The key contains a hash of the address, because the address may
+/// contain a secret.
 fn send_notification(ctx: &ObjectContext<'_>, key: &WaitKey, finished: &FinishedWait, to: &str) {
     let notification = Notification::from_finished(key, finished);
     let number = finished.tick;

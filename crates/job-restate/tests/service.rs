@@ -1,5 +1,5 @@
-//! The service over HTTP on loopback, as an engine and an operator see it: its manifest, health and metrics, and
-//! its reports to the budget.
+//! Tests the service over HTTP on loopback, as an engine and an operator use it: the manifest,
+//! health checks, metrics, and the reports to the budget object.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -25,7 +25,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 /// The reports that the engine received.
 type Reports = Arc<Mutex<Vec<Value>>>;
 
-/// Starts an engine that grants a part of the budget, and answers nothing else.
+/// Starts a mock engine that answers reports with a grant, and nothing else. Returns its address.
 async fn start_engine(reports: Reports) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -53,7 +53,7 @@ async fn start_engine(reports: Reports) -> String {
     address
 }
 
-/// Takes every notification.
+/// Accepts every notification.
 struct AcceptAllNotifier;
 
 impl Notifier for AcceptAllNotifier {
@@ -98,11 +98,11 @@ impl TestService {
     }
 }
 
-/// Polls until the condition holds.
+/// Polls until the condition is met.
 ///
 /// # Panics
 ///
-/// Panics if it does not hold within ten seconds.
+/// Panics if the condition is not met within ten seconds.
 async fn poll_until(expected: &str, is_met: impl AsyncFn() -> bool) {
     let clock = TokioClock::new();
     let deadline = clock.monotonic() + Duration::from_secs(10);
@@ -116,7 +116,7 @@ async fn poll_until(expected: &str, is_met: impl AsyncFn() -> bool) {
 async fn health_metrics_and_manifest_are_served() {
     let service = TestService::start(start_engine(Reports::default()).await).await;
     assert_eq!(service.get("/health", "*/*").await, (200, "ok\n".into()));
-    // As soon as the service has a grant.
+    // The service is ready once it has a grant.
     poll_until("/ready to answer 200", async || service.get("/ready", "*/*").await.0 == 200).await;
     let (status, metrics) = service.get("/metrics", "*/*").await;
     assert_eq!(status, 200);
@@ -138,12 +138,12 @@ async fn health_metrics_and_manifest_are_served() {
         manifest_text += &format!("{} {}\n", one["name"], one["ty"]);
         for handler in one["handlers"].as_array().unwrap() {
             let is_private = handler["ingressPrivate"] == true || one["ingressPrivate"] == true;
-            let private = if is_private { ", for the engine alone" } else { "" };
+            let private = if is_private { ", only for the engine" } else { "" };
             manifest_text += &format!("  {}{private}\n", handler["name"]);
         }
         let retries = &one["retryPolicyMaxAttempts"];
         manifest_text +=
-            &format!("  journals kept {} ms, {retries} attempts\n", one["journalRetention"]);
+            &format!("  journal retention {} ms, {retries} attempts\n", one["journalRetention"]);
     }
     insta::assert_snapshot!(manifest_text);
     assert_eq!(service.get("/invoke/JobWait/nothing", "*/*").await.0 / 100, 4);
@@ -166,12 +166,9 @@ async fn usage_is_reported_regularly_and_the_lease_released() {
 
 #[tokio::test]
 async fn a_service_without_a_grant_is_healthy_but_not_ready() {
-    // Nobody listens there.
+    // Nothing listens on this port.
     let service = TestService::start("http://127.0.0.1:1".into()).await;
     assert_eq!(service.get("/health", "*/*").await.0, 200);
     let (status, message) = service.get("/ready", "*/*").await;
-    assert!(
-        status == 503 && message.contains("the engine's ingress cannot be reached"),
-        "{message}"
-    );
+    assert!(status == 503 && message.contains("cannot reach the engine's ingress"), "{message}");
 }

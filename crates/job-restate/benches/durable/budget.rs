@@ -1,4 +1,4 @@
-//! One budget for all waits: it is spent, and no more; and each wait has its share.
+//! Checks that all waits together use exactly the budget, and that each wait gets its share.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::{
 const JOB_COUNT: u32 = 2_000;
 const REQUESTS_PER_SECOND: f64 = 50.0;
 
-/// How long the budget is watched, once it is spent.
+/// How long the request rate is measured, after all jobs were submitted.
 const MEASUREMENT_DURATION: Duration = Duration::from_secs(240);
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
-/// So many samples are ten seconds.
+/// The number of samples in ten seconds.
 const SAMPLES_PER_WINDOW: usize = 100;
 
-/// Thousands of jobs that go on, under a budget for few.
+/// Measures the request rate for thousands of jobs that do not end, under a small budget.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
-    println!("{JOB_COUNT} jobs that go on, {REQUESTS_PER_SECOND} requests a second");
+    println!("{JOB_COUNT} running jobs, {REQUESTS_PER_SECOND} requests per second");
     let long = || Plan::create_cluster().slower(10_000);
     let sim = Sim::new(long(), TimeSource::Clock);
     let receiver = Receiver::start(0).await?;
@@ -61,13 +61,13 @@ pub(crate) async fn shared_budget(programs: &Programs, bounds: &mut Bounds) -> a
     );
     let (least, most) =
         rates.fold((f64::MAX, f64::MIN), |(least, most), rate| (least.min(rate), most.max(rate)));
-    bounds.check("of the budget, in the ten seconds with the fewest requests", least, 0.95..=1.05);
-    bounds.check("of the budget, in the ten seconds with the most", most, 0.95..=1.05);
+    bounds.check("fraction of the budget used, lowest in any ten seconds", least, 0.95..=1.05);
+    bounds.check("fraction of the budget used, highest in any ten seconds", most, 0.95..=1.05);
     let round_robin_gap = f64::from(JOB_COUNT) / REQUESTS_PER_SECOND;
     let gap = longest.max(waiting).as_secs_f64() / round_robin_gap;
-    bounds.check("longest gap of any wait, over that of round-robin", gap, 0.0..=2.0);
+    bounds.check("longest gap of any wait, relative to round-robin", gap, 0.0..=2.0);
     let fewest = last_readings.iter().map(|(readings, _)| *readings).min().unwrap_or_default();
-    bounds.check("readings of the wait with the fewest", fewest.into(), 2.0..=1e6);
+    bounds.check("lowest number of readings of any job", fewest.into(), 2.0..=1e6);
     bed.print_sizes();
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! The proof that waits outlive what drives them: a real engine, a real service, a simulated cloud over TLS, and
-//! a receiver of notifications, on loopback; processes are killed with SIGKILL. `cargo xtask durable` installs the
-//! engine and calls this. Exits with 1 where a figure is beyond its bound.
+//! Checks that waits survive when the engine and the service are killed with SIGKILL.
+//!
+//! Runs a real engine, a real service, a simulated cloud over TLS and a receiver of notifications,
+//! all on loopback. `cargo xtask durable` installs the engine and runs this program. Exits with 1
+//! if a figure is out of bounds.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../../../job-poller/benches/common/bounds.rs"]
@@ -21,11 +23,11 @@ use test_bed::Programs;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let mut next = |what| arguments.next().with_context(|| format!("{what} is missing"));
+    let mut next = |what| arguments.next().with_context(|| format!("missing argument: {what}"));
     let programs = Programs {
-        engine: PathBuf::from(next("the engine's program")?),
-        command: PathBuf::from(next("the command, built with `durable`")?),
-        folder: PathBuf::from(next("a folder")?),
+        engine: PathBuf::from(next("path of the engine")?),
+        command: PathBuf::from(next("path of cce-job, built with the feature `durable`")?),
+        folder: PathBuf::from(next("working folder")?),
     };
     let which: Vec<_> = arguments.collect();
     let all = ["one", "many", "budget"].map(String::from);
@@ -36,7 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "one" => runtime.block_on(waits::one_wait(&programs, &mut bounds))?,
             "many" => runtime.block_on(waits::many_waits(&programs, &mut bounds))?,
             "budget" => runtime.block_on(budget::shared_budget(&programs, &mut bounds))?,
-            other => bail!("{other:?} is no proof; there are one, many and budget"),
+            other => bail!("unknown scenario {other:?}; expected one, many or budget"),
         }
     }
     Ok(bounds.exit_code())

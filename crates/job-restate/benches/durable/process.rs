@@ -1,4 +1,4 @@
-//! A process that is killed and started again, what it took, and the most memory that it ever had.
+//! A process that can be killed and restarted, with its CPU time and peak memory.
 
 use std::{
     fs::{self, File},
@@ -8,16 +8,17 @@ use std::{
 
 use anyhow::Context;
 
-/// A process. Dropped, it is killed.
+/// A process. Killed when dropped.
 pub(crate) struct Process {
     command: Command,
     child: Child,
-    /// Of those before this one: in kibibytes, and in seconds of a processor.
+    /// The highest peak memory of the processes before the last restart.
     peak_memory_kib: u64,
+    /// The total CPU time of the processes before the last restart.
     cpu_seconds: f64,
 }
 
-/// In so many parts of a second Linux counts what a process takes.
+/// Clock ticks per second, the unit in which Linux reports CPU time.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Process {
@@ -29,7 +30,7 @@ impl Process {
         Ok(Self { command, child, peak_memory_kib: 0, cpu_seconds: 0.0 })
     }
 
-    /// Kills it: it can do nothing about that.
+    /// Kills the process with SIGKILL, which it cannot handle.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         (self.peak_memory_kib, self.cpu_seconds) = (self.peak_memory_kib(), self.cpu_seconds());
         self.child.kill()?;
@@ -42,7 +43,7 @@ impl Process {
         Ok(())
     }
 
-    /// Returns the most memory that it had, in kibibytes, and those before it.
+    /// Returns the peak memory in kibibytes, including the processes before a restart.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.unwrap_or_default();
@@ -51,11 +52,12 @@ impl Process {
         self.peak_memory_kib.max(peak.unwrap_or_default())
     }
 
-    /// Returns how many seconds of a processor it took, and those before it.
+    /// Returns the CPU time in seconds, including the processes before a restart.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         let stat = stat.unwrap_or_default();
-        // After the name, which may hold anything, and its bracket: from the third field on.
+        // Skip the process name, which may contain any character, up to its closing bracket. The
+        // rest starts with the third field; fields 14 and 15 are the user and system time.
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
         let ticks: f64 =
             fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
@@ -65,7 +67,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

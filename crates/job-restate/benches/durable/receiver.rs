@@ -1,4 +1,4 @@
-//! A receiver of notifications that checks each signature as receivers do, and recognizes repeated ones.
+//! A receiver of notifications. Verifies each signature, and counts repeated notifications.
 
 use std::{
     collections::BTreeMap,
@@ -19,12 +19,14 @@ use tokio::net::TcpListener;
 /// The key that the notifications are signed with.
 pub(crate) const WEBHOOK_KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
 
-/// The received notifications: how often each one came, and its body, by its id.
+/// What the receiver has received.
 #[derive(Default)]
 pub(crate) struct Received {
+    /// By id: how often the notification was received, and its body.
     pub(crate) notifications: BTreeMap<String, (u32, serde_json::Value)>,
+    /// The number of requests with an invalid signature or body.
     pub(crate) rejected: u32,
-    /// How many deliveries are answered with a 503 before any is taken.
+    /// How many more deliveries are answered with a 503.
     pub(crate) remaining_errors: u32,
 }
 
@@ -49,7 +51,7 @@ impl Receiver {
                 let take = service_fn(move |request| receiver.clone().handle(request));
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
-                    // One that breaks off comes again.
+                    // The engine retries a delivery whose connection breaks.
                     let _ = server.serve_connection(TokioIo::new(stream), take).await;
                 });
             }

@@ -1,4 +1,4 @@
-//! The test bed: the engine, the service of waits, the simulated cloud, and the receiver of notifications.
+//! The test bed: the engine, the service, the simulated cloud, and the receiver of notifications.
 
 use std::{fs, net::TcpListener, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     receiver::{Receiver, WEBHOOK_KEY},
 };
 
-/// What is run.
+/// The programs to run, and the working folder.
 pub(crate) struct Programs {
     pub(crate) engine: PathBuf,
     pub(crate) command: PathBuf,
     pub(crate) folder: PathBuf,
 }
 
-/// All that takes part.
+/// Everything that takes part in a scenario.
 pub(crate) struct TestBed {
     pub(crate) sim: Arc<Sim>,
     pub(crate) receiver: Receiver,
@@ -35,11 +35,11 @@ pub(crate) struct TestBed {
     clock: TokioClock,
 }
 
-/// How long anything has to be there.
+/// The default timeout of [`TestBed::wait_until`].
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl TestBed {
-    /// Starts everything, in an empty folder; the service with these flags.
+    /// Starts everything in an empty folder. `flags` are passed to the service.
     pub(crate) async fn new(
         programs: &Programs,
         sim: Sim,
@@ -86,14 +86,14 @@ impl TestBed {
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
         };
-        bed.wait_until("the service is registered", || {
+        bed.wait_until("the registration of the service", || {
             fs::read_to_string(&log).is_ok_and(|log| log.contains("\nregistered with"))
         })
         .await?;
         Ok(bed)
     }
 
-    /// Calls a handler of a job's wait; once more where the engine is away.
+    /// Calls a handler of a job's wait. Retries while the engine does not answer.
     pub(crate) async fn call(
         &self,
         job: &JobId,
@@ -104,7 +104,7 @@ impl TestBed {
         let url = format!("{}/JobWait/{project}:{job}/{handler}", self.ingress);
         for _ in 0..100 {
             let mut request = Request::builder().method(Method::POST).uri(&url);
-            // What takes nothing takes no body.
+            // A handler without input accepts no body.
             let body = if body.is_null() {
                 Bytes::new()
             } else {
@@ -120,7 +120,7 @@ impl TestBed {
             }
             self.sleep(Duration::from_millis(200)).await;
         }
-        anyhow::bail!("no answer from {url}")
+        anyhow::bail!("no successful reply from {url} after 100 attempts")
     }
 
     pub(crate) async fn sleep(&self, span: Duration) {
@@ -131,7 +131,11 @@ impl TestBed {
         self.clock.monotonic()
     }
 
-    /// Waits until it is so.
+    /// Waits until the condition is met.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the condition is not met within [`DEFAULT_WAIT_TIMEOUT`].
     pub(crate) async fn wait_until(
         &self,
         what: &str,
@@ -149,13 +153,17 @@ impl TestBed {
         let began = self.now();
         while !is_so() {
             let folder = self.folder.display();
-            ensure!(self.now() - began < timeout, "{what}: not within {timeout:?}; see {folder}");
+            ensure!(
+                self.now() - began < timeout,
+                "timed out after {timeout:?} waiting for {what}; the logs are in {folder}"
+            );
             self.sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
-    /// Prints what the engine and the service took, the most memory that they had, and how much the engine keeps.
+    /// Prints the peak memory and CPU time of the engine and the service, and the size of the
+    /// engine's data.
     #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
     pub(crate) fn print_sizes(&self) {
         let (engine, service) =
@@ -164,13 +172,13 @@ impl TestBed {
         let (engine, service) = (self.engine.cpu_seconds(), self.service.cpu_seconds());
         let requests = self.sim.requests();
         println!(
-            "  processor: engine {engine:.1} s, service {service:.1} s, for {requests} requests"
+            "  CPU time: engine {engine:.1} s, service {service:.1} s, for {requests} requests"
         );
-        println!("  data of the engine: {} MiB", folder_size(&self.folder.join("data")) >> 20);
+        println!("  data on disk: engine {} MiB", folder_size(&self.folder.join("data")) >> 20);
     }
 }
 
-/// Returns how many bytes a folder has.
+/// Returns the total size of the files in a folder, in bytes.
 fn folder_size(folder: &PathBuf) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -182,7 +190,7 @@ fn folder_size(folder: &PathBuf) -> u64 {
         .sum()
 }
 
-/// Returns ports that nobody has at present.
+/// Returns ports that are free at the moment.
 fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let listeners: Vec<_> =
         (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
@@ -190,10 +198,10 @@ fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
         .iter()
         .map(|listener| Ok(listener.local_addr()?.port()))
         .collect::<Result<_, std::io::Error>>()?;
-    ports.try_into().ok().context("as many ports as listeners")
+    ports.try_into().ok().context("wrong number of ports")
 }
 
-/// An engine for one machine, that tells nobody of itself.
+/// Returns the configuration of a single-node engine without telemetry.
 fn config_text(ingress: u16, administration: u16, internal: u16) -> String {
     format!(
         r#"

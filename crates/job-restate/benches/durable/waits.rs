@@ -1,4 +1,5 @@
-//! Waits whose service and engine are killed in the middle: each ends as its job did, and sends one notification.
+//! Checks that waits end with the outcome of their job, and send one notification each, although
+//! the service and the engine are killed in between.
 
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use crate::{
     test_bed::{Programs, TestBed},
 };
 
-/// What the simulated jobs take, of which the plans know a twelfth.
+/// How much longer the simulated jobs take than their plans: 60 s instead of 5 s.
 const SLOWDOWN_FACTOR: u32 = 12;
 
-/// One job; the service is killed in the middle, and the engine after that.
+/// Waits for one job while the service is killed, and later the engine.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
-    println!("1 job of 60 s: the service is killed in the middle, then the engine");
+    println!("1 job of 60 s: the service is killed during an attempt, later the engine");
     let sim = Sim::new(Plan::create_cluster().slower(SLOWDOWN_FACTOR), TimeSource::Clock);
     let receiver = Receiver::start(2).await?;
     let mut bed = TestBed::new(programs, sim, receiver, &["--schedule", "fixed:1s"]).await?;
@@ -28,14 +29,14 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     bed.call(&job, "watch", &json!({"notify": notify})).await?;
     let (sim, readings) =
         (bed.sim.clone(), |sim: &Sim, job: &JobId| sim.readings(job).unwrap_or_default());
-    bed.wait_until("it is asked for", || readings(&sim, &job).0 >= 10).await?;
-    // Each is killed while an attempt is under way.
+    bed.wait_until("10 readings", || readings(&sim, &job).0 >= 10).await?;
+    // The service and the engine are each killed during an attempt.
     stall_next_request(&bed).await?;
     bed.service.kill()?;
     bed.sleep(Duration::from_secs(3)).await;
     bed.service.restart()?;
     let before = readings(&sim, &job).0;
-    bed.wait_until("it is asked for again", || readings(&sim, &job).0 >= before + 5).await?;
+    bed.wait_until("5 more readings", || readings(&sim, &job).0 >= before + 5).await?;
     stall_next_request(&bed).await?;
     bed.engine.kill()?;
     bed.sleep(Duration::from_secs(3)).await;
@@ -45,7 +46,7 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
         !bed.receiver.received().notifications.is_empty()
     })
     .await?;
-    // One that comes twice comes soon.
+    // Wait for a possible second delivery.
     bed.sleep(Duration::from_secs(5)).await;
     let status = bed.call(&job, "status", &Value::Null).await?;
     println!(
@@ -57,9 +58,9 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     let (reading_count, ends) = readings(&sim, &job);
     let counted = status["end"]["attempts"].as_f64().unwrap_or_default();
     let is_right = status["end"]["outcome"] == "succeeded";
-    bounds.check("ended as its job did", f64::from(u8::from(is_right)), 1.0..=1.0);
+    bounds.check("waits with the right outcome", f64::from(u8::from(is_right)), 1.0..=1.0);
     bounds.check(
-        "readings more than the wait knows of",
+        "readings that the wait did not record",
         f64::from(reading_count) - counted,
         0.0..=1.0,
     );
@@ -68,7 +69,7 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
     bounds.check("notifications", received.notifications.len() as f64, 1.0..=1.0);
     bounds.check(
-        "deliveries, after two that were answered with a 503",
+        "accepted deliveries, after two that were answered with a 503",
         deliveries.into(),
         1.0..=1.0,
     );
@@ -78,22 +79,24 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     Ok(())
 }
 
-/// Lets the next request have no answer, and waits until it is there.
+/// Makes the cloud leave the next request unanswered, and waits until that request arrives.
 async fn stall_next_request(bed: &TestBed) -> anyhow::Result<()> {
     let before = bed.sim.stalled();
     bed.sim.inject_fault(Fault::Stall);
-    bed.wait_until("an attempt is under way", || bed.sim.stalled() > before).await
+    bed.wait_until("an attempt", || bed.sim.stalled() > before).await
 }
 
-/// How many jobs there are, and how many of them fail: every tenth.
+/// The number of jobs.
 const JOB_COUNT: usize = 10_000;
+/// Every tenth job fails.
 const FAILURE_INTERVAL: usize = 10;
 
-/// How many requests may be in flight, and how often all is killed.
+/// The maximum number of requests in flight.
 const MAX_IN_FLIGHT: u32 = 50;
+/// How often the service and the engine are killed.
 const KILL_COUNT: u32 = 2;
 
-/// Thousands of jobs; the service and the engine are killed twice.
+/// Waits for thousands of jobs while the service and the engine are killed twice.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     println!("{JOB_COUNT} jobs of 60 s: the service and the engine are killed twice");
@@ -121,8 +124,10 @@ pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyh
     let notified = |bed: &TestBed| bed.receiver.received().notifications.len();
     for part in [JOB_COUNT / 10, JOB_COUNT / 2] {
         let minutes = Duration::from_secs(15 * 60);
-        bed.wait_until_with_timeout(minutes, "the first notifications", || notified(&bed) >= part)
-            .await?;
+        bed.wait_until_with_timeout(minutes, "a part of the notifications", || {
+            notified(&bed) >= part
+        })
+        .await?;
         println!("  killed after {:.1?}, {} notified", bed.now() - began, notified(&bed));
         bed.service.kill()?;
         bed.engine.kill()?;
@@ -140,7 +145,7 @@ pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyh
     Ok(())
 }
 
-/// Compares the waits and the notifications with the outcomes of the jobs.
+/// Compares the results and the notifications with the outcomes of the jobs.
 async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> anyhow::Result<()> {
     let status = |job| async move { bed.call(job, "status", &Value::Null).await };
     let statuses: Vec<_> = stream::iter(jobs).map(status).buffered(64).try_collect().await?;
@@ -161,18 +166,19 @@ async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> a
     }
     let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
     let jobs = jobs.len() as f64;
-    bounds.check("outcomes that are right", right.into(), jobs..=jobs);
-    bounds.check("notifications that are right", notified.into(), jobs..=jobs);
+    bounds.check("waits with the right outcome", right.into(), jobs..=jobs);
+    bounds.check("notifications with the right outcome", notified.into(), jobs..=jobs);
     bounds.check("distinct notifications", received.notifications.len() as f64, jobs..=jobs);
-    // What died between a delivery, or a reading, and its record makes it once more: as many as were in flight.
+    // A kill between a reading or a delivery and its record repeats it, at most for each request in
+    // flight.
     let most = f64::from(MAX_IN_FLIGHT * KILL_COUNT);
     let twice = f64::from(deliveries) - received.notifications.len() as f64;
-    bounds.check("deliveries that the key absorbs", twice, 0.0..=most);
-    bounds.check("readings of an end that was lost in a kill", late.into(), 0.0..=most);
+    bounds.check("repeated deliveries, which receivers recognize by the id", twice, 0.0..=most);
+    bounds.check("repeated readings of an end, after a kill", late.into(), 0.0..=most);
     bounds.check("deliveries with a wrong signature", received.rejected.into(), 0.0..=0.0);
     Ok(())
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("not over")
+    value.as_str().unwrap_or("no outcome")
 }

@@ -1,5 +1,4 @@
-//! Divides the budget of a deployment among its services. This is the state of the budget object. Reads no clock,
-//! performs no I/O.
+//! Divides the request budget of a deployment among its services. Reads no clock, performs no I/O.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,36 +7,39 @@ use serde::{Deserialize, Serialize};
 
 use super::grant::{CountKey, Grant, LEASE_TTL, Slot, UsageReport};
 
-/// The budget of a deployment, and the part that each service has.
+/// The request budget of a deployment and the part of each service. The budget object stores it.
 ///
-/// Each service reports every second how many slots were requested, and how urgent its waits are. It gets a grant: a
-/// part of the requests for a few seconds, and the price of a request. The grants together never exceed the
-/// budget: a service gets more only after others have released it.
+/// Each service reports every second how many slots were requested and how urgent its waits are. It
+/// receives a grant: a part of the budget for a few seconds, and the price of a request. All grants
+/// together never exceed the budget: a service gets a larger part only after other services have
+/// released theirs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BudgetAllocator {
     budget: Budget,
-    /// The count of the previous epoch. A service that dies loses its last changes, so all waits are counted again in
-    /// each epoch. The previous count is used until the new one has as many waits.
+    /// The budget with the counts of the previous epoch. A service that crashes loses its
+    /// unreported changes, so each epoch counts all waits again. The previous counts are used until
+    /// the new ones reach the same number of waits.
     previous: Budget,
     epoch: u32,
     epoch_started_at: Duration,
     services: BTreeMap<u64, ServiceLease>,
-    /// The time since the budget was created. The clock of a service counts from its first report.
+    /// The time since the budget was created. The reports of the services advance it; of each
+    /// service's clock, only the time between two reports counts.
     now: Duration,
 }
 
-/// The lease of one service.
+/// The part of the budget that one service holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct ServiceLease {
-    /// The number of its last report.
+    /// The number of the last report.
     report_number: u64,
-    /// The time of that report, by the clock of the service.
+    /// The time of the last report, by the clock of the service.
     reported_at: Duration,
-    /// The same, by the time of the budget.
+    /// The time of the last report, by the clock of the budget.
     seen_at: Duration,
-    /// The recent rate of requested slots, per second.
+    /// The moving average of requested slots per second.
     request_rate: f64,
-    /// How many of its requests are in flight, which may be more than its grant by now.
+    /// The reported number of requests in flight. It may exceed the grant if the grant was reduced.
     reported_in_flight: usize,
     per_second: f64,
     in_flight: usize,
@@ -51,26 +53,29 @@ pub(crate) struct BudgetStatus {
     services: usize,
     /// The number of waits.
     waits: usize,
-    /// The current limit of requests per second: less than the setting while the cloud throttles.
+    /// The current limit of requests per second: below the configured rate while the cloud
+    /// throttles.
     requests_per_second: f64,
-    /// The current price of a request, in seconds of delay: the budget's shadow price.
+    /// The current price of a request (the budget's shadow price), in seconds of delay.
     request_price: f64,
 }
 
-/// How long a grant is reserved here. Longer than [`LEASE_TTL`], because the time here is that of the last report, and
-/// is late by as long as no service reported.
+/// How long the grant of a silent service stays reserved. Longer than [`LEASE_TTL`], because only
+/// reports advance the budget's clock, so the clock may lag.
 const LEASE_RETENTION: Duration = Duration::from_secs(10);
 
-/// The weight of the last second in the rate of requested slots.
+/// The weight of the last second in the moving average of requested slots.
 const REQUEST_RATE_EWMA_WEIGHT: f64 = 0.3;
 
-/// The least time between two reports, in seconds.
+/// The minimum time between two reports that is assumed for computing a rate, in seconds.
 const MIN_REPORT_INTERVAL_SECS: f64 = 0.2;
 
-/// No smaller part of the budget is granted: a later grant is larger.
+/// The smallest fraction of the budget that is granted. A service whose part would be smaller
+/// gets nothing now and a larger part later.
 const MIN_GRANT_FRACTION: f64 = 0.001;
 
-/// The least duration of an epoch. A count is complete after the longest gap between two attempts of a wait.
+/// The minimum duration of an epoch. Each wait is counted at its next attempt, so the counts are
+/// complete after the longest gap between two attempts of a wait.
 const MIN_EPOCH_DURATION: Duration = Duration::from_secs(120);
 
 impl BudgetAllocator {
@@ -86,7 +91,7 @@ impl BudgetAllocator {
         }
     }
 
-    /// Changes the limits.
+    /// Changes the limits, and keeps the counts.
     pub(crate) fn set_limits(&mut self, per_second: f64, in_flight: usize) {
         self.budget.set_limits(per_second, in_flight);
         self.previous.set_limits(per_second, in_flight);
@@ -101,7 +106,8 @@ impl BudgetAllocator {
         };
         let known = self.services.remove(&report.service);
         let mut service = known.unwrap_or(new);
-        // After a longer silence nothing is known of the service, not even how much time has passed.
+        // A report after a silence longer than the lease is treated like a first one, which does
+        // not advance the clock.
         let since = report.reported_at.saturating_sub(service.reported_at);
         let since = if since > LEASE_TTL { Duration::ZERO } else { since };
         self.now = self.now.max(service.seen_at.saturating_add(since));
@@ -142,7 +148,7 @@ impl BudgetAllocator {
     fn record_report(&mut self, now: Duration, report: &UsageReport) {
         let mut stats = report.attempt_stats;
         if stats.attempts > 0 {
-            // These requests were sent already, and the service has counted them.
+            // The service has already counted these requests against its own grant.
             stats.extra_requests = 0;
             self.budget.record(now, &stats);
             self.previous.record(now, &stats);
@@ -169,13 +175,14 @@ impl BudgetAllocator {
         }
     }
 
-    /// Returns the count that is used, and its number of waits.
+    /// Returns the budget whose counts are used, and its number of waits.
     fn current_count(&mut self) -> (&mut Budget, usize) {
         let (now, before) = (self.budget.waiters(), self.previous.waiters());
         if now >= before { (&mut self.budget, now) } else { (&mut self.previous, before) }
     }
 
-    /// Returns the lease with a part of the budget: in proportion to its demand, from what the others do not have.
+    /// Returns the lease with a new grant: a part of the budget in proportion to the demand of the
+    /// service, limited to what the other services do not hold.
     fn allocate(&self, service: ServiceLease) -> ServiceLease {
         let others = || self.services.values();
         let (rate, max_in_flight) = (self.budget.effective_rate(), self.budget.max_in_flight());

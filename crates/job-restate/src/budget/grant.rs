@@ -1,28 +1,28 @@
-//! The messages between a service and the budget object: reports of usage, and grants of a part of the budget.
+//! The messages between a service and the budget object: usage reports and grants.
 
 use std::time::Duration;
 
 use job_poller::budget::{AttemptStats, BudgetShare, UrgencyBucket};
 use serde::{Deserialize, Serialize};
 
-/// How long a grant may be used. A service that sends no report for this long is gone.
+/// How long a service may use a grant, counted from the report that the grant answers.
 pub(crate) const LEASE_TTL: Duration = Duration::from_secs(5);
 
-/// The report of a service to the budget object.
+/// A service's report to the budget object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct UsageReport {
     pub(crate) service: u64,
-    /// Counts the reports of the service. A report that is sent again has the same number.
+    /// The sequence number of the report. A retry keeps the number.
     pub(crate) number: u64,
-    /// The time of the report by the clock of the service, which never goes back.
+    /// The time of the report, by the monotonic clock of the service.
     pub(crate) reported_at: Duration,
-    /// How many slots were requested since the last report.
+    /// The number of slots that waits requested since the last report.
     pub(crate) requested: u32,
-    /// How many requests are in flight.
+    /// The number of requests in flight.
     pub(crate) in_flight: usize,
-    /// Statistics of the attempts that ended since the last report.
+    /// The attempts that ended since the last report.
     pub(crate) attempt_stats: AttemptStats,
-    /// The changes of the numbers of waits.
+    /// The changes in the number of waits, by key, since the last report.
     pub(crate) counts: Vec<(CountKey, i64)>,
     /// Whether the service is about to stop.
     pub(crate) is_leaving: bool,
@@ -33,32 +33,32 @@ pub(crate) struct UsageReport {
 pub(crate) struct Grant {
     pub(crate) per_second: f64,
     pub(crate) in_flight: usize,
-    /// How long no service may send a request to the cloud.
+    /// How long requests to the cloud are blocked for all services.
     pub(crate) blocked_for: Duration,
-    /// The slot of each wait.
+    /// The slot that the service gives to its waits.
     pub(crate) slot: Slot,
 }
 
-/// Where a wait is counted: in which epoch, and under which urgency.
+/// The key under which a wait is counted: an epoch and a bucket of urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct CountKey {
     pub(crate) epoch: u32,
     pub(crate) urgency: UrgencyBucket,
 }
 
-/// A slot to make one attempt in, with the values that the wait plans its next attempt by.
+/// The permission to make one attempt, with the values that the wait needs to plan the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slot {
-    /// The share of the budget that each wait has.
+    /// The share of the budget that each wait gets.
     pub(crate) share: BudgetShare,
     /// The epoch in which waits are counted.
     pub(crate) epoch: u32,
-    /// Whether the waits would use more than the budget has.
+    /// Whether the waits together want to send more requests than the budget allows.
     pub(crate) is_budget_spent: bool,
 }
 
 impl Slot {
-    /// The slot of a step that plans nothing.
+    /// A placeholder in steps of the machine that follow no attempt.
     pub(crate) const NONE: Self = Self {
         share: BudgetShare::new(Duration::ZERO, Duration::MAX),
         epoch: 0,

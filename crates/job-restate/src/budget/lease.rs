@@ -1,4 +1,4 @@
-//! Reports the usage of this service to the budget object every second, and accepts its grants. Decides nothing.
+//! Reports the usage of this service to the budget object every second, and accepts its grants.
 
 use std::{
     convert::Infallible,
@@ -20,13 +20,13 @@ use crate::engine::post_json;
 /// The time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The least time between two reports, if the other services must know of something.
+/// The minimum time between two reports, if a report is urgent.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The slots of this service, for all waits that are ticked here.
+/// The lease of this service, and the slots for all waits that the engine ticks here.
 pub(crate) struct Lease {
     slots: Mutex<SlotQueue>,
-    /// Wakes the reporting, because the other services must know of something at once.
+    /// Triggers a report at once, because the other services must slow down or pause.
     urgent_report: Notify,
     clock: Arc<dyn Clock>,
 }
@@ -40,7 +40,12 @@ impl Lease {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a wait a slot, or returns after what time it is to come back; `None` is when it is due.
+    /// Gives a wait a slot, or returns when to come back.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no free slot: the delay after which the wait should come back,
+    /// or `None` to come back when it is due.
     pub(crate) fn request_slot(
         &self,
         arrival: Arrival,
@@ -49,14 +54,15 @@ impl Lease {
         Ok((slot, SlotGuard { lease: self, attempt_stats: None }))
     }
 
-    /// Records an attempt that followed at once on one that had a slot.
+    /// Records an attempt that was made without a slot, right after one that had a slot.
     pub(crate) fn record_extra(&self, stats: &AttemptStats) {
         if self.slots().record_extra(self.clock.monotonic(), stats) {
             self.urgent_report.notify_one();
         }
     }
 
-    /// Counts a wait under its new key.
+    /// Moves a wait from the key `before` to the key `now`, which is `None` if the wait has
+    /// finished.
     pub(crate) fn update_count(&self, before: Option<CountKey>, now: Option<CountKey>) {
         self.slots().update_count(before, now);
     }
@@ -66,7 +72,7 @@ impl Lease {
         self.slots().epoch()
     }
 
-    /// Renews the lease at the engine with this ingress; never ends.
+    /// Keeps the lease renewed, by reports to the engine at `ingress`. Never returns.
     pub(crate) async fn run(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
         let mut failed = false;
         let mut report = self.slots().take_report(self.clock.monotonic(), false);
@@ -74,7 +80,7 @@ impl Lease {
             match self.report(transport, ingress, &report).await {
                 Ok(()) => {
                     failed = false;
-                    // There is one budget object for all services, which must not be overloaded with reports.
+                    // All services share one budget object; do not overload it with reports.
                     self.clock.sleep(MIN_REPORT_INTERVAL).await;
                     tokio::select! {
                         () = self.clock.sleep(REPORT_INTERVAL - MIN_REPORT_INTERVAL) => {}
@@ -84,33 +90,36 @@ impl Lease {
                 }
                 Err(error) => {
                     if !failed {
-                        tracing::warn!(error, "the budget cannot be told; nobody asks meanwhile");
+                        tracing::warn!(
+                            error,
+                            "cannot reach the budget object; polling pauses when the grant expires"
+                        );
                     }
                     failed = true;
                     self.clock.sleep(REPORT_INTERVAL).await;
-                    // The same report again, at another time.
+                    // Send the same report again, with the current time.
                     report.reported_at = self.clock.monotonic();
                 }
             }
         }
     }
 
-    /// Whether the service has a valid grant: without one, no request is sent.
+    /// Returns whether the service has a valid grant. Without a grant it sends no requests.
     pub(crate) fn is_granted(&self) -> bool {
         self.slots().is_granted(self.clock.monotonic())
     }
 
-    /// Accepts a grant now.
+    /// Accepts a grant as if it had just been received.
     #[cfg(test)]
     pub(crate) fn accept_grant(&self, grant: Grant) {
         let now = self.clock.monotonic();
         self.slots().accept_grant(now, now, grant);
     }
 
-    /// Gives back the grant.
+    /// Releases the grant, so that other services can use it.
     pub(crate) async fn release(&self, transport: &dyn Transport, ingress: &str) {
         let report = self.slots().take_report(self.clock.monotonic(), true);
-        // A grant that cannot be given back expires.
+        // If the grant cannot be released, it expires.
         let _ =
             tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &report)).await;
     }
@@ -124,7 +133,8 @@ impl Lease {
         let reported_at = self.clock.monotonic();
         let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
         let posted = tokio::time::timeout(LEASE_TTL / 2, posted).await;
-        let (status, reply) = posted.map_err(|_| "the engine does not answer".to_owned())??;
+        let (status, reply) = posted
+            .map_err(|_| format!("the engine did not answer within {:?}", LEASE_TTL / 2))??;
         if !status.is_success() {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
         }
@@ -134,7 +144,7 @@ impl Lease {
     }
 }
 
-/// A slot in use, until it is dropped.
+/// A slot in use. Frees the slot when dropped.
 pub(crate) struct SlotGuard<'a> {
     lease: &'a Lease,
     attempt_stats: Option<AttemptStats>,

@@ -1,5 +1,5 @@
-//! The slots of one service: which of the waits that the engine ticks here may send a request now. Reads no clock,
-//! performs no I/O, knows no wait.
+//! Decides which of the waits that the engine ticks in this service may send a request now. Reads
+//! no clock, performs no I/O.
 
 use std::{collections::BTreeMap, mem, time::Duration};
 
@@ -7,24 +7,26 @@ use job_poller::budget::AttemptStats;
 
 use super::grant::{CountKey, Grant, LEASE_TTL, Slot, UsageReport};
 
-/// Gives slots to waits, within the service's grant ([`BudgetAllocator`](super::allocator::BudgetAllocator)).
+/// Gives slots to waits within the service's grant, which comes from
+/// [`BudgetAllocator`](super::allocator::BudgetAllocator).
 ///
-/// A wait gets a slot at once if a request may be sent now. Otherwise it gets a reservation, a time of its own to
-/// come back at, and has the slot then, if it comes in time and requests are not blocked. While the budget is
-/// spent, each wait also comes once before it is due, for a slot that no other wait needs.
+/// A wait gets a slot at once if a request may be sent now. Otherwise it gets a reservation for a
+/// later time, and gets the slot if it returns on time and requests are not blocked. While the
+/// budget is spent, each wait also comes once before it is due, to use a slot that no other wait
+/// needs.
 #[derive(Debug)]
 pub(crate) struct SlotQueue {
-    /// The id of this service among those of the deployment.
+    /// The id of this service within the deployment.
     service: u64,
     report_number: u64,
     grant: Grant,
     /// When the grant expires.
     expires_at: Duration,
-    /// When the next request may be sent, if requests are evenly spaced.
+    /// When the next request may be sent so that requests are evenly spaced.
     next_slot_at: Duration,
-    /// No request is sent before this.
+    /// Requests are blocked until this time (Retry-After).
     blocked_until: Duration,
-    /// All slots before this are reserved.
+    /// All slots before this time are reserved.
     reserved_until: Duration,
     in_flight: usize,
     requested: u32,
@@ -35,22 +37,23 @@ pub(crate) struct SlotQueue {
 /// Why a wait requests a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// Before it is due, for a slot that no other wait needs.
+    /// The wait is not due yet, and takes only a slot that no other wait needs.
     Early,
-    /// It is due.
+    /// The wait is due.
     Due,
-    /// It has a reservation for now.
+    /// The wait returns at the time of its reservation.
     Reserved,
 }
 
-/// How late a wait may come for its reservation: engines wake waits a moment late, and some later than others.
+/// How late a wait may come for its reservation, because engines wake waits slightly late, and not
+/// all by the same amount.
 const LATE_TOLERANCE: Duration = Duration::from_millis(250);
 
-/// How many reservations may be before one of an early wait: few enough not to delay the waits that are due, and as
-/// many as come at a time.
+/// The maximum queue length at which an early wait may still get a reservation. Small enough not to
+/// delay waits that are due, and large enough for the waits that usually come at the same time.
 const MAX_QUEUE_FOR_EARLY: u32 = 30;
 
-/// How long until a wait comes back if the service has no grant yet.
+/// How long until a wait comes back if the service has no grant, or a grant of zero requests.
 const NO_LEASE_RETRY: Duration = Duration::from_secs(3);
 
 impl SlotQueue {
@@ -72,8 +75,12 @@ impl SlotQueue {
         }
     }
 
-    /// Gives a wait a slot, or returns after what time it is to come back, with a reservation. `None` is for an early
-    /// wait, which comes again when it is due.
+    /// Gives a wait a slot, or returns when to come back.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no free slot: the delay after which the wait should come back,
+    /// with a reservation; `None` means that an early wait should come back when it is due.
     pub(crate) fn request_slot(
         &mut self,
         now: Duration,
@@ -88,7 +95,7 @@ impl SlotQueue {
         let next = self.next_slot_at.max(self.blocked_until);
         let is_free = match arrival {
             Arrival::Reserved => next <= now + LATE_TOLERANCE && self.blocked_until <= now,
-            // A wait without a reservation must not take the slot of another.
+            // A wait without a reservation must not take a slot that another wait has reserved.
             Arrival::Due | Arrival::Early => next.max(self.reserved_until) <= now,
         };
         if !is_full && is_free {
@@ -104,26 +111,29 @@ impl SlotQueue {
         {
             return Err(None);
         }
-        // It is not known when a request in flight ends, but the gap between slots is.
+        // If the in-flight limit is reached, we do not know when a request will end. Estimate it by
+        // the gap between slots.
         let soonest = if is_full { now + gap.max(LATE_TOLERANCE) } else { now };
         let at = self.reserved_until.max(next).max(soonest);
         let limit = self.grant.slot.share.max_gap.clamp(MIN_RESERVATION_LIMIT, MAX_BLOCK_DURATION);
         if at - now > limit {
-            // A timer of the engine cannot be set back, so one bad minute must not cause a long delay.
+            // An engine's timer cannot be shortened later, so a short period of throttling must not
+            // cause a long delay.
             return Err(Some(limit));
         }
         self.reserved_until = at + gap;
         Err(Some(at - now))
     }
 
-    /// Records the attempt of a slot, with its extra requests; `None` if it was given up. Returns whether the other
-    /// services must know of it at once.
+    /// Frees a slot and records its attempt, with its extra requests; `None` if no attempt was
+    /// made. Returns whether to report it at once, because it affects the other services.
     pub(crate) fn complete(&mut self, now: Duration, stats: Option<&AttemptStats>) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
         stats.is_some_and(|stats| self.record(now, stats, 0))
     }
 
-    /// Records an attempt without a slot.
+    /// Records an attempt that was made without a slot. Returns the same as
+    /// [`complete`](Self::complete).
     pub(crate) fn record_extra(&mut self, now: Duration, stats: &AttemptStats) -> bool {
         self.record(now, stats, 1)
     }
@@ -137,9 +147,11 @@ impl SlotQueue {
         stats.throttled || stats.retry_after > Duration::ZERO
     }
 
-    /// Counts a wait under its new key; `None` if it has finished.
+    /// Moves a wait from the key `before` to the key `now`, which is `None` if the wait has
+    /// finished.
     pub(crate) fn update_count(&mut self, before: Option<CountKey>, now: Option<CountKey>) {
-        // The count of an earlier epoch is complete: only waits that finish are removed from it.
+        // A wait that is counted in a new epoch stays counted in the earlier one, which must remain
+        // complete. A finished wait is removed from it.
         let moves = |before: &CountKey| now.is_none_or(|now| now.epoch == before.epoch);
         if let Some(before) = before.filter(moves) {
             *self.counts.entry(before).or_default() -= 1;
@@ -149,7 +161,7 @@ impl SlotQueue {
         }
     }
 
-    /// Returns the next report, with the changes since the last one.
+    /// Returns a report of what happened since the last report.
     pub(crate) fn take_report(&mut self, reported_at: Duration, is_leaving: bool) -> UsageReport {
         self.report_number += 1;
         let counts = mem::take(&mut self.counts).into_iter().filter(|(_, more)| *more != 0);
@@ -169,21 +181,22 @@ impl SlotQueue {
         self.grant.slot.epoch
     }
 
-    /// Whether the grant is valid at present.
+    /// Returns whether the grant is still valid.
     pub(crate) fn is_granted(&self, now: Duration) -> bool {
         now < self.expires_at
     }
 
-    /// Accepts the grant for the report of this time.
+    /// Accepts the grant that answers the report sent at `reported_at`.
     pub(crate) fn accept_grant(&mut self, reported_at: Duration, now: Duration, grant: Grant) {
         if grant.per_second > 0.0 && self.grant.per_second > 0.0 {
-            // As many reservations stay ahead of a wait that comes without one.
+            // Scale the queue to the new rate, so that the same number of reservations stays ahead
+            // of a wait that comes without one.
             let times = self.grant.per_second / grant.per_second;
             let remaining = self.reserved_until.saturating_sub(now).as_secs_f64() * times;
             self.reserved_until = now + Duration::try_from_secs_f64(remaining).unwrap_or_default();
         }
         self.grant = grant;
-        // Counted from the report, so that it expires here no later than at the budget object.
+        // Count from the report, so that the grant expires here no later than at the budget object.
         self.expires_at = reported_at + LEASE_TTL;
         self.blocked_until = self.blocked_until.max(now + grant.blocked_for);
     }
@@ -194,10 +207,12 @@ impl SlotQueue {
     }
 }
 
-/// No reservation is further off than the longest gap, or than this if that is longer.
+/// A reservation is at most the longest gap between two attempts away, or this long if the gap is
+/// shorter.
 const MIN_RESERVATION_LIMIT: Duration = Duration::from_secs(60);
 
-/// The longest time that a Retry-After blocks requests, and the longest gap between two requests.
+/// The longest time for which a Retry-After blocks requests, and the longest gap between two
+/// requests.
 const MAX_BLOCK_DURATION: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]

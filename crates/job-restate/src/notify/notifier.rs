@@ -1,21 +1,21 @@
-//! The plug point for notifications: how receivers learn that a wait has finished.
+//! The [`Notifier`] trait, which delivers notifications of finished waits.
 
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::key::WaitKey;
 
-/// The notification that a wait has finished.
+/// A notification that a wait has finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Notification {
     /// The key of the wait.
     pub key: WaitKey,
-    /// How it ended, in one word: `succeeded`, `failed`, or why it stopped before the job ended
-    /// ([`WaitErrorKind::as_str`](job_poller::WaitErrorKind::as_str)).
+    /// The outcome in one word: `succeeded`, `failed`, or why the wait stopped before the job ended
+    /// (see [`WaitErrorKind::as_str`](job_poller::WaitErrorKind::as_str)).
     pub outcome: String,
-    /// The whole story as one JSON object: `v`, `event`, `project`, `job`, and what a
-    /// [`Report`](job_poller::Report) has.
+    /// The result as a JSON object: `v`, `event`, `project`, `job`, and the fields of a
+    /// [`Report`](job_poller::Report).
     pub body: String,
 }
 
@@ -26,16 +26,17 @@ impl Notification {
         Self { key, outcome: outcome.into(), body: body.into() }
     }
 
-    /// Returns the notification's idempotency key: the project, the job and the outcome, `PROJECT:JOB:OUTCOME`. A
-    /// receiver that has seen it before can ignore the notification: an engine that died between a delivery and its
-    /// record delivers again.
+    /// Returns the idempotency key of the notification, `PROJECT:JOB:OUTCOME`.
+    ///
+    /// A crash between a delivery and its record repeats the delivery. A receiver can ignore a
+    /// notification whose id it has seen before.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}:{}", self.key, self.outcome)
     }
 }
 
-/// A notification that was not delivered.
+/// The error if a notification could not be delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NotifierError {
@@ -44,19 +45,19 @@ pub struct NotifierError {
 }
 
 impl NotifierError {
-    /// Creates a transient error: the engine tries again.
+    /// Creates a transient error, after which the engine retries the delivery.
     #[must_use]
     pub fn transient(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_permanent: false }
     }
 
-    /// Creates a permanent error: the engine does not try again.
+    /// Creates a permanent error, after which the engine does not retry.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_permanent: true }
     }
 
-    /// Whether the error is permanent, so that a retry would fail too.
+    /// Returns whether the error is permanent, so that a retry would fail too.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.is_permanent
@@ -67,19 +68,24 @@ impl NotifierError {
 ///
 /// # For callers
 ///
-/// The engine calls it, again and again until it succeeds, from whichever machine is up.
+/// The engine calls [`deliver`](Self::deliver) in any process of the deployment, and retries for
+/// three days, until the call succeeds or returns a permanent error.
 ///
 /// # For implementers
 ///
-/// Make one delivery and no other, and return once it is certain. Give the receiver [`Notification::id`], so that
-/// it knows a second delivery for what it is. Bound the delivery in time. An error's text is shown
-/// by `status`: no secret in it, nor the path or query of a URL.
+/// - Attempt a single delivery, without retries, and return when its result is certain.
+/// - Limit how long a delivery may take.
+/// - Send [`Notification::id`] along, so that the receiver can recognize a repeated delivery.
+/// - Keep secrets out of errors, including the path and the query of a URL, because `status` shows
+///   the error.
+///
+/// # Examples
 ///
 /// ```
 /// use futures_core::future::BoxFuture;
 /// use job_restate::{Notification, Notifier, NotifierError};
 ///
-/// /// Writes to the log, whatever the name.
+/// /// Prints the notification's id, and accepts any address.
 /// struct Log;
 ///
 /// impl Notifier for Log {
@@ -94,34 +100,38 @@ impl NotifierError {
 /// }
 /// ```
 pub trait Notifier: Send + Sync {
-    /// Delivers a notification.
+    /// Delivers a notification to the address `to`, the `notify` of a
+    /// [`WatchRequest`](crate::WatchRequest).
     ///
     /// # Errors
     ///
-    /// Where it was not delivered, or that is not certain.
+    /// Returns an error if the notification was not delivered, or if that is uncertain.
     fn deliver<'a>(
         &'a self,
         to: &'a str,
         notification: &'a Notification,
     ) -> BoxFuture<'a, Result<(), NotifierError>>;
 
-    /// Checks, before a wait begins, that notifications could be sent there; by default anywhere. Sends nothing.
+    /// Checks an address before a wait starts, without sending anything.
+    ///
+    /// The default implementation accepts any address.
     ///
     /// # Errors
     ///
-    /// Where none could: what is wrong, and what to do.
+    /// Returns an error if notifications cannot be sent to `to`. The caller of `watch` receives its
+    /// text, which should explain how to fix the request.
     fn check(&self, to: &str) -> Result<(), NotifierError> {
         let _ = to;
         Ok(())
     }
 }
 
-/// The notifier of a deployment without notifications.
+/// The notifier of a deployment that has none configured. Rejects every address.
 pub(crate) struct DisabledNotifier;
 
 impl DisabledNotifier {
     fn error() -> NotifierError {
-        NotifierError::permanent("notifications are not set up here; leave `notify` out")
+        NotifierError::permanent("notifications are not configured for this service; omit `notify`")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Notifications as signed HTTP requests, by the rules of Standard Webhooks. Follows no redirect.
+//! Delivers notifications as signed HTTP requests (Standard Webhooks). Follows no redirects.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,17 +13,41 @@ use sha2::Sha256;
 
 use super::notifier::{Notification, Notifier, NotifierError};
 
-/// Posts each notification to a URL, signed with a key that the receiver has too: HMAC-SHA256, as the specification
-/// Standard Webhooks has it, for which receivers find libraries in most languages.
+/// Posts each notification to a URL, with a signature.
 ///
-/// | header | holds |
+/// The signature follows [Standard Webhooks](https://www.standardwebhooks.com). It is an
+/// HMAC-SHA256 with a key that the receiver shares. Libraries that verify it exist for most
+/// languages.
+///
+/// | header | value |
 /// |---|---|
-/// | `webhook-id` | [`Notification::id`], percent-encoded where a header cannot carry it: the same in each delivery of a notification |
-/// | `webhook-timestamp` | when this delivery was made, in seconds since 1970 |
+/// | `webhook-id` | [`Notification::id`], percent-encoded if necessary; the same for each delivery of a notification |
+/// | `webhook-timestamp` | the time of this delivery, in seconds since 1970 |
 /// | `webhook-signature` | for each key `v1,` and the base64 of the HMAC over `ID.TIMESTAMP.BODY`, separated by spaces |
 ///
-/// Any 2xx is a delivery. 410 says that there will never be one; any other reply, a redirect too, and no reply
-/// within 20 s, that this was none.
+/// # Responses
+///
+/// | response | result |
+/// |---|---|
+/// | 2xx | delivered |
+/// | 410 | a permanent error: the notification is not sent again |
+/// | any other status, including redirects | a transient error: the engine retries |
+/// | no response within 20 s | a transient error: the engine retries |
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use job_restate::{Notifier, Webhook, WebhookKey};
+/// use job_transport::{HyperTransport, TlsConfig, TlsProvider};
+///
+/// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
+/// let key = WebhookKey::new("whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv")?;
+/// let webhook = Webhook::new(transport, [key]);
+/// assert!(webhook.check("https://example.com/hook").is_ok());
+/// assert!(webhook.check("http://example.com/hook").is_err());
+/// # Ok(()) }
+/// ```
 pub struct Webhook {
     transport: Arc<dyn Transport>,
     keys: Vec<WebhookKey>,
@@ -31,36 +55,40 @@ pub struct Webhook {
     allow_http: bool,
 }
 
-/// A key to sign with: at least 24 random bytes. `Debug` shows nothing of it.
+/// A key that signs notifications: at least 24 random bytes. `Debug` does not show it.
 #[derive(Clone)]
 pub struct WebhookKey(Hmac<Sha256>);
 
-/// Why a text is no key. Shows nothing of it.
+/// The error for a text that is not a webhook key. Does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookKeyError {
-    /// It is no base64, after `whsec_`.
-    #[error("no webhook key; that is whsec_ and base64, such as `openssl rand -base64 32` prints")]
-    NotBase64,
-    /// It is too short to keep anybody out.
+    /// The text, without a leading `whsec_`, is not base64.
     #[error(
-        "a webhook key of {0} bytes; at least 24 are needed, such as `openssl rand -base64 32` prints"
+        "not a webhook key: expected base64, optionally after whsec_, \
+         such as the output of `openssl rand -base64 32`"
+    )]
+    NotBase64,
+    /// The key has too few bytes to be secure; the field is their number.
+    #[error(
+        "a webhook key of {0} bytes is too short: use at least 24 random bytes, \
+         such as the output of `openssl rand -base64 32`"
     )]
     TooShort(usize),
 }
 
-/// How long a delivery may take.
+/// How long one delivery may take.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The least that a key has.
+/// The minimum length of a key, in bytes.
 const MIN_KEY_LEN: usize = 24;
 
 impl WebhookKey {
-    /// Reads a key: `whsec_` and base64, or the base64 alone.
+    /// Parses a key: base64, with or without `whsec_` before it. Ignores surrounding whitespace.
     ///
     /// # Errors
     ///
-    /// Where it is none, or too short.
+    /// Returns an error if the text is not base64, or if the key has fewer than 24 bytes.
     pub fn new(text: &str) -> Result<Self, WebhookKeyError> {
         let text = text.trim();
         let text = text.strip_prefix("whsec_").unwrap_or(text);
@@ -68,7 +96,7 @@ impl WebhookKey {
         if key.len() < MIN_KEY_LEN {
             return Err(WebhookKeyError::TooShort(key.len()));
         }
-        // Fails for no length.
+        // HMAC accepts keys of any length, so this cannot fail.
         Hmac::new_from_slice(&key).map(Self).map_err(|_| WebhookKeyError::NotBase64)
     }
 
@@ -79,7 +107,10 @@ impl WebhookKey {
 }
 
 impl Webhook {
-    /// Creates a notifier that signs with these keys: more than one while receivers change from one to another.
+    /// Creates a notifier that signs each notification with all of `keys`.
+    ///
+    /// Use two keys while receivers change from an old key to a new one. Without a key, every
+    /// address is rejected.
     #[must_use]
     pub fn new(
         transport: impl Transport + 'static,
@@ -93,8 +124,10 @@ impl Webhook {
         }
     }
 
-    /// Takes receivers over plain http on any host: whoever is on the way reads the notifications. By default https
-    /// alone is taken, but for this machine.
+    /// Allows plain http to any host.
+    ///
+    /// This is insecure, because others on the network can read the notifications. By default, plain
+    /// http is only allowed to loopback addresses.
     #[must_use]
     pub const fn allow_http(mut self) -> Self {
         self.allow_http = true;
@@ -129,8 +162,8 @@ impl Webhook {
         self.check(to)?;
         let sent = self.transport.send(self.request(to, notification)?);
         let reply = tokio::time::timeout(DELIVERY_TIMEOUT, sent).await;
-        let reply =
-            reply.map_err(|_| NotifierError::transient("the receiver did not answer in 20 s"))?;
+        let reply = reply
+            .map_err(|_| NotifierError::transient("the receiver did not answer within 20 s"))?;
         let status = match &reply {
             Ok(reply) => reply.status(),
             Err(error) => return Err(NotifierError::transient(display_chain(error))),
@@ -138,7 +171,7 @@ impl Webhook {
         match status.as_u16() {
             200..300 => Ok(()),
             410 => Err(NotifierError::permanent(
-                "the receiver answered 410: it wants no more notifications",
+                "the receiver answered 410 Gone: it no longer accepts this notification",
             )),
             _ => Err(NotifierError::transient(format!("the receiver answered {status}"))),
         }
@@ -156,10 +189,10 @@ impl Notifier for Webhook {
 
     fn check(&self, to: &str) -> Result<(), NotifierError> {
         let no_url =
-            || NotifierError::permanent("`notify` is no URL, such as https://example.com/hook");
+            || NotifierError::permanent("`notify` is not a URL such as https://example.com/hook");
         if self.keys.is_empty() {
             return Err(NotifierError::permanent(
-                "there is no key to sign with; set one, or leave `notify` out",
+                "no webhook key is configured; configure one, or omit `notify`",
             ));
         }
         let uri: Uri = to.parse().map_err(|_| no_url())?;
@@ -167,17 +200,18 @@ impl Notifier for Webhook {
         let may_be_plain = self.allow_http || is_loopback(authority.host());
         if authority.as_str().contains('@') {
             Err(NotifierError::permanent(
-                "`notify` holds a user or a password; a notification is signed instead",
+                "`notify` contains a user name or password; remove it, because notifications are signed",
             ))
         } else if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && may_be_plain) {
             Ok(())
         } else {
-            Err(NotifierError::permanent("`notify` is not https; http is for this machine alone"))
+            Err(NotifierError::permanent("`notify` is not https; plain http is for localhost only"))
         }
     }
 }
 
-/// What a header cannot carry, and the percent sign, so that it is read back one way.
+/// The characters that are percent-encoded: those that a header cannot contain, and the percent
+/// sign, so that decoding is unambiguous.
 const HEADER_ESCAPES: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 impl fmt::Debug for WebhookKey {

@@ -1,4 +1,4 @@
-//! A deployment of the waits: its settings, and the services that the engine calls. Decides nothing.
+//! The settings of a deployment, and the services that it binds for the engine.
 
 use std::{
     fmt,
@@ -25,7 +25,12 @@ use crate::{
     wait::JobWait,
 };
 
-/// Settings of the waits for jobs on the durable engine Restate.
+/// A service for the durable engine Restate that waits for jobs.
+///
+/// Set the options, then call [`serve`](Self::serve). Several processes may serve the same
+/// deployment behind one address; they share the request budget. Give all of them the same options.
+///
+/// # Examples
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -47,7 +52,7 @@ use crate::{
 /// deployment.serve(listener, until_stopped).await?;
 /// # Ok(()) }
 /// ```
-#[must_use = "a deployment does nothing until it is served"]
+#[must_use = "a deployment does nothing until `serve` is called"]
 pub struct Deployment {
     client: Client,
     transport: Arc<dyn Transport>,
@@ -62,15 +67,18 @@ pub struct Deployment {
     identity_keys: Vec<String>,
 }
 
-/// A key that is none of an engine's.
+/// The error for a text that is not the public key of an engine.
 #[derive(Debug, thiserror::Error)]
-#[error("an engine's public key begins with publickeyv1_")]
+#[error("not an engine's public key: it begins with publickeyv1_ and holds 32 bytes in base58")]
 #[non_exhaustive]
 pub struct IdentityKeyError;
 
 impl Deployment {
-    /// Creates a deployment that asks with this client, for the project of each wait; it reaches the engine's
-    /// ingress, such as `http://localhost:8080`, by this transport, to get its part of the budget.
+    /// Creates a deployment with the default options.
+    ///
+    /// `client` reads the jobs; each wait sets the project of its key. `transport` sends the
+    /// requests to the engine's ingress at `ingress`, such as `http://localhost:8080`, to obtain a
+    /// part of the budget.
     pub fn new(
         client: Client,
         transport: impl Transport + 'static,
@@ -91,45 +99,62 @@ impl Deployment {
         }
     }
 
-    /// Sets the limits that a wait has unless it asks for others. See [`WaitPolicy`] for the default.
+    /// Sets the default limits of a wait, which a [`WatchRequest`](crate::WatchRequest) can
+    /// override.
+    ///
+    /// The default is [`WaitPolicy::new`].
     pub const fn policy(mut self, policy: WaitPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets the schedule of the waits; [`Adaptive::new`] by default.
+    /// Sets the schedule of the waits.
+    ///
+    /// The default is [`Adaptive::new`].
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Arc::new(schedule);
         self
     }
 
-    /// Sets how notifications are delivered. By default there are none, and only `status` has the result.
+    /// Sets how notifications are delivered, for example a [`Webhook`](crate::Webhook).
+    ///
+    /// By default there are no notifications: a request with `notify` is rejected, and only
+    /// `status` returns the result.
     pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
         self.notifier = Arc::new(notifier);
         self
     }
 
-    /// Sets how many requests a second may leave, of all services of this deployment together; 50 by default, from
-    /// 0.001 to 10⁹. Whichever service is asked last decides, should they differ.
+    /// Sets the maximum number of requests per second of all services of the deployment together.
+    ///
+    /// The default is 50. Values outside 0.001 to 10⁹ are clamped. If services have different
+    /// values, the budget object uses the value of the service that answered its last call.
     pub const fn requests_per_second(mut self, requests: f64) -> Self {
         self.per_second = requests;
         self
     }
 
-    /// Sets how many requests may be in flight, of all services together; 20 by default, at least 1.
+    /// Sets the maximum number of requests in flight of all services of the deployment together.
+    ///
+    /// The default is 20, the minimum 1.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// Sets how long a finished wait is stored for `status`; a day by default, at most ten years.
+    /// Sets how long `status` returns the result of a finished wait.
+    ///
+    /// The default is one day, the maximum ten years. After that time the wait is deleted.
     pub const fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Takes invocations from the engine alone that has this public key (`publickeyv1_..`). By default from whoever
-    /// reaches the port. [`serve`](Self::serve) returns an error if the text is not such a key.
+    /// Accepts calls only from the engine with this public key (`publickeyv1_..`).
+    ///
+    /// Can be called several times to accept several keys. By default, any client that can
+    /// reach the port can call the service. `/health`, `/ready` and `/metrics` are always open.
+    /// [`serve`](Self::serve) returns an error if the key is invalid.
     pub fn identity_key(mut self, key: impl Into<String>) -> Self {
         self.identity_keys.push(key.into());
         self
@@ -157,17 +182,26 @@ impl Deployment {
             .bind(delivery.into_service_definition().options(delivery_options))
     }
 
-    /// Serves the waits over HTTP/2, and beside them `/health`, `/ready` and `/metrics`, also over HTTP/1.1, until the
-    /// future ends, and returns its output. The grant is given back then, and invocations under way have
-    /// ten seconds; what is cut off, the engine calls again.
+    /// Serves on `listener` until the future `until` completes, and returns its output.
+    ///
+    /// The engine calls the service over HTTP/2. `/health`, `/ready` and `/metrics` also work over
+    /// HTTP/1.1:
+    ///
+    /// - `/health` returns 200 while the process runs;
+    /// - `/ready` returns 200 while the service has a grant, and otherwise 503;
+    /// - `/metrics` returns the Prometheus metrics of this process.
+    ///
+    /// To stop, the service releases its grant and gives calls in progress up to ten seconds to
+    /// finish. The engine repeats calls that are interrupted.
     ///
     /// # Errors
     ///
-    /// Where an identity key is none.
+    /// Returns an error if an identity key is invalid.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cuts off all invocations under way.
+    /// Dropping the future interrupts all calls in progress. The engine repeats them, but the grant
+    /// is not released and expires after about ten seconds.
     pub async fn serve<T>(
         mut self,
         listener: TcpListener,
@@ -187,7 +221,8 @@ impl Deployment {
                 ended = until => ended,
                 never = lease.run(&*transport, &ingress) => match never {},
             };
-            // As long as this service is there: the engine may have no other that takes it back.
+            // Release the grant while this service still accepts calls, because the engine may have
+            // no other service that can run the budget object.
             lease.release(&*transport, &ingress).await;
             ended
         };
@@ -195,11 +230,11 @@ impl Deployment {
     }
 }
 
-/// How long the engine recognizes a repeated notification.
+/// How long the engine recognizes a repeated request to deliver a notification.
 const NOTIFICATION_DEDUP_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The options of each call: the engine stores no journal of a finished call, and retries for ever instead of for an
-/// hour or so.
+/// Returns the options of each service: the engine keeps no journals of finished calls, and retries
+/// forever instead of for about an hour.
 fn service_options() -> ServiceOptions {
     ServiceOptions::new()
         .journal_retention(Duration::ZERO)

@@ -1,4 +1,4 @@
-//! Waits as the engine stores them: as text between two ticks.
+//! Tests waits whose state is stored as JSON between two ticks.
 
 use job_poller::{Adaptive, Fixed, budget::BudgetShare};
 use job_transport::Reading;
@@ -22,7 +22,7 @@ fn reading(phase: &str) -> Input {
     Reading::new(Job::from_slice(body.as_bytes()).unwrap()).into()
 }
 
-/// Returns the wait after the engine stored and loaded it.
+/// Returns the wait as it is after the engine has stored and loaded it.
 fn round_trip(waiting: &ActiveWait) -> ActiveWait {
     let text = serde_json::to_string(&WaitState::Waiting(waiting.clone().into())).unwrap();
     match serde_json::from_str(&text).unwrap() {
@@ -61,7 +61,7 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
             }
         }
         assert_eq!(replayed, waiting);
-        assert!(waiting.urgency.is_some(), "its like end at a rate that is known");
+        assert!(waiting.urgency.is_some(), "the rate at which such jobs end is known");
     }
     insta::assert_snapshot!(events.join("\n"));
 }
@@ -93,7 +93,8 @@ fn a_binding_budget_adds_one_early_wake_per_delay() {
     let schedule = Adaptive::new();
     let (no_timeout, short) =
         (WaitPolicy::new().no_timeout(), WaitPolicy::new().timeout(Duration::from_secs(15)));
-    // A different pause than the schedule's, here the last before a deadline, is not early.
+    // A delay that is not the schedule's, here the last one before the deadline, is not halved, so
+    // the tick is not early.
     for (policy, parts) in [(no_timeout, 2.0), (short, 1.0)] {
         let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
         assert_eq!(waiting.arrival(timestamp_at(0)), Arrival::Due);

@@ -1,6 +1,7 @@
-//! A tick: one attempt, if the wait has a slot, and the plan for the next tick. The machine decides. Knows no engine:
-//! the engine stores the result of a tick, so a replay sends no request and has the same result, even if the
-//! settings of the service have changed.
+//! Runs a tick: one attempt, if the wait gets a slot, and the plan for the next tick.
+//!
+//! The engine records the result of a tick. A replay therefore sends no request and has the same
+//! result, even if the settings of the service have changed since.
 
 use std::time::Duration;
 
@@ -49,7 +50,8 @@ impl JobWait {
                     slot_guard.complete(stats);
                     (granted, input)
                 }
-                // Lookups of sub-jobs follow at once: they are few, and the budget counts them.
+                // Sub-job lookups are sent at once without a slot: they are few, and the budget
+                // counts them.
                 Some(granted) => {
                     let (input, stats) = self.fetch(key, &id, timeout, last.as_ref()).await;
                     self.lease.record_extra(&stats);
@@ -78,7 +80,7 @@ impl JobWait {
         }
     }
 
-    /// Stops a wait.
+    /// Stops a wait because a caller canceled it.
     pub(super) fn stop(&self, key: &WaitKey, mut waiting: ActiveWait) -> TickResult {
         let now = self.clock.now();
         match waiting.step(&*self.schedule, Slot::NONE, now, Input::Stop).1 {
@@ -90,7 +92,7 @@ impl JobWait {
         }
     }
 
-    /// Ends a wait. One that was stopped sends no notifications.
+    /// Finishes a wait. A wait that a caller canceled sends no notifications.
     fn finish(
         &self,
         key: &WaitKey,
@@ -103,7 +105,7 @@ impl JobWait {
         }
         let finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
         self.metrics.record_finished(&finished.outcome);
-        tracing::info!(%key, outcome = finished.outcome, "over");
+        tracing::info!(%key, outcome = finished.outcome, "wait finished");
         TickResult { state: WaitState::Finished(finished.into()), delay: self.retention }
     }
 
@@ -124,8 +126,8 @@ impl JobWait {
     }
 }
 
-/// Plans the tick that requests a slot again: after this time, or when the attempt is due, but at the deadline if that
-/// is earlier.
+/// Plans a tick that requests a slot again: after the delay `after`, or without one when the
+/// attempt is due, but no later than the deadline.
 fn reschedule(waiting: &ActiveWait, now: Timestamp, after: Option<Duration>) -> TickResult {
     let mut waiting = waiting.clone();
     let until_due = waiting.due_at.duration_since(now).try_into().unwrap_or_default();
@@ -133,12 +135,13 @@ fn reschedule(waiting: &ActiveWait, now: Timestamp, after: Option<Duration>) -> 
     let remaining = machine.policy().deadline().saturating_sub(elapsed);
     let wanted = after.unwrap_or(until_due);
     let pause = if remaining.is_zero() { wanted } else { wanted.min(remaining) };
-    // Before the time of its reservation, it must not take the slot of another wait.
+    // If the tick comes earlier than the reservation, because of the deadline, the wait must not
+    // take the slot of another wait.
     waiting.has_reservation = after == Some(pause);
     schedule_next(waiting, now, pause)
 }
 
-/// Plans the next tick.
+/// Plans the next tick after this delay.
 fn schedule_next(mut waiting: ActiveWait, now: Timestamp, delay: Duration) -> TickResult {
     waiting.tick += 1;
     waiting.next_tick_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);

@@ -1,4 +1,4 @@
-//! Grants to services that come, die, and have clocks of their own.
+//! Tests grants to services that start, crash, leave, and have clocks of their own.
 
 use job_poller::budget::{AttemptStats, UrgencyBucket};
 use proptest::{collection::vec, prelude::*};
@@ -31,13 +31,17 @@ fn limits(grant: &Grant) -> (u32, usize) {
 #[test]
 fn the_budget_is_divided_by_demand_and_granted_once() {
     let mut allocator = BudgetAllocator::new(100.0, 20);
-    assert_eq!(limits(&allocator.grant(&report(1, 1, 0.0, 30))), (100, 20), "alone it has all");
+    assert_eq!(
+        limits(&allocator.grant(&report(1, 1, 0.0, 30))),
+        (100, 20),
+        "a single service gets everything"
+    );
     assert_eq!(
         limits(&allocator.grant(&report(2, 1, 0.1, 10))),
         (0, 0),
-        "as long as nothing is given back"
+        "until the first service releases a part"
     );
-    // The first gives back a part, which the other gets then.
+    // The first service releases a part, which the second one gets.
     let mut last = [(0, 0); 2];
     for second in 1..20 {
         let at = f64::from(second);
@@ -46,11 +50,11 @@ fn the_budget_is_divided_by_demand_and_granted_once() {
         });
     }
     assert_eq!(last, [(74, 14), (26, 5)]);
-    // It dies without a report: its part is granted to others once its lease has expired.
+    // The first service crashes without a report. Once its lease has expired, its part is free.
     assert_eq!(limits(&allocator.grant(&report(2, 30, 23.9, 49))), (26, 5));
     assert_eq!(limits(&allocator.grant(&report(2, 31, 28.8, 49))), (26, 5));
     assert_eq!(limits(&allocator.grant(&report(2, 32, 29.1, 3))), (100, 20));
-    // A service that leaves gives back its part at once.
+    // A service that leaves releases its part at once.
     assert_eq!(limits(&allocator.grant(&report(3, 1, 29.2, 10))), (0, 0));
     allocator.grant(&UsageReport { is_leaving: true, ..report(2, 33, 29.3, 1) });
     assert_eq!(limits(&allocator.grant(&report(3, 2, 29.4, 1))), (100, 20));
@@ -93,7 +97,8 @@ fn a_new_epoch_corrects_the_counts_of_a_lost_service() {
     let fast = UrgencyBucket::from_urgency(0.1);
     allocator
         .grant(&UsageReport { counts: vec![(count_key(0, fast), 1_000)], ..report(1, 1, 0.0, 0) });
-    // It dies before it reports that 500 ended. The others are counted again when they are planned.
+    // The service crashes before it reports that 500 waits ended. The other 500 are counted again
+    // when their next attempts are planned.
     let mut waits = Vec::new();
     for second in 1..600_u32 {
         let epoch = allocator.epoch;
@@ -102,8 +107,8 @@ fn a_new_epoch_corrects_the_counts_of_a_lost_service() {
         allocator.grant(&UsageReport { counts, ..report(2, second.into(), second.into(), 0) });
         waits.push((epoch, allocator.status().waits));
     }
-    assert_eq!(waits[50].1, 1_500, "they are there twice");
-    assert_eq!(waits[130].1, 1_500, "as long as the new count has fewer");
+    assert_eq!(waits[50].1, 1_500, "500 waits are counted twice");
+    assert_eq!(waits[130].1, 1_500, "the previous count is used while it is larger");
     assert_eq!(waits[599 - 1].1, 500);
 }
 
@@ -122,7 +127,7 @@ fn finished_waits_are_removed_from_the_previous_epoch() {
         ..report(1, 200, 200.0, 0)
     });
     assert_eq!(allocator.status().waits, 100);
-    // No report takes long to apply, or overflows.
+    // Extreme counts are applied quickly and do not overflow.
     let odd = vec![
         (count_key(1, fast), i64::MIN),
         (count_key(1, fast), i64::MAX),
@@ -139,7 +144,8 @@ fn service_clocks_are_independent() {
         allocator.grant(&report(service, number, seconds, 0));
         allocator.now.as_secs_f64()
     };
-    // A machine that has been up for a year, one that was started just now, and a report that comes late.
+    // Service 1 runs on a machine that has been up for a year, service 2 on one that just started.
+    // Some reports come late or twice.
     let rows = [
         (1, 1, 31_536_000.0, 0.0),
         (1, 2, 31_536_001.0, 1.0),
@@ -164,9 +170,9 @@ fn in_flight_requests_keep_their_allocation() {
     for second in 1..4_u32 {
         allocator.grant(&busy(u64::from(second) + 1, second.into()));
         let other = allocator.grant(&report(2, second.into(), second.into(), 50));
-        assert_eq!(limits(&other), (0, 0), "and without places there are no requests");
+        assert_eq!(limits(&other), (0, 0), "a grant without requests in flight has no rate either");
     }
-    // They have ended, and later the other has its part.
+    // These requests have ended, so the second service gets its part.
     allocator.grant(&report(1, 9, 4.0, 50));
     assert!(allocator.grant(&report(2, 9, 4.1, 50)).in_flight > 5);
 }
@@ -179,7 +185,7 @@ proptest! {
         in_flight in 1_usize..40,
     ) {
         let mut allocator = BudgetAllocator::new(per_second.into(), in_flight);
-        // The grant of each service, and when it expires by the time of the budget.
+        // The grant of each service, and when it expires by the clock of the budget.
         let mut grants = BTreeMap::new();
         let mut now = 0;
         for (number, (service, millis, requested, is_leaving)) in (1..).zip(steps) {
@@ -201,7 +207,7 @@ proptest! {
         }
         let text = serde_json::to_string(&allocator).unwrap();
         let again: BudgetAllocator = serde_json::from_str(&text).unwrap();
-        // Fractions as JSON has them may differ in their last digit.
+        // Fractions may differ in their last digit after a round trip through JSON.
         prop_assert_eq!(again.services.len(), allocator.services.len());
         prop_assert_eq!(again.now, allocator.now);
     }

@@ -1,4 +1,4 @@
-//! Slots for waits that come in any order, and late.
+//! Tests slots for waits that arrive early, late, and in any order.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -28,7 +28,7 @@ fn slot_queue(per_second: f64, in_flight: usize) -> SlotQueue {
     slots
 }
 
-/// Returns the milliseconds until a wait without a slot is to come back.
+/// Requests a slot. Returns the delay in milliseconds if the wait does not get one.
 fn request_slot(slots: &mut SlotQueue, seconds: f64, has_reservation: bool) -> Option<u128> {
     let after = slots.request_slot(secs(seconds), arrival(has_reservation)).err();
     after.map(|after| after.unwrap().as_millis())
@@ -46,13 +46,13 @@ fn reservations_are_distinct_and_exclusive() {
     let mut slots = slot_queue(10.0, 100);
     let came: Vec<_> = (0..4).map(|_| request_slot(&mut slots, 1.0, false)).collect();
     assert_eq!(came, [None, Some(100), Some(200), Some(300)]);
-    // Another comes between, and is after all reservations.
+    // Another wait arrives in between, and is queued after all reservations.
     assert_eq!(request_slot(&mut slots, 1.05, false), Some(350));
-    // The waits with reservations come, one a little late, and one after its time.
+    // The waits with reservations at 1.1, 1.2 and 1.3 s return, the second one 90 ms late.
     assert_eq!(request_slot(&mut slots, 1.1, true), None);
     assert_eq!(request_slot(&mut slots, 1.29, true), None);
     assert_eq!(request_slot(&mut slots, 1.3, true), None);
-    // Whatever was not made use of is not made up for.
+    // Unused slots are not carried over.
     assert_eq!(request_slot(&mut slots, 4.0, false), None);
     assert_eq!(request_slot(&mut slots, 4.0, false), Some(100));
 }
@@ -67,9 +67,9 @@ fn early_arrivals_use_idle_capacity_only() {
     assert_eq!(
         (early.len(), early.last()),
         (30, Some(&secs(3.0))),
-        "the others come when they are due"
+        "the other ten come back when they are due"
     );
-    // Those have a time all the same.
+    // A wait that is due still gets a reservation.
     assert_eq!(request_slot(&mut slots, 1.0, false), Some(3100));
     slots.accept_grant(secs(5.0), secs(5.0), grant(10.0, 100));
     assert!(slots.request_slot(secs(5.0), Arrival::Early).is_ok());
@@ -83,8 +83,8 @@ fn queue_delays_recover_when_the_rate_increases() {
         |per_second| Grant { slot: Slot { share, ..Slot::NONE }, ..grant(per_second, 100) };
     slots.accept_grant(secs(0.0), secs(0.0), with_share(1.0));
     let delays: Vec<_> = (0..500).filter_map(|_| request_slot(&mut slots, 0.0, false)).collect();
-    assert_eq!(delays.iter().max(), Some(&100_000), "no reservation is further off");
-    // The rate increases: the queue is as long, and goes on faster.
+    assert_eq!(delays.iter().max(), Some(&100_000), "no reservation is later than the longest gap");
+    // The rate increases: the queue has the same length, and moves faster.
     slots.accept_grant(secs(1.0), secs(1.0), with_share(50.0));
     let after = request_slot(&mut slots, 1.0, false).unwrap();
     assert!((1_900..2_100).contains(&after), "{after}");
@@ -96,9 +96,13 @@ fn no_slot_is_given_without_a_valid_grant() {
     assert_eq!(request_slot(&mut slots, 0.0, false), Some(3000));
     slots.accept_grant(secs(1.0), secs(1.1), grant(10.0, 1));
     assert_eq!(request_slot(&mut slots, 1.2, true), None);
-    assert_eq!(request_slot(&mut slots, 6.1, true), Some(3000), "the lease has ended");
+    assert_eq!(request_slot(&mut slots, 6.1, true), Some(3000), "the lease has expired");
     slots.accept_grant(secs(6.1), secs(6.2), grant(0.0, 0));
-    assert_eq!(request_slot(&mut slots, 6.3, true), Some(3000), "others have it all");
+    assert_eq!(
+        request_slot(&mut slots, 6.3, true),
+        Some(3000),
+        "other services hold the whole budget"
+    );
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn requests_in_flight_never_exceed_the_limit() {
     assert_eq!(request_slot(&mut slots, 1.3, true), Some(250));
     assert!(!slots.complete(secs(1.4), Some(&AttemptStats::from_input(secs(0.4), &Input::Wake))));
     assert_eq!(request_slot(&mut slots, 1.5, true), None);
-    // A slot that was given up is free too.
+    // A slot without an attempt becomes free, too.
     slots.complete(secs(1.6), None);
     assert_eq!(request_slot(&mut slots, 1.7, true), None);
 }
@@ -131,7 +135,7 @@ fn a_retry_after_blocks_all_slots_and_is_reported() {
     let report = slots.take_report(secs(31.1), false);
     assert_eq!((report.requested, report.in_flight, report.attempt_stats.attempts), (4, 1, 1));
     assert_eq!(report.attempt_stats.retry_after, Duration::from_secs(30));
-    // A Retry-After of another service counts too. An endless one is cut.
+    // A Retry-After that another service received counts, too. A very long one is capped at 5 min.
     slots.accept_grant(
         secs(32.0),
         secs(32.0),
@@ -151,7 +155,7 @@ fn extra_requests_of_an_attempt_count_against_the_budget() {
     error.credentials_refreshed = true;
     slots.complete(secs(1.0), Some(&AttemptStats::from_input(secs(0.0), &Input::Error(error))));
     slots.record_extra(secs(1.0), &AttemptStats::from_input(secs(0.0), &Input::Wake));
-    // One, two for a login, and one more.
+    // One for the attempt, two for the login and the retry, one for the extra attempt.
     assert_eq!(request_slot(&mut slots, 1.0, false), Some(400));
 }
 
@@ -169,12 +173,15 @@ fn waits_are_counted_once_per_epoch() {
         report(Some(key(0, slow)), Some(key(0, fast))),
         [(key(0, slow), -1), (key(0, fast), 1)]
     );
-    // A wait that is counted in a new epoch stays in the one before, which is complete. A finished wait does not.
+    // A wait that is counted in a new epoch stays counted in the previous one. A finished wait is
+    // removed.
     assert_eq!(report(Some(key(0, fast)), Some(key(1, fast))), [(key(1, fast), 1)]);
     assert_eq!(report(Some(key(0, fast)), None), [(key(0, fast), -1)]);
 }
 
-/// Lets waits come again and again, each at the time of its reservation and a bit late. Returns the times of their slots.
+/// Simulates waits that request slots until the time `until`. Each wait returns `late(number)`
+/// seconds after its reservation; `number` counts all requests. Returns the time and the wait of each
+/// slot.
 fn simulate(
     slots: &mut SlotQueue,
     waits: usize,
@@ -209,7 +216,7 @@ fn simulate(
     granted
 }
 
-/// Returns the fewest and the most slots in any ten seconds.
+/// Returns the minimum and the maximum number of slots in any ten seconds.
 fn requests_per_window(granted: &[(f64, usize)], from: f64, until: f64) -> (usize, usize) {
     let starts =
         (0..).map(|step| from + f64::from(step) * 0.1).take_while(|start| start + 10.0 <= until);
@@ -222,7 +229,7 @@ fn requests_per_window(granted: &[(f64, usize)], from: f64, until: f64) -> (usiz
 fn late_wakes_neither_waste_the_budget_nor_starve_waits() {
     for (name, late) in [("in time", 0.0), ("a little late", 0.05), ("late", 0.2)] {
         let mut slots = slot_queue(50.0, 20);
-        // From none to so much, by no pattern.
+        // Delays from zero to `late` in a scrambled order.
         let granted = simulate(&mut slots, 2_000, 200.0, |number| {
             late * ((number * 7919 % 1000) as f64 / 1000.0)
         });
@@ -241,7 +248,7 @@ fn late_wakes_do_not_cause_a_burst() {
     let mut slots = slot_queue(50.0, 20);
     let delays = (0..500).filter(|_| request_slot(&mut slots, 0.0, false).is_some()).count();
     assert_eq!(delays, 499);
-    // The engine was away for a minute: all waits with reservations come now.
+    // The engine was down for a minute: all waits with reservations return at once.
     slots.accept_grant(secs(60.0), secs(60.0), grant(50.0, 1000));
     let granted = (0..499).filter(|_| request_slot(&mut slots, 60.0, true).is_none()).count();
     assert!((10..=14).contains(&granted), "{granted}");

@@ -1,4 +1,4 @@
-//! Signatures as receivers check them, and what a receiver's answer means.
+//! Tests signatures with a receiver's library, and the result of each response.
 
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use super::*;
 const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdHdlbnR5LWZvdXIgYnl0ZXM=";
 
-/// Answers with a status, or not at all, and keeps what it was sent.
+/// Answers with a status, or with a connection error if there is none, and records the requests.
 struct StubTransport(Option<u16>, Arc<Mutex<Vec<Request<Bytes>>>>);
 
 impl Transport for StubTransport {
@@ -101,7 +101,7 @@ async fn receiver_statuses_decide_whether_to_retry() {
             Err(error) if error.is_permanent() => format!("{status:?}: never, {error}\n"),
             Err(error) => format!("{status:?}: again, {error}\n"),
         };
-        assert!(!text.contains("token"), "a URL's query may be a secret");
+        assert!(!text.contains("token"), "the query of a URL may be a secret");
     }
     insta::assert_snapshot!(text);
 }
@@ -121,11 +121,11 @@ fn webhook_urls_are_validated() {
         ("ftp://example.com/hook", Some("not https"), Some("not https")),
         (
             "https://user:pass@example.com/",
-            Some("a user or a password"),
-            Some("a user or a password"),
+            Some("a user name or password"),
+            Some("a user name or password"),
         ),
-        ("/hook", Some("no URL"), Some("no URL")),
-        ("", Some("no URL"), Some("no URL")),
+        ("/hook", Some("not a URL"), Some("not a URL")),
+        ("", Some("not a URL"), Some("not a URL")),
     ];
     for (to, secure, http) in rows {
         for (webhook, expected) in [(webhook(false), secure), (webhook(true), http)] {
@@ -140,7 +140,9 @@ fn webhook_urls_are_validated() {
         }
     }
     let nobody = Webhook::new(StubTransport(None, Arc::default()), []);
-    assert!(nobody.check("https://example.com").unwrap_err().to_string().contains("no key"));
+    assert!(
+        nobody.check("https://example.com").unwrap_err().to_string().contains("no webhook key")
+    );
 }
 
 #[test]
@@ -148,8 +150,8 @@ fn webhook_keys_are_validated() {
     let rows = [
         (KEY, None),
         (OTHER_KEY, None),
-        ("whsec_c2hvcnQ=", Some("a webhook key of 5 bytes; at least 24")),
-        ("whsec_!", Some("no webhook key; that is whsec_ and base64")),
+        ("whsec_c2hvcnQ=", Some("a webhook key of 5 bytes is too short: use at least 24")),
+        ("whsec_!", Some("not a webhook key: expected base64")),
         ("", Some("a webhook key of 0 bytes")),
     ];
     for (text, expected) in rows {

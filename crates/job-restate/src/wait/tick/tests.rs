@@ -1,4 +1,4 @@
-//! Ticks of a wait against the simulated cloud, without an engine.
+//! Tests ticks against the simulated cloud, without an engine.
 
 use std::{
     future::pending,
@@ -19,7 +19,7 @@ use crate::{
     status::WaitStatus,
 };
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone)]
 struct ManualClock(Arc<Mutex<Duration>>);
 
@@ -50,7 +50,7 @@ struct TestBed {
 }
 
 impl TestBed {
-    /// The job is done with the third reading.
+    /// Creates a wait for a job that ends with the third reading.
     fn new() -> Self {
         let clock = ManualClock(Arc::default());
         let time_source = TimeSource::PerRequest(Duration::from_secs(3));
@@ -86,7 +86,7 @@ impl TestBed {
         self.wait.tick_once(&self.key, waiting).await
     }
 
-    /// The same, with a grant.
+    /// Gives the service a grant, then calls [`tick`](Self::tick).
     async fn tick_with_lease(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.clock.set(seconds);
         let grant =
@@ -95,7 +95,7 @@ impl TestBed {
         self.tick(seconds, waiting).await
     }
 
-    /// Returns the status, as `status` returns it.
+    /// Returns the JSON that the handler `status` returns, indented.
     fn status(&self, state: &WaitState) -> String {
         let text =
             serde_json::to_string_pretty(&WaitStatus::from_state(&self.key, Some(state))).unwrap();
@@ -149,7 +149,8 @@ async fn a_tick_without_a_slot_reschedules_the_wait_unchanged() {
     let (waiting, after) = expect_active(bed.tick(0.0, &before).await);
     assert_eq!((after, waiting.has_reservation, waiting.tick), (3.0, true, 41));
     assert_eq!(waiting.checkpoint, before.checkpoint);
-    // With a reservation after the deadline it comes at the deadline, without a slot, and ends.
+    // If the reservation is after the deadline, the wait comes back at the deadline and finishes
+    // there without a slot.
     let short = bed.waiting(WaitPolicy::new().timeout(Duration::from_secs(2)));
     let (waiting, after) = expect_active(bed.tick(0.5, &short).await);
     assert_eq!((after, waiting.has_reservation), (1.5, false));
