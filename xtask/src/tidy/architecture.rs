@@ -7,8 +7,10 @@ use super::{CHECKS, Tree};
 /// indented, the checks that execute it, one a line. A line that starts with `#` is a comment.
 const ROWS: &str = "xtask/invariants.txt";
 
-/// The documents, each with the function that finds the sentences which need a row.
-const DOCUMENTS: [(&str, fn(&str) -> Vec<String>); 2] =
+/// Finds the sentences of a document that need a row.
+type FindSentences = fn(&str) -> Vec<String>;
+
+const DOCUMENTS: [(&str, FindSentences); 2] =
     [("ARCHITECTURE.md", invariants), ("RELIABILITY.md", promises)];
 
 /// The checks of one sentence.
