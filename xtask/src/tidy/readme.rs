@@ -3,7 +3,7 @@
 use super::Tree;
 
 const README: &str = "README.md";
-const MAX_LINES: usize = 80;
+const MAX_LINES: usize = 120;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let readme = tree.file(README).unwrap_or_default();

@@ -36,6 +36,11 @@ fn word(number: u32) -> &'static str {
         [number as usize]
 }
 
+/// Returns a page with each run of whitespace as one space, because its sentences continue on the next line.
+fn unwrap_lines(page: &str) -> String {
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn fixed(limit: Limit) -> (u32, Duration) {
     let (count, over, _) = limit.unwrap();
     (count.resolve(&ErrorLimits::DEFAULT), over.resolve(&ErrorLimits::DEFAULT))
@@ -57,8 +62,9 @@ fn prose_states_the_same_limits() {
 
     let policy = include_str!("../policy.rs");
     let error = include_str!("../error.rs");
-    let readme = include_str!("../../../../../README.md");
-    let reliability = include_str!("../../../../../RELIABILITY.md");
+    let readme = unwrap_lines(include_str!("../../../../../README.md"));
+    let reliability = unwrap_lines(include_str!("../../../../../RELIABILITY.md"));
+    let (readme, reliability) = (readme.as_str(), reliability.as_str());
     let rows = [
         ("WaitPolicy", policy, format!("unknown to the service (404); {grace} s by\n")),
         (
@@ -76,19 +82,28 @@ fn prose_states_the_same_limits() {
             error,
             format!("for {} min, and the job was never read", minutes(unreachable_over)),
         ),
-        ("README.md", readme, format!("only when it is said {many} times")),
-        ("RELIABILITY.md", reliability, format!("asks {many} times over {seconds} seconds")),
-        ("RELIABILITY.md", reliability, format!("{few} replies in a row that are no job")),
-        ("RELIABILITY.md", reliability, format!("{} in a row of another job", word(wrong_jobs))),
+        ("README.md", readme, format!("must repeat {many} times")),
         (
             "RELIABILITY.md",
             reliability,
-            format!("given up after {} minutes", minute_word(unreachable_over)),
+            format!("must repeat {many} times over at least {seconds} seconds"),
+        ),
+        ("RELIABILITY.md", reliability, format!("{few} replies in a row that are not a job")),
+        (
+            "RELIABILITY.md",
+            reliability,
+            format!("{} replies in a row for another job", word(wrong_jobs)),
+        ),
+        ("RELIABILITY.md", reliability, format!("has a grace period of {grace} seconds")),
+        (
+            "RELIABILITY.md",
+            reliability,
+            format!("gives up after {} minutes", minute_word(unreachable_over)),
         ),
         (
             "RELIABILITY.md",
             reliability,
-            format!("up to {} minutes; longer ones", minute_word(MAX_RETRY_AFTER)),
+            format!("of more than {0} minutes counts as {0} minutes", minute_word(MAX_RETRY_AFTER)),
         ),
     ];
     for (file, text, sentence) in rows {
