@@ -1,4 +1,4 @@
-//! Runs cargo, always in the workspace's root, and other programs.
+//! Runs cargo in the workspace's root, and other programs.
 
 use std::{
     env, io,
@@ -11,7 +11,8 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Returns a command that runs cargo: the same cargo that runs this task, if there is one.
+/// Returns a command that runs cargo in the workspace's root, if possible the same cargo that runs
+/// this task.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());

@@ -28,8 +28,8 @@ const FEATURE_SETS: &[&[&str]] = &[
 const NO_STD: &[&str] = &["-p", "job-model", "--no-default-features"];
 const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--features", "hyper,ring"];
 
-/// External programs that some tests use, each with arguments that only check that it runs. The tests
-/// skip themselves if the program is missing.
+/// External programs that some tests use, each with arguments that only check that it runs. The
+/// tests skip themselves if the program is missing.
 const EXTERNAL_TOOLS: [(&str, &[&str]); 8] = [
     ("nginx", &["-v"]),
     ("mitmdump", &["--version"]),
@@ -81,8 +81,8 @@ impl Report {
         no_std.args(NO_STD);
         self.step("no_std", None, [no_std])?;
 
-        // The path does not exist, but the build script then does not compile libFuzzer. `check` does
-        // not link, so no C++ compiler is needed to see that the targets compile.
+        // The path does not exist, but the build script then does not compile libFuzzer. `check`
+        // does not link, so no C++ compiler is needed to see that the targets compile.
         let mut fuzz = cargo(&["check", "--locked", "--manifest-path", fuzz::MANIFEST]);
         fuzz.args(["--target-dir", "target/fuzz"])
             .env("CUSTOM_LIBFUZZER_PATH", "/none/libfuzzer.a");
@@ -119,8 +119,9 @@ impl Report {
         self.record("tests", true)
     }
 
-    /// Runs the tests that take minutes to hours: the machine compared with its reference model, waits
-    /// in simulated networks, an outage with ten thousand waits, third-party clients, the fuzzer.
+    /// Runs the tests that take minutes to hours: the machine compared with its reference model,
+    /// waits in simulated networks, an outage with ten thousand waits, third-party clients, the
+    /// fuzzer.
     fn long(&mut self) -> Result<(), String> {
         let poller = ["test", "--locked", "--release", "--package", "job-poller"];
         let mut reference = cargo(&poller);

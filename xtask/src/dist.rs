@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: builds the release archive with the command, its completions and manual pages,
-//! and a checksum. Publishes nothing.
+//! `cargo xtask dist`: builds the release archive with the command, its completions and manual
+//! pages, and a checksum. Does not publish anything.
 
 use std::{
     ffi::OsStr,
@@ -15,7 +15,7 @@ use tar::{Builder, Header};
 
 use crate::cargo::{cargo, output, root, run as run_command};
 
-/// The maximum size of the command in bytes. Raise it only with the reason in the commit.
+/// The maximum size of the command in bytes. If you raise it, give the reason in the commit.
 const MAX_BINARY_SIZE: u64 = 12 << 20;
 
 /// The shells, and the file name that each expects for its completions.

@@ -1,5 +1,6 @@
-//! `cargo xtask durable`: checks that waits survive when the service and the engine are killed, with a
-//! real engine. Installs the engine from the npm registry under `target`; leaves nothing running.
+//! `cargo xtask durable`: checks with a real engine that waits survive if the service or the engine
+//! is killed. Installs the engine from the npm registry under `target` and stops all processes at
+//! the end.
 
 use std::{
     fs, io,
@@ -9,7 +10,8 @@ use std::{
 
 use crate::cargo::{cargo, root, run as run_command, succeeds};
 
-/// The engine. It has its own licence (BSL 1.1), and no part of it is published with these crates.
+/// The npm package of the engine. The engine has its own license (BSL 1.1) and is not published
+/// with these crates.
 const ENGINE: &str = "@restatedev/restate-server@1.7.12";
 
 /// Runs these scenarios, or all if `scenarios` is empty.
@@ -38,7 +40,7 @@ fn run_scenarios(scenarios: &[&str]) -> io::Result<()> {
     run_command(cargo(&bench).arg(engine).arg(command).arg(&folder).args(scenarios))
 }
 
-/// Returns the path of the engine's executable, and installs the engine if it is missing.
+/// Returns the path of the engine's executable. Installs the engine if it is missing.
 fn install_engine(folder: &Path) -> io::Result<PathBuf> {
     if let Some(executable) = find_executable(folder) {
         return Ok(executable);

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz [SECONDS]`: runs each fuzz target, starting from the corpus and the fixtures. New
-//! inputs stay under `target`; `fuzz --keep` adds those that increase coverage to the corpus.
+//! `cargo xtask fuzz [SECONDS]`: runs each fuzz target, starting from the corpus and the fixtures.
+//! New inputs stay under `target`; `fuzz --keep` adds those that increase coverage to the corpus.
 
 use std::{
     fs, io,
@@ -37,7 +37,8 @@ pub(crate) fn is_available() -> bool {
     succeeds(&mut cargo_fuzz(&["--version"]))
 }
 
-/// Runs every target and stops at the first that fails. Without cargo-fuzz it only reports that.
+/// Runs every target and stops at the first failure. Skips all targets if cargo-fuzz is not
+/// installed.
 pub(crate) fn run(seconds: &str) -> ExitCode {
     for_each_target(|target, seeds| {
         println!("\n== fuzz {target}, {seconds} s");
@@ -89,12 +90,13 @@ fn corpus(target: &str) -> PathBuf {
     root().join("fixtures/fuzz").join(target)
 }
 
-/// Returns the folder of the inputs that were found and are not in the corpus.
+/// Returns the folder of the new inputs, which are not in the corpus.
 fn found_inputs(target: &str) -> PathBuf {
     Path::new(root()).join("target/fuzz-found").join(target)
 }
 
-/// Returns a command that runs cargo-fuzz with nightly Rust, even if another Rust runs this task.
+/// Returns a command that runs cargo-fuzz with nightly Rust, because this task may run with stable
+/// Rust.
 fn cargo_fuzz(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());

@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: runs third-party Python clients against `cce-job sim`. Installs them from PyPI
-//! in a virtual environment under `target`.
+//! `cargo xtask interop`: runs third-party Python clients against `cce-job sim`. Installs them from
+//! PyPI in a virtual environment under `target`.
 
 use std::{
     fs::{self, File},
@@ -10,14 +10,14 @@ use std::{
 
 use crate::cargo::{cargo, root, run as run_command, succeeds};
 
-/// The clients: the vendor's SDK, and Open Telekom Cloud's extension of the OpenStack SDK. The extension
-/// does not work with later versions of the OpenStack SDK.
+/// The clients: the vendor's SDK, and Open Telekom Cloud's extension of the OpenStack SDK. The
+/// extension does not work with later versions of the OpenStack SDK.
 const PACKAGES: &[&str] = &["huaweicloudsdkcce", "otcextensions", "openstacksdk<=4.0"];
 
 const SCRIPTS: &[(&str, &str)] =
     &[("vendor", include_str!("interop/vendor.py")), ("otc", include_str!("interop/otc.py"))];
 
-/// Whether Python is installed, with virtual environments.
+/// Whether Python and its module for virtual environments are installed.
 pub(crate) fn is_available() -> bool {
     succeeds(Command::new("python3").args(["-m", "venv", "--help"]))
 }

@@ -1,6 +1,6 @@
-//! The project's tasks: `cargo xtask`. Needs the Rust toolchain and a C compiler; `tidy` and `ci` also
-//! need git and a clone of the repository.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
+//! Runs the project's tasks: `cargo xtask`. They need the Rust toolchain and a C compiler. `tidy`
+//! and `ci` also need git and a clone of the repository.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks print to the terminal")]
 
 mod cargo;
 mod ci;
@@ -8,6 +8,7 @@ mod dist;
 mod durable;
 mod fuzz;
 mod interop;
+mod pictures;
 mod simulate;
 mod tidy;
 
@@ -26,13 +27,13 @@ Tasks:
                  reference model, 10,000 simulated networks, 10,000 waits through outages, interop
                  and the fuzzer
   tidy [--rooms | --count [PATTERN | --lower]]
-                 Check the project's own rules, which no lint covers; --rooms: print each crate's
+                 Check the project's own rules that no lint covers; --rooms: print each crate's
                  imports between rooms, and the circles between its files; --count: print how much
                  of the old wording is left, or list the matches of a pattern; --lower: lower the
-                 stored bounds to the present counts
+                 stored bounds to the present rates
   bench model|transport|poller|schedules|fleet
-                 Measure decoding, requests, waits, the cost of schedules or a fleet's use of its
-                 budget, as ratios; fails if a figure exceeds its bound
+                 Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
+                 its budget. The figures are ratios; fails if one exceeds its bound
   simulate [--seed N | --seeds A..B] [--hours H]
                  Run whole waits in a simulated network with host crashes and broken links
                  [default: --seeds 0..20 --hours 2]
@@ -40,7 +41,8 @@ Tasks:
                  and a checksum; fails if the command is larger than 12 MiB
   durable [one|many|budget]..
                  Kill the service and the engine under running waits (about ten minutes). Installs
-                 the engine Restate, which has its own licence, under target from the npm registry
+                 the engine Restate, which has its own license, under target from the npm registry
+  pictures       Make the README's pictures in docs from a wait for simulated jobs (two minutes)
   interop        Run the vendor's and OpenStack's Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
                  Run each fuzz target for SECONDS [default: 60], with cargo-fuzz and nightly Rust;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         ["tidy", "--count", "--lower"] => tidy::lower_bounds(),
         ["tidy", "--count", pattern] => tidy::print_counts(Some(pattern)),
         ["interop"] => interop::run(),
+        ["pictures"] => pictures::run(),
         ["dist"] => dist::run(),
         ["durable", ref scenarios @ ..] => durable::run(scenarios),
         ["simulate", ref rest @ ..] if simulate::parse_arguments(rest).is_some() => {

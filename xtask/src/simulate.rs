@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`: runs whole waits in a simulated network. The same seed repeats the same
+//! `cargo xtask simulate`: runs whole waits in a simulated network. A seed always gives the same
 //! simulation.
 
 use std::{ops::Range, process::Command};
@@ -15,8 +15,8 @@ pub(crate) fn command(seeds: &Range<u64>, hours: u64) -> Command {
     cargo_test
 }
 
-/// Parses `--seed N`, `--seeds A..B` and `--hours H`. Returns `None` if the arguments are invalid. The
-/// default is 20 seeds of 2 hours, as in `ci`.
+/// Parses `--seed N`, `--seeds A..B` and `--hours H`. Returns `None` if the arguments are invalid.
+/// The default is 20 seeds of 2 hours, as in `ci`.
 pub(crate) fn parse_arguments(arguments: &[&str]) -> Option<(Range<u64>, u64)> {
     let (mut seeds, mut hours) = (0..20, 2);
     for pair in arguments.chunks(2) {

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: checks the project's own rules, which no lint covers.
+//! `cargo xtask tidy`: checks the project's own rules that no lint covers.
 
 mod architecture;
 mod fixtures;
@@ -19,7 +19,7 @@ use tree::Tree;
 
 use crate::cargo::root;
 
-/// A check: returns what it finds in the files, one line each.
+/// A check. Returns its findings in the files, one line each.
 type Check = fn(&Tree) -> Vec<String>;
 
 /// The checks by name. ARCHITECTURE.md refers to them as `tidy::name`.
@@ -36,10 +36,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("architecture", architecture::check),
 ];
 
-/// What is printed and does not fail, by the name of its check.
+/// The findings that are printed and do not fail, by the name of their check.
 const WARNINGS: &[(&str, Check)] = &[("sources", sources::warnings), ("prose", prose::warnings)];
 
-/// The lines that the checks report.
+/// The findings of all checks.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) violations: Vec<String>,
@@ -58,12 +58,12 @@ pub(crate) fn run() -> ExitCode {
     if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints the rooms of each crate: their imports, and the circles between files.
+/// Prints the imports between the rooms of each crate, and the circles between its files.
 pub(crate) fn print_rooms() -> ExitCode {
     print_result(Tree::from_workspace().and_then(|tree| rooms::summary(&tree)))
 }
 
-/// Prints how much of the project's old wording is left; with the name of a pattern, its matches.
+/// Prints how much of the project's old wording is left, or the matches of a pattern.
 pub(crate) fn print_counts(pattern: Option<&str>) -> ExitCode {
     print_result(Tree::from_workspace().and_then(|tree| match pattern {
         Some(pattern) => prose::list(&tree, pattern),
@@ -71,7 +71,8 @@ pub(crate) fn print_counts(pattern: Option<&str>) -> ExitCode {
     }))
 }
 
-/// Lowers the bounds of the old wording to the present counts. Fails if a count is above its bound.
+/// Lowers the stored bounds of the old wording to the present rates. Fails if a rate is above its
+/// bound.
 pub(crate) fn lower_bounds() -> ExitCode {
     print_result(Tree::from_workspace().and_then(|tree| {
         let bounds = prose::lower(&tree).map_err(|grown| grown.join("\n"))?;

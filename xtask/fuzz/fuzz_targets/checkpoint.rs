@@ -1,4 +1,5 @@
-//! Any bytes as a checkpoint: what is accepted is written the same again, and goes on without a panic.
+//! Reads bytes as a checkpoint. If they are accepted, writing and reading the checkpoint again
+//! gives the same text, and a resumed machine runs without a panic.
 #![no_main]
 
 use std::time::Duration;
@@ -9,9 +10,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(bytes) else { return };
-    let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written");
-    let again: Checkpoint = serde_json::from_str(&written).expect("what was written is read");
-    assert_eq!(serde_json::to_string(&again).expect("it is written"), written);
+    let written = serde_json::to_string(&checkpoint).expect("a checkpoint can be written");
+    let again: Checkpoint = serde_json::from_str(&written).expect("a written checkpoint can be read");
+    assert_eq!(serde_json::to_string(&again).expect("a checkpoint can be written"), written);
     let (mut machine, mut now) = checkpoint.resume(jiff::Timestamp::UNIX_EPOCH);
     let mut input = Input::Wake;
     for _ in 0..100 {

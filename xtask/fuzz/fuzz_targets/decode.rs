@@ -1,4 +1,5 @@
-//! Any bytes as a job's body: what is read is written, and reads the same again.
+//! Decodes bytes as a job. If they are accepted, encoding and decoding the job again gives the same
+//! text.
 #![no_main]
 
 use job_model::{Decoded, Phase};
@@ -9,13 +10,13 @@ fuzz_target!(|body: &[u8]| {
     let Ok(decoded) = Decoded::from_slice(body) else {
         return;
     };
-    let encoded = serde_json::to_string(&decoded.job).expect("a job is written");
-    let again = Decoded::from_slice(encoded.as_bytes()).expect("what was written is read");
-    assert_eq!(serde_json::to_string(&again.job).expect("a job is written"), encoded);
+    let encoded = serde_json::to_string(&decoded.job).expect("a job can be encoded");
+    let again = Decoded::from_slice(encoded.as_bytes()).expect("an encoded job can be decoded");
+    assert_eq!(serde_json::to_string(&again.job).expect("a job can be encoded"), encoded);
     assert_eq!(again.job.phase(), decoded.job.phase());
     if decoded.job.phase().is_some_and(Phase::is_terminal) {
-        let value: Value = serde_json::from_str(&encoded).expect("what was written is JSON");
-        let phase = value["status"]["phase"].as_str().expect("a phase is a text");
+        let value: Value = serde_json::from_str(&encoded).expect("an encoded job is JSON");
+        let phase = value["status"]["phase"].as_str().expect("a phase is a string");
         assert!(["success", "failed"].contains(&&*phase.to_ascii_lowercase()));
     }
     let _ = (decoded.job.tree().to_string(), decoded.job.failure(), decoded.job.inconsistencies());

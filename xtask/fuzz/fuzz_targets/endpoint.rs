@@ -1,5 +1,5 @@
-//! Any text as an endpoint, and any as a job's id: what is accepted leads to that host alone, and the
-//! id is one segment of the path.
+//! Reads a text as an endpoint and another as a job id. If both are accepted, the id is a single
+//! segment of the request's path.
 #![no_main]
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ struct PathChecker;
 impl Transport for PathChecker {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let path = request.uri().path();
-        let (_, job) = path.rsplit_once("/jobs/").expect("the path leads to a job");
+        let (_, job) = path.rsplit_once("/jobs/").expect("the path has the segment `jobs`");
         assert!(!job.is_empty() && !job.contains('/'), "{path}");
         assert!(request.uri().query().is_none(), "{}", request.uri());
         assert!(path.ends_with(&format!("/api/v3/projects/project/jobs/{job}")), "{path}");
@@ -41,8 +41,8 @@ impl Clock for FrozenClock {
 fuzz_target!(|texts: (String, String)| {
     let (endpoint, id) = texts;
     let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else { return };
-    let token = Credentials::token("token").expect("a token");
+    let token = Credentials::token("token").expect("a valid token");
     let client = Client::with_clock(endpoint, token, PathChecker, FrozenClock);
-    let client = client.project("project".parse().expect("an id"));
-    let _ = client.job(&id).now_or_never().expect("it waits for nothing");
+    let client = client.project("project".parse().expect("a valid id"));
+    let _ = client.job(&id).now_or_never().expect("the transport replies at once");
 });

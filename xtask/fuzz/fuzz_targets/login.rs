@@ -1,5 +1,5 @@
-//! Any reply of the identity service: nothing but a 201 with a token gives one, and no error shows the
-//! password that the reply repeats.
+//! Logs in with any reply of the identity service. Only a 201 with a token may succeed, and an
+//! error must not show the password, even if the reply repeats it.
 #![no_main]
 
 use bytes::Bytes;
@@ -18,21 +18,21 @@ impl Transport for Fixed {
     }
 }
 
-// The status as two bytes, a line for each of three headers, and the body.
+// The input has two bytes for the status, a line for each of three headers, and the body.
 fuzz_target!(|reply: (u16, Vec<u8>)| {
     let (status, rest) = reply;
     let mut parts = rest.splitn(4, |byte| *byte == b'\n');
     let mut response = Response::new(Bytes::new());
     for name in ["x-subject-token", "date", "content-type"] {
         let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
-        response.headers_mut().extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a name"), value)));
+        response.headers_mut().extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a valid header name"), value)));
     }
     *response.body_mut() = Bytes::copy_from_slice(parts.next().unwrap_or_default());
     *response.status_mut() = StatusCode::from_u16(status % 1000).unwrap_or_default();
     let status = response.status();
     let login = PasswordLogin::new("user", PASSWORD, "domain");
-    let identity = Identity::new("https://iam.example".parse().expect("an endpoint"), login, Fixed(response));
-    match identity.provide().now_or_never().expect("it waits for nothing") {
+    let identity = Identity::new("https://iam.example".parse().expect("a valid endpoint"), login, Fixed(response));
+    match identity.provide().now_or_never().expect("the transport replies at once") {
         Ok(_) => assert_eq!(status, StatusCode::CREATED),
         Err(error) => {
             let mut shown = format!("{error:?} {error}");

@@ -1,5 +1,5 @@
-//! Any sequence of replies and attempt errors, at any times: the decision ends by its deadline, and only with
-//! what the last reading of the job showed.
+//! Runs a wait with any sequence of replies and attempt errors. It must end by its deadline, and
+//! its outcome must match the phase in the last reading of the job.
 #![no_main]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Bodies, and how the job is in them: as a parent and as a sub-job.
+/// Bodies of replies, with and without sub-jobs.
 const BODIES: &[&str] = &[
     r#"{"metadata":{"uid":"a"},"status":{"phase":"Initializing"}}"#,
     r#"{"metadata":{"uid":"a"},"status":{"phase":"Running"}}"#,
@@ -46,13 +46,14 @@ fn attempt_error(byte: u8) -> AttemptError {
 
 fn job(byte: u8) -> Job {
     let body = BODIES[usize::from(byte) % BODIES.len()];
-    Decoded::from_slice(body.as_bytes()).expect("a body").job
+    Decoded::from_slice(body.as_bytes()).expect("a valid body").job
 }
 
-// Each attempt is three bytes: how long it takes, whether it gives a job, and which.
+// Each attempt has three bytes: its latency, whether it returns a job, and which job or error it
+// returns.
 fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
     let policy = WaitPolicy::new().timeout(TIMEOUT);
-    let mut machine = Machine::new("a".parse().expect("an id"), policy);
+    let mut machine = Machine::new("a".parse().expect("a valid id"), policy);
     let schedule = Adaptive::new();
     let (mut now, mut input) = (Duration::ZERO, Input::Wake);
     let mut last_phase: Option<Phase> = None;

@@ -1,5 +1,5 @@
-//! Any reply to the request for a job: its status, its headers, its body. Only a body that says so is
-//! a terminal job, and only with status 200.
+//! Reads any reply to the request for a job: its status, headers and body. Only a reply with status
+//! 200 and a terminal phase in its body may be read as a terminal job.
 #![no_main]
 
 use std::time::Duration;
@@ -10,14 +10,14 @@ use job_model::{Decoded, Phase};
 use job_transport::{ErrorClass, FetchError, Reading, retry_after};
 use libfuzzer_sys::fuzz_target;
 
-// The status as two bytes, a line for each of four headers, and the body.
+// The input has two bytes for the status, a line for each of four headers, and the body.
 fuzz_target!(|reply: (u16, Vec<u8>)| {
     let (status, rest) = reply;
     let mut parts = rest.splitn(5, |byte| *byte == b'\n');
     let mut headers = HeaderMap::new();
     for name in ["retry-after", "date", "content-type", "x-request-id"] {
         let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
-        headers.extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a name"), value)));
+        headers.extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a valid header name"), value)));
     }
     let body = Bytes::copy_from_slice(parts.next().unwrap_or_default());
     let mut response = Response::new(body.clone());
@@ -34,7 +34,7 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
     assert!(error.to_string().len() < 8 << 10, "{error}");
     if let Ok(reading) = Reading::from_response(response) {
         assert_eq!(status, StatusCode::OK);
-        let decoded = Decoded::from_slice(&body).expect("it was read").job;
+        let decoded = Decoded::from_slice(&body).expect("a body that was read can be decoded").job;
         assert_eq!(decoded.phase(), reading.job().phase());
         assert!(!reading.job().phase().is_some_and(Phase::is_terminal) || decoded.status.is_some());
     }

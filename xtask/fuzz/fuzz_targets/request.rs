@@ -1,4 +1,4 @@
-//! Any request to the simulated service: it has an answer, and never by a panic.
+//! Sends any request to the simulated service. It must reply without a panic.
 #![no_main]
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +10,8 @@ use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::Transport;
 use libfuzzer_sys::fuzz_target;
 
-// A line for the method, for the path after the project's, and for each of four headers; then the body.
+// The input has a line for the method, the path and each of four headers, and then the body. In the
+// path, `{p}` is the project and `{j}` the job. The header value `T` is a valid token.
 fuzz_target!(|text: &[u8]| {
     let sim = Arc::new(Sim::new(Plan::scale_up_cluster(2), TimeSource::PerRequest(Duration::from_secs(1))));
     let mut parts = text.splitn(7, |byte| *byte == b'\n');
@@ -26,9 +27,9 @@ fuzz_target!(|text: &[u8]| {
         let token = sim.account().token;
         let value = if value == b"T" { token.as_bytes() } else { value };
         let value = HeaderValue::from_bytes(value);
-        request.headers_mut().extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a name"), value)));
+        request.headers_mut().extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a valid header name"), value)));
     }
     *request.body_mut() = Bytes::copy_from_slice(next());
-    let reply = SimTransport::new(sim).send(request).now_or_never().expect("it stalls for nobody");
-    assert!(reply.expect("there is a reply").status().as_u16() < 500);
+    let reply = SimTransport::new(sim).send(request).now_or_never().expect("no request stalls without a fault");
+    assert!(reply.expect("no request fails without a fault").status().as_u16() < 500);
 });

@@ -1,4 +1,5 @@
-//! Any text as a script of faults: what is accepted is short enough, and no fault is a panic.
+//! Reads a text as a script of faults. An accepted script has a limited length, and injecting its
+//! faults does not panic.
 #![no_main]
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,6 @@ fuzz_target!(|text: &str| {
         sim.inject_faults([fault]);
         let request = Request::get(&uri).header("x-auth-token", sim.account().token);
         let request = request.header("content-type", "application/json").body(Bytes::new());
-        let _ = SimTransport::new(sim.clone()).send(request.expect("a request")).now_or_never();
+        let _ = SimTransport::new(sim.clone()).send(request.expect("a valid request")).now_or_never();
     }
 });

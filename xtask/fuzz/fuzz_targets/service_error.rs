@@ -1,4 +1,5 @@
-//! Any bytes as an error's body: at most a kibibyte is kept, on one line.
+//! Reads bytes as the body of an error reply. At most 1 KiB of text is kept, and it is displayed on
+//! one line.
 #![no_main]
 
 use job_model::ServiceError;

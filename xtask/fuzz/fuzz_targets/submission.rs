@@ -1,4 +1,5 @@
-//! Any bytes as a submitting call's reply: an id that is found is one.
+//! Reads bytes as the reply to the call that submitted a job. If an id is found, it is a valid job
+//! id.
 #![no_main]
 
 use job_model::JobId;

@@ -1,4 +1,5 @@
-//! Any text as a time: it is kept, and an instant found in it is written and found again.
+//! Reads a text as a timestamp. The text is kept, and an instant found in it survives writing and
+//! reading.
 #![no_main]
 
 use job_model::Timestamp;

@@ -1,5 +1,5 @@
-"""otcextensions logs in to the simulated service, waits for a job in its own way, and renews a token
-that expires."""
+"""Checks that otcextensions logs in to the simulated service, waits for a job with its own method, and
+refreshes an expired token."""
 
 import json
 import ssl
@@ -27,7 +27,7 @@ first = connection.session.get_token()
 print("otcextensions: logged in with a password")
 
 before = connection.cce.get_job(started["jobs"][1])
-assert before.status.status != "Success", "there is nothing to wait for"
+assert before.status.status != "Success", "the job ended before the wait"
 job = connection.cce.wait_for_job(started["jobs"][1], interval=1, wait=60)
 assert job.id == started["jobs"][1], job
 assert job.status.status == "Success", job
@@ -38,5 +38,5 @@ urllib.request.urlopen(expire, context=ssl.create_default_context(cafile=ca_file
 job = connection.cce.get_job(started["job"])
 assert job.id == started["job"], job
 second = connection.session.get_token()
-assert first != second, "the token is the one that expired"
-print("otcextensions: an expired token was renewed")
+assert first != second, "the expired token is still in use"
+print("otcextensions: refreshed an expired token")

@@ -1,4 +1,4 @@
-"""The vendor's SDK reads a job of the simulated service, with a signature of its own making."""
+"""Checks that the vendor's SDK reads a job of the simulated service with requests that it signs itself."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ def code(job_id, secret_key):
         client(secret_key).show_job(ShowJobRequest(job_id=job_id))
     except ClientRequestException as error:
         return error.status_code, error.error_code
-    raise AssertionError("there is a job where there should be an error")
+    raise AssertionError("expected an error, but the service returned a job")
 
 
 job = client(started["secret_key"]).show_job(ShowJobRequest(job_id=started["job"]))
@@ -33,12 +33,12 @@ assert job.kind == "Job", job
 assert job.metadata.uid == started["job"], job.metadata
 assert job.spec.type == "CreateCluster", job.spec
 assert job.status.phase in ("Initializing", "Running", "Success"), job.status
-print(f"vendor SDK: a job is read with a genuine signature: {job.spec.type} {job.status.phase}")
+print(f"vendor SDK: read a job with a signed request: {job.spec.type} {job.status.phase}")
 
 missing = code("no-such-job", started["secret_key"])
 assert missing == (404, "CCE.01404001"), missing
-print(f"vendor SDK: no such job: {missing}")
+print(f"vendor SDK: an unknown job gives {missing}")
 
 wrong = code(started["job"], "wrong")
 assert wrong == (401, "APIGW.0301"), wrong
-print(f"vendor SDK: a wrong secret key: {wrong}")
+print(f"vendor SDK: a wrong secret key gives {wrong}")

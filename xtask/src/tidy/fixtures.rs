@@ -1,4 +1,4 @@
-//! Checks that the index of the fixtures lists every file, and nothing else.
+//! Checks that the index of the fixtures lists exactly the files that exist.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,12 @@
-//! Checks which crates each crate may depend on, and what its dependency tree may contain.
+//! Checks the dependencies of each crate: on crates of the workspace, and in its whole dependency
+//! tree.
 
 use std::collections::BTreeSet;
 
 use super::Tree;
 use crate::cargo::cargo;
 
-/// Each crate, and the workspace crates that it may depend on. Tests may depend on any.
+/// Each crate, and the workspace crates that it may depend on. Tests may depend on any crate.
 const ALLOWED: &[(&str, &str)] = &[
     ("job-model", ""),
     ("job-transport", "job-model"),
@@ -15,15 +16,16 @@ const ALLOWED: &[(&str, &str)] = &[
     ("job-cli", "job-model job-transport job-poller job-restate job-sim"),
 ];
 
-/// The complete dependency tree of job-model, with any features and on any platform: serde, serde_json,
-/// jiff and their dependencies. Every user of the crate compiles these, so a new one needs a decision.
+/// The complete dependency tree of job-model, with any features and on any platform: serde,
+/// serde_json, jiff and their dependencies. Every user of the crate compiles them, so adding one
+/// needs a decision.
 const MODEL_DEPS: &str = "\
     itoa jiff jiff-core jiff-static memchr portable-atomic portable-atomic-util proc-macro2 quote \
     serde serde_core serde_derive serde_json syn unicode-ident zmij";
 
-/// What the trees of job-transport and job-poller may also contain without default features: the types
-/// that the HTTP libraries share, hashes for signatures, a runtime-independent lock and tracing spans.
-/// No HTTP client, no TLS and no async runtime.
+/// What the trees of job-transport and job-poller may also contain without default features: the
+/// types that the HTTP libraries share, hashes for signatures, a lock that works with any runtime,
+/// and tracing spans. They contain no HTTP client, no TLS and no async runtime.
 const CORE_DEPS: &str = "\
     async-lock base16ct block-buffer bytes cfg-if cmov concurrent-queue cpufeatures crossbeam-utils \
     crypto-common ctutils digest event-listener event-listener-strategy futures-core hmac http \
@@ -35,7 +37,8 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     violations(&members, dependencies).unwrap_or_else(|error| vec![error])
 }
 
-/// Checks the members; `dependencies` returns what a member depends on with these `cargo tree` options.
+/// Checks the members. `dependencies` returns the dependencies of a member for some `cargo tree`
+/// options.
 fn violations(
     members: &BTreeSet<&str>,
     dependencies: impl Fn(&str, &[&str]) -> Result<BTreeSet<String>, String>,

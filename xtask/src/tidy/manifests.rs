@@ -1,9 +1,12 @@
-//! Checks each crate's manifest: the folder's name, the workspace's lints and versions.
+//! Checks that each crate is named after its folder and inherits lints and versions from the
+//! workspace.
 
 use super::Tree;
 
-/// The one dependency that is not inherited from the workspace. job-sim depends on job-transport, and
-/// job-transport's tests depend on job-sim by path only, so that the published manifests have no cycle.
+/// The only dependency that is not inherited from the workspace. job-sim depends on job-transport,
+/// and the tests of job-transport depend on job-sim. This second dependency has a path and no
+/// version, because cargo then leaves it out of the published manifest, which would otherwise have
+/// a cycle.
 const PATH_DEPENDENCY: &str = "job-sim.path = \"../job-sim\"";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {

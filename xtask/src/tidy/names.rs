@@ -1,5 +1,5 @@
-//! Checks names: no constructor is called `of`, a constant's name is not a bare adjective or adverb, and
-//! no two crates export types of the same name.
+//! Checks names: no constructor is called `of`, a constant's name is not a bare adjective or
+//! adverb, and no two crates export types of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use proc_macro2::TokenTree;
 
 use super::{Tree, tokens};
 
-/// Adjectives and adverbs that are not a whole name: the name must state which quantity the constant
-/// holds.
+/// Adjectives and adverbs that must not be the whole name of a constant, because the name must
+/// state which quantity it holds.
 const BARE_WORDS: &str = "\
     AGAIN BELOW BUSY CALM CANCELLED CUT EARLY EVERY FEW HIDDEN LATE LATER LOCAL LOST MANY MOMENT NEAR \
     NEGLIGIBLE SAME SHORT SLOWER SOON UNEXPLAINED";
 
-/// Words that are not part of a constant's name either, except in `AT_MOST` and `AT_LEAST`. Most have a
-/// standard word: `MAX_` or `MIN_`.
+/// Words that must not be part of a constant's name, except in `AT_MOST` and `AT_LEAST`. Most of
+/// them have a standard replacement: `MAX_` or `MIN_`.
 const WORDS: &str = "\
     ENOUGH FURTHEST LATELY LEAST LONGEST MOST NOTHING OVERSLEPT SHORTEST THINNEST WIDEST";
 
@@ -59,7 +59,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// Returns what is wrong with the name that these tokens define, if they define a function or a constant.
+/// Returns what is wrong with the name of the function or constant that these tokens define.
 fn bad_name(tokens: &[TokenTree]) -> Option<String> {
     match *tokens {
         [TokenTree::Ident(ref keyword), TokenTree::Ident(ref name), ..] if *keyword == "fn" => {

@@ -1,115 +1,94 @@
-//! Counts the wording that this project no longer uses, in comments, docs, pages and help texts. A count
-//! may fall and never grow: the bounds are stored in a file.
+//! Checks the wording of comments, docs, pages and help texts: how often a word of the project's
+//! old wording may occur in 10,000 words, and how often plain words such as `if` must.
 //!
-//! The first version of the project had a dialect of its own: `where` for "if", `told` for "reported",
-//! short inverted sentences. `cargo xtask tidy --count` prints how much of it is left.
+//! The first version of the project had a dialect of its own: `where` for "if", `told` for
+//! "reported", short inverted sentences. `cargo xtask tidy --count` prints how much of it is left.
 
+mod pattern;
+mod bounds;
+mod allowed;
 mod text;
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
-
-use self::text::Text;
+pub(super) use self::bounds::FILE as BOUNDS;
+use self::{
+    bounds::{Bound, Bounds, falling_names},
+    pattern::{Counts, Pattern},
+    text::{Kind, Text},
+};
 use super::Tree;
 
-/// The file of the bounds: rows of a pattern's name and its bound, sorted by name.
-pub(super) const BOUNDS: &str = "xtask/prose-bounds.txt";
-
-/// Each pattern: its name, the regular expression of lower-case text, and the matches that are ordinary
-/// English and do not count.
-const PATTERNS: &[(&str, &str, &str)] = &[
-    ("anew-mend", r"\b(anew|befall(s|en)?|befell|heed(s|ed|ing)?|lest|mend(s|ed|ing)?)\b", ""),
-    ("but-for", r"\bbut for\b", ""),
-    ("come-to", r"\b(comes?|came|coming) to\b", ""),
-    ("comma-for", r", for \w+", r"^, for (example|instance)$"),
-    ("decides-nothing", r"\b(decides|judges|knows) (no|none|nobody|nothing)\b", ""),
-    ("go-by", r"\b(go|goes|going|gone|went) by\b", ""),
-    ("is-no", r"\b(there )?(is|are|was|were) (none|no longer|no)\b", r"^there |longer$"),
-    ("nor", r"\bnor\b", ""),
-    ("said", r"\b(said|says?)\b", ""),
-    ("so-many", r"\b(so (few|long|many|much|often)|as (many|often))\b|\bof (these|those)\b", ""),
-    ("sooner", r"\bsooner\b", ""),
-    ("told", r"\b(tell(s|ing)?|told)\b", ""),
-    ("whatever", r"\b(whatever|wherever|whichever)\b|\bhowever (long|many|much|often)\b", ""),
-    (
-        "where",
-        r"\bwhere (it|there|that|the|a|an|none|one|no|nothing|nobody|they|others|what|this|many|all)\b",
-        "",
-    ),
-    ("who", r"\b(whoever|whomever|whom)\b|\bwho \w+", ""),
-];
-
-/// A compiled pattern.
-struct Pattern {
-    name: &'static str,
-    regex: Regex,
-    ordinary: Option<Regex>,
+/// The prose of the workspace and its counts.
+struct Prose {
+    texts: Vec<Text>,
+    patterns: Vec<Pattern>,
+    /// What the bounds apply to: all prose, and each kind of it.
+    groups: [(&'static str, Counts); 4],
 }
-
-/// The counts of an area.
-#[derive(Default)]
-struct Counts {
-    words: usize,
-    /// In the order of [`PATTERNS`].
-    matches: Vec<usize>,
-}
-
-/// The stored bounds by the pattern's name.
-type Bounds<'a> = BTreeMap<&'a str, usize>;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    let bounds = bounds(tree);
-    let counts = match totals(tree) {
-        Ok(counts) => counts,
+    let prose = match Prose::read(tree) {
+        Ok(prose) => prose,
         Err(error) => return vec![error],
     };
-    let violation = |(name, count): (&str, usize)| match bounds.get(name) {
-        Some(bound) if count > *bound => Some(format!(
-            "`{name}`: {count} matches, at most {bound} allowed: write it in plain English; `cargo xtask \
-             tidy --count {name}` lists the matches"
-        )),
-        Some(_) => None,
-        None => Some(format!("`{name}` has no bound: add the row `{name} {count}` to {BOUNDS}")),
-    };
-    counts.into_iter().filter_map(violation).collect()
+    let bounds = Bounds::read(tree);
+    let mut violations = prose.exceeded(&bounds);
+    let missing =
+        bounds.missing().map(|name| format!("`{name}` has no bound: add a row to {BOUNDS}"));
+    violations.extend(missing);
+    let stale = bounds.stale().map(|name| {
+        format!("{BOUNDS}: remove the row `{name}`, which is not a pattern with a falling bound")
+    });
+    violations.extend(stale);
+    violations.extend(allowed::check(tree, &prose.texts));
+    violations
 }
 
 pub(super) fn warnings(tree: &Tree) -> Vec<String> {
-    let bounds = bounds(tree);
-    let is_lower =
-        |(name, count): &(&str, usize)| bounds.get(name).is_some_and(|bound| count < bound);
-    let lower: Vec<_> = totals(tree).unwrap_or_default().into_iter().filter(is_lower).collect();
+    let Ok(prose) = Prose::read(tree) else {
+        return Vec::new();
+    };
+    let bounds = Bounds::read(tree);
+    let lowest = prose.lowest_bounds();
+    let lower: Vec<String> = lowest
+        .into_iter()
+        .filter(|(name, lowest)| bounds.falling.get(name).is_some_and(|bound| lowest < bound))
+        .map(|(name, lowest)| format!("{name} {lowest}"))
+        .collect();
     if lower.is_empty() {
         return Vec::new();
     }
-    let lower: Vec<_> = lower.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    vec![format!(
-        "run `cargo xtask tidy --count --lower`, as counts have fallen: {}",
-        lower.join(", ")
-    )]
+    let lower = lower.join(", ");
+    vec![format!("run `cargo xtask tidy --count --lower`, because rates have fallen: {lower}")]
 }
 
-/// Returns the file of bounds with each bound lowered to its count.
+/// Returns the file of bounds with each bound lowered to the present rate.
 ///
 /// # Errors
 ///
-/// Returns the violations if a count is above its bound, or has none: a bound is never raised.
+/// Returns the violations if a rate is above its bound or has no bound, because a bound is never
+/// raised.
 pub(super) fn lower(tree: &Tree) -> Result<String, Vec<String>> {
-    let bounds = bounds(tree);
-    let counts = totals(tree).map_err(|error| vec![error])?;
-    let grown =
-        counts.iter().filter(|(name, count)| bounds.get(name).is_some_and(|bound| count > bound));
-    let mut refused: Vec<String> = grown
-        .map(|(name, count)| format!("`{name}`: {count} is above its bound {}", bounds[name]))
+    let prose = Prose::read(tree).map_err(|error| vec![error])?;
+    let bounds = Bounds::read(tree);
+    let lowest = prose.lowest_bounds();
+    // A missing row is an error, too. Otherwise a bound could be raised if its row is deleted
+    // first.
+    let refused: Vec<String> = lowest
+        .iter()
+        .filter_map(|(name, lowest)| match bounds.falling.get(name) {
+            Some(bound) if lowest > bound => {
+                Some(format!("`{name}`: {lowest} per 10,000 words is above its bound {bound}"))
+            }
+            Some(_) => None,
+            None => Some(format!("`{name}` has no bound")),
+        })
         .collect();
-    // Otherwise a bound could be raised if its row is deleted first.
-    let unbounded = counts.iter().filter(|(name, _)| !bounds.contains_key(name));
-    refused.extend(unbounded.map(|(name, _)| format!("`{name}` has no bound")));
     if !refused.is_empty() {
         return Err(refused);
     }
-    Ok(counts.iter().map(|(name, count)| format!("{name} {count}\n")).collect())
+    Ok(lowest.iter().map(|(name, lowest)| format!("{name} {lowest}\n")).collect())
 }
 
 /// Returns the counts of all patterns, in total and by area, as a table.
@@ -118,27 +97,32 @@ pub(super) fn lower(tree: &Tree) -> Result<String, Vec<String>> {
 ///
 /// Returns an error if a pattern is invalid.
 pub(super) fn summary(tree: &Tree) -> Result<String, String> {
-    let patterns = patterns()?;
-    let mut areas: BTreeMap<String, Counts> = BTreeMap::new();
-    let mut all = Counts::default();
-    for Text { area, prose, .. } in text::read(tree) {
-        for counts in [areas.entry(area).or_default(), &mut all] {
-            counts.add(&patterns, &prose);
-        }
+    let Prose { texts, patterns, groups } = Prose::read(tree)?;
+    let bounds = Bounds::read(tree);
+    let mut areas: BTreeMap<&str, Counts> = BTreeMap::new();
+    for Text { area, prose, .. } in &texts {
+        areas.entry(area).or_insert_with(|| Counts::new(&patterns)).add(&patterns, prose);
     }
-    let mut table = format!("{:16}{:>7}{:>8}", "", "all", "per 10k");
+    let all = &groups[0].1;
+    let mut table = format!("{:16}{:>7}{:>8}{:>7}", "", "all", "per 10k", "bound");
     areas.keys().for_each(|area| table += &format!("{:>14}", area.trim_start_matches("job-")));
-    table += &format!("\n{:16}{:>7}{:>8}", "words", all.words, "");
+    table += &format!("\n{:16}{:>7}{:>15}", "words", all.words, "");
     areas.values().for_each(|counts| table += &format!("{:>14}", counts.words));
     for (at, pattern) in patterns.iter().enumerate() {
-        table += &format!("\n{:16}{:>7}{:>8.1}", pattern.name, all.matches[at], all.rate(at));
+        let bound = match bounds.get(pattern.name) {
+            Some(Bound::AtMost(bound)) => format!("<={bound}"),
+            Some(Bound::AtLeast(bound)) => format!(">={bound}"),
+            None => "-".into(),
+        };
+        let (name, matches, rate) = (pattern.name, all.matches[at], all.rate(at));
+        table += &format!("\n{name:16}{matches:>7}{rate:>8.1}{bound:>7}");
         for counts in areas.values() {
             table += &format!("{:>6}{:>8.1}", counts.matches[at], counts.rate(at));
         }
     }
     table += "\n\nEach area has the count and the rate per 10,000 words. The areas are the comments and docs of a \
-              crate,\nthe help texts in constants (`help`; those in doc comments count in their crate), the \
-              comments of\nmanifests (*.toml) and the pages (*.md).\n";
+              crate,\nthe help texts of the command (`help`), the comments of manifests (*.toml) and the pages \
+              (*.md).\nA bound holds for all prose, for all comments and docs, for the pages and for the help texts.\n";
     Ok(table)
 }
 
@@ -148,13 +132,13 @@ pub(super) fn summary(tree: &Tree) -> Result<String, String> {
 ///
 /// Returns an error if there is no such pattern.
 pub(super) fn list(tree: &Tree, name: &str) -> Result<String, String> {
-    let patterns = patterns()?;
+    let Prose { texts, patterns, .. } = Prose::read(tree)?;
     let names = || patterns.iter().map(|pattern| pattern.name).collect::<Vec<_>>().join(", ");
     let pattern = patterns.iter().find(|pattern| pattern.name == name);
     let pattern =
         pattern.ok_or_else(|| format!("no pattern `{name}`; the patterns are {}", names()))?;
     let mut list = String::new();
-    for Text { path, prose, .. } in text::read(tree) {
+    for Text { path, prose, .. } in texts {
         for (start, end) in pattern.find_all(&prose) {
             let before =
                 prose[..start].char_indices().rev().take(30).last().map_or(start, |(at, _)| at);
@@ -165,126 +149,65 @@ pub(super) fn list(tree: &Tree, name: &str) -> Result<String, String> {
     Ok(list)
 }
 
-fn patterns() -> Result<Vec<Pattern>, String> {
-    let compile = |pattern| Regex::new(pattern).map_err(|error| error.to_string());
-    let patterns = PATTERNS.iter().map(|(name, regex, ordinary)| {
-        let ordinary = if ordinary.is_empty() { None } else { Some(compile(ordinary)?) };
-        Ok(Pattern { name, regex: compile(regex)?, ordinary })
-    });
-    patterns.collect()
-}
-
-/// Returns each pattern's name and its count in the whole tree.
-fn totals(tree: &Tree) -> Result<Vec<(&'static str, usize)>, String> {
-    let patterns = patterns()?;
-    let mut all = Counts::default();
-    text::read(tree).iter().for_each(|text| all.add(&patterns, &text.prose));
-    all.matches.resize(patterns.len(), 0);
-    Ok(patterns.iter().map(|pattern| pattern.name).zip(all.matches).collect())
-}
-
-/// Reads the bounds: a row is a name and a number.
-fn bounds(tree: &Tree) -> Bounds<'_> {
-    let rows = tree.file(BOUNDS).unwrap_or_default().lines();
-    let rows = rows.filter_map(|row| row.split_once(' '));
-    rows.filter_map(|(name, bound)| Some((name, bound.parse().ok()?))).collect()
-}
-
-impl Pattern {
-    /// Returns the start and the end of each match in lower-case text.
-    fn find_all(&self, prose: &str) -> Vec<(usize, usize)> {
-        let is_ordinary = |found: &str| self.ordinary.as_ref().is_some_and(|o| o.is_match(found));
-        let matches = self.regex.find_iter(prose).filter(|found| !is_ordinary(found.as_str()));
-        matches.map(|found| (found.start(), found.end())).collect()
-    }
-}
-
-impl Counts {
-    fn add(&mut self, patterns: &[Pattern], prose: &str) {
-        self.words +=
-            prose.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count();
-        self.matches.resize(patterns.len(), 0);
-        for (sum, pattern) in self.matches.iter_mut().zip(patterns) {
-            *sum += pattern.find_all(prose).len();
+impl Prose {
+    fn read(tree: &Tree) -> Result<Self, String> {
+        let patterns = pattern::compile(&allowed::read(tree))?;
+        let texts = text::read(tree);
+        let mut groups = ["all prose", "comments and docs", "pages", "help texts"]
+            .map(|name| (name, Counts::new(&patterns)));
+        for Text { kind, prose, .. } in &texts {
+            let mut counts = Counts::new(&patterns);
+            counts.add(&patterns, prose);
+            let of_kind = match kind {
+                Kind::Comment => 1,
+                Kind::Page => 2,
+                Kind::Help => 3,
+            };
+            [0, of_kind].into_iter().for_each(|group| groups[group].1.merge(&counts));
         }
+        Ok(Self { texts, patterns, groups })
     }
 
-    /// Returns the matches of the pattern at this index per 10,000 words.
-    fn rate(&self, at: usize) -> f64 {
-        self.matches[at] as f64 * 10_000.0 / self.words.max(1) as f64
+    /// Returns a violation for each pattern and group whose rate is out of bounds.
+    fn exceeded(&self, bounds: &Bounds<'_>) -> Vec<String> {
+        let mut violations = Vec::new();
+        for (at, Pattern { name, .. }) in self.patterns.iter().enumerate() {
+            let Some(bound) = bounds.get(name) else {
+                continue;
+            };
+            for (group, counts) in &self.groups {
+                if bound.allows(counts.matches[at], counts.words) {
+                    continue;
+                }
+                let (limit, advice) = match bound {
+                    Bound::AtMost(limit) => {
+                        (format!("at most {limit} allowed"), "write it in plain English")
+                    }
+                    Bound::AtLeast(limit) => {
+                        (format!("at least {limit} expected"), "start conditions with it")
+                    }
+                };
+                violations.push(format!(
+                    "`{name}`: {:.1} per 10,000 words of {group} ({} in {}), {limit}: {advice}; `cargo xtask \
+                     tidy --count {name}` lists the matches",
+                    counts.rate(at), counts.matches[at], counts.words
+                ));
+            }
+        }
+        violations
+    }
+
+    /// Returns each pattern whose bound is stored, and the lowest bound that allows the present
+    /// rates.
+    fn lowest_bounds(&self) -> Vec<(&'static str, usize)> {
+        let lowest = |name: &str| {
+            let at = self.patterns.iter().position(|pattern| pattern.name == name);
+            let counts = self.groups.iter().map(|(_, counts)| counts);
+            at.and_then(|at| counts.map(|c| Bound::lowest(c.matches[at], c.words)).max())
+        };
+        falling_names().map(|name| (name, lowest(name).unwrap_or_default())).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the names of the patterns that match a page with this text, once for each match.
-    fn matches(page: &str) -> Vec<&'static str> {
-        let counts = totals(&Tree::new(&[("README.md", page)])).unwrap();
-        counts.into_iter().flat_map(|(name, count)| vec![name; count]).collect()
-    }
-
-    #[test]
-    fn wording() {
-        let rows: &[(&str, &[&str])] = &[
-            ("Where it cannot be read, nobody is told.", &["told", "where"]),
-            ("The file where settings are stored. If it cannot be read, prints an error.", &[]),
-            ("Whoever asks, or who has asked.", &["who", "who"]),
-            ("A list is no object; there is no job, and it is no longer needed.", &["is-no"]),
-            ("The fields are none of ours.", &["is-no"]),
-            ("Waits, for the service is slow, for example.", &["comma-for"]),
-            ("Not now, nor so many, nor of those.", &["nor", "nor", "so-many", "so-many"]),
-            ("All but for one; asked anew and sooner.", &["anew-mend", "but-for", "sooner"]),
-            (
-                "What it comes to, and what to go by, wherever that is.",
-                &["come-to", "go-by", "whatever"],
-            ),
-            ("Decides nothing. Says and tells.", &["decides-nothing", "said", "told"]),
-            ("A `where` clause, `told` and ``who is``.", &[]),
-            ("a line that is\nno longer\nand one that is\nno job", &["is-no"]),
-        ];
-        for (page, expected) in rows {
-            assert_eq!(matches(page), *expected, "{page}");
-        }
-    }
-
-    #[test]
-    fn bounds_only_fall() {
-        let page = "told told told";
-        let others = || PATTERNS.iter().filter(|(name, ..)| *name != "told");
-        let zero: String = others().map(|(name, ..)| format!("{name} 0\n")).collect();
-        // The bound, the violations, the warnings, and whether it can be lowered.
-        let rows = [
-            ("told 3\n", 0, 0, true),
-            ("told 2\n", 1, 0, false),
-            ("told 4\n", 0, 1, true),
-            ("", 1, 0, false),
-        ];
-        for (bound, violations, warned, can_fall) in rows {
-            let bounds = format!("{zero}{bound}");
-            let tree = Tree::new(&[("README.md", page), (BOUNDS, &bounds)]);
-            assert_eq!(check(&tree).len(), violations, "{bound}: {:?}", check(&tree));
-            assert_eq!(warnings(&tree).len(), warned, "{bound}");
-            let lowered = lower(&tree);
-            assert_eq!(lowered.is_ok(), can_fall, "{bound}: {lowered:?}");
-            if let Ok(lowered) = lowered {
-                assert!(lowered.contains("\ntold 3\n") && lowered.lines().is_sorted(), "{lowered}");
-            }
-        }
-    }
-
-    #[test]
-    fn tables_and_lists() {
-        let tree = Tree::new(&[("README.md", "told"), ("crates/job-x/src/a.rs", "//! Is told.")]);
-        let table = summary(&tree).unwrap();
-        let row = table.lines().find(|line| line.starts_with("told")).unwrap();
-        let cells: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(cells, ["told", "2", "6666.7", "1", "5000.0", "1", "10000.0"]);
-        assert_eq!(
-            list(&tree, "told").unwrap(),
-            "crates/job-x/src/a.rs: is told.\nREADME.md: told\n"
-        );
-        assert!(list(&tree, "tolled").is_err());
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
-//! Checks the rooms of each crate, the modules that its root declares: there are few, imports between
-//! them run one way, and modules import from the room that owns an item.
+//! Checks the rooms of each crate. A room is a module that the crate's root declares. There may be
+//! only a few, imports between them must run one way, and an item must be imported from the room
+//! that owns it.
 //!
 //! `cargo xtask tidy --rooms` prints the figures, and the circles between files.
 
@@ -13,18 +14,19 @@ use super::Tree;
 
 const MAX_ROOMS: usize = 12;
 
-/// The rooms of a crate in the order of their imports: a room uses only the rooms before it.
+/// The rooms of each crate in the order of their imports: a room may use only the rooms before it.
 const ORDER: &[(&str, &str)] = &[
     ("job-model", "decode job tree reply"),
     // `clock` comes first: it uses no other room, and every room with a time limit uses it.
     ("job-transport", "clock transport request auth client hyper"),
-    // `source` uses no other room. `report` describes the result of a wait, which `machine` defines.
+    // `source` uses no other room. `report` describes the result of a wait, which `machine`
+    // defines.
     ("job-poller", "schedule machine source budget report wait fleet"),
     ("job-sim", "plan faults reply auth service serve conformance"),
     ("job-cli", "exit terminal logging signals input connection report wait commands arguments"),
 ];
 
-/// The crates whose rooms have no order, and why.
+/// The crates whose rooms have no order, each with the reason.
 const UNORDERED: &[(&str, &str)] = &[
     ("job-restate", "`wait` and `notify` are two services of the engine that call each other"),
     ("xtask", "each file is a task"),
@@ -56,7 +58,7 @@ pub(super) fn summary(tree: &Tree) -> Result<String, String> {
         let declared: Vec<&str> = krate.rooms().iter().map(String::as_str).collect();
         let count_upward =
             |order: &[&str]| arrows.iter().filter(|(from, to)| is_upward(order, from, to)).count();
-        // Without an entry for every room, the rooms are taken in the order of their declarations, in the
+        // If a room is not in the order, counts along the order of the declarations instead, in the
         // direction that gives the smaller number.
         let upward = if declared.iter().all(|room| listed.contains(room)) {
             count_upward(&listed)
@@ -107,7 +109,7 @@ fn check_crate(name: &str, krate: &Crate) -> Vec<String> {
     if let Some(order) = &order {
         let absent = order.iter().filter(|room| !krate.rooms().iter().any(|known| known == *room));
         violations.extend(absent.map(|room| {
-            format!("{root}: `{room}` is in the order of tidy::rooms, and is not a room")
+            format!("{root}: `{room}` is in the order of tidy::rooms, but it is not a room")
         }));
         let unlisted = krate.rooms().iter().filter(|room| !order.contains(&&***room));
         violations.extend(unlisted.map(|room| {
@@ -135,14 +137,14 @@ fn check_crate(name: &str, krate: &Crate) -> Vec<String> {
     violations
 }
 
-/// Returns the pairs of rooms of which the first imports from the second.
+/// Returns the pairs of rooms in which the first imports from the second.
 fn arrows(krate: &Crate) -> BTreeSet<(String, String)> {
     let pairs = krate.imports().into_iter().filter_map(|import| Some((import.from, import.to?)));
     pairs.filter(|(from, to)| from != to).collect()
 }
 
-/// Whether an import from `from` into `to` runs against the order. Rooms that are not in the order are
-/// not judged.
+/// Whether an import of `to` by `from` runs against the order. Returns `false` if a room is not in
+/// the order.
 fn is_upward(order: &[&str], from: &str, to: &str) -> bool {
     let rank = |room| order.iter().position(|listed| *listed == room);
     matches!((rank(from), rank(to)), (Some(from), Some(to)) if to > from)

@@ -1,11 +1,13 @@
-//! Checks that each snapshot belongs to a test, because one left behind by a renamed test asserts nothing.
+//! Checks that each snapshot belongs to a test, because the snapshot of a removed test checks
+//! nothing.
 
 use super::Tree;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let orphan = |(path, text): (&str, &str)| {
         let source = text.lines().find_map(|line| line.strip_prefix("source: "));
-        // crate__module__tests__name.snap; name-2.snap for a test's second snapshot, name@x.snap for input x
+        // The file name is crate__module__tests__name.snap. The second snapshot of a test ends with
+        // -2.snap, and the snapshot for an input x with @x.snap.
         let test = path.trim_end_matches(".snap").split('@').next()?.rsplit("__").next()?;
         let name = test.split('-').next()?;
         let tests = source.and_then(|source| tree.file(source)).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::Tree;
 
-/// A longer file may have more than one subject.
+/// A file with more lines may have more than one subject.
 const LONG_FILE_LINES: usize = 400;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! Rust source as tokens: reads a file, and leaves out its test code. Comments and doc comments are not
-//! part of the tokens, except that a doc comment is an attribute with a string.
+//! Reads Rust source as tokens, and removes test code from them. Comments are not part of the
+//! tokens. A doc comment is an attribute with a string.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Result<TokenStream, String> {
     text.parse().map_err(|error| format!("cannot be read as Rust: {error}"))
 }
 
-/// Calls `visit` with each token and all tokens after it in the same group. Groups inside are visited, too.
+/// Calls `f` with each token and all tokens after it in the same group, in nested groups, too.
 pub(super) fn visit(tokens: TokenStream, f: &mut impl FnMut(&[TokenTree])) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
@@ -23,7 +23,8 @@ pub(super) fn visit(tokens: TokenStream, f: &mut impl FnMut(&[TokenTree])) {
     }
 }
 
-/// Returns the tokens without the items, fields and statements that have the attribute `#[cfg(test)]`.
+/// Returns the tokens without the items, fields and statements that have the attribute
+/// `#[cfg(test)]`.
 pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut kept = Vec::new();
@@ -64,7 +65,7 @@ fn item_len(tokens: &[TokenTree]) -> usize {
         "async", "const", "enum", "extern", "fn", "impl", "mod", "static", "struct", "trait",
         "type", "unsafe", "use",
     ];
-    // A comma ends a field or a variant, but may stand in an item's generics. Braces end any item
+    // A comma ends a field or a variant, but can be part of an item's generics. Braces end any item
     // except `use`.
     let mut is_item = false;
     let mut is_use = false;

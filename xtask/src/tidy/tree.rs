@@ -1,12 +1,12 @@
-//! The workspace's files by path, read once.
+//! Reads the workspace's files once, and finds them by path.
 
 use std::{collections::BTreeMap, fs, process::Command};
 
 use crate::cargo::root;
 
 /// The text of each file that git tracks, by its path from the root, with `/` as the separator.
-/// Untracked files are left out, because a clone would not have them. A file that is not UTF-8 is
-/// represented by an empty text.
+/// Leaves out untracked files, because a clone does not have them. A file that is not UTF-8 has an
+/// empty text.
 pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {

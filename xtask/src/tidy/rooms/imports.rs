@@ -1,5 +1,5 @@
-//! Reads what the modules of a crate import from each other: every path in a `use`, in code and in a
-//! macro. Test code, comments and paths into other crates are left out.
+//! Reads what the modules of a crate import from each other, from every path in a `use`, in code
+//! and in a macro. Ignores test code, comments and paths into other crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::tidy::{Tree, tokens};
 
-/// The path of a module or an item from the crate's root, without `crate`. The root itself is empty.
+/// The path of a module or an item from the crate's root, without `crate`. The root itself is
+/// empty.
 pub(super) type Path = Vec<String>;
 
 /// The production modules of a crate.
@@ -44,9 +45,9 @@ struct Use {
 struct RawPath {
     segments: Vec<String>,
     line: usize,
-    /// It starts with `$crate`.
+    /// Whether it starts with `$crate`.
     is_of_macro: bool,
-    /// It is followed by `!`.
+    /// Whether it is followed by `!`.
     is_macro: bool,
 }
 
@@ -60,12 +61,13 @@ pub(super) struct Import {
     pub(super) to: Option<String>,
     /// The imported path.
     pub(super) path: Path,
-    /// The path is resolved by a re-export in the crate's root.
+    /// Whether the path is resolved by a re-export in the crate's root.
     pub(super) is_through_root: bool,
 }
 
 impl Crate {
-    /// Reads the crate in this folder, such as `crates/job-model`. Returns `None` if it has no root.
+    /// Reads the crate in this folder, such as `crates/job-model`. Returns `None` if it has no
+    /// root.
     ///
     /// # Errors
     ///
@@ -168,7 +170,8 @@ impl Crate {
                         entry.paths.push(path);
                     }
                 }
-                // A path that continues after generics, or starts with `::`: into no module.
+                // A path that continues after generics or starts with `::` does not lead into a
+                // module.
                 TokenTree::Punct(_) if is_path_separator(&tokens[at - 1..]) => {
                     at += 1;
                     while matches!(tokens.get(at), Some(TokenTree::Ident(_))) {
@@ -243,8 +246,8 @@ impl Crate {
         edges
     }
 
-    /// Returns the path from the root of a path that is written in the module `at`, or `None` if it leads
-    /// into another crate.
+    /// Returns the path from the root of a path that is written in the module `at`, or `None` if it
+    /// leads into another crate.
     fn absolute(&self, at: &Path, segments: &[String]) -> Option<Path> {
         self.absolute_within(at, segments, MAX_REEXPORTS)
     }
@@ -264,7 +267,8 @@ impl Crate {
                 if module.children.iter().any(|child| child == name) {
                     base.push(first.clone());
                 } else {
-                    // The name is not looked up by itself: `use hyper::body as hyper`.
+                    // In `use hyper::body as hyper`, the first `hyper` is not the name that is
+                    // defined.
                     let used = used.filter(|used| used.path.segments.first() != Some(first))?;
                     base = self.absolute_within(at, &used.path.segments, depth.checked_sub(1)?)?;
                 }
@@ -276,7 +280,7 @@ impl Crate {
         Some(base)
     }
 
-    /// Returns the module that defines the item at this path: re-exports are followed.
+    /// Returns the module that defines the item at this path. Follows re-exports.
     fn owner(&self, path: &Path) -> Path {
         let mut path = path.clone();
         for _ in 0..MAX_REEXPORTS {
@@ -298,7 +302,7 @@ impl Crate {
     }
 }
 
-/// How many re-exports of re-exports are followed, so that a circle of them ends.
+/// The maximum length of a chain of re-exports. Without it, a circle of re-exports would never end.
 const MAX_REEXPORTS: u32 = 8;
 
 impl RawPath {

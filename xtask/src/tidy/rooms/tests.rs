@@ -1,4 +1,4 @@
-//! Tests of the rooms: which imports are found, and which are violations.
+//! Tests which imports are found, and which of them are violations.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn imports_run_one_way() {
 
 #[test]
 fn imports_are_from_the_room() {
-    // One violation is the import through the root, the other that it runs upward.
+    // The first row has two violations: the import is through the root, and it runs upward.
     let rows: &[(&str, usize)] = &[
         ("use crate::Walk;", 2),
         ("use crate::Job;", 1),
@@ -80,7 +80,7 @@ fn roots_are_small_and_in_the_table() {
         ("job-x", "mod a;".into(), 1),
         ("job-model", "mod decode; mod job; mod tree; mod reply;".into(), 0),
         ("job-model", "mod decode; mod job; mod tree; mod reply; mod misc;".into(), 1),
-        // A room of the order that is not there.
+        // A room in the order that does not exist.
         ("job-model", "mod decode; mod job; mod tree;".into(), 1),
     ];
     for (name, root, expected) in rows {
