@@ -5,11 +5,14 @@ use std::{ops::Range, process::Command};
 
 use crate::cargo::cargo;
 
+/// The test of the package `job-poller` that simulates networks.
+const TEST: &str = "waits_report_the_true_outcome_despite_any_faults";
+
 /// Returns the command that simulates each of `seeds` for `hours` simulated hours.
 pub(crate) fn command(seeds: &Range<u64>, hours: u64) -> Command {
     let mut cargo_test = cargo(&["test", "--locked", "--release", "--package", "job-poller"]);
     cargo_test
-        .args(["--test", "simulation", "whatever"])
+        .args(["--test", "simulation", TEST])
         .env("SIMULATION_SEEDS", format!("{}..{}", seeds.start, seeds.end))
         .env("SIMULATION_HOURS", hours.to_string());
     cargo_test

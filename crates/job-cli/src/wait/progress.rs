@@ -1,4 +1,4 @@
-//! Progress on stderr: as a tree, as lines, or none.
+//! The progress display on stderr: a live tree, lines, or nothing.
 
 mod live_tree;
 mod log_lines;
@@ -23,17 +23,17 @@ use crate::{
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// tree on a terminal, else plain; none with -q, and with -o jsonl, which tells it on stdout
+    /// tree on a terminal, otherwise plain; none with -q, or with -o jsonl, which prints all events
     Auto,
-    /// A tree of the steps under way, drawn anew as they go on
+    /// Live tree of the running steps
     Tree,
-    /// A line for each change, and one each minute
+    /// One line for each change, and one each minute without a change
     Plain,
-    /// Nothing
+    /// No progress
     None,
 }
 
-/// Shows progress.
+/// A progress display.
 pub(crate) enum ProgressDisplay {
     None,
     LogLines(LogLines),
@@ -41,11 +41,12 @@ pub(crate) enum ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// Returns the display for this mode on this terminal.
+    /// Returns the display for a mode. `Auto` depends on the terminal, the verbosity and the output
+    /// format.
     ///
     /// # Errors
     ///
-    /// Where a tree is asked for and cannot be drawn: wrong usage.
+    /// Returns a usage error if a tree is requested, and stderr is not a terminal or `-v` is given.
     pub(crate) fn new(
         mode: ProgressMode,
         verbosity: Verbosity,
@@ -58,7 +59,8 @@ impl ProgressDisplay {
             (ProgressMode::Auto, Verbosity::Normal) if terminal => ProgressMode::Tree,
             (ProgressMode::Auto, _) => ProgressMode::Plain,
             (ProgressMode::Tree, Verbosity::Verbose(_)) => {
-                let error = anyhow!("-v writes lines of its own; use --progress plain");
+                let error =
+                    anyhow!("--progress tree cannot be combined with -v; use --progress plain");
                 return Err(error).or_exit(Exit::Usage);
             }
             (mode, _) => mode,
@@ -74,11 +76,11 @@ impl ProgressDisplay {
         }
     }
 
-    /// Returns the display for this mode, if the result is printed for people.
+    /// Returns the display for a mode, if the output format is `human`.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// Returns the same errors as [`new`](Self::new).
     pub(crate) fn for_human_output(
         mode: ProgressMode,
         verbosity: Verbosity,
@@ -93,7 +95,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// Shows the state of all waits: after each event, and each second.
+    /// Shows the state of all waits. Called after events, and at least each second.
     pub(crate) fn tick<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
@@ -107,7 +109,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// Runs what writes to the terminal, without the tree in its way.
+    /// Runs `write`, which prints to the terminal, with the tree removed from the screen.
     pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
         match self {
             Self::None => write(),

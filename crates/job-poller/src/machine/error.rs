@@ -12,7 +12,7 @@ use super::{
 };
 use crate::schedule::JobObservation;
 
-/// A wait that stopped watching. The job itself goes on; [`resume`](crate::Wait::resume) from the
+/// A wait that stopped watching. The job itself goes on; [`resume`](Checkpoint::resume) from the
 /// checkpoint within, or wait again, to learn how it ends.
 ///
 /// | kind | what happened | what to do |

@@ -1,8 +1,8 @@
-//! Progress as a tree that is drawn anew as it changes. What stands in it is `tree_rows`' to say.
+//! The live tree: redraws the rows of `tree_rows` as they change.
 //!
-//! Drawn with console, not with indicatif: that fills its rows up to the terminal's edge, without line
-//! breaks, so a terminal that breaks lines anew when it becomes narrower mixes them with what stands
-//! above.
+//! It uses the crate console and not indicatif. indicatif pads its rows to the width of the
+//! terminal and omits line breaks, so a terminal that reflows lines when it becomes narrower mixes
+//! them with the text above.
 
 use std::{env, io, time::Duration};
 
@@ -15,20 +15,21 @@ use crate::{
     wait::{snapshot::WaitSnapshot, totals::Totals, watch::Watch},
 };
 
-/// The tree on the terminal. Dropped, it is gone without a trace.
+/// A tree on the terminal. Dropping it removes it from the screen.
 pub(crate) struct LiveTree {
     term: Term,
     styles: Styles,
-    /// The rows that are drawn. The cursor is below them.
+    /// The rows on the screen. The cursor is below them.
     drawn: Vec<String>,
-    /// Whether the terminal shows progress in its tab, and what it shows.
+    /// The last progress sequence for the tab of the terminal; `None` if the terminal has no such
+    /// feature.
     tab_progress: Option<String>,
 }
 
 impl LiveTree {
     pub(crate) fn new() -> Self {
         Self {
-            // Each picture is one write.
+            // Buffered, so that each redraw is a single write.
             term: Term::buffered_stderr(),
             styles: Styles::for_stream(&io::stderr()),
             drawn: Vec::new(),
@@ -36,7 +37,7 @@ impl LiveTree {
         }
     }
 
-    /// Draws how all waits are.
+    /// Draws the state of all waits.
     pub(crate) fn draw<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
@@ -48,11 +49,11 @@ impl LiveTree {
         let snapshots: Vec<_> = watches.map(Watch::snapshot).collect();
         let rows = tree_rows(&snapshots, elapsed, totals, size, self.styles);
         self.update_tab_progress(&snapshots, totals);
-        // Whoever closed the terminal sees nothing of it.
+        // Write errors are ignored: the terminal may be closed.
         let _ = self.redraw(rows);
     }
 
-    /// Runs what writes to the terminal, with the tree out of its way.
+    /// Runs `write`, which prints to the terminal, with the tree removed from the screen.
     pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
         let rows = self.drawn.clone();
         let _ = self.redraw(Vec::new());
@@ -61,7 +62,7 @@ impl LiveTree {
         written
     }
 
-    /// Draws these rows in place of those that are drawn.
+    /// Replaces the rows on the screen.
     fn redraw(&mut self, rows: Vec<String>) -> io::Result<()> {
         let width = usize::from(self.term.size().1).max(1);
         let height = |row: &String| match measure_text_width(row) {
@@ -69,7 +70,8 @@ impl LiveTree {
             _ => 1,
         };
         let lines = self.drawn.iter().map(height).sum::<usize>();
-        // Back to the first row, then line by line: tmux keeps a copy of a screen that is cleared whole.
+        // Move up to the first row, and clear line by line, because tmux copies a screen that is
+        // cleared as a whole to its scrollback.
         self.term.move_cursor_up(lines)?;
         for row in &rows {
             self.term.clear_line()?;
@@ -80,14 +82,14 @@ impl LiveTree {
             self.term.clear_line()?;
             self.term.move_cursor_down(1)?;
         }
-        // And the line of the cursor, where Ctrl-C was echoed.
+        // Also clear the line of the cursor, because the terminal may have echoed Ctrl-C there.
         self.term.clear_line()?;
         self.term.move_cursor_up(below)?;
         self.drawn = rows;
         self.term.flush()
     }
 
-    /// Shows how many steps are done, where that is another share than before.
+    /// Updates the progress in the tab of the terminal, if it has changed.
     fn update_tab_progress(&mut self, snapshots: &[WaitSnapshot<'_>], totals: Totals) {
         let Some(shown) = &mut self.tab_progress else { return };
         let progress = match percent_done(snapshots, totals) {
@@ -97,7 +99,7 @@ impl LiveTree {
         let progress = if totals.failed > 0 { progress.status(Error) } else { progress };
         let progress = progress.to_string();
         if *shown != progress {
-            // Written with the rows.
+            // Only buffered here. `redraw` flushes it together with the rows.
             let _ = self.term.write_str(&progress);
             *shown = progress;
         }
@@ -113,7 +115,8 @@ impl Drop for LiveTree {
     }
 }
 
-/// Returns how much is done: of one job's steps, or of many jobs. `None` where that says nothing yet.
+/// Returns the percentage of finished steps of one job, or of finished jobs if there are several.
+/// Returns `None` if the job has no steps yet.
 fn percent_done(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> Option<u8> {
     let (done, all) = match snapshots {
         [WaitSnapshot { job, .. }] if totals.total == 1 => {
@@ -125,8 +128,8 @@ fn percent_done(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> Option<u8> {
     u8::try_from((100 * done).checked_div(all)?).ok()
 }
 
-/// Whether the terminal, when it becomes narrower, breaks what is wider than it is: not xterm itself,
-/// not GNU screen, not the console of Linux, which cut it.
+/// Whether the terminal reflows wide lines when it becomes narrower. xterm itself, GNU screen and
+/// the Linux console truncate them instead.
 fn reflows_on_resize() -> bool {
     let is_set = |name| env::var_os(name).is_some();
     let is_console = env::var_os("TERM").is_some_and(|term| term == "linux");

@@ -1,4 +1,4 @@
-//! Progress as lines: one for each change, and one each minute without any. Draws nothing.
+//! Progress as lines: one for each change, and one each minute without a change.
 
 use std::{io, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// How long there may be no line before one says that the wait goes on.
+/// Time without output after which a heartbeat line is printed.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Prints lines.
+/// Prints progress as lines.
 pub(crate) struct LogLines {
     styles: Styles,
     clock: TokioClock,
@@ -64,7 +64,7 @@ impl LogLines {
         });
     }
 
-    /// Prints that the wait goes on, if nothing was printed for long.
+    /// Prints a heartbeat line, if nothing was printed for [`HEARTBEAT_INTERVAL`].
     pub(crate) fn tick<'a>(
         &mut self,
         watches: impl Iterator<Item = &'a Watch>,
@@ -81,7 +81,7 @@ impl LogLines {
         }
     }
 
-    /// Whether nothing was printed for long.
+    /// Whether nothing was printed for [`HEARTBEAT_INTERVAL`].
     fn is_silent(&self, now: Duration) -> bool {
         now.saturating_sub(self.last_line_at) >= HEARTBEAT_INTERVAL
     }

@@ -1,5 +1,5 @@
-//! What stands in the tree: a row for each job and each step under way or failed, as far as the terminal
-//! reaches. Knows no terminal but its size.
+//! The rows of the live tree: one for each job, and for each step that is running or failed,
+//! limited to the size of the terminal.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::{
     wait::{error_run::ErrorRun, snapshot::WaitSnapshot, totals::Totals},
 };
 
-/// Returns the rows, none wider than the terminal, and fewer than it has.
+/// Returns the rows. There are fewer rows than the terminal has, and none is wider than the
+/// terminal.
 pub(crate) fn tree_rows(
     snapshots: &[WaitSnapshot<'_>],
     elapsed: Duration,
@@ -19,7 +20,8 @@ pub(crate) fn tree_rows(
     (height, width): (usize, usize),
     styles: Styles,
 ) -> Vec<String> {
-    // The terminal's last row stays free, and one is for what does not fit.
+    // The last row of the terminal stays free, and one row is reserved for the number of omitted
+    // jobs.
     let max_rows = height.saturating_sub(2).max(1);
     let mut rows = Vec::new();
     if totals.total > 1 {
@@ -33,7 +35,7 @@ pub(crate) fn tree_rows(
     }
     let mut snapshots: Vec<_> = snapshots.iter().collect();
     if snapshots.len() > max_rows {
-        // Where not all fit, those first that somebody should see.
+        // If not all jobs fit, show those with problems first.
         snapshots.sort_by_key(|snapshot| !snapshot.needs_attention());
     }
     let mut remaining = snapshots.into_iter();
@@ -54,7 +56,8 @@ pub(crate) fn tree_rows(
     rows.iter().map(|row| truncate_str(row, width, "…").into_owned()).collect()
 }
 
-/// Returns the rows of one wait: the job, its steps under way or failed, and what is wrong or next.
+/// Returns the rows of one wait: the job, its running and failed steps, the last error, and the
+/// time until the next attempt.
 fn wait_rows<'a>(
     snapshot: &'a WaitSnapshot<'_>,
     many: bool,
@@ -123,8 +126,8 @@ pub(crate) fn format_remaining(remaining: Duration) -> String {
     format!("about {} left", format_duration(rounded).replace(".0s", "s"))
 }
 
-/// Whether a step has a row: it is running, failed, or in an unknown phase. Steps that have not started,
-/// and steps that are done, are only counted.
+/// Whether a step has a row: it is running, failed, or in an unknown phase. Steps that have not
+/// started, and steps that are done, are only counted.
 fn is_shown(job: &Job) -> bool {
     !matches!(job.phase(), Some(Phase::Initializing | Phase::Success))
 }

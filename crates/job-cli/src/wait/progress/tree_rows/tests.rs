@@ -1,4 +1,4 @@
-//! Trees as they stand on terminals of several sizes.
+//! Tests of the rows on terminals of several sizes.
 
 use console::measure_text_width;
 use job_model::JobId;
@@ -30,7 +30,8 @@ fn snapshot<'a>(id: &'a JobId, job: Option<&'a Job>) -> WaitSnapshot<'a> {
     }
 }
 
-/// A cluster that is created: one step done, one under way, one failed, one to come.
+/// A cluster that is being created, with steps that are running, done, failed, not started, and in
+/// an unknown phase.
 fn running_job() -> Job {
     let step = |job_type: &str, phase: &str, reason: &str| {
         json!({"spec": {"type": job_type, "resourceName": "n"},
@@ -90,7 +91,7 @@ fn unknown_values_are_omitted() {
     let none = WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(&id, None) };
     let bare = job(&json!({"status": {"phase": "Running"}}));
     let no_phase = job(&json!({"spec": {"subJobs": [{}]}}));
-    // The service's time is before the job's: its clock, or its time zone, is another.
+    // The service's time is before the creation of the job, because of a wrong clock or time zone.
     let early =
         WaitSnapshot { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..snapshot(&id, None) };
     let early = WaitSnapshot { job: Some(Box::new(bare.clone())), ..early };
