@@ -43,6 +43,13 @@ pub(crate) fn parse_arguments(arguments: &[&str]) -> Option<(Range<u64>, u64)> {
 mod tests {
     use super::*;
 
+    /// Otherwise the command would run no test and succeed.
+    #[test]
+    fn the_simulation_test_exists() {
+        let source = include_str!("../../crates/job-poller/tests/simulation/main.rs");
+        assert!(source.contains(&format!("fn {TEST}(")));
+    }
+
     #[test]
     fn seed_and_hour_arguments_parse_or_are_rejected() {
         type Row<'a> = (&'a [&'a str], Option<(Range<u64>, u64)>);
