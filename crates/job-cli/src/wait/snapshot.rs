@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::{Job, JobId};
+use job_transport::JobSnapshot;
 
 use super::error_run::ErrorRun;
 
 /// The state of a wait at one moment.
 pub(crate) struct WaitSnapshot<'a> {
     pub(crate) id: &'a JobId,
-    pub(crate) job: Option<Box<Job>>,
+    /// The last reading. Only the display decodes it, and only for a row that is visible.
+    pub(crate) last: Option<JobSnapshot>,
     pub(crate) elapsed: Duration,
     /// The average remaining time of such jobs, if the history has enough of them.
     pub(crate) remaining: Option<Duration>,
@@ -22,14 +24,19 @@ pub(crate) struct WaitSnapshot<'a> {
 }
 
 impl WaitSnapshot<'_> {
+    /// Returns the job as last read. Decodes it.
+    pub(crate) fn job(&self) -> Option<&Job> {
+        self.last.as_ref().map(JobSnapshot::job)
+    }
+
     /// Returns the age of a job in the service's time.
-    pub(crate) fn age(&self, job: &Job) -> Option<Duration> {
-        let created = job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()?;
-        self.service_time?.duration_since(created).try_into().ok()
+    pub(crate) fn age(&self, created_at: Option<Timestamp>) -> Option<Duration> {
+        self.service_time?.duration_since(created_at?).try_into().ok()
     }
 
     /// Whether the job cannot be read at the moment, or one of its steps failed.
     pub(crate) fn needs_attention(&self) -> bool {
-        self.error_run.is_some() || self.job.as_ref().is_some_and(|job| job.failure().is_some())
+        self.error_run.is_some()
+            || self.last.as_ref().is_some_and(|last| last.digest().has_failure())
     }
 }

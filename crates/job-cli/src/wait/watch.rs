@@ -8,9 +8,9 @@ use std::{
 };
 
 use futures_core::Stream;
-use job_model::{Job, JobId, Phase};
+use job_model::{JobId, Phase};
 use job_poller::{Checkpoint, Event, FleetEvents, History};
-use job_transport::FetchErrorKind;
+use job_transport::{FetchErrorKind, JobSnapshot};
 
 use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
@@ -25,6 +25,8 @@ pub(crate) struct Watch {
     /// The durations of past jobs.
     history: Arc<History>,
     errors: ErrorTracker,
+    /// The last reading. If the next one is equal, this one is kept, because it may be decoded already.
+    last: Option<JobSnapshot>,
     next_attempt_at: Option<Duration>,
     /// The events so far, if a report needs them.
     log: Option<Vec<(Duration, Event)>>,
@@ -39,10 +41,12 @@ impl Watch {
         history: Arc<History>,
         retain_log: bool,
     ) -> Self {
+        let events = wait.events();
         Self {
             index,
             history,
-            events: wait.events(),
+            last: events.snapshot(),
+            events,
             source,
             errors: ErrorTracker::default(),
             next_attempt_at: None,
@@ -67,17 +71,19 @@ impl Watch {
         let elapsed = self.events.elapsed();
         let snapshot = WaitSnapshot {
             id: self.id(),
-            job: self.events.job(),
+            last: self.last.clone(),
             elapsed,
             remaining: None,
             service_time: self.source.service_time(),
             error_run: self.errors.current(),
             until_next_attempt: self.next_attempt_at.and_then(|next| next.checked_sub(elapsed)),
         };
-        let goes_on = |job: &&Job| !job.phase().is_some_and(Phase::is_terminal);
-        let job = snapshot.job.as_deref().filter(goes_on);
-        let remaining =
-            job.and_then(|job| self.history.remaining(job, snapshot.age(job).unwrap_or(elapsed)));
+        let digest = self.last.as_ref().map(JobSnapshot::digest);
+        let active = digest.filter(|digest| !digest.phase().is_some_and(Phase::is_terminal));
+        let remaining = active.and_then(|digest| {
+            let age = snapshot.age(digest.created_at()).unwrap_or(elapsed);
+            self.history.remaining(digest, age)
+        });
         WaitSnapshot { remaining, ..snapshot }
     }
 
@@ -132,6 +138,10 @@ impl Stream for Watch {
         let next = ready!(Pin::new(&mut self.events).poll_next(context));
         if let Some((at, event)) = &next {
             self.record(*at, event);
+            let last = self.events.snapshot();
+            if self.last != last {
+                self.last = last;
+            }
         }
         Poll::Ready(next)
     }

@@ -11,6 +11,7 @@ use std::{
 
 use futures_core::Stream;
 use job_model::{Job, JobId};
+use job_transport::JobSnapshot;
 
 use super::{job::LastJob, scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
@@ -105,7 +106,16 @@ macro_rules! accessors {
             /// Returns the job as last read, or `None` if it was never read.
             #[must_use]
             pub fn job(&self) -> Option<Box<Job>> {
-                self.0.job()
+                self.0.last_job().map(LastJob::into_job)
+            }
+
+            /// Returns the last reading of the job, or `None` if it was never read.
+            ///
+            /// It is decoded only if its [`job`](JobSnapshot::job) is read. Two snapshots are equal if the job has not
+            /// changed in between.
+            #[must_use]
+            pub fn snapshot(&self) -> Option<JobSnapshot> {
+                self.0.last_job().map(LastJob::into_snapshot)
             }
 
             /// Returns the time since the wait began, or zero if the result was already taken.
@@ -147,9 +157,8 @@ impl Handle {
         result
     }
 
-    fn job(&self) -> Option<Box<Job>> {
-        let last = self.shared.with_state(|scheduler, _| scheduler.last_job(self.subscriber));
-        last.map(LastJob::decode)
+    fn last_job(&self) -> Option<LastJob> {
+        self.shared.with_state(|scheduler, _| scheduler.last_job(self.subscriber))
     }
 
     fn elapsed(&self) -> Duration {

@@ -20,10 +20,17 @@ pub(super) enum LastJob {
 }
 
 impl LastJob {
-    pub(super) fn decode(self) -> Box<Job> {
+    pub(super) fn into_job(self) -> Box<Job> {
         match self {
             Self::Snapshot(snapshot) => snapshot.into_job(),
             Self::Decoded(job) => job,
+        }
+    }
+
+    pub(super) fn into_snapshot(self) -> JobSnapshot {
+        match self {
+            Self::Snapshot(snapshot) => snapshot,
+            Self::Decoded(job) => JobSnapshot::from(*job),
         }
     }
 }

@@ -119,8 +119,8 @@ impl Drop for LiveTree {
 /// Returns `None` if the job has no steps yet.
 fn percent_done(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> Option<u8> {
     let (done, all) = match snapshots {
-        [WaitSnapshot { job, .. }] if totals.total == 1 => {
-            let progress = job.as_ref().filter(|job| !job.sub_jobs().is_empty())?.progress();
+        [snapshot] if totals.total == 1 => {
+            let progress = snapshot.job().filter(|job| !job.sub_jobs().is_empty())?.progress();
             (progress.success, progress.total)
         }
         _ => (totals.finished, totals.total),

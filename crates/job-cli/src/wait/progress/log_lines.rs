@@ -117,13 +117,13 @@ fn change_line(event: &Event, errors: &ErrorTracker) -> Option<String> {
 /// Returns the state of the waits in one line.
 fn heartbeat_line(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> String {
     let Totals { total, finished, failed } = totals;
-    let ([WaitSnapshot { job, error_run, remaining, .. }], 1) = (snapshots, total) else {
+    let ([snapshot @ WaitSnapshot { error_run, remaining, .. }], 1) = (snapshots, total) else {
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let unread = snapshots.iter().filter(|snapshot| snapshot.error_run.is_some()).count();
         let unread = if unread > 0 { format!("; {unread} cannot be read") } else { String::new() };
         return format!("still waiting: {finished} of {total} jobs ended{failed}{unread}");
     };
-    let job = job.as_deref().map_or_else(|| "the job was not read yet".into(), describe_job);
+    let job = snapshot.job().map_or_else(|| "the job was not read yet".into(), describe_job);
     let job = match remaining {
         Some(remaining) => format!("{job}, {}", format_remaining(*remaining)),
         None => job,
@@ -150,7 +150,7 @@ fn describe_job(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use job_poller::{Input, WaitPolicy};
-    use job_transport::{FetchError, FetchErrorKind};
+    use job_transport::{FetchError, FetchErrorKind, JobSnapshot};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -208,7 +208,7 @@ mod tests {
             ErrorRun { message: "no reply within 30s".into(), in_a_row: 4, has_changed: false };
         let snapshot = |job: Option<&Job>, error_run| WaitSnapshot {
             id: &id,
-            job: job.cloned().map(Box::new),
+            last: job.cloned().map(JobSnapshot::from),
             elapsed: HEARTBEAT_INTERVAL,
             remaining: job.map(|_| Duration::from_secs(170)),
             service_time: None,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use console::truncate_str;
+use jiff::Timestamp;
 use job_model::{Job, Node, Phase};
 
 use crate::{
@@ -72,8 +73,9 @@ fn wait_rows<'a>(
         let id = text::sanitize_line(snapshot.id.as_str());
         format!("{id} {}  {}", styles.dim("not read yet"), format_duration(snapshot.elapsed))
     };
-    let first = if snapshot.job.is_none() { Some(unread()) } else { None };
-    let nodes = snapshot.job.iter().flat_map(|job| job.walk());
+    let job = snapshot.job();
+    let first = if job.is_none() { Some(unread()) } else { None };
+    let nodes = job.into_iter().flat_map(Job::walk);
     let shown = nodes.filter(|node| node.path.depth() == 0 || is_shown(node.job));
     let jobs = shown.map(move |node| {
         let at_top = node.path.depth() == 0;
@@ -101,7 +103,9 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
     let took = match job.phase() {
         Some(phase) if phase.is_terminal() => job.duration(),
         // The job itself shows the time of the wait, if the service's time is not known.
-        _ => snapshot.age(job).or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
+        _ => snapshot
+            .age(created_at(job))
+            .or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
     };
     if let Some(took) = took {
         row += &format!("  {}", styles.dim(&format_duration(took)));
@@ -113,6 +117,10 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
         Some(reason) => row + "  " + &text::sanitize_line(&format!("{reason:?}")),
         None => row,
     }
+}
+
+fn created_at(job: &Job) -> Option<Timestamp> {
+    job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
 }
 
 /// Returns an estimate of the remaining time, rounded up coarsely.

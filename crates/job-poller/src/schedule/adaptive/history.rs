@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use job_model::Job;
 use job_transport::JobDigest;
 use serde::{Deserialize, Serialize};
 
@@ -155,12 +154,14 @@ impl History {
     /// Returns the mean remaining time of a job with this age, given its type and its finished
     /// steps.
     ///
+    /// The digest is that of a [`JobSnapshot`](job_transport::JobSnapshot), or [`JobDigest::new`] of a job.
+    ///
     /// Returns `None` if too few such jobs were observed.
     #[must_use]
-    pub fn remaining(&self, job: &Job, age: Duration) -> Option<Duration> {
-        let job_type = job.job_type().unwrap_or_default();
-        let steps = CompletedSteps::from_digest(&JobDigest::new(job), age);
-        let position = JobPosition::from_poll_state(&steps.poll_state(job.job_type(), age));
+    pub fn remaining(&self, digest: &JobDigest, age: Duration) -> Option<Duration> {
+        let job_type = digest.job_type().unwrap_or_default();
+        let steps = CompletedSteps::from_digest(digest, age);
+        let position = JobPosition::from_poll_state(&steps.poll_state(digest.job_type(), age));
         let stages =
             self.types.get(job_type).filter(|_| self.jobs(job_type) >= MIN_JOBS_FOR_ESTIMATE)?;
         Duration::try_from_secs_f64(mean_residual_life(stages, position)?).ok()

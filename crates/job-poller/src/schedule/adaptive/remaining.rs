@@ -68,6 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use job_model::Job;
+    use job_transport::JobDigest;
     use serde_json::json;
 
     use crate::schedule::adaptive::{history::History, observation::JobObservation};
@@ -82,7 +83,7 @@ mod tests {
             history.record(&JobObservation::new("CreateCluster", age(0), age(until), completed));
         }
         let job = Job::from_slice(br#"{"spec": {"type": "CreateCluster"}}"#).unwrap();
-        let remaining = history.remaining(&job, age(0)).unwrap().as_secs();
+        let remaining = history.remaining(&JobDigest::new(&job), age(0)).unwrap().as_secs();
         assert!((80..160).contains(&remaining), "{remaining}");
     }
 
@@ -110,7 +111,7 @@ mod tests {
             let job = json!({"metadata": {"creationTimestamp": at(&0)},
                 "spec": {"type": "CreateCluster", "subJobs": steps}});
             let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
-            history.remaining(&job, age(now)).map(|remaining| remaining.as_secs())
+            history.remaining(&JobDigest::new(&job), age(now)).map(|remaining| remaining.as_secs())
         };
         let rows = [
             ("at the start", remaining_at(0, &[]), Some(250..350)),

@@ -2,6 +2,7 @@
 
 use console::measure_text_width;
 use job_model::JobId;
+use job_transport::JobSnapshot;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ fn id() -> JobId {
 fn snapshot<'a>(id: &'a JobId, job: Option<&'a Job>) -> WaitSnapshot<'a> {
     WaitSnapshot {
         id,
-        job: job.cloned().map(Box::new),
+        last: job.cloned().map(JobSnapshot::from),
         elapsed: Duration::from_secs(252),
         remaining: None,
         service_time: "2020-02-02T08:16:52Z".parse().ok(),
@@ -64,6 +65,19 @@ fn render(snapshots: &[WaitSnapshot<'_>], total: usize, size: (usize, usize)) ->
 }
 
 #[test]
+fn only_visible_rows_are_decoded() {
+    let id = id();
+    let body = running_job();
+    let undecoded = || JobSnapshot::from(body.clone()).without_job();
+    let snapshots: [_; 20] =
+        std::array::from_fn(|_| WaitSnapshot { last: Some(undecoded()), ..snapshot(&id, None) });
+    render(&snapshots, 20, (10, 80));
+    let decoded = snapshots.iter().filter(|s| s.last.as_ref().is_some_and(JobSnapshot::is_decoded));
+    // Eight rows: the number of jobs, two jobs with three steps each, and a row for the others.
+    assert_eq!(decoded.count(), 2);
+}
+
+#[test]
 fn one_job_at_three_sizes() {
     let (id, job) = (id(), running_job());
     let sizes = [(24, 80), (10, 40), (4, 20)];
@@ -94,7 +108,7 @@ fn unknown_values_are_omitted() {
     // The service's time is before the creation of the job, because of a wrong clock or time zone.
     let early =
         WaitSnapshot { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..snapshot(&id, None) };
-    let early = WaitSnapshot { job: Some(Box::new(bare.clone())), ..early };
+    let early = WaitSnapshot { last: Some(JobSnapshot::from(bare.clone())), ..early };
     let rows = [
         none,
         WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(&id, Some(&bare)) },

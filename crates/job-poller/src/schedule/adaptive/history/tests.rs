@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use job_model::Job;
+
 use super::*;
 use crate::schedule::adaptive::age_bins::{BIN_COUNT, Bins, bin_start};
 
@@ -139,11 +141,11 @@ fn remaining_time_needs_a_minimum_number_of_jobs() {
     let mut history = History::new();
     let job = Job::from_slice(br#"{"spec": {"type": "CreateNode"}}"#).unwrap();
     for number in 0..6 {
-        let is_known = history.remaining(&job, age(100)).is_some();
+        let is_known = history.remaining(&JobDigest::new(&job), age(100)).is_some();
         assert_eq!(is_known, number >= 4, "{number}: {}", history.jobs("CreateNode"));
         history.record(&observation(0, 200, true, &[]));
     }
-    let remaining = history.remaining(&job, age(100)).unwrap();
+    let remaining = history.remaining(&JobDigest::new(&job), age(100)).unwrap();
     assert!((60..160).contains(&remaining.as_secs()), "{remaining:?}");
 }
 
