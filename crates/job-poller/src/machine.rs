@@ -273,8 +273,8 @@ impl Machine {
 
     /// Sets the job as last read.
     #[cfg(feature = "tokio")]
-    pub(crate) fn with_job(mut self, job: &Job) -> Self {
-        self.snapshot = Some(JobSnapshot::from(job.clone()).without_job());
+    pub(crate) fn with_job(mut self, job: Job) -> Self {
+        self.snapshot = Some(JobSnapshot::from(job).without_job());
         self
     }
 }

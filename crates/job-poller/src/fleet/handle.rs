@@ -166,7 +166,12 @@ impl Handle {
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
-        self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))
+        let (checkpoint, job) =
+            self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))?;
+        Some(match job {
+            Some(job) => checkpoint.with_job(*job),
+            None => checkpoint,
+        })
     }
 }
 

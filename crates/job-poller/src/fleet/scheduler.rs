@@ -151,7 +151,7 @@ impl Scheduler {
             // A dropped wait has observed the job for a while, and that is worth recording.
             let observation = job.machine.observation();
             self.schedule_source.learn(observation.as_ref());
-            self.remove(key);
+            drop(self.remove(key));
         } else {
             self.resume_if_backpressured(now, key);
         }
@@ -323,24 +323,27 @@ impl Scheduler {
 
     fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {
         self.stats.finished += 1;
-        let job = &mut self.jobs[key];
+        let mut job = self.remove(key);
+        let subscribers = mem::take(&mut job.subscribers);
+        let taken_at = TokioClock::new().now();
         let (checkpoint, observation) = match &mut result {
             Ok(finished_job) => {
-                let machine = job.machine.clone().with_job(&finished_job.job);
-                let checkpoint = Checkpoint::new(machine, job.elapsed(now));
-                (checkpoint.taken_at(TokioClock::new().now()), finished_job.observation.clone())
+                let elapsed = job.elapsed(now);
+                let checkpoint = Checkpoint::new(job.machine, elapsed).taken_at(taken_at);
+                (checkpoint, finished_job.observation.clone())
             }
             Err(error) => {
-                error.set_taken_at(TokioClock::new().now());
+                error.set_taken_at(taken_at);
                 (error.checkpoint().clone(), error.observation())
             }
         };
-        let subscribers = mem::take(&mut job.subscribers);
         self.schedule_source.learn(observation.as_ref());
-        self.remove(key);
         let finished = FinishedFleetWait { result, checkpoint };
-        for subscriber in subscribers {
-            self.wakers.extend(self.subscribers[subscriber].finish(finished.clone()));
+        if let Some((last, others)) = subscribers.split_last() {
+            for subscriber in others {
+                self.wakers.extend(self.subscribers[*subscriber].finish(finished.clone()));
+            }
+            self.wakers.extend(self.subscribers[*last].finish(finished));
         }
     }
 

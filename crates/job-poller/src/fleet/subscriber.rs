@@ -31,6 +31,7 @@ pub(super) struct Subscriber {
 #[derive(Clone)]
 pub(super) struct FinishedFleetWait {
     pub(super) result: Result<FinishedJob, WaitError>,
+    /// Without the job of a successful result, because encoding it takes time.
     pub(super) checkpoint: Checkpoint,
 }
 

@@ -54,6 +54,13 @@ impl Checkpoint {
         self
     }
 
+    /// Sets the job as last read. Encodes it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_job(mut self, job: Job) -> Self {
+        self.machine = self.machine.with_job(job);
+        self
+    }
+
     #[cfg(feature = "tokio")]
     pub(super) const fn set_taken_at(&mut self, now: Timestamp) {
         self.taken_at = Some(now);

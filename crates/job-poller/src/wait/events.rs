@@ -146,7 +146,7 @@ impl WaitEvents {
         let machine = match &self.activity {
             Activity::Finished(result) => match &**result {
                 Err(error) => return error.checkpoint().clone(),
-                Ok(finished) => self.machine.clone().with_job(&finished.job),
+                Ok(finished) => self.machine.clone().with_job((*finished.job).clone()),
             },
             _ => self.machine.clone(),
         };

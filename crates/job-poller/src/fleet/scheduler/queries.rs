@@ -5,9 +5,15 @@ use std::{
     time::Duration,
 };
 
+use job_model::Job;
+
 use super::Scheduler;
 use crate::{
-    fleet::{job::LastJob, stats::FleetStats, subscriber::Subscriber},
+    fleet::{
+        job::LastJob,
+        stats::FleetStats,
+        subscriber::{FinishedFleetWait, Subscriber},
+    },
     machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
@@ -74,16 +80,21 @@ impl Scheduler {
     }
 
     /// Returns a checkpoint of a subscriber's wait, or `None` if its result was taken.
+    ///
+    /// If the job has ended, it is returned beside the checkpoint. Does not encode it, because the caller holds the
+    /// fleet's lock.
     pub(in crate::fleet) fn checkpoint(
         &self,
         now: Duration,
         subscriber: usize,
-    ) -> Option<Checkpoint> {
+    ) -> Option<(Checkpoint, Option<Box<Job>>)> {
         let subscriber = &self.subscribers[subscriber];
-        match subscriber.job {
-            Some(key) => Some(self.jobs[key].checkpoint(now)),
-            None => Some(subscriber.finished()?.checkpoint.clone()),
+        if let Some(key) = subscriber.job {
+            return Some((self.jobs[key].checkpoint(now), None));
         }
+        let FinishedFleetWait { result, checkpoint } = subscriber.finished()?;
+        let job = result.as_ref().ok().map(|finished_job| finished_job.job.clone());
+        Some((checkpoint.clone(), job))
     }
 
     /// Returns the key and a checkpoint of the first wait whose key is at least `from`.

@@ -4,7 +4,7 @@ use std::{mem, time::Duration};
 
 use super::Scheduler;
 use crate::{
-    fleet::job::{AttemptRequest, JobActivity},
+    fleet::job::{AttemptRequest, FleetJob, JobActivity},
     machine::CompactDuration,
 };
 
@@ -90,11 +90,12 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn remove(&mut self, key: usize) {
+    pub(super) fn remove(&mut self, key: usize) -> FleetJob {
         self.cancel(key);
         let job = self.jobs.remove(key);
         self.budget.update(job.urgency, None);
         self.by_id.remove(job.machine.job_id());
+        job
     }
 
     /// Sets when the activity of a wait ends.
