@@ -46,8 +46,8 @@ use crate::schedule::JobObservation;
 /// A state machine that waits for one job and performs no I/O.
 ///
 /// A driver calls [`step`](Self::step) with an [`Input`] and the time. The step returns events and
-/// one [`Action`], and the result of that action is the next input. Most callers use
-/// [`Wait`](crate::Wait) or [`Fleet`](crate::Fleet), which are such drivers.
+/// one [`Action`], and the result of that action is the next input. `Wait` and `Fleet` are such
+/// drivers, and most callers use one of them.
 ///
 /// # States
 ///
@@ -273,8 +273,6 @@ impl Machine {
     }
 
     /// Returns what the wait has observed of the job so far, for a [`History`](crate::History).
-    ///
-    /// Returns `None` before the first reading that shows the job active.
     ///
     /// Returns `None` before the first reading that shows the job active.
     #[must_use]

@@ -52,8 +52,6 @@ impl WaitError {
     /// Returns what the wait observed of the job, for a [`History`](crate::History).
     ///
     /// It records that the job had not ended when the wait stopped.
-    ///
-    /// It records that the job had not ended when the wait stopped.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
         self.checkpoint.machine().observation()

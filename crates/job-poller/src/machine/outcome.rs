@@ -36,9 +36,6 @@ pub struct FinishedJob {
     ///
     /// `None` if the job had ended at the first reading, because its duration was not observed
     /// then.
-    ///
-    /// `None` if the job had ended at the first reading, because its duration was not observed
-    /// then.
     pub observation: Option<JobObservation>,
 }
 

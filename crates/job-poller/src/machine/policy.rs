@@ -30,8 +30,6 @@ use crate::schedule::Exponential;
 ///
 /// # Examples
 ///
-/// # Examples
-///
 /// ```
 /// use std::time::Duration;
 ///
@@ -93,9 +91,9 @@ impl WaitPolicy {
     /// complaint of their users. With zero, one attempt is made, with its full timeout.
     ///
     /// The last attempt starts before the deadline, so that it has time to end: two seconds before,
-    /// or a tenth of the timeout if that is less than 20 s. It starts later if a `Retry-After`
-    /// requires it, or if less than one second (or than the planned delay, if that is shorter)
-    /// would pass after the attempt before it.
+    /// or a tenth of the timeout for timeouts below 20 s. It starts later if a `Retry-After`
+    /// requires it. It also starts later if it would otherwise start less than a second (or less
+    /// than the planned delay, if that is shorter) after the previous attempt.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -279,7 +277,7 @@ impl WaitPolicy {
     }
 
     /// Returns the latest time at which the last attempt starts: two seconds before the deadline,
-    /// or a tenth of the timeout if that is less than 20 s.
+    /// or a tenth of the timeout for timeouts below 20 s.
     pub(crate) fn latest_start(&self) -> Duration {
         let timeout = self.deadline();
         timeout - (timeout / 10).min(Duration::from_secs(2))
