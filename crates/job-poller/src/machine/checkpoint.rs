@@ -127,7 +127,7 @@ impl Checkpoint {
     }
 }
 
-/// Waking later than this counts as having missed the deadline.
+/// Waking later than this after the deadline counts as having missed it.
 const LATE_WAKE_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Omits the job, which may have thousands of lines.

@@ -46,7 +46,7 @@ impl Machine {
             job: snapshot.into_job(),
         };
         self.state = State::Polling;
-        // No lookup after an error: the error may be what ends the wait.
+        // No lookup after an error, because the error may be what ends the wait.
         if self.recent_errors.is_some() {
             self.finish(context, lookup)
         } else {

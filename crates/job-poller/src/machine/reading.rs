@@ -211,8 +211,8 @@ impl Machine {
         self.plan_next_attempt(context, plan.delay, AttemptReason::Scheduled)
     }
 
-    /// Returns what the wait observed of a finished job, given its last reading. Returns `None` if
-    /// the job had ended at the first reading.
+    /// Returns what the wait observed of the job, given its last reading. Returns `None` if the job
+    /// had ended at the first reading.
     pub(super) fn final_observation(
         &self,
         snapshot: &JobSnapshot,
@@ -227,8 +227,8 @@ impl Machine {
         // The job ended between the last reading that showed it active and this reading.
         let settling = self.state.settling().map(|settling| settling.age);
         let now = settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(observed_until);
-        // Without a `Date`, the age is measured by the local clock, so the service's times do not
-        // apply.
+        // Without a `Date`, the age is the time since the wait began, so it cannot be compared with
+        // the service's times.
         let until = match snapshot.job().duration().filter(|_| date.is_some()) {
             Some(time) => time.clamp(observed_until, now),
             None => observed_until + (now - observed_until) / 2,

@@ -63,8 +63,8 @@ impl Model {
         }
     }
 
-    /// Returns how long sub-jobs may be looked up after the single attempt of a wait without a
-    /// timeout.
+    /// Returns how long sub-jobs may be looked up after the single attempt of a wait whose timeout
+    /// is zero.
     fn lookup_grace(&self) -> Duration {
         Duration::from_secs(if self.timeout == Some(Duration::ZERO) { 10 } else { 0 })
     }
@@ -183,8 +183,8 @@ struct CheckedMachine {
     replies: u32,
 }
 
-/// Its delays are never less than one second, which is the minimum for a delay that the deadline
-/// shortens.
+/// Its delays are at least 2 s, so that attempts are at least 1 s apart unless the deadline is
+/// near.
 static SCHEDULE: Exponential = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(20));
 
 impl CheckedMachine {

@@ -8,7 +8,7 @@ use super::policy::WaitPolicy;
 /// How a wait continues, given the phases of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The job is still running.
+    /// The job has not ended.
     Active,
     /// The job is `Success` while sub-jobs are still active.
     Settling,

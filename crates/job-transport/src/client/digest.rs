@@ -102,8 +102,6 @@ impl JobDigest {
     ///
     /// The trees are the same if they list the same uids in the same order with the same phases.
     /// They are compared by a hash of 64 bits.
-    ///
-    /// Sub-jobs are compared by their uids. The trees are compared by a hash of 64 bits.
     #[must_use]
     pub const fn has_same_tree(&self, other: &Self) -> bool {
         self.tree_hash == other.tree_hash
