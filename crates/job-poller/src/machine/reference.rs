@@ -183,8 +183,7 @@ struct CheckedMachine {
     replies: u32,
 }
 
-/// Its delays are at least 2 s, so that attempts are at least 1 s apart unless the deadline is
-/// near.
+/// Its delays are at least 2 s, which is more than the minimum delay of 1 s.
 static SCHEDULE: Exponential = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(20));
 
 impl CheckedMachine {
