@@ -1,5 +1,5 @@
-//! The decision how to wait for a job: [`Machine`], what goes in and what comes out. Reads no clock, performs no
-//! I/O.
+//! The state machine of a wait: [`Machine`], its inputs and its outputs. Reads no clock and
+//! performs no I/O.
 
 mod policy;
 mod event;
@@ -10,15 +10,15 @@ mod attempt_error;
 mod error_kind;
 mod compact_duration;
 mod job_text;
-// What the machine keeps from one step to the next.
+// The state that the machine keeps between steps.
 mod error_limits;
 mod settling;
 mod sub_job_lookup;
 mod state;
-// The machine as data.
+// The machine as serializable data, and the error that contains it.
 mod checkpoint;
 mod error;
-// Its steps.
+// The steps.
 mod step;
 mod reading;
 mod finish;
@@ -43,36 +43,43 @@ use serde::{Deserialize, Serialize};
 use self::{error_limits::RecentErrors, state::State};
 use crate::schedule::JobObservation;
 
-/// Decides, step by step, how to wait for one job: what to do now, given the time and what
-/// happened.
+/// A state machine that waits for one job and performs no I/O.
 ///
-/// The first input is [`Input::Wake`]. Each input is answered with events and one [`Action`]; the next input
-/// is the result of that action:
+/// A driver calls [`step`](Self::step) with an [`Input`] and the time. The step returns events and
+/// one [`Action`], and the result of that action is the next input. `Wait` and `Fleet` are such
+/// drivers, and most callers use one of them.
+///
+/// # States
+///
+/// The first input is [`Input::Wake`]. Each action has its own inputs:
 ///
 /// ```text
 /// SleepUntil ─▶ Wake        Fetch ─▶ Reading, Unchanged or Error        Finish: the wait is over
 /// ```
 ///
-/// Between two inputs the machine is in one of three states:
+/// Between two steps the machine is in one of three states:
 ///
 /// ```text
 ///              Running, errors, stale replies
 ///                  ┌───────┐
-///                  ▼       │      Success, and a sub-job goes on
+///                  ▼       │      Success, sub-jobs still active
 ///  Wake ───────▶ Polling ──┴──────────────────────▶ Settling ──┐ Success again
 ///                  │  ▲                               │  │  ▲  │
 ///                  │  └───────────────────────────────┘  │  └──┘
-///                  │     another phase than Success      │
+///                  │     a phase other than Success      │
 ///   Success,       │                                     │ all sub-jobs ended,
 ///   Failed         ▼                                     ▼ or after `settle`
-///                LookingUp: sub-jobs that the reply does not show ──▶ Finish(Ok)
+///                LookingUp: sub-jobs missing from the reply ──▶ Finish(Ok)
 ///
-///  Polling, Settling ── deadline, stop, too many errors ──▶ Finish(Err), Settling: Finish(Ok)
+///  Polling ─── deadline, too many errors, stop ──▶ Finish(Err)
+///  Settling ── deadline, too many errors ──▶ Finish(Ok)        stop ──▶ Finish(Err)
 /// ```
 ///
-/// Time is a `Duration` since the wait began, which the driver passes in. There is one attempt at a time. The machine
-/// is deterministic: the same inputs at the same times give identical steps, even if it was serialized and restored
-/// in between.
+/// Times are a `Duration` since the wait began. The driver passes the current time to each step.
+/// There is at most one attempt in flight. The machine is deterministic: the same inputs at the
+/// same times produce identical steps, even if the machine was serialized and restored in between.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,27 +114,29 @@ pub struct Machine {
     attempts: u32,
     sub_job_lookups: u32,
     readings: u32,
-    /// When the next attempt is planned, and before when there is none whatever the deadline: by what
-    /// the service asked, and by the floor.
+    /// `next_attempt_at` is when the next attempt is due. `not_before` is the earliest time for it,
+    /// because of a `Retry-After` or the minimum pause. The deadline does not move an attempt
+    /// before that time.
     next_attempt_at: CompactDuration,
     not_before: CompactDuration,
-    /// Taken up again elsewhere, and no attempt since: the deadline leaves it one.
+    /// Whether one attempt may be made even after the deadline, because the wait was resumed from a
+    /// checkpoint and has made no attempt since.
     late_attempt_allowed: bool,
-    /// The attempt under way has its whole time, beyond the deadline.
+    /// Whether the attempt in flight has its full timeout, even beyond the deadline.
     deadline_waived: bool,
     /// The errors since the last reading.
     recent_errors: Option<Box<RecentErrors>>,
     stale_in_a_row: u32,
-    /// When the job last changed, and whether it was reported as stalled since.
+    /// When the job last changed, and whether it has been reported as stalled since then.
     changed_at: CompactDuration,
     stall_reported: bool,
     /// When the last event was emitted.
     last_event_at: CompactDuration,
-    /// Whether the end is near, and how many readings there were before that.
+    /// Whether the job is nearly done, and the number of readings before that.
     nearly_done: bool,
     near_end_base: u32,
     state: State,
-    /// The job's age when it was first seen to go on, and when it last was.
+    /// The job's age at the first and at the last reading that showed it active.
     observed_from: Option<CompactDuration>,
     observed_until: CompactDuration,
     /// The last accepted reading, without the decoded job.
@@ -135,7 +144,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Creates the decision for a wait that has not begun. Many can share their limits.
+    /// Creates the machine of a wait that has not begun.
+    ///
+    /// Several machines can share one policy in an `Arc`.
     #[must_use]
     pub fn new(id: JobId, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         Self {
@@ -163,22 +174,22 @@ impl Machine {
         }
     }
 
-    /// Sets what the random part of pauses comes from; 0 by default. Machines of one seed pause
-    /// alike.
+    /// Sets the seed of the jitter. The default is 0. Machines with the same seed have the same
+    /// jitter.
     #[must_use]
     pub const fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets other limits. They count from the wait's beginning, also where it is taken up again.
+    /// Sets all limits. They count from the beginning of the wait, even if it was resumed.
     #[must_use]
     pub fn with_policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         self.policy = policy.into();
         self
     }
 
-    /// Returns the deadline of the lookup of sub-jobs, if there is one.
+    /// Returns the deadline of the sub-job lookup, or `None` if none is in progress.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {
         self.state.lookup().map(|lookup| lookup.deadline)
@@ -189,22 +200,25 @@ impl Machine {
         self.policy = policy.into();
     }
 
-    /// Resumes a wait elsewhere. If the deadline has passed meanwhile, or almost, one more attempt is made, under
-    /// its own timeout. [`observation`](Self::observation) starts again: the process that stopped has recorded what
-    /// was observed before.
+    /// Prepares the machine to continue in another process.
+    ///
+    /// If too little time is left before the deadline for the usual last attempt, or if the
+    /// deadline has passed, one more attempt is made, with its full timeout.
+    /// [`observation`](Self::observation) starts again, because the stopped wait has already
+    /// reported what it observed.
     #[must_use]
     pub const fn resume(mut self) -> Self {
         (self.late_attempt_allowed, self.observed_from) = (true, None);
         self
     }
 
-    /// Sets whether its driver was elsewhere when the deadline passed.
+    /// Sets whether an attempt is allowed after the deadline, because the driver missed it.
     pub(crate) const fn with_missed_deadline(mut self, missed: bool) -> Self {
         self.late_attempt_allowed = missed;
         self
     }
 
-    /// Returns which job is waited for.
+    /// Returns the id of the job.
     #[must_use]
     pub const fn job_id(&self) -> &JobId {
         &self.id
@@ -216,13 +230,15 @@ impl Machine {
         &self.policy
     }
 
-    /// Returns how many attempts were made, those for sub-jobs left out.
+    /// Returns the number of attempts. Sub-job lookups are not included.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Returns the job as last read, where it ever was. It is kept as text, and decoded for this.
+    /// Returns the job as last read, or `None` before the first reading.
+    ///
+    /// The machine keeps the job as text, so this decodes it.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         match self.state.lookup() {
@@ -231,14 +247,15 @@ impl Machine {
         }
     }
 
-    /// Returns the last accepted reading, without the decoded job; `None` before the first reading, and once the job
-    /// has ended.
+    /// Returns the last accepted reading, without the decoded job.
+    ///
+    /// Returns `None` before the first reading and after the job has ended.
     #[must_use]
     pub const fn snapshot(&self) -> Option<&JobSnapshot> {
         self.snapshot.as_ref()
     }
 
-    /// Returns the phase as last read. Decodes nothing.
+    /// Returns the phase as last read, without decoding the job.
     pub(crate) fn last_phase(&self) -> Option<Option<&Phase>> {
         match self.state.lookup() {
             Some(lookup) => Some(lookup.job().phase()),
@@ -255,7 +272,9 @@ impl Machine {
         }
     }
 
-    /// Returns what was observed of the job so far; `None` before the first reading of a job that goes on.
+    /// Returns what the wait has observed of the job so far, for a [`History`](crate::History).
+    ///
+    /// Returns `None` before the first reading that shows the job active.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
         let digest = match self.state.lookup() {
@@ -265,7 +284,7 @@ impl Machine {
         self.observation_until(digest, self.observed_until.get(), false)
     }
 
-    /// Returns the error of the last attempt, if that failed.
+    /// Returns the error of the last attempt, if it failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.recent_errors.as_ref().map(|errors| &errors.last)

@@ -1,4 +1,4 @@
-//! Where readings come from. Decides nothing.
+//! The trait for sources of readings.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use futures_core::future::BoxFuture;
 use job_model::JobId;
 use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
 
-/// Asks once how a job is.
+/// Reads a job.
 ///
 /// # For callers
 ///
-/// Dropping the future gives the attempt up.
+/// Dropping the future cancels the attempt.
 ///
 /// # For implementers
 ///
-/// Make one attempt and no other: asking again is the wait's. Report what went wrong as the
-/// [`FetchError`] whose class says what it means for asking again.
+/// Make exactly one attempt, because the wait does the retries. Report a failure as a
+/// [`FetchError`] whose [class](FetchError::class) matches how the attempt should be retried.
 pub trait JobSource: Send + Sync {
-    /// Makes one attempt.
+    /// Makes one attempt to read the job.
     ///
     /// # Errors
     ///
-    /// Where the attempt gave no job.
+    /// Returns an error if the attempt failed.
     ///
     /// # Cancel safety
     ///
@@ -30,13 +30,13 @@ pub trait JobSource: Send + Sync {
 
     /// Makes one attempt, and may report that the job is unchanged.
     ///
-    /// `last` is the last accepted snapshot of the same job, or `None` if there is none to compare with. A reply
-    /// that equals its text byte for byte is [`Fetched::Unchanged`] and need not be decoded. By default calls
-    /// [`fetch`](Self::fetch).
+    /// `last` is the last accepted snapshot of the same job, or `None` if there is none. If the
+    /// reply equals its text byte for byte, return [`Fetched::Unchanged`] without decoding the
+    /// reply. By default this calls [`fetch`](Self::fetch).
     ///
     /// # Errors
     ///
-    /// Returns an error if the attempt gave no job.
+    /// Returns an error if the attempt failed.
     ///
     /// # Cancel safety
     ///
@@ -93,10 +93,10 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
     }
 }
 
-/// Makes the attempt that a machine asks for, and returns its result as the machine's input.
+/// Makes an attempt for a machine.
 ///
-/// If a phase has changed, the last snapshot is decoded here, because the machine compares the two jobs, and a
-/// fleet's machine must not decode while it holds the fleet's lock.
+/// If a phase has changed, this decodes the last snapshot. The machine needs it to compare the two
+/// jobs, and a fleet's machine must not decode while it holds the fleet's lock.
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,
@@ -117,7 +117,7 @@ pub(crate) async fn attempt(
 mod tests {
     use super::*;
 
-    /// Replies with a body, like a client that compares it with the last one.
+    /// A source that always returns the same body.
     struct Reply(&'static str);
 
     impl JobSource for Reply {

@@ -1,4 +1,5 @@
-//! The one call: how is this job? Makes one attempt; what a 401 asks for is part of it.
+//! The client, which reads a job. Each call is one attempt, including re-authentication after a
+//! 401.
 
 mod digest;
 mod snapshot;
@@ -32,12 +33,14 @@ use crate::{
     transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
 
-/// How long an attempt may take, unless set otherwise: its requests, and renewing the credentials.
-/// Longer than a transport's limit for a request (60 s) and a provider's (20 s), each of which says
-/// better what was late; and than a wait's own (30 s), so that in a wait that limit decides.
+/// The default timeout of an attempt, which includes its requests and a refresh of the credentials.
+/// Longer than the request (60 s) and provider (20 s) timeouts, whose errors are more specific, and
+/// than a wait's attempt timeout (30 s), which then applies.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Asks one project of one endpoint for its jobs. Cheap to clone.
+/// Reads jobs of one project from one endpoint.
+///
+/// Clones are cheap and share the credentials and the transport.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -52,7 +55,7 @@ struct Inner {
 }
 
 impl Client {
-    /// Creates a client; sends nothing.
+    /// Creates a client. Sends no request.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn new(
@@ -63,7 +66,7 @@ impl Client {
         Self::with_clock(endpoint, credentials, transport, crate::clock::TokioClock::new())
     }
 
-    /// Creates a client with a clock of the caller's own.
+    /// Creates a client with a custom clock.
     #[must_use]
     pub fn with_clock(
         endpoint: Endpoint,
@@ -81,37 +84,40 @@ impl Client {
         }))
     }
 
-    /// Sets the project whose jobs are asked for; by default the one that the credentials name, as
-    /// those of the identity service do.
+    /// Sets the project of the jobs.
+    ///
+    /// The default is the project that comes with the credentials, for example with those of the
+    /// identity service.
     #[must_use]
     pub fn project(self, project: ProjectId) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Inner { project: Some(project), ..inner }))
     }
 
-    /// Sets how long one attempt may take, renewing the credentials included; 90 s by default. The
-    /// transport's own limit holds for each request.
+    /// Sets the timeout of an attempt, including a refresh of the credentials. The default is 90 s.
+    ///
+    /// The transport's own timeout applies to each request.
     #[must_use]
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Inner { attempt_timeout: timeout, ..inner }))
     }
 
-    /// Asks once how the job is: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
+    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
     ///
-    /// Where the service refuses credentials that can be renewed (401), they are, and it is asked
-    /// once more; where it refuses a signature because this machine's clock is off, the service's
-    /// time is learnt and the request signed once more.
+    /// If the service rejects the credentials (401) and they can be refreshed, they are refreshed
+    /// and the request is sent once more. If the service rejects a signature because the local
+    /// clock is wrong, the client learns the service's time and signs the request again.
     ///
     /// # Errors
     ///
-    /// Where there are no credentials, no reply came, its status is not 200, or its body is no job;
-    /// see [`FetchError`].
+    /// Returns an error if there are no credentials, no reply is received, the status is not 200,
+    /// or the body is not a job; see [`FetchError`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives this attempt up; the job is not affected. Credentials that were
-    /// being provided for it are asked for again by the next one.
+    /// Dropping the future cancels the attempt. The job is not affected. If the credentials were
+    /// being requested for this attempt, the next attempt requests them again.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
         let OkReply { response, credentials_refreshed } = self.request(id).await?;
         match Reading::from_ok_response(&response) {
@@ -120,17 +126,20 @@ impl Client {
         }
     }
 
-    /// Makes the request of [`job`](Self::job), and decodes the reply only if it differs from the last one.
+    /// Reads the job once, and decodes the reply only if it differs from the last one.
     ///
-    /// `last` is the last accepted snapshot of the same job. With `None` the reply is always decoded.
+    /// The request is that of [`job`](Self::job).
+    ///
+    /// `last` is the last accepted snapshot of the same job. If it is `None`, the reply is always
+    /// decoded.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`job`](Self::job).
+    /// Returns the same errors as [`job`](Self::job).
     ///
     /// # Cancel safety
     ///
-    /// As [`job`](Self::job).
+    /// The same as for [`job`](Self::job).
     pub async fn job_since(
         &self,
         id: &JobId,
@@ -178,7 +187,7 @@ impl Client {
         }
     }
 
-    /// Asks with these credentials.
+    /// Sends the request with these credentials.
     async fn send(
         &self,
         attempt: &AttemptContext<'_>,
@@ -201,7 +210,8 @@ impl Client {
         }
     }
 
-    /// Asks with a signature: with another one where the first was wrong for its time alone.
+    /// Sends the request with a signature. Signs it again if the first signature was wrong only
+    /// because of its time.
     async fn send_signed(
         &self,
         attempt: &AttemptContext<'_>,
@@ -211,7 +221,7 @@ impl Client {
     ) -> Result<Response<Bytes>, FetchError> {
         loop {
             let permit = guard.acquire().await?;
-            // Fails for spans of the calendar alone, which a skew is not.
+            // Fails only for spans with calendar units, which a skew does not have.
             let at = self.0.clock.now().saturating_add(permit.skew).unwrap_or_default();
             let mut signed = request.clone();
             sign(&mut signed, at).map_err(TransportError::invalid_request)?;
@@ -240,14 +250,14 @@ impl Client {
         send_traced(&*self.0.transport, request, about, &[]).await
     }
 
-    /// Makes the request, without what authenticates it.
+    /// Creates the request, without authentication headers.
     fn build_request(
         &self,
         project: &ProjectId,
         id: &JobId,
     ) -> Result<Request<Bytes>, http::Error> {
         let mut request = self.0.endpoint.request(self.0.endpoint.job_uri(project, id)?)?;
-        // Mandatory on this GET, though it has no body (reference page, table 2).
+        // Required for this GET, although it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
         Ok(request)
@@ -260,7 +270,7 @@ struct OkReply {
     credentials_refreshed: bool,
 }
 
-/// An attempt, and how many requests for the job were made in it so far.
+/// An attempt, and the number of requests for the job that it has sent so far.
 struct AttemptContext<'a> {
     id: &'a JobId,
     requests: AtomicU32,

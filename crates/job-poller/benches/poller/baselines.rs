@@ -1,4 +1,5 @@
-//! Implementations of the same wait: each polls every second, decodes the reply and limits the attempt's time.
+//! Implementations of the same wait. Each polls every second, decodes the reply and limits the time
+//! of an attempt.
 
 use std::{
     future::IntoFuture,
@@ -26,16 +27,16 @@ use tokio::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The job ends after this.
+/// The duration of the job.
 const JOB_DURATION: Duration = Duration::from_secs(30);
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const SUCCESS: &[u8] = br#"{"kind": "Job", "status": {"phase": "Success"}}"#;
 
-/// Replies from memory: the job runs for half a minute and then succeeds.
+/// A service in memory, whose job runs for half a minute and then succeeds.
 pub(crate) struct Service {
-    /// The bodies of a running job, one for each second, from the first again after the last.
+    /// The bodies of the running job, one for each second. After the last, they start again.
     running: Arc<[Bytes]>,
     created: Instant,
     polls: AtomicU32,
@@ -47,9 +48,9 @@ impl Service {
         Self { running, created: Instant::now(), polls: AtomicU32::new(0) }
     }
 
-    /// Answers a request.
+    /// Returns the body of a reply.
     fn body(&self, id: &JobId) -> Bytes {
-        // Every client writes the id into its request.
+        // Real clients write the id into the request.
         black_box(id.as_str().as_bytes().first());
         self.polls.fetch_add(1, Ordering::Relaxed);
         let age = self.created.elapsed();
@@ -84,7 +85,7 @@ impl JobSource for Service {
     }
 }
 
-/// Never answers.
+/// A service that never replies.
 pub(crate) struct Silent;
 
 impl JobSource for Silent {
@@ -107,14 +108,14 @@ pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
     fleet.schedule(Fixed::new(SECOND)).start()
 }
 
-/// Starts a fleet that has a history of such jobs and their steps.
+/// Starts a fleet with a history of the jobs and their steps.
 pub(crate) fn fleet_with_history(service: Arc<Service>) -> Fleet {
     let mut history = History::new();
     for seconds in (60..600).map(Duration::from_secs) {
         let observation = JobObservation::new("CreateCluster", Duration::ZERO, seconds, true);
         history.record(&observation.with_step_ends(vec![seconds / 3, seconds / 2]));
     }
-    // A low price, so that it polls as often as the floor allows, which is every two seconds.
+    // A low price, so that it polls as often as its minimum delay of two seconds allows.
     let adaptive = Adaptive::new().request_price(Duration::from_micros(1));
     let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
     fleet.adaptive(adaptive, history).start()
@@ -129,7 +130,7 @@ pub(crate) fn hand_written_loop(
             if has_job_ended(&service, &id).await? {
                 return Ok(());
             }
-            #[expect(clippy::disallowed_methods, reason = "a loop written by hand sleeps")]
+            #[expect(clippy::disallowed_methods, reason = "a hand-written loop sleeps")]
             sleep(SECOND).await;
         }
     })
@@ -141,7 +142,7 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
         let asked = || async {
             match has_job_ended(&service, &id).await {
                 Ok(true) => Ok(Ok(())),
-                Ok(false) => Err("the job goes on".to_owned()),
+                Ok(false) => Err("the job is still running".to_owned()),
                 Err(error) => Ok(Err(error)),
             }
         };
@@ -149,9 +150,9 @@ pub(crate) fn with_backon(service: Arc<Service>, id: JobId) -> JoinHandle<Result
     })
 }
 
-/// Makes an attempt, and returns whether the job has ended.
+/// Makes an attempt and returns whether the job has ended.
 async fn has_job_ended(service: &Service, id: &JobId) -> Result<bool, String> {
     let reading = timeout(ATTEMPT_TIMEOUT, service.fetch(id)).await;
-    let reading = reading.map_err(|_| "too late")?.map_err(|error| error.to_string())?;
+    let reading = reading.map_err(|_| "timed out")?.map_err(|error| error.to_string())?;
     Ok(reading.job().phase().is_some_and(Phase::is_terminal))
 }

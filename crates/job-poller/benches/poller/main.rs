@@ -1,7 +1,7 @@
-//! Measures the cost of a wait: the processor time of a poll, as a ratio to a loop written by hand that does the
-//! same work in the same run, the heap of a wait, and by how much a deadline is overshot. Exits with 1 if a figure
-//! is above its bound.
-#![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
+//! Measures the cost of a wait: the processor time per poll, the heap per wait, and how late a wait
+//! ends after its deadline. The processor time is given as a ratio to a hand-written loop that does
+//! the same work in the same run. Exits with 1 if a result exceeds its bound.
+#![expect(clippy::print_stdout, reason = "prints the results")]
 
 #[path = "../common/bounds.rs"]
 mod bounds;
@@ -31,33 +31,35 @@ use clock::processor_time;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The numbers of concurrent waits, and the rounds in which each baseline runs them. The fastest round counts,
-/// because other load on the machine only adds time.
+/// The number of concurrent waits, and the number of rounds for each baseline. The fastest round
+/// counts, because other load on the machine only adds time.
 const FEW_WAITS: Waits = Waits { count: 1_000, rounds: 40 };
 const MANY_WAITS: Waits = Waits { count: 100_000, rounds: 3 };
 
-/// The maximum processor time of a poll, as a multiple of the time of a loop written by hand, which decodes each
-/// reply. A reply that equals the last one is not decoded.
+/// The maximum processor time of a poll, as a multiple of that of a hand-written loop, which
+/// decodes each reply. `Wait` does not decode a reply that equals the last one.
 const MAX_UNCHANGED_TIME_RATIO: f64 = 0.5;
 const MAX_CHANGED_TIME_RATIO: f64 = 1.3;
 
-/// The same for many waits if each reply has changed. A wait keeps 2 KB between polls and the loop 400 bytes, so the
-/// waits no longer fit into the processor's caches.
+/// The same for many waits if each reply has changed. A wait keeps 2 KB between polls and the loop
+/// keeps 400 bytes, so the waits no longer fit into the processor's caches.
 const MAX_UNCACHED_TIME_RATIO: f64 = 1.6;
 const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.3;
 
-/// The maximum heap of a wait during a delay, in bytes, with its task and without the text of its last job.
+/// The maximum heap of a wait during a delay, in bytes. This includes its task and excludes the
+/// text of its last job.
 const MAX_HEAP_BYTES: f64 = 790.0;
 
-/// The same for a wait of a fleet, which needs no task of its own.
+/// The same for a wait in a fleet, which needs no task of its own.
 const MAX_FLEET_TIME_RATIO: f64 = 1.8;
 const MAX_FLEET_HEAP_BYTES: f64 = 663.0;
 
-/// The maximum time by which a deadline may be overshot.
+/// The maximum time by which a wait may exceed its deadline.
 const MAX_OVERSHOOT: Duration = Duration::from_millis(20);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    // The reference page's example halfway through: two sub-jobs, 1 KiB. Without a uid: it is every wait's.
+    // The reference page's example halfway through: two sub-jobs, 1 KiB. It has no uid, because all
+    // waits share it.
     let mut example = Plan::create_cluster().job_at(Duration::from_secs(3));
     example.metadata.get_or_insert_default().uid = None;
     let example = serde_json::to_value(&example)?;
@@ -105,7 +107,7 @@ fn twenty_nodes() -> Value {
     })
 }
 
-/// Returns bodies of a job, each updated a second after the one before.
+/// Returns bodies of a job. Each has an `updateTimestamp` one second after the one before.
 fn bodies(body: &Value, count: u32) -> Result<Arc<[Bytes]>, Box<dyn Error>> {
     let body = |second: u32| {
         let mut body = body.clone();
@@ -116,7 +118,7 @@ fn bodies(body: &Value, count: u32) -> Result<Arc<[Bytes]>, Box<dyn Error>> {
     (0..count).map(body).collect()
 }
 
-/// How many waits there are at once, and how often they are measured.
+/// The number of concurrent waits, and the number of measurements.
 #[derive(Clone, Copy)]
 struct Waits {
     count: usize,
@@ -168,7 +170,7 @@ fn cost(
     ];
     let mut costs = [Cost { nanoseconds: f64::INFINITY, bytes: 0.0 }; 5];
     for _ in 0..rounds {
-        // In turns, so that a machine that becomes slower affects all of them.
+        // The baselines alternate, so that a slowdown of the machine affects all of them.
         for ((_, measure), cost) in measures.iter().zip(&mut costs) {
             let round = measure()?;
             cost.nanoseconds = cost.nanoseconds.min(round.nanoseconds);
@@ -205,19 +207,19 @@ fn cost(
 
 type Measure<'a> = dyn Fn() -> Result<Cost, Box<dyn Error>> + 'a;
 
-/// Returns the job id of a wait: the same for all waits, or another one for each, because a fleet combines waits
-/// with the same id.
+/// Returns the job id of a wait. A fleet merges waits with the same id, so its waits have distinct
+/// ids.
 const SHARED_JOB_ID: fn(usize) -> Result<JobId, IdError> = |_| ID.clone();
 const DISTINCT_JOB_IDS: fn(usize) -> Result<JobId, IdError> = baselines::id;
 
 static ID: LazyLock<Result<JobId, IdError>> = LazyLock::new(|| baselines::id(0));
 
-/// Waits in a fleet.
+/// Waits for a job in a fleet.
 async fn await_watch(watch: FleetWait) -> Result<(), Box<dyn Error>> {
     Ok(watch.await.map(drop)?)
 }
 
-/// Waits for a task.
+/// Waits for a task to end.
 async fn await_task<T, E: Into<Box<dyn Error>>>(
     task: JoinHandle<Result<T, E>>,
 ) -> Result<(), Box<dyn Error>> {
@@ -266,7 +268,7 @@ where
     Ok(Cost { nanoseconds, bytes })
 }
 
-/// Measures by how much deadlines are overshot, with a paused clock and with a real one.
+/// Measures how late waits end after their deadlines, with a paused clock and with a real one.
 fn overshoot(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("30 deadlines of 50 to 95 ms, with an attempt in flight; the worst");
     let milliseconds = |span: Duration| span.as_secs_f64() * 1e3;
@@ -284,7 +286,7 @@ async fn worst_overshoot() -> Result<Duration, Box<dyn Error>> {
     let mut worst = Duration::ZERO;
     for timeout in (50..100).step_by(5).cycle().take(30).map(Duration::from_millis) {
         let wait = Wait::new(Silent, baselines::id(0)?).timeout(timeout);
-        #[expect(clippy::disallowed_methods, reason = "what is measured")]
+        #[expect(clippy::disallowed_methods, reason = "measures elapsed time")]
         let began = Instant::now();
         if wait.await.is_ok() {
             return Err("the service is silent".into());

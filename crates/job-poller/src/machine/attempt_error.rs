@@ -1,30 +1,30 @@
-//! The error of an attempt without a reading, as plain data.
+//! The error of a failed attempt, as plain data.
 
 use std::{error::Error, fmt, time::Duration};
 
 use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind, display_chain};
 use serde::{Deserialize, Serialize};
 
-/// The error of an attempt without a reading: what is kept of a [`FetchError`].
+/// The error of a failed attempt: a [`FetchError`] as serializable data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AttemptError {
-    /// How far the attempt got.
+    /// The kind of the error.
     pub kind: FetchErrorKind,
-    /// How to react.
+    /// How to retry after the error.
     pub class: ErrorClass,
-    /// What happened: the error and its causes on one line, the innermost last.
+    /// The error and its causes on one line. The root cause is last.
     pub message: String,
-    /// The service's id for the request, if a reply has one.
+    /// The service's id for the request, if a reply contained one.
     pub request_id: Option<String>,
-    /// How long the reply asks to wait before the next attempt.
+    /// The delay that the reply asks for before the next attempt (`Retry-After`).
     pub retry_after: Option<Duration>,
     /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
 }
 
 impl AttemptError {
-    /// Creates an error of which no more is known.
+    /// Creates an error without a request id and without a `Retry-After`.
     #[must_use]
     pub fn new(kind: FetchErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
@@ -38,7 +38,7 @@ impl AttemptError {
         }
     }
 
-    /// Creates the error of an attempt that was cut off at its timeout.
+    /// Creates the error of an attempt that exceeded its timeout.
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
         let kind = FetchErrorKind::Transport(TransportErrorKind::Timeout);
@@ -51,7 +51,8 @@ impl AttemptError {
         Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
     }
 
-    /// Creates the error of a source that reports an unchanged job without having been given the last one.
+    /// Creates the error of a source that reports an unchanged job although it was given no
+    /// snapshot.
     pub(crate) fn unexpected_unchanged() -> Self {
         let message = "the source reported an unchanged job, but there was no job to compare with";
         Self::new(FetchErrorKind::Undecodable, ErrorClass::Transient, message)

@@ -1,4 +1,4 @@
-//! What changed between two readings of a job, as events.
+//! Compares two readings of a job and returns the changes as events.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,8 +6,9 @@ use job_model::{Job, Node, Phase};
 
 use super::event::{Event, PhaseChange};
 
-/// Returns an event for the job and for each sub-job that is in another phase than before, or was
-/// not there before; then the steps' numbers, where they are others and there are sub-jobs.
+/// Returns an event for the job and for each sub-job that is new or whose phase has changed.
+///
+/// They are followed by a progress event if the job lists sub-jobs and their numbers have changed.
 pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     let mut known = BTreeMap::<_, VecDeque<_>>::new();
     for node in before.into_iter().flat_map(Job::walk) {
@@ -27,9 +28,11 @@ pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     events
 }
 
-/// Returns what makes a job of one reading the job of another: nothing for the job itself, there is
-/// one; for a sub-job its uid, since the service lists new sub-jobs before old ones. Sub-jobs of
-/// one uid, or without any, are distinguished by their order.
+/// Returns the key that identifies a job in two readings.
+///
+/// The root job needs no key. A sub-job is identified by its uid and not by its position, because
+/// the service lists new sub-jobs before old ones. Sub-jobs with equal or missing uids are matched
+/// in order.
 fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
     (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
 }

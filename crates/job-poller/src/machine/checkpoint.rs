@@ -1,4 +1,5 @@
-//! A wait's state, to go on from in another process. Here, and nowhere else, is wall time.
+//! The serializable state of a wait, to resume it in another process. Only this module uses
+//! wall-clock time.
 
 use std::{fmt, time::Duration};
 
@@ -8,7 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Machine, policy::WaitPolicy};
 
-/// A wait's state, in any format of serde. It holds the job as last read and no secret.
+/// The state of a wait, from which it can be resumed, also in another process.
+///
+/// It can be stored in any serde format. It contains the job as last read, and no credentials.
+///
+/// # Examples
 ///
 /// ```
 /// use job_poller::{Checkpoint, Machine, WaitPolicy};
@@ -20,34 +25,36 @@ use super::{Machine, policy::WaitPolicy};
 ///
 /// let newer = text.replacen("\"version\":1", "\"version\":2", 1);
 /// let error = serde_json::from_str::<Checkpoint>(&newer).unwrap_err();
-/// assert!(error.to_string().starts_with("a checkpoint of version 2, and only 1 is known here"));
+/// assert!(error.to_string().starts_with("checkpoint version 2 is not supported"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: Version,
-    /// When it was taken, by the wall clock; absent where there was none.
+    /// The wall-clock time when the checkpoint was taken, if it is known.
     taken_at: Option<Timestamp>,
-    /// Time since the wait began, when it was taken.
+    /// The time since the wait began, when the checkpoint was taken.
     elapsed: Duration,
     machine: Machine,
 }
 
 impl Checkpoint {
-    /// Creates a checkpoint of a decision at this time since its wait began.
+    /// Creates a checkpoint of a machine. `elapsed` is the time since its wait began.
     #[must_use]
     pub const fn new(machine: Machine, elapsed: Duration) -> Self {
         Self { version: Version, taken_at: None, elapsed, machine }
     }
 
-    /// Sets the wall time at which it was taken. Without, no time passes until the wait is resumed.
+    /// Sets the wall-clock time when the checkpoint was taken.
+    ///
+    /// Without it, the time until the wait is resumed is not counted.
     #[must_use]
     pub const fn taken_at(mut self, now: Timestamp) -> Self {
         self.taken_at = Some(now);
         self
     }
 
-    /// Sets other limits. They count from the wait's beginning.
+    /// Sets all limits. They count from the beginning of the wait.
     #[must_use]
     pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
         self.machine = self.machine.with_policy(policy);
@@ -66,49 +73,53 @@ impl Checkpoint {
         self.taken_at = Some(now);
     }
 
-    /// Returns the machine as it was then.
+    /// Returns the machine as it was when the checkpoint was taken.
     #[must_use]
     pub const fn machine(&self) -> &Machine {
         &self.machine
     }
 
-    /// Returns which job is waited for.
+    /// Returns the id of the job.
     #[must_use]
     pub const fn job_id(&self) -> &JobId {
         self.machine.job_id()
     }
 
-    /// Returns the job as last read, where it ever was.
+    /// Returns the job as last read, or `None` if it was never read.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         self.machine.job()
     }
 
-    /// Returns the wait's limits.
+    /// Returns the limits of the wait.
     #[must_use]
     pub fn policy(&self) -> &WaitPolicy {
         self.machine.policy()
     }
 
-    /// Returns the time from the wait's beginning until the checkpoint was taken.
+    /// Returns the time from the beginning of the wait until the checkpoint was taken.
     #[must_use]
     pub const fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// Returns the decision, and the time since the wait began when it is this time by the wall
-    /// clock. A clock that was set back counts as no time.
+    /// Returns the machine, and the time since its wait began.
     ///
-    /// Where the deadline passed meanwhile, the machine makes one attempt all the same.
+    /// `now` is the current wall-clock time. If it is before the time of the checkpoint, because
+    /// the clock was set back, no time is added.
+    ///
+    /// If the deadline has passed in the meantime, the machine makes one more attempt.
     #[must_use]
     pub fn resume(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
         (self.machine.resume(), elapsed)
     }
 
-    /// Returns the same for a wait that never stopped: an engine keeps it as a checkpoint between one step and the
-    /// next. The observation of the job goes on, and the attempt beyond the deadline is made only if the engine
-    /// woke at least a second after the deadline.
+    /// Returns the machine and the time for a wait that never stopped.
+    ///
+    /// Use it in a durable engine that stores a checkpoint between steps. Unlike
+    /// [`resume`](Self::resume), it keeps the job's observation. An attempt after the deadline is
+    /// made only if the engine woke at least one second after the deadline.
     #[must_use]
     pub fn continue_at(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
@@ -123,10 +134,10 @@ impl Checkpoint {
     }
 }
 
-/// An engine that wakes later than this after the deadline could not make an attempt in time.
+/// Waking later than this after the deadline counts as having missed it.
 const LATE_WAKE_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Shows all but the job, which may have thousands of lines.
+/// Omits the job, which may have thousands of lines.
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkpoint")
@@ -137,8 +148,10 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The one version there is. It is written first, so that it is read before anything that another
-/// version may have otherwise.
+/// The only version of the format.
+///
+/// It is serialized first, so that it is checked before any field that may differ in another
+/// version.
 #[derive(Clone, Copy, PartialEq)]
 struct Version;
 
@@ -157,7 +170,7 @@ impl<'de> Deserialize<'de> for Version {
         match u32::deserialize(deserializer)? {
             Self::FORMAT_VERSION => Ok(Self),
             other => Err(D::Error::custom(format_args!(
-                "a checkpoint of version {other}, and only {} is known here; start the wait anew",
+                "checkpoint version {other} is not supported, only version {} is; start a new wait",
                 Self::FORMAT_VERSION
             ))),
         }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// A [`Duration`] in 8 bytes, also in an `Option`, because thousands of waits keep several each.
 ///
-/// It has whole nanoseconds and reaches 584 years. A longer duration counts as that.
+/// The resolution is one nanosecond and the maximum is 584 years. Longer durations are clamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Duration", into = "Duration")]
 pub(crate) struct CompactDuration(
-    /// The nanoseconds plus one, so that an `Option` needs no room of its own.
+    /// The nanoseconds plus one, so that an `Option` needs no extra space.
     NonZeroU64,
 );
 

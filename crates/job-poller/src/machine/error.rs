@@ -1,4 +1,4 @@
-//! Why a wait stopped before its job ended. The state of the job is not known then.
+//! The error of a wait that stopped before its job ended.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -12,22 +12,24 @@ use super::{
 };
 use crate::schedule::JobObservation;
 
-/// A wait that stopped watching. The job itself goes on; [`resume`](Checkpoint::resume) from the
-/// checkpoint within, or wait again, to learn how it ends.
+/// The error of a wait that stopped before its job ended.
+///
+/// The job itself is not affected. To find out how it ends, resume from the
+/// [`checkpoint`](Self::checkpoint), or start another wait.
 ///
 /// | kind | what happened | what to do |
 /// |---|---|---|
-/// | `DeadlineExceeded` | the timeout passed, or a Retry-After reaches beyond it | wait on, with a longer timeout |
-/// | `Unauthorized` | 401, after the credentials were renewed if they can be; or a wrong signature | fix the credentials |
-/// | `NotFound` | 404 for longer than the grace, and the job was never read | check the job id, the project and the region |
-/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | check for what the job was to make |
-/// | `Mismatch` | a job of another uid, twice in a row | check what stands between here and the service |
-/// | `Unreadable` | five replies in a row with status 200 that are no job, over 2 min where the job had been read | check the address, and what stands between |
-/// | `Unreachable` | no such host, or connections refused, for 2 min, and the job was never read | check the address |
-/// | `Permanent` | a permanent error: 400, 403, a redirect, a certificate | read the error |
-/// | `TooManyErrors` | as many errors in a row as the policy allows | read the error; wait on when it is fixed |
-/// | `Stalled` | nothing of the job changed for long, and the policy stops at that | check the job |
-/// | `Stopped` | the caller's `stop_on` | resume |
+/// | `DeadlineExceeded` | the timeout has passed, or a `Retry-After` reaches beyond it | resume with a longer timeout |
+/// | `Unauthorized` | 401, even after a refresh if the credentials can be refreshed; or a wrong signature | fix the credentials |
+/// | `NotFound` | 404 for longer than the grace period, and the job was never read | check the job id, the project and the region |
+/// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | check whether the resource exists that the job creates or deletes |
+/// | `Mismatch` | a job with another uid, twice in a row | check proxies and gateways between the client and the service |
+/// | `Unreadable` | five replies in a row with status 200 that are not a job, over 2 min if the job had been read | check the endpoint and any proxy in between |
+/// | `Unreachable` | unknown host or refused connections for 2 min, and the job was never read | check the endpoint |
+/// | `Permanent` | a permanent error, such as 400, 403, a redirect or a rejected certificate | see the last error |
+/// | `TooManyErrors` | the number of errors in a row reached `max_consecutive_errors` | see the last error; resume after fixing it |
+/// | `Stalled` | the job did not change for `stalled_after`, and `stop_when_stalled` is set | check the job |
+/// | `Stopped` | the caller stopped the wait, for example with `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
     pub(super) kind: WaitErrorKind,
@@ -41,32 +43,33 @@ impl WaitError {
         self.kind
     }
 
-    /// Returns the job as last read, where it ever was.
+    /// Returns the job as last read, or `None` if it was never read.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         self.checkpoint.job()
     }
 
-    /// Returns what was observed of the job, for a [`History`](crate::History): that it did not end before the
-    /// wait stopped.
+    /// Returns what the wait observed of the job, for a [`History`](crate::History).
+    ///
+    /// It records that the job had not ended when the wait stopped.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
         self.checkpoint.machine().observation()
     }
 
-    /// Returns the error of the last attempt, if that failed.
+    /// Returns the error of the last attempt, if it failed.
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.checkpoint.machine().last_error()
     }
 
-    /// Returns the deviations of the last accepted body. Decodes nothing.
+    /// Returns the deviations of the last accepted body, without decoding the job.
     #[must_use]
     pub fn deviations(&self) -> &[Deviation] {
         self.checkpoint.machine().deviations()
     }
 
-    /// Returns how many attempts were made.
+    /// Returns the number of attempts.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.checkpoint.machine().attempts()
@@ -78,13 +81,13 @@ impl WaitError {
         self.checkpoint.elapsed()
     }
 
-    /// Returns what to go on from.
+    /// Returns the checkpoint from which the wait can be resumed.
     #[must_use]
     pub const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// Returns what to go on from, and drops the rest.
+    /// Returns the checkpoint from which the wait can be resumed, and drops the error.
     #[must_use]
     pub fn into_checkpoint(self) -> Checkpoint {
         self.checkpoint
@@ -99,7 +102,7 @@ impl WaitError {
         self.checkpoint.machine().policy()
     }
 
-    /// Returns the span that the service asks to wait and that reaches beyond the deadline.
+    /// Returns the `Retry-After` of the last error if it reaches beyond the deadline.
     fn excess_retry_after(&self) -> Option<Duration> {
         let retry_after = self.last_error()?.retry_after?;
         (self.elapsed().saturating_add(retry_after) >= self.policy().deadline())
@@ -107,8 +110,8 @@ impl WaitError {
     }
 }
 
-/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
-/// prints its `Debug`.
+/// Omits the job, which may have thousands of lines. A `main` that returns this error prints its
+/// `Debug` output.
 impl fmt::Debug for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitError")
@@ -125,7 +128,7 @@ impl fmt::Display for WaitError {
         match self.kind {
             WaitErrorKind::DeadlineExceeded => {
                 match self.policy().deadline() {
-                    Duration::ZERO => f.write_str("one look did not see the job's end")?,
+                    Duration::ZERO => f.write_str("the job had not finished")?,
                     timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
                 }
                 if let Some(retry_after) = self.excess_retry_after() {
@@ -133,17 +136,17 @@ impl fmt::Display for WaitError {
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
-            WaitErrorKind::NotFound => f.write_str("the service knows no such job")?,
-            WaitErrorKind::Vanished => f.write_str("the service does not know the job any more")?,
-            WaitErrorKind::Mismatch => f.write_str("the service answers with another job")?,
+            WaitErrorKind::NotFound => f.write_str("the service did not find the job")?,
+            WaitErrorKind::Vanished => f.write_str("the service no longer finds the job")?,
+            WaitErrorKind::Mismatch => f.write_str("the service returned a different job")?,
             WaitErrorKind::Unreadable => {
-                f.write_str("the service's replies are no readable job")?
+                f.write_str("the service's replies cannot be read as a job")?
             }
             WaitErrorKind::Unreachable => f.write_str("the service cannot be reached")?,
-            WaitErrorKind::Permanent => f.write_str("asking again would not help")?,
+            WaitErrorKind::Permanent => f.write_str("a permanent error occurred")?,
             WaitErrorKind::TooManyErrors => f.write_str("too many failed attempts in a row")?,
-            WaitErrorKind::Stalled => f.write_str("the job does not move any more")?,
-            WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job goes on")?,
+            WaitErrorKind::Stalled => f.write_str("the job has made no progress")?,
+            WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job continues")?,
         }
         let attempts = self.attempts();
         let plural = if attempts == 1 { "" } else { "s" };
@@ -151,7 +154,7 @@ impl fmt::Display for WaitError {
         match self.checkpoint.machine().last_phase() {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
             Some(None) => f.write_str("; the job was last seen without a phase)"),
-            None => f.write_str("; the job was never seen)"),
+            None => f.write_str("; the job was never read)"),
         }
     }
 }

@@ -1,37 +1,38 @@
-//! Why a wait stopped before its job ended, in one word.
+//! Why a wait stopped before its job ended.
 
-/// Why a wait stopped, and what to do.
+/// Why a wait stopped, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitErrorKind {
-    /// The timeout passed, too little of it is left for another attempt, or the service asks to
-    /// wait beyond it. Wait on, with a longer timeout.
+    /// The timeout has passed, too little time is left for another attempt, or the service asks to
+    /// wait beyond the deadline. Resume with a longer timeout.
     DeadlineExceeded,
-    /// The credentials were not accepted. Fix them.
+    /// The service rejected the credentials. Fix them and resume.
     Unauthorized,
-    /// The service knows no such job. Check the job id, the project and the region.
+    /// The service did not find the job. Check the job id, the project and the region.
     NotFound,
-    /// The service knew the job and does not any more; whether it succeeded is not known. Check for
-    /// what it was to make.
+    /// The service no longer finds the job, so it is unknown whether the job succeeded. Check
+    /// whether the resource exists that the job creates or deletes.
     Vanished,
-    /// The service answers with another job. Check what stands between here and the service.
+    /// The service returned a different job. Check proxies and gateways between the client and the
+    /// service.
     Mismatch,
-    /// The service's replies are no job. Check the address, and what stands between.
+    /// The replies with status 200 are not a job. Check the endpoint and any proxy in between.
     Unreadable,
-    /// There is no such host, or it accepts no connection. Check the address.
+    /// The host does not exist or refuses connections. Check the endpoint.
     Unreachable,
-    /// A permanent error, such as a certificate that is not accepted. Read the error.
+    /// A permanent error occurred, such as a rejected certificate. See the last error.
     Permanent,
-    /// As many errors in a row as the policy allows. Read the error.
+    /// The number of errors in a row reached the policy's limit. See the last error.
     TooManyErrors,
-    /// Nothing of the job changes any more. Check the job.
+    /// The job has made no progress. Check the job.
     Stalled,
-    /// The caller stopped the wait. Resume it.
+    /// The caller stopped the wait. Resume it to continue.
     Stopped,
 }
 
 impl WaitErrorKind {
-    /// Returns the kind in one word, as in JSON and notifications.
+    /// Returns the kind as one word, as used in JSON and notifications.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

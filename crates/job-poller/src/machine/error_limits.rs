@@ -1,4 +1,4 @@
-//! How many failed attempts of which kind end a wait.
+//! Decides after how many errors of which kind a wait ends.
 
 use std::time::Duration;
 
@@ -11,22 +11,23 @@ use super::{attempt_error::AttemptError, error_kind::WaitErrorKind};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RecentErrors {
     pub(super) last: AttemptError,
-    /// `None` if the errors no longer count, because the wait has ended and may be resumed.
+    /// `None` if the wait has ended. It may be resumed, and then the count starts again.
     pub(super) consecutive: Option<ConsecutiveErrors>,
 }
 
 /// Counts the errors since the last reading.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ConsecutiveErrors {
-    /// How many, of any kind.
+    /// The number of errors, of any kind.
     count: u32,
-    /// The kind of the last ones, how many of that kind there were in a row, and when the first was.
+    /// The category of the last errors, how many of that category occurred in a row, and when the
+    /// first of them occurred.
     category: ErrorCategory,
     same_category: u32,
     since: Duration,
 }
 
-/// The kinds that are counted apart.
+/// The categories of errors that are counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErrorCategory {
     Transient,
@@ -38,7 +39,8 @@ enum ErrorCategory {
     WrongJob,
 }
 
-/// `count` errors of a kind in a row, the last at least `over` after the first, end a wait as `ends_as`.
+/// A limit for errors of one category: the wait ends as `ends_as` after `count` errors in a row, if
+/// the last occurs at least `over` after the first.
 pub(super) struct Threshold {
     count: u32,
     over: Duration,
@@ -46,7 +48,7 @@ pub(super) struct Threshold {
 }
 
 impl ConsecutiveErrors {
-    /// Adds an error to the run before it.
+    /// Returns the count after another error, given the count before it.
     pub(super) fn with_error(
         before: Option<&Self>,
         error: &AttemptError,
@@ -64,20 +66,22 @@ impl ConsecutiveErrors {
         }
     }
 
-    /// Returns how many errors in a row there were, of any kind.
+    /// Returns the number of errors in a row, of any kind.
     pub(super) const fn count(&self) -> u32 {
         self.count
     }
 
-    /// Returns whether there were enough errors of the kind, over a long enough time.
+    /// Returns whether the errors of the last category reach the threshold in number and in time.
     pub(super) fn reaches(&self, threshold: &Threshold, elapsed: Duration) -> bool {
         self.same_category >= threshold.count
             && elapsed.saturating_sub(self.since) >= threshold.over
     }
 
-    /// Returns whether an error of another kind does not interrupt this run: a job that is not known stays
-    /// unknown while the service is in trouble, and a host that cannot be reached stays so while nothing
-    /// answers.
+    /// Returns whether this count continues after an error of another category.
+    ///
+    /// A 404 count continues after any transient error, because the job may still be unknown while
+    /// the service is in trouble. A count of refused connections continues while the host sends no
+    /// reply.
     fn survives(&self, error: &AttemptError) -> bool {
         let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
         let no_reply = matches!(error.kind, FetchErrorKind::Transport(_));
@@ -107,9 +111,10 @@ impl ErrorCategory {
 }
 
 impl Threshold {
-    /// Returns the threshold for an error of this kind; `None` if no number of them ends the wait. A wait
-    /// that has read its job is proven: its job id, address and credentials were right, so an error that
-    /// says otherwise has to be confirmed.
+    /// Returns the threshold for an error, or `None` if errors of its category never end the wait.
+    ///
+    /// After a reading the wait is proven: its job id, endpoint and credentials were right, so
+    /// permanent errors must be confirmed.
     pub(super) fn for_error(
         error: &AttemptError,
         limits: &ErrorLimits,
@@ -131,7 +136,7 @@ impl Threshold {
     }
 }
 
-/// The limits that a caller can set, with their defaults.
+/// The limits that callers can set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorLimits {
     pub(super) confirmations: u32,
@@ -147,7 +152,7 @@ impl ErrorLimits {
     };
 }
 
-/// How many errors in a row.
+/// The number of errors in a row.
 #[derive(Clone, Copy)]
 enum Count {
     Fixed(u32),
@@ -155,7 +160,7 @@ enum Count {
     UnreadableReplies,
 }
 
-/// The time from the first of the errors to the last.
+/// The minimum time from the first of the errors to the last.
 #[derive(Clone, Copy)]
 enum Period {
     Fixed(Duration),
@@ -181,38 +186,40 @@ impl Period {
     }
 }
 
-/// So many errors, over so long, end a wait as this kind.
+/// The number of errors, the minimum time from the first to the last, and the kind as which the
+/// wait then ends. `None` if the errors never end a wait.
 type Limit = Option<(Count, Period, WaitErrorKind)>;
 
-/// When errors end a wait: a row of the table in the documentation of `WaitPolicy`.
+/// When errors of one category end a wait: a row of the table in the documentation of `WaitPolicy`.
 struct Rule {
-    /// The errors in words, for the documentation.
+    /// The text in the first column of that table.
     #[cfg_attr(not(test), expect(dead_code, reason = "a test compares the documentation with it"))]
     errors: &'static str,
     category: ErrorCategory,
-    /// Only errors of this class; `None` for those of any other.
+    /// Applies only to errors of this class; `None` applies to every class.
     class: Option<ErrorClass>,
-    /// Only while a job that succeeded settles.
+    /// Applies only while a job that succeeded settles.
     is_only_settling: bool,
     before_reading: Limit,
     after_reading: Limit,
 }
 
-/// A wrong job id, address or permission does not pass, and a wrong signature must not be repeated.
+/// One error is enough: a wrong job id, endpoint or permission does not fix itself, and a wrong
+/// signature must not be repeated.
 const fn at_once(ends_as: WaitErrorKind) -> Limit {
     Some((Count::Fixed(1), Period::Fixed(Duration::ZERO), ends_as))
 }
 
-/// A wait that has read its job wants an error confirmed: a gateway's trouble passes within seconds.
+/// The error must be confirmed, because gateway errors usually disappear within seconds.
 const fn confirmed(ends_as: WaitErrorKind) -> Limit {
     Some((Count::Confirmations, Period::Fixed(Duration::from_secs(10)), ends_as))
 }
 
-/// A service that restarts is back within two minutes, and so is what stands before it.
+/// A restarting service, or a proxy in front of it, is back within two minutes.
 const RESTART: Period = Period::Fixed(Duration::from_secs(2 * 60));
 
-/// The errors that end a wait. The first rule that fits counts. An error that fits none, such as a 503
-/// or a lost connection, ends no wait.
+/// The errors that end a wait. The first matching rule applies. Errors without a rule, such as a
+/// 503 or a lost connection, never end a wait.
 const RULES: &[Rule] = &[
     Rule {
         errors: "unknown host, refused connection",
@@ -222,7 +229,7 @@ const RULES: &[Rule] = &[
         before_reading: Some((Count::Fixed(1), RESTART, WaitErrorKind::Unreachable)),
         after_reading: None,
     },
-    // The service deletes a job some time after its end.
+    // The service deletes jobs some time after they end.
     Rule {
         errors: "404 while a job that succeeded settles",
         category: ErrorCategory::NotFound,
@@ -239,7 +246,7 @@ const RULES: &[Rule] = &[
         before_reading: Some((Count::Fixed(1), Period::NotFoundGrace, WaitErrorKind::NotFound)),
         after_reading: confirmed(WaitErrorKind::Vanished),
     },
-    // A few more wrong signatures lock the key.
+    // A few more wrong signatures would lock the key.
     Rule {
         errors: "wrong signature",
         category: ErrorCategory::WrongSignature,
@@ -289,7 +296,7 @@ const RULES: &[Rule] = &[
 const TWO_OTHER_JOBS: Limit =
     Some((Count::Fixed(2), Period::Fixed(Duration::ZERO), WaitErrorKind::Mismatch));
 
-/// The longest Retry-After that is honored: a longer one is as likely a mistake.
+/// The longest `Retry-After` that is honored. A longer one is probably a mistake.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]

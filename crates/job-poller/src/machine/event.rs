@@ -1,4 +1,4 @@
-//! The events of a wait. Nothing is reported twice that did not change.
+//! The events of a wait.
 
 use std::{fmt, time::Duration};
 
@@ -6,107 +6,109 @@ use job_model::{Deviation, JobId, Phase, Progress, SubJobPath};
 
 use super::attempt_error::AttemptError;
 
-/// Something that happened during a wait. Displays as one line.
+/// An event of a wait. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The job was seen in another phase, or for the first time.
+    /// The phase of the job was read for the first time, or has changed.
     #[non_exhaustive]
     Phase {
-        /// What the job is called: its type, else its uid.
+        /// The job's type, or its uid if it has no type.
         label: String,
-        /// The phase before; `None` at first, or where it was absent.
+        /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
-        /// The phase now; `None` where it is absent.
+        /// The current phase. `None` if it is absent.
         to: Option<Phase>,
-        /// Whether that is the usual way.
+        /// Whether the phase moved forward.
         change: PhaseChange,
     },
-    /// A sub-job was seen in another phase, or for the first time.
+    /// The phase of a sub-job was read for the first time, or has changed.
     #[non_exhaustive]
     SubJob {
-        /// Where it stands in this reading. The service may move it by the next.
+        /// The sub-job's position in this reading. It may differ in the next reading.
         path: SubJobPath,
-        /// What the sub-job is called: its type, else its uid.
+        /// The sub-job's type, or its uid if it has no type.
         label: String,
-        /// The phase before; `None` at first, or where it was absent.
+        /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
-        /// The phase now; `None` where it is absent.
+        /// The current phase. `None` if it is absent.
         to: Option<Phase>,
     },
-    /// The body has deviations that the last accepted one did not have.
+    /// The reply deviates from the API reference in ways that the last accepted reply did not.
     Deviations(Vec<Deviation>),
-    /// Other numbers of the job's steps are done, under way, or known than before.
+    /// The numbers of known, running and finished steps have changed.
     Progress(Progress),
-    /// The job is `Success` and a sub-job of it has not ended: the wait goes on for a moment.
+    /// The job is `Success` while a sub-job is still active. The wait continues for a short time;
+    /// see [`WaitPolicy::settle`](crate::WaitPolicy::settle).
     Settling,
-    /// A reply showed the job as it was earlier, so it came from a replica that lags behind, and was
-    /// dropped.
+    /// A reply was dropped because it is older than the last accepted one. Such a reply comes from
+    /// a replica that lags behind.
     #[non_exhaustive]
     StaleReply {
-        /// How many replies in a row did, this one included.
+        /// The number of stale replies in a row, including this one.
         in_a_row: u32,
     },
-    /// Nothing of the job has changed for long. Emitted once, until something changes.
+    /// The job has not changed for [`WaitPolicy::stalled_after`](crate::WaitPolicy::stalled_after).
+    /// Emitted once, until the job changes again.
     #[non_exhaustive]
     Stalled {
-        /// For how long.
+        /// The time since the last change.
         unchanged_for: Duration,
     },
-    /// An attempt gave no job.
+    /// An attempt failed.
     #[non_exhaustive]
     AttemptFailed {
-        /// What happened.
+        /// The error.
         error: AttemptError,
-        /// How many attempts in a row gave none, this one included.
+        /// The number of failed attempts in a row, including this one.
         in_a_row: u32,
     },
-    /// The credentials were refreshed during an attempt, by requests of their own.
+    /// The credentials were refreshed during an attempt.
     CredentialsRefreshed,
-    /// A sub-job is asked for by its own id, for what the job's reply does not have of it.
+    /// A sub-job is fetched by its own id, because the job's reply lacks details of it.
     #[non_exhaustive]
     SubJobLookup {
-        /// Which.
+        /// The sub-job's id.
         id: JobId,
     },
-    /// The wait goes on, and there was no event but planned attempts for
+    /// The wait continues. Emitted if there was no event except planned attempts for
     /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat).
     Heartbeat,
-    /// The next attempt is planned. Sent before the pause.
+    /// The next attempt is planned. Emitted before the delay.
     #[non_exhaustive]
     NextAttempt {
-        /// When, since the wait began.
+        /// The time of the attempt, since the wait began.
         at: Duration,
-        /// Why then.
+        /// Why the attempt is planned for this time.
         reason: AttemptReason,
     },
 }
 
-/// Whether a job came into its phase the usual way.
+/// The direction of a phase change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PhaseChange {
-    /// It did.
+    /// The phase moved forward, or was read for the first time.
     Forward,
-    /// An earlier phase follows a later one. The later reply is believed.
+    /// The phase moved back to an earlier one. The newer reply is accepted.
     Backward,
-    /// The phase is absent, or not one that is known here; so it is not the job's end.
+    /// The phase is absent or unknown, so the job has not ended.
     Unrecognized,
 }
 
-/// Why the next attempt is when it is.
+/// Why the next attempt is planned for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptReason {
-    /// The schedule.
+    /// The schedule chose the delay.
     Scheduled,
-    /// The backoff after failed attempts.
+    /// The attempt is delayed because attempts have failed.
     Backoff,
-    /// The service asked for it.
+    /// The service asked for the delay (`Retry-After`).
     RetryAfter,
-    /// The deadline is near: this attempt is the last.
+    /// The attempt was moved forward because it is the last one before the deadline.
     Deadline,
-    /// The schedule, because the budget that the wait shares with others is spent.
+    /// The schedule chose a longer delay because the shared request budget is used up.
     Budget,
 }
 
@@ -121,9 +123,7 @@ impl fmt::Display for Event {
                 match change {
                     PhaseChange::Forward => Ok(()),
                     PhaseChange::Backward => write!(f, " (went back from {})", format_phase(from)),
-                    PhaseChange::Unrecognized => {
-                        f.write_str(" (not a phase known here; still waiting)")
-                    }
+                    PhaseChange::Unrecognized => f.write_str(" (not a known phase; still waiting)"),
                 }
             }
             Self::SubJob { path, label, to, .. } => {
@@ -135,7 +135,7 @@ impl fmt::Display for Event {
                 if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
             }
             Self::Deviations(deviations) => {
-                f.write_str("the body departs from the API reference: ")?;
+                f.write_str("the reply deviates from the API reference: ")?;
                 for (index, deviation) in deviations.iter().enumerate() {
                     write!(f, "{}{deviation}", if index == 0 { "" } else { "; " })?;
                 }

@@ -1,5 +1,5 @@
-//! The end of a wait whose job has ended: first the lookup of its sub-jobs, then the result. Nothing here changes
-//! how the job ended.
+//! Finishes a wait whose job has ended: looks up missing sub-jobs, then returns the result. Does
+//! not change whether the job succeeded.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use super::{
 };
 
 impl Machine {
-    /// Ends the wait for the job as it was last read. Before that, looks up the sub-jobs that are missing in
-    /// its reply.
+    /// Finishes the wait with the job as last read, after looking up the sub-jobs that are missing
+    /// from the reply.
     pub(super) fn conclude(
         &mut self,
         context: &mut StepContext<'_>,
@@ -29,7 +29,7 @@ impl Machine {
     ) -> Action {
         let ended = snapshot.digest().updated_at();
         let delay = date.zip(ended).map(|(read, ended)| read.duration_since(ended));
-        // `Date` has whole seconds: up to one may seem missing.
+        // `Date` has whole seconds, so the delay may be negative by less than a second.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
         let lookup = Lookup {
@@ -46,7 +46,7 @@ impl Machine {
             job: snapshot.into_job(),
         };
         self.state = State::Polling;
-        // No lookup after an error: the error may be what ends the wait.
+        // No lookup after an error, because the error may be what ends the wait.
         if self.recent_errors.is_some() {
             self.finish(context, lookup)
         } else {
@@ -69,7 +69,7 @@ impl Machine {
             input => input,
         };
         match input {
-            // Resumed elsewhere: the lookup that was in flight is made again.
+            // The wait was resumed: repeat the lookup that was in flight.
             Input::Wake if lookup.in_flight.take().is_some() => {
                 lookup.requests = lookup.requests.saturating_sub(1);
             }
@@ -84,7 +84,7 @@ impl Machine {
                     context.events.push(Event::CredentialsRefreshed);
                 }
                 lookup.errors_in_a_row = 0;
-                // The reply is stale: it comes from a replica that lags behind.
+                // The reply is stale, because it comes from a replica that lags behind.
                 if !lookup.replace_sub_job(*snapshot.into_job()) {
                     return self.retry_lookup(context, lookup, MIN_PAUSE, AttemptReason::Scheduled);
                 }
@@ -103,7 +103,7 @@ impl Machine {
                         let pause = retry_after.max(MIN_PAUSE);
                         return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
                     }
-                    // Another sub-job would get the same answer.
+                    // A lookup of another sub-job would get the same error.
                     ErrorClass::Unauthorized => return self.finish(context, *lookup),
                     ErrorClass::NotFound | ErrorClass::Permanent => {
                         lookup.looked_up.extend(lookup.in_flight.take());
@@ -115,8 +115,8 @@ impl Machine {
         self.start_next_lookup(context, lookup)
     }
 
-    /// Repeats a lookup after a pause, because of a transient error or a stale reply. Ends the wait if no request
-    /// is left by then.
+    /// Plans another lookup after a transient error or a stale reply. Finishes the wait if no time
+    /// or no request is left for it.
     fn retry_lookup(
         &mut self,
         context: &mut StepContext<'_>,
@@ -146,7 +146,8 @@ impl Machine {
             lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
         let Some(id) = next else { return self.finish(context, *lookup) };
         lookup.requests += 1;
-        // A lookup that gets no answer leaves time for another.
+        // Use at most half of the time, so that another lookup is possible if this one gets no
+        // answer.
         let share = if lookup.requests < max_lookups { left / 2 } else { left };
         self.sub_job_lookups = self.sub_job_lookups.saturating_add(1);
         context.events.push(Event::SubJobLookup { id: id.clone() });
@@ -185,5 +186,5 @@ impl Machine {
     }
 }
 
-/// How long sub-jobs are looked up at most: the outcome is known, and should not wait for its details.
+/// The maximum time for looking up sub-jobs. It is short because the outcome is already known.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

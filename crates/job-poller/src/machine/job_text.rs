@@ -1,5 +1,5 @@
-//! A job as JSON text within any format of serde: its own fields have JSON texts in them, which other
-//! formats cannot carry. For `#[serde(with)]`.
+//! Serializes a job as JSON text in any serde format, for `#[serde(with)]`. The job contains raw
+//! JSON values, which other formats cannot represent.
 
 use job_model::Job;
 use serde::{Deserialize, Deserializer, Serializer, ser::Error as _};

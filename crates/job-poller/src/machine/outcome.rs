@@ -1,4 +1,4 @@
-//! How a job ended. A wait that stopped before is an error, not an outcome.
+//! How a job ended. A wait that stopped before that returns an error, not an outcome.
 
 use std::{fmt, time::Duration};
 
@@ -11,27 +11,31 @@ use crate::schedule::JobObservation;
 #[non_exhaustive]
 #[must_use = "a job that failed is a `FinishedJob` too; use `into_success`"]
 pub struct FinishedJob {
-    /// How.
+    /// Whether the job succeeded or failed.
     pub outcome: Outcome,
-    /// The job as last read, with what was found of sub-jobs asked for by their own ids.
+    /// The job as last read, with the sub-jobs that were looked up by their own ids.
     pub job: Box<Job>,
-    /// How many attempts were made, those for sub-jobs left out.
+    /// The number of attempts. Sub-job lookups are not included.
     pub attempts: u32,
-    /// How many sub-jobs were asked for by their own ids.
+    /// The number of requests that looked up sub-jobs by their own ids.
     pub sub_job_lookups: u32,
-    /// Time since the wait began.
+    /// The time since the wait began.
     pub elapsed: Duration,
-    /// The sub-jobs that had not ended when the job was last read.
+    /// The sub-jobs that were `Initializing` or `Running` when the job was last read.
     pub active_sub_jobs: Vec<SubJobPath>,
-    /// Where the job and its sub-jobs contradict each other; empty as a rule.
+    /// The contradictions between the job and its sub-jobs; usually empty.
     pub inconsistencies: Vec<Inconsistency>,
-    /// The deviations of the last accepted body; empty as a rule.
+    /// The deviations of the last accepted body; usually empty.
     pub deviations: Vec<Deviation>,
-    /// How long after the job's end it was read: the reply's `Date` less the job's
-    /// `updateTimestamp`, to about a second, where both are there. Both are the service's own.
+    /// The time from the end of the job until it was read.
+    ///
+    /// This is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second.
+    /// `None` if either is missing. Both are times of the service's clock.
     pub detection_delay: Option<Duration>,
-    /// What was observed of the job, for a [`History`](crate::History); `None` if it had ended at the first
-    /// reading, because that says nothing about how long such jobs take.
+    /// What the wait observed of the job, for a [`History`](crate::History).
+    ///
+    /// `None` if the job had ended at the first reading, because its duration was not observed
+    /// then.
     pub observation: Option<JobObservation>,
 }
 
@@ -39,25 +43,25 @@ pub struct FinishedJob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a job ends well or badly; a caller decides for both")]
 pub enum Outcome {
-    /// The job is complete.
+    /// The job succeeded.
     Succeeded,
-    /// The job failed; holds the path, type and reason of the deepest failed sub-job.
+    /// The job failed. Contains the path, type and reason of the deepest failed sub-job.
     Failed(Box<Failure>),
 }
 
-/// A job that failed, as an error.
+/// The error for a job that failed.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[error("the job failed: {failure}")]
 pub struct JobFailed {
-    /// Where and why: the deepest failed sub-job.
+    /// The path, type and reason of the deepest failed sub-job.
     pub failure: Box<Failure>,
     /// The job as last read.
     pub job: Box<Job>,
 }
 
-/// Shows all but the job, which may have thousands of lines: a `main` that returns this error
-/// prints its `Debug`.
+/// Omits the job, which may have thousands of lines. A `main` that returns this error prints its
+/// `Debug` output.
 impl fmt::Debug for JobFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
@@ -65,7 +69,7 @@ impl fmt::Debug for JobFailed {
 }
 
 impl Outcome {
-    /// Returns the outcome in one word, as in JSON and notifications.
+    /// Returns the outcome as one word, as used in JSON and notifications.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -76,11 +80,11 @@ impl Outcome {
 }
 
 impl FinishedJob {
-    /// Returns the job that succeeded.
+    /// Returns the job if it succeeded.
     ///
     /// # Errors
     ///
-    /// Where the job failed.
+    /// Returns an error if the job failed.
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(*self.job),

@@ -1,4 +1,4 @@
-//! What a wait may take, and where it stops. Holds no running state.
+//! The limits of a wait.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::schedule::Exponential;
 
 /// The limits of a wait.
 ///
-/// These errors end a wait before its deadline, with the default limits:
+/// With the default limits, these errors end a wait before its deadline:
 ///
 /// | error | before the first reading | after a reading |
 /// |---|---|---|
@@ -22,10 +22,13 @@ use crate::schedule::Exponential;
 /// | 200 with a body that is not a job | 5 in a row: `Unreadable` | 5 in a row over 2 min: `Unreadable` |
 /// | 200 with another job | 2 in a row: `Mismatch` | 2 in a row: `Mismatch` |
 ///
-/// "for 30 s" is the time since the first such error. A reading resets a count, and so does an error of
-/// another kind; 401 counts with the other permanent errors. Before the first reading, a transient error
-/// does not reset the time of a 404, and a transient error without a reply does not reset the time of a
-/// refused connection. Every other error, such as a 503 or a lost connection, ends no wait.
+/// "for 30 s" is the time since the first such error. A count is reset by a reading and by an error
+/// of another kind; 401 counts with the other permanent errors. Before the first reading, a
+/// transient error does not reset the time of a 404, and a transient error without a reply does not
+/// reset the time of a refused connection. All other errors, such as a 503 or a lost connection,
+/// never end a wait.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +55,7 @@ pub struct WaitPolicy {
     pub(crate) heartbeat: Option<Duration>,
 }
 
-/// For how long a `Success` is asked about again whose sub-jobs have not all ended.
+/// How long a job is read again after a `Success` while sub-jobs are still active.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settle {
     pub(crate) window: Duration,
@@ -60,7 +63,7 @@ pub(crate) struct Settle {
 }
 
 impl WaitPolicy {
-    /// Returns the default limits; each is stated, with its reason, where it can be set.
+    /// Creates the default limits. Each method states its default and the reason for it.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -82,157 +85,185 @@ impl WaitPolicy {
         }
     }
 
-    /// Sets how long to wait in all; one hour by default: other clients stop after 10 to 60
-    /// minutes, and limits too short are the first of their users' complaints. With zero, one
-    /// attempt is made, under its own timeout.
+    /// Sets the maximum time to wait. The default is one hour.
     ///
-    /// The last attempt starts a little before the deadline, by two seconds or, for a timeout
-    /// below twenty, by a tenth of it, so that it has a chance to end. Only where that comes less
-    /// than a second (or than a pause, if that is shorter) after the attempt before, it is later.
+    /// Other clients stop after 10 to 60 minutes, and too short a limit is the most frequent
+    /// complaint of their users. With zero, one attempt is made, with its full timeout.
+    ///
+    /// The last attempt starts before the deadline, so that it has time to end: two seconds before,
+    /// or a tenth of the timeout for timeouts below 20 s. It starts later if a `Retry-After`
+    /// requires it. It also starts later if it would otherwise start less than a second (or less
+    /// than the planned delay, if that is shorter) after the previous attempt.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Lets the wait go on until the job ends, or a permanent error ends the wait. Not the default: a job may
-    /// hang for ever, and so would the wait.
+    /// Disables the timeout: the wait ends when the job does, or at a permanent error.
+    ///
+    /// This is not the default, because a job that hangs at the service would otherwise hang its
+    /// waiter too.
     #[must_use]
     pub const fn no_timeout(mut self) -> Self {
         self.timeout = None;
         self
     }
 
-    /// Sets how long one attempt may take; 30 s by default: far longer than any reply takes that
-    /// comes at all, and short enough to ask twice a minute. The transport's own limit holds too.
+    /// Sets the timeout of one attempt. The default is 30 s.
+    ///
+    /// That is far longer than any reply takes that arrives at all, and still allows two attempts
+    /// per minute. The transport's own timeout applies too.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Sets the pauses after failed attempts: from 1 s to 30 s by default, doubling, ±10 %, the first
-    /// anything from 1 s to 2 s. That is soon
-    /// after a single error and, if the service is in trouble, no load to speak of, while its
-    /// return is noticed half a minute late at most. They start over with the first attempt that
-    /// gives a job, and have no part in the pauses between readings.
+    /// Sets the delays after failed attempts. The default doubles from 1 s to 30 s.
+    ///
+    /// The default jitter is ±10 %, and the first delay is between 1 s and 2 s. This retries soon
+    /// after a single error, adds little load if the service is in trouble, and detects its
+    /// recovery at most half a minute late. The delays start again after a reading. They do not
+    /// affect the delays between readings.
     #[must_use]
     pub const fn backoff(mut self, backoff: Exponential) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Sets for how long a job that was never read may be unknown to the service (404); 30 s by
-    /// default, from the first such reply on, also if transient errors come between: the call that
-    /// submitted it may return before every replica knows the job.
+    /// Sets how long a 404 is tolerated for a job that was never read. The default is 30 s.
+    ///
+    /// The time counts from the first 404, even if transient errors occur in between. A 404 is
+    /// tolerated because the call that submitted the job may return before every replica knows the
+    /// job.
     #[must_use]
     pub const fn not_found_grace(mut self, grace: Duration) -> Self {
         self.not_found_grace = grace;
         self
     }
 
-    /// Sets for how long, and for how many readings, a job that is `Success` is asked about again
-    /// while a sub-job of it is `Initializing` or `Running`; 60 s and 5 readings by default,
-    /// whichever is first. The job's own phase is the authority (reference page, below table 7: a
-    /// job is complete only after all its sub-jobs are), so after that it has succeeded, and the
-    /// outcome is flagged: [`FinishedJob::inconsistencies`](crate::FinishedJob::inconsistencies). Zero of
-    /// either: at once.
+    /// Sets how long a job is read again after a `Success` while sub-jobs are active.
+    ///
+    /// This applies while a sub-job is `Initializing` or `Running`. The defaults are 60 s and 5
+    /// readings, whichever comes first. After that the job has succeeded, because its own phase is
+    /// authoritative (reference page, below table 7: a job is complete only after all its sub-jobs
+    /// are). The result then lists the contradiction in
+    /// [`FinishedJob::inconsistencies`](crate::FinishedJob::inconsistencies). If either value is
+    /// zero, the wait ends at the first `Success`.
     #[must_use]
     pub const fn settle(mut self, window: Duration, readings: u32) -> Self {
         self.settle = Settle { window, readings };
         self
     }
 
-    /// Sets how many refusals in a row end a wait that has read its job before; 3 by default, and
-    /// at least 10 s between the first and the last. A refusal is a permanent error:
-    /// 401, 403 and the like, or, counted apart, 404. The job was there and the credentials were
-    /// good, so one of these is as likely a replica, or a gateway, in trouble. A wrong signature is
-    /// no such thing: it ends a wait at once.
+    /// Sets how many permanent errors in a row end a wait after a reading. The default is 3.
+    ///
+    /// At least 10 s must pass between the first and the last. Permanent errors are 401, 403 and
+    /// the like. 404 is counted separately, with the same limit. They must be confirmed because the
+    /// job existed and the credentials were valid, so that a single error is as likely a faulty
+    /// replica or gateway. A wrong signature is not confirmed: it ends a wait immediately.
     #[must_use]
     pub const fn confirmations(mut self, refusals: u32) -> Self {
         self.confirmations = refusals;
         self
     }
 
-    /// Sets how many replies in a row that are no job, with status 200, end a wait; 5 by default
-    /// and, once the job was read, at least 2 min between the first and the last: a proxy's page
-    /// passes, a wrong address does not.
+    /// Sets how many replies in a row that are not a job end a wait. The default is 5.
+    ///
+    /// These are replies with status 200. If the job was read before, at least 2 min must pass
+    /// between the first and the last, because a proxy's error page is temporary and a wrong
+    /// address is not.
     #[must_use]
     pub const fn max_unreadable_replies(mut self, replies: u32) -> Self {
         self.max_unreadable_replies = replies;
         self
     }
 
-    /// Sets how many errors in a row, of any kind, end a wait; by default no number does, and
-    /// the deadline decides: a service that is away for ten minutes ends no job.
+    /// Sets how many errors in a row, of any kind, end a wait. By default there is no limit.
+    ///
+    /// Without it the wait continues until its deadline, because a service outage of ten minutes
+    /// does not end the job.
     #[must_use]
     pub const fn max_consecutive_errors(mut self, errors: u32) -> Self {
         self.max_consecutive_errors = Some(errors);
         self
     }
 
-    /// Counts a `Success` with a failed sub-job as a failure. By default it is a success, flagged:
-    /// the job's own phase is the authority, and a failed step may have been made up for.
+    /// Counts a `Success` with a failed sub-job as a failure.
+    ///
+    /// By default it is a success with an inconsistency, because the job's own phase is
+    /// authoritative and the service may have repeated the failed step.
     #[must_use]
     pub const fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// Ends the wait, as failed, as soon as a sub-job has failed. By default that is an event: the
-    /// service may try the step again.
+    /// Ends the wait with a failure as soon as a sub-job has failed.
+    ///
+    /// By default this is only an event, because the service may retry the step.
     #[must_use]
     pub const fn fail_fast(mut self) -> Self {
         self.fail_fast = true;
         self
     }
 
-    /// Sets after how long without any change (of a phase, of a sub-job's, of the job's
-    /// `updateTimestamp`) the job counts as stalled; 10 min by default: longer than a step
-    /// usually takes, and early enough to check the job before the timeout of an hour.
+    /// Sets how long a job must stay unchanged to count as stalled. The default is 10 min.
+    ///
+    /// A change is a new phase of the job or a sub-job, or a new `updateTimestamp` of the job. Ten
+    /// minutes is longer than a step usually takes, and early enough to check the job before the
+    /// default timeout of an hour.
     #[must_use]
     pub const fn stalled_after(mut self, span: Duration) -> Self {
         self.stalled_after = span;
         self
     }
 
-    /// Ends the wait when the job is stalled. By default that is an event alone: slow jobs do end.
+    /// Ends the wait when the job is stalled. By default this is only an event, because slow jobs
+    /// may still end.
     #[must_use]
     pub const fn stop_when_stalled(mut self) -> Self {
         self.stop_when_stalled = true;
         self
     }
 
-    /// Sets how many requests may look up the failed step of a job that failed, if the reply
-    /// does not have it: the service often lists the first level of sub-jobs alone, and each is
-    /// a job of its own. 3 by default, within 10 s and the deadline; 0 makes none. What goes wrong
-    /// with them does not change the outcome.
+    /// Sets how many requests may look up the failed step of a failed job. The default is 3.
+    ///
+    /// Requests are made only if the reply lacks the failed step: the service often lists only the
+    /// first level of sub-jobs, and each sub-job is a job of its own. They take at most 10 s and
+    /// end by the deadline. 0 disables them. Their errors do not change the result.
     #[must_use]
     pub const fn max_failure_lookups(mut self, requests: u32) -> Self {
         self.max_failure_lookups = requests;
         self
     }
 
-    /// Sets how many requests may complete the tree of a job that succeeded, one for each
-    /// sub-job without any of its own, within 10 s: where the id of a new node is, for one. None
-    /// by default, for most callers need none of it.
+    /// Sets how many requests may complete the tree of a successful job. The default is 0.
+    ///
+    /// One request is made for each sub-job without sub-jobs, within 10 s. Use it for data that
+    /// only sub-jobs contain, such as the id of a new node.
     #[must_use]
     pub const fn max_tree_lookups(mut self, requests: u32) -> Self {
         self.max_tree_lookups = requests;
         self
     }
 
-    /// Emits [`Event::Heartbeat`](crate::Event::Heartbeat) if there was no event but planned attempts for this
-    /// long, as soon as the next attempt is over. By default there is no heartbeat.
+    /// Enables [`Event::Heartbeat`](crate::Event::Heartbeat). It is disabled by default.
+    ///
+    /// A heartbeat is emitted after an attempt if there was no event except planned attempts for
+    /// the time `every`.
     #[must_use]
     pub const fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = Some(every);
         self
     }
 
-    /// Returns this policy with the timeout extended, if needed, so that a second wait for the same job gets its full
-    /// time. `elapsed` is the time since this wait began, and `other_elapsed` the time since the other one, whose
-    /// policy is `other`, began.
+    /// Returns this policy with the timeout extended for a second wait for the same job.
+    ///
+    /// The timeout is extended only if the second wait would otherwise not get its full time.
+    /// `elapsed` is the time since this wait began. `other` is the policy of the second wait, and
+    /// `other_elapsed` is the time since that wait began.
     #[must_use]
     pub fn extended_for(&self, elapsed: Duration, other: &Self, other_elapsed: Duration) -> Self {
         let left = other.timeout.map(|timeout| match timeout.saturating_sub(other_elapsed) {
@@ -245,8 +276,8 @@ impl WaitPolicy {
         }
     }
 
-    /// Returns when the last attempt starts at the latest, so that it has a chance to end before
-    /// the deadline: a reserve of two seconds, or of a tenth of a timeout below twenty.
+    /// Returns the latest time at which the last attempt starts: two seconds before the deadline,
+    /// or a tenth of the timeout for timeouts below 20 s.
     pub(crate) fn latest_start(&self) -> Duration {
         let timeout = self.deadline();
         timeout - (timeout / 10).min(Duration::from_secs(2))
@@ -260,7 +291,7 @@ impl WaitPolicy {
         }
     }
 
-    /// Returns the deadline, since the wait began; the longest time there is where there is none.
+    /// Returns the deadline as a time since the wait began, or `Duration::MAX` without a timeout.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.timeout.unwrap_or(Duration::MAX)

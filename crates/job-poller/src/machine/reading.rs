@@ -1,4 +1,4 @@
-//! What a reading means for the wait: the events that follow, and whether the job has ended.
+//! Handles readings: emits the events, and detects whether the job has ended.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -74,7 +74,7 @@ impl Machine {
         self.readings = self.readings.saturating_add(1);
     }
 
-    /// Decides from the digest of a reading what follows.
+    /// Decides from the digest of an accepted reading how the wait continues.
     fn on_accepted(
         &mut self,
         context: &mut StepContext<'_>,
@@ -118,7 +118,7 @@ impl Machine {
         self.plan_scheduled_attempt(context, &snapshot, date)
     }
 
-    /// Ends a wait for a job that is `Success`, whatever of it is still under way.
+    /// Finishes the wait for a job that is `Success`, even if sub-jobs are still active.
     pub(super) fn settle(&mut self, context: &mut StepContext<'_>) -> Action {
         let snapshot = self.snapshot.take().unwrap_or_else(|| Job::default().into());
         let failed = Verdict::for_success(snapshot.digest(), &self.policy) == Verdict::Failed;
@@ -126,27 +126,31 @@ impl Machine {
         self.conclude(context, snapshot, date, !failed)
     }
 
-    /// Returns how much longer a job that is `Success` is read again; `None` if it is not `Success`.
+    /// Returns how much longer a job that is `Success` is read again, or `None` if the wait is not
+    /// settling.
     pub(super) fn settling_time_left(&self, elapsed: Duration) -> Option<Duration> {
         Some(self.state.settling()?.time_left(self.policy.settle, elapsed))
     }
 
-    /// Whether a job that goes on is as it was earlier: a replica lags behind. Not for ever, for then
-    /// it is the service's time that was set back; and never where it says that the job has ended.
+    /// Returns whether a reading of an active job is older than the last one, because it comes from
+    /// a replica that lags behind.
+    ///
+    /// Only [`MAX_STALE_REPLIES`] in a row are dropped: if there are more, the service's clock was
+    /// set back. A reading with a terminal phase is never dropped.
     fn is_stale(&self, before: &JobDigest, now: &JobDigest) -> bool {
         let ended = now.phase().is_some_and(Phase::is_terminal);
         let went_back = now.updated_at().is_some_and(|now| before.updated_at() > Some(now));
         went_back && !ended && self.stale_in_a_row < MAX_STALE_REPLIES
     }
 
-    /// Emits an event for each change since the last accepted reading, and one for the deviations that are new.
+    /// Emits an event for each change since the last accepted reading, and one for new deviations.
     fn emit_changes(
         &mut self,
         context: &mut StepContext<'_>,
         before: Option<&JobSnapshot>,
         now: &JobSnapshot,
     ) {
-        // Most replies change no phase. The last job is decoded again only if this one does.
+        // Most replies change no phase. The last job is decoded again only if a phase has changed.
         let has_same_tree =
             before.is_some_and(|before| before.digest().has_same_tree(now.digest()));
         let changes = if has_same_tree {
@@ -171,7 +175,7 @@ impl Machine {
         }
     }
 
-    /// Returns whether nothing has changed for long; emits an event the first time.
+    /// Returns whether the job is stalled. Emits an event the first time.
     fn check_stalled(&mut self, context: &mut StepContext<'_>) -> bool {
         let unchanged = context.elapsed.saturating_sub(self.changed_at.get());
         let is_stalled = unchanged >= self.policy.stalled_after;
@@ -182,7 +186,8 @@ impl Machine {
         is_stalled
     }
 
-    /// Plans the next attempt as the schedule has it. Where the end comes near, it starts over.
+    /// Plans the next attempt with the schedule. The schedule's count starts again when the job is
+    /// nearly done.
     fn plan_scheduled_attempt(
         &mut self,
         context: &mut StepContext<'_>,
@@ -206,8 +211,8 @@ impl Machine {
         self.plan_next_attempt(context, plan.delay, AttemptReason::Scheduled)
     }
 
-    /// Returns what was observed of a job that has ended, by its last reading; `None` if it had ended at the first
-    /// reading.
+    /// Returns what the wait observed of the job, given its last reading. Returns `None` if the job
+    /// had ended at the first reading.
     pub(super) fn final_observation(
         &self,
         snapshot: &JobSnapshot,
@@ -219,10 +224,11 @@ impl Machine {
         if !digest.phase().is_some_and(Phase::is_terminal) {
             return self.observation_until(digest, observed_until, false);
         }
-        // It was seen to go on before, and to have ended now.
+        // The job ended between the last reading that showed it active and this reading.
         let settling = self.state.settling().map(|settling| settling.age);
         let now = settling.unwrap_or_else(|| job_age(snapshot, date, elapsed)).max(observed_until);
-        // Without a `Date` the age is not by the service's times.
+        // Without a `Date`, the age is the time since the wait began, so it cannot be compared with
+        // the service's times.
         let until = match snapshot.job().duration().filter(|_| date.is_some()) {
             Some(time) => time.clamp(observed_until, now),
             None => observed_until + (now - observed_until) / 2,
@@ -247,8 +253,8 @@ impl Machine {
     }
 }
 
-/// Returns how old a job was when it was read, by the service's own times; where those are missing, how old
-/// the wait is.
+/// Returns the job's age when it was read, by the service's clock. If a time is missing or the age
+/// would be negative, returns the time since the wait began.
 fn job_age(snapshot: &JobSnapshot, date: Option<Timestamp>, elapsed: Duration) -> Duration {
     let created_at = snapshot.digest().created_at();
     let age = date.zip(created_at).map(|(date, created)| date.duration_since(created));

@@ -1,4 +1,4 @@
-//! The machine beside a small model of what is right, whatever the service does and whenever.
+//! Compares the machine with a simple reference model, for random replies and times.
 
 use std::env;
 
@@ -23,7 +23,7 @@ prop_state_machine! {
     fn machine_agrees_with_the_reference_model(sequential 1..30 => CheckedMachine);
 }
 
-/// Some thousands, or as many as the long run asks for.
+/// Runs 4,000 cases, or the number in `PROPTEST_CASES`.
 fn cases() -> ProptestConfig {
     match env::var_os("PROPTEST_CASES") {
         Some(_) => ProptestConfig::default(),
@@ -31,25 +31,25 @@ fn cases() -> ProptestConfig {
     }
 }
 
-/// What is known of the job and the limits without any of the machine's rules.
+/// The state of the job and the limits of the wait, without any of the machine's rules.
 #[derive(Clone, Debug)]
 struct Model {
     timeout: Option<Duration>,
     wake_latency: Duration,
-    /// What the last reply that is this job says; `None` where none was.
+    /// The phase in the last accepted reply; `None` before the first.
     phase: Option<Option<Phase>>,
     has_active_sub_job: bool,
     updated: Option<Timestamp>,
     stale_in_a_row: u32,
-    /// What the last reply of all was.
+    /// The input from the last reply of any kind.
     last_input: Option<Input>,
 }
 
-/// One attempt's reply, and what follows it.
+/// A step of the test.
 #[derive(Clone, Debug)]
 enum Transition {
     Reply(Reply),
-    /// A wake in the middle of the pause.
+    /// A wake in the middle of the sleep.
     EarlyWake,
     Stop,
 }
@@ -63,7 +63,8 @@ impl Model {
         }
     }
 
-    /// Returns how long the sub-jobs of a wait with one attempt may be looked up after that.
+    /// Returns how long sub-jobs may be looked up after the single attempt of a wait whose timeout
+    /// is zero.
     fn lookup_grace(&self) -> Duration {
         Duration::from_secs(if self.timeout == Some(Duration::ZERO) { 10 } else { 0 })
     }
@@ -73,7 +74,7 @@ impl Model {
         self.timeout.map_or_else(|| policy.no_timeout(), |timeout| policy.timeout(timeout))
     }
 
-    /// Learns what a reply says, unless it is from before the last one.
+    /// Updates the model from a reply, unless the reply is stale.
     fn observe(&mut self, job: &Job) {
         let metadata = job.metadata.as_ref();
         let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref()?.instant());
@@ -91,7 +92,7 @@ impl Model {
         (self.updated, self.stale_in_a_row) = (updated, 0);
     }
 
-    /// Whether a wait may end so, at this time.
+    /// Returns whether the wait may end with this result at this time.
     fn allows(&self, now: Duration, result: &Result<FinishedJob, WaitError>) -> bool {
         let ended_as = |phase| self.phase == Some(Some(phase));
         let retry_after = match &self.last_input {
@@ -110,7 +111,7 @@ impl Model {
                 WaitErrorKind::Stopped => true,
                 _ if ended_as(Phase::Success) => false,
                 WaitErrorKind::DeadlineExceeded => {
-                    // The reserve, and the second that is kept between two attempts.
+                    // The reserve, plus the minimum of one second between two attempts.
                     now + retry_after.max(Duration::from_secs(3)) >= self.deadline()
                         || self.timeout == Some(Duration::ZERO)
                 }
@@ -171,18 +172,18 @@ impl ReferenceStateMachine for Model {
     }
 }
 
-/// The machine, driven, and what its attempts must keep to.
+/// The machine under test, and the constraints on its attempts.
 struct CheckedMachine {
     model: Model,
     machine: Machine,
     now: Duration,
-    /// No attempt before this, by what the service asked and by the floor.
+    /// The earliest time of the next attempt, because of a `Retry-After` or the minimum delay.
     not_before: Duration,
     last_action: Action,
     replies: u32,
 }
 
-/// Never less than the floor of what is clipped, nor of the schedule.
+/// Its delays are at least 2 s, which is more than the minimum delay of 1 s.
 static SCHEDULE: Exponential = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(20));
 
 impl CheckedMachine {
@@ -196,7 +197,7 @@ impl CheckedMachine {
         });
         match &step.action {
             Action::Fetch { id, timeout, last } => {
-                assert!(!is_lookup || last.is_none(), "a lookup compares nothing: {step:?}");
+                assert!(!is_lookup || last.is_none(), "a lookup has no snapshot: {step:?}");
                 assert_eq!(is_lookup, id != self.machine.job_id(), "{step:?}");
                 assert!(now + *timeout <= deadline, "past the deadline: {step:?}");
                 assert!(
@@ -210,7 +211,10 @@ impl CheckedMachine {
                 assert!(*at >= self.not_before, "before {:?}: {step:?}", self.not_before);
                 let plans_attempt =
                     step.events.iter().any(|event| matches!(event, Event::NextAttempt { .. }));
-                assert!(plans_attempt || step.events.is_empty(), "silent: {step:?}");
+                assert!(
+                    plans_attempt || step.events.is_empty(),
+                    "events without a planned attempt: {step:?}"
+                );
             }
             Action::Finish(result) => {
                 assert!(self.model.allows(now, result), "{:?} and {result:?}", self.model);
@@ -219,7 +223,7 @@ impl CheckedMachine {
         self.last_action = step.action;
     }
 
-    /// Sleeps, if the machine does.
+    /// Sleeps and wakes the machine, if its last action was to sleep.
     fn wake(&mut self) {
         if let Action::SleepUntil(at) = self.last_action {
             self.now = self.now.max(at) + self.model.wake_latency;
@@ -237,14 +241,14 @@ impl CheckedMachine {
         }
         let ended = matches!(self.model.phase, Some(Some(Phase::Failed)))
             || (self.model.phase == Some(Some(Phase::Success)) && !self.model.has_active_sub_job);
-        // Every other reply is compared with the last one.
+        // Every second reply is compared with the last snapshot.
         self.replies += 1;
         self.step(if self.replies.is_multiple_of(2) { compare(input, last) } else { input });
         match &self.last_action {
             Action::Fetch { id, .. } => {
-                assert!(ended && *id != *self.machine.job_id(), "two attempts at once");
+                assert!(ended && *id != *self.machine.job_id(), "an attempt without a delay");
             }
-            // Only before a sub-job is asked for once more.
+            // Only before another lookup of a sub-job.
             Action::SleepUntil(_) => assert!(!ended || is_lookup, "the job has ended"),
             Action::Finish(_) => {}
         }
@@ -306,13 +310,13 @@ impl StateMachineTest for CheckedMachine {
             }
             Transition::Stop => {
                 checked.step(Input::Stop);
-                assert!(matches!(checked.last_action, Action::Finish(_)), "it was stopped");
+                assert!(matches!(checked.last_action, Action::Finish(_)), "the wait did not stop");
             }
         }
         checked
     }
 
-    /// A wait that has a deadline ends by it, if only the service goes on so for long enough.
+    /// A wait with a deadline ends by the deadline, even if the job keeps running.
     fn teardown(mut checked: Self, _: Model) {
         let running = Reply { text: "running".into(), latency: Duration::from_millis(100) };
         let mut attempts = 0;
@@ -320,7 +324,7 @@ impl StateMachineTest for CheckedMachine {
             checked.wake();
             checked.reply(&running);
             attempts += 1;
-            assert!(attempts < 1000, "it does not end");
+            assert!(attempts < 1000, "the wait does not end");
         }
         if checked.model.timeout.is_some() {
             let end = checked.model.deadline()

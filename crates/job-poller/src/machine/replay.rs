@@ -1,5 +1,5 @@
-//! A recorded log of inputs gives the same steps again, to the byte, whatever formats the state went
-//! through on the way.
+//! Tests that replaying a log of inputs produces identical steps, even if the machine is serialized
+//! between them.
 
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -45,7 +45,7 @@ pub(super) fn replies() -> impl Strategy<Value = Reply> {
 
 static ADAPTIVE: Adaptive = Adaptive::new();
 
-/// Returns what the service was seen to do: each input, and when.
+/// Records a wait: each input with its time.
 fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
     let mut log = vec![(Duration::ZERO, Input::Wake)];
     let mut machine = setup.machine().with_seed(seed);
@@ -64,7 +64,7 @@ fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
     }
 }
 
-/// Takes a value through a format, another one each time.
+/// Serializes and deserializes a value. The format depends on `number`.
 fn round_trip<T: Serialize + DeserializeOwned>(number: usize, value: &T) -> T {
     match number % 3 {
         0 => serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap(),

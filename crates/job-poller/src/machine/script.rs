@@ -1,21 +1,21 @@
-//! Scripts of what the service does, and the transcripts of what the machine makes of them.
+//! Scripts of a service's replies, and transcripts of the machine's steps.
 //!
-//! A script is a row of replies, the last of which goes on for ever:
+//! A script is a list of replies. The last reply repeats forever:
 //!
 //! | word | the attempt's reply |
 //! |---|---|
 //! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
-//! | `none`, any other word | a job without a phase, or in this one |
-//! | `running:b`, `running:` | a job of the uid `b`, of an empty one; otherwise without one |
-//! | `running[A=success,B=running]` | with sub-jobs of these types, which are their uids too |
-//! | `running@5`, `success@5^8` | updated at second 5, replied at second 8 by the service's clock |
-//! | `404`, `429(5s)` | a status, with a Retry-After |
+//! | `none`, any other word | a job without a phase, or with this phase |
+//! | `running:b`, `running:` | a job with the uid `b`, or with an empty uid; otherwise it has no uid |
+//! | `running[A=success,B=running]` | with sub-jobs of these types, which are also their uids |
+//! | `running@5`, `success@5^8` | updated at second 5, reply sent at second 8, by the service's clock |
+//! | `404`, `429(5s)` | a status, with a `Retry-After` |
 //! | `nopath` | 404 with `APIGW.0101` |
-//! | `drop`, `refused`, `nohost`, `badcert` | the connection is lost, refused, .. |
-//! | `garbage`, `badsig` | 200 with HTML, a wrong signature |
+//! | `drop`, `refused`, `nohost`, `badcert` | the connection is lost or refused, the host is unknown, the certificate is rejected |
+//! | `garbage`, `badsig` | 200 with HTML; a wrong signature |
 //!
-//! `+` before it says that the credentials were renewed on the way, `~40s` after it how long it takes
-//! (100 ms otherwise), `*3` repeats.
+//! The prefix `+` means that the credentials were refreshed during the attempt. The suffix `~40s`
+//! sets how long the attempt takes (100 ms by default), and `*3` repeats the reply.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use super::{outcome::Outcome, *};
 use crate::schedule::{Exponential, Fixed, Schedule};
 
-/// The service as a script has it.
+/// A parsed script.
 #[derive(Clone, Debug)]
 pub(super) struct Script(pub(super) Vec<Reply>);
 
@@ -67,7 +67,7 @@ fn seconds(text: &str) -> Duration {
 }
 
 impl Reply {
-    /// Returns what an attempt under this timeout comes to, and how long it takes.
+    /// Returns the result of an attempt with this timeout, and how long the attempt takes.
     pub(super) fn attempt(&self, timeout: Duration) -> (Input, Duration) {
         if self.latency > timeout {
             return (Input::Error(AttemptError::timed_out(timeout)), timeout);
@@ -159,12 +159,12 @@ fn status_json(phase: &str) -> Value {
     }
 }
 
-/// Returns a time by the service's clock.
+/// Returns a time of the service's clock.
 fn service_time(second: &str) -> Timestamp {
     Timestamp::from_second(1_580_631_000 + second.parse::<i64>().unwrap()).unwrap()
 }
 
-/// What a transcript is made under.
+/// The configuration of a transcript.
 #[derive(Clone, Copy)]
 pub(super) struct Setup {
     pub(super) policy: WaitPolicy,
@@ -177,7 +177,7 @@ pub(super) struct Setup {
     pub(super) compares_replies: bool,
 }
 
-/// A minute's wait that asks every 10 s, without anything random.
+/// Returns a wait of one minute that polls every 10 s, without jitter.
 pub(super) fn setup() -> Setup {
     const TEN_SECONDS: Fixed = Fixed::new(Duration::from_secs(10));
     const BACKOFF: Exponential =
@@ -205,8 +205,8 @@ impl Setup {
         Machine::new("a".parse().unwrap(), self.policy)
     }
 
-    /// Runs the script to the wait's end, and returns when that is; calls `see` with each step, its
-    /// time, and the reply that it follows.
+    /// Runs the script until the wait ends, and returns that time. Calls `see` with each step, its
+    /// time, and the reply before it.
     pub(super) fn run(
         &self,
         script: &Script,
@@ -237,8 +237,8 @@ impl Setup {
         }
     }
 
-    /// Writes the transcript: the time, then an event or an action, one a line. Checks that it is the same if
-    /// the source compares replies.
+    /// Returns the transcript: on each line the time, then an event or an action. Checks that it is
+    /// the same if the source compares replies.
     pub(super) fn transcript(&self, script: &str) -> String {
         let transcript = self.write_transcript(script);
         let comparing = Self { compares_replies: true, ..*self };
@@ -280,7 +280,7 @@ impl Setup {
     }
 }
 
-/// Returns what `fetch_since` returns in place of a reading that equals the last one.
+/// Returns what `fetch_since` would return instead of a reading that equals the last one.
 pub(super) fn compare(input: Input, last: Option<JobSnapshot>) -> Input {
     match input {
         Input::Reading { snapshot, date, credentials_refreshed }

@@ -1,4 +1,4 @@
-//! A job that is `Success` while sub-jobs of it go on: the wait goes on for a moment.
+//! The state of a job that is `Success` while sub-jobs are still active.
 
 use std::time::Duration;
 
@@ -7,19 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::Settle;
 
-/// Since when a job is `Success` whose sub-jobs have not all ended, and how often it was read.
+/// When the job was first read as `Success` with active sub-jobs, and the readings since then.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Settling {
+    /// When the job was first read as `Success`.
     pub(super) since: Duration,
-    /// How old the job was then.
+    /// The job's age at that time.
     pub(super) age: Duration,
     pub(super) readings: u32,
-    /// The `Date` of the last reply with it.
+    /// The `Date` of the last reading.
     pub(super) date: Option<Timestamp>,
 }
 
 impl Settling {
-    /// Returns how much longer the job is read again; zero after the window, or after enough readings.
+    /// Returns how much longer the job is read again. Returns zero after the window or after enough
+    /// readings.
     pub(super) fn time_left(&self, settle: Settle, elapsed: Duration) -> Duration {
         if self.readings >= settle.readings {
             return Duration::ZERO;

@@ -1,15 +1,15 @@
-//! What a wait is doing: polling, settling, or looking up sub-jobs.
+//! The state of a wait: polling, settling, or looking up sub-jobs.
 
 use serde::{Deserialize, Serialize};
 
 use super::{settling::Settling, sub_job_lookup::Lookup};
 
-/// What a wait is doing. The rest of a [`Machine`](super::Machine) is common to all states.
+/// The state of a wait. The other fields of a [`Machine`](super::Machine) apply to all states.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum State {
-    /// The job was not read yet, or it goes on.
+    /// The job was not read yet, or it is still active.
     Polling,
-    /// The job is `Success`, and sub-jobs of it go on.
+    /// The job is `Success` while sub-jobs are still active.
     Settling(Box<Settling>),
     /// The job has ended, and sub-jobs that its reply does not show in full are looked up.
     LookingUp(Box<Lookup>),

@@ -20,24 +20,26 @@ use super::{
 };
 use crate::schedule::{BudgetShare, PollPlan, PollState, Schedule, splitmix64};
 
-/// What happened.
+/// An input of a step: the result of the last action, or a request to stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Input {
-    /// The wait begins, or the pause is over.
+    /// The wait begins, or the time of [`Action::SleepUntil`] has come.
     Wake,
-    /// The attempt gave the job; made from a [`Reading`].
+    /// The attempt returned a job. Convert a [`Reading`] into this input.
     #[non_exhaustive]
     Reading {
-        /// The job.
+        /// The job as it was read.
         snapshot: JobSnapshot,
         /// The reply's `Date`.
         date: Option<Timestamp>,
         /// Whether the credentials were refreshed during the attempt.
         credentials_refreshed: bool,
     },
-    /// The reply equals the snapshot in [`Action::Fetch`] byte for byte; made from an [`Unchanged`]. Counts as a
-    /// reading. Without such a snapshot it is an attempt error.
+    /// The reply equals the snapshot in [`Action::Fetch`] byte for byte. Convert an [`Unchanged`]
+    /// into this input.
+    ///
+    /// It counts as a reading. If the action had no snapshot, it counts as a failed attempt.
     #[non_exhaustive]
     Unchanged {
         /// The reply's `Date`.
@@ -45,43 +47,46 @@ pub enum Input {
         /// Whether the credentials were refreshed during the attempt.
         credentials_refreshed: bool,
     },
-    /// The attempt gave no job.
+    /// The attempt failed.
     Error(AttemptError),
-    /// The caller wants the wait to stop.
+    /// The caller stops the wait.
     Stop,
 }
 
-/// The events to pass on, and the action to perform.
+/// The result of a step: events, and the action to perform.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[must_use = "a wait stands still unless its action is done"]
+#[must_use = "a wait makes no progress unless its action is performed"]
 pub struct Step {
-    /// The events to pass on to the caller, before the action.
+    /// The events to pass on to the caller before the action is performed.
     pub events: Vec<Event>,
-    /// What to do.
+    /// The action to perform.
     pub action: Action,
-    /// The plan of the schedule; `None` if this step did not call it. Its urgency counts the wait in a
-    /// [`Budget`](crate::budget::Budget).
+    /// The schedule's plan, or `None` if this step did not call the schedule.
+    ///
+    /// A [`Budget`](crate::budget::Budget) uses its urgency to count the wait.
     pub plan: Option<PollPlan>,
 }
 
-/// What to do.
+/// An action for the driver.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver must be able to do every action")]
 pub enum Action {
-    /// Make one attempt, cut off after the timeout. Comes back as a reading or an error.
+    /// Make one attempt. The next input is its result.
     Fetch {
-        /// Which job to ask for: the one waited for, or a sub-job of it.
+        /// The job to fetch: the job of the wait, or one of its sub-jobs.
         id: JobId,
-        /// How long the attempt may take.
+        /// The timeout of the attempt. If it expires, pass [`AttemptError::timed_out`] as the next
+        /// input.
         timeout: Duration,
-        /// The last accepted snapshot, for [`JobSource::fetch_since`](crate::JobSource::fetch_since). `None` before the
-        /// first reading, and for the lookup of a sub-job.
+        /// The last accepted snapshot, for
+        /// [`JobSource::fetch_since`](crate::JobSource::fetch_since). `None` before the first
+        /// reading and for the lookup of a sub-job.
         last: Option<JobSnapshot>,
     },
-    /// Do nothing until this time since the wait began. Comes back as a wake.
+    /// Sleep until this time since the wait began. The next input is [`Input::Wake`].
     SleepUntil(Duration),
-    /// The wait is over: the job ended, or watching it stopped. Nothing comes back.
+    /// The wait is over: the job has ended, or the wait stopped. There is no next input.
     Finish(Box<Result<FinishedJob, WaitError>>),
 }
 
@@ -114,8 +119,9 @@ impl From<FetchError> for Input {
     }
 }
 
-/// Takes the result of an attempt: of [`JobSource::fetch`](crate::JobSource::fetch), which gives a [`Reading`], or of
-/// [`JobSource::fetch_since`](crate::JobSource::fetch_since), which gives a [`Fetched`].
+/// Converts the result of [`JobSource::fetch`](crate::JobSource::fetch), which returns a
+/// [`Reading`], or of [`JobSource::fetch_since`](crate::JobSource::fetch_since), which returns a
+/// [`Fetched`].
 impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
     fn from(result: Result<R, FetchError>) -> Self {
         match result {
@@ -125,31 +131,32 @@ impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
     }
 }
 
-/// One step under way.
+/// The arguments and results of the current step.
 pub(super) struct StepContext<'a> {
     pub(super) schedule: &'a dyn Schedule,
     pub(super) share: Option<BudgetShare>,
     pub(super) elapsed: Duration,
     pub(super) events: Vec<Event>,
-    /// The result of the schedule, once it was called.
+    /// The result of the schedule, if it was called.
     pub(super) plan: Option<PollPlan>,
 }
 
-/// No deadline makes a pause shorter than this, unless it was shorter from the start.
+/// The minimum delay between attempts. A deadline shortens a delay to this at most; shorter planned
+/// delays stay as they are.
 pub(super) const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// Takes what happened and returns what to do.
+    /// Handles an input and returns events and the next action.
     ///
-    /// `elapsed` is the time since the wait began and never goes back. A wake that comes early is
-    /// answered with the same pause again.
+    /// `elapsed` is the time since the wait began. It must not decrease. If a wake is too early,
+    /// the step returns the same [`Action::SleepUntil`] again.
     pub fn step(&mut self, schedule: &dyn Schedule, elapsed: Duration, input: Input) -> Step {
         self.run_step(schedule, None, elapsed, input)
     }
 
-    /// Performs a [`step`](Self::step) of a wait that shares a budget with others.
+    /// Performs a [`step`](Self::step) of a wait that shares a budget with other waits.
     ///
-    /// The schedule gets the share in [`PollState::share`].
+    /// The schedule receives the share in [`PollState::share`].
     pub fn step_with_share(
         &mut self,
         schedule: &dyn Schedule,
@@ -204,7 +211,7 @@ impl Machine {
         }
         let late = mem::take(&mut self.late_attempt_allowed)
             && context.elapsed >= self.policy.latest_start();
-        // A wait without any time is one attempt: no other is planned.
+        // With a timeout of zero, the wait makes exactly one attempt.
         self.deadline_waived = late || self.policy.timeout == Some(Duration::ZERO);
         let left = self.policy.deadline().saturating_sub(context.elapsed);
         let timeout = match self.policy.attempt_timeout {
@@ -256,8 +263,9 @@ impl Machine {
         }
     }
 
-    /// Plans the next attempt: after the pause, later if the service asks for that, earlier if that is the last
-    /// chance before the deadline. If the last attempt was made already, or none is possible, the wait is over.
+    /// Plans the next attempt: after the delay, later if a `Retry-After` requires it, or earlier if
+    /// this is the last attempt before the deadline. If the last attempt has already been made, or
+    /// no attempt is possible before the deadline, the wait is over.
     pub(super) fn plan_next_attempt(
         &mut self,
         context: &mut StepContext<'_>,
@@ -286,7 +294,7 @@ impl Machine {
         Action::SleepUntil(at)
     }
 
-    /// Emits a heartbeat if there was no other event for long.
+    /// Emits a heartbeat if there was no other event for the policy's heartbeat interval.
     fn emit_heartbeat(&mut self, context: &mut StepContext<'_>) {
         let silent = context.elapsed.saturating_sub(self.last_event_at.get());
         if context.events.is_empty() && self.policy.heartbeat.is_some_and(|every| silent >= every) {
@@ -297,19 +305,22 @@ impl Machine {
         }
     }
 
-    /// Returns what a schedule is asked about.
+    /// Returns the input of a schedule.
     pub(super) fn poll_state(&self, elapsed: Duration, count: u32) -> PollState<'_> {
         PollState { random: splitmix64(self.seed, self.attempts), ..PollState::new(elapsed, count) }
     }
 
-    /// Stops watching. A job that was `Success` already has succeeded, whatever of it was still
-    /// under way and keeps this wait from asking again; but not where the caller stops the wait.
+    /// Ends the wait before the job has ended.
+    ///
+    /// A settling job has already succeeded, so the wait then ends with that result, unless the
+    /// caller stopped it.
     pub(super) fn stop(&mut self, context: &mut StepContext<'_>, kind: WaitErrorKind) -> Action {
         if self.state.settling().is_some() && kind != WaitErrorKind::Stopped {
             return self.settle(context);
         }
         if kind != WaitErrorKind::Stopped {
-            // A wait that resumes from here has fixed credentials, say, or other limits.
+            // The error count starts again when the wait is resumed, because the cause may have
+            // been fixed, for example the credentials or the limits.
             if let Some(errors) = &mut self.recent_errors {
                 errors.consecutive = None;
             }

@@ -1,5 +1,5 @@
-//! The lookup of sub-jobs of a job that has ended, of which its reply does not show all: the service often lists
-//! one level, and each sub-job is a job of its own.
+//! Looks up sub-jobs that are missing from the reply of a job that has ended. The service often
+//! lists only one level of sub-jobs, and each sub-job is a job of its own.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::job_text;
 use crate::schedule::JobObservation;
 
-/// A job that has ended, while sub-jobs of it are asked for.
+/// A job that has ended and whose sub-jobs are being looked up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lookup {
     pub(super) succeeded: bool,
-    /// No attempt goes on after this.
+    /// The time at which all lookups must have ended.
     pub(super) deadline: Duration,
-    /// Which sub-jobs were asked for and are not to be again, the one asked for now, and how many
-    /// requests that took.
+    /// The sub-jobs that are not looked up again, the one that is being looked up now, and the
+    /// number of requests so far.
     pub(super) looked_up: Vec<JobId>,
     pub(super) in_flight: Option<JobId>,
     pub(super) requests: u32,
-    /// When the next lookup may be made, after an error.
+    /// The earliest time of the next lookup after an error.
     pub(super) retry_at: Duration,
     pub(super) errors_in_a_row: u32,
     pub(super) detection_delay: Option<Duration>,
@@ -35,8 +35,10 @@ impl Lookup {
         &self.job
     }
 
-    /// Returns the sub-job to ask for next: of a job that succeeded the next one that may have
-    /// more; of one that failed the one that may show which step failed.
+    /// Returns the next sub-job to look up.
+    ///
+    /// For a job that succeeded, it is the next one that may have sub-jobs. For a job that failed,
+    /// it is one that may show which step failed.
     pub(super) fn next_sub_job(&self) -> Option<JobId> {
         let has_no_sub_jobs = |job: &Job| job.sub_jobs().is_empty();
         let id_if_not_looked_up = |job: &Job| {
@@ -50,7 +52,7 @@ impl Lookup {
         }
         let deepest = self.job.failure().filter(|failure| failure.path.depth() > 0);
         match deepest.and_then(|failure| self.job.sub_job_at(&failure.path)) {
-            // The failed step is there, and says why.
+            // The failed step is known, with its reason.
             Some(step) if step.reason().is_some() => None,
             Some(step) => {
                 Some(step).filter(|step| has_no_sub_jobs(step)).and_then(id_if_not_looked_up)
@@ -61,9 +63,10 @@ impl Lookup {
         }
     }
 
-    /// Puts a sub-job as it was asked for in the place of the one that the job lists, unless it makes
-    /// a tree that no one could read again. Returns `false` where it is another one, or contradicts
-    /// that.
+    /// Replaces the listed sub-job with the one that was fetched, unless the tree would then be too
+    /// deep to decode again.
+    ///
+    /// Returns `false` if the fetched job is a different one or contradicts the listed phase.
     pub(super) fn replace_sub_job(&mut self, found: Job) -> bool {
         let Some(id) = self.in_flight.as_ref().map(JobId::as_str) else { return false };
         let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(id));

@@ -1,4 +1,4 @@
-//! The case table, row by row, as transcripts.
+//! Tests of waits, as transcripts of scripts.
 
 use insta::assert_snapshot;
 use jiff::Timestamp;
@@ -64,10 +64,10 @@ fn settling_ends_with_its_window_after_a_clipped_delay() {
         let settle = |policy: WaitPolicy| policy.settle(Duration::from_millis(ms), 99);
         one_hour_setup().policy(settle).transcript("success[A=running]")
     };
-    let rows = [("the pause is clipped", window(15_000)), ("to a second", window(20_500))];
+    let rows = [("the delay is clipped", window(15_000)), ("clipped to a second", window(20_500))];
     let none = one_hour_setup().policy(|policy| policy.settle(Duration::from_secs(60), 0));
     assert_snapshot!(
-        join_transcripts(rows) + "\n-- none: " + &none.transcript("success[A=running]")
+        join_transcripts(rows) + "\n-- no readings: " + &none.transcript("success[A=running]")
     );
 }
 
@@ -107,17 +107,17 @@ fn a_failed_sub_job_ends_the_wait_only_with_fail_fast() {
 #[test]
 fn failed_sub_jobs_missing_from_the_reply_are_looked_up() {
     assert_snapshot!(one_hour_setup().transcripts([
-        // The step failed, and its own reply says where.
+        // The step failed, and its own reply contains the reason.
         "failed?[A=failed?] failed?[B=failed]",
-        // No step failed, one goes on, one has no phase.
+        // No step failed; one is running, and one has no phase.
         "failed?[A=success,B=running,C=none] running[D=running] failed[E=failed]",
-        // Three at most, and an error changes nothing.
+        // At most three lookups; an error changes nothing.
         "failed?[A=none,B=none,C=none,D=none] drop 404 none",
-        // What contradicts the list is not believed; nor is another sub-job.
+        // A sub-job that contradicts the list is not accepted; a different job is not either.
         "failed?[A=failed?] running[B=failed]",
         "failed?[A=failed?] failed:b",
         "failed?[A=failed?] failed?:A[B=failed]",
-        // Ten seconds, and no more after a Retry-After.
+        // At most ten seconds, and no lookup beyond a Retry-After.
         "failed?[A=none,B=none,C=none] none~8s none~8s",
         "failed?[A=none,B=none] 429(1s)",
         // No lookup after an error.
@@ -183,14 +183,14 @@ fn stale_replies_are_dropped_at_most_three_times_in_a_row() {
 fn the_last_attempt_starts_before_the_deadline() {
     let at = |seconds, script: &str| setup().timeout(seconds).transcript(script);
     let rows = [
-        ("the pause is clipped", at(15.0, "running")),
-        ("the last attempt may bring the end", at(15.0, "running*2 success")),
-        ("an attempt in flight is cut at the deadline", at(25.0, "running running~99s")),
-        ("an attempt that ends in the reserve was the last", at(25.0, "running~24s success")),
-        ("a pause that ends there is the last", at(22.2, "running")),
-        ("so late that a second is not left", at(3.0, "running~2.6s success")),
+        ("the delay is clipped", at(15.0, "running")),
+        ("the last attempt may read the end", at(15.0, "running*2 success")),
+        ("an attempt in flight is canceled at the deadline", at(25.0, "running running~99s")),
+        ("no attempt follows one that ends in the reserve", at(25.0, "running~24s success")),
+        ("the delay ends at the start of the reserve", at(22.2, "running")),
+        ("less than a second is left", at(3.0, "running~2.6s success")),
         ("a second before the reserve", at(13.0, "running running~0.5s success")),
-        ("zero: one attempt under its own timeout", at(0.0, "running~5s success")),
+        ("zero: one attempt with its full timeout", at(0.0, "running~5s success")),
         ("zero, and an error", at(0.0, "503")),
     ];
     assert_snapshot!(join_transcripts(rows));
@@ -227,7 +227,7 @@ fn job_age_is_computed_from_service_timestamps() {
         }
     };
     assert_eq!(pause(Some("2020-02-02T08:33:20Z")), 24);
-    // Before its creation, or never: as old as the wait.
+    // If the `Date` is before the creation or missing, the job is as old as the wait.
     assert_eq!((pause(Some("2020-02-02T07:00:00Z")), pause(None)), (9, 9));
 }
 
@@ -247,7 +247,7 @@ fn a_step_returns_the_plan_if_it_called_the_schedule() {
         if let Some(plan) = step.plan {
             assert_eq!(step.action, Action::SleepUntil(elapsed + plan.delay));
             let plan_alone = alone.step(&schedule, elapsed, input).plan.unwrap();
-            assert!(plan.delay > 2 * plan_alone.delay, "the share has a higher price of a request");
+            assert!(plan.delay > 2 * plan_alone.delay, "the share's request price is higher");
             assert!(plan.urgency.is_some() && plan_alone.urgency.is_some());
         }
     }
@@ -307,10 +307,10 @@ fn a_wait_can_be_stopped_in_any_state() {
         Setup { stop_at: Duration::from_secs_f64(seconds), ..setup() }.transcript(script)
     };
     let rows = [
-        ("in a pause", at(5.0, "running")),
-        ("in an attempt", at(11.0, "running running~5s")),
-        ("settling: what is there goes on", at(5.0, "success[A=running]")),
-        ("looking up: what is known is reported", at(1.0, "failed?[A=none] none~5s")),
+        ("during a delay", at(5.0, "running")),
+        ("during an attempt", at(11.0, "running running~5s")),
+        ("while settling: the wait stops with an error", at(5.0, "success[A=running]")),
+        ("during a lookup: the known failure is reported", at(1.0, "failed?[A=none] none~5s")),
     ];
     assert_snapshot!(join_transcripts(rows));
 }
@@ -326,16 +326,16 @@ fn early_and_late_wakes_get_the_right_action() {
     let at = Duration::from_secs;
     let rows: [(&str, Vec<(Duration, Input)>); 4] = [
         (
-            "too early: the same pause",
+            "too early: the same sleep again",
             vec![(at(0), Input::Wake), (at(0), running()), (at(3), Input::Wake)],
         ),
         (
-            "after the deadline: none more",
+            "after the deadline: no attempt",
             vec![(at(0), Input::Wake), (at(0), running()), (at(60), Input::Wake)],
         ),
-        ("late from the start", vec![(at(60), Input::Wake)]),
+        ("the first wake is late", vec![(at(60), Input::Wake)]),
         (
-            "late wake: at once",
+            "late wake: an immediate attempt",
             vec![(at(0), Input::Wake), (at(0), running()), (at(59), Input::Wake)],
         ),
     ];
@@ -354,14 +354,16 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
     let stopped = |setup: Setup, script: &str| {
         let mut last = None;
         setup.run(&Script::parse(script), |_, step, _| last = Some(step.action.clone()));
-        let Some(Action::Finish(result)) = last else { panic!("it has ended: {last:?}") };
+        let Some(Action::Finish(result)) = last else {
+            panic!("the wait should have ended: {last:?}")
+        };
         result.unwrap_err().into_checkpoint().resume(Timestamp::UNIX_EPOCH)
     };
     let asked = || stopped(setup(), "running 429(55s)");
     let rows = [
-        ("the same deadline, and a Retry-After beyond it", asked(), setup()),
-        ("a later deadline: not before that", asked(), one_hour_setup()),
-        ("the deadline alone: at once", stopped(setup(), "running"), one_hour_setup()),
+        ("the same deadline, and a Retry-After beyond it: no attempt", asked(), setup()),
+        ("a later deadline: not before the Retry-After", asked(), one_hour_setup()),
+        ("no Retry-After: at once", stopped(setup(), "running"), one_hour_setup()),
         (
             "too many errors: not before the Retry-After",
             {
@@ -371,7 +373,7 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
             one_hour_setup(),
         ),
         (
-            "a shorter timeout: sooner than planned",
+            "a shorter timeout: earlier than planned",
             {
                 let stop = Setup { stop_at: at(5), ..one_hour_setup() };
                 stopped(stop, "running")
@@ -379,14 +381,18 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
             setup().timeout(9.0),
         ),
         (
-            "all but at the deadline: under its own timeout",
+            "just before the deadline: with its full timeout",
             {
                 let stop = Setup { stop_at: at(5), ..one_hour_setup() };
                 stopped(stop, "running")
             },
             setup().timeout(6.001),
         ),
-        ("one attempt, again", stopped(setup().timeout(0.0), "running"), setup().timeout(0.0)),
+        (
+            "a zero timeout: one more attempt",
+            stopped(setup().timeout(0.0), "running"),
+            setup().timeout(0.0),
+        ),
     ];
     let rows = rows.map(|(name, (machine, elapsed), setup)| {
         let mut machine = machine.with_policy(setup.policy);

@@ -1,16 +1,16 @@
-//! What a job's phases mean for a wait. Knows no history: one job in, one verdict out.
+//! Decides from a job's phases how its wait continues. Depends only on one reading.
 
 use job_model::{Job, Node, Phase};
 use job_transport::JobDigest;
 
 use super::policy::WaitPolicy;
 
-/// What a job's phases mean for a wait.
+/// How a wait continues, given the phases of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The job goes on.
+    /// The job has not ended.
     Active,
-    /// The job is `Success`, and sub-jobs of it have not ended.
+    /// The job is `Success` while sub-jobs are still active.
     Settling,
     Succeeded,
     Failed,
@@ -29,16 +29,17 @@ impl Verdict {
         }
     }
 
-    /// Judges a job that is `Success`, whatever of it is still under way: its own phase is the
-    /// authority, its sub-jobs are evidence. A `Success` was seen with a sub-job that has no status
-    /// and never will.
+    /// Returns the verdict for a job that is `Success`, even if sub-jobs are still active.
+    ///
+    /// The job's own phase decides, because a `Success` has been observed with a sub-job that never
+    /// gets a status.
     pub(crate) fn for_success(digest: &JobDigest, policy: &WaitPolicy) -> Self {
         let failed = policy.strict && digest.has_failure();
         if failed { Self::Failed } else { Self::Succeeded }
     }
 }
 
-/// Returns the sub-jobs that have not ended.
+/// Returns the sub-jobs that are `Initializing` or `Running`.
 pub(crate) fn active_sub_jobs(job: &Job) -> impl Iterator<Item = Node<'_>> {
     let is_active = |job: &Job| matches!(job.phase(), Some(Phase::Initializing | Phase::Running));
     job.walk().skip(1).filter(move |node| is_active(node.job))

@@ -1,4 +1,4 @@
-//! What decisions about a wait need of a job, so that the job need not be kept decoded.
+//! A digest of the fields of a job that a wait needs, so that the decoded job need not be kept.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -10,9 +10,9 @@ use std::{
 use jiff::Timestamp;
 use job_model::{Job, Phase};
 
-/// What decisions about a wait need of a job: phase, type, times, and the state of its sub-jobs.
+/// The fields of a job that a wait needs: phase, type, times, and the state of sub-jobs.
 ///
-/// A [`JobSnapshot`](super::JobSnapshot) computes it once, when it is decoded.
+/// A [`JobSnapshot`](super::JobSnapshot) computes it once, when it decodes the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobDigest {
     phase: Option<Phase>,
@@ -32,8 +32,8 @@ impl JobDigest {
     #[must_use]
     pub fn new(job: &Job) -> Self {
         let mut tree = TreeSummary::new(job);
-        // The remaining sub-jobs of one job, and those of its ancestors. Most jobs have one level, and then the list
-        // allocates nothing.
+        // The remaining sub-jobs of the current job, and those of its ancestors. Most jobs have one
+        // level of sub-jobs, so this list allocates no memory for them.
         let (mut siblings, mut ancestors) = (job.sub_jobs().iter(), Vec::new());
         loop {
             match siblings.next() {
@@ -57,7 +57,7 @@ impl JobDigest {
             updated_at: updated_at(job).and_then(CompactTimestamp::new),
             tree_hash: tree.hash.finish(),
             has_active_sub_jobs: tree.has_active_sub_jobs,
-            // Most jobs have no failed sub-job; only then is the search for the deepest one needed.
+            // Search for the deepest failed sub-job only if one has failed, which is rare.
             has_failure: tree.has_failed_job && job.failure().is_some(),
             all_sub_jobs_succeeded: !direct.is_empty()
                 && direct.iter().all(|sub_job| sub_job.phase() == Some(&Phase::Success)),
@@ -77,30 +77,31 @@ impl JobDigest {
         self.job_type.as_deref()
     }
 
-    /// Returns `creationTimestamp`, if it is a time between the years 1678 and 2262.
+    /// Returns `creationTimestamp` if it is between the years 1678 and 2262.
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
         self.created_at.map(CompactTimestamp::get)
     }
 
-    /// Returns `updateTimestamp`, if it is a time between the years 1678 and 2262.
+    /// Returns `updateTimestamp` if it is between the years 1678 and 2262.
     #[must_use]
     pub fn updated_at(&self) -> Option<Timestamp> {
         self.updated_at.map(CompactTimestamp::get)
     }
 
-    /// Returns the job's ages when its successful steps ended, in ascending order.
+    /// Returns the ages of the job at which its successful steps ended, in ascending order.
     ///
-    /// A step is a sub-job without sub-jobs. Returns an empty slice if the time of one of them is missing or is
-    /// before the job's creation, because the other times cannot be trusted then.
+    /// A step is a sub-job without sub-jobs. Returns an empty slice if the time of a step is
+    /// missing or is before the job's creation, because the other times cannot be trusted then.
     #[must_use]
     pub fn step_ends(&self) -> &[Duration] {
         self.step_ends.as_deref().unwrap_or_default()
     }
 
-    /// Returns whether the two jobs list the same sub-jobs in the same order and phases, and are in the same phase.
+    /// Returns whether two jobs have the same phase and the same tree of sub-jobs.
     ///
-    /// Sub-jobs are compared by their uids. The trees are compared by a hash of 64 bits.
+    /// The trees are the same if they list the same uids in the same order with the same phases.
+    /// They are compared by a hash of 64 bits.
     #[must_use]
     pub const fn has_same_tree(&self, other: &Self) -> bool {
         self.tree_hash == other.tree_hash
@@ -118,18 +119,18 @@ impl JobDigest {
         self.has_failure
     }
 
-    /// Returns whether the job lists sub-jobs, and all of the first level are `Success`.
+    /// Returns whether the job has sub-jobs and all of the first level are `Success`.
     #[must_use]
     pub const fn all_sub_jobs_succeeded(&self) -> bool {
         self.all_sub_jobs_succeeded
     }
 }
 
-/// A timestamp in 8 bytes, also in an `Option`: nanoseconds since the Unix epoch.
+/// A timestamp in 8 bytes, even in an `Option`: nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CompactTimestamp(NonZeroU64);
 
-/// Flipped so that the one value that does not fit is the earliest time, and not the epoch.
+/// Flipped so that the one value that cannot be stored is the earliest time, and not the epoch.
 const SIGN_BIT: u64 = 1 << 63;
 
 impl CompactTimestamp {
@@ -148,7 +149,7 @@ impl CompactTimestamp {
 /// The parts of a digest that depend on the whole tree of sub-jobs.
 struct TreeSummary {
     created_at: Option<Timestamp>,
-    /// Its keys are fixed, so that equal trees have equal hashes in every process.
+    /// The keys of this hasher are fixed, so that equal trees have equal hashes in every process.
     hash: DefaultHasher,
     has_active_sub_jobs: bool,
     has_failed_job: bool,
@@ -159,7 +160,7 @@ struct TreeSummary {
 impl TreeSummary {
     fn new(job: &Job) -> Self {
         let mut hash = DefaultHasher::new();
-        // Without the job's own uid, because a reply may leave it out.
+        // The job's own uid is excluded, because a reply may lack it.
         (job.phase(), job.sub_jobs().len()).hash(&mut hash);
         Self {
             created_at: created_at(job),
@@ -186,7 +187,7 @@ impl TreeSummary {
         }
     }
 
-    /// Returns the ages in ascending order, unless there are none or one is missing.
+    /// Returns the ages in ascending order, or `None` if there are none or one is missing.
     fn into_step_ends(mut self) -> Option<Box<[Duration]>> {
         self.step_ends.sort_unstable();
         (!self.has_undated_step && !self.step_ends.is_empty()).then(|| self.step_ends.into())
@@ -201,7 +202,8 @@ fn updated_at(job: &Job) -> Option<Timestamp> {
     job.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
 }
 
-/// Returns how long after the creation a time is; `None` if one of them is missing, or it is before the creation.
+/// Returns the time from the creation until `time`, or `None` if one of them is missing or `time`
+/// is before the creation.
 fn age(time: Option<Timestamp>, created_at: Option<Timestamp>) -> Option<Duration> {
     time?.duration_since(created_at?).try_into().ok()
 }

@@ -8,15 +8,15 @@ use job_model::Job;
 use super::snapshot::JobSnapshot;
 use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
-/// The result of one attempt: the job as it was read, and what the reply says besides.
+/// A job as read by one attempt, with details of the reply.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reading {
     /// The job, its JSON text and the deviations of the body.
     pub snapshot: JobSnapshot,
-    /// The service's name for this request (`X-Request-Id`), to be quoted to its support.
+    /// The service's id for the request (`X-Request-Id`), for questions to its support.
     pub request_id: Option<String>,
-    /// The service's own time when it replied (`Date`), to whole seconds.
+    /// The service's time when it replied (`Date`), in whole seconds.
     pub date: Option<Timestamp>,
     /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
@@ -32,11 +32,11 @@ pub enum Fetched {
     Unchanged(Unchanged),
 }
 
-/// What is known of a reply that equals the last one byte for byte.
+/// The details of a reply that equals the last one byte for byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unchanged {
-    /// The service's own time when it replied (`Date`), to whole seconds.
+    /// The service's time when it replied (`Date`), in whole seconds.
     pub date: Option<Timestamp>,
     /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
@@ -48,7 +48,7 @@ impl Unchanged {
         Self { date: date(response.headers()), ..Self::new() }
     }
 
-    /// Creates the result of an attempt of which no more is known.
+    /// Creates a result without a date and without refreshed credentials.
     #[must_use]
     pub const fn new() -> Self {
         Self { date: None, credentials_refreshed: false }
@@ -62,7 +62,9 @@ impl From<Reading> for Fetched {
 }
 
 impl Reading {
-    /// Creates the reading of a job that did not come as a reply, for sources of the caller's own.
+    /// Creates a reading without a request id or a date, for custom sources.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let job = job_model::Job::from_slice(br#"{"status": {"phase": "Running"}}"#)?;
@@ -82,7 +84,9 @@ impl Reading {
         self.snapshot.job()
     }
 
-    /// Reads a reply. 200 is the only success (reference page, table 7).
+    /// Decodes a reply. 200 is the only success (reference page, table 7).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use bytes::Bytes;
@@ -96,8 +100,8 @@ impl Reading {
     ///
     /// # Errors
     ///
-    /// Where the status is not 200, or the body is no job. A body whose `kind` is there and is not
-    /// `Job` is no job, however well it reads.
+    /// Returns an error if the status is not 200, the body is not a job, or the body has a `kind`
+    /// other than `Job`.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         if response.status() != StatusCode::OK {
             return Err(FetchError::from_response(&response));
@@ -126,7 +130,7 @@ impl Reading {
             }
         };
         let job = snapshot.job();
-        // A kind of another type than text is kept beside the known fields.
+        // A `kind` that is not a string is stored with the unknown fields.
         if job.kind.as_deref().is_some_and(|kind| kind != "Job")
             || job.raw_fields.get("kind").is_some()
         {

@@ -1,4 +1,4 @@
-//! A job as it was read: the JSON text, a digest of what decisions need, and the deviations.
+//! A snapshot of a job: its JSON text, a digest, and its deviations.
 
 use std::{
     fmt,
@@ -12,12 +12,14 @@ use super::digest::JobDigest;
 
 /// A job as it was read: its JSON text, a digest, and the deviations of its body.
 ///
-/// A snapshot is cheap to clone: clones share everything. The job is decoded at most once, when somebody
-/// asks for it. A wait keeps the text and the digest of its last reading, and not the decoded job, which
-/// needs several times as much memory.
+/// A snapshot is cheap to clone, because clones share their content. [`job`](Self::job) decodes the
+/// job at most once. A wait keeps the text and the digest of its last reading. It does not keep the
+/// decoded job, which needs several times as much memory.
 ///
-/// Two snapshots are equal if their texts are equal, byte for byte. In any format of serde a snapshot is
-/// that text.
+/// Two snapshots are equal if their texts are equal, byte for byte. In any serde format a snapshot
+/// is serialized as its text.
+///
+/// # Examples
 ///
 /// ```
 /// use job_transport::JobSnapshot;
@@ -33,22 +35,22 @@ pub struct JobSnapshot(Arc<Inner>);
 struct Inner {
     text: Box<[u8]>,
     digest: JobDigest,
-    /// `None` if there are none, which is the usual case.
+    /// `None` if there are no deviations, which is the usual case.
     deviations: Option<Box<Deviations>>,
-    /// `false` for a job that was not read from a text and is nested too deep.
+    /// `false` for a job that was not read from a text and is nested too deeply to decode again.
     can_decode_again: bool,
     job: OnceLock<Box<Job>>,
 }
 
-/// A list behind a pointer of 8 bytes, because a slice's pointer has 16.
+/// A list behind a pointer of 8 bytes. A pointer to a slice would need 16 bytes.
 #[derive(Clone)]
 struct Deviations(Vec<Deviation>);
 
-/// Limits for a text that was decoded before, possibly by a source with limits of its own.
+/// The limits for a text that was decoded before, possibly by a source with its own limits.
 const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
 
 impl JobSnapshot {
-    /// Decodes a body within the default [`Limits`] and takes a copy of it.
+    /// Decodes a body within the default [`Limits`] and keeps a copy of it.
     ///
     /// # Errors
     ///
@@ -83,19 +85,19 @@ impl JobSnapshot {
         self.0.job.get().cloned().unwrap_or_else(|| self.0.decode())
     }
 
-    /// Returns what decisions need of the job. Decodes nothing.
+    /// Returns the digest, without decoding the job.
     #[must_use]
     pub fn digest(&self) -> &JobDigest {
         &self.0.digest
     }
 
-    /// Returns the JSON text. It is the body as it came, if the job was read from a reply.
+    /// Returns the JSON text. If the job was read from a reply, this is the body, byte for byte.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.0.text
     }
 
-    /// Returns where the body departs from the reference page; at most 1,000 deviations.
+    /// Returns the deviations of the body from the reference page, at most 1,000.
     #[must_use]
     pub fn deviations(&self) -> &[Deviation] {
         self.0.deviations.as_ref().map(|list| &*list.0).unwrap_or_default()
@@ -109,8 +111,8 @@ impl JobSnapshot {
 
     /// Drops the decoded job and keeps the rest.
     ///
-    /// Other clones keep the job. A job that could not be decoded again, because it was not read from a text
-    /// and is nested deeper than [`Limits::MAX_DEPTH_CAP`], is kept.
+    /// Other clones keep the decoded job. It is kept here too if it cannot be decoded again,
+    /// because it was not read from a text and is nested deeper than [`Limits::MAX_DEPTH_CAP`].
     #[must_use]
     pub fn without_job(mut self) -> Self {
         if !self.is_decoded() || !self.0.can_decode_again {
@@ -140,17 +142,17 @@ impl Deviations {
 }
 
 impl Inner {
-    /// Decodes the text, which was decoded before and so is readable.
+    /// Decodes the text. This cannot fail, because the text was decoded before.
     fn decode(&self) -> Box<Job> {
         let decoded = Decoded::from_slice_with_limits(&self.text, UNLIMITED);
         Box::new(decoded.map_or_else(|_| Job::default(), |decoded| decoded.job))
     }
 }
 
-/// Takes a job that was not read from a text. The text is the job's encoding.
+/// Creates a snapshot of a job that was not read from a text. Its text is the encoded job.
 impl From<Job> for JobSnapshot {
     fn from(job: Job) -> Self {
-        // Writing to memory does not fail, and neither does encoding a job.
+        // Encoding a job to memory cannot fail.
         let text = serde_json::to_vec(&job).unwrap_or_default();
         let decoded = Decoded::from_slice_with_limits(&text, UNLIMITED);
         let can_decode_again = decoded.is_ok();
@@ -173,7 +175,7 @@ impl PartialEq for JobSnapshot {
 
 impl Eq for JobSnapshot {}
 
-/// Shows the phase and the size, and not the text, which may have thousands of lines.
+/// Shows the phase and the size. Omits the text, which may have thousands of lines.
 impl fmt::Debug for JobSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = self.digest().phase().map_or("no phase", Phase::as_str);
@@ -190,7 +192,7 @@ impl Serialize for JobSnapshot {
     }
 }
 
-/// Decodes the text to check it, and drops the decoded job.
+/// Decodes the text to validate it, and drops the decoded job.
 impl<'de> Deserialize<'de> for JobSnapshot {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -80,7 +80,7 @@ fn unusable_checkpoint_files_are_not_overwritten() {
     let other = "FILE belongs to a wait for another job, b";
     check(&others, &["a"], other);
     let newer = others.replace("\"version\":1", "\"version\":2");
-    let unknown = "FILE is not a checkpoint of this command: a checkpoint of version 2";
+    let unknown = "FILE is not a checkpoint of this command: checkpoint version 2 is not supported";
     check(&newer, &[], unknown);
     for text in ["{}", "not JSON", "[1]"] {
         check(text, &["a"], "FILE is not a checkpoint of this command: ");

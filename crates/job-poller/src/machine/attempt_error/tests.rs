@@ -1,4 +1,4 @@
-//! What is kept of an attempt's error.
+//! Tests of the conversion from a `FetchError`.
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use job_transport::{CredentialsProviderError, RequestSent, TransportError};
@@ -18,7 +18,7 @@ fn transport(kind: TransportErrorKind) -> FetchError {
     TransportError::new(kind, RequestSent::No).into()
 }
 
-/// Returns the error of an attempt whose credentials could not be had for this reason.
+/// Returns the error of an attempt whose credentials provider failed with `error`.
 fn without_credentials(error: FetchError) -> FetchError {
     CredentialsProviderError::from(error).into()
 }

@@ -1,4 +1,4 @@
-//! Two readings, and the events of their difference.
+//! Tests of the events for pairs of readings.
 
 use job_transport::JobDigest;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Reads `uid:phase` and its sub-jobs, `uid:phase` each, as a job; an empty uid is none.
+/// Parses the `uid:phase` of a job, followed by those of its sub-jobs. An empty uid is left out.
 fn job(line: &str) -> Job {
     let mut jobs = line.split(' ').map(|job| {
         let (uid, phase) = job.split_once(':').expect("uid:phase");
@@ -28,13 +28,21 @@ fn each_change_emits_one_event() {
         ("unknown", Some("j:Running"), "j:Upgrading"),
         ("known again", Some("j:Upgrading"), "j:Initializing"),
         ("a sub-job", Some("j:Running a:Running b:Running"), "j:Running a:Running b:Success"),
-        ("a new one before the old", Some("j:Running a:Running"), "j:Running b:Running a:Running"),
-        ("one that is gone", Some("j:Running a:Running b:Failed"), "j:Running b:Failed"),
-        ("a phase that is lost", Some("j:Running a:Running"), "j: a:"),
-        ("the job's uid alone", Some("j:Running"), "k:Running"),
-        ("a sub-job of the job's uid", Some("j:Running j:Success"), "j:Running j:Success"),
-        ("twins", Some("j:Running a:Running a:Success"), "j:Running a:Success a:Success"),
-        ("none with a uid", Some(":Running :Running :Success"), ":Running :Success :Success"),
+        (
+            "a new sub-job before the old one",
+            Some("j:Running a:Running"),
+            "j:Running b:Running a:Running",
+        ),
+        ("a sub-job disappears", Some("j:Running a:Running b:Failed"), "j:Running b:Failed"),
+        ("phases become absent", Some("j:Running a:Running"), "j: a:"),
+        ("only the job's uid", Some("j:Running"), "k:Running"),
+        ("a sub-job with the job's uid", Some("j:Running j:Success"), "j:Running j:Success"),
+        (
+            "two sub-jobs with one uid",
+            Some("j:Running a:Running a:Success"),
+            "j:Running a:Success a:Success",
+        ),
+        ("no uids", Some(":Running :Running :Success"), ":Running :Success :Success"),
     ];
     let lines = rows.map(|(name, before, now)| {
         let before = before.map(job);

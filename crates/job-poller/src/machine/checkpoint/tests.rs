@@ -1,4 +1,4 @@
-//! Checkpoints through other formats, and the time between taking and resuming one.
+//! Tests of stored checkpoints, and of the time until one is resumed.
 
 use jiff::SignedDuration;
 
@@ -17,8 +17,8 @@ fn resume_adds_the_wall_clock_time_since_the_checkpoint() {
     let rows = [
         ("a minute later", checkpoint().taken_at(then), later(60), 150),
         ("at once", checkpoint().taken_at(then), then, 90),
-        ("by a clock set back", checkpoint().taken_at(then), later(-3600), 90),
-        ("taken where there was no clock", checkpoint(), later(60), 90),
+        ("the clock was set back", checkpoint().taken_at(then), later(-3600), 90),
+        ("without the time of the checkpoint", checkpoint(), later(60), 90),
         ("a year later", checkpoint().taken_at(then), later(31_536_000), 31_536_090),
     ];
     for (name, checkpoint, now, seconds) in rows {
@@ -36,7 +36,7 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
             "a snapshot that is not a job",
             text.replacen("\"snapshot\":null", "\"snapshot\":\"[]\"", 1),
         ),
-        ("an id that is none", text.replacen("\"id\":\"a\"", "\"id\":\"../b\"", 1)),
+        ("an invalid id", text.replacen("\"id\":\"a\"", "\"id\":\"../b\"", 1)),
         ("cut off", text[..text.len() / 2].into()),
         ("nothing", String::new()),
     ];
@@ -57,12 +57,13 @@ fn checkpoint_debug_output_is_short() {
 fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
     let policy = WaitPolicy::new().timeout(Duration::from_secs(100));
     let then = Timestamp::constant(1_800_000_000, 0);
-    // How long the engine slept, after 90 s; what the wait does then.
+    // The time that the engine slept, starting at 90 s; the expected behavior; the timeout of its
+    // attempt.
     let rows = [
         (5, "wakes in time", Some(Duration::from_secs(5))),
-        (9, "its last attempt is cut at the deadline", Some(Duration::from_secs(1))),
-        (10, "the deadline passed while it waited for its turn", None),
-        (11, "a late wake: one attempt under its own timeout", Some(Duration::from_secs(30))),
+        (9, "the last attempt ends at the deadline", Some(Duration::from_secs(1))),
+        (10, "the deadline passes before the attempt", None),
+        (11, "a late wake: one attempt with its full timeout", Some(Duration::from_secs(30))),
         (3600, "a wake that is an hour late", Some(Duration::from_secs(30))),
     ];
     for (seconds, name, expected) in rows {

@@ -1,8 +1,8 @@
-//! The documentation states the limits that the code has.
+//! Compares the limits in the documentation with those in the code.
 
 use super::*;
 
-/// Returns a limit as the table in the documentation of `WaitPolicy` has it.
+/// Returns a limit as it appears in the table in the documentation of `WaitPolicy`.
 fn limit_text(limit: Limit) -> String {
     let Some((count, over, ends_as)) = limit else { return "never".into() };
     let limits = ErrorLimits::DEFAULT;
@@ -30,13 +30,14 @@ fn the_policy_documentation_has_the_table_of_rules() {
     assert!(include_str!("../policy.rs").contains(&table), "this is the table:\n{table}");
 }
 
-/// Returns a number as prose has it.
+/// Returns a number as a word.
 fn word(number: u32) -> &'static str {
     ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
         [number as usize]
 }
 
-/// Returns a page with each run of whitespace as one space, because its sentences continue on the next line.
+/// Returns a page with each run of whitespace as one space, because sentences continue on the next
+/// line.
 fn unwrap_lines(page: &str) -> String {
     page.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -60,20 +61,23 @@ fn prose_states_the_same_limits() {
     let seconds = word(u32::try_from(confirmed_over).unwrap());
     let minute_word = |period| word(u32::try_from(minutes(period)).unwrap());
 
-    let policy = include_str!("../policy.rs");
+    let policy = unwrap_lines(&include_str!("../policy.rs").replace("///", ""));
+    let policy = policy.as_str();
     let error = include_str!("../error.rs");
     let readme = unwrap_lines(include_str!("../../../../../README.md"));
     let reliability = unwrap_lines(include_str!("../../../../../RELIABILITY.md"));
     let (readme, reliability) = (readme.as_str(), reliability.as_str());
     let rows = [
-        ("WaitPolicy", policy, format!("unknown to the service (404); {grace} s by\n")),
+        ("WaitPolicy", policy, format!("that was never read. The default is {grace} s.")),
         (
             "WaitPolicy",
             policy,
-            format!("{confirmations} by default, and\n    /// at least {confirmed_over} s between"),
+            format!(
+                "after a reading. The default is {confirmations}. At least {confirmed_over} s must pass"
+            ),
         ),
-        ("WaitPolicy", policy, format!("end a wait; {unreadable} by default\n")),
-        ("WaitPolicy", policy, format!("at least {} min between", minutes(unreadable_over))),
+        ("WaitPolicy", policy, format!("end a wait. The default is {unreadable}.")),
+        ("WaitPolicy", policy, format!("at least {} min must pass", minutes(unreadable_over))),
         ("WaitError", error, format!("{many} times in a row over {confirmed_over} s")),
         ("WaitError", error, format!("{few} replies in a row")),
         ("WaitError", error, format!("over {} min", minutes(unreadable_over))),

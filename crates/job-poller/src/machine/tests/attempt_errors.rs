@@ -1,4 +1,4 @@
-//! The case table's rows about attempts that fail, as transcripts.
+//! Tests of failed attempts, as transcripts of scripts.
 
 use std::time::Duration;
 
@@ -102,8 +102,8 @@ fn no_attempt_is_made_before_retry_after() {
 #[test]
 fn retry_after_near_the_deadline_is_honored_or_ends_the_wait() {
     let rows = [
-        ("beyond the deadline: at once", setup().transcript("running 429(55s)")),
-        ("into the reserve: later than it", setup().transcript("running 429(49s) success")),
+        ("beyond the deadline: the wait ends at once", setup().transcript("running 429(55s)")),
+        ("within the reserve: a late attempt", setup().transcript("running 429(49s) success")),
     ];
     assert_snapshot!(join_transcripts(rows));
 }

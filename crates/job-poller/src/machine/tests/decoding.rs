@@ -1,4 +1,4 @@
-//! What decodes the job that a machine keeps as text, and what does not.
+//! Tests that the machine decodes the job, which it keeps as text, only if necessary.
 
 use std::time::Duration;
 

@@ -1,15 +1,16 @@
-//! What a wait observes of its job.
+//! Tests of what a wait observes of its job.
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
 
-/// A reading: how old the job was by the reply's `Date`, where it has one, its phase and its sub-job's, and at
-/// which age it was last updated.
+/// A reading: the job's age at the reply's `Date` (if it has one), the phases of the job and its
+/// sub-job, and the job's age at its `updateTimestamp` (if it has one).
 type ReadingRow = (Option<u64>, &'static str, &'static str, Option<u64>);
 
-/// Returns what is observed of a job by readings 20 s apart. If `is_resumed`, the wait is resumed before the third.
+/// Returns what is observed of a job by readings 20 s apart. If `is_resumed`, the wait is resumed
+/// before the third reading.
 fn format_observation(readings: &[ReadingRow], is_resumed: bool) -> String {
     let at = |age: u64| 1_580_631_000 + i64::try_from(age).unwrap();
     let time = |age: u64| Timestamp::from_second(at(age)).unwrap();
@@ -38,7 +39,7 @@ fn format_observation(readings: &[ReadingRow], is_resumed: bool) -> String {
     observation.map_or_else(
         || "nothing".into(),
         |JobObservation { from, until, completed, .. }| {
-            format!("{from:?} to {until:?}, {}", if completed { "ended" } else { "goes on" })
+            format!("{from:?} to {until:?}, {}", if completed { "ended" } else { "active" })
         },
     )
 }
@@ -51,44 +52,48 @@ fn readings_determine_the_job_observation() {
     let settles = (Some(140), "Success", "Running", None);
     let rows: [(&str, Vec<ReadingRow>, &str); 10] = [
         (
-            "to its updateTimestamp",
+            "until its updateTimestamp",
             vec![runs(100), runs(120), completed(Some(140), Some(130))],
             "100s to 130s, ended",
         ),
         (
-            "not before it was seen to go on",
+            "not before the last active reading",
             vec![runs(100), runs(120), completed(Some(140), Some(90))],
             "100s to 120s, ended",
         ),
         (
-            "not after it was seen to have ended",
+            "not after the first finished reading",
             vec![runs(100), runs(120), completed(Some(140), Some(900))],
             "100s to 140s, ended",
         ),
         (
-            "without one, in the middle",
+            "without an updateTimestamp, the middle",
             vec![runs(100), runs(120), completed(Some(140), None)],
             "100s to 130s, ended",
         ),
         (
-            "without a Date, by the wait's own time alone",
+            "without a Date, by the time of the wait",
             vec![timeless, timeless, completed(None, Some(130))],
             "0ns to 30s, ended",
         ),
-        ("not to its end", vec![runs(100), runs(120)], "100s to 120s, goes on"),
-        ("of one that had ended before", vec![completed(Some(140), Some(130))], "nothing"),
+        ("a job that has not ended", vec![runs(100), runs(120)], "100s to 120s, active"),
         (
-            "up to its first Success",
+            "a job that had ended at the first reading",
+            vec![completed(Some(140), Some(130))],
+            "nothing",
+        ),
+        (
+            "until its first Success",
             vec![runs(100), runs(120), settles, completed(Some(160), None)],
             "100s to 130s, ended",
         ),
         (
-            "up to its first Success, however it is touched later",
+            "until its first Success, even if it is updated later",
             vec![runs(100), runs(120), settles, completed(Some(160), Some(155))],
             "100s to 140s, ended",
         ),
         (
-            "by a Date that goes back",
+            "with a Date that goes backward",
             vec![runs(120), runs(100), completed(Some(110), Some(105))],
             "120s to 120s, ended",
         ),
@@ -96,10 +101,14 @@ fn readings_determine_the_job_observation() {
     for (name, readings, expected) in rows {
         assert_eq!(format_observation(&readings, false), expected, "{name}");
     }
-    // The process that stopped has recorded what was observed before.
+    // The stopped wait has already reported what it observed.
     let rows = [
-        ("goes on", vec![runs(100), runs(120), runs(140), runs(160)], "140s to 160s, goes on"),
-        ("has ended meanwhile", vec![runs(100), runs(120), completed(Some(140), None)], "nothing"),
+        ("still active", vec![runs(100), runs(120), runs(140), runs(160)], "140s to 160s, active"),
+        (
+            "ended in the meantime",
+            vec![runs(100), runs(120), completed(Some(140), None)],
+            "nothing",
+        ),
     ];
     for (name, readings, expected) in rows {
         assert_eq!(format_observation(&readings, true), expected, "resumed: {name}");

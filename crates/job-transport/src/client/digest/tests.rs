@@ -1,4 +1,4 @@
-//! Digests of jobs, each beside what the job itself says.
+//! Compares digests with their jobs.
 
 use job_model::Job;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn step_ends_are_ages_in_ascending_order_or_empty() {
         (vec![step("Success", late), step("Success", early)], vec![5, 60]),
         (vec![step("Success", late), step("Running", early)], vec![60]),
         (vec![step("Success", late), step("Failed", early)], vec![60]),
-        // One time that is missing, unreadable or before the creation makes the others doubtful.
+        // If one time is missing, unreadable or before the creation, the others cannot be trusted.
         (vec![step("Success", late), step("Success", "")], vec![]),
         (vec![step("Success", late), step("Success", "soon")], vec![]),
         (vec![step("Success", late), step("Success", "2020-02-02T07:59:59Z")], vec![]),
@@ -62,7 +62,7 @@ fn trees_differ_in_phases_ids_order_and_levels() {
         ("no phase", job("j", &[a.clone(), node("b", "", &[])]), false),
         ("a uid", job("j", &[a.clone(), node("c", "Running", &[])]), false),
         ("the order", job("j", &[b.clone(), a.clone()]), false),
-        ("one less", job("j", std::slice::from_ref(&a)), false),
+        ("one sub-job fewer", job("j", std::slice::from_ref(&a)), false),
         ("another level", job("j", &[node("a", "Running", &[b])]), false),
     ];
     let (_, digest) = digest(&original);

@@ -1,4 +1,4 @@
-//! Replies that are a job, and replies that are none.
+//! Tests of replies that are a job, and of replies that are not.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a snapshot keeps, and when it decodes.
+//! Tests of what a snapshot keeps, and when it decodes.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_snapshot_keeps_text_digest_and_deviations_without_the_job() {
 fn snapshots_are_equal_if_their_texts_are() {
     let read = JobSnapshot::from_slice(BODY.as_bytes()).unwrap();
     assert_eq!(read, JobSnapshot::from_slice(BODY.as_bytes()).unwrap());
-    // The same job in other words.
+    // The same job with a different text.
     let again = JobSnapshot::from(read.job().clone());
     assert_ne!(read, again);
     assert_eq!((read.digest(), read.job()), (again.digest(), again.job()));
