@@ -12,9 +12,9 @@ use crate::{
 /// Read jobs of the Cloud Container Engine (CCE) API and wait for them to end.
 ///
 /// Creating or deleting a cluster or node returns a job id, and the work continues in the
-/// background. `wait` waits for the job and reports whether it succeeded, or which step failed and
-/// why. `get` prints the job's current state. `show` and `report` read a saved reply and need no
-/// network.
+/// background. `wait` waits for the job and reports whether it succeeded, or which step (a sub-job)
+/// failed and why. `get` prints the job's current state. `show` and `report` need no network: they
+/// read a reply that `get --raw` has saved.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {

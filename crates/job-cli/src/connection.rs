@@ -19,10 +19,11 @@ use crate::exit::{Exit, OrExit};
 
 /// The section of `--help` about credentials.
 pub(crate) const HELP: &str = "\
-Credentials are never flags. The first of these sources that is set is used:
-  HUAWEICLOUD_SDK_AK, _SK, _SECURITY_TOKEN, _PROJECT_ID                (the vendor's SDKs)
-  HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..      (Terraform)
-  OS_CLOUD, a cloud in clouds.yaml                                     (OpenStack)
+Secrets are never passed as arguments. --token-file comes first, then the first of these sources
+that is set:
+  HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_PROJECT_ID, .. (the vendor's SDKs)
+  HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..        (Terraform)
+  OS_CLOUD, a cloud in clouds.yaml                                       (OpenStack)
   OS_TOKEN, or OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL, OS_PROJECT_NAME, ..
   ~/.huaweicloud/credentials
 `cce-job config` shows which credentials are found, and where.";
@@ -37,12 +38,12 @@ pub(crate) const MAX_IN_FLIGHT: usize = 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// Service URL, for example `https://cce.eu-de.otc.t-systems.com`
+    /// Service URL, for example `https://cce.eu-de.otc.t-systems.com`, instead of a region
     // Parsed later, because clap's error message would show the value, which may contain a
     // password.
     #[arg(long, value_name = "URL", conflicts_with_all = ["region", "cloud"])]
     endpoint: Option<String>,
-    /// Region of the service, for example eu-de
+    /// Region of the service, for example eu-de [default: the region set with the credentials]
     #[arg(long)]
     region: Option<String>,
     /// Cloud of the region [default: otc for eu-de and eu-nl, huawei for all others]
@@ -60,7 +61,8 @@ pub(crate) struct ConnectionArgs {
     /// Trust only the CAs in this PEM file [default: the system's CAs]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Connect through this HTTP proxy; `env` uses HTTPS_PROXY, whose URL may contain a password
+    /// Connect through this HTTP proxy; `env` uses HTTPS_PROXY, which may contain a password
+    /// [default: no proxy]
     #[arg(long, value_name = "URL|env")]
     proxy: Option<String>,
 }
@@ -75,7 +77,7 @@ enum CloudArg {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AuthArg {
-    /// The first credentials found; in one source a token, else an access key, else a password
+    /// The first source that is set; a token is preferred, then an access key, then a password
     Auto,
     /// Token
     Token,

@@ -72,27 +72,28 @@ pub(crate) struct Arguments {
     /// Stop when the first job ends
     #[arg(long)]
     any: bool,
-    /// Stop as soon as a job or sub-job fails, or a job cannot be read
+    /// Stop at the first job or sub-job that fails, or the first job that cannot be read any more
     #[arg(long, conflicts_with = "any")]
     fail_fast: bool,
-    /// Treat a job as failed if any of its sub-jobs failed
+    /// Treat a job as failed if it succeeded although one of its sub-jobs failed
     #[arg(long)]
     strict: bool,
-    /// Also fetch sub-jobs that the job's reply omits, such as those with the ids of new nodes
+    /// Also request the sub-jobs that the service leaves out of a job's reply, for example to get
+    /// the ids of new nodes; sends more requests
     #[arg(long)]
     full_tree: bool,
-    /// Give up after this long, for example 90s or 1h30m; 0 checks once, none waits forever
-    /// [default: 1h]
+    /// Give up after this long, for example 90s or 1h30m; `0` checks once, `none` waits without
+    /// limit; a service that was never reached is given up after 2 minutes [default: 1h]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,
     /// When to poll: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
     schedule: ScheduleArg,
-    /// File of past job durations, which the adaptive schedule uses and updates; none disables it
-    /// [default: cce-job/history.json in your state folder]
+    /// File of past job durations, which the adaptive schedule uses and updates; `none` disables it
+    /// [default: cce-job/history.json in your state folder, such as ~/.local/state]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Save progress to this file, and resume from it if it exists
+    /// Save progress to this file, and resume from it if it exists, with the same deadline
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
@@ -108,7 +109,7 @@ pub(crate) struct Arguments {
         help_heading = "Output"
     )]
     output: OutputFormat,
-    /// With -o json: print the exact bytes of the replies instead of re-encoded JSON
+    /// Print the exact bytes of the replies instead of re-encoded JSON; implies -o json
     #[arg(long, help_heading = "Output")]
     raw: bool,
     /// Print a table of all jobs at the end

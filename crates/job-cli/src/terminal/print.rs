@@ -22,7 +22,7 @@ pub(crate) struct PrintArgs {
         default_value_if("raw", ArgPredicate::IsPresent, "json")
     )]
     output: PrintFormat,
-    /// With -o json: print the exact bytes of the reply instead of re-encoded JSON
+    /// Print the exact bytes of the reply instead of re-encoded JSON; implies -o json
     #[arg(long)]
     raw: bool,
 }

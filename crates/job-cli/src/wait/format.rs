@@ -7,8 +7,8 @@ use clap::ValueEnum;
 pub(crate) enum OutputFormat {
     /// One line for each job that ended
     Human,
-    /// Each job as returned by the service, one JSON object per line
+    /// The last state of each job as JSON, one object per line
     Json,
-    /// All events, one JSON object per line; the last event of each job is `finished`
+    /// Events while waiting, one JSON object per line; the last event of a job is `finished`
     Jsonl,
 }

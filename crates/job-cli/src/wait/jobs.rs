@@ -19,7 +19,8 @@ pub(crate) struct JobArgs {
     /// Job ids; `-` reads them from stdin, one per line
     #[arg(value_name = "ID")]
     ids: Vec<IdArg>,
-    /// Read the job id from the API response that created the job; `-` reads stdin
+    /// Read the job id from a saved API response of the request that started the job; `-` reads
+    /// stdin
     #[arg(long, value_name = "FILE")]
     from: Vec<InputArg>,
 }

@@ -23,7 +23,7 @@ use crate::{
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// tree on a terminal, otherwise plain; none with -q, or with -o jsonl, which prints all events
+    /// Tree on a terminal, otherwise plain; none with -q, or with -o jsonl, which prints all events
     Auto,
     /// Live tree of the running steps
     Tree,

@@ -44,7 +44,7 @@ const MAX_CHANGED_TIME_RATIO: f64 = 1.3;
 /// The same for many waits if each reply has changed. A wait keeps 2 KB between polls and the loop
 /// keeps 400 bytes, so the waits no longer fit into the processor's caches.
 const MAX_UNCACHED_TIME_RATIO: f64 = 1.6;
-const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.3;
+const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.2;
 
 /// The maximum heap of a wait during a delay, in bytes. This includes its task and excludes the
 /// text of its last job.
