@@ -112,7 +112,6 @@ pub(crate) fn finished(
             Err(error) => error.job(),
         },
         result,
-        body: bytes::Bytes::new(),
         started_at: "2020-02-02T08:12:30Z".parse().ok(),
         log,
     }

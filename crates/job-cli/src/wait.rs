@@ -176,10 +176,10 @@ pub(crate) async fn run(
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
     // From here on, a signal ends the command in an orderly way.
     let stopped = shutdown_signal()?;
-    let retain = Retain { bodies: raw, logs: report.is_some() };
+    let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
     let (fleet, watches) =
-        start_waits(client, starts, policy, &arguments.schedule, &history_file, retain);
+        start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
     if let Some(file) = &checkpoints {
         let all: Vec<_> = watches.iter().filter_map(Watch::checkpoint).collect();
         let all: Vec<_> = all.iter().collect();
@@ -218,11 +218,10 @@ pub(crate) async fn run_single(
     progress: ProgressDisplay,
 ) -> anyhow::Result<Exit> {
     let stopped = shutdown_signal()?;
-    let retain = Retain { bodies: false, logs: false };
     let (starts, schedule_arg, history_file) =
         (vec![Start::New(job)], ScheduleArg::Custom(schedule), HistoryFile::disabled());
     let (fleet, watches) =
-        start_waits(client, starts, |_| policy, &schedule_arg, &history_file, retain);
+        start_waits(client, starts, |_| policy, &schedule_arg, &history_file, false);
     let session = Session {
         stop_condition: StopCondition::All,
         output: Output::new(OutputFormat::Human, false, false),
@@ -238,13 +237,6 @@ pub(crate) async fn run_single(
     Ok(session.finish(&result))
 }
 
-/// What to keep of each wait until its end.
-#[derive(Clone, Copy)]
-struct Retain {
-    bodies: bool,
-    logs: bool,
-}
-
 /// Starts all waits, as one fleet.
 fn start_waits(
     client: Client,
@@ -252,10 +244,9 @@ fn start_waits(
     policy: impl Fn(WaitPolicy) -> WaitPolicy,
     schedule_arg: &ScheduleArg,
     history_file: &HistoryFile,
-    retain: Retain,
+    retain_logs: bool,
 ) -> (Fleet, Vec<Watch>) {
-    let jobs = starts.iter().map(|start| start.id().clone());
-    let source = Arc::new(RecordingSource::new(client, jobs, retain.bodies));
+    let source = Arc::new(RecordingSource::new(client));
     let fleet = Fleet::builder(source.clone())
         .max_in_flight(MAX_IN_FLIGHT)
         .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT)));
@@ -271,7 +262,7 @@ fn start_waits(
     let fleet = fleet.start();
     let watches = starts.into_iter().enumerate().map(|(index, start)| {
         let wait = start.start(&fleet, &policy);
-        Watch::new(index, wait, source.clone(), history_file.history.clone(), retain.logs)
+        Watch::new(index, wait, source.clone(), history_file.history.clone(), retain_logs)
     });
     let watches = watches.collect();
     (fleet, watches)

@@ -15,7 +15,7 @@ mod handle;
 use std::{fmt, sync::Arc, time::Duration};
 
 use job_model::JobId;
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
@@ -45,7 +45,7 @@ use crate::{
 /// full rate.
 ///
 /// The budget also applies to the first request for each job. Use [`watch_new`](Self::watch_new)
-/// for a job that was just submitted, because its first request can then be sent later.
+/// for a job that was just submitted: its first request then waits until such jobs usually end.
 ///
 /// # Throttling
 ///
@@ -148,6 +148,8 @@ impl Fleet {
     /// with its own limits, until the later of the two deadlines.
     pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
+        // A job that has ended may be the result. It is decoded here, without the fleet's lock.
+        machine.snapshot().filter(|last| last.digest().is_terminal()).map(JobSnapshot::job);
         self.start_wait(machine, elapsed, None)
     }
 
@@ -256,8 +258,8 @@ impl FleetBuilder {
     ///
     /// If the plans of this schedule have no urgency
     /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), the price of a request stays at its
-    /// minimum. If the waits need more requests than the budget allows, they are then queued, and
-    /// the wait that was due first sends the next request.
+    /// minimum. If the waits need more requests than the budget allows, requests are queued and sent
+    /// in the order in which they were due.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self

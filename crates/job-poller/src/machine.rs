@@ -4,6 +4,7 @@
 mod policy;
 mod event;
 mod changes;
+mod deviations;
 mod verdict;
 mod outcome;
 mod attempt_error;
@@ -37,9 +38,11 @@ pub use step::{Action, Input, Step};
 use std::{sync::Arc, time::Duration};
 
 use job_model::{Deviation, Job, JobId, Phase};
-use job_transport::{JobDigest, JobSnapshot};
+use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "tokio")]
+use self::sub_job_lookup::Lookup;
 use self::{error_limits::RecentErrors, state::State};
 use crate::schedule::JobObservation;
 
@@ -66,7 +69,7 @@ use crate::schedule::JobObservation;
 ///  Wake ───────▶ Polling ──┴──────────────────────▶ Settling ──┐ Success again
 ///                  │  ▲                               │  │  ▲  │
 ///                  │  └───────────────────────────────┘  │  └──┘
-///                  │     a phase other than Success      │
+///                  │     an active phase again           │
 ///   Success,       │                                     │ all sub-jobs ended,
 ///   Failed         ▼                                     ▼ or after `settle`
 ///                LookingUp: sub-jobs missing from the reply ──▶ Finish(Ok)
@@ -114,9 +117,8 @@ pub struct Machine {
     attempts: u32,
     sub_job_lookups: u32,
     readings: u32,
-    /// `next_attempt_at` is when the next attempt is due. `not_before` is the earliest time for it,
-    /// because of a `Retry-After` or the minimum pause. The deadline does not move an attempt
-    /// before that time.
+    /// `next_attempt_at` is when the next attempt is due. No attempt starts before `not_before`
+    /// (a `Retry-After` or the minimum pause), even if the deadline is near.
     next_attempt_at: CompactDuration,
     not_before: CompactDuration,
     /// Whether one attempt may be made even after the deadline, because the wait was resumed from a
@@ -202,8 +204,8 @@ impl Machine {
 
     /// Prepares the machine to continue in another process.
     ///
-    /// If too little time is left before the deadline for the usual last attempt, or if the
-    /// deadline has passed, one more attempt is made, with its full timeout.
+    /// If the deadline has passed or is less than two seconds away, one more attempt is made, with
+    /// the full attempt timeout.
     /// [`observation`](Self::observation) starts again, because the stopped wait has already
     /// reported what it observed.
     #[must_use]
@@ -212,7 +214,7 @@ impl Machine {
         self
     }
 
-    /// Sets whether an attempt is allowed after the deadline, because the driver missed it.
+    /// Allows one attempt after the deadline if the driver woke too late.
     pub(crate) const fn with_missed_deadline(mut self, missed: bool) -> Self {
         self.late_attempt_allowed = missed;
         self
@@ -247,9 +249,15 @@ impl Machine {
         }
     }
 
-    /// Returns the last accepted reading, without the decoded job.
+    /// Returns the job with the sub-jobs that were found so far, during a lookup of sub-jobs.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn looked_up_job(&self) -> Option<&Job> {
+        self.state.lookup().map(Lookup::job)
+    }
+
+    /// Returns the last accepted reading, or `None` before the first reading.
     ///
-    /// Returns `None` before the first reading and after the job has ended.
+    /// It is usually not decoded.
     #[must_use]
     pub const fn snapshot(&self) -> Option<&JobSnapshot> {
         self.snapshot.as_ref()
@@ -257,19 +265,13 @@ impl Machine {
 
     /// Returns the phase as last read, without decoding the job.
     pub(crate) fn last_phase(&self) -> Option<Option<&Phase>> {
-        match self.state.lookup() {
-            Some(lookup) => Some(lookup.job().phase()),
-            None => Some(self.snapshot.as_ref()?.digest().phase()),
-        }
+        Some(self.snapshot.as_ref()?.digest().phase())
     }
 
     /// Returns the deviations of the last accepted body.
     #[must_use]
     pub fn deviations(&self) -> &[Deviation] {
-        match self.state.lookup() {
-            Some(lookup) => &lookup.deviations,
-            None => self.snapshot.as_ref().map(JobSnapshot::deviations).unwrap_or_default(),
-        }
+        self.snapshot.as_ref().map(JobSnapshot::deviations).unwrap_or_default()
     }
 
     /// Returns what the wait has observed of the job so far, for a [`History`](crate::History).
@@ -277,10 +279,7 @@ impl Machine {
     /// Returns `None` before the first reading that shows the job active.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
-        let digest = match self.state.lookup() {
-            Some(lookup) => &JobDigest::new(lookup.job()),
-            None => self.snapshot.as_ref()?.digest(),
-        };
+        let digest = self.snapshot.as_ref()?.digest();
         self.observation_until(digest, self.observed_until.get(), false)
     }
 
@@ -288,13 +287,6 @@ impl Machine {
     #[must_use]
     pub fn last_error(&self) -> Option<&AttemptError> {
         self.recent_errors.as_ref().map(|errors| &errors.last)
-    }
-
-    /// Sets the job as last read.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn with_job(mut self, job: Job) -> Self {
-        self.snapshot = Some(JobSnapshot::from(job).without_job());
-        self
     }
 }
 

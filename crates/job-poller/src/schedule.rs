@@ -26,15 +26,16 @@ use serde::{Deserialize, Serialize};
 pub struct PollState<'a> {
     /// Time since the wait began.
     pub elapsed: Duration,
-    /// Number of readings so far, or since the job became [`nearly_done`](Self::nearly_done). For
-    /// the delays after failed attempts, the number of errors in a row. At least 1.
+    /// Number of readings so far, counted again once the job is [`nearly_done`](Self::nearly_done).
+    /// For the delay after a failed attempt, the number of errors in a row. At least 1.
     pub count: u32,
     /// Age of the job: the reply's `Date` minus the job's `creationTimestamp`. If one of them is
     /// missing, or if the result would be negative, the time since the wait began.
     pub age: Duration,
     /// The job's type, if it is known.
     pub job_type: Option<&'a str>,
-    /// Number of the job's steps that have ended. 0 if their times contradict the job's times.
+    /// Number of the job's steps that have ended. 0 if the time of one is before the job's creation
+    /// or after now.
     pub completed_steps: u32,
     /// Time since the last step ended, by the service's timestamps. The job's age if no step has
     /// ended.
@@ -53,9 +54,9 @@ pub struct PollState<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BudgetShare {
-    /// Price of a request, as a delay. At this price all waits together use up the budget and no
-    /// more (its shadow price). If they need less than the budget, it is the budget's minimum
-    /// price. [`Adaptive`] uses its own price if that is higher.
+    /// Price of a request, as a delay: the shadow price of the budget, at which all waits together
+    /// just use it up. If they need less than the budget, it is the budget's minimum price.
+    /// [`Adaptive`] uses its own price if that is higher.
     pub request_price: Duration,
     /// Longest gap between two requests of a wait.
     pub max_gap: Duration,

@@ -15,7 +15,7 @@ use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
 /// # For implementers
 ///
 /// Make exactly one attempt, because the wait does the retries. Report a failure as a
-/// [`FetchError`] whose [class](FetchError::class) matches how the attempt should be retried.
+/// [`FetchError`]. Its [class](FetchError::class) decides whether and how the wait retries.
 pub trait JobSource: Send + Sync {
     /// Makes one attempt to read the job.
     ///
@@ -95,8 +95,9 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
 
 /// Makes an attempt for a machine.
 ///
-/// If a phase has changed, this decodes the last snapshot. The machine needs it to compare the two
-/// jobs, and a fleet's machine must not decode while it holds the fleet's lock.
+/// This decodes what the machine will read, because a fleet's machine must not decode while it holds
+/// the fleet's lock: the new job, and the last one if the tree of sub-jobs has changed or if the job
+/// has ended.
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,
@@ -104,9 +105,14 @@ pub(crate) async fn attempt(
     last: Option<&JobSnapshot>,
 ) -> Result<Fetched, FetchError> {
     let fetched = source.fetch_since(id, last).await;
-    if let (Ok(Fetched::Reading(reading)), Some(last)) = (&fetched, last)
-        && !last.digest().has_same_tree(reading.snapshot.digest())
-    {
+    let has_changed = match &fetched {
+        Ok(Fetched::Reading(reading)) => {
+            let _ = reading.snapshot.job();
+            last.is_some_and(|last| !last.digest().has_same_tree(reading.snapshot.digest()))
+        }
+        Ok(Fetched::Unchanged(_)) | Err(_) => false,
+    };
+    if let Some(last) = last.filter(|last| has_changed || last.digest().is_terminal()) {
         let _ = last.job();
     }
     fetched
@@ -128,16 +134,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_job_is_decoded_only_if_a_phase_has_changed() {
-        let last = r#"{"status": {"phase": "Running"}}"#;
+    async fn the_last_job_is_decoded_only_if_the_machine_reads_it() {
+        let (running, success) =
+            (r#"{"status": {"phase": "Running"}}"#, r#"{"status": {"phase": "Success"}}"#);
         let rows = [
-            (r#"{"status": {"phase": "Running"}}"#, false),
-            (r#"{"status": {"phase": "Running", "reason": "slow"}}"#, false),
-            (r#"{"status": {"phase": "Success"}}"#, true),
-            (r#"{"spec": {"subJobs": [{}]}, "status": {"phase": "Running"}}"#, true),
+            (running, running, false),
+            (running, r#"{"status": {"phase": "Running", "reason": "slow"}}"#, false),
+            (running, success, true),
+            (running, r#"{"spec": {"subJobs": [{}]}, "status": {"phase": "Running"}}"#, true),
+            (success, success, true),
         ];
         let id = "a".parse().expect("an id");
-        for (reply, is_decoded) in rows {
+        for (last, reply, is_decoded) in rows {
             let last = JobSnapshot::from_slice(last.as_bytes()).expect("a job").without_job();
             attempt(&Reply(reply), &id, Some(&last)).await.expect("a reading");
             assert_eq!(last.is_decoded(), is_decoded, "{reply}");

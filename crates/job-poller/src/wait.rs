@@ -63,6 +63,8 @@ pub struct Wait {
     source: Arc<dyn JobSource>,
     schedule: Arc<dyn Schedule>,
     machine: Machine,
+    policy: Arc<WaitPolicy>,
+    seed: Option<u64>,
     clock: WaitClock,
     stop: Option<BoxFuture<'static, ()>>,
     on_event: Option<OnEvent>,
@@ -76,10 +78,9 @@ impl Wait {
     ///
     /// The default timeout is one hour.
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
-        Self::from_machine(
-            source,
-            Machine::new(id, DEFAULT_POLICY.clone()).with_seed(random_seed()),
-        )
+        let policy = DEFAULT_POLICY.clone();
+        let machine = Machine::new(id, policy.clone()).with_seed(random_seed());
+        Self::from_machine(source, machine, policy)
     }
 
     /// Resumes a wait from a checkpoint, in this or another process.
@@ -112,14 +113,21 @@ impl Wait {
     /// ```
     pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        Self { clock: WaitClock::resumed(elapsed), ..Self::from_machine(source, machine) }
+        let policy = Arc::new(*machine.policy());
+        Self { clock: WaitClock::resumed(elapsed), ..Self::from_machine(source, machine, policy) }
     }
 
-    fn from_machine(source: impl JobSource + 'static, machine: Machine) -> Self {
+    fn from_machine(
+        source: impl JobSource + 'static,
+        machine: Machine,
+        policy: Arc<WaitPolicy>,
+    ) -> Self {
         Self {
             source: Arc::new(source),
             schedule: DEFAULT_SCHEDULE.clone(),
             machine,
+            policy,
+            seed: None,
             clock: WaitClock::new(),
             stop: None,
             on_event: None,
@@ -130,13 +138,13 @@ impl Wait {
     ///
     /// Several waits can share one policy in an `Arc`.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
-        self.machine = self.machine.with_policy(policy);
+        self.policy = policy.into();
         self
     }
 
     /// Sets the maximum time to wait. The default is one hour. See [`WaitPolicy::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
-        let policy = self.machine.policy().timeout(timeout);
+        let policy = self.policy.timeout(timeout);
         self.policy(policy)
     }
 
@@ -148,7 +156,7 @@ impl Wait {
 
     /// Sets the seed of the jitter. By default each wait has a random seed.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.machine = self.machine.with_seed(seed);
+        self.seed = Some(seed);
         self
     }
 
@@ -192,7 +200,12 @@ impl Wait {
     /// # Ok(()) }
     /// ```
     pub fn events(self) -> WaitEvents {
-        let Self { source, schedule, machine, clock, stop, on_event: _ } = self;
+        let Self { source, schedule, machine, policy, seed, clock, stop, on_event: _ } = self;
+        let machine = machine.with_policy(policy);
+        let machine = match seed {
+            Some(seed) => machine.with_seed(seed),
+            None => machine,
+        };
         WaitEvents::new(source, schedule, machine, clock, stop)
     }
 }
@@ -234,7 +247,7 @@ impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
             .field("job_id", self.machine.job_id())
-            .field("policy", self.machine.policy())
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

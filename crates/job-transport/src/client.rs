@@ -34,8 +34,8 @@ use crate::{
 };
 
 /// The default timeout of an attempt, which includes its requests and a refresh of the credentials.
-/// Longer than the request (60 s) and provider (20 s) timeouts, whose errors are more specific, and
-/// than a wait's attempt timeout (30 s), which then applies.
+/// It is the longest of all timeouts, so that the more specific ones expire first: a request has
+/// 60 s, a credentials provider 20 s, and the attempt of a wait 30 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Reads jobs of one project from one endpoint.

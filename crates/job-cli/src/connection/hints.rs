@@ -34,7 +34,7 @@ impl Hints {
     pub(crate) fn for_wait_error(&self, error: &WaitError) -> Option<String> {
         let exit = Exit::from(error);
         // If the job was read before the deadline, the settings are right.
-        if exit == Exit::Deadline && error.job().is_some() {
+        if exit == Exit::Deadline && error.snapshot().is_some() {
             return None;
         }
         self.hint(error.last_error().map(|error| error.kind), exit)

@@ -58,7 +58,9 @@ impl Session {
                 stderr::full_line(&format!("  {line}"));
             }
             None => {
-                stderr::line("to resume, give the same ids again; --checkpoint would save them")
+                stderr::line(
+                    "to resume, run the same command again; with --checkpoint FILE it needs no ids",
+                );
             }
         }
     }
@@ -99,9 +101,9 @@ impl Session {
     }
 }
 
-/// Returns the timeout for resuming after a timeout. It allows the same time again: the timeout of
-/// a checkpoint counts from the start of the wait, so it is the sum of both. A zero timeout is
-/// omitted, because it would allow only one more attempt.
+/// Returns the timeout for resuming after a timeout: the time already spent plus the given timeout,
+/// because the timeout of a checkpoint counts from the start of the wait. A zero timeout is omitted,
+/// because it would allow only one more attempt.
 fn extended_timeout(
     timeout: Option<TimeoutArg>,
     elapsed: Duration,

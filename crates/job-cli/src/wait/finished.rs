@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
 use job_poller::{Checkpoint, Event, FinishedJob, JobObservation, WaitError, WaitErrorKind};
+use job_transport::JobSnapshot;
 
 use crate::exit::Exit;
 
@@ -18,7 +18,6 @@ pub(crate) struct Finished {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The job as last read.
     pub(crate) job: Option<Box<Job>>,
-    pub(crate) body: Bytes,
     /// The service's time when the wait began, if it is known.
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) log: Vec<(Duration, Event)>,
@@ -32,6 +31,15 @@ impl Finished {
             Err(error) if error.kind() == WaitErrorKind::Stopped => None,
             Err(error) => Some(Exit::from(error)),
         }
+    }
+
+    /// Returns the body of the last accepted reply; empty if the job was never read.
+    pub(crate) fn body(&self) -> &[u8] {
+        let snapshot = match &self.result {
+            Ok(ended) => Some(&ended.snapshot),
+            Err(error) => error.snapshot(),
+        };
+        snapshot.map(JobSnapshot::text).unwrap_or_default()
     }
 
     /// Returns the observation of the job to add to the history.

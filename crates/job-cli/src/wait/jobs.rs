@@ -111,13 +111,6 @@ impl JobArgs {
 }
 
 impl Start {
-    pub(crate) fn id(&self) -> &JobId {
-        match self {
-            Self::New(id) => id,
-            Self::Resumed(checkpoint) => checkpoint.job_id(),
-        }
-    }
-
     /// Starts the wait. A new wait has the fleet's policy; a resumed wait has its own policy,
     /// changed by `change`.
     pub(crate) fn start(

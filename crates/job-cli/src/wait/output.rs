@@ -56,8 +56,9 @@ impl Output {
         }
     }
 
-    /// Prints the result of a wait.
-    pub(crate) fn print_finished(&mut self, finished: &Finished) {
+    /// Prints the result of a wait. `with_deviations` is false if the progress display has shown
+    /// them.
+    pub(crate) fn print_finished(&mut self, finished: &Finished, with_deviations: bool) {
         let (raw, many, styles) = (self.raw, self.has_many_jobs, self.styles);
         match (self.format, &finished.result, finished.job.as_deref()) {
             (OutputFormat::Jsonl, ..) => {
@@ -66,12 +67,12 @@ impl Output {
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
             (OutputFormat::Json, _, Some(_)) if raw => self.write(|| {
-                print::write_raw_body(&finished.body)?;
+                print::write_raw_body(finished.body())?;
                 if many { writeln!(io::stdout()) } else { Ok(()) }
             }),
             (OutputFormat::Json, _, Some(job)) => self.write(|| print::write_job_json(job)),
             (OutputFormat::Human, Ok(ended), _) => self.write(|| {
-                let lines = result_lines(&finished.id, ended, styles);
+                let lines = result_lines(&finished.id, ended, with_deviations, styles);
                 lines.into_iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))
             }),
             // The error is printed to stderr.
@@ -93,7 +94,12 @@ impl Output {
 
 /// Returns the result of a job as one line, followed by one line for each unfinished step and
 /// warning.
-fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> {
+fn result_lines(
+    id: &JobId,
+    ended: &FinishedJob,
+    with_deviations: bool,
+    styles: Styles,
+) -> Vec<String> {
     let plural = if ended.attempts == 1 { "" } else { "s" };
     let took = format!("({}, {} attempt{plural})", format_duration(ended.elapsed), ended.attempts);
     let (word, of) = match &ended.outcome {
@@ -118,7 +124,7 @@ fn result_lines(id: &JobId, ended: &FinishedJob, styles: Styles) -> Vec<String> 
             ),
         );
     }
-    let deviations = ended.deviations.iter().map(ToString::to_string);
+    let deviations = ended.deviations.iter().filter(|_| with_deviations).map(ToString::to_string);
     let inconsistencies = ended.inconsistencies.iter().map(ToString::to_string);
     lines.extend(deviations.chain(inconsistencies).map(|warning| {
         format!("  {}: {}", styles.warning("warning"), text::sanitize_line(&warning))
@@ -146,10 +152,23 @@ mod tests {
         let lines = finished_wait
             .result
             .iter()
-            .flat_map(|ended| result_lines(&finished_wait.id, ended, Styles::DISABLED));
+            .flat_map(|ended| result_lines(&finished_wait.id, ended, true, Styles::DISABLED));
         for line in lines.chain(row.lines().map(String::from)) {
             assert_eq!(first_unprintable(&line), None);
             assert!(!line.contains('\n') && line.chars().count() < 6_500, "a line");
+        }
+    }
+
+    #[test]
+    fn deviations_are_printed_only_on_request() {
+        let job = serde_json::json!({"status": {"phase": "SUCCESS"}});
+        let finished_wait = finished(run_wait(WaitPolicy::new(), [reading_input(&job)]));
+        let body = br#"{"status": {"phase": "SUCCESS"}}"#;
+        let mut ended = finished_wait.result.clone().unwrap();
+        ended.deviations = job_model::Decoded::from_slice(body).unwrap().deviations;
+        for (with_deviations, expected) in [(true, 2), (false, 1)] {
+            let lines = result_lines(&finished_wait.id, &ended, with_deviations, Styles::DISABLED);
+            assert_eq!(lines.len(), expected, "{lines:?}");
         }
     }
 

@@ -90,9 +90,18 @@ impl ProgressDisplay {
 
     /// Shows an event of one of the waits.
     pub(crate) fn event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
-        if let Self::LogLines(lines) = self {
-            lines.event(watch, at, event, totals);
+        match (self, event) {
+            (Self::LogLines(lines), event) => lines.event(watch, at, event, totals),
+            (Self::LiveTree(tree), Event::Deviations(deviations)) => {
+                tree.print_deviations(watch, deviations, totals);
+            }
+            _ => {}
         }
+    }
+
+    /// Whether the display prints deviations.
+    pub(crate) const fn shows_deviations(&self) -> bool {
+        !matches!(self, Self::None)
     }
 
     /// Shows the state of all waits. Called after events, and at least each second.

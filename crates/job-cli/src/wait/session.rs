@@ -79,7 +79,7 @@ pub(crate) struct SessionResult {
     /// The hints that were printed. Each is printed only once, below the first error that it
     /// applies to.
     printed_hints: BTreeSet<String>,
-    /// Whether the command can stop before all jobs have ended.
+    /// Whether the stop condition is met, so that the other waits are stopped.
     pub(crate) stop_condition_met: bool,
 }
 
@@ -183,8 +183,9 @@ impl Session {
     /// Prints the result of a wait, and stops the other waits if the stop condition is met.
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
+        let with_deviations = !self.progress.shows_deviations();
         self.progress.suspend(|| {
-            self.output.print_finished(&finished);
+            self.output.print_finished(&finished, with_deviations);
             // If the command stopped the waits, one message at the end covers all of them.
             if let (Some(error), Some(_)) = (error, exit) {
                 stderr::line(&format!("{}: {}", finished.id, display_chain(error)));

@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream;
 use job_model::{JobId, Phase};
 use job_poller::{Checkpoint, Event, FleetEvents, History};
-use job_transport::{FetchErrorKind, JobSnapshot};
+use job_transport::JobSnapshot;
 
 use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
@@ -25,7 +25,7 @@ pub(crate) struct Watch {
     /// The durations of past jobs.
     history: Arc<History>,
     errors: ErrorTracker,
-    /// The last reading. If the next one is equal, this one is kept, because it may be decoded already.
+    /// The last reading. An equal one does not replace it, so the job is not decoded again.
     last: Option<JobSnapshot>,
     next_attempt_at: Option<Duration>,
     /// The events so far, if a report needs them.
@@ -104,7 +104,6 @@ impl Watch {
             },
             index: self.index,
             checkpoint,
-            body: self.source.body(&id),
             started_at: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
             log: self.log.unwrap_or_default(),
             result,
@@ -114,14 +113,6 @@ impl Watch {
 
     fn record(&mut self, at: Duration, event: &Event) {
         self.errors.record(event);
-        let is_dropped = match event {
-            Event::StaleReply { .. } => true,
-            Event::AttemptFailed { error, .. } => error.kind == FetchErrorKind::WrongJob,
-            _ => false,
-        };
-        if is_dropped {
-            self.source.discard_last(self.events.job_id());
-        }
         if let Event::NextAttempt { at, .. } = event {
             self.next_attempt_at = Some(*at);
         }

@@ -65,6 +65,28 @@ async fn raw_output_is_the_reply_byte_for_byte() {
     assert!(wait.stdout.ends_with(r#""status":{"phase":"Success","reason":""}}"#), "{wait:?}");
 }
 
+/// The second run reads the same reply again, and does not decode it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_output_is_complete_after_a_resume() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
+    let line = format!("wait {ENDPOINT_ARG} --timeout 0 --checkpoint wait.json --raw JOB");
+    let (first, second) = (session.run(&line).await, session.run(&line).await);
+    assert_eq!((first.code, second.code), (Some(3), Some(3)), "{second:?}");
+    assert!(first.stdout.contains("CreateCluster"), "{first:?}");
+    assert_eq!(first.stdout, second.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_shows_deviations_once() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    session.sim.inject_faults(Fault::parse_script("phase:Odd,phase:Odd").unwrap());
+    let ran = session.run(&format!("wait {FAST_POLL_ARGS} --progress plain JOB")).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let warning = "warning: status.phase: unrecognized phase spelling";
+    let counts = [&ran.stderr, &ran.stdout].map(|text| text.matches(warning).count());
+    assert_eq!(counts, [1, 0], "{ran:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wait_for_one_job() {
     let mut session = Transcript::new(Plan::create_cluster()).await;

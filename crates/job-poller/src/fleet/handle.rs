@@ -109,13 +109,12 @@ macro_rules! accessors {
                 self.0.last_job().map(LastJob::into_job)
             }
 
-            /// Returns the last reading of the job, or `None` if it was never read.
+            /// Returns the last accepted reading of the job, or `None` if it was never read.
             ///
-            /// It is decoded only if its [`job`](JobSnapshot::job) is read. Two snapshots are equal if the job has not
-            /// changed in between.
+            /// Decodes nothing. Sub-jobs that were looked up by their own ids are not part of it.
             #[must_use]
             pub fn snapshot(&self) -> Option<JobSnapshot> {
-                self.0.last_job().map(LastJob::into_snapshot)
+                self.0.snapshot()
             }
 
             /// Returns the time since the wait began, or zero if the result was already taken.
@@ -157,6 +156,10 @@ impl Handle {
         result
     }
 
+    fn snapshot(&self) -> Option<JobSnapshot> {
+        self.shared.with_state(|scheduler, _| scheduler.snapshot(self.subscriber))
+    }
+
     fn last_job(&self) -> Option<LastJob> {
         self.shared.with_state(|scheduler, _| scheduler.last_job(self.subscriber))
     }
@@ -166,12 +169,7 @@ impl Handle {
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {
-        let (checkpoint, job) =
-            self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))?;
-        Some(match job {
-            Some(job) => checkpoint.with_job(*job),
-            None => checkpoint,
-        })
+        self.shared.with_state(|scheduler, now| scheduler.checkpoint(now, self.subscriber))
     }
 }
 

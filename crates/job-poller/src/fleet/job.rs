@@ -26,13 +26,6 @@ impl LastJob {
             Self::Decoded(job) => job,
         }
     }
-
-    pub(super) fn into_snapshot(self) -> JobSnapshot {
-        match self {
-            Self::Snapshot(snapshot) => snapshot,
-            Self::Decoded(job) => JobSnapshot::from(*job),
-        }
-    }
 }
 
 /// An attempt that a machine has requested.

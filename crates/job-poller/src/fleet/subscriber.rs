@@ -11,9 +11,8 @@ use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 /// Maximum number of events that are buffered for a stream. After that the wait is paused.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
-/// Maximum number of events that are buffered while the caller has chosen neither the future nor
-/// the stream. With the next event they are dropped, and a stream that is created later starts with
-/// later events.
+/// Maximum number of events that are buffered before the caller awaits the wait or calls `events()`.
+/// If there are more, all are dropped, and a later stream starts with newer events.
 const MAX_UNCLAIMED_EVENTS: usize = 4;
 
 /// A subscriber of a wait.
@@ -31,7 +30,6 @@ pub(super) struct Subscriber {
 #[derive(Clone)]
 pub(super) struct FinishedFleetWait {
     pub(super) result: Result<FinishedJob, WaitError>,
-    /// Without the job of a successful result, because encoding it takes time.
     pub(super) checkpoint: Checkpoint,
 }
 

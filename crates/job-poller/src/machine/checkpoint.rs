@@ -23,9 +23,9 @@ use super::{Machine, policy::WaitPolicy};
 /// let text = serde_json::to_string(&checkpoint)?;
 /// assert_eq!(serde_json::from_str::<Checkpoint>(&text)?, checkpoint);
 ///
-/// let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+/// let newer = text.replacen("\"version\":2", "\"version\":3", 1);
 /// let error = serde_json::from_str::<Checkpoint>(&newer).unwrap_err();
-/// assert!(error.to_string().starts_with("checkpoint version 2 is not supported"));
+/// assert!(error.to_string().starts_with("checkpoint version 3 is not supported"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -58,13 +58,6 @@ impl Checkpoint {
     #[must_use]
     pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
         self.machine = self.machine.with_policy(policy);
-        self
-    }
-
-    /// Sets the job as last read. Encodes it.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn with_job(mut self, job: Job) -> Self {
-        self.machine = self.machine.with_job(job);
         self
     }
 
@@ -118,8 +111,8 @@ impl Checkpoint {
     /// Returns the machine and the time for a wait that never stopped.
     ///
     /// Use it in a durable engine that stores a checkpoint between steps. Unlike
-    /// [`resume`](Self::resume), it keeps the job's observation. An attempt after the deadline is
-    /// made only if the engine woke at least one second after the deadline.
+    /// [`resume`](Self::resume), it keeps the job's observation. If the engine wakes a second or
+    /// more after the deadline, one attempt is still made.
     #[must_use]
     pub fn continue_at(self, now: Timestamp) -> (Machine, Duration) {
         let elapsed = self.elapsed_at(now);
@@ -156,7 +149,7 @@ impl fmt::Debug for Checkpoint {
 struct Version;
 
 impl Version {
-    const FORMAT_VERSION: u32 = 1;
+    const FORMAT_VERSION: u32 = 2;
 }
 
 impl Serialize for Version {

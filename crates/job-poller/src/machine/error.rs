@@ -5,6 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
 use job_model::{Deviation, Job};
+use job_transport::JobSnapshot;
 
 use super::{
     attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
@@ -47,6 +48,12 @@ impl WaitError {
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
         self.checkpoint.job()
+    }
+
+    /// Returns the last accepted reading, or `None` if the job was never read. Decodes nothing.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<&JobSnapshot> {
+        self.checkpoint.machine().snapshot()
     }
 
     /// Returns what the wait observed of the job, for a [`History`](crate::History).

@@ -39,8 +39,8 @@ enum ErrorCategory {
     WrongJob,
 }
 
-/// A limit for errors of one category: the wait ends as `ends_as` after `count` errors in a row, if
-/// the last occurs at least `over` after the first.
+/// A limit for errors of one category: the wait ends as `ends_as` at the `count`th error in a row,
+/// once `over` has passed since the first.
 pub(super) struct Threshold {
     count: u32,
     over: Duration,

@@ -34,7 +34,7 @@ pub enum Event {
         /// The current phase. `None` if it is absent.
         to: Option<Phase>,
     },
-    /// The reply deviates from the API reference in ways that the last accepted reply did not.
+    /// The reply has deviations that the last accepted reply did not have. Contains the new ones.
     Deviations(Vec<Deviation>),
     /// The numbers of known, running and finished steps have changed.
     Progress(Progress),
@@ -71,8 +71,8 @@ pub enum Event {
         /// The sub-job's id.
         id: JobId,
     },
-    /// The wait continues. Emitted if there was no event except planned attempts for
-    /// [`WaitPolicy::heartbeat`](crate::WaitPolicy::heartbeat).
+    /// The wait continues. Emitted after each [`heartbeat`](crate::WaitPolicy::heartbeat) interval
+    /// in which only planned attempts were reported.
     Heartbeat,
     /// The next attempt is planned. Emitted before the delay.
     #[non_exhaustive]

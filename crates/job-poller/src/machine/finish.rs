@@ -32,6 +32,9 @@ impl Machine {
         // `Date` has whole seconds, so the delay may be negative by less than a second.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
+        let observation = self.final_observation(&snapshot, date, context.elapsed);
+        let (job, snapshot) = snapshot.into_parts();
+        self.snapshot = Some(snapshot);
         let lookup = Lookup {
             succeeded,
             deadline: if self.deadline_waived { until } else { until.min(self.policy.deadline()) },
@@ -41,9 +44,8 @@ impl Machine {
             retry_at: Duration::ZERO,
             errors_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
-            observation: self.final_observation(&snapshot, date, context.elapsed),
-            deviations: snapshot.deviations().into(),
-            job: snapshot.into_job(),
+            observation,
+            job,
         };
         self.state = State::Polling;
         // No lookup after an error, because the error may be what ends the wait.
@@ -61,13 +63,6 @@ impl Machine {
         mut lookup: Box<Lookup>,
         input: Input,
     ) -> Action {
-        let input = match input {
-            Input::Unchanged { credentials_refreshed, .. } => Input::Error(AttemptError {
-                credentials_refreshed,
-                ..AttemptError::unexpected_unchanged()
-            }),
-            input => input,
-        };
         match input {
             // The wait was resumed: repeat the lookup that was in flight.
             Input::Wake if lookup.in_flight.take().is_some() => {
@@ -90,6 +85,12 @@ impl Machine {
                 }
                 lookup.looked_up.extend(lookup.in_flight.take());
             }
+            // A lookup has no last snapshot, so no reply can equal it.
+            Input::Unchanged { credentials_refreshed, .. } => {
+                let error = AttemptError::unexpected_unchanged();
+                let error = AttemptError { credentials_refreshed, ..error };
+                return self.on_lookup(context, lookup, Input::Error(error));
+            }
             Input::Error(error) => {
                 if error.credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
@@ -110,7 +111,7 @@ impl Machine {
                     }
                 }
             }
-            Input::Unchanged { .. } | Input::Stop => return self.finish(context, *lookup),
+            Input::Stop => return self.finish(context, *lookup),
         }
         self.start_next_lookup(context, lookup)
     }
@@ -146,8 +147,7 @@ impl Machine {
             lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
         let Some(id) = next else { return self.finish(context, *lookup) };
         lookup.requests += 1;
-        // Use at most half of the time, so that another lookup is possible if this one gets no
-        // answer.
+        // Keep half of the time for another lookup, in case the service does not answer.
         let share = if lookup.requests < max_lookups { left / 2 } else { left };
         self.sub_job_lookups = self.sub_job_lookups.saturating_add(1);
         context.events.push(Event::SubJobLookup { id: id.clone() });
@@ -164,8 +164,10 @@ impl Machine {
         }
     }
 
-    fn finish(&self, context: &StepContext<'_>, lookup: Lookup) -> Action {
-        let Lookup { succeeded, detection_delay, observation, deviations, job, .. } = lookup;
+    fn finish(&mut self, context: &StepContext<'_>, lookup: Lookup) -> Action {
+        let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
+        // The result contains the observation. A resumed wait must not report it again.
+        self.observed_from = None;
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
@@ -175,7 +177,8 @@ impl Machine {
             outcome,
             active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
             inconsistencies: job.inconsistencies(),
-            deviations,
+            deviations: self.deviations().into(),
+            snapshot: self.snapshot.clone().unwrap_or_else(|| JobSnapshot::from((*job).clone())),
             job,
             attempts: self.attempts,
             sub_job_lookups: self.sub_job_lookups,

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use job_model::{Deviation, Failure, Inconsistency, Job, SubJobPath};
+use job_transport::JobSnapshot;
 
 use crate::schedule::JobObservation;
 
@@ -15,6 +16,8 @@ pub struct FinishedJob {
     pub outcome: Outcome,
     /// The job as last read, with the sub-jobs that were looked up by their own ids.
     pub job: Box<Job>,
+    /// The last accepted reading: the text of the reply, without the sub-jobs that were looked up.
+    pub snapshot: JobSnapshot,
     /// The number of attempts. Sub-job lookups are not included.
     pub attempts: u32,
     /// The number of requests that looked up sub-jobs by their own ids.

@@ -14,7 +14,7 @@ use crate::schedule::Exponential;
 /// | error | before the first reading | after a reading |
 /// |---|---|---|
 /// | unknown host, refused connection | for 2 min: `Unreachable` | never |
-/// | 404 while a job that succeeded settles | - | at once: `Vanished` |
+/// | 404 while a job that succeeded settles | - | at once: the job's success |
 /// | 404 | for 30 s: `NotFound` | 3 in a row over 10 s: `Vanished` |
 /// | wrong signature | at once: `Unauthorized` | at once: `Unauthorized` |
 /// | 401 | at once: `Unauthorized` | 3 in a row over 10 s: `Unauthorized` |
@@ -23,9 +23,9 @@ use crate::schedule::Exponential;
 /// | 200 with another job | 2 in a row: `Mismatch` | 2 in a row: `Mismatch` |
 ///
 /// "for 30 s" is the time since the first such error. A count is reset by a reading and by an error
-/// of another kind; 401 counts with the other permanent errors. Before the first reading, a
-/// transient error does not reset the time of a 404, and a transient error without a reply does not
-/// reset the time of a refused connection. All other errors, such as a 503 or a lost connection,
+/// of another kind; 401 counts with the other permanent errors. Before the first reading, transient
+/// errors do not restart the time of a 404, and those without a reply do not restart the time of a
+/// refused connection. All other errors, such as a 503 or a lost connection,
 /// never end a wait.
 ///
 /// # Examples
@@ -92,8 +92,8 @@ impl WaitPolicy {
     ///
     /// The last attempt starts before the deadline, so that it has time to end: two seconds before,
     /// or a tenth of the timeout for timeouts below 20 s. It starts later if a `Retry-After`
-    /// requires it. It also starts later if it would otherwise start less than a second (or less
-    /// than the planned delay, if that is shorter) after the previous attempt.
+    /// requires it, and because attempts are at least one second apart, or the planned delay if that
+    /// is shorter.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -112,8 +112,8 @@ impl WaitPolicy {
 
     /// Sets the timeout of one attempt. The default is 30 s.
     ///
-    /// That is far longer than any reply takes that arrives at all, and still allows two attempts
-    /// per minute. The transport's own timeout applies too.
+    /// Replies that arrive take far less, and two attempts per minute remain possible. The
+    /// transport's own timeout applies too.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
@@ -160,9 +160,8 @@ impl WaitPolicy {
     /// Sets how many permanent errors in a row end a wait after a reading. The default is 3.
     ///
     /// At least 10 s must pass between the first and the last. Permanent errors are 401, 403 and
-    /// the like. 404 is counted separately, with the same limit. They must be confirmed because the
-    /// job existed and the credentials were valid, so that a single error is as likely a faulty
-    /// replica or gateway. A wrong signature is not confirmed: it ends a wait immediately.
+    /// the like. 404 is counted separately, with the same limit. The job existed and the credentials
+    /// were valid, so a single error may come from a faulty replica or gateway. A wrong signature is not confirmed: it ends a wait immediately.
     #[must_use]
     pub const fn confirmations(mut self, refusals: u32) -> Self {
         self.confirmations = refusals;
@@ -259,9 +258,9 @@ impl WaitPolicy {
         self
     }
 
-    /// Returns this policy with the timeout extended for a second wait for the same job.
+    /// Returns a policy whose deadline is late enough for this wait and for a second one for the
+    /// same job.
     ///
-    /// The timeout is extended only if the second wait would otherwise not get its full time.
     /// `elapsed` is the time since this wait began. `other` is the policy of the second wait, and
     /// `other_elapsed` is the time since that wait began.
     #[must_use]

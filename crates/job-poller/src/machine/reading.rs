@@ -1,15 +1,16 @@
 //! Handles readings: emits the events, and detects whether the job has ended.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Deviation, Job, Phase};
+use job_model::{Job, Phase};
 use job_transport::{JobDigest, JobSnapshot};
 
 use super::{
     Machine,
     attempt_error::AttemptError,
     changes::changes,
+    deviations::new_deviations,
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
     settling::Settling,
@@ -113,7 +114,10 @@ impl Machine {
                 }
             }
         }
-        let snapshot = snapshot.without_job();
+        // A settling wait keeps the decoded job, because a later step finishes with it, and a step
+        // should not decode.
+        let is_settling = self.state.settling().is_some();
+        let snapshot = if is_settling { snapshot } else { snapshot.without_job() };
         self.snapshot = Some(snapshot.clone());
         self.plan_scheduled_attempt(context, &snapshot, date)
     }
@@ -165,13 +169,9 @@ impl Machine {
         }
         context.events.extend(changes);
         let known = before.map(JobSnapshot::deviations).unwrap_or_default();
-        if now.deviations() != known {
-            let known: HashSet<&Deviation> = known.iter().collect();
-            let new = now.deviations().iter().filter(|deviation| !known.contains(deviation));
-            let new: Vec<Deviation> = new.cloned().collect();
-            if !new.is_empty() {
-                context.events.push(Event::Deviations(new));
-            }
+        let new = new_deviations(known, now.deviations());
+        if !new.is_empty() {
+            context.events.push(Event::Deviations(new));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use job_model::{Deviation, Job, JobId, Limits, Phase};
+use job_model::{Job, JobId, Limits, Phase};
 use serde::{Deserialize, Serialize};
 
 use super::job_text;
@@ -25,7 +25,6 @@ pub(super) struct Lookup {
     pub(super) errors_in_a_row: u32,
     pub(super) detection_delay: Option<Duration>,
     pub(super) observation: Option<JobObservation>,
-    pub(super) deviations: Vec<Deviation>,
     #[serde(with = "job_text")]
     pub(super) job: Box<Job>,
 }

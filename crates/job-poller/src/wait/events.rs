@@ -143,14 +143,12 @@ impl WaitEvents {
     /// checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        let machine = match &self.activity {
-            Activity::Finished(result) => match &**result {
-                Err(error) => return error.checkpoint().clone(),
-                Ok(finished) => self.machine.clone().with_job((*finished.job).clone()),
-            },
-            _ => self.machine.clone(),
-        };
-        Checkpoint::new(machine, self.elapsed()).taken_at(TokioClock::new().now())
+        if let Activity::Finished(result) = &self.activity
+            && let Err(error) = &**result
+        {
+            return error.checkpoint().clone();
+        }
+        Checkpoint::new(self.machine.clone(), self.elapsed()).taken_at(TokioClock::new().now())
     }
 
     /// Waits for the result, and calls `on_event` with each event.

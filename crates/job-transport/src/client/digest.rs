@@ -71,6 +71,12 @@ impl JobDigest {
         self.phase.as_ref()
     }
 
+    /// Returns whether the job has ended: its phase is `Success` or `Failed`.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.phase.as_ref().is_some_and(Phase::is_terminal)
+    }
+
     /// Returns the job's type, such as `CreateCluster`.
     #[must_use]
     pub fn job_type(&self) -> Option<&str> {
@@ -130,7 +136,8 @@ impl JobDigest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CompactTimestamp(NonZeroU64);
 
-/// Flipped so that the one value that cannot be stored is the earliest time, and not the epoch.
+/// Flipping the sign bit makes zero, which `NonZeroU64` cannot store, the earliest time instead of
+/// the epoch.
 const SIGN_BIT: u64 = 1 << 63;
 
 impl CompactTimestamp {
@@ -149,7 +156,7 @@ impl CompactTimestamp {
 /// The parts of a digest that depend on the whole tree of sub-jobs.
 struct TreeSummary {
     created_at: Option<Timestamp>,
-    /// The keys of this hasher are fixed, so that equal trees have equal hashes in every process.
+    /// The keys of this hasher are fixed, so that equal trees have equal hashes in this process.
     hash: DefaultHasher,
     has_active_sub_jobs: bool,
     has_failed_job: bool,

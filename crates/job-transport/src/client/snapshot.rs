@@ -37,7 +37,8 @@ struct Inner {
     digest: JobDigest,
     /// `None` if there are no deviations, which is the usual case.
     deviations: Option<Box<Deviations>>,
-    /// `false` for a job that was not read from a text and is nested too deeply to decode again.
+    /// Whether the text can be decoded again. It cannot if the job was built in memory and is nested
+    /// too deeply.
     can_decode_again: bool,
     job: OnceLock<Box<Job>>,
 }
@@ -46,7 +47,8 @@ struct Inner {
 #[derive(Clone)]
 struct Deviations(Vec<Deviation>);
 
-/// The limits for a text that was decoded before, possibly by a source with its own limits.
+/// The limits for decoding a text again. It was accepted once, perhaps under higher limits than the
+/// default.
 const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
 
 impl JobSnapshot {
@@ -85,6 +87,18 @@ impl JobSnapshot {
         self.0.job.get().cloned().unwrap_or_else(|| self.0.decode())
     }
 
+    /// Returns the job, and the snapshot without it. Decodes or clones the job if the snapshot is
+    /// shared.
+    #[must_use]
+    pub fn into_parts(mut self) -> (Box<Job>, Self) {
+        let taken = match Arc::get_mut(&mut self.0) {
+            Some(inner) if inner.can_decode_again => inner.job.take(),
+            _ => self.0.job.get().cloned(),
+        };
+        let job = taken.unwrap_or_else(|| self.0.decode());
+        (job, self.without_job())
+    }
+
     /// Returns the digest, without decoding the job.
     #[must_use]
     pub fn digest(&self) -> &JobDigest {
@@ -111,8 +125,8 @@ impl JobSnapshot {
 
     /// Drops the decoded job and keeps the rest.
     ///
-    /// Other clones keep the decoded job. It is kept here too if it cannot be decoded again,
-    /// because it was not read from a text and is nested deeper than [`Limits::MAX_DEPTH_CAP`].
+    /// Other clones keep the decoded job. A job that was built in memory and is nested deeper than
+    /// [`Limits::MAX_DEPTH_CAP`] is kept, because its text cannot be decoded again.
     #[must_use]
     pub fn without_job(mut self) -> Self {
         if !self.is_decoded() || !self.0.can_decode_again {

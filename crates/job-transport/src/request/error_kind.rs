@@ -11,7 +11,7 @@ use crate::transport::TransportErrorKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FetchErrorKind {
-    /// The provider returned no credentials, or none to replace those that the service refused.
+    /// The provider returned no credentials, or could not replace refused ones.
     Credentials,
     /// The credentials provider took longer than its timeout.
     CredentialsTimeout,

@@ -79,8 +79,8 @@ fn unusable_checkpoint_files_are_not_overwritten() {
     let others = serde_json::to_string(&[checkpoint("a"), checkpoint("b")]).unwrap();
     let other = "FILE belongs to a wait for another job, b";
     check(&others, &["a"], other);
-    let newer = others.replace("\"version\":1", "\"version\":2");
-    let unknown = "FILE is not a checkpoint of this command: checkpoint version 2 is not supported";
+    let newer = others.replace("\"version\":2", "\"version\":3");
+    let unknown = "FILE is not a checkpoint of this command: checkpoint version 3 is not supported";
     check(&newer, &[], unknown);
     for text in ["{}", "not JSON", "[1]"] {
         check(text, &["a"], "FILE is not a checkpoint of this command: ");

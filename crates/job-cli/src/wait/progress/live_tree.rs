@@ -8,10 +8,11 @@ use std::{env, io, time::Duration};
 
 use anstyle_progress::{TermProgress, TermProgressStatus::Error, supports_term_progress};
 use console::{Term, measure_text_width};
+use job_model::Deviation;
 
 use super::tree_rows::tree_rows;
 use crate::{
-    terminal::Styles,
+    terminal::{Styles, stderr, text},
     wait::{snapshot::WaitSnapshot, totals::Totals, watch::Watch},
 };
 
@@ -51,6 +52,22 @@ impl LiveTree {
         self.update_tab_progress(&snapshots, totals);
         // Write errors are ignored: the terminal may be closed.
         let _ = self.redraw(rows);
+    }
+
+    /// Prints deviations above the tree.
+    pub(crate) fn print_deviations(
+        &mut self,
+        watch: &Watch,
+        deviations: &[Deviation],
+        totals: Totals,
+    ) {
+        let id = if totals.total > 1 { format!("{}  ", watch.id()) } else { String::new() };
+        let lines = deviations.iter().map(|deviation| {
+            let line = text::sanitize_line(&format!("{id}warning: {deviation}"));
+            self.styles.warning(&line)
+        });
+        let lines: Vec<_> = lines.collect();
+        self.suspend(|| lines.iter().for_each(|line| stderr::styled_line(line)));
     }
 
     /// Runs `write`, which prints to the terminal, with the tree removed from the screen.

@@ -5,15 +5,11 @@ use std::{
     time::Duration,
 };
 
-use job_model::Job;
+use job_transport::JobSnapshot;
 
 use super::Scheduler;
 use crate::{
-    fleet::{
-        job::LastJob,
-        stats::FleetStats,
-        subscriber::{FinishedFleetWait, Subscriber},
-    },
+    fleet::{job::LastJob, stats::FleetStats, subscriber::Subscriber},
     machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
@@ -53,19 +49,30 @@ impl Scheduler {
     /// Returns the job of a subscriber as last read. Does not decode it, because the caller holds
     /// the fleet's lock.
     pub(in crate::fleet) fn last_job(&self, subscriber: usize) -> Option<LastJob> {
-        let subscriber = &self.subscribers[subscriber];
-        let machine = match subscriber.job {
-            Some(key) => &self.jobs[key].machine,
-            None => match &subscriber.finished()?.result {
-                Ok(finished_job) => return Some(LastJob::Decoded(finished_job.job.clone())),
-                Err(error) => error.checkpoint().machine(),
-            },
+        let machine = match self.result(subscriber) {
+            Some(Ok(finished_job)) => return Some(LastJob::Decoded(finished_job.job.clone())),
+            Some(Err(error)) => error.checkpoint().machine(),
+            None => &self.jobs[self.subscribers[subscriber].job?].machine,
         };
-        match machine.snapshot() {
-            Some(snapshot) => Some(LastJob::Snapshot(snapshot.clone())),
-            // During a lookup of sub-jobs the machine holds the decoded job and no snapshot.
-            None => machine.job().map(LastJob::Decoded),
+        // During a lookup of sub-jobs the machine also holds the decoded job, with what was found.
+        match machine.looked_up_job() {
+            Some(job) => Some(LastJob::Decoded(Box::new(job.clone()))),
+            None => machine.snapshot().cloned().map(LastJob::Snapshot),
         }
+    }
+
+    /// Returns the last accepted reading of a subscriber's wait.
+    pub(in crate::fleet) fn snapshot(&self, subscriber: usize) -> Option<JobSnapshot> {
+        match self.result(subscriber) {
+            Some(Ok(finished_job)) => Some(finished_job.snapshot.clone()),
+            Some(Err(error)) => error.snapshot().cloned(),
+            None => self.jobs[self.subscribers[subscriber].job?].machine.snapshot().cloned(),
+        }
+    }
+
+    /// Returns the result of a subscriber's wait, if it is over and the result was not taken.
+    fn result(&self, subscriber: usize) -> Option<&Result<FinishedJob, WaitError>> {
+        self.subscribers[subscriber].finished().map(|finished| &finished.result)
     }
 
     /// Returns how long the wait of a subscriber has run, or ran in all if it is over.
@@ -80,21 +87,16 @@ impl Scheduler {
     }
 
     /// Returns a checkpoint of a subscriber's wait, or `None` if its result was taken.
-    ///
-    /// If the job has ended, it is returned beside the checkpoint. Does not encode it, because the caller holds the
-    /// fleet's lock.
     pub(in crate::fleet) fn checkpoint(
         &self,
         now: Duration,
         subscriber: usize,
-    ) -> Option<(Checkpoint, Option<Box<Job>>)> {
+    ) -> Option<Checkpoint> {
         let subscriber = &self.subscribers[subscriber];
-        if let Some(key) = subscriber.job {
-            return Some((self.jobs[key].checkpoint(now), None));
+        match subscriber.job {
+            Some(key) => Some(self.jobs[key].checkpoint(now)),
+            None => Some(subscriber.finished()?.checkpoint.clone()),
         }
-        let FinishedFleetWait { result, checkpoint } = subscriber.finished()?;
-        let job = result.as_ref().ok().map(|finished_job| finished_job.job.clone());
-        Some((checkpoint.clone(), job))
     }
 
     /// Returns the key and a checkpoint of the first wait whose key is at least `from`.

@@ -30,8 +30,8 @@ fn resume_adds_the_wall_clock_time_since_the_checkpoint() {
 fn invalid_checkpoints_are_rejected_with_a_reason() {
     let text = serde_json::to_string(&checkpoint()).unwrap();
     let rows = [
-        ("a newer version", text.replacen(":1,", ":2,", 1)),
-        ("no version", text.replacen("\"version\":1,", "", 1)),
+        ("a newer version", text.replacen(":2,", ":3,", 1)),
+        ("no version", text.replacen("\"version\":2,", "", 1)),
         (
             "a snapshot that is not a job",
             text.replacen("\"snapshot\":null", "\"snapshot\":\"[]\"", 1),
