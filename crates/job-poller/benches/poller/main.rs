@@ -44,7 +44,7 @@ const MAX_CHANGED_TIME_RATIO: f64 = 1.3;
 /// The same for many waits if each reply has changed. A wait keeps 2 KB between polls and the loop
 /// keeps 400 bytes, so the waits no longer fit into the processor's caches.
 const MAX_UNCACHED_TIME_RATIO: f64 = 1.6;
-const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.2;
+const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.3;
 
 /// The same if each reply has another phase, which an event reports. This decodes the last job again.
 const MAX_NEW_PHASE_TIME_RATIO: f64 = 2.8;
