@@ -5,8 +5,9 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt, symlink},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink},
         net::UnixListener,
+        process::CommandExt,
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -27,6 +28,9 @@ use crate::{
 
 /// A command that takes longer hangs.
 const MAX_COMMAND_TIME: Duration = Duration::from_secs(30);
+
+/// A user without rights, `nobody` on most systems.
+const OTHER_USER: u32 = 65_534;
 
 /// Starts a command.
 fn spawn(command: &mut Command) -> Child {
@@ -124,6 +128,37 @@ async fn links_and_modes_of_files_are_kept() {
         assert_eq!(fs::read_dir(folder.file("real")).unwrap().count(), 1, "no other file is left");
         fs::remove_file(file).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_another_user_keep_their_owner() {
+    let (sim, server) = start_service(1).await;
+    let folder = Folder::new();
+    if chown(folder.write("probe", ""), Some(OTHER_USER), None).is_err() {
+        return report_skipped("files of another user", "only root can create them");
+    }
+    // The user may write these files and their folder, but cannot give a new file to root.
+    fs::set_permissions(folder.file(""), fs::Permissions::from_mode(0o777)).unwrap();
+    let run = async |flag: &str, name: &str, text: &str| {
+        let file = folder.write(name, text);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        let job = sim.add(Plan::create_cluster().faster(5));
+        let mut wait = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        wait.args(["-q", job.as_str(), flag]).arg(&file);
+        let before = fs::metadata(&file).unwrap().ino();
+        let ran = run_in_time(wait.uid(OTHER_USER).gid(OTHER_USER)).await;
+        let after = fs::metadata(&file).unwrap();
+        assert_eq!((after.ino(), after.uid(), after.mode() & 0o777), (before, 0, 0o666), "{ran:?}");
+        (ran, fs::read_to_string(file).unwrap())
+    };
+    for (flag, name, text) in [("--history", "history.json", ""), ("--report", "job.html", "old")] {
+        let (ran, written) = run(flag, name, text).await;
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{ran:?}");
+        assert!(written.len() > 10 && !written.ends_with("old"), "{flag}: {written}");
+    }
+    let (ran, written) = run("--checkpoint", "wait.json", "").await;
+    assert_eq!((ran.code, &*written), (Some(2), ""), "{ran:?}");
+    assert!(ran.stderr.contains("its owner (user 0, group 0) cannot be kept"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
