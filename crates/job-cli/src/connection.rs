@@ -15,7 +15,10 @@ use job_transport::{
     ResolvedCredentials, TlsConfig, TlsProvider, TokenFile,
 };
 
-use crate::exit::{Exit, OrExit};
+use crate::{
+    exit::{Exit, OrExit},
+    files,
+};
 
 /// The section of `--help` about credentials.
 pub(crate) const HELP: &str = "\
@@ -133,8 +136,11 @@ impl ConnectionArgs {
             let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
             anyhow::ensure!(fits, "--token-file requires --auth token or auto");
             // Report a missing file now. Later, a file that cannot be read may be in the middle of
-            // a replacement, so it is a temporary error then.
-            TokenFile::new(file).read()?;
+            // a replacement, so it is a temporary error then. A pipe can be read only once, and the
+            // first request does that.
+            if !fs::metadata(file).is_ok_and(|found| is_stream(&found)) {
+                TokenFile::new(file).read()?;
+            }
             chain = chain.token_file(file);
         }
         let found = chain.resolve()?;
@@ -209,6 +215,11 @@ impl ConnectionArgs {
     }
 }
 
+/// Whether a file has no content of its own: a pipe, a socket or a device.
+fn is_stream(found: &fs::Metadata) -> bool {
+    !found.is_file() && !found.is_dir()
+}
+
 impl Settings {
     /// Returns the client for these settings.
     ///
@@ -257,7 +268,7 @@ impl Settings {
             Some(Sourced { value: file, source }) => {
                 let context =
                     || format!("cannot use the CA file {} (from {source})", file.display());
-                let pem = fs::read(file).with_context(context)?;
+                let pem = files::read_bounded(file, files::MAX_CA_BYTES).with_context(context)?;
                 TlsConfig::ca_pem(provider, &pem).with_context(context)?
             }
             None => TlsConfig::platform(provider)

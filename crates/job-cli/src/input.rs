@@ -1,8 +1,8 @@
 //! Reads files and stdin: job ids, submission replies and saved job replies.
 
 use std::{
-    fmt, fs,
-    io::{self, IsTerminal, Read},
+    fmt,
+    io::{self, IsTerminal},
     path::PathBuf,
     str::FromStr,
 };
@@ -14,8 +14,12 @@ use job_transport::{FetchError, Reading};
 
 use crate::{
     exit::{Exit, OrExit},
+    files,
     terminal::stderr,
 };
+
+/// Maximum size of an input. A reply has at most 8 MiB, and a million ids have 40 MB.
+const MAX_INPUT_BYTES: u64 = 64 << 20;
 
 /// An input: the path of a file, or `-` for stdin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,17 +50,16 @@ impl InputArg {
     ///
     /// # Errors
     ///
-    /// Returns a usage error if the input cannot be read.
+    /// Returns a usage error if the input cannot be read, or is larger than 64 MiB.
     pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         let read = match self {
             Self::Stdin => {
                 if io::stdin().is_terminal() {
                     stderr::line("reading from stdin; press Ctrl-D to end the input");
                 }
-                let mut all = Vec::new();
-                io::stdin().lock().read_to_end(&mut all).map(|_| all)
+                files::read_stream(&mut io::stdin().lock(), MAX_INPUT_BYTES)
             }
-            Self::File(file) => fs::read(file),
+            Self::File(file) => files::read_bounded(file, MAX_INPUT_BYTES),
         };
         read.with_context(|| format!("cannot read {self}")).or_exit(Exit::Usage)
     }

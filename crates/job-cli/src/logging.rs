@@ -11,7 +11,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::terminal::Styles;
+use crate::terminal::{Styles, text};
 
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
@@ -76,9 +76,9 @@ pub(crate) fn init_warning_log() {
 fn init_stderr_log(filter: Targets, with_target: bool) {
     // Print only what a reader looks for in a request: the method, the URL and the result.
     let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
+        "message" => write!(writer, "{}", text::sanitize(&format!("{value:?}"))),
         name if OMITTED_FIELD_PREFIXES.iter().any(|left_out| name.starts_with(left_out)) => Ok(()),
-        name => write!(writer, " {name}={value:?}"),
+        name => write!(writer, " {name}={}", text::sanitize(&format!("{value:?}"))),
     });
     let lines = fmt::layer()
         .fmt_fields(fields)

@@ -4,6 +4,8 @@ mod exit;
 mod terminal;
 mod logging;
 mod signals;
+mod runtime;
+mod files;
 mod input;
 mod connection;
 mod report;
@@ -21,13 +23,13 @@ use std::{
 
 use clap::{CommandFactory, FromArgMatches};
 use job_transport::display_chain;
-use tokio::runtime::Builder;
 
 use crate::{
     arguments::{Arguments, Command},
     commands::{config, demo, docs, get, show, sim},
     exit::Exit,
     logging::Verbosity,
+    runtime::block_on,
     terminal::{stderr, text},
     wait::Flags,
 };
@@ -54,8 +56,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<Exit> {
     match command {
-        Command::Get(arguments) => block_on(get::run(&arguments)),
-        Command::Wait(arguments) => block_on(wait::run(*arguments, verbosity, flags)),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
         Command::Show(arguments) => show::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
@@ -66,15 +68,6 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Completions(arguments) => docs::completions(&arguments, Arguments::command()),
         Command::Man(arguments) => docs::manual(&arguments, Arguments::command()),
     }
-}
-
-/// Runs a command that uses the network. The other commands need no runtime.
-fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let ran = runtime.block_on(command);
-    // Do not wait for a DNS lookup that is still running on a blocking thread.
-    runtime.shutdown_background();
-    ran
 }
 
 /// Prints an error with its hint, and returns the exit code.

@@ -13,7 +13,7 @@ pub(crate) use self::{
 };
 
 use std::{
-    fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -22,6 +22,7 @@ use clap::Args;
 
 use crate::{
     exit::{Exit, OrExit},
+    files::{NewFileMode, OwnerRule, TargetFile},
     input::InputArg,
     terminal::print,
 };
@@ -64,13 +65,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let text = render(&[&Timeline::from_reading(&reading)], format)?;
     match output {
         Some(file) => {
-            fs::write(file, text)
-                .with_context(|| write_error_context(file))
-                .or_exit(Exit::Usage)?;
+            let target = TargetFile::new(file).with_context(|| write_error_context(file));
+            write_report(&target.or_exit(Exit::Usage)?, file, &text).or_exit(Exit::Usage)?;
         }
         None => print::write_stdout(text)?,
     }
     Ok(Exit::Done)
+}
+
+/// Writes the text of a report.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be written.
+pub(crate) fn write_report(target: &TargetFile, shown: &Path, text: &str) -> anyhow::Result<()> {
+    let text = |file: &mut dyn Write| file.write_all(text.as_bytes());
+    target
+        .write(NewFileMode::Umask, OwnerRule::WriteInPlace, text)
+        .with_context(|| write_error_context(shown))
 }
 
 /// Returns the context of an error from writing a report.

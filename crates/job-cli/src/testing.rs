@@ -25,6 +25,13 @@ pub(crate) fn hostile_text() -> impl Strategy<Value = String> {
         "</title></style></script><svg onload=x>",
         "]]>&amp;&#27;\"'`",
         "%%{init}%% :;#,|\\",
+        "##[add-mask]x",
+        "\u{200b}##vso[task.setvariable variable=x]y",
+        "::error::x",
+        "\n::stop-commands::x",
+        "##",
+        "[",
+        ":",
     ]);
     let piece = prop_oneof![known.prop_map(String::from), any::<String>()];
     prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
@@ -60,10 +67,15 @@ pub(crate) fn job_with_displayed_text(text: &str) -> Value {
     part("Failed", json!([part("Failed", json!([])), part(text, json!([]))]))
 }
 
-/// Returns the first unprintable character of a text, except line breaks, which the program adds
-/// itself.
-pub(crate) fn first_unprintable(text: &str) -> Option<char> {
-    text.chars().find(|c| is_unprintable(*c) && *c != '\n')
+/// Returns the first line of a text that has an unprintable character, or that a CI runner takes
+/// for a command. Line breaks are those of the program itself.
+pub(crate) fn first_hazard(text: &str) -> Option<&str> {
+    let has_command = |line: &str| {
+        let lower = line.to_ascii_lowercase();
+        let anywhere = ["##[", "##vso[", "##teamcity["].iter().any(|start| lower.contains(start));
+        anywhere || line.trim_start().starts_with("::")
+    };
+    text.split('\n').find(|line| line.contains(is_unprintable) || has_command(line))
 }
 
 /// Runs a wait in virtual time, with one of `inputs` as the result of each attempt, and returns its

@@ -30,6 +30,7 @@ use job_transport::{Client, CredentialChain};
 #[cfg(test)]
 pub(crate) use self::finished::Finished;
 use self::{
+    checkpoint_file::Origin,
     format::OutputFormat,
     history_file::HistoryFile,
     jobs::{JobArgs, Start},
@@ -48,6 +49,7 @@ use crate::{
     connection::{ConnectionArgs, Hints, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
     logging::Verbosity,
+    runtime::block_on,
     signals::shutdown_signal,
     terminal::{RAW_REQUIRES_JSON, TimeoutArg},
 };
@@ -159,7 +161,7 @@ impl Arguments {
 ///
 /// Returns a usage error if the arguments, settings or files cannot be used, and an internal error
 /// if the signal handlers cannot be set up.
-pub(crate) async fn run(
+pub(crate) fn run(
     arguments: Arguments,
     verbosity: Verbosity,
     flags: &Flags,
@@ -171,36 +173,40 @@ pub(crate) async fn run(
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let (client, hints) = (settings.client()?, settings.hints());
+    let origin = Origin {
+        endpoint: settings.endpoint.map(|one| one.value.to_string()).unwrap_or_default(),
+        project: settings.project.map(|one| one.value.to_string()),
+    };
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
-    let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref())?;
+    let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
-    // From here on, a signal ends the command in an orderly way.
-    let stopped = shutdown_signal()?;
     let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
-    let (fleet, watches) =
-        start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
-    if let Some(file) = &checkpoints {
-        let all: Vec<_> = watches.iter().filter_map(Watch::checkpoint).collect();
-        let all: Vec<_> = all.iter().collect();
-        let shown = || format!("cannot write {}", file.path().display());
-        file.write(&all).with_context(shown).or_exit(Exit::Usage)?;
-    }
-    let output = Output::new(format, raw, watches.len() > 1);
     let summary = arguments.summary.then(Vec::new);
     let stop_condition = arguments.stop_condition();
-    let session = Session {
-        stop_condition,
-        output,
-        progress,
-        checkpoints,
-        report,
-        summary,
-        history_file,
-        hints,
-        fleet,
-    };
-    let (session, result) = session.run(watches, stopped).await;
+    let (session, result) = block_on(async {
+        // From here on, a signal ends the command in an orderly way.
+        let stopped = shutdown_signal()?;
+        let (fleet, watches) =
+            start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
+        if let Some(file) = &checkpoints {
+            let all = watches.iter().filter_map(Watch::checkpoint).collect();
+            let shown = || format!("cannot write {}", file.path().display());
+            file.write(all).await.with_context(shown).or_exit(Exit::Usage)?;
+        }
+        let session = Session {
+            stop_condition,
+            output: Output::new(format, raw, watches.len() > 1),
+            progress,
+            checkpoints,
+            report,
+            summary,
+            history_file,
+            hints,
+            fleet,
+        };
+        Ok(session.run(watches, stopped).await)
+    })?;
     session.print_resume_hint(&result, arguments.timeout, flags);
     Ok(session.finish(&result))
 }

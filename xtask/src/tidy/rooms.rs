@@ -23,7 +23,10 @@ const ORDER: &[(&str, &str)] = &[
     // defines.
     ("job-poller", "schedule machine source budget report wait fleet"),
     ("job-sim", "plan faults reply auth service serve conformance"),
-    ("job-cli", "exit terminal logging signals input connection report wait commands arguments"),
+    (
+        "job-cli",
+        "exit terminal logging signals runtime files input connection report wait commands arguments",
+    ),
 ];
 
 /// The crates whose rooms have no order, each with the reason.

@@ -1,6 +1,9 @@
 //! `cce-job completions` and `cce-job man`: generated from the definition of the command line.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Command};
@@ -12,6 +15,7 @@ use clap_mangen::{
 
 use crate::{
     exit::{Exit, OrExit},
+    files::{NewFileMode, OwnerRule, TargetFile},
     terminal::print,
 };
 
@@ -72,7 +76,10 @@ pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result
         for command in [command].into_iter().chain(below) {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             let file = folder.join(format!("{name}.1"));
-            fs::write(&file, man_page(command)?)
+            let page = man_page(command)?;
+            let page = |file: &mut dyn Write| file.write_all(&page);
+            TargetFile::new(&file)
+                .and_then(|file| file.write(NewFileMode::Umask, OwnerRule::WriteInPlace, page))
                 .with_context(|| format!("cannot write {}", file.display()))
                 .or_exit(Exit::Usage)?;
         }

@@ -1,7 +1,7 @@
 //! `cce-job durable`: serves waits to the durable execution engine Restate, which stores and
 //! resumes them.
 
-use std::{env, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -16,11 +16,15 @@ use tokio::{net::TcpListener, runtime::Builder};
 use crate::{
     connection::ConnectionArgs,
     exit::{Exit, OrExit},
+    files,
     logging::{Verbosity, init_warning_log},
     signals::shutdown_signal,
     terminal::{DurationArg, TimeoutArg, print, stderr},
     wait::ScheduleArg,
 };
+
+/// Maximum size of the file with the keys of webhooks.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 
 /// The section of `--help` below the flags.
 pub(crate) const HELP: &str = "\
@@ -187,7 +191,8 @@ impl Arguments {
             Some(file) => {
                 let from = file.display().to_string();
                 let context = || format!("cannot read the webhook keys in {from}");
-                (fs::read_to_string(file).with_context(context)?, from)
+                let text = files::read_bounded(file, MAX_KEY_FILE_BYTES);
+                (String::from_utf8(text.with_context(context)?).with_context(context)?, from)
             }
             None => (env::var(WEBHOOK_KEY_ENV).unwrap_or_default(), WEBHOOK_KEY_ENV.into()),
         };

@@ -7,6 +7,7 @@ use job_transport::CredentialChain;
 use crate::{
     connection::ConnectionArgs,
     exit::{Exit, OrExit},
+    runtime::block_on,
     terminal::PrintArgs,
 };
 
@@ -36,9 +37,10 @@ pub(crate) struct Arguments {
 /// # Errors
 ///
 /// Returns an error if the job cannot be read, or if writing to stdout fails.
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
-    let reading = match settings.client()?.job(&arguments.id).await {
+    let client = settings.client()?;
+    let reading = match block_on(async { Ok(client.job(&arguments.id).await) })? {
         Ok(reading) => reading,
         Err(error) => {
             let (exit, hint) = (Exit::from(&error), settings.hints().for_fetch_error(&error));

@@ -2,7 +2,6 @@
 //! credentials that it prints are valid only for this service.
 
 use std::{
-    fs,
     io::{self, Write},
     ops::Range,
     path::PathBuf,
@@ -18,6 +17,7 @@ use serde::Serialize;
 
 use crate::{
     exit::{Exit, OrExit},
+    files::{NewFileMode, OwnerRule, TargetFile},
     signals::shutdown_signal,
     terminal::print,
 };
@@ -219,7 +219,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot listen on port {}", arguments.port))
         .or_exit(Exit::Usage)?;
     if let Some(file) = &arguments.ca_file {
-        fs::write(file, server.ca_pem())
+        let ca_pem = |file: &mut dyn Write| file.write_all(server.ca_pem());
+        TargetFile::new(file)
+            .and_then(|file| file.write(NewFileMode::Umask, OwnerRule::WriteInPlace, ca_pem))
             .with_context(|| format!("cannot write the CA to {}", file.display()))
             .or_exit(Exit::Usage)?;
     }

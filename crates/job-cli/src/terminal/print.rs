@@ -118,17 +118,17 @@ mod tests {
 
     use super::*;
     use crate::testing::{
-        first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
+        first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
     };
 
     fn check_hostile(job: &Value) {
         let reply = Response::new(job.to_string().into());
         let reading = Reading::from_response(reply).unwrap();
         let shown = format_human(&reading);
-        assert_eq!(first_unprintable(&shown), None);
+        assert_eq!(first_hazard(&shown), None);
         assert!(shown.lines().all(|line| line.chars().count() < 2_100), "lines are truncated");
         let line = json::to_single_line(&serde_json::to_string(reading.job()).unwrap());
-        assert_eq!(first_unprintable(&line), None);
+        assert_eq!(first_hazard(&line), None);
         assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), job, "nothing is lost");
     }
 

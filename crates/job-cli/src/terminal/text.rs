@@ -1,4 +1,5 @@
-//! Sanitizes untrusted texts for display: escapes control characters, and limits the length.
+//! Sanitizes untrusted texts for display: escapes control characters and the commands of CI runners,
+//! and limits the length.
 
 use job_model::is_unprintable;
 
@@ -6,7 +7,8 @@ use job_model::is_unprintable;
 /// text.
 const MAX_LINE_CHARS: usize = 2_000;
 
-/// Returns any text as one printable line. Unprintable characters are escaped. A text above the
+/// Returns any text as one printable line. Unprintable characters, and the first character of a
+/// command for a CI runner, are escaped. A text above the
 /// limit is truncated, followed by the number of omitted characters.
 pub(crate) fn sanitize_line(text: &str) -> String {
     match text.char_indices().nth(MAX_LINE_CHARS) {
@@ -18,17 +20,34 @@ pub(crate) fn sanitize_line(text: &str) -> String {
     }
 }
 
-/// Escapes unprintable characters, without a limit on the length.
+/// Escapes the same characters as [`sanitize_line`], without a limit on the length.
 pub(crate) fn sanitize(text: &str) -> String {
+    let line_command = line_command_start(text);
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unprintable(c) {
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        if is_unprintable(c) || line_command == Some(at) || starts_with_command(rest) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
         }
     }
     shown
+}
+
+/// Whether a text starts with a command of Azure Pipelines (`##vso[`, `##[`), TeamCity
+/// (`##teamcity[`) or GitHub Actions (`##[`), which these read at any place of a line.
+pub(super) fn starts_with_command(text: &str) -> bool {
+    let name = text.strip_prefix("##");
+    let after = name.map(|name| name.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+    after.is_some_and(|after| after.starts_with('['))
+}
+
+/// Returns the position of `::`, with which a command of GitHub Actions starts a line; `None` if
+/// the text does not start with it.
+fn line_command_start(text: &str) -> Option<usize> {
+    let trimmed = text.trim_start();
+    trimmed.starts_with("::").then(|| text.len() - trimmed.len())
 }
 
 #[cfg(test)]
@@ -45,6 +64,14 @@ mod tests {
             ("\u{1b}]0;title\u{7}\u{9b}2J", "\\u{1b}]0;title\\u{7}\\u{9b}2J"),
             ("\u{202e}txt.exe", "\\u{202e}txt.exe"),
             ("", ""),
+            ("##[add-mask]x", "\\u{23}#[add-mask]x"),
+            ("no ##vso[task.x]y", "no \\u{23}#vso[task.x]y"),
+            ("##VSO[x] ###[y] ##teamcity[z", "\\u{23}#VSO[x] #\\u{23}#[y] \\u{23}#teamcity[z"),
+            ("## [x] # #[ ##-[ #[x]", "## [x] # #[ ##-[ #[x]"),
+            ("::error::x", "\\u{3a}:error::x"),
+            (" \u{3000}::stop-commands::x", " \u{3000}\\u{3a}:stop-commands::x"),
+            ("a ::error::x", "a ::error::x"),
+            (": :", ": :"),
         ];
         for (text, expected) in rows {
             assert_eq!(sanitize_line(text), expected, "{text:?}");
@@ -57,6 +84,14 @@ mod tests {
         #[test]
         fn escaped_texts_contain_no_unprintable_characters(text in any::<String>()) {
             prop_assert!(!sanitize_line(&text).contains(is_unprintable));
+        }
+
+        #[test]
+        fn sanitized_texts_contain_no_commands(text in "[#:\\[ a\u{200b}\t\n]{0,12}") {
+            let shown = sanitize_line(&text);
+            prop_assert_eq!(line_command_start(&shown), None);
+            prop_assert!(!shown.char_indices().any(|(at, _)| starts_with_command(&shown[at..])));
+            prop_assert_eq!(sanitize_line(&shown), shown, "sanitizing twice changes nothing");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The history file, with the durations of past jobs. By default it is in the user's state folder.
 
 use std::{
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,16 +11,19 @@ use etcetera::{BaseStrategy, choose_base_strategy};
 use job_poller::{History, JobObservation};
 use job_transport::display_chain;
 
-use super::checkpoint_file::write_atomically;
 use crate::{
     exit::{Exit, OrExit},
+    files::{LockError, NewFileMode, OwnerRule, TargetFile, read_stream},
     terminal::stderr,
 };
 
+/// Maximum size of a history. The longest one that this command writes is much smaller.
+const MAX_HISTORY_BYTES: u64 = 64 << 20;
+
 /// The history that the schedule uses, and the observations to add to its file.
 pub(crate) struct HistoryFile {
-    /// The path, if the history is to be saved.
-    file: Option<PathBuf>,
+    /// The path as given and the file, if the history is to be saved.
+    file: Option<(PathBuf, TargetFile)>,
     is_explicit: bool,
     pub(crate) history: Arc<History>,
     observations: Vec<JobObservation>,
@@ -35,8 +37,9 @@ impl HistoryFile {
 
     /// Opens the named file or, by default, the one in the user's state folder.
     ///
-    /// A problem with the default file does not stop the command. If the file is not a history, a
-    /// message is printed. If it cannot be read, for example in a container, no history is used.
+    /// A problem with the default file does not stop the command. If there is no access to it, for
+    /// example in a container, no history is used. After any other problem, a message is printed,
+    /// too.
     ///
     /// # Errors
     ///
@@ -49,14 +52,19 @@ impl HistoryFile {
             return Ok(Self::disabled());
         };
         let is_explicit = named.is_some();
-        match read_history(&file) {
-            Ok(history) => {
+        match open_history(&file) {
+            Ok((target, history)) => {
+                let file = Some((file, target));
                 let history = Arc::new(history);
-                Ok(Self { file: Some(file), is_explicit, history, observations: Vec::new() })
+                Ok(Self { file, is_explicit, history, observations: Vec::new() })
             }
-            Err(error) if is_explicit => Err(error).or_exit(Exit::Usage),
+            Err(error) if is_explicit => Err(error).or_exit_with_hint(
+                Exit::Usage,
+                Some("Use another file, or no history (`--history none`).".into()),
+            ),
             Err(error) => {
-                if error.downcast_ref::<io::Error>().is_none() {
+                let io_error = error.downcast_ref::<io::Error>();
+                if !io_error.is_some_and(|error| means_no_access(error.kind())) {
                     let cause = display_chain(&*error);
                     stderr::line(&format!("cce-job: job durations are not used: {cause}"));
                 }
@@ -75,27 +83,63 @@ impl HistoryFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if a named file cannot be written. Errors of the default file are ignored.
+    /// Returns an error if another process holds the lock of the file for longer than a second, or
+    /// if a named file cannot be written. Other errors of the default file are ignored.
     pub(crate) fn save(&self) -> anyhow::Result<()> {
-        let file = self.file.as_deref().filter(|_| !self.observations.is_empty());
-        let saved = file.map_or(Ok(()), |file| self.save_to(file));
-        if self.is_explicit { saved } else { Ok(()) }
+        let Some((named, target)) = self.file.as_ref().filter(|_| !self.observations.is_empty())
+        else {
+            return Ok(());
+        };
+        match self.save_to(named, target) {
+            Err(SaveError::InUse) => {
+                let named = named.display();
+                let (subject, verb) = match self.observations.len() {
+                    1 => ("this job's duration", "is"),
+                    _ => ("the durations of these jobs", "are"),
+                };
+                Err(anyhow!(
+                    "the history {named} is in use by another process, so {subject} {verb} not saved"
+                ))
+            }
+            Err(SaveError::Other(error)) if self.is_explicit => Err(error),
+            Ok(()) | Err(SaveError::Other(_)) => Ok(()),
+        }
     }
 
-    fn save_to(&self, file: &Path) -> anyhow::Result<()> {
-        let shown = || format!("cannot save the history to {}", file.display());
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).with_context(shown)?;
-        }
-        // Uses a separate lock file, because the history file itself is replaced.
-        let mut lock = file.as_os_str().to_owned();
-        lock.push(".lock");
-        let lock = File::options().create(true).append(true).open(lock).with_context(shown)?;
-        lock.lock().with_context(shown)?;
-        let mut history = read_history(file)?;
+    fn save_to(&self, named: &Path, target: &TargetFile) -> Result<(), SaveError> {
+        let shown = || format!("cannot save the history to {}", named.display());
+        target.create_folder().with_context(shown)?;
+        let _lock = match target.lock(TargetFile::LOCK_TIMEOUT) {
+            Ok(lock) => lock,
+            Err(LockError::InUse) => return Err(SaveError::InUse),
+            Err(LockError::Io(error)) => return Err(error).with_context(shown)?,
+        };
+        let mut history = read_history(named, target)?;
         self.observations.iter().for_each(|observation| history.record(observation));
-        write_atomically(file, &serde_json::to_vec(&history)?).with_context(shown)
+        let text = serde_json::to_vec(&history).with_context(shown)?;
+        let written = target
+            .write(NewFileMode::Private, OwnerRule::WriteInPlace, |file| file.write_all(&text));
+        Ok(written.with_context(shown)?)
     }
+}
+
+/// Why a history cannot be saved.
+enum SaveError {
+    /// Another process holds the lock.
+    InUse,
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for SaveError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Whether the user has no access to the state folder, as in many containers.
+const fn means_no_access(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(kind, NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// Returns the file in the user's state folder; `None` if the user has no such folder.
@@ -105,21 +149,40 @@ fn default_path() -> Option<PathBuf> {
     Some(folder.join("cce-job/history.json"))
 }
 
+/// Finds the file at a path, and reads the history in it.
+fn open_history(named: &Path) -> anyhow::Result<(TargetFile, History)> {
+    let context = || format!("cannot use the history {}", named.display());
+    let target = TargetFile::new(named).with_context(context)?;
+    let history = match read_history(named, &target) {
+        // Another process may be writing into the file. It does so under the lock.
+        Err(error) if error.downcast_ref::<io::Error>().is_none() => {
+            match target.lock(TargetFile::LOCK_TIMEOUT) {
+                Ok(_lock) => read_history(named, &target)?,
+                Err(_) => return Err(error),
+            }
+        }
+        read => read?,
+    };
+    Ok((target, history))
+}
+
 /// Reads a history; returns an empty one if the file is missing or empty.
-fn read_history(file: &Path) -> anyhow::Result<History> {
-    match fs::read(file) {
-        Ok(text) if text.trim_ascii().is_empty() => Ok(History::new()),
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-            anyhow!(error).context(format!("{} is not a history file; delete it", file.display()))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(History::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+fn read_history(named: &Path, target: &TargetFile) -> anyhow::Result<History> {
+    let context = || format!("cannot read {}", named.display());
+    let Some(mut file) = target.open(MAX_HISTORY_BYTES).with_context(context)? else {
+        return Ok(History::new());
+    };
+    let text = read_stream(&mut file, MAX_HISTORY_BYTES).with_context(context)?;
+    if text.trim_ascii().is_empty() {
+        return Ok(History::new());
     }
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not a history file; delete it", named.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use tempfile::tempdir;
 
@@ -172,5 +235,36 @@ mod tests {
         let mut none = HistoryFile::open(Some(Path::new("none"))).unwrap();
         none.add(Some(observation(1)));
         none.save().unwrap();
+    }
+
+    #[test]
+    fn a_locked_history_is_skipped() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("history.json");
+        let mut one = HistoryFile::open(Some(&file)).unwrap();
+        one.add(Some(observation(200)));
+        let lock = TargetFile::new(&file).unwrap().lock(Duration::ZERO).unwrap();
+        for (jobs, expected) in [
+            (1, "so this job's duration is not saved"),
+            (2, "so the durations of these jobs are not saved"),
+        ] {
+            let error = one.save().unwrap_err().to_string();
+            assert!(error.contains("is in use by another process, "), "{error}");
+            assert!(error.ends_with(expected), "{jobs}: {error}");
+            one.add(Some(observation(200)));
+        }
+        assert!(!file.exists());
+        drop(lock);
+        one.save().unwrap();
+        assert!(HistoryFile::open(Some(&file)).unwrap().history.jobs("CreateNode") > 2.8);
+    }
+
+    #[test]
+    fn a_history_above_the_size_limit_is_refused() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("history.json");
+        fs::File::create(&file).unwrap().set_len(MAX_HISTORY_BYTES + 1).unwrap();
+        let error = format!("{:#}", HistoryFile::open(Some(&file)).err().unwrap());
+        assert!(error.ends_with("history.json: it is larger than 64 MiB"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use job_model::{IdError, JobId};
 use job_poller::{Checkpoint, Fleet, FleetWait, WaitPolicy};
 
-use super::checkpoint_file::CheckpointFile;
+use super::checkpoint_file::{CheckpointFile, Origin};
 use crate::{
     exit::{Exit, OrExit},
     input::InputArg,
@@ -56,12 +56,13 @@ impl JobArgs {
     pub(crate) fn resolve(
         &self,
         checkpoint: Option<&Path>,
+        origin: &Origin,
     ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
         let ids = self.ids()?;
         let (file, mut known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
-                let (file, known) = CheckpointFile::open(file, &ids)?;
+                let (file, known) = CheckpointFile::open(file, &ids, origin)?;
                 (Some(file), known)
             }
         };

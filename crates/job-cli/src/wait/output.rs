@@ -140,7 +140,7 @@ mod tests {
     use super::summary::{SummaryRow, render_table};
     use super::*;
     use crate::testing::{
-        finished, first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text,
+        finished, first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text,
         job_with_text, reading_input, run_wait,
     };
 
@@ -154,7 +154,7 @@ mod tests {
             .iter()
             .flat_map(|ended| result_lines(&finished_wait.id, ended, true, Styles::DISABLED));
         for line in lines.chain(row.lines().map(String::from)) {
-            assert_eq!(first_unprintable(&line), None);
+            assert_eq!(first_hazard(&line), None);
             assert!(!line.contains('\n') && line.chars().count() < 6_500, "a line");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,9 +13,10 @@ use job_transport::display_chain;
 use super::finished::Finished;
 use crate::{
     exit::{Exit, OrExit},
+    files::TargetFile,
     report::{
         PhaseKind, ReportFormat, Timeline, TimelineAttempt, deviation_warnings, render,
-        write_error_context,
+        write_error_context, write_report,
     },
     terminal::{format_duration, text::sanitize_line},
 };
@@ -24,13 +24,14 @@ use crate::{
 /// The report of all waits, written at their end.
 pub(crate) struct ReportFile {
     file: PathBuf,
+    target: TargetFile,
     format: ReportFormat,
     /// The timelines, by the position of the job on the command line.
     timelines: BTreeMap<usize, Timeline>,
 }
 
 impl ReportFile {
-    /// Opens the file.
+    /// Creates the file, if it does not exist.
     ///
     /// # Errors
     ///
@@ -38,9 +39,9 @@ impl ReportFile {
     /// waits and not after them.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         let format = ReportFormat::from_path(file).context("--report").or_exit(Exit::Usage)?;
-        let opened = OpenOptions::new().create(true).append(true).open(file);
-        opened.with_context(|| write_error_context(file)).or_exit(Exit::Usage)?;
-        Ok(Self { file: file.into(), format, timelines: BTreeMap::new() })
+        let target = TargetFile::new(file).and_then(|target| target.create().map(|()| target));
+        let target = target.with_context(|| write_error_context(file)).or_exit(Exit::Usage)?;
+        Ok(Self { file: file.into(), target, format, timelines: BTreeMap::new() })
     }
 
     /// Adds a finished wait.
@@ -56,7 +57,7 @@ impl ReportFile {
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let timelines: Vec<_> = self.timelines.values().collect();
         let text = render(&timelines, self.format)?;
-        fs::write(&self.file, text).with_context(|| write_error_context(&self.file))
+        write_report(&self.target, &self.file, &text)
     }
 }
 

@@ -137,9 +137,11 @@ impl Session {
                     last_tick = clock.monotonic();
                     next_tick = last_tick + TICK_INTERVAL;
                     self.progress.tick(running_watches(&waits), last_tick.saturating_sub(began), totals);
-                    if changed && last_tick.saturating_sub(last_saved) >= TICK_INTERVAL {
+                    if changed
+                        && last_tick.saturating_sub(last_saved) >= TICK_INTERVAL
+                        && self.save_checkpoints(&waits, &result).await
+                    {
                         (last_saved, changed) = (last_tick, false);
-                        self.save_checkpoints(&waits, &result);
                     }
                 }
                 next = waits.next() => {
@@ -168,7 +170,9 @@ impl Session {
         if result.unfinished.is_empty() {
             result.finished.clear();
         }
-        self.save_checkpoints(&waits, &result);
+        self.finish_save().await;
+        self.save_checkpoints(&waits, &result).await;
+        self.finish_save().await;
         (self, result)
     }
 
@@ -218,17 +222,28 @@ impl Session {
         }
     }
 
-    /// Saves the checkpoints of the running waits, and of the finished ones.
-    fn save_checkpoints(&mut self, waits: &Waits, result: &SessionResult) {
-        let Some(file) = &mut self.checkpoints else { return };
+    /// Starts to save the checkpoints of the running waits, and of the finished ones. Returns
+    /// `false` if the previous save is still running.
+    async fn save_checkpoints(&mut self, waits: &Waits, result: &SessionResult) -> bool {
+        if self.checkpoints.as_ref().is_some_and(|file| !file.is_idle()) {
+            return false;
+        }
+        self.finish_save().await;
+        let Some(file) = &mut self.checkpoints else { return true };
         let under_way: Vec<_> = running_watches(waits)
             .filter_map(|watch| Some((watch.index(), watch.checkpoint()?)))
             .collect();
         let mut all = result.checkpoints();
         all.extend(under_way.iter().map(|(index, one)| (*index, one)));
-        let all: Vec<_> = all.into_values().collect();
-        if let Some(news) = file.save(&all) {
-            self.progress.suspend(|| stderr::line(&news));
+        file.start_save(all.into_values().cloned().collect());
+        true
+    }
+
+    /// Waits for the running save of the checkpoints, and prints its error.
+    async fn finish_save(&mut self) {
+        let Some(file) = &mut self.checkpoints else { return };
+        if let Some(message) = file.finish_save().await {
+            self.progress.suspend(|| stderr::line(&message));
         }
     }
 }

@@ -16,5 +16,7 @@ mod networks;
 mod nginx;
 #[cfg(feature = "durable")]
 mod durable;
+mod files;
+mod ci_runners;
 mod session;
 mod support;

@@ -290,7 +290,7 @@ async fn a_killed_wait_resumes_with_the_same_deadline() {
     let file = session.folder.file("wait.json");
     let attempts = || {
         let saved: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
-        saved[0]["machine"]["attempts"].as_u64()
+        saved["waits"][0]["machine"]["attempts"].as_u64()
     };
     // The file is updated while the wait is running.
     while attempts() < Some(3) {

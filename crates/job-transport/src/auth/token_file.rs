@@ -1,16 +1,29 @@
 //! Reads a token from a file that another process updates.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read},
+    mem,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures_core::future::BoxFuture;
 
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::request::{CredentialsProviderError, ErrorClass};
 
+/// Maximum size of a token file. A token has a few KiB.
+const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
+
 /// A credentials provider that reads a token from a file, such as a mounted secret.
 ///
 /// The file is read for the first request, and again when the service refuses the token (401).
-/// Another process must replace the file before the token expires.
+/// Another process must replace the file before the token expires. A pipe is read only once; if the
+/// service refuses its token, the error is permanent.
+///
+/// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be a
+/// pipe without a writer. At most one thread at a time does so, for all clones of the provider.
 ///
 /// # Examples
 ///
@@ -20,39 +33,134 @@ use crate::request::{CredentialsProviderError, ErrorClass};
 /// let credentials = Credentials::from_provider(TokenFile::new("/run/secrets/token"));
 /// ```
 #[derive(Clone, Debug)]
-pub struct TokenFile(PathBuf);
+pub struct TokenFile {
+    path: PathBuf,
+    state: Arc<Mutex<ReadState>>,
+}
+
+type TokenResult = Result<ProvidedCredential, CredentialsProviderError>;
+
+/// What is known of the file's content.
+#[derive(Debug)]
+enum ReadState {
+    /// The file can be read.
+    Idle,
+    /// A thread is reading the file.
+    Reading,
+    /// A thread has read the file, and nobody has taken the result yet.
+    Done { result: Box<TokenResult>, is_stream: bool },
+    /// The file is a pipe, and its token was taken.
+    Consumed,
+}
 
 impl TokenFile {
     /// Creates a provider without reading the file.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Self {
-        Self(file.into())
+        Self { path: file.into(), state: Arc::new(Mutex::new(ReadState::Idle)) }
     }
 
-    /// Reads the token, without surrounding whitespace.
+    /// Reads the token, without surrounding whitespace. Blocks the thread until it is read.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read or does not contain a valid token. The error is
-    /// transient, because another process may be replacing the file.
+    /// Returns an error if the file cannot be read, is larger than 1 MiB or does not contain a valid
+    /// token. The error is transient, because another process may be replacing the file. If the file
+    /// is a pipe, the error is permanent, because its token is lost.
     pub fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
-        let failed = |what: &str| {
-            CredentialsProviderError::new(
-                ErrorClass::Transient,
-                format!("{what} {}", self.0.display()),
-            )
+        self.fill();
+        self.take()
+    }
+
+    /// Reads the file, unless another thread does so or its content is already known.
+    fn fill(&self) {
+        {
+            let mut state = self.state();
+            match &*state {
+                ReadState::Idle | ReadState::Done { is_stream: false, .. } => {}
+                ReadState::Reading | ReadState::Consumed | ReadState::Done { .. } => return,
+            }
+            *state = ReadState::Reading;
+        }
+        let mut is_stream = false;
+        let read = read_text(&self.path, &mut is_stream);
+        let class = if is_stream { ErrorClass::Permanent } else { ErrorClass::Transient };
+        let result = match read {
+            Ok(text) => ProvidedCredential::token(text.trim())
+                .map_err(|error| self.error(class, "no valid token in").with_source(error)),
+            Err(error) => Err(self.error(class, "cannot read").with_source(error)),
         };
-        let text = fs::read_to_string(&self.0)
-            .map_err(|error| failed("cannot read").with_source(error))?;
-        ProvidedCredential::token(text.trim())
-            .map_err(|error| failed("no valid token in").with_source(error))
+        *self.state() = ReadState::Done { result: Box::new(result), is_stream };
+    }
+
+    /// Takes the result of the last read.
+    fn take(&self) -> TokenResult {
+        let mut state = self.state();
+        match mem::replace(&mut *state, ReadState::Idle) {
+            ReadState::Idle => Err(self.error(ErrorClass::Transient, "no thread could read")),
+            ReadState::Reading => {
+                *state = ReadState::Reading;
+                Err(self.error(ErrorClass::Transient, "still waiting for the token in"))
+            }
+            ReadState::Done { result, is_stream } => {
+                if is_stream {
+                    *state = ReadState::Consumed;
+                }
+                *result
+            }
+            ReadState::Consumed => {
+                *state = ReadState::Consumed;
+                let message = "there is no second token in the pipe, which can be read only once:";
+                Err(self.error(ErrorClass::Unauthorized, message))
+            }
+        }
+    }
+
+    fn error(&self, class: ErrorClass, what: &str) -> CredentialsProviderError {
+        CredentialsProviderError::new(class, format!("{what} {}", self.path.display()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, ReadState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ProvideCredentials for TokenFile {
-    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
-        Box::pin(async { self.read() })
+/// Reads the text of a file. Sets `is_stream` if it has no content of its own, as a pipe.
+fn read_text(path: &PathBuf, is_stream: &mut bool) -> io::Result<String> {
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    *is_stream = !found.is_file() && !found.is_dir();
+    let mut text = String::new();
+    file.take(MAX_TOKEN_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_TOKEN_FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
     }
+    Ok(text)
+}
+
+impl ProvideCredentials for TokenFile {
+    fn provide(&self) -> BoxFuture<'_, TokenResult> {
+        Box::pin(async {
+            let file = self.clone();
+            run_blocking(move || file.fill()).await;
+            self.take()
+        })
+    }
+}
+
+/// Runs a task that blocks its thread. Uses another thread if the caller runs on tokio.
+#[cfg(feature = "tokio")]
+async fn run_blocking(task: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        // The task fails only if the runtime ends. Then nobody needs its result.
+        Ok(runtime) => drop(runtime.spawn_blocking(task).await),
+        Err(_) => task(),
+    }
+}
+
+#[cfg(not(feature = "tokio"))]
+async fn run_blocking(task: impl FnOnce() + Send + 'static) {
+    task();
 }
 
 #[cfg(test)]

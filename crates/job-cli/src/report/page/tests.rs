@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    finished, first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text,
-    job_with_text, reading_input, run_wait,
+    finished, first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
+    reading_input, run_wait,
 };
 
 const FORMATS: [ReportFormat; 3] = [ReportFormat::Html, ReportFormat::Svg, ReportFormat::Mermaid];
@@ -114,7 +114,7 @@ fn check_hostile(job: &Value) {
         [timeline_from_body(job.to_string()), Timeline::from_finished(&finished(ended))];
     for format in FORMATS {
         let page = render(&timelines.each_ref(), format).unwrap();
-        assert_eq!(first_unprintable(&page), None, "{format:?}");
+        assert_eq!(first_hazard(&page), None, "{format:?}");
         assert!(!page.contains("<svg onload"), "{format:?}");
         // Texts are truncated. Each occurs a few times in a page.
         assert!(page.len() < 1 << 20, "{format:?} has {}", page.len());

@@ -155,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{first_unprintable, hostile_text, job_with_text, reading_input, run_wait};
+    use crate::testing::{first_hazard, hostile_text, job_with_text, reading_input, run_wait};
 
     /// Returns the lines that are printed for these attempts.
     fn lines_for(inputs: Vec<Input>) -> Vec<String> {
@@ -244,7 +244,7 @@ mod tests {
         #[test]
         fn progress_lines_contain_no_unprintable_characters(text in hostile_text()) {
             for line in lines_for(vec![reading_input(&job_with_text(&text))]) {
-                prop_assert_eq!(first_unprintable(&line), None);
+                prop_assert_eq!(first_hazard(&line), None);
                 prop_assert!(!line.contains('\n'));
             }
         }

@@ -192,23 +192,29 @@ fn name_prefix(file: &Path, cloud: &str) -> String {
     format!("{} clouds.{cloud}.", file.display())
 }
 
+/// Maximum size of a file with credentials.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
 /// The text of a file, and whether every user can read it.
 struct FileContent {
     text: String,
     world_readable: bool,
 }
 
-/// Reads a file, if there is one.
+/// Reads a file of at most 1 MiB, if there is one.
 fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
     let failed = |error| CredentialChainError::File(file.into(), error);
-    let mut open = match File::open(file) {
+    let open = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
     // Check the opened file, because its path may refer to another file by now.
     let world_readable = is_world_readable(&open.metadata().map_err(failed)?);
     let mut text = String::new();
-    open.read_to_string(&mut text).map_err(failed)?;
+    open.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
+    }
     Ok(Some(FileContent { text, world_readable }))
 }
 
@@ -223,4 +229,27 @@ fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 const fn is_world_readable(_: &std::fs::Metadata) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, error::Error, fs};
+
+    use super::*;
+
+    #[test]
+    fn credential_files_above_the_size_limit_are_refused() {
+        let path = env::temp_dir().join(format!("job-transport-{}-large", std::process::id()));
+        let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
+        fs::write(&path, vec![b' '; limit]).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().text.len(), limit);
+        fs::write(&path, vec![b' '; limit + 1]).unwrap();
+        let files = [path.clone()];
+        let errors = [read_credentials_file(&path).err(), read_clouds_yaml("a", &files).err()];
+        for error in errors {
+            let error = error.unwrap();
+            assert_eq!(error.source().unwrap().to_string(), "it is larger than 1 MiB", "{error}");
+        }
+        fs::remove_file(path).unwrap();
+    }
 }

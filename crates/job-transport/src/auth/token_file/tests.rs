@@ -1,6 +1,6 @@
 //! Tests token files with valid and invalid contents.
 
-use std::{env, error::Error};
+use std::{env, error::Error, fs};
 
 use super::*;
 
@@ -41,4 +41,85 @@ fn token_files_yield_a_token_or_an_error() {
         assert_eq!(read(), expected, "{text:?}");
     }
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn token_files_above_the_size_limit_are_refused() {
+    let file = env::temp_dir().join(format!("job-transport-{}-long-token", std::process::id()));
+    let limit = usize::try_from(MAX_TOKEN_FILE_BYTES).unwrap();
+    for (size, is_read) in [(limit, true), (limit + 1, false)] {
+        fs::write(&file, vec![b' '; size]).unwrap();
+        let error = TokenFile::new(&file).read().unwrap_err();
+        let cause = error.source().unwrap().to_string();
+        assert_eq!(cause != "it is larger than 1 MiB", is_read, "{cause}");
+    }
+    fs::remove_file(file).unwrap();
+}
+
+#[cfg(all(unix, feature = "tokio"))]
+mod pipes {
+    use std::{io::Write, process::Command, thread, time::Duration};
+
+    use super::*;
+
+    /// A pipe without a writer. It is removed on drop.
+    struct Pipe(PathBuf);
+
+    impl Pipe {
+        fn new(name: &str) -> Self {
+            let name = format!("job-transport-{}-{name}", std::process::id());
+            let path = env::temp_dir().join(name);
+            assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+            Self(path)
+        }
+
+        /// Writes a text. Waits until somebody opens the pipe for reading.
+        fn write(&self, text: &str) {
+            let mut writer = File::options().write(true).open(&self.0).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        }
+    }
+
+    impl Drop for Pipe {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipe_without_a_writer_blocks_no_task_and_one_thread() {
+        let pipe = Pipe::new("slow-pipe");
+        let file = TokenFile::new(&pipe.0);
+        // The current task continues, although the token is not there yet.
+        let impatient = tokio::time::timeout(Duration::ZERO, file.provide()).await;
+        assert!(impatient.is_err(), "{impatient:?}");
+        let error = file.clone().provide().await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Transient);
+        assert!(error.to_string().starts_with("still waiting for the token in "), "{error}");
+        pipe.write("canary\n");
+        // The read whose future was dropped still delivers the token.
+        let provided = loop {
+            match file.provide().await {
+                Ok(provided) => break provided,
+                Err(error) => assert_eq!(error.class(), ErrorClass::Transient, "{error}"),
+            }
+            thread::yield_now();
+        };
+        assert!(format!("{provided:?}").contains("Token(..)"), "{provided:?}");
+        let error = file.provide().await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Unauthorized);
+        assert!(error.to_string().contains("which can be read only once"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_pipe_is_a_permanent_error() {
+        let pipe = Pipe::new("empty-pipe");
+        let file = TokenFile::new(&pipe.0);
+        thread::scope(|scope| {
+            scope.spawn(|| pipe.write(""));
+            let error = file.read().unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Permanent);
+            assert!(error.to_string().starts_with("no valid token in "), "{error}");
+        });
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    finished as finished_wait, first_unprintable, hostile_megabyte, hostile_text,
+    finished as finished_wait, first_hazard, hostile_megabyte, hostile_text,
     job_with_displayed_text, job_with_text, reading_input, run_wait,
 };
 
@@ -93,7 +93,7 @@ fn every_outcome_is_one_json_line() {
 fn check_hostile(job: &Value) {
     let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
     let all = event_lines(&log) + &finished(&finished_wait((result, log)));
-    assert_eq!(first_unprintable(&all), None);
+    assert_eq!(first_hazard(&all), None);
     for line in all.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["v"], json!(1));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{
-    first_unprintable, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
+    first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
 };
 
 fn job(value: &Value) -> Job {
@@ -145,7 +145,7 @@ fn check_hostile(value: &Value, text: &str) {
     let error_run = ErrorRun { message: text.into(), in_a_row: 3, has_changed: false };
     for total in [1, 2] {
         let failing = WaitSnapshot { error_run: Some(&error_run), ..snapshot(&id, Some(&job)) };
-        assert_eq!(first_unprintable(&render(&[failing], total, (24, 80))), None);
+        assert_eq!(first_hazard(&render(&[failing], total, (24, 80))), None);
     }
 }
 

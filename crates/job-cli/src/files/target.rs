@@ -1,0 +1,270 @@
+//! A file that the command replaces or removes.
+
+use std::{
+    fs::{self, File, FileType, Metadata, OpenOptions},
+    io::{self, BufWriter, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::Builder;
+
+/// A regular file, or a path at which one can be created. Links are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TargetFile(PathBuf);
+
+/// Who can read a file that did not exist before. An existing file keeps its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewFileMode {
+    /// Only the user.
+    Private,
+    /// The users that the umask allows.
+    Umask,
+}
+
+/// What to do if a file cannot be replaced by one of the same owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnerRule {
+    /// Writes into the existing file. If that is interrupted, the content is lost.
+    WriteInPlace,
+    /// Returns an error.
+    Refuse,
+}
+
+/// Maximum number of links from a path to its file, as in Linux.
+const MAX_LINKS: usize = 40;
+
+impl TargetFile {
+    /// Finds the file at a path. It need not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if something else than a regular file is at the path, or if the links of
+    /// the path cannot be resolved.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        match fs::metadata(path) {
+            Ok(found) => check_regular(&found)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        resolve_links(path).map(Self)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Creates the folder of the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the folder does not exist and cannot be created.
+    pub(crate) fn create_folder(&self) -> io::Result<()> {
+        fs::create_dir_all(self.folder())
+    }
+
+    /// Opens the file for reading; returns `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be opened, or if it is larger than `max_bytes`.
+    pub(crate) fn open(&self, max_bytes: u64) -> io::Result<Option<impl Read>> {
+        let file = match open_regular(OpenOptions::new().read(true), &self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        if file.metadata()?.len() > max_bytes {
+            return Err(super::too_large(max_bytes));
+        }
+        Ok(Some(file.take(max_bytes)))
+    }
+
+    /// Creates the file if it does not exist, and checks that it can be written.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        open_regular(OpenOptions::new().create(true).append(true), &self.0).map(drop)
+    }
+
+    /// Writes the file. If possible, replaces it atomically: a reader sees either the old or the
+    /// new content, and an error keeps the old one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written, or is not a regular file anymore.
+    pub(crate) fn write(
+        &self,
+        mode: NewFileMode,
+        owner_rule: OwnerRule,
+        content: impl Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.replace(mode, &content) {
+            Err(error) if owner_rule == OwnerRule::WriteInPlace && can_write_in_place(&error) => {
+                self.write_in_place(&content)
+            }
+            replaced => replaced,
+        }
+    }
+
+    fn replace(
+        &self,
+        mode: NewFileMode,
+        content: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let existing = self.existing()?;
+        // Unlike those of `NamedTempFile::new_in`, these errors do not mention the temporary path.
+        let mut new = Builder::new().make_in(self.folder(), |path| create_new(path, mode))?;
+        if let Some(existing) = existing {
+            keep_owner_and_mode(new.as_file(), &existing)?;
+        }
+        write_buffered(new.as_file_mut(), content)?;
+        new.as_file().sync_all()?;
+        new.persist(&self.0)?;
+        Ok(())
+    }
+
+    fn write_in_place(&self, content: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut file = open_regular(OpenOptions::new().write(true), &self.0)?;
+        write_buffered(&mut file, content)?;
+        let end = file.stream_position()?;
+        file.set_len(end)?;
+        file.sync_all()
+    }
+
+    /// Removes the file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be removed, or is not a regular file anymore.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match self.existing()? {
+            Some(_) => fs::remove_file(&self.0),
+            None => Ok(()),
+        }
+    }
+
+    fn existing(&self) -> io::Result<Option<Metadata>> {
+        match fs::symlink_metadata(&self.0) {
+            Ok(found) => check_regular(&found).map(|()| Some(found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or_else(|| Path::new("."))
+    }
+}
+
+/// Returns the path without links. If the last link points to nothing, returns where it points to.
+fn resolve_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::canonicalize(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            resolved => return resolved,
+        }
+        match (fs::read_link(&path), path.parent()) {
+            (Ok(target), Some(folder)) => path = folder.join(target),
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("it is a link with too many levels"))
+}
+
+/// Returns an error that names what is there, if it is not a regular file.
+fn check_regular(found: &Metadata) -> io::Result<()> {
+    if found.is_file() {
+        return Ok(());
+    }
+    let kind = kind_name(found.file_type());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}, not a regular file")))
+}
+
+fn kind_name(found: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if found.is_fifo() {
+            return "a named pipe";
+        } else if found.is_socket() {
+            return "a socket";
+        } else if found.is_char_device() {
+            return "a character device";
+        } else if found.is_block_device() {
+            return "a block device";
+        }
+    }
+    if found.is_dir() {
+        "a folder"
+    } else if found.is_symlink() {
+        "a link"
+    } else {
+        "a special file"
+    }
+}
+
+/// Opens a regular file. Does not wait for the other end of a pipe, and does not follow a link.
+pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
+    }
+    let file = options.open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn create_new(path: &Path, mode: NewFileMode) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if mode == NewFileMode::Private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    options.open(path)
+}
+
+fn write_buffered(
+    file: &mut File,
+    content: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::new(file);
+    content(&mut writer)?;
+    writer.flush()
+}
+
+/// Gives a new file the owner, the group and the mode of the file that it replaces.
+#[cfg(unix)]
+fn keep_owner_and_mode(new: &File, existing: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+
+    let created = new.metadata()?;
+    let (user, group) = (existing.uid(), existing.gid());
+    if (created.uid(), created.gid()) != (user, group) {
+        fchown(new, Some(user), Some(group)).map_err(|_| {
+            let message = format!("its owner (user {user}, group {group}) cannot be kept");
+            io::Error::new(io::ErrorKind::PermissionDenied, message)
+        })?;
+    }
+    // After the owner, because a change of the owner resets parts of the mode.
+    new.set_permissions(existing.permissions())
+}
+
+#[cfg(not(unix))]
+fn keep_owner_and_mode(new: &File, existing: &Metadata) -> io::Result<()> {
+    new.set_permissions(existing.permissions())
+}
+
+/// Whether a file that cannot be replaced may still be writable: it belongs to another user, it is
+/// mounted by itself, or its folder cannot be written.
+fn can_write_in_place(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
+}
