@@ -15,8 +15,9 @@ pub enum FetchErrorKind {
     Credentials,
     /// The credentials provider took longer than its timeout.
     CredentialsTimeout,
-    /// The service refused a signature of the access key, now or earlier. No further request is
-    /// signed with this key, because a few more wrong signatures lock it.
+    /// The service refused a signature of the access key, now or less than five minutes ago, in this
+    /// process or another one. No request is signed with this key for that time, because a few more
+    /// wrong signatures lock it.
     WrongSignature,
     /// Neither the client nor the credentials have a project id.
     NoProject,
