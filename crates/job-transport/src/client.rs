@@ -185,12 +185,28 @@ impl Client {
         match credentials.refresh(&issued, &**clock).await {
             // The same key would be refused again.
             Ok(Some(same)) if same.has_same_key(&issued) => Err(refused),
-            Ok(Some(issued)) => match self.send(attempt, &issued).await {
+            Ok(Some(issued)) => match self.send_renewed(attempt, &issued).await {
                 Ok(response) => Ok(OkReply { response, credentials_refreshed: true }),
                 Err(error) => Err(error.with_credentials_refreshed(true)),
             },
             Ok(None) => Err(refused),
             Err(error) => Err(FetchError::from(error).with_refusal(refused)),
+        }
+    }
+
+    /// Sends the request with credentials that have just been renewed. If the connection closes, sends a
+    /// token once more, because some servers close the connection after a refusal.
+    async fn send_renewed(
+        &self,
+        attempt: &AttemptContext<'_>,
+        issued: &IssuedCredential,
+    ) -> Result<Response<Bytes>, FetchError> {
+        const CLOSED: FetchErrorKind = FetchErrorKind::Transport(TransportErrorKind::Closed);
+        match (self.send(attempt, issued).await, &issued.credential) {
+            (Err(error), Credential::Token(_)) if error.kind() == CLOSED => {
+                self.send(attempt, issued).await
+            }
+            (sent, _) => sent,
         }
     }
 

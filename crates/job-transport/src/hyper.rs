@@ -5,6 +5,7 @@ mod resolver;
 mod connector;
 mod connect;
 mod proxy;
+mod pinned;
 mod tls;
 mod connect_gate;
 mod progress;

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod headers;
+mod secrets;
 mod gateway_code;
 mod refusal_cause;
 mod error_class;

@@ -89,7 +89,9 @@ impl FetchError {
             FetchErrorKind::EmptyBody => (NOT_A_JOB.into(), "the body is empty"),
             FetchErrorKind::HtmlPage => (NOT_A_JOB.into(), "the body is an HTML page"),
             FetchErrorKind::Undecodable => (NOT_A_JOB.into(), ""),
-            FetchErrorKind::WrongKind => (NOT_A_JOB.into(), "its `kind` is not `Job`"),
+            FetchErrorKind::WrongKind => {
+                (NOT_A_JOB.into(), "the body is something else than a job")
+            }
             FetchErrorKind::NoToken => {
                 ("the reply of the identity service has no X-Subject-Token header".into(), "")
             }
@@ -118,7 +120,7 @@ impl FetchError {
     /// It contains the request id, `Retry-After` and the error body of the reply.
     #[must_use]
     pub fn from_response(reply: &Response<Bytes>) -> Self {
-        Self::from_parts(reply, read_service_error(reply, &[]))
+        Self::from_parts(reply, read_service_error(reply))
     }
 
     /// Creates the error of a reply whose error body is already decoded.
@@ -181,6 +183,12 @@ impl FetchError {
             details.detail = text.into();
         }
         details.service_error = Some(service_error);
+        self
+    }
+
+    /// Replaces the details, such as the text of the error body.
+    pub(crate) fn with_detail(mut self, detail: String) -> Self {
+        self.0.detail = detail.into();
         self
     }
 
@@ -415,13 +423,10 @@ impl Error for FetchError {
     }
 }
 
-/// Decodes the error body of a reply. Redacts `secrets` in it.
-pub(crate) fn read_service_error(
-    reply: &Response<Bytes>,
-    secrets: &[&str],
-) -> Option<ServiceError> {
+/// Decodes the error body of a reply.
+pub(crate) fn read_service_error(reply: &Response<Bytes>) -> Option<ServiceError> {
     let content_type = header_str(reply.headers(), &CONTENT_TYPE);
-    ServiceError::from_body_redacting(reply.status().as_u16(), content_type, reply.body(), secrets)
+    ServiceError::from_body(reply.status().as_u16(), content_type, reply.body())
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub enum FetchErrorKind {
     HtmlPage,
     /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// The reply has status 200, and its body is an object of another kind.
+    /// The reply has status 200, and its body is something else than a job: an object of another kind,
+    /// a job of another service, or an error.
     WrongKind,
     /// The identity service accepted the login, but its reply has no token.
     NoToken,
@@ -44,7 +45,7 @@ impl FetchErrorKind {
     ///
     /// | kind | class |
     /// |---|---|
-    /// | `Transport` with `InvalidRequest`, `Certificate`, `BodyTooLarge`, `EncodedBody` | `Permanent` |
+    /// | `Transport` with `InvalidRequest`, `ProxyAuthentication`, `Certificate`, `ClientCertificateRequired`, `BodyTooLarge` | `Permanent` |
     /// | every other `Transport` | `Transient` |
     /// | `Status` 408, 409, 425, and 500 to 599 except 501 and 505 | `Transient` |
     /// | `Status` 429 | `Throttled` |
@@ -71,11 +72,13 @@ impl FetchErrorKind {
                 | TransportErrorKind::StreamRefused
                 | TransportErrorKind::Closed
                 | TransportErrorKind::Protocol
+                | TransportErrorKind::EncodedBody
                 | TransportErrorKind::Other => ErrorClass::Transient,
                 TransportErrorKind::InvalidRequest
+                | TransportErrorKind::ProxyAuthentication
                 | TransportErrorKind::Certificate
-                | TransportErrorKind::BodyTooLarge
-                | TransportErrorKind::EncodedBody => ErrorClass::Permanent,
+                | TransportErrorKind::ClientCertificateRequired
+                | TransportErrorKind::BodyTooLarge => ErrorClass::Permanent,
             },
             Self::Status(status) => match status {
                 408 | 409 | 425 => ErrorClass::Transient,
