@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use encodings::Encoding;
 
 /// Replaces a secret.
-const HIDDEN: &str = "(hidden)";
+const REDACTED: &str = "(hidden)";
 
 /// A shorter secret is not searched in a success, because it may be part of an ordinary word.
 const MIN_LEN_IN_SUCCESS: usize = 8;
@@ -50,7 +50,7 @@ impl Secrets {
             if pattern.len() < min_len.max(1) {
                 continue;
             }
-            for encoding in Encoding::of_text(text, secret) {
+            for encoding in Encoding::from_text(text, secret) {
                 if text.len() <= MAX_DECODED_LEN || encoding == Encoding::Plain {
                     find_all(text, encoding, &pattern, &mut found);
                 }
@@ -113,7 +113,7 @@ fn replace(text: &[u8], mut found: Vec<Range<usize>>) -> Bytes {
     for range in found {
         if range.start >= end {
             hidden.extend_from_slice(&text[end..range.start]);
-            hidden.extend_from_slice(HIDDEN.as_bytes());
+            hidden.extend_from_slice(REDACTED.as_bytes());
         }
         end = end.max(range.end);
     }

@@ -24,7 +24,7 @@ type Placed = (char, Range<usize>);
 
 impl Encoding {
     /// Returns the encodings that this text can have, in which the secret is searched.
-    pub(super) fn of_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
+    pub(super) fn from_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
         let has = |byte| text.contains(&byte);
         let (is_escaped, is_percent) = (has(b'\\'), has(b'%'));
         let is_form = has(b'+') && secret.contains(' ');
