@@ -65,6 +65,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod printable;
 mod decode;
 mod job;
 mod tree;
@@ -77,5 +78,6 @@ pub use job::{
     Decoded, ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs,
     Timestamp,
 };
-pub use reply::{ServiceError, SubmissionError, is_unprintable};
+pub use printable::is_unprintable;
+pub use reply::{ForeignBody, ServiceError, SubmissionError};
 pub use tree::{Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, Tree, Walk};

@@ -1,10 +1,11 @@
-//! Reads the service's other bodies: errors, and replies that contain a job's id.
+//! Reads other bodies than jobs: errors, replies that contain a job's id, and bodies of other
+//! services.
 
-mod printable;
 mod html;
 mod service_error;
+mod foreign_body;
 mod submission;
 
-pub use printable::is_unprintable;
+pub use foreign_body::ForeignBody;
 pub use service_error::ServiceError;
 pub use submission::SubmissionError;

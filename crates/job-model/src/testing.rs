@@ -14,8 +14,9 @@ use crate::job::Job;
 pub(crate) static UNPRINTABLE_CHARS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let controls = (0..0x20).chain(0x7f..0xa0);
     let marks = (0x200b..=0x200f).chain(0x2028..=0x202e).chain(0x2060..=0x2069);
-    let others = [0x00ad, 0x061c, 0x180e, 0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe0041];
-    controls.chain(marks).chain(others).collect()
+    let fillers = [0x115f, 0x1160, 0x3164, 0xffa0, 0x2800];
+    let others = [0x00ad, 0x061c, 0x180e, 0xfe0f, 0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe0041];
+    controls.chain(marks).chain(fillers).chain(others).collect()
 });
 
 /// Decodes a job.

@@ -105,6 +105,7 @@ impl<'s> Conformance<'s> {
         record("every status is returned as a reply", self.check_statuses(transport).await);
         record("a reply arrives complete", self.check_replies(transport).await);
         record("a compressed body is not decoded", self.check_encoded_body(transport).await);
+        record("an error status counts without its body", self.check_cut_error(transport).await);
         record("each request gets its own reply", self.check_concurrent_requests(transport).await);
         record("a reset connection is an error", self.check_reset(transport).await);
         record("a dropped request is canceled", self.check_cancellation(transport).await);
@@ -195,6 +196,13 @@ impl<'s> Conformance<'s> {
             }
             Err(error) => ensure_equal("kind", &error.kind(), &TransportErrorKind::EncodedBody),
         }
+    }
+
+    async fn check_cut_error(&self, transport: &dyn Transport) -> Result<(), String> {
+        let status = StatusCode::PAYMENT_REQUIRED;
+        self.sim.inject_fault(Fault::TruncatedError(status));
+        let reply = transport.send(self.request("/x")).await.map_err(describe_error)?;
+        ensure_equal("status", &reply.status(), &status)
     }
 
     async fn check_concurrent_requests(&self, transport: &dyn Transport) -> Result<(), String> {

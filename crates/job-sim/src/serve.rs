@@ -168,8 +168,13 @@ struct ReplyBody {
     /// The number of announced bytes that are not sent.
     missing_len: u64,
     end: BodyEnd,
+    /// How often a truncated body yields before it ends.
+    yields: u32,
     _stall_guard: Option<StallGuard>,
 }
+
+/// How often a truncated body yields before it ends, so that its head and its beginning are sent first.
+const YIELDS_BEFORE_END: u32 = 16;
 
 impl ReplyBody {
     fn new(mut data: Bytes, end: BodyEnd, guard: Option<StallGuard>) -> Self {
@@ -177,7 +182,8 @@ impl ReplyBody {
         if matches!(end, BodyEnd::Truncated | BodyEnd::Stalled) {
             data.truncate(whole / 2);
         }
-        Self { missing_len: (whole - data.len()) as u64, data, end, _stall_guard: guard }
+        let missing_len = (whole - data.len()) as u64;
+        Self { missing_len, data, end, yields: YIELDS_BEFORE_END, _stall_guard: guard }
     }
 }
 
@@ -187,13 +193,18 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if !self.data.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
         }
         match self.end {
             BodyEnd::Complete | BodyEnd::Drained => Poll::Ready(None),
+            BodyEnd::Truncated if self.yields > 0 => {
+                self.yields -= 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             BodyEnd::Truncated => {
                 Poll::Ready(Some(Err(io::Error::other("the simulated reply is truncated"))))
             }

@@ -2,6 +2,7 @@
 
 mod secret;
 mod sign;
+mod key_record;
 mod signature_guard;
 mod access_key;
 mod credential;
@@ -22,6 +23,9 @@ pub(crate) use credential::{Credential, IssuedCredential};
 pub use credentials::Credentials;
 pub(crate) use credentials::X_AUTH_TOKEN;
 pub use identity::{Identity, PasswordLogin};
+pub use key_record::{
+    KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords,
+};
 pub use provider::ProvideCredentials;
 pub use secret::InvalidCredential;
 pub use sign::sign;

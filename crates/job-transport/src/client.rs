@@ -25,12 +25,14 @@ use job_model::{JobId, ProjectId};
 
 use crate::{
     auth::{
-        Credential, Credentials, IssuedCredential, KeyStatus, SignatureGuard, X_AUTH_TOKEN,
-        sensitive_header, sign,
+        Credential, Credentials, IssuedCredential, KeyRecords, KeyStatus, SignatureGuard,
+        X_AUTH_TOKEN, sensitive_header, sign,
     },
     clock::{Clock, timeout},
     request::{Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply, RequestInfo, send_traced},
-    transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
+    transport::{
+        RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind, is_loopback,
+    },
 };
 
 /// The default timeout of an attempt, which includes its requests and a refresh of the credentials.
@@ -52,6 +54,7 @@ struct Inner {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
+    key_records: Option<Arc<dyn KeyRecords>>,
 }
 
 impl Client {
@@ -81,6 +84,7 @@ impl Client {
             transport: Arc::new(transport),
             clock: Arc::new(clock),
             attempt_timeout: ATTEMPT_TIMEOUT,
+            key_records: None,
         }))
     }
 
@@ -101,6 +105,16 @@ impl Client {
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Inner { attempt_timeout: timeout, ..inner }))
+    }
+
+    /// Shares what is known of an access key with other processes; by default with the clients of
+    /// this process only.
+    ///
+    /// For a key at a loopback address `records` is not used.
+    #[must_use]
+    pub fn key_records(self, records: impl KeyRecords + 'static) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner { key_records: Some(Arc::new(records)), ..inner }))
     }
 
     /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
@@ -178,12 +192,30 @@ impl Client {
             Err(error) => return Err(error),
         };
         match credentials.refresh(&issued, &**clock).await {
-            Ok(Some(issued)) => match self.send(attempt, &issued).await {
+            // The same key would be refused again.
+            Ok(Some(same)) if same.has_same_key(&issued) => Err(refused),
+            Ok(Some(issued)) => match self.send_renewed(attempt, &issued).await {
                 Ok(response) => Ok(OkReply { response, credentials_refreshed: true }),
                 Err(error) => Err(error.with_credentials_refreshed(true)),
             },
             Ok(None) => Err(refused),
             Err(error) => Err(FetchError::from(error).with_refusal(refused)),
+        }
+    }
+
+    /// Sends the request with credentials that have just been renewed. If the connection closes, sends a
+    /// token once more, because some servers close the connection after a refusal.
+    async fn send_renewed(
+        &self,
+        attempt: &AttemptContext<'_>,
+        issued: &IssuedCredential,
+    ) -> Result<Response<Bytes>, FetchError> {
+        const CLOSED: FetchErrorKind = FetchErrorKind::Transport(TransportErrorKind::Closed);
+        match (self.send(attempt, issued).await, &issued.credential) {
+            (Err(error), Credential::Token(_)) if error.kind() == CLOSED => {
+                self.send(attempt, issued).await
+            }
+            (sent, _) => sent,
         }
     }
 
@@ -203,9 +235,11 @@ impl Client {
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
-            Credential::Key { key, guard } => {
+            Credential::Key(key) => {
+                let guard =
+                    SignatureGuard::for_key(key.id(request.uri().host().unwrap_or_default()));
                 let sign = |request: &mut _, at| sign(request, key, Some(project), at);
-                self.send_signed(attempt, request, guard, sign).await
+                self.send_signed(attempt, request, &guard, sign).await
             }
         }
     }
@@ -219,20 +253,27 @@ impl Client {
         guard: &SignatureGuard,
         sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
     ) -> Result<Response<Bytes>, FetchError> {
+        let clock = &*self.0.clock;
+        let is_local = request.uri().host().is_some_and(is_loopback);
+        let records = self.0.key_records.as_deref().filter(|_| !is_local);
         loop {
-            let permit = guard.acquire().await?;
+            let permit = guard.acquire(clock, records).await?;
             // Fails only for spans with calendar units, which a skew does not have.
-            let at = self.0.clock.now().saturating_add(permit.skew).unwrap_or_default();
+            let at = clock.now().saturating_add(permit.skew).unwrap_or_default();
             let mut signed = request.clone();
             sign(&mut signed, at).map_err(TransportError::invalid_request)?;
             let reply = self.send_once(attempt, signed).await?;
-            let key_status = permit.observe(&reply, at);
-            if key_status == KeyStatus::ClockCorrected {
-                continue;
-            }
-            return reply.expect_status(StatusCode::OK).map_err(|error| match key_status {
-                KeyStatus::Refused => error.into_wrong_signature(),
-                KeyStatus::Unchanged | KeyStatus::ClockCorrected => error,
+            let (cause, blocked_until) = match permit.observe(&reply, at, clock, records).await {
+                KeyStatus::ClockCorrected => continue,
+                KeyStatus::Unchanged => return reply.expect_status(StatusCode::OK),
+                KeyStatus::Refused { cause, blocked_until } => (cause, blocked_until),
+            };
+            return reply.expect_status(StatusCode::OK).map_err(|error| {
+                let error = error.with_refusal_cause(cause);
+                match blocked_until {
+                    Some(until) => error.with_blocked_until(until),
+                    None => error,
+                }
             });
         }
     }

@@ -5,8 +5,10 @@ mod resolver;
 mod connector;
 mod connect;
 mod proxy;
+mod pinned;
 mod tls;
 mod connect_gate;
+mod progress;
 mod error;
 
 pub use proxy::{Proxy, ProxyError};
@@ -18,29 +20,26 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{
     HeaderValue, Request, Response, Uri,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, USER_AGENT},
+    header::{ACCEPT_ENCODING, HeaderName, USER_AGENT},
     response::Parts,
     uri::Scheme,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::{
-    client::legacy::{
-        Builder, Client,
-        connect::{CaptureConnection, capture_connection},
-    },
+    client::legacy::{Builder, Client, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::sync::Semaphore;
 
 use crate::transport::{
-    AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
-    is_loopback,
+    AllowHttp, RequestSent, Transport, TransportError, TransportErrorKind, is_loopback,
 };
 use connect::{TlsConnector, host_and_port};
 use connect_gate::ConnectGates;
 pub use connector::{AsyncStream, Connect};
 use error::classify;
+use progress::{AttemptProgress, AttemptStage, is_encoded};
 
 /// Default timeout for connecting. It applies once to TCP and the proxy's tunnel, and again to TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -148,8 +147,8 @@ impl HyperTransport {
     /// Sets the limit for a response's body, in bytes; 8 MiB by default.
     ///
     /// If the status is a success, a larger body is an error
-    /// ([`BodyTooLarge`](TransportErrorKind::BodyTooLarge)). Otherwise it is replaced by an empty
-    /// one, so that the status is kept.
+    /// ([`BodyTooLarge`](TransportErrorKind::BodyTooLarge)). Otherwise only its beginning is
+    /// returned, so that the status is kept.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.settings.max_body = bytes;
@@ -251,12 +250,12 @@ impl HyperTransport {
         progress: &mut AttemptProgress,
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
-        *progress = AttemptProgress::Sending;
+        progress.stage = AttemptStage::Sending;
         let gate = self.gates.for_uri(request.uri());
         // Watch for the new connection only if there is none yet, because watching has a cost.
         let capture = (!gate.is_open()).then(|| capture_connection(&mut request));
         if let Some(capture) = &capture {
-            *progress = AttemptProgress::Connecting(capture.clone());
+            progress.stage = AttemptStage::Connecting(capture.clone());
         }
         let reply = gate.send_through(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
@@ -264,22 +263,20 @@ impl HyperTransport {
             let sent = if error.is_connect() { RequestSent::No } else { RequestSent::Maybe };
             classify(error.into(), sent)
         })?;
-        *progress = AttemptProgress::Reading;
+        progress.stage = AttemptStage::Reading;
         let (head, body) = reply.into_parts();
-        match self.read_body(&head, body).await {
-            // Keep the status of an error response even if its body is not usable.
-            Err(error) if !head.status.is_success() && is_body_error(&error) => {
-                Ok(Response::from_parts(head, Bytes::new()))
-            }
-            body => Ok(Response::from_parts(head, body?)),
+        if head.status.is_success() {
+            let body = self.read_body(&head, body).await?;
+            return Ok(Response::from_parts(head, body));
         }
+        // A status that arrived counts, whatever happens to its body.
+        progress.read_error_response(head, body, self.settings.max_body).await
     }
 
-    /// Reads a response's body. Returns an error if it is compressed or too large.
+    /// Reads the body of a success. Returns an error if it is compressed or too large.
     async fn read_body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
         let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
-        let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        if is_encoded(&head.headers) {
             return Err(maybe(TransportErrorKind::EncodedBody));
         }
         if body.size_hint().lower() > self.settings.max_body as u64 {
@@ -288,35 +285,6 @@ impl HyperTransport {
         let body = Limited::new(body, self.settings.max_body).collect().await;
         Ok(body.map_err(|error| classify(error, RequestSent::Maybe))?.to_bytes())
     }
-}
-
-/// The current stage of an attempt.
-enum AttemptProgress {
-    Queued,
-    /// There was no connection. The capture reports when there is one.
-    Connecting(CaptureConnection),
-    /// There was a connection when the attempt began. If it has closed since, and opening another
-    /// one times out, the connector returns that error.
-    Sending,
-    Reading,
-}
-
-impl AttemptProgress {
-    fn stage(&self) -> TimeoutStage {
-        match self {
-            Self::Queued => TimeoutStage::Queue,
-            Self::Connecting(capture) if capture.connection_metadata().is_none() => {
-                TimeoutStage::Connect
-            }
-            Self::Connecting(_) | Self::Sending => TimeoutStage::Reply,
-            Self::Reading => TimeoutStage::Body,
-        }
-    }
-}
-
-/// Returns whether the body was refused, although the response arrived.
-fn is_body_error(error: &TransportError) -> bool {
-    matches!(error.kind(), TransportErrorKind::EncodedBody | TransportErrorKind::BodyTooLarge)
 }
 
 /// Returns whether the server did not process the request, so that it can be sent again.
@@ -362,11 +330,10 @@ impl Transport for HyperTransport {
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
             let uri = request.uri().clone();
-            let mut progress = AttemptProgress::Queued;
+            let mut progress = AttemptProgress::default();
             let attempt = self.attempt(request, &mut progress);
             let response = tokio::time::timeout(self.settings.attempt_timeout, attempt).await;
-            let response =
-                response.unwrap_or_else(|_| Err(TransportError::timeout(progress.stage())));
+            let response = response.unwrap_or_else(|_| progress.cut_off());
             response.map_err(|error| match host_and_port(&uri) {
                 // The error may be about another host, the proxy.
                 Some(host) if error.host().is_none() => error.with_host(host),

@@ -84,7 +84,8 @@ mod hyper;
 mod testing;
 
 pub use auth::{
-    AccessKey, Credentials, Identity, InvalidCredential, PasswordLogin, ProvideCredentials,
+    AccessKey, Credentials, Identity, InvalidCredential, KeyId, KeyRecord, KeyRecordError,
+    KeyRecords, LockedKeyRecord, MemoryKeyRecords, PasswordLogin, ProvideCredentials,
     ProvidedCredential, TokenFile, sign,
 };
 #[cfg(feature = "credential-chain")]
@@ -99,7 +100,7 @@ pub use hyper::{
 };
 pub use request::{
     Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
-    FetchErrorKind, retry_after,
+    FetchErrorKind, RefusalCause, retry_after,
 };
 pub use transport::{
     AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,

@@ -2,6 +2,9 @@
 
 mod endpoint;
 mod headers;
+mod secrets;
+mod gateway_code;
+mod refusal_cause;
 mod error_class;
 mod provider_error;
 mod error_kind;
@@ -17,3 +20,5 @@ pub(crate) use exchange::{Reply, RequestInfo, send_traced};
 pub use headers::retry_after;
 pub(crate) use headers::{date, header_str, request_id};
 pub use provider_error::CredentialsProviderError;
+pub use refusal_cause::RefusalCause;
+pub(crate) use refusal_cause::stated_server_time;

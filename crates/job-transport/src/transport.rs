@@ -45,6 +45,9 @@ use http::{Request, Response};
 /// - Do not decompress the body. Return it unchanged together with its `Content-Encoding`; or, if
 ///   the status is 200, return the error [`EncodedBody`].
 /// - Limit the duration of the attempt and the size of the body.
+/// - If the status is not a success, return it in any case, with what was read of the body: also if
+///   the body is cut off, stalls or is too large. A refusal that is reported as a failed connection
+///   would be sent again, and lock the user or the key.
 ///
 /// Errors:
 ///

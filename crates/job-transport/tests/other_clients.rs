@@ -90,6 +90,47 @@ impl Service<Request<Bytes>> for Failing {
     }
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type NewError = fn() -> BoxError;
+
+/// A service that fails with a timeout.
+#[derive(Clone)]
+struct Late(NewError);
+
+impl Service<Request<Bytes>> for Late {
+    type Response = Response<Bytes>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<Bytes>, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        std::future::ready(Err((self.0)()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn elapsed_timeouts_of_tower_services_are_timeouts() {
+    let elapsed = tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>());
+    assert!(elapsed.await.is_err());
+    let rows: [(NewError, TransportErrorKind); 4] = [
+        (|| tower::timeout::error::Elapsed::new().into(), TransportErrorKind::Timeout),
+        (
+            || std::io::Error::other(tower::timeout::error::Elapsed::new()).into(),
+            TransportErrorKind::Timeout,
+        ),
+        (|| std::io::Error::from(std::io::ErrorKind::TimedOut).into(), TransportErrorKind::Timeout),
+        (|| "request timed out".into(), TransportErrorKind::Other),
+    ];
+    for (error, kind) in rows {
+        let transport = TowerTransport::new(Late(error));
+        let error = transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!((error.kind(), error.request_sent()), (kind, RequestSent::Maybe));
+    }
+}
+
 #[tokio::test]
 async fn tower_service_errors_are_kept_as_sources() {
     for (when_ready, sent, told) in

@@ -9,6 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::path::Path;
+use crate::printable::Escaped;
 
 /// Maximum number of deviations that are listed for one body. A body with more is not a reply of
 /// the service, and a complete list could be many times as large as the body.
@@ -77,7 +78,7 @@ impl fmt::Display for Deviation {
         if path.is_empty() {
             write!(f, "body: {kind}")
         } else {
-            write!(f, "{}: {kind}", path.escape_debug())
+            write!(f, "{}: {kind}", Escaped(path))
         }
     }
 }

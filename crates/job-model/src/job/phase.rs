@@ -8,7 +8,10 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use crate::decode::{DeviationKind, StringField};
+use crate::{
+    decode::{DeviationKind, StringField},
+    printable::Quoted,
+};
 
 /// The state of a job (reference page, table 6).
 ///
@@ -88,7 +91,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Quoted and escaped, because an unknown text may contain control characters.
-            Self::Unknown(text) => write!(f, "{text:?}"),
+            Self::Unknown(text) => write!(f, "{}", Quoted(text)),
             known => f.pad(known.as_str()),
         }
     }

@@ -5,11 +5,14 @@ use core::fmt;
 
 use serde_json::value::RawValue;
 
-use super::{html, printable::is_unprintable};
-use crate::decode::{
-    ObjectEntries,
-    json::{self, LossyString},
-    repair,
+use super::html;
+use crate::{
+    decode::{
+        ObjectEntries,
+        json::{self, LossyString},
+        repair,
+    },
+    printable::is_unprintable,
 };
 
 /// Maximum bytes that are kept of all texts of one body.
@@ -145,6 +148,16 @@ impl ServiceError {
         self.request_id.as_deref()
     }
 
+    /// Reads the codes and messages of an object. Returns `None` if no field has one, or if the body
+    /// is not a JSON object.
+    pub(crate) fn from_fields(body: &[u8], secrets: &[&str]) -> Option<Self> {
+        let (body, _) = repair(body);
+        let body = String::from_utf8_lossy(&body);
+        let objects = serde_json::from_str(&body).map(collect_objects).unwrap_or_default();
+        let error = Self::new(200, &objects, "", secrets);
+        (!error.codes.is_empty() || !error.messages.is_empty()).then_some(error)
+    }
+
     fn new(
         status: u16,
         objects: &[Vec<(String, &RawValue)>],
@@ -240,6 +253,12 @@ fn readable_text(text: &str, is_html: bool, secrets: &[&str]) -> String {
 fn redact(text: &str, secrets: &[&str]) -> String {
     let secrets = secrets.iter().filter(|secret| !secret.is_empty());
     secrets.fold(text.into(), |text: String, secret| text.replace(secret, REDACTED))
+}
+
+/// Returns a short text of a body, such as the name of a field, without secrets and unprintable
+/// characters.
+pub(crate) fn readable_name(text: &str, secrets: &[&str]) -> String {
+    sanitize(&readable_text(text, false, secrets), MAX_ID_LEN)
 }
 
 /// Returns the first distinct texts.

@@ -6,7 +6,10 @@ use core::fmt;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::walk::SubJobPath;
-use crate::job::{Job, Phase};
+use crate::{
+    job::{Job, Phase},
+    printable::{Escaped, Quoted},
+};
 
 /// Where and why a job failed.
 ///
@@ -48,10 +51,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (level, step) in self.job_types.iter().enumerate() {
             let arrow = if level == 0 { "" } else { " > " };
-            write!(f, "{arrow}{}", step.escape_debug())?;
+            write!(f, "{arrow}{}", Escaped(step))?;
         }
         match &self.reason {
-            Some(reason) => write!(f, ": {reason:?}"),
+            Some(reason) => write!(f, ": {}", Quoted(reason)),
             None => f.write_str(": no reason given"),
         }
     }

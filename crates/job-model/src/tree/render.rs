@@ -10,7 +10,10 @@ use jiff::{
     },
 };
 
-use crate::job::Job;
+use crate::{
+    job::Job,
+    printable::{Escaped, Quoted},
+};
 
 /// Displays a job and its sub-jobs as an indented tree, one per line. Created by [`Job::tree`].
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +45,10 @@ impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in self.0.walk() {
             let job = node.job;
-            write!(f, "{:1$}{2}", "", 2 * node.path.depth(), job.label().escape_debug())?;
+            write!(f, "{:1$}{2}", "", 2 * node.path.depth(), Escaped(job.label()))?;
             match job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref()) {
                 Some("") | None => {}
-                Some(name) => write!(f, " {name:?}")?,
+                Some(name) => write!(f, " {}", Quoted(name))?,
             }
             match job.phase() {
                 Some(phase) => write!(f, ": {phase}")?,
@@ -57,7 +60,7 @@ impl fmt::Display for Tree<'_> {
                 f.write_str(")")?;
             }
             match job.reason() {
-                Some(reason) => writeln!(f, ": {reason:?}")?,
+                Some(reason) => writeln!(f, ": {}", Quoted(reason))?,
                 None => writeln!(f)?,
             }
         }

@@ -86,7 +86,7 @@ async fn every_broken_rule_is_detected() {
     );
     let unchanged_request: fn(&mut Request<Bytes>) = |_| {};
     let unchanged_reply: fn(SendResult) -> SendResult = |sent| sent;
-    let rows: [Row; 13] = [
+    let rows: [Row; 14] = [
         ("another method", |r| *r.method_mut() = Method::GET, unchanged_reply, REQUEST_CHECKS),
         (
             "no query",
@@ -121,6 +121,16 @@ async fn every_broken_rule_is_detected() {
                 sent.and_then(|r| if r.status().is_server_error() { Err(failed) } else { Ok(r) })
             },
             &["every status"],
+        ),
+        (
+            "a status lost with its body",
+            unchanged_request,
+            |sent| {
+                let failed = TransportError::new(TransportErrorKind::Closed, RequestSent::Maybe);
+                let is_cut = |reply: &Response<Bytes>| reply.status().as_u16() == 402;
+                sent.and_then(|reply| if is_cut(&reply) { Err(failed) } else { Ok(reply) })
+            },
+            &["an error status"],
         ),
         (
             "a body cut",

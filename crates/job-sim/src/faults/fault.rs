@@ -15,6 +15,7 @@ use http::{Response, StatusCode};
 /// | `stall` | [`Stall`](Self::Stall) | no reply |
 /// | `stall-body` | [`StallBody`](Self::StallBody) | half of the body, and then nothing |
 /// | `truncated` | [`Truncated`](Self::Truncated) | half of the body, then the end of the connection (HTTP/2: of the stream) |
+/// | `truncated:CODE` | [`TruncatedError`](Self::TruncatedError) | the given status and half of its documented body, then the end of the connection |
 /// | `goaway` | [`GoAway`](Self::GoAway) | the reply, and then the connection is drained |
 /// | `oversized`, `oversized:BYTES` | [`Oversized`](Self::Oversized) | a body of 16 MiB, or of the given size |
 /// | `garbage` | [`Garbage`](Self::Garbage) | status 200 with truncated JSON |
@@ -52,6 +53,9 @@ pub enum Fault {
     StallBody,
     /// The connection ends in the middle of the reply's body. With HTTP/2, only the stream ends.
     Truncated,
+    /// The service or its gateway answers this status, and the connection ends in the middle of the
+    /// body.
+    TruncatedError(StatusCode),
     /// The request is answered, and then the connection accepts no other request (GOAWAY with
     /// HTTP/2).
     GoAway,
@@ -82,7 +86,7 @@ pub enum Fault {
 
 impl Fault {
     /// The syntax of all faults, in one line.
-    pub const SYNTAX: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated, \
+    pub const SYNTAX: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated[:CODE], \
         goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
         stale:SECONDS, phase-back, phase:TEXT";
 
@@ -137,6 +141,7 @@ impl FromStr for Fault {
                 .ok()
                 .filter(|bytes| *bytes <= MAX_OVERSIZED_BODY_LEN)
                 .map(Self::Oversized),
+            Some(("truncated", code)) => status(code).map(Self::TruncatedError),
             Some(("page", code)) => status(code).map(Self::HtmlPage),
             Some(("throttled", pause)) => seconds(pause).map(Self::Throttled),
             Some(("stale", lag)) => seconds(lag).map(Self::Stale),

@@ -35,7 +35,7 @@ impl Sim {
             Some(Fault::Reset | Fault::Refuse) => return Answer::Reset,
             Some(Fault::Stall | Fault::StallHandshake) => return Answer::Stall,
             Some(Fault::StallBody) => BodyEnd::Stalled,
-            Some(Fault::Truncated) => BodyEnd::Truncated,
+            Some(Fault::Truncated | Fault::TruncatedError(_)) => BodyEnd::Truncated,
             Some(Fault::GoAway) => BodyEnd::Drained,
             _ => BodyEnd::Complete,
         };
@@ -44,7 +44,9 @@ impl Sim {
             Some(Fault::ErrorReply(StatusCode::TOO_MANY_REQUESTS)) => {
                 throttled_response(DEFAULT_RETRY_AFTER, number)
             }
-            Some(Fault::ErrorReply(status)) => error_response(documented_error(status), number),
+            Some(Fault::ErrorReply(status) | Fault::TruncatedError(status)) => {
+                error_response(documented_error(status), number)
+            }
             Some(Fault::Throttled(pause)) => throttled_response(pause, number),
             Some(Fault::Reply(response)) => response,
             Some(Fault::Echo) => echo(request),

@@ -49,6 +49,10 @@ impl Transport for SimTransport {
                     error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, message)
                 }
                 BodyEnd::Complete | BodyEnd::Drained => Ok(reply),
+                // The status of an error counts, whatever happens to its body.
+                BodyEnd::Truncated | BodyEnd::Stalled if !reply.status().is_success() => {
+                    Ok(reply.map(|body| body.slice(..body.len() / 2)))
+                }
                 BodyEnd::Truncated => {
                     let message = "the simulated connection ended in the middle of the reply";
                     error(TransportErrorKind::Closed, RequestSent::Maybe, message)

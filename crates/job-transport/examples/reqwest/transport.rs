@@ -42,22 +42,35 @@ impl Reqwest {
                 .with_source(error)
         })?;
         let mut reply = self.0.execute(request).await.map_err(classify)?;
-        let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
-        if reply.headers().contains_key(CONTENT_ENCODING) {
-            return Err(maybe(TransportErrorKind::EncodedBody));
-        }
         let mut body = BytesMut::new();
-        while let Some(chunk) = reply.chunk().await.map_err(classify)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY_LEN {
-                return Err(maybe(TransportErrorKind::BodyTooLarge));
-            }
+        match read_body(&mut reply, &mut body).await {
+            // The status of an error counts, whatever happens to its body.
+            Err(error) if reply.status().is_success() => return Err(error),
+            _ => {}
         }
         let mut response = Response::new(body.freeze());
         *response.status_mut() = reply.status();
         *response.headers_mut() = std::mem::take(reply.headers_mut());
         Ok(response)
     }
+}
+
+/// Appends the body to `body`. Returns an error if it is compressed, too large or cut off.
+async fn read_body(
+    reply: &mut reqwest::Response,
+    body: &mut BytesMut,
+) -> Result<(), TransportError> {
+    let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
+    if reply.headers().contains_key(CONTENT_ENCODING) {
+        return Err(maybe(TransportErrorKind::EncodedBody));
+    }
+    while let Some(chunk) = reply.chunk().await.map_err(classify)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY_LEN {
+            return Err(maybe(TransportErrorKind::BodyTooLarge));
+        }
+    }
+    Ok(())
 }
 
 impl Transport for Reqwest {

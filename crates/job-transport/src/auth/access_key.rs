@@ -1,6 +1,6 @@
 //! An access key and its secret key, for signing requests.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::{
+    key_record::KeyId,
     secret::{InvalidCredential, parse_secret},
-    signature_guard::SignatureGuard,
 };
 
 /// An access key (AK) and its secret key (SK).
@@ -83,10 +83,11 @@ impl AccessKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// Returns the guard for this pair and security token, which all clients in the process share.
-    pub(crate) fn guard(&self) -> Arc<SignatureGuard> {
+    /// Returns the id of this key and security token at an endpoint with this host.
+    pub(crate) fn id(&self, host: &str) -> KeyId {
         let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
-        SignatureGuard::for_key(self.mac(&[self.access_key.as_bytes(), b"\n", token.as_bytes()]))
+        let parts = [&*self.access_key, "\n", token, "\n", &host.to_ascii_lowercase()];
+        KeyId::new(self.mac(&parts.map(str::as_bytes)))
     }
 }
 

@@ -4,6 +4,7 @@
 mod error;
 mod values;
 mod files;
+mod key_file;
 mod resolved;
 
 pub use error::CredentialChainError;
@@ -154,7 +155,11 @@ impl CredentialChain {
                 None => values.auth_config(self.auth_method)?,
             };
             if let Some(auth_config) = auth_config {
-                return ResolvedCredentials::new(&values, auth_config).map(Some);
+                let resolved = ResolvedCredentials::new(&values, auth_config)?;
+                return Ok(Some(match self.is_file(source) {
+                    true => resolved.with_chain(self.clone()),
+                    false => resolved,
+                }));
             }
             if self.is_explicit(source) && token_file.is_none() {
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
@@ -198,6 +203,15 @@ impl CredentialChain {
             ChainSource::Vendor | ChainSource::Terraform => false,
             ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
             ChainSource::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
+        }
+    }
+
+    /// Returns whether the values of this source are in a file, which another process may replace.
+    fn is_file(&self, source: ChainSource) -> bool {
+        match source {
+            ChainSource::Vendor | ChainSource::Terraform => false,
+            ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
+            ChainSource::VendorFile => true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Credentials: as a provider returns them, and as a request uses them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use job_model::ProjectId;
 use secrecy::SecretString;
@@ -8,20 +8,19 @@ use secrecy::SecretString;
 use super::{
     access_key::AccessKey,
     secret::{InvalidCredential, parse_secret},
-    signature_guard::SignatureGuard,
 };
 
-/// A token, or a key pair with its signature guard.
+/// A token, or a key pair.
 pub(crate) enum Credential {
     Token(SecretString),
-    Key { key: AccessKey, guard: Arc<SignatureGuard> },
+    Key(AccessKey),
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.write_str("Token(..)"),
-            Self::Key { key, .. } => key.fmt(f),
+            Self::Key(key) => key.fmt(f),
         }
     }
 }
@@ -48,8 +47,7 @@ impl ProvidedCredential {
     /// Creates credentials from a key pair.
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
-        let guard = key.guard();
-        Self::new(Credential::Key { key, guard })
+        Self::new(Credential::Key(key))
     }
 
     /// Sets how long the credentials are valid, from now on.
@@ -87,5 +85,13 @@ pub(crate) struct IssuedCredential {
 impl IssuedCredential {
     pub(crate) fn new(provided: ProvidedCredential, generation: u64) -> Self {
         Self { credential: provided.credential, project: provided.project, generation }
+    }
+
+    /// Returns whether both are the same key pair with the same security token.
+    pub(crate) fn has_same_key(&self, other: &Self) -> bool {
+        match (&self.credential, &other.credential) {
+            (Credential::Key(key), Credential::Key(other)) => key.id("") == other.id(""),
+            _ => false,
+        }
     }
 }

@@ -247,7 +247,7 @@ impl CacheEntry {
 fn jitter(means: &Credential) -> f64 {
     let text = match means {
         Credential::Token(token) => token.expose_secret(),
-        Credential::Key { key, .. } => key.access_key(),
+        Credential::Key(key) => key.access_key(),
     };
     f64::from(Sha256::digest(text)[0]) / 255.0
 }

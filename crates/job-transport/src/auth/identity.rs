@@ -150,10 +150,7 @@ impl Identity {
         request.headers_mut().insert(CONTENT_TYPE, json);
         let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
         let password = self.login.password.expose_secret();
-        // The reply may repeat the password in its JSON form.
-        let escaped = SecretString::from(json!(password).to_string());
-        let secrets = [escaped.expose_secret().trim_matches('"'), password];
-        let reply = send_traced(&*self.transport, request, about, &secrets).await;
+        let reply = send_traced(&*self.transport, request, about, &[password]).await;
         let reply = reply.map_err(FetchError::from)?;
         let reply = match reply.response.status() {
             // A reply with status 200 may be the page of a proxy, so it is not a refusal.

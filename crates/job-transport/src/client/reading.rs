@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use job_model::Job;
+use job_model::{ForeignBody, Job};
 
 use super::snapshot::JobSnapshot;
 use crate::request::{FetchError, FetchErrorKind, date, request_id};
@@ -100,8 +100,9 @@ impl Reading {
     ///
     /// # Errors
     ///
-    /// Returns an error if the status is not 200, the body is not a job, or the body has a `kind`
-    /// other than `Job`.
+    /// Returns an error if the status is not 200, or if the body is not a job: for example an error
+    /// body, an object whose `kind` is not `Job`, or one that has none of a job's `metadata`, `spec`
+    /// and `status` ([`Job::is_foreign`]). The error says what the body is.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         if response.status() != StatusCode::OK {
             return Err(FetchError::from_response(&response));
@@ -112,32 +113,45 @@ impl Reading {
     /// Reads a reply with status 200.
     pub(crate) fn from_ok_response(response: &Response<Bytes>) -> Result<Self, FetchError> {
         let request_id = request_id(response.headers()).map(String::from);
-        let unreadable = |kind| FetchError::new(kind).with_request_id(request_id.clone());
         let date = date(response.headers());
         let body = response.body();
-        if body.is_empty() {
-            return Err(unreadable(FetchErrorKind::EmptyBody));
-        }
         let snapshot = match JobSnapshot::from_slice(body) {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                let is_html = body.trim_ascii_start().starts_with(b"<");
-                return Err(if is_html {
-                    unreadable(FetchErrorKind::HtmlPage)
-                } else {
-                    unreadable(FetchErrorKind::Undecodable).with_source(error)
-                });
+            Ok(snapshot) if !snapshot.job().is_foreign() => snapshot,
+            decoded => {
+                let error = unreadable(body);
+                let is_undecodable = error.kind() == FetchErrorKind::Undecodable;
+                let error = match decoded {
+                    Err(cause) if is_undecodable => error.with_source(cause),
+                    _ => error,
+                };
+                return Err(error.with_request_id(request_id));
             }
         };
-        let job = snapshot.job();
-        // A `kind` that is not a string is stored with the unknown fields.
-        if job.kind.as_deref().is_some_and(|kind| kind != "Job")
-            || job.raw_fields.get("kind").is_some()
-        {
-            return Err(unreadable(FetchErrorKind::WrongKind));
-        }
         Ok(Self { request_id, date, ..Self::new(snapshot) })
     }
+}
+
+/// Returns the error of a body that is not a job. It says what the body is.
+fn unreadable(body: &[u8]) -> FetchError {
+    let Some(foreign) = ForeignBody::from_body(body, &[]) else {
+        return FetchError::new(FetchErrorKind::Undecodable);
+    };
+    let kind = match &foreign {
+        ForeignBody::Empty => return FetchError::new(FetchErrorKind::EmptyBody),
+        ForeignBody::HtmlPage(_) => FetchErrorKind::HtmlPage,
+        ForeignBody::Text | ForeignBody::Scalar | ForeignBody::List { .. } => {
+            FetchErrorKind::Undecodable
+        }
+        _ => FetchErrorKind::WrongKind,
+    };
+    let error = FetchError::new(kind);
+    let error = match &foreign {
+        ForeignBody::Error(said) | ForeignBody::OtherKind { error: Some(said), .. } => {
+            error.with_service_error(said.clone())
+        }
+        _ => error,
+    };
+    error.with_detail(format!("the body is {foreign}"))
 }
 
 #[cfg(test)]

@@ -62,7 +62,12 @@ impl TlsConnector {
                     tunnel = tunnel.with_auth(authorization);
                 }
                 let opened = tunnel.call(host).await;
-                opened.map_err(|e| TunnelError { proxy: address, source: e.into() }.into())
+                opened.map_err(|error| {
+                    // The crate does not export the variants of its error.
+                    let is_unauthorized = error.to_string().ends_with(PROXY_AUTH_REQUIRED);
+                    let source = error.into();
+                    TunnelError { proxy: address, is_unauthorized, source }.into()
+                })
             }
         }
     }
@@ -134,11 +139,16 @@ pub(super) fn host_and_port(uri: &Uri) -> Option<Box<str>> {
     })
 }
 
+/// The end of hyper-util's message if a proxy answered 407.
+const PROXY_AUTH_REQUIRED: &str = "proxy authorization required";
+
 /// The proxy did not open a tunnel.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy did not open a tunnel")]
 pub(super) struct TunnelError {
     pub(super) proxy: Option<Box<str>>,
+    /// Whether the proxy answered 407.
+    pub(super) is_unauthorized: bool,
     #[source]
     pub(super) source: BoxError,
 }

@@ -3,6 +3,7 @@
 use std::{error::Error, io};
 
 use http_body_util::LengthLimitError;
+use rustls::AlertDescription;
 
 use super::{
     connect::{StageTimeout, TunnelError},
@@ -53,7 +54,12 @@ fn with_cause(made: TransportError, error: Box<dyn Error + Send + Sync>) -> Tran
     }
     let proxy = error_sources(&*error)
         .find_map(|cause| cause.downcast_ref::<TunnelError>()?.proxy.clone())
-        .filter(|_| made.kind() == TransportErrorKind::Proxy);
+        .filter(|_| {
+            matches!(
+                made.kind(),
+                TransportErrorKind::Proxy | TransportErrorKind::ProxyAuthentication
+            )
+        });
     let made = match proxy {
         Some(proxy) => made.with_host(proxy),
         None => made,
@@ -75,8 +81,13 @@ fn is_end_of_connection(cause: &(dyn Error + 'static)) -> bool {
 /// Returns the kind that the first conclusive cause in the chain implies.
 fn kind(error: &(dyn Error + 'static), sent: RequestSent) -> TransportErrorKind {
     let fallback = || {
-        if error_sources(error).any(|cause| cause.is::<TunnelError>()) {
-            return TransportErrorKind::Proxy;
+        let tunnel = error_sources(error).find_map(|cause| cause.downcast_ref::<TunnelError>());
+        match tunnel {
+            Some(tunnel) if tunnel.is_unauthorized => {
+                return TransportErrorKind::ProxyAuthentication;
+            }
+            Some(_) => return TransportErrorKind::Proxy,
+            None => {}
         }
         match sent {
             RequestSent::No => TransportErrorKind::Connect,
@@ -94,6 +105,9 @@ fn cause_kind(cause: &(dyn Error + 'static)) -> Option<TransportErrorKind> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(match tls {
             rustls::Error::InvalidCertificate(_) => TransportErrorKind::Certificate,
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                TransportErrorKind::ClientCertificateRequired
+            }
             _ => TransportErrorKind::Tls,
         });
     }

@@ -14,6 +14,8 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::pinned::PinningVerifier;
+
 /// The cryptography provider of TLS.
 ///
 /// The process-wide default of rustls is not used, because another part of the program may install
@@ -85,6 +87,10 @@ impl TlsConfig {
 
     /// Trusts only the certificate authorities in this PEM text.
     ///
+    /// A server certificate in the text is trusted as well, although it is not an authority, for
+    /// example a self-signed one. It must be the first one that the server presents, equal the one in
+    /// the text byte for byte, and be valid for the server's name, the current date and server use.
+    ///
     /// # Errors
     ///
     /// Returns an error if the text contains no certificate, or an invalid one.
@@ -94,7 +100,8 @@ impl TlsConfig {
         Self::with_trusted_roots(provider, certificates, TlsError::Pem)
     }
 
-    /// Trusts only these certificate authorities, each in DER format.
+    /// Trusts only these certificate authorities and server certificates, each in DER format; see
+    /// [`ca_pem`](Self::ca_pem).
     ///
     /// # Errors
     ///
@@ -135,13 +142,17 @@ impl TlsConfig {
         failed: fn(Option<Box<dyn std::error::Error + Send + Sync>>) -> TlsError,
     ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates {
+        let certificates: Vec<_> = certificates.into_iter().collect();
+        for certificate in certificates.iter().cloned() {
             roots.add(certificate).map_err(|error| failed(Some(error.into())))?;
         }
         if roots.is_empty() {
             return Err(failed(None));
         }
-        Ok(Self::without_client_auth(builder(provider)?.with_root_certificates(roots)))
+        let verifier = PinningVerifier::new(roots, &certificates, provider.0.clone());
+        let verifier = verifier.map_err(|error| failed(Some(error.into())))?;
+        let builder = builder(provider)?.dangerous();
+        Ok(Self::without_client_auth(builder.with_custom_certificate_verifier(Arc::new(verifier))))
     }
 
     fn without_client_auth(builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {

@@ -4,13 +4,16 @@ use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header::CONTENT_TYPE};
+use jiff::Timestamp;
 use job_model::{DecodeError, ServiceError};
 
 use super::{
     error_class::ErrorClass,
     error_kind::FetchErrorKind,
+    gateway_code::has_gateway_code,
     headers::{header_str, request_id, retry_after},
     provider_error::{CredentialsProviderError, NO_CREDENTIALS},
+    refusal_cause::RefusalCause,
 };
 use crate::transport::{RequestSent, TransportError, error_sources};
 
@@ -48,6 +51,8 @@ struct Details {
     retry_after: Option<Duration>,
     service_error: Option<ServiceError>,
     credentials_refreshed: bool,
+    refusal_cause: Option<RefusalCause>,
+    blocked_until: Option<Timestamp>,
     refusal: Option<FetchError>,
     transport: Option<TransportError>,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -84,7 +89,9 @@ impl FetchError {
             FetchErrorKind::EmptyBody => (NOT_A_JOB.into(), "the body is empty"),
             FetchErrorKind::HtmlPage => (NOT_A_JOB.into(), "the body is an HTML page"),
             FetchErrorKind::Undecodable => (NOT_A_JOB.into(), ""),
-            FetchErrorKind::WrongKind => (NOT_A_JOB.into(), "its `kind` is not `Job`"),
+            FetchErrorKind::WrongKind => {
+                (NOT_A_JOB.into(), "the body is something else than a job")
+            }
             FetchErrorKind::NoToken => {
                 ("the reply of the identity service has no X-Subject-Token header".into(), "")
             }
@@ -100,6 +107,8 @@ impl FetchError {
             retry_after: None,
             service_error: None,
             credentials_refreshed: false,
+            refusal_cause: None,
+            blocked_until: None,
             refusal: None,
             transport,
             source: None,
@@ -111,7 +120,7 @@ impl FetchError {
     /// It contains the request id, `Retry-After` and the error body of the reply.
     #[must_use]
     pub fn from_response(reply: &Response<Bytes>) -> Self {
-        Self::from_parts(reply, read_service_error(reply, &[]))
+        Self::from_parts(reply, read_service_error(reply))
     }
 
     /// Creates the error of a reply whose error body is already decoded.
@@ -158,12 +167,14 @@ impl FetchError {
 
     /// Adds the error body of the reply.
     ///
-    /// A 404 with the gateway's code `APIGW.0101` becomes permanent, because the path is wrong for
+    /// A 404 with the gateway's code `APIGW.0101` or `APIG.0101` becomes permanent, because the path is wrong for
     /// every job.
     #[must_use]
     pub fn with_service_error(mut self, service_error: ServiceError) -> Self {
         let details = &mut *self.0;
-        if details.kind == FetchErrorKind::Status(404) && is_unknown_api(&service_error) {
+        if details.kind == FetchErrorKind::Status(404)
+            && has_gateway_code(&service_error, UNKNOWN_PATH)
+        {
             details.class = ErrorClass::Permanent;
         }
         let text = service_error.to_string();
@@ -172,6 +183,12 @@ impl FetchError {
             details.detail = text.into();
         }
         details.service_error = Some(service_error);
+        self
+    }
+
+    /// Replaces the details, such as the text of the error body.
+    pub(crate) fn with_detail(mut self, detail: String) -> Self {
+        self.0.detail = detail.into();
         self
     }
 
@@ -197,9 +214,19 @@ impl FetchError {
         self
     }
 
-    /// Turns a refusal (401) into that of a wrong signature.
-    pub(crate) fn into_wrong_signature(mut self) -> Self {
+    /// Sets why the service refused the signature.
+    #[must_use]
+    pub fn with_refusal_cause(mut self, cause: RefusalCause) -> Self {
+        self.0.refusal_cause = Some(cause);
+        self
+    }
+
+    /// Sets until when no request is signed with the key. The kind becomes
+    /// [`WrongSignature`](FetchErrorKind::WrongSignature).
+    #[must_use]
+    pub fn with_blocked_until(mut self, until: Timestamp) -> Self {
         self.0.kind = FetchErrorKind::WrongSignature;
+        self.0.blocked_until = Some(until);
         self
     }
 
@@ -213,7 +240,7 @@ impl FetchError {
     ///
     /// This is the class of the kind ([`FetchErrorKind::class`]), with two exceptions:
     ///
-    /// - A 404 with the gateway's code `APIGW.0101` is `Permanent`, because the path is wrong for
+    /// - A 404 with the gateway's code `APIGW.0101` or `APIG.0101` is `Permanent`, because the path is wrong for
     ///   every job.
     /// - An error of the credentials provider has the class of that error
     ///   ([`CredentialsProviderError::class`]). If that is `NotFound`, it becomes `Permanent`,
@@ -272,6 +299,19 @@ impl FetchError {
         self.0.credentials_refreshed
     }
 
+    /// Returns why the service refused the signature, if it did.
+    #[must_use]
+    pub fn refusal_cause(&self) -> Option<RefusalCause> {
+        self.0.refusal_cause
+    }
+
+    /// Returns until when no request is signed with the key, if the kind is
+    /// [`WrongSignature`](FetchErrorKind::WrongSignature).
+    #[must_use]
+    pub fn blocked_until(&self) -> Option<Timestamp> {
+        self.0.blocked_until
+    }
+
     /// Returns the refusal (401) after which the credentials could not be refreshed.
     #[must_use]
     pub fn refusal(&self) -> Option<&Self> {
@@ -304,13 +344,12 @@ impl FetchError {
     }
 }
 
+/// The gateway's code for a path that does not exist.
+const UNKNOWN_PATH: &str = "0101";
+
 /// Returns the first [`FetchError`] among the causes of an error.
 fn fetch_error_in(error: &CredentialsProviderError) -> Option<&FetchError> {
     error_sources(error).find_map(|cause| cause.downcast_ref())
-}
-
-fn is_unknown_api(error: &ServiceError) -> bool {
-    error.codes().iter().any(|code| code == "APIGW.0101")
 }
 
 impl From<TransportError> for FetchError {
@@ -360,14 +399,16 @@ impl From<FetchError> for CredentialsProviderError {
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { kind, message, status, .. } = &*self.0;
-        f.write_str(message)?;
+        f.write_str(&self.0.message)?;
         self.detail().map_or(Ok(()), |detail| write!(f, ": {detail}"))?;
-        if *kind == FetchErrorKind::WrongSignature {
-            f.write_str(match status {
-                Some(_) => "; the signature is wrong: check the secret key",
-                None => "; check the secret key and restart",
-            })?;
+        let advice = match self.refusal_cause() {
+            Some(cause) => cause.advice(),
+            None if self.0.kind == FetchErrorKind::WrongSignature => Some("check the secret key"),
+            None => None,
+        };
+        advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))?;
+        if let Some(until) = self.blocked_until() {
+            write!(f, "; no request is signed with this key until {until:.0}")?;
         }
         self.request_id().map_or(Ok(()), |id| write!(f, " (request id {id})"))
     }
@@ -382,13 +423,10 @@ impl Error for FetchError {
     }
 }
 
-/// Decodes the error body of a reply. Redacts `secrets` in it.
-pub(crate) fn read_service_error(
-    reply: &Response<Bytes>,
-    secrets: &[&str],
-) -> Option<ServiceError> {
+/// Decodes the error body of a reply.
+pub(crate) fn read_service_error(reply: &Response<Bytes>) -> Option<ServiceError> {
     let content_type = header_str(reply.headers(), &CONTENT_TYPE);
-    ServiceError::from_body_redacting(reply.status().as_u16(), content_type, reply.body(), secrets)
+    ServiceError::from_body(reply.status().as_u16(), content_type, reply.body())
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ pub enum FetchErrorKind {
     Credentials,
     /// The credentials provider took longer than its timeout.
     CredentialsTimeout,
-    /// The service refused a signature of the access key, now or earlier. No further request is
-    /// signed with this key, because a few more wrong signatures lock it.
+    /// The service refused a signature of the access key, now or less than five minutes ago, in this
+    /// process or another one. No request is signed with this key for that time, because a few more
+    /// wrong signatures lock it.
     WrongSignature,
     /// Neither the client nor the credentials have a project id.
     NoProject,
@@ -30,7 +31,8 @@ pub enum FetchErrorKind {
     HtmlPage,
     /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// The reply has status 200, and its body is an object of another kind.
+    /// The reply has status 200, and its body is something else than a job: an object of another kind,
+    /// a job of another service, or an error.
     WrongKind,
     /// The identity service accepted the login, but its reply has no token.
     NoToken,
@@ -43,7 +45,7 @@ impl FetchErrorKind {
     ///
     /// | kind | class |
     /// |---|---|
-    /// | `Transport` with `InvalidRequest`, `Certificate`, `BodyTooLarge`, `EncodedBody` | `Permanent` |
+    /// | `Transport` with `InvalidRequest`, `ProxyAuthentication`, `Certificate`, `ClientCertificateRequired`, `BodyTooLarge` | `Permanent` |
     /// | every other `Transport` | `Transient` |
     /// | `Status` 408, 409, 425, and 500 to 599 except 501 and 505 | `Transient` |
     /// | `Status` 429 | `Throttled` |
@@ -70,11 +72,13 @@ impl FetchErrorKind {
                 | TransportErrorKind::StreamRefused
                 | TransportErrorKind::Closed
                 | TransportErrorKind::Protocol
+                | TransportErrorKind::EncodedBody
                 | TransportErrorKind::Other => ErrorClass::Transient,
                 TransportErrorKind::InvalidRequest
+                | TransportErrorKind::ProxyAuthentication
                 | TransportErrorKind::Certificate
-                | TransportErrorKind::BodyTooLarge
-                | TransportErrorKind::EncodedBody => ErrorClass::Permanent,
+                | TransportErrorKind::ClientCertificateRequired
+                | TransportErrorKind::BodyTooLarge => ErrorClass::Permanent,
             },
             Self::Status(status) => match status {
                 408 | 409 | 425 => ErrorClass::Transient,

@@ -1,15 +1,16 @@
 //! Sends a request inside a tracing span. Logs no body, and of the headers only the request id.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, uri::Scheme};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_ENCODING, uri::Scheme};
 use job_model::{JobId, ServiceError};
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     error::{FetchError, read_service_error},
-    headers::request_id,
+    headers::{X_REQUEST_ID, request_id},
+    secrets::Secrets,
 };
-use crate::transport::{Transport, TransportError};
+use crate::transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
 /// Fields of a request's span.
 pub(crate) struct RequestInfo<'a> {
@@ -36,23 +37,23 @@ impl Reply {
     }
 }
 
-/// Sends a request and decodes an error body. If the body repeats `secrets` or sensitive headers of
-/// the request, they are redacted.
+/// Sends a request and decodes an error body. If the reply repeats `secrets` or sensitive headers of
+/// the request, they are hidden in it.
 pub(crate) async fn send_traced(
     transport: &dyn Transport,
     request: Request<Bytes>,
     about: RequestInfo<'_>,
     secrets: &[&str],
 ) -> Result<Reply, TransportError> {
-    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
-    let sensitive: Vec<HeaderValue> = sensitive.cloned().collect();
+    let secrets = request_secrets(&request, secrets);
     let span = span(&request, &about);
     let response = transport.send(request).instrument(span.clone()).await;
-    let response = response.inspect_err(|error| {
+    let response = response.and_then(refuse_encoded_success).inspect_err(|error| {
         span.record("error.type", error.kind().name());
         let _entered = span.enter();
         tracing::debug!("error.type" = error.kind().name(), "no reply");
     })?;
+    let response = hide_secrets(response, &secrets);
     let (status, id) = (response.status(), request_id(response.headers()));
     span.record("http.response.status_code", status.as_u16());
     span.record(REQUEST_ID, id);
@@ -64,15 +65,50 @@ pub(crate) async fn send_traced(
     });
     let service_error = match status {
         StatusCode::OK | StatusCode::CREATED => None,
-        _ => {
-            let sensitive = sensitive.iter().filter_map(|value| value.to_str().ok());
-            read_service_error(
-                &response,
-                &secrets.iter().copied().chain(sensitive).collect::<Vec<_>>(),
-            )
-        }
+        _ => read_service_error(&response),
     };
     Ok(Reply { response, service_error })
+}
+
+/// Returns `secrets` and the sensitive headers of a request.
+fn request_secrets(request: &Request<Bytes>, secrets: &[&str]) -> Secrets {
+    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+    let sensitive = sensitive.filter_map(|value| value.to_str().ok());
+    // A reply may repeat the signature without the rest of the header.
+    let parts = sensitive.flat_map(|value| {
+        let signature = value.rsplit_once("Signature=").map(|(_, signature)| signature);
+        [value].into_iter().chain(signature)
+    });
+    Secrets::new(secrets.iter().copied().chain(parts))
+}
+
+fn hide_secrets(mut response: Response<Bytes>, secrets: &Secrets) -> Response<Bytes> {
+    let hidden = match response.status().is_success() {
+        true => secrets.hide_in_success(response.body()),
+        false => secrets.hide(response.body()),
+    };
+    if let Some(hidden) = hidden {
+        *response.body_mut() = hidden;
+    }
+    let hidden = request_id(response.headers()).and_then(|id| secrets.hide(id.as_bytes()));
+    if let Some(hidden) = hidden.and_then(|id| HeaderValue::from_maybe_shared(id).ok()) {
+        response.headers_mut().insert(X_REQUEST_ID, hidden);
+    }
+    response
+}
+
+/// Returns an error for a success whose body is compressed, although the request did not accept it.
+fn refuse_encoded_success(response: Response<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    let is_encoded = encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity"));
+    match (response.status().is_success(), is_encoded) {
+        (true, true) => {
+            Err(TransportError::new(TransportErrorKind::EncodedBody, RequestSent::Maybe))
+        }
+        // The body is useless, but the status counts.
+        (false, true) => Ok(response.map(|_| Bytes::new())),
+        (_, false) => Ok(response),
+    }
 }
 
 /// The span's field for the request id that the service assigned.

@@ -8,6 +8,10 @@ use http::{
 };
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
+/// The longest delay that a response can request. It is far more than a wait honors (5 min), and can
+/// be added to any time and printed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 static PARSER: DateTimeParser = DateTimeParser::new();
 
 /// Returns the delay that a response requests with `Retry-After`.
@@ -18,7 +22,7 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 /// - A date counts from the response's own `Date` header, so this machine's clock does not matter.
 ///   Without `Date` the result is `None`.
 /// - A date in the past is a delay of zero.
-/// - A number of seconds that does not fit is the longest duration.
+/// - A longer delay than a day is a day.
 /// - Any other text is `None`.
 ///
 /// # Examples
@@ -38,12 +42,13 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = header_str(headers, &RETRY_AFTER)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Parsing digits fails only if the number is too large.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
     let until = PARSER.parse_timestamp(text).ok()?;
     let pause = until.duration_since(date(headers)?);
     // The conversion fails only if the date is before the response's `Date`.
-    Some(pause.try_into().unwrap_or(Duration::ZERO))
+    Some(pause.try_into().map_or(Duration::ZERO, |pause: Duration| pause.min(MAX_RETRY_AFTER)))
 }
 
 /// Returns the response's `Date` header: the service's time, in whole seconds.
@@ -51,9 +56,12 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     PARSER.parse_timestamp(header_str(headers, &DATE)?).ok()
 }
 
+/// The header with the request id that the service assigned.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Returns the request id that the service assigned (`X-Request-Id`).
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    header_str(headers, &HeaderName::from_static("x-request-id"))
+    header_str(headers, &X_REQUEST_ID)
 }
 
 /// Returns the text of a header, without surrounding spaces.

@@ -41,9 +41,13 @@ pub enum TransportErrorKind {
     Connect,
     /// The proxy did not open a tunnel to the host.
     Proxy,
+    /// The proxy requires a user and a password, or refused them (407).
+    ProxyAuthentication,
     /// The server's certificate was rejected: it expired, is for another host, or its CA is
     /// unknown.
     Certificate,
+    /// The server requires a client certificate, and none was presented.
+    ClientCertificateRequired,
     /// TLS failed for another reason: no common version, or the port does not speak TLS.
     Tls,
     /// The attempt took longer than its timeout; [`TransportError::stage`] returns the stage it was
@@ -173,6 +177,8 @@ impl TransportErrorKind {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Proxy => "proxy",
+            Self::ProxyAuthentication => "proxy_authentication",
+            Self::ClientCertificateRequired => "client_certificate_required",
             Self::Certificate => "certificate",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
@@ -199,6 +205,10 @@ impl TransportError {
             TransportErrorKind::Dns => ("cannot resolve", Some(" the host name")),
             TransportErrorKind::Connect => ("cannot connect to", SERVER),
             TransportErrorKind::Proxy => ("cannot connect through the proxy", Some("")),
+            TransportErrorKind::ProxyAuthentication => ("cannot log in to", Some(" the proxy")),
+            TransportErrorKind::ClientCertificateRequired => {
+                ("a client certificate is required by", SERVER)
+            }
             TransportErrorKind::Certificate => ("cannot trust the certificate of", SERVER),
             TransportErrorKind::Tls => ("cannot establish TLS with", SERVER),
             TransportErrorKind::Timeout => match self.stage {

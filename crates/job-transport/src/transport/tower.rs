@@ -15,6 +15,7 @@ use tower_service::Service;
 use super::{
     Transport,
     error::{RequestSent, TransportError, TransportErrorKind},
+    error_chain::error_sources,
 };
 
 /// Uses a tower service as a [`Transport`].
@@ -22,8 +23,10 @@ use super::{
 /// The service must return the whole body as [`Bytes`]. Each request clones the service, and waits
 /// until the clone is ready.
 ///
-/// If the service returns a [`TransportError`], it is returned unchanged. Other errors have the
-/// kind [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request
+/// If the service returns a [`TransportError`], it is returned unchanged. An elapsed timeout, of tower
+/// or of tokio or an [`io::Error`](std::io::Error), has the kind
+/// [`Timeout`](TransportErrorKind::Timeout). Other errors have the kind
+/// [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request
 /// counts as not sent; otherwise it may have been sent.
 pub struct TowerTransport<S>(Mutex<S>);
 
@@ -62,8 +65,24 @@ fn into_transport_error(
 ) -> TransportError {
     match error.downcast::<TransportError>() {
         Ok(error) => *error,
-        Err(error) => TransportError::new(TransportErrorKind::Other, sent).with_source(error),
+        Err(error) => {
+            let is_late = error_sources(&*error).any(is_elapsed);
+            let kind =
+                if is_late { TransportErrorKind::Timeout } else { TransportErrorKind::Other };
+            TransportError::new(kind, sent).with_source(error)
+        }
     }
+}
+
+/// Returns whether a cause is an elapsed timeout.
+fn is_elapsed(cause: &(dyn std::error::Error + 'static)) -> bool {
+    #[cfg(feature = "tokio")]
+    if cause.is::<tokio::time::error::Elapsed>() {
+        return true;
+    }
+    let io = cause.downcast_ref::<std::io::Error>();
+    cause.is::<tower::timeout::error::Elapsed>()
+        || io.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 impl<S> fmt::Debug for TowerTransport<S> {

@@ -1,14 +1,23 @@
 //! Tests 10,000 concurrent requests: they share one login, one wrong signature, one clock
 //! correction.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_core::future::BoxFuture;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, ErrorClass, FetchError, FetchErrorKind, Identity, Reading,
+    AccessKey, Client, Credentials, CredentialsProviderError, ErrorClass, FetchError,
+    FetchErrorKind, Identity, PasswordLogin, ProvideCredentials, ProvidedCredential, Reading,
 };
+use tokio::io::AsyncWriteExt;
 
 use crate::support::*;
 
@@ -137,5 +146,94 @@ async fn security_tokens_echoed_by_the_gateway_are_redacted() {
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("x-security-token:(hidden)"), "{shown}");
         assert!(!shown.contains("canary"), "{shown}");
+    }
+}
+
+/// Answers each request with these bytes and closes the connection. Also counts the requests.
+async fn refusing_server(reply: &'static [u8]) -> (TestServer, Arc<AtomicU32>) {
+    let requests = Arc::<AtomicU32>::default();
+    let count = requests.clone();
+    let server = TestServer::start(move |mut stream| {
+        let count = count.clone();
+        async move {
+            if !read_head(&mut stream).await.is_empty() {
+                count.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(reply).await;
+            }
+        }
+    })
+    .await;
+    (server, requests)
+}
+
+#[tokio::test]
+async fn a_refusal_without_its_body_is_sent_once() {
+    let (_, sim_server) = server().await;
+    let transport = trusting(sim_server.ca_pem());
+    let rows: [&'static [u8]; 4] = [
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 500\r\n\r\n{\"error_code\": \"APIGW.0301\"",
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 500\r\n\r\n",
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+        b"HTTP/1.1 401 Unauthorized\r\n\r\n",
+    ];
+    for (number, reply) in rows.into_iter().enumerate() {
+        // A signature.
+        let (refusing, requests) = refusing_server(reply).await;
+        let key = AccessKey::new(format!("CUT{number}"), "wrong").unwrap();
+        let endpoint = refusing.http().parse().unwrap();
+        let client = Client::new(endpoint, Credentials::access_key(key), transport.clone());
+        let client = client.project("p".parse().unwrap());
+        for _ in 0..3 {
+            let error = client.job(&"job-1".parse().unwrap()).await.unwrap_err();
+            assert_eq!(error.kind(), FetchErrorKind::WrongSignature, "{error}");
+            assert_eq!(error.class(), ErrorClass::Unauthorized);
+        }
+        assert_eq!(requests.load(Ordering::Relaxed), 1, "{number}");
+        // A password.
+        let (refusing, requests) = refusing_server(reply).await;
+        let login = PasswordLogin::new("user", "wrong", "domain");
+        let endpoint = refusing.http().parse().unwrap();
+        let identity = Identity::new(endpoint, login, transport.clone());
+        let endpoint = refusing.http().parse().unwrap();
+        let client = Client::new(endpoint, Credentials::from_provider(identity), transport.clone());
+        for _ in 0..3 {
+            let error = client.job(&"job-1".parse().unwrap()).await.unwrap_err();
+            assert_eq!(error.kind(), FetchErrorKind::Credentials, "{error}");
+            assert_eq!(error.class(), ErrorClass::Unauthorized);
+        }
+        assert_eq!(requests.load(Ordering::Relaxed), 1, "{number}");
+    }
+}
+
+/// Returns a new token for each call.
+struct Tokens(AtomicU32);
+
+impl ProvideCredentials for Tokens {
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move { Ok(ProvidedCredential::token(format!("token-{number}"))?) })
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_after_each_refusal_reports_the_refusal() {
+    let (_, sim_server) = server().await;
+    for reply in [
+        &b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"[..],
+        b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n{}",
+    ] {
+        let (refusing, _) = refusing_server(reply).await;
+        let client = Client::new(
+            refusing.http().parse().unwrap(),
+            Credentials::from_provider(Tokens(AtomicU32::new(0))),
+            trusting(sim_server.ca_pem()),
+        );
+        let client = client.project("p".parse().unwrap());
+        for _ in 0..5 {
+            let error = client.job(&"job-1".parse().unwrap()).await.unwrap_err();
+            assert_eq!(error.status().map(|status| status.as_u16()), Some(401), "{error}");
+            assert_eq!(error.class(), ErrorClass::Unauthorized);
+        }
     }
 }

@@ -142,7 +142,8 @@ async fn allow_http_permits_plain_http_to_other_hosts() {
     let (sim, server) = server().await;
     let plain = TestServer::start(|mut stream| async move {
         let _ = read_head(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"status\":{}}";
+        let _ = stream.write_all(reply).await;
     })
     .await;
     // An address of this machine that is not a loopback address.

@@ -143,6 +143,83 @@ async fn a_client_certificate_is_presented_on_request() {
         let reply = HyperTransport::new(with).send(get(&server.https())).await;
         assert_eq!(reply.unwrap().body(), "{}");
         let (kind, ..) = send_failure(HyperTransport::new(tls()).send(get(&server.https())).await);
-        assert_eq!(kind, TransportErrorKind::Tls);
+        assert_eq!(kind, TransportErrorKind::ClientCertificateRequired);
+    }
+}
+
+/// Returns a self-signed certificate as `openssl req -x509` makes it: it says that it is an
+/// authority.
+fn self_signed(key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Certified {
+    let mut params = leaf();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    Certified::new(params.self_signed(&key).unwrap(), key)
+}
+
+/// Starts a server that presents these certificates, and signs with the key of `signer`.
+async fn server_presenting(chain: &[&Certified], signer: &Certified) -> TestServer {
+    let mut config = signer.server(&[]);
+    let chain = chain.iter().flat_map(|certified| certified.chain()).collect();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signer.key.serialize_der()).unwrap();
+    let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    // Does not check that the key belongs to the certificate.
+    let certified = rustls::sign::CertifiedKey::new(chain, key);
+    config.cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified));
+    TestServer::over_tls(config, send_reply).await
+}
+
+#[tokio::test]
+async fn a_given_self_signed_certificate_is_trusted_only_as_it_is() {
+    let key = || KeyPair::generate().unwrap();
+    let given = self_signed(key(), |_| {});
+    let same_subject = self_signed(key(), |_| {});
+    let expired = self_signed(key(), |params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 2);
+    });
+    let early = self_signed(key(), |params| params.not_before = date_time_ymd(2999, 1, 1));
+    let wrong_name = self_signed(key(), |params| {
+        params.subject_alt_names =
+            CertificateParams::new(["cce.example".into()]).unwrap().subject_alt_names;
+    });
+    let for_clients = self_signed(key(), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let for_servers = self_signed(key(), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let other = self_signed(key(), |_| {});
+    // The certificate in the CA file, what the server presents, and the owner of its private key.
+    let rows = [
+        ("the given one", &given, vec![&given], &given, true),
+        ("for servers", &for_servers, vec![&for_servers], &for_servers, true),
+        ("the given one, and another", &given, vec![&given, &other], &given, true),
+        ("another private key", &given, vec![&given], &other, false),
+        ("same subject, another key", &given, vec![&same_subject], &same_subject, false),
+        ("second position", &given, vec![&other, &given], &other, false),
+        ("expired", &expired, vec![&expired], &expired, false),
+        ("not yet valid", &early, vec![&early], &early, false),
+        ("wrong name", &wrong_name, vec![&wrong_name], &wrong_name, false),
+        ("for clients", &for_clients, vec![&for_clients], &for_clients, false),
+        ("not given", &other, vec![&given], &given, false),
+    ];
+    for (name, trusted, chain, signer, is_accepted) in rows {
+        let server = server_presenting(&chain, signer).await;
+        for provider in providers() {
+            let pem = trusted.certificate.pem();
+            let tls = TlsConfig::ca_pem(provider, pem.as_bytes()).unwrap();
+            match HyperTransport::new(tls).send(get(&server.https())).await {
+                Ok(reply) => {
+                    assert!(is_accepted, "{name}");
+                    assert_eq!(reply.body(), "{}");
+                }
+                reply => {
+                    assert!(!is_accepted, "{name}: {reply:?}");
+                    let failed = send_failure(reply);
+                    let expected = (TransportErrorKind::Certificate, RequestSent::No, None);
+                    assert_eq!(failed, expected, "{name}");
+                }
+            }
+        }
     }
 }

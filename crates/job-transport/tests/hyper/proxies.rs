@@ -59,15 +59,18 @@ async fn tls_goes_through_the_proxy_tunnel() {
 #[tokio::test]
 async fn a_failed_proxy_tunnel_is_a_proxy_error() {
     let (_, server) = server().await;
-    for refusal in [
-        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-        "HTTP/1.1 503 Service Unavailable\r\n\r\n",
-        "HTTP/1.1 200", // then closes the connection
+    for (refusal, kind) in [
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            TransportErrorKind::ProxyAuthentication,
+        ),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", TransportErrorKind::Proxy),
+        ("HTTP/1.1 200", TransportErrorKind::Proxy), // then closes the connection
     ] {
         let (proxy, _) = proxy_server(Some(refusal)).await;
         let transport = trusting(server.ca_pem()).proxy(proxy_at(proxy.port, ""));
         let failed = send_failure(transport.send(get(&server.endpoint())).await);
-        assert_eq!(failed, (TransportErrorKind::Proxy, RequestSent::No, None), "{refusal}");
+        assert_eq!(failed, (kind, RequestSent::No, None), "{refusal}");
     }
     let (_, mut dead) = self::server().await;
     dead.kill().await.unwrap();

@@ -26,7 +26,7 @@ async fn describe_fault(sim: &Arc<Sim>, client: &Client, fault: Option<Fault>) -
 /// Each fault, with both transports, on a new service.
 #[tokio::test(start_paused = true)]
 async fn each_fault_has_the_same_effect_over_tls_and_in_memory() {
-    let faults = "ok, refuse, stall-handshake, reset, stall, stall-body, truncated, goaway, oversized, \
+    let faults = "ok, refuse, stall-handshake, reset, stall, stall-body, truncated, truncated:401, goaway, oversized, \
         oversized:99, garbage, html, page:302, page:503, 401, 404, 429, 503, throttled:30, wrong-uid, \
         stale:1, phase-back, phase:Paused, phase:";
     let mut table = String::new();

@@ -88,6 +88,44 @@ async fn a_stall_at_any_stage_ends_within_the_attempt_timeout() {
     }
 }
 
+/// Sends these bytes, and then nothing; closes the connection if `closes` is set.
+async fn cut_server(reply: &'static [u8], closes: bool) -> TestServer {
+    TestServer::start(move |mut stream| async move {
+        let _ = read_head(&mut stream).await;
+        let _ = stream.write_all(reply).await;
+        if !closes {
+            while stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_error_status_counts_although_its_body_does_not_arrive() {
+    let (_, server) = server().await;
+    let rows: [(&'static [u8], bool, &'static [u8]); 7] = [
+        (b"Content-Length: 500\r\n\r\n{\"error_code\"", true, b"{\"error_code\""),
+        (b"Content-Length: 500\r\n\r\n", true, b""),
+        (b"Content-Length: 500\r\n\r\n{\"error_code\"", false, b"{\"error_code\""),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", false, b"{}"),
+        (b"Transfer-Encoding: chunked\r\n\r\nnot a chunk", true, b""),
+        (b"Content-Encoding: gzip\r\nContent-Length: 500\r\n\r\n\x1f\x8b", false, b""),
+        (b"Content-Length: 99999999\r\n\r\n{}", false, b"{}"),
+    ];
+    let attempts = rows.map(async |(rest, closes, kept)| {
+        let reply = [b"HTTP/1.1 401 Unauthorized\r\n", rest].concat().leak();
+        let cut = cut_server(reply, closes).await;
+        // Once the timeout of error bodies applies, and once that of the attempt.
+        for limit in [TEST_TIMEOUT, SHORT_TIMEOUT] {
+            let transport = trusting(server.ca_pem()).attempt_timeout(limit);
+            let sent = timeout(TEST_TIMEOUT / 2, transport.send(get(&cut.http()))).await.unwrap();
+            let got = sent.unwrap_or_else(|error| panic!("{error} {rest:?}"));
+            assert_eq!((got.status().as_u16(), &got.body()[..]), (401, kept), "{rest:?}");
+        }
+    });
+    join_all(attempts).await;
+}
+
 #[tokio::test]
 async fn connecting_ends_at_the_attempt_timeout() {
     let (full, _kept) = full_backlog().await;

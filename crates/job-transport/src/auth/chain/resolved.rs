@@ -6,7 +6,9 @@ use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    CredentialChain,
     error::CredentialChainError,
+    key_file::KeyFile,
     values::{AuthConfig, AuthMethod, Field, Values},
 };
 use crate::{
@@ -38,6 +40,8 @@ pub struct ResolvedCredentials {
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
     pub(super) project_source: String,
+    /// The chain, if the values are in a file.
+    chain: Option<CredentialChain>,
 }
 
 /// A setting that was found, and its origin.
@@ -80,12 +84,20 @@ impl ResolvedCredentials {
             ca_file: values.get(Field::CaFile).map(|(text, _)| text.into()),
             settings,
             project_source: values.name(Field::ProjectId),
+            chain: None,
         })
+    }
+
+    /// Sets the chain that reads the file of the values again.
+    pub(super) fn with_chain(self, chain: CredentialChain) -> Self {
+        Self { chain: Some(chain), ..self }
     }
 
     /// Returns the credentials for a [`Client`](crate::Client).
     ///
-    /// If they are a password, `transport` sends the login to the identity service.
+    /// If they are a password, `transport` sends the login to the identity service. If they are a key
+    /// pair from a file, the file is read again when the service refuses the key, because another
+    /// process may have replaced a temporary key.
     #[must_use]
     pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
         match &self.auth_config {
@@ -93,7 +105,10 @@ impl ResolvedCredentials {
                 Credential::Token(token.clone()),
             )),
             AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
-            AuthConfig::Key(key) => Credentials::access_key(key.clone()),
+            AuthConfig::Key(key) => match &self.chain {
+                Some(chain) => Credentials::from_provider(KeyFile(chain.clone())),
+                None => Credentials::access_key(key.clone()),
+            },
             AuthConfig::Password(login, auth_url) => {
                 let identity = Identity::new(auth_url.clone(), login.clone(), transport);
                 Credentials::from_provider(identity)

@@ -321,3 +321,58 @@ fn vendor_credentials_file_resolves_to_an_access_key() {
     assert!(found.starts_with("token MIIF"), "{found}");
     insta::assert_snapshot!(shown);
 }
+
+/// Accepts one access key. To others it answers that the temporary key has expired.
+#[derive(Clone, Default)]
+struct OneKey(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl crate::transport::Transport for OneKey {
+    fn send(
+        &self,
+        request: http::Request<bytes::Bytes>,
+    ) -> futures_core::future::BoxFuture<
+        '_,
+        Result<http::Response<bytes::Bytes>, crate::transport::TransportError>,
+    > {
+        let authorization = request.headers()["authorization"].to_str().unwrap().to_owned();
+        let reply = if authorization.contains("Access=NEXT,") {
+            http::Response::new(r#"{"status": {"phase": "Running"}}"#.into())
+        } else {
+            let body = r#"{"error_code": "APIGW.0301", "error_msg": "securityToken expires"}"#;
+            http::Response::builder().status(401).body(body.into()).unwrap()
+        };
+        self.0.lock().unwrap().push(authorization);
+        Box::pin(async { Ok(reply) })
+    }
+}
+
+#[tokio::test]
+async fn an_expired_key_is_read_again_from_its_file() {
+    let folder = TempFolder::new("expired");
+    let write = |key: &str| {
+        let text = format!("[basic]\nak = {key}\nsk = canary\nsecurity_token = {key}-token\n");
+        folder.file("credentials", &text)
+    };
+    let file = write("FIRST");
+    let chain = CredentialChain::new([("HUAWEICLOUD_SDK_CREDENTIALS_FILE", &file)]);
+    let transport = OneKey::default();
+    let credentials = chain.resolve().unwrap().unwrap().credentials(transport.clone());
+    let clock = crate::testing::ManualClock::new();
+    let endpoint = "https://cce.example".parse().unwrap();
+    let client = crate::Client::with_clock(endpoint, credentials, transport.clone(), clock.clone());
+    let client = client.project("p".parse().unwrap());
+    let job = "job-1".parse().unwrap();
+    // While the file contains the same key, it is not sent again in the same attempt.
+    let error = client.job(&job).await.unwrap_err();
+    assert_eq!(error.refusal_cause(), Some(crate::RefusalCause::TemporaryKeyExpired));
+    assert_eq!(
+        (error.status().map(|status| status.as_u16()), error.blocked_until()),
+        (Some(401), None)
+    );
+    assert_eq!(transport.0.lock().unwrap().len(), 1);
+    write("NEXT");
+    clock.advance(6);
+    assert!(client.job(&job).await.unwrap().credentials_refreshed);
+    assert!(!client.job(&job).await.unwrap().credentials_refreshed);
+    assert_eq!(transport.0.lock().unwrap().len(), 4);
+}

@@ -56,7 +56,7 @@ fn new_cache() -> (ScriptedProvider, CredentialsCache, ManualClock) {
 fn token_text(issued: &IssuedCredential) -> String {
     match &issued.credential {
         Credential::Token(token) => token.expose_secret().into(),
-        Credential::Key { .. } => panic!("a token was provided"),
+        Credential::Key(_) => panic!("a token was provided"),
     }
 }
 

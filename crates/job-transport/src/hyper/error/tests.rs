@@ -12,7 +12,11 @@ fn dns_error(source: io::Error) -> DnsError {
 }
 
 fn tunnel_error(source: impl Into<Box<dyn Error + Send + Sync>>) -> TunnelError {
-    TunnelError { proxy: Some("proxy.example:3128".into()), source: source.into() }
+    TunnelError {
+        proxy: Some("proxy.example:3128".into()),
+        is_unauthorized: false,
+        source: source.into(),
+    }
 }
 
 #[test]
@@ -27,7 +31,17 @@ fn connect_errors_are_classified_by_cause() {
         (io(dns_error(io("no such host"))), Dns, None),
         (io(dns_error(no_descriptor())), LocalResource, None),
         (io(tunnel_error(no_descriptor())), LocalResource, None),
-        (io(tunnel_error("407")), Proxy, None),
+        (io(tunnel_error("503")), Proxy, None),
+        (
+            io(TunnelError { is_unauthorized: true, ..tunnel_error("407") }),
+            ProxyAuthentication,
+            None,
+        ),
+        (
+            io(io(rustls::Error::AlertReceived(AlertDescription::CertificateRequired))),
+            ClientCertificateRequired,
+            None,
+        ),
         (io(tunnel_error(dns_error(io("no such host")))), Dns, None),
         (io(StageTimeout(TimeoutStage::Tls)), Timeout, Some(TimeoutStage::Tls)),
         (io(late()), Timeout, Some(TimeoutStage::Connect)),

@@ -37,7 +37,9 @@ fn every_transport_error_maps_to_an_error_class() {
         Dns,
         Connect,
         Proxy,
+        ProxyAuthentication,
         Certificate,
+        ClientCertificateRequired,
         Tls,
         Timeout,
         StreamRefused,
@@ -155,7 +157,9 @@ fn a_wrong_signature_keeps_what_the_reply_has() {
     let mut reply = Response::new(Bytes::new());
     *reply.status_mut() = StatusCode::UNAUTHORIZED;
     reply.headers_mut().insert("x-request-id", "r-1".parse().unwrap());
-    let error = FetchError::from_parts(&reply, Some(wrong_signature())).into_wrong_signature();
+    let error = FetchError::from_parts(&reply, Some(wrong_signature()))
+        .with_refusal_cause(RefusalCause::WrongSignature)
+        .with_blocked_until("2020-02-02T08:17:40Z".parse().unwrap());
     assert_eq!(
         (error.kind(), error.class()),
         (FetchErrorKind::WrongSignature, ErrorClass::Unauthorized)
@@ -164,6 +168,7 @@ fn a_wrong_signature_keeps_what_the_reply_has() {
     assert_eq!(error.service_error(), Some(&wrong_signature()));
     assert_eq!(
         error.to_string(),
-        "the service answered 401 Unauthorized: APIGW.0301: wrong; the signature is wrong: check the secret key (request id r-1)"
+        "the service answered 401 Unauthorized: APIGW.0301: wrong; the signature is wrong: check the secret key; \
+         no request is signed with this key until 2020-02-02T08:17:40Z (request id r-1)"
     );
 }

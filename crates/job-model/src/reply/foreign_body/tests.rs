@@ -1,0 +1,114 @@
+//! Tests which body is described as what, and that no job is.
+
+use alloc::{format, string::ToString, vec};
+
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::printable::is_unprintable;
+
+fn describe(body: &str) -> String {
+    let described = ForeignBody::from_body(body.as_bytes(), &["hunter2"]);
+    let is_foreign = Job::from_slice(body.as_bytes()).map(|job| job.is_foreign());
+    if let Ok(is_foreign) = is_foreign {
+        assert_eq!(is_foreign, described.is_some(), "{body}");
+    }
+    match described {
+        Some(described) => described.to_string(),
+        None if is_foreign.is_ok() => "a job".into(),
+        None => "undecodable".into(),
+    }
+}
+
+#[test]
+fn foreign_bodies_are_described() {
+    let rows = [
+        "",
+        " \n",
+        "OK",
+        "none of it",
+        "<html><head><title>502 Bad Gateway</title></head></html>",
+        "<p></p>",
+        "null",
+        "\"Success\"",
+        "-1",
+        "[]",
+        "[1]",
+        r#"[{"kind": "Job"}]"#,
+        r#"[{"kind": "Job"}, {"kind": "Job"},]"#,
+        r#"[{"metadata": {}, "status": {"status": "Success"}}, 1]"#,
+        "{}",
+        "\u{feff}{}",
+        r#"{"kind": null}"#,
+        r#"{"kind": "Job", "apiVersion": "v3"}"#,
+        r#"{"kind": "Job", "status": null}"#,
+        r#"{"kind": "Job", "status": "Success"}"#,
+        r#"{"status": "Success"}"#,
+        r#"{"status": {}}"#,
+        r#"{"metadata": {}}"#,
+        r#"{"spec": {}}"#,
+        r#"{"kind": "UpgradeTask", "status": {"phase": "Success"}}"#,
+        r#"{"kind": "a\u202e\u001b[2J hunter2"}"#,
+        r#"{"kind": "job", "status": {"phase": "Success"}}"#,
+        r#"{"kind": 7, "status": {"phase": "Success"}}"#,
+        r#"{"kind": "Status", "status": "Failure", "message": "no such job", "code": 404}"#,
+        r#"{"status": {"status": "Success"}}"#,
+        r#"{"kind": "Job", "apiVersion": "v2", "status": {"status": "Success"}}"#,
+        r#"{"status": {"status": "Success", "phase": "Success"}}"#,
+        r#"{"status": {"status": "Success", "phase": null}}"#,
+        r#"{"status": {"status": "Success", "phase": ""}}"#,
+        r#"{"status": {"status": 7}}"#,
+        r#"{"job": {"kind": "Job", "status": {"phase": "Success"}}}"#,
+        r#"{"hunter2": {"metadata": {}, "status": {}}}"#,
+        r#"{"job_id": "j1", "status": "SUCCESS", "job_type": "createServer"}"#,
+        r#"{"jobId": "j1", "status": "SUCCESS"}"#,
+        r#"{"jobid": "j1"}"#,
+        r#"{"error_code": "APIGW.0106", "error_msg": "busy", "request_id": "r"}"#,
+        r#"{"error": {"code": 401, "message": "token hunter2"}}"#,
+        r#"{"status": 500, "error": "Internal Server Error", "path": "/x"}"#,
+        r#"{"message": "OK", "code": 200}"#,
+        r#"{"request_id": "r"}"#,
+        r#"{"unknown": 1}"#,
+        r#"{"status": {"phase": "Succ"#,
+        r#"{"metadata": {"uid": "a", "uid": "a"}}"#,
+    ];
+    let table = rows.map(|body| format!("{}\n    {}", body.escape_debug(), describe(body)));
+    insta::assert_snapshot!(table.join("\n"));
+}
+
+/// Generates objects that resemble jobs, errors and the replies of other services.
+fn objects() -> impl Strategy<Value = Value> {
+    let leaf = prop::sample::select(vec![
+        json!(null),
+        json!("Job"),
+        json!("Cluster"),
+        json!("SUCCESS"),
+        json!(""),
+        json!(200),
+        json!([]),
+    ]);
+    let names = ["kind", "metadata", "spec", "status", "phase", "job_id", "code", "message", "x"];
+    leaf.prop_recursive(2, 12, 4, move |inner| {
+        let member = (prop::sample::select(names.to_vec()), inner);
+        vec(member, 0..5).prop_map(|members| {
+            Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        })
+    })
+}
+
+proptest! {
+    #[test]
+    fn exactly_the_foreign_bodies_are_described(value in objects()) {
+        describe(&value.to_string());
+    }
+
+    #[test]
+    fn descriptions_are_short_and_printable(body in "\\PC{0,40}|<[a-z\u{0}-\u{1f}\u{2800}]{0,9000}") {
+        let field = json!({"job": {"kind": "Job"}, "kind": null, "message": body});
+        for body in [body.clone(), json!({"kind": body}).to_string(), field.to_string()] {
+            let shown = describe(&body);
+            prop_assert!(shown.len() <= 2048 && !shown.contains(is_unprintable), "{}", shown);
+        }
+    }
+}

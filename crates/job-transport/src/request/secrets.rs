@@ -1,0 +1,125 @@
+//! Hides the secrets of a request in the texts of its reply.
+
+mod encodings;
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use job_model::is_unprintable;
+use secrecy::{ExposeSecret, SecretString};
+
+use encodings::Encoding;
+
+/// Replaces a secret.
+const REDACTED: &str = "(hidden)";
+
+/// A shorter secret is not searched in a success, because it may be part of an ordinary word.
+const MIN_LEN_IN_SUCCESS: usize = 8;
+
+/// A longer body is searched for the plain secret only, so that the time is bounded.
+const MAX_DECODED_LEN: usize = 1 << 20;
+
+/// The secrets of a request. A reply may repeat them: the gateway does so with the headers of a
+/// request whose signature is wrong.
+pub(crate) struct Secrets(Vec<SecretString>);
+
+impl Secrets {
+    /// Creates a list of secrets. Empty ones are ignored.
+    pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        let secrets = secrets.into_iter().filter(|secret| !secret.trim().is_empty());
+        Self(secrets.map(SecretString::from).collect())
+    }
+
+    /// Returns the text without the secrets, or `None` if it contains none.
+    ///
+    /// A secret is also found if it is URL-encoded, escaped as in JSON or HTML, or interrupted by
+    /// white space, markup or characters that are not printed, because these are removed later.
+    pub(crate) fn hide(&self, text: &[u8]) -> Option<Bytes> {
+        self.hide_longer_than(text, 1)
+    }
+
+    /// Like [`hide`](Self::hide), for the body of a success.
+    pub(crate) fn hide_in_success(&self, body: &[u8]) -> Option<Bytes> {
+        self.hide_longer_than(body, MIN_LEN_IN_SUCCESS)
+    }
+
+    fn hide_longer_than(&self, text: &[u8], min_len: usize) -> Option<Bytes> {
+        let mut found = Vec::new();
+        for secret in self.0.iter().map(ExposeSecret::expose_secret) {
+            let pattern: Vec<char> = secret.chars().filter(|c| is_compared(*c)).collect();
+            if pattern.len() < min_len.max(1) {
+                continue;
+            }
+            for encoding in Encoding::from_text(text, secret) {
+                if text.len() <= MAX_DECODED_LEN || encoding == Encoding::Plain {
+                    find_all(text, encoding, &pattern, &mut found);
+                }
+            }
+        }
+        (!found.is_empty()).then(|| replace(text, found))
+    }
+}
+
+/// Returns whether a character counts when a text is compared with a secret. The others may be
+/// removed when the text is printed.
+fn is_compared(c: char) -> bool {
+    !c.is_whitespace() && !is_unprintable(c)
+}
+
+/// Finds the pattern in the decoded text, and adds the ranges of the text (Knuth, Morris, Pratt).
+fn find_all(text: &[u8], encoding: Encoding, pattern: &[char], found: &mut Vec<Range<usize>>) {
+    let fallback = fallback_table(pattern);
+    // The places of the last characters, as a ring.
+    let mut starts = vec![0; pattern.len()];
+    let (mut matched, mut number) = (0, 0);
+    for (c, place) in encoding.decode(text).filter(|(c, _)| is_compared(*c)) {
+        starts[number % pattern.len()] = place.start;
+        number += 1;
+        while matched > 0 && pattern[matched] != c {
+            matched = fallback[matched - 1];
+        }
+        if pattern[matched] == c {
+            matched += 1;
+        }
+        if matched == pattern.len() {
+            found.push(starts[number % pattern.len()]..place.end);
+            matched = fallback[matched - 1];
+        }
+    }
+}
+
+/// Returns for each prefix of the pattern the length of the longest shorter prefix that it ends
+/// with.
+fn fallback_table(pattern: &[char]) -> Vec<usize> {
+    let mut table = vec![0; pattern.len()];
+    let mut matched = 0;
+    for at in 1..pattern.len() {
+        while matched > 0 && pattern[matched] != pattern[at] {
+            matched = table[matched - 1];
+        }
+        if pattern[matched] == pattern[at] {
+            matched += 1;
+        }
+        table[at] = matched;
+    }
+    table
+}
+
+/// Replaces the ranges, which may overlap.
+fn replace(text: &[u8], mut found: Vec<Range<usize>>) -> Bytes {
+    found.sort_unstable_by_key(|range| range.start);
+    let mut hidden = BytesMut::with_capacity(text.len());
+    let mut end = 0;
+    for range in found {
+        if range.start >= end {
+            hidden.extend_from_slice(&text[end..range.start]);
+            hidden.extend_from_slice(REDACTED.as_bytes());
+        }
+        end = end.max(range.end);
+    }
+    hidden.extend_from_slice(&text[end..]);
+    hidden.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Decodes a text in the ways in which a reply may encode a secret, with the place of each
+//! character.
+
+use std::ops::Range;
+
+/// How a text is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Plain,
+    /// Escapes of JSON, such as `\/` and `\u002f`.
+    Json,
+    /// JSON inside a string of JSON.
+    NestedJson,
+    /// Percent-encoding, such as `%2F`, possibly inside JSON.
+    Percent,
+    /// Percent-encoding with `+` for a space.
+    Form,
+    /// HTML: entities such as `&#47;` and `&amp;`, and tags, which are removed.
+    Html,
+}
+
+/// A character and its place in the text.
+type Placed = (char, Range<usize>);
+
+impl Encoding {
+    /// Returns the encodings that this text can have, in which the secret is searched.
+    pub(super) fn from_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
+        let has = |byte| text.contains(&byte);
+        let (is_escaped, is_percent) = (has(b'\\'), has(b'%'));
+        let is_form = has(b'+') && secret.contains(' ');
+        let is_html = has(b'&') || has(b'<');
+        [
+            (Self::Plain, true),
+            (Self::Json, is_escaped),
+            (Self::NestedJson, is_escaped),
+            (Self::Percent, is_percent),
+            (Self::Form, is_form),
+            (Self::Html, is_html),
+        ]
+        .into_iter()
+        .filter_map(|(encoding, is_possible)| is_possible.then_some(encoding))
+    }
+
+    /// Returns an iterator over the decoded characters.
+    pub(super) fn decode(self, text: &[u8]) -> Box<dyn Iterator<Item = Placed> + '_> {
+        let plain = chars(text);
+        match self {
+            Self::Plain => Box::new(plain),
+            Self::Json => Box::new(Decoder(plain, json_escape)),
+            Self::NestedJson => Box::new(Decoder(Decoder(plain, json_escape), json_escape)),
+            Self::Percent => Box::new(Decoder(Decoder(plain, json_escape), percent)),
+            Self::Form => Box::new(Decoder(Decoder(plain, json_escape), form)),
+            Self::Html => Box::new(Decoder(plain, html)),
+        }
+    }
+}
+
+/// Returns an iterator over the characters. Invalid bytes are replaced.
+fn chars(text: &[u8]) -> impl Iterator<Item = Placed> + Clone + '_ {
+    let mut start = 0;
+    text.utf8_chunks().flat_map(move |chunk| {
+        let (from, valid, invalid) = (start, chunk.valid(), chunk.invalid());
+        start += valid.len() + invalid.len();
+        let end = start;
+        let chars =
+            valid.char_indices().map(move |(at, c)| (c, from + at..from + at + c.len_utf8()));
+        let replaced =
+            (!invalid.is_empty()).then(|| (char::REPLACEMENT_CHARACTER, end - invalid.len()..end));
+        chars.chain(replaced)
+    })
+}
+
+/// Decodes the sequences that a function recognizes after their first character. The function
+/// returns the decoded character, and advances the iterator past the sequence.
+#[derive(Clone)]
+struct Decoder<I, F>(I, F);
+
+impl<I, F> Iterator for Decoder<I, F>
+where
+    I: Iterator<Item = Placed> + Clone,
+    F: Fn(char, &mut Rest<I>) -> Option<char>,
+{
+    type Item = Placed;
+
+    fn next(&mut self) -> Option<Placed> {
+        let (first, place) = self.0.next()?;
+        let mut rest = Rest { chars: self.0.clone(), end: place.end };
+        match (self.1)(first, &mut rest) {
+            Some(decoded) => {
+                self.0 = rest.chars;
+                Some((decoded, place.start..rest.end))
+            }
+            None => Some((first, place)),
+        }
+    }
+}
+
+/// The characters after the first one of a sequence.
+struct Rest<I> {
+    chars: I,
+    /// The end of the last character that was read.
+    end: usize,
+}
+
+impl<I: Iterator<Item = Placed>> Rest<I> {
+    fn next(&mut self) -> Option<char> {
+        let (c, place) = self.chars.next()?;
+        self.end = place.end;
+        Some(c)
+    }
+
+    /// Reads hexadecimal digits.
+    fn hex(&mut self, digits: u32) -> Option<u32> {
+        (0..digits).try_fold(0, |number, _| Some(number * 16 + self.next()?.to_digit(16)?))
+    }
+}
+
+fn json_escape<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    if first != '\\' {
+        return None;
+    }
+    match rest.next()? {
+        c @ ('"' | '\\' | '/') => Some(c),
+        'b' | 'f' | 'n' | 'r' | 't' => Some(' '),
+        'u' => {
+            let unit = rest.hex(4)?;
+            if !(0xD800..0xDC00).contains(&unit) {
+                return char::from_u32(unit);
+            }
+            let is_pair = rest.next()? == '\\' && rest.next()? == 'u';
+            let low = rest.hex(4).filter(|low| is_pair && (0xDC00..0xE000).contains(low))?;
+            char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
+        }
+        _ => None,
+    }
+}
+
+fn percent<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    if first != '%' {
+        return None;
+    }
+    let mut bytes = [u8::try_from(rest.hex(2)?).ok()?, 0, 0, 0];
+    let len = match bytes[0] {
+        0..0x80 => 1,
+        0xC0..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0..0xF8 => 4,
+        _ => return None,
+    };
+    for byte in &mut bytes[1..len] {
+        *byte = u8::try_from((rest.next()? == '%').then(|| rest.hex(2))??).ok()?;
+    }
+    str::from_utf8(&bytes[..len]).ok()?.chars().next()
+}
+
+fn form<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    if first == '+' { Some(' ') } else { percent(first, rest) }
+}
+
+/// The longest name of an entity, and the most digits of one.
+const MAX_ENTITY_LEN: usize = 8;
+
+/// The longest tag that is removed.
+const MAX_TAG_LEN: usize = 256;
+
+fn html<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    match first {
+        '<' => (0..MAX_TAG_LEN).find_map(|_| (rest.next()? == '>').then_some(' ')),
+        '&' => {
+            let mut name = String::new();
+            for _ in 0..=MAX_ENTITY_LEN {
+                match rest.next()? {
+                    ';' => return entity(&name),
+                    c => name.push(c),
+                }
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
+fn entity(name: &str) -> Option<char> {
+    if let Some(number) = name.strip_prefix('#') {
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => number.parse(),
+        };
+        return char::from_u32(code.ok()?);
+    }
+    Some(match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "sol" => '/',
+        "plus" => '+',
+        "equals" => '=',
+        "nbsp" | "shy" => ' ',
+        _ => return None,
+    })
+}
