@@ -30,7 +30,7 @@ pub enum DecodeErrorKind {
     Syntax,
     /// The body is empty or truncated.
     Truncated,
-    /// The body is not UTF-8, as JSON must be.
+    /// The body is not UTF-8 outside of its strings.
     NotUtf8,
     /// The body is valid JSON, but not an object.
     NotAnObject,

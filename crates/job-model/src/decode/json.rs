@@ -62,7 +62,8 @@ impl Visitor<'_> for LossyStringVisitor {
         if let Ok(text) = str::from_utf8(bytes) {
             return Ok(LossyString { text: text.into(), has_lone_surrogates: false });
         }
-        let (mut text, mut has_lone_surrogates) = (String::new(), false);
+        let mut text = String::with_capacity(bytes.len());
+        let mut has_lone_surrogates = false;
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
             if chunk.invalid().first() == Some(&0xED) {

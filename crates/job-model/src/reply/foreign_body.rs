@@ -261,8 +261,10 @@ impl Job {
             || self.status.is_some()
             || self.kind.is_some() && PARTS.into_iter().any(is_odd);
         let has_v2_phase = self.status.as_ref().is_some_and(|status| {
-            let is_text = status.raw_fields.get("status").is_some_and(is_text);
-            is_text && status.phase.is_none() && status.raw_fields.get("phase").is_none()
+            let mut fields = status.raw_fields.iter();
+            fields.any(|(name, json)| name == "status" && is_text(json))
+                && status.phase.is_none()
+                && status.raw_fields.get("phase").is_none()
         });
         !has_parts || has_v2_phase
     }
