@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cargo::{cargo, has_subcommand, succeeds},
-    fuzz, interop, simulate, tidy,
+    fuzz, hostile, interop, simulate, tidy,
 };
 
 /// Feature sets that are linted separately, tests included, because a build with all features hides
@@ -96,6 +96,8 @@ impl Report {
         // an unrelated commit. Run `cargo deny check advisories` for them.
         let deny = cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]);
         self.step("deny", Some("deny"), [deny])?;
+
+        self.step("hostile", None, [hostile::ci_command()])?;
 
         println!("\n== tests");
         for (program, arguments) in EXTERNAL_TOOLS {

@@ -29,8 +29,12 @@ const TARGETS: &[(&str, Option<&str>)] = &[
     ("script", None),
 ];
 
-/// The maximum length of an input, so that the corpus stays small.
-const MAX_LEN_FLAG: &str = "-max_len=4096";
+/// The maximum length of an input. The time of a longer one shows whether work grows faster than its
+/// bytes.
+const MAX_LEN_FLAG: &str = "-max_len=65536";
+
+/// The maximum length of an input of the corpus, so that it stays small.
+const MAX_CORPUS_LEN_FLAG: &str = "-max_len=4096";
 
 /// Whether cargo-fuzz and nightly Rust are installed.
 pub(crate) fn is_available() -> bool {
@@ -63,7 +67,7 @@ pub(crate) fn keep() -> ExitCode {
     for_each_target(|target, _| {
         let mut merge = cargo_fuzz(&["run", "--fuzz-dir", CRATE, target]);
         merge.arg(corpus(target)).arg(found_inputs(target));
-        merge.args(["--", "-set_cover_merge=1", MAX_LEN_FLAG]);
+        merge.args(["--", "-set_cover_merge=1", MAX_CORPUS_LEN_FLAG]);
         fs::create_dir_all(found_inputs(target))?;
         Ok(merge.status()?.success())
     })

@@ -7,6 +7,7 @@ mod ci;
 mod dist;
 mod durable;
 mod fuzz;
+mod hostile;
 mod interop;
 mod pictures;
 mod simulate;
@@ -34,6 +35,8 @@ Tasks:
   bench model|transport|poller|schedules|fleet
                  Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
                  its budget. The figures are ratios; fails if one exceeds its bound
+  bench hostile  Read hostile inputs of 1 and 8 MiB with every parser of foreign bytes; fails if one
+                 takes too long, or if the time per byte grows
   simulate [--seed N | --seeds A..B] [--hours H]
                  Run whole waits in a simulated network with host crashes and broken links
                  [default: --seeds 0..20 --hours 2]
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
             exec(cargo::cargo(&bench).args(["--", "--quiet"]))
         }
+        ["bench", "hostile"] => hostile::run(),
         ["ci"] => ci::run(false),
         ["ci", "--long"] => ci::run(true),
         ["tidy"] => tidy::run(),

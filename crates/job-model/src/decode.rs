@@ -6,31 +6,30 @@ mod deviation;
 mod error;
 mod limits;
 mod path;
-pub(crate) mod json;
+mod json;
 mod scan;
 mod repair;
+mod document;
+mod cursor;
 mod object;
 pub(crate) mod fast;
 mod lenient;
 mod raw_fields;
 
+pub(crate) use cursor::{Cursor, Text};
 pub use deviation::{Deviation, DeviationKind};
+pub(crate) use document::Document;
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
-pub(crate) use json::ObjectEntries;
-pub(crate) use lenient::LenientDecoder;
+pub(crate) use json::Json;
+pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
 pub(crate) use object::{Fidelity, Field, Object, StringField, json_object, write, write_unknown};
 pub(crate) use path::KnownNames;
 pub use raw_fields::RawFields;
-pub(crate) use repair::repair;
 
 use alloc::vec::Vec;
-
-use serde_json::value::RawValue;
-
-use self::path::Path;
 
 /// Decodes an object, and lists the deviations of its body.
 ///
@@ -48,23 +47,6 @@ pub(crate) fn decode<T: Object>(
         return Ok((object, Vec::new()));
     }
     // Repair runs only now, so that a body without deviations does not pay for it.
-    let (body, deviations) = repair(body);
-    let (body, json) = parse_object(&body, known_names)?;
-    lenient::decode(body, json, limits, deviations)
-}
-
-/// Returns the body as text, and its top-level object.
-pub(crate) fn parse_object<'b>(
-    body: &'b [u8],
-    known_names: &KnownNames,
-) -> Result<(&'b str, &'b RawValue), DecodeError> {
-    let body =
-        str::from_utf8(body).map_err(|error| DecodeError::not_utf8(body, &error, known_names))?;
-    let json: &RawValue = serde_json::from_str(body)
-        .map_err(|error| DecodeError::syntax(body, &error, known_names))?;
-    if !json.get().starts_with('{') {
-        let kind = DecodeErrorKind::NotAnObject;
-        return Err(DecodeError::for_value(body, json, kind, &Path::default()));
-    }
-    Ok((body, json))
+    let (document, deviations) = Document::new_object(body, known_names)?;
+    lenient::decode(&document, limits, deviations)
 }

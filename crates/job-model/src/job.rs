@@ -16,9 +16,7 @@ pub use timestamp::Timestamp;
 
 use alloc::{borrow::Cow, string::String};
 
-use serde_json::value::RawValue;
-
-use crate::decode::{KnownNames, Object, RawFields, json_object};
+use crate::decode::{Json, KnownNames, Object, RawFields, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -101,8 +99,8 @@ pub(crate) const FIELD_NAMES: &KnownNames =
 
 impl Job {
     /// Creates the job that represents an array element which is not a JSON object.
-    pub(crate) fn from_raw(json: &RawValue) -> Self {
-        Self { raw_fields: RawFields::from_whole_value(json.into()), ..Self::default() }
+    pub(crate) fn from_raw(json: Json) -> Self {
+        Self { raw_fields: RawFields::from_whole_value(json), ..Self::default() }
     }
 
     /// Returns the phase, or `None` if the service omitted it or sent an empty string.

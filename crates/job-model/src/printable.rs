@@ -85,18 +85,39 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    // `escape_debug` has short escapes for some control characters, but leaves some of the other
-    // unprintable characters as they are.
-    for piece in text.split_inclusive(|c: char| is_unprintable(c) && !c.is_control()) {
-        let last = piece.chars().next_back().filter(|c| is_unprintable(*c) && !c.is_control());
-        let shown = &piece[..piece.len() - last.map_or(0, char::len_utf8)];
-        write!(f, "{}", shown.escape_debug())?;
-        if let Some(last) = last {
-            write!(f, "{}", last.escape_unicode())?;
+fn write_escaped(f: &mut fmt::Formatter<'_>, mut text: &str) -> fmt::Result {
+    while !text.is_empty() {
+        let plain_len = text.find(|c| !is_plain(c)).map_or(text.len(), |end| {
+            // `escape_debug` escapes a combining mark that has no character before it.
+            end - text[..end].chars().next_back().map_or(0, char::len_utf8)
+        });
+        let (plain, rest) = text.split_at(plain_len);
+        f.write_str(plain)?;
+        let odd_end = rest.char_indices().skip(1).find(|(_, c)| is_plain(*c));
+        let (odd, rest) = rest.split_at(odd_end.map_or(rest.len(), |(end, _)| end));
+        text = rest;
+        // `escape_debug` has short escapes for some control characters, but leaves some of the other
+        // unprintable characters as they are.
+        for piece in odd.split_inclusive(is_unprintable_non_control) {
+            let last = piece.chars().next_back().filter(|c| is_unprintable_non_control(*c));
+            write!(f, "{}", piece[..piece.len() - last.map_or(0, char::len_utf8)].escape_debug())?;
+            if let Some(last) = last {
+                write!(f, "{}", last.escape_unicode())?;
+            }
         }
     }
     Ok(())
+}
+
+fn is_unprintable_non_control(c: char) -> bool {
+    is_unprintable(c) && !c.is_control()
+}
+
+/// Returns whether a character is certainly displayed as it is. `escape_debug` decides on the others,
+/// and takes longer.
+const fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{4e00}'..='\u{9fff}' | char::REPLACEMENT_CHARACTER)
+        && !matches!(c, '"' | '\'' | '\\')
 }
 
 #[cfg(test)]

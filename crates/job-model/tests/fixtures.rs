@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::{assert_snapshot, glob};
-use job_model::{Decoded, JobId, ServiceError, Timestamp};
+use job_model::{Decoded, ForeignBody, Job, JobId, ServiceError, Timestamp};
 
 /// Returns the instant of a timestamp, or why there is none.
 fn describe_timestamp(time: &Timestamp) -> String {
@@ -64,6 +64,27 @@ fn errors() {
         assert_snapshot!(
             error.map_or_else(|| "nothing".into(), |error| format!("{error}\n{error:#?}"))
         );
+    });
+}
+
+#[test]
+fn foreign_bodies() {
+    glob!("../../../fixtures/foreign", "*.*", |path| {
+        let body = fs::read(path).unwrap();
+        assert!(Job::from_slice(&body).is_ok_and(|job| job.is_foreign()) || body.starts_with(b"["));
+        assert_snapshot!(ForeignBody::from_body(&body, &[]).unwrap().to_string());
+    });
+}
+
+/// None of the jobs and submissions is taken for something else.
+#[test]
+fn jobs_are_not_foreign() {
+    glob!("../../../fixtures/jobs", "*.*", |path| {
+        let body = fs::read(path).unwrap();
+        // The kind of this one is a number.
+        let is_foreign = path.ends_with("odd-types.json");
+        assert_eq!(Job::from_slice(&body).unwrap().is_foreign(), is_foreign, "{path:?}");
+        assert_eq!(ForeignBody::from_body(&body, &[]).is_some(), is_foreign, "{path:?}");
     });
 }
 

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
+use cce_job_fuzz::run_within_time;
 use job_poller::{Action, Adaptive, AttemptError, Checkpoint, Input};
 use job_transport::{ErrorClass, FetchErrorKind};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(|bytes: &[u8]| run_within_time(bytes.len(), || {
     let Ok(checkpoint) = serde_json::from_slice::<Checkpoint>(bytes) else { return };
     let written = serde_json::to_string(&checkpoint).expect("a checkpoint can be written");
     let again: Checkpoint = serde_json::from_str(&written).expect("a written checkpoint can be read");
@@ -25,4 +26,4 @@ fuzz_target!(|bytes: &[u8]| {
             Action::Finish(_) => return,
         }
     }
-});
+}));

@@ -1,12 +1,13 @@
 //! Decodes bytes as a job. If they are accepted, encoding and decoding the job again gives the same
-//! text.
+//! text. Bytes that are not a job are described.
 #![no_main]
 
-use job_model::{Decoded, Phase};
+use cce_job_fuzz::run_within_time;
+use job_model::{Decoded, ForeignBody, Phase};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-fuzz_target!(|body: &[u8]| {
+fuzz_target!(|body: &[u8]| run_within_time(body.len(), || {
     let Ok(decoded) = Decoded::from_slice(body) else {
         return;
     };
@@ -14,10 +15,11 @@ fuzz_target!(|body: &[u8]| {
     let again = Decoded::from_slice(encoded.as_bytes()).expect("an encoded job can be decoded");
     assert_eq!(serde_json::to_string(&again.job).expect("a job can be encoded"), encoded);
     assert_eq!(again.job.phase(), decoded.job.phase());
+    assert_eq!(ForeignBody::from_body(body, &[]).is_some(), decoded.job.is_foreign());
     if decoded.job.phase().is_some_and(Phase::is_terminal) {
         let value: Value = serde_json::from_str(&encoded).expect("an encoded job is JSON");
         let phase = value["status"]["phase"].as_str().expect("a phase is a string");
         assert!(["success", "failed"].contains(&&*phase.to_ascii_lowercase()));
     }
     let _ = (decoded.job.tree().to_string(), decoded.job.failure(), decoded.job.inconsistencies());
-});
+}));

@@ -3,6 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
+use cce_job_fuzz::run_within_time;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use job_model::JobId;
@@ -38,11 +39,11 @@ impl Clock for FrozenClock {
     }
 }
 
-fuzz_target!(|texts: (String, String)| {
-    let (endpoint, id) = texts;
+fuzz_target!(|texts: (String, String)| run_within_time(texts.0.len() + texts.1.len(), || {
+    let (endpoint, id) = &texts;
     let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else { return };
     let token = Credentials::token("token").expect("a valid token");
     let client = Client::with_clock(endpoint, token, PathChecker, FrozenClock);
     let client = client.project("project".parse().expect("a valid id"));
     let _ = client.job(&id).now_or_never().expect("the transport replies at once");
-});
+}));

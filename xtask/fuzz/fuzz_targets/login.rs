@@ -3,6 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
+use cce_job_fuzz::run_within_time;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, StatusCode};
 use job_transport::{Identity, PasswordLogin, ProvideCredentials, Transport, TransportError};
@@ -19,8 +20,8 @@ impl Transport for Fixed {
 }
 
 // The input has two bytes for the status, a line for each of three headers, and the body.
-fuzz_target!(|reply: (u16, Vec<u8>)| {
-    let (status, rest) = reply;
+fuzz_target!(|reply: (u16, Vec<u8>)| run_within_time(reply.1.len(), || {
+    let (status, rest) = (reply.0, &reply.1);
     let mut parts = rest.splitn(4, |byte| *byte == b'\n');
     let mut response = Response::new(Bytes::new());
     for name in ["x-subject-token", "date", "content-type"] {
@@ -44,4 +45,4 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
             assert!(!shown.contains(PASSWORD), "{shown}");
         }
     }
-});
+}));

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use cce_job_fuzz::run_within_time;
 use job_model::{Decoded, Job, Phase};
 use job_poller::{
     Action, Adaptive, AttemptError, FinishedJob, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
@@ -51,13 +52,13 @@ fn job(byte: u8) -> Job {
 
 // Each attempt has three bytes: its latency, whether it returns a job, and which job or error it
 // returns.
-fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
+fuzz_target!(|attempts: Vec<(u8, u8, u8)>| run_within_time(3 * attempts.len(), || {
     let policy = WaitPolicy::new().timeout(TIMEOUT);
     let mut machine = Machine::new("a".parse().expect("a valid id"), policy);
     let schedule = Adaptive::new();
     let (mut now, mut input) = (Duration::ZERO, Input::Wake);
     let mut last_phase: Option<Phase> = None;
-    let mut attempts = attempts.into_iter();
+    let mut attempts = attempts.iter().copied();
     loop {
         match machine.step(&schedule, now, input).action {
             Action::SleepUntil(at) => {
@@ -89,4 +90,4 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| {
             }
         }
     }
-});
+}));

@@ -5,14 +5,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cce_job_fuzz::run_within_time;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use job_model::{Decoded, Phase};
 use job_transport::{ErrorClass, FetchError, Reading, retry_after};
 use libfuzzer_sys::fuzz_target;
 
 // The input has two bytes for the status, a line for each of four headers, and the body.
-fuzz_target!(|reply: (u16, Vec<u8>)| {
-    let (status, rest) = reply;
+fuzz_target!(|reply: (u16, Vec<u8>)| run_within_time(reply.1.len(), || {
+    let (status, rest) = (reply.0, &reply.1);
     let mut parts = rest.splitn(5, |byte| *byte == b'\n');
     let mut headers = HeaderMap::new();
     for name in ["retry-after", "date", "content-type", "x-request-id"] {
@@ -38,4 +39,4 @@ fuzz_target!(|reply: (u16, Vec<u8>)| {
         assert_eq!(decoded.phase(), reading.job().phase());
         assert!(!reading.job().phase().is_some_and(Phase::is_terminal) || decoded.status.is_some());
     }
-});
+}));

@@ -5,13 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cce_job_fuzz::run_within_time;
 use futures_util::FutureExt;
 use http::Request;
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::Transport;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|text: &str| run_within_time(text.len(), || {
     let Ok(script) = Fault::parse_script(text) else { return };
     assert!(script.len() <= 100_000);
     let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::PerRequest(Duration::from_secs(1))));
@@ -25,4 +26,4 @@ fuzz_target!(|text: &str| {
         let request = request.header("content-type", "application/json").body(Bytes::new());
         let _ = SimTransport::new(sim.clone()).send(request.expect("a valid request")).now_or_never();
     }
-});
+}));

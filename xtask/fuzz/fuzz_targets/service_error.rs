@@ -2,10 +2,11 @@
 //! one line.
 #![no_main]
 
+use cce_job_fuzz::run_within_time;
 use job_model::ServiceError;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|body: &[u8]| {
+fuzz_target!(|body: &[u8]| run_within_time(body.len(), || {
     for content_type in [None, Some("text/html")] {
         if let Some(error) = ServiceError::from_body(404, content_type, body) {
             let texts = error.codes().iter().chain(error.messages());
@@ -14,4 +15,4 @@ fuzz_target!(|body: &[u8]| {
             assert!(!error.to_string().chars().any(char::is_control));
         }
     }
-});
+}));

@@ -1,14 +1,10 @@
 //! Lists how a body deviates from the reference page.
 
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::path::Path;
 use crate::printable::Escaped;
 
 /// Maximum number of deviations that are listed for one body. A body with more is not a reply of
@@ -35,6 +31,11 @@ pub enum DeviationKind {
     /// A comma follows the last member of the object or array at the path. The reference page's own
     /// example has one.
     TrailingComma,
+    /// The string contains a control character, such as a line break, that is not escaped. It is read as
+    /// that character.
+    ControlCharacter,
+    /// The string contains bytes that are not UTF-8. They are read as U+FFFD.
+    InvalidUtf8,
     /// The value contains an escape such as `\ud800` that is half of a surrogate pair. It is read
     /// as U+FFFD.
     LoneSurrogate,
@@ -60,6 +61,8 @@ impl fmt::Display for DeviationKind {
         f.write_str(match self {
             Self::ByteOrderMark => "byte order mark",
             Self::TrailingComma => "trailing comma",
+            Self::ControlCharacter => "control character in a string",
+            Self::InvalidUtf8 => "invalid UTF-8 in a string",
             Self::LoneSurrogate => "lone surrogate",
             Self::UnexpectedType => "unexpected type",
             Self::UnrecognizedPhase => "unrecognized phase spelling",
@@ -88,11 +91,11 @@ impl fmt::Display for Deviation {
 pub(crate) struct Deviations(Vec<Deviation>);
 
 impl Deviations {
-    pub(crate) fn push(&mut self, path: &Path<'_>, kind: DeviationKind) {
+    /// Adds a deviation. Calls `path` only if the deviation is listed, because a body can have a
+    /// deviation at every other byte.
+    pub(crate) fn push(&mut self, kind: DeviationKind, path: impl FnOnce() -> String) {
         match self.0.len() {
-            listed if listed < MAX_DEVIATIONS => {
-                self.0.push(Deviation { path: path.to_string(), kind });
-            }
+            listed if listed < MAX_DEVIATIONS => self.0.push(Deviation { path: path(), kind }),
             MAX_DEVIATIONS => {
                 self.0.push(Deviation { path: String::new(), kind: DeviationKind::Truncated });
             }

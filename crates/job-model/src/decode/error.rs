@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use serde_json::{error::Category, value::RawValue};
+use serde_json::error::Category;
 
 use super::{
     path::{KnownNames, Path},
@@ -30,7 +30,7 @@ pub enum DecodeErrorKind {
     Syntax,
     /// The body is empty or truncated.
     Truncated,
-    /// The body is not UTF-8, as JSON must be.
+    /// The body is not UTF-8 outside of its strings.
     NotUtf8,
     /// The body is valid JSON, but not an object.
     NotAnObject,
@@ -69,18 +69,8 @@ impl DecodeError {
         self.column
     }
 
-    /// Creates an error about a value within the body.
-    pub(crate) fn for_value(
-        body: &str,
-        value: &RawValue,
-        kind: DecodeErrorKind,
-        path: &Path<'_>,
-    ) -> Self {
-        let offset = value.get().as_ptr().addr() - body.as_ptr().addr();
-        Self::new(body.as_bytes(), offset, kind, path)
-    }
-
-    fn new(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
+    /// Creates an error at a position in the body.
+    pub(crate) fn new(body: &[u8], offset: usize, kind: DecodeErrorKind, path: &Path<'_>) -> Self {
         let before = &body[..offset];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -98,21 +88,31 @@ impl DecodeError {
         Self::new(body, offset, DecodeErrorKind::NotUtf8, &path)
     }
 
-    /// Creates the error for a body that is not valid JSON.
-    pub(crate) fn syntax(body: &str, error: &serde_json::Error, known_names: &KnownNames) -> Self {
+    /// Creates the error for a body that is not valid JSON after repair. `text` is the repaired body.
+    pub(crate) fn syntax(
+        body: &[u8],
+        text: &str,
+        error: &serde_json::Error,
+        known_names: &KnownNames,
+    ) -> Self {
         let kind = match error.classify() {
             Category::Syntax | Category::Data => DecodeErrorKind::Syntax,
             // `Io` occurs only when parsing from a reader, never from a string.
             Category::Eof | Category::Io => DecodeErrorKind::Truncated,
         };
         let (line, column) = (error.line(), error.column());
-        let lines = body.split_inclusive('\n').take(line.saturating_sub(1));
-        let offset = match kind {
+        let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
+        let offset = lines.map(str::len).sum::<usize>() + column.saturating_sub(1);
+        let end = match kind {
             DecodeErrorKind::Truncated => body.len(),
-            _ => lines.map(str::len).sum::<usize>() + column.saturating_sub(1),
+            _ => offset.min(body.len()),
         };
-        let before = &body.as_bytes()[..offset.min(body.len())];
-        Self { kind, path: path_at_end(before, known_names).to_string(), line, column }
+        let path = path_at_end(&body[..end], known_names);
+        if column == 0 {
+            return Self { kind, path: path.to_string(), line, column };
+        }
+        // The parser counted the lines of the repaired text, which lacks the line breaks in strings.
+        Self::new(body, offset.min(body.len()), kind, &path)
     }
 }
 

@@ -1,64 +1,91 @@
 //! Implements the lenient pass: reads any JSON, keeps what it does not understand, and records each
-//! deviation with its path.
+//! deviation with its path. It reads each byte of the body once, at any depth.
 
-use alloc::{string::String, vec::Vec};
-
-use serde_json::value::RawValue;
-
-use super::{
-    deviation::{Deviation, DeviationKind, Deviations},
-    error::{DecodeError, DecodeErrorKind},
-    json::{self, ObjectEntries},
-    limits::{Limits, RemainingLimits},
-    object::{Fidelity, Object, StringField},
-    path::{Path, Segment},
+use alloc::{
+    borrow::Cow,
+    string::{String, ToString},
+    vec::Vec,
 };
 
-/// Decodes `object`, the top-level value of `body`, and adds to the deviations.
+use super::{
+    cursor::{Cursor, Text},
+    deviation::{Deviation, DeviationKind, Deviations},
+    document::Document,
+    error::{DecodeError, DecodeErrorKind},
+    json::Json,
+    limits::{Limits, RemainingLimits},
+    object::{Fidelity, Object, StringField},
+    path::{MAX_NAME_LEN, Path, Segment},
+};
+
+/// Decodes a document whose top-level value is an object, and adds to the deviations.
 pub(crate) fn decode<T: Object>(
-    body: &str,
-    object: &RawValue,
+    document: &Document<'_>,
     limits: Limits,
     deviations: Deviations,
 ) -> Result<(T, Vec<Deviation>), DecodeError> {
     let mut pass = LenientDecoder {
-        body,
+        document,
+        cursor: document.cursor(),
         remaining: RemainingLimits::new(limits),
         path: Path::default(),
         deviations,
     };
     let mut root = None;
-    pass.object(&mut root, object)?;
+    pass.object(&mut root)?;
     Ok((root.unwrap_or_default(), pass.deviations.into_vec()))
 }
 
 /// The state of the pass, and its position in the body.
 pub(crate) struct LenientDecoder<'b> {
-    body: &'b str,
+    document: &'b Document<'b>,
+    /// The position of the next value.
+    pub(crate) cursor: Cursor<'b>,
     remaining: RemainingLimits,
     path: Path<'static>,
     deviations: Deviations,
 }
 
-impl<'b> LenientDecoder<'b> {
+/// The names of one object.
+#[derive(Default)]
+pub(crate) struct Members {
+    has_lone_surrogates: bool,
+}
+
+impl Members {
+    /// Returns the next name of the object that the pass entered, and moves to its value. Returns
+    /// `None` and leaves the object if there is none.
+    pub(crate) fn next_name<'b>(&mut self, pass: &mut LenientDecoder<'b>) -> Option<Cow<'b, str>> {
+        let Text { text, has_lone_surrogates } = pass.cursor.next_name()?;
+        if has_lone_surrogates && !self.has_lone_surrogates {
+            self.has_lone_surrogates = true;
+            pass.record_deviation(DeviationKind::LoneSurrogate);
+        }
+        Some(text)
+    }
+}
+
+impl LenientDecoder<'_> {
     /// Reads an object, field by field.
     pub(crate) fn object<T: Object>(
         &mut self,
         slot: &mut Option<T>,
-        json: &'b RawValue,
     ) -> Result<Fidelity, DecodeError> {
-        let Some(members) = self.members(json) else {
+        if !self.cursor.enter(b'{') {
             return Ok(self.unexpected_type());
-        };
+        }
         let object = slot.insert(T::default());
-        let mut seen = 0;
-        for (name, json) in members {
-            let fidelity = match T::known(&name) {
-                Some(known) => self.field(object, known, json, &mut seen)?,
-                None => Fidelity::Lossy,
+        let (mut members, mut seen) = (Members::default(), 0);
+        while let Some(name) = members.next_name(self) {
+            let start = self.cursor.position();
+            let fidelity = if let Some(known) = T::known(&name) {
+                self.field(object, known, &mut seen)?
+            } else {
+                self.cursor.skip();
+                Fidelity::Lossy
             };
             if fidelity == Fidelity::Lossy {
-                object.raw_fields_mut().push(name, json.into());
+                object.raw_fields_mut().push(name.into_owned(), self.json_since(start));
             }
         }
         Ok(Fidelity::Lossless)
@@ -69,46 +96,43 @@ impl<'b> LenientDecoder<'b> {
         &mut self,
         object: &mut T,
         known: T::Known,
-        json: &'b RawValue,
         seen: &mut u32,
     ) -> Result<Fidelity, DecodeError> {
         let index = T::index(known);
         self.path.push(Segment::Name(T::NAMES[index].into()));
         if *seen & (1 << index) != 0 {
-            return Err(self.error(json, DecodeErrorKind::DuplicateField));
+            return Err(self.error(DecodeErrorKind::DuplicateField));
         }
         *seen |= 1 << index;
-        let fidelity = match json.get() {
-            "null" => Fidelity::Lossless,
-            _ => object.decode_lenient(known, json, self)?,
+        let fidelity = if self.cursor.null() {
+            Fidelity::Lossless
+        } else {
+            object.decode_lenient(known, self)?
         };
         self.path.pop();
         Ok(fidelity)
     }
 
-    /// Reads an element of an array of objects, one level down. Returns `None` if it is not an
-    /// object.
+    /// Reads an element of an array of objects, one level down. Returns `Err` with its JSON if it is
+    /// not an object.
     pub(crate) fn element<T: Object>(
         &mut self,
         index: usize,
-        json: &'b RawValue,
-    ) -> Result<Option<T>, DecodeError> {
+    ) -> Result<Result<T, Json>, DecodeError> {
+        self.cursor.peek();
+        let start = self.cursor.position();
         self.path.push(Segment::Index(index));
-        self.remaining.enter().map_err(|kind| self.error(json, kind))?;
+        self.remaining.enter().map_err(|kind| self.error(kind))?;
         let mut element = None;
-        self.object(&mut element, json)?;
+        self.object(&mut element)?;
         self.remaining.leave();
         self.path.pop();
-        Ok(element)
+        Ok(element.ok_or_else(|| self.json_since(start)))
     }
 
     /// Reads a string.
-    pub(crate) fn text<T: StringField>(
-        &mut self,
-        slot: &mut Option<T>,
-        json: &'b RawValue,
-    ) -> Fidelity {
-        let Some(json::LossyString { text, has_lone_surrogates }) = json::read(json) else {
+    pub(crate) fn text<T: StringField>(&mut self, slot: &mut Option<T>) -> Fidelity {
+        let Some(Text { text, has_lone_surrogates }) = self.cursor.text() else {
             return self.unexpected_type();
         };
         if has_lone_surrogates {
@@ -121,34 +145,37 @@ impl<'b> LenientDecoder<'b> {
         if in_full { Fidelity::Lossless } else { Fidelity::Lossy }
     }
 
-    /// Records a value whose type the field does not have.
+    /// Skips a value whose type the field does not have, and records it.
     pub(crate) fn unexpected_type(&mut self) -> Fidelity {
+        self.cursor.skip();
         self.record_deviation(DeviationKind::UnexpectedType);
         Fidelity::Lossy
     }
 
     /// Records a deviation at the current path.
     pub(crate) fn record_deviation(&mut self, kind: DeviationKind) {
-        self.deviations.push(&self.path, kind);
+        self.deviations.push(kind, || self.path.to_string());
     }
 
     /// Records a deviation of the member `name` of the object at the current path.
     pub(crate) fn record_deviation_at(&mut self, name: &str, kind: DeviationKind) {
-        self.path.push(Segment::Name(String::from(name).into()));
-        self.record_deviation(kind);
-        self.path.pop();
+        let path = &mut self.path;
+        self.deviations.push(kind, || {
+            // One character more than is shown, so that the path marks the name as shortened.
+            let end = name.ceil_char_boundary(MAX_NAME_LEN + 1);
+            path.push(Segment::Name(String::from(&name[..end]).into()));
+            let text = path.to_string();
+            path.pop();
+            text
+        });
     }
 
-    /// Returns an object's members in their original order, or `None` for any other value.
-    pub(crate) fn members(&mut self, json: &'b RawValue) -> Option<Vec<(String, &'b RawValue)>> {
-        let ObjectEntries { members, has_lone_surrogates } = json::read(json)?;
-        if has_lone_surrogates {
-            self.record_deviation(DeviationKind::LoneSurrogate);
-        }
-        Some(members)
+    /// Returns the value that starts at `start` and ends before the next one.
+    fn json_since(&self, start: usize) -> Json {
+        Json::from_valid(self.document.json(start..self.cursor.position()))
     }
 
-    fn error(&self, json: &RawValue, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError::for_value(self.body, json, kind, &self.path)
+    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError::new(self.document.body(), self.cursor.position(), kind, &self.path)
     }
 }

@@ -7,13 +7,11 @@
 
 use alloc::{borrow::Cow, string::String};
 
-use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
-use serde_json::value::RawValue;
-
 use super::{
     deviation::DeviationKind, error::DecodeError, fast, json::Json, lenient::LenientDecoder,
     limits::RemainingLimits, raw_fields::RawFields,
 };
+use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
 
 /// An object that is part of a job.
 pub(crate) trait Object: Default {
@@ -40,12 +38,11 @@ pub(crate) trait Object: Default {
         remaining: &mut RemainingLimits,
     ) -> Result<(), A::Error>;
 
-    /// Reads the field's value.
-    fn decode_lenient<'b>(
+    /// Reads the field's value, which is the next value of the pass.
+    fn decode_lenient(
         &mut self,
         known: Self::Known,
-        json: &'b RawValue,
-        pass: &mut LenientDecoder<'b>,
+        pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError>;
 }
 
@@ -59,11 +56,10 @@ pub(crate) trait Field: Sized {
         remaining: &mut RemainingLimits,
     ) -> Result<(), D::Error>;
 
-    /// Reads any value except null, as far as it is understood.
-    fn decode_lenient<'b>(
+    /// Reads the next value of the pass, which may be any except null, as far as it is understood.
+    fn decode_lenient(
         slot: &mut Option<Self>,
-        json: &'b RawValue,
-        pass: &mut LenientDecoder<'b>,
+        pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError>;
 
     /// Returns whether the JSON text that was kept when decoding still represents the field's
@@ -101,12 +97,11 @@ impl<T: StringField> Field for T {
         Ok(())
     }
 
-    fn decode_lenient<'b>(
+    fn decode_lenient(
         slot: &mut Option<Self>,
-        json: &'b RawValue,
-        pass: &mut LenientDecoder<'b>,
+        pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError> {
-        Ok(pass.text(slot, json))
+        Ok(pass.text(slot))
     }
 
     fn is_equivalent(field: Option<&Self>, json: &Json) -> bool {
@@ -181,14 +176,13 @@ macro_rules! json_object {
                     }
                 }
 
-                fn decode_lenient<'b>(
+                fn decode_lenient(
                     &mut self,
                     known: Known,
-                    json: &'b serde_json::value::RawValue,
-                    pass: &mut $crate::decode::LenientDecoder<'b>,
+                    pass: &mut $crate::decode::LenientDecoder<'_>,
                 ) -> Result<Fidelity, $crate::decode::DecodeError> {
                     match known {
-                        $(Known::$field => Field::decode_lenient(&mut self.$field, json, pass),)+
+                        $(Known::$field => Field::decode_lenient(&mut self.$field, pass),)+
                     }
                 }
             }
@@ -202,12 +196,11 @@ macro_rules! json_object {
                     $crate::decode::object(slot.insert(Self::default()), value, remaining)
                 }
 
-                fn decode_lenient<'b>(
+                fn decode_lenient(
                     slot: &mut Option<Self>,
-                    json: &'b serde_json::value::RawValue,
-                    pass: &mut $crate::decode::LenientDecoder<'b>,
+                    pass: &mut $crate::decode::LenientDecoder<'_>,
                 ) -> Result<Fidelity, $crate::decode::DecodeError> {
-                    pass.object(slot, json)
+                    pass.object(slot)
                 }
             }
 

@@ -4,7 +4,7 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use super::path::{Path, Segment};
+use super::path::{MAX_NAME_LEN, Path, Segment};
 
 /// Maximum levels of nesting whose position is tracked: more than the known fields of a job can
 /// have.
@@ -17,7 +17,16 @@ pub(crate) struct Scanner<'b> {
     open_containers: Vec<OpenContainer>,
     /// The number of open levels beyond `MAX_DEPTH`.
     overflow_depth: usize,
-    last_text: Range<usize>,
+    last_string: StringToken,
+}
+
+/// A string between its quotes.
+#[derive(Clone, Default)]
+pub(crate) struct StringToken {
+    pub(crate) range: Range<usize>,
+    /// Whether it has control characters, which JSON does not allow in a string.
+    pub(crate) has_controls: bool,
+    pub(crate) has_non_ascii: bool,
 }
 
 /// An object or array that is still open.
@@ -29,37 +38,60 @@ enum OpenContainer {
 }
 
 impl<'b> Scanner<'b> {
-    pub(crate) const fn new(body: &'b [u8]) -> Self {
-        Self { body, position: 0, open_containers: Vec::new(), overflow_depth: 0, last_text: 0..0 }
+    pub(crate) fn new(body: &'b [u8]) -> Self {
+        Self {
+            body,
+            position: 0,
+            open_containers: Vec::new(),
+            overflow_depth: 0,
+            last_string: StringToken::default(),
+        }
     }
 
-    /// Returns the path of the current or the next value.
+    /// Returns the string that was found last.
+    pub(crate) const fn last_string(&self) -> &StringToken {
+        &self.last_string
+    }
+
+    /// Returns the path of the current or the next value. Takes no more of a name than a path shows,
+    /// because a body could have a long name and a deviation at every other byte.
     pub(crate) fn path(&self) -> Path<'b> {
         let segments = self.open_containers.iter().filter_map(|container| match container {
             OpenContainer::Object(name) if name.is_empty() => None,
             OpenContainer::Object(name) => {
-                Some(Segment::Name(String::from_utf8_lossy(&self.body[name.clone()])))
+                let name = &self.body[name.clone()];
+                // One character more than is shown, so that the path marks the name as shortened.
+                let start = &name[..name.len().min(MAX_NAME_LEN + char::MAX_LEN_UTF8)];
+                Some(Segment::Name(String::from_utf8_lossy(start)))
             }
             OpenContainer::Array(index) => Some(Segment::Index(*index)),
         });
         segments.collect()
     }
 
-    /// Returns the index after the closing quote of the string that starts at `at`.
-    fn text_end(&self, mut at: usize) -> usize {
-        while at < self.body.len() {
-            match self.body[at] {
-                b'"' => return at + 1,
-                b'\\' => at += 2,
-                _ => at += 1,
+    /// Reads the string that starts at `start`, between its quotes. Returns the index after it.
+    fn read_string(&mut self, start: usize) -> usize {
+        let mut string = StringToken::default();
+        let (mut at, end) = (start, self.body.len());
+        let next = loop {
+            match self.body.get(at) {
+                None => break end,
+                Some(b'"') => break at + 1,
+                Some(b'\\') => at += 1,
+                Some(byte) => {
+                    string.has_controls |= *byte < b' ';
+                    string.has_non_ascii |= !byte.is_ascii();
+                }
             }
-        }
-        self.body.len()
+            at += 1;
+        };
+        string.range = start..at.min(end);
+        self.last_string = string;
+        next
     }
 }
 
-/// Yields the start of each token: a bracket, a comma, a colon, a string, or one byte of any other
-/// value.
+/// Yields the start of each token: a bracket, a comma, a colon, a string, or another value.
 impl Iterator for Scanner<'_> {
     type Item = usize;
 
@@ -70,19 +102,16 @@ impl Iterator for Scanner<'_> {
         let byte = *self.body.get(start)?;
         self.position = start + 1;
         match byte {
-            b'"' => {
-                self.position = self.text_end(start + 1);
-                self.last_text = start + 1..(self.position - 1).max(start + 1);
-            }
+            b'"' => self.position = self.read_string(start + 1),
             b'{' | b'[' if self.open_containers.len() == MAX_DEPTH => self.overflow_depth += 1,
             b'{' => self.open_containers.push(OpenContainer::Object(0..0)),
             b'[' => self.open_containers.push(OpenContainer::Array(0)),
             b'}' | b']' if self.overflow_depth > 0 => self.overflow_depth -= 1,
             b'}' | b']' => drop(self.open_containers.pop()),
-            _ if self.overflow_depth > 0 => {}
+            b':' | b',' if self.overflow_depth > 0 => {}
             b':' => {
                 if let Some(OpenContainer::Object(name)) = self.open_containers.last_mut() {
-                    *name = self.last_text.clone();
+                    *name = self.last_string.range.clone();
                 }
             }
             b',' => match self.open_containers.last_mut() {
@@ -90,7 +119,11 @@ impl Iterator for Scanner<'_> {
                 Some(OpenContainer::Array(index)) => *index += 1,
                 None => {}
             },
-            _ => {}
+            _ => {
+                let is_value =
+                    |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"{}[]:,".contains(*byte);
+                self.position += self.body[self.position..].iter().take_while(is_value).count();
+            }
         }
         Some(start)
     }

@@ -3,14 +3,12 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, mem};
 
+use crate::decode::{
+    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, Members, RemainingLimits, Text,
+};
 use serde::{
     Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
-use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, json,
 };
 
 /// The extended parameters of a job: a `Map<String,String>` (reference page, table 5).
@@ -91,30 +89,29 @@ impl Field for ExtendParam {
         Ok(())
     }
 
-    fn decode_lenient<'b>(
+    fn decode_lenient(
         slot: &mut Option<Self>,
-        json: &'b RawValue,
-        pass: &mut LenientDecoder<'b>,
+        pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError> {
-        let Some(members) = pass.members(json) else {
+        if !pass.cursor.enter(b'{') {
             return Ok(pass.unexpected_type());
-        };
-        let mut parameters = Vec::new();
-        for (name, json) in members {
-            let value = match json::read(json) {
-                _ if json.get() == "null" => None,
-                Some(json::LossyString { text, has_lone_surrogates }) => {
+        }
+        let (mut parameters, mut members) = (Vec::new(), Members::default());
+        while let Some(name) = members.next_name(pass) {
+            let value = match pass.cursor.text() {
+                Some(Text { text, has_lone_surrogates }) => {
                     if has_lone_surrogates {
                         pass.record_deviation_at(&name, DeviationKind::LoneSurrogate);
                     }
-                    Some(text)
+                    Some(text.into_owned())
                 }
+                None if pass.cursor.null() => None,
                 None => {
                     pass.record_deviation_at(&name, DeviationKind::ParameterNotText);
-                    Some(json.get().into())
+                    Some(pass.cursor.json().into_owned())
                 }
             };
-            parameters.push((name, value));
+            parameters.push((name.into_owned(), value));
         }
         let twice = |name: &str| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
         *slot = Some(Self::from_pairs(parameters, twice));

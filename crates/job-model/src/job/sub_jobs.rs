@@ -6,15 +6,13 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
+use super::Job;
+use crate::decode::{
+    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, fast,
+};
 use serde::{
     Deserializer, Serialize, Serializer,
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
-use super::Job;
-use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, fast, json,
 };
 
 /// The sub-jobs of a job: a slice of [`Job`]s.
@@ -83,26 +81,23 @@ impl Field for SubJobs {
         value.deserialize_seq(JobsVisitor { jobs, remaining })
     }
 
-    fn decode_lenient<'b>(
+    fn decode_lenient(
         slot: &mut Option<Self>,
-        json: &'b RawValue,
-        pass: &mut LenientDecoder<'b>,
+        pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError> {
-        let single = json.get().starts_with('{');
-        let elements: Vec<&RawValue> = match json::read(json) {
-            Some(elements) => elements,
-            None if single => [json].into(),
-            None => return Ok(pass.unexpected_type()),
-        };
+        let single = pass.cursor.peek() == Some(b'{');
+        let mut jobs = Vec::new();
         if single {
             pass.record_deviation(DeviationKind::SubJobsNotArray);
+            jobs.push(pass.element(0)?.unwrap_or_else(Job::from_raw));
+        } else if pass.cursor.enter(b'[') {
+            while pass.cursor.next_element() {
+                jobs.push(pass.element(jobs.len())?.unwrap_or_else(Job::from_raw));
+            }
+        } else {
+            return Ok(pass.unexpected_type());
         }
-        let elements = elements.into_iter().enumerate();
-        let jobs = elements.map(|(index, json)| {
-            let job = pass.element(index, json)?;
-            Ok(job.unwrap_or_else(|| Job::from_raw(json)))
-        });
-        *slot = Some(Self { jobs: jobs.collect::<Result<_, _>>()?, single });
+        *slot = Some(Self { jobs, single });
         Ok(Fidelity::Lossless)
     }
 }

@@ -1,18 +1,12 @@
 //! Describes a body that is not a job, although its status was one of success.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String};
 use core::fmt;
-
-use serde_json::value::RawValue;
 
 use super::service_error::{ServiceError, readable_name};
 use crate::{
-    decode::{
-        ObjectEntries,
-        json::{self, LossyString},
-        repair,
-    },
-    job::Job,
+    decode::{Cursor, Document, Text},
+    job::{FIELD_NAMES, Job},
 };
 
 /// What a body is that should be a job, but is something else.
@@ -90,10 +84,10 @@ impl ForeignBody {
     /// Each of the `secrets` is replaced by `(hidden)`, because a gateway may repeat a request.
     #[must_use]
     pub fn from_body(body: &[u8], secrets: &[&str]) -> Option<Self> {
-        let (repaired, _) = repair(body);
-        let start = repaired.trim_ascii_start();
         let is_json_start = |first: &u8| b"{[\"-".contains(first) || first.is_ascii_digit();
-        match start.first() {
+        let without_mark = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let first = without_mark.trim_ascii_start().first();
+        match first {
             None => return Some(Self::Empty),
             Some(b'<') => {
                 let page = ServiceError::from_body_redacting(200, Some("text/html"), body, secrets);
@@ -102,88 +96,138 @@ impl ForeignBody {
             }
             Some(_) => {}
         }
-        let json = str::from_utf8(&repaired).ok();
-        let json = json.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-        let Some(json) = json else {
-            return (!start.first().is_some_and(is_json_start)).then_some(Self::Text);
+        let Ok((document, _)) = Document::new(body, FIELD_NAMES) else {
+            return (!first.is_some_and(is_json_start)).then_some(Self::Text);
         };
-        if let Some(ObjectEntries { members, .. }) = json::read(json) {
-            return Self::from_members(&members, body, secrets);
+        let mut cursor = document.cursor();
+        if cursor.enter(b'{') {
+            return Self::from_object(Object::read(cursor), &document, secrets);
         }
-        let elements = json::read::<Vec<&RawValue>>(json);
-        Some(elements.map_or(Self::Scalar, |elements| Self::List {
-            len: elements.len(),
-            is_of_jobs: elements.first().is_some_and(|first| is_job(first)),
-        }))
+        if !cursor.enter(b'[') {
+            return Some(Self::Scalar);
+        }
+        let (mut len, mut is_of_jobs) = (0, false);
+        while cursor.next_element() {
+            if len == 0 {
+                is_of_jobs = is_job(cursor.clone());
+            }
+            cursor.skip();
+            len += 1;
+        }
+        Some(Self::List { len, is_of_jobs })
     }
 
-    fn from_members(
-        members: &[(String, &RawValue)],
-        body: &[u8],
-        secrets: &[&str],
-    ) -> Option<Self> {
-        let get = |name: &str| {
-            let found = members.iter().find(|(known, _)| known == name).map(|(_, json)| *json);
-            found.filter(|json| json.get() != "null")
-        };
-        let text = |name| {
-            let text = get(name).and_then(json::read::<LossyString>);
-            text.map(|text| readable_name(&text.text, secrets))
-        };
-        let kind = get("kind").and_then(json::read::<LossyString>).map(|kind| kind.text);
-        if get("kind").is_some() && kind.as_deref() != Some("Job") {
-            let error = ServiceError::from_fields(body, secrets);
-            return Some(Self::OtherKind { kind: text("kind"), error });
+    fn from_object(object: Object<'_>, document: &Document<'_>, secrets: &[&str]) -> Option<Self> {
+        let Object { is_empty, kind, parts, status, has_job_id, job_type, wrapped_job } = object;
+        let shown = |text: Cow<'_, str>| readable_name(&text, secrets);
+        match &kind {
+            Some(Ok(kind)) if kind == "Job" => {}
+            None => {}
+            Some(_) => {
+                let kind = kind.and_then(Result::ok).map(shown);
+                let error = ServiceError::from_fields(document, secrets);
+                return Some(Self::OtherKind { kind, error });
+            }
         }
-        let parts = ["metadata", "spec", "status"].map(get);
-        let is_object = |json: &&RawValue| json.get().starts_with('{');
         let has_parts = match kind {
             Some(_) => parts.iter().any(Option::is_some),
-            None => parts.iter().flatten().any(is_object),
+            None => parts.contains(&Some(b'{')),
         };
         if has_parts {
-            return get("status").is_some_and(has_v2_phase).then_some(Self::ApiV2Job);
+            return status.is_some_and(has_v2_phase).then_some(Self::ApiV2Job);
         }
-        if members.is_empty() {
+        if is_empty {
             return Some(Self::EmptyObject);
         }
-        if let Some((field, _)) = members.iter().find(|(_, json)| is_job(json)) {
-            return Some(Self::WrappedJob { field: readable_name(field, secrets) });
+        if let Some(field) = wrapped_job {
+            return Some(Self::WrappedJob { field: shown(field) });
         }
-        let has_job_id = ["job_id", "jobId"].into_iter().any(|name| get(name).is_some());
-        let job_type = ["job_type", "jobType"].into_iter().find_map(text);
-        if has_job_id && (job_type.is_some() || get("status").is_some()) {
-            return Some(Self::OtherServiceJob { job_type });
+        let [_, _, has_status] = parts.map(|part| part.is_some());
+        if has_job_id && (job_type.is_some() || has_status) {
+            return Some(Self::OtherServiceJob { job_type: job_type.map(shown) });
         }
-        let error = ServiceError::from_fields(body, secrets);
+        let error = ServiceError::from_fields(document, secrets);
         Some(error.map_or(Self::UnknownObject, Self::Error))
     }
 }
 
+/// The fields of an object by which it is recognized. A null counts as absent.
+#[derive(Default)]
+struct Object<'b> {
+    is_empty: bool,
+    /// `Err` if it is not a string.
+    kind: Option<Result<Cow<'b, str>, ()>>,
+    /// The first bytes of `metadata`, `spec` and `status`.
+    parts: [Option<u8>; 3],
+    /// A cursor before the value of `status`.
+    status: Option<Cursor<'b>>,
+    has_job_id: bool,
+    job_type: Option<Cow<'b, str>>,
+    /// The name of the first field with a job.
+    wrapped_job: Option<Cow<'b, str>>,
+}
+
+impl<'b> Object<'b> {
+    /// Reads the object that the cursor entered.
+    fn read(mut cursor: Cursor<'b>) -> Self {
+        let mut object = Self { is_empty: true, ..Self::default() };
+        while let Some(Text { text: name, .. }) = cursor.next_name() {
+            object.is_empty = false;
+            let (first, value) = (cursor.peek(), cursor.clone());
+            if !cursor.null() {
+                let part = PARTS.iter().position(|part| *part == name);
+                part.into_iter().for_each(|part| object.parts[part] = first);
+                match &*name {
+                    "kind" => {
+                        object.kind = Some(value.clone().text().map(|text| text.text).ok_or(()))
+                    }
+                    "status" => object.status = Some(value.clone()),
+                    "job_id" | "jobId" => object.has_job_id = true,
+                    "job_type" | "jobType" => {
+                        object.job_type = value.clone().text().map(|text| text.text);
+                    }
+                    _ => {}
+                }
+                if object.wrapped_job.is_none() && is_job(value) {
+                    object.wrapped_job = Some(name);
+                }
+                cursor.skip();
+            }
+        }
+        object
+    }
+}
+
+const PARTS: [&str; 3] = ["metadata", "spec", "status"];
+
 /// Returns whether the status has a phase in the spelling of API v2, and none in that of v3.
-fn has_v2_phase(status: &RawValue) -> bool {
-    let Some(ObjectEntries { members, .. }) = json::read(status) else {
-        return false;
-    };
-    let has_text = |name| members.iter().any(|(known, json)| known == name && is_text(json.get()));
-    has_text("status")
-        && !members.iter().any(|(known, json)| known == "phase" && json.get() != "null")
+fn has_v2_phase(mut status: Cursor<'_>) -> bool {
+    let (mut has_v2, mut has_v3) = (false, false);
+    if status.enter(b'{') {
+        while let Some(Text { text: name, .. }) = status.next_name() {
+            has_v3 |= name == "phase" && status.peek() != Some(b'n');
+            let value = status.json();
+            has_v2 |= name == "status" && is_text(&value);
+        }
+    }
+    has_v2 && !has_v3
 }
 
 fn is_text(json: &str) -> bool {
     json.starts_with('"') && json != "\"\""
 }
 
-/// Returns whether a value is a job, by its kind or by two of its fields.
-fn is_job(json: &RawValue) -> bool {
-    let Some(ObjectEntries { members, .. }) = json::read(json) else {
-        return false;
-    };
-    let is_kind = |(name, json): &(String, &RawValue)| name == "kind" && json.get() == "\"Job\"";
-    let is_part = |(name, json): &&(String, &RawValue)| {
-        ["metadata", "spec", "status"].contains(&&**name) && json.get().starts_with('{')
-    };
-    members.iter().any(is_kind) || members.iter().filter(is_part).count() >= 2
+/// Returns whether the next value is a job, by its kind or by two of its fields.
+fn is_job(mut value: Cursor<'_>) -> bool {
+    let (mut is_kind, mut parts) = (false, 0);
+    if value.enter(b'{') {
+        while let Some(Text { text: name, .. }) = value.next_name() {
+            parts += usize::from(PARTS.contains(&&*name) && value.peek() == Some(b'{'));
+            let json = value.json();
+            is_kind |= name == "kind" && json == "\"Job\"";
+        }
+    }
+    is_kind || parts >= 2
 }
 
 impl Job {
@@ -215,10 +259,12 @@ impl Job {
         let has_parts = self.metadata.is_some()
             || self.spec.is_some()
             || self.status.is_some()
-            || self.kind.is_some() && ["metadata", "spec", "status"].into_iter().any(is_odd);
+            || self.kind.is_some() && PARTS.into_iter().any(is_odd);
         let has_v2_phase = self.status.as_ref().is_some_and(|status| {
-            let is_text = status.raw_fields.get("status").is_some_and(is_text);
-            is_text && status.phase.is_none() && status.raw_fields.get("phase").is_none()
+            let mut fields = status.raw_fields.iter();
+            fields.any(|(name, json)| name == "status" && is_text(json))
+                && status.phase.is_none()
+                && status.raw_fields.get("phase").is_none()
         });
         !has_parts || has_v2_phase
     }

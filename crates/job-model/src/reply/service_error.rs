@@ -1,17 +1,11 @@
 //! Extracts the codes, messages and request id from the body of an error. Never fails.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::fmt;
-
-use serde_json::value::RawValue;
 
 use super::html;
 use crate::{
-    decode::{
-        ObjectEntries,
-        json::{self, LossyString},
-        repair,
-    },
+    decode::{Cursor, Document, Text},
     printable::is_unprintable,
 };
 
@@ -39,6 +33,22 @@ const MESSAGE_KEYS: &[&str] = &[
     "error",
 ];
 const REQUEST_ID_KEYS: &[&str] = &["requestid"];
+
+/// All of these names.
+const ALL_KEYS: [&str; 12] = {
+    let lists = [CODE_KEYS, MESSAGE_KEYS, REQUEST_ID_KEYS];
+    let (mut all, mut len) = ([""; 12], 0);
+    let mut list = 0;
+    while list < lists.len() {
+        let mut key = 0;
+        while key < lists[list].len() {
+            all[len] = lists[list][key];
+            (len, key) = (len + 1, key + 1);
+        }
+        list += 1;
+    }
+    all
+};
 
 /// Maximum number of objects and arrays that are searched, starting at the top of the body.
 const MAX_VALUES: usize = 32;
@@ -108,11 +118,11 @@ impl ServiceError {
         body: &[u8],
         secrets: &[&str],
     ) -> Option<Self> {
-        let (body, _) = repair(body);
-        let body = String::from_utf8_lossy(&body);
-        let objects = serde_json::from_str(&body).map(collect_objects).unwrap_or_default();
+        let document = Document::new(body, &[]).ok();
+        let objects = document.as_ref().map(|(document, _)| collect_objects(document));
         let is_html = content_type.is_some_and(|of| of.to_ascii_lowercase().contains("html"));
-        let error = Self::new(status, &objects, &readable_text(&body, is_html, secrets), secrets);
+        let whole = readable_text(&String::from_utf8_lossy(body), is_html, secrets);
+        let error = Self::new(status, &objects.unwrap_or_default(), &whole, secrets);
         (error != Self::default()).then_some(error)
     }
 
@@ -148,25 +158,16 @@ impl ServiceError {
         self.request_id.as_deref()
     }
 
-    /// Reads the codes and messages of an object. Returns `None` if no field has one, or if the body
-    /// is not a JSON object.
-    pub(crate) fn from_fields(body: &[u8], secrets: &[&str]) -> Option<Self> {
-        let (body, _) = repair(body);
-        let body = String::from_utf8_lossy(&body);
-        let objects = serde_json::from_str(&body).map(collect_objects).unwrap_or_default();
-        let error = Self::new(200, &objects, "", secrets);
+    /// Reads the codes and messages of an object. Returns `None` if no field has one.
+    pub(crate) fn from_fields(document: &Document<'_>, secrets: &[&str]) -> Option<Self> {
+        let error = Self::new(200, &collect_objects(document), "", secrets);
         (!error.codes.is_empty() || !error.messages.is_empty()).then_some(error)
     }
 
-    fn new(
-        status: u16,
-        objects: &[Vec<(String, &RawValue)>],
-        whole: &str,
-        secrets: &[&str],
-    ) -> Self {
+    fn new(status: u16, objects: &[Vec<NamedText<'_>>], whole: &str, secrets: &[&str]) -> Self {
         let status = format!("{status}");
         let texts = |names: &'static [&str]| {
-            let texts = objects.iter().flat_map(|members| find_texts(members, names, secrets));
+            let texts = objects.iter().flat_map(|fields| find_texts(fields, names, secrets));
             first_distinct(texts.filter(|text| *text != status))
         };
         let mut left = MAX_TOTAL_LEN;
@@ -197,44 +198,79 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Returns the members of all objects in the body, level by level. Names are in lower case and
-/// without `_`.
-fn collect_objects(body: &RawValue) -> Vec<Vec<(String, &RawValue)>> {
-    let (mut values, mut objects) = (vec![body], Vec::new());
-    let mut next = 0;
-    while let Some(value) = values.get(next).copied() {
-        next += 1;
-        let within = if let Some(ObjectEntries { mut members, .. }) = json::read(value) {
-            for (name, _) in &mut members {
-                name.retain(|c| c != '_');
-                name.make_ascii_lowercase();
+/// A field of an object that has one of the known names.
+struct NamedText<'b> {
+    /// The index of the name in `ALL_KEYS`.
+    key: usize,
+    text: Cow<'b, str>,
+}
+
+/// The objects and arrays that were found at one level. An array has no fields.
+type Level<'b> = Vec<Vec<NamedText<'b>>>;
+
+/// Returns the fields of the first objects in the body, level by level. Reads the body once.
+fn collect_objects<'b>(document: &'b Document<'b>) -> Vec<Vec<NamedText<'b>>> {
+    let mut levels = Vec::new();
+    collect_levels(&mut document.cursor(), 0, &mut levels);
+    levels.into_iter().flatten().take(MAX_VALUES).collect()
+}
+
+/// Adds the next value and those within it, which are one level down, to the levels.
+fn collect_levels<'b>(cursor: &mut Cursor<'b>, depth: usize, levels: &mut Vec<Level<'b>>) {
+    if !matches!(cursor.peek(), Some(b'{' | b'['))
+        || depth == MAX_VALUES
+        || levels.get(depth).is_some_and(|level| level.len() == MAX_VALUES)
+    {
+        cursor.skip();
+        return;
+    }
+    if levels.len() == depth {
+        levels.push(Level::new());
+    }
+    let index = levels[depth].len();
+    levels[depth].push(Vec::new());
+    if cursor.enter(b'[') {
+        while cursor.next_element() {
+            collect_levels(cursor, depth + 1, levels);
+        }
+        return;
+    }
+    cursor.enter(b'{');
+    let mut count = [0_usize; ALL_KEYS.len()];
+    while let Some(Text { text: name, .. }) = cursor.next_name() {
+        let key = ALL_KEYS.iter().position(|key| is_spelling_of(&name, key));
+        // More texts of one name are not used.
+        let text = key.filter(|key| count[*key] < MAX_TEXTS).and_then(|_| scalar_text(cursor));
+        match (key, text) {
+            (Some(key), Some(text)) => {
+                count[key] += 1;
+                levels[depth][index].push(NamedText { key, text });
             }
-            let values = members.iter().map(|(_, json)| *json).collect();
-            objects.push(members);
-            values
-        } else {
-            json::read::<Vec<&RawValue>>(value).unwrap_or_default()
-        };
-        let within = within.into_iter().filter(|json| json.get().starts_with(['{', '[']));
-        values.extend(within.take(MAX_VALUES - values.len()));
+            _ => collect_levels(cursor, depth + 1, levels),
+        }
     }
-    objects
 }
 
-/// Returns the texts of the members that have one of the `names`, in the order of `names`.
-fn find_texts(members: &[(String, &RawValue)], names: &[&str], secrets: &[&str]) -> Vec<String> {
-    let named = |name| members.iter().filter(move |(known, _)| known == name);
-    let text = |(_, json): &(_, &RawValue)| scalar_text(json, secrets);
-    names.iter().flat_map(named).filter_map(text).take(MAX_TEXTS).collect()
+/// Returns whether a name is a key in any case, with `_` at any place.
+fn is_spelling_of(name: &str, key: &str) -> bool {
+    let letters = name.bytes().filter(|byte| *byte != b'_');
+    letters.map(|byte| byte.to_ascii_lowercase()).eq(key.bytes())
 }
 
-/// Returns the value of a string, or the text of a number.
-fn scalar_text(json: &RawValue, secrets: &[&str]) -> Option<String> {
-    let is_number = json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    if is_number {
-        return Some(json.get().into());
+/// Returns the texts of the fields that have one of the `names`, in the order of `names`.
+fn find_texts(fields: &[NamedText<'_>], names: &[&str], secrets: &[&str]) -> Vec<String> {
+    let named = names
+        .iter()
+        .flat_map(|name| fields.iter().filter(move |field| ALL_KEYS[field.key] == *name));
+    named.take(MAX_TEXTS).map(|field| readable_text(&field.text, false, secrets)).collect()
+}
+
+/// Reads the next value if it is a string, or a number as its text.
+fn scalar_text<'b>(cursor: &mut Cursor<'b>) -> Option<Cow<'b, str>> {
+    match cursor.peek() {
+        Some(b'-' | b'0'..=b'9') => Some(cursor.json()),
+        _ => cursor.text().map(|text| text.text),
     }
-    json::read(json).map(|LossyString { text, .. }| readable_text(&text, false, secrets))
 }
 
 /// Returns the beginning of a text without its secrets. For an HTML page, this is its title or its

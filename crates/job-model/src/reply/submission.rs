@@ -1,16 +1,10 @@
 //! Reads the job's id from the reply of the call that created the job.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
-use serde_json::value::RawValue;
-
 use crate::{
-    decode::{
-        DecodeError, ObjectEntries,
-        json::{self, LossyString},
-        parse_object, repair,
-    },
+    decode::{Cursor, DecodeError, Document, Text},
     job::{FIELD_NAMES, IdError, JobId},
 };
 
@@ -47,20 +41,20 @@ impl JobId {
     /// Returns an error if the reply is not a JSON object, or has no id, an invalid id, or two
     /// different ids.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
-        let (reply, _) = repair(reply);
-        let (_, reply) = parse_object(&reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        let (reply, _) =
+            Document::new_object(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        let mut ids: [PathIds; JOB_ID_PATHS.len()] = Default::default();
+        let paths: Vec<_> = JOB_ID_PATHS.into_iter().enumerate().collect();
+        collect_ids(&mut reply.cursor(), &paths, &mut ids);
         let (mut found, mut unusable) = (None, None);
-        for path in JOB_ID_PATHS {
-            for json in values_at_path(reply, path) {
-                match (read_id(path, json), &found) {
-                    (Ok(None), _) => {}
-                    (Err(error), _) => unusable = unusable.or(Some(error)),
-                    (Ok(Some(id)), None) => found = Some((path, id)),
-                    (Ok(Some(id)), Some((first, known))) if id != *known => {
-                        return Err(SubmissionError::Ambiguous { first, second: path });
-                    }
-                    (Ok(Some(_)), Some(_)) => {}
-                }
+        for (path, ids) in JOB_ID_PATHS.into_iter().zip(ids) {
+            unusable = unusable.or(ids.unusable);
+            let Some(id) = ids.first else {
+                continue;
+            };
+            let (first, known) = found.get_or_insert_with(|| (path, id.clone()));
+            if id != *known || ids.differ {
+                return Err(SubmissionError::Ambiguous { first, second: path });
             }
         }
         let id = found.map(|(_, id)| id);
@@ -68,23 +62,62 @@ impl JobId {
     }
 }
 
-/// Returns the values at a path. There are several if a name is given more than once.
-fn values_at_path<'b>(json: &'b RawValue, path: &str) -> Vec<&'b RawValue> {
-    let mut values = vec![json];
-    for name in path.split('.') {
-        let objects = values.into_iter().filter_map(json::read::<ObjectEntries<'b>>);
-        let members = objects.flat_map(|object| object.members);
-        values = members.filter(|(known, _)| known == name).map(|(_, json)| json).collect();
-    }
-    values
+/// What was found at one path. A path can have several values, because a name may be given more than
+/// once.
+#[derive(Default)]
+struct PathIds {
+    first: Option<JobId>,
+    /// Whether there is another id than the first.
+    differ: bool,
+    /// Why the first value without an id has none.
+    unusable: Option<SubmissionError>,
 }
 
-/// Reads an id. Returns `None` if it is null or empty.
-fn read_id(path: &'static str, json: &RawValue) -> Result<Option<JobId>, SubmissionError> {
-    let text = match json::read::<LossyString>(json) {
-        None if json.get() == "null" => return Ok(None),
-        Some(LossyString { text, has_lone_surrogates: false }) => text,
-        _ => return Err(SubmissionError::NotText { path }),
+/// Reads the ids at the paths, in one pass over the next value. Each path is that from this value, and
+/// has the index of its result.
+fn collect_ids(cursor: &mut Cursor<'_>, paths: &[(usize, &'static str)], ids: &mut [PathIds]) {
+    if !cursor.enter(b'{') {
+        cursor.skip();
+        return;
+    }
+    while let Some(Text { text: name, .. }) = cursor.next_name() {
+        if let Some((index, _)) = paths.iter().find(|(_, path)| **path == *name) {
+            let found = &mut ids[*index];
+            match read_id(JOB_ID_PATHS[*index], cursor) {
+                Ok(None) => {}
+                Ok(Some(id)) => match &found.first {
+                    Some(first) => found.differ |= id != *first,
+                    None => found.first = Some(id),
+                },
+                Err(error) => found.unusable = found.unusable.take().or(Some(error)),
+            }
+            continue;
+        }
+        let within = |(index, path): &(usize, &'static str)| {
+            let (parent, rest) = path.split_once('.')?;
+            (parent == name).then_some((*index, rest))
+        };
+        let inner: Vec<_> = paths.iter().filter_map(within).collect();
+        if inner.is_empty() {
+            cursor.skip();
+        } else {
+            collect_ids(cursor, &inner, ids);
+        }
+    }
+}
+
+/// Reads the next value as an id. Returns `None` if it is null or empty.
+fn read_id(path: &'static str, cursor: &mut Cursor<'_>) -> Result<Option<JobId>, SubmissionError> {
+    if cursor.null() {
+        return Ok(None);
+    }
+    let text = match cursor.text() {
+        Some(Text { text, has_lone_surrogates: false }) => text,
+        Some(_) => return Err(SubmissionError::NotText { path }),
+        None => {
+            cursor.skip();
+            return Err(SubmissionError::NotText { path });
+        }
     };
     if text.is_empty() {
         return Ok(None);

@@ -22,6 +22,7 @@ pub(crate) fn styles() -> impl Strategy<Value = Style> {
         blanks,
         escapes,
         trailing_commas: false,
+        raw_controls: false,
     })
 }
 
@@ -138,7 +139,7 @@ fn values() -> BoxedStrategy<Token> {
 }
 
 fn texts() -> BoxedStrategy<Token> {
-    "[a-z\"\\\\/ ü\u{1f600}\u{7}]{0,6}".prop_map(Token::Text).boxed()
+    "[a-z\"\\\\/ ü\u{1f600}\u{7}\n]{0,6}".prop_map(Token::Text).boxed()
 }
 
 fn text(text: &str) -> Token {

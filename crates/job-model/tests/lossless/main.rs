@@ -64,6 +64,21 @@ proptest! {
         prop_assert_eq!(sorted(others), sorted(expected.deviations));
     }
 
+    /// A line break in a string is read as if it were escaped.
+    #[test]
+    fn raw_control_characters_lose_nothing(body in bodies(), style in styles()) {
+        let expected = Expected::new(&body, style);
+        // The JSON text of a parameter may escape the character in another way.
+        prop_assume!(expected.deviations.iter().all(|(_, kind)| *kind != DeviationKind::ParameterNotText));
+        let raw = body.write(Style { raw_controls: true, ..style });
+        let decoded = Decoded::from_slice(raw.as_bytes()).unwrap();
+        prop_assert_eq!(Token::read(&encode(&decoded)), expected.token);
+        let (repaired, others): (Vec<_>, Vec<_>) = deviations(&decoded)
+            .partition(|(_, kind)| *kind == DeviationKind::ControlCharacter);
+        prop_assert_eq!(repaired.len(), texts_with_controls(&body));
+        prop_assert_eq!(sorted(others), sorted(expected.deviations));
+    }
+
     /// A byte order mark makes the fast pass fail.
     #[test]
     fn fast_and_lenient_decoders_agree(body in bodies(), style in styles()) {
@@ -77,6 +92,16 @@ proptest! {
     #[test]
     fn test_token_reader_reads_its_own_output(body in bodies(), style in styles()) {
         prop_assert_eq!(Token::read(&body.write(style)), body.with_sorted_members());
+    }
+}
+
+/// Returns the number of strings with a control character.
+fn texts_with_controls(token: &Token) -> usize {
+    match token {
+        Token::Bare(_) => 0,
+        Token::Text(text) => usize::from(text.contains(char::is_control)),
+        Token::Array(elements) => elements.iter().map(texts_with_controls).sum(),
+        Token::Object(members) => members.iter().map(|(_, value)| texts_with_controls(value)).sum(),
     }
 }
 

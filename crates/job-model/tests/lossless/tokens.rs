@@ -20,6 +20,8 @@ pub(crate) struct Style {
     pub(crate) blanks: bool,
     pub(crate) escapes: bool,
     pub(crate) trailing_commas: bool,
+    /// Writes control characters of strings as they are, which JSON does not allow.
+    pub(crate) raw_controls: bool,
 }
 
 impl Token {
@@ -88,7 +90,7 @@ fn write_text(text: &str, style: Style) -> String {
         match c {
             '"' | '\\' => written.extend(['\\', c]),
             '/' if style.escapes => written.push_str("\\/"),
-            _ if c.is_control() || style.escapes && !c.is_ascii() => {
+            _ if c.is_control() && !style.raw_controls || style.escapes && !c.is_ascii() => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     write!(written, "\\u{unit:04x}").unwrap();
                 }

@@ -51,6 +51,10 @@ struct Deviations(Vec<Deviation>);
 /// default.
 const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
 
+/// Limits for a text that was stored, and that may have been changed since. More sub-jobs would take
+/// many times the size of their text, which may be a few bytes for each.
+const STORED: Limits = UNLIMITED.max_sub_jobs(100_000);
+
 impl JobSnapshot {
     /// Decodes a body within the default [`Limits`] and keeps a copy of it.
     ///
@@ -206,11 +210,12 @@ impl Serialize for JobSnapshot {
     }
 }
 
-/// Decodes the text to validate it, and drops the decoded job.
+/// Decodes the text to validate it, and drops the decoded job. Fails if the text has more than
+/// 100,000 sub-jobs.
 impl<'de> Deserialize<'de> for JobSnapshot {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let snapshot = Self::from_slice_with_limits(text.as_bytes(), UNLIMITED);
+        let snapshot = Self::from_slice_with_limits(text.as_bytes(), STORED);
         snapshot.map(Self::without_job).map_err(D::Error::custom)
     }
 }

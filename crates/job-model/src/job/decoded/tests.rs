@@ -74,6 +74,11 @@ fn bodies_decode_to_a_phase_and_deviations_or_an_error() {
         r#"{"spec": {"extendParam": {"a": "\ud800", "\ud800": "a"}}}"#,
         r#"{"spec": {"extendParam": null}}"#,
         r#"{"spec": {"extendParam": ["a"]}}"#,
+        "{\"status\": {\"phase\": \"Failed\", \"reason\": \"a\nb\tc\u{0}\"}}",
+        "{\"status\": {\"phase\": \"Success\n\"}}",
+        "{\"status\": {\"phase\": \"Failed\", \"rea\nson\": [\"a\r\\n\", {\"b\": \"\n\"}]}}",
+        "{\"status\": {\"phase\": \"Failed\", \"reason\": \"a\\\nb\"}}",
+        "{\"status\": {\"phase\": \"Failed\", \"reason\": \"a\n",
         "<html><body>502 Bad Gateway</body></html>",
         "{\n  \"status\": secret\n}",
         "{} {}",
@@ -89,7 +94,7 @@ fn decode_errors_do_not_reveal_the_body() {
         r#"{"secret": {"kind": [1, {"secret": secret"#,
         r#"{"metadata": {"secret": "secret", "uid": "secret", "uid": "secret"}}"#,
         r#""secret""#,
-        "{\"secret\": \"secret\u{0}\"}",
+        "{\"secret\": \"secret\u{0}\", secret}",
     ];
     for body in bodies {
         let error = Decoded::from_slice(body.as_bytes()).unwrap_err();
@@ -101,7 +106,7 @@ fn decode_errors_do_not_reveal_the_body() {
 fn decode_errors_report_path_line_and_column() {
     use DecodeErrorKind::{DuplicateField, NotAnObject, NotUtf8, Syntax, Truncated};
 
-    let rows: [(&[u8], _, _, _); 9] = [
+    let rows: [(&[u8], _, _, _); 13] = [
         (b"{\n  \"status\": no\n}", Syntax, "status", (2, 14)),
         (
             b"{\"spec\": {\"subJobs\": [{}, {\"status\": }]}}",
@@ -112,7 +117,12 @@ fn decode_errors_report_path_line_and_column() {
         (b"{\"a\": {\"kind\": [0,\n\n1", Truncated, "….kind[1]", (3, 1)),
         (b"{\"status\": {\"phase\": \"Succ", Truncated, "status.phase", (1, 26)),
         (b"", Truncated, "", (1, 0)),
-        (b"{\n\"status\": {\"reason\": \"\xff\"}}", NotUtf8, "status.reason", (2, 23)),
+        (b"{\n\"status\": {\"reason\": \xff}}", NotUtf8, "status.reason", (2, 22)),
+        // A line break in a string is repaired, and still counts as one.
+        (b"{\"status\": {\"reason\": \"a\nb\", \"phase\": no}}", Syntax, "status.phase", (2, 15)),
+        (b"{\"kind\": \"a\nb\",\n \"kind\": 2}", DuplicateField, "kind", (3, 10)),
+        (b"{\"status\": {\"reason\": \"a\nbc", Truncated, "status.reason", (2, 2)),
+        (b"{\"kind\": \"\xff\n\", \xff", NotUtf8, "", (2, 4)),
         (b"\n [1, 2]", NotAnObject, "", (2, 2)),
         (b"{\"kind\": 1,\n \"kind\": 2}", DuplicateField, "kind", (2, 10)),
         (b"<html>", Syntax, "", (1, 1)),
@@ -121,6 +131,25 @@ fn decode_errors_report_path_line_and_column() {
         let error = Decoded::from_slice(body).unwrap_err();
         let found = (error.kind(), error.path(), (error.line(), error.column()));
         assert_eq!(found, (kind, path, place), "{}", String::from_utf8_lossy(body));
+    }
+}
+
+#[test]
+fn invalid_utf8_in_a_string_is_replaced() {
+    let rows: [(&[u8], &str); 4] = [
+        (b"\"a\xffb\"", "a\u{fffd}b"),
+        // Three bytes of a character with four, then two bytes that start none.
+        (b"\"\xf0\x9f\x98 \x80\x80 \\u00e4\"", "\u{fffd} \u{fffd}\u{fffd} \u{e4}"),
+        (b"\"\xe4\xb8\"", "\u{fffd}"),
+        (b"\"\xe4\xb8\xad\xff\n\"", "\u{4e2d}\u{fffd}\n"),
+    ];
+    for (reason, expected) in rows {
+        let body = [br#"{"status": {"phase": "Failed", "reason": "#, reason, b"}}"].concat();
+        let Decoded { job, deviations } = Decoded::from_slice(&body).unwrap();
+        assert_eq!((job.phase(), job.reason()), (Some(&Phase::Failed), Some(expected)));
+        assert!(deviations.iter().any(|deviation| {
+            deviation.path == "status.reason" && deviation.kind == DeviationKind::InvalidUtf8
+        }));
     }
 }
 

@@ -59,6 +59,7 @@ fn foreign_bodies_are_described() {
         r#"{"status": {"status": "Success", "phase": null}}"#,
         r#"{"status": {"status": "Success", "phase": ""}}"#,
         r#"{"status": {"status": 7}}"#,
+        r#"{"status": {"status": 7, "status": "Success"}}"#,
         r#"{"job": {"kind": "Job", "status": {"phase": "Success"}}}"#,
         r#"{"hunter2": {"metadata": {}, "status": {}}}"#,
         r#"{"job_id": "j1", "status": "SUCCESS", "job_type": "createServer"}"#,

@@ -44,6 +44,15 @@ fn a_snapshot_is_serialized_as_its_text() {
 }
 
 #[test]
+fn a_stored_text_has_a_limit_on_its_sub_jobs() {
+    for (sub_jobs, is_accepted) in [(100_000, true), (100_001, false)] {
+        let text = format!(r#"{{"spec": {{"subJobs": [{}{{}}]}}}}"#, "{},".repeat(sub_jobs - 1));
+        let stored = serde_json::to_string(&text).unwrap();
+        assert_eq!(serde_json::from_str::<JobSnapshot>(&stored).is_ok(), is_accepted, "{sub_jobs}");
+    }
+}
+
+#[test]
 fn a_job_that_cannot_be_decoded_again_is_kept() {
     let nest = |depth| {
         (1..depth).fold(Job::default(), |sub_job, _| {

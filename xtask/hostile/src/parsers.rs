@@ -1,0 +1,126 @@
+//! Every parser of foreign bytes.
+
+use std::{
+    env, fs, io,
+    process::{Command, Stdio},
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use job_model::{ForeignBody, Job, JobId, ServiceError};
+use job_poller::{Checkpoint, History};
+use job_transport::{CredentialChain, FetchError, JobSnapshot, Reading};
+
+use crate::shapes::{JSON, SETTINGS, Shape};
+
+/// A parser, the shapes that it reads, and a function that prepares an input for it.
+pub(crate) struct Parser {
+    pub(crate) name: &'static str,
+    pub(crate) shapes: &'static [Shape],
+    /// Its inputs have this fraction of the size, because it reads no larger ones.
+    pub(crate) share: usize,
+    /// Whether it runs in a process of its own.
+    pub(crate) is_command: bool,
+    pub(crate) prepare: fn(Vec<u8>) -> io::Result<Prepared>,
+}
+
+/// Reads the prepared input once.
+pub(crate) type Prepared = Box<dyn FnMut()>;
+
+/// A secret that some of the shapes repeat.
+const SECRET: &str = "aaaaaaaa";
+
+pub(crate) fn all() -> Vec<Parser> {
+    let json = |name, prepare| Parser { name, shapes: JSON, share: 1, is_command: false, prepare };
+    let report = |name, prepare| Parser { is_command: true, ..json(name, prepare) };
+    // A file with credentials has at most 1 MiB.
+    let settings = |name, prepare| Parser { shapes: SETTINGS, share: 8, ..json(name, prepare) };
+    let mut parsers = vec![
+        json("job", |input| {
+            let body = Bytes::from(input);
+            let read = move || Reading::from_response(Response::new(body.clone()));
+            Ok(Box::new(move || drop(read())))
+        }),
+        json("what a job says", |input| Ok(derived(&input))),
+        json("not a job", |input| {
+            Ok(Box::new(move || drop(ForeignBody::from_body(&input, &[SECRET]))))
+        }),
+        json("error", |input| Ok(error(input.into()))),
+        json("error, secrets", |input| {
+            let read = |input: &[u8]| {
+                ServiceError::from_body_redacting(500, Some("text/html"), input, &[SECRET, "\n"])
+            };
+            Ok(Box::new(move || drop(read(&input))))
+        }),
+        json("submission", |input| Ok(Box::new(move || drop(JobId::from_submission(&input))))),
+        json("checkpoint", |input| {
+            Ok(Box::new(move || drop(serde_json::from_slice::<Checkpoint>(&input))))
+        }),
+        json("snapshot in a checkpoint", |input| {
+            let text = serde_json::to_string(&String::from_utf8_lossy(&input))?;
+            Ok(Box::new(move || drop(serde_json::from_str::<JobSnapshot>(&text))))
+        }),
+        json("history", |input| {
+            Ok(Box::new(move || drop(serde_json::from_slice::<History>(&input))))
+        }),
+        settings("clouds.yaml", |input| {
+            settings_file(&input, |file| {
+                CredentialChain::new([("OS_CLOUD", "a"), ("OS_CLIENT_CONFIG_FILE", file)])
+            })
+        }),
+        settings("INI", |input| {
+            settings_file(&input, |file| {
+                CredentialChain::new([("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file)])
+            })
+        }),
+    ];
+    if env::var_os(COMMAND).is_some() {
+        parsers.extend([
+            report("report, HTML", |input| run_report(&input, "html")),
+            report("report, SVG", |input| run_report(&input, "svg")),
+            report("report, Mermaid", |input| run_report(&input, "mermaid")),
+        ]);
+    }
+    parsers
+}
+
+/// The variable with the path of `cce-job`. Without it, reports are not measured.
+const COMMAND: &str = "CCE_JOB";
+
+/// Derives everything from a job, and encodes it.
+fn derived(body: &[u8]) -> Prepared {
+    let job = Job::from_slice(body).unwrap_or_default();
+    Box::new(move || {
+        let _ = (job.tree().to_string(), job.failure(), job.inconsistencies(), job.progress());
+        let _ = serde_json::to_vec(&job);
+    })
+}
+
+fn error(body: Bytes) -> Prepared {
+    Box::new(move || {
+        let mut response = Response::new(body.clone());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        let _ = FetchError::from_response(&response).to_string();
+    })
+}
+
+/// Writes a file and reads it as credentials. The file is removed with the closure.
+fn settings_file(input: &[u8], chain: fn(&str) -> CredentialChain) -> io::Result<Prepared> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, input)?;
+    let chain = chain(&file.path().display().to_string());
+    Ok(Box::new(move || {
+        let _file = &file;
+        let _ = chain.resolve();
+    }))
+}
+
+fn run_report(input: &[u8], format: &'static str) -> io::Result<Prepared> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, input)?;
+    Ok(Box::new(move || {
+        let mut command = Command::new(env::var_os(COMMAND).unwrap_or_default());
+        command.args(["report", "--format", format]).arg(file.path());
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }))
+}
