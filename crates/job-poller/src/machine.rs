@@ -11,6 +11,7 @@ mod attempt_error;
 mod error_kind;
 mod compact_duration;
 mod job_text;
+mod identity;
 // The state that the machine keeps between steps.
 mod error_limits;
 mod settling;

@@ -159,15 +159,31 @@ async fn waits_can_be_stored_without_type_parameters() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_cuts_an_attempt_in_flight_exactly() {
-    struct Silent;
+    /// Returns this reply once, and none after that.
+    struct Silent(Mutex<Option<Reading>>);
     impl JobSource for Silent {
         fn fetch<'a>(&'a self, _: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
-            Box::pin(std::future::pending())
+            match self.0.lock().unwrap().take() {
+                Some(reading) => Box::pin(async { Ok(reading) }),
+                None => Box::pin(std::future::pending()),
+            }
         }
     }
-    for timeout in [1, 999, 1000, 29_999, 45_001, 3_600_000].map(Duration::from_millis) {
+    let running = || Some(Reading::new(Job::from_slice(RUNNING.as_bytes()).unwrap()));
+    let rows = [
+        (1, None),
+        (999, None),
+        (1000, None),
+        (29_999, None),
+        (45_001, None),
+        (45_001, running()),
+        (3_600_000, running()),
+    ];
+    for (timeout, reading) in rows {
+        let timeout = Duration::from_millis(timeout);
         let began = now();
-        let error = Wait::new(Silent, id()).timeout(timeout).await.unwrap_err();
+        let source = Silent(Mutex::new(reading));
+        let error = Wait::new(source, id()).timeout(timeout).await.unwrap_err();
         assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
         assert!(error.elapsed() <= timeout, "{timeout:?}: {error:?}");
         assert_eq!(began.elapsed(), error.elapsed());

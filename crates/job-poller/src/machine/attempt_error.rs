@@ -47,7 +47,18 @@ impl AttemptError {
 
     /// Creates the error of a reply with another job.
     pub(crate) fn wrong_job(uid: &str) -> Self {
-        let message = format!("the service answered with the job {uid:?}");
+        // An id has at most 128 bytes. A longer uid is shortened, because the error is kept.
+        let (end, ellipsis) = match uid.floor_char_boundary(MAX_UID_LEN) {
+            end if end < uid.len() => (end, ".."),
+            end => (end, ""),
+        };
+        let message = format!("the service answered with the job {:?}{ellipsis}", &uid[..end]);
+        Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
+    }
+
+    /// Creates the error of a reply whose uid is not a string. `what` is what it is instead.
+    pub(crate) fn wrong_uid_type(what: &str) -> Self {
+        let message = format!("the service answered with a job whose uid is {what}");
         Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
     }
 
@@ -67,6 +78,9 @@ impl AttemptError {
         }
     }
 }
+
+/// The maximum length of a uid in a message, in bytes.
+const MAX_UID_LEN: usize = 128;
 
 impl From<&FetchError> for AttemptError {
     fn from(error: &FetchError) -> Self {

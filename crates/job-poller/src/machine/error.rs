@@ -26,7 +26,7 @@ use crate::schedule::JobObservation;
 /// | `Vanished` | 404, three times in a row over 10 s, after the job had been read | check whether the resource exists that the job creates or deletes |
 /// | `Mismatch` | a job with another uid, twice in a row | check proxies and gateways between the client and the service |
 /// | `Unreadable` | five replies in a row with status 200 that are not a job, over 2 min if the job had been read | check the endpoint and any proxy in between |
-/// | `Unreachable` | unknown host or refused connections for 2 min, and the job was never read | check the endpoint |
+/// | `Unreachable` | no reply for 2 min, and the job was never read | see the last error; check the endpoint, the proxy and TLS |
 /// | `Permanent` | a permanent error, such as 400, 403, a redirect or a rejected certificate | see the last error |
 /// | `TooManyErrors` | the number of errors in a row reached `max_consecutive_errors` | see the last error; resume after fixing it |
 /// | `Stalled` | the job did not change for `stalled_after`, and `stop_when_stalled` is set | check the job |

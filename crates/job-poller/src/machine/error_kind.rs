@@ -19,7 +19,8 @@ pub enum WaitErrorKind {
     Mismatch,
     /// The replies with status 200 are not a job. Check the endpoint and any proxy in between.
     Unreadable,
-    /// The host does not exist or refuses connections. Check the endpoint.
+    /// The service sent no reply for two minutes, and the job was never read. See the last error,
+    /// and check the endpoint, the proxy and TLS.
     Unreachable,
     /// A permanent error occurred, such as a rejected certificate. See the last error.
     Permanent,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::{attempt_error::AttemptError, error_kind::WaitErrorKind};
@@ -25,13 +25,18 @@ pub(super) struct ConsecutiveErrors {
     category: ErrorCategory,
     same_category: u32,
     since: Duration,
+    /// When the first of the last errors without a reply occurred; `None` after a reply.
+    #[serde(default)]
+    no_reply_since: Option<Duration>,
 }
 
 /// The categories of errors that are counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErrorCategory {
     Transient,
-    NoConnection,
+    /// No reply: the host is unknown or silent, or the connection failed.
+    #[serde(alias = "NoConnection")]
+    NoReply,
     NotFound,
     Permanent,
     WrongSignature,
@@ -57,12 +62,17 @@ impl ConsecutiveErrors {
     ) -> Self {
         let category = ErrorCategory::from_error(error);
         let count = before.map_or(0, |run| run.count).saturating_add(1);
+        let no_reply_since = (category == ErrorCategory::NoReply)
+            .then(|| before.and_then(|run| run.no_reply_since).unwrap_or(elapsed));
         match before {
-            Some(run) if !is_proven && run.survives(error) => Self { count, ..*run },
-            Some(run) if run.category == category => {
-                Self { count, same_category: run.same_category.saturating_add(1), ..*run }
+            Some(run) if !is_proven && run.survives(category) => {
+                Self { count, no_reply_since, ..*run }
             }
-            _ => Self { count, category, same_category: 1, since: elapsed },
+            Some(run) if run.category == category => {
+                let same_category = run.same_category.saturating_add(1);
+                Self { count, same_category, no_reply_since, ..*run }
+            }
+            _ => Self { count, category, same_category: 1, since: elapsed, no_reply_since },
         }
     }
 
@@ -73,23 +83,18 @@ impl ConsecutiveErrors {
 
     /// Returns whether the errors of the last category reach the threshold in number and in time.
     pub(super) fn reaches(&self, threshold: &Threshold, elapsed: Duration) -> bool {
-        self.same_category >= threshold.count
-            && elapsed.saturating_sub(self.since) >= threshold.over
+        // A 404 count may continue while there is no reply, and then the two have their own times.
+        let since = self.no_reply_since.unwrap_or(self.since);
+        self.same_category >= threshold.count && elapsed.saturating_sub(since) >= threshold.over
     }
 
     /// Returns whether this count continues after an error of another category.
     ///
     /// A 404 count continues after any transient error, because the job may still be unknown while
-    /// the service is in trouble. A count of refused connections continues while the host sends no
-    /// reply.
-    fn survives(&self, error: &AttemptError) -> bool {
-        let is_transient = ErrorCategory::from_error(error) == ErrorCategory::Transient;
-        let no_reply = matches!(error.kind, FetchErrorKind::Transport(_));
-        match self.category {
-            ErrorCategory::NotFound => is_transient,
-            ErrorCategory::NoConnection => is_transient && no_reply,
-            _ => false,
-        }
+    /// the service is in trouble.
+    fn survives(&self, category: ErrorCategory) -> bool {
+        self.category == ErrorCategory::NotFound
+            && matches!(category, ErrorCategory::Transient | ErrorCategory::NoReply)
     }
 }
 
@@ -101,10 +106,7 @@ impl ErrorCategory {
             (kind, _) if kind.is_unreadable() => Self::Unreadable,
             (_, ErrorClass::NotFound) => Self::NotFound,
             (_, ErrorClass::Unauthorized | ErrorClass::Permanent) => Self::Permanent,
-            (
-                FetchErrorKind::Transport(TransportErrorKind::Dns | TransportErrorKind::Connect),
-                _,
-            ) => Self::NoConnection,
+            (FetchErrorKind::Transport(_) | FetchErrorKind::CredentialsTimeout, _) => Self::NoReply,
             (_, ErrorClass::Transient | ErrorClass::Throttled) => Self::Transient,
         }
     }
@@ -215,15 +217,16 @@ const fn confirmed(ends_as: WaitErrorKind) -> Limit {
     Some((Count::Confirmations, Period::Fixed(Duration::from_secs(10)), ends_as))
 }
 
-/// A restarting service, or a proxy in front of it, is back within two minutes.
+/// A restarting service, or a proxy in front of it, is back within two minutes. A host that sends
+/// no reply for longer is probably the wrong one.
 const RESTART: Period = Period::Fixed(Duration::from_secs(2 * 60));
 
 /// The errors that end a wait. The first matching rule applies. Errors without a rule, such as a
-/// 503 or a lost connection, never end a wait.
+/// 503, never end a wait.
 const RULES: &[Rule] = &[
     Rule {
-        errors: "unknown host, refused connection",
-        category: ErrorCategory::NoConnection,
+        errors: "no reply, such as an unknown host, a lost connection or a timeout",
+        category: ErrorCategory::NoReply,
         class: None,
         is_only_settling: false,
         before_reading: Some((Count::Fixed(1), RESTART, WaitErrorKind::Unreachable)),

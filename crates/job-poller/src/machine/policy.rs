@@ -13,7 +13,7 @@ use crate::schedule::Exponential;
 ///
 /// | error | before the first reading | after a reading |
 /// |---|---|---|
-/// | unknown host, refused connection | for 2 min: `Unreachable` | never |
+/// | no reply, such as an unknown host, a lost connection or a timeout | for 2 min: `Unreachable` | never |
 /// | 404 while a job that succeeded settles | - | at once: the job's success |
 /// | 404 | for 30 s: `NotFound` | 3 in a row over 10 s: `Vanished` |
 /// | wrong signature | at once: `Unauthorized` | at once: `Unauthorized` |
@@ -24,9 +24,8 @@ use crate::schedule::Exponential;
 ///
 /// "for 30 s" is the time since the first such error. A count is reset by a reading and by an error
 /// of another kind; 401 counts with the other permanent errors. Before the first reading, transient
-/// errors do not restart the time of a 404, and those without a reply do not restart the time of a
-/// refused connection. All other errors, such as a 503 or a lost connection,
-/// never end a wait.
+/// errors do not restart the time of a 404. All other errors, such as a 503, never end a wait, and
+/// neither does a missing reply after a reading.
 ///
 /// # Examples
 ///

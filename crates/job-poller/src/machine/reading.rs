@@ -13,6 +13,7 @@ use super::{
     deviations::new_deviations,
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
+    identity::check_uid,
     settling::Settling,
     state::State,
     step::{Action, StepContext},
@@ -28,9 +29,7 @@ impl Machine {
         date: Option<Timestamp>,
         credentials_refreshed: bool,
     ) -> Action {
-        let uid = snapshot.job().uid();
-        if let Some(uid) = uid.filter(|uid| !uid.is_empty() && *uid != self.id.as_str()) {
-            let error = AttemptError::wrong_job(uid);
+        if let Err(error) = check_uid(snapshot.job(), &self.id) {
             return self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error });
         }
         if self.snapshot.as_ref() == Some(&snapshot) {

@@ -43,6 +43,8 @@ struct Model {
     stale_in_a_row: u32,
     /// The input from the last reply of any kind.
     last_input: Option<Input>,
+    /// When the first of the last attempts without a reply ended.
+    no_reply_since: Option<Duration>,
 }
 
 /// A step of the test.
@@ -92,6 +94,12 @@ impl Model {
         (self.updated, self.stale_in_a_row) = (updated, 0);
     }
 
+    /// Returns whether the job was never read, and there was no reply for two minutes.
+    fn is_unreachable(&self, now: Duration) -> bool {
+        let is_long = |since: Duration| now - since >= Duration::from_secs(120);
+        self.phase.is_none() && self.no_reply_since.is_some_and(is_long)
+    }
+
     /// Returns whether the wait may end with this result at this time.
     fn allows(&self, now: Duration, result: &Result<FinishedJob, WaitError>) -> bool {
         let ended_as = |phase| self.phase == Some(Some(phase));
@@ -128,11 +136,18 @@ impl Model {
                 WaitErrorKind::Permanent => last_kind == Some(FetchErrorKind::Status(403)),
                 WaitErrorKind::Mismatch => last_kind.is_none(),
                 WaitErrorKind::Unreadable => last_kind == Some(FetchErrorKind::HtmlPage),
-                WaitErrorKind::Unreachable => self.phase.is_none(),
+                WaitErrorKind::Unreachable => self.is_unreachable(now),
                 WaitErrorKind::TooManyErrors | WaitErrorKind::Stalled => false,
             },
         }
     }
+}
+
+/// Returns whether a reply is about the job of the wait.
+fn is_about_job(job: &Job) -> bool {
+    let metadata = job.metadata.as_ref();
+    let has_odd_uid = metadata.is_some_and(|metadata| metadata.raw_fields.get("uid").is_some());
+    !has_odd_uid && job.uid().is_none_or(|uid| uid == "a")
 }
 
 impl ReferenceStateMachine for Model {
@@ -154,6 +169,7 @@ impl ReferenceStateMachine for Model {
                 updated: None,
                 stale_in_a_row: 0,
                 last_input: None,
+                no_reply_since: None,
             })
             .boxed()
     }
@@ -249,7 +265,10 @@ impl CheckedMachine {
                 assert!(ended && *id != *self.machine.job_id(), "an attempt without a delay");
             }
             // Only before another lookup of a sub-job.
-            Action::SleepUntil(_) => assert!(!ended || is_lookup, "the job has ended"),
+            Action::SleepUntil(_) => {
+                assert!(!ended || is_lookup, "the job has ended");
+                assert!(!self.model.is_unreachable(self.now), "no reply for two minutes");
+            }
             Action::Finish(_) => {}
         }
     }
@@ -257,9 +276,7 @@ impl CheckedMachine {
     fn learn(&mut self, input: &Input) {
         let mut min_wait = Duration::from_secs(1);
         match input {
-            Input::Reading { snapshot, .. }
-                if snapshot.job().uid().is_none_or(|uid| uid == "a") =>
-            {
+            Input::Reading { snapshot, .. } if is_about_job(snapshot.job()) => {
                 self.model.observe(snapshot.job());
             }
             Input::Error(error) => {
@@ -268,6 +285,8 @@ impl CheckedMachine {
             }
             _ => {}
         }
+        let no_reply = matches!(input, Input::Error(error) if matches!(error.kind, FetchErrorKind::Transport(_)));
+        self.model.no_reply_since = no_reply.then(|| self.model.no_reply_since.unwrap_or(self.now));
         self.model.last_input = Some(input.clone());
         self.not_before = self.now + min_wait;
     }

@@ -18,6 +18,7 @@ const REPLIES: &[&str] = &[
     "running@5^9",
     "running@3",
     "running:b",
+    "success:9",
     "running[A=failed,B=running]",
     "running[A=success]",
     "+running[A=success,B=init]",

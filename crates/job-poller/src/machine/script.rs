@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
 //! | `none`, any other word | a job without a phase, or with this phase |
-//! | `running:b`, `running:` | a job with the uid `b`, or with an empty uid; otherwise it has no uid |
+//! | `running:b`, `running:`, `running:9` | a job with the uid `b`, an empty uid, or a number as its uid; otherwise it has no uid |
 //! | `running[A=success,B=running]` | with sub-jobs of these types, which are also their uids |
 //! | `running@5`, `success@5^8` | updated at second 5, reply sent at second 8, by the service's clock |
 //! | `404`, `429(5s)` | a status, with a `Retry-After` |
@@ -139,7 +139,7 @@ fn parse_job(text: &str) -> Job {
         "status": status_json(phase),
     });
     if let Some(uid) = uid {
-        body["metadata"]["uid"] = uid.into();
+        body["metadata"]["uid"] = uid.parse::<u32>().map_or_else(|_| uid.into(), Value::from);
     }
     if !updated.is_empty() {
         body["metadata"]["updateTimestamp"] = service_time(updated).to_string().into();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use job_model::{Job, JobId, Limits, Phase};
 use serde::{Deserialize, Serialize};
 
-use super::job_text;
+use super::{identity::check_uid, job_text};
 use crate::schedule::JobObservation;
 
 /// A job that has ended and whose sub-jobs are being looked up.
@@ -67,13 +67,13 @@ impl Lookup {
     ///
     /// Returns `false` if the fetched job is a different one or contradicts the listed phase.
     pub(super) fn replace_sub_job(&mut self, found: Job) -> bool {
-        let Some(id) = self.in_flight.as_ref().map(JobId::as_str) else { return false };
-        let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(id));
+        let Some(id) = &self.in_flight else { return false };
+        let mut listed = self.job.walk().skip(1).filter(|node| node.job.uid() == Some(id.as_str()));
         let Some(node) = listed.next() else { return false };
         let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
         let depth = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
         let fits = node.path.depth() + depth <= Limits::MAX_DEPTH_CAP as usize;
-        let is_same = same_phase && found.uid().is_none_or(|uid| uid.is_empty() || uid == id);
+        let is_same = same_phase && check_uid(&found, id).is_ok();
         if is_same && fits {
             let path = node.path;
             let listed_job = path.indices().iter().try_fold(&mut *self.job, |job, index| {

@@ -53,3 +53,14 @@ fn attempt_error_message_includes_every_cause() {
     let attempt_error = AttemptError::from(&without_credentials(status(503, None)));
     insta::assert_snapshot!(attempt_error);
 }
+
+#[test]
+fn a_long_uid_is_shortened_in_the_message() {
+    let message = |uid: &str| AttemptError::wrong_job(uid).message;
+    assert_eq!(message("b"), r#"the service answered with the job "b""#);
+    let exact = "é".repeat(64);
+    assert_eq!(message(&exact), format!("the service answered with the job {exact:?}"));
+    let long = format!("a{}", "é".repeat(1 << 20));
+    let shown = &long[..127];
+    assert_eq!(message(&long), format!("the service answered with the job {shown:?}.."));
+}

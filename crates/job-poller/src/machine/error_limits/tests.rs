@@ -58,7 +58,7 @@ fn prose_states_the_same_limits() {
     let (confirmations, confirmed_over) = fixed(rule(ErrorCategory::Permanent).after_reading);
     let (unreadable, unreadable_over) = fixed(rule(ErrorCategory::Unreadable).after_reading);
     let (wrong_jobs, _) = fixed(rule(ErrorCategory::WrongJob).before_reading);
-    let (_, unreachable_over) = fixed(rule(ErrorCategory::NoConnection).before_reading);
+    let (_, unreachable_over) = fixed(rule(ErrorCategory::NoReply).before_reading);
     let grace = ErrorLimits::DEFAULT.not_found_grace.as_secs();
     let (confirmed_over, minutes) =
         (confirmed_over.as_secs(), |period: Duration| period.as_secs() / 60);

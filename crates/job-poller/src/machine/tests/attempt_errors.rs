@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use job_model::Job;
+use job_transport::{ErrorClass, FetchErrorKind, JobSnapshot, Reading, TransportErrorKind};
 
 use super::{join_transcripts, one_hour_setup};
-use crate::machine::script::{Script, setup};
+use crate::machine::{Action, AttemptError, Input, WaitErrorKind, script::setup};
 
 #[test]
 fn two_wrong_uids_in_a_row_end_the_wait() {
@@ -15,6 +17,44 @@ fn two_wrong_uids_in_a_row_end_the_wait() {
         "running: success:",
         "running:a failed:b*2",
     ]));
+}
+
+/// A uid that is not a string cannot be the id that was asked for, so the reply is another job's.
+#[test]
+fn a_uid_that_is_not_a_string_is_a_mismatch() {
+    let setup = one_hour_setup();
+    let rows = [
+        ("999", "a number"),
+        ("true", "a boolean"),
+        (r#"["a"]"#, "an array"),
+        (r#"{"a": "a"}"#, "an object"),
+    ];
+    for (uid, what) in rows {
+        let body = format!(r#"{{"metadata": {{"uid": {uid}}}, "status": {{"phase": "Success"}}}}"#);
+        let reply = || Input::from(Reading::new(JobSnapshot::from_slice(body.as_bytes()).unwrap()));
+        let mut machine = setup.machine();
+        let _ = machine.step(setup.schedule, Duration::ZERO, Input::Wake);
+        let step = machine.step(setup.schedule, Duration::ZERO, reply());
+        let Action::SleepUntil(at) = step.action else { panic!("{uid}: {:?}", step.action) };
+        let _ = machine.step(setup.schedule, at, Input::Wake);
+        let Action::Finish(result) = machine.step(setup.schedule, at, reply()).action else {
+            panic!("{uid}: the wait goes on");
+        };
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), WaitErrorKind::Mismatch, "{uid}");
+        assert_eq!(
+            error.last_error().unwrap().message,
+            format!("the service answered with a job whose uid is {what}, not a string"),
+        );
+    }
+    for uid in ["null", r#""""#, r#""a""#] {
+        let body = format!(r#"{{"metadata": {{"uid": {uid}}}, "status": {{"phase": "Success"}}}}"#);
+        let reading = Reading::new(JobSnapshot::from_slice(body.as_bytes()).unwrap());
+        let mut machine = setup.machine();
+        let _ = machine.step(setup.schedule, Duration::ZERO, Input::Wake);
+        let step = machine.step(setup.schedule, Duration::ZERO, reading.into());
+        assert!(matches!(step.action, Action::Finish(result) if result.is_ok()), "{uid}");
+    }
 }
 
 #[test]
@@ -53,12 +93,58 @@ fn permanent_errors_after_a_reading_need_three_confirmations() {
 fn a_host_never_reached_ends_the_wait_as_unreachable() {
     assert_snapshot!(one_hour_setup().transcripts([
         "nohost",
+        "drop refused running~40s",
         "refused nohost 503 refused",
-        "refused drop refused drop*4 refused*4",
+        "404 503*7 drop 404",
+        "404 refused*9",
     ]));
-    let proven = Script::parse("running refused*200 success");
-    let ended = one_hour_setup().run(&proven, |_, _, _| ());
-    assert!(ended > Duration::from_secs(58 * 60), "{ended:?}");
+}
+
+/// Without a reply a wait cannot tell a wrong address from an outage, whatever a transport calls it.
+#[test]
+fn any_error_without_a_reply_ends_a_job_never_read_after_two_minutes() {
+    let transport = [
+        TransportErrorKind::LocalResource,
+        TransportErrorKind::Dns,
+        TransportErrorKind::Connect,
+        TransportErrorKind::Proxy,
+        TransportErrorKind::Tls,
+        TransportErrorKind::Timeout,
+        TransportErrorKind::StreamRefused,
+        TransportErrorKind::Closed,
+        TransportErrorKind::Protocol,
+        TransportErrorKind::Other,
+    ];
+    let kinds = transport.map(FetchErrorKind::Transport);
+    for kind in kinds.into_iter().chain([FetchErrorKind::CredentialsTimeout]) {
+        for class in [ErrorClass::Transient, ErrorClass::Throttled] {
+            let error = AttemptError::new(kind, class, "no reply");
+            let (ended_as, ended_at) = repeat_error(&error, false);
+            assert_eq!(ended_as, WaitErrorKind::Unreachable, "{kind:?}");
+            assert!((120..=150).contains(&ended_at.as_secs()), "{kind:?}: {ended_at:?}");
+            let (ended_as, ended_at) = repeat_error(&error, true);
+            assert_eq!(ended_as, WaitErrorKind::DeadlineExceeded, "{kind:?}");
+            assert!(ended_at.as_secs() > 58 * 60, "{kind:?}: {ended_at:?}");
+        }
+    }
+}
+
+/// Repeats an error until the wait ends, and returns how and when it ends.
+fn repeat_error(error: &AttemptError, after_a_reading: bool) -> (WaitErrorKind, Duration) {
+    let setup = one_hour_setup();
+    let (mut machine, mut now) = (setup.machine(), Duration::ZERO);
+    let mut first = after_a_reading.then(|| Reading::new(Job::default()).into());
+    let mut input = Input::Wake;
+    loop {
+        input = match machine.step(setup.schedule, now, input).action {
+            Action::Fetch { .. } => first.take().unwrap_or_else(|| Input::Error(error.clone())),
+            Action::SleepUntil(at) => {
+                now = at;
+                Input::Wake
+            }
+            Action::Finish(result) => return (result.unwrap_err().kind(), now),
+        };
+    }
 }
 
 #[test]
