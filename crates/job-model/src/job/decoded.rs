@@ -29,7 +29,7 @@ impl Decoded {
     /// unexpected type does not affect the rest of the job. Repaired syntax errors and unexpected
     /// values are listed in [`Decoded::deviations`]; missing and unknown fields are not.
     ///
-    /// If the body has deviations, a slower decoder parses it a second time. This takes two to three
+    /// If the body has deviations, a slower decoder parses it a second time. This takes two to four
     /// times as long, at any depth.
     ///
     /// ```
