@@ -269,7 +269,7 @@ impl HyperTransport {
             let body = self.read_body(&head, body).await?;
             return Ok(Response::from_parts(head, body));
         }
-        // A status that arrived counts, whatever happens to its body.
+        // A status that arrived counts, even if its body is lost.
         progress.read_error_response(head, body, self.settings.max_body).await
     }
 

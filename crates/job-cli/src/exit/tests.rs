@@ -33,7 +33,7 @@ fn errors_map_to_exit_codes() {
         (status(302), Exit::Unreadable, Exit::Unreadable),
         (transport(Certificate), Exit::Unreadable, Exit::Unreadable),
         (transport(Dns), Exit::Unreadable, Exit::Unreadable),
-        (transport(Timeout), Exit::Deadline, Exit::Unreadable),
+        (transport(Timeout), Exit::Unreadable, Exit::Unreadable),
         (FetchError::new(FetchErrorKind::HtmlPage), Exit::Unreadable, Exit::Unreadable),
     ];
     for (error, wait, get) in rows {

@@ -49,7 +49,7 @@ impl Transport for SimTransport {
                     error(TransportErrorKind::BodyTooLarge, RequestSent::Maybe, message)
                 }
                 BodyEnd::Complete | BodyEnd::Drained => Ok(reply),
-                // The status of an error counts, whatever happens to its body.
+                // The status of an error counts, even if its body is lost.
                 BodyEnd::Truncated | BodyEnd::Stalled if !reply.status().is_success() => {
                     Ok(reply.map(|body| body.slice(..body.len() / 2)))
                 }

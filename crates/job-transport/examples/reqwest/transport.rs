@@ -44,7 +44,7 @@ impl Reqwest {
         let mut reply = self.0.execute(request).await.map_err(classify)?;
         let mut body = BytesMut::new();
         match read_body(&mut reply, &mut body).await {
-            // The status of an error counts, whatever happens to its body.
+            // The status of an error counts, even if its body is lost.
             Err(error) if reply.status().is_success() => return Err(error),
             _ => {}
         }

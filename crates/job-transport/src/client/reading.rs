@@ -102,7 +102,7 @@ impl Reading {
     ///
     /// Returns an error if the status is not 200, or if the body is not a job: for example an error
     /// body, an object whose `kind` is not `Job`, or one that has none of a job's `metadata`, `spec`
-    /// and `status` ([`Job::is_foreign`]). The error says what the body is.
+    /// and `status` ([`Job::is_foreign`]). The error describes the body.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         if response.status() != StatusCode::OK {
             return Err(FetchError::from_response(&response));
@@ -131,7 +131,7 @@ impl Reading {
     }
 }
 
-/// Returns the error of a body that is not a job. It says what the body is.
+/// Returns the error of a body that is not a job. It describes the body.
 fn unreadable(body: &[u8]) -> FetchError {
     let Some(foreign) = ForeignBody::from_body(body, &[]) else {
         return FetchError::new(FetchErrorKind::Undecodable);

@@ -20,7 +20,7 @@ use validity::Validity;
 
 /// Accepts a certificate of a trusted authority, and one that equals a given one byte for byte.
 ///
-/// The usual verification refuses a server certificate that says of itself that it is an authority,
+/// The usual verification refuses a server certificate that claims to be an authority,
 /// even if it was given as trusted. `openssl req -x509` makes such certificates.
 #[derive(Debug)]
 pub(super) struct PinningVerifier {

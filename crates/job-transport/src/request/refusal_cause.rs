@@ -8,7 +8,7 @@ use super::gateway_code::has_gateway_code;
 
 /// Why the service refused a signed request (401).
 ///
-/// Most causes share one error code (`APIGW.0301`), so they are told apart by the service's words.
+/// Most causes share one error code (`APIGW.0301`), so they are distinguished by the service's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum RefusalCause {
@@ -64,7 +64,7 @@ const PHRASES: &[(RefusalCause, &[&str])] = &[
     (RefusalCause::WrongSignature, &["signature fail", "signature does not match"]),
 ];
 
-/// The gateway's code for most causes. It means a wrong signature if the words say nothing else.
+/// The gateway's code for most causes. It means a wrong signature if the words name no other cause.
 const REFUSED_SIGNATURE: &str = "0301";
 
 impl RefusalCause {

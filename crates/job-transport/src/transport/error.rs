@@ -134,8 +134,8 @@ impl TransportError {
         self
     }
 
-    /// Adds only the innermost cause to the chain. The errors around it say which library reported
-    /// it, such as `client error (Connect)`.
+    /// Adds only the innermost cause to the chain. The errors around it name the library that
+    /// reported it, such as `client error (Connect)`.
     #[cfg(feature = "hyper")]
     pub(crate) fn with_innermost_source(self, source: Box<dyn Error + Send + Sync>) -> Self {
         let skipped_sources = error_sources(&*source).count().saturating_sub(1);
