@@ -147,8 +147,8 @@ async fn a_client_certificate_is_presented_on_request() {
     }
 }
 
-/// Returns a self-signed certificate as `openssl req -x509` makes it: it claims to be an authority
-/// .
+/// Returns a self-signed certificate as `openssl req -x509` makes it: it claims to be an
+/// authority.
 fn self_signed(key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Certified {
     let mut params = leaf();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
