@@ -41,9 +41,10 @@ const MANY_WAITS: Waits = Waits { count: 100_000, rounds: 3 };
 const MAX_UNCHANGED_TIME_RATIO: f64 = 0.5;
 const MAX_CHANGED_TIME_RATIO: f64 = 1.3;
 
-/// The same for many waits if each reply has changed. A wait keeps 2 KB between polls and the loop
-/// keeps 400 bytes, so the waits no longer fit into the processor's caches.
+/// The same for many waits. A wait keeps 2 KB between polls and the loop keeps 400 bytes, so the
+/// waits no longer fit into the processor's caches.
 const MAX_UNCACHED_TIME_RATIO: f64 = 1.6;
+const MAX_UNCACHED_UNCHANGED_TIME_RATIO: f64 = 0.6;
 const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.3;
 
 /// The same if each reply has another phase, which an event reports. This decodes the last job again.
@@ -204,7 +205,12 @@ fn cost(
     let mut check_max = |what: &str, figure, max| bounds.check(what, figure, 0.0..=max);
     let is_cached = waits == FEW_WAITS.count;
     let [max_ratio, max_fleet_ratio, max_learned_ratio] = match change {
-        Change::None => [MAX_UNCHANGED_TIME_RATIO, MAX_UNCHANGED_TIME_RATIO, MAX_FLEET_TIME_RATIO],
+        Change::None if is_cached => {
+            [MAX_UNCHANGED_TIME_RATIO, MAX_UNCHANGED_TIME_RATIO, MAX_FLEET_TIME_RATIO]
+        }
+        Change::None => {
+            [MAX_UNCACHED_UNCHANGED_TIME_RATIO, MAX_UNCHANGED_TIME_RATIO, MAX_FLEET_TIME_RATIO]
+        }
         Change::Time if is_cached => {
             [MAX_CHANGED_TIME_RATIO, MAX_FLEET_TIME_RATIO, MAX_FLEET_TIME_RATIO]
         }
