@@ -29,8 +29,8 @@ const TARGETS: &[(&str, Option<&str>)] = &[
     ("script", None),
 ];
 
-/// The maximum length of an input. The time of a longer one shows whether work grows faster than its
-/// bytes.
+/// The maximum length of an input. The time of a longer one shows whether work grows faster than
+/// its bytes.
 const MAX_LEN_FLAG: &str = "-max_len=65536";
 
 /// The maximum length of an input of the corpus, so that it stays small.

@@ -39,9 +39,9 @@ const OTHERS: [RangeInclusive<char>; 3] =
 /// Returns `true` for a character that is invisible or could disturb a terminal.
 ///
 /// These are control characters, and the characters that Unicode 16.0 lists as
-/// `Default_Ignorable_Code_Point` or `Bidi_Control`: joiners, fillers, variation selectors, tags and
-/// marks that change the direction of writing. U+2028, U+2029, U+2800 and U+FFF9 to U+FFFB are added.
-/// Spaces are printable.
+/// `Default_Ignorable_Code_Point` or `Bidi_Control`: joiners, fillers, variation selectors, tags
+/// and marks that change the direction of writing. U+2028, U+2029, U+2800 and U+FFF9 to U+FFFB are
+/// added. Spaces are printable.
 ///
 /// Any text of the service, such as a reason or a name, may contain such characters. Remove or
 /// escape them before you show the text. Everything that this crate displays already does so.
@@ -96,8 +96,8 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, mut text: &str) -> fmt::Result {
         let odd_end = rest.char_indices().skip(1).find(|(_, c)| is_plain(*c));
         let (odd, rest) = rest.split_at(odd_end.map_or(rest.len(), |(end, _)| end));
         text = rest;
-        // `escape_debug` has short escapes for some control characters, but leaves some of the other
-        // unprintable characters as they are.
+        // `escape_debug` has short escapes for some control characters, but leaves some of the
+        // other unprintable characters as they are.
         for piece in odd.split_inclusive(is_unprintable_non_control) {
             let last = piece.chars().next_back().filter(|c| is_unprintable_non_control(*c));
             write!(f, "{}", piece[..piece.len() - last.map_or(0, char::len_utf8)].escape_debug())?;
@@ -113,8 +113,8 @@ fn is_unprintable_non_control(c: char) -> bool {
     is_unprintable(c) && !c.is_control()
 }
 
-/// Returns whether a character is certainly displayed as it is. `escape_debug` decides on the others,
-/// and takes longer.
+/// Returns whether a character is certainly displayed as it is. `escape_debug` decides on the
+/// others, and takes longer.
 const fn is_plain(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{4e00}'..='\u{9fff}' | char::REPLACEMENT_CHARACTER)
         && !matches!(c, '"' | '\'' | '\\')

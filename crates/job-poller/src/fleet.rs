@@ -258,8 +258,8 @@ impl FleetBuilder {
     ///
     /// If the plans of this schedule have no urgency
     /// ([`PollPlan::urgency`](crate::PollPlan::urgency)), the price of a request stays at its
-    /// minimum. If the waits need more requests than the budget allows, requests are queued and sent
-    /// in the order in which they were due.
+    /// minimum. If the waits need more requests than the budget allows, requests are queued and
+    /// sent in the order in which they were due.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Arc::new(schedule));
         self

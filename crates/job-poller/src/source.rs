@@ -95,9 +95,9 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
 
 /// Makes an attempt for a machine.
 ///
-/// This decodes what the machine will read, because a fleet's machine must not decode while it holds
-/// the fleet's lock: the new job, and the last one if the tree of sub-jobs has changed or if the job
-/// has ended.
+/// This decodes what the machine will read, because a fleet's machine must not decode while it
+/// holds the fleet's lock: the new job, and the last one if the tree of sub-jobs has changed or if
+/// the job has ended.
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,

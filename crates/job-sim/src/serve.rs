@@ -173,7 +173,8 @@ struct ReplyBody {
     _stall_guard: Option<StallGuard>,
 }
 
-/// How often a truncated body yields before it ends, so that its head and its beginning are sent first.
+/// How often a truncated body yields before it ends, so that its head and its beginning are sent
+/// first.
 const YIELDS_BEFORE_END: u32 = 16;
 
 impl ReplyBody {

@@ -203,8 +203,8 @@ impl Client {
         }
     }
 
-    /// Sends the request with credentials that have just been renewed. If the connection closes, sends a
-    /// token once more, because some servers close the connection after a refusal.
+    /// Sends the request with credentials that have just been renewed. If the connection closes,
+    /// sends a token once more, because some servers close the connection after a refusal.
     async fn send_renewed(
         &self,
         attempt: &AttemptContext<'_>,

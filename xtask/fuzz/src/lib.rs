@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// Maximum time for each byte of an input. The sanitizer and the coverage counters make a target about
-/// ten times as slow as a release build, which needs at most 50 ns.
+/// Maximum time for each byte of an input. The sanitizer and the coverage counters make a target
+/// about ten times as slow as a release build, which needs at most 50 ns.
 const MAX_TIME_PER_BYTE: Duration = Duration::from_micros(5);
 
 /// Added to the maximum time of an input, because a short one has a constant cost, and because the
 /// machine may run something else.
 const MAX_BASE_TIME: Duration = Duration::from_millis(100);
 
-/// Number of runs of an input that took too long. Only if every run takes too long, the input is slow,
-/// and not the machine.
+/// Number of runs of an input that took too long. Only if every run takes too long, the input is
+/// slow, and not the machine.
 const RUNS: u32 = 3;
 
 /// Runs a target on an input of `len` bytes.

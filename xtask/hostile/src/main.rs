@@ -1,5 +1,5 @@
-//! Measures every parser of foreign bytes with hostile inputs of two sizes. Exits with 1 if the time
-//! per byte grows, or if an input takes too long.
+//! Measures every parser of foreign bytes with hostile inputs of two sizes. Exits with 1 if the
+//! time per byte grows, or if an input takes too long.
 //!
 //! The arguments are the two sizes in MiB: `hostile 1 8`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is for a terminal")]

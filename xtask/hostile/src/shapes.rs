@@ -3,8 +3,8 @@
 /// A name, and a function that makes an input of about this many bytes.
 pub(crate) type Shape = (&'static str, fn(usize) -> Vec<u8>);
 
-/// Inputs for the parsers of JSON. Some are valid jobs with deviations, and some are broken in a way
-/// that costs time before it is noticed.
+/// Inputs for the parsers of JSON. Some are valid jobs with deviations, and some are broken in a
+/// way that costs time before it is noticed.
 pub(crate) const JSON: &[Shape] = &[
     ("plain sub-jobs", plain_sub_jobs),
     // The same for the lenient decoder.

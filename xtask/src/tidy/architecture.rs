@@ -1,10 +1,11 @@
-//! Checks that each invariant in ARCHITECTURE.md and each promise in RELIABILITY.md has a row that names the
-//! checks which execute it, and that these checks exist.
+//! Checks that each invariant in ARCHITECTURE.md and each promise in RELIABILITY.md has a row that
+//! names the checks which execute it, and that these checks exist.
 
 use super::{CHECKS, Tree};
 
-/// The rows. `[FILE]` starts the rows of a document. A row is a sentence of that document, and below it,
-/// indented, the checks that execute it, one a line. A line that starts with `#` is a comment.
+/// The rows. `[FILE]` starts the rows of a document. A row is a sentence of that document, and
+/// below it, indented, the checks that execute it, one a line. A line that starts with `#` is a
+/// comment.
 const ROWS: &str = "xtask/invariants.txt";
 
 /// Finds the sentences of a document that need a row.
@@ -122,8 +123,8 @@ fn check_row(tree: &Tree, row: &Row<'_>) -> Vec<String> {
     violations
 }
 
-/// Whether a check of this name exists: `tidy::name`, a task such as `xtask::fuzz`, an enabled lint such
-/// as `clippy::name`, or a test as `path/to/file.rs::name`.
+/// Whether a check of this name exists: `tidy::name`, a task such as `xtask::fuzz`, an enabled lint
+/// such as `clippy::name`, or a test as `path/to/file.rs::name`.
 fn exists(tree: &Tree, check: &str) -> bool {
     match check.rsplit_once("::") {
         Some(("tidy", name)) => CHECKS.iter().any(|(tidy, _)| *tidy == name),
@@ -143,7 +144,8 @@ fn is_enabled(tree: &Tree, tool: &str, lint: &str) -> bool {
     })
 }
 
-/// Whether the text has a test of this name: the line before the function must be its test attribute.
+/// Whether the text has a test of this name: the line before the function must be its test
+/// attribute.
 fn has_test(text: &str, name: &str) -> bool {
     let lines = || text.lines().map(str::trim);
     lines().zip(lines().skip(1)).any(|(before, line)| {

@@ -1,4 +1,5 @@
-//! Checks that the README is short and lists every crate. A doc test checks that its example compiles.
+//! Checks that the README is short and lists every crate. A doc test checks that its example
+//! compiles.
 
 use super::Tree;
 

@@ -156,9 +156,7 @@ impl TimelineRow {
 impl Bar {
     /// Returns the bar of a job; `None` if the job has no valid timestamp.
     fn from_job(job: &Job) -> Option<Self> {
-        let metadata = job.metadata.as_ref()?;
-        let created = metadata.creation_timestamp.as_ref().and_then(|at| at.instant());
-        let updated = metadata.update_timestamp.as_ref().and_then(|at| at.instant());
+        let (created, updated) = (job.created_at(), job.updated_at());
         let from = created.or(updated)?;
         let is_open = !job.phase().is_some_and(Phase::is_terminal);
         Some(Self { from, to: updated.unwrap_or(from).max(from), is_open })

@@ -1,5 +1,5 @@
-//! Sanitizes untrusted texts for display: escapes control characters and the commands of CI runners,
-//! and limits the length.
+//! Sanitizes untrusted texts for display: escapes control characters and the commands of CI
+//! runners, and limits the length.
 
 use job_model::is_unprintable;
 

@@ -102,8 +102,8 @@ impl Session {
 }
 
 /// Returns the timeout for resuming after a timeout: the time already spent plus the given timeout,
-/// because the timeout of a checkpoint counts from the start of the wait. A zero timeout is omitted,
-/// because it would allow only one more attempt.
+/// because the timeout of a checkpoint counts from the start of the wait. A zero timeout is
+/// omitted, because it would allow only one more attempt.
 fn extended_timeout(
     timeout: Option<TimeoutArg>,
     elapsed: Duration,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod transcripts;
+mod raw_output;
 mod terminal;
 mod browser;
 mod recipes;

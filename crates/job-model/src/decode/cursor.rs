@@ -1,7 +1,7 @@
 //! Walks through the text of a document once, from value to value.
 //!
-//! The text is valid JSON, so the cursor checks nothing. It never panics and always advances, even if
-//! the text were malformed.
+//! The text is valid JSON, so the cursor checks nothing. It never panics and always advances, even
+//! if the text were malformed.
 
 use alloc::borrow::Cow;
 use core::ops::Range;
@@ -52,8 +52,8 @@ impl<'b> Cursor<'b> {
         is_bracket
     }
 
-    /// Moves to the next value of an array that was entered. Returns `false` and leaves the array if
-    /// there is none.
+    /// Moves to the next value of an array that was entered. Returns `false` and leaves the array
+    /// if there is none.
     pub(crate) fn next_element(&mut self) -> bool {
         if self.peek() == Some(b',') {
             self.at += 1;

@@ -31,8 +31,8 @@ pub enum DeviationKind {
     /// A comma follows the last member of the object or array at the path. The reference page's own
     /// example has one.
     TrailingComma,
-    /// The string contains a control character, such as a line break, that is not escaped. It is read as
-    /// that character.
+    /// The string contains a control character, such as a line break, that is not escaped. It is
+    /// read as that character.
     ControlCharacter,
     /// The string contains bytes that are not UTF-8. They are read as U+FFFD.
     InvalidUtf8,

@@ -88,7 +88,8 @@ impl DecodeError {
         Self::new(body, offset, DecodeErrorKind::NotUtf8, &path)
     }
 
-    /// Creates the error for a body that is not valid JSON after repair. `text` is the repaired body.
+    /// Creates the error for a body that is not valid JSON after repair. `text` is the repaired
+    /// body.
     pub(crate) fn syntax(
         body: &[u8],
         text: &str,
@@ -111,7 +112,8 @@ impl DecodeError {
         if column == 0 {
             return Self { kind, path: path.to_string(), line, column };
         }
-        // The parser counted the lines of the repaired text, which lacks the line breaks in strings.
+        // The parser counted the lines of the repaired text, which lacks the line breaks in
+        // strings.
         Self::new(body, offset.min(body.len()), kind, &path)
     }
 }

@@ -113,8 +113,8 @@ impl LenientDecoder<'_> {
         Ok(fidelity)
     }
 
-    /// Reads an element of an array of objects, one level down. Returns `Err` with its JSON if it is
-    /// not an object.
+    /// Reads an element of an array of objects, one level down. Returns `Err` with its JSON if it
+    /// is not an object.
     pub(crate) fn element<T: Object>(
         &mut self,
         index: usize,

@@ -15,8 +15,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Default)]
 pub(crate) struct Repaired<'b> {
     /// The body with spaces in place of its byte order mark, of trailing commas and of control
-    /// characters in strings, and with `?` in place of each byte that is not valid UTF-8 in a string.
-    /// All other bytes keep their values, and every byte its position.
+    /// characters in strings, and with `?` in place of each byte that is not valid UTF-8 in a
+    /// string. All other bytes keep their values, and every byte its position.
     pub(crate) text: Cow<'b, [u8]>,
     /// Whether a string of the body was repaired.
     pub(crate) has_repaired_strings: bool,

@@ -53,8 +53,8 @@ impl<'b> Scanner<'b> {
         &self.last_string
     }
 
-    /// Returns the path of the current or the next value. Takes no more of a name than a path shows,
-    /// because a body could have a long name and a deviation at every other byte.
+    /// Returns the path of the current or the next value. Takes no more of a name than a path
+    /// shows, because a body could have a long name and a deviation at every other byte.
     pub(crate) fn path(&self) -> Path<'b> {
         let segments = self.open_containers.iter().filter_map(|container| match container {
             OpenContainer::Object(name) if name.is_empty() => None,

@@ -24,10 +24,11 @@ pub struct Decoded {
 impl Decoded {
     /// Decodes a job within the default [`Limits`].
     ///
-    /// The body must be valid JSON, except that a byte order mark, trailing commas and, within strings,
-    /// control characters, invalid UTF-8 and lone surrogates are tolerated. The shape is open: a field that is missing, unknown or of an
-    /// unexpected type does not affect the rest of the job. Repaired syntax errors and unexpected
-    /// values are listed in [`Decoded::deviations`]; missing and unknown fields are not.
+    /// The body must be valid JSON, except that a byte order mark, trailing commas and, within
+    /// strings, control characters, invalid UTF-8 and lone surrogates are tolerated. The shape is
+    /// open: a field that is missing, unknown or of an unexpected type does not affect the rest of
+    /// the job. Repaired syntax errors and unexpected values are listed in [`Decoded::deviations`];
+    /// missing and unknown fields are not.
     ///
     /// If the body has deviations, a slower decoder parses it a second time. This takes two to four
     /// times as long, at any depth.

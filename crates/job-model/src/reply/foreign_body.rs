@@ -11,9 +11,10 @@ use crate::{
 
 /// What a body is that should be a job, but is something else.
 ///
-/// A gateway, a proxy or another service may reply with status 200 and a body that is not a job. The
-/// `Display` form is a noun phrase for an error message, such as ``an object of kind `Cluster` ``. It
-/// has at most 2 KiB, is on one line, and has no unprintable characters.
+/// A gateway, a proxy or another service may reply with status 200 and a body that is not a job.
+/// The `Display` form is a noun phrase for an error message, such as
+/// ``an object of kind `Cluster` ``. It has at most 2 KiB, is on one line, and has no unprintable
+/// characters.
 ///
 /// ```
 /// use job_model::ForeignBody;
@@ -78,8 +79,9 @@ pub enum ForeignBody {
 impl ForeignBody {
     /// Describes a body that is not a job.
     ///
-    /// Returns `None` if the body is a job ([`Job::is_foreign`] is `false`), or if it starts like JSON
-    /// and is not valid. In the second case, the [`DecodeError`](crate::DecodeError) says more.
+    /// Returns `None` if the body is a job ([`Job::is_foreign`] is `false`), or if it starts like
+    /// JSON and is not valid. In the second case, the [`DecodeError`](crate::DecodeError) says
+    /// more.
     ///
     /// Each of the `secrets` is replaced by `(hidden)`, because a gateway may repeat a request.
     #[must_use]

@@ -62,8 +62,8 @@ impl JobId {
     }
 }
 
-/// What was found at one path. A path can have several values, because a name may be given more than
-/// once.
+/// What was found at one path. A path can have several values, because a name may be given more
+/// than once.
 #[derive(Default)]
 struct PathIds {
     first: Option<JobId>,
@@ -73,8 +73,8 @@ struct PathIds {
     unusable: Option<SubmissionError>,
 }
 
-/// Reads the ids at the paths, in one pass over the next value. Each path is that from this value, and
-/// has the index of its result.
+/// Reads the ids at the paths, in one pass over the next value. Each path is that from this value,
+/// and has the index of its result.
 fn collect_ids(cursor: &mut Cursor<'_>, paths: &[(usize, &'static str)], ids: &mut [PathIds]) {
     if !cursor.enter(b'{') {
         cursor.skip();

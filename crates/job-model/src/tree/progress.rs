@@ -51,6 +51,27 @@ impl Job {
         progress
     }
 
+    /// Returns `creationTimestamp`, or `None` if it is missing or not a time.
+    ///
+    /// ```
+    /// let body = br#"{"metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC"}}"#;
+    /// let job = job_model::Job::from_slice(body)?;
+    /// let created_at = job.created_at().expect("it is a time");
+    /// assert_eq!(created_at.to_string(), "2020-02-02T08:12:40Z");
+    /// assert_eq!(job.updated_at(), None);
+    /// # Ok::<(), job_model::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn created_at(&self) -> Option<jiff::Timestamp> {
+        self.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
+    }
+
+    /// Returns `updateTimestamp`, or `None` if it is missing or not a time.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<jiff::Timestamp> {
+        self.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
+    }
+
     /// Returns the time between the job's creation and its last update.
     ///
     /// For a job that has ended, this is how long it took. Returns `None` if one of the timestamps
@@ -65,10 +86,7 @@ impl Job {
     /// ```
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        let metadata = self.metadata.as_ref()?;
-        let created = metadata.creation_timestamp.as_ref()?.instant()?;
-        let updated = metadata.update_timestamp.as_ref()?.instant()?;
-        updated.duration_since(created).try_into().ok()
+        self.updated_at()?.duration_since(self.created_at()?).try_into().ok()
     }
 }
 

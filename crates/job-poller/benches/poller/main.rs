@@ -47,7 +47,8 @@ const MAX_UNCACHED_TIME_RATIO: f64 = 1.6;
 const MAX_UNCACHED_UNCHANGED_TIME_RATIO: f64 = 0.6;
 const MAX_UNCACHED_LEARNED_TIME_RATIO: f64 = 2.3;
 
-/// The same if each reply has another phase, which an event reports. This decodes the last job again.
+/// The same if each reply has another phase, which an event reports. This decodes the last job
+/// again.
 const MAX_NEW_PHASE_TIME_RATIO: f64 = 2.8;
 
 /// The maximum heap of a wait during a delay, in bytes. This includes its task and excludes the

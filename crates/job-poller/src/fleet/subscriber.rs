@@ -11,8 +11,8 @@ use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 /// Maximum number of events that are buffered for a stream. After that the wait is paused.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
-/// Maximum number of events that are buffered before the caller awaits the wait or calls `events()`.
-/// If there are more, all are dropped, and a later stream starts with newer events.
+/// Maximum number of events that are buffered before the caller awaits the wait or calls
+/// `events()`. If there are more, all are dropped, and a later stream starts with newer events.
 const MAX_UNCLAIMED_EVENTS: usize = 4;
 
 /// A subscriber of a wait.

@@ -91,8 +91,8 @@ impl WaitPolicy {
     ///
     /// The last attempt starts before the deadline, so that it has time to end: two seconds before,
     /// or a tenth of the timeout for timeouts below 20 s. It starts later if a `Retry-After`
-    /// requires it, and because attempts are at least one second apart, or the planned delay if that
-    /// is shorter.
+    /// requires it, and because attempts are at least one second apart, or the planned delay if
+    /// that is shorter.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -159,8 +159,9 @@ impl WaitPolicy {
     /// Sets how many permanent errors in a row end a wait after a reading. The default is 3.
     ///
     /// At least 10 s must pass between the first and the last. Permanent errors are 401, 403 and
-    /// the like. 404 is counted separately, with the same limit. The job existed and the credentials
-    /// were valid, so a single error may come from a faulty replica or gateway. A wrong signature is not confirmed: it ends a wait immediately.
+    /// the like. 404 is counted separately, with the same limit. The job existed and the
+    /// credentials were valid, so a single error may come from a faulty replica or gateway. A wrong
+    /// signature is not confirmed: it ends a wait immediately.
     #[must_use]
     pub const fn confirmations(mut self, refusals: u32) -> Self {
         self.confirmations = refusals;

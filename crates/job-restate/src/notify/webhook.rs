@@ -126,8 +126,8 @@ impl Webhook {
 
     /// Allows plain http to any host.
     ///
-    /// This is insecure, because others on the network can read the notifications. By default, plain
-    /// http is only allowed to loopback addresses.
+    /// This is insecure, because others on the network can read the notifications. By default,
+    /// plain http is only allowed to loopback addresses.
     #[must_use]
     pub const fn allow_http(mut self) -> Self {
         self.allow_http = true;

@@ -57,8 +57,8 @@ impl Credentials {
     ///
     /// The service locks a key pair after more than five wrong signatures in a row. Therefore,
     /// until it has accepted a signature, and again after it has refused one, requests are sent one
-    /// at a time. After a wrong signature, no request is signed with this pair for five minutes. Both
-    /// rules apply to all clients in the process, and to other processes if the clients share
+    /// at a time. After a wrong signature, no request is signed with this pair for five minutes.
+    /// Both rules apply to all clients in the process, and to other processes if the clients share
     /// [`KeyRecords`](crate::KeyRecords).
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {

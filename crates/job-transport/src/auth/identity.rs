@@ -1,4 +1,5 @@
-//! Requests tokens from the identity service (`POST /v3/auth/tokens`) for a user name and a password.
+//! Requests tokens from the identity service (`POST /v3/auth/tokens`) for a user name and a
+//! password.
 
 use std::{fmt, time::Duration};
 

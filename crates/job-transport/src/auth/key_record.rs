@@ -23,7 +23,8 @@ const BLOCK_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 /// Identifies an access key at an endpoint.
 ///
 /// It is an HMAC of the access key, the security token and the endpoint's host, with the secret key
-/// as its key. Somebody who knows it can check a guess of the secret key. `Debug` does not print it.
+/// as its key. Somebody who knows it can check a guess of the secret key. `Debug` does not print
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 32]);
 

@@ -22,8 +22,8 @@ const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 /// Another process must replace the file before the token expires. A pipe is read only once; if the
 /// service refuses its token, the error is permanent.
 ///
-/// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be a
-/// pipe without a writer. At most one thread at a time does so, for all clones of the provider.
+/// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be
+/// a pipe without a writer. At most one thread at a time does so, for all clones of the provider.
 ///
 /// # Examples
 ///
@@ -64,9 +64,9 @@ impl TokenFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read, is larger than 1 MiB or does not contain a valid
-    /// token. The error is transient, because another process may be replacing the file. If the file
-    /// is a pipe, the error is permanent, because its token is lost.
+    /// Returns an error if the file cannot be read, is larger than 1 MiB or does not contain a
+    /// valid token. The error is transient, because another process may be replacing the file. If
+    /// the file is a pipe, the error is permanent, because its token is lost.
     pub fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
         self.fill();
         self.take()

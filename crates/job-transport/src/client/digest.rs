@@ -54,7 +54,7 @@ impl JobDigest {
             phase: job.phase().cloned(),
             job_type: job.job_type().map(Box::from),
             created_at: tree.created_at.and_then(CompactTimestamp::new),
-            updated_at: updated_at(job).and_then(CompactTimestamp::new),
+            updated_at: job.updated_at().and_then(CompactTimestamp::new),
             tree_hash: tree.hash.finish(),
             has_active_sub_jobs: tree.has_active_sub_jobs,
             // Search for the deepest failed sub-job only if one has failed, which is rare.
@@ -170,7 +170,7 @@ impl TreeSummary {
         // The job's own uid is excluded, because a reply may lack it.
         (job.phase(), job.sub_jobs().len()).hash(&mut hash);
         Self {
-            created_at: created_at(job),
+            created_at: job.created_at(),
             hash,
             has_active_sub_jobs: false,
             has_failed_job: job.phase() == Some(&Phase::Failed),
@@ -185,7 +185,7 @@ impl TreeSummary {
             Some(Phase::Initializing | Phase::Running) => self.has_active_sub_jobs = true,
             Some(Phase::Failed) => self.has_failed_job = true,
             Some(Phase::Success) if job.sub_jobs().is_empty() => {
-                match age(updated_at(job), self.created_at) {
+                match age(job.updated_at(), self.created_at) {
                     Some(end) => self.step_ends.push(end),
                     None => self.has_undated_step = true,
                 }
@@ -199,14 +199,6 @@ impl TreeSummary {
         self.step_ends.sort_unstable();
         (!self.has_undated_step && !self.step_ends.is_empty()).then(|| self.step_ends.into())
     }
-}
-
-fn created_at(job: &Job) -> Option<Timestamp> {
-    job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
-}
-
-fn updated_at(job: &Job) -> Option<Timestamp> {
-    job.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
 }
 
 /// Returns the time from the creation until `time`, or `None` if one of them is missing or `time`

@@ -101,8 +101,8 @@ impl Reading {
     /// # Errors
     ///
     /// Returns an error if the status is not 200, or if the body is not a job: for example an error
-    /// body, an object whose `kind` is not `Job`, or one that has none of a job's `metadata`, `spec`
-    /// and `status` ([`Job::is_foreign`]). The error describes the body.
+    /// body, an object whose `kind` is not `Job`, or one that has none of a job's `metadata`,
+    /// `spec` and `status` ([`Job::is_foreign`]). The error describes the body.
     pub fn from_response(response: Response<Bytes>) -> Result<Self, FetchError> {
         if response.status() != StatusCode::OK {
             return Err(FetchError::from_response(&response));

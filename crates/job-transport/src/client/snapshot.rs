@@ -37,8 +37,8 @@ struct Inner {
     digest: JobDigest,
     /// `None` if there are no deviations, which is the usual case.
     deviations: Option<Box<Deviations>>,
-    /// Whether the text can be decoded again. It cannot if the job was built in memory and is nested
-    /// too deeply.
+    /// Whether the text can be decoded again. It cannot if the job was built in memory and is
+    /// nested too deeply.
     can_decode_again: bool,
     job: OnceLock<Box<Job>>,
 }
@@ -51,8 +51,8 @@ struct Deviations(Vec<Deviation>);
 /// default.
 const UNLIMITED: Limits = Limits::new().max_depth(Limits::MAX_DEPTH_CAP).max_sub_jobs(u32::MAX);
 
-/// Limits for a text that was stored, and that may have been changed since. More sub-jobs would take
-/// many times the size of their text, which may be a few bytes for each.
+/// Limits for a text that was stored, and that may have been changed since. More sub-jobs would
+/// take many times the size of their text, which may be a few bytes for each.
 const STORED: Limits = UNLIMITED.max_sub_jobs(100_000);
 
 impl JobSnapshot {

@@ -88,8 +88,9 @@ impl TlsConfig {
     /// Trusts only the certificate authorities in this PEM text.
     ///
     /// A server certificate in the text is trusted as well, although it is not an authority, for
-    /// example a self-signed one. It must be the first one that the server presents, equal the one in
-    /// the text byte for byte, and be valid for the server's name, the current date and server use.
+    /// example a self-signed one. It must be the first one that the server presents, equal the one
+    /// in the text byte for byte, and be valid for the server's name, the current date and server
+    /// use.
     ///
     /// # Errors
     ///

@@ -167,8 +167,8 @@ impl FetchError {
 
     /// Adds the error body of the reply.
     ///
-    /// A 404 with the gateway's code `APIGW.0101` or `APIG.0101` becomes permanent, because the path is wrong for
-    /// every job.
+    /// A 404 with the gateway's code `APIGW.0101` or `APIG.0101` becomes permanent, because the
+    /// path is wrong for every job.
     #[must_use]
     pub fn with_service_error(mut self, service_error: ServiceError) -> Self {
         let details = &mut *self.0;

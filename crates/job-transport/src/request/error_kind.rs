@@ -15,9 +15,9 @@ pub enum FetchErrorKind {
     Credentials,
     /// The credentials provider took longer than its timeout.
     CredentialsTimeout,
-    /// The service refused a signature of the access key, now or less than five minutes ago, in this
-    /// process or another one. No request is signed with this key for that time, because a few more
-    /// wrong signatures lock it.
+    /// The service refused a signature of the access key, now or less than five minutes ago, in
+    /// this process or another one. No request is signed with this key for that time, because a few
+    /// more wrong signatures lock it.
     WrongSignature,
     /// Neither the client nor the credentials have a project id.
     NoProject,
@@ -31,8 +31,8 @@ pub enum FetchErrorKind {
     HtmlPage,
     /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// The reply has status 200, and its body is something else than a job: an object of another kind,
-    /// a job of another service, or an error.
+    /// The reply has status 200, and its body is something else than a job: an object of another
+    /// kind, a job of another service, or an error.
     WrongKind,
     /// The identity service accepted the login, but its reply has no token.
     NoToken,

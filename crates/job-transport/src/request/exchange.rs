@@ -37,8 +37,8 @@ impl Reply {
     }
 }
 
-/// Sends a request and decodes an error body. If the reply repeats `secrets` or sensitive headers of
-/// the request, they are hidden in it.
+/// Sends a request and decodes an error body. If the reply repeats `secrets` or sensitive headers
+/// of the request, they are hidden in it.
 pub(crate) async fn send_traced(
     transport: &dyn Transport,
     request: Request<Bytes>,

@@ -8,8 +8,8 @@ use http::{
 };
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
-/// The longest delay that a response can request. It is far more than a wait honors (5 min), and can
-/// be added to any time and printed.
+/// The longest delay that a response can request. It is far more than a wait honors (5 min), and
+/// can be added to any time and printed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 static PARSER: DateTimeParser = DateTimeParser::new();

@@ -8,7 +8,8 @@ use super::gateway_code::has_gateway_code;
 
 /// Why the service refused a signed request (401).
 ///
-/// Most causes share one error code (`APIGW.0301`), so they are distinguished by the service's words.
+/// Most causes share one error code (`APIGW.0301`), so they are distinguished by the service's
+/// words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum RefusalCause {

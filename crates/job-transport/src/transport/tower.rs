@@ -23,8 +23,8 @@ use super::{
 /// The service must return the whole body as [`Bytes`]. Each request clones the service, and waits
 /// until the clone is ready.
 ///
-/// If the service returns a [`TransportError`], it is returned unchanged. An elapsed timeout, of tower
-/// or of tokio or an [`io::Error`](std::io::Error), has the kind
+/// If the service returns a [`TransportError`], it is returned unchanged. An elapsed timeout, of
+/// tower or of tokio or an [`io::Error`](std::io::Error), has the kind
 /// [`Timeout`](TransportErrorKind::Timeout). Other errors have the kind
 /// [`Other`](TransportErrorKind::Other). If the service fails before it is ready, the request
 /// counts as not sent; otherwise it may have been sent.

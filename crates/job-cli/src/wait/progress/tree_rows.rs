@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use console::truncate_str;
-use jiff::Timestamp;
 use job_model::{Job, Node, Phase};
 
 use crate::{
@@ -104,7 +103,7 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
         Some(phase) if phase.is_terminal() => job.duration(),
         // The job itself shows the time of the wait, if the service's time is not known.
         _ => snapshot
-            .age(created_at(job))
+            .age(job.created_at())
             .or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
     };
     if let Some(took) = took {
@@ -117,10 +116,6 @@ fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> Stri
         Some(reason) => row + "  " + &text::sanitize_line(&format!("{reason:?}")),
         None => row,
     }
-}
-
-fn created_at(job: &Job) -> Option<Timestamp> {
-    job.metadata.as_ref()?.creation_timestamp.as_ref()?.instant()
 }
 
 /// Returns an estimate of the remaining time, rounded up coarsely.

@@ -100,7 +100,8 @@ fn a_host_never_reached_ends_the_wait_as_unreachable() {
     ]));
 }
 
-/// Without a reply a wait cannot distinguish a wrong address from an outage, for any kind of transport error.
+/// Without a reply a wait cannot distinguish a wrong address from an outage, for any kind of
+/// transport error.
 #[test]
 fn any_error_without_a_reply_ends_a_job_never_read_after_two_minutes() {
     let transport = [

@@ -43,3 +43,27 @@ fn printing_stopping_and_checkpoints_decode_nothing() {
     assert_eq!(job.job_type(), Some("CreateCluster"));
     assert!(!kept.is_decoded(), "a caller's copy is not kept");
 }
+
+/// A step of a fleet holds its lock, so it must not decode the job that it finishes with.
+#[test]
+fn a_settling_wait_keeps_its_decoded_job() {
+    let bodies = [
+        (
+            r#"{"spec": {"subJobs": [{"status": {"phase": "Running"}}]}, "status": {"phase": "Running"}}"#,
+            false,
+        ),
+        (
+            r#"{"spec": {"subJobs": [{"status": {"phase": "Running"}}]}, "status": {"phase": "Success"}}"#,
+            true,
+        ),
+    ];
+    let schedule = Adaptive::new();
+    let mut machine = setup().machine();
+    for (second, (body, is_decoded)) in (0..).step_by(20).zip(bodies) {
+        let reading = Reading::new(Job::from_slice(body.as_bytes()).unwrap());
+        let _ = machine.step(&schedule, Duration::from_secs(second), Input::Wake);
+        let _ = machine.step(&schedule, Duration::from_secs(second + 1), reading.into());
+        let kept = machine.snapshot().expect("a reading was accepted");
+        assert_eq!(kept.is_decoded(), is_decoded, "{body}");
+    }
+}

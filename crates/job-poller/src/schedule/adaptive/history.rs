@@ -154,7 +154,8 @@ impl History {
     /// Returns the mean remaining time of a job with this age, given its type and its finished
     /// steps.
     ///
-    /// The digest is that of a [`JobSnapshot`](job_transport::JobSnapshot), or [`JobDigest::new`] of a job.
+    /// The digest is that of a [`JobSnapshot`](job_transport::JobSnapshot), or [`JobDigest::new`]
+    /// of a job.
     ///
     /// Returns `None` if too few such jobs were observed.
     #[must_use]

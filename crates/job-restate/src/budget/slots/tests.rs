@@ -180,8 +180,8 @@ fn waits_are_counted_once_per_epoch() {
 }
 
 /// Simulates waits that request slots until the time `until`. Each wait returns `late(number)`
-/// seconds after its reservation; `number` counts all requests. Returns the time and the wait of each
-/// slot.
+/// seconds after its reservation; `number` counts all requests. Returns the time and the wait of
+/// each slot.
 fn simulate(
     slots: &mut SlotQueue,
     waits: usize,

@@ -1,4 +1,5 @@
-//! Reads a key pair again from the file that it came from, because temporary keys are replaced there.
+//! Reads a key pair again from the file that it came from, because temporary keys are replaced
+//! there.
 
 use futures_core::future::BoxFuture;
 

@@ -95,9 +95,9 @@ impl ResolvedCredentials {
 
     /// Returns the credentials for a [`Client`](crate::Client).
     ///
-    /// If they are a password, `transport` sends the login to the identity service. If they are a key
-    /// pair from a file, the file is read again when the service refuses the key, because another
-    /// process may have replaced a temporary key.
+    /// If they are a password, `transport` sends the login to the identity service. If they are a
+    /// key pair from a file, the file is read again when the service refuses the key, because
+    /// another process may have replaced a temporary key.
     #[must_use]
     pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
         match &self.auth_config {
