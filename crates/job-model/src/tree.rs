@@ -5,6 +5,7 @@ mod progress;
 mod failure;
 mod inconsistency;
 mod render;
+mod summary;
 
 pub use failure::Failure;
 pub use inconsistency::{Inconsistency, InconsistencyKind};

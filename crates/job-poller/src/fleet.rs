@@ -15,7 +15,7 @@ mod handle;
 use std::{fmt, sync::Arc, time::Duration};
 
 use job_model::JobId;
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
 use tokio::{sync::Notify, time::Instant};
 
 pub use self::{
@@ -27,7 +27,7 @@ use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
     schedule::{Adaptive, History, Schedule},
-    source::JobSource,
+    source::{JobSource, LimitedSource},
     wait::random_seed,
 };
 
@@ -235,6 +235,13 @@ impl FleetBuilder {
     /// Sets the maximum number of requests in flight. The default is 20, the minimum 1.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
+        self
+    }
+
+    /// Sets the limit that the texts and the results of all waits count toward. By default it is
+    /// the [limit of the process](MemoryLimit::global).
+    pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.source = Arc::new(LimitedSource { source: self.source, limit });
         self
     }
 

@@ -58,6 +58,10 @@ pub struct Report<'a> {
     pub inconsistencies: &'a [Inconsistency],
     /// Deviations of the last accepted body from the API reference: the `path` and `kind` of each.
     pub deviations: &'a [Deviation],
+    /// Whether the document is a summary without sub-jobs, because the job was too large for what is
+    /// left of the memory limit. Serialized only if it is true.
+    #[serde(skip_serializing_if = "is_false")]
+    pub truncated: bool,
     /// The job as last read.
     pub document: Option<&'a Job>,
 }
@@ -81,6 +85,7 @@ impl<'a> Report<'a> {
             detection_delay: None,
             inconsistencies: &[],
             deviations: &[],
+            truncated: false,
             document,
         };
         match result {
@@ -95,6 +100,7 @@ impl<'a> Report<'a> {
                 elapsed: finished.elapsed,
                 detection_delay: finished.detection_delay,
                 inconsistencies: &finished.inconsistencies,
+                truncated: finished.is_truncated(),
                 ..report
             },
             Err(error) => Self {
@@ -103,10 +109,16 @@ impl<'a> Report<'a> {
                 attempts: error.attempts(),
                 deviations: error.deviations(),
                 elapsed: error.elapsed(),
+                truncated: error.is_truncated(),
                 ..report
             },
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Serializes a duration as seconds, rounded down to milliseconds.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
+#[cfg(feature = "tokio")]
+use job_transport::MemoryLimit;
 use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
 
 /// Reads a job.
@@ -95,27 +97,61 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
 
 /// Makes an attempt for a machine.
 ///
-/// This decodes what the machine will read, because a fleet's machine must not decode while it
-/// holds the fleet's lock: the new job, and the last one if the tree of sub-jobs has changed or if
-/// the job has ended.
+/// This decodes what the machine will read, because a machine must not decode a large text on the
+/// async thread, or while it holds the fleet's lock: the new job, and the last one if the tree of
+/// sub-jobs has changed or if the job has ended.
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,
     id: &JobId,
     last: Option<&JobSnapshot>,
 ) -> Result<Fetched, FetchError> {
-    let fetched = source.fetch_since(id, last).await;
-    let has_changed = match &fetched {
+    let mut fetched = source.fetch_since(id, last).await;
+    let has_changed = match &mut fetched {
         Ok(Fetched::Reading(reading)) => {
-            let _ = reading.snapshot.job();
-            last.is_some_and(|last| !last.digest().has_same_tree(reading.snapshot.digest()))
+            let snapshot = &mut reading.snapshot;
+            snapshot.count_toward(&MemoryLimit::global());
+            snapshot.decode().await;
+            last.is_some_and(|last| !last.digest().has_same_tree(snapshot.digest()))
         }
         Ok(Fetched::Unchanged(_)) | Err(_) => false,
     };
     if let Some(last) = last.filter(|last| has_changed || last.digest().is_terminal()) {
-        let _ = last.job();
+        last.decode().await;
     }
     fetched
+}
+
+/// A source whose readings count toward a limit of the caller.
+#[cfg(feature = "tokio")]
+pub(crate) struct LimitedSource {
+    pub(crate) source: Arc<dyn JobSource>,
+    pub(crate) limit: MemoryLimit,
+}
+
+#[cfg(feature = "tokio")]
+impl JobSource for LimitedSource {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin(async move {
+            let mut reading = self.source.fetch(id).await?;
+            reading.snapshot.count_toward(&self.limit);
+            Ok(reading)
+        })
+    }
+
+    fn fetch_since<'a>(
+        &'a self,
+        id: &'a JobId,
+        last: Option<&'a JobSnapshot>,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let mut fetched = self.source.fetch_since(id, last).await?;
+            if let Fetched::Reading(reading) = &mut fetched {
+                reading.snapshot.count_toward(&self.limit);
+            }
+            Ok(fetched)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, MemoryLimit, TokioClock};
 
 use self::clock::WaitClock;
 use crate::{
     machine::{Checkpoint, Event, FinishedJob, Machine, WaitError, WaitPolicy},
     schedule::{Adaptive, Schedule},
-    source::JobSource,
+    source::{JobSource, LimitedSource},
 };
 
 /// Waits for one job.
@@ -151,6 +151,13 @@ impl Wait {
     /// Sets the schedule, which chooses the delays between readings. The default is [`Adaptive`].
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Arc::new(schedule);
+        self
+    }
+
+    /// Sets the limit that the wait's texts and its result count toward. By default it is the
+    /// [limit of the process](MemoryLimit::global).
+    pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.source = Arc::new(LimitedSource { source: self.source, limit });
         self
     }
 

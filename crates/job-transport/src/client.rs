@@ -31,7 +31,8 @@ use crate::{
     clock::{Clock, timeout},
     request::{Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply, RequestInfo, send_traced},
     transport::{
-        RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind, is_loopback,
+        MemoryLimit, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
+        is_loopback, off_thread,
     },
 };
 
@@ -55,6 +56,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
     key_records: Option<Arc<dyn KeyRecords>>,
+    memory_limit: MemoryLimit,
 }
 
 impl Client {
@@ -85,6 +87,7 @@ impl Client {
             clock: Arc::new(clock),
             attempt_timeout: ATTEMPT_TIMEOUT,
             key_records: None,
+            memory_limit: MemoryLimit::global(),
         }))
     }
 
@@ -117,6 +120,16 @@ impl Client {
         Self(Arc::new(Inner { key_records: Some(Arc::new(records)), ..inner }))
     }
 
+    /// Sets the limit that bodies in flight count toward. By default it is the
+    /// [limit of the process](MemoryLimit::global).
+    ///
+    /// Each request carries the limit as an extension, for the transport.
+    #[must_use]
+    pub fn memory_limit(self, limit: MemoryLimit) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner { memory_limit: limit, ..inner }))
+    }
+
     /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
     ///
     /// If the service rejects the credentials (401) and they can be refreshed, they are refreshed
@@ -133,11 +146,7 @@ impl Client {
     /// Dropping the future cancels the attempt. The job is not affected. If the credentials were
     /// being requested for this attempt, the next attempt requests them again.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        let OkReply { response, credentials_refreshed } = self.request(id).await?;
-        match Reading::from_ok_response(&response) {
-            Ok(reading) => Ok(Reading { credentials_refreshed, ..reading }),
-            Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
-        }
+        self.within_timeout(id, async |ok| read(ok).await).await
     }
 
     /// Reads the job once, and decodes the reply only if it differs from the last one.
@@ -159,21 +168,26 @@ impl Client {
         id: &JobId,
         last: Option<&JobSnapshot>,
     ) -> Result<Fetched, FetchError> {
-        let OkReply { response, credentials_refreshed } = self.request(id).await?;
-        if last.is_some_and(|last| last.text() == response.body()) {
-            let unchanged = Unchanged::from_ok_response(&response);
-            return Ok(Fetched::Unchanged(Unchanged { credentials_refreshed, ..unchanged }));
-        }
-        match Reading::from_ok_response(&response) {
-            Ok(reading) => Ok(Fetched::Reading(Reading { credentials_refreshed, ..reading })),
-            Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
-        }
+        self.within_timeout(id, async |ok| {
+            if !last.is_some_and(|last| last.has_text(ok.response.body())) {
+                return read(ok).await.map(Fetched::Reading);
+            }
+            let unchanged = Unchanged::from_ok_response(&ok.response);
+            let credentials_refreshed = ok.credentials_refreshed;
+            Ok(Fetched::Unchanged(Unchanged { credentials_refreshed, ..unchanged }))
+        })
+        .await
     }
 
-    /// Makes an attempt within its timeout.
-    async fn request(&self, id: &JobId) -> Result<OkReply, FetchError> {
+    /// Makes an attempt within its timeout, and reads the reply.
+    async fn within_timeout<T>(
+        &self,
+        id: &JobId,
+        read: impl AsyncFnOnce(OkReply) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
         let attempt = AttemptContext { id, requests: AtomicU32::new(0) };
-        let made = timeout(&*self.0.clock, self.0.attempt_timeout, self.attempt(&attempt)).await;
+        let made = async { read(self.attempt(&attempt).await?).await };
+        let made = timeout(&*self.0.clock, self.0.attempt_timeout, made).await;
         made.unwrap_or_else(|| {
             let error = match attempt.requests.into_inner() {
                 0 => TransportError::timeout(TimeoutStage::Queue),
@@ -301,7 +315,18 @@ impl Client {
         // Required for this GET, although it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
+        request.extensions_mut().insert(self.0.memory_limit.clone());
         Ok(request)
+    }
+}
+
+/// Decodes a reply.
+async fn read(ok: OkReply) -> Result<Reading, FetchError> {
+    let OkReply { response, credentials_refreshed } = ok;
+    let bytes = response.body().len();
+    match off_thread(bytes, move || Reading::from_ok_response(&response)).await {
+        Ok(reading) => Ok(Reading { credentials_refreshed, ..reading }),
+        Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
     }
 }
 

@@ -33,7 +33,8 @@ use hyper_util::{
 use tokio::sync::Semaphore;
 
 use crate::transport::{
-    AllowHttp, RequestSent, Transport, TransportError, TransportErrorKind, is_loopback,
+    AllowHttp, BodyShare, MemoryLimit, MemoryShare, RequestSent, Transport, TransportError,
+    TransportErrorKind, is_loopback,
 };
 use connect::{TlsConnector, host_and_port};
 use connect_gate::ConnectGates;
@@ -54,6 +55,10 @@ const MAX_BODY_LEN: usize = 8 << 20;
 /// Default limit for requests in flight. Servers allow about 100 streams per connection, so more
 /// requests would be queued in any case.
 const MAX_IN_FLIGHT: usize = 100;
+
+/// Limit for the body of an error response, in bytes. The rest of it is not read, because its
+/// beginning is enough for an error message.
+const MAX_ERROR_BODY: usize = 256 << 10;
 
 /// Default idle timeout of a connection. Longer than the delays between the polls of a wait.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -257,6 +262,8 @@ impl HyperTransport {
         if let Some(capture) = &capture {
             progress.stage = AttemptStage::Connecting(capture.clone());
         }
+        let limit = request.extensions().get::<MemoryLimit>().cloned();
+        let share = limit.unwrap_or_else(MemoryLimit::global).count(0);
         let reply = gate.send_through(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
             gate.close();
@@ -266,15 +273,24 @@ impl HyperTransport {
         progress.stage = AttemptStage::Reading;
         let (head, body) = reply.into_parts();
         if head.status.is_success() {
-            let body = self.read_body(&head, body).await?;
-            return Ok(Response::from_parts(head, body));
+            let (body, share) = self.read_body(&head, body, share).await?;
+            let mut response = Response::from_parts(head, body);
+            response.extensions_mut().insert(BodyShare::from(share));
+            return Ok(response);
         }
         // A status that arrived counts, even if its body is lost.
-        progress.read_error_response(head, body, self.settings.max_body).await
+        let max_body = self.settings.max_body.min(MAX_ERROR_BODY);
+        progress.read_error_response(head, body, max_body).await
     }
 
-    /// Reads the body of a success. Returns an error if it is compressed or too large.
-    async fn read_body(&self, head: &Parts, body: Incoming) -> Result<Bytes, TransportError> {
+    /// Reads the body of a success, and counts it. Returns an error if it is compressed or too
+    /// large.
+    async fn read_body(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        mut share: MemoryShare,
+    ) -> Result<(Bytes, MemoryShare), TransportError> {
         let maybe = |kind| TransportError::new(kind, RequestSent::Maybe);
         if is_encoded(&head.headers) {
             return Err(maybe(TransportErrorKind::EncodedBody));
@@ -282,8 +298,12 @@ impl HyperTransport {
         if body.size_hint().lower() > self.settings.max_body as u64 {
             return Err(maybe(TransportErrorKind::BodyTooLarge));
         }
-        let body = Limited::new(body, self.settings.max_body).collect().await;
-        Ok(body.map_err(|error| classify(error, RequestSent::Maybe))?.to_bytes())
+        let body = Limited::new(body, self.settings.max_body).map_frame(|frame| {
+            share.grow(frame.data_ref().map_or(0, Bytes::len));
+            frame
+        });
+        let body = body.collect().await.map_err(|error| classify(error, RequestSent::Maybe))?;
+        Ok((body.to_bytes(), share))
     }
 }
 

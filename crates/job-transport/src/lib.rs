@@ -103,8 +103,8 @@ pub use request::{
     FetchErrorKind, RefusalCause, retry_after,
 };
 pub use transport::{
-    AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
-    display_chain, error_sources, is_loopback,
+    AllowHttp, MemoryLimit, RequestSent, TimeoutStage, Transport, TransportError,
+    TransportErrorKind, display_chain, error_sources, is_loopback,
 };
 #[cfg(feature = "tower")]
 pub use transport::{TowerTransport, TransportService};

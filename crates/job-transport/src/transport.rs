@@ -2,12 +2,19 @@
 
 mod error;
 mod error_chain;
+mod memory_limit;
+#[cfg(feature = "tokio")]
+mod off_thread;
 mod plain_http;
 #[cfg(feature = "tower")]
 mod tower;
 
 pub use error::{RequestSent, TimeoutStage, TransportError, TransportErrorKind};
 pub use error_chain::{display_chain, error_sources};
+pub use memory_limit::MemoryLimit;
+pub(crate) use memory_limit::{BodyShare, DropText, MemoryShare};
+#[cfg(feature = "tokio")]
+pub(crate) use off_thread::off_thread;
 pub use plain_http::{AllowHttp, is_loopback};
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};
@@ -17,6 +24,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
+
+/// Decodes at once, because there is no other thread without tokio.
+#[cfg(not(feature = "tokio"))]
+pub(crate) async fn off_thread<T>(_: usize, decode: impl FnOnce() -> T) -> T {
+    decode()
+}
 
 /// Sends one HTTP request and returns the response.
 ///

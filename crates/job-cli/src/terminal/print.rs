@@ -50,7 +50,7 @@ impl PrintArgs {
                 write_job_json(reading.job()).context(STDOUT_WRITE_ERROR)?
             }
             (PrintFormat::Json, true) => {
-                write_raw_body(reading.snapshot.text()).context(STDOUT_WRITE_ERROR)?
+                write_raw_body(&reading.snapshot.text()).context(STDOUT_WRITE_ERROR)?
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use job_model::JobId;
 use job_poller::Checkpoint;
+use job_transport::MemoryLimit;
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Maximum size of a file to resume from: twice the memory that all waits may use.
-const MAX_CHECKPOINT_BYTES: u64 = 2 * (256 << 20);
+const MAX_CHECKPOINT_BYTES: u64 = 2 * MemoryLimit::DEFAULT_MAX_BYTES as u64;
 
 /// The service and the project of the jobs in a checkpoint file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
 use job_poller::{Checkpoint, Event, FinishedJob, JobObservation, WaitError, WaitErrorKind};
@@ -34,7 +35,7 @@ impl Finished {
     }
 
     /// Returns the body of the last accepted reply; empty if the job was never read.
-    pub(crate) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> Bytes {
         let snapshot = match &self.result {
             Ok(ended) => Some(&ended.snapshot),
             Err(error) => error.snapshot(),

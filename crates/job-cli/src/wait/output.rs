@@ -67,7 +67,7 @@ impl Output {
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
             (OutputFormat::Json, _, Some(_)) if raw => self.write(|| {
-                print::write_raw_body(finished.body())?;
+                print::write_raw_body(&finished.body())?;
                 if many { writeln!(io::stdout()) } else { Ok(()) }
             }),
             (OutputFormat::Json, _, Some(job)) => self.write(|| print::write_job_json(job)),
@@ -126,11 +126,16 @@ fn result_lines(
     }
     let deviations = ended.deviations.iter().filter(|_| with_deviations).map(ToString::to_string);
     let inconsistencies = ended.inconsistencies.iter().map(ToString::to_string);
-    lines.extend(deviations.chain(inconsistencies).map(|warning| {
+    let truncated = ended.is_truncated().then(|| TRUNCATED.to_owned());
+    lines.extend(deviations.chain(inconsistencies).chain(truncated).map(|warning| {
         format!("  {}: {}", styles.warning("warning"), text::sanitize_line(&warning))
     }));
     lines
 }
+
+/// The warning for a result without sub-jobs.
+const TRUNCATED: &str = "the replies need more memory than is allowed, so the steps of this job are \
+    not shown; `cce-job get` reads them";
 
 #[cfg(test)]
 mod tests {

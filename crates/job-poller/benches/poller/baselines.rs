@@ -77,7 +77,7 @@ impl JobSource for Service {
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         Box::pin(async move {
             let body = self.body(id);
-            if last.is_some_and(|last| last.text() == body) {
+            if last.is_some_and(|last| last.has_text(&body)) {
                 return Ok(Fetched::Unchanged(Unchanged::new()));
             }
             Reading::from_response(Response::new(body)).map(Fetched::Reading)

@@ -28,6 +28,13 @@ pub(crate) fn changes(before: Option<&Job>, now: &Job) -> Vec<Event> {
     events
 }
 
+/// Returns an event if the job is new or its own phase has changed. Ignores its sub-jobs.
+pub(crate) fn own_change(before: Option<&Job>, now: &Job) -> Option<Event> {
+    let is_changed = before.map(Job::phase) != Some(now.phase());
+    let from = before.and_then(Job::phase);
+    now.walk().next().filter(|_| is_changed).map(|node| change_event(node, from))
+}
+
 /// Returns the key that identifies a job in two readings.
 ///
 /// The root job needs no key. A sub-job is identified by its uid and not by its position, because

@@ -56,6 +56,13 @@ impl WaitError {
         self.checkpoint.machine().snapshot()
     }
 
+    /// Returns whether the last reading is only a summary, because the text of the job was dropped
+    /// to keep the [memory limit](job_transport::MemoryLimit).
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.snapshot().is_some_and(JobSnapshot::is_truncated)
+    }
+
     /// Returns what the wait observed of the job, for a [`History`](crate::History).
     ///
     /// It records that the job had not ended when the wait stopped.

@@ -33,6 +33,7 @@ impl Machine {
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
         let observation = self.final_observation(&snapshot, date, context.elapsed);
+        let is_truncated = snapshot.is_truncated();
         let (job, snapshot) = snapshot.into_parts();
         self.snapshot = Some(snapshot);
         let lookup = Lookup {
@@ -48,8 +49,9 @@ impl Machine {
             job,
         };
         self.state = State::Polling;
-        // No lookup after an error, because the error may be what ends the wait.
-        if self.recent_errors.is_some() {
+        // No lookup after an error, because the error may be what ends the wait. No lookup if memory
+        // is short either.
+        if self.recent_errors.is_some() || is_truncated {
             self.finish(context, lookup)
         } else {
             self.start_next_lookup(context, lookup.into())
@@ -168,10 +170,12 @@ impl Machine {
         let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
         // The result contains the observation. A resumed wait must not report it again.
         self.observed_from = None;
+        let truncated = self.snapshot.as_ref().filter(|snapshot| snapshot.is_truncated());
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
-            Outcome::Failed(Box::new(job.failure().unwrap_or_default()))
+            let failure = truncated.map_or_else(|| job.failure(), JobSnapshot::failure);
+            Outcome::Failed(Box::new(failure.unwrap_or_default()))
         };
         Action::Finish(Box::new(Ok(FinishedJob {
             outcome,

@@ -9,7 +9,7 @@ use job_transport::{JobDigest, JobSnapshot};
 use super::{
     Machine,
     attempt_error::AttemptError,
-    changes::changes,
+    changes::{changes, own_change},
     deviations::new_deviations,
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
@@ -156,10 +156,14 @@ impl Machine {
         // Most replies change no phase. The last job is decoded again only if a phase has changed.
         let has_same_tree =
             before.is_some_and(|before| before.digest().has_same_tree(now.digest()));
+        let job_before = || before.map(JobSnapshot::job);
         let changes = if has_same_tree {
             Vec::new()
+        } else if now.is_truncated() || before.is_some_and(JobSnapshot::is_truncated) {
+            // A summary has no sub-jobs to compare.
+            own_change(job_before(), now.job()).into_iter().collect()
         } else {
-            changes(before.map(JobSnapshot::job), now.job())
+            changes(job_before(), now.job())
         };
         let updated_before = before.and_then(|before| before.digest().updated_at());
         if !changes.is_empty() || updated_before != now.digest().updated_at() {

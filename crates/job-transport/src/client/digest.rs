@@ -51,8 +51,8 @@ impl JobDigest {
         }
         let direct = job.sub_jobs();
         Self {
-            phase: job.phase().cloned(),
-            job_type: job.job_type().map(Box::from),
+            phase: job.phase().map(Phase::shortened),
+            job_type: job.job_type().map(shortened_type),
             created_at: tree.created_at.and_then(CompactTimestamp::new),
             updated_at: job.updated_at().and_then(CompactTimestamp::new),
             tree_hash: tree.hash.finish(),
@@ -205,6 +205,12 @@ impl TreeSummary {
 /// is before the creation.
 fn age(time: Option<Timestamp>, created_at: Option<Timestamp>) -> Option<Duration> {
     time?.duration_since(created_at?).try_into().ok()
+}
+
+/// Returns the beginning of a type, so that a digest stays small however long the type is.
+fn shortened_type(job_type: &str) -> Box<str> {
+    const MAX_TYPE_BYTES: usize = 1024;
+    job_type[..job_type.floor_char_boundary(MAX_TYPE_BYTES)].into()
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl Reading {
         let request_id = request_id(response.headers()).map(String::from);
         let date = date(response.headers());
         let body = response.body();
-        let snapshot = match JobSnapshot::from_slice(body) {
+        let snapshot = match JobSnapshot::from_bytes(kept_body(body)) {
             Ok(snapshot) if !snapshot.job().is_foreign() => snapshot,
             decoded => {
                 let error = unreadable(body);
@@ -129,6 +129,13 @@ impl Reading {
         };
         Ok(Self { request_id, date, ..Self::new(snapshot) })
     }
+}
+
+/// Returns the body as it is kept. A small one is copied, because it may be a part of a larger
+/// buffer, which would be kept with it.
+fn kept_body(body: &Bytes) -> Bytes {
+    const MIN_SHARED_BYTES: usize = 64 * 1024;
+    if body.len() < MIN_SHARED_BYTES { Bytes::copy_from_slice(body) } else { body.clone() }
 }
 
 /// Returns the error of a body that is not a job. It describes the body.

@@ -1,20 +1,26 @@
 //! A snapshot of a job: its JSON text, a digest, and its deviations.
 
+mod text;
+
 use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
 
-use job_model::{DecodeError, Decoded, Deviation, Job, Limits, Phase};
+use bytes::Bytes;
+use job_model::{DecodeError, Decoded, Deviation, Failure, Job, Limits, Phase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use self::text::Text;
 use super::digest::JobDigest;
+use crate::transport::{MemoryLimit, off_thread};
 
 /// A job as it was read: its JSON text, a digest, and the deviations of its body.
 ///
 /// A snapshot is cheap to clone, because clones share their content. [`job`](Self::job) decodes the
 /// job at most once. A wait keeps the text and the digest of its last reading. It does not keep the
-/// decoded job, which needs several times as much memory.
+/// decoded job, which needs several times as much memory. If many large texts exceed a
+/// [`MemoryLimit`], some are dropped ([`is_truncated`](Self::is_truncated)).
 ///
 /// Two snapshots are equal if their texts are equal, byte for byte. In any serde format a snapshot
 /// is serialized as its text.
@@ -33,7 +39,7 @@ use super::digest::JobDigest;
 pub struct JobSnapshot(Arc<Inner>);
 
 struct Inner {
-    text: Box<[u8]>,
+    text: Text,
     digest: JobDigest,
     /// `None` if there are no deviations, which is the usual case.
     deviations: Option<Box<Deviations>>,
@@ -62,18 +68,93 @@ impl JobSnapshot {
     ///
     /// Returns an error if the body is not a readable job; see [`Decoded::from_slice`].
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
-        Self::from_slice_with_limits(body, Limits::default())
+        Self::from_bytes(Bytes::copy_from_slice(body))
     }
 
-    fn from_slice_with_limits(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
-        let Decoded { job, deviations, .. } = Decoded::from_slice_with_limits(body, limits)?;
-        Ok(Self(Arc::new(Inner {
-            text: body.into(),
+    /// Decodes a body within the default [`Limits`] and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the body is not a readable job; see [`Decoded::from_slice`].
+    pub fn from_bytes(body: Bytes) -> Result<Self, DecodeError> {
+        Self::from_bytes_with_limits(body, Limits::default())
+    }
+
+    fn from_bytes_with_limits(body: Bytes, limits: Limits) -> Result<Self, DecodeError> {
+        let Decoded { job, deviations, .. } = Decoded::from_slice_with_limits(&body, limits)?;
+        Ok(Self::new(body, job, deviations, true))
+    }
+
+    fn new(text: Bytes, job: Job, deviations: Vec<Deviation>, can_decode_again: bool) -> Self {
+        Self(Arc::new(Inner {
+            text: Text::new(text, &job),
             digest: JobDigest::new(&job),
             deviations: Deviations::boxed(deviations),
-            can_decode_again: true,
+            can_decode_again,
             job: OnceLock::from(Box::new(job)),
-        })))
+        }))
+    }
+
+    /// Counts the snapshot toward a memory limit until it is dropped.
+    ///
+    /// If the limit is exceeded, larger texts of running jobs are dropped, or this one. Has no
+    /// effect if the snapshot counts toward a limit already, or if it is shared, because then its
+    /// other owner keeps the memory.
+    pub fn count_toward(&mut self, limit: &MemoryLimit) {
+        let Some(inner) = Arc::get_mut(&mut self.0) else { return };
+        let Some(job) = inner.job.take() else { return };
+        let has_ended = inner.digest.is_terminal();
+        // The result of a wait keeps the decoded job. A running job is decoded only for a moment.
+        let decoded = if has_ended { estimated_job_size(&inner.text.get()) } else { 0 };
+        if !inner.text.count_toward(limit, &job, !has_ended, decoded) {
+            inner.job = OnceLock::from(job);
+        }
+    }
+
+    /// Returns whether the text was dropped because of a [`MemoryLimit`].
+    ///
+    /// The text and the job are then a summary ([`Job::summary`]): they have the phase, the times
+    /// and the reason, and no sub-jobs. The digest, the deviations and [`failure`](Self::failure)
+    /// are those of the whole job.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        self.0.text.is_dropped()
+    }
+
+    /// Returns where and why the job failed, as [`Job::failure`] does, even if the text was
+    /// dropped.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self.is_truncated() {
+            true => self.0.text.failure().cloned(),
+            false => self.job().failure(),
+        }
+    }
+
+    /// Returns whether the text equals `body`, byte for byte. If the text was dropped, compares its
+    /// length and a hash.
+    #[must_use]
+    pub fn has_text(&self, body: &[u8]) -> bool {
+        self.0.text.is(body)
+    }
+
+    /// Decodes the job if it is not in memory, so that [`job`](Self::job) returns at once.
+    ///
+    /// With the feature `tokio`, a text of more than 256 KiB is decoded on a thread for blocking
+    /// work, one text per core at a time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn decode(&self) {
+        if self.is_decoded() {
+            return;
+        }
+        let snapshot = self.clone();
+        off_thread(self.text().len(), move || {
+            let _ = snapshot.job();
+        })
+        .await;
     }
 
     /// Returns the job. Decodes the text if the decoded job was dropped.
@@ -109,10 +190,11 @@ impl JobSnapshot {
         &self.0.digest
     }
 
-    /// Returns the JSON text. If the job was read from a reply, this is the body, byte for byte.
+    /// Returns the JSON text. If the job was read from a reply, this is the body, byte for byte,
+    /// unless the snapshot [is truncated](Self::is_truncated).
     #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.0.text
+    pub fn text(&self) -> Bytes {
+        self.0.text.get()
     }
 
     /// Returns the deviations of the body from the reference page, at most 1,000.
@@ -141,7 +223,7 @@ impl JobSnapshot {
             None => {
                 let Inner { text, digest, deviations, can_decode_again, .. } = &*self.0;
                 self.0 = Arc::new(Inner {
-                    text: text.clone(),
+                    text: text.share(),
                     digest: digest.clone(),
                     deviations: deviations.clone(),
                     can_decode_again: *can_decode_again,
@@ -162,7 +244,7 @@ impl Deviations {
 impl Inner {
     /// Decodes the text. This cannot fail, because the text was decoded before.
     fn decode(&self) -> Box<Job> {
-        let decoded = Decoded::from_slice_with_limits(&self.text, UNLIMITED);
+        let decoded = Decoded::from_slice_with_limits(&self.text.get(), UNLIMITED);
         Box::new(decoded.map_or_else(|_| Job::default(), |decoded| decoded.job))
     }
 }
@@ -175,19 +257,27 @@ impl From<Job> for JobSnapshot {
         let decoded = Decoded::from_slice_with_limits(&text, UNLIMITED);
         let can_decode_again = decoded.is_ok();
         let deviations = decoded.map(|decoded| decoded.deviations).unwrap_or_default();
-        Self(Arc::new(Inner {
-            text: text.into(),
-            digest: JobDigest::new(&job),
-            deviations: Deviations::boxed(deviations),
-            can_decode_again,
-            job: OnceLock::from(Box::new(job)),
-        }))
+        Self::new(text.into(), job, deviations, can_decode_again)
     }
+}
+
+/// Returns about how many bytes the decoded job of a text takes, rather too many than too few.
+fn estimated_job_size(text: &[u8]) -> usize {
+    /// A field: its name, its value, and their allocations.
+    const FIELD: usize = 160;
+    /// An object that is decoded as a job.
+    const OBJECT: usize = 512;
+    let sizes = text.iter().map(|byte| match byte {
+        b':' => FIELD,
+        b'{' => OBJECT,
+        _ => 1,
+    });
+    sizes.sum()
 }
 
 impl PartialEq for JobSnapshot {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
+        Arc::ptr_eq(&self.0, &other.0) || self.0.text.same_as(&other.0.text)
     }
 }
 
@@ -200,13 +290,14 @@ impl fmt::Debug for JobSnapshot {
         f.debug_struct("JobSnapshot")
             .field("phase", &phase)
             .field("bytes", &self.text().len())
+            .field("truncated", &self.is_truncated())
             .finish_non_exhaustive()
     }
 }
 
 impl Serialize for JobSnapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&String::from_utf8_lossy(self.text()))
+        serializer.collect_str(&String::from_utf8_lossy(&self.text()))
     }
 }
 
@@ -215,7 +306,7 @@ impl Serialize for JobSnapshot {
 impl<'de> Deserialize<'de> for JobSnapshot {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let snapshot = Self::from_slice_with_limits(text.as_bytes(), STORED);
+        let snapshot = Self::from_bytes_with_limits(text.into(), STORED);
         snapshot.map(Self::without_job).map_err(D::Error::custom)
     }
 }

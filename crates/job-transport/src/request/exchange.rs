@@ -10,7 +10,9 @@ use super::{
     headers::{X_REQUEST_ID, request_id},
     secrets::Secrets,
 };
-use crate::transport::{RequestSent, Transport, TransportError, TransportErrorKind};
+use crate::transport::{
+    BodyShare, MemoryLimit, RequestSent, Transport, TransportError, TransportErrorKind, off_thread,
+};
 
 /// Fields of a request's span.
 pub(crate) struct RequestInfo<'a> {
@@ -47,13 +49,24 @@ pub(crate) async fn send_traced(
 ) -> Result<Reply, TransportError> {
     let secrets = request_secrets(&request, secrets);
     let span = span(&request, &about);
+    let limit = request.extensions().get::<MemoryLimit>().cloned();
     let response = transport.send(request).instrument(span.clone()).await;
     let response = response.and_then(refuse_encoded_success).inspect_err(|error| {
         span.record("error.type", error.kind().name());
         let _entered = span.enter();
         tracing::debug!("error.type" = error.kind().name(), "no reply");
     })?;
-    let response = hide_secrets(response, &secrets);
+    let response = count_body(response, limit);
+    let bytes = response.body().len();
+    let (response, service_error) = off_thread(bytes, move || {
+        let response = hide_secrets(response, &secrets);
+        let service_error = match response.status() {
+            StatusCode::OK | StatusCode::CREATED => None,
+            _ => read_service_error(&response),
+        };
+        (response, service_error)
+    })
+    .await;
     let (status, id) = (response.status(), request_id(response.headers()));
     span.record("http.response.status_code", status.as_u16());
     span.record(REQUEST_ID, id);
@@ -63,10 +76,6 @@ pub(crate) async fn send_traced(
     span.in_scope(|| {
         tracing::debug!(http.response.status_code = status.as_u16(), request_id = id, "reply");
     });
-    let service_error = match status {
-        StatusCode::OK | StatusCode::CREATED => None,
-        _ => read_service_error(&response),
-    };
     Ok(Reply { response, service_error })
 }
 
@@ -80,6 +89,18 @@ fn request_secrets(request: &Request<Bytes>, secrets: &[&str]) -> Secrets {
         [value].into_iter().chain(signature)
     });
     Secrets::new(secrets.iter().copied().chain(parts))
+}
+
+/// Counts the body toward the limit of its request, if the transport has not counted it.
+fn count_body(mut response: Response<Bytes>, limit: Option<MemoryLimit>) -> Response<Bytes> {
+    if let Some(limit) = limit
+        && response.extensions().get::<BodyShare>().is_none()
+    {
+        let share = limit.count(response.body().len());
+        limit.enforce();
+        response.extensions_mut().insert(BodyShare::from(share));
+    }
+    response
 }
 
 fn hide_secrets(mut response: Response<Bytes>, secrets: &Secrets) -> Response<Bytes> {

@@ -12,7 +12,7 @@ fn a_snapshot_keeps_text_digest_and_deviations_without_the_job() {
     assert!(read.is_decoded());
     let kept = read.clone().without_job();
     assert!(!kept.is_decoded() && read.is_decoded());
-    assert_eq!((kept.text(), kept.digest()), (BODY.as_bytes(), read.digest()));
+    assert_eq!((&kept.text()[..], kept.digest()), (BODY.as_bytes(), read.digest()));
     assert_eq!(kept.deviations().len(), 1);
     assert_eq!(format!("{kept:?}"), format!("{read:?}"));
     assert!(!kept.is_decoded());
@@ -68,4 +68,112 @@ fn a_job_that_cannot_be_decoded_again_is_kept() {
         assert_eq!(snapshot.is_decoded(), is_kept, "{depth}");
         assert_eq!(snapshot.job(), &job, "{depth}");
     }
+}
+
+/// Returns a body of about `bytes` with this phase, and one failed sub-job after an empty one.
+fn large_body(uid: &str, phase: &str, bytes: usize) -> String {
+    let padding = "x".repeat(bytes);
+    format!(
+        r#"{{"metadata": {{"uid": "{uid}"}}, "spec": {{"type": "CreateNode", "padding": "{padding}",
+            "subJobs": [{{}}, {{"spec": {{"type": "InstallNode"}},
+                "status": {{"phase": "Failed", "reason": "sold out"}}}}]}},
+            "status": {{"phase": "{phase}"}}}}"#
+    )
+}
+
+fn counted(body: &str, limit: &MemoryLimit) -> JobSnapshot {
+    let mut snapshot = JobSnapshot::from_slice(body.as_bytes()).unwrap();
+    snapshot.count_toward(limit);
+    snapshot.without_job()
+}
+
+#[test]
+fn above_the_limit_the_largest_texts_of_running_jobs_are_dropped() {
+    let limit = MemoryLimit::new(200_000);
+    let bodies = [60_000, 90_000, 40_000].map(|bytes| large_body("a", "Running", bytes));
+    let kept = [&bodies[0], &bodies[1], &bodies[2]].map(|body| counted(body, &limit));
+    assert_eq!([false; 3], [0, 1, 2].map(|index| kept[index].is_truncated()));
+    let next = counted(&large_body("b", "Running", 30_000), &limit);
+    assert_eq!([false, true, false], [0, 1, 2].map(|index| kept[index].is_truncated()));
+    assert!(!next.is_truncated() && limit.used_bytes() < limit.max_bytes());
+
+    // The digest, the failed step and the identity of the text are kept.
+    let full = JobSnapshot::from_slice(bodies[1].as_bytes()).unwrap();
+    let dropped = &kept[1];
+    assert_eq!(dropped.digest(), full.digest());
+    assert_eq!(dropped.failure(), full.failure());
+    assert_eq!(dropped.failure().unwrap().path.to_string(), "spec.subJobs[1]");
+    assert!(dropped.has_text(bodies[1].as_bytes()));
+    assert!(!dropped.has_text(bodies[0].as_bytes()));
+    assert_eq!((dropped, &full), (&full, dropped));
+    assert_ne!(dropped, &kept[0]);
+    assert_eq!(
+        std::str::from_utf8(&dropped.text()).unwrap(),
+        r#"{"metadata":{"uid":"a"},"spec":{"type":"CreateNode"},"status":{"phase":"Running"}}"#
+    );
+    assert_eq!(*dropped.job(), full.job().summary());
+    drop((kept, next));
+    assert_eq!(limit.used_bytes(), 0);
+}
+
+#[test]
+fn a_job_that_has_ended_keeps_its_text_or_is_a_summary_from_the_beginning() {
+    let limit = MemoryLimit::new(300_000);
+    let ended = counted(&large_body("a", "Failed", 60_000), &limit);
+    assert!(limit.used_bytes() > 120_000, "the decoded job counts");
+    // Only this text can be dropped.
+    let running = counted(&large_body("b", "Running", 200_000), &limit);
+    assert!(running.is_truncated() && !ended.is_truncated());
+    // There is room for one of two more.
+    let more = ["c", "d"].map(|uid| counted(&large_body(uid, "Failed", 60_000), &limit));
+    assert_eq!([false, true], [more[0].is_truncated(), more[1].is_truncated()]);
+    assert_eq!(more[1].job().phase(), more[0].job().phase());
+    assert_eq!(more[1].failure(), more[0].failure());
+    assert!(limit.used_bytes() <= limit.max_bytes());
+}
+
+#[test]
+fn small_texts_are_not_kept_either_if_the_limit_is_exceeded() {
+    let limit = MemoryLimit::new(10_000);
+    let body = large_body("a", "Running", 4_000);
+    let kept = [(); 3].map(|()| counted(&body, &limit));
+    assert_eq!([false, false, true], [0, 1, 2].map(|index| kept[index].is_truncated()));
+    assert!(kept[2].has_text(body.as_bytes()) && limit.used_bytes() < limit.max_bytes());
+    // Nothing is gained by dropping a text that is shorter than its summary.
+    let short = r#"{"status":{"phase":"Running"}}"#;
+    assert!(!counted(short, &MemoryLimit::new(1)).is_truncated());
+}
+
+#[test]
+fn a_snapshot_counts_once_and_a_shared_one_does_not() {
+    let (limit, other) = (MemoryLimit::new(100_000), MemoryLimit::new(1));
+    for bytes in [1_000, 50_000] {
+        let body = large_body("a", "Running", bytes);
+        let mut snapshot = JobSnapshot::from_slice(body.as_bytes()).unwrap();
+        let clone = snapshot.clone();
+        snapshot.count_toward(&limit);
+        assert_eq!(limit.used_bytes(), 0);
+        drop(clone);
+        snapshot.count_toward(&limit);
+        snapshot.count_toward(&other);
+        assert_eq!((limit.used_bytes(), other.used_bytes()), (body.len(), 0));
+        assert!(!snapshot.is_truncated());
+        // A clone without the job shares the text.
+        let clone = snapshot.clone().without_job();
+        drop(snapshot);
+        assert_eq!(limit.used_bytes(), body.len());
+        drop(clone);
+        assert_eq!(limit.used_bytes(), 0);
+    }
+}
+
+#[tokio::test]
+async fn large_texts_are_decoded_on_another_thread() {
+    let large = JobSnapshot::from_slice(large_body("a", "Running", 300_000).as_bytes()).unwrap();
+    let large = large.without_job();
+    let mut decoding = Box::pin(large.decode());
+    // A single-threaded runtime: the first poll would decode, if it decoded on this thread.
+    assert!(futures_util::poll!(&mut decoding).is_pending());
+    decoding.await;
+    assert!(large.is_decoded());
 }

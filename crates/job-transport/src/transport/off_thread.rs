@@ -1,0 +1,69 @@
+//! Decodes large bodies off the async thread, so that they delay no other wait.
+
+use std::{
+    num::NonZero,
+    panic,
+    sync::{Arc, LazyLock},
+    thread,
+};
+
+use async_lock::Semaphore;
+use tokio::runtime::Handle;
+
+/// The maximum size of a body that is decoded on the thread that received it. A release build needs
+/// about a millisecond for it.
+const MAX_INLINE_BYTES: usize = 256 * 1024;
+
+/// The maximum size of a body that is decoded at the same time as another large one. The decoded job
+/// of a hostile body of this size takes up to 20 times as much memory. A job with 10,000 sub-jobs
+/// fits.
+const MAX_CONCURRENT_BYTES: usize = 4 << 20;
+
+/// One permit per core. A permit is released when the decoding has ended and its caller has the
+/// result, so that few decoded jobs are in memory at a time.
+static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)))
+});
+
+/// The permit for bodies above [`MAX_CONCURRENT_BYTES`].
+static LARGEST: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+
+/// Runs `decode` for a body of `bytes`: on a thread for blocking work if the body is large and a
+/// tokio runtime is running, otherwise at once.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, a decoding that has begun goes on, and its result is dropped.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    bytes: usize,
+    decode: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    if bytes > MAX_INLINE_BYTES
+        && let Ok(runtime) = Handle::try_current()
+    {
+        // Boxed, so that the futures of small bodies stay small.
+        return Box::pin(async move {
+            let largest = match bytes > MAX_CONCURRENT_BYTES {
+                true => Some(LARGEST.acquire_arc().await),
+                false => None,
+            };
+            let permits = Arc::new((largest, PERMITS.acquire_arc().await));
+            let in_thread = permits.clone();
+            let decoded = runtime.spawn_blocking(move || {
+                let decoded = decode();
+                drop(in_thread);
+                decoded
+            });
+            match decoded.await {
+                Ok(decoded) => decoded,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => panic::resume_unwind(panic),
+                    // The runtime is shutting down, and drops this future as well.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        })
+        .await;
+    }
+    decode()
+}
