@@ -32,8 +32,10 @@ impl Encoding {
     /// Returns the encodings that this text can have, in which the secret is searched.
     pub(super) fn from_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
         let has = |byte| text.contains(&byte);
-        let (is_escaped, is_percent) = (has(b'\\'), has(b'%'));
-        let is_form = has(b'+') && secret.contains(' ');
+        let is_escaped = has(b'\\');
+        // JSON may escape these characters, too.
+        let is_percent = has(b'%') || is_escaped;
+        let is_form = (has(b'+') || is_escaped) && secret.contains(' ');
         let (is_entity, is_html) = (has(b'&'), has(b'&') || has(b'<'));
         [
             (Self::Plain, true),
@@ -140,8 +142,7 @@ impl<I: Iterator<Item = Placed>> Rest<I> {
                 return false;
             }
         }
-        text.chars().for_each(|_| drop(self.next()));
-        true
+        text.chars().all(|_| self.next().is_some())
     }
 
     /// Reads hexadecimal digits.

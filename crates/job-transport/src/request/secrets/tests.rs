@@ -27,6 +27,7 @@ fn secrets_are_hidden_in_every_encoding() {
         ("?t=tok%2Fen%2B%3D%221&u", "?t=(hidden)&u"),
         ("?t=%74ok%2fen+=%221&u", "?t=(hidden)&u"),
         (r#""?t=tok%2Fen\u002B=%221""#, r#""?t=(hidden)""#),
+        (r#""tok\u00252Fen\u002b=\u00221""#, r#""(hidden)""#),
         // HTML.
         ("<p>tok&#47;en+&#x3d;&quot;1</p>", "<p>(hidden)</p>"),
         ("<p>tok/<b>en</b>+=\"1</p>", "<p>(hidden)</p>"),
