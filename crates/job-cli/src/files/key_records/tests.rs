@@ -215,8 +215,9 @@ async fn old_files_are_removed() {
     for number in [0, 1] {
         make_old(&path(&records, key(number)));
     }
-    [&lock_file(2), &temporary, &foreign].map(|file| make_old(file));
-    make_old(&records.0.path.join(LOCAL_KEY_NAME));
+    for file in [&lock_file(2), &temporary, &foreign, &records.0.path.join(LOCAL_KEY_NAME)] {
+        make_old(file);
+    }
     // A locked record is being used.
     let held = TargetFile::new(&path(&records, key(1))).unwrap().lock(Duration::ZERO).unwrap();
     let opened = open(&folder);
