@@ -292,7 +292,8 @@ fn replies_with(text: &str) -> Vec<(&'static str, Response<Bytes>)> {
         page.headers_mut().insert("content-type", "text/html".parse().unwrap());
         page
     };
-    let padding = " ".repeat(2 << 20);
+    // Long bodies take long in a test, so only a form is used that is not found without decoding.
+    let padding = " ".repeat(if text.starts_with("\\u0063") { 2 << 20 } else { 0 });
     let job = |reason: &str| {
         format!(r#"{{"kind": "Job", "status": {{"phase": "Failed", "reason": "{reason}"}}}}"#)
     };
