@@ -10,6 +10,7 @@ mod provider;
 mod credentials_cache;
 mod credentials;
 mod identity;
+mod blocking;
 mod token_file;
 #[cfg(feature = "credential-chain")]
 mod chain;

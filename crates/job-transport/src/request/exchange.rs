@@ -8,7 +8,7 @@ use tracing::{Instrument, Span, field::Empty};
 use super::{
     error::{FetchError, read_service_error},
     headers::{X_REQUEST_ID, request_id},
-    secrets::Secrets,
+    secrets::{MAX_DECODED_LEN, Secrets},
 };
 use crate::transport::{
     BodyShare, MemoryLimit, RequestSent, Transport, TransportError, TransportErrorKind, off_thread,
@@ -60,9 +60,9 @@ pub(crate) async fn send_traced(
     let bytes = response.body().len();
     let (response, service_error) = off_thread(bytes, move || {
         let response = hide_secrets(response, &secrets);
-        let service_error = match response.status() {
-            StatusCode::OK | StatusCode::CREATED => None,
-            _ => read_service_error(&response),
+        let service_error = match is_success(response.status()) {
+            true => None,
+            false => read_service_error(&response),
         };
         (response, service_error)
     })
@@ -77,6 +77,11 @@ pub(crate) async fn send_traced(
         tracing::debug!(http.response.status_code = status.as_u16(), request_id = id, "reply");
     });
     Ok(Reply { response, service_error })
+}
+
+/// Returns whether a reply with this status is read as a job or a token.
+fn is_success(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::CREATED)
 }
 
 /// Returns `secrets` and the sensitive headers of a request.
@@ -104,9 +109,13 @@ fn count_body(mut response: Response<Bytes>, limit: Option<MemoryLimit>) -> Resp
 }
 
 fn hide_secrets(mut response: Response<Bytes>, secrets: &Secrets) -> Response<Bytes> {
-    let hidden = match response.status().is_success() {
-        true => secrets.hide_in_success(response.body()),
-        false => secrets.hide(response.body()),
+    let hidden = if is_success(response.status()) {
+        secrets.hide_in_success(response.body())
+    } else {
+        // Of a longer error body, only the beginning is used, so that secrets are found in every
+        // encoding.
+        response.body_mut().truncate(MAX_DECODED_LEN);
+        secrets.hide(response.body())
     };
     if let Some(hidden) = hidden {
         *response.body_mut() = hidden;

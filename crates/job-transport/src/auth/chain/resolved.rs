@@ -106,7 +106,7 @@ impl ResolvedCredentials {
             )),
             AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
             AuthConfig::Key(key) => match &self.chain {
-                Some(chain) => Credentials::from_provider(KeyFile(chain.clone())),
+                Some(chain) => Credentials::from_provider(KeyFile::new(chain.clone())),
                 None => Credentials::access_key(key.clone()),
             },
             AuthConfig::Password(login, auth_url) => {
