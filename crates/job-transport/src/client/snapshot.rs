@@ -287,11 +287,12 @@ impl Eq for JobSnapshot {}
 impl fmt::Debug for JobSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = self.digest().phase().map_or("no phase", Phase::as_str);
-        f.debug_struct("JobSnapshot")
-            .field("phase", &phase)
-            .field("bytes", &self.text().len())
-            .field("truncated", &self.is_truncated())
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("JobSnapshot");
+        debug.field("phase", &phase).field("bytes", &self.text().len());
+        if self.is_truncated() {
+            debug.field("truncated", &true);
+        }
+        debug.finish_non_exhaustive()
     }
 }
 
