@@ -4,6 +4,7 @@
 mod error;
 mod values;
 mod files;
+mod blocking_slot;
 mod key_file;
 mod resolved;
 
