@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     print::write_stdout(settings_table(&settings))?;
-    settings.client().map(|_| Exit::Done)
+    settings.check().map(|()| Exit::Done)
 }
 
 /// Returns a table with a row for each setting: its name, value and source.

@@ -18,6 +18,7 @@ mod nginx;
 #[cfg(feature = "durable")]
 mod durable;
 mod files;
+mod access_keys;
 mod ci_runners;
 mod session;
 mod support;

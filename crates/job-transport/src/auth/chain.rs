@@ -3,6 +3,7 @@
 
 mod error;
 mod values;
+mod regular_file;
 mod files;
 mod blocking_slot;
 mod key_file;
@@ -45,7 +46,7 @@ use self::{
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
 /// Empty variables are ignored. A file that contains a secret and that every user can read is an
-/// error.
+/// error, and so is one that is not a regular file.
 ///
 /// # Examples
 ///

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -13,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     error::CredentialChainError,
+    regular_file::open_regular,
     values::{Field, FieldNames, Values},
 };
 
@@ -204,7 +204,7 @@ struct FileContent {
 /// Reads a file of at most 1 MiB, if there is one.
 fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
     let failed = |error| CredentialChainError::File(file.into(), error);
-    let open = match File::open(file) {
+    let open = match open_regular(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
