@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, Cloud, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, TlsConfig, TlsProvider, TokenFile,
+    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy, ResolvedCredentials,
+    ServiceHosts, Sourced, TlsConfig, TlsProvider, TokenFile,
 };
 
 use crate::{
@@ -49,9 +49,10 @@ pub(crate) struct ConnectionArgs {
     /// Region of the service, for example eu-de [default: the region set with the credentials]
     #[arg(long)]
     region: Option<String>,
-    /// Cloud of the region [default: otc for eu-de and eu-nl, huawei for all others]
-    #[arg(long, value_enum)]
-    cloud: Option<CloudArg>,
+    /// Cloud of the region: otc, huawei, or the domain of its hosts [default: the domain of the
+    /// identity service, HW_CLOUD, or the cloud that has the region]
+    #[arg(long, value_name = "CLOUD")]
+    cloud: Option<CloudDomain>,
     /// Project id [default: the project set with the credentials]
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
@@ -70,14 +71,6 @@ pub(crate) struct ConnectionArgs {
     proxy: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum CloudArg {
-    /// Open Telekom Cloud
-    Otc,
-    /// Huawei Cloud
-    Huawei,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum AuthArg {
     /// The first source that is set; a token is preferred, then an access key, then a password
@@ -90,23 +83,11 @@ enum AuthArg {
     Password,
 }
 
-/// A value, and where it comes from.
-#[derive(Debug)]
-pub(crate) struct Sourced<T> {
-    pub(crate) value: T,
-    pub(crate) source: String,
-}
-
-impl<T> Sourced<T> {
-    fn new(value: T, source: impl Into<String>) -> Self {
-        Self { value, source: source.into() }
-    }
-}
-
 /// The connection settings, each with its source.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoint: Option<Sourced<Endpoint>>,
+    pub(crate) hosts: ServiceHosts,
     pub(crate) project: Option<Sourced<ProjectId>>,
     pub(crate) found: Option<ResolvedCredentials>,
     pub(crate) ca_file: Option<Sourced<PathBuf>>,
@@ -143,7 +124,22 @@ impl ConnectionArgs {
             }
             chain = chain.token_file(file);
         }
+        if let Some(endpoint) = &self.endpoint {
+            let endpoint = endpoint.parse().context("--endpoint")?;
+            chain = chain.endpoint(Sourced::new(endpoint, "--endpoint"));
+        }
+        if let Some(region) = &self.region {
+            chain = chain.region(Sourced::new(region.clone(), "--region"));
+        }
+        if let Some(cloud) = &self.cloud {
+            chain = chain.cloud(Sourced::new(cloud.clone(), "--cloud"));
+        }
         let found = chain.resolve()?;
+        let hosts = match &found {
+            Some(found) => found.hosts().cloned(),
+            None => chain.hosts(),
+        };
+        let hosts = hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
@@ -157,7 +153,8 @@ impl ConnectionArgs {
         let project = self.project.clone().map(|project| Sourced::new(project, "--project"));
         let ca_file = self.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
         Ok(Settings {
-            endpoint: self.endpoint(of_found, with)?,
+            endpoint: hosts.endpoint().cloned(),
+            hosts,
             project: project
                 .or_else(|| Some(Sourced::new(of_found?.project.clone()?, with("project")))),
             ca_file: ca_file
@@ -166,38 +163,6 @@ impl ConnectionArgs {
             found,
             auth: self.auth,
         })
-    }
-
-    /// Returns the endpoint: the given one, the one of the given region, or the one in the region
-    /// of the identity service.
-    fn endpoint(
-        &self,
-        found: Option<&ResolvedCredentials>,
-        from: impl Fn(&str) -> String,
-    ) -> anyhow::Result<Option<Sourced<Endpoint>>> {
-        if let Some(endpoint) = &self.endpoint {
-            let endpoint = endpoint.parse().context("--endpoint")?;
-            return Ok(Some(Sourced::new(endpoint, "--endpoint")));
-        }
-        let named = match (&self.region, found.and_then(|found| found.region.as_ref())) {
-            (Some(region), _) => Some((region.as_str(), "--region".to_owned())),
-            (None, Some(region)) => Some((region.as_str(), from("region"))),
-            (None, None) => None,
-        };
-        let beside = found.and_then(|found| found.auth_url.as_ref()?.identity_region());
-        let (region, cloud, from) = match (named, beside) {
-            (Some((region, from)), _) => (region, Cloud::from_region(region), from),
-            (None, Some((cloud, region))) => (region, cloud, from("identity service")),
-            (None, None) => return Ok(None),
-        };
-        let (cloud, from) = match self.cloud {
-            Some(CloudArg::Otc) => (Cloud::OpenTelekom, format!("{from}, --cloud")),
-            Some(CloudArg::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
-            None => (cloud, from),
-        };
-        let endpoint =
-            Endpoint::for_region(cloud, region).with_context(|| format!("{from} {region:?}"))?;
-        Ok(Some(Sourced::new(endpoint, from)))
     }
 
     fn proxy(&self) -> anyhow::Result<Option<Sourced<Proxy>>> {
@@ -265,7 +230,7 @@ impl Settings {
 
         let provider = TlsProvider::aws_lc_rs();
         let tls = match &self.ca_file {
-            Some(Sourced { value: file, source }) => {
+            Some(Sourced { value: file, source, .. }) => {
                 let context =
                     || format!("cannot use the CA file {} (from {source})", file.display());
                 let pem = files::read_bounded(file, files::MAX_CA_BYTES).with_context(context)?;

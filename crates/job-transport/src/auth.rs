@@ -17,7 +17,10 @@ mod chain;
 pub use access_key::AccessKey;
 pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "credential-chain")]
-pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use chain::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, IdentityHostIssue,
+    ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
+};
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};
 pub use credentials::Credentials;

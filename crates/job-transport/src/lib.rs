@@ -89,7 +89,10 @@ pub use auth::{
     ProvidedCredential, TokenFile, sign,
 };
 #[cfg(feature = "credential-chain")]
-pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use auth::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, IdentityHostIssue,
+    ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
+};
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]

@@ -3,10 +3,10 @@
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{CredentialChain, ResolvedCredentials};
+use job_transport::{CredentialChain, ResolvedCredentials, Sourced};
 
 use crate::{
-    connection::{ConnectionArgs, Settings, Sourced},
+    connection::{ConnectionArgs, Settings},
     exit::Exit,
     terminal::{print, text},
 };

@@ -1,6 +1,7 @@
 //! Reads credentials from the environment variables and files that other clients of the service
 //! use.
 
+mod service_hosts;
 mod error;
 mod values;
 mod files;
@@ -9,6 +10,9 @@ mod resolved;
 
 pub use error::CredentialChainError;
 pub use resolved::{ResolvedCredentials, Setting};
+pub use service_hosts::{
+    CloudDomain, IdentityHostIssue, ServiceHosts, ServiceHostsError, Sourced,
+};
 pub use values::AuthMethod;
 
 use std::{
@@ -21,8 +25,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::{
     files::{read_clouds_yaml, read_credentials_file},
+    service_hosts::{HostSettings, REGION_ENDPOINT, RegionTable},
     values::{AuthConfig, Field, FieldNames, Values},
 };
+use crate::request::Endpoint;
 
 /// Finds credentials in the places that the vendor's SDKs, Terraform and OpenStack clients use.
 ///
@@ -63,6 +69,9 @@ pub struct CredentialChain {
     variables: BTreeMap<String, SecretString>,
     auth_method: Option<AuthMethod>,
     token_file: Option<PathBuf>,
+    endpoint: Option<Sourced<Endpoint>>,
+    region: Option<Sourced<String>>,
+    cloud: Option<Sourced<CloudDomain>>,
 }
 
 const VENDOR: &FieldNames = &[
@@ -70,6 +79,7 @@ const VENDOR: &FieldNames = &[
     (Field::SecretKey, "HUAWEICLOUD_SDK_SK"),
     (Field::SecurityToken, "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
     (Field::ProjectId, "HUAWEICLOUD_SDK_PROJECT_ID"),
+    (Field::AuthUrl, "HUAWEICLOUD_SDK_IAM_ENDPOINT"),
 ];
 
 const TERRAFORM: &FieldNames = &[
@@ -99,6 +109,9 @@ const OPEN_STACK: &FieldNames = &[
 const FILE_VARIABLES: [&str; 4] =
     ["HOME", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "OS_CLOUD", "OS_CLIENT_CONFIG_FILE"];
 
+/// Variables that name hosts for the credentials of every source.
+const HOST_VARIABLES: [&str; 2] = ["HW_CLOUD", "HUAWEICLOUD_SDK_STS_ENDPOINT"];
+
 impl CredentialChain {
     /// Creates a chain that uses these variables instead of the process environment.
     pub fn new<N: Into<String>, V: Into<String>>(
@@ -107,15 +120,28 @@ impl CredentialChain {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
         let variables = variables.map(|(name, value)| (name, value.into())).collect();
-        Self { variables, auth_method: None, token_file: None }
+        Self {
+            variables,
+            auth_method: None,
+            token_file: None,
+            endpoint: None,
+            region: None,
+            cloud: None,
+        }
     }
 
     /// Creates a chain from the current environment of the process.
     #[must_use]
     pub fn from_environment() -> Self {
         let names = [VENDOR, TERRAFORM, OPEN_STACK].concat();
-        let names = names.into_iter().map(|(_, name)| name).chain(FILE_VARIABLES);
-        Self::new(names.filter_map(|name| Some((name, env::var(name).ok()?))))
+        let names = names.into_iter().map(|(_, name)| name);
+        let names = names.chain(FILE_VARIABLES).chain(HOST_VARIABLES).map(String::from);
+        let all = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let names = names.chain(all.filter(|name| name.starts_with(REGION_ENDPOINT)));
+        Self::new(names.filter_map(|name| {
+            let value = env::var(&name).ok()?;
+            Some((name, value))
+        }))
     }
 
     /// Uses only this authentication method and ignores the others.
@@ -133,6 +159,41 @@ impl CredentialChain {
     pub fn token_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.token_file = Some(file.into());
         self
+    }
+
+    /// Sets the endpoint of the service, with its origin. By default it is derived.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Sourced<Endpoint>) -> Self {
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Sets the region, with its origin. The default is that of the source.
+    #[must_use]
+    pub fn region(mut self, region: Sourced<String>) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Sets the cloud, with its origin. The default is that of the identity service, of `HW_CLOUD`
+    /// or of the region.
+    #[must_use]
+    pub fn cloud(mut self, cloud: Sourced<CloudDomain>) -> Self {
+        self.cloud = Some(cloud);
+        self
+    }
+
+    /// Returns the hosts that result without credentials.
+    ///
+    /// With credentials, [`ResolvedCredentials::hosts`] returns the hosts that may receive them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a setting is invalid, or if the host of the service cannot be derived.
+    pub fn hosts(&self) -> Result<ServiceHosts, CredentialChainError> {
+        let nothing = Values::empty(OPEN_STACK, String::new());
+        let hosts = self.host_settings(&nothing, RegionTable::All)?.hosts();
+        hosts.map_err(CredentialChainError::Hosts)
     }
 
     /// Returns the credentials of the first source, or `None` if there are none.
@@ -155,7 +216,15 @@ impl CredentialChain {
                 None => values.auth_config(self.auth_method)?,
             };
             if let Some(auth_config) = auth_config {
-                let resolved = ResolvedCredentials::new(&values, auth_config)?;
+                let table = match source {
+                    _ if token_file.is_some() => RegionTable::OpenTelekomOnly,
+                    ChainSource::OpenStack => RegionTable::OpenTelekomOnly,
+                    ChainSource::Vendor | ChainSource::Terraform | ChainSource::VendorFile => {
+                        RegionTable::All
+                    }
+                };
+                let hosts = self.host_settings(&values, table)?.hosts();
+                let resolved = ResolvedCredentials::new(&values, auth_config, hosts)?;
                 return Ok(Some(match self.is_file(source) {
                     true => resolved.with_chain(self.clone()),
                     false => resolved,
@@ -168,8 +237,44 @@ impl CredentialChain {
             }
         }
         let nothing = Values::empty(OPEN_STACK, String::new());
-        let token_file_only = |file| ResolvedCredentials::new(&nothing, file);
-        token_file.map(token_file_only).transpose()
+        let Some(file) = token_file else { return Ok(None) };
+        let hosts = self.host_settings(&nothing, RegionTable::OpenTelekomOnly)?.hosts();
+        ResolvedCredentials::new(&nothing, file, hosts).map(Some)
+    }
+
+    /// Returns the settings that determine the hosts for the credentials of a source.
+    fn host_settings(
+        &self,
+        values: &Values<'_>,
+        table: RegionTable,
+    ) -> Result<HostSettings, CredentialChainError> {
+        let of_source = values.get(Field::Region);
+        let of_source = of_source.map(|(region, from)| Sourced::new(region.to_owned(), from));
+        let url = |(text, from): (&str, &str)| match text.parse() {
+            Ok(url) => Ok(Sourced::new(url, from)),
+            Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
+        };
+        let named = |name: &'static str| self.get(name).map(|text| (text, name));
+        let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
+            Ok(cloud) => Ok(Sourced::new(cloud, from)),
+            Err(error) => Err(CredentialChainError::Cloud(from.into(), error)),
+        };
+        let cloud = named("HW_CLOUD").map(cloud).transpose()?;
+        let region_endpoints = self.variables.iter();
+        let region_endpoints =
+            region_endpoints.filter(|(name, _)| name.starts_with(REGION_ENDPOINT));
+        let region_endpoints = region_endpoints
+            .map(|(name, url)| (name.clone(), url.expose_secret().to_owned()))
+            .collect();
+        Ok(HostSettings {
+            endpoint: self.endpoint.clone(),
+            region_endpoints,
+            region: self.region.clone().or(of_source),
+            identity: values.get(Field::AuthUrl).map(url).transpose()?,
+            token_service: named("HUAWEICLOUD_SDK_STS_ENDPOINT").map(url).transpose()?,
+            clouds: self.cloud.iter().cloned().chain(cloud).collect(),
+            table,
+        })
     }
 
     /// Returns the values of a source, or `None` if it does not exist.

@@ -7,6 +7,7 @@ use http::{Request, Uri, uri::Scheme};
 use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::regions;
 use crate::transport::{AllowHttp, is_loopback};
 
 /// The characters to percent-encode in a path segment: all except RFC 3986's unreserved ones.
@@ -48,24 +49,45 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    const ALL: [Self; 2] = [Self::Huawei, Self::OpenTelekom];
-
-    /// Returns the cloud of a region.
+    /// Returns the cloud of a region, or `None` if the region does not identify it.
     ///
-    /// `eu-de` and `eu-nl` belong to Open Telekom Cloud. All other regions are assumed to belong to
-    /// Huawei Cloud.
+    /// The result is `None` for unknown regions, and for those that several operators have, such as
+    /// `eu-west-0`. Ask the user for the cloud then, because another operator must not receive the
+    /// credentials.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_transport::Cloud;
+    ///
+    /// assert_eq!(Cloud::from_region("eu-de"), Some(Cloud::OpenTelekom));
+    /// assert_eq!(Cloud::from_region("cn-north-4"), Some(Cloud::Huawei));
+    /// assert_eq!(Cloud::from_region("eu-west-0"), None);
+    /// ```
     #[must_use]
-    pub fn from_region(region: &str) -> Self {
-        if ["eu-de", "eu-nl"].contains(&region) { Self::OpenTelekom } else { Self::Huawei }
-    }
-
-    fn domain(self, region: &str) -> &'static str {
-        match (self, region) {
-            (Self::Huawei, "eu-west-101") => "myhuaweicloud.eu",
-            (Self::Huawei, _) => "myhuaweicloud.com",
-            (Self::OpenTelekom, _) => "otc.t-systems.com",
+    pub fn from_region(region: &str) -> Option<Self> {
+        if regions::is_open_telekom(region) {
+            Some(Self::OpenTelekom)
+        } else {
+            regions::is_huawei(region).then_some(Self::Huawei)
         }
     }
+
+    /// Returns the domain of the cloud's hosts in a region.
+    pub(crate) fn domain(self, region: &str) -> &'static str {
+        match self {
+            Self::Huawei if regions::is_european(region) => "myhuaweicloud.eu",
+            Self::Huawei => "myhuaweicloud.com",
+            Self::OpenTelekom => "otc.t-systems.com",
+        }
+    }
+}
+
+/// Returns whether a text is a label of a host name, in lower case.
+pub(crate) fn is_label(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let has_hyphen_at_end = text.starts_with('-') || text.ends_with('-');
+    !text.is_empty() && text.len() <= 63 && text.bytes().all(plain) && !has_hyphen_at_end
 }
 
 /// The error of a text that is not a valid endpoint or region.
@@ -99,8 +121,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Returns an error if `region` is empty, longer than 63 bytes, or contains characters other
-    /// than lower-case ASCII letters, digits and hyphens.
+    /// Returns an error if `region` is empty, longer than 63 bytes, starts or ends with a hyphen, or
+    /// contains characters other than lower-case ASCII letters, digits and hyphens.
     pub fn for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         Self::for_service("cce", cloud, region)
     }
@@ -127,33 +149,32 @@ impl Endpoint {
     }
 
     fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
-        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-        if region.is_empty() || region.len() > 63 || !region.bytes().all(plain) {
-            return Err(EndpointError::InvalidRegion);
-        }
-        format!("https://{service}.{region}.{}", cloud.domain(region)).parse()
+        Self::for_domain(service, region, cloud.domain(region))
     }
 
-    /// Returns the cloud and the region of an identity service's endpoint.
-    ///
-    /// Returns `None` for other endpoints, and for the identity service of all regions.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use job_transport::{Cloud, Endpoint};
-    ///
-    /// let endpoint: Endpoint = "https://iam.eu-de.otc.t-systems.com/v3".parse()?;
-    /// assert_eq!(endpoint.identity_region(), Some((Cloud::OpenTelekom, "eu-de")));
-    /// # Ok::<(), job_transport::EndpointError>(())
-    /// ```
-    #[must_use]
-    pub fn identity_region(&self) -> Option<(Cloud, &str)> {
-        let host = self.base.strip_prefix("https://iam.")?;
-        let host = host.strip_suffix("/v3").unwrap_or(host);
-        let (region, domain) = host.split_once('.')?;
-        let cloud = Cloud::ALL.into_iter().find(|cloud| cloud.domain(region) == domain)?;
-        Some((cloud, region))
+    /// Returns the endpoint of a service in a region of the operator with this domain.
+    pub(crate) fn for_domain(
+        service: &str,
+        region: &str,
+        domain: &str,
+    ) -> Result<Self, EndpointError> {
+        if !is_label(region) {
+            return Err(EndpointError::InvalidRegion);
+        }
+        format!("https://{service}.{region}.{domain}").parse()
+    }
+
+    /// Returns the host name or the IP address, in lower case.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn host(&self) -> String {
+        let uri = self.base.parse::<Uri>().ok();
+        uri.as_ref().and_then(Uri::host).unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// Returns the port, if the URL contains one.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.base.parse::<Uri>().ok()?.port_u16()
     }
 
     fn parse(text: &str, allow_http: bool) -> Result<Self, EndpointError> {

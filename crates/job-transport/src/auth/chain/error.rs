@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use job_model::IdError;
 
+use super::service_hosts::ServiceHostsError;
 use crate::{auth::secret::InvalidCredential, request::EndpointError};
 
 /// The error of credentials that were found and cannot be used.
@@ -27,9 +28,15 @@ pub enum CredentialChainError {
     /// A value is not a valid project id.
     #[error("{0} is not a valid project id")]
     Project(String, #[source] IdError),
-    /// A value is not a valid URL of the identity service.
+    /// A value is not a valid URL of the identity or token service.
     #[error("{0} is invalid")]
     AuthUrl(String, #[source] EndpointError),
+    /// A value is not the domain of a cloud.
+    #[error("{0} is invalid")]
+    Cloud(String, #[source] ServiceHostsError),
+    /// The settings do not determine the hosts for the credentials.
+    #[error(transparent)]
+    Hosts(ServiceHostsError),
     /// A file cannot be read.
     #[error("cannot read {}", .0.display())]
     File(PathBuf, #[source] io::Error),

@@ -9,6 +9,7 @@ use super::{
     CredentialChain,
     error::CredentialChainError,
     key_file::KeyFile,
+    service_hosts::{ServiceHosts, ServiceHostsError},
     values::{AuthConfig, AuthMethod, Field, Values},
 };
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
         identity::Identity,
         token_file::TokenFile,
     },
-    request::Endpoint,
     transport::Transport,
 };
 
@@ -32,16 +32,15 @@ pub struct ResolvedCredentials {
     /// If the project is set by its name instead, the reply of the identity service contains the
     /// id.
     pub project: Option<ProjectId>,
-    /// The region.
+    /// The region of the source.
     pub region: Option<String>,
-    /// The endpoint of the identity service.
-    pub auth_url: Option<Endpoint>,
     /// A file with certificate authorities in PEM format.
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
     pub(super) project_source: String,
     /// The chain, if the values are in a file.
     chain: Option<CredentialChain>,
+    hosts: Result<ServiceHosts, ServiceHostsError>,
 }
 
 /// A setting that was found, and its origin.
@@ -61,6 +60,7 @@ impl ResolvedCredentials {
     pub(super) fn new(
         values: &Values<'_>,
         auth_config: AuthConfig,
+        hosts: Result<ServiceHosts, ServiceHostsError>,
     ) -> Result<Self, CredentialChainError> {
         let project = values.get(Field::ProjectId).map(|(text, origin)| {
             text.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))
@@ -80,11 +80,11 @@ impl ResolvedCredentials {
             auth_config,
             project: project.transpose()?,
             region: values.get(Field::Region).map(|(text, _)| text.into()),
-            auth_url: values.auth_url()?,
             ca_file: values.get(Field::CaFile).map(|(text, _)| text.into()),
             settings,
             project_source: values.name(Field::ProjectId),
             chain: None,
+            hosts,
         })
     }
 
@@ -114,6 +114,17 @@ impl ResolvedCredentials {
                 Credentials::from_provider(identity)
             }
         }
+    }
+
+    /// Returns the hosts that may receive the credentials.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if two settings contradict each other, or if the host of the service cannot
+    /// be derived from the settings. Set the endpoint of the
+    /// [chain](crate::CredentialChain::endpoint) then.
+    pub fn hosts(&self) -> Result<&ServiceHosts, CredentialChainError> {
+        self.hosts.as_ref().map_err(|error| CredentialChainError::Hosts(error.clone()))
     }
 
     /// Replaces the project. A login then requests a token for this project.

@@ -68,9 +68,10 @@ fn describe(chain: &CredentialChain) -> String {
             format!("password at {auth_url}, {}", login.describe())
         }
     };
-    let ResolvedCredentials { project, region, auth_url, ca_file, .. } = &found;
+    let ResolvedCredentials { project, region, ca_file, .. } = &found;
     let project = project.as_ref().map(ProjectId::as_str);
-    let auth_url = auth_url.as_ref().map(ToString::to_string);
+    let auth_url = found.hosts().ok().and_then(ServiceHosts::identity);
+    let auth_url = auth_url.map(|url| url.value.to_string());
     let setting = |Setting { name, value, source }: Setting<'_>| {
         let value = value.map_or_else(|| "(set)".into(), |value| format!("{value:?}"));
         format!("\n    {name} {value} from {source}")
