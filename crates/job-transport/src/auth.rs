@@ -1,9 +1,11 @@
 //! Authentication: credentials, their refresh, and request signatures.
 
 mod secret;
+mod blocking;
 mod sign;
 mod key_record;
 mod signature_guard;
+mod signed_request;
 mod access_key;
 mod credential;
 mod provider;
@@ -11,6 +13,8 @@ mod credentials_cache;
 mod credentials;
 mod identity;
 mod token_file;
+mod providers;
+mod project_lookup;
 #[cfg(feature = "credential-chain")]
 mod chain;
 
@@ -29,8 +33,12 @@ pub use identity::{Identity, PasswordLogin};
 pub use key_record::{
     KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords,
 };
+pub use project_lookup::ProjectLookup;
 pub use provider::ProvideCredentials;
+pub use providers::{
+    AssumeAgency, MetadataService, OidcAssume, OidcLogin, PodIdentity, TokenSource,
+};
 pub use secret::InvalidCredential;
 pub use sign::sign;
-pub(crate) use signature_guard::{KeyStatus, SignatureGuard};
+pub(crate) use signed_request::{SigningContext, send_signed};
 pub use token_file::TokenFile;

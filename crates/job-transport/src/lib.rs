@@ -84,9 +84,10 @@ mod hyper;
 mod testing;
 
 pub use auth::{
-    AccessKey, Credentials, Identity, InvalidCredential, KeyId, KeyRecord, KeyRecordError,
-    KeyRecords, LockedKeyRecord, MemoryKeyRecords, PasswordLogin, ProvideCredentials,
-    ProvidedCredential, TokenFile, sign,
+    AccessKey, AssumeAgency, Credentials, Identity, InvalidCredential, KeyId, KeyRecord,
+    KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords, MetadataService, OidcAssume,
+    OidcLogin, PasswordLogin, PodIdentity, ProjectLookup, ProvideCredentials, ProvidedCredential,
+    TokenFile, TokenSource, sign,
 };
 #[cfg(feature = "credential-chain")]
 pub use auth::{

@@ -8,6 +8,7 @@ mod tower;
 
 pub use error::{RequestSent, TimeoutStage, TransportError, TransportErrorKind};
 pub use error_chain::{display_chain, error_sources};
+pub(crate) use plain_http::is_link_local;
 pub use plain_http::{AllowHttp, is_loopback};
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::{
     request::{
-        CredentialsProviderError, Endpoint, FetchError, FetchErrorKind, RequestInfo, date,
+        CredentialsProviderError, Endpoint, FetchError, FetchErrorKind, Reply, RequestInfo, date,
         header_str, request_id, send_traced,
     },
     transport::{Transport, TransportError},
@@ -152,23 +152,29 @@ impl Identity {
         let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
         let password = self.login.password.expose_secret();
         let reply = send_traced(&*self.transport, request, about, &[password]).await;
-        let reply = reply.map_err(FetchError::from)?;
-        let reply = match reply.response.status() {
-            // A reply with status 200 may be the page of a proxy, so it is not a refusal.
-            StatusCode::OK => return Err(missing_token(&reply.response).into()),
-            _ => reply.expect_status(StatusCode::CREATED)?,
-        };
-        let token =
-            header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
-        let mut provided = ProvidedCredential::token(token)?;
-        // The token is in a header, so it is usable even if the body is not.
-        let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
-        let token = &body["token"];
-        provided.lifetime = lifetime(token, date(reply.headers()));
-        let project = token["project"]["id"].as_str();
-        provided.project = project.and_then(|id| id.parse().ok());
-        Ok(provided)
+        token_from_reply(reply.map_err(FetchError::from)?)
     }
+}
+
+/// Returns the token of the identity service's reply, with its lifetime and its project.
+pub(super) fn token_from_reply(
+    reply: Reply,
+) -> Result<ProvidedCredential, CredentialsProviderError> {
+    let reply = match reply.response.status() {
+        // A reply with status 200 may be the page of a proxy, so it is not a refusal.
+        StatusCode::OK => return Err(missing_token(&reply.response).into()),
+        _ => reply.expect_status(StatusCode::CREATED)?,
+    };
+    let token =
+        header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
+    let mut provided = ProvidedCredential::token(token)?;
+    // The token is in a header, so it is usable even if the body is not.
+    let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
+    let token = &body["token"];
+    provided.lifetime = lifetime(token, date(reply.headers()));
+    let project = token["project"]["id"].as_str();
+    provided.project = project.and_then(|id| id.parse().ok());
+    Ok(provided)
 }
 
 fn missing_token(reply: &Response<Bytes>) -> FetchError {

@@ -10,7 +10,7 @@ use std::{
 
 use futures_core::future::BoxFuture;
 
-use super::{credential::ProvidedCredential, provider::ProvideCredentials};
+use super::{blocking::run_blocking, credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::request::{CredentialsProviderError, ErrorClass};
 
 /// Maximum size of a token file. A token has a few KiB.
@@ -146,21 +146,6 @@ impl ProvideCredentials for TokenFile {
             self.take()
         })
     }
-}
-
-/// Runs a task that blocks its thread. Uses another thread if the caller runs on tokio.
-#[cfg(feature = "tokio")]
-async fn run_blocking(task: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        // The task fails only if the runtime ends. Then nobody needs its result.
-        Ok(runtime) => drop(runtime.spawn_blocking(task).await),
-        Err(_) => task(),
-    }
-}
-
-#[cfg(not(feature = "tokio"))]
-async fn run_blocking(task: impl FnOnce() + Send + 'static) {
-    task();
 }
 
 #[cfg(test)]

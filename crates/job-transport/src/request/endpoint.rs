@@ -8,7 +8,7 @@ use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::regions;
-use crate::transport::{AllowHttp, is_loopback};
+use crate::transport::{AllowHttp, is_link_local, is_loopback};
 
 /// The characters to percent-encode in a path segment: all except RFC 3986's unreserved ones.
 pub(crate) const PATH_ENCODE_SET: &AsciiSet =
@@ -109,6 +109,12 @@ pub enum EndpointError {
     /// The port is not a number from 0 to 65535.
     #[error("the port is not a number from 0 to 65535")]
     InvalidPort,
+    /// The scheme is not `https`, and the host of a metadata or pod identity service is neither this
+    /// machine nor a link-local address.
+    #[error(
+        "the URL must start with https:// (http:// is allowed only for localhost and 169.254.0.0/16)"
+    )]
+    NotLinkLocal,
     /// The text is not a valid region name.
     #[error("not a region name; expected for example eu-de or cn-north-4")]
     InvalidRegion,
@@ -146,6 +152,21 @@ impl Endpoint {
     /// user, a password, a query, a fragment or an invalid port.
     pub fn allow_http(text: &str) -> Result<Self, EndpointError> {
         Self::parse(text, true)
+    }
+
+    /// Parses the URL of a metadata or pod identity service, which may use plain http to this machine
+    /// and to 169.254.0.0/16.
+    ///
+    /// Such an address does not leave the host that the program runs on.
+    pub(crate) fn link_local(text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Self::parse(text, true)?;
+        let uri: Uri = text.parse().map_err(|_| EndpointError::NotUrl)?;
+        let host = uri.host().unwrap_or_default();
+        let is_local = is_loopback(host) || is_link_local(host);
+        if uri.scheme() != Some(&Scheme::HTTPS) && !is_local {
+            return Err(EndpointError::NotLinkLocal);
+        }
+        Ok(endpoint)
     }
 
     fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
@@ -208,11 +229,16 @@ impl Endpoint {
         self.join(&format!("/api/v3/projects/{project}/jobs/{job}"))
     }
 
-    /// Returns the URI for requesting a token. The base URL may end with the version `/v3`, as
-    /// `OS_AUTH_URL` does.
+    /// Returns the URI for requesting a token.
     pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
-        let version = if self.base.ends_with("/v3") { "" } else { "/v3" };
-        self.join(&format!("{version}/auth/tokens"))
+        self.identity_uri("/v3/auth/tokens")
+    }
+
+    /// Returns the URI of a path of the identity service. The base URL may end with the version
+    /// `/v3`, as `OS_AUTH_URL` does; the path starts with its own version.
+    pub(crate) fn identity_uri(&self, path: &str) -> Result<Uri, http::Error> {
+        let base = self.base.strip_suffix("/v3").unwrap_or(&self.base);
+        Ok(Uri::try_from(format!("{base}{path}"))?)
     }
 
     /// Returns a GET request, with the extension [`AllowHttp`] if plain http is allowed.
@@ -224,7 +250,8 @@ impl Endpoint {
         Ok(request)
     }
 
-    fn join(&self, path: &str) -> Result<Uri, http::Error> {
+    /// Returns the URI of a path below the base URL.
+    pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
         Ok(Uri::try_from(format!("{}{path}", self.base))?)
     }
 }

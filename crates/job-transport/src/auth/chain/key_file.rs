@@ -1,35 +1,128 @@
-//! Reads a key pair again from the file that it came from, because temporary keys are replaced
-//! there.
+//! Reads a token or a key pair again from the file that it came from, because temporary keys are
+//! replaced there.
+
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{CredentialChain, values::AuthConfig};
+use super::{CredentialChain, resolved::ResolvedCredentials, values::AuthConfig};
 use crate::{
-    auth::{credential::ProvidedCredential, provider::ProvideCredentials},
+    auth::{
+        blocking::BlockingSlot,
+        credential::{Credential, ProvidedCredential},
+        provider::ProvideCredentials,
+    },
     request::{CredentialsProviderError, ErrorClass},
 };
 
-/// A credentials provider that reads the key pair of a chain's file.
+/// How often the file is read at most, to see whether it has changed.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The timeout for reading the file. A disk that does not answer must not delay a request for long,
+/// and while the old key is valid, half of this applies.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A credentials provider that reads the token or key pair of a chain's file.
 ///
-/// The file is read for the first request, and again when the service refuses the key (401).
-pub(super) struct KeyFile(pub(super) CredentialChain);
+/// The file is read for the first request, then for a request at most every 5 s, and when the
+/// service refuses the key (401). If it cannot be read or parsed, the old key is still used. If it
+/// now describes another account, region or project, the old key is not used any longer, because
+/// the job belongs to what it described before.
+pub(super) struct KeyFile {
+    source: Arc<KeySource>,
+    slot: BlockingSlot,
+}
+
+struct KeySource {
+    chain: CredentialChain,
+    /// The settings at the start, besides the key and other secrets: name and value.
+    settings: Vec<(String, String)>,
+    /// The file and the section of the key.
+    origin: String,
+}
 
 impl KeyFile {
+    /// Creates a provider from a chain and what it has just found.
+    pub(super) fn new(chain: CredentialChain, found: &ResolvedCredentials) -> Self {
+        let (settings, origin) = describe(found);
+        Self {
+            source: Arc::new(KeySource { chain, settings, origin }),
+            slot: BlockingSlot::default(),
+        }
+    }
+}
+
+/// The name of the setting that is not secret and is replaced with the key.
+const ACCESS_KEY: &str = "access key";
+
+/// Returns the settings that must not change, and the place of the credentials.
+fn describe(found: &ResolvedCredentials) -> (Vec<(String, String)>, String) {
+    let lasting = found.settings().filter(|setting| setting.name != ACCESS_KEY);
+    let lasting =
+        lasting.filter_map(|setting| Some((setting.name.to_owned(), setting.value?.to_owned())));
+    let place =
+        found.settings().find(|setting| setting.name == ACCESS_KEY || setting.value.is_none());
+    // The origin of a setting is the file, the section and the name of the setting.
+    let place =
+        place.and_then(|setting| Some(setting.source.rsplit_once([' ', '.'])?.0.to_owned()));
+    (lasting.collect(), place.unwrap_or_default())
+}
+
+impl KeySource {
     fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
         // Transient, because another process may be replacing the file.
-        let failed = |message| CredentialsProviderError::new(ErrorClass::Transient, message);
-        let resolved = self.0.resolve();
-        let resolved = resolved
-            .map_err(|error| failed("cannot read the access key again").with_source(error))?;
-        match resolved.map(|resolved| resolved.auth_config) {
-            Some(AuthConfig::Key(key)) => Ok(ProvidedCredential::access_key(key)),
-            _ => Err(failed("the file no longer contains an access key")),
+        let failed =
+            |message: String| CredentialsProviderError::new(ErrorClass::Transient, message);
+        let found = self.chain.resolve().map_err(|error| {
+            failed("cannot read the credentials again".into()).with_source(error)
+        })?;
+        let missing = || failed(format!("{} no longer contains credentials", self.origin));
+        let found = found.ok_or_else(missing)?;
+        let (settings, origin) = describe(&found);
+        if origin != self.origin {
+            return Err(missing());
         }
+        if let Some(change) = self.change(&settings) {
+            return Err(CredentialsProviderError::new(ErrorClass::Permanent, change).revoking());
+        }
+        let provided = match found.auth_config {
+            AuthConfig::Key(key) => ProvidedCredential::access_key(key),
+            AuthConfig::Token(token) => ProvidedCredential::new(Credential::Token(token)),
+            _ => return Err(missing()),
+        };
+        Ok(ProvidedCredential { recheck_after: Some(RECHECK_INTERVAL), ..provided })
+    }
+
+    /// Returns the first setting that has changed, as a message. A setting that the caller replaced
+    /// at the start, such as the project, may change.
+    fn change(&self, now: &[(String, String)]) -> Option<String> {
+        self.settings.iter().find_map(|(name, before)| {
+            let after = now.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+            let shown = after.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
+            let origin = &self.origin;
+            (after != Some(before)).then(|| {
+                format!("the {name} in {origin} is now {shown}, no longer `{before}`; start again to use it")
+            })
+        })
     }
 }
 
 impl ProvideCredentials for KeyFile {
     fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
-        Box::pin(async { self.read() })
+        Box::pin(async {
+            let source = self.source.clone();
+            let read = self.slot.run(move || source.read()).await;
+            read.unwrap_or_else(|| {
+                let message = format!("still waiting for the disk of {}", self.source.origin);
+                Err(CredentialsProviderError::new(ErrorClass::Transient, message))
+            })
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        READ_TIMEOUT
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,12 +101,15 @@ impl ResolvedCredentials {
     #[must_use]
     pub fn credentials(&self, transport: impl Transport + 'static) -> Credentials {
         match &self.auth_config {
-            AuthConfig::Token(token) => Credentials::from_provided(ProvidedCredential::new(
-                Credential::Token(token.clone()),
-            )),
+            AuthConfig::Token(token) => match &self.chain {
+                Some(chain) => Credentials::from_provider(KeyFile::new(chain.clone(), self)),
+                None => Credentials::from_provided(ProvidedCredential::new(Credential::Token(
+                    token.clone(),
+                ))),
+            },
             AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
             AuthConfig::Key(key) => match &self.chain {
-                Some(chain) => Credentials::from_provider(KeyFile(chain.clone())),
+                Some(chain) => Credentials::from_provider(KeyFile::new(chain.clone(), self)),
                 None => Credentials::access_key(key.clone()),
             },
             AuthConfig::Password(login, auth_url) => {

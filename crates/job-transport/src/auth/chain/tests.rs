@@ -371,9 +371,18 @@ async fn an_expired_key_is_read_again_from_its_file() {
         (Some(401), None)
     );
     assert_eq!(transport.0.lock().unwrap().len(), 1);
+    // Nor in the next attempt, also if the file is read again.
+    for seconds in [0, 6] {
+        clock.advance(seconds);
+        let error = client.job(&job).await.unwrap_err();
+        assert_eq!(error.kind(), crate::FetchErrorKind::Credentials);
+        assert_eq!(error.class(), crate::ErrorClass::Unauthorized);
+    }
+    assert_eq!(transport.0.lock().unwrap().len(), 1);
     write("NEXT");
     clock.advance(6);
-    assert!(client.job(&job).await.unwrap().credentials_refreshed);
-    assert!(!client.job(&job).await.unwrap().credentials_refreshed);
-    assert_eq!(transport.0.lock().unwrap().len(), 4);
+    for _ in 0..2 {
+        assert!(!client.job(&job).await.unwrap().credentials_refreshed);
+    }
+    assert_eq!(transport.0.lock().unwrap().len(), 3);
 }
