@@ -2,8 +2,10 @@
 //! the environment variables and files that other clients use. Sends no request.
 
 mod hints;
+mod settings_help;
 
 pub(crate) use hints::Hints;
+pub(crate) use settings_help::settings_help;
 
 use std::{fs, path::PathBuf};
 
@@ -11,8 +13,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy, ResolvedCredentials,
-    ServiceHosts, Sourced, TlsConfig, TlsProvider, TokenFile,
+    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
+    ResolvedCredentials, ServiceHosts, Sourced, TlsConfig, TlsProvider, TokenFile,
 };
 
 use crate::{
@@ -24,12 +26,17 @@ use crate::{
 pub(crate) const HELP: &str = "\
 Secrets are never passed as arguments. --token-file comes first, then the first of these sources
 that is set:
+  HUAWEICLOUD_OIDC_PROVIDER_URN, .. or HUAWEICLOUD_SDK_IDP_ID, ..        (OpenID Connect)
   HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_PROJECT_ID, .. (the vendor's SDKs)
-  HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..        (Terraform)
+  HW_AUTH_TOKEN, or HW_ACCESS_KEY, HW_SECRET_KEY, HW_REGION_NAME, ..     (Terraform)
+  HW_SHARED_CONFIG_FILE, a profile of KooCLI                             (Terraform)
   OS_CLOUD, a cloud in clouds.yaml                                       (OpenStack)
   OS_TOKEN, or OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL, OS_PROJECT_NAME, ..
   ~/.huaweicloud/credentials
-`cce-job config` shows which credentials are found, and where.";
+  HC_CONTAINER_CREDENTIALS_FULL_URI, .. (the identity of a Kubernetes pod)
+The credentials are sent only to the cloud of the identity service, of --cloud or HW_CLOUD, or of a
+region that a single cloud has. `cce-job config --help` lists all variables, and `cce-job config`
+shows which credentials are found, and where.";
 
 /// Maximum number of requests in flight, and of idle connections.
 ///
@@ -53,7 +60,8 @@ pub(crate) struct ConnectionArgs {
     /// identity service, HW_CLOUD, or the cloud that has the region]
     #[arg(long, value_name = "CLOUD")]
     cloud: Option<CloudDomain>,
-    /// Project id [default: the project set with the credentials]
+    /// Project id [default: the project set with the credentials, or else the project that has the
+    /// region's name]
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
     /// Authentication method
@@ -81,6 +89,12 @@ enum AuthArg {
     Aksk,
     /// User name and password, exchanged for a token at the identity service
     Password,
+    /// ID token of an identity provider (OpenID Connect), exchanged for a temporary key
+    Oidc,
+    /// Temporary key from the metadata service of this virtual machine (ECS)
+    Metadata,
+    /// Temporary key for the service account of this Kubernetes pod
+    PodIdentity,
 }
 
 /// The connection settings, each with its source.
@@ -112,6 +126,9 @@ impl ConnectionArgs {
             AuthArg::Token => chain.auth_method(AuthMethod::Token),
             AuthArg::Aksk => chain.auth_method(AuthMethod::AccessKey),
             AuthArg::Password => chain.auth_method(AuthMethod::Password),
+            AuthArg::Oidc => chain.auth_method(AuthMethod::Oidc),
+            AuthArg::Metadata => chain.auth_method(AuthMethod::Metadata),
+            AuthArg::PodIdentity => chain.auth_method(AuthMethod::PodIdentity),
         };
         if let Some(file) = &self.token_file {
             let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
@@ -139,7 +156,8 @@ impl ConnectionArgs {
             Some(found) => found.hosts().cloned(),
             None => chain.hosts(),
         };
-        let hosts = hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
+        let hosts =
+            hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
@@ -219,6 +237,10 @@ impl Settings {
             AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job wait --help` lists all sources",
             AuthArg::Token => "no token found; set OS_TOKEN or use --token-file",
             AuthArg::Aksk => "no access key found; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+            AuthArg::Oidc => "no identity provider found; set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE",
+            AuthArg::PodIdentity => "no pod identity found; the cluster sets HC_CONTAINER_CREDENTIALS_FULL_URI and HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            // The metadata service needs no setting.
+            AuthArg::Metadata => "no credentials found",
             AuthArg::Password => "no password found; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
         })?;
         let named = self.project.is_some() || found.has_project();
@@ -245,11 +267,12 @@ impl Settings {
         if let Some(Sourced { value: proxy, .. }) = &self.proxy {
             transport = transport.proxy(proxy.clone());
         }
-        let credentials = found.credentials(transport.clone());
+        let credentials = found.credentials(transport.clone())?;
         let client = Client::new(endpoint.value.clone(), credentials, transport);
-        Ok(match &self.project {
-            Some(project) => client.project(project.value.clone()),
-            None => client,
+        Ok(match (&self.project, found.project_lookup()) {
+            (Some(project), _) => client.project(project.value.clone()),
+            (None, Some(lookup)) => client.project_lookup(lookup),
+            (None, None) => client,
         })
     }
 }

@@ -113,3 +113,6 @@ fn identity_error(status: StatusCode, message: &str) -> Response<Bytes> {
     let error = json!({"code": status.as_u16(), "message": message, "title": title});
     json_reply(status, &json!({"error": error}))
 }
+
+#[cfg(test)]
+mod tests;

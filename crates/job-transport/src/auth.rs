@@ -12,6 +12,8 @@ mod provider;
 mod credentials_cache;
 mod credentials;
 mod identity;
+#[cfg(feature = "credential-chain")]
+mod token_exchange;
 mod token_file;
 mod providers;
 mod project_lookup;
@@ -23,7 +25,7 @@ pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "credential-chain")]
 pub use chain::{
     AuthMethod, CloudDomain, CredentialChain, CredentialChainError, IdentityHostIssue,
-    ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
+    IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
 };
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};

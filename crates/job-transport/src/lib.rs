@@ -4,8 +4,9 @@
 //! [`FetchError`] that says how to react ([`ErrorClass`]).
 //!
 //! **In scope:**
-//! - the request and its authentication: a token, a password, an access key, or your own provider
-//!   ([`Credentials`]); expired tokens are refreshed;
+//! - the request and its authentication: a token, a password, an access key, the temporary
+//!   credentials of a machine, a pod, a federated user or an agency, or your own provider
+//!   ([`Credentials`]); expired tokens and keys are refreshed;
 //! - sending it with hyper and rustls (`HyperTransport`), or with another HTTP client
 //!   ([`Transport`]);
 //! - classifying replies that are not a job, and failed connections.
@@ -92,7 +93,7 @@ pub use auth::{
 #[cfg(feature = "credential-chain")]
 pub use auth::{
     AuthMethod, CloudDomain, CredentialChain, CredentialChainError, IdentityHostIssue,
-    ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
+    IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError, Setting, Sourced,
 };
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;

@@ -104,6 +104,9 @@ impl Transport for ScriptedTransport {
         script.requests.push(request);
         let reply = script.replies.pop_front();
         let refused = || TransportError::new(TransportErrorKind::Connect, RequestSent::No);
-        Box::pin(async move { reply.ok_or_else(refused) })
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            reply.ok_or_else(refused)
+        })
     }
 }

@@ -10,6 +10,7 @@ use job_sim::{IdentityFlow, Plan, Sim, SimTransport, TestAccount, TimeSource};
 use job_transport::{
     AssumeAgency, Client, Credentials, Endpoint, ErrorClass, FetchErrorKind, Identity,
     MetadataService, OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProjectLookup, TokenSource,
+    display_chain,
 };
 
 const FLOWS: [IdentityFlow; 11] = [
@@ -146,7 +147,7 @@ async fn temporary_credentials_are_refreshed_before_they_expire() {
         for minute in 0..300 {
             let reading = client.job(sim.job()).await;
             let reading = reading.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-            assert!(!reading.credentials_refreshed(), "{name}: refused in minute {minute}");
+            assert!(!reading.credentials_refreshed, "{name}: refused in minute {minute}");
             tokio::time::advance(Duration::from_secs(60)).await;
         }
         let most = FLOWS.map(|flow| sim.identity_requests(flow)).into_iter().max().unwrap();
@@ -196,7 +197,7 @@ async fn a_project_is_looked_up_by_its_name_with_any_credentials() {
             Ok(_) => "read".into(),
             Err(error) => {
                 assert_eq!(error.kind(), FetchErrorKind::NoProject);
-                format!("{}", job_transport::display_chain(error))
+                display_chain(error).to_string()
             }
         };
         shown += &format!("{name}, key {key}: {result};{}\n", counts(&sim));

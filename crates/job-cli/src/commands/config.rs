@@ -3,7 +3,7 @@
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{CredentialChain, ResolvedCredentials, Sourced};
+use job_transport::{AuthMethod, CredentialChain, ResolvedCredentials, Sourced};
 
 use crate::{
     connection::{ConnectionArgs, Settings},
@@ -45,15 +45,36 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     }
     let ca_file = settings.ca_file.as_ref();
     let ca_file = ca_file.map(|known| [known.value.display().to_string(), known.source.clone()]);
-    let login_names_project = settings.found.as_ref().is_some_and(ResolvedCredentials::has_project);
-    let no_project = if login_names_project { "(determined at login)" } else { "(none)" };
+    let found = settings.found.as_ref();
     let mut rows = vec![
         ("endpoint", cells(settings.endpoint.as_ref(), "(none)")),
-        ("project", cells(settings.project.as_ref(), no_project)),
+        ("project", cells(settings.project.as_ref(), "(none)")),
     ];
-    for setting in settings.found.iter().flat_map(ResolvedCredentials::settings) {
-        // The project and the CA file have their own rows, and the region is part of the endpoint.
-        if !["project", "region", "CA file"].contains(&setting.name) {
+    if settings.project.is_none()
+        && let Some(found) = found.filter(|found| found.has_project())
+        && let Some(Sourced { value, source, .. }) = found.project_name()
+    {
+        rows[1].1 = [format!("{value} (looked up by name)"), source.clone()];
+    }
+    if let Some(found) = found {
+        let hosts = [
+            ("identity service", settings.hosts.identity().filter(|_| found.uses_identity())),
+            (
+                "token service",
+                settings.hosts.token_service().filter(|_| found.uses_token_service()),
+            ),
+        ];
+        let hosts = hosts.into_iter().filter(|(_, host)| host.is_some());
+        rows.extend(hosts.map(|(name, host)| (name, cells(host, ""))));
+    }
+    let own_rows =
+        ["project", "project name", "region", "identity service", "token service", "CA file"];
+    if found.is_some_and(|found| found.auth_method() == AuthMethod::Metadata) {
+        rows.push(("key pair", ["(from the metadata service)".into(), "--auth".into()]));
+    }
+    for setting in found.into_iter().flat_map(ResolvedCredentials::settings) {
+        // Some settings have rows of their own, and the region is part of the endpoint.
+        if !own_rows.contains(&setting.name) {
             let value = setting.value.unwrap_or("(set)");
             rows.push((setting.name, [value.into(), setting.source.into()]));
         }
@@ -61,6 +82,8 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     let trusted = || ["(system CAs)".into(), String::new()];
     rows.push(("CA file", ca_file.unwrap_or_else(trusted)));
     rows.push(("proxy", cells(settings.proxy.as_ref(), "(none)")));
+    let ignored = found.into_iter().flat_map(ResolvedCredentials::ignored);
+    rows.extend(ignored.map(|one| ("ignored", [one.name.clone(), one.reason.clone()])));
 
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -63,6 +63,51 @@ fn settings_show_their_value_and_source() {
         ("", login),
         ("--project q", login),
         (&token_file, &[("HW_PROJECT_ID", "p")]),
+        ("--region eu-west-0 --cloud prod-cloud-ocb.orange-business.com", key),
+        ("--auth metadata --region cn-north-4", token),
+        (
+            "--project q",
+            &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("HW_INSECURE", "1")],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com:443/v3"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_PROJECT_ID", "p"),
+                ("OS_REGION_NAME", "eu-west-0"),
+                ("OS_AUTH_URL", "https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3"),
+            ],
+        ),
+        // Settings that do not determine the cloud.
+        ("--region eu-west-0", key),
+        ("--region cn-north-4", token),
+        ("--region eu-nl --cloud huawei", login),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com:8443/v3"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://10.0.0.1/v3"),
+                ("OS_REGION_NAME", "eu-de"),
+            ],
+        ),
+        (
+            "",
+            &[("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", "canary"), ("HW_ASSUME_ROLE_IDP_ID", "x")],
+        ),
         // Missing or invalid settings.
         ("", &[]),
         ("--region eu-de", &[]),

@@ -135,7 +135,7 @@ impl ProjectLookup {
             }
             if let Some((error, at)) = &state.last_failure {
                 let is_recent = context.clock.monotonic() < at.saturating_add(FAILURE_PERIOD);
-                let is_lasting = error.0.class() == ErrorClass::Permanent;
+                let is_lasting = attempt_class(&error.0) == ErrorClass::Permanent;
                 if state.attempts > asked || is_lasting && is_recent {
                     return Err(self.failed(error.clone()));
                 }
@@ -236,13 +236,8 @@ impl ProjectLookup {
             _ if error.class() == ErrorClass::Unauthorized => FetchErrorKind::Credentials,
             _ => FetchErrorKind::NoProject,
         };
-        let class = match error.class() {
-            // It is not the job that was not found.
-            ErrorClass::NotFound => ErrorClass::Permanent,
-            class => class,
-        };
         let mut failed = FetchError::new(kind)
-            .with_class(class)
+            .with_class(attempt_class(&error))
             .with_retry_after(error.retry_after())
             .with_message(format!("cannot look up the id of the project `{}`", self.0.name));
         if let Some(cause) = error.refusal_cause() {
@@ -259,6 +254,15 @@ impl ProjectLookup {
     }
 }
 
+/// Returns the class of an attempt whose lookup failed with this error.
+fn attempt_class(error: &FetchError) -> ErrorClass {
+    match error.class() {
+        // It is not the job that was not found.
+        ErrorClass::NotFound => ErrorClass::Permanent,
+        class => class,
+    }
+}
+
 /// Returns the texts in a form that can be printed; `None` if there are none.
 fn quoted<'t>(texts: impl Iterator<Item = &'t str>) -> Option<String> {
     let printable = |text: &str| {
@@ -267,9 +271,11 @@ fn quoted<'t>(texts: impl Iterator<Item = &'t str>) -> Option<String> {
     };
     let mut texts = texts.map(printable);
     let listed: Vec<_> = texts.by_ref().take(MAX_LISTED).collect();
-    let more = texts.count();
-    let and_more = (more > 0).then(|| format!(" and {more} more")).unwrap_or_default();
-    (!listed.is_empty()).then(|| format!("{}{and_more}", listed.join(", ")))
+    let more = match texts.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!listed.is_empty()).then(|| format!("{}{more}", listed.join(", ")))
 }
 
 impl fmt::Debug for ProjectLookup {

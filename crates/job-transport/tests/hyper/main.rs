@@ -7,6 +7,7 @@ mod basics;
 mod certificates;
 mod error_chains;
 mod limits;
+mod metadata;
 mod proxies;
 mod redirects;
 mod refusals;

@@ -22,6 +22,52 @@ pub enum CredentialChainError {
         /// The name of the setting that is missing.
         missing: String,
     },
+    /// Two names of one setting have different values.
+    #[error(
+        "{first} and {second} are the same setting and have different values; unset one of them"
+    )]
+    #[non_exhaustive]
+    Contradiction {
+        /// The name that is preferred.
+        first: String,
+        /// The other name.
+        second: String,
+    },
+    /// A setting changes who asks, and is not supported.
+    #[error("{name} is not supported: {reason}")]
+    #[non_exhaustive]
+    Unsupported {
+        /// The name of the setting.
+        name: String,
+        /// What to do instead.
+        reason: String,
+    },
+    /// The URL of a service that the login needs is not known.
+    #[error("{service} is not known, and the login needs it; set {variable}")]
+    #[non_exhaustive]
+    NoLoginHost {
+        /// The service.
+        service: &'static str,
+        /// The name of the setting.
+        variable: String,
+    },
+    /// A URL of the pod identity is not valid.
+    #[error("{0} is invalid")]
+    PodUri(String, #[source] EndpointError),
+    /// A value is not a number of seconds.
+    #[error("{0} is not a number of seconds; expected for example 3600")]
+    NotSeconds(String),
+    /// A file does not contain the selected profile.
+    #[error("{} has no profile {profile:?}; it has: {found}", .file.display())]
+    #[non_exhaustive]
+    NoProfile {
+        /// The file.
+        file: PathBuf,
+        /// The name of the profile.
+        profile: String,
+        /// The names of the profiles in the file, separated by commas.
+        found: String,
+    },
     /// A value is not a valid token or key.
     #[error("{0} is invalid")]
     Secret(String, #[source] InvalidCredential),

@@ -9,35 +9,14 @@ use std::{
 };
 
 use configparser::ini::{Ini, IniDefault};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     error::CredentialChainError,
-    values::{Field, FieldNames, Values},
+    field::Field,
+    names::{CLOUDS_YAML, CREDENTIALS_FILE},
+    values::Values,
 };
-
-/// The names of the settings in a section of the vendor's file.
-const INI_NAMES: &FieldNames = &[
-    (Field::AccessKey, "ak"),
-    (Field::SecretKey, "sk"),
-    (Field::SecurityToken, "security_token"),
-    (Field::ProjectId, "project_id"),
-];
-
-/// The names of the settings of a cloud in `clouds.yaml`.
-const YAML_NAMES: &FieldNames = &[
-    (Field::Token, "auth.token"),
-    (Field::AccessKey, "auth.ak"),
-    (Field::SecretKey, "auth.sk"),
-    (Field::User, "auth.username"),
-    (Field::Password, "auth.password"),
-    (Field::UserDomain, "auth.user_domain_name"),
-    (Field::ProjectName, "auth.project_name"),
-    (Field::ProjectId, "auth.project_id"),
-    (Field::Region, "region_name"),
-    (Field::AuthUrl, "auth.auth_url"),
-    (Field::CaFile, "cacert"),
-];
 
 /// The parts of `clouds.yaml` that are used.
 #[derive(Deserialize)]
@@ -50,6 +29,7 @@ struct CloudsFile {
 struct CloudEntry {
     #[serde(default)]
     auth: CloudAuth,
+    auth_type: Option<String>,
     region_name: Option<String>,
     cacert: Option<String>,
 }
@@ -58,13 +38,34 @@ struct CloudEntry {
 struct CloudAuth {
     auth_url: Option<String>,
     username: Option<String>,
+    user_id: Option<String>,
     password: Option<String>,
+    passcode: Option<String>,
     user_domain_name: Option<String>,
+    user_domain_id: Option<String>,
     project_name: Option<String>,
     project_id: Option<String>,
+    tenant_name: Option<String>,
+    tenant_id: Option<String>,
+    project_domain_name: Option<String>,
+    project_domain_id: Option<String>,
+    domain_name: Option<String>,
+    domain_id: Option<String>,
     token: Option<String>,
     ak: Option<String>,
     sk: Option<String>,
+    security_token: Option<String>,
+    agency_name: Option<String>,
+    agency_domain_name: Option<String>,
+    delegated_project: Option<String>,
+    // Settings that change who asks and are not supported.
+    access_token: Option<IgnoredAny>,
+    application_credential_id: Option<IgnoredAny>,
+    application_credential_name: Option<IgnoredAny>,
+    application_credential_secret: Option<IgnoredAny>,
+    identity_provider: Option<IgnoredAny>,
+    system_scope: Option<IgnoredAny>,
+    trust_id: Option<IgnoredAny>,
 }
 
 impl CloudEntry {
@@ -74,17 +75,50 @@ impl CloudEntry {
             Field::Token => &auth.token,
             Field::AccessKey => &auth.ak,
             Field::SecretKey => &auth.sk,
-            Field::SecurityToken => &None,
+            Field::SecurityToken => &auth.security_token,
             Field::User => &auth.username,
+            Field::UserId => &auth.user_id,
             Field::Password => &auth.password,
+            Field::Passcode => &auth.passcode,
             Field::UserDomain => &auth.user_domain_name,
-            Field::ProjectName => &auth.project_name,
-            Field::ProjectId => &auth.project_id,
+            Field::UserDomainId => &auth.user_domain_id,
+            Field::AuthType => &self.auth_type,
+            Field::AgencyName => &auth.agency_name,
+            Field::AgencyDomain => &auth.agency_domain_name,
+            Field::DelegatedProject => &auth.delegated_project,
+            Field::ProjectName => match &auth.project_name {
+                None => &auth.tenant_name,
+                name => name,
+            },
+            Field::ProjectId => match &auth.project_id {
+                None => &auth.tenant_id,
+                id => id,
+            },
+            Field::ProjectDomain => &auth.project_domain_name,
+            Field::ProjectDomainId => &auth.project_domain_id,
+            Field::Domain => &auth.domain_name,
+            Field::DomainId => &auth.domain_id,
             Field::Region => &self.region_name,
             Field::AuthUrl => &auth.auth_url,
             Field::CaFile => &self.cacert,
+            _ => &None,
         };
         value.as_deref()
+    }
+
+    /// Returns the name of a setting that changes who asks and is not supported.
+    fn unsupported(&self) -> Option<&'static str> {
+        let auth = &self.auth;
+        let settings = [
+            ("access_token", &auth.access_token),
+            ("application_credential_id", &auth.application_credential_id),
+            ("application_credential_name", &auth.application_credential_name),
+            ("application_credential_secret", &auth.application_credential_secret),
+            ("identity_provider", &auth.identity_provider),
+            ("system_scope", &auth.system_scope),
+            ("trust_id", &auth.trust_id),
+        ];
+        settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 }
 
@@ -109,12 +143,13 @@ pub(super) fn read_credentials_file(
     })?;
     for section in ["basic", "global"] {
         let prefix = format!("{} [{section}] ", file.display());
-        let mut values = Values::empty(INI_NAMES, prefix);
-        for (field, name) in INI_NAMES {
+        let mut values = Values::empty(CREDENTIALS_FILE, prefix);
+        for (field, name) in CREDENTIALS_FILE {
             let value = ini.get(section, name).filter(|value| !value.is_empty());
             values.add(*field, value.as_deref());
         }
-        if values.values.keys().any(|field| *field != Field::ProjectId) {
+        let is_beside = |field: &Field| matches!(field, Field::ProjectId | Field::AuthUrl);
+        if !values.values.keys().all(is_beside) {
             values.check_permissions(file, world_readable)?;
             return Ok(Some(values));
         }
@@ -130,7 +165,7 @@ pub(super) fn read_clouds_yaml(
 ) -> Result<Values<'static>, CredentialChainError> {
     for file in files {
         let Some(content) = read(file)? else { continue };
-        let mut values = Values::empty(YAML_NAMES, String::new());
+        let mut values = Values::empty(CLOUDS_YAML, String::new());
         let mut is_there = values.add_cloud(cloud, file, content)?;
         let secure = file.with_file_name("secure.yaml");
         if let Some(content) = read(&secure)? {
@@ -159,8 +194,14 @@ impl Values<'_> {
             CredentialChainError::Malformed { file: file.into(), line, form: "YAML with `clouds:`" }
         })?;
         let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
-        let mut added = Values::empty(YAML_NAMES, name_prefix(file, cloud));
-        for (field, _) in YAML_NAMES {
+        if let Some(name) = found.unsupported() {
+            return Err(CredentialChainError::Unsupported {
+                name: format!("{}auth.{name}", name_prefix(file, cloud)),
+                reason: "use a token, a key pair or a password".into(),
+            });
+        }
+        let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));
+        for (field, _) in CLOUDS_YAML {
             added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
         }
         added.check_permissions(file, world_readable)?;
@@ -168,14 +209,14 @@ impl Values<'_> {
         Ok(true)
     }
 
-    fn add(&mut self, field: Field, value: Option<&str>) {
+    pub(super) fn add(&mut self, field: Field, value: Option<&str>) {
         if let Some(value) = value {
             self.values.insert(field, (value.into(), self.name(field)));
         }
     }
 
     /// Returns an error if the values contain a secret and every user can read the file.
-    fn check_permissions(
+    pub(super) fn check_permissions(
         &self,
         file: &Path,
         world_readable: bool,
@@ -196,13 +237,13 @@ fn name_prefix(file: &Path, cloud: &str) -> String {
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The text of a file, and whether every user can read it.
-struct FileContent {
-    text: String,
-    world_readable: bool,
+pub(super) struct FileContent {
+    pub(super) text: String,
+    pub(super) world_readable: bool,
 }
 
-/// Reads a file of at most 1 MiB, if there is one.
-fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
+/// Reads a file of at most 1 MiB. Returns `None` if it does not exist.
+pub(super) fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
     let failed = |error| CredentialChainError::File(file.into(), error);
     let open = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

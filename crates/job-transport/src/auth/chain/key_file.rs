@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
-use super::{CredentialChain, resolved::ResolvedCredentials, values::AuthConfig};
+use super::{
+    CredentialChain, blocking_slot::BlockingSlot, resolved::ResolvedCredentials, values::AuthConfig,
+};
 use crate::{
     auth::{
-        blocking::BlockingSlot,
         credential::{Credential, ProvidedCredential},
         provider::ProvideCredentials,
     },

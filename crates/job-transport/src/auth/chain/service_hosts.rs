@@ -336,9 +336,7 @@ impl HostSettings {
                 Some((region, domain, endpoint.source.clone()))
             }
             (None, _, Some(region)) => match self.given_domain(None, region) {
-                Ok(Some(domain)) => {
-                    Some((region.value.clone(), domain.value, domain.source))
-                }
+                Ok(Some(domain)) => Some((region.value.clone(), domain.value, domain.source)),
                 Ok(None) | Err(_) => None,
             },
             _ => None,
@@ -484,9 +482,7 @@ fn is_region_name(label: &str) -> bool {
 /// Returns whether a text is a host name with at least two labels. An IP address is not.
 fn is_domain(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
-    text.contains('.')
-        && text.split('.').all(is_label)
-        && !last.bytes().all(|c| c.is_ascii_digit())
+    text.contains('.') && text.split('.').all(is_label) && !last.bytes().all(|c| c.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -41,12 +41,12 @@ pub(super) fn temporary_key(reply: &Response<Bytes>) -> Result<ProvidedCredentia
     };
     let wrapped = WRAPPERS.iter().find_map(|name| body.get(*name)?.as_object());
     let fields = wrapped.unwrap_or(&body);
-    let required = |names: &[&str]| {
-        let missing = || unusable(format!("its field `{}` is missing", names.join("` or `")));
-        text(fields, names).ok_or_else(missing)
+    let required = |names: &[&str], what: &str| {
+        text(fields, names).ok_or_else(|| unusable(format!("it has no {what}")))
     };
-    let (access_key, secret_key) = (required(ACCESS_KEY)?, required(SECRET_KEY)?);
-    let security_token = required(SECURITY_TOKEN)?;
+    let access_key = required(ACCESS_KEY, "access key")?;
+    let secret_key = required(SECRET_KEY, "secret key")?;
+    let security_token = required(SECURITY_TOKEN, "security token")?;
     let key = AccessKey::new(access_key, secret_key)
         .and_then(|key| key.with_security_token(security_token))
         .map_err(|error| unusable(error.to_string()))?;

@@ -156,7 +156,8 @@ fn is_allowed(host: &str, settings: &HostSettings, region: Option<&str>) -> bool
         ("eu-de" | "eu-nl", _) => Some("otc.t-systems.com"),
         _ => None,
     };
-    let is_alone = given.iter().all(|given| given.starts_with("sts.")) && settings.clouds.is_empty();
+    let is_alone =
+        given.iter().all(|given| given.starts_with("sts.")) && settings.clouds.is_empty();
     let table = is_alone && of_table.is_some_and(below);
     is_given.iter().any(|given| given == host) || beside || operator || cloud || table
 }

@@ -37,7 +37,8 @@ async fn provide(
 
 #[tokio::test]
 async fn sessions_are_used_if_the_service_has_them() {
-    let rows: [(&str, &[&[(u16, &str)]]); 9] = [
+    type Replies<'r> = &'r [(u16, &'r str)];
+    let rows: [(&str, &[Replies<'_>]); 9] = [
         ("one session for two keys", &[&[(200, "t1"), (200, KEY)], &[(200, KEY)]]),
         ("a service without sessions", &[&[(404, ""), (200, KEY)], &[(405, ""), (200, KEY)]]),
         ("no session for the moment", &[&[(503, ""), (200, KEY)], &[(200, "t1"), (200, KEY)]]),
