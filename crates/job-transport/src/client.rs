@@ -117,7 +117,8 @@ impl Client {
         Self(Arc::new(Inner { key_records: Some(Arc::new(records)), ..inner }))
     }
 
-    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
+    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`, or below
+    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
     ///
     /// If the service rejects the credentials (401) and they can be refreshed, they are refreshed
     /// and the request is sent once more. If the service rejects a signature because the local
@@ -284,7 +285,7 @@ impl Client {
         request: Request<Bytes>,
     ) -> Result<Reply, TransportError> {
         let about = RequestInfo {
-            template: "/api/v3/projects/{project_id}/jobs/{job_id}",
+            template: self.0.endpoint.job_path(),
             job: Some(attempt.id),
             resends: attempt.requests.fetch_add(1, Ordering::Relaxed),
         };

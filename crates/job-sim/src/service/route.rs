@@ -18,7 +18,7 @@ pub(crate) enum Route<'r> {
     ExpireTokens,
 }
 
-/// A call within `/api/v3/projects/{project}`.
+/// A call within `/api/v3/projects/{project}`, or within `/autopilot/v3` for Autopilot clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call<'r> {
     /// `GET /jobs/{job}`.
@@ -42,7 +42,7 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
         (&Method::POST, ["v3", "auth", "tokens"]) => Route::Login,
         (&Method::POST, ["simulation", "faults"]) => Route::Faults,
         (&Method::POST, ["simulation", "expire-tokens"]) => Route::ExpireTokens,
-        (method, ["api", "v3", "projects", project, rest @ ..]) => {
+        (method, ["api" | "autopilot", "v3", "projects", project, rest @ ..]) => {
             let call = match (method, rest) {
                 (&Method::GET, ["jobs", job]) => Call::Job(job),
                 (&Method::POST, ["clusters"]) => Call::CreateCluster,
