@@ -89,7 +89,10 @@ pub use auth::{
     ProvidedCredential, TokenFile, sign,
 };
 #[cfg(feature = "credential-chain")]
-pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use auth::{
+    AuthMethod, CredentialChain, CredentialChainError, CredentialChainWarning, ResolvedCredentials,
+    Setting,
+};
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
@@ -102,6 +105,9 @@ pub use request::{
     Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
     FetchErrorKind, RefusalCause, retry_after,
 };
+/// The TLS library, whose types [`TlsConfig::from_rustls`] and [`TlsProvider::from_rustls`] take.
+#[cfg(feature = "hyper")]
+pub use rustls;
 pub use transport::{
     AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
     display_chain, error_sources, is_loopback,

@@ -7,7 +7,7 @@ mod files;
 mod key_file;
 mod resolved;
 
-pub use error::CredentialChainError;
+pub use error::{CredentialChainError, CredentialChainWarning};
 pub use resolved::{ResolvedCredentials, Setting};
 pub use values::AuthMethod;
 
@@ -43,8 +43,12 @@ use self::{
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A file that contains a secret and that every user can read is an
-/// error.
+/// Empty variables are ignored.
+///
+/// A file that every user can change, or that belongs to a user other than the current one and
+/// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
+/// or is on a read-only mount, as the mounted secrets of Kubernetes, it is used with a warning
+/// ([`ResolvedCredentials::warnings`]).
 ///
 /// # Examples
 ///
@@ -140,7 +144,7 @@ impl CredentialChain {
     /// # Errors
     ///
     /// Returns an error if a value is missing or invalid, or if a file cannot be read, is
-    /// malformed, or contains a secret and is readable by every user.
+    /// malformed, or can be read or changed by other users.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         let token_file = self.token_file.clone().map(AuthConfig::TokenFile);
         for source in [

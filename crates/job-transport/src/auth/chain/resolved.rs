@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     CredentialChain,
-    error::CredentialChainError,
+    error::{CredentialChainError, CredentialChainWarning},
     key_file::KeyFile,
     values::{AuthConfig, AuthMethod, Field, Values},
 };
@@ -40,6 +40,7 @@ pub struct ResolvedCredentials {
     pub ca_file: Option<PathBuf>,
     pub(super) settings: Vec<(Field, Option<String>, String)>,
     pub(super) project_source: String,
+    warnings: Vec<CredentialChainWarning>,
     /// The chain, if the values are in a file.
     chain: Option<CredentialChain>,
 }
@@ -84,6 +85,7 @@ impl ResolvedCredentials {
             ca_file: values.get(Field::CaFile).map(|(text, _)| text.into()),
             settings,
             project_source: values.name(Field::ProjectId),
+            warnings: values.warnings.clone(),
             chain: None,
         })
     }
@@ -148,6 +150,12 @@ impl ResolvedCredentials {
     #[must_use]
     pub fn project_source(&self) -> &str {
         &self.project_source
+    }
+
+    /// Returns what is unsafe about these credentials. Show it to the user.
+    #[must_use]
+    pub fn warnings(&self) -> &[CredentialChainWarning] {
+        &self.warnings
     }
 
     /// Returns an iterator over the settings that were found.
