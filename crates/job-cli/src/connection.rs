@@ -2,24 +2,29 @@
 //! the environment variables and files that other clients use. Sends no request.
 
 mod hints;
+mod proxy;
 mod settings_help;
+mod tls;
 
 pub(crate) use hints::Hints;
+pub(crate) use proxy::ProxyVariables;
 pub(crate) use settings_help::settings_help;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
     AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, ServiceHosts, Sourced, TlsConfig, TlsProvider, TokenFile,
+    ResolvedCredentials, ServiceHosts, Sourced, TokenFile,
 };
 
+use self::tls::TlsArgs;
 use crate::{
     exit::{Exit, OrExit},
-    files,
+    terminal::stderr,
 };
 
 /// The section of `--help` about credentials.
@@ -70,13 +75,15 @@ pub(crate) struct ConnectionArgs {
     /// Read the token from this file, and read the file again if the token is refused
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Trust only the CAs in this PEM file [default: the system's CAs]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Connect through this HTTP proxy; `env` uses HTTPS_PROXY, which may contain a password
-    /// [default: no proxy]
-    #[arg(long, value_name = "URL|env")]
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Connect through this HTTP proxy; `none` connects directly; `env` uses HTTPS_PROXY or
+    /// ALL_PROXY, which may contain a password [default: HTTPS_PROXY, except for NO_PROXY]
+    #[arg(long, value_name = "URL|none|env")]
     proxy: Option<String>,
+    /// Read jobs of Autopilot clusters, whose API has its own path
+    #[arg(long)]
+    autopilot: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,21 +113,32 @@ pub(crate) struct Settings {
     pub(crate) found: Option<ResolvedCredentials>,
     pub(crate) ca_file: Option<Sourced<PathBuf>>,
     pub(crate) proxy: Option<Sourced<Proxy>>,
+    tls: TlsArgs,
     auth: AuthArg,
 }
 
 impl ConnectionArgs {
-    /// Returns the settings from the flags, and the missing ones from `chain`.
+    /// Returns the settings from the flags, and the missing ones from `chain` and the environment.
+    /// Prints warnings to stderr.
     ///
     /// # Errors
     ///
     /// Returns a usage error if a setting is invalid, or if a file cannot be read. A missing
     /// setting is not an error.
     pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
-        self.resolve(chain).or_exit(Exit::Usage)
+        let settings = self.resolve(chain, &ProxyVariables::from_environment());
+        let settings = settings.or_exit(Exit::Usage)?;
+        for warning in settings.found.iter().flat_map(ResolvedCredentials::warnings) {
+            stderr::message(&format!("warning: {warning}"));
+        }
+        Ok(settings)
     }
 
-    fn resolve(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
+    fn resolve(
+        &self,
+        chain: CredentialChain,
+        proxy_variables: &ProxyVariables,
+    ) -> anyhow::Result<Settings> {
         let mut chain = match self.auth {
             AuthArg::Auto => chain,
             AuthArg::Token => chain.auth_method(AuthMethod::Token),
@@ -169,32 +187,27 @@ impl ConnectionArgs {
         let with = |what: &str| from(what).unwrap_or_default();
         let of_found = found.as_ref();
         let project = self.project.clone().map(|project| Sourced::new(project, "--project"));
-        let ca_file = self.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
+        let ca_file = self.tls.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
         Ok(Settings {
-            endpoint: hosts.endpoint().cloned(),
+            endpoint: hosts.endpoint().cloned().map(|endpoint| self.with_api(endpoint)),
             hosts,
             project: project
                 .or_else(|| Some(Sourced::new(of_found?.project.clone()?, with("project")))),
             ca_file: ca_file
                 .or_else(|| Some(Sourced::new(of_found?.ca_file.clone()?, with("CA file")))),
-            proxy: self.proxy()?,
+            proxy: proxy::select(self.proxy.as_deref(), proxy_variables)?,
+            tls: self.tls.clone(),
             found,
             auth: self.auth,
         })
     }
 
-    fn proxy(&self) -> anyhow::Result<Option<Sourced<Proxy>>> {
-        let Some(proxy) = &self.proxy else { return Ok(None) };
-        if proxy == "env" {
-            let proxy = Proxy::from_environment().context("--proxy env")?;
-            let proxy = proxy.context("--proxy env: set HTTPS_PROXY or ALL_PROXY")?;
-            return Ok(Some(Sourced::new(proxy, "--proxy env")));
+    /// Selects the API of Autopilot clusters, if the flag is set.
+    fn with_api(&self, Sourced { value, source, .. }: Sourced<Endpoint>) -> Sourced<Endpoint> {
+        match self.autopilot {
+            true => Sourced::new(value.autopilot(), format!("{source}, --autopilot")),
+            false => Sourced::new(value, source),
         }
-        anyhow::ensure!(
-            !proxy.contains('@'),
-            "a password cannot be part of a flag; set HTTPS_PROXY and use `--proxy env`"
-        );
-        Ok(Some(Sourced::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
     }
 }
 
@@ -226,8 +239,19 @@ impl Settings {
             endpoint_source: endpoint_source.unwrap_or_default(),
             region: region.map(String::from),
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
-            proxy_source: self.proxy.as_ref().map(|proxy| proxy.source.clone()),
+            proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
         }
+    }
+
+    /// Returns the proxy, if requests to the endpoint go through it.
+    pub(crate) fn proxy_in_use(&self) -> Option<&Sourced<Proxy>> {
+        let endpoint: Uri = self.endpoint.as_ref()?.value.to_string().parse().ok()?;
+        self.proxy.as_ref().filter(|proxy| proxy.value.is_used_for(&endpoint))
+    }
+
+    /// Returns the rows about TLS that `config` shows below the CA file.
+    pub(crate) fn tls_rows(&self) -> impl Iterator<Item = (&'static str, [String; 2])> {
+        self.tls.rows()
     }
 
     fn build_client(&self) -> anyhow::Result<Client> {
@@ -250,17 +274,7 @@ impl Settings {
             found.project_source()
         );
 
-        let provider = TlsProvider::aws_lc_rs();
-        let tls = match &self.ca_file {
-            Some(Sourced { value: file, source, .. }) => {
-                let context =
-                    || format!("cannot use the CA file {} (from {source})", file.display());
-                let pem = files::read_bounded(file, files::MAX_CA_BYTES).with_context(context)?;
-                TlsConfig::ca_pem(provider, &pem).with_context(context)?
-            }
-            None => TlsConfig::platform(provider)
-                .context("no system CAs found; install ca-certificates or use --ca-file")?,
-        };
+        let tls = self.tls.config(self.ca_file.as_ref())?;
         let mut transport = HyperTransport::new(tls)
             .max_in_flight(MAX_IN_FLIGHT)
             .max_idle_connections(MAX_IN_FLIGHT);

@@ -1,5 +1,7 @@
 //! `cce-job config`: prints the connection settings and where each comes from. Secrets are not
-//! shown, and no request is sent.
+//! shown. No request is sent without `--check`.
+
+mod check;
 
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -16,10 +18,14 @@ pub(crate) const HELP: &str = "\
 Examples:
   cce-job config                        settings that `get` and `wait` use
   cce-job config --region eu-de         settings with this flag
+  cce-job config --check                log in, ask for a job, and report what works
   OS_CLOUD=prod cce-job config          settings with this cloud from clouds.yaml";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Log in once and ask for a job that does not exist, and report what works
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -28,11 +34,16 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// Returns a usage error if a setting that is needed to connect is missing, or cannot be used.
+/// Returns a usage error if a setting that is needed to connect is missing, or cannot be used, and
+/// with `--check` an error if a step of the check fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     print::write_stdout(settings_table(&settings))?;
-    settings.client().map(|_| Exit::Done)
+    let client = settings.client()?;
+    if arguments.check {
+        check::run(&settings, &client)?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Returns a table with a row for each setting: its name, value and source.
@@ -81,14 +92,23 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     }
     let trusted = || ["(system CAs)".into(), String::new()];
     rows.push(("CA file", ca_file.unwrap_or_else(trusted)));
-    rows.push(("proxy", cells(settings.proxy.as_ref(), "(none)")));
+    rows.extend(settings.tls_rows());
+    let mut proxy = cells(settings.proxy.as_ref(), "(none)");
+    if settings.proxy.is_some() && settings.proxy_in_use().is_none() {
+        proxy[0] += " (not used for the endpoint)";
+    }
+    rows.push(("proxy", proxy));
     let ignored = found.into_iter().flat_map(ResolvedCredentials::ignored);
     rows.extend(ignored.map(|one| ("ignored", [one.name.clone(), one.reason.clone()])));
+    format_rows(rows.into_iter().map(|(what, [value, from])| [what.into(), value, from]))
+}
 
+/// Formats rows as lines with aligned cells.
+fn format_rows(rows: impl IntoIterator<Item = [String; 3]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    for (what, [value, from]) in rows {
-        table.add_row([what.to_owned(), text::sanitize_line(&value), text::sanitize_line(&from)]);
+    for row in rows {
+        table.add_row(row.map(|cell| text::sanitize_line(&cell)));
     }
     table.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

@@ -13,7 +13,7 @@ mod blocking_slot;
 mod key_file;
 mod resolved;
 
-pub use error::CredentialChainError;
+pub use error::{CredentialChainError, CredentialChainWarning};
 pub use ignored::IgnoredVariable;
 pub use resolved::{ResolvedCredentials, Setting};
 pub use service_hosts::{CloudDomain, IdentityHostIssue, ServiceHosts, ServiceHostsError, Sourced};
@@ -65,7 +65,12 @@ use crate::request::Endpoint;
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
 /// Empty variables are ignored. A variable that changes who asks and is not supported is an error
-/// if its source is used. A file that contains a secret and that every user can read is an error.
+/// if its source is used.
+///
+/// A file that every user can change, or that belongs to a user other than the current one and
+/// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
+/// or is on a read-only mount, as the mounted secrets of Kubernetes, it is used with a warning
+/// ([`ResolvedCredentials::warnings`]).
 ///
 /// # Examples
 ///
@@ -182,7 +187,7 @@ impl CredentialChain {
     /// # Errors
     ///
     /// Returns an error if a value is missing or invalid, or if a file cannot be read, is
-    /// malformed, or contains a secret and is readable by every user.
+    /// malformed, or can be read or changed by other users.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         if self.token_file.is_none() && self.auth_method == Some(AuthMethod::Metadata) {
             let values = self.environment_values(names::MACHINE)?;

@@ -1,11 +1,14 @@
 //! The base URL of the service, and the URIs below it.
 
+mod conversions;
+
 use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use http::{Request, Uri, uri::Scheme};
 use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 use super::regions;
 use crate::transport::{AllowHttp, is_link_local, is_loopback};
@@ -14,10 +17,19 @@ use crate::transport::{AllowHttp, is_link_local, is_loopback};
 pub(crate) const PATH_ENCODE_SET: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The end of the path that selects the API of Autopilot clusters.
+const AUTOPILOT_PATH: &str = "/autopilot";
+
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
 /// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
 /// without slashes at its end.
+///
+/// Autopilot clusters have an API of their own, at the same host. A path that ends with
+/// `/autopilot` selects it; see [`autopilot`](Self::autopilot).
+///
+/// With serde, an endpoint is its URL. Plain http to another machine
+/// ([`allow_http`](Self::allow_http)) is not accepted when an endpoint is deserialized.
 ///
 /// # Examples
 ///
@@ -32,14 +44,18 @@ pub(crate) const PATH_ENCODE_SET: &AsciiSet =
 /// assert_eq!(endpoint.to_string(), "https://cce.eu-de.otc.t-systems.com");
 /// # Ok::<(), EndpointError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Endpoint {
     base: String,
     allow_http: bool,
 }
 
 /// The operator of a cloud, which determines the domain of its endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its text form is the short name, `huawei` or `otc`, also with serde.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Cloud {
     /// Huawei Cloud.
@@ -49,6 +65,8 @@ pub enum Cloud {
 }
 
 impl Cloud {
+    const ALL: [Self; 2] = [Self::Huawei, Self::OpenTelekom];
+
     /// Returns the cloud of a region, or `None` if the region does not identify it.
     ///
     /// The result is `None` for unknown regions, and for those that several operators have, such as
@@ -118,6 +136,9 @@ pub enum EndpointError {
     /// The text is not a valid region name.
     #[error("not a region name; expected for example eu-de or cn-north-4")]
     InvalidRegion,
+    /// The text is not the short name of a cloud.
+    #[error("not a cloud; expected huawei or otc")]
+    InvalidCloud,
 }
 
 impl Endpoint {
@@ -167,6 +188,37 @@ impl Endpoint {
             return Err(EndpointError::NotLinkLocal);
         }
         Ok(endpoint)
+    }
+
+    /// Returns the endpoint of Autopilot clusters at the same host.
+    ///
+    /// Their jobs are at `/autopilot/v3/projects/{project_id}/jobs/{job_id}`, and not below
+    /// `/api/v3`. The endpoint of Autopilot clusters itself is returned unchanged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_transport::{Cloud, Endpoint};
+    ///
+    /// let endpoint = Endpoint::for_region(Cloud::Huawei, "cn-north-4")?.autopilot();
+    /// assert_eq!(endpoint.to_string(), "https://cce.cn-north-4.myhuaweicloud.com/autopilot");
+    /// assert!(endpoint.is_autopilot());
+    /// assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
+    /// # Ok::<(), job_transport::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn autopilot(mut self) -> Self {
+        if !self.is_autopilot() {
+            self.base += AUTOPILOT_PATH;
+        }
+        self
+    }
+
+    /// Returns whether this is the endpoint of Autopilot clusters.
+    #[must_use]
+    pub fn is_autopilot(&self) -> bool {
+        let host_and_path = self.base.split_once("://").map_or(&*self.base, |(_, rest)| rest);
+        host_and_path.find('/').is_some_and(|at| host_and_path[at..].ends_with(AUTOPILOT_PATH))
     }
 
     fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
@@ -221,12 +273,22 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
-    /// (reference page, "URI"). Returns an error if the URI is too long.
+    /// Returns the URI of a job (reference page, "URI"): [`job_path`](Self::job_path) below the
+    /// base URL. Returns an error if the URI is too long.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
-        self.join(&format!("/api/v3/projects/{project}/jobs/{job}"))
+        let api = if self.is_autopilot() { "" } else { "/api" };
+        self.join(&format!("{api}/v3/projects/{project}/jobs/{job}"))
+    }
+
+    /// Returns the path of a job's URI, with placeholders for the ids.
+    pub(crate) fn job_path(&self) -> &'static str {
+        if self.is_autopilot() {
+            "/autopilot/v3/projects/{project_id}/jobs/{job_id}"
+        } else {
+            "/api/v3/projects/{project_id}/jobs/{job_id}"
+        }
     }
 
     /// Returns the URI for requesting a token.

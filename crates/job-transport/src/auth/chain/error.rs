@@ -1,6 +1,6 @@
 //! The error of credentials that were found and cannot be used.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use job_model::IdError;
 
@@ -92,6 +92,27 @@ pub enum CredentialChainError {
         file = .0.display()
     )]
     WorldReadable(PathBuf),
+    /// A file contains credentials, and every user can change it.
+    #[error(
+        "{file} contains credentials and every user can change it; run: chmod o-w '{file}'",
+        file = .0.display()
+    )]
+    WorldWritable(PathBuf),
+    /// A file contains credentials, and belongs to a user other than the current one and root.
+    #[error(
+        "{} contains credentials and belongs to another user (uid {owner}), who can change them; \
+         use a copy that belongs to you (uid {you})",
+        .file.display()
+    )]
+    #[non_exhaustive]
+    OtherOwner {
+        /// The file.
+        file: PathBuf,
+        /// The id of the user that owns the file.
+        owner: u32,
+        /// The id of the current user.
+        you: u32,
+    },
     /// A file does not have the required format.
     #[error("{}:{line}: expected {form}", .file.display())]
     #[non_exhaustive]
@@ -121,4 +142,28 @@ pub enum CredentialChainError {
         /// The paths that were searched, separated by commas.
         searched: String,
     },
+}
+
+/// Something unsafe about credentials that are used anyway.
+///
+/// `Display` explains it in a sentence that contains no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialChainWarning {
+    /// A file contains a secret, and every user can read it. It belongs to root or is on a
+    /// read-only mount, as the mounted secrets of Kubernetes do.
+    WorldReadable(PathBuf),
+}
+
+impl fmt::Display for CredentialChainWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WorldReadable(file) => write!(
+                f,
+                "{} contains a secret and is readable by every user; it is used because it belongs \
+                 to root or is on a read-only mount",
+                file.display()
+            ),
+        }
+    }
 }

@@ -12,11 +12,12 @@ use configparser::ini::{Ini, IniDefault};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    error::CredentialChainError,
+    error::{CredentialChainError, CredentialChainWarning},
     field::Field,
     names::{CLOUDS_YAML, CREDENTIALS_FILE},
     values::Values,
 };
+use crate::auth::file_access::FileAccess;
 
 /// The parts of `clouds.yaml` that are used.
 #[derive(Deserialize)]
@@ -126,7 +127,7 @@ impl CloudEntry {
 pub(super) fn read_credentials_file(
     file: &Path,
 ) -> Result<Option<Values<'static>>, CredentialChainError> {
-    let Some(FileContent { text, world_readable }) = read(file)? else { return Ok(None) };
+    let Some(FileContent { text, access }) = read(file)? else { return Ok(None) };
     let mut settings = IniDefault::default();
     // Like the vendor's reader: no inline comments, because a secret may contain any character.
     settings.inline_comment_symbols = Some(Vec::new());
@@ -150,7 +151,7 @@ pub(super) fn read_credentials_file(
         }
         let is_beside = |field: &Field| matches!(field, Field::ProjectId | Field::AuthUrl);
         if !values.values.keys().all(is_beside) {
-            values.check_permissions(file, world_readable)?;
+            values.check_permissions(file, access)?;
             return Ok(Some(values));
         }
     }
@@ -186,7 +187,7 @@ impl Values<'_> {
         &mut self,
         cloud: &str,
         file: &Path,
-        FileContent { text, world_readable }: FileContent,
+        FileContent { text, access }: FileContent,
     ) -> Result<bool, CredentialChainError> {
         let mut clouds: CloudsFile = serde_saphyr::from_str(&text).map_err(|error| {
             // The error's own text contains the line, which may be a secret.
@@ -204,8 +205,9 @@ impl Values<'_> {
         for (field, _) in CLOUDS_YAML {
             added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
         }
-        added.check_permissions(file, world_readable)?;
+        added.check_permissions(file, access)?;
         self.values.append(&mut added.values);
+        self.warnings.append(&mut added.warnings);
         Ok(true)
     }
 
@@ -215,16 +217,33 @@ impl Values<'_> {
         }
     }
 
-    /// Returns an error if the values contain a secret and every user can read the file.
+    /// Returns an error if other users can change the file, or if the values contain a secret that
+    /// every user can read. Adds a warning if every user can read the secret of a mounted file.
     pub(super) fn check_permissions(
-        &self,
+        &mut self,
         file: &Path,
-        world_readable: bool,
+        access: FileAccess,
     ) -> Result<(), CredentialChainError> {
-        if world_readable && self.values.keys().any(|field| field.is_secret()) {
-            return Err(CredentialChainError::WorldReadable(file.into()));
+        if self.values.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let has_secret = self.values.keys().any(|field| field.is_secret());
+        match access {
+            FileAccess::OtherOwner { owner, you } => {
+                Err(CredentialChainError::OtherOwner { file: file.into(), owner, you })
+            }
+            FileAccess::WritableByAll => Err(CredentialChainError::WorldWritable(file.into())),
+            FileAccess::ReadableByAll if has_secret => {
+                Err(CredentialChainError::WorldReadable(file.into()))
+            }
+            FileAccess::ReadableAsMounted if has_secret => {
+                self.warnings.push(CredentialChainWarning::WorldReadable(file.into()));
+                Ok(())
+            }
+            FileAccess::ReadableByAll | FileAccess::ReadableAsMounted | FileAccess::Restricted => {
+                Ok(())
+            }
+        }
     }
 }
 
@@ -236,10 +255,10 @@ fn name_prefix(file: &Path, cloud: &str) -> String {
 /// Maximum size of a file with credentials.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The text of a file, and whether every user can read it.
+/// The text of a file, and who can read and change it.
 pub(super) struct FileContent {
     pub(super) text: String,
-    pub(super) world_readable: bool,
+    pub(super) access: FileAccess,
 }
 
 /// Reads a file of at most 1 MiB. Returns `None` if it does not exist.
@@ -249,27 +268,13 @@ pub(super) fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainEr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    // Check the opened file, because its path may refer to another file by now.
-    let world_readable = is_world_readable(&open.metadata().map_err(failed)?);
+    let access = FileAccess::from_file(&open).map_err(failed)?;
     let mut text = String::new();
     open.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
     }
-    Ok(Some(FileContent { text, world_readable }))
-}
-
-/// Returns whether every user can read the file. A group may, because mounted secrets are often
-/// readable by one.
-#[cfg(unix)]
-fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-const fn is_world_readable(_: &std::fs::Metadata) -> bool {
-    false
+    Ok(Some(FileContent { text, access }))
 }
 
 #[cfg(test)]

@@ -94,6 +94,6 @@ pub(super) fn read_profile(
         };
         values.add(*field, value.as_deref().filter(|value| !value.is_empty()));
     }
-    values.check_permissions(file, content.world_readable)?;
+    values.check_permissions(file, content.access)?;
     Ok(values)
 }

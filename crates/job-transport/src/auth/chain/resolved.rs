@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     CredentialChain,
-    error::CredentialChainError,
+    error::{CredentialChainError, CredentialChainWarning},
     field::Field,
     ignored::IgnoredVariable,
     key_file::KeyFile,
@@ -53,6 +53,7 @@ pub struct ResolvedCredentials {
     token_service: Option<Endpoint>,
     /// The name of the setting for the identity service.
     identity_source: String,
+    warnings: Vec<CredentialChainWarning>,
     /// The chain, if the values are in a file.
     chain: Option<CredentialChain>,
     hosts: Result<ServiceHosts, ServiceHostsError>,
@@ -131,6 +132,7 @@ impl ResolvedCredentials {
                 .ok()
                 .and_then(ServiceHosts::token_service)
                 .map(|url| url.value.clone()),
+            warnings: values.warnings.clone(),
             chain: None,
             hosts,
             ignored: Vec::new(),
@@ -345,6 +347,12 @@ impl ResolvedCredentials {
     #[must_use]
     pub fn project_source(&self) -> &str {
         &self.project_source
+    }
+
+    /// Returns what is unsafe about these credentials. Show it to the user.
+    #[must_use]
+    pub fn warnings(&self) -> &[CredentialChainWarning] {
+        &self.warnings
     }
 
     /// Returns an iterator over the settings that were found.

@@ -74,19 +74,14 @@ impl FromStr for CloudDomain {
     type Err = ServiceHostsError;
 
     fn from_str(text: &str) -> Result<Self, ServiceHostsError> {
-        match text {
-            "huawei" => Ok(Self::Named(Cloud::Huawei)),
-            "otc" => Ok(Self::Named(Cloud::OpenTelekom)),
-            domain => Self::from_domain(domain),
-        }
+        text.parse().map_or_else(|_| Self::from_domain(text), |cloud| Ok(Self::Named(cloud)))
     }
 }
 
 impl fmt::Display for CloudDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Named(Cloud::Huawei) => "huawei",
-            Self::Named(Cloud::OpenTelekom) => "otc",
+            Self::Named(cloud) => cloud.as_str(),
             Self::Domain(domain) => domain,
         })
     }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{error::CredentialChainError, field::Field};
+use super::{
+    error::{CredentialChainError, CredentialChainWarning},
+    field::Field,
+};
 use crate::auth::{
     access_key::AccessKey, identity::PasswordLogin, providers::TokenSource, secret::parse_secret,
 };
@@ -65,6 +68,7 @@ pub(super) struct Values<'n> {
     pub(super) values: BTreeMap<Field, (SecretString, String)>,
     /// The file and section, as a prefix of a name; empty for environment variables.
     pub(super) name_prefix: String,
+    pub(super) warnings: Vec<CredentialChainWarning>,
 }
 
 /// The authentication method, with its values.
@@ -181,7 +185,7 @@ impl AuthConfig {
 impl<'n> Values<'n> {
     /// Creates an empty set of values.
     pub(super) const fn empty(names: &'n FieldNames, name_prefix: String) -> Self {
-        Self { names, values: BTreeMap::new(), name_prefix }
+        Self { names, values: BTreeMap::new(), name_prefix, warnings: Vec::new() }
     }
 
     /// Returns whether any of the values is used with this authentication method.

@@ -119,6 +119,68 @@ fn token_uri_contains_the_api_version_once() {
     }
 }
 
+#[test]
+fn autopilot_endpoints_have_their_own_path() {
+    // The text, and the path of a job.
+    let rows = [
+        ("https://cce.example", "/api/v3/projects/p/jobs/j"),
+        ("https://cce.example/autopilot", "/autopilot/v3/projects/p/jobs/j"),
+        ("https://cce.example:8443/autopilot/", "/autopilot/v3/projects/p/jobs/j"),
+        ("https://proxy.example/cce/autopilot", "/cce/autopilot/v3/projects/p/jobs/j"),
+        ("https://proxy.example/autopilot/cce", "/autopilot/cce/api/v3/projects/p/jobs/j"),
+        ("https://proxy.example/xautopilot", "/xautopilot/api/v3/projects/p/jobs/j"),
+        ("https://autopilot", "/api/v3/projects/p/jobs/j"),
+        ("https://autopilot/autopilot", "/autopilot/v3/projects/p/jobs/j"),
+    ];
+    let (project, job) = ("p".parse().unwrap(), "j".parse().unwrap());
+    for (text, path) in rows {
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!(endpoint.job_uri(&project, &job).unwrap().path(), path, "{text}");
+        let template = endpoint.job_path().replace("{project_id}", "p").replace("{job_id}", "j");
+        assert!(path.ends_with(&template), "{text}");
+
+        let autopilot = endpoint.clone().autopilot();
+        let path = autopilot.job_uri(&project, &job).unwrap().path().to_owned();
+        assert!(path.ends_with("/autopilot/v3/projects/p/jobs/j"), "{text}: {path}");
+        assert!(autopilot.is_autopilot(), "{text}");
+        assert_eq!(autopilot.clone().autopilot(), autopilot, "{text}");
+        assert_eq!(endpoint.is_autopilot(), endpoint == autopilot, "{text}");
+        let stored = serde_json::to_string(&autopilot).unwrap();
+        assert_eq!(serde_json::from_str::<Endpoint>(&stored).unwrap(), autopilot, "{text}");
+    }
+}
+
+#[test]
+fn endpoints_and_clouds_convert_from_and_to_text() {
+    let text = "https://cce.example/x";
+    let endpoint: Endpoint = text.parse().unwrap();
+    assert_eq!(Endpoint::try_from(text), Ok(endpoint.clone()));
+    assert_eq!(Endpoint::try_from(text.to_owned()), Ok(endpoint.clone()));
+    assert_eq!(String::from(endpoint.clone()), text);
+    let stored = serde_json::to_string(&endpoint).unwrap();
+    assert_eq!(stored, format!("\"{text}\""));
+    assert_eq!(serde_json::from_str::<Endpoint>(&stored).unwrap(), endpoint);
+    assert_eq!(Endpoint::try_from("cce.example"), Err(EndpointError::NotUrl));
+
+    // What was allowed explicitly is not allowed by a stored text.
+    let plain = serde_json::to_string(&Endpoint::allow_http("http://cce.example").unwrap());
+    let error = serde_json::from_str::<Endpoint>(&plain.unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with(&EndpointError::NotHttps.to_string()), "{error}");
+
+    for (name, cloud) in [("huawei", Cloud::Huawei), ("otc", Cloud::OpenTelekom)] {
+        assert_eq!(name.parse(), Ok(cloud));
+        assert_eq!(Cloud::try_from(name), Ok(cloud));
+        assert_eq!(Cloud::try_from(name.to_owned()), Ok(cloud));
+        assert_eq!((cloud.to_string(), String::from(cloud)), (name.into(), name.into()));
+        let stored = serde_json::to_string(&cloud).unwrap();
+        assert_eq!(serde_json::from_str::<Cloud>(&stored).unwrap(), cloud);
+    }
+    for name in ["", "OTC", "aws"] {
+        assert_eq!(name.parse::<Cloud>(), Err(EndpointError::InvalidCloud), "{name}");
+    }
+    assert!(serde_json::from_str::<Cloud>("\"aws\"").is_err());
+}
+
 proptest! {
     #[test]
     fn ids_round_trip_through_one_path_segment(
@@ -128,6 +190,7 @@ proptest! {
             return Ok(()); // `.` and `..`
         };
         let endpoint: Endpoint = format!("https://cce.example{prefix}").parse().unwrap();
+        prop_assume!(!endpoint.is_autopilot());
         let uri = endpoint.job_uri(&project, &job).unwrap();
         prop_assert_eq!(uri.query(), None);
         let path = uri.path().strip_prefix(&*prefix).unwrap();
