@@ -18,12 +18,13 @@ use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
     AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, ServiceHosts, Sourced, TokenFile,
+    ResolvedCredentials, ServiceHosts, Sourced, TokenFile, display_chain, is_loopback,
 };
 
 use self::tls::TlsArgs;
 use crate::{
     exit::{Exit, OrExit},
+    files::{self, KeyRecordFiles},
     terminal::stderr,
 };
 
@@ -49,6 +50,9 @@ shows which credentials are found, and where.";
 /// own connection is still being opened. So there may be up to three times this number of
 /// connections, which is below the descriptor limit of a small container.
 pub(crate) const MAX_IN_FLIGHT: usize = 20;
+
+/// The folder with the records of access keys, in the command's state folder.
+const KEY_RECORDS_NAME: &str = "keys";
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
@@ -217,14 +221,51 @@ fn is_stream(found: &fs::Metadata) -> bool {
 }
 
 impl Settings {
-    /// Returns the client for these settings.
+    /// Returns the client for these settings. It shares what is known of an access key with other
+    /// processes of the user.
     ///
     /// # Errors
     ///
     /// Returns a usage error if a setting is missing or cannot be used. The message names what to
     /// set.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        self.build_client().or_exit(Exit::Usage)
+        let client = self.build_client().or_exit(Exit::Usage)?;
+        Ok(match self.key_records() {
+            Some(records) => client.key_records(records),
+            None => client,
+        })
+    }
+
+    /// Checks that a client can be created from these settings. Writes no files.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`client`](Self::client).
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.build_client().or_exit(Exit::Usage).map(drop)
+    }
+
+    /// Opens the records of access keys in the user's state folder, if these settings need them.
+    /// Prints a warning if the folder cannot be used.
+    fn key_records(&self) -> Option<KeyRecordFiles> {
+        let method = self.found.as_ref()?.auth_method();
+        let has_no_key = matches!(method, AuthMethod::Token | AuthMethod::Password);
+        let endpoint: Uri = self.endpoint.as_ref()?.value.to_string().parse().ok()?;
+        if has_no_key || endpoint.host().is_none_or(is_loopback) {
+            return None;
+        }
+        let opened = files::state_folder().context("the user has no state folder");
+        match opened.and_then(|folder| KeyRecordFiles::open(&folder.join(KEY_RECORDS_NAME))) {
+            Ok(records) => Some(records),
+            Err(error) => {
+                stderr::message(&format!(
+                    "each process may send a wrong access key once, because they cannot share what \
+                     is known of it: {}\nSet XDG_STATE_HOME to a folder that is writable.",
+                    display_chain(&*error)
+                ));
+                None
+            }
+        }
     }
 
     /// Returns the hints for requests with these settings.

@@ -1,9 +1,11 @@
 //! Reads and writes files. Only regular files are replaced or removed, and no read is unbounded.
 
+mod key_records;
 mod lock;
 mod target;
 
 pub(crate) use self::{
+    key_records::KeyRecordFiles,
     lock::{FileLock, LockError},
     target::{NewFileMode, OwnerRule, TargetFile},
 };
@@ -11,11 +13,20 @@ pub(crate) use self::{
 use std::{
     fs::File,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use etcetera::{BaseStrategy, choose_base_strategy};
 
 /// Maximum size of a PEM file with CAs. The largest bundles have less than 1 MiB.
 pub(crate) const MAX_CA_BYTES: u64 = 16 << 20;
+
+/// Returns the command's folder in the user's state folder; `None` if the user has no such folder.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let folders = choose_base_strategy().ok()?;
+    let folder = folders.state_dir().unwrap_or_else(|| folders.data_dir());
+    Some(folder.join("cce-job"))
+}
 
 /// Reads a whole file or pipe.
 ///

@@ -39,11 +39,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     print::write_stdout(settings_table(&settings))?;
-    let client = settings.client()?;
     if arguments.check {
-        check::run(&settings, &client)?;
+        check::run(&settings, &settings.client()?)?;
+        return Ok(Exit::Done);
     }
-    Ok(Exit::Done)
+    settings.check().map(|()| Exit::Done)
 }
 
 /// Returns a table with a row for each setting: its name, value and source.

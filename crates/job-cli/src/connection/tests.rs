@@ -30,8 +30,8 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
         }
     };
     let rows = crate::commands::config::settings_table(&settings);
-    match settings.client() {
-        Ok(_) => rows,
+    match settings.check() {
+        Ok(()) => rows,
         Err(error) => {
             assert_eq!(Exit::from_error(&error), Exit::Usage);
             format!("{rows}error: {}\n", display_chain(&*error))

@@ -28,7 +28,7 @@ pub(crate) enum LockError {
 }
 
 /// Time between two attempts to get a lock.
-const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 impl TargetFile {
     /// Maximum time to wait for another process.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 /// A regular file, or a path at which one can be created. Links are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub(crate) enum OwnerRule {
 const MAX_LINKS: usize = 40;
 
 impl TargetFile {
+    /// How the names of files begin that are not complete yet. A killed process may leave one.
+    pub(super) const TEMPORARY_PREFIX: &str = ".tmp";
+
     /// Finds the file at a path. It need not exist.
     ///
     /// # Errors
@@ -87,6 +90,23 @@ impl TargetFile {
         open_regular(OpenOptions::new().create(true).append(true), &self.0).map(drop)
     }
 
+    /// Creates the file with this content, readable only by the user. Returns `false` if it exists
+    /// already: of several processes that do this at the same time, exactly one creates the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file does not exist and cannot be created.
+    pub(crate) fn create_private(&self, content: &[u8]) -> io::Result<bool> {
+        let mut new = self.temporary(NewFileMode::Private)?;
+        new.as_file_mut().write_all(content)?;
+        new.as_file().sync_all()?;
+        match new.persist_noclobber(&self.0) {
+            Ok(_) => Ok(true),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.error),
+        }
+    }
+
     /// Writes the file. If possible, replaces it atomically: a reader sees either the old or the
     /// new content, and an error keeps the old one.
     ///
@@ -113,8 +133,7 @@ impl TargetFile {
         content: &dyn Fn(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let existing = self.existing()?;
-        // Unlike those of `NamedTempFile::new_in`, these errors do not mention the temporary path.
-        let mut new = Builder::new().make_in(self.folder(), |path| create_new(path, mode))?;
+        let mut new = self.temporary(mode)?;
         if let Some(existing) = existing {
             keep_owner_and_mode(new.as_file(), &existing)?;
         }
@@ -122,6 +141,14 @@ impl TargetFile {
         new.as_file().sync_all()?;
         new.persist(&self.0)?;
         Ok(())
+    }
+
+    /// Creates a file with a temporary name in the same folder. It is removed on drop.
+    fn temporary(&self, mode: NewFileMode) -> io::Result<NamedTempFile> {
+        let mut builder = Builder::new();
+        builder.prefix(Self::TEMPORARY_PREFIX);
+        // Unlike those of `NamedTempFile::new_in`, these errors do not mention the temporary path.
+        builder.make_in(self.folder(), |path| create_new(path, mode))
     }
 
     fn write_in_place(&self, content: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

@@ -7,13 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use etcetera::{BaseStrategy, choose_base_strategy};
 use job_poller::{History, JobObservation};
 use job_transport::display_chain;
 
 use crate::{
     exit::{Exit, OrExit},
-    files::{LockError, NewFileMode, OwnerRule, TargetFile, read_stream},
+    files::{LockError, NewFileMode, OwnerRule, TargetFile, read_stream, state_folder},
     terminal::stderr,
 };
 
@@ -144,9 +143,7 @@ const fn means_no_access(kind: io::ErrorKind) -> bool {
 
 /// Returns the file in the user's state folder; `None` if the user has no such folder.
 fn default_path() -> Option<PathBuf> {
-    let folders = choose_base_strategy().ok()?;
-    let folder = folders.state_dir().unwrap_or_else(|| folders.data_dir());
-    Some(folder.join("cce-job/history.json"))
+    Some(state_folder()?.join("history.json"))
 }
 
 /// Finds the file at a path, and reads the history in it.

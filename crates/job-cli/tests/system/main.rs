@@ -20,6 +20,7 @@ mod durable;
 mod files;
 mod permissions;
 mod certificates;
+mod access_keys;
 mod ci_runners;
 mod session;
 mod support;

@@ -172,7 +172,8 @@ impl ServiceError {
         };
         let mut left = MAX_TOTAL_LEN;
         let mut take = |text: String, max_len: usize| {
-            let text = sanitize(&text, max_len.min(left));
+            let text = redact(&clean(&text), secrets);
+            let text = truncate(text, max_len.min(left));
             left -= text.len();
             (!text.is_empty()).then_some(text)
         };
@@ -273,7 +274,7 @@ fn scalar_text<'b>(cursor: &mut Cursor<'b>) -> Option<Cow<'b, str>> {
     }
 }
 
-/// Returns the beginning of a text without its secrets. For an HTML page, this is its title or its
+/// Returns the beginning of a text without its plain secrets. For an HTML page, this is its title or its
 /// text.
 fn readable_text(text: &str, is_html: bool, secrets: &[&str]) -> String {
     let text = redact(text, secrets);
@@ -294,7 +295,7 @@ fn redact(text: &str, secrets: &[&str]) -> String {
 /// Returns a short text of a body, such as the name of a field, without secrets and unprintable
 /// characters.
 pub(crate) fn readable_name(text: &str, secrets: &[&str]) -> String {
-    sanitize(&readable_text(text, false, secrets), MAX_ID_LEN)
+    truncate(redact(&clean(&readable_text(text, false, secrets)), secrets), MAX_ID_LEN)
 }
 
 /// Returns the first distinct texts.
@@ -311,15 +312,21 @@ fn first_distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     distinct
 }
 
-/// Returns the text on one line, without unprintable characters, and shortened to `max_len` bytes.
-fn sanitize(text: &str, max_len: usize) -> String {
+/// Returns the text on one line, without unprintable characters.
+fn clean(text: &str) -> String {
     let words = text.split_whitespace().flat_map(|word| [" ", word]).flat_map(str::chars);
-    let seen: String = words.skip(1).filter(|c| !is_unprintable(*c)).take(max_len + 1).collect();
-    if seen.len() <= max_len {
-        return seen;
+    words.skip(1).filter(|c| !is_unprintable(*c)).collect()
+}
+
+/// Shortens a text to `max_len` bytes.
+fn truncate(mut text: String, max_len: usize) -> String {
+    if text.len() <= max_len {
+        return text;
     }
-    let end = max_len.checked_sub(ELLIPSIS.len_utf8()).map(|end| seen.floor_char_boundary(end));
-    end.map_or_else(String::new, |end| format!("{}{ELLIPSIS}", &seen[..end]))
+    let Some(end) = max_len.checked_sub(ELLIPSIS.len_utf8()) else { return String::new() };
+    text.truncate(text.floor_char_boundary(end));
+    text.push(ELLIPSIS);
+    text
 }
 
 #[cfg(test)]

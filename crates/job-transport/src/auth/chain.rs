@@ -6,6 +6,7 @@ mod error;
 mod field;
 mod values;
 mod names;
+mod regular_file;
 mod files;
 mod koo_cli;
 mod ignored;
@@ -67,7 +68,7 @@ use crate::request::Endpoint;
 /// Empty variables are ignored. A variable that changes who asks and is not supported is an error
 /// if its source is used.
 ///
-/// A file that every user can change, or that belongs to a user other than the current one and
+/// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
 /// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
 /// or is on a read-only mount, as the mounted secrets of Kubernetes, it is used with a warning
 /// ([`ResolvedCredentials::warnings`]).

@@ -29,8 +29,10 @@ const BLOCK_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 pub struct KeyId([u8; 32]);
 
 impl KeyId {
-    pub(crate) const fn new(digest: [u8; 32]) -> Self {
-        Self(digest)
+    /// Creates an id from its bytes, for tests of an implementation of [`KeyRecords`].
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// Returns the bytes. Do not store them; store an HMAC of them under a random local key.

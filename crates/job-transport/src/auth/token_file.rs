@@ -142,7 +142,8 @@ impl ProvideCredentials for TokenFile {
     fn provide(&self) -> BoxFuture<'_, TokenResult> {
         Box::pin(async {
             let file = self.clone();
-            run_blocking(move || file.fill()).await;
+            // Fails only if the runtime ends. Then nobody needs the result.
+            let _ = run_blocking(move || file.fill()).await;
             self.take()
         })
     }

@@ -8,7 +8,7 @@ use tracing::{Instrument, Span, field::Empty};
 use super::{
     error::{FetchError, read_service_error},
     headers::{X_REQUEST_ID, request_id},
-    secrets::Secrets,
+    secrets::{MAX_DECODED_LEN, Secrets},
 };
 use crate::transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
@@ -68,11 +68,16 @@ pub(crate) async fn send_traced(
     span.in_scope(|| {
         tracing::debug!(http.response.status_code = status.as_u16(), request_id = id, "reply");
     });
-    let service_error = match status {
-        StatusCode::OK | StatusCode::CREATED => None,
-        _ => read_service_error(&response),
+    let service_error = match is_success(status) {
+        true => None,
+        false => read_service_error(&response),
     };
     Ok(Reply { response, service_error })
+}
+
+/// Returns whether a reply with this status is read as a job or a token.
+fn is_success(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::CREATED)
 }
 
 /// Returns `secrets` and the sensitive headers of a request.
@@ -88,9 +93,13 @@ fn request_secrets(request: &Request<Bytes>, secrets: &[&str]) -> Secrets {
 }
 
 fn hide_secrets(mut response: Response<Bytes>, secrets: &Secrets) -> Response<Bytes> {
-    let hidden = match response.status().is_success() {
-        true => secrets.hide_in_success(response.body()),
-        false => secrets.hide(response.body()),
+    let hidden = if is_success(response.status()) {
+        secrets.hide_in_success(response.body())
+    } else {
+        // Of a longer error body, only the beginning is used, so that secrets are found in every
+        // encoding.
+        response.body_mut().truncate(MAX_DECODED_LEN);
+        secrets.hide(response.body())
     };
     if let Some(hidden) = hidden {
         *response.body_mut() = hidden;

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -15,6 +14,7 @@ use super::{
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
     names::{CLOUDS_YAML, CREDENTIALS_FILE},
+    regular_file::open_regular,
     values::Values,
 };
 use crate::auth::file_access::FileAccess;
@@ -264,7 +264,7 @@ pub(super) struct FileContent {
 /// Reads a file of at most 1 MiB. Returns `None` if it does not exist.
 pub(super) fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
     let failed = |error| CredentialChainError::File(file.into(), error);
-    let open = match File::open(file) {
+    let open = match open_regular(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };

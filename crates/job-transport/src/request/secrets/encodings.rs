@@ -15,8 +15,14 @@ pub(super) enum Encoding {
     Percent,
     /// Percent-encoding with `+` for a space.
     Form,
-    /// HTML: entities such as `&#47;` and `&amp;`, and tags, which are removed.
+    /// Entities of HTML, such as `&#47;` and `&amp;`, as in a title.
+    Entities,
+    /// HTML: entities, and markup, which is removed.
     Html,
+    /// Entities inside JSON, which may escape their `&`.
+    EntitiesInJson,
+    /// HTML inside JSON, which may escape its `<` and `&`.
+    HtmlInJson,
 }
 
 /// A character and its place in the text.
@@ -26,16 +32,21 @@ impl Encoding {
     /// Returns the encodings that this text can have, in which the secret is searched.
     pub(super) fn from_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
         let has = |byte| text.contains(&byte);
-        let (is_escaped, is_percent) = (has(b'\\'), has(b'%'));
-        let is_form = has(b'+') && secret.contains(' ');
-        let is_html = has(b'&') || has(b'<');
+        let is_escaped = has(b'\\');
+        // JSON may escape these characters, too.
+        let is_percent = has(b'%') || is_escaped;
+        let is_form = (has(b'+') || is_escaped) && secret.contains(' ');
+        let (is_entity, is_html) = (has(b'&'), has(b'&') || has(b'<'));
         [
             (Self::Plain, true),
             (Self::Json, is_escaped),
             (Self::NestedJson, is_escaped),
             (Self::Percent, is_percent),
             (Self::Form, is_form),
+            (Self::Entities, is_entity),
             (Self::Html, is_html),
+            (Self::EntitiesInJson, is_escaped),
+            (Self::HtmlInJson, is_escaped),
         ]
         .into_iter()
         .filter_map(|(encoding, is_possible)| is_possible.then_some(encoding))
@@ -50,7 +61,10 @@ impl Encoding {
             Self::NestedJson => Box::new(Decoder(Decoder(plain, json_escape), json_escape)),
             Self::Percent => Box::new(Decoder(Decoder(plain, json_escape), percent)),
             Self::Form => Box::new(Decoder(Decoder(plain, json_escape), form)),
+            Self::Entities => Box::new(Decoder(plain, entity)),
             Self::Html => Box::new(Decoder(plain, html)),
+            Self::EntitiesInJson => Box::new(Decoder(Decoder(plain, json_escape), entity)),
+            Self::HtmlInJson => Box::new(Decoder(Decoder(plain, json_escape), html)),
         }
     }
 }
@@ -109,6 +123,28 @@ impl<I: Iterator<Item = Placed>> Rest<I> {
         Some(c)
     }
 
+    /// Returns whether the next characters are these, in any ASCII case. Reads none.
+    fn starts_with(&self, text: &str) -> bool
+    where
+        I: Clone,
+    {
+        let next = self.chars.clone().map(|(c, _)| c);
+        next.take(text.len()).map(|c| c.to_ascii_lowercase()).eq(text.chars())
+    }
+
+    /// Reads up to the end of this text, or of all characters. Returns whether it was found.
+    fn skip_after(&mut self, text: &str) -> bool
+    where
+        I: Clone,
+    {
+        while !self.starts_with(text) {
+            if self.next().is_none() {
+                return false;
+            }
+        }
+        text.chars().all(|_| self.next().is_some())
+    }
+
     /// Reads hexadecimal digits.
     fn hex(&mut self, digits: u32) -> Option<u32> {
         (0..digits).try_fold(0, |number, _| Some(number * 16 + self.next()?.to_digit(16)?))
@@ -160,27 +196,50 @@ fn form<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<c
 /// The longest name of an entity, and the most digits of one.
 const MAX_ENTITY_LEN: usize = 8;
 
-/// The longest tag that is removed.
-const MAX_TAG_LEN: usize = 256;
+/// Elements whose content is not shown to people.
+const INVISIBLE_ELEMENTS: [&str; 2] = ["script", "style"];
 
-fn html<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
-    match first {
-        '<' => (0..MAX_TAG_LEN).find_map(|_| (rest.next()? == '>').then_some(' ')),
-        '&' => {
-            let mut name = String::new();
-            for _ in 0..=MAX_ENTITY_LEN {
-                match rest.next()? {
-                    ';' => return entity(&name),
-                    c => name.push(c),
-                }
-            }
-            None
-        }
-        _ => None,
+/// Replaces markup by a space, and decodes entities. Markup that does not end reaches to the end of
+/// the text, as in the texts that job-model extracts from pages.
+fn html<I: Iterator<Item = Placed> + Clone>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    if first != '<' {
+        return entity(first, rest);
     }
+    let second = rest.next()?;
+    if !second.is_ascii_alphabetic() && !"/!?".contains(second) {
+        return None;
+    }
+    let is_comment = second == '!' && rest.starts_with("--");
+    let element = INVISIBLE_ELEMENTS
+        .into_iter()
+        .find(|name| name.starts_with(second.to_ascii_lowercase()) && rest.starts_with(&name[1..]));
+    if is_comment {
+        rest.skip_after("-->");
+    } else {
+        if let Some(name) = element {
+            rest.skip_after("</");
+            while !rest.starts_with(name) && rest.skip_after("</") {}
+        }
+        rest.skip_after(">");
+    }
+    Some(' ')
 }
 
-fn entity(name: &str) -> Option<char> {
+fn entity<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
+    if first != '&' {
+        return None;
+    }
+    let mut name = String::new();
+    for _ in 0..=MAX_ENTITY_LEN {
+        match rest.next()? {
+            ';' => return named_entity(&name),
+            c => name.push(c),
+        }
+    }
+    None
+}
+
+fn named_entity(name: &str) -> Option<char> {
     if let Some(number) = name.strip_prefix('#') {
         let code = match number.strip_prefix(['x', 'X']) {
             Some(hex) => u32::from_str_radix(hex, 16),

@@ -27,9 +27,17 @@ fn secrets_are_hidden_in_every_encoding() {
         ("?t=tok%2Fen%2B%3D%221&u", "?t=(hidden)&u"),
         ("?t=%74ok%2fen+=%221&u", "?t=(hidden)&u"),
         (r#""?t=tok%2Fen\u002B=%221""#, r#""?t=(hidden)""#),
+        (r#""tok\u00252Fen\u002b=\u00221""#, r#""(hidden)""#),
         // HTML.
         ("<p>tok&#47;en+&#x3d;&quot;1</p>", "<p>(hidden)</p>"),
         ("<p>tok/<b>en</b>+=\"1</p>", "<p>(hidden)</p>"),
+        ("<p>tok/<!-- a > b -->en+=\"1</p>", "<p>(hidden)</p>"),
+        ("<p>tok/<SCRIPT>a > b </a></Script>en+=\"1</p>", "<p>(hidden)</p>"),
+        (&format!("<p>tok/<i {}>en+=\"1</p>", "a".repeat(500)), "<p>(hidden)</p>"),
+        ("<title>a <b tok/en+=&quot;1</title>", "<title>a <b (hidden)</title>"),
+        // HTML inside JSON.
+        (r#""<p>tok\u0026#47;en\u003cb>+=\"1""#, r#""<p>(hidden)""#),
+        (r#""<title>a <b tok\/en+=\u0026quot;1""#, r#""<title>a <b (hidden)""#),
     ];
     for (text, expected) in rows {
         assert_eq!(hide(secret, text).as_deref(), Some(expected), "{text}");
@@ -60,8 +68,10 @@ fn work_is_linear_in_the_size_of_a_hostile_body() {
     let body = "a".repeat(MAX_DECODED_LEN - 3) + "\\%&";
     assert_eq!(Secrets::new([&*secret]).hide(body.as_bytes()), None);
     // Unfinished sequences are read again only for a bounded length.
-    let body = "<&%\\u".repeat(MAX_DECODED_LEN / 5);
-    assert_eq!(Secrets::new([&*secret]).hide(body.as_bytes()), None);
+    for unfinished in ["<&%\\u", "<a", "<!--", "<script></", "&amp", "<!\\u003c"] {
+        let body = unfinished.repeat(MAX_DECODED_LEN / 4 / unfinished.len());
+        assert_eq!(Secrets::new([&*secret]).hide(body.as_bytes()), None);
+    }
 }
 
 proptest! {

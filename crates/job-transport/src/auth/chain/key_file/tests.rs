@@ -205,3 +205,44 @@ async fn an_expired_key_is_not_used_again_and_a_replaced_one_is_new() {
     cache.refresh(second.generation, false, &clock).await.unwrap();
     assert_eq!(shown(cache.get(&clock).await, &file), "SECOND");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_file_that_is_a_pipe_blocks_nothing() {
+    let file = SecretFile::new("pipe", &ini("FIRST", ""));
+    let chain = file.chain(VENDOR);
+    let (cache, clock) = (cache(&chain), ManualClock::new());
+    assert_eq!(shown(cache.get(&clock).await, &file), "FIRST");
+    fs::remove_file(&file.0).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file.0).status().unwrap().success());
+    let error = display_chain(&chain.resolve().unwrap_err()).to_string();
+    assert!(error.contains("it is a pipe or a device, not a regular file; copy"), "{error}");
+    clock.advance(60);
+    assert_eq!(shown(cache.get(&clock).await, &file), "FIRST");
+    fs::remove_file(&file.0).unwrap();
+    file.write(&ini("SECOND", ""));
+    clock.advance(60);
+    assert_eq!(shown(cache.get(&clock).await, &file), "SECOND");
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn one_thread_at_a_time_reads_a_key_file() {
+    let file = SecretFile::new("slow", &ini("AK", ""));
+    let chain = file.chain(VENDOR);
+    let provider = KeyFile::new(chain.clone(), &chain.resolve().unwrap().unwrap());
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let slot = provider.slot.clone();
+    let mut hanging = Box::pin(slot.run(move || released.recv().is_err()));
+    assert!(futures_util::poll!(&mut hanging).is_pending());
+    let error = provider.provide().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient);
+    assert!(error.to_string().starts_with("still waiting for the disk of "), "{error}");
+    // A read whose future was dropped still ends.
+    drop(hanging);
+    drop(release);
+    while let Err(error) = provider.provide().await {
+        assert_eq!(error.class(), ErrorClass::Transient);
+        tokio::task::yield_now().await;
+    }
+}
