@@ -2,6 +2,8 @@
 
 mod secret;
 mod blocking;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+mod file_access;
 mod sign;
 mod key_record;
 mod signature_guard;
@@ -12,6 +14,8 @@ mod provider;
 mod credentials_cache;
 mod credentials;
 mod identity;
+#[cfg(feature = "credential-chain")]
+mod token_exchange;
 mod token_file;
 mod providers;
 mod project_lookup;
@@ -21,11 +25,17 @@ mod chain;
 pub use access_key::AccessKey;
 pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "credential-chain")]
-pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use chain::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,
+    IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
+    Setting, Sourced,
+};
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};
 pub use credentials::Credentials;
 pub(crate) use credentials::X_AUTH_TOKEN;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+pub(crate) use file_access::FileAccess;
 pub use identity::{Identity, PasswordLogin};
 pub use key_record::{
     KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords,

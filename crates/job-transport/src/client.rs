@@ -129,7 +129,8 @@ impl Client {
         Self(Arc::new(Inner { key_records: Some(Arc::new(records)), ..inner }))
     }
 
-    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
+    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`, or below
+    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
     ///
     /// If the service rejects the credentials (401) and they can be refreshed, they are refreshed
     /// and the request is sent once more. If the service rejects a signature because the local
@@ -184,7 +185,8 @@ impl Client {
 
     /// Makes an attempt within its timeout.
     async fn request(&self, id: &JobId) -> Result<OkReply, FetchError> {
-        let attempt = AttemptContext { id, requests: AtomicU32::new(0) };
+        let template = self.0.endpoint.job_path();
+        let attempt = AttemptContext { id, template, requests: AtomicU32::new(0) };
         let made = timeout(&*self.0.clock, self.0.attempt_timeout, self.attempt(&attempt)).await;
         made.unwrap_or_else(|| {
             let error = match attempt.requests.into_inner() {
@@ -300,6 +302,8 @@ struct OkReply {
 /// An attempt, and the number of requests for the job that it has sent so far.
 struct AttemptContext<'a> {
     id: &'a JobId,
+    /// The path of the request, with placeholders for the ids.
+    template: &'static str,
     requests: AtomicU32,
 }
 
@@ -307,7 +311,7 @@ impl AttemptContext<'_> {
     /// Returns the fields of the next request's span, and counts the request.
     fn request_info(&self) -> RequestInfo<'_> {
         RequestInfo {
-            template: "/api/v3/projects/{project_id}/jobs/{job_id}",
+            template: self.template,
             job: Some(self.id),
             resends: self.requests.fetch_add(1, Ordering::Relaxed),
         }

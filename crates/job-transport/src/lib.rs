@@ -91,7 +91,11 @@ pub use auth::{
     TokenFile, TokenSource, sign,
 };
 #[cfg(feature = "credential-chain")]
-pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use auth::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,
+    IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
+    Setting, Sourced,
+};
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
@@ -104,6 +108,9 @@ pub use request::{
     Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
     FetchErrorKind, RefusalCause, retry_after,
 };
+/// The TLS library, whose types [`TlsConfig::from_rustls`] and [`TlsProvider::from_rustls`] take.
+#[cfg(feature = "hyper")]
+pub use rustls;
 pub use transport::{
     AllowHttp, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
     display_chain, error_sources, is_loopback,

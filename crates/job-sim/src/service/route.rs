@@ -23,7 +23,7 @@ pub(crate) enum Route<'r> {
     Caller,
 }
 
-/// A call within `/api/v3/projects/{project}`.
+/// A call within `/api/v3/projects/{project}`, or within `/autopilot/v3` for Autopilot clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call<'r> {
     /// `GET /jobs/{job}`.
@@ -65,7 +65,7 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
         (&Method::POST, ["simulation", "faults"]) => Route::Faults,
         (&Method::POST, ["simulation", "expire-tokens"]) => Route::ExpireTokens,
         (&Method::GET, ["simulation", "caller"]) => Route::Caller,
-        (method, ["api", "v3", "projects", project, rest @ ..]) => {
+        (method, ["api" | "autopilot", "v3", "projects", project, rest @ ..]) => {
             let call = match (method, rest) {
                 (&Method::GET, ["jobs", job]) => Call::Job(job),
                 (&Method::POST, ["clusters"]) => Call::CreateCluster,

@@ -5,6 +5,7 @@
 mod authentication;
 mod basics;
 mod certificates;
+mod client_certificates;
 mod error_chains;
 mod limits;
 mod metadata;
