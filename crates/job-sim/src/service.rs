@@ -248,7 +248,7 @@ impl Sim {
         self.identity().requests(flow)
     }
 
-    /// Returns who sent the last authenticated request to the job API, such as
+    /// Returns the caller of the last authenticated request to the job API, such as
     /// `user simulated-user`.
     #[must_use]
     pub fn last_caller(&self) -> Option<String> {

@@ -1,5 +1,5 @@
 //! Tests the providers of temporary credentials with the simulated identity, metadata and pod
-//! identity services: who is logged in, and with how many requests.
+//! identity services: the caller that is logged in, and the number of requests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};

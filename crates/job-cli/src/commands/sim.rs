@@ -31,9 +31,9 @@ pub(crate) fn help() -> String {
 const HELP: &str = "\
 The first line on stdout is a JSON object with the endpoint, the job id, and all credentials that
 a client can use: a token, an access key, a password (POST {endpoint}/v3/auth/tokens), an ID token,
-an agency, and the token of a pod. Clients must trust the CA in --ca-file. With --metadata, the
-metadata and pod identity services ({metadata}/v1/credentials) use plain http. The service implements GET .../jobs/{id} and the calls that create
-and delete clusters and nodes.
+an agency, and the token of a pod. Clients must trust the CA in --ca-file. The service implements
+GET .../jobs/{id} and the calls that create and delete clusters and nodes. With --metadata, it also
+serves the metadata service and pod identity ({metadata}/v1/credentials) over plain http.
 
 Faults: {faults}.
 To add faults at run time, POST a script to {endpoint}/simulation/faults. To expire all tokens,

@@ -20,7 +20,7 @@ pub(crate) const AGENCY: &str = "simulated-agency";
 pub(crate) const AGENCY_DOMAIN: &str = "simulated-customer";
 pub(crate) const POD_TOKEN: &str = "simulated-pod-token/+=";
 
-/// Who sends a request with the user's own credentials.
+/// The caller of a request with the user's own credentials.
 pub(crate) const USER_CALLER: &str = "user simulated-user";
 
 /// The credentials of a simulated user: a token, a key pair, a password, and what the identity

@@ -139,7 +139,7 @@ impl Authenticator {
         self.tokens.get(text).filter(|token| now < token.expires)
     }
 
-    /// Checks the token or signature of a request to the job API. Returns who sent it.
+    /// Checks the token or signature of a request to the job API. Returns the caller.
     pub(crate) fn authenticate_for_project(
         &mut self,
         request: &Request<Bytes>,
@@ -152,7 +152,7 @@ impl Authenticator {
         self.authenticate(request, now)
     }
 
-    /// Checks a request's token or signature. Returns who sent the request.
+    /// Checks a request's token or signature. Returns the caller.
     pub(crate) fn authenticate(
         &mut self,
         request: &Request<Bytes>,

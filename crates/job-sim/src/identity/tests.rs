@@ -1,4 +1,4 @@
-//! Tests which requests get a token or a key, and who they belong to.
+//! Tests which requests get a token or a key, and for which caller.
 
 use http::{Method, Uri};
 
@@ -32,7 +32,7 @@ impl Services {
         self.service.answer(call, &request, &mut self.authenticator, "https://h", NOW)
     }
 
-    /// Returns who the token of a reply belongs to, with its scope, or the status.
+    /// Returns the owner and the scope of the token in a reply, or the status.
     fn token_owner(&self, reply: &Response<Bytes>) -> String {
         match reply.headers().get("x-subject-token") {
             Some(token) => {

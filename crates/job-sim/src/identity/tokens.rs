@@ -34,7 +34,7 @@ impl IdentityService {
     }
 }
 
-/// Returns who logs in, if the user and the password are right.
+/// Returns the user as a caller, if the user and the password are right.
 fn password_caller(identity: &Value) -> Option<String> {
     let user = &identity["password"]["user"];
     let is_right = user["name"] == account::USER
@@ -61,7 +61,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Returns who a valid token belongs to.
+    /// Returns the owner of a valid token.
     pub(super) fn caller_of(&self, token: &str) -> Option<String> {
         Some(self.authenticator.token(token, self.now)?.caller.clone())
     }

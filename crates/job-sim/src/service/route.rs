@@ -19,7 +19,7 @@ pub(crate) enum Route<'r> {
     /// `POST /simulation/expire-tokens`: expires all tokens and temporary keys. Not part of the real
     /// API.
     ExpireTokens,
-    /// `GET /simulation/caller`: who read a job last. Not part of the real API.
+    /// `GET /simulation/caller`: the last caller of the job API. Not part of the real API.
     Caller,
 }
 

@@ -11,12 +11,13 @@ use http::{HeaderValue, Uri, uri::Scheme};
 use hyper_util::client::proxy::matcher::Matcher;
 
 use self::exceptions::Exceptions;
-use crate::transport::is_loopback;
+use crate::transport::{is_link_local, is_loopback};
 
 /// An HTTP proxy that opens tunnels (`CONNECT`).
 ///
 /// TLS runs inside the tunnel, so the proxy cannot read the requests. Requests to this machine
-/// (`localhost` and loopback addresses) and requests over plain http never use the proxy.
+/// (`localhost` and loopback addresses), to metadata and pod identity services (169.254.0.0/16), and
+/// over plain http never use the proxy.
 ///
 /// # Examples
 ///
@@ -97,7 +98,8 @@ impl Proxy {
     /// `None` for plain http, because the proxy could read the request.
     pub(crate) fn for_host(&self, uri: &Uri) -> Option<(Uri, Option<HeaderValue>)> {
         uri.scheme().filter(|scheme| **scheme == Scheme::HTTPS)?;
-        if uri.host().is_some_and(is_loopback) || self.0.exceptions.contain(uri) {
+        let is_local = |host: &str| is_loopback(host) || is_link_local(host);
+        if uri.host().is_some_and(is_local) || self.0.exceptions.contain(uri) {
             return None;
         }
         let intercept = self.0.proxy.intercept(uri)?;

@@ -1,9 +1,10 @@
-//! Reads a token or a key pair again from the file that it came from, because temporary keys are
+//! Reads a token, a key pair or a password again from the file that it came from, because it may be
 //! replaced there.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
+use job_model::ProjectId;
 
 use super::{
     CredentialChain, blocking_slot::BlockingSlot, resolved::ResolvedCredentials, values::AuthConfig,
@@ -11,9 +12,11 @@ use super::{
 use crate::{
     auth::{
         credential::{Credential, ProvidedCredential},
+        identity::{Identity, PasswordLogin},
         provider::ProvideCredentials,
     },
-    request::{CredentialsProviderError, ErrorClass},
+    request::{CredentialsProviderError, Endpoint, ErrorClass},
+    transport::Transport,
 };
 
 /// How often the file is read at most, to see whether it has changed.
@@ -23,15 +26,26 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// and while the old key is valid, half of this applies.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A credentials provider that reads the token or key pair of a chain's file.
+/// The timeout for reading the file and a login with the password in it.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A credentials provider that reads the token, key pair or password of a chain's file.
 ///
 /// The file is read for the first request, then for a request at most every 5 s, and when the
-/// service refuses the key (401). If it cannot be read or parsed, the old key is still used. If it
-/// now describes another account, region or project, the old key is not used any longer, because
-/// the job belongs to what it described before.
+/// service refuses the key (401). A password is read for each login. If the file cannot be read or
+/// parsed, the old key is still used. If it now describes another account, region or project, the
+/// old key is not used any longer, because the job belongs to what it described before.
 pub(super) struct KeyFile {
     source: Arc<KeySource>,
     slot: BlockingSlot,
+    transport: Arc<dyn Transport>,
+    has_password: bool,
+}
+
+/// The credentials in the file.
+enum ReadCredentials {
+    Ready(ProvidedCredential),
+    Login(PasswordLogin, Endpoint),
 }
 
 struct KeySource {
@@ -40,15 +54,23 @@ struct KeySource {
     settings: Vec<(String, String)>,
     /// The file and the section of the key.
     origin: String,
+    /// The id of the project, which the caller may have set.
+    project: Option<ProjectId>,
 }
 
 impl KeyFile {
     /// Creates a provider from a chain and what it has just found.
-    pub(super) fn new(chain: CredentialChain, found: &ResolvedCredentials) -> Self {
+    pub(super) fn new(
+        chain: CredentialChain,
+        found: &ResolvedCredentials,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
         let (settings, origin) = describe(found);
         Self {
-            source: Arc::new(KeySource { chain, settings, origin }),
+            source: Arc::new(KeySource { chain, settings, origin, project: found.project.clone() }),
             slot: BlockingSlot::default(),
+            transport,
+            has_password: matches!(found.auth_config, AuthConfig::Password(_)),
         }
     }
 }
@@ -70,7 +92,7 @@ fn describe(found: &ResolvedCredentials) -> (Vec<(String, String)>, String) {
 }
 
 impl KeySource {
-    fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
+    fn read(&self) -> Result<ReadCredentials, CredentialsProviderError> {
         // Transient, because another process may be replacing the file.
         let failed =
             |message: String| CredentialsProviderError::new(ErrorClass::Transient, message);
@@ -86,12 +108,21 @@ impl KeySource {
         if let Some(change) = self.change(&settings) {
             return Err(CredentialsProviderError::new(ErrorClass::Permanent, change).revoking());
         }
+        let found = match &self.project {
+            Some(project) => found.with_project(project.clone()),
+            None => found,
+        };
         let provided = match found.auth_config {
             AuthConfig::Key(key) => ProvidedCredential::access_key(key),
             AuthConfig::Token(token) => ProvidedCredential::new(Credential::Token(token)),
+            AuthConfig::Password(login) => {
+                let identity = found.identity.ok_or_else(missing)?;
+                return Ok(ReadCredentials::Login(login, identity));
+            }
             _ => return Err(missing()),
         };
-        Ok(ProvidedCredential { recheck_after: Some(RECHECK_INTERVAL), ..provided })
+        let provided = ProvidedCredential { recheck_after: Some(RECHECK_INTERVAL), ..provided };
+        Ok(ReadCredentials::Ready(provided))
     }
 
     /// Returns the first setting that has changed, as a message. A setting that the caller replaced
@@ -113,15 +144,21 @@ impl ProvideCredentials for KeyFile {
         Box::pin(async {
             let source = self.source.clone();
             let read = self.slot.run(move || source.read()).await;
-            read.unwrap_or_else(|| {
+            let read = read.unwrap_or_else(|| {
                 let message = format!("still waiting for the disk of {}", self.source.origin);
                 Err(CredentialsProviderError::new(ErrorClass::Transient, message))
-            })
+            });
+            match read? {
+                ReadCredentials::Ready(provided) => Ok(provided),
+                ReadCredentials::Login(login, identity) => {
+                    Identity::new(identity, login, self.transport.clone()).provide().await
+                }
+            }
         })
     }
 
     fn timeout(&self) -> Duration {
-        READ_TIMEOUT
+        if self.has_password { LOGIN_TIMEOUT } else { READ_TIMEOUT }
     }
 }
 

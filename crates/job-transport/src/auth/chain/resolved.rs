@@ -49,7 +49,7 @@ pub struct ResolvedCredentials {
     pub(super) project_source: String,
     project_name: Option<Sourced<String>>,
     /// The identity service: that of the source, or else the derived one.
-    identity: Option<Endpoint>,
+    pub(super) identity: Option<Endpoint>,
     token_service: Option<Endpoint>,
     /// The name of the setting for the identity service.
     identity_source: String,
@@ -150,9 +150,10 @@ impl ResolvedCredentials {
 
     /// Returns the credentials for a [`Client`](crate::Client).
     ///
-    /// `transport` sends the requests to the services that issue them. If they are a key pair from
-    /// a file, the file is read again when the service refuses the key, because another process may
-    /// have replaced a temporary key.
+    /// `transport` sends the requests to the services that issue them. If they are a token, a key
+    /// pair or a password from a file, the file is read again when it changes and when the service
+    /// refuses them, because another process may have replaced them. If the file then describes
+    /// another project, account or endpoint, the credentials are not used any longer.
     ///
     /// # Errors
     ///
@@ -175,12 +176,13 @@ impl ResolvedCredentials {
         transport: &Arc<dyn Transport>,
     ) -> Result<Credentials, CredentialChainError> {
         let transport = transport.clone();
+        let from_file = |chain: &CredentialChain| {
+            Credentials::from_provider(KeyFile::new(chain.clone(), self, transport.clone()))
+        };
         Ok(match &self.auth_config {
             AuthConfig::Token(token) => {
                 match (&self.chain, &self.identity, self.wanted_project()) {
-                    (Some(chain), ..) => {
-                        Credentials::from_provider(KeyFile::new(chain.clone(), self))
-                    }
+                    (Some(chain), ..) => from_file(chain),
                     (None, Some(identity), Some(project)) => Credentials::from_provider(
                         TokenExchange::new(identity.clone(), token.clone(), project, transport),
                     ),
@@ -191,12 +193,19 @@ impl ResolvedCredentials {
             }
             AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
             AuthConfig::Key(key) => match &self.chain {
-                Some(chain) => Credentials::from_provider(KeyFile::new(chain.clone(), self)),
+                Some(chain) => from_file(chain),
                 None => Credentials::access_key(key.clone()),
             },
             AuthConfig::Password(login) => {
-                let identity = Identity::new(self.identity()?, login.clone(), transport);
-                Credentials::from_provider(identity)
+                let identity = self.identity()?;
+                match &self.chain {
+                    Some(chain) => from_file(chain),
+                    None => Credentials::from_provider(Identity::new(
+                        identity,
+                        login.clone(),
+                        transport,
+                    )),
+                }
             }
             AuthConfig::OidcLogin { idp_id, id_token } => {
                 let id_token = id_token.source()?;

@@ -1,4 +1,4 @@
-//! A token that proves who asks for temporary credentials: a text, or a file that is renewed.
+//! A token that a provider exchanges for temporary credentials: a text, or a file that is renewed.
 
 use std::{fmt, path::PathBuf};
 

@@ -32,13 +32,15 @@ fn exceptions_loopback_and_plain_http_bypass_the_proxy() {
     let rows: [(&str, &[&str], &[&str]); 14] = [
         (
             "",
-            &["https://cce.example", "https://10.1.2.3", "https://localhost.example"],
+            &["https://cce.example", "https://169.253.1.1", "https://localhost.example"],
             &[
                 "https://localhost",
                 "https://LOCALHOST:8443",
                 "https://127.0.0.1",
                 "https://127.9.9.9:8443",
                 "https://[::1]:8443",
+                "https://169.254.169.254",
+                "http://169.254.170.23/v1/credentials",
                 "http://cce.example",
                 "http://localhost:8080",
             ],

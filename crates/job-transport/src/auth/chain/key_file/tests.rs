@@ -10,7 +10,7 @@ use crate::{
         credential::IssuedCredential,
         credentials_cache::{CredentialsCache, RefreshError},
     },
-    testing::ManualClock,
+    testing::{ManualClock, ScriptedTransport},
     transport::display_chain,
 };
 
@@ -61,9 +61,13 @@ fn yaml(auth: &str) -> String {
     format!("clouds:\n  otc:\n    region_name: eu-de\n    auth:\n      {auth}\n")
 }
 
+fn provider(chain: &CredentialChain, found: &ResolvedCredentials) -> KeyFile {
+    KeyFile::new(chain.clone(), found, Arc::new(ScriptedTransport::default()))
+}
+
 fn cache(chain: &CredentialChain) -> CredentialsCache {
     let found = chain.resolve().unwrap().unwrap();
-    CredentialsCache::new(Box::new(KeyFile::new(chain.clone(), &found)))
+    CredentialsCache::new(Box::new(provider(chain, &found)))
 }
 
 /// Returns the access key or the token, or the error without the path of the file.
@@ -175,7 +179,7 @@ async fn an_overridden_project_may_change_in_the_file() {
     let file = SecretFile::new("overridden", &ini("AK", "project_id = p"));
     let chain = file.chain(VENDOR);
     let found = chain.resolve().unwrap().unwrap().with_project("mine".parse().unwrap());
-    let cache = CredentialsCache::new(Box::new(KeyFile::new(chain, &found)));
+    let cache = CredentialsCache::new(Box::new(provider(&chain, &found)));
     let clock = ManualClock::new();
     file.write(&ini("NEW", "project_id = q"));
     assert_eq!(shown(cache.get(&clock).await, &file), "NEW");
@@ -230,7 +234,7 @@ async fn a_key_file_that_is_a_pipe_blocks_nothing() {
 async fn one_thread_at_a_time_reads_a_key_file() {
     let file = SecretFile::new("slow", &ini("AK", ""));
     let chain = file.chain(VENDOR);
-    let provider = KeyFile::new(chain.clone(), &chain.resolve().unwrap().unwrap());
+    let provider = provider(&chain, &chain.resolve().unwrap().unwrap());
     let (release, released) = std::sync::mpsc::channel::<()>();
     let slot = provider.slot.clone();
     let mut hanging = Box::pin(slot.run(move || released.recv().is_err()));
@@ -244,5 +248,33 @@ async fn one_thread_at_a_time_reads_a_key_file() {
     while let Err(error) = provider.provide().await {
         assert_eq!(error.class(), ErrorClass::Transient);
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_read_for_each_login() {
+    let cloud = |password: &str| {
+        yaml(&format!(
+            "{{auth_url: \"https://iam.example/v3\", username: u, password: {password}, \
+             user_domain_name: d, project_name: eu-de}}"
+        ))
+    };
+    let file = SecretFile::new("password", &cloud("canary-1"));
+    let chain = file.chain(CLOUD);
+    let found = chain.resolve().unwrap().unwrap().with_project("mine".parse().unwrap());
+    let transport = ScriptedTransport::default();
+    let provider = KeyFile::new(chain, &found, Arc::new(transport.clone()));
+    let (cache, clock) = (CredentialsCache::new(Box::new(provider)), ManualClock::new());
+    for (password, token) in [("canary-1", "first"), ("canary-2", "second")] {
+        file.write(&cloud(password));
+        let expires = r#"{"token": {"expires_at": "1970-01-01T01:00:00Z"}}"#;
+        let date = ("Date", "Thu, 01 Jan 1970 00:00:00 GMT");
+        transport.reply(201, &[("X-Subject-Token", token), date], expires);
+        assert_eq!(shown(cache.get(&clock).await, &file), token);
+        let requests = transport.take_requests();
+        let body = String::from_utf8_lossy(requests[0].body()).into_owned();
+        // The project is the one that replaced the file's.
+        assert!(body.contains(password) && body.contains("mine"), "{body}");
+        clock.advance(3_700);
     }
 }
