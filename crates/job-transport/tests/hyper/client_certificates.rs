@@ -165,6 +165,7 @@ async fn a_client_certificate_is_loaded_again_when_its_files_change() {
 /// Reading a pipe without a writer blocks the thread that reads it.
 #[cfg(unix)]
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "another thread waits in real time")]
 async fn a_file_that_cannot_be_read_delays_a_connection_by_a_second() {
     use std::time::{Duration, Instant};
 

@@ -160,7 +160,7 @@ pub(super) const HOSTS: [&str; 2] = ["HW_CLOUD", "HUAWEICLOUD_SDK_STS_ENDPOINT"]
 
 const OTHER_LOGIN: &str = "use a token, a key pair or a password";
 
-/// Variables that change who asks and are not supported. Each is refused if its source is used.
+/// Variables that change the caller's identity and are not supported. Each is refused if its source is used.
 pub(super) const REFUSED_TERRAFORM: &[(&str, &str)] = &[
     ("HW_ASSUME_ROLE_DOMAIN_ID", "set HW_ASSUME_ROLE_DOMAIN_NAME instead"),
     (
