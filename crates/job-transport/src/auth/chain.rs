@@ -268,12 +268,12 @@ impl CredentialChain {
             Ok(url) => Ok(Sourced::new(url, from)),
             Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
         };
-        let named = |name: &'static str| self.get(name).map(|text| (text, name));
         let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
             Ok(cloud) => Ok(Sourced::new(cloud, from)),
             Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
         };
-        let cloud = named("HW_CLOUD").map(cloud).transpose()?;
+        let cloud =
+            self.get(names::CLOUD).map(|text| (text, names::CLOUD)).map(cloud).transpose()?;
         let region_endpoints = self.variables.iter();
         let region_endpoints =
             region_endpoints.filter(|(name, _)| name.starts_with(REGION_ENDPOINT));
@@ -285,7 +285,7 @@ impl CredentialChain {
             region_endpoints,
             region: self.region.clone().or(of_source),
             identity: values.get(Field::AuthUrl).map(url).transpose()?,
-            token_service: named("HUAWEICLOUD_SDK_STS_ENDPOINT").map(url).transpose()?,
+            token_service: values.get(Field::TokenServiceUrl).map(url).transpose()?,
             clouds: self.cloud.iter().cloned().chain(cloud).collect(),
             table,
         })
