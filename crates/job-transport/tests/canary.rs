@@ -361,7 +361,8 @@ fn replies_with(text: &str) -> Vec<(&'static str, Response<Bytes>)> {
         page.headers_mut().insert("content-type", "text/html".parse().unwrap());
         page
     };
-    let padding = " ".repeat(2 << 20);
+    // Long bodies take long in a test, so only a form is used that is not found without decoding.
+    let padding = " ".repeat(if text.starts_with("\\u0063") { 2 << 20 } else { 0 });
     let job = |reason: &str| {
         format!(r#"{{"kind": "Job", "status": {{"phase": "Failed", "reason": "{reason}"}}}}"#)
     };
@@ -402,7 +403,10 @@ fn replies_with(text: &str) -> Vec<(&'static str, Response<Bytes>)> {
             ),
         ),
     ];
-    if let Ok(id) = text.parse() {
+    // Another request id is not read.
+    if text.is_ascii()
+        && let Ok(id) = text.parse()
+    {
         let mut with_id = reply(404, error("m"));
         with_id.headers_mut().insert("x-request-id", id);
         replies.push(("a request id", with_id));

@@ -65,7 +65,7 @@ use crate::request::Endpoint;
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A variable that changes who asks and is not supported is an error
+/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is an error
 /// if its source is used.
 ///
 /// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
@@ -180,7 +180,7 @@ impl CredentialChain {
     pub fn hosts(&self) -> Result<ServiceHosts, CredentialChainError> {
         let nothing = Values::empty(names::OPEN_STACK, String::new());
         let hosts = self.host_settings(&nothing, RegionTable::All)?.hosts();
-        hosts.map_err(CredentialChainError::Hosts)
+        hosts.map_err(|error| CredentialChainError::Hosts(error.into()))
     }
 
     /// Returns the credentials of the first source, or `None` if there are none.
@@ -204,7 +204,7 @@ impl CredentialChain {
             if let Some(auth_config) = auth_config {
                 return self.resolved(source, &values, auth_config).map(Some);
             }
-            // Without this, another source would silently decide who asks.
+            // Without this, another source would silently provide another identity.
             if self.auth_method.is_none() && self.token_file.is_none() {
                 self.check_refused(source)?;
             }
@@ -239,7 +239,7 @@ impl CredentialChain {
         Ok(if self.is_file(source) { resolved.with_chain(self.clone()) } else { resolved })
     }
 
-    /// Returns an error if a variable changes who asks, belongs to the source, and is not
+    /// Returns an error if a variable changes the caller's identity, belongs to the source, and is not
     /// supported.
     fn check_refused(&self, source: ChainSource) -> Result<(), CredentialChainError> {
         let refused = match source {
@@ -268,12 +268,12 @@ impl CredentialChain {
             Ok(url) => Ok(Sourced::new(url, from)),
             Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
         };
-        let named = |name: &'static str| self.get(name).map(|text| (text, name));
         let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
             Ok(cloud) => Ok(Sourced::new(cloud, from)),
-            Err(error) => Err(CredentialChainError::Cloud(from.into(), error)),
+            Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
         };
-        let cloud = named("HW_CLOUD").map(cloud).transpose()?;
+        let cloud =
+            self.get(names::CLOUD).map(|text| (text, names::CLOUD)).map(cloud).transpose()?;
         let region_endpoints = self.variables.iter();
         let region_endpoints =
             region_endpoints.filter(|(name, _)| name.starts_with(REGION_ENDPOINT));
@@ -285,7 +285,7 @@ impl CredentialChain {
             region_endpoints,
             region: self.region.clone().or(of_source),
             identity: values.get(Field::AuthUrl).map(url).transpose()?,
-            token_service: named("HUAWEICLOUD_SDK_STS_ENDPOINT").map(url).transpose()?,
+            token_service: values.get(Field::TokenServiceUrl).map(url).transpose()?,
             clouds: self.cloud.iter().cloned().chain(cloud).collect(),
             table,
         })

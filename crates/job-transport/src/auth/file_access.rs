@@ -1,8 +1,8 @@
-//! Checks who can read and change a file with credentials.
+//! Checks which users can read and change a file with credentials.
 
 use std::{fs::File, io};
 
-/// Who can read and change a file with credentials.
+/// Which users can read and change a file with credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileAccess {
     /// Only its owner, who is this user or root, and perhaps a group.

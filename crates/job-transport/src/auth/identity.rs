@@ -46,7 +46,7 @@ pub struct PasswordLogin {
     scope: Option<TokenScope>,
 }
 
-/// The user who logs in.
+/// The user that logs in.
 #[derive(Clone)]
 enum User {
     Id(String),

@@ -66,7 +66,7 @@ impl Step {
     }
 
     /// Returns the step that failed, or `None` if the error shows that all steps succeeded.
-    fn of_failure(error: &FetchError) -> Option<Self> {
+    fn from_failure(error: &FetchError) -> Option<Self> {
         if error.provider_error().is_some() {
             return Some(Self::Credentials);
         }
@@ -97,7 +97,7 @@ impl Step {
 pub(super) fn run(settings: &Settings, client: &Client) -> anyhow::Result<()> {
     let job: JobId = UNKNOWN_JOB.parse().context("the id of the check")?;
     let error = block_on(async { Ok(client.job(&job).await.err()) })?;
-    let failed = error.as_ref().and_then(Step::of_failure);
+    let failed = error.as_ref().and_then(Step::from_failure);
     let rows = Step::ALL.map(|step| {
         let [result, detail] = match failed {
             Some(failed) if step == failed => ["failed".into(), String::new()],
@@ -142,7 +142,7 @@ mod tests {
             (FetchError::new(FetchErrorKind::NoProject), Some(Step::Project)),
         ];
         for (error, expected) in rows {
-            assert_eq!(Step::of_failure(&error), expected, "{error}");
+            assert_eq!(Step::from_failure(&error), expected, "{error}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum CredentialChainError {
         /// The other name.
         second: String,
     },
-    /// A setting changes who asks, and is not supported.
+    /// A setting changes the caller's identity, and is not supported.
     #[error("{name} is not supported: {reason}")]
     #[non_exhaustive]
     Unsupported {
@@ -79,10 +79,10 @@ pub enum CredentialChainError {
     AuthUrl(String, #[source] EndpointError),
     /// A value is not the domain of a cloud.
     #[error("{0} is invalid")]
-    Cloud(String, #[source] ServiceHostsError),
+    Cloud(String, #[source] Box<ServiceHostsError>),
     /// The settings do not determine the hosts for the credentials.
     #[error(transparent)]
-    Hosts(ServiceHostsError),
+    Hosts(Box<ServiceHostsError>),
     /// A file cannot be read.
     #[error("cannot read {}", .0.display())]
     File(PathBuf, #[source] io::Error),

@@ -59,7 +59,7 @@ struct CloudAuth {
     agency_name: Option<String>,
     agency_domain_name: Option<String>,
     delegated_project: Option<String>,
-    // Settings that change who asks and are not supported.
+    // Settings that change the caller's identity and are not supported.
     access_token: Option<IgnoredAny>,
     application_credential_id: Option<IgnoredAny>,
     application_credential_name: Option<IgnoredAny>,
@@ -107,7 +107,7 @@ impl CloudEntry {
         value.as_deref()
     }
 
-    /// Returns the name of a setting that changes who asks and is not supported.
+    /// Returns the name of a setting that changes the caller's identity and is not supported.
     fn unsupported(&self) -> Option<&'static str> {
         let auth = &self.auth;
         let settings = [
@@ -255,7 +255,7 @@ fn name_prefix(file: &Path, cloud: &str) -> String {
 /// Maximum size of a file with credentials.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The text of a file, and who can read and change it.
+/// The text of a file, and which users can read and change it.
 pub(super) struct FileContent {
     pub(super) text: String,
     pub(super) access: FileAccess,

@@ -50,7 +50,7 @@ impl CredentialChain {
             }
             match name {
                 "HOME" => return None,
-                "HW_CLOUD" => {
+                names::CLOUD => {
                     let reason = "another setting determines the endpoint";
                     return resolved.hosts().is_ok().then(|| reason.into());
                 }

@@ -155,12 +155,12 @@ pub(super) const FILES: [&str; 5] = [
     "OS_CLIENT_CONFIG_FILE",
 ];
 
-/// Variables that name hosts for the credentials of every source.
-pub(super) const HOSTS: [&str; 2] = ["HW_CLOUD", "HUAWEICLOUD_SDK_STS_ENDPOINT"];
+/// The variable that names the cloud for the credentials of every source.
+pub(super) const CLOUD: &str = "HW_CLOUD";
 
 const OTHER_LOGIN: &str = "use a token, a key pair or a password";
 
-/// Variables that change who asks and are not supported. Each is refused if its source is used.
+/// Variables that change the caller's identity and are not supported. Each is refused if its source is used.
 pub(super) const REFUSED_TERRAFORM: &[(&str, &str)] = &[
     ("HW_ASSUME_ROLE_DOMAIN_ID", "set HW_ASSUME_ROLE_DOMAIN_NAME instead"),
     (
@@ -214,7 +214,7 @@ pub(super) const IGNORED: &[(&str, &str)] = &[
 pub(super) fn supported_variables() -> impl Iterator<Item = &'static str> {
     let conventions = [OIDC, VENDOR, API_EXPLORER, MACHINE, TERRAFORM, OPEN_STACK];
     let settings = conventions.into_iter().flatten().map(|(_, name)| *name);
-    settings.chain(FILES).chain(HOSTS)
+    settings.chain(FILES).chain([CLOUD])
 }
 
 /// Returns the names of all variables that are read, refused, or listed as ignored.

@@ -314,7 +314,7 @@ impl ResolvedCredentials {
     /// be derived from the settings. Set the endpoint of the
     /// [chain](crate::CredentialChain::endpoint) then.
     pub fn hosts(&self) -> Result<&ServiceHosts, CredentialChainError> {
-        self.hosts.as_ref().map_err(|error| CredentialChainError::Hosts(error.clone()))
+        self.hosts.as_ref().map_err(|error| CredentialChainError::Hosts(error.clone().into()))
     }
 
     /// Replaces the project. A login then requests a token for this project.

@@ -46,7 +46,7 @@ const UNSCOPED: &str = r#"{"token": {"methods": ["password"], "user": {"domain":
 fn show(provided: Result<ProvidedCredential, CredentialsProviderError>) -> String {
     match provided {
         Ok(ProvidedCredential { credential: Credential::Token(token), project, .. }) => {
-            let project = project.map_or("none".into(), |project| project.to_string());
+            let project = project.map_or_else(|| "none".into(), |project| project.to_string());
             format!("token {}, project {project}", token.expose_secret())
         }
         Ok(_) => panic!("a key"),
