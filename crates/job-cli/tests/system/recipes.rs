@@ -137,6 +137,7 @@ async fn kubernetes_recipe_waits_with_the_identity_of_its_pod() {
     // Only the endpoint, the CA, the job and the folder differ from the README.
     let checkpoint = fixture.folder.file("wait.json");
     let arguments = arguments.map(|argument| match argument {
+        "--region=eu-west-101" => format!("--endpoint={}", fixture.server.endpoint()),
         "--checkpoint=/state/wait.json" => format!("--checkpoint={}", checkpoint.display()),
         "354331b2c-229a-11e8-9c75-0255ac100ceb" => fixture.sim.job().to_string(),
         argument => argument.into(),
@@ -144,7 +145,7 @@ async fn kubernetes_recipe_waits_with_the_identity_of_its_pod() {
     let mut command = command();
     command
         .args(arguments)
-        .args(["--endpoint", &fixture.server.endpoint(), "--ca-file"])
+        .arg("--ca-file")
         .arg(fixture.folder.file("ca.pem"))
         .env("HC_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", plain.endpoint()))
         .env("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file);
