@@ -30,7 +30,7 @@ pub(crate) fn run() -> ExitCode {
     }
     match run_clients() {
         Ok(()) => {
-            println!("interop: {} clients passed", SCRIPTS.len());
+            println!("interop: {} clients passed, and the chains agree", SCRIPTS.len());
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -45,6 +45,7 @@ fn run_clients() -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let python = install_clients(&folder)?;
     run_command(&mut cargo(&["build", "--locked", "--package", "job-cli", "--bin", "cce-job"]))?;
+    compare_chains(&folder, &python)?;
     for (name, script) in SCRIPTS {
         println!("\n== interop {name}");
         let sim = Sim::start(&folder)?;
@@ -54,6 +55,31 @@ fn run_clients() -> io::Result<()> {
         run_command(client.arg(file).arg(&sim.started).arg(&sim.ca_file).current_dir(&folder))?;
     }
     Ok(())
+}
+
+/// Compares the vendor's chain of credentials with that of `cce-job`, in a network of its own that has the
+/// address of the metadata service. Without such a network, leaves the metadata service out.
+fn compare_chains(folder: &Path, python: &Path) -> io::Result<()> {
+    const SETUP: &str = "ip link set lo up && ip addr add 169.254.169.254/32 dev lo && exec \"$@\"";
+    println!("\n== interop chain");
+    let file = folder.join("chain.py");
+    fs::write(&file, include_str!("interop/chain.py"))?;
+    let unshare = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--net", "sh", "-c", SETUP, "sh"]);
+        unshare
+    };
+    let has_own_network = succeeds(unshare().arg("true"));
+    let mut client = if has_own_network {
+        let mut client = unshare();
+        client.arg(python);
+        client
+    } else {
+        Command::new(python)
+    };
+    let network = if has_own_network { "own-network" } else { "shared-network" };
+    client.arg(file).arg(root().join("target/debug/cce-job")).arg(network).current_dir(folder);
+    run_command(&mut client)
 }
 
 /// Installs the clients in a virtual environment, and returns the path of its Python.

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     #[command(after_help = report::HELP)]
     Report(report::Arguments),
     /// Show the connection settings and where each comes from
-    #[command(after_help = config::HELP, after_long_help = join_help(&[config::HELP, connection::HELP]))]
+    #[command(after_help = config::HELP, after_long_help = join_help(&[config::HELP, connection::HELP, &connection::settings_help()]))]
     Config(config::Arguments),
     /// Run a simulated service on localhost, over TLS, until stopped
     #[command(after_help = sim::help())]

@@ -2,8 +2,13 @@
 //! the environment variables and files that other clients use. Sends no request.
 
 mod hints;
+mod proxy;
+mod settings_help;
+mod tls;
 
 pub(crate) use hints::Hints;
+pub(crate) use proxy::ProxyVariables;
+pub(crate) use settings_help::settings_help;
 
 use std::{fs, path::PathBuf};
 
@@ -12,10 +17,11 @@ use clap::{Args, ValueEnum};
 use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, Cloud, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, TlsConfig, TlsProvider, TokenFile, display_chain, is_loopback,
+    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
+    ResolvedCredentials, ServiceHosts, Sourced, TokenFile, display_chain, is_loopback,
 };
 
+use self::tls::TlsArgs;
 use crate::{
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles},
@@ -26,12 +32,17 @@ use crate::{
 pub(crate) const HELP: &str = "\
 Secrets are never passed as arguments. --token-file comes first, then the first of these sources
 that is set:
+  HUAWEICLOUD_OIDC_PROVIDER_URN, .. or HUAWEICLOUD_SDK_IDP_ID, ..        (OpenID Connect)
   HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_PROJECT_ID, .. (the vendor's SDKs)
-  HW_ACCESS_KEY, HW_SECRET_KEY, HW_PROJECT_ID, HW_REGION_NAME, ..        (Terraform)
+  HW_AUTH_TOKEN, or HW_ACCESS_KEY, HW_SECRET_KEY, HW_REGION_NAME, ..     (Terraform)
+  HW_SHARED_CONFIG_FILE, a profile of KooCLI                             (Terraform)
   OS_CLOUD, a cloud in clouds.yaml                                       (OpenStack)
   OS_TOKEN, or OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL, OS_PROJECT_NAME, ..
   ~/.huaweicloud/credentials
-`cce-job config` shows which credentials are found, and where.";
+  HC_CONTAINER_CREDENTIALS_FULL_URI, .. (the identity of a Kubernetes pod)
+The credentials are sent only to the cloud of the identity service, of --cloud or HW_CLOUD, or of a
+region that a single cloud has. `cce-job config --help` lists all variables, and `cce-job config`
+shows which credentials are found, and where.";
 
 /// Maximum number of requests in flight, and of idle connections.
 ///
@@ -54,10 +65,12 @@ pub(crate) struct ConnectionArgs {
     /// Region of the service, for example eu-de [default: the region set with the credentials]
     #[arg(long)]
     region: Option<String>,
-    /// Cloud of the region [default: otc for eu-de and eu-nl, huawei for all others]
-    #[arg(long, value_enum)]
-    cloud: Option<CloudArg>,
-    /// Project id [default: the project set with the credentials]
+    /// Cloud of the region: otc, huawei, or the domain of its hosts [default: the domain of the
+    /// identity service, HW_CLOUD, or the cloud that has the region]
+    #[arg(long, value_name = "CLOUD")]
+    cloud: Option<CloudDomain>,
+    /// Project id [default: the project set with the credentials, or else the project that has the
+    /// region's name]
     #[arg(long, value_name = "ID")]
     project: Option<ProjectId>,
     /// Authentication method
@@ -66,21 +79,15 @@ pub(crate) struct ConnectionArgs {
     /// Read the token from this file, and read the file again if the token is refused
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Trust only the CAs in this PEM file [default: the system's CAs]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Connect through this HTTP proxy; `env` uses HTTPS_PROXY, which may contain a password
-    /// [default: no proxy]
-    #[arg(long, value_name = "URL|env")]
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Connect through this HTTP proxy; `none` connects directly; `env` uses HTTPS_PROXY or
+    /// ALL_PROXY, which may contain a password [default: HTTPS_PROXY, except for NO_PROXY]
+    #[arg(long, value_name = "URL|none|env")]
     proxy: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum CloudArg {
-    /// Open Telekom Cloud
-    Otc,
-    /// Huawei Cloud
-    Huawei,
+    /// Read jobs of Autopilot clusters, whose API has its own path
+    #[arg(long)]
+    autopilot: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,49 +100,57 @@ enum AuthArg {
     Aksk,
     /// User name and password, exchanged for a token at the identity service
     Password,
-}
-
-/// A value, and where it comes from.
-#[derive(Debug)]
-pub(crate) struct Sourced<T> {
-    pub(crate) value: T,
-    pub(crate) source: String,
-}
-
-impl<T> Sourced<T> {
-    fn new(value: T, source: impl Into<String>) -> Self {
-        Self { value, source: source.into() }
-    }
+    /// ID token of an identity provider (OpenID Connect), exchanged for a temporary key
+    Oidc,
+    /// Temporary key from the metadata service of this virtual machine (ECS)
+    Metadata,
+    /// Temporary key for the service account of this Kubernetes pod
+    PodIdentity,
 }
 
 /// The connection settings, each with its source.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoint: Option<Sourced<Endpoint>>,
+    pub(crate) hosts: ServiceHosts,
     pub(crate) project: Option<Sourced<ProjectId>>,
     pub(crate) found: Option<ResolvedCredentials>,
     pub(crate) ca_file: Option<Sourced<PathBuf>>,
     pub(crate) proxy: Option<Sourced<Proxy>>,
+    tls: TlsArgs,
     auth: AuthArg,
 }
 
 impl ConnectionArgs {
-    /// Returns the settings from the flags, and the missing ones from `chain`.
+    /// Returns the settings from the flags, and the missing ones from `chain` and the environment.
+    /// Prints warnings to stderr.
     ///
     /// # Errors
     ///
     /// Returns a usage error if a setting is invalid, or if a file cannot be read. A missing
     /// setting is not an error.
     pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
-        self.resolve(chain).or_exit(Exit::Usage)
+        let settings = self.resolve(chain, &ProxyVariables::from_environment());
+        let settings = settings.or_exit(Exit::Usage)?;
+        for warning in settings.found.iter().flat_map(ResolvedCredentials::warnings) {
+            stderr::message(&format!("warning: {warning}"));
+        }
+        Ok(settings)
     }
 
-    fn resolve(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
+    fn resolve(
+        &self,
+        chain: CredentialChain,
+        proxy_variables: &ProxyVariables,
+    ) -> anyhow::Result<Settings> {
         let mut chain = match self.auth {
             AuthArg::Auto => chain,
             AuthArg::Token => chain.auth_method(AuthMethod::Token),
             AuthArg::Aksk => chain.auth_method(AuthMethod::AccessKey),
             AuthArg::Password => chain.auth_method(AuthMethod::Password),
+            AuthArg::Oidc => chain.auth_method(AuthMethod::Oidc),
+            AuthArg::Metadata => chain.auth_method(AuthMethod::Metadata),
+            AuthArg::PodIdentity => chain.auth_method(AuthMethod::PodIdentity),
         };
         if let Some(file) = &self.token_file {
             let fits = matches!(self.auth, AuthArg::Auto | AuthArg::Token);
@@ -148,7 +163,23 @@ impl ConnectionArgs {
             }
             chain = chain.token_file(file);
         }
+        if let Some(endpoint) = &self.endpoint {
+            let endpoint = endpoint.parse().context("--endpoint")?;
+            chain = chain.endpoint(Sourced::new(endpoint, "--endpoint"));
+        }
+        if let Some(region) = &self.region {
+            chain = chain.region(Sourced::new(region.clone(), "--region"));
+        }
+        if let Some(cloud) = &self.cloud {
+            chain = chain.cloud(Sourced::new(cloud.clone(), "--cloud"));
+        }
         let found = chain.resolve()?;
+        let hosts = match &found {
+            Some(found) => found.hosts().cloned(),
+            None => chain.hosts(),
+        };
+        let hosts =
+            hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
@@ -160,63 +191,27 @@ impl ConnectionArgs {
         let with = |what: &str| from(what).unwrap_or_default();
         let of_found = found.as_ref();
         let project = self.project.clone().map(|project| Sourced::new(project, "--project"));
-        let ca_file = self.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
+        let ca_file = self.tls.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
         Ok(Settings {
-            endpoint: self.endpoint(of_found, with)?,
+            endpoint: hosts.endpoint().cloned().map(|endpoint| self.with_api(endpoint)),
+            hosts,
             project: project
                 .or_else(|| Some(Sourced::new(of_found?.project.clone()?, with("project")))),
             ca_file: ca_file
                 .or_else(|| Some(Sourced::new(of_found?.ca_file.clone()?, with("CA file")))),
-            proxy: self.proxy()?,
+            proxy: proxy::select(self.proxy.as_deref(), proxy_variables)?,
+            tls: self.tls.clone(),
             found,
             auth: self.auth,
         })
     }
 
-    /// Returns the endpoint: the given one, the one of the given region, or the one in the region
-    /// of the identity service.
-    fn endpoint(
-        &self,
-        found: Option<&ResolvedCredentials>,
-        from: impl Fn(&str) -> String,
-    ) -> anyhow::Result<Option<Sourced<Endpoint>>> {
-        if let Some(endpoint) = &self.endpoint {
-            let endpoint = endpoint.parse().context("--endpoint")?;
-            return Ok(Some(Sourced::new(endpoint, "--endpoint")));
+    /// Selects the API of Autopilot clusters, if the flag is set.
+    fn with_api(&self, Sourced { value, source, .. }: Sourced<Endpoint>) -> Sourced<Endpoint> {
+        match self.autopilot {
+            true => Sourced::new(value.autopilot(), format!("{source}, --autopilot")),
+            false => Sourced::new(value, source),
         }
-        let named = match (&self.region, found.and_then(|found| found.region.as_ref())) {
-            (Some(region), _) => Some((region.as_str(), "--region".to_owned())),
-            (None, Some(region)) => Some((region.as_str(), from("region"))),
-            (None, None) => None,
-        };
-        let beside = found.and_then(|found| found.auth_url.as_ref()?.identity_region());
-        let (region, cloud, from) = match (named, beside) {
-            (Some((region, from)), _) => (region, Cloud::from_region(region), from),
-            (None, Some((cloud, region))) => (region, cloud, from("identity service")),
-            (None, None) => return Ok(None),
-        };
-        let (cloud, from) = match self.cloud {
-            Some(CloudArg::Otc) => (Cloud::OpenTelekom, format!("{from}, --cloud")),
-            Some(CloudArg::Huawei) => (Cloud::Huawei, format!("{from}, --cloud")),
-            None => (cloud, from),
-        };
-        let endpoint =
-            Endpoint::for_region(cloud, region).with_context(|| format!("{from} {region:?}"))?;
-        Ok(Some(Sourced::new(endpoint, from)))
-    }
-
-    fn proxy(&self) -> anyhow::Result<Option<Sourced<Proxy>>> {
-        let Some(proxy) = &self.proxy else { return Ok(None) };
-        if proxy == "env" {
-            let proxy = Proxy::from_environment().context("--proxy env")?;
-            let proxy = proxy.context("--proxy env: set HTTPS_PROXY or ALL_PROXY")?;
-            return Ok(Some(Sourced::new(proxy, "--proxy env")));
-        }
-        anyhow::ensure!(
-            !proxy.contains('@'),
-            "a password cannot be part of a flag; set HTTPS_PROXY and use `--proxy env`"
-        );
-        Ok(Some(Sourced::new(Proxy::new(proxy, "").context("--proxy")?, "--proxy")))
     }
 }
 
@@ -285,8 +280,19 @@ impl Settings {
             endpoint_source: endpoint_source.unwrap_or_default(),
             region: region.map(String::from),
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
-            proxy_source: self.proxy.as_ref().map(|proxy| proxy.source.clone()),
+            proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
         }
+    }
+
+    /// Returns the proxy, if requests to the endpoint go through it.
+    pub(crate) fn proxy_in_use(&self) -> Option<&Sourced<Proxy>> {
+        let endpoint: Uri = self.endpoint.as_ref()?.value.to_string().parse().ok()?;
+        self.proxy.as_ref().filter(|proxy| proxy.value.is_used_for(&endpoint))
+    }
+
+    /// Returns the rows about TLS that `config` shows below the CA file.
+    pub(crate) fn tls_rows(&self) -> impl Iterator<Item = (&'static str, [String; 2])> {
+        self.tls.rows()
     }
 
     fn build_client(&self) -> anyhow::Result<Client> {
@@ -296,6 +302,10 @@ impl Settings {
             AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job wait --help` lists all sources",
             AuthArg::Token => "no token found; set OS_TOKEN or use --token-file",
             AuthArg::Aksk => "no access key found; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
+            AuthArg::Oidc => "no identity provider found; set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE",
+            AuthArg::PodIdentity => "no pod identity found; the cluster sets HC_CONTAINER_CREDENTIALS_FULL_URI and HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            // The metadata service needs no setting.
+            AuthArg::Metadata => "no credentials found",
             AuthArg::Password => "no password found; set OS_USERNAME, OS_PASSWORD, OS_USER_DOMAIN_NAME, OS_AUTH_URL and OS_PROJECT_NAME",
         })?;
         let named = self.project.is_some() || found.has_project();
@@ -305,28 +315,19 @@ impl Settings {
             found.project_source()
         );
 
-        let provider = TlsProvider::aws_lc_rs();
-        let tls = match &self.ca_file {
-            Some(Sourced { value: file, source }) => {
-                let context =
-                    || format!("cannot use the CA file {} (from {source})", file.display());
-                let pem = files::read_bounded(file, files::MAX_CA_BYTES).with_context(context)?;
-                TlsConfig::ca_pem(provider, &pem).with_context(context)?
-            }
-            None => TlsConfig::platform(provider)
-                .context("no system CAs found; install ca-certificates or use --ca-file")?,
-        };
+        let tls = self.tls.config(self.ca_file.as_ref())?;
         let mut transport = HyperTransport::new(tls)
             .max_in_flight(MAX_IN_FLIGHT)
             .max_idle_connections(MAX_IN_FLIGHT);
         if let Some(Sourced { value: proxy, .. }) = &self.proxy {
             transport = transport.proxy(proxy.clone());
         }
-        let credentials = found.credentials(transport.clone());
+        let credentials = found.credentials(transport.clone())?;
         let client = Client::new(endpoint.value.clone(), credentials, transport);
-        Ok(match &self.project {
-            Some(project) => client.project(project.value.clone()),
-            None => client,
+        Ok(match (&self.project, found.project_lookup()) {
+            (Some(project), _) => client.project(project.value.clone()),
+            (None, Some(lookup)) => client.project_lookup(lookup),
+            (None, None) => client,
         })
     }
 }

@@ -1,7 +1,8 @@
-//! Authenticates requests by token or signature, and answers logins.
+//! Authenticates requests by token or signature.
 
+pub(crate) mod account;
 mod authenticator;
 mod verify;
 
-pub(crate) use authenticator::Authenticator;
-pub use authenticator::TestAccount;
+pub use account::TestAccount;
+pub(crate) use authenticator::{Authenticator, Scope, TemporaryKey};

@@ -6,7 +6,7 @@
 //! loopback through a `SimServer`.
 //!
 //! **In scope:** reading jobs and sub-jobs; the calls that submit a job; tokens, signatures and
-//! logins; the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
+//! logins; the services that issue tokens and temporary keys ([`IdentityFlow`]); the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
 //! [`Transport`](job_transport::Transport) follows the rules for all transports.
 //!
 //! **Out of scope:** everything that the job API does not do. No cluster or node is created.
@@ -48,6 +48,7 @@ mod plan;
 mod faults;
 mod reply;
 mod auth;
+mod identity;
 mod service;
 #[cfg(feature = "server")]
 mod serve;
@@ -56,6 +57,7 @@ mod conformance;
 pub use auth::TestAccount;
 pub use conformance::{Conformance, Violation};
 pub use faults::{Fault, FaultError};
+pub use identity::IdentityFlow;
 pub use plan::{Plan, TimeSource};
 #[cfg(feature = "server")]
 pub use serve::{SimServer, SimService};

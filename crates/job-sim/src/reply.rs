@@ -107,6 +107,10 @@ pub(crate) fn json_text_reply(status: StatusCode, text: String) -> Response<Byte
     reply(status, "application/json", text)
 }
 
+pub(crate) fn text_reply(status: StatusCode, text: String) -> Response<Bytes> {
+    reply(status, "text/plain", text)
+}
+
 fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;

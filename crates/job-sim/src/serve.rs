@@ -112,6 +112,28 @@ impl SimService {
             return;
         }
         let Ok(stream) = self.tls.accept(stream).await else { return };
+        self.serve_http(stream).await;
+    }
+
+    /// Serves one connection without TLS, as a metadata service does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the connection.
+    pub async fn serve_plain<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        if self.sim.accept_connection().await {
+            self.serve_http(stream).await;
+        }
+    }
+
+    async fn serve_http<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let signals = Arc::new(ConnectionSignals::default());
         let answering =
             service_fn(|request| handle_request(self.sim.clone(), signals.clone(), request));

@@ -33,6 +33,7 @@ use self::limit::RateLimiter;
 use crate::{
     auth::{Authenticator, TestAccount},
     faults::{Fault, FaultInjector},
+    identity::{IdentityFlow, IdentityService},
     plan::{Jobs, Plan, TimeSource},
     reply::{Answer, BodyEnd},
 };
@@ -57,7 +58,10 @@ pub struct Sim {
     jobs: Mutex<Jobs>,
     fault_injector: Mutex<FaultInjector>,
     rate_limiter: Mutex<RateLimiter>,
+    identity: Mutex<IdentityService>,
+    /// Locked after `identity`, if both are.
     authenticator: Mutex<Authenticator>,
+    last_caller: Mutex<Option<String>>,
 }
 
 impl Sim {
@@ -76,7 +80,9 @@ impl Sim {
         let mut jobs = Jobs::default();
         Self {
             time_source,
+            identity: Mutex::new(IdentityService::new()),
             authenticator: Mutex::new(Authenticator::new(project.clone())),
+            last_caller: Mutex::default(),
             project,
             job: id(&jobs.add(plan, Duration::ZERO)),
             created: clock.now(),
@@ -101,10 +107,40 @@ impl Sim {
         self
     }
 
-    /// Sets the lifetime of tokens that are issued from now on; 24 hours by default.
+    /// Sets the lifetime of tokens and temporary keys that are issued from now on; 24 hours by
+    /// default.
     #[must_use]
     pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
         self.authenticator().set_token_lifetime(lifetime);
+        self
+    }
+
+    /// Requires the passcode besides the password for a login; by default the password is enough.
+    #[must_use]
+    pub fn require_passcode(self) -> Self {
+        self.identity().requires_passcode = true;
+        self
+    }
+
+    /// Lets the metadata service issue no session tokens, as older ones; by default it requires
+    /// one.
+    #[must_use]
+    pub fn without_metadata_sessions(self) -> Self {
+        self.identity().has_sessions = false;
+        self
+    }
+
+    /// Lets the machine of the metadata service have no agency; by default it has one.
+    #[must_use]
+    pub fn without_machine_agency(self) -> Self {
+        self.identity().has_agency = false;
+        self
+    }
+
+    /// Adds a project to those that the identity service lists. It has no jobs.
+    #[must_use]
+    pub fn listed_project(self, id: &str, name: &str) -> Self {
+        self.identity().add_project(id, name);
         self
     }
 
@@ -203,11 +239,29 @@ impl Sim {
     /// Returns the number of token requests so far.
     #[must_use]
     pub fn logins(&self) -> u32 {
-        self.authenticator().logins()
+        self.identity().logins()
     }
 
-    /// Expires all tokens that were issued so far.
+    /// Returns the number of requests of one flow of the identity services so far.
+    #[must_use]
+    pub fn identity_requests(&self, flow: IdentityFlow) -> u32 {
+        self.identity().requests(flow)
+    }
+
+    /// Returns the caller of the last authenticated request to the job API, such as
+    /// `user simulated-user`.
+    #[must_use]
+    pub fn last_caller(&self) -> Option<String> {
+        lock(&self.last_caller).clone()
+    }
+
+    pub(crate) fn set_caller(&self, caller: String) {
+        *lock(&self.last_caller) = Some(caller);
+    }
+
+    /// Expires all tokens and temporary keys that were issued so far.
     pub fn expire_tokens(&self) {
+        self.identity().expire_sessions();
         self.authenticator().expire_tokens();
     }
 
@@ -304,6 +358,10 @@ impl Sim {
     /// Returns the current time of the service. It is monotonic.
     pub(crate) fn now(&self) -> Timestamp {
         self.start_time().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn identity(&self) -> MutexGuard<'_, IdentityService> {
+        lock(&self.identity)
     }
 
     pub(crate) fn authenticator(&self) -> MutexGuard<'_, Authenticator> {

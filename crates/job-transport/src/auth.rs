@@ -1,34 +1,51 @@
 //! Authentication: credentials, their refresh, and request signatures.
 
 mod secret;
+mod blocking;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+mod file_access;
 mod sign;
 mod key_record;
 mod signature_guard;
+mod signed_request;
 mod access_key;
 mod credential;
 mod provider;
 mod credentials_cache;
 mod credentials;
 mod identity;
-mod blocking;
+#[cfg(feature = "credential-chain")]
+mod token_exchange;
 mod token_file;
+mod providers;
+mod project_lookup;
 #[cfg(feature = "credential-chain")]
 mod chain;
 
 pub use access_key::AccessKey;
 pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "credential-chain")]
-pub use chain::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use chain::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,
+    IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
+    Setting, Sourced,
+};
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};
 pub use credentials::Credentials;
 pub(crate) use credentials::X_AUTH_TOKEN;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+pub(crate) use file_access::FileAccess;
 pub use identity::{Identity, PasswordLogin};
 pub use key_record::{
     KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords,
 };
+pub use project_lookup::ProjectLookup;
 pub use provider::ProvideCredentials;
+pub use providers::{
+    AssumeAgency, MetadataService, OidcAssume, OidcLogin, PodIdentity, TokenSource,
+};
 pub use secret::InvalidCredential;
 pub use sign::sign;
-pub(crate) use signature_guard::{KeyStatus, SignatureGuard};
+pub(crate) use signed_request::{SigningContext, send_signed};
 pub use token_file::TokenFile;

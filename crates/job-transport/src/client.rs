@@ -20,19 +20,21 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
-use jiff::Timestamp;
 use job_model::{JobId, ProjectId};
 
 use crate::{
     auth::{
-        Credential, Credentials, IssuedCredential, KeyRecords, KeyStatus, SignatureGuard,
-        X_AUTH_TOKEN, sensitive_header, sign,
+        Credential, Credentials, IssuedCredential, KeyRecords, ProjectLookup, SigningContext,
+        X_AUTH_TOKEN, send_signed, sensitive_header,
     },
     clock::{Clock, timeout},
-    request::{Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply, RequestInfo, send_traced},
+    request::{
+        Endpoint, ErrorClass, FetchError, FetchErrorKind, RefusalCause, Reply, RequestInfo,
+        send_traced,
+    },
     transport::{
         MemoryLimit, RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind,
-        is_loopback, off_thread,
+        off_thread,
     },
 };
 
@@ -51,6 +53,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     endpoint: Endpoint,
     project: Option<ProjectId>,
+    project_lookup: Option<ProjectLookup>,
     credentials: Credentials,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
@@ -82,6 +85,7 @@ impl Client {
         Self(Arc::new(Inner {
             endpoint,
             project: None,
+            project_lookup: None,
             credentials,
             transport: Arc::new(transport),
             clock: Arc::new(clock),
@@ -99,6 +103,16 @@ impl Client {
     pub fn project(self, project: ProjectId) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Inner { project: Some(project), ..inner }))
+    }
+
+    /// Looks up the project by its name if there is no id: neither from [`project`](Self::project)
+    /// nor with the credentials.
+    ///
+    /// The lookup is part of the first attempt. It is done once, and shared with clones.
+    #[must_use]
+    pub fn project_lookup(self, lookup: ProjectLookup) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner { project_lookup: Some(lookup), ..inner }))
     }
 
     /// Sets the timeout of an attempt, including a refresh of the credentials. The default is 90 s.
@@ -130,7 +144,8 @@ impl Client {
         Self(Arc::new(Inner { memory_limit: limit, ..inner }))
     }
 
-    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`.
+    /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`, or below
+    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
     ///
     /// If the service rejects the credentials (401) and they can be refreshed, they are refreshed
     /// and the request is sent once more. If the service rejects a signature because the local
@@ -185,7 +200,8 @@ impl Client {
         id: &JobId,
         read: impl AsyncFnOnce(OkReply) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
-        let attempt = AttemptContext { id, requests: AtomicU32::new(0) };
+        let template = self.0.endpoint.job_path();
+        let attempt = AttemptContext { id, template, requests: AtomicU32::new(0) };
         let made = async { read(self.attempt(&attempt).await?).await };
         let made = timeout(&*self.0.clock, self.0.attempt_timeout, made).await;
         made.unwrap_or_else(|| {
@@ -205,7 +221,8 @@ impl Client {
             Err(error) if error.class() == ErrorClass::Unauthorized => error,
             Err(error) => return Err(error),
         };
-        match credentials.refresh(&issued, &**clock).await {
+        let has_expired = refused.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired);
+        match credentials.refresh(&issued, has_expired, &**clock).await {
             // The same key would be refused again.
             Ok(Some(same)) if same.has_same_key(&issued) => Err(refused),
             Ok(Some(issued)) => match self.send_renewed(attempt, &issued).await {
@@ -239,9 +256,13 @@ impl Client {
         attempt: &AttemptContext<'_>,
         issued: &IssuedCredential,
     ) -> Result<Response<Bytes>, FetchError> {
-        let project = self.0.project.as_ref().or(issued.project.as_ref());
-        let project = project.ok_or_else(|| FetchError::new(FetchErrorKind::NoProject))?;
-        let request = self.build_request(project, attempt.id);
+        let known = self.0.project.as_ref().or(issued.project.as_ref());
+        let project = match (known, &self.0.project_lookup) {
+            (Some(project), _) => project.clone(),
+            (None, Some(lookup)) => lookup.get(issued, &self.signing_context()).await?,
+            (None, None) => return Err(FetchError::new(FetchErrorKind::NoProject)),
+        };
+        let request = self.build_request(&project, attempt.id);
         let mut request = request.map_err(TransportError::invalid_request)?;
         match &issued.credential {
             Credential::Token(token) => {
@@ -250,45 +271,11 @@ impl Client {
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
-                let guard =
-                    SignatureGuard::for_key(key.id(request.uri().host().unwrap_or_default()));
-                let sign = |request: &mut _, at| sign(request, key, Some(project), at);
-                self.send_signed(attempt, request, &guard, sign).await
+                let context = self.signing_context();
+                let about = || attempt.request_info();
+                let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
+                reply.expect_status(StatusCode::OK)
             }
-        }
-    }
-
-    /// Sends the request with a signature. Signs it again if the first signature was wrong only
-    /// because of its time.
-    async fn send_signed(
-        &self,
-        attempt: &AttemptContext<'_>,
-        request: Request<Bytes>,
-        guard: &SignatureGuard,
-        sign: impl Fn(&mut Request<Bytes>, Timestamp) -> Result<(), http::Error>,
-    ) -> Result<Response<Bytes>, FetchError> {
-        let clock = &*self.0.clock;
-        let is_local = request.uri().host().is_some_and(is_loopback);
-        let records = self.0.key_records.as_deref().filter(|_| !is_local);
-        loop {
-            let permit = guard.acquire(clock, records).await?;
-            // Fails only for spans with calendar units, which a skew does not have.
-            let at = clock.now().saturating_add(permit.skew).unwrap_or_default();
-            let mut signed = request.clone();
-            sign(&mut signed, at).map_err(TransportError::invalid_request)?;
-            let reply = self.send_once(attempt, signed).await?;
-            let (cause, blocked_until) = match permit.observe(&reply, at, clock, records).await {
-                KeyStatus::ClockCorrected => continue,
-                KeyStatus::Unchanged => return reply.expect_status(StatusCode::OK),
-                KeyStatus::Refused { cause, blocked_until } => (cause, blocked_until),
-            };
-            return reply.expect_status(StatusCode::OK).map_err(|error| {
-                let error = error.with_refusal_cause(cause);
-                match blocked_until {
-                    Some(until) => error.with_blocked_until(until),
-                    None => error,
-                }
-            });
         }
     }
 
@@ -297,12 +284,15 @@ impl Client {
         attempt: &AttemptContext<'_>,
         request: Request<Bytes>,
     ) -> Result<Reply, TransportError> {
-        let about = RequestInfo {
-            template: "/api/v3/projects/{project_id}/jobs/{job_id}",
-            job: Some(attempt.id),
-            resends: attempt.requests.fetch_add(1, Ordering::Relaxed),
-        };
-        send_traced(&*self.0.transport, request, about, &[]).await
+        send_traced(&*self.0.transport, request, attempt.request_info(), &[]).await
+    }
+
+    fn signing_context(&self) -> SigningContext<'_> {
+        SigningContext {
+            transport: &*self.0.transport,
+            clock: &*self.0.clock,
+            records: self.0.key_records.as_deref(),
+        }
     }
 
     /// Creates the request, without authentication headers.
@@ -339,7 +329,20 @@ struct OkReply {
 /// An attempt, and the number of requests for the job that it has sent so far.
 struct AttemptContext<'a> {
     id: &'a JobId,
+    /// The path of the request, with placeholders for the ids.
+    template: &'static str,
     requests: AtomicU32,
+}
+
+impl AttemptContext<'_> {
+    /// Returns the fields of the next request's span, and counts the request.
+    fn request_info(&self) -> RequestInfo<'_> {
+        RequestInfo {
+            template: self.template,
+            job: Some(self.id),
+            resends: self.requests.fetch_add(1, Ordering::Relaxed),
+        }
+    }
 }
 
 impl fmt::Debug for Client {

@@ -6,6 +6,7 @@ mod connector;
 mod connect;
 mod proxy;
 mod pinned;
+mod client_certificate;
 mod tls;
 mod connect_gate;
 mod progress;
@@ -111,7 +112,7 @@ impl HyperTransport {
     /// Creates a transport without opening a connection.
     #[must_use]
     pub fn new(tls: TlsConfig) -> Self {
-        let connector = TlsConnector::new(tls.0, CONNECT_TIMEOUT);
+        let connector = TlsConnector::new(tls, CONNECT_TIMEOUT);
         let settings = Settings {
             attempt_timeout: ATTEMPT_TIMEOUT,
             max_body: MAX_BODY_LEN,
@@ -203,7 +204,7 @@ impl HyperTransport {
 
     /// Sends requests through a proxy; none by default.
     ///
-    /// The variable `HTTPS_PROXY` is used only with [`Proxy::from_environment`].
+    /// Requests to this machine and over plain http never use the proxy. The variable `HTTPS_PROXY` is used only with [`Proxy::from_environment`].
     #[must_use]
     pub fn proxy(self, proxy: Proxy) -> Self {
         let connector = self.connector.clone().proxy(proxy);
@@ -354,10 +355,15 @@ impl Transport for HyperTransport {
             let attempt = self.attempt(request, &mut progress);
             let response = tokio::time::timeout(self.settings.attempt_timeout, attempt).await;
             let response = response.unwrap_or_else(|_| progress.cut_off());
-            response.map_err(|error| match host_and_port(&uri) {
-                // The error may be about another host, the proxy.
-                Some(host) if error.host().is_none() => error.with_host(host),
-                _ => error,
+            response.map_err(|error| {
+                let error = match host_and_port(&uri) {
+                    Some(host) if error.host().is_none() => error.with_host(host),
+                    _ => error,
+                };
+                match self.connector.proxy_for(&uri) {
+                    Some(proxy) => error.with_proxy(proxy),
+                    None => error,
+                }
             })
         })
     }

@@ -4,8 +4,9 @@
 //! [`FetchError`] that says how to react ([`ErrorClass`]).
 //!
 //! **In scope:**
-//! - the request and its authentication: a token, a password, an access key, or your own provider
-//!   ([`Credentials`]); expired tokens are refreshed;
+//! - the request and its authentication: a token, a password, an access key, the temporary
+//!   credentials of a machine, a pod, a federated user or an agency, or your own provider
+//!   ([`Credentials`]); expired tokens and keys are refreshed;
 //! - sending it with hyper and rustls (`HyperTransport`), or with another HTTP client
 //!   ([`Transport`]);
 //! - classifying replies that are not a job, and failed connections.
@@ -84,12 +85,17 @@ mod hyper;
 mod testing;
 
 pub use auth::{
-    AccessKey, Credentials, Identity, InvalidCredential, KeyId, KeyRecord, KeyRecordError,
-    KeyRecords, LockedKeyRecord, MemoryKeyRecords, PasswordLogin, ProvideCredentials,
-    ProvidedCredential, TokenFile, sign,
+    AccessKey, AssumeAgency, Credentials, Identity, InvalidCredential, KeyId, KeyRecord,
+    KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords, MetadataService, OidcAssume,
+    OidcLogin, PasswordLogin, PodIdentity, ProjectLookup, ProvideCredentials, ProvidedCredential,
+    TokenFile, TokenSource, sign,
 };
 #[cfg(feature = "credential-chain")]
-pub use auth::{AuthMethod, CredentialChain, CredentialChainError, ResolvedCredentials, Setting};
+pub use auth::{
+    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,
+    IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
+    Setting, Sourced,
+};
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
@@ -102,6 +108,9 @@ pub use request::{
     Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
     FetchErrorKind, RefusalCause, retry_after,
 };
+/// The TLS library, whose types [`TlsConfig::from_rustls`] and [`TlsProvider::from_rustls`] take.
+#[cfg(feature = "hyper")]
+pub use rustls;
 pub use transport::{
     AllowHttp, MemoryLimit, RequestSent, TimeoutStage, Transport, TransportError,
     TransportErrorKind, display_chain, error_sources, is_loopback,

@@ -1,5 +1,6 @@
 //! A request and its response: the endpoint, sending it, and the errors.
 
+mod regions;
 mod endpoint;
 mod headers;
 mod secrets;
@@ -11,8 +12,8 @@ mod error_kind;
 mod error;
 mod exchange;
 
-pub(crate) use endpoint::PATH_ENCODE_SET;
 pub use endpoint::{Cloud, Endpoint, EndpointError};
+pub(crate) use endpoint::{PATH_ENCODE_SET, is_label};
 pub use error::FetchError;
 pub use error_class::ErrorClass;
 pub use error_kind::FetchErrorKind;

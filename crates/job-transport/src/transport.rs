@@ -15,6 +15,7 @@ pub use memory_limit::MemoryLimit;
 pub(crate) use memory_limit::{BodyShare, DropText, MemoryShare};
 #[cfg(feature = "tokio")]
 pub(crate) use off_thread::off_thread;
+pub(crate) use plain_http::is_link_local;
 pub use plain_http::{AllowHttp, is_loopback};
 #[cfg(feature = "tower")]
 pub use tower::{TowerTransport, TransportService};

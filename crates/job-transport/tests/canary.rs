@@ -21,8 +21,9 @@ use http::{Response, StatusCode};
 use job_model::is_unprintable;
 use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, HyperTransport, Identity, PasswordLogin, Proxy, TlsConfig,
-    TlsProvider, Transport, TransportError, display_chain,
+    AccessKey, AssumeAgency, Client, Credentials, HyperTransport, Identity, MetadataService,
+    OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProvideCredentials, Proxy, TlsConfig,
+    TlsProvider, TokenSource, Transport, TransportError, display_chain,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::{
@@ -194,6 +195,8 @@ async fn no_output_contains_a_secret() {
         Client::new(endpoint(), Credentials::from_provider(identity(wrong())), transport.clone());
     shown.error(&client.job(sim.job()).await.unwrap_err());
 
+    show_providers(&shown, &sim, &server, &transport).await;
+
     // A proxy that receives credentials and refuses to open a tunnel.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -210,7 +213,7 @@ async fn no_output_contains_a_secret() {
     }
     let transport = transport.proxy(proxy);
     shown.debug(&transport);
-    let request = http::Request::get(server.endpoint()).body(Bytes::new()).unwrap();
+    let request = http::Request::get("https://cce.example").body(Bytes::new()).unwrap();
     shown.error(&transport.send(request).await.unwrap_err());
     assert!(told.await.unwrap().to_lowercase().contains("proxy-authorization"));
 
@@ -231,6 +234,11 @@ async fn no_output_contains_a_secret() {
         "canary-password \"/+%",
         "canary-proxy/+=",
         "canary-proxy%2F+=",
+        "simulated-id-token/+=",
+        "canary-id-token/+=",
+        "simulated-pod-token/+=",
+        "simulated-security-token/+=",
+        "simulated-session-1",
     ] {
         for form in encodings(secret) {
             let place = text.find(&form).map(|at| {
@@ -242,6 +250,67 @@ async fn no_output_contains_a_secret() {
         }
     }
 }
+
+/// Requests temporary credentials in every way: first successfully, then from a service that
+/// refuses the request and repeats it.
+async fn show_providers(
+    shown: &CapturedOutput,
+    sim: &Arc<Sim>,
+    server: &SimServer,
+    transport: &HyperTransport,
+) {
+    let plain = SimServer::start_plain(sim.clone(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let account = sim.account();
+    let file = std::env::temp_dir().join(format!("job-transport-{}-canary", std::process::id()));
+    std::fs::write(&file, &account.pod_token).unwrap();
+    let endpoint = || server.endpoint().parse().unwrap();
+    let id_token = |token: &str| TokenSource::text(token).unwrap();
+    let (idp, agency) = (&account.identity_provider, &account.agency);
+    let login = |token| OidcLogin::new(endpoint(), idp, id_token(token), transport.clone());
+    let assume = |token| {
+        let (provider, agency) = (&account.provider_urn, &account.agency_urn);
+        OidcAssume::new(endpoint(), provider, agency, id_token(token), transport.clone())
+    };
+    let agency = |source| {
+        AssumeAgency::new(endpoint(), source, &account.agency_domain, agency, transport.clone())
+    };
+    let pod_uri = format!("{}/v1/credentials", plain.endpoint());
+    let metadata = MetadataService::with_url(&plain.endpoint(), transport.clone()).unwrap();
+    let pod = PodIdentity::new(&pod_uri, transport.clone()).unwrap().token_file(&file);
+    let own_token = Credentials::token(&account.token).unwrap();
+    let (right, wrong) = (&*account.id_token, "canary-id-token/+=");
+    let wrong_token = Credentials::token("canary-token/+=").unwrap();
+    let rows: [(Box<dyn ShownProvider>, &str, bool); 9] = [
+        (Box::new(metadata), "", true),
+        (Box::new(pod), &account.pod_token, true),
+        (Box::new(login(right)), right, true),
+        (Box::new(login(wrong)), wrong, false),
+        (Box::new(assume(right)), right, true),
+        (Box::new(assume(wrong)), wrong, false),
+        (Box::new(agency(own_token)), &account.token, true),
+        (Box::new(agency(Credentials::access_key(sim.access_key()))), "", true),
+        (Box::new(agency(wrong_token)), "canary-token/+=", false),
+    ];
+    for (provider, own, succeeds) in rows {
+        shown.debug(&provider);
+        let provided = provider.provide().await;
+        assert_eq!(provided.is_ok(), succeeds, "{provider:?}");
+        provided.map_or_else(|error| shown.error(&error), |provided| shown.debug(&provided));
+        // A service that repeats the request, with a success and with an error.
+        sim.inject_fault(Fault::Echo);
+        shown.error(&provider.provide().await.unwrap_err());
+        let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
+        *repeated.status_mut() = StatusCode::BAD_REQUEST;
+        sim.inject_fault(Fault::Reply(repeated));
+        shown.error(&provider.provide().await.unwrap_err());
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+/// A provider that can be printed.
+trait ShownProvider: ProvideCredentials + Debug {}
+
+impl<P: ProvideCredentials + Debug> ShownProvider for P {}
 
 /// Answers every request with the same reply.
 struct FixedReply(Response<Bytes>);

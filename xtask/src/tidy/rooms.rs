@@ -22,7 +22,7 @@ const ORDER: &[(&str, &str)] = &[
     // `source` uses no other room. `report` describes the result of a wait, which `machine`
     // defines.
     ("job-poller", "schedule machine source budget report wait fleet"),
-    ("job-sim", "plan faults reply auth service serve conformance"),
+    ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",
         "exit terminal logging signals runtime files input connection report wait commands arguments",

@@ -1,12 +1,14 @@
 //! `cce-job config`: prints the connection settings and where each comes from. Secrets are not
-//! shown, and no request is sent.
+//! shown. No request is sent without `--check`.
+
+mod check;
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{CredentialChain, ResolvedCredentials};
+use job_transport::{AuthMethod, CredentialChain, ResolvedCredentials, Sourced};
 
 use crate::{
-    connection::{ConnectionArgs, Settings, Sourced},
+    connection::{ConnectionArgs, Settings},
     exit::Exit,
     terminal::{print, text},
 };
@@ -16,10 +18,14 @@ pub(crate) const HELP: &str = "\
 Examples:
   cce-job config                        settings that `get` and `wait` use
   cce-job config --region eu-de         settings with this flag
+  cce-job config --check                log in, ask for a job, and report what works
   OS_CLOUD=prod cce-job config          settings with this cloud from clouds.yaml";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Log in once and ask for a job that does not exist, and report what works
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -28,10 +34,15 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// Returns a usage error if a setting that is needed to connect is missing, or cannot be used.
+/// Returns a usage error if a setting that is needed to connect is missing, or cannot be used, and
+/// with `--check` an error if a step of the check fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     print::write_stdout(settings_table(&settings))?;
+    if arguments.check {
+        check::run(&settings, &settings.client()?)?;
+        return Ok(Exit::Done);
+    }
     settings.check().map(|()| Exit::Done)
 }
 
@@ -45,27 +56,59 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     }
     let ca_file = settings.ca_file.as_ref();
     let ca_file = ca_file.map(|known| [known.value.display().to_string(), known.source.clone()]);
-    let login_names_project = settings.found.as_ref().is_some_and(ResolvedCredentials::has_project);
-    let no_project = if login_names_project { "(determined at login)" } else { "(none)" };
+    let found = settings.found.as_ref();
     let mut rows = vec![
         ("endpoint", cells(settings.endpoint.as_ref(), "(none)")),
-        ("project", cells(settings.project.as_ref(), no_project)),
+        ("project", cells(settings.project.as_ref(), "(none)")),
     ];
-    for setting in settings.found.iter().flat_map(ResolvedCredentials::settings) {
-        // The project and the CA file have their own rows, and the region is part of the endpoint.
-        if !["project", "region", "CA file"].contains(&setting.name) {
+    if settings.project.is_none()
+        && let Some(found) = found.filter(|found| found.has_project())
+        && let Some(Sourced { value, source, .. }) = found.project_name()
+    {
+        rows[1].1 = [format!("{value} (looked up by name)"), source.clone()];
+    }
+    if let Some(found) = found {
+        let hosts = [
+            ("identity service", settings.hosts.identity().filter(|_| found.uses_identity())),
+            (
+                "token service",
+                settings.hosts.token_service().filter(|_| found.uses_token_service()),
+            ),
+        ];
+        let hosts = hosts.into_iter().filter(|(_, host)| host.is_some());
+        rows.extend(hosts.map(|(name, host)| (name, cells(host, ""))));
+    }
+    let own_rows =
+        ["project", "project name", "region", "identity service", "token service", "CA file"];
+    if found.is_some_and(|found| found.auth_method() == AuthMethod::Metadata) {
+        rows.push(("key pair", ["(from the metadata service)".into(), "--auth".into()]));
+    }
+    for setting in found.into_iter().flat_map(ResolvedCredentials::settings) {
+        // Some settings have rows of their own, and the region is part of the endpoint.
+        if !own_rows.contains(&setting.name) {
             let value = setting.value.unwrap_or("(set)");
             rows.push((setting.name, [value.into(), setting.source.into()]));
         }
     }
     let trusted = || ["(system CAs)".into(), String::new()];
     rows.push(("CA file", ca_file.unwrap_or_else(trusted)));
-    rows.push(("proxy", cells(settings.proxy.as_ref(), "(none)")));
+    rows.extend(settings.tls_rows());
+    let mut proxy = cells(settings.proxy.as_ref(), "(none)");
+    if settings.proxy.is_some() && settings.proxy_in_use().is_none() {
+        proxy[0] += " (not used for the endpoint)";
+    }
+    rows.push(("proxy", proxy));
+    let ignored = found.into_iter().flat_map(ResolvedCredentials::ignored);
+    rows.extend(ignored.map(|one| ("ignored", [one.name.clone(), one.reason.clone()])));
+    format_rows(rows.into_iter().map(|(what, [value, from])| [what.into(), value, from]))
+}
 
+/// Formats rows as lines with aligned cells.
+fn format_rows(rows: impl IntoIterator<Item = [String; 3]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    for (what, [value, from]) in rows {
-        table.add_row([what.to_owned(), text::sanitize_line(&value), text::sanitize_line(&from)]);
+    for row in rows {
+        table.add_row(row.map(|cell| text::sanitize_line(&cell)));
     }
     table.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

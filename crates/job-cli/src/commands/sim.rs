@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Write},
+    net::{IpAddr, SocketAddr},
     ops::Range,
     path::PathBuf,
     str::FromStr,
@@ -29,9 +30,10 @@ pub(crate) fn help() -> String {
 
 const HELP: &str = "\
 The first line on stdout is a JSON object with the endpoint, the job id, and all credentials that
-a client can use: a token, an access key, and a password (POST {endpoint}/v3/auth/tokens). Clients
-must trust the CA in --ca-file. The service implements GET .../jobs/{id} and the calls that create
-and delete clusters and nodes.
+a client can use: a token, an access key, a password (POST {endpoint}/v3/auth/tokens), an ID token,
+an agency, and the token of a pod. Clients must trust the CA in --ca-file. The service implements
+GET .../jobs/{id} and the calls that create and delete clusters and nodes. With --metadata, it also
+serves the metadata service and pod identity ({metadata}/v1/credentials) over plain http.
 
 Faults: {faults}.
 To add faults at run time, POST a script to {endpoint}/simulation/faults. To expire all tokens,
@@ -48,6 +50,9 @@ pub(crate) struct Arguments {
     /// Port on 127.0.0.1 to listen on; 0 picks a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Also serve the metadata and pod identity services over plain http, at this address
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metadata: Option<SocketAddr>,
     /// Write the CA certificate that clients must trust to this file (PEM)
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -134,6 +139,9 @@ fn parse_probability(text: &str) -> Result<f64, String> {
 #[derive(Serialize)]
 struct Started<'a> {
     endpoint: String,
+    /// The address of the metadata and pod identity services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
     job: &'a str,
     jobs: Vec<String>,
     #[serde(flatten)]
@@ -201,6 +209,20 @@ impl PlanAdjustments {
     }
 }
 
+/// Starts the server for the metadata and pod identity services. It is not encrypted, so only this
+/// machine may reach it.
+async fn start_metadata(sim: &Arc<Sim>, address: SocketAddr) -> anyhow::Result<SimServer> {
+    let is_local = match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    };
+    let refused =
+        || anyhow!("--metadata: {address} is neither a loopback nor a link-local address");
+    is_local.then_some(()).ok_or_else(refused).or_exit(Exit::Usage)?;
+    let server = SimServer::start_plain(sim.clone(), address).await;
+    server.with_context(|| format!("cannot listen on {address}")).or_exit(Exit::Usage)
+}
+
 /// Serves until a signal stops it.
 ///
 /// # Errors
@@ -225,8 +247,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot write the CA to {}", file.display()))
             .or_exit(Exit::Usage)?;
     }
+    let metadata = match arguments.metadata {
+        Some(address) => Some(start_metadata(&sim, address).await?),
+        None => None,
+    };
     let (endpoint, account) = (server.endpoint(), sim.account());
-    let started = Started { endpoint, job: sim.job().as_str(), jobs, account };
+    let metadata_url = metadata.as_ref().map(SimServer::endpoint);
+    let started =
+        Started { endpoint, metadata: metadata_url, job: sim.job().as_str(), jobs, account };
     print::write_stdout(serde_json::to_string(&started)? + "\n")?;
     let exit = stopped.await;
     let _ = writeln!(io::stderr(), "{} requests, {} logins", sim.requests(), sim.logins());

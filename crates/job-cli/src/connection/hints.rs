@@ -46,8 +46,17 @@ impl Hints {
                 return Some(self.for_unknown_host());
             }
             (Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)), _) => {
-                "If the server uses a private CA, pass it with --ca-file or OS_CACERT."
+                return Some(self.for_unknown_certificate());
             }
+            (Some(FetchErrorKind::Transport(TransportErrorKind::ClientCertificateRequired)), _) => {
+                "Pass the client certificate with --client-cert and --client-key."
+            }
+            (
+                Some(FetchErrorKind::Transport(
+                    TransportErrorKind::Proxy | TransportErrorKind::ProxyAuthentication,
+                )),
+                _,
+            ) => return self.for_proxy(),
             (Some(FetchErrorKind::Status(403)), _) => return Some(self.for_forbidden()),
             (_, Exit::Credentials) => {
                 "Check your credentials; `cce-job config` shows which ones are used."
@@ -80,6 +89,23 @@ impl Hints {
         }
     }
 
+    fn for_unknown_certificate(&self) -> String {
+        let private = "If the server uses a private CA, pass it with --extra-ca-file.";
+        match &self.proxy_source {
+            Some(proxy) => format!(
+                "If the proxy (from {proxy}) inspects TLS, pass its CA with --extra-ca-file.\n{private}"
+            ),
+            None => private.into(),
+        }
+    }
+
+    fn for_proxy(&self) -> Option<String> {
+        let proxy = self.proxy_source.as_ref()?;
+        Some(format!(
+            "Check the proxy (from {proxy}).\n`--proxy none` and NO_PROXY connect without it."
+        ))
+    }
+
     fn for_forbidden(&self) -> String {
         let project = match &self.project {
             Some((id, source)) => format!("The project id {id} (from {source})"),
@@ -108,7 +134,7 @@ mod tests {
         };
         let of_endpoint =
             Hints { endpoint_source: "--endpoint".into(), region: None, ..of_region.clone() };
-        let behind_proxy = Hints { proxy_source: Some("--proxy env".into()), ..of_region.clone() };
+        let behind_proxy = Hints { proxy_source: Some("HTTPS_PROXY".into()), ..of_region.clone() };
         let without_project = Hints { project: None, ..of_region.clone() };
         let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
         let status = |status| FetchError::new(FetchErrorKind::Status(status));
@@ -127,8 +153,30 @@ mod tests {
             (
                 &behind_proxy,
                 dns(),
-                "Check the host name of the proxy (from --proxy env).\n\
+                "Check the host name of the proxy (from HTTPS_PROXY).\n\
                  Check the region eu-xx (from --region). Examples: eu-de, eu-nl, cn-north-4.",
+            ),
+            (
+                &of_region,
+                transport(TransportErrorKind::Certificate),
+                "If the server uses a private CA, pass it with --extra-ca-file.",
+            ),
+            (
+                &behind_proxy,
+                transport(TransportErrorKind::Certificate),
+                "If the proxy (from HTTPS_PROXY) inspects TLS, pass its CA with --extra-ca-file.\n\
+                 If the server uses a private CA, pass it with --extra-ca-file.",
+            ),
+            (
+                &behind_proxy,
+                transport(TransportErrorKind::ProxyAuthentication),
+                "Check the proxy (from HTTPS_PROXY).\n\
+                 `--proxy none` and NO_PROXY connect without it.",
+            ),
+            (
+                &of_region,
+                transport(TransportErrorKind::ClientCertificateRequired),
+                "Pass the client certificate with --client-cert and --client-key.",
             ),
             (
                 &of_region,

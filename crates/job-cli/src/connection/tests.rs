@@ -16,7 +16,13 @@ struct TestCommandLine {
 fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
     let words = shell_words::split(&format!("cce-job {line}")).unwrap();
     let connection = TestCommandLine::parse_from(words).connection;
-    let settings = match connection.settings(CredentialChain::new(variables.iter().copied())) {
+    let value = |name: &str| {
+        let variable = variables.iter().find(|(variable, _)| *variable == name);
+        variable.map(|(_, value)| (*value).to_owned())
+    };
+    let chain = CredentialChain::new(variables.iter().copied());
+    let settings = connection.resolve(chain, &ProxyVariables::from_lookup(value));
+    let settings = match settings.or_exit(Exit::Usage) {
         Ok(settings) => settings,
         Err(error) => {
             assert_eq!(Exit::from_error(&error), Exit::Usage);
@@ -63,6 +69,51 @@ fn settings_show_their_value_and_source() {
         ("", login),
         ("--project q", login),
         (&token_file, &[("HW_PROJECT_ID", "p")]),
+        ("--region eu-west-0 --cloud prod-cloud-ocb.orange-business.com", key),
+        ("--auth metadata --region cn-north-4", token),
+        (
+            "--project q",
+            &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("HW_INSECURE", "1")],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com:443/v3"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_PROJECT_ID", "p"),
+                ("OS_REGION_NAME", "eu-west-0"),
+                ("OS_AUTH_URL", "https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3"),
+            ],
+        ),
+        // Settings that do not determine the cloud.
+        ("--region eu-west-0", key),
+        ("--region cn-north-4", token),
+        ("--region eu-nl --cloud huawei", login),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com:8443/v3"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://10.0.0.1/v3"),
+                ("OS_REGION_NAME", "eu-de"),
+            ],
+        ),
+        (
+            "",
+            &[("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", "canary"), ("HW_ASSUME_ROLE_IDP_ID", "x")],
+        ),
         // Missing or invalid settings.
         ("", &[]),
         ("--region eu-de", &[]),
@@ -79,6 +130,9 @@ fn settings_show_their_value_and_source() {
         ("--endpoint cce.example", token),
         ("--proxy http://user:canary@proxy.example", token),
         ("--proxy socks5://proxy.example", token),
+        ("--region eu-de --proxy env", token),
+        ("--region eu-de --extra-ca-file /none/ca.pem", token),
+        ("--region eu-de --client-cert /none/client.pem", token),
         ("", &[("OS_TOKEN", "can ary")]),
         ("", &[("HW_ACCESS_KEY", "AK")]),
     ];
@@ -90,4 +144,40 @@ fn settings_show_their_value_and_source() {
     });
     let table = table.concat().replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn the_proxy_comes_from_the_flag_or_https_proxy() {
+    let rows: [(&str, &[(&str, &str)]); 15] = [
+        ("", &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]),
+        ("", &[("https_proxy", "proxy.example:3128")]),
+        ("", &[("HTTPS_PROXY", "http://upper.example"), ("https_proxy", "http://lower.example")]),
+        ("", &[("HTTPS_PROXY", ""), ("https_proxy", "http://lower.example")]),
+        ("", &[("ALL_PROXY", "http://proxy.example"), ("HTTP_PROXY", "http://proxy.example")]),
+        ("--proxy env", &[("ALL_PROXY", "http://proxy.example")]),
+        (
+            "--proxy env",
+            &[("all_proxy", "http://all.example"), ("https_proxy", "http://p.example")],
+        ),
+        ("--proxy none", &[("HTTPS_PROXY", "http://proxy.example")]),
+        ("--proxy http://flag.example", &[("HTTPS_PROXY", "http://proxy.example")]),
+        ("", &[("HTTPS_PROXY", "http://proxy.example"), ("NO_PROXY", "otc.t-systems.com")]),
+        ("", &[("HTTPS_PROXY", "http://proxy.example"), ("no_proxy", "*")]),
+        ("--endpoint https://127.0.0.1:8443", &[("HTTPS_PROXY", "http://proxy.example")]),
+        ("", &[("HTTPS_PROXY", "socks5://user:canary@proxy.example")]),
+        ("", &[("https_proxy", "can ary")]),
+        ("--proxy none", &[("HTTPS_PROXY", "can ary")]),
+    ];
+    let table = rows.map(|(line, variables)| {
+        let endpoint = if line.contains("--endpoint") { "" } else { "--region eu-de " };
+        let token = [("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
+        let output = settings_or_error(&format!("{endpoint}{line}"), &[&token, variables].concat());
+        assert!(!output.contains("canary"), "{line}: {output}");
+        let names = variables.iter().map(|(name, value)| format!(" {name}={value}"));
+        let names = names.collect::<String>().replace("canary", "PASSWORD");
+        let shown =
+            output.lines().filter(|line| line.starts_with("proxy") || line.contains("error"));
+        format!("$ {line}{names}\n{}\n\n", shown.collect::<Vec<_>>().join("\n"))
+    });
+    insta::assert_snapshot!(table.concat());
 }

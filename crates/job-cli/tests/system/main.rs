@@ -18,6 +18,9 @@ mod nginx;
 #[cfg(feature = "durable")]
 mod durable;
 mod files;
+mod settings;
+mod permissions;
+mod certificates;
 mod access_keys;
 mod ci_runners;
 mod session;

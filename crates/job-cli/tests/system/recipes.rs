@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
-use job_sim::{Plan, Sim, SimServer, TimeSource};
+use job_sim::{IdentityFlow, Plan, Sim, SimServer, TimeSource};
 
-use crate::support::{CommandResult, Folder, is_installed, run};
+use crate::support::{CommandResult, Folder, command, is_installed, run};
 
 const README: &str = include_str!("../../README.md");
 
@@ -123,4 +123,35 @@ async fn terraform_recipe_waits_for_the_job() {
     let command = command.replace("cce-job wait", "cce-job wait --endpoint \"$ENDPOINT\"");
     let ran = fixture.run(&command).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubernetes_recipe_waits_with_the_identity_of_its_pod() {
+    let fixture = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
+    let plain = SimServer::start_plain(fixture.sim.clone(), ([127, 0, 0, 1], 0).into());
+    let plain = plain.await.unwrap();
+    let token_file = fixture.folder.write("pod-token", fixture.sim.account().pod_token);
+    let job = code_block("In a Kubernetes Job", "kind: Job");
+    let arguments = job.split("args:\n").nth(1).unwrap().lines().map(str::trim);
+    let arguments = arguments.map_while(|line| line.strip_prefix("- "));
+    // Only the endpoint, the CA, the job and the folder differ from the README.
+    let checkpoint = fixture.folder.file("wait.json");
+    let arguments = arguments.map(|argument| match argument {
+        "--region=eu-west-101" => format!("--endpoint={}", fixture.server.endpoint()),
+        "--checkpoint=/state/wait.json" => format!("--checkpoint={}", checkpoint.display()),
+        "354331b2c-229a-11e8-9c75-0255ac100ceb" => fixture.sim.job().to_string(),
+        argument => argument.into(),
+    });
+    let mut command = command();
+    command
+        .args(arguments)
+        .arg("--ca-file")
+        .arg(fixture.folder.file("ca.pem"))
+        .env("HC_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/v1/credentials", plain.endpoint()))
+        .env("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", token_file);
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(fixture.sim.last_caller().as_deref(), Some("agency of the pod"));
+    assert_eq!(fixture.sim.identity_requests(IdentityFlow::PodIdentity), 1);
+    assert_eq!(fixture.sim.identity_requests(IdentityFlow::MetadataToken), 0);
 }

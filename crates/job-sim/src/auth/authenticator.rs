@@ -1,5 +1,5 @@
-//! Simulates the gateway's check of tokens and signatures, and the identity service that issues
-//! tokens. Reads no clock.
+//! Simulates the gateway's check of tokens and signatures, and keeps those that were issued. Reads no
+//! clock.
 
 use std::{
     collections::BTreeMap,
@@ -7,53 +7,50 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use job_model::ProjectId;
-use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::verify::{SignatureError, parse_authorization};
-use crate::reply::{ErrorReply, documented_error, gateway_error, header, json_reply};
+use super::{
+    account::{self, TestAccount},
+    verify::{SignatureError, parse_authorization},
+};
+use crate::reply::{ErrorReply, documented_error, gateway_error, header, service_error};
 
 /// Consecutive wrong signatures that lock a key, and how long the key stays locked. The real
 /// service tolerates one more.
 const LOCKOUT_THRESHOLD: u32 = 5;
 const LOCKOUT_PERIOD: SignedDuration = SignedDuration::from_mins(5);
 
-/// The token that is valid without a login. Like the other secrets here, it contains characters
-/// that change when they are encoded, so that a test for leaks covers the encoded forms as well.
-const TOKEN: &str = "simulated-token/+=";
-const USER: &str = "simulated-user";
-const PASSWORD: &str = "simulated-password \"/+%\\";
-const DOMAIN: &str = "simulated-domain";
-
 /// Makes the access key of each simulation in a process unique, because each key has its own
 /// lockout.
 static KEY_COUNTER: AtomicU32 = AtomicU32::new(0);
 
-/// The credentials of a simulated user: a token, a key pair and a password.
-///
-/// None of them is secret, because they only open a simulation.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct TestAccount {
-    /// A token that is valid until [`Sim::expire_tokens`](crate::Sim::expire_tokens) is called.
-    pub token: String,
-    /// The access key. Each simulation in a process has a different one.
-    pub access_key: String,
-    /// The secret key for the access key.
-    pub secret_key: String,
-    /// The user's name.
-    pub user: String,
-    /// The user's password.
-    pub password: String,
-    /// The user's domain (account), by name.
-    pub domain: String,
-    /// The project's id.
-    pub project: String,
-    /// The project's name.
-    pub project_name: String,
+/// What a token is valid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Only for other tokens and temporary keys.
+    Unscoped,
+    Domain,
+    Project,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IssuedToken {
+    pub(crate) text: String,
+    pub(crate) caller: String,
+    pub(crate) scope: Scope,
+    pub(crate) expires: Timestamp,
+}
+
+/// An access key with a security token, both of which expire.
+#[derive(Clone, Debug)]
+pub(crate) struct TemporaryKey {
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
+    pub(crate) security_token: String,
+    pub(crate) caller: String,
+    pub(crate) expires: Timestamp,
 }
 
 /// The credentials that the gateway accepts.
@@ -61,9 +58,11 @@ pub struct TestAccount {
 pub(crate) struct Authenticator {
     project: ProjectId,
     token_lifetime: SignedDuration,
-    /// When each token expires.
-    tokens: BTreeMap<String, Timestamp>,
-    logins: u32,
+    tokens: BTreeMap<String, IssuedToken>,
+    /// The temporary keys, by access key.
+    temporary_keys: BTreeMap<String, TemporaryKey>,
+    /// The number of tokens and temporary keys that were issued.
+    issued: u32,
     access_key: String,
     secret_key: String,
     consecutive_wrong_signatures: u32,
@@ -76,8 +75,9 @@ impl Authenticator {
         Self {
             project,
             token_lifetime: SignedDuration::from_hours(24),
-            tokens: BTreeMap::from([(TOKEN.into(), Timestamp::MAX)]),
-            logins: 0,
+            tokens: BTreeMap::from([(account::TOKEN.into(), first_token())]),
+            temporary_keys: BTreeMap::new(),
+            issued: 0,
             access_key: format!("SIMULATEDKEY{key:08}"),
             secret_key: format!("simulated-secret/+=-{key:08}"),
             consecutive_wrong_signatures: 0,
@@ -86,20 +86,11 @@ impl Authenticator {
     }
 
     pub(crate) fn account(&self) -> TestAccount {
-        TestAccount {
-            token: TOKEN.into(),
-            access_key: self.access_key.clone(),
-            secret_key: self.secret_key.clone(),
-            user: USER.into(),
-            password: PASSWORD.into(),
-            domain: DOMAIN.into(),
-            project: self.project.to_string(),
-            project_name: PROJECT_NAME.into(),
-        }
+        TestAccount::new(&self.access_key, &self.secret_key, &self.project)
     }
 
-    pub(crate) const fn logins(&self) -> u32 {
-        self.logins
+    pub(crate) const fn project(&self) -> &ProjectId {
+        &self.project
     }
 
     pub(crate) const fn set_token_lifetime(&mut self, lifetime: SignedDuration) {
@@ -108,28 +99,93 @@ impl Authenticator {
 
     pub(crate) fn expire_tokens(&mut self) {
         self.tokens.clear();
+        self.temporary_keys.values_mut().for_each(|key| key.expires = Timestamp::MIN);
     }
 
-    /// Checks a request's token or signature.
+    /// Returns when something that is issued now expires.
+    pub(crate) fn expiry(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.token_lifetime).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn issue_token(
+        &mut self,
+        caller: String,
+        scope: Scope,
+        now: Timestamp,
+    ) -> IssuedToken {
+        self.issued += 1;
+        let text = format!("{}-{}", account::TOKEN, self.issued);
+        let token = IssuedToken { text, caller, scope, expires: self.expiry(now) };
+        self.tokens.insert(token.text.clone(), token.clone());
+        token
+    }
+
+    pub(crate) fn issue_temporary_key(&mut self, caller: String, now: Timestamp) -> TemporaryKey {
+        self.issued += 1;
+        let number = self.issued;
+        let key = TemporaryKey {
+            access_key: format!("TEMPORARY{}{number:04}", self.access_key),
+            secret_key: format!("{}-{number}", self.secret_key),
+            security_token: format!("simulated-security-token/+={number}"),
+            caller,
+            expires: self.expiry(now),
+        };
+        self.temporary_keys.insert(key.access_key.clone(), key.clone());
+        key
+    }
+
+    /// Returns a token that was issued and has not expired.
+    pub(crate) fn token(&self, text: &str, now: Timestamp) -> Option<&IssuedToken> {
+        self.tokens.get(text).filter(|token| now < token.expires)
+    }
+
+    /// Checks the token or signature of a request to the job API. Returns the caller.
+    pub(crate) fn authenticate_for_project(
+        &mut self,
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<String, ErrorReply> {
+        let text = header(request.headers(), "x-auth-token");
+        if self.token(text, now).is_some_and(|token| token.scope == Scope::Unscoped) {
+            return Err(service_error(StatusCode::FORBIDDEN));
+        }
+        self.authenticate(request, now)
+    }
+
+    /// Checks a request's token or signature. Returns the caller.
     pub(crate) fn authenticate(
         &mut self,
         request: &Request<Bytes>,
         now: Timestamp,
-    ) -> Result<(), ErrorReply> {
+    ) -> Result<String, ErrorReply> {
         if request.headers().contains_key("authorization") {
             return self.check_signature(request, now).map_err(|message| {
                 let message = format!("Incorrect IAM authentication information: {message}");
                 gateway_error(StatusCode::UNAUTHORIZED, "APIGW.0301", &message)
             });
         }
-        match self.tokens.get(header(request.headers(), "x-auth-token")) {
-            Some(expires) if now < *expires => Ok(()),
-            _ => Err(documented_error(StatusCode::UNAUTHORIZED)),
+        match self.token(header(request.headers(), "x-auth-token"), now) {
+            Some(token) => Ok(token.caller.clone()),
+            None => Err(documented_error(StatusCode::UNAUTHORIZED)),
         }
     }
 
-    fn check_signature(&mut self, request: &Request<Bytes>, now: Timestamp) -> Result<(), String> {
+    fn check_signature(
+        &mut self,
+        request: &Request<Bytes>,
+        now: Timestamp,
+    ) -> Result<String, String> {
         let authorization = parse_authorization(request).map_err(|error| message(&error))?;
+        if let Some(key) = self.temporary_keys.get(authorization.access_key) {
+            authorization.verify(request, &key.secret_key, now).map_err(|error| message(&error))?;
+            if header(request.headers(), "x-security-token") != key.security_token {
+                return Err("decrypt token fail".into());
+            }
+            return match now < key.expires {
+                true => Ok(key.caller.clone()),
+                false => Err("securityToken expires".into()),
+            };
+        }
         // A wrong signature with another key does not count for this one.
         if authorization.access_key != self.access_key {
             return Err(message(&SignatureError::UnknownKey));
@@ -139,7 +195,7 @@ impl Authenticator {
         }
         let Err(error) = authorization.verify(request, &self.secret_key, now) else {
             self.consecutive_wrong_signatures = 0;
-            return Ok(());
+            return Ok(account::USER_CALLER.into());
         };
         self.consecutive_wrong_signatures += 1;
         if self.consecutive_wrong_signatures >= LOCKOUT_THRESHOLD {
@@ -148,52 +204,17 @@ impl Authenticator {
         }
         Err(message(&error))
     }
-
-    /// Answers a login with a token and a catalog that points back to the simulator, or rejects it.
-    pub(crate) fn log_in(
-        &mut self,
-        request: &Request<Bytes>,
-        origin: &str,
-        now: Timestamp,
-    ) -> Response<Bytes> {
-        self.logins += 1;
-        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let user = &body["auth"]["identity"]["password"]["user"];
-        let is_right = user["name"] == USER
-            && user["password"] == PASSWORD
-            && user["domain"]["name"] == DOMAIN;
-        let scope = &body["auth"]["scope"]["project"];
-        let is_of_project = scope["id"] == self.project.as_str() || scope["name"] == PROJECT_NAME;
-        if !is_right || !(scope.is_null() || is_of_project) {
-            let message = "The username or password is wrong.";
-            let error = json!({"code": 401, "message": message, "title": "Unauthorized"});
-            return json_reply(StatusCode::UNAUTHORIZED, &json!({"error": error}));
-        }
-        let token = format!("{TOKEN}-{}", self.logins);
-        let expires = now.saturating_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
-        self.tokens.insert(token.clone(), expires);
-        let domain = json!({"id": "simulated-domain-id", "name": DOMAIN});
-        let mut body = json!({"token": {
-            "expires_at": format!("{expires:.6}"), "issued_at": format!("{now:.6}"),
-            "methods": ["password"], "roles": [],
-            "user": {"id": "simulated-user-id", "name": USER, "domain": domain},
-        }});
-        if !scope.is_null() {
-            let project =
-                json!({"id": self.project.as_str(), "name": PROJECT_NAME, "domain": domain});
-            body["token"]["project"] = project;
-            body["token"]["catalog"] = catalog(origin);
-        }
-        let mut reply = json_reply(StatusCode::CREATED, &body);
-        reply.headers_mut().extend(token.parse().map(|token| (X_SUBJECT_TOKEN, token)));
-        reply
-    }
 }
 
-/// The project's name, beside its id.
-const PROJECT_NAME: &str = "eu-de";
-
-const X_SUBJECT_TOKEN: http::HeaderName = http::HeaderName::from_static("x-subject-token");
+/// The token that is valid without a login.
+fn first_token() -> IssuedToken {
+    IssuedToken {
+        text: account::TOKEN.into(),
+        caller: account::USER_CALLER.into(),
+        scope: Scope::Project,
+        expires: Timestamp::MAX,
+    }
+}
 
 /// Returns the gateway's message for a rejected signature.
 fn message(error: &SignatureError) -> String {
@@ -208,17 +229,4 @@ fn message(error: &SignatureError) -> String {
             format!("verify aksk signature fail, the canonical request is: {canonical_request}")
         }
     }
-}
-
-/// Returns the service catalog. All its URLs point to the address of the login.
-fn catalog(origin: &str) -> Value {
-    let entry = |service: &str, name: &str, url: String| {
-        let endpoint = json!({"id": format!("{name}-endpoint"), "interface": "public",
-            "region": PROJECT_NAME, "region_id": PROJECT_NAME, "url": url});
-        json!({"id": name, "name": name, "type": service, "endpoints": [endpoint]})
-    };
-    json!([
-        entry("ccev2.0", "ccev2.0", origin.into()),
-        entry("identity", "iam", format!("{origin}/v3"))
-    ])
 }

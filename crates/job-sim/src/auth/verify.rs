@@ -77,21 +77,29 @@ impl Authorization<'_> {
 
     fn canonical_request(&self, request: &Request<Bytes>) -> String {
         let mut lines = vec![request.method().to_string()];
-        let segments: Vec<String> = request.uri().path().split('/').map(percent_encode).collect();
+        let segments: Vec<String> = request
+            .uri()
+            .path()
+            .split('/')
+            .map(|segment| percent_encode(&percent_decode(segment)))
+            .collect();
         let path = segments.join("/");
         lines.push(if path.ends_with('/') { path } else { path + "/" });
-        let mut query: Vec<(String, String)> = request
+        let mut query: Vec<(Vec<u8>, Vec<u8>)> = request
             .uri()
             .query()
             .unwrap_or_default()
             .split('&')
             .filter(|parameter| !parameter.is_empty())
             .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-            .map(|(name, value)| (percent_encode(name), percent_encode(value)))
+            .map(|(name, value)| (percent_decode(name), percent_decode(value)))
             .collect();
+        // The vendor's signer sorts before it encodes.
         query.sort();
-        let query: Vec<String> =
-            query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+            .collect();
         lines.push(query.join("&"));
         for name in self.signed_headers.split(';') {
             lines.push(format!("{name}:{}", header(request, name)));
@@ -111,15 +119,19 @@ fn header(request: &Request<Bytes>, name: &str) -> String {
     String::from_utf8_lossy(value.unwrap_or_default()).trim().into()
 }
 
-/// Decodes a text and percent-encodes it again, except for RFC 3986's unreserved characters.
-fn percent_encode(text: &str) -> String {
+fn percent_decode(text: &str) -> Vec<u8> {
+    percent_decode_str(text).collect()
+}
+
+/// Percent-encodes bytes, except for RFC 3986's unreserved characters.
+fn percent_encode(bytes: &[u8]) -> String {
     let encode = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
             char::from(byte).to_string()
         }
         other => format!("%{other:02X}"),
     };
-    percent_decode_str(text).map(encode).collect()
+    bytes.iter().map(|byte| encode(*byte)).collect()
 }
 
 #[cfg(test)]

@@ -21,11 +21,13 @@ const BACKLOG: u32 = 1024;
 
 /// A TLS server for a [`Sim`] on loopback, with HTTP/2 or HTTP/1.1.
 ///
-/// Its certificate is generated when it starts. Dropping the server closes it and all its
+/// Its certificate is generated when it starts. [`start_plain`](Self::start_plain) starts a server
+/// without TLS. Dropping the server closes it and all its
 /// connections.
 pub struct SimServer {
     service: Arc<SimService>,
     address: SocketAddr,
+    is_plain: bool,
     state: ServerState,
 }
 
@@ -60,10 +62,32 @@ impl SimServer {
     ///
     /// If the future is dropped, no server is started.
     pub async fn start_on(sim: Arc<Sim>, port: u16) -> io::Result<Self> {
-        let socket = bind((Ipv4Addr::LOCALHOST, port).into())?;
+        Self::start_at(sim, (Ipv4Addr::LOCALHOST, port).into(), false).await
+    }
+
+    /// Starts a server without TLS on this address, for clients of the metadata and pod identity
+    /// services.
+    ///
+    /// Port 0 selects a free one. Use a loopback address, or a link-local one such as
+    /// `169.254.169.254:80` that this machine has.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be bound.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no server is started.
+    pub async fn start_plain(sim: Arc<Sim>, address: SocketAddr) -> io::Result<Self> {
+        Self::start_at(sim, address, true).await
+    }
+
+    async fn start_at(sim: Arc<Sim>, address: SocketAddr, is_plain: bool) -> io::Result<Self> {
+        let socket = bind(address)?;
         let mut server = Self {
             service: Arc::new(SimService::new(sim)?),
             address: socket.local_addr()?,
+            is_plain,
             state: ServerState::Stopped { socket: Some(socket) },
         };
         server.restart().await?;
@@ -73,7 +97,8 @@ impl SimServer {
     /// Returns the endpoint, such as `https://127.0.0.1:41234`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("https://{}", self.address)
+        let scheme = if self.is_plain { "http" } else { "https" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Returns the certificate authority for clients to trust, in PEM format.
@@ -130,7 +155,8 @@ impl SimServer {
             let socket = socket.take().map_or_else(|| bind(self.address), Ok)?;
             let listener = socket.listen(BACKLOG)?;
             let (shutdown, dead) = oneshot::channel();
-            let task = tokio::spawn(accept_loop(listener, self.service.clone(), dead));
+            let task =
+                tokio::spawn(accept_loop(listener, self.service.clone(), self.is_plain, dead));
             self.state = ServerState::Running { shutdown, task };
         }
         Ok(())
@@ -144,7 +170,10 @@ impl fmt::Debug for SimServer {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
     // Old connections of the port must not prevent the bind.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -155,13 +184,14 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn accept_loop(
     listener: TcpListener,
     service: Arc<SimService>,
+    is_plain: bool,
     mut dead: oneshot::Receiver<()>,
 ) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, service.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, service.clone(), is_plain))),
                 #[expect(clippy::disallowed_methods, reason = "a file descriptor may become free soon")]
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
@@ -173,8 +203,11 @@ async fn accept_loop(
 }
 
 /// Serves one connection until it ends.
-async fn serve_connection(stream: TcpStream, service: Arc<SimService>) {
+async fn serve_connection(stream: TcpStream, service: Arc<SimService>, is_plain: bool) {
     // Replies are sent immediately, without waiting for the client to acknowledge earlier data.
     let _ = stream.set_nodelay(true);
-    service.serve(stream).await;
+    match is_plain {
+        true => service.serve_plain(stream).await,
+        false => service.serve(stream).await,
+    }
 }

@@ -86,9 +86,12 @@ impl Sim {
             Some(Route::Identity) => {
                 Ok((StatusCode::OK, identity_document(&request_origin(request))))
             }
-            Some(Route::Login) => {
-                return self.authenticator().log_in(request, &request_origin(request), self.now());
+            Some(Route::Issuer(call)) => {
+                let (mut service, mut authenticator) = (self.identity(), self.authenticator());
+                let origin = request_origin(request);
+                return service.answer(call, request, &mut authenticator, &origin, self.now());
             }
+            Some(Route::Caller) => Ok((StatusCode::OK, json!({"caller": self.last_caller()}))),
             Some(Route::Faults) => Ok(self.handle_fault_script(request)),
             Some(Route::ExpireTokens) => {
                 self.expire_tokens();
@@ -111,7 +114,8 @@ impl Sim {
     /// Makes the checks that apply to every call of the job API: the gateway's (credentials and
     /// rate limit), then the service's own.
     fn check_request(&self, request: &Request<Bytes>, project: &str) -> Result<(), ErrorReply> {
-        self.authenticator().authenticate(request, self.now())?;
+        let caller = self.authenticator().authenticate_for_project(request, self.now())?;
+        self.set_caller(caller);
         if !self.is_within_limit() {
             Err(documented_error(StatusCode::TOO_MANY_REQUESTS))
         } else if !header(request.headers(), "content-type").starts_with("application/json")

@@ -3,22 +3,27 @@
 use bytes::Bytes;
 use http::{Method, Request};
 
+use crate::identity::IdentityCall;
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'r> {
     /// `GET /v3`: the description of the identity service.
     Identity,
-    /// `POST /v3/auth/tokens`.
-    Login,
+    /// A call of a service that issues tokens or temporary keys.
+    Issuer(IdentityCall),
     /// A call of the job API in a project. All of them need credentials.
     Project(&'r str, Call<'r>),
     /// `POST /simulation/faults`: injects faults. Not part of the real API.
     Faults,
-    /// `POST /simulation/expire-tokens`: expires all tokens. Not part of the real API.
+    /// `POST /simulation/expire-tokens`: expires all tokens and temporary keys. Not part of the real
+    /// API.
     ExpireTokens,
+    /// `GET /simulation/caller`: the last caller of the job API. Not part of the real API.
+    Caller,
 }
 
-/// A call within `/api/v3/projects/{project}`.
+/// A call within `/api/v3/projects/{project}`, or within `/autopilot/v3` for Autopilot clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call<'r> {
     /// `GET /jobs/{job}`.
@@ -39,10 +44,28 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
     let segments: Vec<&str> = path.split('/').collect();
     Some(match (request.method(), &*segments) {
         (&Method::GET, ["v3"] | ["v3", ""]) => Route::Identity,
-        (&Method::POST, ["v3", "auth", "tokens"]) => Route::Login,
+        (&Method::POST, ["v3", "auth", "tokens"]) => Route::Issuer(IdentityCall::Tokens),
+        (&Method::GET, ["v3", "projects"]) => Route::Issuer(IdentityCall::Projects),
+        (&Method::POST, ["v3.0", "OS-AUTH", "id-token", "tokens"]) => {
+            Route::Issuer(IdentityCall::IdToken)
+        }
+        (&Method::POST, ["v3.0", "OS-CREDENTIAL", "securitytokens"]) => {
+            Route::Issuer(IdentityCall::SecurityTokens)
+        }
+        (&Method::POST, ["v5", "agencies", "assume-with-oidc"]) => {
+            Route::Issuer(IdentityCall::AssumeWithOidc)
+        }
+        (&Method::PUT, ["meta-data", "latest", "api", "token"]) => {
+            Route::Issuer(IdentityCall::MetadataToken)
+        }
+        (&Method::GET, ["openstack", "latest", "securitykey"]) => {
+            Route::Issuer(IdentityCall::MetadataKey)
+        }
+        (&Method::POST, ["v1", "credentials"]) => Route::Issuer(IdentityCall::PodIdentity),
         (&Method::POST, ["simulation", "faults"]) => Route::Faults,
         (&Method::POST, ["simulation", "expire-tokens"]) => Route::ExpireTokens,
-        (method, ["api", "v3", "projects", project, rest @ ..]) => {
+        (&Method::GET, ["simulation", "caller"]) => Route::Caller,
+        (method, ["api" | "autopilot", "v3", "projects", project, rest @ ..]) => {
             let call = match (method, rest) {
                 (&Method::GET, ["jobs", job]) => Call::Job(job),
                 (&Method::POST, ["clusters"]) => Call::CreateCluster,

@@ -1,15 +1,23 @@
 //! Reads credentials from the environment variables and files that other clients of the service
 //! use.
 
+mod service_hosts;
 mod error;
+mod field;
 mod values;
+mod names;
 mod regular_file;
 mod files;
+mod koo_cli;
+mod ignored;
+mod blocking_slot;
 mod key_file;
 mod resolved;
 
-pub use error::CredentialChainError;
+pub use error::{CredentialChainError, CredentialChainWarning};
+pub use ignored::IgnoredVariable;
 pub use resolved::{ResolvedCredentials, Setting};
+pub use service_hosts::{CloudDomain, IdentityHostIssue, ServiceHosts, ServiceHostsError, Sourced};
 pub use values::AuthMethod;
 
 use std::{
@@ -21,9 +29,13 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use self::{
+    field::Field,
     files::{read_clouds_yaml, read_credentials_file},
-    values::{AuthConfig, Field, FieldNames, Values},
+    koo_cli::read_profile,
+    service_hosts::{HostSettings, REGION_ENDPOINT, RegionTable},
+    values::{AuthConfig, FieldNames, Values},
 };
+use crate::request::Endpoint;
 
 /// Finds credentials in the places that the vendor's SDKs, Terraform and OpenStack clients use.
 ///
@@ -32,20 +44,34 @@ use self::{
 ///
 /// | | convention | source |
 /// |---|---|---|
-/// | 1 | vendor | `HUAWEICLOUD_SDK_AK`, `_SK`, `_SECURITY_TOKEN`, `_PROJECT_ID` |
-/// | 2 | Terraform | `HW_ACCESS_KEY`, `HW_SECRET_KEY`, `HW_SECURITY_TOKEN`, `HW_PROJECT_ID`, `HW_REGION_NAME`, `HW_AUTH_URL` |
-/// | 3 | OpenStack | the cloud in `clouds.yaml` that `OS_CLOUD` names |
-/// | 4 | OpenStack | `OS_TOKEN`; `OS_ACCESS_KEY`, `OS_SECRET_KEY`; `OS_USERNAME`, `OS_PASSWORD`, `OS_USER_DOMAIN_NAME`, `OS_AUTH_URL`; `OS_PROJECT_ID`, `OS_PROJECT_NAME`, `OS_REGION_NAME`, `OS_CACERT` |
-/// | 5 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id` of `[basic]`, or of `[global]` if `[basic]` has no key |
+/// | 1 | vendor, OpenID Connect | `HUAWEICLOUD_OIDC_PROVIDER_URN`, `_AGENCY_URN`, `_ID_TOKEN` or `_TOKEN_FILE`; or `HUAWEICLOUD_SDK_IDP_ID`, `_ID_TOKEN_FILE` |
+/// | 2 | vendor | `HUAWEICLOUD_SDK_AK`, `_SK`, `_SECURITY_TOKEN`, `_PROJECT_ID`, `_IAM_ENDPOINT`; or `CLOUD_SDK_AK`, `CLOUD_SDK_SK` |
+/// | 3 | Terraform | `HW_AUTH_TOKEN`; `HW_ACCESS_KEY`, `HW_SECRET_KEY`; `HW_USER_NAME`, `HW_USER_PASSWORD`, `HW_DOMAIN_NAME`; `HW_REGION_NAME`, `HW_PROJECT_NAME`, `HW_PROJECT_ID`, `HW_AUTH_URL`, .. |
+/// | 4 | Terraform | the profile `HW_PROFILE` of the file `HW_SHARED_CONFIG_FILE`, which KooCLI writes |
+/// | 5 | OpenStack | the cloud in `clouds.yaml` that `OS_CLOUD` names |
+/// | 6 | OpenStack | `OS_TOKEN`; `OS_ACCESS_KEY`, `OS_SECRET_KEY`; `OS_USERNAME`, `OS_PASSWORD`, `OS_USER_DOMAIN_NAME`, `OS_AUTH_URL`; `OS_PROJECT_ID`, `OS_PROJECT_NAME`, `OS_REGION_NAME`, `OS_CACERT`, .. |
+/// | 7 | vendor | `~/.huaweicloud/credentials`, or the file that `HUAWEICLOUD_SDK_CREDENTIALS_FILE` names: `ak`, `sk`, `security_token`, `project_id`, `iam_endpoint`, `idp_id`, `id_token_file` of `[basic]`, or of `[global]` if `[basic]` has no key |
+/// | 8 | vendor, pod identity | `HC_CONTAINER_CREDENTIALS_FULL_URI`, `HC_CONTAINER_AUTHORIZATION_TOKEN_FILE` |
 ///
-/// Within a source, a token is preferred to a key pair, and a key pair to a password.
+/// Within a source, a token is preferred to a key pair, and a key pair to a password. The metadata
+/// service of a virtual machine is used only with
+/// [`auth_method`](Self::auth_method)`(AuthMethod::Metadata)`.
+///
+/// The host of the service, unless it is set with [`endpoint`](Self::endpoint), has the domain of
+/// the identity service, of [`cloud`](Self::cloud), or of `HW_CLOUD`. Without these it has the
+/// domain of the only operator that has the region; see [`ResolvedCredentials::hosts`].
 ///
 /// The path of `clouds.yaml` is the value of `OS_CLIENT_CONFIG_FILE`. By default it is the first of
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A file that contains a secret and that every user can read is an
-/// error, and so is one that is not a regular file.
+/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is an error
+/// if its source is used.
+///
+/// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
+/// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
+/// or is on a read-only mount, as the mounted secrets of Kubernetes, it is used with a warning
+/// ([`ResolvedCredentials::warnings`]).
 ///
 /// # Examples
 ///
@@ -64,41 +90,10 @@ pub struct CredentialChain {
     variables: BTreeMap<String, SecretString>,
     auth_method: Option<AuthMethod>,
     token_file: Option<PathBuf>,
+    endpoint: Option<Sourced<Endpoint>>,
+    region: Option<Sourced<String>>,
+    cloud: Option<Sourced<CloudDomain>>,
 }
-
-const VENDOR: &FieldNames = &[
-    (Field::AccessKey, "HUAWEICLOUD_SDK_AK"),
-    (Field::SecretKey, "HUAWEICLOUD_SDK_SK"),
-    (Field::SecurityToken, "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
-    (Field::ProjectId, "HUAWEICLOUD_SDK_PROJECT_ID"),
-];
-
-const TERRAFORM: &FieldNames = &[
-    (Field::AccessKey, "HW_ACCESS_KEY"),
-    (Field::SecretKey, "HW_SECRET_KEY"),
-    (Field::SecurityToken, "HW_SECURITY_TOKEN"),
-    (Field::ProjectId, "HW_PROJECT_ID"),
-    (Field::Region, "HW_REGION_NAME"),
-    (Field::AuthUrl, "HW_AUTH_URL"),
-];
-
-const OPEN_STACK: &FieldNames = &[
-    (Field::Token, "OS_TOKEN"),
-    (Field::AccessKey, "OS_ACCESS_KEY"),
-    (Field::SecretKey, "OS_SECRET_KEY"),
-    (Field::User, "OS_USERNAME"),
-    (Field::Password, "OS_PASSWORD"),
-    (Field::UserDomain, "OS_USER_DOMAIN_NAME"),
-    (Field::ProjectName, "OS_PROJECT_NAME"),
-    (Field::ProjectId, "OS_PROJECT_ID"),
-    (Field::Region, "OS_REGION_NAME"),
-    (Field::AuthUrl, "OS_AUTH_URL"),
-    (Field::CaFile, "OS_CACERT"),
-];
-
-/// Variables that select files.
-const FILE_VARIABLES: [&str; 4] =
-    ["HOME", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "OS_CLOUD", "OS_CLIENT_CONFIG_FILE"];
 
 impl CredentialChain {
     /// Creates a chain that uses these variables instead of the process environment.
@@ -108,15 +103,32 @@ impl CredentialChain {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
         let variables = variables.map(|(name, value)| (name, value.into())).collect();
-        Self { variables, auth_method: None, token_file: None }
+        Self {
+            variables,
+            auth_method: None,
+            token_file: None,
+            endpoint: None,
+            region: None,
+            cloud: None,
+        }
     }
 
     /// Creates a chain from the current environment of the process.
     #[must_use]
     pub fn from_environment() -> Self {
-        let names = [VENDOR, TERRAFORM, OPEN_STACK].concat();
-        let names = names.into_iter().map(|(_, name)| name).chain(FILE_VARIABLES);
-        Self::new(names.filter_map(|name| Some((name, env::var(name).ok()?))))
+        let known = names::known_variables().map(String::from);
+        let all = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let known = known.chain(all.filter(|name| name.starts_with(REGION_ENDPOINT)));
+        Self::new(known.filter_map(|name| {
+            let value = env::var(&name).ok()?;
+            Some((name, value))
+        }))
+    }
+
+    /// Returns the names of the variables that are read, without those for single regions
+    /// (`HUAWEICLOUD_SDK_REGION_CCE_{REGION}`). A name may occur several times.
+    pub fn supported_variables() -> impl Iterator<Item = &'static str> {
+        names::supported_variables()
     }
 
     /// Uses only this authentication method and ignores the others.
@@ -136,62 +148,184 @@ impl CredentialChain {
         self
     }
 
+    /// Sets the endpoint of the service, with its origin. By default it is derived.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Sourced<Endpoint>) -> Self {
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Sets the region, with its origin. The default is that of the source.
+    #[must_use]
+    pub fn region(mut self, region: Sourced<String>) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Sets the cloud, with its origin. The default is that of the identity service, of `HW_CLOUD`
+    /// or of the region.
+    #[must_use]
+    pub fn cloud(mut self, cloud: Sourced<CloudDomain>) -> Self {
+        self.cloud = Some(cloud);
+        self
+    }
+
+    /// Returns the hosts that result without credentials.
+    ///
+    /// With credentials, [`ResolvedCredentials::hosts`] returns the hosts that may receive them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a setting is invalid, or if the host of the service cannot be derived.
+    pub fn hosts(&self) -> Result<ServiceHosts, CredentialChainError> {
+        let nothing = Values::empty(names::OPEN_STACK, String::new());
+        let hosts = self.host_settings(&nothing, RegionTable::All)?.hosts();
+        hosts.map_err(|error| CredentialChainError::Hosts(error.into()))
+    }
+
     /// Returns the credentials of the first source, or `None` if there are none.
     ///
     /// # Errors
     ///
     /// Returns an error if a value is missing or invalid, or if a file cannot be read, is
-    /// malformed, or contains a secret and is readable by every user.
+    /// malformed, or can be read or changed by other users.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
-        let token_file = self.token_file.clone().map(AuthConfig::TokenFile);
-        for source in [
-            ChainSource::Vendor,
-            ChainSource::Terraform,
-            ChainSource::OpenStack,
-            ChainSource::VendorFile,
-        ] {
+        if self.token_file.is_none() && self.auth_method == Some(AuthMethod::Metadata) {
+            let values = self.environment_values(names::MACHINE)?;
+            return self.resolved(ChainSource::Machine, &values, AuthConfig::Metadata).map(Some);
+        }
+        for source in ChainSource::ALL {
             let Some(values) = self.values(source)? else { continue };
-            let auth_config = match &token_file {
-                Some(file) => Some(file.clone()).filter(|file| values.has_values_for(file)),
+            let auth_config = match &self.token_file {
+                Some(file) => Some(AuthConfig::TokenFile(file.clone()))
+                    .filter(|file| values.has_values_for(file)),
                 None => values.auth_config(self.auth_method)?,
             };
             if let Some(auth_config) = auth_config {
-                let resolved = ResolvedCredentials::new(&values, auth_config)?;
-                return Ok(Some(match self.is_file(source) {
-                    true => resolved.with_chain(self.clone()),
-                    false => resolved,
-                }));
+                return self.resolved(source, &values, auth_config).map(Some);
             }
-            if self.is_explicit(source) && token_file.is_none() {
+            // Without this, another source would silently provide another identity.
+            if self.auth_method.is_none() && self.token_file.is_none() {
+                self.check_refused(source)?;
+            }
+            if self.is_explicit(source) && self.token_file.is_none() {
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
                 let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
                 return Err(CredentialChainError::NoCredentials { location, missing });
             }
         }
-        let nothing = Values::empty(OPEN_STACK, String::new());
-        let token_file_only = |file| ResolvedCredentials::new(&nothing, file);
-        token_file.map(token_file_only).transpose()
+        let Some(file) = self.token_file.clone() else { return Ok(None) };
+        let nothing = Values::empty(names::OPEN_STACK, String::new());
+        self.resolved(ChainSource::OpenStack, &nothing, AuthConfig::TokenFile(file)).map(Some)
+    }
+
+    /// Returns the credentials of a source.
+    fn resolved(
+        &self,
+        source: ChainSource,
+        values: &Values<'_>,
+        auth_config: AuthConfig,
+    ) -> Result<ResolvedCredentials, CredentialChainError> {
+        self.check_refused(source)?;
+        let table = match source {
+            _ if self.token_file.is_some() => RegionTable::OpenTelekomOnly,
+            ChainSource::OpenStack => RegionTable::OpenTelekomOnly,
+            _ => RegionTable::All,
+        };
+        let hosts = self.host_settings(values, table)?.hosts();
+        let resolved = ResolvedCredentials::new(values, auth_config, hosts)?;
+        let ignored = self.ignored(source, &resolved);
+        let resolved = resolved.with_ignored(ignored);
+        Ok(if self.is_file(source) { resolved.with_chain(self.clone()) } else { resolved })
+    }
+
+    /// Returns an error if a variable changes the caller's identity, belongs to the source, and is not
+    /// supported.
+    fn check_refused(&self, source: ChainSource) -> Result<(), CredentialChainError> {
+        let refused = match source {
+            ChainSource::Terraform | ChainSource::TerraformFile => names::REFUSED_TERRAFORM,
+            ChainSource::OpenStack if !self.is_file(source) => names::REFUSED_OPEN_STACK,
+            _ => &[],
+        };
+        match refused.iter().find(|(name, _)| self.get(name).is_some()) {
+            Some((name, reason)) => Err(CredentialChainError::Unsupported {
+                name: (*name).into(),
+                reason: (*reason).into(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the settings that determine the hosts for the credentials of a source.
+    fn host_settings(
+        &self,
+        values: &Values<'_>,
+        table: RegionTable,
+    ) -> Result<HostSettings, CredentialChainError> {
+        let of_source = values.get(Field::Region);
+        let of_source = of_source.map(|(region, from)| Sourced::new(region.to_owned(), from));
+        let url = |(text, from): (&str, &str)| match text.parse() {
+            Ok(url) => Ok(Sourced::new(url, from)),
+            Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
+        };
+        let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
+            Ok(cloud) => Ok(Sourced::new(cloud, from)),
+            Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
+        };
+        let cloud =
+            self.get(names::CLOUD).map(|text| (text, names::CLOUD)).map(cloud).transpose()?;
+        let region_endpoints = self.variables.iter();
+        let region_endpoints =
+            region_endpoints.filter(|(name, _)| name.starts_with(REGION_ENDPOINT));
+        let region_endpoints = region_endpoints
+            .map(|(name, url)| (name.clone(), url.expose_secret().to_owned()))
+            .collect();
+        Ok(HostSettings {
+            endpoint: self.endpoint.clone(),
+            region_endpoints,
+            region: self.region.clone().or(of_source),
+            identity: values.get(Field::AuthUrl).map(url).transpose()?,
+            token_service: values.get(Field::TokenServiceUrl).map(url).transpose()?,
+            clouds: self.cloud.iter().cloned().chain(cloud).collect(),
+            table,
+        })
     }
 
     /// Returns the values of a source, or `None` if it does not exist.
     fn values(&self, source: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
         match source {
-            ChainSource::Vendor => Ok(Some(self.environment_values(VENDOR))),
-            ChainSource::Terraform => Ok(Some(self.environment_values(TERRAFORM))),
+            ChainSource::Oidc => self.environment_values(names::OIDC).map(Some),
+            ChainSource::Vendor => self.environment_values(names::VENDOR).map(Some),
+            ChainSource::ApiExplorer => self.environment_values(names::API_EXPLORER).map(Some),
+            ChainSource::Terraform => self.environment_values(names::TERRAFORM).map(Some),
+            ChainSource::TerraformFile => match self.get("HW_SHARED_CONFIG_FILE") {
+                Some(file) => {
+                    let mut values = read_profile(Path::new(file), self.get("HW_PROFILE"))?;
+                    // Terraform combines the profile with the variables of its convention.
+                    values.add_missing(self.environment_values(names::TERRAFORM)?);
+                    Ok(Some(values))
+                }
+                None => Ok(None),
+            },
+            ChainSource::Machine => self.environment_values(names::MACHINE).map(Some),
             ChainSource::OpenStack => match self.get("OS_CLOUD") {
                 Some(cloud) => read_clouds_yaml(cloud, &self.clouds_yaml_paths()).map(Some),
-                None => Ok(Some(self.environment_values(OPEN_STACK))),
+                None => self.environment_values(names::OPEN_STACK).map(Some),
             },
             ChainSource::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
                 Some(file) => {
                     let file = Path::new(file);
                     fs::metadata(file)
                         .map_err(|error| CredentialChainError::File(file.into(), error))?;
-                    let nothing = || Values::empty(VENDOR, file.display().to_string());
-                    Ok(Some(read_credentials_file(file)?.unwrap_or_else(nothing)))
+                    let nothing = || Values::empty(names::VENDOR, file.display().to_string());
+                    let values = read_credentials_file(file)?;
+                    Ok(Some(self.with_identity(values.unwrap_or_else(nothing))))
                 }
                 None => match self.home() {
-                    Some(home) => read_credentials_file(&home.join(".huaweicloud/credentials")),
+                    Some(home) => {
+                        let values = read_credentials_file(&home.join(".huaweicloud/credentials"))?;
+                        Ok(values.map(|values| self.with_identity(values)))
+                    }
                     None => Ok(None),
                 },
             },
@@ -201,28 +335,51 @@ impl CredentialChain {
     /// Returns whether a variable selects this source, so that the next ones are not tried.
     fn is_explicit(&self, source: ChainSource) -> bool {
         match source {
-            ChainSource::Vendor | ChainSource::Terraform => false,
+            ChainSource::TerraformFile => self.get("HW_SHARED_CONFIG_FILE").is_some(),
             ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
             ChainSource::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
+            _ => false,
         }
     }
 
     /// Returns whether the values of this source are in a file, which another process may replace.
     fn is_file(&self, source: ChainSource) -> bool {
         match source {
-            ChainSource::Vendor | ChainSource::Terraform => false,
+            ChainSource::TerraformFile | ChainSource::VendorFile => true,
             ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
-            ChainSource::VendorFile => true,
+            _ => false,
         }
     }
 
-    fn environment_values(&self, names: &'static FieldNames) -> Values<'static> {
-        let value = |(field, name): &(Field, &str)| {
-            let value = self.variables.get(*name)?;
-            Some((*field, (value.clone(), (*name).to_owned())))
-        };
-        let values = names.iter().filter_map(value).collect();
-        Values { values, ..Values::empty(names, String::new()) }
+    /// Adds the identity service that a variable names, as the vendor's SDKs do.
+    fn with_identity(&self, mut values: Values<'static>) -> Values<'static> {
+        let name = "HUAWEICLOUD_SDK_IAM_ENDPOINT";
+        if let Some(url) = self.variables.get(name) {
+            values.values.entry(Field::AuthUrl).or_insert_with(|| (url.clone(), name.to_owned()));
+        }
+        values
+    }
+
+    /// Returns the values of the variables with these names.
+    fn environment_values(
+        &self,
+        names: &'static FieldNames,
+    ) -> Result<Values<'static>, CredentialChainError> {
+        let mut values = Values::empty(names, String::new());
+        for (field, name) in names {
+            let Some(value) = self.variables.get(*name) else { continue };
+            match values.get(*field) {
+                None => {
+                    values.values.insert(*field, (value.clone(), (*name).to_owned()));
+                }
+                Some((first, _)) if first == value.expose_secret() => {}
+                Some((_, first)) => {
+                    let (first, second) = (first.to_owned(), (*name).to_owned());
+                    return Err(CredentialChainError::Contradiction { first, second });
+                }
+            }
+        }
+        Ok(values)
     }
 
     fn clouds_yaml_paths(&self) -> Vec<PathBuf> {
@@ -244,13 +401,31 @@ impl CredentialChain {
 }
 
 /// The sources, in the order in which they are tried.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChainSource {
+    Oidc,
     Vendor,
+    ApiExplorer,
     Terraform,
+    TerraformFile,
     /// The cloud that `OS_CLOUD` names, or else the variables.
     OpenStack,
     VendorFile,
+    /// The pod identity, and the metadata service if it is selected.
+    Machine,
+}
+
+impl ChainSource {
+    const ALL: [Self; 8] = [
+        Self::Oidc,
+        Self::Vendor,
+        Self::ApiExplorer,
+        Self::Terraform,
+        Self::TerraformFile,
+        Self::OpenStack,
+        Self::VendorFile,
+        Self::Machine,
+    ];
 }
 
 /// Prints only the names of the variables.

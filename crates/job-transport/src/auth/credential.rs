@@ -2,13 +2,15 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
 use job_model::ProjectId;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     access_key::AccessKey,
     secret::{InvalidCredential, parse_secret},
 };
+use crate::request::{FetchError, FetchErrorKind};
 
 /// A token, or a key pair.
 pub(crate) enum Credential {
@@ -30,6 +32,10 @@ impl fmt::Debug for Credential {
 pub struct ProvidedCredential {
     pub(crate) credential: Credential,
     pub(crate) lifetime: Option<Duration>,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// When to call the provider again although the credentials are still valid, because their
+    /// source may change.
+    pub(crate) recheck_after: Option<Duration>,
     pub(crate) project: Option<ProjectId>,
 }
 
@@ -60,6 +66,17 @@ impl ProvidedCredential {
         self
     }
 
+    /// Sets when the credentials expire, as wall-clock time.
+    ///
+    /// The lifetime is then the time until this, by the clock of the client. Prefer
+    /// [`lifetime`](Self::lifetime), which takes precedence, if the service states its own time:
+    /// this machine's clock may be wrong.
+    #[must_use]
+    pub const fn expires_at(mut self, at: Timestamp) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
     /// Sets the project of the credentials, for clients without a project of their own.
     #[must_use]
     pub fn project(mut self, project: ProjectId) -> Self {
@@ -67,8 +84,16 @@ impl ProvidedCredential {
         self
     }
 
+    /// Returns the token. Returns an error if the credentials are a key pair.
+    pub(crate) fn into_token(self) -> Result<SecretString, FetchError> {
+        match self.credential {
+            Credential::Token(token) => Ok(token),
+            Credential::Key(_) => Err(FetchError::new(FetchErrorKind::NoToken)),
+        }
+    }
+
     pub(crate) const fn new(credential: Credential) -> Self {
-        Self { credential, lifetime: None, project: None }
+        Self { credential, lifetime: None, expires_at: None, recheck_after: None, project: None }
     }
 }
 
@@ -92,6 +117,16 @@ impl IssuedCredential {
         match (&self.credential, &other.credential) {
             (Credential::Key(key), Credential::Key(other)) => key.id("") == other.id(""),
             _ => false,
+        }
+    }
+
+    /// Returns whether both are the same token, or the same key pair with the same security token.
+    pub(crate) fn has_same_secret(&self, other: &Self) -> bool {
+        match (&self.credential, &other.credential) {
+            (Credential::Token(token), Credential::Token(other)) => {
+                token.expose_secret() == other.expose_secret()
+            }
+            _ => self.has_same_key(other),
         }
     }
 }

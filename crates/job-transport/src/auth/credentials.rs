@@ -90,14 +90,19 @@ impl Credentials {
     }
 
     /// Returns the replacement for credentials that the service refused, if there is one.
+    ///
+    /// `is_final` means that the service will refuse the same key again, because it has expired.
     pub(crate) async fn refresh(
         &self,
         refused: &IssuedCredential,
+        is_final: bool,
         clock: &dyn Clock,
     ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         match &self.0 {
             CredentialsSource::Static(_) => Ok(None),
-            CredentialsSource::Cached(cache) => cache.refresh(refused.generation, clock).await,
+            CredentialsSource::Cached(cache) => {
+                cache.refresh(refused.generation, is_final, clock).await
+            }
         }
     }
 }

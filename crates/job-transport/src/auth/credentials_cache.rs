@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -27,6 +28,10 @@ const REFRESH_BACKOFF: Duration = Duration::from_secs(30);
 /// seconds after which a wait accepts repeated refusals; otherwise a wait would end if its tokens
 /// were revoked twice in a row.
 const FRESH_PERIOD: Duration = Duration::from_secs(5);
+
+/// Delay before the next call of a provider whose source still contains the key that the service
+/// refused for good, or no longer belongs to the wait.
+const SOURCE_BACKOFF: Duration = FRESH_PERIOD;
 
 /// The cached credentials of a provider.
 pub(crate) struct CredentialsCache {
@@ -52,6 +57,23 @@ impl RefreshError {
     /// Returns whether the provider itself was refused, for example because of a wrong password.
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Provider(error) if error.class() == ErrorClass::Unauthorized)
+    }
+
+    /// Returns whether the old credentials must not be used any longer.
+    const fn revokes(&self) -> bool {
+        matches!(self, Self::Provider(error) if error.revokes())
+    }
+
+    /// Returns how long this error is the answer of every further request without valid
+    /// credentials, instead of another call of the provider.
+    fn backoff(&self) -> Duration {
+        if self.revokes() {
+            SOURCE_BACKOFF
+        } else if self.is_refusal() {
+            REFRESH_BACKOFF
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -82,6 +104,8 @@ struct CacheEntry {
     /// When to refresh the credentials, before they expire.
     refresh_at: Duration,
     expires_at: Duration,
+    /// Whether the service refused the key for good, so that it is not used again.
+    is_dead: bool,
 }
 
 impl CredentialsCache {
@@ -109,14 +133,21 @@ impl CredentialsCache {
             return Ok(valid.issued);
         }
         let limit = self.provider.timeout() / 2;
-        Ok(self.call_provider(clock, limit).await.unwrap_or(valid.issued))
+        match self.call_provider(clock, limit).await {
+            Err(error) if error.revokes() => Err(error),
+            called => Ok(called.unwrap_or(valid.issued)),
+        }
     }
 
     /// Returns the replacement for credentials that the service refused. Returns `None` if they are
     /// themselves a new replacement, because then their age is not the reason.
+    ///
+    /// If the refusal is final and the provider returns the same key again, the key is not used
+    /// again.
     pub(crate) async fn refresh(
         &self,
         refused: u64,
+        is_final: bool,
         clock: &dyn Clock,
     ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         let is_fresh = |entry: &CacheEntry| {
@@ -134,6 +165,7 @@ impl CredentialsCache {
         if let Some(entry) =
             state.entry.as_mut().filter(|entry| Arc::ptr_eq(&entry.issued, &issued))
         {
+            entry.is_dead |= is_final && issued.generation == refused;
             entry.fresh_until.get_or_insert_with(|| clock.monotonic().saturating_add(FRESH_PERIOD));
         }
         Ok(Some(issued))
@@ -155,8 +187,7 @@ impl CredentialsCache {
             }
             let is_answered = state.attempts > asked;
             if let Some((error, at)) = &state.last_failure
-                && (is_answered
-                    || error.is_refusal() && clock.monotonic() < at.saturating_add(REFRESH_BACKOFF))
+                && (is_answered || clock.monotonic() < at.saturating_add(error.backoff()))
             {
                 return Err(error.clone());
             }
@@ -177,7 +208,7 @@ impl CredentialsCache {
         let provided = timeout(clock, limit, self.provider.provide()).await;
         let provided = provided.ok_or(RefreshError::TimedOut(limit));
         let provided = provided.and_then(|provided| provided.map_err(RefreshError::Provider));
-        self.state().record(provided, clock.monotonic())
+        self.state().record(provided, clock)
     }
 
     fn state(&self) -> MutexGuard<'_, CacheState> {
@@ -187,7 +218,7 @@ impl CredentialsCache {
 
 impl CacheState {
     fn valid_entry(&self, now: Duration) -> Option<CacheEntry> {
-        self.entry.clone().filter(|entry| now < entry.expires_at)
+        self.entry.clone().filter(|entry| now < entry.expires_at && !entry.is_dead)
     }
 
     /// Postpones the refresh by [`REFRESH_BACKOFF`] if it is due; returns whether it was.
@@ -200,18 +231,21 @@ impl CacheState {
     fn record(
         &mut self,
         provided: Result<ProvidedCredential, RefreshError>,
-        now: Duration,
+        clock: &dyn Clock,
     ) -> Result<Arc<IssuedCredential>, RefreshError> {
+        let now = clock.monotonic();
         self.attempts += 1;
-        match provided {
-            Ok(provided) => {
-                let entry = CacheEntry::new(provided, self.attempts, now);
+        match provided.and_then(|provided| self.accept(provided, clock)) {
+            Ok(entry) => {
                 self.last_failure = None;
                 self.entry = Some(entry.clone());
                 Ok(entry.issued)
             }
             Err(error) => {
-                if self.valid_entry(now).is_some() {
+                if error.revokes() {
+                    // A dead key stays, so that the provider's next one can be compared with it.
+                    self.entry = self.entry.take().filter(|entry| entry.is_dead);
+                } else if self.valid_entry(now).is_some() {
                     let error = display_chain(&error);
                     tracing::warn!(%error, "cannot refresh the credentials; using the old ones, which are still valid");
                 }
@@ -221,23 +255,60 @@ impl CacheState {
             }
         }
     }
+
+    /// Returns the entry of new credentials. Credentials that are still the same keep their
+    /// generation, because a refusal of them is still one.
+    fn accept(
+        &self,
+        provided: ProvidedCredential,
+        clock: &dyn Clock,
+    ) -> Result<CacheEntry, RefreshError> {
+        let entry = CacheEntry::new(provided, self.attempts, clock);
+        match &self.entry {
+            Some(old) if old.issued.has_same_secret(&entry.issued) => {
+                if old.is_dead {
+                    return Err(RefreshError::Provider(same_dead_key()));
+                }
+                let unchanged = old.issued.project == entry.issued.project;
+                let issued = if unchanged { &old.issued } else { &entry.issued }.clone();
+                let now = clock.monotonic();
+                let fresh_until = old.fresh_until.filter(|until| now < *until);
+                Ok(CacheEntry { issued, fresh_until, ..entry })
+            }
+            _ => Ok(entry),
+        }
+    }
+}
+
+fn same_dead_key() -> CredentialsProviderError {
+    CredentialsProviderError::new(
+        ErrorClass::Unauthorized,
+        "the service refused the temporary key because it has expired, and the source still contains this key; put a new one there",
+    )
+    .revoking()
 }
 
 impl CacheEntry {
-    fn new(provided: ProvidedCredential, generation: u64, now: Duration) -> Self {
+    fn new(provided: ProvidedCredential, generation: u64, clock: &dyn Clock) -> Self {
+        let now = clock.monotonic();
         let after =
             |span: Option<Duration>| span.map_or(Duration::MAX, |span| now.saturating_add(span));
+        // An expiry in the past is a lifetime of zero.
+        let until = |at: Timestamp| at.duration_since(clock.now()).try_into().unwrap_or_default();
+        let lifetime = provided.lifetime.or_else(|| provided.expires_at.map(until));
         // Between 80 and 90 % of the lifetime, depending on the credentials.
-        let early = provided.lifetime.map(|lifetime| {
+        let early = lifetime.map(|lifetime: Duration| {
             let tenth = lifetime / 10;
             tenth * 9 - tenth.mul_f64(jitter(&provided.credential))
         });
-        let (refresh_at, expires_at) = (after(early), after(provided.lifetime));
+        let early = early.into_iter().chain(provided.recheck_after).min();
+        let (refresh_at, expires_at) = (after(early), after(lifetime));
         Self {
             issued: Arc::new(IssuedCredential::new(provided, generation)),
             fresh_until: None,
             refresh_at,
             expires_at,
+            is_dead: false,
         }
     }
 }

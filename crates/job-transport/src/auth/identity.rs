@@ -1,7 +1,11 @@
 //! Requests tokens from the identity service (`POST /v3/auth/tokens`) for a user name and a
 //! password.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
@@ -14,28 +18,78 @@ use serde_json::{Value, json};
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::{
     request::{
-        CredentialsProviderError, Endpoint, FetchError, FetchErrorKind, RequestInfo, date,
-        header_str, request_id, send_traced,
+        CredentialsProviderError, Endpoint, ErrorClass, FetchError, FetchErrorKind, Reply,
+        RequestInfo, date, header_str, request_id, send_traced,
     },
-    transport::{Transport, TransportError},
+    transport::{RequestSent, Transport, TransportError},
 };
 
 /// The header of the reply that contains the token.
-const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+pub(super) const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-/// A user name and a password, and the project to log in to.
+/// A user and a password, and what the token is for: a project, an account, or nothing yet.
+///
+/// # Examples
+///
+/// ```
+/// use job_transport::PasswordLogin;
+///
+/// # let (password, passcode) = ("", "123456");
+/// let login = PasswordLogin::new("user", password, "OTC00000000001000000001").project_name("eu-de");
+/// let with_second_factor = login.passcode(passcode);
+/// ```
 #[derive(Clone)]
 pub struct PasswordLogin {
-    user: String,
+    user: User,
     password: SecretString,
-    user_domain: String,
-    project: Option<ProjectScope>,
+    passcode: Option<SecretString>,
+    scope: Option<TokenScope>,
 }
 
+/// The user that logs in.
 #[derive(Clone)]
-enum ProjectScope {
-    Id(ProjectId),
+enum User {
+    Id(String),
+    Name { name: String, domain: Domain },
+}
+
+/// A domain (account).
+#[derive(Clone)]
+pub(super) enum Domain {
+    Id(String),
     Name(String),
+}
+
+impl Domain {
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Id(id) => json!({"id": id}),
+            Self::Name(name) => json!({"name": name}),
+        }
+    }
+}
+
+/// What a token is for.
+#[derive(Clone)]
+pub(super) enum TokenScope {
+    ProjectId(ProjectId),
+    /// The name of a project, and its domain if it is not that of the user.
+    ProjectName(String, Option<Domain>),
+    Domain(Domain),
+}
+
+impl TokenScope {
+    /// Returns the `scope` of a request. `user_domain` is the domain of a project without one.
+    pub(super) fn to_json(&self, user_domain: Option<&Domain>) -> Value {
+        match self {
+            Self::ProjectId(id) => json!({"project": {"id": id.as_str()}}),
+            Self::ProjectName(name, domain) => match domain.as_ref().or(user_domain) {
+                Some(domain) => json!({"project": {"name": name, "domain": domain.to_json()}}),
+                None => json!({"project": {"name": name}}),
+            },
+            Self::Domain(domain) => json!({"domain": domain.to_json()}),
+        }
+    }
 }
 
 impl PasswordLogin {
@@ -46,49 +100,143 @@ impl PasswordLogin {
         password: impl Into<String>,
         user_domain: impl Into<String>,
     ) -> Self {
-        let password = SecretString::from(password.into());
-        Self { user: user.into(), password, user_domain: user_domain.into(), project: None }
+        let domain = Domain::Name(user_domain.into());
+        Self::with_user(User::Name { name: user.into(), domain }, password.into())
+    }
+
+    /// Creates a login from a user name, its password, and the id of the user's domain (account).
+    #[must_use]
+    pub fn with_domain_id(
+        user: impl Into<String>,
+        password: impl Into<String>,
+        user_domain_id: impl Into<String>,
+    ) -> Self {
+        let domain = Domain::Id(user_domain_id.into());
+        Self::with_user(User::Name { name: user.into(), domain }, password.into())
+    }
+
+    /// Creates a login from the id of a user and its password.
+    #[must_use]
+    pub fn with_user_id(user_id: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::with_user(User::Id(user_id.into()), password.into())
+    }
+
+    fn with_user(user: User, password: String) -> Self {
+        Self { user, password: password.into(), passcode: None, scope: None }
+    }
+
+    /// Adds a one-time passcode as the second factor (`totp`).
+    ///
+    /// It is valid for one login. When the token expires, the next login is an error. Huawei Cloud
+    /// requires a login with the [id of the user](Self::with_user_id) for this.
+    #[must_use]
+    pub fn passcode(mut self, passcode: impl Into<String>) -> Self {
+        self.passcode = Some(passcode.into().into());
+        self
     }
 
     /// Requests a token for the project with this id.
     #[must_use]
-    pub fn project_id(mut self, id: ProjectId) -> Self {
-        self.project = Some(ProjectScope::Id(id));
-        self
+    pub fn project_id(self, id: ProjectId) -> Self {
+        self.scope(TokenScope::ProjectId(id))
     }
 
     /// Requests a token for the project with this name, such as `eu-de`, in the user's domain.
     ///
     /// The reply contains the project's id, so the [`Client`](crate::Client) does not need one.
     #[must_use]
-    pub fn project_name(mut self, name: impl Into<String>) -> Self {
-        self.project = Some(ProjectScope::Name(name.into()));
-        self
+    pub fn project_name(self, name: impl Into<String>) -> Self {
+        self.scope(TokenScope::ProjectName(name.into(), None))
     }
 
-    /// Returns the login as a text, without the password, for tests.
+    /// Requests a token for the project with this name in the domain with this name.
+    #[must_use]
+    pub fn project_name_in_domain(
+        self,
+        name: impl Into<String>,
+        domain: impl Into<String>,
+    ) -> Self {
+        self.scope(TokenScope::ProjectName(name.into(), Some(Domain::Name(domain.into()))))
+    }
+
+    /// Requests a token for the project with this name in the domain with this id.
+    #[must_use]
+    pub fn project_name_in_domain_id(
+        self,
+        name: impl Into<String>,
+        domain_id: impl Into<String>,
+    ) -> Self {
+        self.scope(TokenScope::ProjectName(name.into(), Some(Domain::Id(domain_id.into()))))
+    }
+
+    /// Requests a token for all projects of the domain (account) with this name.
+    ///
+    /// The reply contains no project, so the [`Client`](crate::Client) needs one.
+    #[must_use]
+    pub fn domain_name(self, name: impl Into<String>) -> Self {
+        self.scope(TokenScope::Domain(Domain::Name(name.into())))
+    }
+
+    /// Requests a token for all projects of the domain (account) with this id.
+    ///
+    /// The reply contains no project, so the [`Client`](crate::Client) needs one.
+    #[must_use]
+    pub fn domain_id(self, id: impl Into<String>) -> Self {
+        self.scope(TokenScope::Domain(Domain::Id(id.into())))
+    }
+
+    /// Requests a token of the user's account, with which an agency is assumed.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn for_agency(self) -> Self {
+        let scope = match (&self.scope, &self.user) {
+            (Some(TokenScope::Domain(domain)), _) => Some(domain.clone()),
+            (_, User::Name { domain, .. }) => Some(domain.clone()),
+            (_, User::Id(_)) => None,
+        };
+        Self { scope: scope.map(TokenScope::Domain), ..self }
+    }
+
+    fn scope(self, scope: TokenScope) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
+
+    /// Returns whether the login states what the token is for.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) const fn has_scope(&self) -> bool {
+        self.scope.is_some()
+    }
+
+    /// Returns the login as a text, without the secrets, for tests.
     #[cfg(all(test, feature = "credential-chain"))]
     pub(crate) fn describe(&self) -> String {
-        let project = self.project.as_ref().map(|project| match project {
-            ProjectScope::Id(id) => format!("id {id}"),
-            ProjectScope::Name(name) => format!("name {name}"),
-        });
-        format!("{} of {}, project {project:?}", self.user, self.user_domain)
+        let mut body = self.body();
+        let identity = &mut body["auth"]["identity"];
+        identity["password"]["user"]["password"] = "(set)".into();
+        if self.passcode.is_some() {
+            identity["totp"]["user"]["passcode"] = "(set)".into();
+        }
+        body["auth"].to_string()
     }
 
     /// Returns the request's body.
     fn body(&self) -> Value {
-        let domain = json!({"name": self.user_domain});
-        let user = json!({
-            "name": self.user, "password": self.password.expose_secret(), "domain": domain,
-        });
-        let mut auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
-        let project = self.project.as_ref().map(|project| match project {
-            ProjectScope::Id(id) => json!({"id": id.as_str()}),
-            ProjectScope::Name(name) => json!({"name": name, "domain": domain}),
-        });
-        if let Some(project) = project {
-            auth["scope"] = json!({"project": project});
+        let (mut user, domain) = match &self.user {
+            User::Id(id) => (json!({"id": id}), None),
+            User::Name { name, domain } => {
+                (json!({"name": name, "domain": domain.to_json()}), Some(domain))
+            }
+        };
+        let mut identity = json!({"methods": ["password"]});
+        if let Some(passcode) = &self.passcode {
+            let mut user = user.clone();
+            user["passcode"] = passcode.expose_secret().into();
+            identity = json!({"methods": ["password", "totp"], "totp": {"user": user}});
+        }
+        user["password"] = self.password.expose_secret().into();
+        identity["password"] = json!({"user": user});
+        let mut auth = json!({"identity": identity});
+        if let Some(scope) = &self.scope {
+            auth["scope"] = scope.to_json(domain);
         }
         json!({"auth": auth})
     }
@@ -126,6 +274,8 @@ pub struct Identity {
     endpoint: Endpoint,
     login: PasswordLogin,
     transport: Box<dyn Transport>,
+    /// Whether the passcode of the login was received by the service.
+    passcode_is_used: AtomicBool,
 }
 
 impl Identity {
@@ -136,10 +286,15 @@ impl Identity {
         login: PasswordLogin,
         transport: impl Transport + 'static,
     ) -> Self {
-        Self { endpoint, login, transport: Box::new(transport) }
+        let transport = Box::new(transport);
+        Self { endpoint, login, transport, passcode_is_used: AtomicBool::new(false) }
     }
 
     async fn request_token(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
+        if self.passcode_is_used.load(Ordering::Acquire) {
+            let message = "the one-time passcode was used; log in again with a new one";
+            return Err(CredentialsProviderError::new(ErrorClass::Unauthorized, message));
+        }
         let mut request = self
             .endpoint
             .tokens_uri()
@@ -150,25 +305,45 @@ impl Identity {
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
         let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
-        let password = self.login.password.expose_secret();
-        let reply = send_traced(&*self.transport, request, about, &[password]).await;
-        let reply = reply.map_err(FetchError::from)?;
-        let reply = match reply.response.status() {
-            // A reply with status 200 may be the page of a proxy, so it is not a refusal.
-            StatusCode::OK => return Err(missing_token(&reply.response).into()),
-            _ => reply.expect_status(StatusCode::CREATED)?,
+        let passcode = self.login.passcode.as_ref().map(|passcode| passcode.expose_secret());
+        let secrets: Vec<&str> =
+            [self.login.password.expose_secret()].into_iter().chain(passcode).collect();
+        let reply = send_traced(&*self.transport, request, about, &secrets).await;
+        // A second attempt with the same passcode would count as a failed login. If no reply
+        // arrived, the service may still have used it.
+        let is_unused = match &reply {
+            Ok(reply) => matches!(
+                reply.response.status(),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            ),
+            Err(error) => error.request_sent() == RequestSent::No,
         };
-        let token =
-            header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
-        let mut provided = ProvidedCredential::token(token)?;
-        // The token is in a header, so it is usable even if the body is not.
-        let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
-        let token = &body["token"];
-        provided.lifetime = lifetime(token, date(reply.headers()));
-        let project = token["project"]["id"].as_str();
-        provided.project = project.and_then(|id| id.parse().ok());
-        Ok(provided)
+        if passcode.is_some() && !is_unused {
+            self.passcode_is_used.store(true, Ordering::Release);
+        }
+        token_from_reply(reply.map_err(FetchError::from)?)
     }
+}
+
+/// Returns the token of the identity service's reply, with its lifetime and its project.
+pub(super) fn token_from_reply(
+    reply: Reply,
+) -> Result<ProvidedCredential, CredentialsProviderError> {
+    let reply = match reply.response.status() {
+        // A reply with status 200 may be the page of a proxy, so it is not a refusal.
+        StatusCode::OK => return Err(missing_token(&reply.response).into()),
+        _ => reply.expect_status(StatusCode::CREATED)?,
+    };
+    let token =
+        header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
+    let mut provided = ProvidedCredential::token(token)?;
+    // The token is in a header, so it is usable even if the body is not.
+    let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
+    let token = &body["token"];
+    provided.lifetime = lifetime(token, date(reply.headers()));
+    let project = token["project"]["id"].as_str();
+    provided.project = project.and_then(|id| id.parse().ok());
+    Ok(provided)
 }
 
 fn missing_token(reply: &Response<Bytes>) -> FetchError {

@@ -1,6 +1,6 @@
 //! The trait for credentials that change.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 
@@ -65,10 +65,60 @@ pub trait ProvideCredentials: Send + Sync {
     }
 }
 
+impl<P: ProvideCredentials + ?Sized> ProvideCredentials for Arc<P> {
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        (**self).provide()
+    }
+
+    fn timeout(&self) -> Duration {
+        (**self).timeout()
+    }
+}
+
+impl<P: ProvideCredentials + ?Sized> ProvideCredentials for Box<P> {
+    fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        (**self).provide()
+    }
+
+    fn timeout(&self) -> Duration {
+        (**self).timeout()
+    }
+}
+
 /// Creates a permanent error, because the provider must return other credentials.
 impl From<InvalidCredential> for CredentialsProviderError {
     fn from(error: InvalidCredential) -> Self {
         Self::new(ErrorClass::Permanent, "the provider returned an invalid token or key")
             .with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A provider with its own timeout, which returns always the same token.
+    struct Fixed;
+
+    impl ProvideCredentials for Fixed {
+        fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+            Box::pin(async { Ok(ProvidedCredential::token("MIIF")?) })
+        }
+
+        fn timeout(&self) -> Duration {
+            Duration::from_secs(7)
+        }
+    }
+
+    #[tokio::test]
+    async fn pointers_to_a_provider_are_providers() {
+        async fn provided(provider: impl ProvideCredentials) -> (bool, Duration) {
+            (provider.provide().await.is_ok(), provider.timeout())
+        }
+        let expected = (true, Duration::from_secs(7));
+        assert_eq!(provided(Arc::new(Fixed)).await, expected);
+        assert_eq!(provided(Box::new(Fixed)).await, expected);
+        assert_eq!(provided(Arc::new(Fixed) as Arc<dyn ProvideCredentials>).await, expected);
+        assert_eq!(provided(Box::new(Fixed) as Box<dyn ProvideCredentials>).await, expected);
     }
 }

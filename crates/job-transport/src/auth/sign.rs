@@ -185,30 +185,32 @@ fn push_path(text: &mut Vec<u8>, path: &str) {
         return text.push(b'/');
     }
     for segment in path.split('/') {
-        push_encoded(text, segment);
+        push_encoded(text, &Cow::from(percent_decode_str(segment)));
         text.push(b'/');
     }
 }
 
-/// Adds a query with each name and value encoded again, sorted by name, then by value.
+/// Adds a query with each name and value encoded again, sorted by name, then by value. The order is
+/// that of the decoded texts, as in the vendor's signer.
 fn push_query(text: &mut Vec<u8>, query: &str) {
-    let encoded = |part| {
-        let mut encoded = Vec::new();
-        push_encoded(&mut encoded, part);
-        encoded
-    };
+    let decoded = |part| Cow::from(percent_decode_str(part));
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
     let parameters = parameters.map(|text| text.split_once('=').unwrap_or((text, "")));
     let mut parameters: Vec<_> =
-        parameters.map(|(name, value)| [encoded(name), encoded(value)]).collect();
+        parameters.map(|(name, value)| [decoded(name), decoded(value)]).collect();
     parameters.sort();
-    let parameters: Vec<_> = parameters.iter().map(|pair| pair.join(&b'=')).collect();
-    text.extend(parameters.join(&b'&'));
+    for (index, [name, value]) in parameters.iter().enumerate() {
+        if index > 0 {
+            text.push(b'&');
+        }
+        push_encoded(text, name);
+        text.push(b'=');
+        push_encoded(text, value);
+    }
 }
 
-fn push_encoded(text: &mut Vec<u8>, part: &str) {
-    let decoded = Cow::from(percent_decode_str(part));
-    percent_encode(&decoded, PATH_ENCODE_SET)
+fn push_encoded(text: &mut Vec<u8>, decoded: &[u8]) {
+    percent_encode(decoded, PATH_ENCODE_SET)
         .for_each(|part| text.extend_from_slice(part.as_bytes()));
 }
 

@@ -258,7 +258,8 @@ impl Permit<'_> {
             // The page of a proxy does not show that the gateway accepted the signature. A late
             // reply to a signature with another skew does not show that the current skew is right.
             let is_json = response.body().trim_ascii_start().starts_with(b"{");
-            let is_accepted = is_from_service || response.status() == StatusCode::OK && is_json;
+            let is_success = matches!(response.status(), StatusCode::OK | StatusCode::CREATED);
+            let is_accepted = is_from_service || is_success && is_json;
             if !is_accepted || state.refusals != self.refusals {
                 return (KeyStatus::Unchanged, None);
             }

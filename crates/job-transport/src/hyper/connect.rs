@@ -12,12 +12,13 @@ use futures_core::future::BoxFuture;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::proxy::Tunnel, rt::TokioIo};
-use rustls::ClientConfig;
 use tower_service::Service;
 
 use super::{
+    client_certificate::CurrentConfig,
     connector::{BoxError, BoxedStream, Connect, Connector},
     proxy::Proxy,
+    tls::TlsConfig,
 };
 use crate::transport::TimeoutStage;
 
@@ -27,15 +28,19 @@ type Io = TokioIo<BoxedStream>;
 #[derive(Clone)]
 pub(super) struct TlsConnector {
     connector: Connector,
-    tls: Arc<ClientConfig>,
+    tls: CurrentConfig,
     proxy: Option<Proxy>,
     timeout: Duration,
 }
 
 impl TlsConnector {
-    pub(super) fn new(mut tls: ClientConfig, timeout: Duration) -> Self {
-        tls.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
-        Self { connector: Connector::tcp(), tls: Arc::new(tls), proxy: None, timeout }
+    pub(super) fn new(tls: TlsConfig, timeout: Duration) -> Self {
+        let TlsConfig { mut config, client_certificate } = tls;
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![b"h2".into(), b"http/1.1".into()];
+        }
+        let tls = CurrentConfig::new(config, client_certificate);
+        Self { connector: Connector::tcp(), tls, proxy: None, timeout }
     }
 
     pub(super) fn timeout(self, timeout: Duration) -> Self {
@@ -50,13 +55,18 @@ impl TlsConnector {
         Self { connector: Connector::Custom(connect), ..self }
     }
 
+    /// Returns the proxy for this host, as host and port.
+    pub(super) fn proxy_for(&self, host: &Uri) -> Option<Box<str>> {
+        let (proxy, _) = self.proxy.as_ref()?.for_host(host)?;
+        host_and_port(&proxy)
+    }
+
     /// Opens a connection to the host, or a tunnel to it.
     async fn open(&self, host: Uri) -> Result<Io, BoxError> {
         let mut connector = self.connector.clone().connect_timeout(self.timeout);
         match self.proxy.as_ref().and_then(|proxy| proxy.for_host(&host)) {
             None => connector.call(host).await,
             Some((proxy, authorization)) => {
-                let address = host_and_port(&proxy);
                 let mut tunnel = Tunnel::new(proxy, connector);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization);
@@ -65,8 +75,7 @@ impl TlsConnector {
                 opened.map_err(|error| {
                     // The crate does not export the variants of its error.
                     let is_unauthorized = error.to_string().ends_with(PROXY_AUTH_REQUIRED);
-                    let source = error.into();
-                    TunnelError { proxy: address, is_unauthorized, source }.into()
+                    TunnelError { is_unauthorized, source: error.into() }.into()
                 })
             }
         }
@@ -88,7 +97,8 @@ impl Service<Uri> for TlsConnector {
             let limit = connector.timeout;
             let io =
                 stage_timeout(limit, TimeoutStage::Connect, connector.open(host.clone())).await?;
-            let mut tls = HttpsConnector::from((Preconnected(Some(io)), connector.tls));
+            let config = connector.tls.get().await;
+            let mut tls = HttpsConnector::from((Preconnected(Some(io)), config));
             stage_timeout(limit, TimeoutStage::Tls, tls.call(host)).await
         })
     }
@@ -146,7 +156,6 @@ const PROXY_AUTH_REQUIRED: &str = "proxy authorization required";
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy did not open a tunnel")]
 pub(super) struct TunnelError {
-    pub(super) proxy: Option<Box<str>>,
     /// Whether the proxy answered 407.
     pub(super) is_unauthorized: bool,
     #[source]

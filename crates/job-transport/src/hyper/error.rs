@@ -50,20 +50,12 @@ fn with_cause(made: TransportError, error: Box<dyn Error + Send + Sync>) -> Tran
     if let Some(dns) = error_sources(&*error).find_map(|cause| cause.downcast_ref::<DnsError>())
         && made.kind() == TransportErrorKind::Dns
     {
-        return made.with_host(&*dns.host).with_source(dns.reason());
+        // In a tunnel, the unknown host is the proxy, which the transport adds.
+        return match error_sources(&*error).any(|cause| cause.is::<TunnelError>()) {
+            true => made.with_source(dns.reason()),
+            false => made.with_host(&*dns.host).with_source(dns.reason()),
+        };
     }
-    let proxy = error_sources(&*error)
-        .find_map(|cause| cause.downcast_ref::<TunnelError>()?.proxy.clone())
-        .filter(|_| {
-            matches!(
-                made.kind(),
-                TransportErrorKind::Proxy | TransportErrorKind::ProxyAuthentication
-            )
-        });
-    let made = match proxy {
-        Some(proxy) => made.with_host(proxy),
-        None => made,
-    };
     if made.kind() == TransportErrorKind::Closed && error_sources(&*error).any(is_end_of_connection)
     {
         return made;

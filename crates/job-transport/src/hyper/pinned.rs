@@ -5,15 +5,13 @@ mod validity;
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{ParsedCertificate, VerifierBuilderError},
+    server::ParsedCertificate,
 };
 
 use validity::Validity;
@@ -24,24 +22,19 @@ use validity::Validity;
 /// even if it was given as trusted. `openssl req -x509` makes such certificates.
 #[derive(Debug)]
 pub(super) struct PinningVerifier {
-    by_authority: Arc<WebPkiServerVerifier>,
+    by_authority: Arc<dyn ServerCertVerifier>,
     given: Vec<(CertificateDer<'static>, Validity)>,
 }
 
 impl PinningVerifier {
-    /// Creates a verifier. A certificate whose validity cannot be read is trusted only as an
-    /// authority.
+    /// Creates a verifier. `by_authority` must trust the given certificates as authorities. One
+    /// whose validity cannot be read is trusted only as an authority.
     pub(super) fn new(
-        roots: RootCertStore,
+        by_authority: Arc<dyn ServerCertVerifier>,
         given: &[CertificateDer<'static>],
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self, VerifierBuilderError> {
-        let by_authority = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+    ) -> Self {
         let read = |given: &CertificateDer<'static>| Some((given.clone(), Validity::read(given)?));
-        Ok(Self {
-            by_authority: by_authority.build()?,
-            given: given.iter().filter_map(read).collect(),
-        })
+        Self { by_authority, given: given.iter().filter_map(read).collect() }
     }
 
     /// Checks the dates, the usage and the name of a certificate that was given.

@@ -1,25 +1,41 @@
 //! TLS settings: trusted certificate authorities, client certificate, cryptography provider.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
-    client::WantsClientCert,
+    client::{WantsClientCert, WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
-    sign::{CertifiedKey, SingleCertAndKey},
+    pki_types::{CertificateDer, pem::PemObject},
+    sign::SingleCertAndKey,
 };
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls_platform_verifier::{BuilderVerifierExt, Verifier};
 
-use super::pinned::PinningVerifier;
+use super::{
+    client_certificate::{ClientCertificateFiles, certified_key},
+    pinned::PinningVerifier,
+};
 
 /// The cryptography provider of TLS.
 ///
 /// The process-wide default of rustls is not used, because another part of the program may install
 /// or replace it.
+///
+/// The features `aws-lc-rs` and `ring` each add one. [`from_rustls`](Self::from_rustls) takes any
+/// other, for example one that is approved for FIPS 140-3:
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use std::sync::Arc;
+///
+/// use job_transport::{TlsProvider, rustls::crypto::aws_lc_rs};
+///
+/// // Only TLS 1.3 with AES-256. A program with rustls's feature `fips` passes its FIPS provider.
+/// let mut provider = aws_lc_rs::default_provider();
+/// provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+/// let provider = TlsProvider::from_rustls(Arc::new(provider));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsProvider(Arc<CryptoProvider>);
 
@@ -37,13 +53,23 @@ impl TlsProvider {
     pub fn ring() -> Self {
         Self(Arc::new(rustls::crypto::ring::default_provider()))
     }
+
+    /// Uses a provider of rustls, which determines the cipher suites and key exchange groups.
+    #[must_use]
+    pub const fn from_rustls(provider: Arc<CryptoProvider>) -> Self {
+        Self(provider)
+    }
 }
 
 /// TLS settings: the trusted certificate authorities and the client certificate.
 ///
-/// TLS 1.2 and 1.3 are supported.
+/// TLS 1.2 and 1.3 are supported, as far as the provider supports them. Certificates are always
+/// verified: there is no setting that turns this off.
 #[derive(Clone)]
-pub struct TlsConfig(pub(crate) ClientConfig);
+pub struct TlsConfig {
+    pub(super) config: ClientConfig,
+    pub(super) client_certificate: Option<ClientCertificateFiles>,
+}
 
 /// Omits the settings, because they may contain a private key.
 impl fmt::Debug for TlsConfig {
@@ -71,9 +97,46 @@ pub enum TlsError {
     /// The client certificate or its key is invalid, or the key does not match the certificate.
     #[error("the client certificate or its key is not valid PEM, or they do not match")]
     ClientCertificate(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The file of the client certificate or of its key cannot be read, or other users can read
+    /// the key.
+    #[error("cannot use the file {} of the client certificate", .0.display())]
+    ClientCertificateFile(PathBuf, #[source] io::Error),
 }
 
+type Cause = Option<Box<dyn std::error::Error + Send + Sync>>;
+
 impl TlsConfig {
+    /// Uses a configuration of rustls as it is, with its verifier and its client certificate.
+    ///
+    /// For settings that the other constructors do not have, for example a verifier of your own. If
+    /// the configuration has no ALPN protocols, HTTP/2 and HTTP/1.1 are offered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws-lc-rs")]
+    /// # fn example(roots: rustls::RootCertStore) -> Result<(), rustls::Error> {
+    /// use std::sync::Arc;
+    ///
+    /// use job_transport::{
+    ///     HyperTransport, TlsConfig,
+    ///     rustls::{ClientConfig, crypto::aws_lc_rs, version::TLS13},
+    /// };
+    ///
+    /// let provider = Arc::new(aws_lc_rs::default_provider());
+    /// let config = ClientConfig::builder_with_provider(provider)
+    ///     .with_protocol_versions(&[&TLS13])?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
+    /// let transport = HyperTransport::new(TlsConfig::from_rustls(config));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn from_rustls(config: ClientConfig) -> Self {
+        Self { config, client_certificate: None }
+    }
+
     /// Trusts the certificate authorities of the operating system.
     ///
     /// # Errors
@@ -83,6 +146,24 @@ impl TlsConfig {
     pub fn platform(provider: TlsProvider) -> Result<Self, TlsError> {
         let builder = builder(provider)?.with_platform_verifier();
         Ok(Self::without_client_auth(builder.map_err(|error| TlsError::Platform(error.into()))?))
+    }
+
+    /// Trusts the certificate authorities of the operating system, and those in this PEM text.
+    ///
+    /// A server certificate in the text is trusted as well; see [`ca_pem`](Self::ca_pem). On Linux
+    /// and other Unix systems, it is not an error if only the text contains authorities.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text contains no certificate or an invalid one, or if the system's
+    /// verifier cannot be set up.
+    #[cfg(not(target_os = "android"))]
+    pub fn platform_with_extra_ca_pem(provider: TlsProvider, pem: &[u8]) -> Result<Self, TlsError> {
+        let extra = parse_pem(pem)?;
+        let trusted = extra.iter().cloned();
+        let verifier = Verifier::new_with_extra_roots(trusted, provider.0.clone())
+            .map_err(|error| TlsError::Platform(error.into()))?;
+        Self::with_verifier(provider, PinningVerifier::new(Arc::new(verifier), &extra))
     }
 
     /// Trusts only the certificate authorities in this PEM text.
@@ -96,9 +177,7 @@ impl TlsConfig {
     ///
     /// Returns an error if the text contains no certificate, or an invalid one.
     pub fn ca_pem(provider: TlsProvider, pem: &[u8]) -> Result<Self, TlsError> {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let certificates = certificates.map_err(|error| TlsError::Pem(Some(error.into())))?;
-        Self::with_trusted_roots(provider, certificates, TlsError::Pem)
+        Self::with_trusted_roots(provider, parse_pem(pem)?, TlsError::Pem)
     }
 
     /// Trusts only these certificate authorities and server certificates, each in DER format; see
@@ -124,23 +203,43 @@ impl TlsConfig {
     ///
     /// Returns an error if one of the two is invalid, or the key does not match the certificate.
     pub fn client_certificate(mut self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let failed = |error: rustls::Error| TlsError::ClientCertificate(Some(error.into()));
-        let unreadable = |error: pem::Error| TlsError::ClientCertificate(Some(error.into()));
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-        let (chain, key) = (chain, PrivateKeyDer::from_pem_slice(key));
-        let (chain, key) = (chain.map_err(unreadable)?, key.map_err(unreadable)?);
-        if chain.is_empty() {
-            return Err(TlsError::ClientCertificate(None));
-        }
-        let pair = CertifiedKey::from_der(chain, key, self.0.crypto_provider()).map_err(failed)?;
-        self.0.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+        let pair = certified_key(chain, key, self.config.crypto_provider())?;
+        self.config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+        self.client_certificate = None;
+        Ok(self)
+    }
+
+    /// Sets the files of the client certificate, which are read again for each new connection.
+    ///
+    /// So a certificate that another program renews is used without a restart. `chain` contains
+    /// the certificate, followed by its intermediate certificates, and `key` its private key, both
+    /// in PEM format. Both may be the same file.
+    ///
+    /// The files are read now, which blocks the thread. For each new connection another thread
+    /// reads them. If that takes longer than one second or fails, for example because only one of
+    /// the files is replaced yet, the previous certificate is used, and a warning is logged. Open
+    /// connections keep their certificate.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read, is larger than 1 MiB or invalid, if the key does
+    /// not match the certificate, or if other users can read or change the key's file. A key that
+    /// every user can read is accepted if its file belongs to root or is on a read-only mount, as
+    /// the mounted secrets of Kubernetes are.
+    pub fn client_certificate_files(
+        mut self,
+        chain: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Result<Self, TlsError> {
+        let files = ClientCertificateFiles::load(chain.into(), key.into(), &mut self.config)?;
+        self.client_certificate = Some(files);
         Ok(self)
     }
 
     fn with_trusted_roots(
         provider: TlsProvider,
         certificates: impl IntoIterator<Item = CertificateDer<'static>>,
-        failed: fn(Option<Box<dyn std::error::Error + Send + Sync>>) -> TlsError,
+        failed: fn(Cause) -> TlsError,
     ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
         let certificates: Vec<_> = certificates.into_iter().collect();
@@ -150,15 +249,30 @@ impl TlsConfig {
         if roots.is_empty() {
             return Err(failed(None));
         }
-        let verifier = PinningVerifier::new(roots, &certificates, provider.0.clone());
-        let verifier = verifier.map_err(|error| failed(Some(error.into())))?;
+        let by_authority =
+            WebPkiServerVerifier::builder_with_provider(roots.into(), provider.0.clone());
+        let by_authority = by_authority.build().map_err(|error| failed(Some(error.into())))?;
+        Self::with_verifier(provider, PinningVerifier::new(by_authority, &certificates))
+    }
+
+    fn with_verifier(
+        provider: TlsProvider,
+        verifier: impl ServerCertVerifier + 'static,
+    ) -> Result<Self, TlsError> {
         let builder = builder(provider)?.dangerous();
         Ok(Self::without_client_auth(builder.with_custom_certificate_verifier(Arc::new(verifier))))
     }
 
     fn without_client_auth(builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Self {
-        Self(builder.with_no_client_auth())
+        Self::from_rustls(builder.with_no_client_auth())
     }
+}
+
+/// Reads the certificates of a PEM text, of which there must be one at least.
+fn parse_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| TlsError::Pem(Some(error.into())))?;
+    if certificates.is_empty() { Err(TlsError::Pem(None)) } else { Ok(certificates) }
 }
 
 fn builder(provider: TlsProvider) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {

@@ -1,22 +1,35 @@
 //! The base URL of the service, and the URIs below it.
 
+mod conversions;
+
 use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use http::{Request, Uri, uri::Scheme};
 use job_model::{JobId, ProjectId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
-use crate::transport::{AllowHttp, is_loopback};
+use super::regions;
+use crate::transport::{AllowHttp, is_link_local, is_loopback};
 
 /// The characters to percent-encode in a path segment: all except RFC 3986's unreserved ones.
 pub(crate) const PATH_ENCODE_SET: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The end of the path that selects the API of Autopilot clusters.
+const AUTOPILOT_PATH: &str = "/autopilot";
+
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
 /// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
 /// without slashes at its end.
+///
+/// Autopilot clusters have an API of their own, at the same host. A path that ends with
+/// `/autopilot` selects it; see [`autopilot`](Self::autopilot).
+///
+/// With serde, an endpoint is its URL. Plain http to another machine
+/// ([`allow_http`](Self::allow_http)) is not accepted when an endpoint is deserialized.
 ///
 /// # Examples
 ///
@@ -31,14 +44,18 @@ pub(crate) const PATH_ENCODE_SET: &AsciiSet =
 /// assert_eq!(endpoint.to_string(), "https://cce.eu-de.otc.t-systems.com");
 /// # Ok::<(), EndpointError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Endpoint {
     base: String,
     allow_http: bool,
 }
 
 /// The operator of a cloud, which determines the domain of its endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its text form is the short name, `huawei` or `otc`, also with serde.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Cloud {
     /// Huawei Cloud.
@@ -50,22 +67,45 @@ pub enum Cloud {
 impl Cloud {
     const ALL: [Self; 2] = [Self::Huawei, Self::OpenTelekom];
 
-    /// Returns the cloud of a region.
+    /// Returns the cloud of a region, or `None` if the region does not identify it.
     ///
-    /// `eu-de` and `eu-nl` belong to Open Telekom Cloud. All other regions are assumed to belong to
-    /// Huawei Cloud.
+    /// The result is `None` for unknown regions, and for those that several operators have, such as
+    /// `eu-west-0`. Ask the user for the cloud then, because another operator must not receive the
+    /// credentials.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_transport::Cloud;
+    ///
+    /// assert_eq!(Cloud::from_region("eu-de"), Some(Cloud::OpenTelekom));
+    /// assert_eq!(Cloud::from_region("cn-north-4"), Some(Cloud::Huawei));
+    /// assert_eq!(Cloud::from_region("eu-west-0"), None);
+    /// ```
     #[must_use]
-    pub fn from_region(region: &str) -> Self {
-        if ["eu-de", "eu-nl"].contains(&region) { Self::OpenTelekom } else { Self::Huawei }
-    }
-
-    fn domain(self, region: &str) -> &'static str {
-        match (self, region) {
-            (Self::Huawei, "eu-west-101") => "myhuaweicloud.eu",
-            (Self::Huawei, _) => "myhuaweicloud.com",
-            (Self::OpenTelekom, _) => "otc.t-systems.com",
+    pub fn from_region(region: &str) -> Option<Self> {
+        if regions::is_open_telekom(region) {
+            Some(Self::OpenTelekom)
+        } else {
+            regions::is_huawei(region).then_some(Self::Huawei)
         }
     }
+
+    /// Returns the domain of the cloud's hosts in a region.
+    pub(crate) fn domain(self, region: &str) -> &'static str {
+        match self {
+            Self::Huawei if regions::is_european(region) => "myhuaweicloud.eu",
+            Self::Huawei => "myhuaweicloud.com",
+            Self::OpenTelekom => "otc.t-systems.com",
+        }
+    }
+}
+
+/// Returns whether a text is a label of a host name, in lower case.
+pub(crate) fn is_label(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let has_hyphen_at_end = text.starts_with('-') || text.ends_with('-');
+    !text.is_empty() && text.len() <= 63 && text.bytes().all(plain) && !has_hyphen_at_end
 }
 
 /// The error of a text that is not a valid endpoint or region.
@@ -87,9 +127,18 @@ pub enum EndpointError {
     /// The port is not a number from 0 to 65535.
     #[error("the port is not a number from 0 to 65535")]
     InvalidPort,
+    /// The scheme is not `https`, and the host of a metadata or pod identity service is neither this
+    /// machine nor a link-local address.
+    #[error(
+        "the URL must start with https:// (http:// is allowed only for localhost and 169.254.0.0/16)"
+    )]
+    NotLinkLocal,
     /// The text is not a valid region name.
     #[error("not a region name; expected for example eu-de or cn-north-4")]
     InvalidRegion,
+    /// The text is not the short name of a cloud.
+    #[error("not a cloud; expected huawei or otc")]
+    InvalidCloud,
 }
 
 impl Endpoint {
@@ -99,8 +148,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Returns an error if `region` is empty, longer than 63 bytes, or contains characters other
-    /// than lower-case ASCII letters, digits and hyphens.
+    /// Returns an error if `region` is empty, longer than 63 bytes, starts or ends with a hyphen, or
+    /// contains characters other than lower-case ASCII letters, digits and hyphens.
     pub fn for_region(cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
         Self::for_service("cce", cloud, region)
     }
@@ -126,34 +175,79 @@ impl Endpoint {
         Self::parse(text, true)
     }
 
-    fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
-        let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-        if region.is_empty() || region.len() > 63 || !region.bytes().all(plain) {
-            return Err(EndpointError::InvalidRegion);
+    /// Parses the URL of a metadata or pod identity service, which may use plain http to this machine
+    /// and to 169.254.0.0/16.
+    ///
+    /// Such an address does not leave the host that the program runs on.
+    pub(crate) fn link_local(text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Self::parse(text, true)?;
+        let uri: Uri = text.parse().map_err(|_| EndpointError::NotUrl)?;
+        let host = uri.host().unwrap_or_default();
+        let is_local = is_loopback(host) || is_link_local(host);
+        if uri.scheme() != Some(&Scheme::HTTPS) && !is_local {
+            return Err(EndpointError::NotLinkLocal);
         }
-        format!("https://{service}.{region}.{}", cloud.domain(region)).parse()
+        Ok(endpoint)
     }
 
-    /// Returns the cloud and the region of an identity service's endpoint.
+    /// Returns the endpoint of Autopilot clusters at the same host.
     ///
-    /// Returns `None` for other endpoints, and for the identity service of all regions.
+    /// Their jobs are at `/autopilot/v3/projects/{project_id}/jobs/{job_id}`, and not below
+    /// `/api/v3`. The endpoint of Autopilot clusters itself is returned unchanged.
     ///
     /// # Examples
     ///
     /// ```
     /// use job_transport::{Cloud, Endpoint};
     ///
-    /// let endpoint: Endpoint = "https://iam.eu-de.otc.t-systems.com/v3".parse()?;
-    /// assert_eq!(endpoint.identity_region(), Some((Cloud::OpenTelekom, "eu-de")));
+    /// let endpoint = Endpoint::for_region(Cloud::Huawei, "cn-north-4")?.autopilot();
+    /// assert_eq!(endpoint.to_string(), "https://cce.cn-north-4.myhuaweicloud.com/autopilot");
+    /// assert!(endpoint.is_autopilot());
+    /// assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
     /// # Ok::<(), job_transport::EndpointError>(())
     /// ```
     #[must_use]
-    pub fn identity_region(&self) -> Option<(Cloud, &str)> {
-        let host = self.base.strip_prefix("https://iam.")?;
-        let host = host.strip_suffix("/v3").unwrap_or(host);
-        let (region, domain) = host.split_once('.')?;
-        let cloud = Cloud::ALL.into_iter().find(|cloud| cloud.domain(region) == domain)?;
-        Some((cloud, region))
+    pub fn autopilot(mut self) -> Self {
+        if !self.is_autopilot() {
+            self.base += AUTOPILOT_PATH;
+        }
+        self
+    }
+
+    /// Returns whether this is the endpoint of Autopilot clusters.
+    #[must_use]
+    pub fn is_autopilot(&self) -> bool {
+        let host_and_path = self.base.split_once("://").map_or(&*self.base, |(_, rest)| rest);
+        host_and_path.find('/').is_some_and(|at| host_and_path[at..].ends_with(AUTOPILOT_PATH))
+    }
+
+    fn for_service(service: &str, cloud: Cloud, region: &str) -> Result<Self, EndpointError> {
+        Self::for_domain(service, region, cloud.domain(region))
+    }
+
+    /// Returns the endpoint of a service in a region of the operator with this domain.
+    pub(crate) fn for_domain(
+        service: &str,
+        region: &str,
+        domain: &str,
+    ) -> Result<Self, EndpointError> {
+        if !is_label(region) {
+            return Err(EndpointError::InvalidRegion);
+        }
+        format!("https://{service}.{region}.{domain}").parse()
+    }
+
+    /// Returns the host name or the IP address, in lower case.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn host(&self) -> String {
+        let uri = self.base.parse::<Uri>().ok();
+        uri.as_ref().and_then(Uri::host).unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// Returns the port, if the URL contains one.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.base.parse::<Uri>().ok()?.port_u16()
     }
 
     fn parse(text: &str, allow_http: bool) -> Result<Self, EndpointError> {
@@ -179,19 +273,34 @@ impl Endpoint {
         }
     }
 
-    /// Returns the URI of a job: `/api/v3/projects/{project_id}/jobs/{job_id}` below the base URL
-    /// (reference page, "URI"). Returns an error if the URI is too long.
+    /// Returns the URI of a job (reference page, "URI"): [`job_path`](Self::job_path) below the
+    /// base URL. Returns an error if the URI is too long.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
         let (project, job) = (encode(project.as_str()), encode(job.as_str()));
-        self.join(&format!("/api/v3/projects/{project}/jobs/{job}"))
+        let api = if self.is_autopilot() { "" } else { "/api" };
+        self.join(&format!("{api}/v3/projects/{project}/jobs/{job}"))
     }
 
-    /// Returns the URI for requesting a token. The base URL may end with the version `/v3`, as
-    /// `OS_AUTH_URL` does.
+    /// Returns the path of a job's URI, with placeholders for the ids.
+    pub(crate) fn job_path(&self) -> &'static str {
+        if self.is_autopilot() {
+            "/autopilot/v3/projects/{project_id}/jobs/{job_id}"
+        } else {
+            "/api/v3/projects/{project_id}/jobs/{job_id}"
+        }
+    }
+
+    /// Returns the URI for requesting a token.
     pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
-        let version = if self.base.ends_with("/v3") { "" } else { "/v3" };
-        self.join(&format!("{version}/auth/tokens"))
+        self.identity_uri("/v3/auth/tokens")
+    }
+
+    /// Returns the URI of a path of the identity service. The base URL may end with the version
+    /// `/v3`, as `OS_AUTH_URL` does; the path starts with its own version.
+    pub(crate) fn identity_uri(&self, path: &str) -> Result<Uri, http::Error> {
+        let base = self.base.strip_suffix("/v3").unwrap_or(&self.base);
+        Ok(Uri::try_from(format!("{base}{path}"))?)
     }
 
     /// Returns a GET request, with the extension [`AllowHttp`] if plain http is allowed.
@@ -203,7 +312,8 @@ impl Endpoint {
         Ok(request)
     }
 
-    fn join(&self, path: &str) -> Result<Uri, http::Error> {
+    /// Returns the URI of a path below the base URL.
+    pub(crate) fn join(&self, path: &str) -> Result<Uri, http::Error> {
         Ok(Uri::try_from(format!("{}{path}", self.base))?)
     }
 }

@@ -186,6 +186,12 @@ impl FetchError {
         self
     }
 
+    /// Replaces the message.
+    pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// Replaces the details, such as the text of the error body.
     pub(crate) fn with_detail(mut self, detail: String) -> Self {
         self.0.detail = detail.into();

@@ -19,7 +19,8 @@ pub enum FetchErrorKind {
     /// this process or another one. No request is signed with this key for that time, because a few
     /// more wrong signatures lock it.
     WrongSignature,
-    /// Neither the client nor the credentials have a project id.
+    /// Neither the client nor the credentials have a project id, or the lookup of the project's name
+    /// did not return exactly one.
     NoProject,
     /// The request for the job, or the request for a token, got no complete reply.
     Transport(TransportErrorKind),
@@ -34,7 +35,8 @@ pub enum FetchErrorKind {
     /// The reply has status 200, and its body is something else than a job: an object of another
     /// kind, a job of another service, or an error.
     WrongKind,
-    /// The identity service accepted the login, but its reply has no token.
+    /// The identity service, or another one that issues credentials, accepted the request, but its
+    /// reply has no token or key.
     NoToken,
     /// The reply is a job with another uid. Only a wait checks this.
     WrongJob,

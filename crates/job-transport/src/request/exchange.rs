@@ -35,7 +35,12 @@ impl Reply {
         if self.response.status() == status {
             return Ok(self.response);
         }
-        Err(FetchError::from_parts(&self.response, self.service_error))
+        Err(self.into_error())
+    }
+
+    /// Returns the reply as an error.
+    pub(crate) fn into_error(self) -> FetchError {
+        FetchError::from_parts(&self.response, self.service_error)
     }
 }
 

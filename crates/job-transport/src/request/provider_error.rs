@@ -11,6 +11,7 @@ use super::error_class::ErrorClass;
 #[derive(Clone, Debug)]
 pub struct CredentialsProviderError {
     class: ErrorClass,
+    revokes: bool,
     message: Arc<str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -21,7 +22,7 @@ impl CredentialsProviderError {
     /// The message is a lower-case fragment that does not contain the text of the cause.
     #[must_use]
     pub fn new(class: ErrorClass, message: impl Into<Arc<str>>) -> Self {
-        Self { class, message: message.into(), source: None }
+        Self { class, revokes: false, message: message.into(), source: None }
     }
 
     /// Adds the cause.
@@ -29,6 +30,17 @@ impl CredentialsProviderError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into().into());
         self
+    }
+
+    /// Also withdraws the credentials that the provider returned before, although they are valid.
+    pub(crate) const fn revoking(mut self) -> Self {
+        self.revokes = true;
+        self
+    }
+
+    /// Returns whether the credentials that the provider returned before must not be used either.
+    pub(crate) const fn revokes(&self) -> bool {
+        self.revokes
     }
 
     /// Returns how a caller should react.

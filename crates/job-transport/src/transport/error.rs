@@ -8,7 +8,8 @@ use super::error_chain::error_sources;
 
 /// The error of a request that got no complete response.
 ///
-/// [`Display`](fmt::Display) names the host, if it is known and the error is about the connection.
+/// [`Display`](fmt::Display) names the host, if it is known and the error is about the connection,
+/// and the proxy, if the request goes through one.
 ///
 /// ```
 /// use job_transport::{RequestSent, TransportError, TransportErrorKind};
@@ -22,6 +23,7 @@ pub struct TransportError {
     request_sent: RequestSent,
     stage: Option<TimeoutStage>,
     host: Option<Box<str>>,
+    proxy: Option<Box<str>>,
     source: Option<Box<dyn Error + Send + Sync>>,
     /// How many errors at the start of the source's chain are left out of this error's chain.
     skipped_sources: usize,
@@ -98,7 +100,15 @@ impl TransportError {
     /// Creates an error without a cause.
     #[must_use]
     pub const fn new(kind: TransportErrorKind, request_sent: RequestSent) -> Self {
-        Self { kind, request_sent, stage: None, host: None, source: None, skipped_sources: 0 }
+        Self {
+            kind,
+            request_sent,
+            stage: None,
+            host: None,
+            proxy: None,
+            source: None,
+            skipped_sources: 0,
+        }
     }
 
     /// Creates the error of an attempt that timed out at this stage.
@@ -118,11 +128,20 @@ impl TransportError {
         Self::new(TransportErrorKind::InvalidRequest, RequestSent::No).with_source(error)
     }
 
-    /// Sets the host that the error is about, with its port if the URI has one. The message of a
-    /// connection error contains it.
+    /// Sets the host of the request, with its port if the URI has one. The message of a connection
+    /// error contains it.
     #[must_use]
     pub fn with_host(mut self, host: impl Into<Box<str>>) -> Self {
         self.host = Some(host.into());
+        self
+    }
+
+    /// Sets the proxy that the request goes through: its host and port, without user and password.
+    ///
+    /// The message then contains the proxy and the host of the request.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: impl Into<Box<str>>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 
@@ -160,11 +179,19 @@ impl TransportError {
         self.stage
     }
 
-    /// Returns the host that the error is about, if it is known: the server, or the proxy if the
-    /// kind is [`Proxy`](TransportErrorKind::Proxy).
+    /// Returns the host of the request, if it is known.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
+    }
+
+    /// Returns the proxy that the request goes through, if it is known.
+    ///
+    /// If the kind is [`Dns`](TransportErrorKind::Dns) and there is a proxy, its name could not be
+    /// resolved, because the proxy resolves the name of the host.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 }
 
@@ -193,8 +220,8 @@ impl TransportErrorKind {
 }
 
 impl TransportError {
-    /// Returns the message, without the host; and, if the host belongs at its end, the words that
-    /// stand there if the host is unknown.
+    /// Returns the message, without the host and the proxy; and, if the host belongs at its end, the
+    /// words that stand there if the host is unknown.
     const fn message(&self) -> (&'static str, Option<&'static str>) {
         const SERVER: Option<&str> = Some(" the server");
         match self.kind {
@@ -204,8 +231,8 @@ impl TransportError {
             }
             TransportErrorKind::Dns => ("cannot resolve", Some(" the host name")),
             TransportErrorKind::Connect => ("cannot connect to", SERVER),
-            TransportErrorKind::Proxy => ("cannot connect through the proxy", Some("")),
-            TransportErrorKind::ProxyAuthentication => ("cannot log in to", Some(" the proxy")),
+            TransportErrorKind::Proxy => ("cannot connect through the proxy", None),
+            TransportErrorKind::ProxyAuthentication => ("cannot log in to the proxy", None),
             TransportErrorKind::ClientCertificateRequired => {
                 ("a client certificate is required by", SERVER)
             }
@@ -233,14 +260,59 @@ impl TransportError {
     }
 }
 
+impl TransportError {
+    /// Returns whether the proxy itself failed, and not the connection through it.
+    const fn is_about_proxy(&self) -> bool {
+        match self.kind {
+            TransportErrorKind::Proxy | TransportErrorKind::ProxyAuthentication => true,
+            TransportErrorKind::Dns => self.proxy.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the request did not leave this machine, so that no host matters.
+    const fn is_local(&self) -> bool {
+        matches!(
+            (self.kind, self.stage),
+            (TransportErrorKind::InvalidRequest | TransportErrorKind::LocalResource, _)
+                | (_, Some(TimeoutStage::Queue))
+        )
+    }
+
+    /// Writes the message of an error of the proxy itself.
+    fn fmt_about_proxy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            TransportErrorKind::Dns => "cannot resolve the proxy",
+            _ => self.message().0,
+        })?;
+        if let Some(proxy) = &self.proxy {
+            write!(f, " `{proxy}`")?;
+        }
+        match (&self.host, self.kind) {
+            (Some(host), TransportErrorKind::Proxy) => write!(f, " to `{host}`"),
+            (Some(host), _) => write!(f, " to reach `{host}`"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_about_proxy() {
+            return self.fmt_about_proxy(f);
+        }
         let (text, unknown_host) = self.message();
         f.write_str(text)?;
         match (unknown_host, &self.host) {
-            (Some(_), Some(host)) => write!(f, " `{host}`"),
-            (Some(unknown_host), None) => f.write_str(unknown_host),
-            (None, _) => Ok(()),
+            (Some(_), Some(host)) => write!(f, " `{host}`")?,
+            (Some(unknown_host), None) => f.write_str(unknown_host)?,
+            (None, _) => {}
+        }
+        match (&self.proxy, unknown_host, &self.host) {
+            (Some(_), ..) if self.is_local() => Ok(()),
+            (Some(proxy), None, Some(host)) => write!(f, " (`{host}` through the proxy `{proxy}`)"),
+            (Some(proxy), ..) => write!(f, " through the proxy `{proxy}`"),
+            (None, ..) => Ok(()),
         }
     }
 }
@@ -250,3 +322,6 @@ impl Error for TransportError {
         error_sources(&**self.source.as_ref()?).nth(self.skipped_sources)
     }
 }
+
+#[cfg(test)]
+mod tests;

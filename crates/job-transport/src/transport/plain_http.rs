@@ -1,6 +1,6 @@
 //! Rules for plain http: allowed to this machine, and for requests with the mark [`AllowHttp`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A request extension that allows plain http to hosts other than this machine.
 ///
@@ -32,4 +32,11 @@ pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     host.eq_ignore_ascii_case("localhost")
         || address.is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Returns whether the host of a URL is an IPv4 link-local address (169.254.0.0/16).
+///
+/// Metadata and pod identity services have such addresses. No router forwards them.
+pub(crate) fn is_link_local(host: &str) -> bool {
+    host.parse().is_ok_and(|address: Ipv4Addr| address.is_link_local())
 }

@@ -1,27 +1,17 @@
-//! Tests that only a valid server certificate is accepted, and that client certificates are sent.
+//! Tests that only a valid server certificate is accepted.
 
 use std::sync::Arc;
 
-use job_transport::{HyperTransport, RequestSent, TlsConfig, Transport, TransportErrorKind};
+use job_transport::{
+    HyperTransport, RequestSent, TlsConfig, TlsProvider, Transport, TransportErrorKind,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
-use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-use tokio_rustls::server::TlsStream;
+use rustls::crypto::aws_lc_rs;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::*;
-
-const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-
-async fn send_reply(mut stream: TlsStream<TcpStream>) {
-    let _ = read_head(&mut stream).await;
-    let _ = stream.write_all(REPLY).await;
-    let _ = stream.shutdown().await;
-}
 
 /// Answers each connection with these bytes, independent of the request.
 async fn raw_server(bytes: &'static [u8]) -> TestServer {
@@ -102,6 +92,101 @@ async fn only_the_valid_server_certificate_is_accepted() {
 }
 
 #[tokio::test]
+async fn extra_authorities_are_trusted_in_addition_to_those_of_the_system() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let self_signed = self_signed(KeyPair::generate().unwrap(), |_| {});
+    let rows = [
+        ("an extra authority", &ours.pem, ours.leaf(), true),
+        ("an authority among several", &format!("{}\n{}", other.pem, ours.pem), ours.leaf(), true),
+        ("an unknown authority", &other.pem, ours.leaf(), false),
+        ("an extra server certificate", &self_signed.certificate.pem(), self_signed, true),
+    ];
+    for (name, pem, certified, is_accepted) in rows {
+        let server = TestServer::over_tls(certified.server(&[]), send_reply).await;
+        for provider in providers() {
+            let tls = TlsConfig::platform_with_extra_ca_pem(provider, pem.as_bytes()).unwrap();
+            let reply = HyperTransport::new(tls).send(get(&server.https())).await;
+            assert_eq!(reply.is_ok(), is_accepted, "{name}: {reply:?}");
+        }
+    }
+    for pem in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(
+            TlsConfig::platform_with_extra_ca_pem(provider(), pem.as_bytes()).is_err(),
+            "{pem:?}"
+        );
+    }
+}
+
+/// What the server sees of a handshake: the cipher suite and the ALPN protocol.
+type Handshake = (rustls::CipherSuite, Option<String>);
+
+#[tokio::test]
+async fn rustls_configurations_and_providers_are_used_as_they_are() {
+    use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject};
+
+    let authority = Authority::new();
+    let handshakes = Arc::new(std::sync::Mutex::new(Vec::<Handshake>::new()));
+    let seen = handshakes.clone();
+    let config = authority.leaf().server(&[b"h2", b"http/1.1"]);
+    let server = TestServer::over_tls(config, move |stream| {
+        let (_, tls) = stream.get_ref();
+        let protocol = tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        let suite = tls.negotiated_cipher_suite().unwrap().suite();
+        seen.lock().unwrap().push((suite, protocol));
+        send_reply(stream)
+    })
+    .await;
+
+    let only = |suite| {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = vec![suite];
+        Arc::new(provider)
+    };
+    let pem = authority.pem.as_bytes();
+    let chacha = TlsProvider::from_rustls(only(
+        aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ));
+    let with_provider = TlsConfig::ca_pem(chacha, pem).unwrap();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(PemObject::from_pem_slice(pem).unwrap()).unwrap();
+    let aes = only(aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384);
+    let config = ClientConfig::builder_with_provider(aes)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut http_1 = config.clone();
+    http_1.alpn_protocols = vec![b"http/1.1".to_vec()];
+
+    for tls in [with_provider, TlsConfig::from_rustls(config), TlsConfig::from_rustls(http_1)] {
+        // The server speaks only HTTP/1.1, so requests over HTTP/2 fail after the handshake.
+        let _ = HyperTransport::new(tls).send(get(&server.https())).await;
+    }
+    let (h2, http_1) = (Some("h2".to_owned()), Some("http/1.1".to_owned()));
+    assert_eq!(
+        *handshakes.lock().unwrap(),
+        [
+            (rustls::CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, h2.clone()),
+            (rustls::CipherSuite::TLS13_AES_256_GCM_SHA384, h2),
+            (rustls::CipherSuite::TLS13_AES_256_GCM_SHA384, http_1),
+        ]
+    );
+    let untrusted = Authority::new();
+    let mut roots = RootCertStore::empty();
+    roots.add(PemObject::from_pem_slice(untrusted.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let transport = HyperTransport::new(TlsConfig::from_rustls(config));
+    let (kind, ..) = send_failure(transport.send(get(&server.https())).await);
+    assert_eq!(kind, TransportErrorKind::Certificate);
+}
+
+#[tokio::test]
 async fn only_the_given_roots_are_trusted() {
     let (ours, other) = (Authority::new(), Authority::new());
     let server = TestServer::over_tls(ours.leaf().server(&[]), send_reply).await;
@@ -111,39 +196,6 @@ async fn only_the_given_roots_are_trusted() {
         let tls = TlsConfig::roots(provider(), [root.to_vec()]).unwrap();
         let reply = HyperTransport::new(tls).send(get(&server.https())).await;
         assert_eq!(reply.is_ok(), accepted);
-    }
-}
-
-/// Starts a server that requires a client certificate of this authority.
-async fn server_requiring_client_certificate(authority: &Authority) -> TestServer {
-    let leaf = authority.leaf();
-    let mut roots = RootCertStore::empty();
-    let pem = rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes());
-    roots.add(pem.unwrap()).unwrap();
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
-        .with_single_cert(leaf.chain(), leaf.key.serialize_der().try_into().unwrap())
-        .unwrap();
-    TestServer::over_tls(config, send_reply).await
-}
-
-#[tokio::test]
-async fn a_client_certificate_is_presented_on_request() {
-    let authority = Authority::new();
-    let server = server_requiring_client_certificate(&authority).await;
-    for provider in providers() {
-        let tls = || TlsConfig::ca_pem(provider.clone(), authority.pem.as_bytes()).unwrap();
-        let client = authority.leaf();
-        let (chain, key) = (client.certificate.pem(), client.key.serialize_pem());
-        let with = tls().client_certificate(chain.as_bytes(), key.as_bytes()).unwrap();
-        let reply = HyperTransport::new(with).send(get(&server.https())).await;
-        assert_eq!(reply.unwrap().body(), "{}");
-        let (kind, ..) = send_failure(HyperTransport::new(tls()).send(get(&server.https())).await);
-        assert_eq!(kind, TransportErrorKind::ClientCertificateRequired);
     }
 }
 

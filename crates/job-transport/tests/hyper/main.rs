@@ -5,8 +5,10 @@
 mod authentication;
 mod basics;
 mod certificates;
+mod client_certificates;
 mod error_chains;
 mod limits;
+mod metadata;
 mod proxies;
 mod redirects;
 mod refusals;

@@ -23,7 +23,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -204,6 +204,15 @@ impl TestServer {
     pub(crate) fn http(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
+}
+
+pub(crate) const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Answers one request over HTTP/1.1, and closes the connection.
+pub(crate) async fn send_reply(mut stream: TlsStream<TcpStream>) {
+    let _ = read_head(&mut stream).await;
+    let _ = stream.write_all(REPLY).await;
+    let _ = stream.shutdown().await;
 }
 
 /// Reads the head of an HTTP/1.1 request, up to the blank line.

@@ -40,6 +40,27 @@ fn vendor_signature_vectors_verify() {
 }
 
 #[test]
+fn vendor_signatures_of_queries_verify() {
+    let file = include_str!("../../../../../fixtures/signatures/queries.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 10);
+    for vector in vectors {
+        let text = |part: &str, name: &str| vector[part][name].as_str().unwrap();
+        let uri = format!("https://{}{}", text("input", "host"), text("output", "sent_uri"));
+        let mut request = Request::get(uri)
+            .header("authorization", text("output", "authorization"))
+            .header("x-sdk-date", file["meta"]["x_sdk_date"].as_str().unwrap());
+        for (name, value) in vector["input"]["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        let request = request.body(Bytes::new()).unwrap();
+        let secret_key = file["meta"]["secret_key"].as_str().unwrap();
+        assert_eq!(verify(&request, secret_key, NOW), Ok(()), "{}", vector["name"]);
+    }
+}
+
+#[test]
 fn any_change_invalidates_the_signature() {
     type Change = fn(&mut Request<Bytes>);
     let changes: [(&str, Change); 6] = [

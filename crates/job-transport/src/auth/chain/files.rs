@@ -8,36 +8,16 @@ use std::{
 };
 
 use configparser::ini::{Ini, IniDefault};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    error::CredentialChainError,
+    error::{CredentialChainError, CredentialChainWarning},
+    field::Field,
+    names::{CLOUDS_YAML, CREDENTIALS_FILE},
     regular_file::open_regular,
-    values::{Field, FieldNames, Values},
+    values::Values,
 };
-
-/// The names of the settings in a section of the vendor's file.
-const INI_NAMES: &FieldNames = &[
-    (Field::AccessKey, "ak"),
-    (Field::SecretKey, "sk"),
-    (Field::SecurityToken, "security_token"),
-    (Field::ProjectId, "project_id"),
-];
-
-/// The names of the settings of a cloud in `clouds.yaml`.
-const YAML_NAMES: &FieldNames = &[
-    (Field::Token, "auth.token"),
-    (Field::AccessKey, "auth.ak"),
-    (Field::SecretKey, "auth.sk"),
-    (Field::User, "auth.username"),
-    (Field::Password, "auth.password"),
-    (Field::UserDomain, "auth.user_domain_name"),
-    (Field::ProjectName, "auth.project_name"),
-    (Field::ProjectId, "auth.project_id"),
-    (Field::Region, "region_name"),
-    (Field::AuthUrl, "auth.auth_url"),
-    (Field::CaFile, "cacert"),
-];
+use crate::auth::file_access::FileAccess;
 
 /// The parts of `clouds.yaml` that are used.
 #[derive(Deserialize)]
@@ -50,6 +30,7 @@ struct CloudsFile {
 struct CloudEntry {
     #[serde(default)]
     auth: CloudAuth,
+    auth_type: Option<String>,
     region_name: Option<String>,
     cacert: Option<String>,
 }
@@ -58,13 +39,34 @@ struct CloudEntry {
 struct CloudAuth {
     auth_url: Option<String>,
     username: Option<String>,
+    user_id: Option<String>,
     password: Option<String>,
+    passcode: Option<String>,
     user_domain_name: Option<String>,
+    user_domain_id: Option<String>,
     project_name: Option<String>,
     project_id: Option<String>,
+    tenant_name: Option<String>,
+    tenant_id: Option<String>,
+    project_domain_name: Option<String>,
+    project_domain_id: Option<String>,
+    domain_name: Option<String>,
+    domain_id: Option<String>,
     token: Option<String>,
     ak: Option<String>,
     sk: Option<String>,
+    security_token: Option<String>,
+    agency_name: Option<String>,
+    agency_domain_name: Option<String>,
+    delegated_project: Option<String>,
+    // Settings that change the caller's identity and are not supported.
+    access_token: Option<IgnoredAny>,
+    application_credential_id: Option<IgnoredAny>,
+    application_credential_name: Option<IgnoredAny>,
+    application_credential_secret: Option<IgnoredAny>,
+    identity_provider: Option<IgnoredAny>,
+    system_scope: Option<IgnoredAny>,
+    trust_id: Option<IgnoredAny>,
 }
 
 impl CloudEntry {
@@ -74,17 +76,50 @@ impl CloudEntry {
             Field::Token => &auth.token,
             Field::AccessKey => &auth.ak,
             Field::SecretKey => &auth.sk,
-            Field::SecurityToken => &None,
+            Field::SecurityToken => &auth.security_token,
             Field::User => &auth.username,
+            Field::UserId => &auth.user_id,
             Field::Password => &auth.password,
+            Field::Passcode => &auth.passcode,
             Field::UserDomain => &auth.user_domain_name,
-            Field::ProjectName => &auth.project_name,
-            Field::ProjectId => &auth.project_id,
+            Field::UserDomainId => &auth.user_domain_id,
+            Field::AuthType => &self.auth_type,
+            Field::AgencyName => &auth.agency_name,
+            Field::AgencyDomain => &auth.agency_domain_name,
+            Field::DelegatedProject => &auth.delegated_project,
+            Field::ProjectName => match &auth.project_name {
+                None => &auth.tenant_name,
+                name => name,
+            },
+            Field::ProjectId => match &auth.project_id {
+                None => &auth.tenant_id,
+                id => id,
+            },
+            Field::ProjectDomain => &auth.project_domain_name,
+            Field::ProjectDomainId => &auth.project_domain_id,
+            Field::Domain => &auth.domain_name,
+            Field::DomainId => &auth.domain_id,
             Field::Region => &self.region_name,
             Field::AuthUrl => &auth.auth_url,
             Field::CaFile => &self.cacert,
+            _ => &None,
         };
         value.as_deref()
+    }
+
+    /// Returns the name of a setting that changes the caller's identity and is not supported.
+    fn unsupported(&self) -> Option<&'static str> {
+        let auth = &self.auth;
+        let settings = [
+            ("access_token", &auth.access_token),
+            ("application_credential_id", &auth.application_credential_id),
+            ("application_credential_name", &auth.application_credential_name),
+            ("application_credential_secret", &auth.application_credential_secret),
+            ("identity_provider", &auth.identity_provider),
+            ("system_scope", &auth.system_scope),
+            ("trust_id", &auth.trust_id),
+        ];
+        settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 }
 
@@ -92,7 +127,7 @@ impl CloudEntry {
 pub(super) fn read_credentials_file(
     file: &Path,
 ) -> Result<Option<Values<'static>>, CredentialChainError> {
-    let Some(FileContent { text, world_readable }) = read(file)? else { return Ok(None) };
+    let Some(FileContent { text, access }) = read(file)? else { return Ok(None) };
     let mut settings = IniDefault::default();
     // Like the vendor's reader: no inline comments, because a secret may contain any character.
     settings.inline_comment_symbols = Some(Vec::new());
@@ -109,13 +144,14 @@ pub(super) fn read_credentials_file(
     })?;
     for section in ["basic", "global"] {
         let prefix = format!("{} [{section}] ", file.display());
-        let mut values = Values::empty(INI_NAMES, prefix);
-        for (field, name) in INI_NAMES {
+        let mut values = Values::empty(CREDENTIALS_FILE, prefix);
+        for (field, name) in CREDENTIALS_FILE {
             let value = ini.get(section, name).filter(|value| !value.is_empty());
             values.add(*field, value.as_deref());
         }
-        if values.values.keys().any(|field| *field != Field::ProjectId) {
-            values.check_permissions(file, world_readable)?;
+        let is_beside = |field: &Field| matches!(field, Field::ProjectId | Field::AuthUrl);
+        if !values.values.keys().all(is_beside) {
+            values.check_permissions(file, access)?;
             return Ok(Some(values));
         }
     }
@@ -130,7 +166,7 @@ pub(super) fn read_clouds_yaml(
 ) -> Result<Values<'static>, CredentialChainError> {
     for file in files {
         let Some(content) = read(file)? else { continue };
-        let mut values = Values::empty(YAML_NAMES, String::new());
+        let mut values = Values::empty(CLOUDS_YAML, String::new());
         let mut is_there = values.add_cloud(cloud, file, content)?;
         let secure = file.with_file_name("secure.yaml");
         if let Some(content) = read(&secure)? {
@@ -151,7 +187,7 @@ impl Values<'_> {
         &mut self,
         cloud: &str,
         file: &Path,
-        FileContent { text, world_readable }: FileContent,
+        FileContent { text, access }: FileContent,
     ) -> Result<bool, CredentialChainError> {
         let mut clouds: CloudsFile = serde_saphyr::from_str(&text).map_err(|error| {
             // The error's own text contains the line, which may be a secret.
@@ -159,31 +195,55 @@ impl Values<'_> {
             CredentialChainError::Malformed { file: file.into(), line, form: "YAML with `clouds:`" }
         })?;
         let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
-        let mut added = Values::empty(YAML_NAMES, name_prefix(file, cloud));
-        for (field, _) in YAML_NAMES {
+        if let Some(name) = found.unsupported() {
+            return Err(CredentialChainError::Unsupported {
+                name: format!("{}auth.{name}", name_prefix(file, cloud)),
+                reason: "use a token, a key pair or a password".into(),
+            });
+        }
+        let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));
+        for (field, _) in CLOUDS_YAML {
             added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
         }
-        added.check_permissions(file, world_readable)?;
+        added.check_permissions(file, access)?;
         self.values.append(&mut added.values);
+        self.warnings.append(&mut added.warnings);
         Ok(true)
     }
 
-    fn add(&mut self, field: Field, value: Option<&str>) {
+    pub(super) fn add(&mut self, field: Field, value: Option<&str>) {
         if let Some(value) = value {
             self.values.insert(field, (value.into(), self.name(field)));
         }
     }
 
-    /// Returns an error if the values contain a secret and every user can read the file.
-    fn check_permissions(
-        &self,
+    /// Returns an error if other users can change the file, or if the values contain a secret that
+    /// every user can read. Adds a warning if every user can read the secret of a mounted file.
+    pub(super) fn check_permissions(
+        &mut self,
         file: &Path,
-        world_readable: bool,
+        access: FileAccess,
     ) -> Result<(), CredentialChainError> {
-        if world_readable && self.values.keys().any(|field| field.is_secret()) {
-            return Err(CredentialChainError::WorldReadable(file.into()));
+        if self.values.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let has_secret = self.values.keys().any(|field| field.is_secret());
+        match access {
+            FileAccess::OtherOwner { owner, you } => {
+                Err(CredentialChainError::OtherOwner { file: file.into(), owner, you })
+            }
+            FileAccess::WritableByAll => Err(CredentialChainError::WorldWritable(file.into())),
+            FileAccess::ReadableByAll if has_secret => {
+                Err(CredentialChainError::WorldReadable(file.into()))
+            }
+            FileAccess::ReadableAsMounted if has_secret => {
+                self.warnings.push(CredentialChainWarning::WorldReadable(file.into()));
+                Ok(())
+            }
+            FileAccess::ReadableByAll | FileAccess::ReadableAsMounted | FileAccess::Restricted => {
+                Ok(())
+            }
+        }
     }
 }
 
@@ -195,40 +255,26 @@ fn name_prefix(file: &Path, cloud: &str) -> String {
 /// Maximum size of a file with credentials.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The text of a file, and whether every user can read it.
-struct FileContent {
-    text: String,
-    world_readable: bool,
+/// The text of a file, and which users can read and change it.
+pub(super) struct FileContent {
+    pub(super) text: String,
+    pub(super) access: FileAccess,
 }
 
-/// Reads a file of at most 1 MiB, if there is one.
-fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
+/// Reads a file of at most 1 MiB. Returns `None` if it does not exist.
+pub(super) fn read(file: &Path) -> Result<Option<FileContent>, CredentialChainError> {
     let failed = |error| CredentialChainError::File(file.into(), error);
     let open = match open_regular(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    // Check the opened file, because its path may refer to another file by now.
-    let world_readable = is_world_readable(&open.metadata().map_err(failed)?);
+    let access = FileAccess::from_file(&open).map_err(failed)?;
     let mut text = String::new();
     open.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
     }
-    Ok(Some(FileContent { text, world_readable }))
-}
-
-/// Returns whether every user can read the file. A group may, because mounted secrets are often
-/// readable by one.
-#[cfg(unix)]
-fn is_world_readable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-const fn is_world_readable(_: &std::fs::Metadata) -> bool {
-    false
+    Ok(Some(FileContent { text, access }))
 }
 
 #[cfg(test)]

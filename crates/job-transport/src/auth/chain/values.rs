@@ -1,31 +1,17 @@
 //! The values of one source, and the credentials that they form.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::CredentialChainError;
-use crate::{
-    auth::{access_key::AccessKey, identity::PasswordLogin, secret::parse_secret},
-    request::Endpoint,
+use super::{
+    error::{CredentialChainError, CredentialChainWarning},
+    field::Field,
 };
-
-/// A setting that a source can contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Field {
-    Token,
-    AccessKey,
-    SecretKey,
-    SecurityToken,
-    User,
-    Password,
-    UserDomain,
-    ProjectName,
-    ProjectId,
-    Region,
-    AuthUrl,
-    CaFile,
-}
+use crate::auth::{
+    access_key::AccessKey, identity::PasswordLogin, providers::TokenSource, secret::parse_secret,
+};
 
 /// How requests are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,9 +23,26 @@ pub enum AuthMethod {
     AccessKey,
     /// With a user's password, which the identity service exchanges for a token.
     Password,
+    /// With an ID token of an identity provider (OpenID Connect), exchanged for a temporary key.
+    Oidc,
+    /// With a temporary key of the metadata service of a virtual machine (ECS).
+    Metadata,
+    /// With a temporary key for the service account of a Kubernetes pod.
+    PodIdentity,
 }
 
 impl AuthMethod {
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Token => "a token",
+            Self::AccessKey => "a key pair",
+            Self::Password => "a password",
+            Self::Oidc => "an identity provider",
+            Self::Metadata => "the metadata service",
+            Self::PodIdentity => "the pod identity",
+        }
+    }
+
     pub(super) const ANY_MISSING: &str = "no token, key pair or password";
 
     pub(super) const fn missing(self) -> &'static str {
@@ -47,11 +50,15 @@ impl AuthMethod {
             Self::Token => "no token",
             Self::AccessKey => "no key pair",
             Self::Password => "no password",
+            Self::Oidc => "no identity provider",
+            Self::Metadata => "no metadata service",
+            Self::PodIdentity => "no pod identity",
         }
     }
 }
 
-/// The names of the settings in a source.
+/// The names of the settings in a source. If a setting has several names, the first one is
+/// preferred.
 pub(super) type FieldNames = [(Field, &'static str)];
 
 /// The values of a source.
@@ -61,6 +68,7 @@ pub(super) struct Values<'n> {
     pub(super) values: BTreeMap<Field, (SecretString, String)>,
     /// The file and section, as a prefix of a name; empty for environment variables.
     pub(super) name_prefix: String,
+    pub(super) warnings: Vec<CredentialChainWarning>,
 }
 
 /// The authentication method, with its values.
@@ -69,10 +77,69 @@ pub(super) enum AuthConfig {
     Token(SecretString),
     TokenFile(PathBuf),
     Key(AccessKey),
-    Password(PasswordLogin, Endpoint),
+    Password(PasswordLogin),
+    /// An ID token for the identity service.
+    OidcLogin {
+        idp_id: String,
+        id_token: IdToken,
+    },
+    /// An ID token for the token service.
+    OidcAssume(Box<OidcAgency>),
+    Metadata,
+    PodIdentity {
+        uri: String,
+        token_file: PathBuf,
+    },
+}
+
+/// An ID token, or the file that contains it.
+#[derive(Clone)]
+pub(super) enum IdToken {
+    Text(SecretString),
+    File(PathBuf),
+}
+
+impl IdToken {
+    pub(super) fn source(&self) -> Result<TokenSource, CredentialChainError> {
+        match self {
+            Self::Text(token) => TokenSource::text(token.expose_secret())
+                .map_err(|error| CredentialChainError::Secret("the ID token".into(), error)),
+            Self::File(file) => Ok(TokenSource::file(file)),
+        }
+    }
+}
+
+/// An agency that trusts an identity provider.
+#[derive(Clone)]
+pub(super) struct OidcAgency {
+    pub(super) provider_urn: String,
+    pub(super) agency_urn: String,
+    pub(super) id_token: IdToken,
+    pub(super) session_name: Option<String>,
+    pub(super) duration: Option<Duration>,
+    pub(super) policy: Option<String>,
+    pub(super) policy_ids: Vec<String>,
+}
+
+/// An agency (assumed role) of another account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Agency {
+    pub(super) domain: String,
+    pub(super) name: String,
 }
 
 impl AuthConfig {
+    pub(super) const fn method(&self) -> AuthMethod {
+        match self {
+            Self::Token(_) | Self::TokenFile(_) => AuthMethod::Token,
+            Self::Key(_) => AuthMethod::AccessKey,
+            Self::Password(_) => AuthMethod::Password,
+            Self::OidcLogin { .. } | Self::OidcAssume(_) => AuthMethod::Oidc,
+            Self::Metadata => AuthMethod::Metadata,
+            Self::PodIdentity { .. } => AuthMethod::PodIdentity,
+        }
+    }
+
     /// Returns whether a setting is used with this authentication method.
     pub(super) const fn uses(&self, field: Field) -> bool {
         match field {
@@ -80,10 +147,37 @@ impl AuthConfig {
             Field::AccessKey | Field::SecretKey | Field::SecurityToken => {
                 matches!(self, Self::Key(_))
             }
-            Field::User | Field::Password | Field::UserDomain | Field::ProjectName => {
-                matches!(self, Self::Password(..))
-            }
-            Field::ProjectId | Field::Region | Field::AuthUrl | Field::CaFile => true,
+            Field::User
+            | Field::UserId
+            | Field::Password
+            | Field::Passcode
+            | Field::UserDomain
+            | Field::UserDomainId
+            | Field::Domain
+            | Field::DomainId
+            | Field::ProjectDomain
+            | Field::ProjectDomainId => matches!(self, Self::Password(_)),
+            Field::IdpId | Field::IdpTokenFile => matches!(self, Self::OidcLogin { .. }),
+            Field::ProviderUrn
+            | Field::AgencyUrn
+            | Field::IdToken
+            | Field::IdTokenFile
+            | Field::SessionName
+            | Field::Duration
+            | Field::Policy
+            | Field::PolicyIds
+            | Field::TokenServiceUrl => matches!(self, Self::OidcAssume(_)),
+            Field::PodUri | Field::PodTokenFile => matches!(self, Self::PodIdentity { .. }),
+            Field::AuthType
+            | Field::AuthMethods
+            | Field::AgencyDomain
+            | Field::AgencyName
+            | Field::DelegatedProject
+            | Field::ProjectName
+            | Field::ProjectId
+            | Field::Region
+            | Field::AuthUrl
+            | Field::CaFile => true,
         }
     }
 }
@@ -91,7 +185,7 @@ impl AuthConfig {
 impl<'n> Values<'n> {
     /// Creates an empty set of values.
     pub(super) const fn empty(names: &'n FieldNames, name_prefix: String) -> Self {
-        Self { names, values: BTreeMap::new(), name_prefix }
+        Self { names, values: BTreeMap::new(), name_prefix, warnings: Vec::new() }
     }
 
     /// Returns whether any of the values is used with this authentication method.
@@ -99,57 +193,220 @@ impl<'n> Values<'n> {
         self.values.keys().any(|field| auth_config.uses(*field))
     }
 
-    /// Returns the authentication method, which must be `only` if that is set.
+    /// Returns the authentication method that the values allow, with a token preferred to a key
+    /// pair, and a key pair to a password. Returns `None` if there are no credentials.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a value is missing or invalid.
     pub(super) fn auth_config(
         &self,
         only: Option<AuthMethod>,
     ) -> Result<Option<AuthConfig>, CredentialChainError> {
-        let is_allowed = |auth| only.is_none_or(|only| only == auth);
+        let only = match only {
+            Some(only) => Some(only),
+            None => self.stated_method()?,
+        };
+        let is_allowed = |method| only.is_none_or(|only| only == method);
+        if is_allowed(AuthMethod::Oidc) {
+            if let Some(agency) = self.oidc_assume()? {
+                return Ok(Some(AuthConfig::OidcAssume(Box::new(agency))));
+            }
+            let fields = [Field::IdpId, Field::IdpTokenFile];
+            if let Some([(idp_id, _), (file, _)]) = self.all_or_none(fields)? {
+                let id_token = IdToken::File(file.into());
+                return Ok(Some(AuthConfig::OidcLogin { idp_id: idp_id.into(), id_token }));
+            }
+        }
+        if let Some((token, origin)) =
+            self.get(Field::Token).filter(|_| is_allowed(AuthMethod::Token))
+        {
+            return Ok(Some(AuthConfig::Token(secret(token, origin)?)));
+        }
+        if is_allowed(AuthMethod::AccessKey)
+            && let Some(key) = self.access_key()?
+        {
+            return Ok(Some(AuthConfig::Key(key)));
+        }
+        let fields = [Field::PodUri, Field::PodTokenFile];
+        if is_allowed(AuthMethod::PodIdentity)
+            && let Some([(uri, _), (file, _)]) = self.all_or_none(fields)?
+        {
+            return Ok(Some(AuthConfig::PodIdentity { uri: uri.into(), token_file: file.into() }));
+        }
+        if is_allowed(AuthMethod::Password)
+            && let Some(login) = self.password_login()?
+        {
+            return Ok(Some(AuthConfig::Password(login)));
+        }
+        Ok(None)
+    }
+
+    /// Returns the method that the type of the login states, if it is set.
+    fn stated_method(&self) -> Result<Option<AuthMethod>, CredentialChainError> {
+        let unsupported = |origin: &str, reason: &str| CredentialChainError::Unsupported {
+            name: origin.into(),
+            reason: reason.into(),
+        };
+        let Some((stated, origin)) = self.get(Field::AuthType) else { return Ok(None) };
+        let method = match stated.strip_prefix("v3").unwrap_or(stated) {
+            "password" | "multifactor" | "totp" => AuthMethod::Password,
+            "token" => AuthMethod::Token,
+            "aksk" => AuthMethod::AccessKey,
+            _ => {
+                let supported =
+                    "use v3password, v3multifactor (password and totp), v3token or aksk";
+                return Err(unsupported(origin, supported));
+            }
+        };
+        if stated.ends_with("multifactor") || stated.ends_with("totp") {
+            if let Some((methods, origin)) = self.get(Field::AuthMethods) {
+                let is_supported = |method: &str| {
+                    ["password", "totp"].contains(&method.strip_prefix("v3").unwrap_or(method))
+                };
+                if !methods.split(',').map(str::trim).all(is_supported) {
+                    return Err(unsupported(origin, "use v3password and v3totp"));
+                }
+            }
+            for missing in [Field::Password, Field::Passcode] {
+                if self.get(missing).is_none() {
+                    return Err(CredentialChainError::Incomplete {
+                        present: origin.into(),
+                        missing: self.name(missing),
+                    });
+                }
+            }
+        }
+        Ok(Some(method))
+    }
+
+    fn access_key(&self) -> Result<Option<AccessKey>, CredentialChainError> {
+        let fields = [Field::AccessKey, Field::SecretKey];
+        let Some([(access_key, key_origin), (secret_key, origin)]) = self.all_or_none(fields)?
+        else {
+            return Ok(None);
+        };
         let refused = |origin: &str| {
             let origin = origin.to_owned();
             |error| CredentialChainError::Secret(origin, error)
         };
-        if let Some((token, origin)) =
-            self.get(Field::Token).filter(|_| is_allowed(AuthMethod::Token))
-        {
-            let token = parse_secret(token.into()).map_err(refused(origin))?;
-            return Ok(Some(AuthConfig::Token(token)));
+        parse_secret(access_key.into()).map_err(refused(key_origin))?;
+        let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
+        match self.get(Field::SecurityToken) {
+            Some((token, origin)) => {
+                key.with_security_token(token).map(Some).map_err(refused(origin))
+            }
+            None => Ok(Some(key)),
         }
-        if is_allowed(AuthMethod::AccessKey)
-            && let Some([(access_key, key_origin), (secret_key, origin)]) =
-                self.all_or_none([Field::AccessKey, Field::SecretKey])?
-        {
-            parse_secret(access_key.into()).map_err(refused(key_origin))?;
-            let key = AccessKey::new(access_key, secret_key).map_err(refused(origin))?;
-            let key = match self.get(Field::SecurityToken) {
-                Some((token, origin)) => key.with_security_token(token).map_err(refused(origin))?,
-                None => key,
-            };
-            return Ok(Some(AuthConfig::Key(key)));
-        }
-        // A user name without a password is ignored, because it may be set for other reasons.
-        if self.get(Field::Password).is_none() || !is_allowed(AuthMethod::Password) {
-            return Ok(None);
-        }
-        let fields = [Field::Password, Field::User, Field::UserDomain, Field::AuthUrl];
-        let Some([password, user, domain, _]) = self.all_or_none(fields)? else { return Ok(None) };
-        let Some(auth_url) = self.auth_url()? else { return Ok(None) };
-        let login = PasswordLogin::new(user.0, password.0, domain.0);
-        let login = match (self.get(Field::ProjectId), self.get(Field::ProjectName)) {
-            (Some((id, origin)), _) => login.project_id(
-                id.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))?,
-            ),
-            (None, Some((name, _))) => login.project_name(name),
-            (None, None) => login,
-        };
-        Ok(Some(AuthConfig::Password(login, auth_url)))
     }
 
-    pub(super) fn auth_url(&self) -> Result<Option<Endpoint>, CredentialChainError> {
-        let auth_url = self.get(Field::AuthUrl).map(|(text, origin)| {
-            text.parse().map_err(|error| CredentialChainError::AuthUrl(origin.into(), error))
+    fn oidc_assume(&self) -> Result<Option<OidcAgency>, CredentialChainError> {
+        let id_token = match (self.get(Field::IdToken), self.get(Field::IdTokenFile)) {
+            (Some((token, origin)), _) => Some((IdToken::Text(secret(token, origin)?), origin)),
+            (None, Some((file, origin))) => Some((IdToken::File(file.into()), origin)),
+            (None, None) => None,
+        };
+        let urns = self.all_or_none([Field::ProviderUrn, Field::AgencyUrn])?;
+        let incomplete = |present: &str, missing| CredentialChainError::Incomplete {
+            present: present.into(),
+            missing: self.name(missing),
+        };
+        let ([(provider_urn, _), (agency_urn, _)], id_token) = match (urns, id_token) {
+            (Some(urns), Some((id_token, _))) => (urns, id_token),
+            (Some([_, (_, origin)]), None) => return Err(incomplete(origin, Field::IdTokenFile)),
+            (None, Some((_, origin))) => return Err(incomplete(origin, Field::ProviderUrn)),
+            (None, None) => return Ok(None),
+        };
+        let duration = self.get(Field::Duration).map(|(seconds, origin)| {
+            let seconds = seconds.trim().parse().map(Duration::from_secs);
+            seconds.map_err(|_| CredentialChainError::NotSeconds(origin.into()))
         });
-        auth_url.transpose()
+        let text = |field| self.get(field).map(|(text, _)| text.to_owned());
+        let ids = self.get(Field::PolicyIds).map_or("", |(ids, _)| ids);
+        let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
+        Ok(Some(OidcAgency {
+            provider_urn: provider_urn.into(),
+            agency_urn: agency_urn.into(),
+            id_token,
+            session_name: text(Field::SessionName),
+            duration: duration.transpose()?,
+            policy: text(Field::Policy),
+            policy_ids: ids.map(String::from).collect(),
+        }))
+    }
+
+    fn password_login(&self) -> Result<Option<PasswordLogin>, CredentialChainError> {
+        // A user name without a password is ignored, because it may be set for other reasons.
+        let Some((password, origin)) = self.get(Field::Password) else { return Ok(None) };
+        let incomplete = |missing| CredentialChainError::Incomplete {
+            present: origin.into(),
+            missing: self.name(missing),
+        };
+        let text = |field| self.get(field).map(|(text, _)| text.to_owned());
+        let domain = text(Field::UserDomain).or_else(|| text(Field::Domain));
+        let domain_id = text(Field::UserDomainId).or_else(|| text(Field::DomainId));
+        let login = match (text(Field::UserId), text(Field::User)) {
+            (Some(id), _) => PasswordLogin::with_user_id(id, password),
+            (None, None) => return Err(incomplete(Field::User)),
+            (None, Some(user)) => match (&domain, &domain_id) {
+                (_, Some(id)) => PasswordLogin::with_domain_id(user, password, id),
+                (Some(domain), None) => PasswordLogin::new(user, password, domain),
+                (None, None) => return Err(incomplete(Field::UserDomain)),
+            },
+        };
+        let login = match self.get(Field::Passcode) {
+            Some((passcode, origin)) => login.passcode(secret(passcode, origin)?.expose_secret()),
+            None => login,
+        };
+        let project_id = self.project_id()?;
+        let login = match (project_id, text(Field::ProjectName)) {
+            (Some(id), _) => login.project_id(id),
+            (None, Some(name)) => {
+                match (text(Field::ProjectDomainId), text(Field::ProjectDomain)) {
+                    (Some(id), _) => login.project_name_in_domain_id(name, id),
+                    (None, Some(domain)) => login.project_name_in_domain(name, domain),
+                    (None, None) => login.project_name(name),
+                }
+            }
+            (None, None) => match (text(Field::DomainId), text(Field::Domain)) {
+                (Some(id), _) => login.domain_id(id),
+                (None, Some(name)) => login.domain_name(name),
+                (None, None) => login,
+            },
+        };
+        Ok(Some(login))
+    }
+}
+
+impl Values<'_> {
+    /// Returns the id of the project, if it is set.
+    pub(super) fn project_id(&self) -> Result<Option<ProjectId>, CredentialChainError> {
+        let project = self.get(Field::ProjectId).map(|(text, origin)| {
+            text.parse().map_err(|error| CredentialChainError::Project(origin.into(), error))
+        });
+        project.transpose()
+    }
+
+    /// Returns the agency that the credentials assume, if there is one.
+    pub(super) fn agency(&self) -> Result<Option<Agency>, CredentialChainError> {
+        let project = self.get(Field::DelegatedProject);
+        match (self.all_or_none([Field::AgencyName, Field::AgencyDomain])?, project) {
+            (Some([(name, _), (domain, _)]), _) => {
+                Ok(Some(Agency { name: name.into(), domain: domain.into() }))
+            }
+            (None, Some((_, origin))) => Err(CredentialChainError::Incomplete {
+                present: origin.into(),
+                missing: self.name(Field::AgencyName),
+            }),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Adds the values of another source that this one does not have.
+    pub(super) fn add_missing(&mut self, other: Self) {
+        for (field, value) in other.values {
+            self.values.entry(field).or_insert(value);
+        }
     }
 
     /// Returns all of these values, or `None` if none is set. Returns an error if only some are
@@ -181,31 +438,8 @@ impl<'n> Values<'n> {
     }
 }
 
-impl Field {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::AccessKey => "access key",
-            Self::SecretKey => "secret key",
-            Self::SecurityToken => "security token",
-            Self::User => "user",
-            Self::Password => "password",
-            Self::UserDomain => "user domain",
-            Self::ProjectName => "project name",
-            Self::ProjectId => "project",
-            Self::Region => "region",
-            Self::AuthUrl => "identity service",
-            Self::CaFile => "CA file",
-        }
-    }
-
-    /// Returns whether the setting identifies the project.
-    pub(super) const fn is_project(self) -> bool {
-        matches!(self, Self::ProjectId | Self::ProjectName)
-    }
-
-    /// Returns whether the setting is a secret.
-    pub(super) const fn is_secret(self) -> bool {
-        matches!(self, Self::Token | Self::SecretKey | Self::SecurityToken | Self::Password)
-    }
+/// Returns a valid secret, or an error that names its origin.
+fn secret(text: &str, origin: &str) -> Result<SecretString, CredentialChainError> {
+    let refused = |error| CredentialChainError::Secret(origin.into(), error);
+    parse_secret(text.into()).map_err(refused)
 }

@@ -182,11 +182,11 @@ async fn a_late_401_gets_the_newer_token_despite_a_failed_refresh() {
     let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Ok(Some(1_000)), Err(ErrorClass::Unauthorized)]);
     let first = cache.get(&clock).await.unwrap();
-    assert!(cache.refresh(first.generation, &clock).await.unwrap().is_some());
+    assert!(cache.refresh(first.generation, false, &clock).await.unwrap().is_some());
     clock.advance(950);
     assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-2"]);
     assert_eq!(listed.calls(), 3);
-    let late = cache.refresh(first.generation, &clock).await.unwrap();
+    let late = cache.refresh(first.generation, false, &clock).await.unwrap();
     assert_eq!(late.map(|issued| token_text(&issued)).as_deref(), Some("token-2"));
 }
 
@@ -204,7 +204,7 @@ async fn concurrent_refusals_of_a_token_share_one_refresh() {
     listed.push_results([Ok(None), Ok(None), Ok(None), Ok(None)]);
     let first = cache.get(&clock).await.unwrap();
     let renew = async |refused: &IssuedCredential, count| {
-        let renewed = (0..count).map(|_| cache.refresh(refused.generation, &clock));
+        let renewed = (0..count).map(|_| cache.refresh(refused.generation, false, &clock));
         let renewed: Vec<_> = join_all(renewed).await;
         let tokens = renewed.into_iter().map(|renewed| renewed.unwrap().map(|g| token_text(&g)));
         tokens.collect::<Vec<_>>()
@@ -229,7 +229,8 @@ async fn concurrent_refusals_share_one_refresh_error() {
     let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Err(ErrorClass::Transient)]);
     let first = cache.get(&clock).await.unwrap();
-    let renewed = join_all((0..1_000).map(|_| cache.refresh(first.generation, &clock))).await;
+    let renewed =
+        join_all((0..1_000).map(|_| cache.refresh(first.generation, false, &clock))).await;
     assert!(renewed.into_iter().all(|renewed| renewed.is_err()));
     assert_eq!(listed.calls(), 2);
 }
@@ -238,7 +239,7 @@ async fn concurrent_refusals_share_one_refresh_error() {
 struct InstantSleepClock(ManualClock);
 
 impl Clock for InstantSleepClock {
-    fn now(&self) -> jiff::Timestamp {
+    fn now(&self) -> Timestamp {
         self.0.now()
     }
 

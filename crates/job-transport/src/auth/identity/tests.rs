@@ -43,7 +43,18 @@ async fn provide_from(
 #[tokio::test]
 async fn login_request_matches_the_identity_api() {
     let project = |name: &str| login().project_id(name.parse().unwrap());
-    let logins = [login(), login().project_name("eu-de"), project("4b8c")];
+    let logins = [
+        login(),
+        login().project_name("eu-de"),
+        project("4b8c"),
+        login().project_name_in_domain("eu-de", "OTC-2"),
+        login().project_name_in_domain_id("eu-de", "d2"),
+        login().domain_name("OTC-1"),
+        login().domain_id("d1"),
+        PasswordLogin::with_domain_id("user", "p\"w", "d1").project_name("eu-de"),
+        PasswordLogin::with_user_id("u1", "p\"w").project_name("eu-de").passcode("123456"),
+        login().passcode("123456"),
+    ];
     let mut shown = String::new();
     for login in logins {
         let transport = FixedReply::default();
@@ -106,4 +117,26 @@ async fn replies_without_a_token_are_classified_errors() {
         assert!(!format!("{error:?}{lines}").contains("p\"w"));
     }
     insta::assert_snapshot!(lines);
+}
+
+#[tokio::test]
+async fn a_passcode_is_sent_once() {
+    let login = || login().passcode("123456");
+    let endpoint = || "https://iam.example".parse().unwrap();
+    // A reply without a decision leaves the passcode valid.
+    let rows = [(201, true), (401, true), (500, true), (429, false), (503, false)];
+    for (status, is_used) in rows {
+        let headers = [("X-Subject-Token", "MIIF")];
+        let transport = FixedReply(Arc::default(), reply(status, &headers, "{}"));
+        let identity = Identity::new(endpoint(), login(), transport.clone());
+        assert_eq!(identity.provide().await.is_ok(), status == 201, "{status}");
+        let _ = transport.0.lock().unwrap().take();
+        let second = identity.provide().await;
+        assert_eq!(transport.0.lock().unwrap().is_none(), is_used, "{status}");
+        if is_used {
+            let error = second.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Unauthorized);
+            assert!(error.to_string().contains("passcode"), "{error}");
+        }
+    }
 }

@@ -78,6 +78,46 @@ fn vendor_signature_vectors_are_reproduced() {
 }
 
 #[test]
+fn vendor_signatures_of_queries_are_reproduced() {
+    let file = include_str!("../../../../../fixtures/signatures/queries.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let meta = |name| text(&file, "meta", name).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 10);
+    for vector in vectors {
+        let name = &vector["name"];
+        let input = |name| text(vector, "input", name).unwrap();
+        let encode = |part: &Value| {
+            percent_encode(part.as_str().unwrap().as_bytes(), PATH_ENCODE_SET).to_string()
+        };
+        let query = vector["input"]["query"].as_array().unwrap().iter();
+        let query: Vec<_> =
+            query.map(|pair| format!("{}={}", encode(&pair[0]), encode(&pair[1]))).collect();
+        // In the order of the client, and in that in which the vendor's client sends them.
+        let given = format!("{}?{}", input("path"), query.join("&"));
+        for target in [&*given, text(vector, "output", "sent_uri").unwrap()] {
+            let uri = format!("https://{}{target}", input("host"));
+            let mut request = Request::get(uri).body(Bytes::new()).unwrap();
+            let header = |name: &str| vector["input"]["headers"][name].as_str();
+            let mut key = AccessKey::new(meta("access_key"), meta("secret_key")).unwrap();
+            if let Some(token) = header("X-Security-Token") {
+                key = key.with_security_token(token).unwrap();
+            }
+            let project = header("X-Project-Id").map(|id| id.parse().unwrap());
+            let at: Timestamp = "2020-02-02T08:12:40Z".parse().unwrap();
+            sign(&mut request, &key, project.as_ref(), at).unwrap();
+            let value = |name| request.headers().get(name);
+            let signed = SIGNED_HEADERS.map(|name| (name, value(name)));
+            let (canonical, _) = canonical_request(&request, &signed);
+            let output = |name| text(vector, "output", name).unwrap();
+            assert_eq!(String::from_utf8_lossy(&canonical), output("canonical_request"), "{name}");
+            assert_eq!(request.headers()[AUTHORIZATION], output("authorization"), "{name}");
+            assert_eq!(request.uri().path_and_query().unwrap(), target);
+        }
+    }
+}
+
+#[test]
 fn temporary_keys_sign_security_token_and_project() {
     let key = AccessKey::new("AK", "SK").unwrap().with_security_token("TOKEN").unwrap();
     let mut request = Request::get("https://h/a").body(Bytes::new()).unwrap();

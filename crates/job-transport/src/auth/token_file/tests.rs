@@ -21,11 +21,11 @@ fn token_files_yield_a_token_or_an_error() {
         (None, "cannot read FILE: No such file or directory (os error 2)"),
         (
             Some("canary"),
-            "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
+            "ProvidedCredential { credential: Token(..), lifetime: None, expires_at: None, recheck_after: None, project: None }",
         ),
         (
             Some(" canary\r\n"),
-            "ProvidedCredential { credential: Token(..), lifetime: None, project: None }",
+            "ProvidedCredential { credential: Token(..), lifetime: None, expires_at: None, recheck_after: None, project: None }",
         ),
         (Some("\n"), "no valid token in FILE: the token or key is empty"),
         (

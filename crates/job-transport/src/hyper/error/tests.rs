@@ -12,11 +12,7 @@ fn dns_error(source: io::Error) -> DnsError {
 }
 
 fn tunnel_error(source: impl Into<Box<dyn Error + Send + Sync>>) -> TunnelError {
-    TunnelError {
-        proxy: Some("proxy.example:3128".into()),
-        is_unauthorized: false,
-        source: source.into(),
-    }
+    TunnelError { is_unauthorized: false, source: source.into() }
 }
 
 #[test]
@@ -70,7 +66,12 @@ fn messages_name_the_host_and_leave_out_library_layers() {
         ),
         (
             io(tunnel_error("tunnel error: unsuccessful")),
-            "cannot connect through the proxy `proxy.example:3128`: tunnel error: unsuccessful",
+            "cannot connect through the proxy: tunnel error: unsuccessful",
+        ),
+        (
+            // The host is that of the proxy, which the transport adds.
+            io(tunnel_error(dns_error(io(no_name)))),
+            "cannot resolve the host name: name not found",
         ),
         (
             io(io(io::Error::from(io::ErrorKind::ConnectionRefused))),

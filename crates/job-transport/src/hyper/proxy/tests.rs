@@ -8,37 +8,99 @@ fn proxy_urls_parse_or_are_rejected() {
         ("http://proxy.example:3128", Ok("http://proxy.example:3128/")),
         ("http://user:secret@proxy.example", Ok("http://proxy.example/")),
         ("proxy.example:3128", Ok("http://proxy.example:3128/")),
+        (" http://proxy.example ", Ok("http://proxy.example/")),
         ("https://proxy.example", Err(ProxyError::NotHttp)),
         ("socks5://proxy.example", Err(ProxyError::NotHttp)),
         ("ftp://proxy.example", Err(ProxyError::NotUrl)),
+        ("http://", Err(ProxyError::NotUrl)),
         ("", Err(ProxyError::NotUrl)),
         ("two words", Err(ProxyError::NotUrl)),
     ];
     for (text, expected) in rows {
-        let proxy = Proxy::new(text, "");
-        let shown = expected.map(|uri| format!("Proxy({uri})"));
-        assert_eq!(proxy.map(|proxy| format!("{proxy:?}")), shown, "{text:?}");
+        // An exception does not make a proxy invalid, even if it contains every host.
+        for except in ["", "*", "service.invalid"] {
+            let proxy = Proxy::new(text, except);
+            let shown = expected.map(|uri| format!("Proxy({uri})"));
+            assert_eq!(proxy.map(|proxy| format!("{proxy:?}")), shown, "{text:?} {except:?}");
+        }
     }
 }
 
 #[test]
-fn excluded_and_plain_http_hosts_bypass_the_proxy() {
-    let proxy = Proxy::new("http://proxy.example", ".internal.example, 10.0.0.0/8").unwrap();
-    let rows = [
-        ("https://cce.example", true),
-        ("https://cce.internal.example", false),
-        ("https://10.1.2.3:8443", false),
-        ("https://11.1.2.3", true),
-        ("http://localhost:8080", false),
-        ("http://cce.example", false),
+fn exceptions_loopback_and_plain_http_bypass_the_proxy() {
+    // The exceptions, URLs that use the proxy, and URLs that do not.
+    let rows: [(&str, &[&str], &[&str]); 14] = [
+        (
+            "",
+            &["https://cce.example", "https://169.253.1.1", "https://localhost.example"],
+            &[
+                "https://localhost",
+                "https://LOCALHOST:8443",
+                "https://127.0.0.1",
+                "https://127.9.9.9:8443",
+                "https://[::1]:8443",
+                "https://169.254.169.254",
+                "http://169.254.170.23/v1/credentials",
+                "http://cce.example",
+                "http://localhost:8080",
+            ],
+        ),
+        ("*", &[], &["https://cce.example", "https://10.1.2.3", "https://[2001:db8::1]"]),
+        (
+            "internal.example",
+            &["https://cce.example", "https://notinternal.example", "https://internal.example.com"],
+            &["https://internal.example", "https://cce.INTERNAL.example:8443"],
+        ),
+        (
+            ".internal.example",
+            &["https://cce.example", "https://notinternal.example"],
+            &["https://internal.example", "https://cce.internal.example"],
+        ),
+        (
+            "*.internal.example",
+            &["https://cce.example", "https://notinternal.example"],
+            &["https://internal.example", "https://cce.internal.example"],
+        ),
+        ("internal.example.", &["https://cce.example"], &["https://cce.internal.example"]),
+        (
+            "internal.example",
+            &["https://cce.example."],
+            &["https://cce.internal.example.", "https://internal.example.:8443"],
+        ),
+        (
+            "10.0.0.0/8, 192.0.2.7",
+            &["https://11.1.2.3", "https://192.0.2.8", "https://cce.example"],
+            &["https://10.1.2.3:8443", "https://192.0.2.7"],
+        ),
+        (
+            "2001:db8::/32,fd00::1,[fd00::2]",
+            &["https://[2001:db9::1]", "https://[fd00::3]"],
+            &["https://[2001:db8::1]", "https://[fd00::1]:8443", "https://[fd00::2]"],
+        ),
+        (
+            "cce.example:8443",
+            &["https://cce.example", "https://cce.example:9443"],
+            &["https://cce.example:8443", "https://a.cce.example:8443"],
+        ),
+        ("cce.example:443", &["https://cce.example:8443"], &["https://cce.example"]),
+        (
+            "[fd00::1]:8443 10.0.0.1:8443",
+            &["https://[fd00::1]", "https://10.0.0.1"],
+            &["https://[fd00::1]:8443", "https://10.0.0.1:8443"],
+        ),
+        ("*:8443", &["https://cce.example"], &["https://cce.example:8443"]),
+        (
+            " , a.example\t b.example,,cce.example:x,cce.example:99999, ::: ",
+            &["https://cce.example", "https://c.example"],
+            &["https://a.example", "https://b.example"],
+        ),
     ];
-    for (host, expected) in rows {
-        assert_eq!(proxy.for_host(&host.parse().unwrap()).is_some(), expected, "{host}");
+    for (except, proxied, direct) in rows {
+        let proxy = Proxy::new("http://proxy.example", except).unwrap();
+        let uses_proxy = |uri: &&&str| proxy.is_used_for(&uri.parse().unwrap());
+        let wrong: Vec<_> = proxied.iter().filter(|uri| !uses_proxy(uri)).collect();
+        assert!(wrong.is_empty(), "{except:?}: direct, but must use the proxy: {wrong:?}");
+        let wrong: Vec<_> = direct.iter().filter(uses_proxy).collect();
+        assert!(wrong.is_empty(), "{except:?}: proxied, but must be direct: {wrong:?}");
     }
-    assert!(
-        Proxy::new("http://proxy.example", "*")
-            .unwrap()
-            .for_host(&Uri::from_static("https://h"))
-            .is_none()
-    );
 }

@@ -48,6 +48,8 @@ fn region_names_yield_cce_and_iam_endpoints() {
         (Huawei, "cn-north-4", region("cn-north-4.myhuaweicloud.com")),
         (Huawei, "eu-west-101", region("eu-west-101.myhuaweicloud.eu")),
         (Huawei, "", Err(EndpointError::InvalidRegion)),
+        (Huawei, "eu-west-188", region("eu-west-188.myhuaweicloud.eu")),
+        (Huawei, "-eu-de", Err(EndpointError::InvalidRegion)),
         (Huawei, "EU-DE", Err(EndpointError::InvalidRegion)),
         (Huawei, "evil.example/", Err(EndpointError::InvalidRegion)),
         (Huawei, "user@evil", Err(EndpointError::InvalidRegion)),
@@ -58,31 +60,34 @@ fn region_names_yield_cce_and_iam_endpoints() {
         let of = |service| expected.clone().map(|host| format!("https://{service}.{host}"));
         assert_eq!(shown(Endpoint::for_region(cloud, name)), of("cce"), "{name}");
         let identity = Endpoint::identity_for_region(cloud, name);
-        let region = identity.as_ref().ok().and_then(Endpoint::identity_region);
-        assert_eq!(region, identity.is_ok().then_some((cloud, name)), "{name}");
         assert_eq!(shown(identity), of("iam"), "{name}");
     }
 }
 
 #[test]
-fn identity_region_is_derived_from_the_host() {
+fn a_region_names_its_cloud_only_if_no_other_operator_has_it() {
     use Cloud::*;
     let rows = [
-        ("https://iam.eu-de.otc.t-systems.com/v3/", Some((OpenTelekom, "eu-de"))),
-        ("https://iam.eu-west-101.myhuaweicloud.eu", Some((Huawei, "eu-west-101"))),
-        ("https://iam.eu-west-101.myhuaweicloud.com", None),
-        ("https://iam.myhuaweicloud.com/v3", None),
-        ("https://cce.eu-de.otc.t-systems.com", None),
-        ("https://iam.eu-de.otc.t-systems.com:8443/v3", None),
-        ("https://iam.eu-de.otc.t-systems.com.evil.example/v3", None),
-        ("https://iam.example", None),
+        ("eu-de", Some(OpenTelekom)),
+        ("eu-nl", Some(OpenTelekom)),
+        ("cn-north-4", Some(Huawei)),
+        ("cn-north-44", None),
+        ("eu-west-101", Some(Huawei)),
+        ("eu-west-199", Some(Huawei)),
+        ("eu-west-1", None),
+        ("eu-west-10", None),
+        ("eu-west-1000", None),
+        ("eu-west-0", None),
+        ("eu-ch2", None),
+        ("ae-ad-1", None),
+        ("ru-moscow-1", None),
+        ("ru-northwest-2", None),
+        ("my-kualalumpur-1", None),
+        ("", None),
     ];
-    for (text, expected) in rows {
-        let endpoint: Endpoint = text.parse().unwrap();
-        assert_eq!(endpoint.identity_region(), expected, "{text}");
+    for (region, expected) in rows {
+        assert_eq!(Cloud::from_region(region), expected, "{region}");
     }
-    let clouds = ["eu-de", "eu-nl", "eu-west-101", "cn-north-4"].map(Cloud::from_region);
-    assert_eq!(clouds, [OpenTelekom, OpenTelekom, Huawei, Huawei]);
 }
 
 #[test]
@@ -114,6 +119,68 @@ fn token_uri_contains_the_api_version_once() {
     }
 }
 
+#[test]
+fn autopilot_endpoints_have_their_own_path() {
+    // The text, and the path of a job.
+    let rows = [
+        ("https://cce.example", "/api/v3/projects/p/jobs/j"),
+        ("https://cce.example/autopilot", "/autopilot/v3/projects/p/jobs/j"),
+        ("https://cce.example:8443/autopilot/", "/autopilot/v3/projects/p/jobs/j"),
+        ("https://proxy.example/cce/autopilot", "/cce/autopilot/v3/projects/p/jobs/j"),
+        ("https://proxy.example/autopilot/cce", "/autopilot/cce/api/v3/projects/p/jobs/j"),
+        ("https://proxy.example/xautopilot", "/xautopilot/api/v3/projects/p/jobs/j"),
+        ("https://autopilot", "/api/v3/projects/p/jobs/j"),
+        ("https://autopilot/autopilot", "/autopilot/v3/projects/p/jobs/j"),
+    ];
+    let (project, job) = ("p".parse().unwrap(), "j".parse().unwrap());
+    for (text, path) in rows {
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!(endpoint.job_uri(&project, &job).unwrap().path(), path, "{text}");
+        let template = endpoint.job_path().replace("{project_id}", "p").replace("{job_id}", "j");
+        assert!(path.ends_with(&template), "{text}");
+
+        let autopilot = endpoint.clone().autopilot();
+        let path = autopilot.job_uri(&project, &job).unwrap().path().to_owned();
+        assert!(path.ends_with("/autopilot/v3/projects/p/jobs/j"), "{text}: {path}");
+        assert!(autopilot.is_autopilot(), "{text}");
+        assert_eq!(autopilot.clone().autopilot(), autopilot, "{text}");
+        assert_eq!(endpoint.is_autopilot(), endpoint == autopilot, "{text}");
+        let stored = serde_json::to_string(&autopilot).unwrap();
+        assert_eq!(serde_json::from_str::<Endpoint>(&stored).unwrap(), autopilot, "{text}");
+    }
+}
+
+#[test]
+fn endpoints_and_clouds_convert_from_and_to_text() {
+    let text = "https://cce.example/x";
+    let endpoint: Endpoint = text.parse().unwrap();
+    assert_eq!(Endpoint::try_from(text), Ok(endpoint.clone()));
+    assert_eq!(Endpoint::try_from(text.to_owned()), Ok(endpoint.clone()));
+    assert_eq!(String::from(endpoint.clone()), text);
+    let stored = serde_json::to_string(&endpoint).unwrap();
+    assert_eq!(stored, format!("\"{text}\""));
+    assert_eq!(serde_json::from_str::<Endpoint>(&stored).unwrap(), endpoint);
+    assert_eq!(Endpoint::try_from("cce.example"), Err(EndpointError::NotUrl));
+
+    // What was allowed explicitly is not allowed by a stored text.
+    let plain = serde_json::to_string(&Endpoint::allow_http("http://cce.example").unwrap());
+    let error = serde_json::from_str::<Endpoint>(&plain.unwrap()).unwrap_err();
+    assert!(error.to_string().starts_with(&EndpointError::NotHttps.to_string()), "{error}");
+
+    for (name, cloud) in [("huawei", Cloud::Huawei), ("otc", Cloud::OpenTelekom)] {
+        assert_eq!(name.parse(), Ok(cloud));
+        assert_eq!(Cloud::try_from(name), Ok(cloud));
+        assert_eq!(Cloud::try_from(name.to_owned()), Ok(cloud));
+        assert_eq!((cloud.to_string(), String::from(cloud)), (name.into(), name.into()));
+        let stored = serde_json::to_string(&cloud).unwrap();
+        assert_eq!(serde_json::from_str::<Cloud>(&stored).unwrap(), cloud);
+    }
+    for name in ["", "OTC", "aws"] {
+        assert_eq!(name.parse::<Cloud>(), Err(EndpointError::InvalidCloud), "{name}");
+    }
+    assert!(serde_json::from_str::<Cloud>("\"aws\"").is_err());
+}
+
 proptest! {
     #[test]
     fn ids_round_trip_through_one_path_segment(
@@ -123,6 +190,7 @@ proptest! {
             return Ok(()); // `.` and `..`
         };
         let endpoint: Endpoint = format!("https://cce.example{prefix}").parse().unwrap();
+        prop_assume!(!endpoint.is_autopilot());
         let uri = endpoint.job_uri(&project, &job).unwrap();
         prop_assert_eq!(uri.query(), None);
         let path = uri.path().strip_prefix(&*prefix).unwrap();

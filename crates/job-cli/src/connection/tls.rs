@@ -1,0 +1,83 @@
+//! The TLS settings: which certificate authorities are trusted, and the client certificate.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use job_transport::{TlsConfig, TlsProvider};
+
+use super::Sourced;
+use crate::files;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TlsArgs {
+    /// Trust only the CAs in this PEM file [default: the system's CAs]
+    #[arg(long, value_name = "FILE", conflicts_with = "extra_ca_file")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Trust the CAs in this PEM file, too, for example the CA of a proxy that inspects TLS
+    #[arg(long, value_name = "FILE")]
+    pub(super) extra_ca_file: Option<PathBuf>,
+    /// Present the client certificate in this PEM file; it is read again for each connection
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_cert: Option<PathBuf>,
+    /// Private key of the client certificate, in PEM format [default: in the file of --client-cert]
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(super) client_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// Returns the TLS settings. Without `ca_file`, the system's CAs are trusted.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read or is invalid.
+    pub(super) fn config(&self, ca_file: Option<&Sourced<PathBuf>>) -> anyhow::Result<TlsConfig> {
+        let provider = TlsProvider::aws_lc_rs();
+        let tls = match (ca_file, &self.extra_ca_file) {
+            (Some(ca_file), extra) => {
+                let mut pem = read_ca_file(&ca_file.value, &ca_file.source)?;
+                if let Some(extra) = extra {
+                    pem.push(b'\n');
+                    pem.extend(read_ca_file(extra, "--extra-ca-file")?);
+                }
+                let context = || unusable_ca_file(&ca_file.value, &ca_file.source);
+                TlsConfig::ca_pem(provider, &pem).with_context(context)?
+            }
+            (None, Some(extra)) => {
+                let pem = read_ca_file(extra, "--extra-ca-file")?;
+                TlsConfig::platform_with_extra_ca_pem(provider, &pem)
+                    .with_context(|| unusable_ca_file(extra, "--extra-ca-file"))?
+            }
+            (None, None) => TlsConfig::platform(provider)
+                .context("no system CAs found; install ca-certificates or use --ca-file")?,
+        };
+        let Some(certificate) = &self.client_cert else { return Ok(tls) };
+        let key = self.client_key.as_ref().unwrap_or(certificate);
+        tls.client_certificate_files(certificate, key).context("--client-cert")
+    }
+
+    /// Returns the names and values of the settings that are set, except the CA file, which a
+    /// variable can set, too.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&'static str, [String; 2])> {
+        let files = [
+            ("extra CA file", &self.extra_ca_file, "--extra-ca-file"),
+            ("client certificate", &self.client_cert, "--client-cert"),
+            ("client key", &self.client_key, "--client-key"),
+        ];
+        files.into_iter().filter_map(|(name, file, source)| {
+            Some((name, [file.as_ref()?.display().to_string(), source.into()]))
+        })
+    }
+}
+
+/// Reads a file with CAs, and checks that it contains some.
+fn read_ca_file(file: &Path, source: &str) -> anyhow::Result<Vec<u8>> {
+    let context = || unusable_ca_file(file, source);
+    let pem = files::read_bounded(file, files::MAX_CA_BYTES).with_context(context)?;
+    TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), &pem).with_context(context)?;
+    Ok(pem)
+}
+
+fn unusable_ca_file(file: &Path, source: &str) -> String {
+    format!("cannot use the CA file {} (from {source})", file.display())
+}
