@@ -21,7 +21,6 @@ pub use deviation::{Deviation, DeviationKind};
 pub(crate) use document::Document;
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
-pub(crate) use json::Json;
 pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
