@@ -23,7 +23,7 @@ const RUNS: u32 = 3;
 const MIN_REPORTED_LEN: u64 = 1024;
 
 /// The longest time per byte so far, in nanoseconds.
-static LONGEST_TIME_PER_BYTE: AtomicU64 = AtomicU64::new(0);
+static MAX_MEASURED_NANOS_PER_BYTE: AtomicU64 = AtomicU64::new(0);
 
 /// Runs a target on an input of `len` bytes, and measures the processor time, so that a busy machine
 /// does not make an input slow. Prints the time per byte if it is the longest so far.
@@ -36,7 +36,8 @@ pub fn run_within_time(len: usize, target: impl Fn()) {
     let max_time = MAX_BASE_TIME + MAX_TIME_PER_BYTE * u32::try_from(len).unwrap_or(u32::MAX);
     let per_byte = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / len.max(1);
     let is_record = |time: Duration| {
-        len >= MIN_REPORTED_LEN && per_byte(time) > LONGEST_TIME_PER_BYTE.load(Ordering::Relaxed)
+        len >= MIN_REPORTED_LEN
+            && per_byte(time) > MAX_MEASURED_NANOS_PER_BYTE.load(Ordering::Relaxed)
     };
     let mut least = Duration::MAX;
     for _ in 0..RUNS {
@@ -48,7 +49,7 @@ pub fn run_within_time(len: usize, target: impl Fn()) {
         }
     }
     assert!(least <= max_time, "{len} bytes took {least:?}, and may take {max_time:?}");
-    LONGEST_TIME_PER_BYTE.store(per_byte(least), Ordering::Relaxed);
+    MAX_MEASURED_NANOS_PER_BYTE.store(per_byte(least), Ordering::Relaxed);
     eprintln!("longest time per byte so far: {} ns, with {len} bytes", per_byte(least));
 }
 
