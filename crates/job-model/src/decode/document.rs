@@ -134,7 +134,11 @@ fn restore(body: &[u8], text: &str) -> String {
             b' '..0x80 => restored.push(' '),
             0x80.. => {
                 at = (at..body.len()).find(|at| !differs(at)).unwrap_or(body.len());
-                restored.push_str(&String::from_utf8_lossy(&body[odd..at]));
+                for chunk in body[odd..at].utf8_chunks() {
+                    restored.push_str(chunk.valid());
+                    let is_replaced = !chunk.invalid().is_empty();
+                    restored.extend(is_replaced.then_some(char::REPLACEMENT_CHARACTER));
+                }
             }
         }
     }
