@@ -37,8 +37,8 @@ Tasks:
                  Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
                  its budget. The figures are ratios; fails if one exceeds its bound
   bench hostile  Read hostile inputs of 1 and 8 MiB with every parser of foreign bytes; fails if one
-                 takes too long, if the time per byte grows, or if the lenient decoding of a job
-                 takes more than three times as long as the strict one
+                 takes too long, if the time per byte grows, or if decoding a job with a deviation
+                 takes too many times as long as without it
   simulate [--seed N | --seeds A..B] [--hours H]
                  Run whole waits in a simulated network with host crashes and broken links
                  [default: --seeds 0..20 --hours 2]
