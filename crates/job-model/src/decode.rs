@@ -44,8 +44,9 @@ pub(crate) fn decode<T: Object>(
 ) -> Result<(T, Vec<Deviation>), DecodeError> {
     let (document, deviations) = match str::from_utf8(body).map(|body| fast::decode(body, limits)) {
         Ok(Ok(object)) => return Ok((object, Vec::new())),
-        // The fast pass rejected a value, so the syntax may be valid.
-        Ok(Err(error)) if error.is_data() => Document::new(body, known_names)?,
+        // The fast pass rejected a value, so the syntax may be valid. If the body is truncated, it
+        // cannot be repaired.
+        Ok(Err(error)) if error.is_data() || error.is_eof() => Document::new(body, known_names)?,
         _ => Document::repaired(body, known_names)?,
     };
     document.check_object()?;

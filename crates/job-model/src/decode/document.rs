@@ -29,11 +29,19 @@ impl<'b> Document<'b> {
         body: &'b [u8],
         known_names: &KnownNames,
     ) -> Result<(Self, Deviations), DecodeError> {
-        if let Some(text) = valid_json(body) {
-            let document = Self { body, text: Cow::Borrowed(text), has_repaired_strings: false };
-            return Ok((document, Deviations::default()));
+        let Ok(text) = str::from_utf8(body) else { return Self::repaired(body, known_names) };
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => {
+                let text = Cow::Borrowed(text);
+                let document = Self { body, text, has_repaired_strings: false };
+                Ok((document, Deviations::default()))
+            }
+            // The body is valid up to its end, so repair would change nothing.
+            Err(error) if error.is_eof() => {
+                Err(DecodeError::syntax(body, text, &error, known_names))
+            }
+            Err(_) => Self::repaired(body, known_names),
         }
-        Self::repaired(body, known_names)
     }
 
     /// Repairs and parses a body that is probably not valid JSON. Returns it, and the repaired
