@@ -33,6 +33,10 @@ const TARGETS: &[(&str, Option<&str>)] = &[
 /// its bytes.
 const MAX_LEN_FLAG: &str = "-max_len=65536";
 
+/// Ends an input that never ends. This is time on the clock, so it is much longer than the processor
+/// time that a target may take, because the machine may be busy.
+const TIMEOUT_FLAG: &str = "-timeout=600";
+
 /// The maximum length of an input of the corpus, so that it stays small.
 const MAX_CORPUS_LEN_FLAG: &str = "-max_len=4096";
 
@@ -54,6 +58,7 @@ pub(crate) fn run(seconds: &str) -> ExitCode {
             "-print_final_stats=1",
             &format!("-max_total_time={seconds}"),
             MAX_LEN_FLAG,
+            TIMEOUT_FLAG,
         ]);
         for folder in [&found, &corpus(target)] {
             fs::create_dir_all(folder)?;

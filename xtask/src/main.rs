@@ -11,6 +11,7 @@ mod hostile;
 mod interop;
 mod pictures;
 mod simulate;
+mod soak;
 mod tidy;
 
 use std::{
@@ -36,10 +37,13 @@ Tasks:
                  Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
                  its budget. The figures are ratios; fails if one exceeds its bound
   bench hostile  Read hostile inputs of 1 and 8 MiB with every parser of foreign bytes; fails if one
-                 takes too long, or if the time per byte grows
+                 takes too long, if the time per byte grows, or if decoding a job with a deviation
+                 takes too many times as long as without it
   simulate [--seed N | --seeds A..B] [--hours H]
                  Run whole waits in a simulated network with host crashes and broken links
                  [default: --seeds 0..20 --hours 2]
+  soak           Poll a local server 100,000 times, and start and drop 1,000 fleets of 10 waits;
+                 fails if memory, descriptors or tasks grow (a few minutes, needs Linux)
   dist           Build the release archive in target/package: the command, completions, manual pages
                  and a checksum; fails if the command is larger than 12 MiB
   durable [one|many|budget]..
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         ["tidy", "--count"] => tidy::print_counts(None),
         ["tidy", "--count", "--lower"] => tidy::lower_bounds(),
         ["tidy", "--count", pattern] => tidy::print_counts(Some(pattern)),
+        ["soak"] => exec(&mut soak::command()),
         ["interop"] => interop::run(),
         ["pictures"] => pictures::run(),
         ["dist"] => dist::run(),

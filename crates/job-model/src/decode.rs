@@ -7,6 +7,7 @@ mod error;
 mod limits;
 mod path;
 mod json;
+mod special_byte;
 mod scan;
 mod repair;
 mod document;
@@ -21,7 +22,6 @@ pub use deviation::{Deviation, DeviationKind};
 pub(crate) use document::Document;
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
-pub(crate) use json::Json;
 pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
@@ -42,11 +42,13 @@ pub(crate) fn decode<T: Object>(
     limits: Limits,
     known_names: &KnownNames,
 ) -> Result<(T, Vec<Deviation>), DecodeError> {
-    let object = str::from_utf8(body).ok().and_then(|body| fast::decode(body, limits).ok());
-    if let Some(object) = object {
-        return Ok((object, Vec::new()));
-    }
-    // Repair runs only now, so that a body without deviations does not pay for it.
-    let (document, deviations) = Document::new_object(body, known_names)?;
+    let (document, deviations) = match str::from_utf8(body).map(|body| fast::decode(body, limits)) {
+        Ok(Ok(object)) => return Ok((object, Vec::new())),
+        // The fast pass rejected a value, so the syntax may be valid. If the body is truncated, it
+        // cannot be repaired.
+        Ok(Err(error)) if error.is_data() || error.is_eof() => Document::new(body, known_names)?,
+        _ => Document::repaired(body, known_names)?,
+    };
+    document.check_object()?;
     lenient::decode(&document, limits, deviations)
 }

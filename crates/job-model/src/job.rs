@@ -14,9 +14,9 @@ pub use phase::Phase;
 pub use sub_jobs::SubJobs;
 pub use timestamp::Timestamp;
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, boxed::Box, string::String};
 
-use crate::decode::{Json, KnownNames, Object, RawFields, json_object};
+use crate::decode::{KnownNames, Object, RawFields, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -99,7 +99,7 @@ pub(crate) const FIELD_NAMES: &KnownNames =
 
 impl Job {
     /// Creates the job that represents an array element which is not a JSON object.
-    pub(crate) fn from_raw(json: Json) -> Self {
+    pub(crate) fn from_raw(json: Box<str>) -> Self {
         Self { raw_fields: RawFields::from_whole_value(json), ..Self::default() }
     }
 

@@ -1,93 +1,127 @@
-//! Measures every parser of foreign bytes with hostile inputs of two sizes. Exits with 1 if the
-//! time per byte grows, or if an input takes too long.
+//! Measures every parser of foreign bytes with hostile inputs of two sizes. Exits with 1 if an input
+//! takes too long, if the time per byte grows, or if the lenient pass is slow.
 //!
-//! The arguments are the two sizes in MiB: `hostile 1 8`.
+//! The arguments are the two sizes in MiB, and optionally the name of a parser: `hostile 1 8 job`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is for a terminal")]
 
 mod shapes;
 mod parsers;
+mod timing;
 
-use std::{
-    env, io,
-    process::ExitCode,
-    time::{Duration, Instant},
+use std::{env, io, process::ExitCode, time::Duration};
+
+use self::{
+    parsers::{Parser, Prepared},
+    shapes::{STRICT, VARIANTS, Variant},
+    timing::{MIN_RUNS, least_time},
 };
-
-use rustix::time::{ClockId, clock_gettime};
-
-/// Number of runs of each input. The least time counts, so that a busy machine does not distort it.
-const RUNS: u32 = 5;
 
 /// Maximum time for 8 MiB, which is the maximum size of a body.
 const MAX_TIME: Duration = Duration::from_millis(400);
 
-/// Maximum factor by which the time per byte grows from the small input to the large one.
+/// Maximum factor by which the time per byte grows from the small inputs to the large one.
 const MAX_GROWTH: f64 = 2.0;
 
-/// Below this time, growth is not checked, because an input that does not fit into the processor's
-/// cache takes up to three times as long per byte.
-const MIN_GROWTH_TIME: Duration = Duration::from_millis(100);
-
-/// An input that takes this long is not run again.
-const MAX_REPEATED_TIME: Duration = Duration::from_secs(2);
+/// Ratios are not checked below this time, in which the costs that do not depend on the size, and
+/// those of a measurement, have a share.
+const MIN_CHECKED_TIME: Duration = Duration::from_millis(2);
 
 fn main() -> io::Result<ExitCode> {
-    let sizes = env::args().skip(1).filter_map(|size| size.parse::<u32>().ok());
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let sizes = arguments.iter().take(2).filter_map(|size| size.parse::<usize>().ok());
     let [small, large] = sizes.collect::<Vec<_>>()[..] else {
-        eprintln!("Usage: hostile SMALL LARGE    (sizes in MiB)");
+        eprintln!("Usage: hostile SMALL LARGE [PARSER]    (sizes in MiB)");
         return Ok(ExitCode::from(2));
     };
-    println!("least of {RUNS} runs; growth is that of the time per byte, at most {MAX_GROWTH}");
+    let mut parsers = parsers::all();
+    if let Some(name) = arguments.get(2) {
+        parsers.retain(|parser| parser.name == name);
+    }
+    let slow = measure_shapes(&parsers, small, large)? + compare_passes(&parsers, large)?;
+    Ok(if slow == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures each parser with each of its shapes. Returns the number of rows that exceed a bound.
+///
+/// The small inputs together are as long as the large one, and their results are kept as long.
+/// Otherwise the time per byte would grow because the large one does not fit into the processor's
+/// cache, or because its result needs new memory.
+fn measure_shapes(parsers: &[Parser], small: usize, large: usize) -> io::Result<u32> {
+    println!(
+        "least of at least {MIN_RUNS} runs; growth of the time per byte, at most {MAX_GROWTH}"
+    );
     println!("{:<26} {:<36} {small:>3} MiB {large:>6} MiB {:>9}", "parser", "shape", "growth");
     let (mut measured, mut slow) = (0, 0);
-    for parser in parsers::all() {
+    for parser in parsers {
         for (shape, input) in parser.shapes {
-            let measure = |size: u32| -> io::Result<Duration> {
-                let bytes = usize::try_from(size).unwrap_or(usize::MAX) << 20;
-                let input = input(bytes / parser.share);
-                Ok(least_time((parser.prepare)(input)?, parser.is_command))
+            let prepare = |size: usize| (parser.prepare)(input((size << 20) / parser.share));
+            let count = large.div_ceil(small);
+            let mut inputs = (0..count).map(|_| prepare(small)).collect::<io::Result<Vec<_>>>()?;
+            let small_time = time(&mut inputs, parser);
+            drop(inputs);
+            // If the small inputs exceed the time by far, the large one may take minutes.
+            let large_time = if small_time > 10 * MAX_TIME {
+                small_time
+            } else {
+                time(&mut [prepare(large)?], parser)
             };
-            let first = measure(small)?;
-            // If the small input exceeds the time of the large one, the large one may take minutes.
-            let last = if first > MAX_TIME { first * 10 } else { measure(large)? };
-            let ratio = f64::from(large) / f64::from(small);
-            let growth = last.as_secs_f64() / first.as_secs_f64() / ratio;
-            let is_slow = last > MAX_TIME || growth > MAX_GROWTH && last > MIN_GROWTH_TIME;
+            let growth = large_time.as_secs_f64() / small_time.as_secs_f64();
+            let is_slow =
+                large_time > MAX_TIME || growth > MAX_GROWTH && large_time > MIN_CHECKED_TIME;
             measured += 1;
             slow += u32::from(is_slow);
             println!(
                 "{:<26} {shape:<36} {:>7.1} {:>9.1} ms {growth:>6.2}{}",
                 parser.name,
-                first.as_secs_f64() * 1e3,
-                last.as_secs_f64() * 1e3,
+                milliseconds(small_time) / count as f64,
+                milliseconds(large_time),
                 if is_slow { " TOO SLOW" } else { "" },
             );
         }
     }
     println!("{measured} measured, {slow} too slow");
-    Ok(if slow == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(slow)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn least_time(mut run: impl FnMut(), is_command: bool) -> Duration {
-    let mut least = Duration::MAX;
-    for _ in 0..RUNS {
-        let (start, start_cpu) = (Instant::now(), cpu_time());
-        run();
-        let time = if is_command { start.elapsed() } else { cpu_time() - start_cpu };
-        least = least.min(time);
-        if least > MAX_REPEATED_TIME {
-            break;
+/// Compares the lenient decoding of jobs with the strict one. Returns the number of rows that exceed
+/// the bound.
+fn compare_passes(parsers: &[Parser], size: usize) -> io::Result<u32> {
+    println!("\ndecoding of a job with a deviation, as a multiple of the time without it");
+    print!("{:<26} {:<28} {:>12}", "parser", "shape", "strict");
+    VARIANTS.iter().for_each(|variant| print!(" {:>10}", variant.name));
+    print!("\n{:<68}", "at most");
+    for variant in VARIANTS {
+        print!(" {:>10}", variant.max_ratio.map_or_else(|| "-".into(), |ratio| ratio.to_string()));
+    }
+    println!();
+    let mut slow = 0;
+    for parser in parsers.iter().filter(|parser| parser.decodes_job) {
+        for (shape, input) in STRICT {
+            let job = input(size << 20);
+            let measure =
+                |job| io::Result::Ok(time(&mut [(parser.prepare)(job)?], parser).as_secs_f64());
+            let strict = measure(job.clone())?;
+            print!("{:<26} {shape:<28} {:>9.1} ms", parser.name, 1e3 * strict);
+            let mut is_slow = false;
+            for Variant { change, max_ratio, .. } in VARIANTS {
+                let lenient = measure(change(job.clone()))?;
+                let ratio = lenient / strict;
+                is_slow |= max_ratio.is_some_and(|max| ratio > max)
+                    && lenient > MIN_CHECKED_TIME.as_secs_f64();
+                print!(" {ratio:>10.2}");
+            }
+            println!("{}", if is_slow { " TOO SLOW" } else { "" });
+            slow += u32::from(is_slow);
         }
     }
-    least
+    println!("{slow} too slow");
+    Ok(slow)
 }
 
-/// Returns the processor time of this thread, which does not grow while others use the processor.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
+fn time(inputs: &mut [Prepared], parser: &Parser) -> Duration {
+    least_time(|| inputs.iter_mut().map(|read| read()).collect::<Vec<_>>(), parser.is_command)
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
 }

@@ -7,14 +7,11 @@ pub(crate) type Shape = (&'static str, fn(usize) -> Vec<u8>);
 /// way that costs time before it is noticed.
 pub(crate) const JSON: &[Shape] = &[
     ("plain sub-jobs", plain_sub_jobs),
-    // The same for the lenient decoder.
-    ("plain sub-jobs, byte order mark", |len| {
-        [&b"\xEF\xBB\xBF"[..], &plain_sub_jobs(len)].concat()
-    }),
+    ("short sub-jobs", short_sub_jobs),
     ("one long text", |len| wrap(r#"{"status":{"reason":""#, &"a".repeat(len), r#""}}"#)),
     ("31 levels, odd, unknown numbers", |len| deep("1,", len)),
     ("31 levels, odd, unknown texts", |len| deep("\"a\",", len)),
-    ("9,999 odd sub-jobs", odd_sub_jobs),
+    ("odd sub-jobs", odd_sub_jobs),
     ("tiny sub-jobs", |len| wrap(r#"{"spec":{"subJobs":["#, &"{},".repeat(len / 3), "{}]}}")),
     ("tiny unknown objects", |len| wrap(r#"{"x":["#, &"{},".repeat(len / 3), "{}]}")),
     ("tiny unknown members", |len| wrap("{", &r#""a":1,"#.repeat(len / 6), r#""kind":7}"#)),
@@ -91,6 +88,55 @@ pub(crate) const JSON: &[Shape] = &[
     ("invisible characters", |len| "\u{200b}".repeat(len / 3).into_bytes()),
 ];
 
+/// Jobs without deviations, of which the lenient pass reads variants.
+pub(crate) const STRICT: &[Shape] = &[
+    ("plain sub-jobs", plain_sub_jobs),
+    ("short sub-jobs", short_sub_jobs),
+    ("one long text", |len| wrap(r#"{"status":{"reason":""#, &"a".repeat(len), r#""}}"#)),
+    ("escapes", |len| wrap(r#"{"status":{"reason":""#, &r"\u0061\n".repeat(len / 8), r#""}}"#)),
+    ("Chinese text", |len| wrap(r#"{"status":{"reason":""#, &"\u{4e2d}".repeat(len / 3), r#""}}"#)),
+    ("31 levels, unknown numbers", |len| nested(r#"{"spec":{"subJobs":["#, "", "1,", len)),
+    ("31 levels, unknown texts", |len| nested(r#"{"spec":{"subJobs":["#, "", "\"a\",", len)),
+    ("tiny unknown objects", |len| wrap(r#"{"status":{},"x":["#, &"{},".repeat(len / 3), "{}]}")),
+    ("tiny unknown members", |len| {
+        wrap(r#"{"status":{},"#, &r#""a":1,"#.repeat(len / 6), r#""kind":"Job"}"#)
+    }),
+    ("many parameters", |len| {
+        many(len, |n| format!(r#""{n}":"","#), r#"{"spec":{"extendParam":{"#, r#""a":""}}}"#)
+    }),
+    ("long names of parameters", |len| {
+        let open = r#"{"spec":{"extendParam":{"#;
+        many(len, |n| format!(r#""{n:01000}":"","#), open, r#""a":""}}}"#)
+    }),
+    ("white space", |len| wrap(r#"{"status":"#, &" \n".repeat(len / 2), "{}}")),
+];
+
+/// A deviation of a job.
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
+    /// Changes a job so that it has the deviation.
+    pub(crate) change: fn(Vec<u8>) -> Vec<u8>,
+    /// The maximum time, as a multiple of that of the unchanged job.
+    pub(crate) max_ratio: Option<f64>,
+}
+
+pub(crate) const VARIANTS: [Variant; 3] = [
+    // The strict pass fails at the first byte, so this is the time of the lenient pass.
+    Variant {
+        name: "BOM",
+        change: |job| [&b"\xEF\xBB\xBF"[..], &job].concat(),
+        max_ratio: Some(3.0),
+    },
+    // The strict pass fails at the end. Its time is added.
+    Variant {
+        name: "odd value",
+        change: |job| with_end(job, br#","apiVersion":7}"#),
+        max_ratio: Some(4.0),
+    },
+    // The whole body is also searched for errors that can be repaired. There is no bound yet.
+    Variant { name: "comma", change: |job| with_end(job, b",}"), max_ratio: None },
+];
+
 /// Inputs for the readers of `clouds.yaml` and of the vendor's INI file.
 pub(crate) const SETTINGS: &[Shape] = &[
     ("one long line", |len| b"a".repeat(len)),
@@ -138,27 +184,52 @@ fn many(len: usize, text: impl Fn(usize) -> String, open: &str, close: &str) -> 
 
 /// A job with 31 levels, each with a field of an odd type, and many unknown values at the bottom.
 fn deep(value: &str, len: usize) -> Vec<u8> {
-    let open = r#"{"kind":7,"spec":{"subJobs":["#.repeat(30);
-    let values = value.repeat(len / value.len());
-    wrap(&open, &format!("{{\"kind\":7,\"x\":[{values}1]}}"), &"]}}".repeat(30))
+    nested(r#"{"kind":7,"spec":{"subJobs":["#, r#""kind":7,"#, value, len)
 }
 
-/// A job without deviations.
+/// A job with 30 levels that start with `open`, and at the bottom one with the fields `bottom` and
+/// many unknown values.
+fn nested(open: &str, bottom: &str, value: &str, len: usize) -> Vec<u8> {
+    let values = value.repeat(len / value.len());
+    wrap(&open.repeat(30), &format!("{{{bottom}\"x\":[{values}1]}}"), &"]}}".repeat(30))
+}
+
+/// Replaces the last bracket of a job.
+fn with_end(mut job: Vec<u8>, end: &[u8]) -> Vec<u8> {
+    job.pop();
+    job.extend_from_slice(end);
+    job
+}
+
+/// Bytes of a sub-job, so that 8 MiB have as many as the limit allows.
+const SUB_JOB_LEN: usize = 839;
+
+/// A job with sub-jobs of one long text, without deviations.
 fn plain_sub_jobs(len: usize) -> Vec<u8> {
+    let reason = "a".repeat(SUB_JOB_LEN - 195);
     let one = |n: usize| {
-        let reason = "a".repeat((len / 5_000).saturating_sub(170));
         format!(
             r#"{{"kind":"Job","apiVersion":"v3","metadata":{{"uid":"{n:08}","creationTimestamp":"2020-02-02 08:12:40.672772389 +0000 UTC"}},"spec":{{"type":"CreateNode"}},"status":{{"phase":"Running","reason":"{reason}"}}}},"#
         )
     };
-    let sub_jobs: String = (0..5_000).map(one).collect();
+    let sub_jobs: String = (0..len / SUB_JOB_LEN).map(one).collect();
     wrap(r#"{"spec":{"subJobs":["#, &sub_jobs, r#"{}]},"status":{"phase":"Running"}}"#)
 }
 
-/// As many sub-jobs as the limit allows, with odd types and unknown fields.
+/// A job with sub-jobs of short texts, all known fields and some unknown ones, without deviations.
+fn short_sub_jobs(len: usize) -> Vec<u8> {
+    let unknown: String = (0..24).map(|n| format!(r#","member{n:04}":"value""#)).collect();
+    let one = format!(
+        r#"{{"kind":"Job","apiVersion":"v3","metadata":{{"uid":"0123456789abcdef","creationTimestamp":"2020-02-02 08:12:40.672772389 +0000 UTC","updateTimestamp":"2020-02-02 08:20:09.672772389 +0000 UTC"}},"spec":{{"type":"CreateNode","clusterUID":"fd3b4ac0-9606-11e8","extendParam":{{"serverID":"bc467e3a"}}}},"status":{{"phase":"Success","reason":""}}{unknown}}},"#
+    );
+    let sub_jobs = one.repeat(len / SUB_JOB_LEN);
+    wrap(r#"{"spec":{"subJobs":["#, &sub_jobs, r#"{}]},"status":{"phase":"Running"}}"#)
+}
+
+/// A job with sub-jobs that have odd types and unknown fields.
 fn odd_sub_jobs(len: usize) -> Vec<u8> {
-    let count = (len / 100).min(9_999);
-    let unknown = "1,".repeat((len / count).saturating_sub(60) / 2);
+    let unknown = "1,".repeat((SUB_JOB_LEN - 48) / 2);
     let one = format!(r#"{{"kind":7,"status":{{"phase":"success"}},"x":[{unknown}1]}},"#);
-    wrap(r#"{"spec":{"subJobs":["#, &one.repeat(count), "{}]}}")
+    let sub_jobs = one.repeat(len / SUB_JOB_LEN);
+    wrap(r#"{"spec":{"subJobs":["#, &sub_jobs, "{}]}}")
 }

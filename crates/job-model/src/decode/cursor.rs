@@ -6,12 +6,14 @@
 use alloc::borrow::Cow;
 use core::ops::Range;
 
-use super::{document::Document, json::LossyString};
+use super::{document::Document, json::LossyString, special_byte::plain_text};
 
 /// A position in a document.
 #[derive(Clone)]
 pub(crate) struct Cursor<'b> {
     document: &'b Document<'b>,
+    /// The text of the document.
+    bytes: &'b [u8],
     at: usize,
 }
 
@@ -22,8 +24,8 @@ pub(crate) struct Text<'b> {
 }
 
 impl<'b> Cursor<'b> {
-    pub(crate) const fn new(document: &'b Document<'b>) -> Self {
-        Self { document, at: 0 }
+    pub(crate) fn new(document: &'b Document<'b>) -> Self {
+        Self { document, bytes: document.text().as_bytes(), at: 0 }
     }
 
     /// Returns the index of the next byte in the document.
@@ -42,7 +44,7 @@ impl<'b> Cursor<'b> {
     }
 
     fn byte(&self) -> Option<u8> {
-        self.document.text().as_bytes().get(self.at).copied()
+        self.bytes.get(self.at).copied()
     }
 
     /// Enters the next value if it starts with this bracket.
@@ -74,7 +76,7 @@ impl<'b> Cursor<'b> {
             self.at += 1;
         }
         let Some(b'"') = self.peek() else {
-            self.at = (self.at + 1).min(self.document.text().len());
+            self.at = (self.at + 1).min(self.bytes.len());
             return None;
         };
         let name = self.read_text();
@@ -107,7 +109,7 @@ impl<'b> Cursor<'b> {
             Some(b'"') => drop(self.skip_string()),
             Some(b'{' | b'[') => self.skip_container(),
             _ => {
-                let rest = self.document.text().as_bytes().get(start..).unwrap_or_default();
+                let rest = self.bytes.get(start..).unwrap_or_default();
                 let is_end =
                     |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
                 self.at += rest.iter().position(is_end).unwrap_or(rest.len());
@@ -146,22 +148,24 @@ impl<'b> Cursor<'b> {
 
     /// Skips the string that starts here. Returns whether it has escapes.
     fn skip_string(&mut self) -> bool {
-        let bytes = self.document.text().as_bytes();
         let mut has_escapes = false;
-        let mut at = self.at + 1;
+        self.at += 1;
         loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-                Some(found) if rest[found] == b'"' => {
-                    self.at = at + found + 1;
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            self.at += plain_text(rest).len;
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
                     return has_escapes;
                 }
-                Some(found) => {
+                Some(b'\\') => {
                     has_escapes = true;
-                    at += found + 2;
+                    self.at += 2;
                 }
+                // Valid JSON has no control characters in strings.
+                Some(_) => self.at += 1,
                 None => {
-                    self.at = bytes.len();
+                    self.at = self.bytes.len();
                     return has_escapes;
                 }
             }
@@ -170,9 +174,8 @@ impl<'b> Cursor<'b> {
 
     /// Skips the object or array that starts here.
     fn skip_container(&mut self) {
-        let bytes = self.document.text().as_bytes();
         let mut depth = 0_usize;
-        while let Some(byte) = bytes.get(self.at) {
+        while let Some(byte) = self.byte() {
             match byte {
                 b'"' => {
                     self.skip_string();

@@ -1,16 +1,16 @@
 //! Holds a body whose syntax was checked, and the text that it has after repair.
 
 use alloc::{borrow::Cow, string::String};
-use core::{fmt::Write, ops::Range, str::Utf8Error};
+use core::{ops::Range, str::Utf8Error};
 
 use serde::de::IgnoredAny;
 
 use super::{
     cursor::Cursor,
-    deviation::Deviations,
+    deviation::{DeviationKind, Deviations},
     error::{DecodeError, DecodeErrorKind},
     path::{KnownNames, Path},
-    repair::{Repaired, repair},
+    repair::{BYTE_ORDER_MARK, Repaired, repair},
 };
 
 /// A body that is valid JSON, if necessary after repair.
@@ -23,11 +23,41 @@ pub(crate) struct Document<'b> {
 }
 
 impl<'b> Document<'b> {
-    /// Repairs and parses a body. Returns it, and the repaired deviations.
+    /// Parses a body, and repairs it only if it is not valid JSON. Returns it, and the repaired
+    /// deviations.
     pub(crate) fn new(
         body: &'b [u8],
         known_names: &KnownNames,
     ) -> Result<(Self, Deviations), DecodeError> {
+        let Ok(text) = str::from_utf8(body) else { return Self::repaired(body, known_names) };
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => {
+                let text = Cow::Borrowed(text);
+                let document = Self { body, text, has_repaired_strings: false };
+                Ok((document, Deviations::default()))
+            }
+            // The body is valid up to its end, so repair would change nothing.
+            Err(error) if error.is_eof() => {
+                Err(DecodeError::syntax(body, text, &error, known_names))
+            }
+            Err(_) => Self::repaired(body, known_names),
+        }
+    }
+
+    /// Repairs and parses a body that is probably not valid JSON. Returns it, and the repaired
+    /// deviations.
+    pub(crate) fn repaired(
+        body: &'b [u8],
+        known_names: &KnownNames,
+    ) -> Result<(Self, Deviations), DecodeError> {
+        // Often the mark is all that is wrong. Then this is faster.
+        if let Some(text) = body.strip_prefix(BYTE_ORDER_MARK).and_then(valid_json) {
+            let text = [BLANK_MARK, text].concat();
+            let document = Self { body, text: Cow::Owned(text), has_repaired_strings: false };
+            let mut deviations = Deviations::default();
+            deviations.push(DeviationKind::ByteOrderMark, Default::default);
+            return Ok((document, deviations));
+        }
         let Repaired { text, has_repaired_strings, deviations } = repair(body);
         let text =
             into_text(text).map_err(|error| DecodeError::not_utf8(body, &error, known_names))?;
@@ -36,18 +66,14 @@ impl<'b> Document<'b> {
         Ok((Self { body, text, has_repaired_strings }, deviations))
     }
 
-    /// Like [`Document::new`], but fails if the top-level value is not an object.
-    pub(crate) fn new_object(
-        body: &'b [u8],
-        known_names: &KnownNames,
-    ) -> Result<(Self, Deviations), DecodeError> {
-        let (document, deviations) = Self::new(body, known_names)?;
-        let mut cursor = document.cursor();
-        if cursor.peek() != Some(b'{') {
-            let kind = DecodeErrorKind::NotAnObject;
-            return Err(DecodeError::new(body, cursor.position(), kind, &Path::default()));
+    /// Returns an error if the top-level value is not an object.
+    pub(crate) fn check_object(&self) -> Result<(), DecodeError> {
+        let mut cursor = self.cursor();
+        if cursor.peek() == Some(b'{') {
+            return Ok(());
         }
-        Ok((document, deviations))
+        let kind = DecodeErrorKind::NotAnObject;
+        Err(DecodeError::new(self.body, cursor.position(), kind, &Path::default()))
     }
 
     pub(crate) const fn body(&self) -> &'b [u8] {
@@ -59,7 +85,7 @@ impl<'b> Document<'b> {
     }
 
     /// Returns a cursor before the top-level value.
-    pub(crate) const fn cursor(&self) -> Cursor<'_> {
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
         Cursor::new(self)
     }
 
@@ -74,6 +100,15 @@ impl<'b> Document<'b> {
             _ => Cow::Borrowed(text),
         }
     }
+}
+
+/// Blanks in place of a byte order mark.
+const BLANK_MARK: &str = "   ";
+
+/// Returns the text of a body that is valid JSON without repair.
+fn valid_json(body: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(body).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).is_ok().then_some(text)
 }
 
 fn into_text(text: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Utf8Error> {
@@ -99,14 +134,19 @@ fn restore(body: &[u8], text: &str) -> String {
             b'\r' => restored.push_str("\\r"),
             b'\t' => restored.push_str("\\t"),
             control @ ..b' ' => {
-                // Writing to a string does not fail.
-                let _ = write!(restored, "\\u{control:04x}");
+                let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('0');
+                restored.push_str("\\u00");
+                restored.extend([digit(control >> 4), digit(control & 0xf)]);
             }
             // A trailing comma, which is outside of the strings.
             b' '..0x80 => restored.push(' '),
             0x80.. => {
                 at = (at..body.len()).find(|at| !differs(at)).unwrap_or(body.len());
-                restored.push_str(&String::from_utf8_lossy(&body[odd..at]));
+                for chunk in body[odd..at].utf8_chunks() {
+                    restored.push_str(chunk.valid());
+                    let is_replaced = !chunk.invalid().is_empty();
+                    restored.extend(is_replaced.then_some(char::REPLACEMENT_CHARACTER));
+                }
             }
         }
     }

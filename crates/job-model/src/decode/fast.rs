@@ -1,15 +1,17 @@
 //! Implements the fast pass: it reads a body that has the form of the reference page and rejects
 //! every other body without a reason. The lenient pass then reads the rejected body.
 
-use alloc::string::String;
+use alloc::borrow::Cow;
 use core::{fmt, marker::PhantomData};
 
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 use super::{
+    json::Json,
     limits::{Limits, RemainingLimits},
     object::{Field, Object, StringField},
 };
@@ -104,7 +106,8 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
                     self.object.decode_fast(known, &mut map, self.remaining)?;
                 }
                 FieldName::Unknown(name) => {
-                    self.object.raw_fields_mut().push(name, map.next_value()?);
+                    let json = Json::from_valid(map.next_value::<&RawValue>()?.get());
+                    self.object.raw_fields_mut().push(&name, json);
                 }
             }
         }
@@ -112,31 +115,37 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 }
 
-/// A field's name. A known name does not allocate.
-enum FieldName<K> {
+/// A field's name. Allocates only if it is unknown and has escapes.
+enum FieldName<'de, K> {
     Known(K),
-    Unknown(String),
+    Unknown(Cow<'de, str>),
 }
 
 struct FieldNameSeed<T>(PhantomData<T>);
 
 impl<'de, T: Object> DeserializeSeed<'de> for FieldNameSeed<T> {
-    type Value = FieldName<T::Known>;
+    type Value = FieldName<'de, T::Known>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
         name.deserialize_identifier(self)
     }
 }
 
-impl<T: Object> Visitor<'_> for FieldNameSeed<T> {
-    type Value = FieldName<T::Known>;
+impl<'de, T: Object> Visitor<'de> for FieldNameSeed<T> {
+    type Value = FieldName<'de, T::Known>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
     }
 
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        let unknown = || FieldName::Unknown(Cow::Borrowed(name));
+        Ok(T::known(name).map_or_else(unknown, FieldName::Known))
+    }
+
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(T::known(name).map_or_else(|| FieldName::Unknown(name.into()), FieldName::Known))
+        let unknown = || FieldName::Unknown(Cow::Owned(name.into()));
+        Ok(T::known(name).map_or_else(unknown, FieldName::Known))
     }
 }
 

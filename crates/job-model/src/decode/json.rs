@@ -1,36 +1,29 @@
-//! Handles JSON as text: keeps values unchanged, and decodes strings.
+//! Handles JSON as text: writes values unchanged, and decodes strings.
 
-use alloc::{boxed::Box, string::String};
+use alloc::string::String;
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor, ser::Error};
 use serde_json::value::RawValue;
 
-/// A value as JSON text. Two values are equal if their texts are.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Json(Box<str>);
+/// A value as JSON text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Json<'a>(&'a str);
 
-impl Json {
+impl<'a> Json<'a> {
     /// Takes a text that is valid JSON, without white space around it.
-    pub(crate) fn from_valid(json: impl Into<Box<str>>) -> Self {
-        Self(json.into())
+    pub(crate) const fn from_valid(json: &'a str) -> Self {
+        Self(json)
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    pub(crate) const fn as_str(self) -> &'a str {
+        self.0
     }
 }
 
-impl Serialize for Json {
+impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::from_str::<&RawValue>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
-    }
-}
-
-/// Reads any value of a text in memory.
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|json| Self(json.get().into()))
+        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 

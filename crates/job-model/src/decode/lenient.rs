@@ -3,6 +3,7 @@
 
 use alloc::{
     borrow::Cow,
+    boxed::Box,
     string::{String, ToString},
     vec::Vec,
 };
@@ -65,7 +66,7 @@ impl Members {
     }
 }
 
-impl LenientDecoder<'_> {
+impl<'b> LenientDecoder<'b> {
     /// Reads an object, field by field.
     pub(crate) fn object<T: Object>(
         &mut self,
@@ -85,7 +86,7 @@ impl LenientDecoder<'_> {
                 Fidelity::Lossy
             };
             if fidelity == Fidelity::Lossy {
-                object.raw_fields_mut().push(name.into_owned(), self.json_since(start));
+                object.raw_fields_mut().push(&name, Json::from_valid(&self.json_since(start)));
             }
         }
         Ok(Fidelity::Lossless)
@@ -118,7 +119,7 @@ impl LenientDecoder<'_> {
     pub(crate) fn element<T: Object>(
         &mut self,
         index: usize,
-    ) -> Result<Result<T, Json>, DecodeError> {
+    ) -> Result<Result<T, Box<str>>, DecodeError> {
         self.cursor.peek();
         let start = self.cursor.position();
         self.path.push(Segment::Index(index));
@@ -127,7 +128,7 @@ impl LenientDecoder<'_> {
         self.object(&mut element)?;
         self.remaining.leave();
         self.path.pop();
-        Ok(element.ok_or_else(|| self.json_since(start)))
+        Ok(element.ok_or_else(|| self.json_since(start).into()))
     }
 
     /// Reads a string.
@@ -171,8 +172,8 @@ impl LenientDecoder<'_> {
     }
 
     /// Returns the value that starts at `start` and ends before the next one.
-    fn json_since(&self, start: usize) -> Json {
-        Json::from_valid(self.document.json(start..self.cursor.position()))
+    fn json_since(&self, start: usize) -> Cow<'b, str> {
+        self.document.json(start..self.cursor.position())
     }
 
     fn error(&self, kind: DecodeErrorKind) -> DecodeError {

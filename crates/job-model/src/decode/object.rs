@@ -64,7 +64,7 @@ pub(crate) trait Field: Sized {
 
     /// Returns whether the JSON text that was kept when decoding still represents the field's
     /// value.
-    fn is_equivalent(field: Option<&Self>, _: &Json) -> bool {
+    fn is_equivalent(field: Option<&Self>, _: Json<'_>) -> bool {
         field.is_none()
     }
 }
@@ -104,7 +104,7 @@ impl<T: StringField> Field for T {
         Ok(pass.text(slot))
     }
 
-    fn is_equivalent(field: Option<&Self>, json: &Json) -> bool {
+    fn is_equivalent(field: Option<&Self>, json: Json<'_>) -> bool {
         let text = serde_json::from_str::<String>(json.as_str());
         text.map_or_else(|_| field.is_none(), |text| T::read(&text).0.as_ref() == field)
     }
@@ -235,7 +235,7 @@ pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
 ) -> Result<(), M::Error> {
     match (raw_fields.find(name), value) {
         (Some(json), value) if T::is_equivalent(value.as_ref(), json) => {
-            map.serialize_entry(name, json)
+            map.serialize_entry(name, &json)
         }
         (_, Some(value)) => map.serialize_entry(name, value),
         (_, None) => Ok(()),
@@ -248,5 +248,5 @@ pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
     raw_fields: &RawFields,
 ) -> Result<(), M::Error> {
     let mut unknown = raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
-    unknown.try_for_each(|(name, json)| map.serialize_entry(name, json))
+    unknown.try_for_each(|(name, json)| map.serialize_entry(name, &json))
 }

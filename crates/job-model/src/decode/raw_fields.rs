@@ -1,6 +1,7 @@
 //! Stores the fields of an object that are kept as JSON text.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
 
 use super::json::Json;
 
@@ -20,14 +21,48 @@ use super::json::Json;
 /// assert_eq!(status.raw_fields.get("progress"), Some("1.10"));
 /// # Ok::<(), job_model::DecodeError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct RawFields(Raw);
+#[derive(Clone, Default, PartialEq)]
+pub struct RawFields(Option<Box<Raw>>);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Raw {
-    Fields(Vec<(String, Json)>),
+    /// At least one field.
+    Fields(Fields),
     /// The value that was sent instead of the whole object.
-    Value(Json),
+    Value(Box<str>),
+}
+
+/// The fields in one text, because a body of 8 MiB can have more than a million of them.
+#[derive(Clone, Default, PartialEq)]
+struct Fields {
+    /// The name and the JSON text of each field, one after another.
+    text: String,
+    /// Where each field ends.
+    ends: Vec<FieldEnd>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct FieldEnd {
+    name: usize,
+    json: usize,
+}
+
+impl Fields {
+    fn push(&mut self, name: &str, json: Json<'_>) {
+        self.text.push_str(name);
+        let name = self.text.len();
+        self.text.push_str(json.as_str());
+        self.ends.push(FieldEnd { name, json: self.text.len() });
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let name = &self.text[start..end.name];
+            start = end.json;
+            (name, Json::from_valid(&self.text[end.name..end.json]))
+        })
+    }
 }
 
 impl RawFields {
@@ -50,45 +85,55 @@ impl RawFields {
 
     /// Removes all fields with this name, so that they are no longer encoded.
     pub fn remove(&mut self, name: &str) {
-        if let Raw::Fields(fields) = &mut self.0 {
-            fields.retain(|(known, _)| known != name);
+        if self.find(name).is_some() {
+            let mut kept = Self::default();
+            let others = self.entries().filter(|(known, _)| *known != name);
+            others.for_each(|(name, json)| kept.push(name, json));
+            *self = kept;
         }
     }
 
     /// Keeps the value that was sent instead of the whole object.
-    pub(crate) const fn from_whole_value(json: Json) -> Self {
-        Self(Raw::Value(json))
+    pub(crate) fn from_whole_value(json: Box<str>) -> Self {
+        Self(Some(Box::new(Raw::Value(json))))
     }
 
-    pub(crate) const fn whole_value(&self) -> Option<&Json> {
-        match &self.0 {
-            Raw::Fields(_) => None,
-            Raw::Value(json) => Some(json),
+    pub(crate) fn whole_value(&self) -> Option<Json<'_>> {
+        match self.0.as_deref() {
+            Some(Raw::Value(json)) => Some(Json::from_valid(json)),
+            Some(Raw::Fields(_)) | None => None,
         }
     }
 
-    pub(crate) fn push(&mut self, name: String, json: Json) {
-        match &mut self.0 {
-            Raw::Fields(fields) => fields.push((name, json)),
-            Raw::Value(_) => self.0 = Raw::Fields([(name, json)].into()),
+    pub(crate) fn push(&mut self, name: &str, json: Json<'_>) {
+        if let Some(Raw::Fields(fields)) = self.0.as_deref_mut() {
+            fields.push(name, json);
+        } else {
+            let mut fields = Fields::default();
+            fields.push(name, json);
+            self.0 = Some(Box::new(Raw::Fields(fields)));
         }
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&Json> {
+    pub(crate) fn find(&self, name: &str) -> Option<Json<'_>> {
         self.entries().find_map(|(known, json)| (known == name).then_some(json))
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Json)> {
-        let fields = match &self.0 {
-            Raw::Fields(fields) => &**fields,
-            Raw::Value(_) => &[],
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
+        let fields = match self.0.as_deref() {
+            Some(Raw::Fields(fields)) => Some(fields),
+            Some(Raw::Value(_)) | None => None,
         };
-        fields.iter().map(|(name, json)| (&**name, json))
+        fields.into_iter().flat_map(Fields::iter)
     }
 }
 
-impl Default for RawFields {
-    fn default() -> Self {
-        Self(Raw::Fields(Vec::new()))
+/// Shows the fields as a map from name to JSON text.
+impl fmt::Debug for RawFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.whole_value() {
+            Some(json) => f.debug_tuple("RawFields").field(&json.as_str()).finish(),
+            None => f.debug_map().entries(self.iter()).finish(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     scan::Scanner,
 };
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A body after repair.
 #[derive(Default)]

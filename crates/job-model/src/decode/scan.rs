@@ -4,7 +4,10 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use super::path::{MAX_NAME_LEN, Path, Segment};
+use super::{
+    path::{MAX_NAME_LEN, Path, Segment},
+    special_byte::plain_text,
+};
 
 /// Maximum levels of nesting whose position is tracked: more than the known fields of a job can
 /// have.
@@ -74,16 +77,18 @@ impl<'b> Scanner<'b> {
         let mut string = StringToken::default();
         let (mut at, end) = (start, self.body.len());
         let next = loop {
+            let plain = plain_text(self.body.get(at..).unwrap_or_default());
+            string.has_non_ascii |= plain.has_non_ascii;
+            at += plain.len;
             match self.body.get(at) {
                 None => break end,
                 Some(b'"') => break at + 1,
-                Some(b'\\') => at += 1,
-                Some(byte) => {
-                    string.has_controls |= *byte < b' ';
-                    string.has_non_ascii |= !byte.is_ascii();
+                Some(b'\\') => at += 2,
+                Some(_) => {
+                    string.has_controls = true;
+                    at += 1;
                 }
             }
-            at += 1;
         };
         string.range = start..at.min(end);
         self.last_string = string;
@@ -120,8 +125,10 @@ impl Iterator for Scanner<'_> {
                 None => {}
             },
             _ => {
-                let is_value =
-                    |byte: &&u8| !byte.is_ascii_whitespace() && !b"\"{}[]:,".contains(*byte);
+                let is_value = |byte: &&u8| {
+                    !byte.is_ascii_whitespace()
+                        && !matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b':' | b',')
+                };
                 self.position += self.body[self.position..].iter().take_while(is_value).count();
             }
         }

@@ -1,13 +1,13 @@
 //! Defines the extended parameters of a job: a map of strings.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{fmt, mem};
 
 use crate::decode::{
     DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, Members, RemainingLimits, Text,
 };
 use serde::{
-    Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, Visitor},
 };
 
@@ -49,7 +49,8 @@ impl ExtendParam {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for ExtendParam {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(parameters: I) -> Self {
         let parameters = parameters.into_iter();
-        Self::from_pairs(parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect(), |_| {})
+        let pairs: Vec<(String, _)> = parameters.map(|(n, v)| (n.into(), Some(v.into()))).collect();
+        Self::from_pairs(pairs, |_| {})
     }
 }
 
@@ -62,9 +63,9 @@ impl Serialize for ExtendParam {
 impl ExtendParam {
     /// Sorts the parameters by name and removes those without a value. If a name is given twice,
     /// the last value is used and `on_duplicate` is called with the name.
-    fn from_pairs(
-        mut parameters: Vec<(String, Option<String>)>,
-        mut on_duplicate: impl FnMut(&str),
+    fn from_pairs<T: Ord + Into<String>>(
+        mut parameters: Vec<(T, Option<T>)>,
+        mut on_duplicate: impl FnMut(&T),
     ) -> Self {
         parameters.sort_by(|(a, _), (b, _)| a.cmp(b));
         parameters.dedup_by(|later, earlier| {
@@ -75,7 +76,8 @@ impl ExtendParam {
             }
             same
         });
-        Self(parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+        let named = parameters.into_iter();
+        Self(named.filter_map(|(name, value)| Some((name.into(), value?.into()))).collect())
     }
 }
 
@@ -103,17 +105,18 @@ impl Field for ExtendParam {
                     if has_lone_surrogates {
                         pass.record_deviation_at(&name, DeviationKind::LoneSurrogate);
                     }
-                    Some(text.into_owned())
+                    Some(text)
                 }
                 None if pass.cursor.null() => None,
                 None => {
                     pass.record_deviation_at(&name, DeviationKind::ParameterNotText);
-                    Some(pass.cursor.json().into_owned())
+                    Some(pass.cursor.json())
                 }
             };
-            parameters.push((name.into_owned(), value));
+            parameters.push((name, value));
         }
-        let twice = |name: &str| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
+        let twice =
+            |name: &Cow<'_, str>| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
         *slot = Some(Self::from_pairs(parameters, twice));
         Ok(Fidelity::Lossless)
     }
@@ -130,11 +133,39 @@ impl<'de> Visitor<'de> for ParametersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtendParam, A::Error> {
         let mut parameters = Vec::new();
-        while let Some(parameter) = map.next_entry()? {
-            parameters.push(parameter);
+        while let Some((ParameterText(name), value)) = map.next_entry()? {
+            parameters.push((name, Option::map(value, |ParameterText(value)| value)));
         }
         let mut twice = false;
         let ordered = ExtendParam::from_pairs(parameters, |_| twice = true);
         if twice { Err(Error::custom("duplicate parameter")) } else { Ok(ordered) }
+    }
+}
+
+/// A name or a value. It is copied only after duplicates are removed, because a body can have a
+/// million of them.
+struct ParameterText<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for ParameterText<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(ParameterTextVisitor).map(Self)
+    }
+}
+
+struct ParameterTextVisitor;
+
+impl<'de> Visitor<'de> for ParameterTextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.into()))
     }
 }

@@ -208,8 +208,11 @@ fn has_v2_phase(mut status: Cursor<'_>) -> bool {
     if status.enter(b'{') {
         while let Some(Text { text: name, .. }) = status.next_name() {
             has_v3 |= name == "phase" && status.peek() != Some(b'n');
-            let value = status.json();
-            has_v2 |= name == "status" && is_text(&value);
+            if name == "status" {
+                has_v2 |= is_text(&status.json());
+            } else {
+                status.skip();
+            }
         }
     }
     has_v2 && !has_v3
@@ -225,8 +228,11 @@ fn is_job(mut value: Cursor<'_>) -> bool {
     if value.enter(b'{') {
         while let Some(Text { text: name, .. }) = value.next_name() {
             parts += usize::from(PARTS.contains(&&*name) && value.peek() == Some(b'{'));
-            let json = value.json();
-            is_kind |= name == "kind" && json == "\"Job\"";
+            if name == "kind" {
+                is_kind |= value.json() == "\"Job\"";
+            } else {
+                value.skip();
+            }
         }
     }
     is_kind || parts >= 2

@@ -41,8 +41,8 @@ impl JobId {
     /// Returns an error if the reply is not a JSON object, or has no id, an invalid id, or two
     /// different ids.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
-        let (reply, _) =
-            Document::new_object(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        let (reply, _) = Document::new(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        reply.check_object().map_err(SubmissionError::Unreadable)?;
         let mut ids: [PathIds; JOB_ID_PATHS.len()] = Default::default();
         let paths: Vec<_> = JOB_ID_PATHS.into_iter().enumerate().collect();
         collect_ids(&mut reply.cursor(), &paths, &mut ids);

@@ -13,7 +13,8 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header::CONTEN
 use jiff::Timestamp;
 use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::{
@@ -338,11 +339,10 @@ pub(super) fn token_from_reply(
         header_str(reply.headers(), &X_SUBJECT_TOKEN).ok_or_else(|| missing_token(&reply))?;
     let mut provided = ProvidedCredential::token(token)?;
     // The token is in a header, so it is usable even if the body is not.
-    let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
-    let token = &body["token"];
-    provided.lifetime = lifetime(token, date(reply.headers()));
-    let project = token["project"]["id"].as_str();
-    provided.project = project.and_then(|id| id.parse().ok());
+    let body: LoginReply = serde_json::from_slice(reply.body()).unwrap_or_default();
+    let token = body.token.unwrap_or_default();
+    provided.lifetime = lifetime(token.expires_at, date(reply.headers()));
+    provided.project = token.project.and_then(|project| project.id);
     Ok(provided)
 }
 
@@ -352,10 +352,39 @@ fn missing_token(reply: &Response<Bytes>) -> FetchError {
 }
 
 /// Returns the lifetime of the token. Both times are the service's own.
-fn lifetime(token: &Value, date: Option<Timestamp>) -> Option<Duration> {
-    let expires: Timestamp = token["expires_at"].as_str()?.parse().ok()?;
+fn lifetime(expires_at: Option<Timestamp>, date: Option<Timestamp>) -> Option<Duration> {
     // A token that is already expired has the lifetime zero.
-    Some(expires.duration_since(date?).try_into().unwrap_or(Duration::ZERO))
+    Some(expires_at?.duration_since(date?).try_into().unwrap_or(Duration::ZERO))
+}
+
+/// The fields of the reply that are used. The others, such as a catalog of many services, are
+/// skipped, so that they need no memory.
+#[derive(Default, Deserialize)]
+struct LoginReply {
+    #[serde(default, deserialize_with = "if_valid")]
+    token: Option<TokenFields>,
+}
+
+#[derive(Default, Deserialize)]
+struct TokenFields {
+    #[serde(default, deserialize_with = "if_valid")]
+    expires_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "if_valid")]
+    project: Option<ProjectFields>,
+}
+
+#[derive(Deserialize)]
+struct ProjectFields {
+    #[serde(default, deserialize_with = "if_valid")]
+    id: Option<ProjectId>,
+}
+
+/// Reads a field; returns `None` if it has another type, because the other fields are usable then.
+fn if_valid<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(json.get()).ok())
 }
 
 impl ProvideCredentials for Identity {

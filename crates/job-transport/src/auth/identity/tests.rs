@@ -80,6 +80,19 @@ async fn login_reply_yields_token_lifetime_and_project() {
         (body, vec![token, date("Thu, 14 Feb 2019 06:51:13 GMT")], Some(0), Some("4b8c")),
         (body, vec![token], None, Some("4b8c")),
         (r#"{"token": {"expires_at": 5, "project": {"id": "a/b"}}}"#, vec![token], None, None),
+        (
+            r#"{"token": {"expires_at": {}, "project": {"id": "4b8c", "domain": [7]}, "x": []}}"#,
+            vec![token, date("Wed, 13 Feb 2019 06:51:13 GMT")],
+            None,
+            Some("4b8c"),
+        ),
+        (
+            r#"{"token": {"expires_at": "2019-02-13T06:52:13Z", "project": 7}}"#,
+            vec![token, date("Wed, 13 Feb 2019 06:51:13 GMT")],
+            Some(60_000),
+            None,
+        ),
+        (r#"{"token": [], "project": {"id": "4b8c"}}"#, vec![token], None, None),
         ("", vec![token], None, None),
         ("<html>", vec![token], None, None),
     ];
