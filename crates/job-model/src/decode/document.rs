@@ -141,7 +141,9 @@ fn restore(body: &[u8], text: &str) -> String {
             // A trailing comma, which is outside of the strings.
             b' '..0x80 => restored.push(' '),
             0x80.. => {
-                at = (at..body.len()).find(|at| !differs(at)).unwrap_or(body.len());
+                // A control character after them differs, too.
+                let is_end = |at: &usize| !differs(at) || body[*at].is_ascii();
+                at = (at..body.len()).find(is_end).unwrap_or(body.len());
                 for chunk in body[odd..at].utf8_chunks() {
                     restored.push_str(chunk.valid());
                     let is_replaced = !chunk.invalid().is_empty();

@@ -153,6 +153,20 @@ fn invalid_utf8_in_a_string_is_replaced() {
     }
 }
 
+proptest! {
+    /// An unknown field is kept as JSON, which must stay valid.
+    #[test]
+    fn strings_of_any_bytes_are_encoded_as_they_are_read(bytes in vec(
+        prop::sample::select(b"\xff\xe4\xb8\xad\xf0\x9f\0\n\t\x1f\x7f a".to_vec()),
+        0..12,
+    )) {
+        let body = [b"{\"status\": {}, \"x\": [\"", &bytes[..], b"\",]}"].concat();
+        let encoded = serde_json::to_string(&Job::from_slice(&body).unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&encoded).unwrap();
+        prop_assert_eq!(value["x"][0].as_str(), Some(&*String::from_utf8_lossy(&bytes)));
+    }
+}
+
 /// Returns a job with `levels` levels of sub-jobs below it, one sub-job in each.
 fn nested(levels: usize) -> String {
     let open = r#"{"spec": {"subJobs": ["#.repeat(levels);
