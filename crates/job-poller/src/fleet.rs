@@ -27,7 +27,7 @@ use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
     schedule::{Adaptive, History, Schedule},
-    source::{JobSource, LimitedSource},
+    source::JobSource,
     wait::random_seed,
 };
 
@@ -99,6 +99,7 @@ pub struct Fleet {
 #[must_use = "a fleet does nothing until it is started"]
 pub struct FleetBuilder {
     source: Arc<dyn JobSource>,
+    memory_limit: MemoryLimit,
     requests_per_second: f64,
     max_in_flight: usize,
     policy: WaitPolicy,
@@ -112,6 +113,7 @@ impl Fleet {
     pub fn builder(source: impl JobSource + 'static) -> FleetBuilder {
         FleetBuilder {
             source: Arc::new(source),
+            memory_limit: MemoryLimit::global(),
             requests_per_second: 50.0,
             max_in_flight: 20,
             policy: WaitPolicy::new(),
@@ -241,7 +243,7 @@ impl FleetBuilder {
     /// Sets the limit that the texts and the results of all waits count toward. By default it is
     /// the [limit of the process](MemoryLimit::global).
     pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
-        self.source = Arc::new(LimitedSource { source: self.source, limit });
+        self.memory_limit = limit;
         self
     }
 
@@ -295,7 +297,7 @@ impl FleetBuilder {
         let started_at = Instant::now();
         let shared = Arc::new(Shared::new(scheduler, wake.clone(), started_at));
         let close_on_drop = CloseOnDrop(Arc::downgrade(&shared));
-        tokio::spawn(task::run(close_on_drop, wake, started_at, self.source));
+        tokio::spawn(task::run(close_on_drop, wake, started_at, self.source, self.memory_limit));
         Fleet { shared, policy: self.policy.into() }
     }
 }

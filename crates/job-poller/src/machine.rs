@@ -32,6 +32,8 @@ pub use error::WaitError;
 pub use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 pub use event::{AttemptReason, Event, PhaseChange};
+#[cfg(feature = "tokio")]
+pub(crate) use identity::check_uid;
 pub use outcome::{FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use step::{Action, Input, Step};

@@ -8,6 +8,9 @@ use job_model::JobId;
 use job_transport::MemoryLimit;
 use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
 
+#[cfg(feature = "tokio")]
+use crate::machine::check_uid;
+
 /// Reads a job.
 ///
 /// # For callers
@@ -95,7 +98,7 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
     }
 }
 
-/// Makes an attempt for a machine.
+/// Makes an attempt for a machine, and counts the reading toward `limit`.
 ///
 /// This decodes what the machine will read, because a machine must not decode a large text on the
 /// async thread, or while it holds the fleet's lock: the new job, and the last one if the tree of
@@ -103,6 +106,7 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
 #[cfg(feature = "tokio")]
 pub(crate) async fn attempt(
     source: &dyn JobSource,
+    limit: &MemoryLimit,
     id: &JobId,
     last: Option<&JobSnapshot>,
 ) -> Result<Fetched, FetchError> {
@@ -110,8 +114,13 @@ pub(crate) async fn attempt(
     let has_changed = match &mut fetched {
         Ok(Fetched::Reading(reading)) => {
             let snapshot = &mut reading.snapshot;
-            snapshot.count_toward(&MemoryLimit::global());
             snapshot.decode().await;
+            // The machine refuses another job's reply, so it keeps nothing of it. A text that was
+            // dropped no longer shows whose job it is.
+            if check_uid(snapshot.job(), id).is_err() {
+                return fetched;
+            }
+            snapshot.count_toward(limit);
             last.is_some_and(|last| !last.digest().has_same_tree(snapshot.digest()))
         }
         Ok(Fetched::Unchanged(_)) | Err(_) => false,
@@ -120,38 +129,6 @@ pub(crate) async fn attempt(
         last.decode().await;
     }
     fetched
-}
-
-/// A source whose readings count toward a limit of the caller.
-#[cfg(feature = "tokio")]
-pub(crate) struct LimitedSource {
-    pub(crate) source: Arc<dyn JobSource>,
-    pub(crate) limit: MemoryLimit,
-}
-
-#[cfg(feature = "tokio")]
-impl JobSource for LimitedSource {
-    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
-        Box::pin(async move {
-            let mut reading = self.source.fetch(id).await?;
-            reading.snapshot.count_toward(&self.limit);
-            Ok(reading)
-        })
-    }
-
-    fn fetch_since<'a>(
-        &'a self,
-        id: &'a JobId,
-        last: Option<&'a JobSnapshot>,
-    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
-        Box::pin(async move {
-            let mut fetched = self.source.fetch_since(id, last).await?;
-            if let Fetched::Reading(reading) = &mut fetched {
-                reading.snapshot.count_toward(&self.limit);
-            }
-            Ok(fetched)
-        })
-    }
 }
 
 #[cfg(test)]
@@ -183,7 +160,9 @@ mod tests {
         let id = "a".parse().expect("an id");
         for (last, reply, is_decoded) in rows {
             let last = JobSnapshot::from_slice(last.as_bytes()).expect("a job").without_job();
-            attempt(&Reply(reply), &id, Some(&last)).await.expect("a reading");
+            attempt(&Reply(reply), &MemoryLimit::global(), &id, Some(&last))
+                .await
+                .expect("a reading");
             assert_eq!(last.is_decoded(), is_decoded, "{reply}");
         }
     }

@@ -23,7 +23,7 @@ use self::clock::WaitClock;
 use crate::{
     machine::{Checkpoint, Event, FinishedJob, Machine, WaitError, WaitPolicy},
     schedule::{Adaptive, Schedule},
-    source::{JobSource, LimitedSource},
+    source::JobSource,
 };
 
 /// Waits for one job.
@@ -66,6 +66,7 @@ pub struct Wait {
     policy: Arc<WaitPolicy>,
     seed: Option<u64>,
     clock: WaitClock,
+    memory_limit: MemoryLimit,
     stop: Option<BoxFuture<'static, ()>>,
     on_event: Option<OnEvent>,
 }
@@ -129,6 +130,7 @@ impl Wait {
             policy,
             seed: None,
             clock: WaitClock::new(),
+            memory_limit: MemoryLimit::global(),
             stop: None,
             on_event: None,
         }
@@ -157,7 +159,7 @@ impl Wait {
     /// Sets the limit that the wait's texts and its result count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
-        self.source = Arc::new(LimitedSource { source: self.source, limit });
+        self.memory_limit = limit;
         self
     }
 
@@ -207,13 +209,13 @@ impl Wait {
     /// # Ok(()) }
     /// ```
     pub fn events(self) -> WaitEvents {
-        let Self { source, schedule, machine, policy, seed, clock, stop, on_event: _ } = self;
+        let Self { source, schedule, machine, policy, seed, clock, memory_limit, stop, .. } = self;
         let machine = machine.with_policy(policy);
         let machine = match seed {
             Some(seed) => machine.with_seed(seed),
             None => machine,
         };
-        WaitEvents::new(source, schedule, machine, clock, stop)
+        WaitEvents::new(source, schedule, machine, clock, memory_limit, stop)
     }
 }
 

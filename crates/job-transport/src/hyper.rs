@@ -34,8 +34,8 @@ use hyper_util::{
 use tokio::sync::Semaphore;
 
 use crate::transport::{
-    AllowHttp, BodyShare, MemoryLimit, MemoryShare, RequestSent, Transport, TransportError,
-    TransportErrorKind, is_loopback,
+    AllowHttp, BodyShare, MAX_ERROR_BODY, MemoryLimit, MemoryShare, RequestSent, Transport,
+    TransportError, TransportErrorKind, is_loopback,
 };
 use connect::{TlsConnector, host_and_port};
 use connect_gate::ConnectGates;
@@ -56,10 +56,6 @@ const MAX_BODY_LEN: usize = 8 << 20;
 /// Default limit for requests in flight. Servers allow about 100 streams per connection, so more
 /// requests would be queued in any case.
 const MAX_IN_FLIGHT: usize = 100;
-
-/// Limit for the body of an error response, in bytes. The rest of it is not read, because its
-/// beginning is enough for an error message.
-const MAX_ERROR_BODY: usize = 256 << 10;
 
 /// Default idle timeout of a connection. Longer than the delays between the polls of a wait.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);

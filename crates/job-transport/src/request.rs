@@ -12,8 +12,10 @@ mod error_kind;
 mod error;
 mod exchange;
 
+pub(crate) use endpoint::PATH_ENCODE_SET;
+#[cfg(feature = "credential-chain")]
+pub(crate) use endpoint::is_label;
 pub use endpoint::{Cloud, Endpoint, EndpointError};
-pub(crate) use endpoint::{PATH_ENCODE_SET, is_label};
 pub use error::FetchError;
 pub use error_class::ErrorClass;
 pub use error_kind::FetchErrorKind;

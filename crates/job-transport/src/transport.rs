@@ -26,6 +26,9 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
 
+/// Limit for the body of an error response, in bytes. Its beginning is enough for an error message.
+pub(crate) const MAX_ERROR_BODY: usize = 256 << 10;
+
 /// Decodes at once, because there is no other thread without tokio.
 #[cfg(not(feature = "tokio"))]
 pub(crate) async fn off_thread<T>(_: usize, decode: impl FnOnce() -> T) -> T {

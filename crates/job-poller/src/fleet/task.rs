@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
+use job_transport::MemoryLimit;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -23,6 +24,7 @@ pub(super) async fn run(
     wake: Arc<Notify>,
     started_at: Instant,
     source: Arc<dyn JobSource>,
+    limit: MemoryLimit,
 ) {
     let mut attempts = FuturesUnordered::new();
     loop {
@@ -30,7 +32,8 @@ pub(super) async fn run(
             let Some(shared) = shared.0.upgrade() else { return };
             let (due, next) =
                 shared.with_state(|scheduler, now| (scheduler.poll(now), scheduler.next_wake()));
-            attempts.extend(due.into_iter().map(|attempt| run_attempt(attempt, source.clone())));
+            let run = |attempt| run_attempt(attempt, source.clone(), limit.clone());
+            attempts.extend(due.into_iter().map(run));
             next
         };
         tokio::select! {
@@ -63,9 +66,10 @@ impl Drop for CloseOnDrop {
 fn run_attempt(
     PendingAttempt { job, number, id, last, registration }: PendingAttempt,
     source: Arc<dyn JobSource>,
+    limit: MemoryLimit,
 ) -> Abortable<impl Future<Output = (usize, u64, Input)>> {
     let attempt = async move {
-        let input = attempt(&*source, &id, last.as_ref()).await.into();
+        let input = attempt(&*source, &limit, &id, last.as_ref()).await.into();
         (job, number, input)
     };
     Abortable::new(attempt, registration)

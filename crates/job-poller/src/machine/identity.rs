@@ -8,7 +8,7 @@ use super::attempt_error::AttemptError;
 ///
 /// A reply without a uid, or with an empty one, counts as the job. A uid that is not a string
 /// cannot be the id that was asked for.
-pub(super) fn check_uid(job: &Job, id: &JobId) -> Result<(), AttemptError> {
+pub(crate) fn check_uid(job: &Job, id: &JobId) -> Result<(), AttemptError> {
     match job.uid() {
         Some(uid) if !uid.is_empty() && uid != id.as_str() => {
             return Err(AttemptError::wrong_job(uid));

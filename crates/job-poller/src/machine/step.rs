@@ -231,6 +231,10 @@ impl Machine {
         if error.credentials_refreshed {
             context.events.push(Event::CredentialsRefreshed);
         }
+        // The last job may have been decoded for a reply that was then refused.
+        if self.state.settling().is_none() {
+            self.snapshot = self.snapshot.take().map(JobSnapshot::without_job);
+        }
         let is_proven = self.readings > 0;
         let run = ConsecutiveErrors::with_error(
             self.recent_errors.as_ref().and_then(|errors| errors.consecutive.as_ref()),

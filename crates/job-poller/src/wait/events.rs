@@ -12,7 +12,7 @@ use std::{
 
 use futures_core::{Stream, future::BoxFuture};
 use job_model::{Job, JobId};
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
 use tokio::time::Sleep;
 
 use super::{OnEvent, clock::WaitClock};
@@ -43,6 +43,7 @@ pub struct WaitEvents {
     machine: Machine,
     /// Runs since the stream was first polled.
     clock: WaitClock,
+    memory_limit: MemoryLimit,
     /// Boxed again, because most waits have none.
     stop: Option<Box<BoxFuture<'static, ()>>>,
     activity: Activity,
@@ -74,6 +75,7 @@ impl WaitEvents {
         schedule: Arc<dyn Schedule>,
         machine: Machine,
         clock: WaitClock,
+        memory_limit: MemoryLimit,
         stop: Option<BoxFuture<'static, ()>>,
     ) -> Self {
         Self {
@@ -81,6 +83,7 @@ impl WaitEvents {
             schedule,
             machine,
             clock,
+            memory_limit,
             stop: stop.map(Box::new),
             activity: Activity::NotStarted,
             timer: None,
@@ -200,7 +203,8 @@ impl WaitEvents {
         (self.pending_events, self.step_at) = (events, elapsed.into());
         self.activity = match action {
             Action::Fetch { id, timeout, last } => {
-                let attempt = Box::pin(run_attempt(self.source.clone(), id, last));
+                let attempt =
+                    Box::pin(run_attempt(self.source.clone(), self.memory_limit.clone(), id, last));
                 Activity::Fetch { attempt, timeout: timeout.into(), has_timer: false }
             }
             Action::SleepUntil(at) => {
@@ -271,6 +275,11 @@ impl fmt::Debug for WaitEvents {
     }
 }
 
-async fn run_attempt(source: Arc<dyn JobSource>, id: JobId, last: Option<JobSnapshot>) -> Input {
-    attempt(&*source, &id, last.as_ref()).await.into()
+async fn run_attempt(
+    source: Arc<dyn JobSource>,
+    limit: MemoryLimit,
+    id: JobId,
+    last: Option<JobSnapshot>,
+) -> Input {
+    attempt(&*source, &limit, &id, last.as_ref()).await.into()
 }

@@ -8,10 +8,11 @@ use tracing::{Instrument, Span, field::Empty};
 use super::{
     error::{FetchError, read_service_error},
     headers::{X_REQUEST_ID, request_id},
-    secrets::{MAX_DECODED_LEN, Secrets},
+    secrets::Secrets,
 };
 use crate::transport::{
-    BodyShare, MemoryLimit, RequestSent, Transport, TransportError, TransportErrorKind, off_thread,
+    BodyShare, MAX_ERROR_BODY, MemoryLimit, RequestSent, Transport, TransportError,
+    TransportErrorKind, off_thread,
 };
 
 /// Fields of a request's span.
@@ -61,7 +62,12 @@ pub(crate) async fn send_traced(
         let _entered = span.enter();
         tracing::debug!("error.type" = error.kind().name(), "no reply");
     })?;
-    let response = count_body(response, limit);
+    let mut response = count_body(response, limit);
+    if !is_success(response.status()) {
+        // Its beginning is enough for an error message, and is read at once, so that a status is
+        // not lost while a body waits to be decoded.
+        response.body_mut().truncate(MAX_ERROR_BODY);
+    }
     let bytes = response.body().len();
     let (response, service_error) = off_thread(bytes, move || {
         let response = hide_secrets(response, &secrets);
@@ -114,13 +120,9 @@ fn count_body(mut response: Response<Bytes>, limit: Option<MemoryLimit>) -> Resp
 }
 
 fn hide_secrets(mut response: Response<Bytes>, secrets: &Secrets) -> Response<Bytes> {
-    let hidden = if is_success(response.status()) {
-        secrets.hide_in_success(response.body())
-    } else {
-        // Of a longer error body, only the beginning is used, so that secrets are found in every
-        // encoding.
-        response.body_mut().truncate(MAX_DECODED_LEN);
-        secrets.hide(response.body())
+    let hidden = match is_success(response.status()) {
+        true => secrets.hide_in_success(response.body()),
+        false => secrets.hide(response.body()),
     };
     if let Some(hidden) = hidden {
         *response.body_mut() = hidden;

@@ -17,7 +17,7 @@ const REDACTED: &str = "(hidden)";
 const MIN_LEN_IN_SUCCESS: usize = 8;
 
 /// A longer body is searched for the plain secret only, so that the time is bounded.
-pub(crate) const MAX_DECODED_LEN: usize = 1 << 20;
+const MAX_DECODED_LEN: usize = 1 << 20;
 
 /// The secrets of a request. A reply may repeat them: the gateway does so with the headers of a
 /// request whose signature is wrong.

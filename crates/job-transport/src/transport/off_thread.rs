@@ -19,8 +19,7 @@ const MAX_INLINE_BYTES: usize = 256 * 1024;
 /// fits.
 const MAX_CONCURRENT_BYTES: usize = 4 << 20;
 
-/// One permit per core. A permit is released when the decoding has ended and its caller has the
-/// result, so that few decoded jobs are in memory at a time.
+/// One permit per core.
 static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)))
 });
@@ -47,11 +46,10 @@ pub(crate) async fn off_thread<T: Send + 'static>(
                 true => Some(LARGEST.acquire_arc().await),
                 false => None,
             };
-            let permits = Arc::new((largest, PERMITS.acquire_arc().await));
-            let in_thread = permits.clone();
+            let permits = (largest, PERMITS.acquire_arc().await);
             let decoded = runtime.spawn_blocking(move || {
                 let decoded = decode();
-                drop(in_thread);
+                drop(permits);
                 decoded
             });
             match decoded.await {
