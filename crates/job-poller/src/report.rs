@@ -100,7 +100,7 @@ impl<'a> Report<'a> {
                 elapsed: finished.elapsed,
                 detection_delay: finished.detection_delay,
                 inconsistencies: &finished.inconsistencies,
-                truncated: finished.is_truncated(),
+                truncated: finished.is_truncated,
                 ..report
             },
             Err(error) => Self {

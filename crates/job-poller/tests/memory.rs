@@ -81,14 +81,14 @@ async fn results_above_the_limit_are_truncated_and_keep_the_failed_step() {
     };
     let results = join_all(ids(10).map(wait)).await;
     let results: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap()).collect();
-    let whole = results.iter().filter(|result| !result.is_truncated()).count();
+    let whole = results.iter().filter(|result| !result.is_truncated).count();
     assert_eq!(whole, 2, "{limit:?}");
     assert!(limit.used_bytes() <= limit.max_bytes());
     for result in &results {
         let Outcome::Failed(failure) = &result.outcome else { panic!("{:?}", result.outcome) };
         assert_eq!(failure.to_string(), r#"CreateNode > InstallNode: "sold out""#);
         assert_eq!(failure.path.to_string(), "spec.subJobs[1]");
-        assert_eq!(result.job.sub_jobs().is_empty(), result.is_truncated());
+        assert_eq!(result.job.sub_jobs().is_empty(), result.is_truncated);
     }
     drop(results);
     assert_eq!(limit.used_bytes(), 0);
@@ -109,8 +109,31 @@ async fn running_jobs_above_the_limit_are_followed_without_their_steps() {
     }
     let phases: Vec<_> = phases.iter().map(job_model::Phase::as_str).collect();
     assert_eq!((phases, steps), (vec!["Running", "Failed"], 0));
-    assert!(events.finish().await.unwrap().is_truncated());
+    assert!(events.finish().await.unwrap().is_truncated);
     assert!(limit.used_bytes() <= limit.max_bytes());
+}
+
+/// Replies with the same body to each request.
+struct Same(String);
+
+impl Transport for Same {
+    fn send(&self, _: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        Box::pin(async { Ok(Response::new(self.0.clone().into())) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_jobs_reply_is_refused_although_its_text_does_not_fit() {
+    let padding = "x".repeat(PADDING);
+    for uid in ["999", "\"job-1\"", "{}"] {
+        let body = format!(
+            r#"{{"metadata": {{"uid": {uid}}}, "spec": {{"padding": "{padding}"}},
+                "status": {{"phase": "Success"}}}}"#
+        );
+        let wait = Wait::new(client(Same(body)), "job-0".parse().unwrap());
+        let error = wait.memory_limit(MemoryLimit::new(1)).await.unwrap_err();
+        assert_eq!(error.kind(), WaitErrorKind::Mismatch, "{uid}");
+    }
 }
 
 /// Replies to `job-0` with a large body, and to other jobs with a small one.

@@ -36,6 +36,10 @@ fn main() -> io::Result<ExitCode> {
     let mut parsers = parsers::all();
     if let Some(name) = arguments.get(2) {
         parsers.retain(|parser| parser.name == name);
+        if parsers.is_empty() {
+            eprintln!("no parser is called {name:?}");
+            return Ok(ExitCode::from(2));
+        }
     }
     let slow = measure_shapes(&parsers, small, large)? + compare_passes(&parsers, large)?;
     Ok(if slow == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -126,7 +126,7 @@ fn result_lines(
     }
     let deviations = ended.deviations.iter().filter(|_| with_deviations).map(ToString::to_string);
     let inconsistencies = ended.inconsistencies.iter().map(ToString::to_string);
-    let truncated = ended.is_truncated().then(|| TRUNCATED.to_owned());
+    let truncated = ended.is_truncated.then(|| TRUNCATED.to_owned());
     lines.extend(deviations.chain(inconsistencies).chain(truncated).map(|warning| {
         format!("  {}: {}", styles.warning("warning"), text::sanitize_line(&warning))
     }));

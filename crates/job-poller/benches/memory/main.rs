@@ -160,7 +160,7 @@ fn run(shape: usize, ends: bool) -> io::Result<ExitCode> {
                 .iter()
                 .flatten()
                 .filter(|result| match result {
-                    Ok(finished) => finished.is_truncated(),
+                    Ok(finished) => finished.is_truncated,
                     Err(error) => error.is_truncated(),
                 })
                 .count(),

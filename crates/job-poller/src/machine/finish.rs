@@ -52,7 +52,7 @@ impl Machine {
         // No lookup after an error, because the error may be what ends the wait. No lookup if memory
         // is short either.
         if self.recent_errors.is_some() || is_truncated {
-            self.finish(context, lookup)
+            self.finish(context, lookup, is_truncated)
         } else {
             self.start_next_lookup(context, lookup.into())
         }
@@ -107,13 +107,13 @@ impl Machine {
                         return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
                     }
                     // A lookup of another sub-job would get the same error.
-                    ErrorClass::Unauthorized => return self.finish(context, *lookup),
+                    ErrorClass::Unauthorized => return self.finish(context, *lookup, false),
                     ErrorClass::NotFound | ErrorClass::Permanent => {
                         lookup.looked_up.extend(lookup.in_flight.take());
                     }
                 }
             }
-            Input::Stop => return self.finish(context, *lookup),
+            Input::Stop => return self.finish(context, *lookup, false),
         }
         self.start_next_lookup(context, lookup)
     }
@@ -130,7 +130,7 @@ impl Machine {
         lookup.in_flight = None;
         let at = context.elapsed.saturating_add(pause);
         if at >= lookup.deadline || lookup.requests >= self.max_lookups(&lookup) {
-            return self.finish(context, *lookup);
+            return self.finish(context, *lookup, false);
         }
         lookup.retry_at = at;
         self.state = State::LookingUp(lookup);
@@ -147,7 +147,7 @@ impl Machine {
         let max_lookups = self.max_lookups(&lookup);
         let next =
             lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
-        let Some(id) = next else { return self.finish(context, *lookup) };
+        let Some(id) = next else { return self.finish(context, *lookup, false) };
         lookup.requests += 1;
         // Keep half of the time for another lookup, in case the service does not answer.
         let share = if lookup.requests < max_lookups { left / 2 } else { left };
@@ -166,11 +166,11 @@ impl Machine {
         }
     }
 
-    fn finish(&mut self, context: &StepContext<'_>, lookup: Lookup) -> Action {
+    fn finish(&mut self, context: &StepContext<'_>, lookup: Lookup, is_truncated: bool) -> Action {
         let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
         // The result contains the observation. A resumed wait must not report it again.
         self.observed_from = None;
-        let truncated = self.snapshot.as_ref().filter(|snapshot| snapshot.is_truncated());
+        let truncated = self.snapshot.as_ref().filter(|_| is_truncated);
         let outcome = if succeeded {
             Outcome::Succeeded
         } else {
@@ -180,7 +180,9 @@ impl Machine {
         Action::Finish(Box::new(Ok(FinishedJob {
             outcome,
             active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
-            inconsistencies: job.inconsistencies(),
+            inconsistencies: truncated
+                .map_or_else(|| job.inconsistencies(), JobSnapshot::inconsistencies),
+            is_truncated,
             deviations: self.deviations().into(),
             snapshot: self.snapshot.clone().unwrap_or_else(|| JobSnapshot::from((*job).clone())),
             job,

@@ -15,10 +15,16 @@ pub struct FinishedJob {
     /// Whether the job succeeded or failed.
     pub outcome: Outcome,
     /// The job as last read, with the sub-jobs that were looked up by their own ids. It is a summary
-    /// if the result [is truncated](Self::is_truncated).
+    /// if [`is_truncated`](Self::is_truncated) is set.
     pub job: Box<Job>,
     /// The last accepted reading: the text of the reply, without the sub-jobs that were looked up.
     pub snapshot: JobSnapshot,
+    /// Whether the job was too large for what is left of the
+    /// [memory limit](job_transport::MemoryLimit).
+    ///
+    /// The [`job`](Self::job) is then a summary: it has the phase, the times and the reason, and no
+    /// sub-jobs. The outcome still has the failed step.
+    pub is_truncated: bool,
     /// The number of attempts. Sub-job lookups are not included.
     pub attempts: u32,
     /// The number of requests that looked up sub-jobs by their own ids.
@@ -84,16 +90,6 @@ impl Outcome {
 }
 
 impl FinishedJob {
-    /// Returns whether the job was too large for what is left of the
-    /// [memory limit](job_transport::MemoryLimit).
-    ///
-    /// The [`job`](Self::job) is then a summary: it has the phase, the times and the reason, and no
-    /// sub-jobs. The outcome still has the failed step.
-    #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        self.snapshot.is_truncated()
-    }
-
     /// Returns the job if it succeeded.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use job_model::{DecodeError, Decoded, Deviation, Failure, Job, Limits, Phase};
+use job_model::{DecodeError, Decoded, Deviation, Failure, Inconsistency, Job, Limits, Phase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use self::text::Text;
@@ -98,24 +98,26 @@ impl JobSnapshot {
     /// Counts the snapshot toward a memory limit until it is dropped.
     ///
     /// If the limit is exceeded, larger texts of running jobs are dropped, or this one. Has no
-    /// effect if the snapshot counts toward a limit already, or if it is shared, because then its
-    /// other owner keeps the memory.
+    /// effect if the snapshot counts toward a limit already, if it is shared, because then its other
+    /// owner keeps the memory, or if the job is not decoded.
     pub fn count_toward(&mut self, limit: &MemoryLimit) {
         let Some(inner) = Arc::get_mut(&mut self.0) else { return };
         let Some(job) = inner.job.take() else { return };
         let has_ended = inner.digest.is_terminal();
         // The result of a wait keeps the decoded job. A running job is decoded only for a moment.
         let decoded = if has_ended { estimated_job_size(&inner.text.get()) } else { 0 };
-        if !inner.text.count_toward(limit, &job, !has_ended, decoded) {
+        let deviations = inner.deviations.as_ref().map_or(0, |list| list.memory());
+        if !inner.text.count_toward(limit, &job, !has_ended, decoded + deviations) {
             inner.job = OnceLock::from(job);
         }
     }
 
     /// Returns whether the text was dropped because of a [`MemoryLimit`].
     ///
-    /// The text and the job are then a summary ([`Job::summary`]): they have the phase, the times
-    /// and the reason, and no sub-jobs. The digest, the deviations and [`failure`](Self::failure)
-    /// are those of the whole job.
+    /// The text is then a summary ([`Job::summary`]), and so is the job unless it was decoded
+    /// before: it has the phase, the times and the reason, and no sub-jobs. The digest, the
+    /// deviations, [`failure`](Self::failure) and [`inconsistencies`](Self::inconsistencies) are
+    /// those of the whole job. A snapshot that was serialized is no longer truncated.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.0.text.is_dropped()
@@ -125,10 +127,17 @@ impl JobSnapshot {
     /// dropped.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        match self.is_truncated() {
-            true => self.0.text.failure().cloned(),
-            false => self.job().failure(),
-        }
+        let whole = self.job().failure();
+        // The text may have been dropped before the job was decoded.
+        self.0.text.summary().map_or(whole, |summary| summary.failure.as_deref().cloned())
+    }
+
+    /// Returns the contradictions between the job and its sub-jobs, as [`Job::inconsistencies`]
+    /// does. If the text was dropped, returns the first 20.
+    #[must_use]
+    pub fn inconsistencies(&self) -> Vec<Inconsistency> {
+        let whole = self.job().inconsistencies();
+        self.0.text.summary().map_or(whole, |summary| summary.inconsistencies.to_vec())
     }
 
     /// Returns whether the text equals `body`, byte for byte. If the text was dropped, compares its
@@ -236,6 +245,11 @@ impl JobSnapshot {
 }
 
 impl Deviations {
+    /// Returns about how many bytes the list takes.
+    fn memory(&self) -> usize {
+        self.0.iter().map(|deviation| size_of::<Deviation>() + deviation.path.capacity()).sum()
+    }
+
     fn boxed(deviations: Vec<Deviation>) -> Option<Box<Self>> {
         (!deviations.is_empty()).then(|| Box::new(Self(deviations)))
     }
@@ -267,12 +281,17 @@ fn estimated_job_size(text: &[u8]) -> usize {
     const FIELD: usize = 160;
     /// An object that is decoded as a job.
     const OBJECT: usize = 512;
-    let sizes = text.iter().map(|byte| match byte {
-        b':' => FIELD,
-        b'{' => OBJECT,
-        _ => 1,
-    });
-    sizes.sum()
+    let (mut size, mut in_string, mut is_escaped) = (0, false, false);
+    for byte in text {
+        size += match byte {
+            b':' if !in_string => FIELD,
+            b'{' if !in_string => OBJECT,
+            _ => 1,
+        };
+        in_string ^= *byte == b'"' && !is_escaped;
+        is_escaped = in_string && *byte == b'\\' && !is_escaped;
+    }
+    size
 }
 
 impl PartialEq for JobSnapshot {

@@ -8,7 +8,8 @@ use futures_util::poll;
 use http::{HeaderValue, Response, header::CONTENT_ENCODING};
 use job_sim::Fault;
 use job_transport::{
-    Identity, ProvideCredentials, RequestSent, TimeoutStage, Transport, TransportErrorKind,
+    Identity, MemoryLimit, ProvideCredentials, RequestSent, TimeoutStage, Transport,
+    TransportErrorKind,
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 
@@ -36,6 +37,39 @@ async fn a_body_over_the_limit_is_refused() {
         let uri = server.endpoint();
         assert_eq!(transport.send(get(&uri)).await.unwrap().body().len(), size);
     }
+}
+
+#[tokio::test]
+async fn bodies_count_toward_the_limit_while_they_arrive_and_until_they_are_read() {
+    let (body, half) = (vec![b' '; 100_000], 40_000);
+    let (proceed, waiting) = tokio::sync::watch::channel(false);
+    let server = TestServer::start(move |mut stream| {
+        let (body, mut waiting) = (body.clone(), waiting.clone());
+        async move {
+            let _ = read_head(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").await;
+            let _ = stream.write_all(&body[..half]).await;
+            let _ = waiting.wait_for(|proceed| *proceed).await;
+            let _ = stream.write_all(&body[half..]).await;
+        }
+    })
+    .await;
+    let limit = MemoryLimit::new(1 << 20);
+    let mut request = get(&server.http());
+    request.extensions_mut().insert(limit.clone());
+    let (_, trusted) = self::server().await;
+    let transport = trusting(trusted.ca_pem());
+    let mut sending = transport.send(request);
+    while limit.used_bytes() < half {
+        assert!(poll!(&mut sending).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(limit.used_bytes(), half);
+    proceed.send_replace(true);
+    let response = sending.await.unwrap();
+    assert_eq!((response.body().len(), limit.used_bytes()), (100_000, 100_000));
+    drop(response);
+    assert_eq!(limit.used_bytes(), 0);
 }
 
 #[tokio::test]

@@ -133,6 +133,41 @@ fn a_job_that_has_ended_keeps_its_text_or_is_a_summary_from_the_beginning() {
 }
 
 #[test]
+fn a_text_that_cannot_fit_drops_no_other_text() {
+    let limit = MemoryLimit::new(100_000);
+    let kept = counted(&large_body("a", "Running", 60_000), &limit);
+    for phase in ["Running", "Failed"] {
+        assert!(counted(&large_body("b", phase, 200_000), &limit).is_truncated());
+    }
+    assert!(!kept.is_truncated());
+}
+
+#[test]
+fn a_small_result_is_kept_although_the_limit_is_exceeded() {
+    let limit = MemoryLimit::new(10_000);
+    let body_in_flight = limit.count(1_000_000);
+    for phase in ["Success", "Failed"] {
+        let result = counted(&large_body("a", phase, 3_000), &limit);
+        assert!(!result.is_truncated());
+        assert_eq!(result.job().sub_jobs().len(), 2);
+    }
+    let large = counted(&large_body("a", "Success", 100_000), &limit);
+    assert!(large.is_truncated());
+    let kinds: Vec<_> = large.inconsistencies().iter().map(ToString::to_string).collect();
+    assert_eq!(kinds.len(), 2, "{kinds:?}");
+    drop(body_in_flight);
+}
+
+#[test]
+fn deviations_count_as_well() {
+    let limit = MemoryLimit::new(1_000_000);
+    let body = format!(r#"{{"spec": {{"subJobs": [{}]}}}}"#, vec![r#"{"kind": 7}"#; 500].join(","));
+    let snapshot = counted(&body, &limit);
+    assert_eq!(snapshot.deviations().len(), 500);
+    assert!(limit.used_bytes() > body.len() + 500 * 20, "{limit:?}");
+}
+
+#[test]
 fn small_texts_are_not_kept_either_if_the_limit_is_exceeded() {
     let limit = MemoryLimit::new(10_000);
     let body = large_body("a", "Running", 4_000);

@@ -6,13 +6,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use job_model::{Failure, Job};
+use job_model::{Failure, Inconsistency, Job};
 
 use crate::transport::{DropText, MemoryLimit, MemoryShare};
 
 /// The minimum size of a text that can be dropped while its job is running. A smaller one takes
 /// about as much memory as what is needed to drop it.
 const MIN_DROPPABLE_BYTES: usize = 16 * 1024;
+
+/// The maximum size of a text and a decoded job that are kept although the limit is exceeded, if the
+/// job has ended. The large replies of other jobs must not cost a small job its result.
+const MAX_SMALL_RESULT_BYTES: usize = 64 * 1024;
+
+/// The maximum number of inconsistencies in a summary.
+const MAX_INCONSISTENCIES: usize = 20;
 
 /// The text of a snapshot, and its share of a memory limit.
 pub(super) enum Text {
@@ -23,6 +30,8 @@ pub(super) enum Text {
 /// A text that can be dropped.
 pub(super) struct LargeText {
     state: Mutex<State>,
+    /// Identifies the whole text, also after it was dropped.
+    id: TextId,
     summary: Summary,
     droppable: OnceLock<ListEntry>,
 }
@@ -30,14 +39,15 @@ pub(super) struct LargeText {
 struct State {
     text: Bytes,
     share: Option<MemoryShare>,
-    /// Identifies the text if it was dropped.
-    dropped: Option<TextId>,
+    /// Whether `text` is the summary.
+    is_dropped: bool,
 }
 
-/// What stays of a large text: a job without sub-jobs, and the failed step.
-struct Summary {
+/// What stays of a large text: a job without sub-jobs, and what the sub-jobs showed.
+pub(super) struct Summary {
     text: Bytes,
-    failure: Option<Box<Failure>>,
+    pub(super) failure: Option<Box<Failure>>,
+    pub(super) inconsistencies: Box<[Inconsistency]>,
 }
 
 /// The place of a text in the list of those that its limit can drop.
@@ -49,13 +59,16 @@ struct ListEntry {
 
 /// The length and a hash of a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct TextId(usize, u64);
+struct TextId {
+    len: usize,
+    hash: u64,
+}
 
 impl TextId {
     fn new(text: &[u8]) -> Self {
         let mut hash = DefaultHasher::new();
         hash.write(text);
-        Self(text.len(), hash.finish())
+        Self { len: text.len(), hash: hash.finish() }
     }
 }
 
@@ -65,8 +78,7 @@ impl Text {
         if text.len() < MIN_DROPPABLE_BYTES {
             return Self::Small { text, share: None };
         }
-        let state = State { text, share: None, dropped: None };
-        Self::Large(Arc::new(LargeText::new(state, Summary::new(job))))
+        Self::Large(Arc::new(LargeText::new(text, None, Summary::new(job))))
     }
 
     /// Returns the same text for another snapshot. A small one counts again.
@@ -90,37 +102,31 @@ impl Text {
 
     /// Returns whether only the summary is left.
     pub(super) fn is_dropped(&self) -> bool {
-        self.dropped_id().is_some()
+        self.summary().is_some()
     }
 
-    /// Returns the failed step, if the text was dropped.
-    pub(super) fn failure(&self) -> Option<&Failure> {
+    /// Returns the summary, if the text was dropped.
+    pub(super) fn summary(&self) -> Option<&Summary> {
         match self {
-            Self::Small { .. } => None,
-            Self::Large(large) => large.summary.failure.as_deref(),
+            Self::Large(large) if large.state().is_dropped => Some(&large.summary),
+            Self::Small { .. } | Self::Large(_) => None,
         }
     }
 
     /// Returns whether this is or was `body`, byte for byte. If it was dropped, compares a hash.
     pub(super) fn is(&self, body: &[u8]) -> bool {
-        match self.dropped_id() {
-            Some(id) => id.0 == body.len() && id == TextId::new(body),
-            None => self.get() == body,
-        }
-    }
-
-    /// Returns whether both are or were equal. If one was dropped, compares a hash.
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        match other.dropped_id() {
-            Some(id) => self.dropped_id().unwrap_or_else(|| TextId::new(&self.get())) == id,
-            None => self.is(&other.get()),
-        }
-    }
-
-    fn dropped_id(&self) -> Option<TextId> {
         match self {
-            Self::Small { .. } => None,
-            Self::Large(large) => large.state().dropped,
+            Self::Large(large) if large.id.len != body.len() => false,
+            Self::Large(large) if large.state().is_dropped => large.id == TextId::new(body),
+            Self::Small { .. } | Self::Large(_) => self.get() == body,
+        }
+    }
+
+    /// Returns whether both are or were equal. Compares a hash of large ones.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Large(one), Self::Large(other)) => one.id == other.id,
+            (Self::Small { text, .. }, large) | (large, Self::Small { text, .. }) => large.is(text),
         }
     }
 
@@ -135,7 +141,7 @@ impl Text {
         is_running: bool,
         extra: usize,
     ) -> bool {
-        let bytes = self.get().len().saturating_add(extra);
+        let bytes = self.kept_bytes().saturating_add(extra);
         match self {
             Self::Small { share, .. } if share.is_some() => return false,
             Self::Large(large) if large.state().share.is_some() => return false,
@@ -147,23 +153,31 @@ impl Text {
                 }
             }
         }
+        if bytes > limit.max_bytes() {
+            // Other texts would be dropped in vain.
+            self.drop_now(job);
+        }
         // This may drop this text, if it is the largest.
         limit.enforce();
-        if limit.is_exceeded() {
+        if limit.is_exceeded() && (is_running || bytes > MAX_SMALL_RESULT_BYTES) {
             self.drop_now(job);
         }
         self.is_dropped()
     }
 
+    /// Returns how many bytes the text takes, with the summary of a large one.
+    fn kept_bytes(&self) -> usize {
+        match self {
+            Self::Small { text, .. } => text.len(),
+            Self::Large(large) => large.id.len.saturating_add(large.summary.text.len()),
+        }
+    }
+
     /// Drops the text, unless its summary is as long.
     fn drop_now(&mut self, job: &Job) {
         if let Self::Small { text, share } = self {
-            let summary = Summary::new(job);
-            if summary.text.len() >= text.len() {
-                return;
-            }
-            let state = State { text: text.clone(), share: share.take(), dropped: None };
-            *self = Self::Large(Arc::new(LargeText::new(state, summary)));
+            let large = LargeText::new(text.clone(), share.take(), Summary::new(job));
+            *self = Self::Large(Arc::new(large));
         }
         if let Self::Large(large) = self {
             large.drop_text();
@@ -177,13 +191,16 @@ impl Summary {
             // Encoding a job to memory cannot fail.
             text: serde_json::to_vec(&job.summary()).unwrap_or_default().into(),
             failure: job.failure().map(|failure| Box::new(failure.shortened())),
+            inconsistencies: job.inconsistencies().into_iter().take(MAX_INCONSISTENCIES).collect(),
         }
     }
 }
 
 impl LargeText {
-    fn new(state: State, summary: Summary) -> Self {
-        Self { state: Mutex::new(state), summary, droppable: OnceLock::new() }
+    fn new(text: Bytes, share: Option<MemoryShare>, summary: Summary) -> Self {
+        let id = TextId::new(&text);
+        let state = Mutex::new(State { text, share, is_dropped: false });
+        Self { state, id, summary, droppable: OnceLock::new() }
     }
 
     /// Lists the text among those that the limit can drop.
@@ -201,14 +218,13 @@ impl LargeText {
 }
 
 impl DropText for LargeText {
+    /// Drops the text, unless its summary is as long.
     fn drop_text(&self) {
-        let text = self.state().text.clone();
-        let id = TextId::new(&text);
         let mut state = self.state();
-        if state.dropped.is_some() {
+        if state.is_dropped || self.summary.text.len() >= self.id.len {
             return;
         }
-        state.dropped = Some(id);
+        state.is_dropped = true;
         state.text = self.summary.text.clone();
         let kept = state.text.len();
         if let Some(share) = &mut state.share {
