@@ -27,6 +27,8 @@ pub(crate) struct Parser {
     pub(crate) shapes: &'static [Shape],
     /// Its inputs have this fraction of the size, because it reads no larger ones.
     pub(crate) share: usize,
+    /// Maximum factor by which the time per byte grows from the small inputs to the large one.
+    pub(crate) max_growth: f64,
     /// Whether it decodes a job, with a strict and a lenient pass.
     pub(crate) decodes_job: bool,
     /// Whether it runs in a process of its own.
@@ -45,14 +47,21 @@ pub(crate) fn all() -> Vec<Parser> {
         name,
         shapes: JSON,
         share: 1,
+        max_growth: 2.0,
         decodes_job: false,
         is_command: false,
         prepare,
     };
     let job = |name, prepare| Parser { decodes_job: true, ..json(name, prepare) };
     let report = |name, prepare| Parser { is_command: true, ..json(name, prepare) };
-    // A file with credentials has at most 1 MiB.
-    let settings = |name, prepare| Parser { shapes: SETTINGS, share: 8, ..json(name, prepare) };
+    // A file with credentials has at most 1 MiB. The parser of INI keeps all names in a hash table,
+    // which fits into the processor's cache only if the file is small.
+    let settings = |name, prepare| Parser {
+        shapes: SETTINGS,
+        share: 8,
+        max_growth: 4.0,
+        ..json(name, prepare)
+    };
     let mut parsers = vec![
         job("job", |input| Ok(prepared(move || Decoded::from_slice(&input)))),
         job("reply with a job", |input| {
