@@ -7,6 +7,7 @@ mod field;
 mod values;
 mod names;
 mod regular_file;
+mod clouds_yaml;
 mod files;
 mod koo_cli;
 mod ignored;

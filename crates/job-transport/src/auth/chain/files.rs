@@ -2,126 +2,36 @@
 //! of the files, because it may be a secret.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use configparser::ini::{Ini, IniDefault};
-use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
+    clouds_yaml::{Document, ErrorLine},
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
     names::{CLOUDS_YAML, CREDENTIALS_FILE},
     regular_file::open_regular,
-    values::Values,
+    values::{FieldNames, Values},
 };
 use crate::auth::file_access::FileAccess;
 
-/// The parts of `clouds.yaml` that are used.
-#[derive(Deserialize)]
-struct CloudsFile {
-    #[serde(default)]
-    clouds: BTreeMap<String, CloudEntry>,
-}
+/// Older names of settings in `clouds.yaml`. They count if the newer ones are absent.
+const OLDER_NAMES: &FieldNames =
+    &[(Field::ProjectName, "auth.tenant_name"), (Field::ProjectId, "auth.tenant_id")];
 
-#[derive(Default, Deserialize)]
-struct CloudEntry {
-    #[serde(default)]
-    auth: CloudAuth,
-    auth_type: Option<String>,
-    region_name: Option<String>,
-    cacert: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct CloudAuth {
-    auth_url: Option<String>,
-    username: Option<String>,
-    user_id: Option<String>,
-    password: Option<String>,
-    passcode: Option<String>,
-    user_domain_name: Option<String>,
-    user_domain_id: Option<String>,
-    project_name: Option<String>,
-    project_id: Option<String>,
-    tenant_name: Option<String>,
-    tenant_id: Option<String>,
-    project_domain_name: Option<String>,
-    project_domain_id: Option<String>,
-    domain_name: Option<String>,
-    domain_id: Option<String>,
-    token: Option<String>,
-    ak: Option<String>,
-    sk: Option<String>,
-    security_token: Option<String>,
-    agency_name: Option<String>,
-    agency_domain_name: Option<String>,
-    delegated_project: Option<String>,
-    // Settings that change the caller's identity and are not supported.
-    access_token: Option<IgnoredAny>,
-    application_credential_id: Option<IgnoredAny>,
-    application_credential_name: Option<IgnoredAny>,
-    application_credential_secret: Option<IgnoredAny>,
-    identity_provider: Option<IgnoredAny>,
-    system_scope: Option<IgnoredAny>,
-    trust_id: Option<IgnoredAny>,
-}
-
-impl CloudEntry {
-    fn value(&self, field: Field) -> Option<&str> {
-        let auth = &self.auth;
-        let value = match field {
-            Field::Token => &auth.token,
-            Field::AccessKey => &auth.ak,
-            Field::SecretKey => &auth.sk,
-            Field::SecurityToken => &auth.security_token,
-            Field::User => &auth.username,
-            Field::UserId => &auth.user_id,
-            Field::Password => &auth.password,
-            Field::Passcode => &auth.passcode,
-            Field::UserDomain => &auth.user_domain_name,
-            Field::UserDomainId => &auth.user_domain_id,
-            Field::AuthType => &self.auth_type,
-            Field::AgencyName => &auth.agency_name,
-            Field::AgencyDomain => &auth.agency_domain_name,
-            Field::DelegatedProject => &auth.delegated_project,
-            Field::ProjectName => match &auth.project_name {
-                None => &auth.tenant_name,
-                name => name,
-            },
-            Field::ProjectId => match &auth.project_id {
-                None => &auth.tenant_id,
-                id => id,
-            },
-            Field::ProjectDomain => &auth.project_domain_name,
-            Field::ProjectDomainId => &auth.project_domain_id,
-            Field::Domain => &auth.domain_name,
-            Field::DomainId => &auth.domain_id,
-            Field::Region => &self.region_name,
-            Field::AuthUrl => &auth.auth_url,
-            Field::CaFile => &self.cacert,
-            _ => &None,
-        };
-        value.as_deref()
-    }
-
-    /// Returns the name of a setting that changes the caller's identity and is not supported.
-    fn unsupported(&self) -> Option<&'static str> {
-        let auth = &self.auth;
-        let settings = [
-            ("access_token", &auth.access_token),
-            ("application_credential_id", &auth.application_credential_id),
-            ("application_credential_name", &auth.application_credential_name),
-            ("application_credential_secret", &auth.application_credential_secret),
-            ("identity_provider", &auth.identity_provider),
-            ("system_scope", &auth.system_scope),
-            ("trust_id", &auth.trust_id),
-        ];
-        settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
-    }
-}
+/// Settings of a cloud in `clouds.yaml` that change the caller's identity and are not supported.
+const UNSUPPORTED: &[&str] = &[
+    "auth.access_token",
+    "auth.application_credential_id",
+    "auth.application_credential_name",
+    "auth.application_credential_secret",
+    "auth.identity_provider",
+    "auth.system_scope",
+    "auth.trust_id",
+];
 
 /// Reads the vendor's file. Returns `None` if it does not exist or contains no credentials.
 pub(super) fn read_credentials_file(
@@ -189,21 +99,33 @@ impl Values<'_> {
         file: &Path,
         FileContent { text, access }: FileContent,
     ) -> Result<bool, CredentialChainError> {
-        let mut clouds: CloudsFile = serde_saphyr::from_str(&text).map_err(|error| {
-            // The error's own text contains the line, which may be a secret.
-            let line = error.location().map_or(0, |location| location.line());
-            CredentialChainError::Malformed { file: file.into(), line, form: "YAML with `clouds:`" }
-        })?;
-        let Some(found) = clouds.clouds.remove(cloud) else { return Ok(false) };
-        if let Some(name) = found.unsupported() {
-            return Err(CredentialChainError::Unsupported {
-                name: format!("{}auth.{name}", name_prefix(file, cloud)),
-                reason: "use a token, a key pair or a password".into(),
-            });
+        let malformed = |ErrorLine(line)| CredentialChainError::Malformed {
+            file: file.into(),
+            line,
+            form: "YAML with `clouds:`",
+        };
+        let document = Document::parse(&text).map_err(malformed)?;
+        if !document.contains(&["clouds", cloud]).map_err(malformed)? {
+            return Ok(false);
+        }
+        let path = |name: &'static str| {
+            [&["clouds", cloud][..], &name.split('.').collect::<Vec<_>>()].concat()
+        };
+        for name in UNSUPPORTED {
+            if document.has_value(&path(name)).map_err(malformed)? {
+                return Err(CredentialChainError::Unsupported {
+                    name: format!("{}{name}", name_prefix(file, cloud)),
+                    reason: "use a token, a key pair or a password".into(),
+                });
+            }
         }
         let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));
-        for (field, _) in CLOUDS_YAML {
-            added.add(*field, found.value(*field).filter(|value| !value.is_empty()));
+        for (field, name) in CLOUDS_YAML.iter().chain(OLDER_NAMES) {
+            let value = document.text(&path(name)).map_err(malformed)?;
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                let name = format!("{}{name}", added.name_prefix);
+                added.values.entry(*field).or_insert_with(|| (value.into(), name));
+            }
         }
         added.check_permissions(file, access)?;
         self.values.append(&mut added.values);
