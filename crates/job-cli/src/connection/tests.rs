@@ -58,6 +58,12 @@ fn settings_show_their_value_and_source() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, "canary\n").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let token_file = format!("--region eu-de --token-file {}", file.display());
     let rows = [
         ("--endpoint https://cce.example:8443/", token),
