@@ -35,15 +35,21 @@ enum Content {
     /// An access key.
     Credentials,
     Token,
+    /// A client certificate and its key.
+    ClientKey,
 }
 
 impl Content {
-    const ALL: [Self; 2] = [Self::Credentials, Self::Token];
+    const ALL: [Self; 3] = [Self::Credentials, Self::Token, Self::ClientKey];
 
     fn text(self) -> String {
         match self {
             Self::Credentials => CREDENTIALS.into(),
             Self::Token => "canary".into(),
+            Self::ClientKey => {
+                let pair = rcgen::generate_simple_self_signed(["client".into()]).unwrap();
+                pair.cert.pem() + &pair.signing_key.serialize_pem()
+            }
         }
     }
 
@@ -52,6 +58,9 @@ impl Content {
         match self {
             Self::Credentials => config.env("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file),
             Self::Token => config.arg("-v").arg("--token-file").arg(file),
+            Self::ClientKey => {
+                config.env("OS_TOKEN", "canary").arg("-v").arg("--client-cert").arg(file)
+            }
         };
     }
 }
