@@ -17,8 +17,9 @@ use clap::{Args, ValueEnum};
 use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, ServiceHosts, Sourced, TokenFile, display_chain, is_loopback,
+    AuthMethod, Client, CloudDomain, CredentialChain, CredentialChainError, Endpoint,
+    HyperTransport, Proxy, ResolvedCredentials, ServiceHosts, ServiceHostsError, Sourced,
+    TokenFile, display_chain, is_loopback,
 };
 
 use self::tls::TlsArgs;
@@ -178,8 +179,7 @@ impl ConnectionArgs {
             Some(found) => found.hosts().cloned(),
             None => chain.hosts(),
         };
-        let hosts =
-            hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
+        let hosts = hosts.map_err(unknown_endpoint)?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
@@ -212,6 +212,26 @@ impl ConnectionArgs {
             true => Sourced::new(value.autopilot(), format!("{source}, --autopilot")),
             false => Sourced::new(value, source),
         }
+    }
+}
+
+/// Adds which flags set the endpoint, if the error does not already name what to change.
+fn unknown_endpoint(error: CredentialChainError) -> anyhow::Error {
+    let flags = match &error {
+        CredentialChainError::Hosts(hosts) => match &**hosts {
+            ServiceHostsError::UnknownRegion(_) | ServiceHostsError::OtherRegion { .. } => {
+                Some("--cloud or --endpoint")
+            }
+            ServiceHostsError::IdentityHost(..) => Some("--endpoint"),
+            _ => None,
+        },
+        _ => None,
+    };
+    match flags {
+        Some(flags) => {
+            anyhow::Error::new(error).context(format!("the endpoint is not known; use {flags}"))
+        }
+        None => error.into(),
     }
 }
 

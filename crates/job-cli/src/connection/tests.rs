@@ -97,7 +97,7 @@ fn settings_show_their_value_and_source() {
                 ("OS_AUTH_URL", "https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3"),
             ],
         ),
-        // Settings that do not determine the cloud.
+        // Settings that do not determine the cloud, or contradict each other.
         ("--region eu-west-0", key),
         ("--region cn-north-4", token),
         ("--region eu-nl --cloud huawei", login),
@@ -114,6 +114,14 @@ fn settings_show_their_value_and_source() {
                 ("OS_TOKEN", "canary"),
                 ("OS_AUTH_URL", "https://10.0.0.1/v3"),
                 ("OS_REGION_NAME", "eu-de"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-yy.cloud.example/v3"),
+                ("OS_REGION_NAME", "eu-xx"),
             ],
         ),
         (
