@@ -52,6 +52,9 @@ shows which credentials are found, and where.";
 /// connections, which is below the descriptor limit of a small container.
 pub(crate) const MAX_IN_FLIGHT: usize = 20;
 
+/// The prefix of the variables that set the endpoint for a region.
+const REGION_ENDPOINT: &str = "HUAWEICLOUD_SDK_REGION_CCE_";
+
 /// The folder with the records of access keys, in the command's state folder.
 const KEY_RECORDS_NAME: &str = "keys";
 
@@ -290,15 +293,17 @@ impl Settings {
 
     /// Returns the hints for requests with these settings.
     pub(crate) fn hints(&self) -> Hints {
-        let endpoint = self.endpoint.as_ref().filter(|endpoint| endpoint.source != "--endpoint");
-        let host = endpoint.map(|endpoint| endpoint.value.to_string());
-        let region = host.as_deref().and_then(|host| host.strip_prefix("https://cce."));
-        let region = region.and_then(|host| host.split('.').next());
-        let endpoint_source = self.endpoint.as_ref().map(|endpoint| endpoint.source.clone());
+        // The source without --autopilot, which is not a reason to check the endpoint.
+        let endpoint_source = self.hosts.endpoint().map(|endpoint| endpoint.source.clone());
+        let endpoint_source = endpoint_source.unwrap_or_default();
+        // The region of an endpoint that was given may only be a part of its host.
+        let is_given =
+            endpoint_source == "--endpoint" || endpoint_source.starts_with(REGION_ENDPOINT);
+        let region = self.hosts.region().filter(|_| !is_given).cloned();
         let project = self.project.as_ref();
         Hints {
-            endpoint_source: endpoint_source.unwrap_or_default(),
-            region: region.map(String::from),
+            endpoint_source,
+            region,
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
             proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
         }

@@ -1,7 +1,7 @@
 //! Tests of the settings that result from flags and environment variables.
 
 use clap::Parser;
-use job_transport::display_chain;
+use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind, display_chain};
 
 use super::*;
 
@@ -158,6 +158,44 @@ fn settings_show_their_value_and_source() {
     });
     let table = table.concat().replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn hints_about_a_region_need_an_endpoint_that_was_derived_from_it() {
+    const GIVEN: &str = "HUAWEICLOUD_SDK_REGION_CCE_EU_DE";
+    let unknown_host = || {
+        let dns = TransportErrorKind::Dns;
+        FetchError::from(TransportError::new(dns, RequestSent::No))
+    };
+    let of_region = |source: &str| {
+        format!("Check the region eu-de (from {source}). Examples: eu-de, eu-nl, cn-north-4.")
+    };
+    let of_endpoint = "Check the host name, or use --region (such as eu-de) instead of --endpoint.";
+    let of_variable = format!("Check the host name (from {GIVEN}).");
+    let host = "https://cce.eu-de.otc.t-systems.com";
+    let given: &[_] = &[(GIVEN, host)];
+    let auth_url: &[_] = &[("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com/v3")];
+    let endpoint = format!("--endpoint {host}");
+    let autopilot = format!("--autopilot {endpoint}");
+    let rows = [
+        ("--region eu-de", &[][..], of_region("--region")),
+        ("--region eu-de --cloud otc --autopilot", &[], of_region("--region")),
+        ("", auth_url, of_region("OS_AUTH_URL")),
+        (&endpoint, &[], of_endpoint.into()),
+        (&autopilot, &[], of_endpoint.into()),
+        (&endpoint, auth_url, of_endpoint.into()),
+        ("--region eu-de", given, of_variable.clone()),
+        ("--region eu-de --autopilot", given, of_variable),
+    ];
+    for (line, variables, expected) in rows {
+        let words = shell_words::split(&format!("cce-job {line}")).unwrap();
+        let connection = TestCommandLine::parse_from(words).connection;
+        let token = [("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
+        let chain = CredentialChain::new([&token, variables].concat());
+        let settings = connection.resolve(chain, &ProxyVariables::from_lookup(|_| None)).unwrap();
+        let hint = settings.hints().for_fetch_error(&unknown_host());
+        assert_eq!(hint.as_deref(), Some(&*expected), "{line} {variables:?}");
+    }
 }
 
 #[test]
