@@ -58,6 +58,9 @@ impl Hints {
                 _,
             ) => return self.for_proxy(),
             (Some(FetchErrorKind::Status(403)), _) => return Some(self.for_forbidden()),
+            (Some(FetchErrorKind::NoProject), _) => {
+                "Check the name of the project, or set its id with --project."
+            }
             (_, Exit::Credentials) => {
                 "Check your credentials; `cce-job config` shows which ones are used."
             }
@@ -189,6 +192,11 @@ mod tests {
                 status(403),
                 "The project may be wrong, or these credentials may not read it.\n\
                  `cce-job config` shows which credentials are used.",
+            ),
+            (
+                &without_project,
+                FetchError::new(FetchErrorKind::NoProject),
+                "Check the name of the project, or set its id with --project.",
             ),
             (
                 &of_region,
