@@ -324,7 +324,7 @@ impl Settings {
         let endpoint = self.endpoint.as_ref();
         let endpoint = endpoint.context("no endpoint; use --region or --endpoint")?;
         let found = self.found.as_ref().with_context(|| match self.auth {
-            AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job wait --help` lists all sources",
+            AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job config --help` lists all sources",
             AuthArg::Token => "no token found; set OS_TOKEN or use --token-file",
             AuthArg::Aksk => "no access key found; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
             AuthArg::Oidc => "no identity provider found; set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE",
