@@ -208,7 +208,10 @@ async fn a_project_is_looked_up_by_its_name_with_any_credentials() {
         let client =
             Client::new("https://cce.example".parse().unwrap(), credentials, transport(&sim));
         let client = client.project_lookup(ProjectLookup::new(iam(), name));
+        assert_eq!(client.current_project(), None);
         let readings = join_all((0..20).map(|_| client.job(sim.job()))).await;
+        let is_found = readings[0].is_ok();
+        assert_eq!(client.current_project().as_ref(), Some(sim.project()).filter(|_| is_found));
         let result = match &readings[0] {
             Ok(_) => "read".into(),
             Err(error) => {
