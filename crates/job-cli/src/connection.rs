@@ -17,8 +17,9 @@ use clap::{Args, ValueEnum};
 use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, CloudDomain, CredentialChain, Endpoint, HyperTransport, Proxy,
-    ResolvedCredentials, ServiceHosts, Sourced, TokenFile, display_chain, is_loopback,
+    AuthMethod, Client, CloudDomain, CredentialChain, CredentialChainError, Endpoint,
+    HyperTransport, Proxy, ResolvedCredentials, ServiceHosts, ServiceHostsError, Sourced,
+    TokenFile, display_chain, is_loopback,
 };
 
 use self::tls::TlsArgs;
@@ -50,6 +51,9 @@ shows which credentials are found, and where.";
 /// own connection is still being opened. So there may be up to three times this number of
 /// connections, which is below the descriptor limit of a small container.
 pub(crate) const MAX_IN_FLIGHT: usize = 20;
+
+/// The prefix of the variables that set the endpoint for a region.
+const REGION_ENDPOINT: &str = "HUAWEICLOUD_SDK_REGION_CCE_";
 
 /// The folder with the records of access keys, in the command's state folder.
 const KEY_RECORDS_NAME: &str = "keys";
@@ -178,8 +182,7 @@ impl ConnectionArgs {
             Some(found) => found.hosts().cloned(),
             None => chain.hosts(),
         };
-        let hosts =
-            hosts.context("the endpoint is not known; use --endpoint, or --region and --cloud")?;
+        let hosts = hosts.map_err(unknown_endpoint)?;
         let found = match &self.project {
             Some(project) => found.map(|found| found.with_project(project.clone())),
             None => found,
@@ -212,6 +215,26 @@ impl ConnectionArgs {
             true => Sourced::new(value.autopilot(), format!("{source}, --autopilot")),
             false => Sourced::new(value, source),
         }
+    }
+}
+
+/// Adds which flags set the endpoint, if the error does not already name what to change.
+fn unknown_endpoint(error: CredentialChainError) -> anyhow::Error {
+    let flags = match &error {
+        CredentialChainError::Hosts(hosts) => match &**hosts {
+            ServiceHostsError::UnknownRegion(_) | ServiceHostsError::OtherRegion { .. } => {
+                Some("--cloud or --endpoint")
+            }
+            ServiceHostsError::IdentityHost(..) => Some("--endpoint"),
+            _ => None,
+        },
+        _ => None,
+    };
+    match flags {
+        Some(flags) => {
+            anyhow::Error::new(error).context(format!("the endpoint is not known; use {flags}"))
+        }
+        None => error.into(),
     }
 }
 
@@ -270,15 +293,17 @@ impl Settings {
 
     /// Returns the hints for requests with these settings.
     pub(crate) fn hints(&self) -> Hints {
-        let endpoint = self.endpoint.as_ref().filter(|endpoint| endpoint.source != "--endpoint");
-        let host = endpoint.map(|endpoint| endpoint.value.to_string());
-        let region = host.as_deref().and_then(|host| host.strip_prefix("https://cce."));
-        let region = region.and_then(|host| host.split('.').next());
-        let endpoint_source = self.endpoint.as_ref().map(|endpoint| endpoint.source.clone());
+        // The source without --autopilot, which is not a reason to check the endpoint.
+        let endpoint_source = self.hosts.endpoint().map(|endpoint| endpoint.source.clone());
+        let endpoint_source = endpoint_source.unwrap_or_default();
+        // The region of an endpoint that was given may only be a part of its host.
+        let is_given =
+            endpoint_source == "--endpoint" || endpoint_source.starts_with(REGION_ENDPOINT);
+        let region = self.hosts.region().filter(|_| !is_given).cloned();
         let project = self.project.as_ref();
         Hints {
-            endpoint_source: endpoint_source.unwrap_or_default(),
-            region: region.map(String::from),
+            endpoint_source,
+            region,
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
             proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
         }
@@ -299,7 +324,7 @@ impl Settings {
         let endpoint = self.endpoint.as_ref();
         let endpoint = endpoint.context("no endpoint; use --region or --endpoint")?;
         let found = self.found.as_ref().with_context(|| match self.auth {
-            AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job wait --help` lists all sources",
+            AuthArg::Auto => "no credentials found; set OS_TOKEN or use --token-file; `cce-job config --help` lists all sources",
             AuthArg::Token => "no token found; set OS_TOKEN or use --token-file",
             AuthArg::Aksk => "no access key found; set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK",
             AuthArg::Oidc => "no identity provider found; set HUAWEICLOUD_OIDC_PROVIDER_URN, HUAWEICLOUD_OIDC_AGENCY_URN and HUAWEICLOUD_OIDC_TOKEN_FILE",

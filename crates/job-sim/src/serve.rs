@@ -63,7 +63,8 @@ struct ConnectionSignals {
 }
 
 impl SimService {
-    /// Creates the service, with a certificate for `localhost`, `127.0.0.1` and `cce.example`.
+    /// Creates the service, with a certificate for `localhost`, `127.0.0.1` and `cce.example`, and
+    /// for the services of the region `eu-de` of a cloud with the domain `cloud.example`.
     ///
     /// # Errors
     ///

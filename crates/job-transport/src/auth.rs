@@ -34,7 +34,7 @@ pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};
 pub use credentials::Credentials;
 pub(crate) use credentials::X_AUTH_TOKEN;
-#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+#[cfg(feature = "hyper")]
 pub(crate) use file_access::FileAccess;
 pub use identity::{Identity, PasswordLogin};
 pub use key_record::{

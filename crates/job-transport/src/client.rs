@@ -115,6 +115,17 @@ impl Client {
         Self(Arc::new(Inner { project_lookup: Some(lookup), ..inner }))
     }
 
+    /// Returns the project of the jobs, as far as it is known. Sends no request.
+    ///
+    /// It is the id that was [set](Self::project), or else that of the last credentials, or else
+    /// the result of the [lookup](Self::project_lookup). The first request gets the last two.
+    #[must_use]
+    pub fn current_project(&self) -> Option<ProjectId> {
+        let issued = || self.0.credentials.last_issued()?.project.clone();
+        let found = || self.0.project_lookup.as_ref()?.found();
+        self.0.project.clone().or_else(issued).or_else(found)
+    }
+
     /// Sets the timeout of an attempt, including a refresh of the credentials. The default is 90 s.
     ///
     /// The transport's own timeout applies to each request.

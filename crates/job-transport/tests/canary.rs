@@ -263,6 +263,12 @@ async fn show_providers(
     let account = sim.account();
     let file = std::env::temp_dir().join(format!("job-transport-{}-canary", std::process::id()));
     std::fs::write(&file, &account.pod_token).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let endpoint = || server.endpoint().parse().unwrap();
     let id_token = |token: &str| TokenSource::text(token).unwrap();
     let (idp, agency) = (&account.identity_provider, &account.agency);

@@ -2,7 +2,12 @@
 //! identity services: the caller that is logged in, and the number of requests.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -27,13 +32,24 @@ const FLOWS: [IdentityFlow; 11] = [
     IdentityFlow::PodIdentity,
 ];
 
+/// Writes a file that only its owner can read.
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 /// A file with the token of the pod, removed on drop.
 struct PodToken(PathBuf);
 
 impl PodToken {
     fn new(name: &str, token: &str) -> Self {
         let path = env::temp_dir().join(format!("job-transport-{}-{name}", std::process::id()));
-        fs::write(&path, token).unwrap();
+        write_private(&path, token);
         Self(path)
     }
 }
@@ -192,7 +208,10 @@ async fn a_project_is_looked_up_by_its_name_with_any_credentials() {
         let client =
             Client::new("https://cce.example".parse().unwrap(), credentials, transport(&sim));
         let client = client.project_lookup(ProjectLookup::new(iam(), name));
+        assert_eq!(client.current_project(), None);
         let readings = join_all((0..20).map(|_| client.job(sim.job()))).await;
+        let is_found = readings[0].is_ok();
+        assert_eq!(client.current_project().as_ref(), Some(sim.project()).filter(|_| is_found));
         let result = match &readings[0] {
             Ok(_) => "read".into(),
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Hints for failed requests: what to check next, with the settings that the requests used.
 
 use job_poller::WaitError;
-use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchError, FetchErrorKind, Sourced, TransportErrorKind};
 
 use crate::exit::Exit;
 
@@ -11,7 +11,7 @@ pub(crate) struct Hints {
     /// Where the endpoint comes from, such as `--region`.
     pub(super) endpoint_source: String,
     /// The region, if the endpoint was derived from one.
-    pub(super) region: Option<String>,
+    pub(super) region: Option<Sourced<String>>,
     /// The project id, and where it comes from.
     pub(super) project: Option<(String, String)>,
     /// Where the proxy comes from, if there is one.
@@ -58,6 +58,9 @@ impl Hints {
                 _,
             ) => return self.for_proxy(),
             (Some(FetchErrorKind::Status(403)), _) => return Some(self.for_forbidden()),
+            (Some(FetchErrorKind::NoProject), _) => {
+                "Check the name of the project, or set its id with --project."
+            }
             (_, Exit::Credentials) => {
                 "Check your credentials; `cce-job config` shows which ones are used."
             }
@@ -74,14 +77,14 @@ impl Hints {
     }
 
     fn for_unknown_host(&self) -> String {
-        let source = &self.endpoint_source;
-        let endpoint = match &self.region {
-            Some(region) => format!(
-                "Check the region {region} (from {source}). Examples: eu-de, eu-nl, cn-north-4."
+        let endpoint = match (&self.region, &*self.endpoint_source) {
+            (Some(Sourced { value, source, .. }), _) => format!(
+                "Check the region {value} (from {source}). Examples: eu-de, eu-nl, cn-north-4."
             ),
-            None => {
+            (None, "--endpoint") => {
                 "Check the host name, or use --region (such as eu-de) instead of --endpoint.".into()
             }
+            (None, source) => format!("Check the host name (from {source})."),
         };
         match &self.proxy_source {
             Some(proxy) => format!("Check the host name of the proxy (from {proxy}).\n{endpoint}"),
@@ -128,7 +131,7 @@ mod tests {
     fn hints_name_the_settings_that_were_used() {
         let of_region = Hints {
             endpoint_source: "--region".into(),
-            region: Some("eu-xx".into()),
+            region: Some(Sourced::new("eu-xx".into(), "--region")),
             project: Some(("4b8c1e4d".into(), "OS_PROJECT_ID".into())),
             proxy_source: None,
         };
@@ -189,6 +192,11 @@ mod tests {
                 status(403),
                 "The project may be wrong, or these credentials may not read it.\n\
                  `cce-job config` shows which credentials are used.",
+            ),
+            (
+                &without_project,
+                FetchError::new(FetchErrorKind::NoProject),
+                "Check the name of the project, or set its id with --project.",
             ),
             (
                 &of_region,

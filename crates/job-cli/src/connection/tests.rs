@@ -1,7 +1,7 @@
 //! Tests of the settings that result from flags and environment variables.
 
 use clap::Parser;
-use job_transport::display_chain;
+use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind, display_chain};
 
 use super::*;
 
@@ -58,6 +58,12 @@ fn settings_show_their_value_and_source() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, "canary\n").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let token_file = format!("--region eu-de --token-file {}", file.display());
     let rows = [
         ("--endpoint https://cce.example:8443/", token),
@@ -91,7 +97,7 @@ fn settings_show_their_value_and_source() {
                 ("OS_AUTH_URL", "https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3"),
             ],
         ),
-        // Settings that do not determine the cloud.
+        // Settings that do not determine the cloud, or contradict each other.
         ("--region eu-west-0", key),
         ("--region cn-north-4", token),
         ("--region eu-nl --cloud huawei", login),
@@ -108,6 +114,14 @@ fn settings_show_their_value_and_source() {
                 ("OS_TOKEN", "canary"),
                 ("OS_AUTH_URL", "https://10.0.0.1/v3"),
                 ("OS_REGION_NAME", "eu-de"),
+            ],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_AUTH_URL", "https://iam.eu-yy.cloud.example/v3"),
+                ("OS_REGION_NAME", "eu-xx"),
             ],
         ),
         (
@@ -144,6 +158,44 @@ fn settings_show_their_value_and_source() {
     });
     let table = table.concat().replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn hints_about_a_region_need_an_endpoint_that_was_derived_from_it() {
+    const GIVEN: &str = "HUAWEICLOUD_SDK_REGION_CCE_EU_DE";
+    let unknown_host = || {
+        let dns = TransportErrorKind::Dns;
+        FetchError::from(TransportError::new(dns, RequestSent::No))
+    };
+    let of_region = |source: &str| {
+        format!("Check the region eu-de (from {source}). Examples: eu-de, eu-nl, cn-north-4.")
+    };
+    let of_endpoint = "Check the host name, or use --region (such as eu-de) instead of --endpoint.";
+    let of_variable = format!("Check the host name (from {GIVEN}).");
+    let host = "https://cce.eu-de.otc.t-systems.com";
+    let given: &[_] = &[(GIVEN, host)];
+    let auth_url: &[_] = &[("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com/v3")];
+    let endpoint = format!("--endpoint {host}");
+    let autopilot = format!("--autopilot {endpoint}");
+    let rows = [
+        ("--region eu-de", &[][..], of_region("--region")),
+        ("--region eu-de --cloud otc --autopilot", &[], of_region("--region")),
+        ("", auth_url, of_region("OS_AUTH_URL")),
+        (&endpoint, &[], of_endpoint.into()),
+        (&autopilot, &[], of_endpoint.into()),
+        (&endpoint, auth_url, of_endpoint.into()),
+        ("--region eu-de", given, of_variable.clone()),
+        ("--region eu-de --autopilot", given, of_variable),
+    ];
+    for (line, variables, expected) in rows {
+        let words = shell_words::split(&format!("cce-job {line}")).unwrap();
+        let connection = TestCommandLine::parse_from(words).connection;
+        let token = [("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
+        let chain = CredentialChain::new([&token, variables].concat());
+        let settings = connection.resolve(chain, &ProxyVariables::from_lookup(|_| None)).unwrap();
+        let hint = settings.hints().for_fetch_error(&unknown_host());
+        assert_eq!(hint.as_deref(), Some(&*expected), "{line} {variables:?}");
+    }
 }
 
 #[test]

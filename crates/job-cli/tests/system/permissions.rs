@@ -20,29 +20,64 @@ const ROOT: u32 = 0;
 
 const CREDENTIALS: &str = "[basic]\nak = AK\nsk = canary\nproject_id = p\n";
 
-/// Returns `cce-job config` with the credentials in this file.
-fn config_command(program: &Path, file: &Path) -> Command {
+/// Returns `cce-job config` without credentials.
+fn config_command(program: &Path) -> Command {
     let mut config = Command::new(program);
     let reference = command();
     config.env_clear().envs(reference.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    config.env("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file).args([
-        "config",
-        "--endpoint",
-        "https://127.0.0.1:9",
-    ]);
+    config.args(["config", "--endpoint", "https://127.0.0.1:9", "--project", "p"]);
     config
 }
 
-/// What the command says about the file.
+/// What is in the file.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// An access key.
+    Credentials,
+    Token,
+    /// A client certificate and its key.
+    ClientKey,
+}
+
+impl Content {
+    const ALL: [Self; 3] = [Self::Credentials, Self::Token, Self::ClientKey];
+
+    fn text(self) -> String {
+        match self {
+            Self::Credentials => CREDENTIALS.into(),
+            Self::Token => "canary".into(),
+            Self::ClientKey => {
+                let pair = rcgen::generate_simple_self_signed(["client".into()]).unwrap();
+                pair.cert.pem() + &pair.signing_key.serialize_pem()
+            }
+        }
+    }
+
+    /// Adds the flags and variables that name the file. Warnings about some files are in the log.
+    fn select(self, file: &Path, config: &mut Command) {
+        match self {
+            Self::Credentials => config.env("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file),
+            Self::Token => config.arg("-v").arg("--token-file").arg(file),
+            Self::ClientKey => {
+                config.env("OS_TOKEN", "canary").arg("-v").arg("--client-cert").arg(file)
+            }
+        };
+    }
+}
+
+/// What the command reports about the file.
 fn shown(ran: &CommandResult) -> &'static str {
     assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
-    let has = |text| ran.stderr.contains(text);
+    let has = |texts: [&str; 2]| texts.iter().any(|text| ran.stderr.contains(text));
+    let is_warning = has(["warning: ", "WARN"]);
     match ran.code {
-        Some(0) if has("warning: ") && has("is readable by every user; it is used") => "a warning",
+        Some(0) if is_warning && has(["is readable by every user; it is used"; 2]) => "a warning",
         Some(0) if ran.stderr.is_empty() => "nothing",
-        Some(2) if has("is readable by every user; run: chmod o-rwx") => "readable",
-        Some(2) if has("every user can change it; run: chmod o-w") => "writable",
-        Some(2) if has("belongs to another user (uid 65533)") => "other owner",
+        Some(2) if has(["readable by every user; run: chmod o-rwx", "(chmod o-r)"]) => "readable",
+        Some(2) if has(["can change it; run: chmod o-w", "can change it; remove this"]) => {
+            "writable"
+        }
+        Some(2) if has(["belongs to another user (uid 65533)"; 2]) => "other owner",
         _ => panic!("{ran:?}"),
     }
 }
@@ -81,13 +116,19 @@ async fn files_that_others_can_read_or_change_are_refused() {
         if !is_root && owner != USER {
             continue;
         }
-        let mut config = config_command(program, file);
         if is_root {
             chown(file, Some(owner), None).unwrap();
-            config.uid(USER).gid(USER);
         }
         fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
-        let ran = run(config).await;
-        assert_eq!(shown(&ran), expected, "{owner} {mode:o}: {ran:?}");
+        for content in Content::ALL {
+            let mut config = config_command(program);
+            content.select(file, &mut config);
+            if is_root {
+                config.uid(USER).gid(USER);
+            }
+            fs::write(file, content.text()).unwrap();
+            let ran = run(config).await;
+            assert_eq!(shown(&ran), expected, "{owner} {mode:o} {content:?}: {ran:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! and mitmproxy, which injects faults.
 
 use std::{
+    collections::BTreeSet,
     fs,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -122,6 +123,94 @@ async fn every_connection_goes_through_the_proxy_of_the_environment() {
         assert_eq!(sim.logins() - before, 1, "{line}");
         let head = proxy.heads.lock().unwrap()[0].to_lowercase();
         assert!(head.contains("proxy-authorization: basic dxnlcjpzm2nyzxq="), "{head}");
+    }
+}
+
+/// A way to log in: its name, its variables, and the services that it uses beside the job API.
+struct Login {
+    name: &'static str,
+    variables: Vec<(&'static str, String)>,
+    services: &'static [&'static str],
+}
+
+/// Returns the ways to log in at the cloud `cloud.example`, whose hosts are derived.
+fn logins(sim: &Sim, folder: &Folder) -> Vec<Login> {
+    let account = sim.account();
+    let id_token = folder.write_private("id-token", &account.id_token).display().to_string();
+    let cloud = ("HW_CLOUD", "cloud.example".to_owned());
+    let region = ("HW_REGION_NAME", "eu-de".to_owned());
+    let key = [
+        ("HW_ACCESS_KEY", account.access_key),
+        ("HW_SECRET_KEY", account.secret_key),
+        region,
+        cloud.clone(),
+    ];
+    let password = [
+        ("OS_USERNAME", account.user),
+        ("OS_PASSWORD", account.password),
+        ("OS_USER_DOMAIN_NAME", account.domain),
+        ("OS_AUTH_URL", "https://iam.eu-de.cloud.example/v3".into()),
+    ];
+    let agency = [
+        ("OS_AGENCY_NAME", account.agency.clone()),
+        ("OS_AGENCY_DOMAIN_NAME", account.agency_domain.clone()),
+        ("OS_DELEGATED_PROJECT", account.project_name.clone()),
+    ];
+    let agency_of_key = [
+        ("HW_ASSUME_ROLE_AGENCY_NAME", account.agency),
+        ("HW_ASSUME_ROLE_DOMAIN_NAME", account.agency_domain),
+    ];
+    let login =
+        |name, variables: &[_], services| Login { name, variables: variables.to_vec(), services };
+    vec![
+        login("a key and a project's name", &key, &["iam"]),
+        login("a key and an agency", &[&key[..], &agency_of_key].concat(), &["iam"]),
+        login("a password", &password, &["iam"]),
+        login("a password and an agency", &[&password[..], &agency].concat(), &["iam"]),
+        login(
+            "OIDC with an identity provider",
+            &[
+                ("HUAWEICLOUD_SDK_IDP_ID", account.identity_provider),
+                ("HUAWEICLOUD_SDK_ID_TOKEN_FILE", id_token.clone()),
+                cloud.clone(),
+            ],
+            &["iam"],
+        ),
+        login(
+            "OIDC with an agency",
+            &[
+                ("HUAWEICLOUD_OIDC_PROVIDER_URN", account.provider_urn),
+                ("HUAWEICLOUD_OIDC_AGENCY_URN", account.agency_urn),
+                ("HUAWEICLOUD_OIDC_TOKEN_FILE", id_token),
+                cloud,
+            ],
+            &["iam", "sts"],
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_login_reaches_only_the_derived_hosts_of_its_cloud() {
+    let (sim, server) = start_service(1).await;
+    let port = server.endpoint().rsplit_once(':').unwrap().1.parse().unwrap();
+    let folder = Folder::new();
+    let ca_file = folder.write("trusted.pem", server.ca_pem());
+    for Login { name, variables, services } in logins(&sim, &folder) {
+        let proxy = RecordingProxy::start(port, "200 OK").await;
+        let mut command = command();
+        command
+            .envs(variables)
+            .env("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port))
+            .args(["get", "--region", "eu-de", "--ca-file"])
+            .arg(&ca_file)
+            .arg(sim.job().as_str());
+        let ran = run(command).await;
+        assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+        let services = ["cce"].into_iter().chain(services.iter().copied());
+        let expected: BTreeSet<_> = services
+            .map(|service| format!("CONNECT {service}.eu-de.cloud.example:443 HTTP/1.1"))
+            .collect();
+        assert_eq!(BTreeSet::from_iter(proxy.tunnels()), expected, "{name}");
     }
 }
 

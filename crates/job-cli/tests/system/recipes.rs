@@ -130,7 +130,7 @@ async fn kubernetes_recipe_waits_with_the_identity_of_its_pod() {
     let fixture = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
     let plain = SimServer::start_plain(fixture.sim.clone(), ([127, 0, 0, 1], 0).into());
     let plain = plain.await.unwrap();
-    let token_file = fixture.folder.write("pod-token", fixture.sim.account().pod_token);
+    let token_file = fixture.folder.write_private("pod-token", fixture.sim.account().pod_token);
     let job = code_block("In a Kubernetes Job", "kind: Job");
     let arguments = job.split("args:\n").nth(1).unwrap().lines().map(str::trim);
     let arguments = arguments.map_while(|line| line.strip_prefix("- "));

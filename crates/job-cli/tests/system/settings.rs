@@ -33,6 +33,22 @@ async fn config_check_reports_each_step() {
         session.run(&check).await;
     }
     session.run_with(&check, "", |run| run.env_remove("OS_TOKEN")).await;
+    let account = session.sim.account();
+    let key = [
+        ("OS_ACCESS_KEY", account.access_key.clone()),
+        ("OS_SECRET_KEY", account.secret_key.clone()),
+        ("OS_AUTH_URL", format!("{}/v3", session.endpoint())),
+    ];
+    let by_key = format!("{check} --auth aksk");
+    for name in [&*account.project_name, "no-such-project"] {
+        session
+            .run_with(&by_key, "", |run| {
+                run.envs(key.clone()).env("OS_PROJECT_NAME", name).env_remove("OS_PROJECT_ID")
+            })
+            .await;
+    }
+    // Each service of this process has a key of its own.
+    session.text = session.text.replace(&account.access_key, "SIMULATEDKEY00000000");
     session.check_snapshot(|shown| insta::assert_snapshot!(shown));
 }
 

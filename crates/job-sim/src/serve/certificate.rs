@@ -14,8 +14,8 @@ pub(crate) struct ServerCertificate {
     pub(crate) ca_pem: String,
 }
 
-/// Generates a certificate for `localhost`, `127.0.0.1` and `cce.example`. The authority's key is
-/// dropped afterwards.
+/// Generates a certificate for `localhost`, `127.0.0.1`, `cce.example` and
+/// `*.eu-de.cloud.example`. The authority's key is dropped afterwards.
 pub(crate) fn generate_certificate()
 -> Result<ServerCertificate, Box<dyn std::error::Error + Send + Sync>> {
     let mut ca = CertificateParams::default();
@@ -29,7 +29,8 @@ pub(crate) fn generate_certificate()
     let issuer = Issuer::new(ca, ca_key);
 
     let key = KeyPair::generate()?;
-    let names = ["localhost", "127.0.0.1", "cce.example"].map(String::from);
+    let names =
+        ["localhost", "127.0.0.1", "cce.example", "*.eu-de.cloud.example"].map(String::from);
     let mut certificate = CertificateParams::new(names)?;
     certificate.distinguished_name.push(DnType::CommonName, "simulated service");
     certificate.use_authority_key_identifier_extension = true;

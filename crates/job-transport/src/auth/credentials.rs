@@ -89,6 +89,14 @@ impl Credentials {
         }
     }
 
+    /// Returns the credentials of the last request, if there was one.
+    pub(crate) fn last_issued(&self) -> Option<Arc<IssuedCredential>> {
+        match &self.0 {
+            CredentialsSource::Static(issued) => Some(issued.clone()),
+            CredentialsSource::Cached(cache) => cache.last_issued(),
+        }
+    }
+
     /// Returns the replacement for credentials that the service refused, if there is one.
     ///
     /// `is_final` means that the service will refuse the same key again, because it has expired.

@@ -211,6 +211,11 @@ impl CredentialsCache {
         self.state().record(provided, clock)
     }
 
+    /// Returns the last credentials of the provider, even if they have expired.
+    pub(crate) fn last_issued(&self) -> Option<Arc<IssuedCredential>> {
+        Some(self.state().entry.as_ref()?.issued.clone())
+    }
+
     fn state(&self) -> MutexGuard<'_, CacheState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 //! Checks which users can read and change a file with credentials.
 
-use std::{fs::File, io};
+use std::{fs::File, io, path::Path};
 
 /// Which users can read and change a file with credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,17 @@ impl FileAccess {
                 Some("every user can read it; remove this permission (chmod o-r)".into())
             }
             _ => self.changeable_by_others(),
+        }
+    }
+
+    /// Logs a warning if every user can read a file with a secret, and it is used anyway.
+    pub(crate) fn warn_if_readable(self, file: &Path) {
+        if self == Self::ReadableAsMounted {
+            tracing::warn!(
+                file = %file.display(),
+                "the file contains a secret and is readable by every user; it is used because it \
+                 belongs to root or is on a read-only mount"
+            );
         }
     }
 }

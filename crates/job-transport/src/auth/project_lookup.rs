@@ -114,6 +114,11 @@ impl ProjectLookup {
         }))
     }
 
+    /// Returns the project's id, if a lookup has found it.
+    pub(crate) fn found(&self) -> Option<ProjectId> {
+        self.state().found.clone()
+    }
+
     /// Returns the project's id. Asks the identity service if no lookup has found it yet.
     pub(crate) async fn get(
         &self,

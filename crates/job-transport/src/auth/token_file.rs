@@ -10,6 +10,8 @@ use std::{
 
 use futures_core::future::BoxFuture;
 
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+use super::file_access::FileAccess;
 use super::{blocking::run_blocking, credential::ProvidedCredential, provider::ProvideCredentials};
 use crate::request::{CredentialsProviderError, ErrorClass};
 
@@ -21,6 +23,10 @@ const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 /// The file is read for the first request, and again when the service refuses the token (401).
 /// Another process must replace the file before the token expires. A pipe is read only once; if the
 /// service refuses its token, the error is permanent.
+///
+/// The file is refused if another user can change it, or if every user can read it, except if it then
+/// belongs to root or is on a read-only mount, as mounted secrets of Kubernetes do. The permissions
+/// are checked on Unix, with the feature `hyper` or `credential-chain`. Those of a pipe are not.
 ///
 /// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be
 /// a pipe without a writer. At most one thread at a time does so, for all clones of the provider.
@@ -66,7 +72,8 @@ impl TokenFile {
     ///
     /// Returns an error if the file cannot be read, is larger than 1 MiB or does not contain a
     /// valid token. The error is transient, because another process may be replacing the file. If
-    /// the file is a pipe, the error is permanent, because its token is lost.
+    /// the file is a pipe, the error is permanent, because its token is lost. If other users can
+    /// read or change the file, the error is permanent, because its permissions must be fixed.
     pub fn read(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
         self.fill();
         self.take()
@@ -83,14 +90,32 @@ impl TokenFile {
             *state = ReadState::Reading;
         }
         let mut is_stream = false;
-        let read = read_text(&self.path, &mut is_stream);
-        let class = if is_stream { ErrorClass::Permanent } else { ErrorClass::Transient };
-        let result = match read {
-            Ok(text) => ProvidedCredential::token(text.trim())
-                .map_err(|error| self.error(class, "no valid token in").with_source(error)),
-            Err(error) => Err(self.error(class, "cannot read").with_source(error)),
-        };
+        let result = self.read_token(&mut is_stream);
         *self.state() = ReadState::Done { result: Box::new(result), is_stream };
+    }
+
+    /// Reads the token. Sets `is_stream` if the file has no content of its own, as a pipe.
+    fn read_token(&self, is_stream: &mut bool) -> TokenResult {
+        let unreadable =
+            |error| self.error(ErrorClass::Transient, "cannot read").with_source(error);
+        let file = File::open(&self.path).map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?;
+        *is_stream = !found.is_file() && !found.is_dir();
+        #[cfg(any(feature = "hyper", feature = "credential-chain"))]
+        if found.is_file() {
+            let access = FileAccess::from_file(&file).map_err(unreadable)?;
+            if let Some(refusal) = access.refusal() {
+                let refusal = io::Error::new(io::ErrorKind::PermissionDenied, refusal);
+                return Err(self.error(ErrorClass::Permanent, "cannot use").with_source(refusal));
+            }
+            access.warn_if_readable(&self.path);
+        }
+        // A pipe can be read only once.
+        let class = if *is_stream { ErrorClass::Permanent } else { ErrorClass::Transient };
+        let text =
+            read_text(file).map_err(|error| self.error(class, "cannot read").with_source(error))?;
+        ProvidedCredential::token(text.trim())
+            .map_err(|error| self.error(class, "no valid token in").with_source(error))
     }
 
     /// Takes the result of the last read.
@@ -125,11 +150,8 @@ impl TokenFile {
     }
 }
 
-/// Reads the text of a file. Sets `is_stream` if it has no content of its own, as a pipe.
-fn read_text(path: &PathBuf, is_stream: &mut bool) -> io::Result<String> {
-    let file = File::open(path)?;
-    let found = file.metadata()?;
-    *is_stream = !found.is_file() && !found.is_dir();
+/// Reads the text of a file of at most 1 MiB.
+fn read_text(file: File) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_TOKEN_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_TOKEN_FILE_BYTES {

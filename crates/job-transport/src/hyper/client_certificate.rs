@@ -42,6 +42,7 @@ pub(super) struct ClientCertificateFiles {
 struct FileContents {
     certificate: Vec<u8>,
     key: SecretSlice<u8>,
+    key_access: FileAccess,
 }
 
 impl ClientCertificateFiles {
@@ -53,6 +54,7 @@ impl ClientCertificateFiles {
     ) -> Result<Self, TlsError> {
         let contents = FileContents::read(&certificate, &key)?;
         *config = contents.present_by(config)?;
+        contents.key_access.warn_if_readable(&key);
         Ok(Self { certificate, key, digest: contents.digest() })
     }
 
@@ -67,6 +69,7 @@ impl ClientCertificateFiles {
             return Ok(None);
         }
         let config = contents.present_by(config)?;
+        contents.key_access.warn_if_readable(&self.key);
         Ok(Some((Self { digest, ..self.clone() }, config)))
     }
 }
@@ -77,8 +80,9 @@ impl FileContents {
             let failed = |error| TlsError::ClientCertificateFile(file.into(), error);
             read_file(file, is_key).map_err(failed)
         };
-        let key = read(key, true)?.into();
-        Ok(Self { certificate: read(certificate, false)?, key })
+        let (key, key_access) = read(key, true)?;
+        let (certificate, _) = read(certificate, false)?;
+        Ok(Self { certificate, key: key.into(), key_access })
     }
 
     /// Returns a configuration that presents this certificate.
@@ -102,10 +106,12 @@ impl FileContents {
     }
 }
 
-/// Reads a file. A file with a key must not be accessible to every user.
-fn read_file(path: &Path, is_key: bool) -> io::Result<Vec<u8>> {
+/// Reads a file, and returns who can access it. A file with a key must not be accessible to every
+/// user.
+fn read_file(path: &Path, is_key: bool) -> io::Result<(Vec<u8>, FileAccess)> {
     let file = File::open(path)?;
-    if let Some(refusal) = FileAccess::from_file(&file)?.refusal().filter(|_| is_key) {
+    let access = FileAccess::from_file(&file)?;
+    if let Some(refusal) = access.refusal().filter(|_| is_key) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, refusal));
     }
     let mut content = Vec::new();
@@ -113,7 +119,7 @@ fn read_file(path: &Path, is_key: bool) -> io::Result<Vec<u8>> {
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
     }
-    Ok(content)
+    Ok((content, access))
 }
 
 /// Parses a certificate chain and its key, and checks that they match.

@@ -2,7 +2,7 @@
 //! which of the settings work.
 
 use anyhow::Context;
-use job_model::JobId;
+use job_model::{JobId, ProjectId};
 use job_transport::{AuthMethod, Client, ErrorClass, FetchError, FetchErrorKind};
 
 use super::format_rows;
@@ -21,6 +21,8 @@ const UNKNOWN_JOB: &str = "00000000-0000-0000-0000-000000000000";
 enum Step {
     /// The credentials are there: the login succeeded, or the file was read.
     Credentials,
+    /// The id of the project is known: it was set, came with the login, or was looked up by name.
+    Project,
     /// The service can be reached, and its certificate is trusted.
     Connection,
     /// The service accepts the credentials.
@@ -28,25 +30,32 @@ enum Step {
     /// The service is the job API.
     Service,
     /// The credentials may read the project.
-    Project,
+    Access,
 }
 
 impl Step {
-    const ALL: [Self; 5] =
-        [Self::Credentials, Self::Connection, Self::Authentication, Self::Service, Self::Project];
+    const ALL: [Self; 6] = [
+        Self::Credentials,
+        Self::Project,
+        Self::Connection,
+        Self::Authentication,
+        Self::Service,
+        Self::Access,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
+            Self::Project => "project",
             Self::Connection => "connection",
             Self::Authentication => "authentication",
             Self::Service => "service",
-            Self::Project => "project",
+            Self::Access => "access",
         }
     }
 
     /// Returns what is known if the step succeeds.
-    fn detail(self, settings: &Settings) -> String {
+    fn detail(self, settings: &Settings, project: Option<&ProjectId>) -> String {
         match self {
             Self::Credentials => {
                 let method = settings.found.as_ref().map(|found| found.auth_method());
@@ -55,35 +64,37 @@ impl Step {
                     _ => "logged in".into(),
                 }
             }
+            Self::Project => project.map(ToString::to_string).unwrap_or_default(),
             Self::Connection => match settings.proxy_in_use() {
                 Some(proxy) => format!("through the proxy {}", proxy.value),
                 None => "direct".into(),
             },
             Self::Authentication => "accepted".into(),
             Self::Service => "answers".into(),
-            Self::Project => "can be read".into(),
+            Self::Access => "the project can be read".into(),
         }
     }
 
     /// Returns the step that failed, or `None` if the error shows that all steps succeeded.
-    fn from_failure(error: &FetchError) -> Option<Self> {
-        if error.provider_error().is_some() {
+    ///
+    /// If the project is not known, no request for the job was sent.
+    fn from_failure(error: &FetchError, is_project_known: bool) -> Option<Self> {
+        if error.provider_error().is_some() || error.kind() == FetchErrorKind::CredentialsTimeout {
             return Some(Self::Credentials);
+        }
+        if !is_project_known {
+            return Some(Self::Project);
         }
         match (error.kind(), error.class()) {
             // The job does not exist, so the project could be searched.
             (FetchErrorKind::Status(404), ErrorClass::NotFound) => None,
-            (
-                FetchErrorKind::Credentials
-                | FetchErrorKind::CredentialsTimeout
-                | FetchErrorKind::NoToken,
-                _,
-            ) => Some(Self::Credentials),
+            (FetchErrorKind::Credentials | FetchErrorKind::NoToken, _) => Some(Self::Credentials),
             (FetchErrorKind::Transport(_), _) => Some(Self::Connection),
             (FetchErrorKind::WrongSignature | FetchErrorKind::Status(401), _) => {
                 Some(Self::Authentication)
             }
-            (FetchErrorKind::NoProject | FetchErrorKind::Status(403), _) => Some(Self::Project),
+            (FetchErrorKind::NoProject, _) => Some(Self::Project),
+            (FetchErrorKind::Status(403), _) => Some(Self::Access),
             _ => Some(Self::Service),
         }
     }
@@ -97,12 +108,13 @@ impl Step {
 pub(super) fn run(settings: &Settings, client: &Client) -> anyhow::Result<()> {
     let job: JobId = UNKNOWN_JOB.parse().context("the id of the check")?;
     let error = block_on(async { Ok(client.job(&job).await.err()) })?;
-    let failed = error.as_ref().and_then(Step::from_failure);
+    let project = client.current_project();
+    let failed = error.as_ref().and_then(|error| Step::from_failure(error, project.is_some()));
     let rows = Step::ALL.map(|step| {
         let [result, detail] = match failed {
             Some(failed) if step == failed => ["failed".into(), String::new()],
             Some(failed) if step > failed => ["not checked".into(), String::new()],
-            _ => ["ok".into(), step.detail(settings)],
+            _ => ["ok".into(), step.detail(settings, project.as_ref())],
         };
         [step.name().into(), result, detail]
     });
@@ -138,11 +150,24 @@ mod tests {
             (status(302), Some(Step::Service)),
             (status(503), Some(Step::Service)),
             (FetchError::new(FetchErrorKind::HtmlPage), Some(Step::Service)),
-            (status(403), Some(Step::Project)),
+            (status(403), Some(Step::Access)),
             (FetchError::new(FetchErrorKind::NoProject), Some(Step::Project)),
         ];
         for (error, expected) in rows {
-            assert_eq!(Step::from_failure(&error), expected, "{error}");
+            assert_eq!(Step::from_failure(&error, true), expected, "{error}");
+        }
+        // Without a project, the lookup of its name failed, whatever its error is.
+        let dns = TransportError::new(TransportErrorKind::Dns, RequestSent::No);
+        for (error, expected) in [
+            (FetchError::new(FetchErrorKind::CredentialsTimeout), Step::Credentials),
+            (FetchError::new(FetchErrorKind::Credentials), Step::Project),
+            (FetchError::new(FetchErrorKind::WrongSignature), Step::Project),
+            (FetchError::new(FetchErrorKind::NoProject), Step::Project),
+            (FetchError::new(FetchErrorKind::HtmlPage), Step::Project),
+            (FetchError::from(dns), Step::Project),
+            (status(404), Step::Project),
+        ] {
+            assert_eq!(Step::from_failure(&error, false), Some(expected), "{error}");
         }
     }
 }

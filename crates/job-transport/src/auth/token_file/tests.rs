@@ -4,6 +4,17 @@ use std::{env, error::Error, fs};
 
 use super::*;
 
+/// Writes a file that only its owner can read.
+fn write(path: &std::path::Path, text: impl AsRef<[u8]>) {
+    fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 #[test]
 fn token_files_yield_a_token_or_an_error() {
     let folder = env::temp_dir().join(format!("job-transport-{}-token", std::process::id()));
@@ -36,7 +47,7 @@ fn token_files_yield_a_token_or_an_error() {
     ];
     for (text, expected) in rows {
         if let Some(text) = text {
-            fs::write(&file, text).unwrap();
+            write(&file, text);
         }
         assert_eq!(read(), expected, "{text:?}");
     }
@@ -48,12 +59,52 @@ fn token_files_above_the_size_limit_are_refused() {
     let file = env::temp_dir().join(format!("job-transport-{}-long-token", std::process::id()));
     let limit = usize::try_from(MAX_TOKEN_FILE_BYTES).unwrap();
     for (size, is_read) in [(limit, true), (limit + 1, false)] {
-        fs::write(&file, vec![b' '; size]).unwrap();
+        write(&file, vec![b' '; size]);
         let error = TokenFile::new(&file).read().unwrap_err();
         let cause = error.source().unwrap().to_string();
         assert_eq!(cause != "it is larger than 1 MiB", is_read, "{cause}");
     }
     fs::remove_file(file).unwrap();
+}
+
+#[cfg(all(unix, any(feature = "hyper", feature = "credential-chain")))]
+#[test]
+fn token_files_that_other_users_can_read_or_change_are_refused() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    let path = env::temp_dir().join(format!("job-transport-{}-modes", std::process::id()));
+    fs::write(&path, "canary").unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let readable = "every user can read it; remove this permission (chmod o-r)";
+    let changeable = "every user can change it; remove this permission (chmod o-w)";
+    let foreign = "it belongs to another user (uid 65534), who can change it; it must belong to root \
+                   or to this user (uid 0)";
+    // The owner, if the tests may set it, the mode, and the refusal.
+    let rows = [
+        (None, 0o600, None),
+        (None, 0o640, None),
+        // Each file of root is accepted if every user can only read it.
+        (None, 0o644, Some(readable).filter(|_| !is_root)),
+        (None, 0o646, Some(changeable)),
+        (None, 0o666, Some(changeable)),
+        (Some(65_534), 0o600, Some(foreign)),
+        (Some(65_534), 0o666, Some(foreign)),
+    ];
+    for (owner, mode, expected) in rows {
+        // Only root can give a file to another user.
+        if owner.is_some() && !is_root {
+            continue;
+        }
+        chown(&path, owner, None).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let refusal = TokenFile::new(&path).read().err().map(|error| {
+            assert_eq!(error.class(), ErrorClass::Permanent, "{error}");
+            assert_eq!(error.to_string(), format!("cannot use {}", path.display()));
+            error.source().unwrap().to_string()
+        });
+        assert_eq!(refusal.as_deref(), expected, "{owner:?} {mode:o}");
+    }
+    fs::remove_file(path).unwrap();
 }
 
 #[cfg(all(unix, feature = "tokio"))]

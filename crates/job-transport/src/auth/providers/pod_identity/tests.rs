@@ -15,6 +15,12 @@ async fn the_token_file_is_read_for_each_request() {
     let pod = pod.token_file(&file);
     for token in ["first\n", "second"] {
         fs::write(&file, token).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         transport.reply(200, &[], KEY);
         let provided = pod.provide().await.unwrap();
         assert_eq!(format!("{:?}", provided.credential), "AccessKey { access_key: \"A\", .. }");
