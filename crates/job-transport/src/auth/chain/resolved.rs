@@ -56,7 +56,7 @@ pub struct ResolvedCredentials {
     warnings: Vec<CredentialChainWarning>,
     /// The chain, if the values are in a file.
     chain: Option<CredentialChain>,
-    hosts: Result<ServiceHosts, ServiceHostsError>,
+    pub(super) hosts: Result<ServiceHosts, ServiceHostsError>,
     ignored: Vec<IgnoredVariable>,
 }
 

@@ -154,6 +154,42 @@ async fn another_project_or_endpoint_in_the_file_ends_the_use_of_the_key() {
             cloud("project_id: p"),
             cloud("project_id: p").replace("region_name: eu-de", "region_name: eu-nl"),
         ),
+        (
+            "identity-added",
+            CLOUD,
+            cloud("project_id: p"),
+            cloud("project_id: p, auth_url: \"https://iam.eu-de.other.example/v3\""),
+        ),
+        (
+            "identity-added-in-sections",
+            VENDOR,
+            ini("AK", "project_id = p"),
+            ini("NEW", "project_id = p\niam_endpoint = https://iam.eu-de.other.example"),
+        ),
+        (
+            "identity-without-a-host-for-the-service",
+            VENDOR,
+            ini("AK", "iam_endpoint = https://iam.cn-north-4.myhuaweicloud.com"),
+            ini("AK", "iam_endpoint = https://keystone.example.com"),
+        ),
+        (
+            "agency-added",
+            CLOUD,
+            cloud("project_id: p"),
+            cloud("project_id: p, agency_name: ops, agency_domain_name: other"),
+        ),
+        (
+            "project-name-added",
+            CLOUD,
+            cloud("security_token: canary"),
+            cloud("security_token: canary, project_name: eu-de_x"),
+        ),
+        (
+            "another-login",
+            CLOUD,
+            cloud("project_id: p"),
+            yaml("{username: u, password: canary, user_domain_name: d, project_id: p}"),
+        ),
     ];
     let mut table = String::new();
     for (name, variables, before, after) in rows {
