@@ -102,6 +102,13 @@ fn settings_determine_hosts_or_are_refused() {
         "--endpoint=https://cce.eu-de.otc.t-systems.com HW_CLOUD=myhuaweicloud.com",
         "--endpoint=https://cce.example.com:8443/prefix",
         "--endpoint=https://cce.example.com OS_REGION_NAME=cn-north-4",
+        // The region is the one that is named, then that of the endpoint, then that of the identity
+        // service.
+        "--endpoint=https://cce.my-co.co.uk OS_REGION_NAME=region1",
+        "--endpoint=https://cce.my-co.co.uk OS_AUTH_URL=https://iam.region1.hcs.example.com OS_REGION_NAME=region1",
+        "--endpoint=https://cce.eu-nl.otc.t-systems.com OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3",
+        "--endpoint=https://proxy.example/cce OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3 OS_REGION_NAME=eu-nl",
+        "OS_REGION_NAME=region1 HUAWEICLOUD_SDK_REGION_CCE_REGION1=https://cce.my-co.co.uk",
         "--endpoint=https://proxy.example/cce OS_REGION_NAME=cn-north-4 HW_CLOUD=myhuaweicloud.com",
         "--endpoint=http://127.0.0.1:8080 OS_AUTH_URL=http://127.0.0.1:8080/v3",
         "--endpoint=https://proxy.example/cce OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3",
