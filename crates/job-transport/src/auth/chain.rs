@@ -65,8 +65,9 @@ use crate::request::Endpoint;
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is an error
-/// if its source is used.
+/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is
+/// an error if its source is used, or if no source has credentials. If another source is used, the
+/// variable is listed as [ignored](ResolvedCredentials::ignored).
 ///
 /// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
 /// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
@@ -204,17 +205,19 @@ impl CredentialChain {
             if let Some(auth_config) = auth_config {
                 return self.resolved(source, &values, auth_config).map(Some);
             }
-            // Without this, another source would silently provide another identity.
-            if self.auth_method.is_none() && self.token_file.is_none() {
-                self.check_refused(source)?;
-            }
             if self.is_explicit(source) && self.token_file.is_none() {
+                self.check_refused(source)?;
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
                 let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
                 return Err(CredentialChainError::NoCredentials { location, missing });
             }
         }
-        let Some(file) = self.token_file.clone() else { return Ok(None) };
+        let Some(file) = self.token_file.clone() else {
+            // There are no other credentials, so this is why there are none.
+            let sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
+            sources.map(|source| self.check_refused(source)).collect::<Result<(), _>>()?;
+            return Ok(None);
+        };
         let nothing = Values::empty(names::OPEN_STACK, String::new());
         self.resolved(ChainSource::OpenStack, &nothing, AuthConfig::TokenFile(file)).map(Some)
     }
@@ -226,7 +229,9 @@ impl CredentialChain {
         values: &Values<'_>,
         auth_config: AuthConfig,
     ) -> Result<ResolvedCredentials, CredentialChainError> {
-        self.check_refused(source)?;
+        if self.token_file.is_none() {
+            self.check_refused(source)?;
+        }
         let table = match source {
             _ if self.token_file.is_some() => RegionTable::OpenTelekomOnly,
             ChainSource::OpenStack => RegionTable::OpenTelekomOnly,
