@@ -273,7 +273,7 @@ impl CredentialChain {
             Ok(url) => Ok(Sourced::new(url, from)),
             Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
         };
-        let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
+        let cloud = |(text, from): (&str, &str)| match text.parse::<CloudDomain>() {
             Ok(cloud) => Ok(Sourced::new(cloud, from)),
             Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
         };

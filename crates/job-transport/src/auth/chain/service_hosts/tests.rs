@@ -21,7 +21,7 @@ fn settings(line: &str) -> HostSettings {
             }
             "--cloud" => settings.clouds.push(Sourced::new(value.parse().unwrap(), source)),
             "HW_CLOUD" => {
-                let cloud = CloudDomain::from_domain(value).unwrap();
+                let cloud: CloudDomain = value.parse().unwrap();
                 settings.clouds.push(Sourced::new(cloud, source));
             }
             "OS_AUTH_URL" => settings.identity = Some(url(value, source)),

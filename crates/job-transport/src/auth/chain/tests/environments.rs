@@ -216,6 +216,8 @@ async fn environments_determine_hosts_project_and_method() {
         with(HW_KEY, "HW_REGION_NAME=ae-ad-1 HW_AUTH_URL=https://iam.ae-ad-1.g42cloud.com/v3"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_CLOUD=myhuaweicloud.eu HW_AUTH_URL=https://iam.cn-north-4.myhuaweicloud.com/v3"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_CLOUD=https://myhuaweicloud.com"),
+        with(HW_KEY, "HW_REGION_NAME=eu-west-101 HW_CLOUD=huawei"),
+        "OS_TOKEN=MIIF OS_REGION_NAME=eu-de OS_PROJECT_ID=p HW_CLOUD=otc".into(),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_NAME=other HW_PROJECT_NAME=x"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_ID=d"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_IDP_ID=idp"),
