@@ -1,7 +1,10 @@
 //! Reads a token, a key pair or a password again from the file that it came from, because it may be
 //! replaced there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 use job_model::ProjectId;
@@ -42,6 +45,8 @@ pub(super) struct KeyFile {
     slot: BlockingSlot,
     transport: Arc<dyn Transport>,
     has_password: bool,
+    /// The last login, which knows whether its passcode was used.
+    last_login: Mutex<Option<Arc<Identity>>>,
 }
 
 /// The credentials in the file.
@@ -86,7 +91,19 @@ impl KeyFile {
             slot: BlockingSlot::default(),
             transport,
             has_password: matches!(found.auth_config, AuthConfig::Password(_)),
+            last_login: Mutex::default(),
         }
+    }
+
+    /// Returns the identity service for a login that was just read.
+    fn identity(&self, login: PasswordLogin, endpoint: Endpoint) -> Arc<Identity> {
+        let mut last = self.last_login.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = Identity::new(endpoint, login, self.transport.clone());
+        let identity = match &*last {
+            Some(last) => identity.replacing(last),
+            None => identity,
+        };
+        last.insert(Arc::new(identity)).clone()
     }
 }
 
@@ -202,7 +219,7 @@ impl ProvideCredentials for KeyFile {
             match read? {
                 ReadCredentials::Ready(provided) => Ok(provided),
                 ReadCredentials::Login(login, identity) => {
-                    Identity::new(identity, login, self.transport.clone()).provide().await
+                    self.identity(login, identity).provide().await
                 }
             }
         })

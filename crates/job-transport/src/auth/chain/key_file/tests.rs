@@ -314,3 +314,37 @@ async fn a_password_is_read_for_each_login() {
         clock.advance(3_700);
     }
 }
+
+#[tokio::test]
+async fn a_passcode_in_a_file_is_sent_once() {
+    let cloud = |password: &str, passcode: &str| {
+        yaml(&format!(
+            "{{auth_url: \"https://iam.example/v3\", user_id: u, password: {password}, \
+             passcode: '{passcode}', project_id: p}}"
+        ))
+    };
+    let file = SecretFile::new("passcode", &cloud("canary-1", "123456"));
+    let chain = file.chain(CLOUD);
+    let found = chain.resolve().unwrap().unwrap();
+    let transport = ScriptedTransport::default();
+    let provider = KeyFile::new(chain, &found, Arc::new(transport.clone()));
+    // (password, passcode, status of the reply if a request is expected, expected class)
+    let rows = [
+        ("canary-1", "123456", Some(503), Some(ErrorClass::Transient)),
+        ("canary-1", "123456", Some(201), None),
+        ("canary-1", "123456", None, Some(ErrorClass::Unauthorized)),
+        // Another password does not make the passcode usable again.
+        ("canary-2", "123456", None, Some(ErrorClass::Unauthorized)),
+        ("canary-2", "654321", Some(201), None),
+        ("canary-2", "654321", None, Some(ErrorClass::Unauthorized)),
+    ];
+    for (password, passcode, status, expected) in rows {
+        file.write(&cloud(password, passcode));
+        if let Some(status) = status {
+            transport.reply(status, &[("X-Subject-Token", "MIIF")], r#"{"token": {}}"#);
+        }
+        let class = provider.provide().await.err().map(|error| error.class());
+        let sent = transport.take_requests().len();
+        assert_eq!((class, sent), (expected, status.iter().count()), "{password} {passcode}");
+    }
+}
