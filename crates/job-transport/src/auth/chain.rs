@@ -39,8 +39,10 @@ use crate::request::Endpoint;
 
 /// Finds credentials in the places that the vendor's SDKs, Terraform and OpenStack clients use.
 ///
-/// The first source that contains credentials is used. Values of different sources are never
-/// combined; if the source is incomplete, that is an error.
+/// The first source that contains credentials is used. Credentials and agencies of different sources
+/// are never combined; if they are incomplete, that is an error. Only a profile (4) gets its missing
+/// settings, such as the project and the region, from Terraform's variables (3), and a credentials file
+/// (7) its identity service from `HUAWEICLOUD_SDK_IAM_ENDPOINT`.
 ///
 /// | | convention | source |
 /// |---|---|---|
@@ -306,8 +308,8 @@ impl CredentialChain {
             ChainSource::TerraformFile => match self.get("HW_SHARED_CONFIG_FILE") {
                 Some(file) => {
                     let mut values = read_profile(Path::new(file), self.get("HW_PROFILE"))?;
-                    // Terraform combines the profile with the variables of its convention.
-                    values.add_missing(self.environment_values(names::TERRAFORM)?);
+                    // Terraform combines the profile with the other variables of its convention.
+                    values.add_settings(self.environment_values(names::TERRAFORM)?);
                     Ok(Some(values))
                 }
                 None => Ok(None),

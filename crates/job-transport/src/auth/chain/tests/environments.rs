@@ -149,6 +149,7 @@ async fn environments_determine_hosts_project_and_method() {
              "region": "cn-north-4", "projectId": "p", "domainId": "d"},
             {"name": "agency", "mode": "AKSK", "accessKeyId": "AK", "secretAccessKey": "canary", "region": "eu-west-101",
              "agencyName": "ops", "agencyDomainName": "other"},
+            {"name": "half-agency", "accessKeyId": "AK", "secretAccessKey": "canary", "region": "cn-north-4", "agencyName": "ops"},
             {"name": "agency-id", "accessKeyId": "AK", "secretAccessKey": "canary", "agencyName": "ops", "agencyDomainId": "d"},
             {"name": "sso", "mode": "SSO"}]}"#,
     );
@@ -227,6 +228,9 @@ async fn environments_determine_hosts_project_and_method() {
         "HW_USER_ID=u HW_USER_PASSWORD=canary HW_REGION_NAME=cn-north-4 HW_PROJECT_NAME=x".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=agency HW_CLOUD=myhuaweicloud.eu".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_SECURITY_TOKEN=canary HW_USER_NAME=user HW_PROJECT_NAME=x HW_AUTH_URL=https://iam.myhuaweicloud.com".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_NAME=other".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=half-agency HW_ASSUME_ROLE_DOMAIN_NAME=other".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=agency-id".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=sso".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=none".into(),
