@@ -8,12 +8,12 @@ use std::{
 };
 
 use configparser::ini::{Ini, IniDefault};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
-    names::{CLOUDS_YAML, CREDENTIALS_FILE},
+    names::{CLOUDS_YAML, CREDENTIALS_FILE, OTHER_LOGIN},
     regular_file::open_regular,
     values::Values,
 };
@@ -31,8 +31,25 @@ struct CloudEntry {
     #[serde(default)]
     auth: CloudAuth,
     auth_type: Option<String>,
+    #[serde(default, deserialize_with = "comma_separated")]
+    auth_methods: Option<String>,
     region_name: Option<String>,
     cacert: Option<String>,
+}
+
+/// Reads a text or a list of texts.
+fn comma_separated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum TextOrList {
+        Text(String),
+        List(Vec<String>),
+    }
+    let value = Option::<TextOrList>::deserialize(deserializer)?;
+    Ok(value.map(|value| match value {
+        TextOrList::Text(text) => text,
+        TextOrList::List(list) => list.join(","),
+    }))
 }
 
 #[derive(Default, Deserialize)]
@@ -42,6 +59,8 @@ struct CloudAuth {
     user_id: Option<String>,
     password: Option<String>,
     passcode: Option<String>,
+    #[serde(default, deserialize_with = "comma_separated")]
+    auth_methods: Option<String>,
     user_domain_name: Option<String>,
     user_domain_id: Option<String>,
     project_name: Option<String>,
@@ -61,9 +80,11 @@ struct CloudAuth {
     delegated_project: Option<String>,
     // Settings that change the caller's identity and are not supported.
     access_token: Option<IgnoredAny>,
+    agency_domain_id: Option<IgnoredAny>,
     application_credential_id: Option<IgnoredAny>,
     application_credential_name: Option<IgnoredAny>,
     application_credential_secret: Option<IgnoredAny>,
+    consumer_key: Option<IgnoredAny>,
     identity_provider: Option<IgnoredAny>,
     system_scope: Option<IgnoredAny>,
     trust_id: Option<IgnoredAny>,
@@ -84,6 +105,10 @@ impl CloudEntry {
             Field::UserDomain => &auth.user_domain_name,
             Field::UserDomainId => &auth.user_domain_id,
             Field::AuthType => &self.auth_type,
+            Field::AuthMethods => match &self.auth_methods {
+                None => &auth.auth_methods,
+                methods => methods,
+            },
             Field::AgencyName => &auth.agency_name,
             Field::AgencyDomain => &auth.agency_domain_name,
             Field::DelegatedProject => &auth.delegated_project,
@@ -112,9 +137,11 @@ impl CloudEntry {
         let auth = &self.auth;
         let settings = [
             ("access_token", &auth.access_token),
+            ("agency_domain_id", &auth.agency_domain_id),
             ("application_credential_id", &auth.application_credential_id),
             ("application_credential_name", &auth.application_credential_name),
             ("application_credential_secret", &auth.application_credential_secret),
+            ("consumer_key", &auth.consumer_key),
             ("identity_provider", &auth.identity_provider),
             ("system_scope", &auth.system_scope),
             ("trust_id", &auth.trust_id),
@@ -198,7 +225,12 @@ impl Values<'_> {
         if let Some(name) = found.unsupported() {
             return Err(CredentialChainError::Unsupported {
                 name: format!("{}auth.{name}", name_prefix(file, cloud)),
-                reason: "use a token, a key pair or a password".into(),
+                reason: match name {
+                    "agency_domain_id" => "set auth.agency_domain_name instead",
+                    "system_scope" => "jobs belong to a project; set auth.project_name instead",
+                    _ => OTHER_LOGIN,
+                }
+                .into(),
             });
         }
         let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));

@@ -138,6 +138,8 @@ async fn environments_determine_hosts_project_and_method() {
   otc: {region_name: eu-nl, auth: {auth_url: 'https://iam.eu-nl.otc.t-systems.com/v3', username: user, password: canary, user_domain_name: OTC1, project_name: eu-nl_x}}
   orange: {region_name: eu-west-0, auth: {auth_url: 'https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3', token: canary, project_id: p}}
   mfa: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-list: {auth_type: v3multifactor, auth_methods: [v3password, v3totp], region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
   application: {auth: {application_credential_id: a, application_credential_secret: canary}}
 ",
@@ -262,6 +264,8 @@ async fn environments_determine_hosts_project_and_method() {
         "OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=orange OS_CLIENT_CONFIG_FILE=~/clouds.yaml OS_TOKEN=MIIF".into(),
         "OS_CLOUD=mfa OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-list OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-other OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=temporary OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=application OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         // Flags, and several conventions.
@@ -319,5 +323,42 @@ fn every_known_variable_is_used_refused_or_listed() {
         });
         let is_listed = found.ignored().any(|ignored| ignored.name == name);
         assert!(is_used || is_host || is_listed, "{name}");
+    }
+}
+
+/// Returns the result for a cloud whose setting has this name below `clouds.otc`.
+fn resolve_cloud_with(setting: &str, folder: &TempFolder) -> String {
+    let (above, name) = setting.split_once('.').unwrap_or(("", setting));
+    let cloud = match above {
+        "" => format!("{{{name}: value, auth: {{token: t}}}}"),
+        _ => format!("{{auth: {{{name}: value}}}}"),
+    };
+    let file = folder.file("clouds.yaml", &format!("clouds: {{otc: {cloud}}}"));
+    let chain = CredentialChain::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
+    match chain.values(ChainSource::OpenStack) {
+        Ok(values) => {
+            let origins = values.unwrap().values;
+            origins.into_values().map(|(_, origin)| origin + "\n").collect()
+        }
+        Err(error) => error.to_string() + "\n",
+    }
+}
+
+#[test]
+fn clouds_yaml_has_the_settings_of_the_variables() {
+    let folder = TempFolder::new("twins");
+    for (field, variable) in names::OPEN_STACK {
+        let setting = names::CLOUDS_YAML.iter().find(|(known, _)| known == field);
+        let (_, setting) = setting.unwrap_or_else(|| panic!("{variable} has no setting"));
+        let found = resolve_cloud_with(setting, &folder);
+        assert!(found.contains(&format!("clouds.otc.{setting}\n")), "{setting}: {found}");
+    }
+    for (variable, reason) in names::REFUSED_OPEN_STACK {
+        let setting = variable.replace("OS_", "auth.").to_lowercase();
+        let found = resolve_cloud_with(&setting, &folder);
+        let reason = reason.replace("OS_AGENCY_DOMAIN_NAME", "auth.agency_domain_name");
+        let reason = reason.replace("OS_PROJECT_NAME", "auth.project_name");
+        let expected = format!("clouds.otc.{setting} is not supported: {reason}\n");
+        assert!(found.ends_with(&expected), "{setting}: {found}");
     }
 }
