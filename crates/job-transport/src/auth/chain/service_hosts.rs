@@ -115,13 +115,13 @@ pub enum ServiceHostsError {
     IdentityHost(String, IdentityHostIssue),
     /// The operator of the region is not known.
     #[error(
-        "which cloud has the region {} (from {}) is not known; set the cloud (HW_CLOUD) or the URL of its identity service",
+        "the region {} (from {}) may belong to several clouds; set the cloud (HW_CLOUD) or the URL of the identity service",
         .0.value, .0.source
     )]
     UnknownRegion(Sourced<String>),
     /// The identity service is in another region, and its domain may belong to several operators.
     #[error(
-        "{} is in the region {}, and whether the cloud {domain} also has the region {} (from {}) is not known; set the cloud to {domain} if it has",
+        "{} is in the region {}, but {} was requested (from {}); if {domain} also has it, set the cloud to {domain}",
         .identity.source, .identity.value, .region.value, .region.source
     )]
     #[non_exhaustive]
