@@ -216,8 +216,8 @@ impl CredentialChain {
         }
         let Some(file) = self.token_file.clone() else {
             // There are no other credentials, so this is why there are none.
-            let sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
-            sources.map(|source| self.check_refused(source)).collect::<Result<(), _>>()?;
+            let mut sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
+            sources.try_for_each(|source| self.check_refused(source))?;
             return Ok(None);
         };
         let nothing = Values::empty(names::OPEN_STACK, String::new());

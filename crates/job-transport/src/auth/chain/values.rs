@@ -407,9 +407,10 @@ impl Values<'_> {
     pub(super) fn add_settings(&mut self, other: Self) {
         let has_agency = self.values.keys().any(|field| field.is_agency());
         for (field, value) in other.values {
-            if !field.is_credential() && !(field.is_agency() && has_agency) {
-                self.values.entry(field).or_insert(value);
+            if field.is_credential() || (has_agency && field.is_agency()) {
+                continue;
             }
+            self.values.entry(field).or_insert(value);
         }
     }
 
