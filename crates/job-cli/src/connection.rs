@@ -252,11 +252,7 @@ impl Settings {
     /// Returns a usage error if a setting is missing or cannot be used. The message names what to
     /// set.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        let client = self.build_client().or_exit(Exit::Usage)?;
-        Ok(match self.key_records() {
-            Some(records) => client.key_records(records),
-            None => client,
-        })
+        self.build_client(|| self.key_records()).or_exit(Exit::Usage)
     }
 
     /// Checks that a client can be created from these settings. Writes no files.
@@ -265,7 +261,7 @@ impl Settings {
     ///
     /// Returns the same errors as [`client`](Self::client).
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        self.build_client().or_exit(Exit::Usage).map(drop)
+        self.build_client(|| None).or_exit(Exit::Usage).map(drop)
     }
 
     /// Opens the records of access keys in the user's state folder, if these settings need them.
@@ -320,7 +316,11 @@ impl Settings {
         self.tls.rows()
     }
 
-    fn build_client(&self) -> anyhow::Result<Client> {
+    /// Creates the client. Opens the key records only if no setting is missing.
+    fn build_client(
+        &self,
+        key_records: impl FnOnce() -> Option<KeyRecordFiles>,
+    ) -> anyhow::Result<Client> {
         let endpoint = self.endpoint.as_ref();
         let endpoint = endpoint.context("no endpoint; use --region or --endpoint")?;
         let found = self.found.as_ref().with_context(|| match self.auth {
@@ -347,8 +347,16 @@ impl Settings {
         if let Some(Sourced { value: proxy, .. }) = &self.proxy {
             transport = transport.proxy(proxy.clone());
         }
-        let credentials = found.credentials(transport.clone())?;
-        let client = Client::new(endpoint.value.clone(), credentials, transport);
+        let endpoint = endpoint.value.clone();
+        let client = match key_records() {
+            // An agency is assumed with a signature, too.
+            Some(records) => {
+                let credentials =
+                    found.credentials_with_key_records(transport.clone(), records.clone())?;
+                Client::new(endpoint, credentials, transport).key_records(records)
+            }
+            None => Client::new(endpoint, found.credentials(transport.clone())?, transport),
+        };
         Ok(match (&self.project, found.project_lookup()) {
             (Some(project), _) => client.project(project.value.clone()),
             (None, Some(lookup)) => client.project_lookup(lookup),

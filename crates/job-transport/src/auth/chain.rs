@@ -40,8 +40,10 @@ use crate::request::Endpoint;
 
 /// Finds credentials in the places that the vendor's SDKs, Terraform and OpenStack clients use.
 ///
-/// The first source that contains credentials is used. Values of different sources are never
-/// combined; if the source is incomplete, that is an error.
+/// The first source that contains credentials is used. Credentials and agencies of different sources
+/// are never combined; if they are incomplete, that is an error. Only a profile (4) gets its missing
+/// settings, such as the project and the region, from Terraform's variables (3), and a credentials file
+/// (7) its identity service from `HUAWEICLOUD_SDK_IAM_ENDPOINT`.
 ///
 /// | | convention | source |
 /// |---|---|---|
@@ -66,8 +68,9 @@ use crate::request::Endpoint;
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is an error
-/// if its source is used.
+/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is
+/// an error if its source is used, or if no source has credentials. If another source is used, the
+/// variable is listed as [ignored](ResolvedCredentials::ignored).
 ///
 /// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
 /// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
@@ -205,17 +208,19 @@ impl CredentialChain {
             if let Some(auth_config) = auth_config {
                 return self.resolved(source, &values, auth_config).map(Some);
             }
-            // Without this, another source would silently provide another identity.
-            if self.auth_method.is_none() && self.token_file.is_none() {
-                self.check_refused(source)?;
-            }
             if self.is_explicit(source) && self.token_file.is_none() {
+                self.check_refused(source)?;
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
                 let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
                 return Err(CredentialChainError::NoCredentials { location, missing });
             }
         }
-        let Some(file) = self.token_file.clone() else { return Ok(None) };
+        let Some(file) = self.token_file.clone() else {
+            // There are no other credentials, so this is why there are none.
+            let mut sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
+            sources.try_for_each(|source| self.check_refused(source))?;
+            return Ok(None);
+        };
         let nothing = Values::empty(names::OPEN_STACK, String::new());
         self.resolved(ChainSource::OpenStack, &nothing, AuthConfig::TokenFile(file)).map(Some)
     }
@@ -227,7 +232,9 @@ impl CredentialChain {
         values: &Values<'_>,
         auth_config: AuthConfig,
     ) -> Result<ResolvedCredentials, CredentialChainError> {
-        self.check_refused(source)?;
+        if self.token_file.is_none() {
+            self.check_refused(source)?;
+        }
         let table = match source {
             _ if self.token_file.is_some() => RegionTable::OpenTelekomOnly,
             ChainSource::OpenStack => RegionTable::OpenTelekomOnly,
@@ -269,7 +276,7 @@ impl CredentialChain {
             Ok(url) => Ok(Sourced::new(url, from)),
             Err(error) => Err(CredentialChainError::AuthUrl(from.into(), error)),
         };
-        let cloud = |(text, from): (&str, &str)| match CloudDomain::from_domain(text) {
+        let cloud = |(text, from): (&str, &str)| match text.parse::<CloudDomain>() {
             Ok(cloud) => Ok(Sourced::new(cloud, from)),
             Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
         };
@@ -302,8 +309,8 @@ impl CredentialChain {
             ChainSource::TerraformFile => match self.get("HW_SHARED_CONFIG_FILE") {
                 Some(file) => {
                     let mut values = read_profile(Path::new(file), self.get("HW_PROFILE"))?;
-                    // Terraform combines the profile with the variables of its convention.
-                    values.add_missing(self.environment_values(names::TERRAFORM)?);
+                    // Terraform combines the profile with the other variables of its convention.
+                    values.add_settings(self.environment_values(names::TERRAFORM)?);
                     Ok(Some(values))
                 }
                 None => Ok(None),

@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -275,8 +278,8 @@ pub struct Identity {
     endpoint: Endpoint,
     login: PasswordLogin,
     transport: Box<dyn Transport>,
-    /// Whether the passcode of the login was received by the service.
-    passcode_is_used: AtomicBool,
+    /// Whether the passcode of the login may have been received by the service.
+    passcode_is_used: Arc<AtomicBool>,
 }
 
 impl Identity {
@@ -288,7 +291,18 @@ impl Identity {
         transport: impl Transport + 'static,
     ) -> Self {
         let transport = Box::new(transport);
-        Self { endpoint, login, transport, passcode_is_used: AtomicBool::new(false) }
+        Self { endpoint, login, transport, passcode_is_used: Arc::default() }
+    }
+
+    /// Keeps in mind whether the passcode was used, if `previous` has the same one.
+    #[cfg(feature = "credential-chain")]
+    pub(crate) fn replacing(mut self, previous: &Self) -> Self {
+        let passcodes = [&self.login, &previous.login].map(|login| login.passcode.as_ref());
+        let [own, other] = passcodes.map(|passcode| passcode.map(ExposeSecret::expose_secret));
+        if own == other {
+            self.passcode_is_used = previous.passcode_is_used.clone();
+        }
+        self
     }
 
     async fn request_token(&self) -> Result<ProvidedCredential, CredentialsProviderError> {
@@ -309,9 +323,10 @@ impl Identity {
         let passcode = self.login.passcode.as_ref().map(|passcode| passcode.expose_secret());
         let secrets: Vec<&str> =
             [self.login.password.expose_secret()].into_iter().chain(passcode).collect();
-        let reply = send_traced(&*self.transport, request, about, &secrets).await;
         // A second attempt with the same passcode would count as a failed login. If no reply
-        // arrived, the service may still have used it.
+        // arrives, or nobody waits for it any longer, the service may still have used it.
+        self.passcode_is_used.store(passcode.is_some(), Ordering::Release);
+        let reply = send_traced(&*self.transport, request, about, &secrets).await;
         let is_unused = match &reply {
             Ok(reply) => matches!(
                 reply.response.status(),
@@ -319,8 +334,8 @@ impl Identity {
             ),
             Err(error) => error.request_sent() == RequestSent::No,
         };
-        if passcode.is_some() && !is_unused {
-            self.passcode_is_used.store(true, Ordering::Release);
+        if is_unused {
+            self.passcode_is_used.store(false, Ordering::Release);
         }
         token_from_reply(reply.map_err(FetchError::from)?)
     }

@@ -132,6 +132,24 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// Returns the text at a path of names, or the texts of a sequence there, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a part of the path is not a mapping, or if its end is another node.
+    pub(super) fn comma_separated(&self, path: &[&str]) -> Result<Option<String>, ErrorLine> {
+        let Some(Node { value: Value::Sequence(items), .. }) =
+            self.node(path)?.map(|index| &self.nodes[index])
+        else {
+            return self.text(path).map(|text| text.map(String::from));
+        };
+        let texts = items.iter().map(|item| match &self.nodes[*item] {
+            Node { value: Value::Text(text), .. } => Ok(&**text),
+            Node { line, .. } => Err(ErrorLine(*line)),
+        });
+        Ok(Some(texts.collect::<Result<Vec<_>, _>>()?.join(",")))
+    }
+
     /// Returns whether there is a node at a path of names, even if it is null.
     ///
     /// # Errors
@@ -240,6 +258,11 @@ clouds:
             let path: Vec<_> = path.split('.').collect();
             assert_eq!(document.text(&path), expected, "{path:?}");
         }
+        let methods = Document::parse("a: [v3password, v3totp]\nb: x\nc: [{}]").unwrap();
+        assert_eq!(methods.comma_separated(&["a"]), Ok(Some("v3password,v3totp".into())));
+        assert_eq!(methods.comma_separated(&["b"]), Ok(Some("x".into())));
+        assert_eq!(methods.comma_separated(&["c"]), Err(ErrorLine(3)));
+        assert_eq!(methods.comma_separated(&["d"]), Ok(None));
         assert_eq!(document.contains(&["clouds", "prod", "auth", "token"]), Ok(true));
         assert_eq!(document.has_value(&["clouds", "prod", "auth", "token"]), Ok(false));
         assert_eq!(document.has_value(&["clouds", "prod", "auth"]), Ok(true));

@@ -96,6 +96,54 @@ impl Field {
         matches!(self, Self::ProjectId | Self::ProjectName)
     }
 
+    /// Returns whether the setting is a part of an agency.
+    pub(super) const fn is_agency(self) -> bool {
+        matches!(self, Self::AgencyName | Self::AgencyDomain | Self::DelegatedProject)
+    }
+
+    /// Returns whether the setting is a part of credentials, so that it belongs to the other parts.
+    pub(super) const fn is_credential(self) -> bool {
+        match self {
+            Self::Token
+            | Self::AccessKey
+            | Self::SecretKey
+            | Self::SecurityToken
+            | Self::User
+            | Self::UserId
+            | Self::Password
+            | Self::Passcode
+            | Self::UserDomain
+            | Self::UserDomainId
+            | Self::AuthType
+            | Self::AuthMethods
+            | Self::IdpId
+            | Self::IdpTokenFile
+            | Self::ProviderUrn
+            | Self::AgencyUrn
+            | Self::IdToken
+            | Self::IdTokenFile
+            | Self::SessionName
+            | Self::Duration
+            | Self::Policy
+            | Self::PolicyIds
+            | Self::PodUri
+            | Self::PodTokenFile => true,
+            Self::AgencyName
+            | Self::AgencyDomain
+            | Self::DelegatedProject
+            | Self::ProjectName
+            | Self::ProjectId
+            | Self::ProjectDomain
+            | Self::ProjectDomainId
+            | Self::Domain
+            | Self::DomainId
+            | Self::Region
+            | Self::AuthUrl
+            | Self::TokenServiceUrl
+            | Self::CaFile => false,
+        }
+    }
+
     /// Returns the setting that is used instead of this one, if both are set.
     pub(super) const fn preferred(self) -> Option<Self> {
         match self {

@@ -12,25 +12,31 @@ use super::{
     clouds_yaml::{Document, ErrorLine},
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
-    names::{CLOUDS_YAML, CREDENTIALS_FILE},
+    names::{CLOUDS_YAML, CREDENTIALS_FILE, OTHER_LOGIN},
     regular_file::open_regular,
     values::{FieldNames, Values},
 };
 use crate::auth::file_access::FileAccess;
 
 /// Older names of settings in `clouds.yaml`. They count if the newer ones are absent.
-const OLDER_NAMES: &FieldNames =
-    &[(Field::ProjectName, "auth.tenant_name"), (Field::ProjectId, "auth.tenant_id")];
+const OLDER_NAMES: &FieldNames = &[
+    (Field::AuthMethods, "auth.auth_methods"),
+    (Field::ProjectName, "auth.tenant_name"),
+    (Field::ProjectId, "auth.tenant_id"),
+];
 
 /// Settings of a cloud in `clouds.yaml` that change the caller's identity and are not supported.
-const UNSUPPORTED: &[&str] = &[
-    "auth.access_token",
-    "auth.application_credential_id",
-    "auth.application_credential_name",
-    "auth.application_credential_secret",
-    "auth.identity_provider",
-    "auth.system_scope",
-    "auth.trust_id",
+/// Each has the reason.
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("auth.access_token", OTHER_LOGIN),
+    ("auth.agency_domain_id", "set auth.agency_domain_name instead"),
+    ("auth.application_credential_id", OTHER_LOGIN),
+    ("auth.application_credential_name", OTHER_LOGIN),
+    ("auth.application_credential_secret", OTHER_LOGIN),
+    ("auth.consumer_key", OTHER_LOGIN),
+    ("auth.identity_provider", OTHER_LOGIN),
+    ("auth.system_scope", "jobs belong to a project; set auth.project_name instead"),
+    ("auth.trust_id", OTHER_LOGIN),
 ];
 
 /// Reads the vendor's file. Returns `None` if it does not exist or contains no credentials.
@@ -111,17 +117,21 @@ impl Values<'_> {
         let path = |name: &'static str| {
             [&["clouds", cloud][..], &name.split('.').collect::<Vec<_>>()].concat()
         };
-        for name in UNSUPPORTED {
+        for (name, reason) in UNSUPPORTED {
             if document.has_value(&path(name)).map_err(malformed)? {
                 return Err(CredentialChainError::Unsupported {
                     name: format!("{}{name}", name_prefix(file, cloud)),
-                    reason: "use a token, a key pair or a password".into(),
+                    reason: (*reason).into(),
                 });
             }
         }
         let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));
         for (field, name) in CLOUDS_YAML.iter().chain(OLDER_NAMES) {
-            let value = document.text(&path(name)).map_err(malformed)?;
+            let value = match field {
+                Field::AuthMethods => document.comma_separated(&path(name)),
+                _ => document.text(&path(name)).map(|text| text.map(String::from)),
+            };
+            let value = value.map_err(malformed)?;
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 let name = format!("{}{name}", added.name_prefix);
                 added.values.entry(*field).or_insert_with(|| (value.into(), name));

@@ -66,7 +66,12 @@ impl CredentialChain {
                 return (!is_used).then(|| format!("the credentials come from {origin}"));
             }
             let field = names_of(source).find(|(_, known)| *known == name).map(|(field, _)| *field);
-            if let Some(field) = field.filter(|_| !is_cloud_file) {
+            let is_of_source = |field: &Field| match source {
+                // Of the variables beside a profile, only some are used.
+                ChainSource::TerraformFile => !field.is_credential(),
+                _ => !is_cloud_file,
+            };
+            if let Some(field) = field.filter(is_of_source) {
                 return Some(match self.preferred(source, field, name) {
                     Some(other) => format!("{other} has the same value"),
                     None if resolved.auth_config.uses(field) => {

@@ -1,13 +1,17 @@
 //! Reads a token, a key pair or a password again from the file that it came from, because it may be
 //! replaced there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 use job_model::ProjectId;
 
 use super::{
-    CredentialChain, blocking_slot::BlockingSlot, resolved::ResolvedCredentials, values::AuthConfig,
+    CredentialChain, ServiceHostsError, blocking_slot::BlockingSlot, field::Field,
+    resolved::ResolvedCredentials, values::AuthConfig,
 };
 use crate::{
     auth::{
@@ -33,13 +37,16 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// The file is read for the first request, then for a request at most every 5 s, and when the
 /// service refuses the key (401). A password is read for each login. If the file cannot be read or
-/// parsed, the old key is still used. If it now describes another account, region or project, the
-/// old key is not used any longer, because the job belongs to what it described before.
+/// parsed, the old key is still used. If it now describes another account, agency, region, project or
+/// host, also one that it did not name before, no key is used any longer: the job belongs to what it
+/// described before, and a new key must not reach the old host.
 pub(super) struct KeyFile {
     source: Arc<KeySource>,
     slot: BlockingSlot,
     transport: Arc<dyn Transport>,
     has_password: bool,
+    /// The last login, which knows whether its passcode was used.
+    last_login: Mutex<Option<Arc<Identity>>>,
 }
 
 /// The credentials in the file.
@@ -50,13 +57,25 @@ enum ReadCredentials {
 
 struct KeySource {
     chain: CredentialChain,
-    /// The settings at the start, besides the key and other secrets: name and value.
-    settings: Vec<(String, String)>,
-    /// The file and the section of the key.
-    origin: String,
-    /// The id of the project, which the caller may have set.
+    /// What the file described at the start.
+    description: Description,
+    /// The id of the project, if the caller set it instead of the file.
     project: Option<ProjectId>,
 }
+
+/// What must not change while the credentials of a file are used, because they would then be for
+/// another account or project, or for another operator.
+struct Description {
+    /// The settings besides the key and other secrets.
+    settings: Vec<NamedValue>,
+    /// The hosts that receive the credentials, or the error if they are not known.
+    hosts: Result<Vec<NamedValue>, ServiceHostsError>,
+    /// The file and the section of the credentials.
+    origin: String,
+}
+
+/// The name of a setting, and its value.
+type NamedValue = (&'static str, String);
 
 impl KeyFile {
     /// Creates a provider from a chain and what it has just found.
@@ -65,30 +84,92 @@ impl KeyFile {
         found: &ResolvedCredentials,
         transport: Arc<dyn Transport>,
     ) -> Self {
-        let (settings, origin) = describe(found);
+        let is_in_file = found.settings().any(|setting| setting.name == Field::ProjectId.label());
+        let project = found.project.clone().filter(|_| !is_in_file);
         Self {
-            source: Arc::new(KeySource { chain, settings, origin, project: found.project.clone() }),
+            source: Arc::new(KeySource { chain, description: Description::new(found), project }),
             slot: BlockingSlot::default(),
             transport,
             has_password: matches!(found.auth_config, AuthConfig::Password(_)),
+            last_login: Mutex::default(),
         }
+    }
+
+    /// Returns the identity service for a login that was just read.
+    fn identity(&self, login: PasswordLogin, endpoint: Endpoint) -> Arc<Identity> {
+        let mut last = self.last_login.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = Identity::new(endpoint, login, self.transport.clone());
+        let identity = match &*last {
+            Some(last) => identity.replacing(last),
+            None => identity,
+        };
+        last.insert(Arc::new(identity)).clone()
     }
 }
 
 /// The name of the setting that is not secret and is replaced with the key.
-const ACCESS_KEY: &str = "access key";
+const ACCESS_KEY: &str = Field::AccessKey.label();
 
-/// Returns the settings that must not change, and the place of the credentials.
-fn describe(found: &ResolvedCredentials) -> (Vec<(String, String)>, String) {
-    let lasting = found.settings().filter(|setting| setting.name != ACCESS_KEY);
-    let lasting =
-        lasting.filter_map(|setting| Some((setting.name.to_owned(), setting.value?.to_owned())));
-    let place =
-        found.settings().find(|setting| setting.name == ACCESS_KEY || setting.value.is_none());
-    // The origin of a setting is the file, the section and the name of the setting.
-    let place =
-        place.and_then(|setting| Some(setting.source.rsplit_once([' ', '.'])?.0.to_owned()));
-    (lasting.collect(), place.unwrap_or_default())
+impl Description {
+    fn new(found: &ResolvedCredentials) -> Self {
+        let settings = found.settings().filter(|setting| setting.name != ACCESS_KEY);
+        let settings = settings.filter_map(|setting| Some((setting.name, setting.value?.into())));
+        let hosts = found.hosts.as_ref().map(|hosts| {
+            let all = [
+                ("endpoint", hosts.endpoint()),
+                (Field::AuthUrl.label(), hosts.identity()),
+                (Field::TokenServiceUrl.label(), hosts.token_service()),
+            ];
+            let known = all.into_iter().filter_map(|(name, host)| Some((name, host?)));
+            known.map(|(name, host)| (name, host.value.to_string())).collect()
+        });
+        let place =
+            found.settings().find(|setting| setting.name == ACCESS_KEY || setting.value.is_none());
+        // The origin of a setting is the file, the section and the name of the setting.
+        let place =
+            place.and_then(|setting| Some(setting.source.rsplit_once([' ', '.'])?.0.to_owned()));
+        Self {
+            settings: settings.collect(),
+            hosts: hosts.map_err(Clone::clone),
+            origin: place.unwrap_or_default(),
+        }
+    }
+
+    /// Returns an error that names the first difference, if there is one.
+    fn check_unchanged(&self, now: &Self) -> Result<(), CredentialsProviderError> {
+        let changed =
+            |message| Err(CredentialsProviderError::new(ErrorClass::Permanent, message).revoking());
+        if let Some(message) = self.difference(&self.settings, &now.settings) {
+            return changed(message);
+        }
+        match (&self.hosts, &now.hosts) {
+            (Ok(before), Ok(after)) => self.difference(before, after).map_or(Ok(()), changed),
+            (Err(before), Err(after)) if before == after => Ok(()),
+            (_, Err(error)) => {
+                let message =
+                    format!("the endpoint for {} is no longer known; start again", self.origin);
+                changed(message).map_err(|changed| changed.with_source(error.clone()))
+            }
+            (Err(_), Ok(_)) => changed(format!(
+                "the endpoint for {} was not known and now is; start again to use it",
+                self.origin
+            )),
+        }
+    }
+
+    /// Returns a message about the first value that was changed, removed or added.
+    fn difference(&self, before: &[NamedValue], after: &[NamedValue]) -> Option<String> {
+        let value = |values: &[NamedValue], name| {
+            let value = values.iter().find(|(known, _)| *known == name);
+            value.map_or_else(|| "none".to_owned(), |(_, value)| format!("`{value}`"))
+        };
+        let (name, _) = before
+            .iter()
+            .find(|setting| !after.contains(setting))
+            .or_else(|| after.iter().find(|setting| !before.contains(setting)))?;
+        let (origin, was, is) = (&self.origin, value(before, *name), value(after, *name));
+        Some(format!("the {name} in {origin} is now {is}, no longer {was}; start again to use it"))
+    }
 }
 
 impl KeySource {
@@ -99,19 +180,18 @@ impl KeySource {
         let found = self.chain.resolve().map_err(|error| {
             failed("cannot read the credentials again".into()).with_source(error)
         })?;
-        let missing = || failed(format!("{} no longer contains credentials", self.origin));
+        let missing =
+            || failed(format!("{} no longer contains credentials", self.description.origin));
         let found = found.ok_or_else(missing)?;
-        let (settings, origin) = describe(&found);
-        if origin != self.origin {
-            return Err(missing());
-        }
-        if let Some(change) = self.change(&settings) {
-            return Err(CredentialsProviderError::new(ErrorClass::Permanent, change).revoking());
-        }
         let found = match &self.project {
             Some(project) => found.with_project(project.clone()),
             None => found,
         };
+        let description = Description::new(&found);
+        if description.origin != self.description.origin {
+            return Err(missing());
+        }
+        self.description.check_unchanged(&description)?;
         let provided = match found.auth_config {
             AuthConfig::Key(key) => ProvidedCredential::access_key(key),
             AuthConfig::Token(token) => ProvidedCredential::new(Credential::Token(token)),
@@ -124,19 +204,6 @@ impl KeySource {
         let provided = ProvidedCredential { recheck_after: Some(RECHECK_INTERVAL), ..provided };
         Ok(ReadCredentials::Ready(provided))
     }
-
-    /// Returns the first setting that has changed, as a message. A setting that the caller replaced
-    /// at the start, such as the project, may change.
-    fn change(&self, now: &[(String, String)]) -> Option<String> {
-        self.settings.iter().find_map(|(name, before)| {
-            let after = now.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-            let shown = after.map_or_else(|| "none".to_owned(), |value| format!("`{value}`"));
-            let origin = &self.origin;
-            (after != Some(before)).then(|| {
-                format!("the {name} in {origin} is now {shown}, no longer `{before}`; start again to use it")
-            })
-        })
-    }
 }
 
 impl ProvideCredentials for KeyFile {
@@ -145,13 +212,14 @@ impl ProvideCredentials for KeyFile {
             let source = self.source.clone();
             let read = self.slot.run(move || source.read()).await;
             let read = read.unwrap_or_else(|| {
-                let message = format!("still waiting for the disk of {}", self.source.origin);
+                let message =
+                    format!("still waiting for the disk of {}", self.source.description.origin);
                 Err(CredentialsProviderError::new(ErrorClass::Transient, message))
             });
             match read? {
                 ReadCredentials::Ready(provided) => Ok(provided),
                 ReadCredentials::Login(login, identity) => {
-                    Identity::new(identity, login, self.transport.clone()).provide().await
+                    self.identity(login, identity).provide().await
                 }
             }
         })

@@ -132,6 +132,7 @@ pub(super) const CLOUDS_YAML: &FieldNames = &[
     (Field::UserDomain, "auth.user_domain_name"),
     (Field::UserDomainId, "auth.user_domain_id"),
     (Field::AuthType, "auth_type"),
+    (Field::AuthMethods, "auth_methods"),
     (Field::AgencyName, "auth.agency_name"),
     (Field::AgencyDomain, "auth.agency_domain_name"),
     (Field::DelegatedProject, "auth.delegated_project"),
@@ -158,7 +159,7 @@ pub(super) const FILES: [&str; 5] = [
 /// The variable that names the cloud for the credentials of every source.
 pub(super) const CLOUD: &str = "HW_CLOUD";
 
-const OTHER_LOGIN: &str = "use a token, a key pair or a password";
+pub(super) const OTHER_LOGIN: &str = "use a token, a key pair or a password";
 
 /// Variables that change the caller's identity and are not supported. Each is refused if its source is used.
 pub(super) const REFUSED_TERRAFORM: &[(&str, &str)] = &[

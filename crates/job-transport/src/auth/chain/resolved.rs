@@ -21,6 +21,7 @@ use crate::{
         credential::{Credential, ProvidedCredential},
         credentials::Credentials,
         identity::Identity,
+        key_record::KeyRecords,
         project_lookup::ProjectLookup,
         providers::{MetadataService, OidcAssume, OidcLogin, PodIdentity},
         token_exchange::{TokenExchange, WantedProject},
@@ -56,7 +57,7 @@ pub struct ResolvedCredentials {
     warnings: Vec<CredentialChainWarning>,
     /// The chain, if the values are in a file.
     chain: Option<CredentialChain>,
-    hosts: Result<ServiceHosts, ServiceHostsError>,
+    pub(super) hosts: Result<ServiceHosts, ServiceHostsError>,
     ignored: Vec<IgnoredVariable>,
 }
 
@@ -162,10 +163,33 @@ impl ResolvedCredentials {
         &self,
         transport: impl Transport + 'static,
     ) -> Result<Credentials, CredentialChainError> {
-        let transport: Arc<dyn Transport> = Arc::new(transport);
+        self.credentials_and_records(Arc::new(transport), None)
+    }
+
+    /// Returns the credentials, and shares what is known of an access key that assumes an agency.
+    ///
+    /// Pass the records to [`Client::key_records`](crate::Client::key_records) as well, for the keys
+    /// that sign the requests of the client. Otherwise this is [`credentials`](Self::credentials).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the host of the identity or token service is not known.
+    pub fn credentials_with_key_records(
+        &self,
+        transport: impl Transport + 'static,
+        records: impl KeyRecords + 'static,
+    ) -> Result<Credentials, CredentialChainError> {
+        self.credentials_and_records(Arc::new(transport), Some(Arc::new(records)))
+    }
+
+    fn credentials_and_records(
+        &self,
+        transport: Arc<dyn Transport>,
+        records: Option<Arc<dyn KeyRecords>>,
+    ) -> Result<Credentials, CredentialChainError> {
         let source = self.own_credentials(&transport)?;
         match &self.agency {
-            Some(agency) => self.assumed(agency, source, transport),
+            Some(agency) => self.assumed(agency, source, transport, records),
             None => Ok(source),
         }
     }
@@ -266,9 +290,14 @@ impl ResolvedCredentials {
         agency: &Agency,
         source: Credentials,
         transport: Arc<dyn Transport>,
+        records: Option<Arc<dyn KeyRecords>>,
     ) -> Result<Credentials, CredentialChainError> {
         let identity = self.identity()?;
         let assume = AssumeAgency::new(identity, source, &agency.domain, &agency.name, transport);
+        let assume = match records {
+            Some(records) => assume.key_records(records),
+            None => assume,
+        };
         Ok(Credentials::from_provider(match (&self.project, &self.project_name) {
             (Some(id), _) => assume.project_id(id.clone()),
             (None, Some(name)) => assume.project_name(&name.value),
@@ -283,6 +312,7 @@ impl ResolvedCredentials {
         _: &Agency,
         _: Credentials,
         _: Arc<dyn Transport>,
+        _: Option<Arc<dyn KeyRecords>>,
     ) -> Result<Credentials, CredentialChainError> {
         let is_agency = |field: &Field| *field == Field::AgencyName;
         let name = self.settings.iter().find(|(field, ..)| is_agency(field));

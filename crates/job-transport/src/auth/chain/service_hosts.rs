@@ -115,13 +115,13 @@ pub enum ServiceHostsError {
     IdentityHost(String, IdentityHostIssue),
     /// The operator of the region is not known.
     #[error(
-        "which cloud has the region {} (from {}) is not known; set the cloud (HW_CLOUD) or the URL of its identity service",
+        "the region {} (from {}) may belong to several clouds; set the cloud (HW_CLOUD) or the URL of the identity service",
         .0.value, .0.source
     )]
     UnknownRegion(Sourced<String>),
     /// The identity service is in another region, and its domain may belong to several operators.
     #[error(
-        "{} is in the region {}, and whether the cloud {domain} also has the region {} (from {}) is not known; set the cloud to {domain} if it has",
+        "{} is in the region {}, but {} was requested (from {}); if {domain} also has it, set the cloud to {domain}",
         .identity.source, .identity.value, .region.value, .region.source
     )]
     #[non_exhaustive]
@@ -255,7 +255,7 @@ impl HostSettings {
             None => region.as_ref().map_or(Ok(None), |region| self.region_endpoint(region))?,
         };
         if let Some(endpoint) = endpoint {
-            return Ok(self.hosts_beside(endpoint, region, location.and_then(Result::ok)));
+            return Ok(self.hosts_beside(endpoint, location.and_then(Result::ok)));
         }
         let location = location.transpose()?;
         let Some(region) = region else {
@@ -312,13 +312,16 @@ impl HostSettings {
     fn hosts_beside(
         &self,
         endpoint: Sourced<Endpoint>,
-        region: Option<Sourced<String>>,
         identity: Option<Location>,
     ) -> ServiceHosts {
         let own = endpoint_location(&endpoint.value);
-        let own_region = own.as_ref().and_then(|own| own.region.clone());
-        let region = own_region.map(|own| Sourced::new(own, &*endpoint.source)).or(region);
         let identity_source = self.identity.as_ref().map_or("", |identity| &*identity.source);
+        let region_of = |location: Option<&Location>, source: &str| {
+            Some(Sourced::new(location?.region.clone()?, source))
+        };
+        let region = self.region.clone();
+        let region = region.or_else(|| region_of(own.as_ref(), &endpoint.source));
+        let region = region.or_else(|| region_of(identity.as_ref(), identity_source));
         let beside = match (identity, own, &region) {
             // The token service belongs to the identity service.
             (Some(Location { region: Some(region), domain }), ..) => {

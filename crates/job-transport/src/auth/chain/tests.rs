@@ -378,3 +378,41 @@ async fn an_expired_key_is_read_again_from_its_file() {
     }
     assert_eq!(transport.0.lock().unwrap().len(), 3);
 }
+
+/// Counts the locked records.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Default)]
+struct CountedRecords(std::sync::Arc<std::sync::atomic::AtomicU32>, crate::MemoryKeyRecords);
+
+#[cfg(feature = "tokio")]
+impl crate::KeyRecords for CountedRecords {
+    fn lock(
+        &self,
+        key: crate::KeyId,
+    ) -> futures_core::future::BoxFuture<
+        '_,
+        Result<Box<dyn crate::LockedKeyRecord>, crate::KeyRecordError>,
+    > {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.1.lock(key)
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn a_key_that_assumes_an_agency_uses_the_key_records() {
+    let chain = CredentialChain::new([
+        ("HW_ACCESS_KEY", "ASSUMES-WITH-RECORDS"),
+        ("HW_SECRET_KEY", "canary"),
+        ("HW_REGION_NAME", "cn-north-4"),
+        ("HW_ASSUME_ROLE_AGENCY_NAME", "ops"),
+        ("HW_ASSUME_ROLE_DOMAIN_NAME", "other"),
+    ]);
+    let (transport, records) = (OneKey::default(), CountedRecords::default());
+    let found = chain.resolve().unwrap().unwrap();
+    let credentials = found.credentials_with_key_records(transport.clone(), records.clone());
+    let clock = crate::testing::ManualClock::new();
+    assert!(credentials.unwrap().get(&clock).await.is_err());
+    let signed = transport.0.lock().unwrap().len();
+    assert_eq!((signed, records.0.load(std::sync::atomic::Ordering::Relaxed)), (1, 1));
+}

@@ -402,9 +402,14 @@ impl Values<'_> {
         }
     }
 
-    /// Adds the values of another source that this one does not have.
-    pub(super) fn add_missing(&mut self, other: Self) {
+    /// Adds the settings of another source that this one does not have. Credentials are not added,
+    /// and an agency only as a whole.
+    pub(super) fn add_settings(&mut self, other: Self) {
+        let has_agency = self.values.keys().any(|field| field.is_agency());
         for (field, value) in other.values {
+            if field.is_credential() || (has_agency && field.is_agency()) {
+                continue;
+            }
             self.values.entry(field).or_insert(value);
         }
     }

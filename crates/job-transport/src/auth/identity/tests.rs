@@ -153,3 +153,31 @@ async fn a_passcode_is_sent_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_passcode_is_not_sent_again_after_a_dropped_login() {
+    /// Never answers.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<std::sync::atomic::AtomicU32>);
+
+    impl Transport for Silent {
+        fn send(
+            &self,
+            _: Request<Bytes>,
+        ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    let transport = Silent::default();
+    let identity = Identity::new(
+        "https://iam.example".parse().unwrap(),
+        login().passcode("123456"),
+        transport.clone(),
+    );
+    assert!(futures_util::poll!(identity.provide()).is_pending());
+    let error = identity.provide().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unauthorized);
+    assert_eq!(transport.0.load(Ordering::Relaxed), 1);
+}

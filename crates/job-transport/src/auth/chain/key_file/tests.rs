@@ -154,6 +154,42 @@ async fn another_project_or_endpoint_in_the_file_ends_the_use_of_the_key() {
             cloud("project_id: p"),
             cloud("project_id: p").replace("region_name: eu-de", "region_name: eu-nl"),
         ),
+        (
+            "identity-added",
+            CLOUD,
+            cloud("project_id: p"),
+            cloud("project_id: p, auth_url: \"https://iam.eu-de.other.example/v3\""),
+        ),
+        (
+            "identity-added-in-sections",
+            VENDOR,
+            ini("AK", "project_id = p"),
+            ini("NEW", "project_id = p\niam_endpoint = https://iam.eu-de.other.example"),
+        ),
+        (
+            "identity-without-a-host-for-the-service",
+            VENDOR,
+            ini("AK", "iam_endpoint = https://iam.cn-north-4.myhuaweicloud.com"),
+            ini("AK", "iam_endpoint = https://keystone.example.com"),
+        ),
+        (
+            "agency-added",
+            CLOUD,
+            cloud("project_id: p"),
+            cloud("project_id: p, agency_name: ops, agency_domain_name: other"),
+        ),
+        (
+            "project-name-added",
+            CLOUD,
+            cloud("security_token: canary"),
+            cloud("security_token: canary, project_name: eu-de_x"),
+        ),
+        (
+            "another-login",
+            CLOUD,
+            cloud("project_id: p"),
+            yaml("{username: u, password: canary, user_domain_name: d, project_id: p}"),
+        ),
     ];
     let mut table = String::new();
     for (name, variables, before, after) in rows {
@@ -276,5 +312,39 @@ async fn a_password_is_read_for_each_login() {
         // The project is the one that replaced the file's.
         assert!(body.contains(password) && body.contains("mine"), "{body}");
         clock.advance(3_700);
+    }
+}
+
+#[tokio::test]
+async fn a_passcode_in_a_file_is_sent_once() {
+    let cloud = |password: &str, passcode: &str| {
+        yaml(&format!(
+            "{{auth_url: \"https://iam.example/v3\", user_id: u, password: {password}, \
+             passcode: '{passcode}', project_id: p}}"
+        ))
+    };
+    let file = SecretFile::new("passcode", &cloud("canary-1", "123456"));
+    let chain = file.chain(CLOUD);
+    let found = chain.resolve().unwrap().unwrap();
+    let transport = ScriptedTransport::default();
+    let provider = KeyFile::new(chain, &found, Arc::new(transport.clone()));
+    // (password, passcode, status of the reply if a request is expected, expected class)
+    let rows = [
+        ("canary-1", "123456", Some(503), Some(ErrorClass::Transient)),
+        ("canary-1", "123456", Some(201), None),
+        ("canary-1", "123456", None, Some(ErrorClass::Unauthorized)),
+        // Another password does not make the passcode usable again.
+        ("canary-2", "123456", None, Some(ErrorClass::Unauthorized)),
+        ("canary-2", "654321", Some(201), None),
+        ("canary-2", "654321", None, Some(ErrorClass::Unauthorized)),
+    ];
+    for (password, passcode, status, expected) in rows {
+        file.write(&cloud(password, passcode));
+        if let Some(status) = status {
+            transport.reply(status, &[("X-Subject-Token", "MIIF")], r#"{"token": {}}"#);
+        }
+        let class = provider.provide().await.err().map(|error| error.class());
+        let sent = transport.take_requests().len();
+        assert_eq!((class, sent), (expected, status.iter().count()), "{password} {passcode}");
     }
 }

@@ -21,7 +21,7 @@ fn settings(line: &str) -> HostSettings {
             }
             "--cloud" => settings.clouds.push(Sourced::new(value.parse().unwrap(), source)),
             "HW_CLOUD" => {
-                let cloud = CloudDomain::from_domain(value).unwrap();
+                let cloud: CloudDomain = value.parse().unwrap();
                 settings.clouds.push(Sourced::new(cloud, source));
             }
             "OS_AUTH_URL" => settings.identity = Some(url(value, source)),
@@ -102,6 +102,13 @@ fn settings_determine_hosts_or_are_refused() {
         "--endpoint=https://cce.eu-de.otc.t-systems.com HW_CLOUD=myhuaweicloud.com",
         "--endpoint=https://cce.example.com:8443/prefix",
         "--endpoint=https://cce.example.com OS_REGION_NAME=cn-north-4",
+        // The region is the one that is named, then that of the endpoint, then that of the identity
+        // service.
+        "--endpoint=https://cce.my-co.co.uk OS_REGION_NAME=region1",
+        "--endpoint=https://cce.my-co.co.uk OS_AUTH_URL=https://iam.region1.hcs.example.com OS_REGION_NAME=region1",
+        "--endpoint=https://cce.eu-nl.otc.t-systems.com OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3",
+        "--endpoint=https://proxy.example/cce OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3 OS_REGION_NAME=eu-nl",
+        "OS_REGION_NAME=region1 HUAWEICLOUD_SDK_REGION_CCE_REGION1=https://cce.my-co.co.uk",
         "--endpoint=https://proxy.example/cce OS_REGION_NAME=cn-north-4 HW_CLOUD=myhuaweicloud.com",
         "--endpoint=http://127.0.0.1:8080 OS_AUTH_URL=http://127.0.0.1:8080/v3",
         "--endpoint=https://proxy.example/cce OS_AUTH_URL=https://iam.eu-de.otc.t-systems.com/v3",
@@ -142,9 +149,13 @@ fn is_allowed(host: &str, settings: &HostSettings, region: Option<&str>) -> bool
         "sc.otc.t-systems.com",
         "prod-cloud-ocb.orange-business.com",
     ];
-    let operator = domains.iter().any(|domain| {
-        below(domain) && is_given.iter().any(|given| given.ends_with(&format!(".{domain}")))
-    });
+    // The longest domain counts: sc.otc.t-systems.com is not the operator of otc.t-systems.com.
+    let operator_of = |host: &str| {
+        let above = domains.iter().filter(|domain| host.ends_with(&format!(".{domain}")));
+        above.max_by_key(|domain| domain.len())
+    };
+    let operator = operator_of(host)
+        .is_some_and(|own| is_given.iter().any(|given| operator_of(given) == Some(own)));
     let region = region.unwrap_or_default();
     let cloud = settings.clouds.iter().any(|cloud| match &cloud.value {
         CloudDomain::Named(cloud) => below(cloud.domain(region)),
@@ -175,7 +186,7 @@ prop_compose! {
             "https://iam.eu-de.otc.t-systems.com:443/v3", "https://iam.eu-de.otc.t-systems.com:8443/v3",
             "https://iam.myhuaweicloud.com/v3", "https://iam.eu-west-101.myhuaweicloud.eu/v3",
             "https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3", "https://iam.my-co.co.uk/v3",
-            "https://iam-pub.eu-ch2.sc.otc.t-systems.com", "https://iam.eu-de.notc.t-systems.com",
+            "https://iam-pub.eu-ch2.sc.otc.t-systems.com", "https://iam.sc.otc.t-systems.com", "https://iam.eu-de.notc.t-systems.com",
             "https://iam.region1.hcs.example.com", "https://keystone.example.com", "https://10.0.0.1/v3",
             "https://iam.example", "https://iam.cn-north-4.myhuaweicloud.com.evil.example/v3",
         ])),

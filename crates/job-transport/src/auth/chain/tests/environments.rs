@@ -138,6 +138,8 @@ async fn environments_determine_hosts_project_and_method() {
   otc: {region_name: eu-nl, auth: {auth_url: 'https://iam.eu-nl.otc.t-systems.com/v3', username: user, password: canary, user_domain_name: OTC1, project_name: eu-nl_x}}
   orange: {region_name: eu-west-0, auth: {auth_url: 'https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3', token: canary, project_id: p}}
   mfa: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-list: {auth_type: v3multifactor, auth_methods: [v3password, v3totp], region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
   application: {auth: {application_credential_id: a, application_credential_secret: canary}}
 ",
@@ -149,6 +151,7 @@ async fn environments_determine_hosts_project_and_method() {
              "region": "cn-north-4", "projectId": "p", "domainId": "d"},
             {"name": "agency", "mode": "AKSK", "accessKeyId": "AK", "secretAccessKey": "canary", "region": "eu-west-101",
              "agencyName": "ops", "agencyDomainName": "other"},
+            {"name": "half-agency", "accessKeyId": "AK", "secretAccessKey": "canary", "region": "cn-north-4", "agencyName": "ops"},
             {"name": "agency-id", "accessKeyId": "AK", "secretAccessKey": "canary", "agencyName": "ops", "agencyDomainId": "d"},
             {"name": "sso", "mode": "SSO"}]}"#,
     );
@@ -216,6 +219,8 @@ async fn environments_determine_hosts_project_and_method() {
         with(HW_KEY, "HW_REGION_NAME=ae-ad-1 HW_AUTH_URL=https://iam.ae-ad-1.g42cloud.com/v3"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_CLOUD=myhuaweicloud.eu HW_AUTH_URL=https://iam.cn-north-4.myhuaweicloud.com/v3"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_CLOUD=https://myhuaweicloud.com"),
+        with(HW_KEY, "HW_REGION_NAME=eu-west-101 HW_CLOUD=huawei"),
+        "OS_TOKEN=MIIF OS_REGION_NAME=eu-de OS_PROJECT_ID=p HW_CLOUD=otc".into(),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_NAME=other HW_PROJECT_NAME=x"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_ID=d"),
         with(HW_KEY, "HW_REGION_NAME=cn-north-4 HW_ASSUME_ROLE_IDP_ID=idp"),
@@ -225,6 +230,9 @@ async fn environments_determine_hosts_project_and_method() {
         "HW_USER_ID=u HW_USER_PASSWORD=canary HW_REGION_NAME=cn-north-4 HW_PROJECT_NAME=x".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=agency HW_CLOUD=myhuaweicloud.eu".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_SECURITY_TOKEN=canary HW_USER_NAME=user HW_PROJECT_NAME=x HW_AUTH_URL=https://iam.myhuaweicloud.com".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_ASSUME_ROLE_AGENCY_NAME=ops HW_ASSUME_ROLE_DOMAIN_NAME=other".into(),
+        "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=half-agency HW_ASSUME_ROLE_DOMAIN_NAME=other".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=agency-id".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=sso".into(),
         "HW_SHARED_CONFIG_FILE=~/koo.json HW_PROFILE=none".into(),
@@ -256,6 +264,8 @@ async fn environments_determine_hosts_project_and_method() {
         "OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=orange OS_CLIENT_CONFIG_FILE=~/clouds.yaml OS_TOKEN=MIIF".into(),
         "OS_CLOUD=mfa OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-list OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-other OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=temporary OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=application OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         // Flags, and several conventions.
@@ -265,6 +275,12 @@ async fn environments_determine_hosts_project_and_method() {
         "--token-file=~/token --endpoint=https://cce.cn-north-4.myhuaweicloud.com".into(),
         "--auth=aksk OS_TOKEN=MIIF OS_ACCESS_KEY=AK OS_SECRET_KEY=canary OS_REGION_NAME=eu-de".into(),
         with(HW_KEY, "OS_APPLICATION_CREDENTIAL_ID=a HW_REGION_NAME=cn-north-4 HW_PROJECT_ID=p"),
+        "HW_ASSUME_ROLE_DOMAIN_ID=d OS_TOKEN=MIIF OS_REGION_NAME=eu-de OS_PROJECT_ID=p".into(),
+        "OS_ACCESS_TOKEN=canary HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials".into(),
+        with(POD, "OS_TRUST_ID=t --region=cn-north-4"),
+        "OS_TRUST_ID=t --token-file=~/token --region=eu-de".into(),
+        "OS_APPLICATION_CREDENTIAL_ID=a OS_REGION_NAME=eu-de".into(),
+        "HW_ASSUME_ROLE_IDP_ID=idp HW_REGION_NAME=cn-north-4".into(),
         with(POD, "--region=cn-north-4"),
         with(POD, &with(HW_KEY, "HW_REGION_NAME=cn-north-4")),
         "--auth=metadata --region=cn-north-4 HUAWEICLOUD_SDK_PROJECT_ID=p".into(),
@@ -307,5 +323,42 @@ fn every_known_variable_is_used_refused_or_listed() {
         });
         let is_listed = found.ignored().any(|ignored| ignored.name == name);
         assert!(is_used || is_host || is_listed, "{name}");
+    }
+}
+
+/// Returns the result for a cloud whose setting has this name below `clouds.otc`.
+fn resolve_cloud_with(setting: &str, folder: &TempFolder) -> String {
+    let (above, name) = setting.split_once('.').unwrap_or(("", setting));
+    let cloud = match above {
+        "" => format!("{{{name}: value, auth: {{token: t}}}}"),
+        _ => format!("{{auth: {{{name}: value}}}}"),
+    };
+    let file = folder.file("clouds.yaml", &format!("clouds: {{otc: {cloud}}}"));
+    let chain = CredentialChain::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
+    match chain.values(ChainSource::OpenStack) {
+        Ok(values) => {
+            let origins = values.unwrap().values;
+            origins.into_values().map(|(_, origin)| origin + "\n").collect()
+        }
+        Err(error) => error.to_string() + "\n",
+    }
+}
+
+#[test]
+fn clouds_yaml_has_the_settings_of_the_variables() {
+    let folder = TempFolder::new("twins");
+    for (field, variable) in names::OPEN_STACK {
+        let setting = names::CLOUDS_YAML.iter().find(|(known, _)| known == field);
+        let (_, setting) = setting.unwrap_or_else(|| panic!("{variable} has no setting"));
+        let found = resolve_cloud_with(setting, &folder);
+        assert!(found.contains(&format!("clouds.otc.{setting}\n")), "{setting}: {found}");
+    }
+    for (variable, reason) in names::REFUSED_OPEN_STACK {
+        let setting = variable.replace("OS_", "auth.").to_lowercase();
+        let found = resolve_cloud_with(&setting, &folder);
+        let reason = reason.replace("OS_AGENCY_DOMAIN_NAME", "auth.agency_domain_name");
+        let reason = reason.replace("OS_PROJECT_NAME", "auth.project_name");
+        let expected = format!("clouds.otc.{setting} is not supported: {reason}\n");
+        assert!(found.ends_with(&expected), "{setting}: {found}");
     }
 }
