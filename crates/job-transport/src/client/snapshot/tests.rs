@@ -191,12 +191,15 @@ fn a_snapshot_counts_once_and_a_shared_one_does_not() {
         drop(clone);
         snapshot.count_toward(&limit);
         snapshot.count_toward(&other);
-        assert_eq!((limit.used_bytes(), other.used_bytes()), (body.len(), 0));
+        let counted = limit.used_bytes();
+        // A large text has a summary of less than 1 KiB.
+        assert!((body.len()..body.len() + 1024).contains(&counted), "{counted}");
+        assert_eq!(other.used_bytes(), 0);
         assert!(!snapshot.is_truncated());
         // A clone without the job shares the text.
         let clone = snapshot.clone().without_job();
         drop(snapshot);
-        assert_eq!(limit.used_bytes(), body.len());
+        assert_eq!(limit.used_bytes(), counted);
         drop(clone);
         assert_eq!(limit.used_bytes(), 0);
     }

@@ -153,13 +153,14 @@ impl Text {
                 }
             }
         }
-        if bytes > limit.max_bytes() {
+        let may_be_dropped = is_running || bytes > MAX_SMALL_RESULT_BYTES;
+        if may_be_dropped && bytes > limit.max_bytes() {
             // Other texts would be dropped in vain.
             self.drop_now(job);
         }
         // This may drop this text, if it is the largest.
         limit.enforce();
-        if limit.is_exceeded() && (is_running || bytes > MAX_SMALL_RESULT_BYTES) {
+        if may_be_dropped && limit.is_exceeded() {
             self.drop_now(job);
         }
         self.is_dropped()
