@@ -1,7 +1,6 @@
 //! Authentication: credentials, their refresh, and request signatures.
 
 mod secret;
-mod blocking;
 #[cfg(any(feature = "hyper", feature = "credential-chain"))]
 mod file_access;
 mod sign;

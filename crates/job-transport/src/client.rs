@@ -105,8 +105,8 @@ impl Client {
         Self(Arc::new(Inner { project: Some(project), ..inner }))
     }
 
-    /// Looks up the project by its name if there is no id: neither from [`project`](Self::project)
-    /// nor with the credentials.
+    /// Looks up the project by its name if its id is not [set](Self::project) and not part of the
+    /// credentials.
     ///
     /// The lookup is part of the first attempt. It is done once, and shared with clones.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The trait for sending a request, its errors, and adapters for tower.
 
+mod blocking;
 mod error;
 mod error_chain;
 mod memory_limit;
@@ -9,6 +10,7 @@ mod plain_http;
 #[cfg(feature = "tower")]
 mod tower;
 
+pub(crate) use blocking::run_blocking;
 pub use error::{RequestSent, TimeoutStage, TransportError, TransportErrorKind};
 pub use error_chain::{display_chain, error_sources};
 pub use memory_limit::MemoryLimit;

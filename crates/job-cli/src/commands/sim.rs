@@ -216,8 +216,7 @@ async fn start_metadata(sim: &Arc<Sim>, address: SocketAddr) -> anyhow::Result<S
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback(),
     };
-    let refused =
-        || anyhow!("--metadata: {address} is neither a loopback nor a link-local address");
+    let refused = || anyhow!("--metadata: {address} is not a loopback or link-local address");
     is_local.then_some(()).ok_or_else(refused).or_exit(Exit::Usage)?;
     let server = SimServer::start_plain(sim.clone(), address).await;
     server.with_context(|| format!("cannot listen on {address}")).or_exit(Exit::Usage)

@@ -80,7 +80,7 @@ impl Exchange<'_> {
         is_right.then(|| format!("agency {}", account::AGENCY))
     }
 
-    /// Returns the requested scope, or `None` if there is no such project or domain.
+    /// Returns the requested scope, or `None` if the project or the domain does not exist.
     fn scope(&self, is_agency: bool) -> Option<Scope> {
         let scope = &self.body["auth"]["scope"];
         let domain_name = if is_agency { account::AGENCY_DOMAIN } else { account::DOMAIN };

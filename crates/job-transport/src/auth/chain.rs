@@ -68,14 +68,14 @@ use crate::request::Endpoint;
 /// `./clouds.yaml`, `~/.config/openstack/clouds.yaml` and `/etc/openstack/clouds.yaml` that
 /// contains the cloud. Values in a `secure.yaml` in the same folder are added.
 ///
-/// Empty variables are ignored. A variable that changes the caller's identity and is not supported is
-/// an error if its source is used, or if no source has credentials. If another source is used, the
-/// variable is listed as [ignored](ResolvedCredentials::ignored).
+/// Empty variables are ignored. Some variables change the caller's identity and are not supported.
+/// Each is an error if its source is used, or if no source has credentials. If another source is
+/// used, the variable is listed as [ignored](ResolvedCredentials::ignored).
 ///
-/// A file that is not a regular file, that every user can change, or that belongs to a user other than the current one and
-/// root, is an error. So is a file with a secret that every user can read; but if it belongs to root
-/// or is on a read-only mount, as the mounted secrets of Kubernetes, it is used with a warning
-/// ([`ResolvedCredentials::warnings`]).
+/// It is an error if a file is not a regular file, if every user can change it, or if it belongs to
+/// a user other than the current one and root. It is also an error if a file contains a secret and
+/// every user can read it. If such a file belongs to root or is on a read-only mount, as mounted
+/// secrets of Kubernetes are, it is used, with a warning ([`ResolvedCredentials::warnings`]).
 ///
 /// # Examples
 ///
@@ -216,7 +216,7 @@ impl CredentialChain {
             }
         }
         let Some(file) = self.token_file.clone() else {
-            // There are no other credentials, so this is why there are none.
+            // No source has credentials. If a variable is unsupported, it is the reason.
             let mut sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
             sources.try_for_each(|source| self.check_refused(source))?;
             return Ok(None);

@@ -188,7 +188,7 @@ impl ProjectLookup {
                     None => "these credentials can use no project".into(),
                 };
                 Err(FetchError::new(FetchErrorKind::NoProject)
-                    .with_message("there is no project with this name")
+                    .with_message("no project has this name")
                     .with_detail(found))
             }
             (Some(_), Some(_)) => {

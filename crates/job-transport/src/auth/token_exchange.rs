@@ -108,7 +108,7 @@ impl TokenExchange {
         let reply = reply.expect_status(StatusCode::OK)?;
         let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
         let token = &body["token"];
-        // A body that does not describe the token is no reason for an exchange.
+        // If the body does not describe the token, the token is used as it is.
         if token.is_object() && token["project"].is_null() && token["domain"].is_null() {
             let domain = token["user"]["domain"]["id"].as_str();
             return Ok(TokenInfo::Unscoped { user_domain: domain.map(|id| Domain::Id(id.into())) });

@@ -12,8 +12,11 @@ use futures_core::future::BoxFuture;
 
 #[cfg(any(feature = "hyper", feature = "credential-chain"))]
 use super::file_access::FileAccess;
-use super::{blocking::run_blocking, credential::ProvidedCredential, provider::ProvideCredentials};
-use crate::request::{CredentialsProviderError, ErrorClass};
+use super::{credential::ProvidedCredential, provider::ProvideCredentials};
+use crate::{
+    request::{CredentialsProviderError, ErrorClass},
+    transport::run_blocking,
+};
 
 /// Maximum size of a token file. A token has a few KiB.
 const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;

@@ -2,13 +2,13 @@
 
 use std::{
     num::NonZero,
-    panic,
     sync::{Arc, LazyLock},
     thread,
 };
 
 use async_lock::Semaphore;
-use tokio::runtime::Handle;
+
+use super::blocking::run_blocking;
 
 /// The maximum size of a body that is decoded on the thread that received it. A release build needs
 /// about a millisecond for it.
@@ -27,8 +27,8 @@ static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 /// The permit for bodies above [`MAX_CONCURRENT_BYTES`].
 static LARGEST: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
 
-/// Runs `decode` for a body of `bytes`: on a thread for blocking work if the body is large and a
-/// tokio runtime is running, otherwise at once.
+/// Runs `decode` for a body of `bytes`: on a thread for blocking work if the body is large and the
+/// caller runs on tokio, otherwise at once.
 ///
 /// # Cancel safety
 ///
@@ -37,31 +37,26 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     bytes: usize,
     decode: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    if bytes > MAX_INLINE_BYTES
-        && let Ok(runtime) = Handle::try_current()
-    {
-        // Boxed, so that the futures of small bodies stay small.
-        return Box::pin(async move {
-            let largest = match bytes > MAX_CONCURRENT_BYTES {
-                true => Some(LARGEST.acquire_arc().await),
-                false => None,
-            };
-            let permits = (largest, PERMITS.acquire_arc().await);
-            let decoded = runtime.spawn_blocking(move || {
-                let decoded = decode();
-                drop(permits);
-                decoded
-            });
-            match decoded.await {
-                Ok(decoded) => decoded,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => panic::resume_unwind(panic),
-                    // The runtime is shutting down, and drops this future as well.
-                    Err(_) => std::future::pending().await,
-                },
-            }
-        })
-        .await;
+    if bytes <= MAX_INLINE_BYTES {
+        return decode();
     }
-    decode()
+    // Boxed, so that the futures of small bodies stay small.
+    Box::pin(async move {
+        let largest = match bytes > MAX_CONCURRENT_BYTES {
+            true => Some(LARGEST.acquire_arc().await),
+            false => None,
+        };
+        let permits = (largest, PERMITS.acquire_arc().await);
+        let decoded = run_blocking(move || {
+            let decoded = decode();
+            drop(permits);
+            decoded
+        });
+        match decoded.await {
+            Some(decoded) => decoded,
+            // The runtime is shutting down, and drops this future as well.
+            None => std::future::pending().await,
+        }
+    })
+    .await
 }

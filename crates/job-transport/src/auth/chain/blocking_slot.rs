@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::auth::blocking::run_blocking;
+use crate::transport::run_blocking;
 
 /// Runs at most one blocking task at a time, for all clones.
 ///

@@ -146,8 +146,10 @@ impl Description {
             (Ok(before), Ok(after)) => self.difference(before, after).map_or(Ok(()), changed),
             (Err(before), Err(after)) if before == after => Ok(()),
             (_, Err(error)) => {
-                let message =
-                    format!("the endpoint for {} is no longer known; start again", self.origin);
+                let message = format!(
+                    "the endpoint for {} can no longer be derived from the file; start again",
+                    self.origin
+                );
                 changed(message).map_err(|changed| changed.with_source(error.clone()))
             }
             (Err(_), Ok(_)) => changed(format!(

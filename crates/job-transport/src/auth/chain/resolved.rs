@@ -204,17 +204,15 @@ impl ResolvedCredentials {
             Credentials::from_provider(KeyFile::new(chain.clone(), self, transport.clone()))
         };
         Ok(match &self.auth_config {
-            AuthConfig::Token(token) => {
-                match (&self.chain, &self.identity, self.wanted_project()) {
-                    (Some(chain), ..) => from_file(chain),
-                    (None, Some(identity), Some(project)) => Credentials::from_provider(
-                        TokenExchange::new(identity.clone(), token.clone(), project, transport),
-                    ),
-                    _ => Credentials::from_provided(ProvidedCredential::new(Credential::Token(
-                        token.clone(),
-                    ))),
-                }
-            }
+            AuthConfig::Token(token) => match (&self.chain, self.exchangeable_token()) {
+                (Some(chain), _) => from_file(chain),
+                (None, Some((identity, project))) => Credentials::from_provider(
+                    TokenExchange::new(identity.clone(), token.clone(), project, transport),
+                ),
+                (None, None) => Credentials::from_provided(ProvidedCredential::new(
+                    Credential::Token(token.clone()),
+                )),
+            },
             AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
             AuthConfig::Key(key) => match &self.chain {
                 Some(chain) => from_file(chain),
@@ -262,6 +260,13 @@ impl ResolvedCredentials {
                 Credentials::from_provider(pod_identity.token_file(token_file))
             }
         })
+    }
+
+    /// Returns where a token is exchanged if it belongs to no project, and for which project.
+    /// Returns `None` if it is always used as it is.
+    fn exchangeable_token(&self) -> Option<(&Endpoint, WantedProject)> {
+        let is_variable = matches!(self.auth_config, AuthConfig::Token(_)) && self.chain.is_none();
+        Some((self.identity.as_ref().filter(|_| is_variable)?, self.wanted_project()?))
     }
 
     /// Returns the project that a token may have to be exchanged for.
@@ -365,7 +370,7 @@ impl ResolvedCredentials {
         self.auth_config.method()
     }
 
-    /// Returns the name of the project, with its origin, if there is no id.
+    /// Returns the name of the project and its origin, or `None` if the id is set.
     ///
     /// It is the name in the source, or else the region, because the main project of a region has
     /// the region's name.
@@ -409,7 +414,10 @@ impl ResolvedCredentials {
     pub fn uses_identity(&self) -> bool {
         let is_login =
             matches!(self.auth_config, AuthConfig::Password(_) | AuthConfig::OidcLogin { .. });
-        is_login || self.agency.is_some() || (self.project.is_none() && self.has_project())
+        is_login
+            || self.agency.is_some()
+            || (self.project.is_none() && self.has_project())
+            || self.exchangeable_token().is_some()
     }
 
     /// Returns whether requests are sent to the token service.

@@ -160,7 +160,7 @@ pub struct ServiceHosts {
 }
 
 impl ServiceHosts {
-    /// Returns the endpoint of the service. `None` if neither it nor a region is set.
+    /// Returns the endpoint of the service, or `None` if no endpoint and no region is set.
     #[must_use]
     pub const fn endpoint(&self) -> Option<&Sourced<Endpoint>> {
         self.endpoint.as_ref()

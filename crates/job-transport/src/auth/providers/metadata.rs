@@ -74,8 +74,8 @@ impl MetadataService {
     ///
     /// # Errors
     ///
-    /// Returns an error if `url` is not a URL, or if it uses plain http and its host is neither
-    /// this machine nor an address in 169.254.0.0/16.
+    /// Returns an error if `url` is not a URL, or if it uses plain http and its host is not
+    /// this machine and not an address in 169.254.0.0/16.
     pub fn with_url(url: &str, transport: impl Transport + 'static) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::link_local(url)?;
         Ok(Self { endpoint, transport: Box::new(transport), session: Mutex::default() })

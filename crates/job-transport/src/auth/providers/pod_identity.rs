@@ -56,8 +56,8 @@ impl PodIdentity {
     ///
     /// # Errors
     ///
-    /// Returns an error if `uri` is not a URL, or if it uses plain http and its host is neither
-    /// this machine nor an address in 169.254.0.0/16.
+    /// Returns an error if `uri` is not a URL, or if it uses plain http and its host is not
+    /// this machine and not an address in 169.254.0.0/16.
     pub fn new(uri: &str, transport: impl Transport + 'static) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::link_local(uri)?;
         let uri = uri.parse().map_err(|_| EndpointError::NotUrl)?;

@@ -37,13 +37,20 @@ async fn a_token_requests_a_token_and_a_key_requests_a_key() {
         assert_eq!(provided.project, Some(project()));
         assert_eq!(format!("{:?}", provided.credential), "Token(..)");
     }
-    for agency in [
-        agency(key("SOURCE"), &transport).project_name("eu-de"),
-        agency(key("SOURCE"), &transport).project_id(project()).duration(Duration::from_secs(900)),
-    ] {
+    let keys = [
+        // A key has no project, so its name is left to the lookup of the project.
+        (agency(key("SOURCE"), &transport).project_name("eu-de"), None),
+        (
+            agency(key("SOURCE"), &transport)
+                .project_id(project())
+                .duration(Duration::from_secs(900)),
+            Some(project()),
+        ),
+    ];
+    for (agency, expected) in keys {
         transport.reply(201, &[], KEY);
         let provided = agency.provide().await.unwrap();
-        assert_eq!(provided.project.is_some(), provided.project == Some(project()));
+        assert_eq!(provided.project, expected);
         assert_eq!(format!("{:?}", provided.credential), "AccessKey { access_key: \"A\", .. }");
     }
     insta::assert_snapshot!(transport.describe_requests());
