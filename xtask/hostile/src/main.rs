@@ -81,17 +81,9 @@ fn measure_shapes(parsers: &[Parser], small: usize, large: usize) -> io::Result<
                 let growth = large_time.as_secs_f64() / small_time.as_secs_f64();
                 let is_slow = large_time > MAX_TIME
                     || growth > parser.max_growth && large_time > MIN_CHECKED_TIME;
-                Ok((small_time, large_time, growth, is_slow))
+                Ok(((small_time, large_time, growth), is_slow))
             };
-            let mut row = measure()?;
-            for _ in 1..MAX_MEASUREMENTS {
-                // Only if every measurement exceeds a bound, the parser is slow, and not the machine.
-                if !row.3 {
-                    break;
-                }
-                row = measure()?;
-            }
-            let (small_time, large_time, growth, is_slow) = row;
+            let ((small_time, large_time, growth), is_slow) = measure_repeatedly(measure)?;
             measured += 1;
             slow += u32::from(is_slow);
             println!(
@@ -122,24 +114,40 @@ fn compare_passes(parsers: &[Parser], size: usize) -> io::Result<u32> {
     for parser in parsers.iter().filter(|parser| parser.decodes_job) {
         for (shape, input) in STRICT {
             let job = input(size << 20);
-            let measure =
-                |job| io::Result::Ok(time(&mut [(parser.prepare)(job)?], parser).as_secs_f64());
-            let strict = measure(job.clone())?;
-            print!("{:<26} {shape:<28} {:>9.1} ms", parser.name, 1e3 * strict);
-            let mut is_slow = false;
-            for Variant { change, max_ratio, .. } in VARIANTS {
-                let lenient = measure(change(job.clone()))?;
-                let ratio = lenient / strict;
-                is_slow |= max_ratio.is_some_and(|max| ratio > max)
-                    && strict > MIN_STRICT_TIME.as_secs_f64();
-                print!(" {ratio:>10.2}");
-            }
+            let time = |job| io::Result::Ok(time(&mut [(parser.prepare)(job)?], parser));
+            let measure = || -> io::Result<_> {
+                let strict = time(job.clone())?;
+                let mut ratios = Vec::new();
+                let mut is_slow = false;
+                for Variant { change, max_ratio, .. } in VARIANTS {
+                    let ratio = time(change(job.clone()))?.as_secs_f64() / strict.as_secs_f64();
+                    is_slow |= max_ratio.is_some_and(|max| ratio > max) && strict > MIN_STRICT_TIME;
+                    ratios.push(ratio);
+                }
+                Ok(((strict, ratios), is_slow))
+            };
+            let ((strict, ratios), is_slow) = measure_repeatedly(measure)?;
+            print!("{:<26} {shape:<28} {:>9.1} ms", parser.name, milliseconds(strict));
+            ratios.iter().for_each(|ratio| print!(" {ratio:>10.2}"));
             println!("{}", if is_slow { " TOO SLOW" } else { "" });
             slow += u32::from(is_slow);
         }
     }
     println!("{slow} too slow");
     Ok(slow)
+}
+
+/// Measures a row, and measures it again if it exceeds a bound. Only if every measurement exceeds
+/// one, the parser is slow, and not the machine.
+fn measure_repeatedly<T>(measure: impl Fn() -> io::Result<(T, bool)>) -> io::Result<(T, bool)> {
+    let mut row = measure()?;
+    for _ in 1..MAX_MEASUREMENTS {
+        if !row.1 {
+            break;
+        }
+        row = measure()?;
+    }
+    Ok(row)
 }
 
 fn time(inputs: &mut [Prepared], parser: &Parser) -> Duration {
