@@ -96,6 +96,7 @@ impl IdentityService {
         let exchange = Exchange { request, body, authenticator, origin, now };
         match call {
             IdentityCall::Tokens => self.issue_token(exchange),
+            IdentityCall::InspectToken => exchange.inspect_token(),
             IdentityCall::IdToken => exchange.exchange_id_token(),
             IdentityCall::SecurityTokens => exchange.issue_key(),
             IdentityCall::AssumeWithOidc => exchange.assume_with_oidc(),

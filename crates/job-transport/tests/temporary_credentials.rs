@@ -9,18 +9,22 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
+use http::Request;
 use jiff::SignedDuration;
 use job_sim::{IdentityFlow, Plan, Sim, SimTransport, TestAccount, TimeSource};
 use job_transport::{
-    AssumeAgency, Client, Credentials, Endpoint, ErrorClass, FetchErrorKind, Identity,
-    MetadataService, OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProjectLookup, TokenSource,
-    display_chain,
+    AssumeAgency, Client, CredentialChain, Credentials, Endpoint, ErrorClass, FetchErrorKind,
+    Identity, MetadataService, OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProjectLookup,
+    Sourced, TokenSource, Transport, display_chain,
 };
+use serde_json::json;
 
-const FLOWS: [IdentityFlow; 11] = [
+const FLOWS: [IdentityFlow; 12] = [
     IdentityFlow::Password,
     IdentityFlow::TokenExchange,
+    IdentityFlow::TokenInspection,
     IdentityFlow::AgencyToken,
     IdentityFlow::IdToken,
     IdentityFlow::KeyForToken,
@@ -232,4 +236,56 @@ async fn an_unscoped_token_reads_no_job() {
     let credentials = Credentials::from_provider(Identity::new(iam(), login, transport(&sim)));
     let error = client(&sim, credentials).job(sim.job()).await.unwrap_err();
     assert_eq!(error.kind(), FetchErrorKind::Status(403));
+}
+
+/// An unscoped token comes from a variable, from `clouds.yaml` or from a file of its own.
+#[tokio::test(start_paused = true)]
+async fn an_unscoped_token_is_exchanged_once() {
+    /// Puts a token into a file, and returns the variables to find it.
+    type Settings = fn(&str, &PodToken) -> Vec<(&'static str, String)>;
+
+    const ROWS: [(&str, Settings); 3] = [
+        ("variable", |token, _| vec![("OS_TOKEN", token.into())]),
+        ("clouds.yaml", |token, file| {
+            write_private(&file.0, &format!("clouds: {{otc: {{auth: {{token: {token}}}}}}}"));
+            let path = file.0.display().to_string();
+            vec![("OS_CLOUD", "otc".into()), ("OS_CLIENT_CONFIG_FILE", path)]
+        }),
+        ("token file", |token, file| {
+            write_private(&file.0, token);
+            vec![]
+        }),
+    ];
+    for (name, settings) in ROWS {
+        let sim = Arc::new(sim());
+        let unscoped = unscoped_token(&sim).await;
+        let file = PodToken::new("unscoped", "");
+        let settings = settings(&unscoped, &file);
+        let chain = CredentialChain::new(settings.clone());
+        let chain = chain.region(Sourced::new("eu-de".to_owned(), "the test"));
+        let chain = if settings.is_empty() { chain.token_file(&file.0) } else { chain };
+        let found = chain.resolve().unwrap().unwrap();
+        assert!(found.uses_identity(), "{name}");
+        let client = client(&sim, found.credentials(transport(&sim)).unwrap());
+        for minute in 0..3 {
+            for reading in join_all((0..50).map(|_| client.job(sim.job()))).await {
+                reading.unwrap_or_else(|error| panic!("{name}, minute {minute}: {error:?}"));
+            }
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        let count = counts(&sim);
+        assert_eq!(count, " Password 1 TokenExchange 1 TokenInspection 1", "{name}");
+    }
+}
+
+/// Returns the token of a login without a project or an account.
+async fn unscoped_token(sim: &Arc<Sim>) -> String {
+    let TestAccount { user, password, domain, .. } = sim.account();
+    let user = json!({"name": user, "password": password, "domain": {"name": domain}});
+    let identity = json!({"methods": ["password"], "password": {"user": user}});
+    let body = json!({"auth": {"identity": identity, "scope": {"unscoped": {}}}});
+    let request = Request::post("https://iam.example/v3/auth/tokens");
+    let request = request.body(Bytes::from(body.to_string())).unwrap();
+    let reply = transport(sim).send(request).await.unwrap();
+    reply.headers()["x-subject-token"].to_str().unwrap().into()
 }

@@ -14,6 +14,8 @@ pub enum IdentityFlow {
     TokenExchange,
     /// `POST /v3/auth/tokens` to assume an agency.
     AgencyToken,
+    /// `GET /v3/auth/tokens`: what a token is for.
+    TokenInspection,
     /// `POST /v3.0/OS-AUTH/id-token/tokens`.
     IdToken,
     /// `POST /v3.0/OS-CREDENTIAL/securitytokens` with a token.
@@ -36,6 +38,7 @@ pub enum IdentityFlow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdentityCall {
     Tokens,
+    InspectToken,
     IdToken,
     SecurityTokens,
     AssumeWithOidc,
@@ -55,6 +58,7 @@ impl IdentityCall {
                 IdentityFlow::TokenExchange
             }
             Self::Tokens => IdentityFlow::Password,
+            Self::InspectToken => IdentityFlow::TokenInspection,
             Self::IdToken => IdentityFlow::IdToken,
             Self::SecurityTokens if assumes_role => IdentityFlow::AgencyKey,
             Self::SecurityTokens => IdentityFlow::KeyForToken,

@@ -114,6 +114,28 @@ fn passwords_and_tokens_are_exchanged_for_tokens_of_the_requested_scope() {
 }
 
 #[test]
+fn valid_tokens_can_be_inspected() {
+    let mut services = Services::new();
+    let login = with_scope(password(account::PASSWORD, None), json!({"unscoped": {}}));
+    let reply = services.send(IdentityCall::Tokens, &[], &login);
+    let unscoped = reply.headers()["x-subject-token"].to_str().unwrap().to_owned();
+    let rows = [
+        (account::TOKEN, account::TOKEN, "200, project \"eu-de\""),
+        (account::TOKEN, &unscoped, "200, project null"),
+        (&unscoped, &unscoped, "200, project null"),
+        ("wrong", account::TOKEN, "401, project null"),
+        (account::TOKEN, "wrong", "404, project null"),
+    ];
+    for (token, subject, expected) in rows {
+        let headers = [("x-auth-token", token), ("x-subject-token", subject)];
+        let reply = services.send(IdentityCall::InspectToken, &headers, &Value::Null);
+        let body: Value = serde_json::from_slice(reply.body()).unwrap();
+        let project = &body["token"]["project"]["name"];
+        assert_eq!(format!("{}, project {project}", reply.status().as_u16()), expected);
+    }
+}
+
+#[test]
 fn only_valid_proofs_get_a_temporary_key() {
     let id_token = |token: &str| json!({"auth": {"id_token": {"id": token}}});
     let provider = [("x-idp-id", account::IDENTITY_PROVIDER)];
@@ -188,6 +210,7 @@ fn requests_are_counted_per_flow() {
         (IdentityCall::Tokens, Value::Null, IdentityFlow::Password),
         (IdentityCall::Tokens, token.clone(), IdentityFlow::TokenExchange),
         (IdentityCall::Tokens, agency.clone(), IdentityFlow::AgencyToken),
+        (IdentityCall::InspectToken, Value::Null, IdentityFlow::TokenInspection),
         (IdentityCall::SecurityTokens, token, IdentityFlow::KeyForToken),
         (IdentityCall::SecurityTokens, agency, IdentityFlow::AgencyKey),
         (IdentityCall::Projects, Value::Null, IdentityFlow::Projects),

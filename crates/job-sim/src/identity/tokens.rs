@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, Response, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Exchange, IdentityService, identity_error};
@@ -96,12 +97,35 @@ impl Exchange<'_> {
         Some(Scope::Unscoped)
     }
 
-    /// Issues a token, and returns it with a catalog that points back to the simulator.
+    /// Issues a token and returns it.
     fn token_reply(self, caller: String, scope: Scope, methods: &[&str]) -> Response<Bytes> {
         let issued = self.authenticator.issue_token(caller, scope, self.now);
+        let body = self.description(scope, issued.expires, methods);
+        let mut reply = json_reply(StatusCode::CREATED, &body);
+        reply.headers_mut().extend(issued.text.parse().map(|token| (X_SUBJECT_TOKEN, token)));
+        reply
+    }
+
+    /// Answers `GET /v3/auth/tokens`: what a token is for.
+    pub(super) fn inspect_token(self) -> Response<Bytes> {
+        let headers = self.request.headers();
+        if self.caller_of(header(headers, "x-auth-token")).is_none() {
+            return identity_error(StatusCode::UNAUTHORIZED, "The token is invalid.");
+        }
+        let subject = header(headers, X_SUBJECT_TOKEN.as_str());
+        match self.authenticator.token(subject, self.now) {
+            Some(token) => {
+                json_reply(StatusCode::OK, &self.description(token.scope, token.expires, &[]))
+            }
+            None => identity_error(StatusCode::NOT_FOUND, "The token cannot be found."),
+        }
+    }
+
+    /// Describes a token. The catalog of a project's token points back to the simulator.
+    fn description(&self, scope: Scope, expires: Timestamp, methods: &[&str]) -> Value {
         let domain = json!({"id": "simulated-domain-id", "name": account::DOMAIN});
         let mut body = json!({"token": {
-            "expires_at": format!("{:.6}", issued.expires), "issued_at": format!("{:.6}", self.now),
+            "expires_at": format!("{expires:.6}"), "issued_at": format!("{:.6}", self.now),
             "methods": methods, "roles": [],
             "user": {"id": "simulated-user-id", "name": account::USER, "domain": domain},
         }});
@@ -115,9 +139,7 @@ impl Exchange<'_> {
                 body["token"]["catalog"] = catalog(self.origin);
             }
         }
-        let mut reply = json_reply(StatusCode::CREATED, &body);
-        reply.headers_mut().extend(issued.text.parse().map(|token| (X_SUBJECT_TOKEN, token)));
-        reply
+        body
     }
 }
 

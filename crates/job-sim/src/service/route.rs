@@ -45,6 +45,7 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
     Some(match (request.method(), &*segments) {
         (&Method::GET, ["v3"] | ["v3", ""]) => Route::Identity,
         (&Method::POST, ["v3", "auth", "tokens"]) => Route::Issuer(IdentityCall::Tokens),
+        (&Method::GET, ["v3", "auth", "tokens"]) => Route::Issuer(IdentityCall::InspectToken),
         (&Method::GET, ["v3", "projects"]) => Route::Issuer(IdentityCall::Projects),
         (&Method::POST, ["v3.0", "OS-AUTH", "id-token", "tokens"]) => {
             Route::Issuer(IdentityCall::IdToken)

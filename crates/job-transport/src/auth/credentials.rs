@@ -8,7 +8,7 @@ use super::{
     access_key::AccessKey,
     credential::{IssuedCredential, ProvidedCredential},
     credentials_cache::{CredentialsCache, RefreshError},
-    provider::ProvideCredentials,
+    provider::{ProvideCredentials, RenewCredentials},
     secret::InvalidCredential,
 };
 use crate::clock::Clock;
@@ -71,6 +71,10 @@ impl Credentials {
     /// service refuses them (401).
     #[must_use]
     pub fn from_provider(provider: impl ProvideCredentials + 'static) -> Self {
+        Self::renewed_by(provider)
+    }
+
+    pub(super) fn renewed_by(provider: impl RenewCredentials + 'static) -> Self {
         Self(CredentialsSource::Cached(Arc::new(CredentialsCache::new(Box::new(provider)))))
     }
 

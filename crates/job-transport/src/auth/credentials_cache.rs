@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     credential::{Credential, IssuedCredential, ProvidedCredential},
-    provider::ProvideCredentials,
+    provider::{RenewCredentials, RenewalReason},
 };
 use crate::{
     clock::{Clock, timeout},
@@ -35,7 +35,7 @@ const SOURCE_BACKOFF: Duration = FRESH_PERIOD;
 
 /// The cached credentials of a provider.
 pub(crate) struct CredentialsCache {
-    provider: Box<dyn ProvideCredentials>,
+    provider: Box<dyn RenewCredentials>,
     /// Held during a call of the provider.
     refresh_lock: async_lock::Mutex<()>,
     state: Mutex<CacheState>,
@@ -109,7 +109,7 @@ struct CacheEntry {
 }
 
 impl CredentialsCache {
-    pub(crate) fn new(provider: Box<dyn ProvideCredentials>) -> Self {
+    pub(super) fn new(provider: Box<dyn RenewCredentials>) -> Self {
         Self { provider, refresh_lock: async_lock::Mutex::new(()), state: Mutex::default() }
     }
 
@@ -122,7 +122,8 @@ impl CredentialsCache {
     ) -> Result<Arc<IssuedCredential>, RefreshError> {
         let valid = self.state().valid_entry(clock.monotonic());
         let Some(valid) = valid else {
-            return self.shared_refresh(clock, |state| state.valid_entry(clock.monotonic())).await;
+            let accept = |state: &CacheState| state.valid_entry(clock.monotonic());
+            return self.shared_refresh(RenewalReason::Due, clock, accept).await;
         };
         if clock.monotonic() < valid.refresh_at {
             return Ok(valid.issued);
@@ -132,8 +133,8 @@ impl CredentialsCache {
         if !self.state().postpone(clock.monotonic()) {
             return Ok(valid.issued);
         }
-        let limit = self.provider.timeout() / 2;
-        match self.call_provider(clock, limit).await {
+        let limit = self.provider.renewal_timeout(RenewalReason::Due) / 2;
+        match self.call_provider(RenewalReason::Due, clock, limit).await {
             Err(error) if error.revokes() => Err(error),
             called => Ok(called.unwrap_or(valid.issued)),
         }
@@ -160,7 +161,7 @@ impl CredentialsCache {
         let successor = |state: &CacheState| {
             state.entry.clone().filter(|entry| entry.issued.generation > refused)
         };
-        let issued = self.shared_refresh(clock, successor).await?;
+        let issued = self.shared_refresh(RenewalReason::Refused, clock, successor).await?;
         let mut state = self.state();
         if let Some(entry) =
             state.entry.as_mut().filter(|entry| Arc::ptr_eq(&entry.issued, &issued))
@@ -175,6 +176,7 @@ impl CredentialsCache {
     /// returns the result that another caller received meanwhile.
     async fn shared_refresh(
         &self,
+        reason: RenewalReason,
         clock: &dyn Clock,
         accept: impl Fn(&CacheState) -> Option<CacheEntry>,
     ) -> Result<Arc<IssuedCredential>, RefreshError> {
@@ -196,16 +198,17 @@ impl CredentialsCache {
                 return Ok(entry.issued);
             }
         }
-        self.call_provider(clock, self.provider.timeout()).await
+        self.call_provider(reason, clock, self.provider.renewal_timeout(reason)).await
     }
 
     /// Calls the provider. The caller must hold `refresh_lock`.
     async fn call_provider(
         &self,
+        reason: RenewalReason,
         clock: &dyn Clock,
         limit: Duration,
     ) -> Result<Arc<IssuedCredential>, RefreshError> {
-        let provided = timeout(clock, limit, self.provider.provide()).await;
+        let provided = timeout(clock, limit, self.provider.renew(reason)).await;
         let provided = provided.ok_or(RefreshError::TimedOut(limit));
         let provided = provided.and_then(|provided| provided.map_err(RefreshError::Provider));
         self.state().record(provided, clock)

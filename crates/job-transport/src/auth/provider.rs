@@ -65,6 +65,39 @@ pub trait ProvideCredentials: Send + Sync {
     }
 }
 
+/// Why new credentials are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RenewalReason {
+    /// There are none, or they expire soon, or their source may have changed.
+    Due,
+    /// The service refused them.
+    Refused,
+}
+
+/// A provider that needs to know why it is called.
+pub(super) trait RenewCredentials: Send + Sync {
+    fn renew(
+        &self,
+        reason: RenewalReason,
+    ) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>>;
+
+    /// Returns the timeout of a call.
+    fn renewal_timeout(&self, reason: RenewalReason) -> Duration;
+}
+
+impl<P: ProvideCredentials> RenewCredentials for P {
+    fn renew(
+        &self,
+        _: RenewalReason,
+    ) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        self.provide()
+    }
+
+    fn renewal_timeout(&self, _: RenewalReason) -> Duration {
+        self.timeout()
+    }
+}
+
 impl<P: ProvideCredentials + ?Sized> ProvideCredentials for Arc<P> {
     fn provide(&self) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
         (**self).provide()

@@ -14,8 +14,8 @@ use crate::support::*;
 /// The host of the service in these tests. Requests to loopback do not use a proxy.
 const SERVICE_HOST: &str = "cce.example";
 
-/// Starts a proxy that opens tunnels to this port of loopback, or always answers with `refusal`.
-/// Also returns the requests that it receives.
+/// Starts a proxy that opens tunnels to this port of loopback, or answers with `refusal`. Also
+/// returns the requests that it receives.
 async fn proxy_server(
     service_port: &str,
     refusal: Option<&'static str>,
@@ -27,8 +27,11 @@ async fn proxy_server(
         let (received, address) = (received.clone(), address.clone());
         async move {
             let head = read_head(&mut client).await;
+            let is_tunnel = head.starts_with("CONNECT");
             received.lock().unwrap().push(head);
-            if let Some(refusal) = refusal {
+            if !is_tunnel {
+                let _ = client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            } else if let Some(refusal) = refusal {
                 let _ = client.write_all(refusal.as_bytes()).await;
             } else if let Ok(mut server) = TcpStream::connect(address).await {
                 let _ = client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
@@ -142,7 +145,8 @@ async fn exceptions_loopback_and_plain_http_are_sent_directly() {
     assert!(read_job(&server.endpoint(), &sim, transport.clone()).await.is_ok());
     let error = transport.send(get("https://no-such-host.invalid")).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot resolve `no-such-host.invalid`");
-    let _ = transport.send(get(&proxy.https().replace("https", "http"))).await;
+    let plain = transport.send(get(&proxy.https().replace("https", "http"))).await.unwrap();
+    assert_eq!(plain.status(), 204);
     let heads = heads.lock().unwrap().join("");
     assert!(!heads.contains("CONNECT"), "{heads}");
 }

@@ -23,8 +23,9 @@ use crate::{
         identity::Identity,
         key_record::KeyRecords,
         project_lookup::ProjectLookup,
+        provider::ProvideCredentials,
         providers::{MetadataService, OidcAssume, OidcLogin, PodIdentity},
-        token_exchange::{TokenExchange, WantedProject},
+        token_exchange::{ExchangeableToken, TokenExchange, WantedProject},
         token_file::TokenFile,
     },
     request::Endpoint,
@@ -200,20 +201,25 @@ impl ResolvedCredentials {
         transport: &Arc<dyn Transport>,
     ) -> Result<Credentials, CredentialChainError> {
         let transport = transport.clone();
-        let from_file = |chain: &CredentialChain| {
-            Credentials::from_provider(KeyFile::new(chain.clone(), self, transport.clone()))
-        };
+        let key_file =
+            |chain: &CredentialChain| KeyFile::new(chain.clone(), self, transport.clone());
+        let from_file = |chain| Credentials::from_provider(key_file(chain));
         Ok(match &self.auth_config {
-            AuthConfig::Token(token) => match (&self.chain, self.exchangeable_token()) {
-                (Some(chain), _) => from_file(chain),
-                (None, Some((identity, project))) => Credentials::from_provider(
-                    TokenExchange::new(identity.clone(), token.clone(), project, transport),
-                ),
-                (None, None) => Credentials::from_provided(ProvidedCredential::new(
-                    Credential::Token(token.clone()),
-                )),
+            AuthConfig::Token(token) => match &self.chain {
+                Some(chain) => self.token_from_file(key_file(chain), &transport),
+                None => match self.exchange() {
+                    Some((identity, project)) => Credentials::renewed_by(TokenExchange::new(
+                        identity.clone(),
+                        ExchangeableToken::Fixed(token.clone()),
+                        project,
+                        transport,
+                    )),
+                    None => Credentials::from_provided(ProvidedCredential::new(Credential::Token(
+                        token.clone(),
+                    ))),
+                },
             },
-            AuthConfig::TokenFile(file) => Credentials::from_provider(TokenFile::new(file)),
+            AuthConfig::TokenFile(file) => self.token_from_file(TokenFile::new(file), &transport),
             AuthConfig::Key(key) => match &self.chain {
                 Some(chain) => from_file(chain),
                 None => Credentials::access_key(key.clone()),
@@ -262,11 +268,28 @@ impl ResolvedCredentials {
         })
     }
 
+    /// Returns the credentials of a token that `file` reads.
+    fn token_from_file(
+        &self,
+        file: impl ProvideCredentials + 'static,
+        transport: &Arc<dyn Transport>,
+    ) -> Credentials {
+        match self.exchange() {
+            Some((identity, project)) => Credentials::renewed_by(TokenExchange::new(
+                identity.clone(),
+                ExchangeableToken::InFile(Box::new(file)),
+                project,
+                transport.clone(),
+            )),
+            None => Credentials::from_provider(file),
+        }
+    }
+
     /// Returns where a token is exchanged if it belongs to no project, and for which project.
     /// Returns `None` if it is always used as it is.
-    fn exchangeable_token(&self) -> Option<(&Endpoint, WantedProject)> {
-        let is_variable = matches!(self.auth_config, AuthConfig::Token(_)) && self.chain.is_none();
-        Some((self.identity.as_ref().filter(|_| is_variable)?, self.wanted_project()?))
+    fn exchange(&self) -> Option<(&Endpoint, WantedProject)> {
+        let is_token = matches!(self.auth_config, AuthConfig::Token(_) | AuthConfig::TokenFile(_));
+        Some((self.identity.as_ref().filter(|_| is_token)?, self.wanted_project()?))
     }
 
     /// Returns the project that a token may have to be exchanged for.
@@ -417,7 +440,7 @@ impl ResolvedCredentials {
         is_login
             || self.agency.is_some()
             || (self.project.is_none() && self.has_project())
-            || self.exchangeable_token().is_some()
+            || self.exchange().is_some()
     }
 
     /// Returns whether requests are sent to the token service.

@@ -6,7 +6,9 @@ use futures_core::future::BoxFuture;
 use futures_util::{future::join_all, poll};
 
 use super::*;
+
 use crate::{
+    auth::provider::ProvideCredentials,
     request::{CredentialsProviderError, ErrorClass},
     testing::ManualClock,
 };

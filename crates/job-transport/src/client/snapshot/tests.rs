@@ -1,5 +1,7 @@
 //! Tests of what a snapshot keeps, and when it decodes.
 
+use std::sync::mpsc;
+
 use super::*;
 
 const BODY: &str = r#"{"metadata": {"uid": "a", "updateTimestamp": "2020-02-02T08:12:40Z"},
@@ -205,13 +207,22 @@ fn a_snapshot_counts_once_and_a_shared_one_does_not() {
     }
 }
 
-#[tokio::test]
-async fn large_texts_are_decoded_on_another_thread() {
-    let large = JobSnapshot::from_slice(large_body("a", "Running", 300_000).as_bytes()).unwrap();
-    let large = large.without_job();
-    let mut decoding = Box::pin(large.decode());
-    // A single-threaded runtime: the first poll would decode, if it decoded on this thread.
-    assert!(futures_util::poll!(&mut decoding).is_pending());
-    decoding.await;
-    assert!(large.is_decoded());
+#[test]
+fn large_texts_are_decoded_on_another_thread() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (release, released) = mpsc::channel::<()>();
+        let hanging = tokio::task::spawn_blocking(move || released.recv());
+        let large = large_body("a", "Running", 300_000);
+        let large = JobSnapshot::from_slice(large.as_bytes()).unwrap().without_job();
+        let mut decoding = Box::pin(large.decode());
+        // The only other thread is busy, so nothing is decoded until it is free.
+        assert!(futures_util::poll!(&mut decoding).is_pending());
+        assert!(!large.is_decoded());
+        drop(release);
+        decoding.await;
+        assert!(large.is_decoded());
+        hanging.await.unwrap().unwrap_err();
+    });
 }

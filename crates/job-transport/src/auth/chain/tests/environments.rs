@@ -141,6 +141,7 @@ async fn environments_determine_hosts_project_and_method() {
   mfa-list: {auth_type: v3multifactor, auth_methods: [v3password, v3totp], region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
   mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
+  token: {region_name: eu-de, auth: {token: canary}}
   application: {auth: {application_credential_id: a, application_credential_secret: canary}}
 ",
     );
@@ -267,6 +268,8 @@ async fn environments_determine_hosts_project_and_method() {
         "OS_CLOUD=mfa-list OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=mfa-other OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=temporary OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=token OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=token OS_CLIENT_CONFIG_FILE=~/clouds.yaml OS_PROJECT_ID=p".into(),
         "OS_CLOUD=application OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         // Flags, and several conventions.
         "--token-file=~/token --region=eu-de HW_PROJECT_ID=p".into(),
