@@ -1,9 +1,13 @@
 //! Reads credentials from the environment variables and files that other clients of the service
 //! use.
 
+mod sourced;
 mod service_hosts;
+mod cloud_domain;
+mod host_settings;
 mod error;
 mod field;
+mod auth_config;
 mod values;
 mod names;
 mod regular_file;
@@ -15,11 +19,13 @@ mod blocking_slot;
 mod key_file;
 mod resolved;
 
+pub use auth_config::AuthMethod;
+pub use cloud_domain::CloudDomain;
 pub use error::{CredentialChainError, CredentialChainWarning};
 pub use ignored::IgnoredVariable;
 pub use resolved::{ResolvedCredentials, Setting};
-pub use service_hosts::{CloudDomain, IdentityHostIssue, ServiceHosts, ServiceHostsError, Sourced};
-pub use values::AuthMethod;
+pub use service_hosts::{IdentityHostIssue, ServiceHosts, ServiceHostsError};
+pub use sourced::Sourced;
 
 use std::{
     collections::BTreeMap,
@@ -30,11 +36,12 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use self::{
+    auth_config::AuthConfig,
     field::Field,
     files::{read_clouds_yaml, read_credentials_file},
+    host_settings::{HostSettings, REGION_ENDPOINT, RegionTable},
     koo_cli::read_profile,
-    service_hosts::{HostSettings, REGION_ENDPOINT, RegionTable},
-    values::{AuthConfig, FieldNames, Values},
+    values::{FieldNames, Values},
 };
 use crate::request::Endpoint;
 

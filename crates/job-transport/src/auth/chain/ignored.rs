@@ -1,10 +1,8 @@
 //! Lists the variables that are set and have no effect, so that nobody has to guess why.
 
 use super::{
-    AuthMethod, ChainSource, CredentialChain, ResolvedCredentials,
-    field::Field,
-    names,
-    service_hosts::{REGION_ENDPOINT, ServiceHosts},
+    AuthMethod, ChainSource, CredentialChain, ResolvedCredentials, field::Field,
+    host_settings::REGION_ENDPOINT, names, service_hosts::ServiceHosts,
 };
 
 /// A variable that is set and has no effect.

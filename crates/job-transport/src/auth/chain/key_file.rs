@@ -10,8 +10,8 @@ use futures_core::future::BoxFuture;
 use job_model::ProjectId;
 
 use super::{
-    CredentialChain, ServiceHostsError, blocking_slot::BlockingSlot, field::Field,
-    resolved::ResolvedCredentials, values::AuthConfig,
+    CredentialChain, ServiceHostsError, auth_config::AuthConfig, blocking_slot::BlockingSlot,
+    field::Field, resolved::ResolvedCredentials,
 };
 use crate::{
     auth::{

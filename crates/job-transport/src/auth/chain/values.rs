@@ -1,61 +1,16 @@
 //! The values of one source, and the credentials that they form.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use job_model::ProjectId;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    auth_config::{Agency, AuthConfig, AuthMethod, IdToken, OidcAgency},
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
 };
-use crate::auth::{
-    access_key::AccessKey, identity::PasswordLogin, providers::TokenSource, secret::parse_secret,
-};
-
-/// How requests are authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AuthMethod {
-    /// With a token.
-    Token,
-    /// With a key pair that signs each request.
-    AccessKey,
-    /// With a user's password, which the identity service exchanges for a token.
-    Password,
-    /// With an ID token of an identity provider (OpenID Connect), exchanged for a temporary key.
-    Oidc,
-    /// With a temporary key of the metadata service of a virtual machine (ECS).
-    Metadata,
-    /// With a temporary key for the service account of a Kubernetes pod.
-    PodIdentity,
-}
-
-impl AuthMethod {
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Token => "a token",
-            Self::AccessKey => "a key pair",
-            Self::Password => "a password",
-            Self::Oidc => "an identity provider",
-            Self::Metadata => "the metadata service",
-            Self::PodIdentity => "the pod identity",
-        }
-    }
-
-    pub(super) const ANY_MISSING: &str = "no token, key pair or password";
-
-    pub(super) const fn missing(self) -> &'static str {
-        match self {
-            Self::Token => "no token",
-            Self::AccessKey => "no key pair",
-            Self::Password => "no password",
-            Self::Oidc => "no identity provider",
-            Self::Metadata => "no metadata service",
-            Self::PodIdentity => "no pod identity",
-        }
-    }
-}
+use crate::auth::{access_key::AccessKey, identity::PasswordLogin, secret::parse_secret};
 
 /// The names of the settings in a source. If a setting has several names, the first one is
 /// preferred.
@@ -69,117 +24,6 @@ pub(super) struct Values<'n> {
     /// The file and section, as a prefix of a name; empty for environment variables.
     pub(super) name_prefix: String,
     pub(super) warnings: Vec<CredentialChainWarning>,
-}
-
-/// The authentication method, with its values.
-#[derive(Clone)]
-pub(super) enum AuthConfig {
-    Token(SecretString),
-    TokenFile(PathBuf),
-    Key(AccessKey),
-    Password(PasswordLogin),
-    /// An ID token for the identity service.
-    OidcLogin {
-        idp_id: String,
-        id_token: IdToken,
-    },
-    /// An ID token for the token service.
-    OidcAssume(Box<OidcAgency>),
-    Metadata,
-    PodIdentity {
-        uri: String,
-        token_file: PathBuf,
-    },
-}
-
-/// An ID token, or the file that contains it.
-#[derive(Clone)]
-pub(super) enum IdToken {
-    Text(SecretString),
-    File(PathBuf),
-}
-
-impl IdToken {
-    pub(super) fn source(&self) -> Result<TokenSource, CredentialChainError> {
-        match self {
-            Self::Text(token) => TokenSource::text(token.expose_secret())
-                .map_err(|error| CredentialChainError::Secret("the ID token".into(), error)),
-            Self::File(file) => Ok(TokenSource::file(file)),
-        }
-    }
-}
-
-/// An agency that trusts an identity provider.
-#[derive(Clone)]
-pub(super) struct OidcAgency {
-    pub(super) provider_urn: String,
-    pub(super) agency_urn: String,
-    pub(super) id_token: IdToken,
-    pub(super) session_name: Option<String>,
-    pub(super) duration: Option<Duration>,
-    pub(super) policy: Option<String>,
-    pub(super) policy_ids: Vec<String>,
-}
-
-/// An agency (assumed role) of another account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Agency {
-    pub(super) domain: String,
-    pub(super) name: String,
-}
-
-impl AuthConfig {
-    pub(super) const fn method(&self) -> AuthMethod {
-        match self {
-            Self::Token(_) | Self::TokenFile(_) => AuthMethod::Token,
-            Self::Key(_) => AuthMethod::AccessKey,
-            Self::Password(_) => AuthMethod::Password,
-            Self::OidcLogin { .. } | Self::OidcAssume(_) => AuthMethod::Oidc,
-            Self::Metadata => AuthMethod::Metadata,
-            Self::PodIdentity { .. } => AuthMethod::PodIdentity,
-        }
-    }
-
-    /// Returns whether a setting is used with this authentication method.
-    pub(super) const fn uses(&self, field: Field) -> bool {
-        match field {
-            Field::Token => matches!(self, Self::Token(_)),
-            Field::AccessKey | Field::SecretKey | Field::SecurityToken => {
-                matches!(self, Self::Key(_))
-            }
-            Field::User
-            | Field::UserId
-            | Field::Password
-            | Field::Passcode
-            | Field::UserDomain
-            | Field::UserDomainId
-            | Field::Domain
-            | Field::DomainId
-            | Field::ProjectDomain
-            | Field::ProjectDomainId => matches!(self, Self::Password(_)),
-            Field::IdpId | Field::IdpTokenFile => matches!(self, Self::OidcLogin { .. }),
-            Field::ProviderUrn
-            | Field::AgencyUrn
-            | Field::IdToken
-            | Field::IdTokenFile
-            | Field::SessionName
-            | Field::Duration
-            | Field::Policy
-            | Field::PolicyIds
-            | Field::TokenServiceUrl => matches!(self, Self::OidcAssume(_)),
-            Field::PodUri | Field::PodTokenFile => matches!(self, Self::PodIdentity { .. }),
-            Field::AuthType
-            | Field::AuthMethods
-            | Field::AgencyDomain
-            | Field::AgencyName
-            | Field::DelegatedProject
-            | Field::ProjectName
-            | Field::ProjectId
-            | Field::Region
-            | Field::AuthUrl
-            | Field::CaFile => true,
-        }
-    }
 }
 
 impl<'n> Values<'n> {
