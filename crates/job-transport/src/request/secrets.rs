@@ -44,16 +44,18 @@ impl Secrets {
     }
 
     fn hide_longer_than(&self, text: &[u8], min_len: usize) -> Option<Bytes> {
+        let secrets = self.0.iter().map(ExposeSecret::expose_secret);
+        let has_space = secrets.clone().any(|secret| secret.contains(' '));
+        let searches = secrets.map(Search::new);
+        let mut searches: Vec<_> =
+            searches.filter(|search| search.pattern.len() >= min_len.max(1)).collect();
         let mut found = Vec::new();
-        for secret in self.0.iter().map(ExposeSecret::expose_secret) {
-            let pattern: Vec<char> = secret.chars().filter(|c| is_compared(*c)).collect();
-            if pattern.len() < min_len.max(1) {
-                continue;
-            }
-            for encoding in Encoding::from_text(text, secret) {
-                if text.len() <= MAX_DECODED_LEN || encoding == Encoding::Plain {
-                    find_all(text, encoding, &pattern, &mut found);
-                }
+        if searches.is_empty() {
+            return None;
+        }
+        for encoding in Encoding::from_text(text, has_space) {
+            if text.len() <= MAX_DECODED_LEN || encoding == Encoding::Plain {
+                find_all(text, encoding, &mut searches, &mut found);
             }
         }
         (!found.is_empty()).then(|| replace(text, found))
@@ -66,25 +68,58 @@ fn is_compared(c: char) -> bool {
     !c.is_whitespace() && !is_unprintable(c)
 }
 
-/// Finds the pattern in the decoded text, and adds the ranges of the text (Knuth, Morris, Pratt).
-fn find_all(text: &[u8], encoding: Encoding, pattern: &[char], found: &mut Vec<Range<usize>>) {
-    let fallback = fallback_table(pattern);
-    // The places of the last characters, as a ring.
-    let mut starts = vec![0; pattern.len()];
-    let (mut matched, mut number) = (0, 0);
+/// Finds the secrets in the decoded text, and adds the ranges of the text.
+fn find_all(
+    text: &[u8],
+    encoding: Encoding,
+    searches: &mut [Search],
+    found: &mut Vec<Range<usize>>,
+) {
+    searches.iter_mut().for_each(Search::restart);
     for (c, place) in encoding.decode(text).filter(|(c, _)| is_compared(*c)) {
-        starts[number % pattern.len()] = place.start;
-        number += 1;
-        while matched > 0 && pattern[matched] != c {
-            matched = fallback[matched - 1];
+        found.extend(searches.iter_mut().filter_map(|search| search.next(c, &place)));
+    }
+}
+
+/// A search for one secret, character by character (Knuth, Morris, Pratt).
+struct Search {
+    pattern: Vec<char>,
+    fallback: Vec<usize>,
+    /// The places of the last characters, as a ring.
+    starts: Vec<usize>,
+    /// How many characters of the pattern the last ones match.
+    matched: usize,
+    /// How many characters were read.
+    number: usize,
+}
+
+impl Search {
+    fn new(secret: &str) -> Self {
+        let pattern: Vec<char> = secret.chars().filter(|c| is_compared(*c)).collect();
+        let (fallback, starts) = (fallback_table(&pattern), vec![0; pattern.len()]);
+        Self { pattern, fallback, starts, matched: 0, number: 0 }
+    }
+
+    const fn restart(&mut self) {
+        self.matched = 0;
+        self.number = 0;
+    }
+
+    /// Reads a character. Returns the range of the pattern if it ends here.
+    fn next(&mut self, c: char, place: &Range<usize>) -> Option<Range<usize>> {
+        let len = self.pattern.len();
+        self.starts[self.number % len] = place.start;
+        self.number += 1;
+        while self.matched > 0 && self.pattern[self.matched] != c {
+            self.matched = self.fallback[self.matched - 1];
         }
-        if pattern[matched] == c {
-            matched += 1;
+        if self.pattern[self.matched] == c {
+            self.matched += 1;
         }
-        if matched == pattern.len() {
-            found.push(starts[number % pattern.len()]..place.end);
-            matched = fallback[matched - 1];
-        }
+        (self.matched == len).then(|| {
+            self.matched = self.fallback[len - 1];
+            self.starts[self.number % len]..place.end
+        })
     }
 }
 

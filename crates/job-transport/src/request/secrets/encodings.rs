@@ -29,24 +29,30 @@ pub(super) enum Encoding {
 type Placed = (char, Range<usize>);
 
 impl Encoding {
-    /// Returns the encodings that this text can have, in which the secret is searched.
-    pub(super) fn from_text(text: &[u8], secret: &str) -> impl Iterator<Item = Self> {
+    /// Returns the encodings that this text can have, in which secrets are searched.
+    ///
+    /// `has_space` is whether one of the secrets contains a space.
+    pub(super) fn from_text(text: &[u8], has_space: bool) -> impl Iterator<Item = Self> {
         let has = |byte| text.contains(&byte);
         let is_escaped = has(b'\\');
-        // JSON may escape these characters, too.
-        let is_percent = has(b'%') || is_escaped;
-        let is_form = (has(b'+') || is_escaped) && secret.contains(' ');
-        let (is_entity, is_html) = (has(b'&'), has(b'&') || has(b'<'));
+        let has_escape = |escape: &[u8]| is_escaped && text.windows(2).any(|pair| pair == escape);
+        // Such an escape can stand for any character.
+        let is_any = has_escape(b"\\u");
+        let is_nested = is_any || has_escape(b"\\\\");
+        let is_percent = is_any || has(b'%');
+        let is_form = has_space && (is_any || has(b'+'));
+        let is_entity = is_any || has(b'&');
+        let is_html = is_entity || has(b'<');
         [
             (Self::Plain, true),
             (Self::Json, is_escaped),
-            (Self::NestedJson, is_escaped),
+            (Self::NestedJson, is_nested),
             (Self::Percent, is_percent),
             (Self::Form, is_form),
             (Self::Entities, is_entity),
             (Self::Html, is_html),
-            (Self::EntitiesInJson, is_escaped),
-            (Self::HtmlInJson, is_escaped),
+            (Self::EntitiesInJson, is_escaped && is_entity),
+            (Self::HtmlInJson, is_escaped && is_html),
         ]
         .into_iter()
         .filter_map(|(encoding, is_possible)| is_possible.then_some(encoding))
@@ -57,14 +63,14 @@ impl Encoding {
         let plain = chars(text);
         match self {
             Self::Plain => Box::new(plain),
-            Self::Json => Box::new(Decoder(plain, json_escape)),
-            Self::NestedJson => Box::new(Decoder(Decoder(plain, json_escape), json_escape)),
-            Self::Percent => Box::new(Decoder(Decoder(plain, json_escape), percent)),
-            Self::Form => Box::new(Decoder(Decoder(plain, json_escape), form)),
-            Self::Entities => Box::new(Decoder(plain, entity)),
-            Self::Html => Box::new(Decoder(plain, html)),
-            Self::EntitiesInJson => Box::new(Decoder(Decoder(plain, json_escape), entity)),
-            Self::HtmlInJson => Box::new(Decoder(Decoder(plain, json_escape), html)),
+            Self::Json => Box::new(json(plain)),
+            Self::NestedJson => Box::new(json(json(plain))),
+            Self::Percent => Box::new(Decoder(json(plain), "%", percent)),
+            Self::Form => Box::new(Decoder(json(plain), "+%", form)),
+            Self::Entities => Box::new(Decoder(plain, "&", entity)),
+            Self::Html => Box::new(Decoder(plain, "<&", html)),
+            Self::EntitiesInJson => Box::new(Decoder(json(plain), "&", entity)),
+            Self::HtmlInJson => Box::new(Decoder(json(plain), "<&", html)),
         }
     }
 }
@@ -84,10 +90,10 @@ fn chars(text: &[u8]) -> impl Iterator<Item = Placed> + Clone + '_ {
     })
 }
 
-/// Decodes the sequences that a function recognizes after their first character. The function
-/// returns the decoded character, and advances the iterator past the sequence.
+/// Decodes the sequences that start with one of these characters and that a function recognizes.
+/// The function returns the decoded character, and advances the iterator past the sequence.
 #[derive(Clone)]
-struct Decoder<I, F>(I, F);
+struct Decoder<I, F>(I, &'static str, F);
 
 impl<I, F> Iterator for Decoder<I, F>
 where
@@ -98,8 +104,11 @@ where
 
     fn next(&mut self) -> Option<Placed> {
         let (first, place) = self.0.next()?;
+        if !self.1.contains(first) {
+            return Some((first, place));
+        }
         let mut rest = Rest { chars: self.0.clone(), end: place.end };
-        match (self.1)(first, &mut rest) {
+        match (self.2)(first, &mut rest) {
             Some(decoded) => {
                 self.0 = rest.chars;
                 Some((decoded, place.start..rest.end))
@@ -151,10 +160,12 @@ impl<I: Iterator<Item = Placed>> Rest<I> {
     }
 }
 
-fn json_escape<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
-    if first != '\\' {
-        return None;
-    }
+/// Decodes the escapes of JSON.
+fn json<I: Iterator<Item = Placed> + Clone>(chars: I) -> impl Iterator<Item = Placed> + Clone {
+    Decoder(chars, "\\", json_escape)
+}
+
+fn json_escape<I: Iterator<Item = Placed>>(_: char, rest: &mut Rest<I>) -> Option<char> {
     match rest.next()? {
         c @ ('"' | '\\' | '/') => Some(c),
         'b' | 'f' | 'n' | 'r' | 't' => Some(' '),
@@ -171,10 +182,7 @@ fn json_escape<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> O
     }
 }
 
-fn percent<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
-    if first != '%' {
-        return None;
-    }
+fn percent<I: Iterator<Item = Placed>>(_: char, rest: &mut Rest<I>) -> Option<char> {
     let mut bytes = [u8::try_from(rest.hex(2)?).ok()?, 0, 0, 0];
     let len = match bytes[0] {
         0..0x80 => 1,
@@ -225,10 +233,7 @@ fn html<I: Iterator<Item = Placed> + Clone>(first: char, rest: &mut Rest<I>) -> 
     Some(' ')
 }
 
-fn entity<I: Iterator<Item = Placed>>(first: char, rest: &mut Rest<I>) -> Option<char> {
-    if first != '&' {
-        return None;
-    }
+fn entity<I: Iterator<Item = Placed>>(_: char, rest: &mut Rest<I>) -> Option<char> {
     let mut name = String::new();
     for _ in 0..=MAX_ENTITY_LEN {
         match rest.next()? {
