@@ -14,7 +14,6 @@ mod credentials_cache;
 mod credentials;
 mod identity;
 #[cfg(feature = "credential-chain")]
-mod token_exchange;
 mod token_file;
 mod providers;
 mod project_lookup;
@@ -41,6 +40,7 @@ pub use key_record::{
 };
 pub use project_lookup::ProjectLookup;
 pub use provider::ProvideCredentials;
+pub(crate) use provider::RenewalReason;
 pub use providers::{
     AssumeAgency, MetadataService, OidcAssume, OidcLogin, PodIdentity, TokenSource,
 };

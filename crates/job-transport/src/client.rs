@@ -24,8 +24,8 @@ use job_model::{JobId, ProjectId};
 
 use crate::{
     auth::{
-        Credential, Credentials, IssuedCredential, KeyRecords, ProjectLookup, SigningContext,
-        X_AUTH_TOKEN, send_signed, sensitive_header,
+        Credential, Credentials, IssuedCredential, KeyRecords, ProjectLookup, RenewalReason,
+        SigningContext, X_AUTH_TOKEN, send_signed, sensitive_header,
     },
     clock::{Clock, timeout},
     request::{
@@ -229,13 +229,25 @@ impl Client {
         let issued = credentials.get(&**clock).await?;
         let refused = match self.send(attempt, &issued).await {
             Ok(response) => return Ok(OkReply { response, credentials_refreshed: false }),
-            Err(error) if error.class() == ErrorClass::Unauthorized => error,
-            Err(error) => return Err(error),
+            Err(error) => error,
         };
-        let has_expired = refused.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired);
-        match credentials.refresh(&issued, has_expired, &**clock).await {
+        let reason = match refused.kind() {
+            _ if refused.class() == ErrorClass::Unauthorized => RenewalReason::of_refusal(
+                refused.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired),
+            ),
+            FetchErrorKind::Status(403) if credentials.is_renewed_after_forbidden() => {
+                RenewalReason::Forbidden
+            }
+            _ => return Err(refused),
+        };
+        match credentials.refresh(&issued, reason, &**clock).await {
             // The same key would be refused again.
             Ok(Some(same)) if same.has_same_key(&issued) => Err(refused),
+            Ok(Some(same))
+                if reason == RenewalReason::Forbidden && same.has_same_secret(&issued) =>
+            {
+                Err(refused)
+            }
             Ok(Some(issued)) => match self.send_renewed(attempt, &issued).await {
                 Ok(response) => Ok(OkReply { response, credentials_refreshed: true }),
                 Err(error) => Err(error.with_credentials_refreshed(true)),

@@ -10,7 +10,10 @@ use super::{
     access_key::AccessKey,
     secret::{InvalidCredential, parse_secret},
 };
-use crate::request::{FetchError, FetchErrorKind};
+use crate::{
+    clock::Clock,
+    request::{FetchError, FetchErrorKind},
+};
 
 /// A token, or a key pair.
 pub(crate) enum Credential {
@@ -82,6 +85,12 @@ impl ProvidedCredential {
     pub fn project(mut self, project: ProjectId) -> Self {
         self.project = Some(project);
         self
+    }
+
+    /// Returns how long the credentials are still valid. An expiry in the past is a lifetime of zero.
+    pub(crate) fn remaining_lifetime(&self, clock: &dyn Clock) -> Option<Duration> {
+        let until = |at: Timestamp| at.duration_since(clock.now()).try_into().unwrap_or_default();
+        self.lifetime.or_else(|| self.expires_at.map(until))
     }
 
     /// Returns the token. Returns an error if the credentials are a key pair.

@@ -8,7 +8,7 @@ use super::{
     access_key::AccessKey,
     credential::{IssuedCredential, ProvidedCredential},
     credentials_cache::{CredentialsCache, RefreshError},
-    provider::{ProvideCredentials, RenewCredentials},
+    provider::{ProvideCredentials, RenewCredentials, RenewalReason},
     secret::InvalidCredential,
 };
 use crate::clock::Clock;
@@ -101,19 +101,25 @@ impl Credentials {
         }
     }
 
+    /// Returns whether a 403 may have another reason than the permissions of the caller.
+    pub(crate) fn is_renewed_after_forbidden(&self) -> bool {
+        match &self.0 {
+            CredentialsSource::Static(_) => false,
+            CredentialsSource::Cached(cache) => cache.is_renewed_after_forbidden(),
+        }
+    }
+
     /// Returns the replacement for credentials that the service refused, if there is one.
-    ///
-    /// `is_final` means that the service will refuse the same key again, because it has expired.
     pub(crate) async fn refresh(
         &self,
         refused: &IssuedCredential,
-        is_final: bool,
+        reason: RenewalReason,
         clock: &dyn Clock,
     ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         match &self.0 {
             CredentialsSource::Static(_) => Ok(None),
             CredentialsSource::Cached(cache) => {
-                cache.refresh(refused.generation, is_final, clock).await
+                cache.refresh(refused.generation, reason, clock).await
             }
         }
     }

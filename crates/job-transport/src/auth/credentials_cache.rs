@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -133,7 +132,7 @@ impl CredentialsCache {
         if !self.state().postpone(clock.monotonic()) {
             return Ok(valid.issued);
         }
-        let limit = self.provider.renewal_timeout(RenewalReason::Due) / 2;
+        let limit = self.provider.renewal_timeout() / 2;
         match self.call_provider(RenewalReason::Due, clock, limit).await {
             Err(error) if error.revokes() => Err(error),
             called => Ok(called.unwrap_or(valid.issued)),
@@ -143,12 +142,12 @@ impl CredentialsCache {
     /// Returns the replacement for credentials that the service refused. Returns `None` if they are
     /// themselves a new replacement, because then their age is not the reason.
     ///
-    /// If the refusal is final and the provider returns the same key again, the key is not used
+    /// If the key has expired and the provider returns the same key again, the key is not used
     /// again.
     pub(crate) async fn refresh(
         &self,
         refused: u64,
-        is_final: bool,
+        reason: RenewalReason,
         clock: &dyn Clock,
     ) -> Result<Option<Arc<IssuedCredential>>, RefreshError> {
         let is_fresh = |entry: &CacheEntry| {
@@ -161,12 +160,12 @@ impl CredentialsCache {
         let successor = |state: &CacheState| {
             state.entry.clone().filter(|entry| entry.issued.generation > refused)
         };
-        let issued = self.shared_refresh(RenewalReason::Refused, clock, successor).await?;
+        let issued = self.shared_refresh(reason, clock, successor).await?;
         let mut state = self.state();
         if let Some(entry) =
             state.entry.as_mut().filter(|entry| Arc::ptr_eq(&entry.issued, &issued))
         {
-            entry.is_dead |= is_final && issued.generation == refused;
+            entry.is_dead |= reason == RenewalReason::Expired && issued.generation == refused;
             entry.fresh_until.get_or_insert_with(|| clock.monotonic().saturating_add(FRESH_PERIOD));
         }
         Ok(Some(issued))
@@ -198,7 +197,12 @@ impl CredentialsCache {
                 return Ok(entry.issued);
             }
         }
-        self.call_provider(reason, clock, self.provider.renewal_timeout(reason)).await
+        self.call_provider(reason, clock, self.provider.renewal_timeout()).await
+    }
+
+    /// Returns whether a 403 may have another reason than the permissions of the caller.
+    pub(crate) fn is_renewed_after_forbidden(&self) -> bool {
+        self.provider.is_renewed_after_forbidden()
     }
 
     /// Calls the provider. The caller must hold `refresh_lock`.
@@ -208,7 +212,7 @@ impl CredentialsCache {
         clock: &dyn Clock,
         limit: Duration,
     ) -> Result<Arc<IssuedCredential>, RefreshError> {
-        let provided = timeout(clock, limit, self.provider.renew(reason)).await;
+        let provided = timeout(clock, limit, self.provider.renew(reason, clock)).await;
         let provided = provided.ok_or(RefreshError::TimedOut(limit));
         let provided = provided.and_then(|provided| provided.map_err(RefreshError::Provider));
         self.state().record(provided, clock)
@@ -301,9 +305,7 @@ impl CacheEntry {
         let now = clock.monotonic();
         let after =
             |span: Option<Duration>| span.map_or(Duration::MAX, |span| now.saturating_add(span));
-        // An expiry in the past is a lifetime of zero.
-        let until = |at: Timestamp| at.duration_since(clock.now()).try_into().unwrap_or_default();
-        let lifetime = provided.lifetime.or_else(|| provided.expires_at.map(until));
+        let lifetime = provided.remaining_lifetime(clock);
         // Between 80 and 90 % of the lifetime, depending on the credentials.
         let early = lifetime.map(|lifetime: Duration| {
             let tenth = lifetime / 10;

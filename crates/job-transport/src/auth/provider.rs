@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures_core::future::BoxFuture;
 
 use super::{credential::ProvidedCredential, secret::InvalidCredential};
-use crate::request::{CredentialsProviderError, ErrorClass};
+use crate::{
+    clock::Clock,
+    request::{CredentialsProviderError, ErrorClass},
+};
 
 /// Returns a token or a key pair on demand, for example from a vault.
 ///
@@ -67,33 +70,52 @@ pub trait ProvideCredentials: Send + Sync {
 
 /// Why new credentials are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RenewalReason {
+pub(crate) enum RenewalReason {
     /// There are none, or they expire soon, or their source may have changed.
     Due,
-    /// The service refused them.
+    /// The service refused them (401).
     Refused,
+    /// The service refused them because the temporary key has expired. It will refuse the same key
+    /// again.
+    Expired,
+    /// The service accepted them, but not for the job (403).
+    Forbidden,
 }
 
-/// A provider that needs to know why it is called.
+impl RenewalReason {
+    /// Returns the reason after a 401.
+    pub(crate) const fn of_refusal(has_expired: bool) -> Self {
+        if has_expired { Self::Expired } else { Self::Refused }
+    }
+}
+
+/// A provider that needs to know why it is called, and the time.
 pub(super) trait RenewCredentials: Send + Sync {
-    fn renew(
-        &self,
+    fn renew<'a>(
+        &'a self,
         reason: RenewalReason,
-    ) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>>;
+        clock: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<ProvidedCredential, CredentialsProviderError>>;
 
     /// Returns the timeout of a call.
-    fn renewal_timeout(&self, reason: RenewalReason) -> Duration;
+    fn renewal_timeout(&self) -> Duration;
+
+    /// Returns whether a 403 may have another reason than the permissions of the caller.
+    fn is_renewed_after_forbidden(&self) -> bool {
+        false
+    }
 }
 
 impl<P: ProvideCredentials> RenewCredentials for P {
-    fn renew(
-        &self,
+    fn renew<'a>(
+        &'a self,
         _: RenewalReason,
-    ) -> BoxFuture<'_, Result<ProvidedCredential, CredentialsProviderError>> {
+        _: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<ProvidedCredential, CredentialsProviderError>> {
         self.provide()
     }
 
-    fn renewal_timeout(&self, _: RenewalReason) -> Duration {
+    fn renewal_timeout(&self) -> Duration {
         self.timeout()
     }
 }

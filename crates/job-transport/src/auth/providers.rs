@@ -8,6 +8,9 @@ mod metadata;
 mod pod_identity;
 mod oidc;
 mod agency;
+mod token_exchange;
+
+pub(super) use token_exchange::{ExchangeableToken, TokenExchange, WantedProject};
 
 pub use agency::AssumeAgency;
 pub use metadata::MetadataService;

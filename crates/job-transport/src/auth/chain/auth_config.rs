@@ -134,9 +134,10 @@ impl AuthConfig {
             | Field::UserDomain
             | Field::UserDomainId
             | Field::Domain
-            | Field::DomainId
-            | Field::ProjectDomain
-            | Field::ProjectDomainId => matches!(self, Self::Password(_)),
+            | Field::DomainId => matches!(self, Self::Password(_)),
+            Field::ProjectDomain | Field::ProjectDomainId => {
+                matches!(self, Self::Password(_) | Self::Token(_) | Self::TokenFile(_))
+            }
             Field::IdpId | Field::IdpTokenFile => matches!(self, Self::OidcLogin { .. }),
             Field::ProviderUrn
             | Field::AgencyUrn

@@ -37,9 +37,9 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// The file is read for the first request, then for a request at most every 5 s, and when the
 /// service refuses the key (401). A password is read for each login. If the file cannot be read or
-/// parsed, the old key is still used. If it now describes another account, agency, region, project or
-/// host, also one that it did not name before, no key is used any longer: the job belongs to what it
-/// described before, and a new key must not reach the old host.
+/// parsed, the old key is still used. If the file now describes or adds another account, agency,
+/// region, project or host, its keys are no longer used: the job belongs to what the file described
+/// before, and a new key must not reach the old host.
 pub(super) struct KeyFile {
     source: Arc<KeySource>,
     slot: BlockingSlot,

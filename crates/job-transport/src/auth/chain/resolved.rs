@@ -17,7 +17,10 @@ use super::{
     sourced::Sourced,
     values::Values,
 };
-use crate::{auth::project_lookup::ProjectLookup, request::Endpoint};
+use crate::{
+    auth::{identity::Domain, project_lookup::ProjectLookup},
+    request::Endpoint,
+};
 
 /// The credentials and other settings that a [`CredentialChain`](crate::CredentialChain) found.
 ///
@@ -37,6 +40,8 @@ pub struct ResolvedCredentials {
     pub(super) settings: Vec<(Field, Option<String>, String)>,
     pub(super) project_source: String,
     project_name: Option<Sourced<String>>,
+    /// The account of the project, if it is not that of the user.
+    project_domain: Option<Domain>,
     /// The identity service: that of the source, or else the derived one.
     pub(super) identity: Option<Endpoint>,
     token_service: Option<Endpoint>,
@@ -114,6 +119,7 @@ impl ResolvedCredentials {
             settings,
             project_source: values.name(Field::ProjectId),
             project_name,
+            project_domain: values.project_domain(),
             identity: given.or_else(|| Some(derived?.value.clone())),
             identity_source: values.name(Field::AuthUrl),
             token_service: hosts

@@ -10,7 +10,11 @@ use super::{
     error::{CredentialChainError, CredentialChainWarning},
     field::Field,
 };
-use crate::auth::{access_key::AccessKey, identity::PasswordLogin, secret::parse_secret};
+use crate::auth::{
+    access_key::AccessKey,
+    identity::{Domain, PasswordLogin},
+    secret::parse_secret,
+};
 
 /// The names of the settings in a source. If a setting has several names, the first one is
 /// preferred.
@@ -205,13 +209,11 @@ impl<'n> Values<'n> {
         let project_id = self.project_id()?;
         let login = match (project_id, text(Field::ProjectName)) {
             (Some(id), _) => login.project_id(id),
-            (None, Some(name)) => {
-                match (text(Field::ProjectDomainId), text(Field::ProjectDomain)) {
-                    (Some(id), _) => login.project_name_in_domain_id(name, id),
-                    (None, Some(domain)) => login.project_name_in_domain(name, domain),
-                    (None, None) => login.project_name(name),
-                }
-            }
+            (None, Some(name)) => match self.project_domain() {
+                Some(Domain::Id(id)) => login.project_name_in_domain_id(name, id),
+                Some(Domain::Name(domain)) => login.project_name_in_domain(name, domain),
+                None => login.project_name(name),
+            },
             (None, None) => match (text(Field::DomainId), text(Field::Domain)) {
                 (Some(id), _) => login.domain_id(id),
                 (None, Some(name)) => login.domain_name(name),
@@ -223,6 +225,13 @@ impl<'n> Values<'n> {
 }
 
 impl Values<'_> {
+    /// Returns the account of the project, if it is set.
+    pub(super) fn project_domain(&self) -> Option<Domain> {
+        let text = |field| self.get(field).map(|(text, _)| text.to_owned());
+        let id = text(Field::ProjectDomainId).map(Domain::Id);
+        id.or_else(|| text(Field::ProjectDomain).map(Domain::Name))
+    }
+
     /// Returns the id of the project, if it is set.
     pub(super) fn project_id(&self) -> Result<Option<ProjectId>, CredentialChainError> {
         let project = self.get(Field::ProjectId).map(|(text, origin)| {

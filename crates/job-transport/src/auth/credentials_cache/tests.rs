@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use futures_core::future::BoxFuture;
 use futures_util::{future::join_all, poll};
+use jiff::Timestamp;
 
 use super::*;
-
 use crate::{
     auth::provider::ProvideCredentials,
     request::{CredentialsProviderError, ErrorClass},
@@ -184,11 +184,13 @@ async fn a_late_401_gets_the_newer_token_despite_a_failed_refresh() {
     let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Ok(Some(1_000)), Err(ErrorClass::Unauthorized)]);
     let first = cache.get(&clock).await.unwrap();
-    assert!(cache.refresh(first.generation, false, &clock).await.unwrap().is_some());
+    assert!(
+        cache.refresh(first.generation, RenewalReason::Refused, &clock).await.unwrap().is_some()
+    );
     clock.advance(950);
     assert_eq!(get_concurrently(1, &cache, &clock).await, ["token-2"]);
     assert_eq!(listed.calls(), 3);
-    let late = cache.refresh(first.generation, false, &clock).await.unwrap();
+    let late = cache.refresh(first.generation, RenewalReason::Refused, &clock).await.unwrap();
     assert_eq!(late.map(|issued| token_text(&issued)).as_deref(), Some("token-2"));
 }
 
@@ -206,7 +208,8 @@ async fn concurrent_refusals_of_a_token_share_one_refresh() {
     listed.push_results([Ok(None), Ok(None), Ok(None), Ok(None)]);
     let first = cache.get(&clock).await.unwrap();
     let renew = async |refused: &IssuedCredential, count| {
-        let renewed = (0..count).map(|_| cache.refresh(refused.generation, false, &clock));
+        let renewed =
+            (0..count).map(|_| cache.refresh(refused.generation, RenewalReason::Refused, &clock));
         let renewed: Vec<_> = join_all(renewed).await;
         let tokens = renewed.into_iter().map(|renewed| renewed.unwrap().map(|g| token_text(&g)));
         tokens.collect::<Vec<_>>()
@@ -231,8 +234,10 @@ async fn concurrent_refusals_share_one_refresh_error() {
     let (listed, cache, clock) = new_cache();
     listed.push_results([Ok(None), Err(ErrorClass::Transient)]);
     let first = cache.get(&clock).await.unwrap();
-    let renewed =
-        join_all((0..1_000).map(|_| cache.refresh(first.generation, false, &clock))).await;
+    let renewed = join_all(
+        (0..1_000).map(|_| cache.refresh(first.generation, RenewalReason::Refused, &clock)),
+    )
+    .await;
     assert!(renewed.into_iter().all(|renewed| renewed.is_err()));
     assert_eq!(listed.calls(), 2);
 }

@@ -22,7 +22,7 @@ use crate::{
         credentials_cache::RefreshError,
         identity::token_from_reply,
         key_record::KeyRecords,
-        provider::ProvideCredentials,
+        provider::{ProvideCredentials, RenewalReason},
         signed_request::{SigningContext, send_signed},
     },
     clock::Clock,
@@ -166,7 +166,8 @@ impl AssumeAgency {
         let has_expired = error_sources(&refused)
             .filter_map(|error| error.downcast_ref::<FetchError>())
             .any(|error| error.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired));
-        let renewed = self.source.refresh(&issued, has_expired, clock).await;
+        let reason = RenewalReason::of_refusal(has_expired);
+        let renewed = self.source.refresh(&issued, reason, clock).await;
         match renewed.map_err(source_failed)? {
             Some(renewed) if !renewed.has_same_secret(&issued) => self.assume_with(&renewed).await,
             _ => Err(refused),

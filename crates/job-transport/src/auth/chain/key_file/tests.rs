@@ -9,6 +9,7 @@ use crate::{
     auth::{
         credential::IssuedCredential,
         credentials_cache::{CredentialsCache, RefreshError},
+        provider::RenewalReason,
     },
     testing::{ManualClock, ScriptedTransport},
     transport::display_chain,
@@ -229,7 +230,8 @@ async fn an_expired_key_is_not_used_again_and_a_replaced_one_is_new() {
     // The reread key is the same one, so it keeps its generation.
     clock.advance(5);
     assert_eq!(cache.get(&clock).await.unwrap().generation, first.generation);
-    let same = cache.refresh(first.generation, true, &clock).await.unwrap().unwrap();
+    let same =
+        cache.refresh(first.generation, RenewalReason::Expired, &clock).await.unwrap().unwrap();
     assert!(same.has_same_key(&first));
     for _ in 0..3 {
         let error = shown(cache.get(&clock).await, &file);
@@ -242,7 +244,7 @@ async fn an_expired_key_is_not_used_again_and_a_replaced_one_is_new() {
     assert!(second.generation > first.generation);
     // A refusal without a stated cause does not end the use of a key.
     clock.advance(6);
-    cache.refresh(second.generation, false, &clock).await.unwrap();
+    cache.refresh(second.generation, RenewalReason::Refused, &clock).await.unwrap();
     assert_eq!(shown(cache.get(&clock).await, &file), "SECOND");
 }
 

@@ -20,9 +20,10 @@ use crate::{
         credentials::Credentials,
         identity::Identity,
         key_record::KeyRecords,
-        provider::ProvideCredentials,
-        providers::{MetadataService, OidcAssume, OidcLogin, PodIdentity},
-        token_exchange::{ExchangeableToken, TokenExchange, WantedProject},
+        providers::{
+            ExchangeableToken, MetadataService, OidcAssume, OidcLogin, PodIdentity, TokenExchange,
+            WantedProject,
+        },
         token_file::TokenFile,
     },
     request::Endpoint,
@@ -36,6 +37,11 @@ impl ResolvedCredentials {
     /// pair or a password from a file, the file is read again when it changes and when the service
     /// refuses them, because another process may have replaced them. If the file then describes
     /// another project, account or endpoint, the credentials are not used any longer.
+    ///
+    /// A token for a project or an account is used as it is. If the project has no id, the identity
+    /// service is asked what the token is for (`GET /v3/auth/tokens`); with an id, it is asked only
+    /// if the service refuses the token (401 or 403). An unscoped token is exchanged for a token of
+    /// the project.
     ///
     /// # Errors
     ///
@@ -85,21 +91,17 @@ impl ResolvedCredentials {
             |chain: &CredentialChain| KeyFile::new(chain.clone(), self, transport.clone());
         let from_file = |chain| Credentials::from_provider(key_file(chain));
         Ok(match &self.auth_config {
-            AuthConfig::Token(token) => match &self.chain {
-                Some(chain) => self.token_from_file(key_file(chain), &transport),
-                None => match self.exchange() {
-                    Some((identity, project)) => Credentials::renewed_by(TokenExchange::new(
-                        identity.clone(),
-                        ExchangeableToken::Fixed(token.clone()),
-                        project,
-                        transport,
-                    )),
-                    None => Credentials::from_provided(ProvidedCredential::new(Credential::Token(
-                        token.clone(),
-                    ))),
-                },
-            },
-            AuthConfig::TokenFile(file) => self.token_from_file(TokenFile::new(file), &transport),
+            AuthConfig::Token(token) => {
+                let token = match &self.chain {
+                    Some(chain) => ExchangeableToken::InFile(Box::new(key_file(chain))),
+                    None => ExchangeableToken::Fixed(token.clone()),
+                };
+                self.token_credentials(token, transport)
+            }
+            AuthConfig::TokenFile(file) => {
+                let token = ExchangeableToken::InFile(Box::new(TokenFile::new(file)));
+                self.token_credentials(token, transport)
+            }
             AuthConfig::Key(key) => match &self.chain {
                 Some(chain) => from_file(chain),
                 None => Credentials::access_key(key.clone()),
@@ -148,20 +150,22 @@ impl ResolvedCredentials {
         })
     }
 
-    /// Returns the credentials of a token that `file` reads.
-    fn token_from_file(
+    fn token_credentials(
         &self,
-        file: impl ProvideCredentials + 'static,
-        transport: &Arc<dyn Transport>,
+        token: ExchangeableToken,
+        transport: Arc<dyn Transport>,
     ) -> Credentials {
-        match self.exchange() {
-            Some((identity, project)) => Credentials::renewed_by(TokenExchange::new(
+        match (self.exchange(), token) {
+            (Some((identity, project)), token) => Credentials::renewed_by(TokenExchange::new(
                 identity.clone(),
-                ExchangeableToken::InFile(Box::new(file)),
+                token,
                 project,
-                transport.clone(),
+                transport,
             )),
-            None => Credentials::from_provider(file),
+            (None, ExchangeableToken::Fixed(token)) => {
+                Credentials::from_provided(ProvidedCredential::new(Credential::Token(token)))
+            }
+            (None, ExchangeableToken::InFile(file)) => Credentials::from_provider(file),
         }
     }
 
@@ -180,7 +184,7 @@ impl ResolvedCredentials {
         match (&self.project, &self.project_name) {
             (Some(id), _) => Some(WantedProject::Id(id.clone())),
             (None, Some(name)) if self.is_project_named() => {
-                Some(WantedProject::Name(name.value.clone()))
+                Some(WantedProject::Name(name.value.clone(), self.project_domain.clone()))
             }
             (None, Some(name)) => Some(WantedProject::DefaultName(name.value.clone())),
             (None, None) => None,
