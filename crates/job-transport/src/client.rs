@@ -232,7 +232,7 @@ impl Client {
             Err(error) => error,
         };
         let reason = match refused.kind() {
-            _ if refused.class() == ErrorClass::Unauthorized => RenewalReason::of_refusal(
+            _ if refused.class() == ErrorClass::Unauthorized => RenewalReason::from_refusal(
                 refused.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired),
             ),
             FetchErrorKind::Status(403) if credentials.is_renewed_after_forbidden() => {

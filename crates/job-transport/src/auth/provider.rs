@@ -84,7 +84,7 @@ pub(crate) enum RenewalReason {
 
 impl RenewalReason {
     /// Returns the reason after a 401.
-    pub(crate) const fn of_refusal(has_expired: bool) -> Self {
+    pub(crate) const fn from_refusal(has_expired: bool) -> Self {
         if has_expired { Self::Expired } else { Self::Refused }
     }
 }

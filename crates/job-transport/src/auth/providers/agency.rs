@@ -166,7 +166,7 @@ impl AssumeAgency {
         let has_expired = error_sources(&refused)
             .filter_map(|error| error.downcast_ref::<FetchError>())
             .any(|error| error.refusal_cause() == Some(RefusalCause::TemporaryKeyExpired));
-        let reason = RenewalReason::of_refusal(has_expired);
+        let reason = RenewalReason::from_refusal(has_expired);
         let renewed = self.source.refresh(&issued, reason, clock).await;
         match renewed.map_err(source_failed)? {
             Some(renewed) if !renewed.has_same_secret(&issued) => self.assume_with(&renewed).await,

@@ -81,7 +81,7 @@ const UNSCOPED: Reply =
 const PAGE: Reply = Reply::Status(200, "<html>");
 const EXCHANGED: Reply = Reply::Status(201, r#"{"token": {"project": {"id": "new"}}}"#);
 const REFUSED: Reply = Reply::Status(401, r#"{"error": {"code": 401, "message": "expired MIIF"}}"#);
-const BUSY: Reply = Reply::Status(503, "");
+const UNAVAILABLE: Reply = Reply::Status(503, "");
 
 /// A file whose content is the next of these tokens at each reading, and then the last one.
 struct TokenFiles(Mutex<VecDeque<FileToken>>);
@@ -229,7 +229,7 @@ async fn a_token_is_used_as_it_is_or_exchanged() {
             "an identity service that is busy once",
             fixed(),
             default_name(),
-            &[BUSY, UNSCOPED],
+            &[UNAVAILABLE, UNSCOPED],
             &[EXCHANGED],
             &[Due, Due, Forbidden],
         ),
@@ -257,7 +257,7 @@ async fn a_token_is_used_as_it_is_or_exchanged() {
             "a new token of the same project, while the identity service is busy",
             in_file(&[Text("MIIF"), Text("second")]),
             default_name(),
-            &[PROJECT, BUSY],
+            &[PROJECT, UNAVAILABLE],
             &[],
             &[Due, Due],
         ),
