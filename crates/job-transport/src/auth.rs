@@ -13,7 +13,6 @@ mod provider;
 mod credentials_cache;
 mod credentials;
 mod identity;
-#[cfg(feature = "credential-chain")]
 mod token_file;
 mod providers;
 mod project_lookup;

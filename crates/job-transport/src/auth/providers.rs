@@ -8,8 +8,10 @@ mod metadata;
 mod pod_identity;
 mod oidc;
 mod agency;
+#[cfg(feature = "credential-chain")]
 mod token_exchange;
 
+#[cfg(feature = "credential-chain")]
 pub(super) use token_exchange::{ExchangeableToken, TokenExchange, WantedProject};
 
 pub use agency::AssumeAgency;
