@@ -221,7 +221,7 @@ impl Fleet {
     /// Returns the fleet's current figures.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        self.shared.with_state(|scheduler, _| scheduler.stats())
+        self.shared.with_state(|scheduler, now| scheduler.stats(now))
     }
 }
 

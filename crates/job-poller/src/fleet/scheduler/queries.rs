@@ -114,7 +114,8 @@ impl Scheduler {
         self.schedule_source.history()
     }
 
-    pub(in crate::fleet) fn stats(&self) -> FleetStats {
+    pub(in crate::fleet) fn stats(&mut self, now: Duration) -> FleetStats {
+        self.budget.reprice(now, self.jobs.len());
         FleetStats {
             jobs: self.jobs.len(),
             queued: self.ready.len(),
