@@ -258,6 +258,19 @@ impl Budget {
         self.price.is_binding()
     }
 
+    /// Returns when the rate will have recovered from throttling. In the past if the rate is not
+    /// reduced.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn recovered_at(&self) -> Duration {
+        self.pacer.recovered_at()
+    }
+
+    /// Returns how often waits poll at the current price, relative to the minimum price: at most 1.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_rate_factor(&self) -> f64 {
+        self.price.poll_rate_factor()
+    }
+
     /// Returns the share of each wait, if there are `waits` waits.
     #[must_use]
     pub fn share(&self, waits: usize) -> BudgetShare {

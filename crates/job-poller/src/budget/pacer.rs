@@ -67,6 +67,13 @@ impl Pacer {
         self.rate
     }
 
+    /// Returns when the rate will have recovered, if the service throttles no more requests. In the
+    /// past if the rate is not reduced.
+    pub(super) fn recovered_at(&self) -> Duration {
+        let missing = (1.0 - self.rate / self.max_rate).max(0.0);
+        self.rate_changed_at.saturating_add(Duration::from_secs_f64(missing * RECOVERY_SECS))
+    }
+
     /// Returns when the next request may be sent.
     pub(super) fn next_slot(&self) -> Duration {
         self.next_slot.saturating_sub(TIMER_TOLERANCE).max(self.blocked_until)

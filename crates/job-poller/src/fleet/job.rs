@@ -60,6 +60,12 @@ pub(super) struct FleetJob {
 pub(super) enum JobActivity {
     /// Sleeping until the next attempt is due.
     Sleep,
+    /// Sleeping until the next attempt is due, which the schedule planned. It may be advanced: this
+    /// is its time on the scheduler's poll clock, under which `planned` has an entry.
+    Planned(CompactDuration),
+    /// The same, too soon after the last attempt to be advanced: the time on the poll clock, and
+    /// when the attempt is due.
+    Cooling(CompactDuration, CompactDuration),
     /// Queued since this time. If the machine has already requested the attempt, this is the
     /// request.
     Ready(CompactDuration, Option<Box<AttemptRequest>>),
@@ -68,6 +74,9 @@ pub(super) enum JobActivity {
     /// An attempt is in flight: its number, a handle to cancel it, and its timeout.
     Attempt(u64, AbortHandle, CompactDuration),
 }
+
+/// Minimum time between the last attempt of a wait and an attempt that is advanced.
+const MIN_ADVANCED_GAP: Duration = Duration::from_secs(2);
 
 impl FleetJob {
     pub(super) fn new(
@@ -99,6 +108,13 @@ impl FleetJob {
     /// Converts a time since the wait began into a time since the fleet started.
     pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
         self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
+    }
+
+    /// Returns when the next attempt may be made at the earliest, or `None` if it may not be made
+    /// before it is due.
+    pub(super) fn earliest_attempt(&self) -> Option<Duration> {
+        let earliest = self.to_fleet_time(self.machine.earliest_attempt()?);
+        Some(earliest.max(self.last_attempt_at.get().saturating_add(MIN_ADVANCED_GAP)))
     }
 
     /// Returns the wait's deadline, or `None` if it has no deadline.

@@ -2,6 +2,8 @@
 //!
 //! Reads no clock and performs no I/O: the fleet's task passes in the time and makes the attempts.
 
+mod poll_clock;
+mod planned;
 mod queue;
 mod queries;
 
@@ -17,6 +19,7 @@ use job_model::JobId;
 use job_transport::{Clock, JobSnapshot, TokioClock};
 use slab::Slab;
 
+use self::poll_clock::PollClock;
 use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
@@ -42,6 +45,9 @@ pub(super) struct Scheduler {
     /// queued first.
     timers: BTreeSet<(CompactDuration, usize)>,
     ready: BTreeSet<(CompactDuration, usize)>,
+    /// The waits whose attempt may be advanced, by its time on the poll clock.
+    planned: BTreeSet<(CompactDuration, usize)>,
+    poll_clock: PollClock,
     in_flight: usize,
     budget: Budget,
     schedule_source: ScheduleSource,
@@ -79,6 +85,8 @@ impl Scheduler {
             by_id: HashMap::new(),
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
+            planned: BTreeSet::new(),
+            poll_clock: PollClock::new(),
             in_flight: 0,
             budget,
             schedule_source,
@@ -131,12 +139,13 @@ impl Scheduler {
     /// known to be new: then it is due when such jobs are likely to end.
     fn plan_first(&mut self, now: Duration, key: usize, plan: PollPlan, is_new: bool) {
         let urgency = UrgencyBucket::from_plan(plan);
+        let urgency = urgency.map(|known| if is_new { known } else { UrgencyBucket::UNKNOWN });
         let job = &mut self.jobs[key];
         self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         if self.budget.is_binding() && is_new && urgency.is_some() {
             let last = job.to_fleet_time(job.machine.policy().latest_start());
-            job.activity = JobActivity::Sleep;
-            self.set_timer(key, Some(now.saturating_add(plan.delay).min(last.max(now))));
+            let due = now.saturating_add(plan.delay).min(last.max(now));
+            self.plan(now, key, due, plan.delay);
         } else {
             self.enqueue(now, key, None);
         }
@@ -175,17 +184,24 @@ impl Scheduler {
     /// Processes everything that is due, and returns the attempts to make now.
     pub(super) fn poll(&mut self, now: Duration) -> Vec<PendingAttempt> {
         self.budget.reprice(now, self.jobs.len());
+        self.update_poll_clock(now);
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
             && at.get() <= now
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
-                // The queue is only needed if the request cannot be sent at once.
-                JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
-                    attempts.extend(self.start_next(now, key, None));
+                JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {
+                    if !self.wake(key) {
+                        continue;
+                    }
+                    // The queue is only needed if the request cannot be sent at once.
+                    if self.can_dispatch(now) && self.ready.is_empty() {
+                        attempts.extend(self.start_next(now, key, None));
+                    } else {
+                        self.enqueue(at.get(), key, None);
+                    }
                 }
-                JobActivity::Sleep => self.enqueue(at.get(), key, None),
                 JobActivity::Attempt(_, _, timeout) => {
                     let error = AttemptError::timed_out(timeout.get());
                     self.cancel(key);
@@ -201,13 +217,16 @@ impl Scheduler {
                 }
             }
         }
-        while self.can_dispatch(now)
-            && let Some((_, key)) = self.ready.pop_first()
-        {
-            if let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity {
-                let decided = decided.take();
-                attempts.extend(self.start_next(now, key, decided));
-            }
+        while self.can_dispatch(now) {
+            let (key, decided) = if let Some((_, key)) = self.ready.pop_first() {
+                let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity else { continue };
+                (key, decided.take())
+            } else if let Some(key) = self.take_planned(now) {
+                (key, None)
+            } else {
+                break;
+            };
+            attempts.extend(self.start_next(now, key, decided));
         }
         attempts
     }
@@ -313,8 +332,11 @@ impl Scheduler {
             Action::SleepUntil(at) => {
                 let job = &mut self.jobs[key];
                 job.activity = JobActivity::Sleep;
-                let at = job.to_fleet_time(at);
-                self.set_timer(key, Some(at));
+                let due = job.to_fleet_time(at);
+                match plan.filter(|_| urgency.is_some() && job.earliest_attempt().is_some()) {
+                    Some(plan) => self.plan(now, key, due, plan.delay),
+                    None => self.set_timer(key, Some(due)),
+                }
             }
             Action::Finish(result) => self.finish(now, key, *result),
         }
@@ -356,3 +378,6 @@ impl Scheduler {
         self.jobs[key].subscribers.iter().any(|subscriber| self.subscribers[*subscriber].is_full())
     }
 }
+
+#[cfg(test)]
+mod tests;

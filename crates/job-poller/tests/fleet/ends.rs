@@ -159,7 +159,9 @@ async fn a_new_job_gets_an_attempt_before_its_deadline() {
     sleep_for(20 * SECOND).await;
     let error = fleet.watch_new(add(), "CreateCluster").await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
-    assert!(error.elapsed() <= 31 * SECOND && error.attempts() == 1, "{error:?}");
+    assert!(error.elapsed() <= 31 * SECOND, "{error:?}");
+    // One when the other waits have ended, because the budget is free then, and the last one.
+    assert_eq!(error.attempts(), 2, "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
