@@ -5,6 +5,7 @@
 
 mod stats;
 mod subscriber;
+mod subscribers;
 mod learner;
 mod job;
 mod scheduler;

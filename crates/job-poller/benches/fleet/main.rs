@@ -1,6 +1,6 @@
 //! Measures a fleet with thousands of jobs on a paused clock, from its start: the detection delay,
-//! and whether the fleet uses its budget and stays within it. The runs are seeded. Exits with 1 if
-//! a figure is out of its bounds. `cargo xtask bench poller` measures what a wait costs.
+//! and whether the fleet uses its budget and stays within it. Also measures the cost of many
+//! watchers of one job. The runs are seeded. Exits with 1 if a figure is out of its bounds. `cargo xtask bench poller` measures what a wait costs.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../common/bounds.rs"]
@@ -16,6 +16,7 @@ mod mix;
 mod outage;
 mod report;
 mod service;
+mod watchers;
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
@@ -79,6 +80,7 @@ const CASES: [(Case, f64); 9] = [
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut bounds = Bounds::new();
+    paused_runtime()?.block_on(watchers::watchers(&mut bounds))?;
     for (case, max_delay) in &CASES {
         let measured = run(case, &mut bounds)?;
         bounds.check("mean delay in seconds", measured.mean_delay(), 0.0..=*max_delay);

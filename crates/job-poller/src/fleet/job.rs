@@ -7,6 +7,7 @@ use job_model::{Job, JobId};
 use job_transport::JobSnapshot;
 use job_transport::{Clock, TokioClock};
 
+use super::subscribers::SubscriberLists;
 use crate::{
     budget::UrgencyBucket,
     machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
@@ -52,8 +53,7 @@ pub(super) struct FleetJob {
     pub(super) last_attempt_at: CompactDuration,
     /// The urgency of the last plan.
     pub(super) urgency: Option<UrgencyBucket>,
-    /// The keys of its subscribers.
-    pub(super) subscribers: Vec<usize>,
+    pub(super) subscribers: SubscriberLists,
 }
 
 /// What a wait is doing at the moment.
@@ -84,7 +84,6 @@ impl FleetJob {
         schedule: Arc<dyn Schedule>,
         started_at: Duration,
         elapsed_before: Duration,
-        subscribers: Vec<usize>,
     ) -> Self {
         let started_at = started_at.into();
         Self {
@@ -96,7 +95,7 @@ impl FleetJob {
             timer: None,
             last_attempt_at: started_at,
             urgency: None,
-            subscribers,
+            subscribers: SubscriberLists::default(),
         }
     }
 
@@ -181,7 +180,7 @@ mod tests {
             let machine = Machine::new("a".parse().unwrap(), policy(timeout));
             let schedule = Arc::new(Fixed::new(seconds(1)));
             let started_at = seconds(100);
-            let mut job = FleetJob::new(machine, schedule, started_at, Duration::ZERO, Vec::new());
+            let mut job = FleetJob::new(machine, schedule, started_at, Duration::ZERO);
             job.extend_deadline(started_at + seconds(at), &policy(other), seconds(other_elapsed));
             let timeout = job.machine.policy().timeout;
             assert_eq!(

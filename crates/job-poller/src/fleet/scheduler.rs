@@ -24,7 +24,8 @@ use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
     stats::FleetStats,
-    subscriber::{FinishedFleetWait, Subscriber},
+    subscriber::FinishedFleetWait,
+    subscribers::{Subscribers, grow},
 };
 use crate::{
     budget::{AttemptStats, Budget, UrgencyBucket},
@@ -39,7 +40,7 @@ use crate::{
 /// fleet.
 pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
-    subscribers: Slab<Subscriber>,
+    subscribers: Subscribers,
     by_id: HashMap<JobId, usize>,
     /// When each wait's current activity ends, earliest first. Then the queued waits, longest
     /// queued first.
@@ -69,19 +70,11 @@ pub(super) struct PendingAttempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// Makes room for an eighth more entries. Doubling would reserve memory for waits that may never
-/// come.
-fn grow<T>(slab: &mut Slab<T>) {
-    if slab.len() == slab.capacity() {
-        slab.reserve_exact((slab.len() / 8).max(32));
-    }
-}
-
 impl Scheduler {
     pub(super) fn new(budget: Budget, schedule_source: ScheduleSource) -> Self {
         Self {
             jobs: Slab::new(),
-            subscribers: Slab::new(),
+            subscribers: Subscribers::default(),
             by_id: HashMap::new(),
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -106,20 +99,16 @@ impl Scheduler {
         elapsed_before: Duration,
         job_type: Option<&str>,
     ) -> usize {
-        grow(&mut self.subscribers);
-        let subscriber = self.subscribers.insert(Subscriber::default());
         let known = self.by_id.get(machine.job_id()).copied();
         let key = match known {
             Some(key) => {
-                let job = &mut self.jobs[key];
-                job.extend_deadline(now, machine.policy(), elapsed_before);
-                job.subscribers.push(subscriber);
+                self.jobs[key].extend_deadline(now, machine.policy(), elapsed_before);
                 key
             }
             None => {
                 let id = machine.job_id().clone();
                 let schedule = self.schedule_source.schedule_at(now);
-                let job = FleetJob::new(machine, schedule, now, elapsed_before, vec![subscriber]);
+                let job = FleetJob::new(machine, schedule, now, elapsed_before);
                 let first = job.first_plan(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
@@ -128,7 +117,7 @@ impl Scheduler {
                 key
             }
         };
-        self.subscribers[subscriber].job = Some(key);
+        let subscriber = self.subscribers.add(key, &mut self.jobs[key].subscribers);
         if self.is_closed {
             self.stop(now);
         }
@@ -153,9 +142,12 @@ impl Scheduler {
 
     /// Removes a subscriber. The wait ends with its last subscriber.
     pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
-        let Some(key) = self.subscribers.remove(subscriber).job else { return };
+        let Some(key) = self.subscribers[subscriber].job else {
+            return self.subscribers.remove(subscriber, None);
+        };
+        let key = key.get();
         let job = &mut self.jobs[key];
-        job.subscribers.retain(|one| *one != subscriber);
+        self.subscribers.remove(subscriber, Some(&mut job.subscribers));
         if job.subscribers.is_empty() {
             // A dropped wait has observed the job for a while, and that is worth recording.
             let observation = job.machine.observation();
@@ -254,7 +246,7 @@ impl Scheduler {
         self.jobs[key].activity = JobActivity::Sleep;
         let request = match decided {
             Some(decided) => *decided,
-            None if self.is_full(key) => {
+            None if self.jobs[key].subscribers.is_full() => {
                 self.jobs[key].activity = JobActivity::Backpressured;
                 self.set_timer(key, self.jobs[key].deadline());
                 return None;
@@ -320,10 +312,9 @@ impl Scheduler {
                 }
             }
         }
-        for event in events {
-            for &subscriber in &self.jobs[key].subscribers {
-                self.wakers.extend(self.subscribers[subscriber].push_event(at, event.clone()));
-            }
+        for event in &events {
+            let lists = &mut self.jobs[key].subscribers;
+            self.subscribers.publish(lists, at, event, &mut self.wakers);
         }
         match action {
             Action::Fetch { id, timeout, last } => {
@@ -361,21 +352,12 @@ impl Scheduler {
         };
         self.schedule_source.learn(observation.as_ref());
         let finished = FinishedFleetWait { result, checkpoint };
-        if let Some((last, others)) = subscribers.split_last() {
-            for subscriber in others {
-                self.wakers.extend(self.subscribers[*subscriber].finish(finished.clone()));
-            }
-            self.wakers.extend(self.subscribers[*last].finish(finished));
-        }
+        self.subscribers.finish(subscribers, finished, &mut self.wakers);
     }
 
     /// Returns each wait's current share of the budget.
     fn share(&self) -> BudgetShare {
         self.budget.share(self.jobs.len())
-    }
-
-    fn is_full(&self, key: usize) -> bool {
-        self.jobs[key].subscribers.iter().any(|subscriber| self.subscribers[*subscriber].is_full())
     }
 }
 

@@ -57,8 +57,8 @@ impl Scheduler {
     /// Queues a paused wait again, unless one of its subscribers is still full. Returns whether it
     /// was queued.
     pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
-        let goes_on =
-            matches!(self.jobs[key].activity, JobActivity::Backpressured) && !self.is_full(key);
+        let goes_on = matches!(self.jobs[key].activity, JobActivity::Backpressured)
+            && !self.jobs[key].subscribers.is_full();
         if goes_on {
             self.enqueue(now, key, None);
         }

@@ -115,7 +115,7 @@ impl Simulation {
         let machine = Machine::new(id, policy).with_seed(self.rng.u64(..));
         let job_type = self.rng.bool().then_some("CreateCluster");
         let subscriber = self.scheduler.subscribe(self.now, machine, Duration::ZERO, job_type);
-        let key = self.scheduler.subscribers[subscriber].job.unwrap();
+        let key = self.scheduler.subscribers[subscriber].job.unwrap().get();
         let takes = Duration::from_millis(self.rng.u64(5_000..900_000));
         let watched = Watched {
             subscriber,
