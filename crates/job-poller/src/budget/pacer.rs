@@ -69,6 +69,7 @@ impl Pacer {
 
     /// Returns when the rate will have recovered, if the service throttles no more requests. In the
     /// past if the rate is not reduced.
+    #[cfg(feature = "tokio")]
     pub(super) fn recovered_at(&self) -> Duration {
         let missing = (1.0 - self.rate / self.max_rate).max(0.0);
         self.rate_changed_at.saturating_add(Duration::from_secs_f64(missing * RECOVERY_SECS))

@@ -46,6 +46,7 @@ impl Price {
     }
 
     /// Returns how often waits poll at this price, relative to the minimum price: at most 1.
+    #[cfg(feature = "tokio")]
     pub(super) fn poll_rate_factor(&self) -> f64 {
         if self.is_binding() {
             (self.min_price.as_secs_f64() / self.request_price.as_secs_f64()).sqrt()
