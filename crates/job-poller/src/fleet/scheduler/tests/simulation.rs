@@ -47,8 +47,11 @@ pub(super) struct Simulation {
     /// The number of waits over time, and the gaps between two readings of a job.
     sizes: Vec<(Duration, usize)>,
     gaps: Vec<(Duration, Duration)>,
-    /// Number of attempts that were advanced.
+    /// Number of attempts, and of those that were advanced.
+    attempts: u64,
     pub(super) advanced: u64,
+    /// Number of times that the scheduler was polled.
+    polls: u64,
 }
 
 /// What the simulation knows about a wait, apart from the scheduler.
@@ -101,7 +104,9 @@ impl Simulation {
             jobs_added: 0,
             sizes: Vec::new(),
             gaps: Vec::new(),
+            attempts: 0,
             advanced: 0,
+            polls: 0,
             setup,
         };
         (0..simulation.setup.jobs).for_each(|_| simulation.watch());
@@ -184,7 +189,9 @@ impl Simulation {
 
     /// Polls the scheduler, and checks each attempt that it starts.
     fn poll(&mut self) -> Checked {
+        self.polls += 1;
         for attempt in self.scheduler.poll(self.now) {
+            self.attempts += 1;
             let is_on_time = self.now + Duration::from_millis(11) >= self.next_slot;
             prop_assert!(is_on_time, "the budget is exceeded: {:?}", self.next_slot);
             prop_assert!(self.now >= self.blocked_until, "a request during a Retry-After");
@@ -315,6 +322,9 @@ impl Simulation {
 
     /// Drops all waits, and checks that nothing is left of them.
     pub(super) fn end(&mut self) -> Checked {
+        // A request, its reply and now and then a timer. The rest are actions of the simulation.
+        let polls = (self.polls, self.attempts);
+        prop_assert!(polls.0 <= 5 * polls.1 + 200, "too many wakes: {polls:?}");
         let keys: Vec<usize> = self.watched.keys().copied().collect();
         keys.into_iter().for_each(|key| self.unwatch(key));
         let scheduler = &self.scheduler;
