@@ -73,7 +73,7 @@ const CASES: [(Case, f64); 9] = [
     (Case { mix: CLUSTERS, ..EMPTYING }, 30.0),
     (Case { mix: CLUSTERS, is_mid_life: false, ..EMPTYING }, 29.0),
     (EMPTYING, 31.5),
-    (Case { jobs: 2_000, per_second: 50.0, ..EMPTYING }, 11.8),
+    (Case { jobs: 2_000, per_second: 50.0, ..EMPTYING }, 12.2),
     (Case { jobs: 20_000, per_second: 50.0, is_mid_life: false, ..EMPTYING }, 153.0),
     (Case { mix: CLUSTERS, outage: Some((300, 900)), ..REFILLED }, 137.0),
 ];
