@@ -20,7 +20,8 @@ pub use crate::schedule::BudgetShare;
 /// A budget of requests that many waits share.
 ///
 /// The budget spaces requests evenly. It sends fewer while the service throttles (429, 503), and
-/// none during a `Retry-After`. Each wait is counted by the urgency of its plan. The counts
+/// none during a `Retry-After`. After throttling, the rate recovers with time alone: each method
+/// that takes the time raises it. Each wait is counted by the urgency of its plan. The counts
 /// determine the price of a request ([`BudgetShare`]), and the price determines the delay of each
 /// wait ([`Machine::step_with_share`](crate::Machine::step_with_share)).
 ///
@@ -178,14 +179,17 @@ impl Budget {
         self.max_in_flight
     }
 
-    /// Returns how many requests per second are allowed now. The rate is reduced while the service
+    /// Returns how many requests per second are allowed. The rate is reduced while the service
     /// throttles.
+    ///
+    /// It is the rate at the time of the last call that took the time, such as
+    /// [`reprice`](Self::reprice).
     #[must_use]
     pub const fn current_rate(&self) -> f64 {
         self.pacer.rate()
     }
 
-    /// Returns how many requests per second are possible now: the smaller of
+    /// Returns how many requests per second are possible: the smaller of
     /// [`current_rate`](Self::current_rate) and `max_in_flight` divided by the average latency.
     #[must_use]
     pub fn effective_rate(&self) -> f64 {
@@ -200,6 +204,7 @@ impl Budget {
     /// Records the results of attempts.
     pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
         let AttemptStats { attempts, latency, extra_requests, throttled, retry_after } = *stats;
+        self.pacer.recover(now);
         if extra_requests > 0 {
             self.pacer.consume(now, extra_requests);
         }
@@ -239,6 +244,7 @@ impl Budget {
     /// The length of the queue does not affect the price. A wait that gets its request late also
     /// plans its next one late, and that reduces the demand enough.
     pub fn reprice(&mut self, now: Duration, waits: usize) {
+        self.pacer.recover(now);
         if now.saturating_sub(self.repriced_at) < REPRICE_INTERVAL {
             return;
         }
@@ -250,6 +256,19 @@ impl Budget {
     #[must_use]
     pub fn is_binding(&self) -> bool {
         self.price.is_binding()
+    }
+
+    /// Returns when the rate will have recovered from throttling. In the past if the rate is not
+    /// reduced.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn recovered_at(&self) -> Duration {
+        self.pacer.recovered_at()
+    }
+
+    /// Returns how often waits poll at the current price, relative to the minimum price: at most 1.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_rate_factor(&self) -> f64 {
+        self.price.poll_rate_factor()
     }
 
     /// Returns the share of each wait, if there are `waits` waits.
@@ -282,5 +301,45 @@ impl Budget {
     /// time.
     fn capacity(&self) -> f64 {
         self.max_in_flight as f64 / self.mean_latency
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rate is a function of the time. It does not depend on which methods a driver calls.
+    #[test]
+    fn each_method_that_takes_the_time_recovers_the_rate() {
+        type Call = fn(&mut Budget, Duration);
+        let rows: [(&str, Call); 4] = [
+            ("consume", |budget, now| budget.consume(now, 1)),
+            ("record", |budget, now| budget.record(now, &AttemptStats::default())),
+            ("reprice", |budget, now| budget.reprice(now, 0)),
+            ("reprice, too early for a new price", |budget, now| {
+                budget.repriced_at = now;
+                budget.reprice(now, 0);
+            }),
+        ];
+        let throttled = AttemptStats { attempts: 1, throttled: true, ..AttemptStats::default() };
+        for (name, call) in rows {
+            let mut budget = Budget::new(100.0, 20);
+            budget.record(Duration::from_secs(10), &throttled);
+            let rates = [13, 16, 19, 60].map(|second| {
+                call(&mut budget, Duration::from_secs(second));
+                (budget.current_rate(), budget.effective_rate())
+            });
+            for ((current, effective), expected) in
+                rates.into_iter().zip([80.0, 90.0, 100.0, 100.0])
+            {
+                assert!((current - expected).abs() < 1e-9, "{name}: {current} {expected}");
+                assert_eq!(current, effective, "{name}");
+            }
+        }
+        // A second throttled reply within a second does not reduce the rate, but the rate recovers.
+        let mut budget = Budget::new(100.0, 20);
+        budget.record(Duration::from_secs(10), &throttled);
+        budget.record(Duration::from_millis(10_600), &throttled);
+        assert!((budget.current_rate() - 72.0).abs() < 1e-9, "{}", budget.current_rate());
     }
 }

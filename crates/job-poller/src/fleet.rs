@@ -5,6 +5,7 @@
 
 mod stats;
 mod subscriber;
+mod subscribers;
 mod learner;
 mod job;
 mod scheduler;
@@ -41,8 +42,14 @@ use crate::{
 ///
 /// If the jobs need more requests than the budget allows, each job gets a share proportional to
 /// √*h*, where *h* is the rate at which jobs of its type and age end (see [`Adaptive`]). The time
-/// between two requests for a job is at most twice the time that round-robin polling takes at the
-/// full rate.
+/// between two requests for a job is at most 60 s, or twice the time that round-robin polling takes
+/// at the full rate if that is longer.
+///
+/// No request is wasted: while the budget is used up and no wait is due, the wait that is planned
+/// next sends its request earlier. Plans also become due earlier when other waits end and the price
+/// of a request falls. This applies only to waits whose schedule planned the request: not after a
+/// failed attempt, during a lookup of sub-jobs or while a job settles, not within 2 s of the wait's
+/// last request, and not while the service throttles.
 ///
 /// The budget also applies to the first request for each job. Use [`watch_new`](Self::watch_new)
 /// for a job that was just submitted: its first request then waits until such jobs usually end.
@@ -221,7 +228,7 @@ impl Fleet {
     /// Returns the fleet's current figures.
     #[must_use]
     pub fn stats(&self) -> FleetStats {
-        self.shared.with_state(|scheduler, _| scheduler.stats())
+        self.shared.with_state(|scheduler, now| scheduler.stats(now))
     }
 }
 

@@ -207,6 +207,21 @@ impl Machine {
         self.policy = policy.into();
     }
 
+    /// Returns when the next attempt may be made at the earliest, if the schedule planned it.
+    ///
+    /// Returns `None` after an error, and while the job settles or sub-jobs are looked up.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn earliest_attempt(&self) -> Option<Duration> {
+        let is_planned = self.recent_errors.is_none() && matches!(self.state, State::Polling);
+        is_planned.then(|| self.not_before.get())
+    }
+
+    /// Moves the next attempt to this time, if it is planned for later.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn advance_attempt(&mut self, elapsed: Duration) {
+        self.next_attempt_at = self.next_attempt_at.min(elapsed.into());
+    }
+
     /// Prepares the machine to continue in another process.
     ///
     /// If the deadline has passed or is less than two seconds away, one more attempt is made, with

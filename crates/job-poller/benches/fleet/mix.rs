@@ -1,4 +1,4 @@
-//! The mix of jobs and their durations: 30 % clusters, 50 % nodes, 20 % deletions.
+//! The jobs of a run and their durations.
 
 use std::{fmt, time::Duration};
 
@@ -32,8 +32,19 @@ impl JobKind {
     }
 }
 
+/// Which kinds of jobs a run has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kinds {
+    /// Only clusters.
+    Clusters,
+    /// 30 % clusters, 50 % nodes, 20 % deletions.
+    All,
+}
+
 /// The distribution of all jobs. Each kind is log-normal.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
+    pub(crate) kinds: Kinds,
     pub(crate) sigma: f64,
     /// How many of ten jobs fail early.
     pub(crate) early_failures: u8,
@@ -41,17 +52,21 @@ pub(crate) struct Mix {
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "σ {}, {} in ten fail early", self.sigma, self.early_failures)
+        let kinds = match self.kinds {
+            Kinds::Clusters => "clusters",
+            Kinds::All => "all kinds",
+        };
+        write!(f, "{kinds}, σ {}, {} in ten fail early", self.sigma, self.early_failures)
     }
 }
 
 impl Mix {
     /// Draws a job and its duration in seconds.
     pub(crate) fn draw(&self, rng: &mut Rng) -> (JobKind, f64) {
-        let kind = match rng.u8(..10) {
-            0..3 => JobKind::Cluster,
-            3..8 => JobKind::Node,
-            _ => JobKind::Deletion,
+        let kind = match (self.kinds, rng.u8(..10)) {
+            (Kinds::Clusters, _) | (Kinds::All, 0..3) => JobKind::Cluster,
+            (Kinds::All, 3..8) => JobKind::Node,
+            (Kinds::All, _) => JobKind::Deletion,
         };
         if rng.u8(..10) < self.early_failures {
             return (kind, -12.0 * (1.0 - rng.f64()).ln());
@@ -75,21 +90,26 @@ impl Mix {
         known
     }
 
-    /// Returns the mean detection delay of round-robin polling of `jobs` jobs, between the times
-    /// `from` and `to`. Each job that ends is followed by another one.
-    pub(crate) fn round_robin(&self, jobs: u32, per_second: f64, from: f64, to: f64) -> f64 {
+    /// Returns the mean detection delay of round-robin polling of `jobs` jobs until the time `to`.
+    /// Each job that ends is followed by another one.
+    pub(crate) fn round_robin(
+        &self,
+        jobs: u32,
+        per_second: f64,
+        is_mid_life: bool,
+        to: f64,
+    ) -> f64 {
         let mut rng = Rng::with_seed(8000);
         let every = f64::from(jobs) / per_second;
         let (mut sum, mut ended) = (0.0, 0_u32);
         for place in 0..jobs {
             let mut now = f64::from(place) / per_second;
-            let mut ends = self.draw(&mut rng).1 * (1.0 - rng.f64());
+            let left = if is_mid_life { 1.0 - rng.f64() } else { 1.0 };
+            let mut ends = self.draw(&mut rng).1 * left;
             while now < to {
                 if ends <= now {
-                    if now >= from {
-                        sum += now - ends;
-                        ended += 1;
-                    }
+                    sum += now - ends;
+                    ended += 1;
                     ends = now + self.draw(&mut rng).1;
                 }
                 now += every;

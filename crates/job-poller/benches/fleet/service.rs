@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use fastrand::Rng;
 use futures_core::future::BoxFuture;
-use http::{HeaderValue, Response, header::DATE};
+use http::{HeaderValue, Response, StatusCode, header::DATE};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
 use job_model::JobId;
 use job_poller::JobSource;
@@ -21,6 +22,7 @@ use crate::mix::{JobKind, Mix};
 /// A service with three kinds of jobs, whose durations are random.
 pub(crate) struct Service {
     began: Instant,
+    outage: Option<Range<Duration>>,
     state: Mutex<ServiceState>,
 }
 
@@ -65,7 +67,12 @@ impl Service {
             stats: RequestStats::default(),
             date: (u64::MAX, HeaderValue::from_static("")),
         };
-        Self { began, state: Mutex::new(state) }
+        Self { began, outage: None, state: Mutex::new(state) }
+    }
+
+    /// Replies 503 to all requests at these times.
+    pub(crate) fn outage(self, outage: Range<Duration>) -> Self {
+        Self { outage: Some(outage), ..self }
     }
 
     /// Returns the time since the service began.
@@ -77,10 +84,11 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job that has already run for the fraction `through` of its duration.
-    pub(crate) fn add(&self, mix: &Mix, through: f64) -> (JobId, JobKind) {
+    /// Adds a job: one that has just begun, or one at a random point of its duration.
+    pub(crate) fn add(&self, mix: &Mix, is_mid_life: bool) -> (JobId, JobKind) {
         let now = self.now();
         let mut state = self.state();
+        let through = if is_mid_life { state.rng.f64() } else { 0.0 };
         let (kind, takes) = mix.draw(&mut state.rng);
         let takes = Duration::from_secs_f64(takes);
         let was = takes.mul_f64(through);
@@ -124,6 +132,11 @@ impl Service {
             state.date = (second, date(second));
         }
         let date = state.date.1.clone();
+        if self.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
+            let mut reply = Response::new(Bytes::new());
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return reply;
+        }
         let job = &mut state.jobs[number(id)];
         let gap = now.saturating_sub(job.last_request_at);
         job.last_request_at = now;

@@ -67,6 +67,14 @@ impl Pacer {
         self.rate
     }
 
+    /// Returns when the rate will have recovered, if the service throttles no more requests. In the
+    /// past if the rate is not reduced.
+    #[cfg(feature = "tokio")]
+    pub(super) fn recovered_at(&self) -> Duration {
+        let missing = (1.0 - self.rate / self.max_rate).max(0.0);
+        self.rate_changed_at.saturating_add(Duration::from_secs_f64(missing * RECOVERY_SECS))
+    }
+
     /// Returns when the next request may be sent.
     pub(super) fn next_slot(&self) -> Duration {
         self.next_slot.saturating_sub(TIMER_TOLERANCE).max(self.blocked_until)
@@ -74,16 +82,16 @@ impl Pacer {
 
     /// Records that requests were sent.
     pub(super) fn consume(&mut self, now: Duration, requests: u32) {
-        let rate = self.replenish(now);
-        let span = Duration::from_secs_f64(f64::from(requests) / rate);
+        self.recover(now);
+        let span = Duration::from_secs_f64(f64::from(requests) / self.rate);
         self.next_slot = self.next_slot.max(now).saturating_add(span);
     }
 
     /// Reduces the rate, because the service throttles or is unavailable.
     pub(super) fn throttle(&mut self, now: Duration) {
+        self.recover(now);
         if self.throttled_at.is_none_or(|before| now.saturating_sub(before) >= THROTTLE_INTERVAL) {
-            self.rate =
-                (self.replenish(now) * THROTTLE_FACTOR).max(self.max_rate * MIN_RATE_FRACTION);
+            self.rate = (self.rate * THROTTLE_FACTOR).max(self.max_rate * MIN_RATE_FRACTION);
             self.throttled_at = Some(now);
         }
     }
@@ -93,12 +101,11 @@ impl Pacer {
         self.blocked_until = self.blocked_until.max(until);
     }
 
-    /// Raises the rate linearly with the time that has passed, and returns it.
-    fn replenish(&mut self, now: Duration) -> f64 {
+    /// Raises the rate linearly with the time that has passed.
+    pub(super) fn recover(&mut self, now: Duration) {
         let since = now.saturating_sub(self.rate_changed_at).as_secs_f64();
         self.rate = (self.rate + self.max_rate * since / RECOVERY_SECS).min(self.max_rate);
         self.rate_changed_at = now;
-        self.rate
     }
 }
 
@@ -140,7 +147,7 @@ mod tests {
         for now in [0, 10, 900] {
             pacer.throttle(at(now));
         }
-        assert!((pacer.rate() - 70.0).abs() < 1e-9, "{}", pacer.rate());
+        assert!((pacer.rate() - (70.0 + 3.0)).abs() < 1e-9, "{}", pacer.rate());
         pacer.throttle(at(1000));
         assert!((pacer.rate() - 0.7 * (70.0 + 100.0 / 30.0)).abs() < 1e-9, "{}", pacer.rate());
         for second in 2..100 {

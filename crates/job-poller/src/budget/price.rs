@@ -15,7 +15,7 @@ use crate::schedule::PollPlan;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Price {
     #[serde(with = "counts")]
-    counts: [u32; BUCKET_COUNT],
+    counts: Counts,
     /// The price never falls below this, even if the budget is not used up.
     min_price: Duration,
     request_price: Duration,
@@ -29,17 +29,30 @@ pub struct UrgencyBucket(u8);
 /// Urgencies from 2^-16 to 2^8, in eighths of an octave.
 const BUCKET_COUNT: usize = 192;
 
+/// The number of waits in each bucket. The last entry is [`UrgencyBucket::UNKNOWN`].
+type Counts = [u32; BUCKET_COUNT + 1];
+
 /// Shortest gap of a wait, at any price.
 const MIN_GAP_SECS: f64 = 2.0;
 
 impl Price {
     pub(super) const fn new(min_price: Duration) -> Self {
-        Self { counts: [0; BUCKET_COUNT], min_price, request_price: min_price }
+        Self { counts: [0; BUCKET_COUNT + 1], min_price, request_price: min_price }
     }
 
     /// Returns the price of a request.
     pub(super) const fn request_price(&self) -> Duration {
         self.request_price
+    }
+
+    /// Returns how often waits poll at this price, relative to the minimum price: at most 1.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_rate_factor(&self) -> f64 {
+        if self.is_binding() {
+            (self.min_price.as_secs_f64() / self.request_price.as_secs_f64()).sqrt()
+        } else {
+            1.0
+        }
     }
 
     /// Returns whether the price is above its minimum, because the budget is used up.
@@ -68,18 +81,26 @@ impl Price {
     }
 
     pub(super) const fn reset_counts(&mut self) {
-        self.counts = [0; BUCKET_COUNT];
+        self.counts = [0; BUCKET_COUNT + 1];
     }
 
     /// Sets the price at which all waits together send `per_second` requests per second, each with
     /// gaps of at most `max_gap`.
     pub(super) fn reprice(&mut self, per_second: f64, max_gap: Duration) {
         let min_rate = 1.0 / max_gap.as_secs_f64().max(MIN_GAP_SECS);
+        let [known @ .., unknown] = &self.counts;
+        let known_waits: f64 = known.iter().map(|count| f64::from(*count)).sum();
+        if known_waits <= 0.0 {
+            self.request_price = self.min_price;
+            return;
+        }
+        // The waits whose urgency is not known count like the average of the others.
+        let scale = 1.0 + f64::from(*unknown) / known_waits;
         let demand = |root: f64| -> f64 {
-            let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            let counts = known.iter().enumerate().filter(|(_, count)| **count > 0);
             let rate =
                 |bucket| (bucket_middle(bucket) / root).min(1.0 / MIN_GAP_SECS).max(min_rate);
-            counts.map(|(bucket, count)| f64::from(*count) * rate(bucket)).sum()
+            scale * counts.map(|(bucket, count)| f64::from(*count) * rate(bucket)).sum::<f64>()
         };
         let min_root = (2.0 * self.min_price.as_secs_f64()).sqrt().max(1e-6);
         let (mut low, mut high) = (min_root, min_root.max(1.0) * MAX_PRICE_ROOT);
@@ -102,6 +123,10 @@ impl Price {
 const MAX_PRICE_ROOT: f64 = 1e6;
 
 impl UrgencyBucket {
+    /// The bucket of a wait whose urgency is not known yet, because its job was never read. Such
+    /// waits count like the average of the others.
+    pub const UNKNOWN: Self = Self(BUCKET_COUNT as u8);
+
     /// Returns the bucket of an urgency, which is √*h* for a job that ends at the rate *h* per
     /// second.
     #[must_use]
@@ -131,10 +156,10 @@ mod counts {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::BUCKET_COUNT;
+    use super::{BUCKET_COUNT, Counts};
 
     pub(super) fn serialize<S: Serializer>(
-        counts: &[u32; BUCKET_COUNT],
+        counts: &Counts,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(counts.iter().enumerate().filter(|(_, count)| **count > 0))
@@ -142,8 +167,8 @@ mod counts {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<[u32; BUCKET_COUNT], D::Error> {
-        let mut counts = [0; BUCKET_COUNT];
+    ) -> Result<Counts, D::Error> {
+        let mut counts = [0; BUCKET_COUNT + 1];
         for (bucket, count) in BTreeMap::<usize, u32>::deserialize(deserializer)? {
             if let Some(slot) = counts.get_mut(bucket) {
                 *slot = count;
@@ -211,6 +236,27 @@ mod tests {
         let text = serde_json::to_string(&price).unwrap();
         assert_eq!(serde_json::from_str::<Price>(&text).unwrap(), price);
         price.replace(later, None);
-        assert_eq!(price.counts, [0; BUCKET_COUNT]);
+        assert_eq!(price.counts, [0; BUCKET_COUNT + 1]);
+    }
+
+    #[test]
+    fn waits_with_unknown_urgency_count_like_the_average() {
+        let price_of = |waits: &[(UrgencyBucket, i64)]| {
+            let mut price = Price::new(Duration::from_millis(250));
+            waits.iter().for_each(|(bucket, count)| price.adjust(*bucket, *count));
+            price.reprice(20.0, Duration::from_secs(6000));
+            price.request_price().as_secs_f64()
+        };
+        let [slow, fast] = [0.05, 0.2].map(UrgencyBucket::from_urgency);
+        let unknown = UrgencyBucket::UNKNOWN;
+        let read = price_of(&[(slow, 1500), (fast, 500)]);
+        let rows = [
+            ("none was read", price_of(&[(unknown, 2000)]), 0.25),
+            ("a few were read", price_of(&[(slow, 3), (fast, 1), (unknown, 1996)]), read),
+            ("half were read", price_of(&[(slow, 750), (fast, 250), (unknown, 1000)]), read),
+        ];
+        for (name, price, expected) in rows {
+            assert!((price / expected - 1.0).abs() < 1e-6, "{name}: {price} {expected}");
+        }
     }
 }

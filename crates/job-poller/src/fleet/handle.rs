@@ -62,9 +62,7 @@ impl FleetWait {
     /// The stream includes the earlier events if this is called before the fifth event and before
     /// the future is polled. Otherwise it starts with the next event.
     pub fn events(self) -> FleetEvents {
-        self.0
-            .shared
-            .with_state(|scheduler, _| scheduler.subscriber(self.0.subscriber).request_events());
+        self.0.shared.with_state(|scheduler, _| scheduler.request_events(self.0.subscriber));
         FleetEvents(self.0)
     }
 }

@@ -7,6 +7,7 @@ use job_model::{Job, JobId};
 use job_transport::JobSnapshot;
 use job_transport::{Clock, TokioClock};
 
+use super::subscribers::SubscriberLists;
 use crate::{
     budget::UrgencyBucket,
     machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
@@ -52,14 +53,19 @@ pub(super) struct FleetJob {
     pub(super) last_attempt_at: CompactDuration,
     /// The urgency of the last plan.
     pub(super) urgency: Option<UrgencyBucket>,
-    /// The keys of its subscribers.
-    pub(super) subscribers: Vec<usize>,
+    pub(super) subscribers: SubscriberLists,
 }
 
 /// What a wait is doing at the moment.
 pub(super) enum JobActivity {
     /// Sleeping until the next attempt is due.
     Sleep,
+    /// Sleeping until the next attempt is due, which the schedule planned. It may be advanced: this
+    /// is its time on the scheduler's poll clock, under which `planned` has an entry.
+    Planned(CompactDuration),
+    /// The same, too soon after the last attempt to be advanced: the time on the poll clock, and
+    /// when the attempt is due.
+    Cooling(CompactDuration, CompactDuration),
     /// Queued since this time. If the machine has already requested the attempt, this is the
     /// request.
     Ready(CompactDuration, Option<Box<AttemptRequest>>),
@@ -69,13 +75,15 @@ pub(super) enum JobActivity {
     Attempt(u64, AbortHandle, CompactDuration),
 }
 
+/// Minimum time between the last attempt of a wait and an attempt that is advanced.
+const MIN_ADVANCED_GAP: Duration = Duration::from_secs(2);
+
 impl FleetJob {
     pub(super) fn new(
         machine: Machine,
         schedule: Arc<dyn Schedule>,
         started_at: Duration,
         elapsed_before: Duration,
-        subscribers: Vec<usize>,
     ) -> Self {
         let started_at = started_at.into();
         Self {
@@ -87,7 +95,7 @@ impl FleetJob {
             timer: None,
             last_attempt_at: started_at,
             urgency: None,
-            subscribers,
+            subscribers: SubscriberLists::default(),
         }
     }
 
@@ -99,6 +107,13 @@ impl FleetJob {
     /// Converts a time since the wait began into a time since the fleet started.
     pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
         self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
+    }
+
+    /// Returns when the next attempt may be made at the earliest, or `None` if it may not be made
+    /// before it is due.
+    pub(super) fn earliest_attempt(&self) -> Option<Duration> {
+        let earliest = self.to_fleet_time(self.machine.earliest_attempt()?);
+        Some(earliest.max(self.last_attempt_at.get().saturating_add(MIN_ADVANCED_GAP)))
     }
 
     /// Returns the wait's deadline, or `None` if it has no deadline.
@@ -165,7 +180,7 @@ mod tests {
             let machine = Machine::new("a".parse().unwrap(), policy(timeout));
             let schedule = Arc::new(Fixed::new(seconds(1)));
             let started_at = seconds(100);
-            let mut job = FleetJob::new(machine, schedule, started_at, Duration::ZERO, Vec::new());
+            let mut job = FleetJob::new(machine, schedule, started_at, Duration::ZERO);
             job.extend_deadline(started_at + seconds(at), &policy(other), seconds(other_elapsed));
             let timeout = job.machine.policy().timeout;
             assert_eq!(

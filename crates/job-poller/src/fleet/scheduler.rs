@@ -2,6 +2,8 @@
 //!
 //! Reads no clock and performs no I/O: the fleet's task passes in the time and makes the attempts.
 
+mod poll_clock;
+mod planned;
 mod queue;
 mod queries;
 
@@ -17,11 +19,13 @@ use job_model::JobId;
 use job_transport::{Clock, JobSnapshot, TokioClock};
 use slab::Slab;
 
+use self::poll_clock::PollClock;
 use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
     stats::FleetStats,
-    subscriber::{FinishedFleetWait, Subscriber},
+    subscriber::FinishedFleetWait,
+    subscribers::{Subscribers, grow},
 };
 use crate::{
     budget::{AttemptStats, Budget, UrgencyBucket},
@@ -36,12 +40,15 @@ use crate::{
 /// fleet.
 pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
-    subscribers: Slab<Subscriber>,
+    subscribers: Subscribers,
     by_id: HashMap<JobId, usize>,
     /// When each wait's current activity ends, earliest first. Then the queued waits, longest
     /// queued first.
     timers: BTreeSet<(CompactDuration, usize)>,
     ready: BTreeSet<(CompactDuration, usize)>,
+    /// The waits whose attempt may be advanced, by its time on the poll clock.
+    planned: BTreeSet<(CompactDuration, usize)>,
+    poll_clock: PollClock,
     in_flight: usize,
     budget: Budget,
     schedule_source: ScheduleSource,
@@ -63,22 +70,16 @@ pub(super) struct PendingAttempt {
     pub(super) registration: AbortRegistration,
 }
 
-/// Makes room for an eighth more entries. Doubling would reserve memory for waits that may never
-/// come.
-fn grow<T>(slab: &mut Slab<T>) {
-    if slab.len() == slab.capacity() {
-        slab.reserve_exact((slab.len() / 8).max(32));
-    }
-}
-
 impl Scheduler {
     pub(super) fn new(budget: Budget, schedule_source: ScheduleSource) -> Self {
         Self {
             jobs: Slab::new(),
-            subscribers: Slab::new(),
+            subscribers: Subscribers::default(),
             by_id: HashMap::new(),
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
+            planned: BTreeSet::new(),
+            poll_clock: PollClock::new(),
             in_flight: 0,
             budget,
             schedule_source,
@@ -98,20 +99,16 @@ impl Scheduler {
         elapsed_before: Duration,
         job_type: Option<&str>,
     ) -> usize {
-        grow(&mut self.subscribers);
-        let subscriber = self.subscribers.insert(Subscriber::default());
         let known = self.by_id.get(machine.job_id()).copied();
         let key = match known {
             Some(key) => {
-                let job = &mut self.jobs[key];
-                job.extend_deadline(now, machine.policy(), elapsed_before);
-                job.subscribers.push(subscriber);
+                self.jobs[key].extend_deadline(now, machine.policy(), elapsed_before);
                 key
             }
             None => {
                 let id = machine.job_id().clone();
                 let schedule = self.schedule_source.schedule_at(now);
-                let job = FleetJob::new(machine, schedule, now, elapsed_before, vec![subscriber]);
+                let job = FleetJob::new(machine, schedule, now, elapsed_before);
                 let first = job.first_plan(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
@@ -120,7 +117,7 @@ impl Scheduler {
                 key
             }
         };
-        self.subscribers[subscriber].job = Some(key);
+        let subscriber = self.subscribers.add(key, &mut self.jobs[key].subscribers);
         if self.is_closed {
             self.stop(now);
         }
@@ -131,12 +128,13 @@ impl Scheduler {
     /// known to be new: then it is due when such jobs are likely to end.
     fn plan_first(&mut self, now: Duration, key: usize, plan: PollPlan, is_new: bool) {
         let urgency = UrgencyBucket::from_plan(plan);
+        let urgency = urgency.map(|known| if is_new { known } else { UrgencyBucket::UNKNOWN });
         let job = &mut self.jobs[key];
         self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
         if self.budget.is_binding() && is_new && urgency.is_some() {
             let last = job.to_fleet_time(job.machine.policy().latest_start());
-            job.activity = JobActivity::Sleep;
-            self.set_timer(key, Some(now.saturating_add(plan.delay).min(last.max(now))));
+            let due = now.saturating_add(plan.delay).min(last.max(now));
+            self.plan(now, key, due, plan.delay);
         } else {
             self.enqueue(now, key, None);
         }
@@ -144,9 +142,12 @@ impl Scheduler {
 
     /// Removes a subscriber. The wait ends with its last subscriber.
     pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
-        let Some(key) = self.subscribers.remove(subscriber).job else { return };
+        let Some(key) = self.subscribers[subscriber].job else {
+            return self.subscribers.remove(subscriber, None);
+        };
+        let key = key.get();
         let job = &mut self.jobs[key];
-        job.subscribers.retain(|one| *one != subscriber);
+        self.subscribers.remove(subscriber, Some(&mut job.subscribers));
         if job.subscribers.is_empty() {
             // A dropped wait has observed the job for a while, and that is worth recording.
             let observation = job.machine.observation();
@@ -175,17 +176,24 @@ impl Scheduler {
     /// Processes everything that is due, and returns the attempts to make now.
     pub(super) fn poll(&mut self, now: Duration) -> Vec<PendingAttempt> {
         self.budget.reprice(now, self.jobs.len());
+        self.update_poll_clock(now);
         let mut attempts = Vec::new();
         while let Some(&(at, key)) = self.timers.first()
             && at.get() <= now
         {
             self.set_timer(key, None);
             match &self.jobs[key].activity {
-                // The queue is only needed if the request cannot be sent at once.
-                JobActivity::Sleep if self.can_dispatch(now) && self.ready.is_empty() => {
-                    attempts.extend(self.start_next(now, key, None));
+                JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {
+                    if !self.wake(key) {
+                        continue;
+                    }
+                    // The queue is only needed if the request cannot be sent at once.
+                    if self.can_dispatch(now) && self.ready.is_empty() {
+                        attempts.extend(self.start_next(now, key, None));
+                    } else {
+                        self.enqueue(at.get(), key, None);
+                    }
                 }
-                JobActivity::Sleep => self.enqueue(at.get(), key, None),
                 JobActivity::Attempt(_, _, timeout) => {
                     let error = AttemptError::timed_out(timeout.get());
                     self.cancel(key);
@@ -201,13 +209,16 @@ impl Scheduler {
                 }
             }
         }
-        while self.can_dispatch(now)
-            && let Some((_, key)) = self.ready.pop_first()
-        {
-            if let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity {
-                let decided = decided.take();
-                attempts.extend(self.start_next(now, key, decided));
-            }
+        while self.can_dispatch(now) {
+            let (key, decided) = if let Some((_, key)) = self.ready.pop_first() {
+                let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity else { continue };
+                (key, decided.take())
+            } else if let Some(key) = self.take_planned(now) {
+                (key, None)
+            } else {
+                break;
+            };
+            attempts.extend(self.start_next(now, key, decided));
         }
         attempts
     }
@@ -235,7 +246,7 @@ impl Scheduler {
         self.jobs[key].activity = JobActivity::Sleep;
         let request = match decided {
             Some(decided) => *decided,
-            None if self.is_full(key) => {
+            None if self.jobs[key].subscribers.is_full() => {
                 self.jobs[key].activity = JobActivity::Backpressured;
                 self.set_timer(key, self.jobs[key].deadline());
                 return None;
@@ -301,10 +312,9 @@ impl Scheduler {
                 }
             }
         }
-        for event in events {
-            for &subscriber in &self.jobs[key].subscribers {
-                self.wakers.extend(self.subscribers[subscriber].push_event(at, event.clone()));
-            }
+        for event in &events {
+            let lists = &mut self.jobs[key].subscribers;
+            self.subscribers.publish(lists, at, event, &mut self.wakers);
         }
         match action {
             Action::Fetch { id, timeout, last } => {
@@ -313,8 +323,11 @@ impl Scheduler {
             Action::SleepUntil(at) => {
                 let job = &mut self.jobs[key];
                 job.activity = JobActivity::Sleep;
-                let at = job.to_fleet_time(at);
-                self.set_timer(key, Some(at));
+                let due = job.to_fleet_time(at);
+                match plan.filter(|_| urgency.is_some() && job.earliest_attempt().is_some()) {
+                    Some(plan) => self.plan(now, key, due, plan.delay),
+                    None => self.set_timer(key, Some(due)),
+                }
             }
             Action::Finish(result) => self.finish(now, key, *result),
         }
@@ -339,20 +352,14 @@ impl Scheduler {
         };
         self.schedule_source.learn(observation.as_ref());
         let finished = FinishedFleetWait { result, checkpoint };
-        if let Some((last, others)) = subscribers.split_last() {
-            for subscriber in others {
-                self.wakers.extend(self.subscribers[*subscriber].finish(finished.clone()));
-            }
-            self.wakers.extend(self.subscribers[*last].finish(finished));
-        }
+        self.subscribers.finish(subscribers, finished, &mut self.wakers);
     }
 
     /// Returns each wait's current share of the budget.
     fn share(&self) -> BudgetShare {
         self.budget.share(self.jobs.len())
     }
-
-    fn is_full(&self, key: usize) -> bool {
-        self.jobs[key].subscribers.iter().any(|subscriber| self.subscribers[*subscriber].is_full())
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU32,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -19,9 +20,14 @@ const MAX_UNCLAIMED_EVENTS: usize = 4;
 #[derive(Default)]
 pub(super) struct Subscriber {
     /// The key of the wait, until it ends.
-    pub(super) job: Option<usize>,
+    pub(super) job: Option<CompactKey>,
+    /// The keys of its neighbors in the list that it is in.
+    pub(super) previous: Option<CompactKey>,
+    pub(super) next: Option<CompactKey>,
     interest: Interest,
-    events: VecDeque<(Duration, Event)>,
+    /// `None` if there were no events yet, or if the caller wants none.
+    #[expect(clippy::box_collection, reason = "most subscribers want no events")]
+    events: Option<Box<VecDeque<(Duration, Event)>>>,
     finished: Option<Box<FinishedFleetWait>>,
     waker: Option<Waker>,
 }
@@ -43,10 +49,44 @@ enum Interest {
     Events,
 }
 
+/// A key of a slab in 4 bytes, also in an `Option`, because each wait has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CompactKey(
+    /// The key plus one.
+    NonZeroU32,
+);
+
+impl CompactKey {
+    pub(super) const fn get(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+impl From<usize> for CompactKey {
+    fn from(key: usize) -> Self {
+        // Four billion entries do not fit into memory.
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(key).unwrap_or(u32::MAX)))
+    }
+}
+
 impl Subscriber {
+    /// Creates a subscriber of the wait with the key `job`.
+    pub(super) fn new(job: CompactKey) -> Self {
+        Self { job: Some(job), ..Self::default() }
+    }
+
+    /// Returns whether the caller may want events.
+    pub(super) fn is_listening(&self) -> bool {
+        self.interest != Interest::Result
+    }
+
     /// Returns whether the wait has to pause until the caller reads an event.
     pub(super) fn is_full(&self) -> bool {
-        self.interest == Interest::Events && self.events.len() >= MAX_BUFFERED_EVENTS
+        self.interest == Interest::Events && self.buffered() >= MAX_BUFFERED_EVENTS
+    }
+
+    fn buffered(&self) -> usize {
+        self.events.as_ref().map_or(0, |events| events.len())
     }
 
     /// Buffers all events from now on.
@@ -56,14 +96,14 @@ impl Subscriber {
 
     /// Buffers an event, and returns the waker to call.
     pub(super) fn push_event(&mut self, at: Duration, event: Event) -> Option<Waker> {
-        if self.interest == Interest::Undecided && self.events.len() == MAX_UNCLAIMED_EVENTS {
+        if self.interest == Interest::Undecided && self.buffered() == MAX_UNCLAIMED_EVENTS {
             self.interest = Interest::Result;
-            self.events = VecDeque::new();
+            self.events = None;
         }
         if self.interest == Interest::Result {
             return None;
         }
-        self.events.push_back((at, event));
+        self.events.get_or_insert_default().push_back((at, event));
         self.waker.take()
     }
 
@@ -80,7 +120,7 @@ impl Subscriber {
         context: &Context<'_>,
     ) -> Poll<Result<FinishedJob, WaitError>> {
         self.interest = Interest::Result;
-        self.events = VecDeque::new();
+        self.events = None;
         match self.finished.take() {
             Some(finished) => Poll::Ready(finished.result),
             None => self.register_waker(context),
@@ -89,7 +129,7 @@ impl Subscriber {
 
     /// Takes the next event, or `None` if the wait is over.
     pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        match self.events.pop_front() {
+        match self.events.as_mut().and_then(|events| events.pop_front()) {
             Some(event) => Poll::Ready(Some(event)),
             None if self.job.is_none() => Poll::Ready(None),
             None => self.register_waker(context),

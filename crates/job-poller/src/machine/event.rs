@@ -108,7 +108,8 @@ pub enum AttemptReason {
     RetryAfter,
     /// The attempt was moved forward because it is the last one before the deadline.
     Deadline,
-    /// The schedule chose a longer delay because the shared request budget is used up.
+    /// The schedule chose a longer delay because the shared request budget is used up. The attempt
+    /// may be made earlier, if a request would be unused.
     Budget,
 }
 

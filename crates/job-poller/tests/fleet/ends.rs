@@ -155,11 +155,15 @@ async fn a_new_job_gets_an_attempt_before_its_deadline() {
     let add = || service.sim.add(Plan::create_cluster().slower(100_000));
     let policy = WaitPolicy::new().timeout(30 * SECOND);
     let fleet = Fleet::builder(service.client()).requests_per_second(1.0).policy(policy).start();
-    let _others: Vec<_> = (0..300).map(|_| fleet.watch(add())).collect();
-    sleep_for(20 * SECOND).await;
+    // These waits have no deadline, so they use up the budget all the time.
+    let machine = || Machine::new(add(), WaitPolicy::new().no_timeout());
+    let other = || fleet.resume(Checkpoint::new(machine(), Duration::ZERO));
+    let _others: Vec<_> = (0..300).map(|_| other()).collect();
+    // Each of them was read once.
+    sleep_for(320 * SECOND).await;
     let error = fleet.watch_new(add(), "CreateCluster").await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
-    assert!(error.elapsed() <= 31 * SECOND && error.attempts() == 1, "{error:?}");
+    assert!(error.elapsed() <= 31 * SECOND && error.attempts() > 0, "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,8 +126,11 @@ impl BudgetAllocator {
         }
         (service.reported_at, service.seen_at) = (report.reported_at, now);
         self.begin_epoch_if_due(now);
+        // Both, because the rate is that of `budget`, even while the counts of `previous` are used.
+        for budget in [&mut self.budget, &mut self.previous] {
+            budget.reprice(now, budget.waiters());
+        }
         let (budget, waits) = self.current_count();
-        budget.reprice(now, waits);
         let (share, is_budget_spent) = (budget.share(waits), budget.is_binding());
         let slot = Slot { share, epoch: self.epoch, is_budget_spent };
         if report.is_leaving {

@@ -15,8 +15,9 @@ use crate::{
 };
 
 impl Scheduler {
-    pub(in crate::fleet) fn subscriber(&mut self, subscriber: usize) -> &mut Subscriber {
-        &mut self.subscribers[subscriber]
+    /// Buffers all events of a subscriber from now on.
+    pub(in crate::fleet) fn request_events(&mut self, subscriber: usize) {
+        self.update_subscriber(subscriber, Subscriber::request_events);
     }
 
     /// Takes the next event of a subscriber. Also returns whether this lets a paused wait continue.
@@ -26,7 +27,7 @@ impl Scheduler {
         subscriber: usize,
         context: &Context<'_>,
     ) -> (Poll<Option<(Duration, Event)>>, bool) {
-        let event = self.subscribers[subscriber].poll_event(context);
+        let event = self.update_subscriber(subscriber, |one| one.poll_event(context));
         (event, self.on_events_taken(now, subscriber))
     }
 
@@ -38,12 +39,19 @@ impl Scheduler {
         subscriber: usize,
         context: &Context<'_>,
     ) -> (Poll<Result<FinishedJob, WaitError>>, bool) {
-        let result = self.subscribers[subscriber].poll_result(context);
+        let result = self.update_subscriber(subscriber, |one| one.poll_result(context));
         (result, self.on_events_taken(now, subscriber))
     }
 
+    fn update_subscriber<T>(&mut self, key: usize, f: impl FnOnce(&mut Subscriber) -> T) -> T {
+        let job = self.subscribers[key].job;
+        let lists = job.map(|job| &mut self.jobs[job.get()].subscribers);
+        self.subscribers.update(key, lists, f)
+    }
+
     fn on_events_taken(&mut self, now: Duration, subscriber: usize) -> bool {
-        self.subscribers[subscriber].job.is_some_and(|key| self.resume_if_backpressured(now, key))
+        let job = self.subscribers[subscriber].job;
+        job.is_some_and(|job| self.resume_if_backpressured(now, job.get()))
     }
 
     /// Returns the job of a subscriber as last read. Does not decode it, because the caller holds
@@ -52,7 +60,7 @@ impl Scheduler {
         let machine = match self.result(subscriber) {
             Some(Ok(finished_job)) => return Some(LastJob::Decoded(finished_job.job.clone())),
             Some(Err(error)) => error.checkpoint().machine(),
-            None => &self.jobs[self.subscribers[subscriber].job?].machine,
+            None => &self.jobs[self.subscribers[subscriber].job?.get()].machine,
         };
         // During a lookup of sub-jobs the machine also holds the decoded job, with what was found.
         match machine.looked_up_job() {
@@ -66,7 +74,10 @@ impl Scheduler {
         match self.result(subscriber) {
             Some(Ok(finished_job)) => Some(finished_job.snapshot.clone()),
             Some(Err(error)) => error.snapshot().cloned(),
-            None => self.jobs[self.subscribers[subscriber].job?].machine.snapshot().cloned(),
+            None => {
+                let job = self.subscribers[subscriber].job?;
+                self.jobs[job.get()].machine.snapshot().cloned()
+            }
         }
     }
 
@@ -79,7 +90,7 @@ impl Scheduler {
     pub(in crate::fleet) fn elapsed(&self, now: Duration, subscriber: usize) -> Duration {
         let subscriber = &self.subscribers[subscriber];
         match (subscriber.job, subscriber.finished()) {
-            (Some(key), _) => self.jobs[key].elapsed(now),
+            (Some(job), _) => self.jobs[job.get()].elapsed(now),
             (None, finished) => {
                 finished.map_or(Duration::ZERO, |finished| finished.checkpoint.elapsed())
             }
@@ -94,7 +105,7 @@ impl Scheduler {
     ) -> Option<Checkpoint> {
         let subscriber = &self.subscribers[subscriber];
         match subscriber.job {
-            Some(key) => Some(self.jobs[key].checkpoint(now)),
+            Some(job) => Some(self.jobs[job.get()].checkpoint(now)),
             None => Some(subscriber.finished()?.checkpoint.clone()),
         }
     }
@@ -114,7 +125,8 @@ impl Scheduler {
         self.schedule_source.history()
     }
 
-    pub(in crate::fleet) fn stats(&self) -> FleetStats {
+    pub(in crate::fleet) fn stats(&mut self, now: Duration) -> FleetStats {
+        self.budget.reprice(now, self.jobs.len());
         FleetStats {
             jobs: self.jobs.len(),
             queued: self.ready.len(),

@@ -18,8 +18,10 @@ impl Scheduler {
     /// first.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| at.get());
-        let can_send = !self.ready.is_empty() && self.in_flight < self.budget.max_in_flight();
-        let next_slot = can_send.then(|| self.budget.next_slot());
+        let next_request =
+            if self.ready.is_empty() { self.next_advance() } else { Some(Duration::ZERO) };
+        let can_send = self.in_flight < self.budget.max_in_flight();
+        let next_slot = next_request.filter(|_| can_send).map(|at| at.max(self.budget.next_slot()));
         timer.into_iter().chain(next_slot).min()
     }
 
@@ -55,8 +57,8 @@ impl Scheduler {
     /// Queues a paused wait again, unless one of its subscribers is still full. Returns whether it
     /// was queued.
     pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
-        let goes_on =
-            matches!(self.jobs[key].activity, JobActivity::Backpressured) && !self.is_full(key);
+        let goes_on = matches!(self.jobs[key].activity, JobActivity::Backpressured)
+            && !self.jobs[key].subscribers.is_full();
         if goes_on {
             self.enqueue(now, key, None);
         }
@@ -79,7 +81,10 @@ impl Scheduler {
     pub(super) fn cancel(&mut self, key: usize) {
         self.set_timer(key, None);
         match mem::replace(&mut self.jobs[key].activity, JobActivity::Sleep) {
-            JobActivity::Sleep | JobActivity::Backpressured => {}
+            JobActivity::Sleep | JobActivity::Cooling(..) | JobActivity::Backpressured => {}
+            JobActivity::Planned(time) => {
+                self.planned.remove(&(time, key));
+            }
             JobActivity::Ready(since, _) => {
                 self.ready.remove(&(since, key));
             }

@@ -88,7 +88,37 @@ fn a_retry_after_pauses_all_and_throttling_slows_all() {
     allocator.grant(&UsageReport { attempt_stats: throttled, ..report(1, 2, 1.0, 10) });
     let other = allocator.grant(&report(2, 2, 2.0, 10));
     assert!((other.blocked_for.as_secs_f64() - 19.0).abs() < 0.02, "{:?}", other.blocked_for);
-    assert_eq!(allocator.status().requests_per_second, 70.0);
+    // The rate recovers by a thirtieth of the budget each second, without any request.
+    for (second, expected) in [(2_u32, 73.333), (5, 83.333), (9, 96.667), (10, 100.0), (60, 100.0)]
+    {
+        allocator.grant(&report(2, u64::from(second) + 1, second.into(), 10));
+        let rate = allocator.status().requests_per_second;
+        assert!((rate - expected).abs() < 0.001, "{second}: {rate}");
+    }
+}
+
+/// While the new counts of an epoch are incomplete, the counts of the previous epoch are used. The
+/// rate recovers all the same.
+#[test]
+fn the_rate_recovers_while_the_previous_counts_are_used() {
+    let mut allocator = BudgetAllocator::new(40.0, 20);
+    let counts = vec![(count_key(0, UrgencyBucket::from_urgency(0.1)), 1_000)];
+    allocator.grant(&UsageReport { counts, ..report(1, 1, 0.0, 0) });
+    for second in 1..=130_u32 {
+        allocator.grant(&report(1, u64::from(second) + 1, second.into(), 0));
+    }
+    assert_eq!((allocator.epoch, allocator.budget.waiters()), (1, 0));
+    let mut attempt_stats = AttemptStats::default();
+    (attempt_stats.attempts, attempt_stats.throttled) = (1, true);
+    let slow = allocator.grant(&UsageReport { attempt_stats, ..report(1, 200, 131.0, 0) });
+    assert!((slow.per_second - 28.0).abs() < 1e-9, "{}", slow.per_second);
+    // The state is stored between two reports.
+    let text = serde_json::to_string(&allocator).unwrap();
+    let mut restored: BudgetAllocator = serde_json::from_str(&text).unwrap();
+    let later = restored.grant(&report(1, 201, 135.0, 0));
+    assert!((later.per_second - (28.0 + 4.0 * 40.0 / 30.0)).abs() < 1e-6, "{}", later.per_second);
+    let later = restored.grant(&report(1, 202, 140.0, 0));
+    assert!((later.per_second - 40.0).abs() < 1e-9, "{}", later.per_second);
 }
 
 #[test]
