@@ -178,7 +178,8 @@ pub(crate) fn run(
         project: settings.project.map(|one| one.value.to_string()),
     };
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
-    let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
+    let (mut checkpoints, starts) =
+        arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
     let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
@@ -189,10 +190,11 @@ pub(crate) fn run(
         let stopped = shutdown_signal()?;
         let (fleet, watches) =
             start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
-        if let Some(file) = &checkpoints {
-            let all = watches.iter().filter_map(Watch::checkpoint).collect();
+        if let Some(file) = &mut checkpoints {
+            let all = watches.iter().filter_map(|one| Some((one.index(), one.checkpoint()?)));
+            let created = file.create(all.collect()).await;
             let shown = || format!("cannot write {}", file.path().display());
-            file.write(all).await.with_context(shown).or_exit(Exit::Usage)?;
+            created.with_context(shown).or_exit(Exit::Usage)?;
         }
         let session = Session {
             stop_condition,
