@@ -15,6 +15,7 @@ use job_poller::{AttemptReason, Checkpoint, Event, Fleet, WaitError};
 use job_transport::{Clock, TokioClock, display_chain};
 
 use super::{
+    board::Board,
     checkpoint_file::CheckpointFile,
     finished::Finished,
     format::OutputFormat,
@@ -23,7 +24,7 @@ use super::{
     progress::ProgressDisplay,
     report_file::ReportFile,
     totals::Totals,
-    watch::Watch,
+    watch::{Watch, WatchEvents},
 };
 use crate::{connection::Hints, exit::Exit, terminal::stderr};
 
@@ -106,21 +107,25 @@ impl SessionResult {
     }
 }
 
-/// The running waits.
-type Waits = FuturesUnordered<StreamFuture<Watch>>;
+/// The events of the running waits.
+type Waits = FuturesUnordered<StreamFuture<WatchEvents>>;
 
 impl Session {
     /// Follows the waits to their ends. If a checkpoint cannot be saved, prints a message and
     /// continues.
     pub(crate) async fn run(
         mut self,
-        watches: Vec<Watch>,
+        watches: Vec<(WatchEvents, Watch)>,
         stopped: impl Future<Output = Exit>,
     ) -> (Self, SessionResult) {
         let clock = TokioClock::new();
         let began = clock.monotonic();
         let mut totals = Totals { total: watches.len(), ..Totals::default() };
-        let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
+        let (mut waits, mut board) = (Waits::new(), Board::default());
+        for (events, watch) in watches {
+            board.insert(events.index(), watch);
+            waits.push(events.into_future());
+        }
         let mut result = SessionResult::default();
         let mut stopped = pin!(stopped);
         let (mut next_tick, mut last_tick) = (began, began);
@@ -134,20 +139,25 @@ impl Session {
                 () = clock.sleep(next_tick.saturating_sub(clock.monotonic())) => {
                     last_tick = clock.monotonic();
                     next_tick = last_tick + TICK_INTERVAL;
-                    self.progress.tick(running_watches(&waits), last_tick.saturating_sub(began), totals);
+                    self.progress.tick(&board, last_tick.saturating_sub(began), totals);
                     self.save_checkpoints(&waits, &result).await;
                 }
                 next = waits.next() => {
                     match next {
-                        Some((Some((at, event)), watch)) => {
-                            self.handle_event(&watch, at, &event, totals);
-                            self.add_checkpoint(&watch, &event);
-                            waits.push(watch.into_future());
+                        Some((Some((at, event)), events)) => {
+                            let (index, last) = (events.index(), events.snapshot());
+                            if let Some(watch) = board.record(index, at, &event, last) {
+                                self.handle_event(watch, at, &event, totals);
+                            }
+                            self.add_checkpoint(&events, &event);
+                            waits.push(events.into_future());
                         }
-                        Some((None, watch)) => {
-                            let finished = watch.finish().await;
-                            totals.add(finished.exit());
-                            self.handle_finished(finished, &mut result);
+                        Some((None, events)) => {
+                            if let Some(watch) = board.remove(events.index()) {
+                                let finished = events.finish(watch).await;
+                                totals.add(finished.exit());
+                                self.handle_finished(finished, &mut result);
+                            }
                         }
                         None => break,
                     }
@@ -219,13 +229,13 @@ impl Session {
     }
 
     /// Adds the state of a wait after an event to the next save of the checkpoints.
-    fn add_checkpoint(&mut self, watch: &Watch, event: &Event) {
+    fn add_checkpoint(&mut self, events: &WatchEvents, event: &Event) {
         let Some(file) = &mut self.checkpoints else { return };
         // A resumed wait has to honor a `Retry-After`, too.
         let is_urgent =
             matches!(event, Event::NextAttempt { reason: AttemptReason::RetryAfter, .. });
-        if let Some(checkpoint) = watch.checkpoint() {
-            file.add(watch.index(), checkpoint, is_urgent);
+        if let Some(checkpoint) = events.checkpoint() {
+            file.add(events.index(), checkpoint, is_urgent);
         }
     }
 
@@ -237,7 +247,7 @@ impl Session {
         let Some(file) = self.checkpoints.as_mut().filter(|file| file.is_due()) else { return };
         if file.needs_all() {
             let running = waits.iter().filter_map(StreamFuture::get_ref);
-            let running = running.filter_map(|watch| Some((watch.index(), watch.checkpoint()?)));
+            let running = running.filter_map(|events| Some((events.index(), events.checkpoint()?)));
             file.start_save_all(running.chain(ended(result)).collect());
         } else {
             file.start_save_due();
@@ -272,10 +282,4 @@ impl Session {
 /// Returns the checkpoints of the waits that have ended.
 fn ended(result: &SessionResult) -> impl Iterator<Item = (usize, Checkpoint)> {
     result.checkpoints().into_iter().map(|(index, checkpoint)| (index, checkpoint.clone()))
-}
-
-/// Returns the running waits, in the order of the command line.
-fn running_watches(waits: &Waits) -> impl Iterator<Item = &Watch> {
-    let watches = waits.iter().filter_map(StreamFuture::get_ref);
-    watches.map(|watch| (watch.index(), watch)).collect::<BTreeMap<_, _>>().into_values()
 }
