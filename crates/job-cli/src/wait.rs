@@ -9,6 +9,7 @@ mod format;
 mod schedule;
 mod source;
 mod watch;
+mod board;
 mod history_file;
 mod checkpoint_file;
 mod report_file;
@@ -38,7 +39,7 @@ use self::{
     report_file::ReportFile,
     session::{Session, StopCondition},
     source::RecordingSource,
-    watch::Watch,
+    watch::{Watch, WatchEvents},
 };
 pub(crate) use self::{
     progress::{ProgressDisplay, ProgressMode},
@@ -178,7 +179,8 @@ pub(crate) fn run(
         project: settings.project.map(|one| one.value.to_string()),
     };
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
-    let (checkpoints, starts) = arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
+    let (mut checkpoints, starts) =
+        arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
     let history_file = HistoryFile::open(arguments.history.as_deref())?;
     let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
@@ -189,10 +191,12 @@ pub(crate) fn run(
         let stopped = shutdown_signal()?;
         let (fleet, watches) =
             start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
-        if let Some(file) = &checkpoints {
-            let all = watches.iter().filter_map(Watch::checkpoint).collect();
+        if let Some(file) = &mut checkpoints {
+            let all = watches.iter().map(|(events, _)| events);
+            let all = all.filter_map(|events| Some((events.index(), events.checkpoint()?)));
+            let created = file.create(all.collect()).await;
             let shown = || format!("cannot write {}", file.path().display());
-            file.write(all).await.with_context(shown).or_exit(Exit::Usage)?;
+            created.with_context(shown).or_exit(Exit::Usage)?;
         }
         let session = Session {
             stop_condition,
@@ -251,7 +255,7 @@ fn start_waits(
     schedule_arg: &ScheduleArg,
     history_file: &HistoryFile,
     retain_logs: bool,
-) -> (Fleet, Vec<Watch>) {
+) -> (Fleet, Vec<(WatchEvents, Watch)>) {
     let source = Arc::new(RecordingSource::new(client));
     let fleet = Fleet::builder(source.clone())
         .max_in_flight(MAX_IN_FLIGHT)
@@ -267,8 +271,10 @@ fn start_waits(
     };
     let fleet = fleet.start();
     let watches = starts.into_iter().enumerate().map(|(index, start)| {
-        let wait = start.start(&fleet, &policy);
-        Watch::new(index, wait, source.clone(), history_file.history.clone(), retain_logs)
+        let events = WatchEvents::new(index, start.start(&fleet, &policy));
+        let history = history_file.history.clone();
+        let watch = Watch::new(&events, source.clone(), history, retain_logs);
+        (events, watch)
     });
     let watches = watches.collect();
     (fleet, watches)

@@ -196,6 +196,12 @@ impl Machine {
         self
     }
 
+    /// Sets the last accepted reading.
+    fn with_snapshot(mut self, snapshot: Option<JobSnapshot>) -> Self {
+        self.snapshot = snapshot;
+        self
+    }
+
     /// Returns the deadline of the sub-job lookup, or `None` if none is in progress.
     #[cfg(feature = "tokio")]
     pub(crate) fn lookup_deadline(&self) -> Option<Duration> {

@@ -71,14 +71,39 @@ impl TargetFile {
     ///
     /// Returns an error if it cannot be opened, or if it is larger than `max_bytes`.
     pub(crate) fn open(&self, max_bytes: u64) -> io::Result<Option<impl Read>> {
-        let file = match open_regular(OpenOptions::new().read(true), &self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
+        let Some(file) = self.open_file()? else { return Ok(None) };
         if file.metadata()?.len() > max_bytes {
             return Err(super::too_large(max_bytes));
         }
         Ok(Some(file.take(max_bytes)))
+    }
+
+    /// Opens the file for reading, however large it is; returns `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot be opened.
+    pub(crate) fn open_file(&self) -> io::Result<Option<File>> {
+        if_exists(open_regular(OpenOptions::new().read(true), &self.0))
+    }
+
+    /// Appends to the file, and waits until the disk has stored it. Returns `false` and writes
+    /// nothing if the file does not exist, or does not have `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written. A part of `content` may be in it then.
+    pub(crate) fn append(&self, len: u64, content: &[u8]) -> io::Result<bool> {
+        let Some(mut file) = if_exists(open_regular(OpenOptions::new().append(true), &self.0))?
+        else {
+            return Ok(false);
+        };
+        if file.metadata()?.len() != len {
+            return Ok(false);
+        }
+        file.write_all(content)?;
+        file.sync_data()?;
+        Ok(true)
     }
 
     /// Creates the file if it does not exist, and checks that it can be written.
@@ -108,7 +133,8 @@ impl TargetFile {
     }
 
     /// Writes the file. If possible, replaces it atomically: a reader sees either the old or the
-    /// new content, and an error keeps the old one.
+    /// new content, and an error keeps the old one. If it cannot be replaced, `content` may be
+    /// called a second time, to write in place.
     ///
     /// # Errors
     ///
@@ -117,11 +143,11 @@ impl TargetFile {
         &self,
         mode: NewFileMode,
         owner_rule: OwnerRule,
-        content: impl Fn(&mut dyn Write) -> io::Result<()>,
+        mut content: impl FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        match self.replace(mode, &content) {
+        match self.replace(mode, &mut content) {
             Err(error) if owner_rule == OwnerRule::WriteInPlace && can_write_in_place(&error) => {
-                self.write_in_place(&content)
+                self.write_in_place(&mut content)
             }
             replaced => replaced,
         }
@@ -130,7 +156,7 @@ impl TargetFile {
     fn replace(
         &self,
         mode: NewFileMode,
-        content: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let existing = self.existing()?;
         let mut new = self.temporary(mode)?;
@@ -140,6 +166,7 @@ impl TargetFile {
         write_buffered(new.as_file_mut(), content)?;
         new.as_file().sync_all()?;
         new.persist(&self.0)?;
+        sync_folder(self.folder());
         Ok(())
     }
 
@@ -151,7 +178,10 @@ impl TargetFile {
         builder.make_in(self.folder(), |path| create_new(path, mode))
     }
 
-    fn write_in_place(&self, content: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    fn write_in_place(
+        &self,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut file = open_regular(OpenOptions::new().write(true), &self.0)?;
         write_buffered(&mut file, content)?;
         let end = file.stream_position()?;
@@ -182,6 +212,22 @@ impl TargetFile {
     fn folder(&self) -> &Path {
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.unwrap_or_else(|| Path::new("."))
+    }
+}
+
+/// Returns `None` for a file that does not exist.
+fn if_exists(opened: io::Result<File>) -> io::Result<Option<File>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Waits until the disk has stored the names in a folder: otherwise the old file could be back
+/// after a power failure. Ignores errors, because some file systems cannot do this.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
 }
 
@@ -260,7 +306,7 @@ fn create_new(path: &Path, mode: NewFileMode) -> io::Result<File> {
 
 fn write_buffered(
     file: &mut File,
-    content: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     content(&mut writer)?;

@@ -1,23 +1,37 @@
 //! The file of `--checkpoint`, with the checkpoints of all waits. It is removed when all jobs have
-//! ended. Writes are atomic, and are made by another thread.
+//! ended. All writes are made by another thread.
+//!
+//! [`log_format`] has the format of the file.
+
+mod changes;
+mod log;
+mod log_format;
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fmt,
     io::{self, BufReader},
     mem,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
 use job_model::JobId;
 use job_poller::Checkpoint;
-use job_transport::MemoryLimit;
+use job_transport::{Clock, MemoryLimit, TokioClock};
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use self::{
+    changes::PendingChanges,
+    log::{Changes, CheckpointLog, Saved},
+    log_format::Content,
+};
 use crate::{
     exit::{Exit, OrExit},
-    files::{FileLock, LockError, NewFileMode, OwnerRule, TargetFile},
+    files::{FileLock, LockError, TargetFile},
 };
 
 /// Maximum size of a file to resume from: twice the memory that all waits may use.
@@ -31,25 +45,29 @@ pub(crate) struct Origin {
     pub(crate) project: Option<String>,
 }
 
-/// The content of the file: `O` is an [`Origin`], and `W` a list of checkpoints.
-#[derive(Serialize, Deserialize)]
-struct Content<O, W> {
-    origin: O,
-    waits: W,
-}
-
 /// A file with the checkpoints of all waits. Other processes are refused while it is open.
 pub(crate) struct CheckpointFile {
     /// The path as given.
     path: PathBuf,
-    target: TargetFile,
-    origin: Origin,
+    log: Arc<Mutex<CheckpointLog>>,
+    changes: PendingChanges,
     /// The save that is running.
-    saving: Option<JoinHandle<io::Result<()>>>,
-    /// The error of the last attempt to write it.
+    saving: Option<JoinHandle<io::Result<Saved>>>,
+    /// Whether the next save needs the checkpoints of all waits.
+    needs_all: bool,
+    clock: TokioClock,
+    /// When the last save began.
+    last_save: Option<Duration>,
+    /// The error of the last save.
     last_error: Option<io::ErrorKind>,
     _lock: FileLock,
 }
+
+/// Minimum time between two saves.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two saves if the first one failed, for example because the disk is full.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl CheckpointFile {
     /// Opens a file, and returns the checkpoints in it. The file need not exist. If `jobs` is
@@ -83,39 +101,43 @@ impl CheckpointFile {
             }
             Some(Content { waits, .. }) => waits,
         };
-        let other = checkpoints.iter().find(|one| !jobs.is_empty() && !jobs.contains(one.job_id()));
-        if let Some(other) = other {
+        let named: HashSet<&JobId> = jobs.iter().collect();
+        let is_other = |one: &&Checkpoint| !jobs.is_empty() && !named.contains(one.job_id());
+        if let Some(other) = checkpoints.iter().find(is_other) {
             let id = other.job_id();
             let error = anyhow!("{shown} belongs to a wait for another job, {id}");
             return refuse(error, &format!("Add {id} to this command"));
         }
-        let (path, origin) = (file.into(), origin.clone());
-        let file = Self { path, target, origin, saving: None, last_error: None, _lock: lock };
+        let log = CheckpointLog::new(target, origin.clone(), MAX_CHECKPOINT_BYTES);
+        let file = Self {
+            path: file.into(),
+            log: Arc::new(Mutex::new(log)),
+            changes: PendingChanges::default(),
+            saving: None,
+            needs_all: true,
+            clock: TokioClock::new(),
+            last_save: None,
+            last_error: None,
+            _lock: lock,
+        };
         Ok((file, checkpoints))
     }
 
-    /// Replaces the content with these checkpoints. If there are none, removes the file.
+    /// Replaces the file by one with the checkpoints of all waits, by the positions of their jobs on
+    /// the command line.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be written. The previous content is kept then.
-    pub(crate) async fn write(&self, checkpoints: Vec<Checkpoint>) -> io::Result<()> {
-        joined(self.spawn_write(checkpoints)).await
+    pub(crate) async fn create(&mut self, all: BTreeMap<usize, Checkpoint>) -> io::Result<()> {
+        self.start_save_all(all);
+        self.join_save().await.unwrap_or(Ok(()))
     }
 
-    fn spawn_write(&self, checkpoints: Vec<Checkpoint>) -> JoinHandle<io::Result<()>> {
-        let (target, origin) = (self.target.clone(), self.origin.clone());
-        spawn_blocking(move || {
-            if checkpoints.is_empty() {
-                return target.remove();
-            }
-            let content = Content { origin, waits: checkpoints };
-            // A file in place of the old one is never half-written, so a change of its owner, which
-            // would need that, is refused.
-            target.write(NewFileMode::Private, OwnerRule::Refuse, |file| {
-                Ok(serde_json::to_writer(file, &content)?)
-            })
-        })
+    /// Adds the checkpoint of a wait to the next save. If the job has not changed since the last
+    /// save, it is saved within a minute, or with the next save if `is_urgent` is set.
+    pub(crate) fn add(&mut self, index: usize, checkpoint: Checkpoint, is_urgent: bool) {
+        self.changes.add(self.clock.monotonic(), index, checkpoint, is_urgent);
     }
 
     /// Whether no save is running.
@@ -123,15 +145,70 @@ impl CheckpointFile {
         self.saving.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Starts to save these checkpoints. Call it only if no save is running.
-    pub(crate) fn start_save(&mut self, checkpoints: Vec<Checkpoint>) {
-        self.saving = Some(self.spawn_write(checkpoints));
+    /// Whether there is something to save now. The last save must have been finished.
+    pub(crate) fn is_due(&self) -> bool {
+        let now = self.clock.monotonic();
+        let interval = if self.last_error.is_some() { RETRY_INTERVAL } else { SAVE_INTERVAL };
+        self.last_save.is_none_or(|last| now.saturating_sub(last) >= interval)
+            && (self.needs_all || self.changes.is_due(now))
+    }
+
+    /// Whether the next save has to be [`start_save_all`](Self::start_save_all).
+    pub(crate) const fn needs_all(&self) -> bool {
+        self.needs_all
+    }
+
+    /// Starts to save the changes that are due.
+    pub(crate) fn start_save_due(&mut self) {
+        let due = self.changes.take_due(self.clock.monotonic());
+        self.start_save_changes(due);
+    }
+
+    /// Starts to save all changes.
+    pub(crate) fn start_save_rest(&mut self) {
+        let rest = self.changes.take_all();
+        self.start_save_changes(rest);
+    }
+
+    fn start_save_changes(&mut self, changes: Changes) {
+        if !changes.is_empty() {
+            self.start(move |log| log.save_changes(&changes));
+        }
+    }
+
+    /// Starts to save the checkpoints of all waits, and replaces the file. If there are none,
+    /// removes it.
+    pub(crate) fn start_save_all(&mut self, all: BTreeMap<usize, Checkpoint>) {
+        let all = self.changes.reset(all);
+        self.start(move |log| {
+            if all.is_empty() { log.remove() } else { log.save_all(&all) }.map(|()| Saved::Done)
+        });
+    }
+
+    /// Runs a save on another thread. Call it only if no save is running.
+    fn start(
+        &mut self,
+        save: impl FnOnce(&mut CheckpointLog) -> io::Result<Saved> + Send + 'static,
+    ) {
+        let log = self.log.clone();
+        self.last_save = Some(self.clock.monotonic());
+        self.saving = Some(spawn_blocking(move || {
+            save(&mut log.lock().unwrap_or_else(PoisonError::into_inner))
+        }));
+    }
+
+    /// Waits for the running save, and returns its result; `None` if no save is running.
+    async fn join_save(&mut self) -> Option<io::Result<()>> {
+        let saved = self.saving.take()?.await;
+        let saved = saved.unwrap_or_else(|error| Err(io::Error::other(error)));
+        self.needs_all = !matches!(saved, Ok(Saved::Done));
+        Some(saved.map(drop))
     }
 
     /// Waits for the running save. If it failed, returns a message, unless the save before it
     /// failed with the same error.
     pub(crate) async fn finish_save(&mut self) -> Option<String> {
-        let failed = joined(self.saving.take()?).await.err().map(|error| error.kind());
+        let failed = self.join_save().await?.err().map(|error| error.kind());
         let before = mem::replace(&mut self.last_error, failed);
         let error = failed.filter(|_| failed != before)?;
         let path = self.path.display();
@@ -146,11 +223,6 @@ impl CheckpointFile {
     pub(crate) fn written_path(&self) -> Option<&Path> {
         self.last_error.is_none().then_some(&*self.path)
     }
-}
-
-/// Returns the result of a save.
-async fn joined(saving: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    saving.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Locks a file for the whole command.
@@ -169,24 +241,17 @@ fn lock(target: &TargetFile, file: &Path) -> anyhow::Result<FileLock> {
 }
 
 /// Reads the content of a file; returns `None` if it does not exist or is empty.
-fn read(
-    target: &TargetFile,
-    file: &Path,
-) -> anyhow::Result<Option<Content<Origin, Vec<Checkpoint>>>> {
-    use io::BufRead;
-
+fn read(target: &TargetFile, file: &Path) -> anyhow::Result<Option<Content<Origin>>> {
     let shown = file.display();
     let context = || format!("cannot read {shown}");
     let opened = target.open(MAX_CHECKPOINT_BYTES).with_context(context).or_exit(Exit::Usage)?;
-    let Some(mut text) = opened.map(BufReader::new) else { return Ok(None) };
-    // `mktemp` creates an empty file.
-    if text.fill_buf().with_context(context).or_exit(Exit::Usage)?.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_reader(text)
-        .map(Some)
-        .with_context(|| format!("{shown} is not a checkpoint of this command"))
-        .or_exit_with_hint(Exit::Usage, Some(format!("Use another file, or delete {shown}.")))
+    let Some(opened) = opened else { return Ok(None) };
+    log_format::read(BufReader::new(opened)).or_else(|error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Err(error)
+            .with_context(|| format!("{shown} is not a checkpoint of this command"))
+            .or_exit_with_hint(Exit::Usage, Some(format!("Use another file, or delete {shown}."))),
+        _ => Err(error).with_context(context).or_exit(Exit::Usage),
+    })
 }
 
 impl Origin {

@@ -1,7 +1,11 @@
 //! The jobs to wait for: given as arguments, read from stdin, read from submission replies, or
 //! resumed from a checkpoint file.
 
-use std::{path::Path, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    str::FromStr,
+};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -59,7 +63,7 @@ impl JobArgs {
         origin: &Origin,
     ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
         let ids = self.ids()?;
-        let (file, mut known) = match checkpoint {
+        let (file, known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
                 let (file, known) = CheckpointFile::open(file, &ids, origin)?;
@@ -69,8 +73,10 @@ impl JobArgs {
         let starts: Vec<_> = if ids.is_empty() {
             known.into_iter().map(|one| Start::Resumed(Box::new(one))).collect()
         } else {
-            let start = |id: JobId| match known.iter().position(|one| *one.job_id() == id) {
-                Some(index) => Start::Resumed(Box::new(known.swap_remove(index))),
+            let known = known.into_iter().map(|one| (one.job_id().clone(), one));
+            let mut known: HashMap<JobId, Checkpoint> = known.collect();
+            let start = |id: JobId| match known.remove(&id) {
+                Some(checkpoint) => Start::Resumed(Box::new(checkpoint)),
                 None => Start::New(id),
             };
             ids.into_iter().map(start).collect()
@@ -105,7 +111,7 @@ impl JobArgs {
         for from in &self.from {
             ids.push(from.read_submitted_id()?);
         }
-        let mut named = std::collections::BTreeSet::new();
+        let mut named = HashSet::new();
         ids.retain(|id| named.insert(id.clone()));
         Ok(ids)
     }

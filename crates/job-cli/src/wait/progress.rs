@@ -1,8 +1,9 @@
 //! The progress display on stderr: a live tree, lines, or nothing.
 
+mod tree_rows;
+mod pace;
 mod live_tree;
 mod log_lines;
-mod tree_rows;
 
 use std::{
     io::{self, IsTerminal},
@@ -14,7 +15,7 @@ use clap::ValueEnum;
 use job_poller::Event;
 
 use self::{live_tree::LiveTree, log_lines::LogLines};
-use super::{format::OutputFormat, totals::Totals, watch::Watch};
+use super::{board::Board, format::OutputFormat, totals::Totals, watch::Watch};
 use crate::{
     exit::{Exit, OrExit},
     logging::Verbosity,
@@ -105,16 +106,11 @@ impl ProgressDisplay {
     }
 
     /// Shows the state of all waits. Called after events, and at least each second.
-    pub(crate) fn tick<'a>(
-        &mut self,
-        watches: impl Iterator<Item = &'a Watch>,
-        elapsed: Duration,
-        totals: Totals,
-    ) {
+    pub(crate) fn tick(&mut self, board: &Board, elapsed: Duration, totals: Totals) {
         match self {
             Self::None => {}
-            Self::LogLines(lines) => lines.tick(watches, elapsed, totals),
-            Self::LiveTree(tree) => tree.draw(watches, elapsed, totals),
+            Self::LogLines(lines) => lines.tick(board, elapsed, totals),
+            Self::LiveTree(tree) => tree.draw(board, elapsed, totals),
         }
     }
 

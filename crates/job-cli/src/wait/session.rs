@@ -11,10 +11,11 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{Checkpoint, Event, Fleet, WaitError};
+use job_poller::{AttemptReason, Checkpoint, Event, Fleet, WaitError};
 use job_transport::{Clock, TokioClock, display_chain};
 
 use super::{
+    board::Board,
     checkpoint_file::CheckpointFile,
     finished::Finished,
     format::OutputFormat,
@@ -23,7 +24,7 @@ use super::{
     progress::ProgressDisplay,
     report_file::ReportFile,
     totals::Totals,
-    watch::Watch,
+    watch::{Watch, WatchEvents},
 };
 use crate::{connection::Hints, exit::Exit, terminal::stderr};
 
@@ -106,26 +107,28 @@ impl SessionResult {
     }
 }
 
-/// The running waits.
-type Waits = FuturesUnordered<StreamFuture<Watch>>;
+/// The events of the running waits.
+type Waits = FuturesUnordered<StreamFuture<WatchEvents>>;
 
 impl Session {
     /// Follows the waits to their ends. If a checkpoint cannot be saved, prints a message and
     /// continues.
     pub(crate) async fn run(
         mut self,
-        watches: Vec<Watch>,
+        watches: Vec<(WatchEvents, Watch)>,
         stopped: impl Future<Output = Exit>,
     ) -> (Self, SessionResult) {
         let clock = TokioClock::new();
         let began = clock.monotonic();
         let mut totals = Totals { total: watches.len(), ..Totals::default() };
-        let mut waits: Waits = watches.into_iter().map(StreamExt::into_future).collect();
+        let (mut waits, mut board) = (Waits::new(), Board::default());
+        for (events, watch) in watches {
+            board.insert(events.index(), watch);
+            waits.push(events.into_future());
+        }
         let mut result = SessionResult::default();
         let mut stopped = pin!(stopped);
-        // The times of the next tick, of the last tick, and of the last save of the checkpoints.
-        let (mut next_tick, mut last_tick, mut last_saved) = (began, began, began);
-        let mut changed = false;
+        let (mut next_tick, mut last_tick) = (began, began);
         loop {
             tokio::select! {
                 biased;
@@ -136,28 +139,28 @@ impl Session {
                 () = clock.sleep(next_tick.saturating_sub(clock.monotonic())) => {
                     last_tick = clock.monotonic();
                     next_tick = last_tick + TICK_INTERVAL;
-                    self.progress.tick(running_watches(&waits), last_tick.saturating_sub(began), totals);
-                    if changed
-                        && last_tick.saturating_sub(last_saved) >= TICK_INTERVAL
-                        && self.save_checkpoints(&waits, &result).await
-                    {
-                        (last_saved, changed) = (last_tick, false);
-                    }
+                    self.progress.tick(&board, last_tick.saturating_sub(began), totals);
+                    self.save_checkpoints(&waits, &result).await;
                 }
                 next = waits.next() => {
                     match next {
-                        Some((Some((at, event)), watch)) => {
-                            self.handle_event(&watch, at, &event, totals);
-                            waits.push(watch.into_future());
+                        Some((Some((at, event)), events)) => {
+                            let (index, last) = (events.index(), events.snapshot());
+                            if let Some(watch) = board.record(index, at, &event, last) {
+                                self.handle_event(watch, at, &event, totals);
+                            }
+                            self.add_checkpoint(&events, &event);
+                            waits.push(events.into_future());
                         }
-                        Some((None, watch)) => {
-                            let finished = watch.finish().await;
-                            totals.add(finished.exit());
-                            self.handle_finished(finished, &mut result);
+                        Some((None, events)) => {
+                            if let Some(watch) = board.remove(events.index()) {
+                                let finished = events.finish(watch).await;
+                                totals.add(finished.exit());
+                                self.handle_finished(finished, &mut result);
+                            }
                         }
                         None => break,
                     }
-                    changed = true;
                     next_tick = next_tick.min(last_tick + MIN_REDRAW_INTERVAL);
                 }
             }
@@ -170,9 +173,7 @@ impl Session {
         if result.unfinished.is_empty() {
             result.finished.clear();
         }
-        self.finish_save().await;
-        self.save_checkpoints(&waits, &result).await;
-        self.finish_save().await;
+        self.save_last_checkpoints(&result).await;
         (self, result)
     }
 
@@ -213,7 +214,12 @@ impl Session {
         self.report.iter_mut().for_each(|report| report.add(&finished));
         self.history_file.add(finished.observation());
         let to = if error.is_some() { &mut result.unfinished } else { &mut result.finished };
-        to.extend(finished.checkpoint.map(|checkpoint| (finished.index, checkpoint)));
+        if let Some(checkpoint) = finished.checkpoint {
+            if let Some(file) = &mut self.checkpoints {
+                file.add(finished.index, checkpoint.clone(), true);
+            }
+            to.insert(finished.index, checkpoint);
+        }
     }
 
     fn stop_if_stdout_closed(&self) {
@@ -222,21 +228,46 @@ impl Session {
         }
     }
 
-    /// Starts to save the checkpoints of the running waits, and of the finished ones. Returns
-    /// `false` if the previous save is still running.
-    async fn save_checkpoints(&mut self, waits: &Waits, result: &SessionResult) -> bool {
-        if self.checkpoints.as_ref().is_some_and(|file| !file.is_idle()) {
-            return false;
+    /// Adds the state of a wait after an event to the next save of the checkpoints.
+    fn add_checkpoint(&mut self, events: &WatchEvents, event: &Event) {
+        let Some(file) = &mut self.checkpoints else { return };
+        // A resumed wait has to honor a `Retry-After`, too.
+        let is_urgent =
+            matches!(event, Event::NextAttempt { reason: AttemptReason::RetryAfter, .. });
+        if let Some(checkpoint) = events.checkpoint() {
+            file.add(events.index(), checkpoint, is_urgent);
         }
+    }
+
+    /// Starts to save the checkpoints that are due, unless the last save is still running.
+    async fn save_checkpoints(&mut self, waits: &Waits, result: &SessionResult) {
+        if self.checkpoints.as_ref().is_some_and(CheckpointFile::is_idle) {
+            self.finish_save().await;
+        }
+        let Some(file) = self.checkpoints.as_mut().filter(|file| file.is_due()) else { return };
+        if file.needs_all() {
+            let running = waits.iter().filter_map(StreamFuture::get_ref);
+            let running = running.filter_map(|events| Some((events.index(), events.checkpoint()?)));
+            file.start_save_all(running.chain(ended(result)).collect());
+        } else {
+            file.start_save_due();
+        }
+    }
+
+    /// Saves all checkpoints after the last wait has finished.
+    async fn save_last_checkpoints(&mut self, result: &SessionResult) {
         self.finish_save().await;
-        let Some(file) = &mut self.checkpoints else { return true };
-        let under_way: Vec<_> = running_watches(waits)
-            .filter_map(|watch| Some((watch.index(), watch.checkpoint()?)))
-            .collect();
-        let mut all = result.checkpoints();
-        all.extend(under_way.iter().map(|(index, one)| (*index, one)));
-        file.start_save(all.into_values().cloned().collect());
-        true
+        let has_unfinished = !result.unfinished.is_empty();
+        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished) {
+            file.start_save_rest();
+            self.finish_save().await;
+        }
+        // If there are no unfinished waits, this removes the file.
+        let Some(file) = &mut self.checkpoints else { return };
+        if file.needs_all() || !has_unfinished {
+            file.start_save_all(ended(result).collect());
+            self.finish_save().await;
+        }
     }
 
     /// Waits for the running save of the checkpoints, and prints its error.
@@ -248,8 +279,7 @@ impl Session {
     }
 }
 
-/// Returns the running waits, in the order of the command line.
-fn running_watches(waits: &Waits) -> impl Iterator<Item = &Watch> {
-    let watches = waits.iter().filter_map(StreamFuture::get_ref);
-    watches.map(|watch| (watch.index(), watch)).collect::<BTreeMap<_, _>>().into_values()
+/// Returns the checkpoints of the waits that have ended.
+fn ended(result: &SessionResult) -> impl Iterator<Item = (usize, Checkpoint)> {
+    result.checkpoints().into_iter().map(|(index, checkpoint)| (index, checkpoint.clone()))
 }

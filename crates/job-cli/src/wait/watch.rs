@@ -1,81 +1,141 @@
-//! A running wait: its events, and the state for the progress display.
+//! A running wait: the stream of its events, and the state that they lead to.
 
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_core::Stream;
 use job_model::{JobId, Phase};
-use job_poller::{Checkpoint, Event, FleetEvents, History};
-use job_transport::JobSnapshot;
+use job_poller::{Checkpoint, Event, FleetEvents, FleetWait, History};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 
 use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,
 };
 
-/// A running wait, as a stream of its events.
-pub(crate) struct Watch {
+/// The events of a running wait.
+pub(crate) struct WatchEvents {
     /// The position of the job on the command line.
     index: usize,
     events: FleetEvents,
+}
+
+/// The state of a running wait, for the outputs.
+pub(crate) struct Watch {
+    id: JobId,
+    /// When the command started the wait, and how long the wait had run before that.
+    started_at: Duration,
+    elapsed_before: Duration,
+    clock: TokioClock,
     source: Arc<RecordingSource>,
     /// The durations of past jobs.
     history: Arc<History>,
     errors: ErrorTracker,
-    /// The last reading. An equal one does not replace it, so the job is not decoded again.
+    /// The last reading.
     last: Option<JobSnapshot>,
     next_attempt_at: Option<Duration>,
     /// The events so far, if a report needs them.
     log: Option<Vec<(Duration, Event)>>,
 }
 
-impl Watch {
-    /// Follows a wait that reads from `source`, and keeps its events if `retain_log` is set.
-    pub(crate) fn new(
-        index: usize,
-        wait: job_poller::FleetWait,
-        source: Arc<RecordingSource>,
-        history: Arc<History>,
-        retain_log: bool,
-    ) -> Self {
-        let events = wait.events();
-        Self {
-            index,
-            history,
-            last: events.snapshot(),
-            events,
-            source,
-            errors: ErrorTracker::default(),
-            next_attempt_at: None,
-            log: retain_log.then(Vec::new),
-        }
-    }
-
-    pub(crate) const fn id(&self) -> &JobId {
-        self.events.job_id()
+impl WatchEvents {
+    pub(crate) fn new(index: usize, wait: FleetWait) -> Self {
+        Self { index, events: wait.events() }
     }
 
     pub(crate) const fn index(&self) -> usize {
         self.index
     }
 
+    /// Returns the checkpoint to resume from.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.events.checkpoint()
+    }
+
+    /// Returns the last accepted reading.
+    pub(crate) fn snapshot(&self) -> Option<JobSnapshot> {
+        self.events.snapshot()
+    }
+
+    /// Returns the result. Call it after the last event, with the state that the events led to.
+    pub(crate) async fn finish(self, watch: Watch) -> Finished {
+        let elapsed = self.events.elapsed();
+        let checkpoint = self.checkpoint();
+        let result = self.events.finish().await;
+        Finished {
+            job: match &result {
+                Ok(ended) => Some(ended.job.clone()),
+                Err(error) => error.job(),
+            },
+            index: self.index,
+            checkpoint,
+            started_at: watch.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
+            log: watch.log.unwrap_or_default(),
+            result,
+            id: watch.id,
+        }
+    }
+}
+
+impl Stream for WatchEvents {
+    type Item = (Duration, Event);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.events).poll_next(context)
+    }
+}
+
+impl Watch {
+    /// Creates the state of a wait that reads from `source`. Keeps its events if `retain_log` is
+    /// set.
+    pub(crate) fn new(
+        events: &WatchEvents,
+        source: Arc<RecordingSource>,
+        history: Arc<History>,
+        retain_log: bool,
+    ) -> Self {
+        let clock = TokioClock::new();
+        Self {
+            id: events.events.job_id().clone(),
+            started_at: clock.monotonic(),
+            elapsed_before: events.events.elapsed(),
+            clock,
+            source,
+            history,
+            errors: ErrorTracker::default(),
+            last: events.snapshot(),
+            next_attempt_at: None,
+            log: retain_log.then(Vec::new),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &JobId {
+        &self.id
+    }
+
     pub(crate) const fn errors(&self) -> &ErrorTracker {
         &self.errors
     }
 
+    /// Returns the last reading.
+    pub(crate) const fn last(&self) -> Option<&JobSnapshot> {
+        self.last.as_ref()
+    }
+
     /// Returns the current state.
-    pub(crate) fn snapshot(&self) -> WaitSnapshot<'_> {
-        let elapsed = self.events.elapsed();
+    pub(crate) fn snapshot(&self) -> WaitSnapshot {
+        let since_start = self.clock.monotonic().saturating_sub(self.started_at);
+        let elapsed = self.elapsed_before.saturating_add(since_start);
         let snapshot = WaitSnapshot {
-            id: self.id(),
+            id: self.id.clone(),
             last: self.last.clone(),
             elapsed,
             remaining: None,
             service_time: self.source.service_time(),
-            error_run: self.errors.current(),
+            error_run: self.errors.current().cloned(),
             until_next_attempt: self.next_attempt_at.and_then(|next| next.checked_sub(elapsed)),
         };
         let digest = self.last.as_ref().map(JobSnapshot::digest);
@@ -87,31 +147,8 @@ impl Watch {
         WaitSnapshot { remaining, ..snapshot }
     }
 
-    /// Returns the checkpoint to resume from.
-    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
-        self.events.checkpoint()
-    }
-
-    /// Returns the result. Call it after the last event.
-    pub(crate) async fn finish(self) -> Finished {
-        let elapsed = self.events.elapsed();
-        let (id, checkpoint) = (self.id().clone(), self.checkpoint());
-        let result = self.events.finish().await;
-        Finished {
-            job: match &result {
-                Ok(ended) => Some(ended.job.clone()),
-                Err(error) => error.job(),
-            },
-            index: self.index,
-            checkpoint,
-            started_at: self.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
-            log: self.log.unwrap_or_default(),
-            result,
-            id,
-        }
-    }
-
-    fn record(&mut self, at: Duration, event: &Event) {
+    /// Records an event, and the last reading after it.
+    pub(super) fn record(&mut self, at: Duration, event: &Event, last: Option<JobSnapshot>) {
         self.errors.record(event);
         if let Event::NextAttempt { at, .. } = event {
             self.next_attempt_at = Some(*at);
@@ -119,21 +156,6 @@ impl Watch {
         if let Some(log) = &mut self.log {
             log.push((at, event.clone()));
         }
-    }
-}
-
-impl Stream for Watch {
-    type Item = (Duration, Event);
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = ready!(Pin::new(&mut self.events).poll_next(context));
-        if let Some((at, event)) = &next {
-            self.record(*at, event);
-            let last = self.events.snapshot();
-            if self.last != last {
-                self.last = last;
-            }
-        }
-        Poll::Ready(next)
+        self.last = last;
     }
 }

@@ -349,6 +349,33 @@ async fn reflow_on_resize_shows_one_tree() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_terminal_does_not_delay_polls() {
+    const CTRL_S: &str = "\u{13}";
+    const CTRL_Q: &str = "\u{11}";
+    let fixture = TerminalFixture::new(Plan::create_cluster().slower(1000), 0, "fixed:50ms").await;
+    let mut terminal = Terminal::start(&fixture.command, (24, 80));
+    terminal.wait_until("drawn", |screen| screen.contains("next attempt in")).await;
+    terminal.send_keys(CTRL_S);
+    let polled = async |requests: u32| {
+        let before = fixture.sim.requests();
+        let polled = timeout(Duration::from_secs(30), async {
+            while fixture.sim.requests() < before + requests {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(polled.await.is_ok(), "{} requests", fixture.sim.requests() - before);
+        terminal.bytes().len()
+    };
+    // The tree is drawn at least once a second, so in this time a drawing has begun.
+    let drawn = polled(30).await;
+    assert_eq!(polled(60).await, drawn, "the terminal accepts nothing");
+    terminal.send_keys(CTRL_Q);
+    terminal.wait_until("drawn again", |_| terminal.bytes().len() > drawn).await;
+    terminal.send_keys("\u{3}");
+    assert_eq!(terminal.wait_for_exit().await, 130);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tab_progress_is_shown_and_cleared_at_the_end() {
     for (program, shown) in [("WezTerm", true), ("other", false)] {
         let mut fixture = TerminalFixture::new(Plan::create_cluster(), 6, "fixed:1h").await;

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use job_model::{Job, JobId};
+use job_transport::JobSnapshot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Machine, policy::WaitPolicy};
@@ -58,6 +59,32 @@ impl Checkpoint {
     #[must_use]
     pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
         self.machine = self.machine.with_policy(policy);
+        self
+    }
+
+    /// Sets the last reading of the job, or removes it.
+    ///
+    /// Most of a checkpoint is the text of this reading, and it rarely changes. A store can
+    /// therefore keep it apart from the rest, and combine both when it reads the checkpoint.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_poller::{Checkpoint, Machine, WaitPolicy};
+    /// use job_transport::JobSnapshot;
+    ///
+    /// let machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
+    /// let job = JobSnapshot::from_slice(br#"{"status": {"phase": "Running"}}"#)?;
+    /// let whole = Checkpoint::new(machine, std::time::Duration::ZERO).with_snapshot(Some(job));
+    ///
+    /// let rest = whole.clone().with_snapshot(None);
+    /// assert!(rest.job().is_none());
+    /// assert_eq!(rest.with_snapshot(whole.machine().snapshot().cloned()), whole);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_snapshot(mut self, snapshot: Option<JobSnapshot>) -> Self {
+        self.machine = self.machine.with_snapshot(snapshot);
         self
     }
 

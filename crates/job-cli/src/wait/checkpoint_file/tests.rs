@@ -9,7 +9,7 @@ use super::*;
 
 fn checkpoint(id: &str) -> Checkpoint {
     let machine = Machine::new(id.parse().unwrap(), WaitPolicy::new());
-    Checkpoint::new(machine, std::time::Duration::from_secs(90))
+    Checkpoint::new(machine, Duration::from_secs(90))
 }
 
 fn ids(ids: &[&str]) -> Vec<JobId> {
@@ -25,26 +25,36 @@ fn open(path: &Path, named: &[&str]) -> anyhow::Result<(CheckpointFile, Vec<Chec
     CheckpointFile::open(path, &ids(named), &origin())
 }
 
+/// Returns the checkpoints by the positions of their jobs.
+fn all(checkpoints: &[Checkpoint]) -> BTreeMap<usize, Checkpoint> {
+    checkpoints.iter().cloned().enumerate().collect()
+}
+
+/// Returns the file as it was written before format 2.
+fn whole_file(checkpoints: &[Checkpoint]) -> String {
+    serde_json::json!({"origin": origin(), "waits": checkpoints}).to_string()
+}
+
 #[tokio::test]
 async fn checkpoint_files_round_trip() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("wait.json");
-    let (file, found) = open(&path, &[]).unwrap();
+    let (mut file, found) = open(&path, &[]).unwrap();
     assert!(found.is_empty() && !path.exists());
     let checkpoints = vec![checkpoint("a"), checkpoint("b")];
-    file.write(checkpoints.clone()).await.unwrap();
+    file.create(all(&checkpoints)).await.unwrap();
     drop(file);
     for named in [&[][..], &["a", "b"], &["b", "c", "a"]] {
         assert_eq!(open(&path, named).unwrap().1, checkpoints, "{named:?}");
     }
-    let file = open(&path, &[]).unwrap().0;
-    file.write(vec![checkpoints[0].clone()]).await.unwrap();
+    let mut file = open(&path, &[]).unwrap().0;
+    file.create(all(&checkpoints[..1])).await.unwrap();
     drop(file);
-    let (file, found) = open(&path, &[]).unwrap();
+    let (mut file, found) = open(&path, &[]).unwrap();
     assert_eq!(found, checkpoints[..1]);
     // If no wait is left, the file is removed.
     for _ in 0..2 {
-        file.write(Vec::new()).await.unwrap();
+        file.create(BTreeMap::new()).await.unwrap();
         assert!(!path.exists());
     }
     drop(file);
@@ -57,9 +67,9 @@ async fn empty_files_hold_no_waits_and_symlinks_are_kept() {
     let (path, link) = (folder.path().join("wait.json"), folder.path().join("link.json"));
     fs::write(&path, "").unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let (file, found) = open(&link, &["a"]).unwrap();
+    let (mut file, found) = open(&link, &["a"]).unwrap();
     assert_eq!(found, []);
-    file.write(vec![checkpoint("a")]).await.unwrap();
+    file.create(all(&[checkpoint("a")])).await.unwrap();
     assert!(link.is_symlink() && fs::read(&path).unwrap().len() > 2);
     let other = open(&path, &["a"]).err().unwrap();
     assert!(other.to_string().ends_with("wait.json is in use by another process"), "{other}");
@@ -73,12 +83,23 @@ async fn write_failure_is_reported_once() {
     let mut file = open(&path, &[]).unwrap().0;
     let saved = async |file: &mut CheckpointFile| {
         assert!(file.is_idle());
-        file.start_save(vec![checkpoint("a")]);
+        match file.needs_all() {
+            true => file.start_save_all(all(&[checkpoint("a")])),
+            false => {
+                file.add(0, checkpoint("a"), true);
+                file.start_save_due();
+            }
+        }
         let message = file.finish_save().await;
         (message, file.written_path().map(PathBuf::from))
     };
-    assert_eq!(saved(&mut file).await, (None, Some(path.clone())));
+    for _ in 0..2 {
+        assert_eq!(saved(&mut file).await, (None, Some(path.clone())));
+    }
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    // The file is missing, so all checkpoints are written again. Only that is an error.
+    assert_eq!(saved(&mut file).await, (None, Some(path.clone())));
+    assert!(file.needs_all());
     let message = saved(&mut file).await.0.unwrap();
     assert!(message.starts_with("cannot save the checkpoint to "), "{message}");
     let expected = "/wait.json; the wait continues: entity not found";
@@ -99,18 +120,31 @@ async fn unusable_checkpoint_files_are_not_overwritten() {
         assert!(error.starts_with(expected), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     };
-    let file = open(&path, &[]).unwrap().0;
-    file.write(vec![checkpoint("a"), checkpoint("b")]).await.unwrap();
+    let mut file = open(&path, &[]).unwrap().0;
+    file.create(all(&[checkpoint("a"), checkpoint("b")])).await.unwrap();
     drop(file);
     let others = fs::read_to_string(&path).unwrap();
-    check(&others, &["a"], "FILE belongs to a wait for another job, b");
-    let newer = others.replace("\"version\":2", "\"version\":3");
-    let unknown = "FILE is not a checkpoint of this command: checkpoint version 3 is not supported";
-    check(&newer, &[], unknown);
-    for text in ["{}", "not JSON", "[1]", &others[1..], &others[..others.len() - 1]] {
-        check(text, &["a"], "FILE is not a checkpoint of this command: ");
+    let whole = whole_file(&[checkpoint("a"), checkpoint("b")]);
+    for others in [&others, &whole] {
+        check(others, &["a"], "FILE belongs to a wait for another job, b");
     }
-    let moved = others.replace("eu-de", "eu-nl");
+    let newer = whole.replace("\"version\":2", "\"version\":3");
+    let rows = [
+        (&*newer, "checkpoint version 3 is not supported"),
+        (&others.replacen("checkpoint 2", "checkpoint 3", 1), "format 3 is not supported, only"),
+        (&others.replacen("origin", "Origin", 1), "its first record is damaged"),
+        (&others[..others.len() - 1], "record 2 of 2 is damaged"),
+        (&whole[..whole.len() - 1], ""),
+        (&others[1..], "it does not start with"),
+        ("not JSON", "it does not start with"),
+        ("[1]", "it does not start with"),
+        ("{}", "missing field"),
+    ];
+    for (text, expected) in rows {
+        let expected = format!("FILE is not a checkpoint of this command: {expected}");
+        check(text, &["a"], &expected);
+    }
+    let moved = whole.replace("eu-de", "eu-nl");
     check(
         &moved,
         &[],
@@ -123,6 +157,20 @@ async fn unusable_checkpoint_files_are_not_overwritten() {
     assert!(missing.contains("no/wait.json.lock: No such file or directory"), "{missing}");
     let error = format!("{:#}", open(folder.path(), &[]).err().unwrap());
     assert!(error.ends_with(" as a checkpoint: it is a folder, not a regular file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_old_format_is_resumed_and_rewritten() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("wait.json");
+    let checkpoints = [checkpoint("a"), checkpoint("b")];
+    fs::write(&path, whole_file(&checkpoints)).unwrap();
+    let (mut file, found) = open(&path, &["b", "a"]).unwrap();
+    assert_eq!(found, checkpoints);
+    file.create(all(&checkpoints)).await.unwrap();
+    drop(file);
+    assert!(fs::read_to_string(&path).unwrap().starts_with("cce-job-checkpoint 2\n"));
+    assert_eq!(open(&path, &[]).unwrap().1, checkpoints);
 }
 
 #[test]

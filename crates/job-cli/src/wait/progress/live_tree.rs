@@ -4,54 +4,103 @@
 //! terminal and omits line breaks, so a terminal that reflows lines when it becomes narrower mixes
 //! them with the text above.
 
-use std::{env, io, time::Duration};
+use std::{
+    env, io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anstyle_progress::{TermProgress, TermProgressStatus::Error, supports_term_progress};
 use console::{Term, measure_text_width};
 use job_model::Deviation;
+use job_transport::{Clock, TokioClock};
+use tokio::task::spawn_blocking;
 
-use super::tree_rows::tree_rows;
+use super::{
+    pace::Pace,
+    tree_rows::{Frame, TreeRows, max_rows},
+};
 use crate::{
     terminal::{Styles, stderr, text},
-    wait::{snapshot::WaitSnapshot, totals::Totals, watch::Watch},
+    wait::{board::Board, snapshot::WaitSnapshot, totals::Totals, watch::Watch},
 };
 
 /// A tree on the terminal. Dropping it removes it from the screen.
+///
+/// Another thread makes and draws the rows, because the terminal may be slow, and the job in a
+/// visible row may be large. If the terminal accepts nothing, for example after Ctrl-S, the waits
+/// go on.
 pub(crate) struct LiveTree {
-    term: Term,
     styles: Styles,
+    shared: Arc<Shared>,
+}
+
+/// What the drawing thread uses.
+struct Shared {
+    clock: TokioClock,
+    rows: Mutex<TreeRows>,
+    screen: Mutex<Screen>,
+    /// Never locked for long, so the thread of the waits may lock it.
+    pace: Mutex<Pace>,
+}
+
+/// The part of the terminal that shows the tree.
+struct Screen {
+    term: Term,
     /// The rows on the screen. The cursor is below them.
     drawn: Vec<String>,
     /// The last progress sequence for the tab of the terminal; `None` if the terminal has no such
     /// feature.
     tab_progress: Option<String>,
+    /// Whether the tree was removed for good.
+    is_closed: bool,
 }
 
 impl LiveTree {
     pub(crate) fn new() -> Self {
-        Self {
+        let screen = Screen {
             // Buffered, so that each redraw is a single write.
             term: Term::buffered_stderr(),
-            styles: Styles::for_stream(&io::stderr()),
             drawn: Vec::new(),
             tab_progress: supports_term_progress(true).then(String::new),
+            is_closed: false,
+        };
+        Self {
+            styles: Styles::for_stream(&io::stderr()),
+            shared: Arc::new(Shared {
+                clock: TokioClock::new(),
+                rows: Mutex::default(),
+                screen: Mutex::new(screen),
+                pace: Mutex::default(),
+            }),
         }
     }
 
-    /// Draws the state of all waits.
-    pub(crate) fn draw<'a>(
-        &mut self,
-        watches: impl Iterator<Item = &'a Watch>,
-        elapsed: Duration,
-        totals: Totals,
-    ) {
-        let (height, width) = self.term.size();
+    /// Starts to draw the state of all waits, unless drawing takes too much time.
+    pub(crate) fn draw(&mut self, board: &Board, elapsed: Duration, totals: Totals) {
+        if !lock(&self.shared.pace).start(self.shared.clock.monotonic()) {
+            return;
+        }
+        let began = processor_time();
+        let (height, width) = Term::stderr().size();
         let size = (usize::from(height), usize::from(width));
-        let snapshots: Vec<_> = watches.map(Watch::snapshot).collect();
-        let rows = tree_rows(&snapshots, elapsed, totals, size, self.styles);
-        self.update_tab_progress(&snapshots, totals);
-        // Write errors are ignored: the terminal may be closed.
-        let _ = self.redraw(rows);
+        let frame = Frame {
+            snapshots: board.first(max_rows(size.0)).map(Watch::snapshot).collect(),
+            running: board.len(),
+            counts: board.counts(),
+            totals,
+            elapsed,
+            size,
+            styles: self.styles,
+        };
+        let shared = self.shared.clone();
+        let took = processor_time().saturating_sub(began);
+        spawn_blocking(move || {
+            let began = processor_time();
+            shared.draw(&frame);
+            let took = took + processor_time().saturating_sub(began);
+            lock(&shared.pace).end(shared.clock.monotonic(), took);
+        });
     }
 
     /// Prints deviations above the tree.
@@ -72,13 +121,50 @@ impl LiveTree {
 
     /// Runs `write`, which prints to the terminal, with the tree removed from the screen.
     pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
-        let rows = self.drawn.clone();
-        let _ = self.redraw(Vec::new());
+        let mut screen = lock(&self.shared.screen);
+        let began = processor_time();
+        let rows = screen.drawn.clone();
+        let _ = screen.redraw(Vec::new());
+        let cleared = processor_time();
         let written = write();
-        let _ = self.redraw(rows);
+        let again = processor_time();
+        let now = self.shared.clock.monotonic();
+        let mut pace = lock(&self.shared.pace);
+        // If much is printed, the tree comes back with the next drawing.
+        if pace.is_over(now) {
+            let _ = screen.redraw(rows);
+        }
+        pace.add(now, (cleared.saturating_sub(began)) + processor_time().saturating_sub(again));
         written
     }
+}
 
+impl Drop for LiveTree {
+    fn drop(&mut self) {
+        let mut screen = lock(&self.shared.screen);
+        if screen.tab_progress.is_some() {
+            let _ = screen.term.write_str(&TermProgress::remove().to_string());
+        }
+        let _ = screen.redraw(Vec::new());
+        screen.is_closed = true;
+    }
+}
+
+impl Shared {
+    fn draw(&self, frame: &Frame) {
+        let mut tree_rows = lock(&self.rows);
+        let rows = tree_rows.draw(frame);
+        let percent = percent_done(frame, &tree_rows);
+        let mut screen = lock(&self.screen);
+        if !screen.is_closed {
+            screen.update_tab_progress(percent, frame.totals);
+            // Write errors are ignored: the terminal may be closed.
+            let _ = screen.redraw(rows);
+        }
+    }
+}
+
+impl Screen {
     /// Replaces the rows on the screen.
     fn redraw(&mut self, rows: Vec<String>) -> io::Result<()> {
         let width = usize::from(self.term.size().1).max(1);
@@ -107,9 +193,9 @@ impl LiveTree {
     }
 
     /// Updates the progress in the tab of the terminal, if it has changed.
-    fn update_tab_progress(&mut self, snapshots: &[WaitSnapshot<'_>], totals: Totals) {
+    fn update_tab_progress(&mut self, percent: Option<u8>, totals: Totals) {
         let Some(shown) = &mut self.tab_progress else { return };
-        let progress = match percent_done(snapshots, totals) {
+        let progress = match percent {
             Some(percent) => TermProgress::start().percent(percent),
             None => TermProgress::start(),
         };
@@ -123,26 +209,31 @@ impl LiveTree {
     }
 }
 
-impl Drop for LiveTree {
-    fn drop(&mut self) {
-        if self.tab_progress.is_some() {
-            let _ = self.term.write_str(&TermProgress::remove().to_string());
-        }
-        let _ = self.redraw(Vec::new());
-    }
-}
-
 /// Returns the percentage of finished steps of one job, or of finished jobs if there are several.
 /// Returns `None` if the job has no steps yet.
-fn percent_done(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> Option<u8> {
-    let (done, all) = match snapshots {
-        [snapshot] if totals.total == 1 => {
-            let progress = snapshot.job().filter(|job| !job.sub_jobs().is_empty())?.progress();
-            (progress.success, progress.total)
-        }
+fn percent_done(Frame { snapshots, totals, .. }: &Frame, rows: &TreeRows) -> Option<u8> {
+    let (done, all) = match &snapshots[..] {
+        [WaitSnapshot { id, .. }] if totals.total == 1 => rows.progress(id)?,
         _ => (totals.finished, totals.total),
     };
     u8::try_from((100 * done).checked_div(all)?).ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the processor time of this thread.
+#[cfg(unix)]
+fn processor_time() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// Returns the time on the clock.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    TokioClock::new().monotonic()
 }
 
 /// Whether the terminal reflows wide lines when it becomes narrower. xterm itself, GNU screen and

@@ -4,12 +4,13 @@ use std::{io, time::Duration};
 
 use job_model::{Job, Phase};
 use job_poller::{AttemptReason, Event};
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 
 use super::tree_rows::format_remaining;
 use crate::{
     terminal::{Styles, format_duration, stderr, text},
     wait::{
+        board::Board,
         error_run::{ErrorRun, ErrorTracker},
         snapshot::WaitSnapshot,
         totals::Totals,
@@ -65,19 +66,14 @@ impl LogLines {
     }
 
     /// Prints a heartbeat line, if nothing was printed for [`HEARTBEAT_INTERVAL`].
-    pub(crate) fn tick<'a>(
-        &mut self,
-        watches: impl Iterator<Item = &'a Watch>,
-        elapsed: Duration,
-        totals: Totals,
-    ) {
+    pub(crate) fn tick(&mut self, board: &Board, elapsed: Duration, totals: Totals) {
         if self.is_silent(self.clock.monotonic()) {
             let at = self.styles.dim(&format!("{:>7}", format_duration(elapsed)));
-            let snapshots: Vec<_> = watches.map(Watch::snapshot).collect();
-            self.print_line(&format!(
-                "{at}  {}",
-                text::sanitize_line(&heartbeat_line(&snapshots, totals))
-            ));
+            let line = match board.first(1).next() {
+                Some(watch) if totals.total == 1 => heartbeat_line(&watch.snapshot()),
+                _ => heartbeat_line_of_many(totals, board.counts().unreadable),
+            };
+            self.print_line(&format!("{at}  {}", text::sanitize_line(&line)));
         }
     }
 
@@ -114,16 +110,22 @@ fn change_line(event: &Event, errors: &ErrorTracker) -> Option<String> {
     }
 }
 
-/// Returns the state of the waits in one line.
-fn heartbeat_line(snapshots: &[WaitSnapshot<'_>], totals: Totals) -> String {
+/// Returns the state of several waits in one line. `unreadable` is the number of jobs that cannot be
+/// read at the moment.
+fn heartbeat_line_of_many(totals: Totals, unreadable: usize) -> String {
     let Totals { total, finished, failed } = totals;
-    let ([snapshot @ WaitSnapshot { error_run, remaining, .. }], 1) = (snapshots, total) else {
-        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
-        let unread = snapshots.iter().filter(|snapshot| snapshot.error_run.is_some()).count();
-        let unread = if unread > 0 { format!("; {unread} cannot be read") } else { String::new() };
-        return format!("still waiting: {finished} of {total} jobs ended{failed}{unread}");
+    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    let unread = match unreadable {
+        0 => String::new(),
+        jobs => format!("; {jobs} cannot be read"),
     };
-    let job = snapshot.job().map_or_else(|| "the job was not read yet".into(), describe_job);
+    format!("still waiting: {finished} of {total} jobs ended{failed}{unread}")
+}
+
+/// Returns the state of a single wait in one line.
+fn heartbeat_line(WaitSnapshot { last, error_run, remaining, .. }: &WaitSnapshot) -> String {
+    let job = last.clone().map(JobSnapshot::into_job);
+    let job = job.map_or_else(|| "the job was not read yet".into(), |job| describe_job(&job));
     let job = match remaining {
         Some(remaining) => format!("{job}, {}", format_remaining(*remaining)),
         None => job,
@@ -150,7 +152,7 @@ fn describe_job(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use job_poller::{Input, WaitPolicy};
-    use job_transport::{FetchError, FetchErrorKind, JobSnapshot};
+    use job_transport::{FetchError, FetchErrorKind};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -200,14 +202,13 @@ mod tests {
         lines.last_line_at = seconds(120);
         assert!(!lines.is_silent(seconds(179)) && lines.is_silent(seconds(180)));
 
-        let id = "a".parse().unwrap();
         let job = json!({"spec": {"type": "CreateCluster", "subJobs": [
             {"status": {"phase": "Success"}}, {}]}, "status": {"phase": "Running"}});
         let job: Job = serde_json::from_value(job).unwrap();
         let error_run =
             ErrorRun { message: "no reply within 30s".into(), in_a_row: 4, has_changed: false };
         let snapshot = |job: Option<&Job>, error_run| WaitSnapshot {
-            id: &id,
+            id: "a".parse().unwrap(),
             last: job.cloned().map(JobSnapshot::from),
             elapsed: HEARTBEAT_INTERVAL,
             remaining: job.map(|_| Duration::from_secs(170)),
@@ -215,28 +216,22 @@ mod tests {
             error_run,
             until_next_attempt: None,
         };
-        let one = Totals { total: 1, finished: 0, failed: 0 };
-        let many = Totals { total: 9, finished: 7, failed: 2 };
+        let many = |failed| Totals { total: 9, finished: 7, failed };
         let rows = [
-            (vec![snapshot(None, None)], one, "the job was not read yet"),
+            (heartbeat_line(&snapshot(None, None)), "the job was not read yet"),
             (
-                vec![snapshot(Some(&job), None)],
-                one,
+                heartbeat_line(&snapshot(Some(&job), None)),
                 "CreateCluster Running, 1 of 2 steps done, about 3m left",
             ),
             (
-                vec![snapshot(None, Some(&error_run))],
-                one,
+                heartbeat_line(&snapshot(None, Some(error_run))),
                 "the job was not read yet; no reply within 30s (4 in a row)",
             ),
-            (
-                vec![snapshot(None, None), snapshot(Some(&job), Some(&error_run))],
-                many,
-                "7 of 9 jobs ended, 2 failed; 1 cannot be read",
-            ),
+            (heartbeat_line_of_many(many(2), 1), "7 of 9 jobs ended, 2 failed; 1 cannot be read"),
+            (heartbeat_line_of_many(many(0), 0), "7 of 9 jobs ended"),
         ];
-        for (snapshots, totals, expected) in rows {
-            assert_eq!(heartbeat_line(&snapshots, totals), format!("still waiting: {expected}"));
+        for (line, expected) in rows {
+            assert_eq!(line, format!("still waiting: {expected}"));
         }
     }
 

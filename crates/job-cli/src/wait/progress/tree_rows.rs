@@ -1,119 +1,222 @@
 //! The rows of the live tree: one for each job, and for each step that is running or failed,
 //! limited to the size of the terminal.
 
-use std::time::Duration;
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use console::truncate_str;
-use job_model::{Job, Node, Phase};
+use jiff::Timestamp;
+use job_model::{Job, JobId, Node, Phase};
+use job_transport::JobSnapshot;
 
 use crate::{
     terminal::{Styles, format_duration, text},
-    wait::{error_run::ErrorRun, snapshot::WaitSnapshot, totals::Totals},
+    wait::{board::WaitCounts, error_run::ErrorRun, snapshot::WaitSnapshot, totals::Totals},
 };
 
-/// Returns the rows. There are fewer rows than the terminal has, and none is wider than the
-/// terminal.
-pub(crate) fn tree_rows(
-    snapshots: &[WaitSnapshot<'_>],
-    elapsed: Duration,
-    totals: Totals,
-    (height, width): (usize, usize),
-    styles: Styles,
-) -> Vec<String> {
-    // The last row of the terminal stays free, and one row is reserved for the number of omitted
-    // jobs.
-    let max_rows = height.saturating_sub(2).max(1);
-    let mut rows = Vec::new();
-    if totals.total > 1 {
-        let Totals { total, finished, failed } = totals;
-        let failed =
-            if failed > 0 { styles.error(&format!(", {failed} failed")) } else { String::new() };
-        rows.push(format!(
-            "{finished} of {total} jobs ended{failed}  {}",
-            styles.dim(&format_duration(elapsed))
-        ));
+/// What the tree shows.
+pub(crate) struct Frame {
+    /// The running waits that may be visible: as many as there are rows, in the order of the rows.
+    pub(crate) snapshots: Vec<WaitSnapshot>,
+    /// The number of running waits.
+    pub(crate) running: usize,
+    pub(crate) counts: WaitCounts,
+    pub(crate) totals: Totals,
+    pub(crate) elapsed: Duration,
+    /// The rows and columns of the terminal.
+    pub(crate) size: (usize, usize),
+    pub(crate) styles: Styles,
+}
+
+/// Makes the rows of the tree. Decodes a job only if it is visible and has changed, and keeps its
+/// rows instead of the decoded job.
+#[derive(Default)]
+pub(crate) struct TreeRows {
+    jobs: HashMap<JobId, JobRows>,
+}
+
+/// The rows of a job and its steps.
+struct JobRows {
+    snapshot: JobSnapshot,
+    /// Maximum number of rows.
+    max: usize,
+    steps: Arc<[StepRow]>,
+}
+
+/// A row without the times that pass.
+#[derive(Debug)]
+struct StepRow {
+    depth: usize,
+    /// The label and the phase.
+    name: String,
+    /// The number of steps that are done, and of all steps.
+    progress: Option<(usize, usize)>,
+    time: StepTime,
+    reason: Option<String>,
+}
+
+/// The time that a row shows.
+#[derive(Debug)]
+enum StepTime {
+    /// The step has ended after this time, if it is known.
+    Took(Option<Duration>),
+    /// The step is active since this time, if it is known.
+    Since(Option<Timestamp>),
+}
+
+/// Returns how many rows the tree may have. The last row of the terminal stays free, and one row is
+/// reserved for the number of omitted jobs.
+pub(crate) fn max_rows(height: usize) -> usize {
+    height.saturating_sub(2).max(1)
+}
+
+impl TreeRows {
+    /// Returns the rows. There are fewer rows than the terminal has, and none is wider than the
+    /// terminal.
+    pub(crate) fn draw(&mut self, frame: &Frame) -> Vec<String> {
+        let Frame { snapshots, running, totals, size: (height, width), styles, .. } = frame;
+        let max_rows = max_rows(*height);
+        let mut rows = Vec::new();
+        let many = totals.total > 1;
+        rows.extend(many.then(|| header(frame)));
+        let mut before = mem::take(&mut self.jobs);
+        let (mut shown, mut cut) = (0, false);
+        for snapshot in snapshots {
+            if rows.len() >= max_rows {
+                break;
+            }
+            let steps = self.steps(&mut before, snapshot, max_rows, *styles);
+            let mut more = wait_rows(snapshot, &steps, many, *styles);
+            rows.extend(more.by_ref().take(max_rows - rows.len()));
+            cut = more.next().is_some();
+            shown += 1;
+        }
+        match running - shown {
+            0 if cut => rows.push(styles.dim("… and more steps")),
+            0 => {}
+            1 => rows.push(styles.dim("… and 1 more job")),
+            jobs => rows.push(styles.dim(&format!("… and {jobs} more jobs"))),
+        }
+        rows.iter().map(|row| truncate_str(row, *width, "…").into_owned()).collect()
     }
-    let mut snapshots: Vec<_> = snapshots.iter().collect();
-    if snapshots.len() > max_rows {
-        // If not all jobs fit, show those with problems first.
-        snapshots.sort_by_key(|snapshot| !snapshot.needs_attention());
+
+    /// Returns the rows of a job, or nothing if it was not read yet. `before` has the rows of the
+    /// last drawing.
+    fn steps(
+        &mut self,
+        before: &mut HashMap<JobId, JobRows>,
+        WaitSnapshot { id, last, .. }: &WaitSnapshot,
+        max_rows: usize,
+        styles: Styles,
+    ) -> Arc<[StepRow]> {
+        let Some(last) = last else { return Arc::default() };
+        // One more, because a row that is cut off is mentioned.
+        let max = max_rows + 1;
+        let known = before.remove(id).filter(|known| known.max == max && known.snapshot == *last);
+        let rows = known.unwrap_or_else(|| {
+            let job = last.clone().into_job();
+            let shown = job.walk().filter(|node| node.path.depth() == 0 || is_shown(node.job));
+            let steps = shown.take(max).map(|node| StepRow::new(&node, styles)).collect();
+            JobRows { snapshot: last.clone(), max, steps }
+        });
+        let steps = rows.steps.clone();
+        self.jobs.insert(id.clone(), rows);
+        steps
     }
-    let mut remaining = snapshots.into_iter();
-    let mut cut = false;
-    while rows.len() < max_rows
-        && let Some(snapshot) = remaining.next()
-    {
-        let mut more = wait_rows(snapshot, totals.total > 1, styles);
-        rows.extend(more.by_ref().take(max_rows - rows.len()));
-        cut = more.next().is_some();
+
+    /// Returns how many steps of a job are done, and how many it has, as last drawn.
+    pub(crate) fn progress(&self, id: &JobId) -> Option<(usize, usize)> {
+        self.jobs.get(id)?.steps.first()?.progress
     }
-    match remaining.len() {
-        0 if cut => rows.push(styles.dim("… and more steps")),
-        0 => {}
-        1 => rows.push(styles.dim("… and 1 more job")),
-        jobs => rows.push(styles.dim(&format!("… and {jobs} more jobs"))),
-    }
-    rows.iter().map(|row| truncate_str(row, width, "…").into_owned()).collect()
+}
+
+/// Returns the row above the jobs.
+fn header(Frame { totals, counts, elapsed, styles, .. }: &Frame) -> String {
+    let Totals { total, finished, failed } = *totals;
+    let failed = match failed {
+        0 => String::new(),
+        failed => styles.error(&format!(", {failed} failed")),
+    };
+    let WaitCounts { not_read, initializing, running, ending, other, unreadable: _ } = *counts;
+    let counts = [
+        (initializing, Phase::Initializing.as_str()),
+        (running, Phase::Running.as_str()),
+        (ending, "ending"),
+        (other, "in other phases"),
+        (not_read, "not read yet"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, phase)| format!("{count} {phase}")).collect();
+    let elapsed = styles.dim(&format_duration(*elapsed));
+    let row = format!("{finished} of {total} jobs ended{failed}  {elapsed}  {}", counts.join(", "));
+    row.trim_end().into()
 }
 
 /// Returns the rows of one wait: the job, its running and failed steps, the last error, and the
 /// time until the next attempt.
 fn wait_rows<'a>(
-    snapshot: &'a WaitSnapshot<'_>,
+    snapshot: &'a WaitSnapshot,
+    steps: &'a [StepRow],
     many: bool,
     styles: Styles,
 ) -> impl Iterator<Item = String> + use<'a> {
-    let name = if many {
-        format!("  {}", text::sanitize_line(snapshot.id.as_str()))
-    } else {
-        String::new()
-    };
-    let unread = || {
-        let id = text::sanitize_line(snapshot.id.as_str());
+    let id = text::sanitize_line(snapshot.id.as_str());
+    let unread = snapshot.last.is_none().then(|| {
         format!("{id} {}  {}", styles.dim("not read yet"), format_duration(snapshot.elapsed))
-    };
-    let job = snapshot.job();
-    let first = if job.is_none() { Some(unread()) } else { None };
-    let nodes = job.into_iter().flat_map(Job::walk);
-    let shown = nodes.filter(|node| node.path.depth() == 0 || is_shown(node.job));
-    let jobs = shown.map(move |node| {
-        let at_top = node.path.depth() == 0;
-        let row = job_row(snapshot, &node, styles);
-        if at_top { format!("{row}{name}") } else { row }
     });
-    let errors = snapshot.error_run.map(|ErrorRun { message, in_a_row, .. }| {
+    let name = if many { format!("  {id}") } else { String::new() };
+    let jobs = steps.iter().map(move |step| {
+        let row = step_row(snapshot, step, styles);
+        if step.depth == 0 { format!("{row}{name}") } else { row }
+    });
+    let errors = snapshot.error_run.as_ref().map(|ErrorRun { message, in_a_row, .. }| {
         let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
         format!("  {}", styles.warning(&text::sanitize_line(&format!("{message}{times}"))))
     });
     let next = snapshot.until_next_attempt.filter(|_| !many || snapshot.error_run.is_some());
     let next = next.map(|span| styles.dim(&format!("  next attempt in {}s", span.as_secs() + 1)));
-    first.into_iter().chain(jobs).chain(errors).chain(next)
+    unread.into_iter().chain(jobs).chain(errors).chain(next)
+}
+
+impl StepRow {
+    fn new(node: &Node<'_>, styles: Styles) -> Self {
+        let job = node.job;
+        let label = text::sanitize_line(&job.label().escape_debug().to_string());
+        let progress = (!job.sub_jobs().is_empty()).then(|| job.progress());
+        Self {
+            depth: node.path.depth(),
+            name: format!("{label} {}", styled_phase(job, styles)),
+            progress: progress.map(|progress| (progress.success, progress.total)),
+            time: match job.phase() {
+                Some(phase) if phase.is_terminal() => StepTime::Took(job.duration()),
+                _ => StepTime::Since(job.created_at()),
+            },
+            reason: job.reason().map(|reason| text::sanitize_line(&format!("{reason:?}"))),
+        }
+    }
 }
 
 /// Returns the row of a job or a sub-job.
-fn job_row(snapshot: &WaitSnapshot<'_>, node: &Node<'_>, styles: Styles) -> String {
-    let job = node.job;
-    let label = text::sanitize_line(&job.label().escape_debug().to_string());
-    let mut row = format!("{:1$}{label} {2}", "", 2 * node.path.depth(), styled_phase(job, styles));
-    if !job.sub_jobs().is_empty() {
-        let progress = job.progress();
-        row += &format!("  {}/{}", progress.success, progress.total);
+fn step_row(snapshot: &WaitSnapshot, step: &StepRow, styles: Styles) -> String {
+    let mut row = format!("{:1$}{2}", "", 2 * step.depth, step.name);
+    if let Some((done, all)) = step.progress {
+        row += &format!("  {done}/{all}");
     }
-    let took = match job.phase() {
-        Some(phase) if phase.is_terminal() => job.duration(),
+    let is_job = step.depth == 0;
+    let took = match step.time {
+        StepTime::Took(took) => took,
         // The job itself shows the time of the wait, if the service's time is not known.
-        _ => snapshot
-            .age(job.created_at())
-            .or_else(|| (node.path.depth() == 0).then_some(snapshot.elapsed)),
+        StepTime::Since(created_at) => {
+            snapshot.age(created_at).or_else(|| is_job.then_some(snapshot.elapsed))
+        }
     };
     if let Some(took) = took {
         row += &format!("  {}", styles.dim(&format_duration(took)));
     }
-    if let Some(remaining) = snapshot.remaining.filter(|_| node.path.depth() == 0) {
+    if let Some(remaining) = snapshot.remaining.filter(|_| is_job) {
         row += &format!(", {}", format_remaining(remaining));
     }
-    match job.reason() {
-        Some(reason) => row + "  " + &text::sanitize_line(&format!("{reason:?}")),
+    match &step.reason {
+        Some(reason) => row + "  " + reason,
         None => row,
     }
 }

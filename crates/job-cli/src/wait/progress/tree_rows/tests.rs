@@ -19,9 +19,9 @@ fn id() -> JobId {
     "354331b2c-229a-11e8-9c75-0255ac100ceb".parse().unwrap()
 }
 
-fn snapshot<'a>(id: &'a JobId, job: Option<&'a Job>) -> WaitSnapshot<'a> {
+fn snapshot(job: Option<&Job>) -> WaitSnapshot {
     WaitSnapshot {
-        id,
+        id: id(),
         last: job.cloned().map(JobSnapshot::from),
         elapsed: Duration::from_secs(252),
         remaining: None,
@@ -50,13 +50,30 @@ fn running_job() -> Job {
     }))
 }
 
-fn render(snapshots: &[WaitSnapshot<'_>], total: usize, size: (usize, usize)) -> String {
-    let totals = Totals {
-        total,
-        finished: total - snapshots.len(),
-        failed: usize::from(total > snapshots.len()),
-    };
-    let rows = tree_rows(snapshots, Duration::from_secs(252), totals, size, Styles::DISABLED);
+/// Returns a frame with these waits, the first of which may be visible.
+fn frame(snapshots: Vec<WaitSnapshot>, total: usize, size: (usize, usize)) -> Frame {
+    let running = snapshots.len();
+    let mut counts = WaitCounts::default();
+    for WaitSnapshot { last, .. } in &snapshots {
+        match last {
+            None => counts.not_read += 1,
+            Some(_) => counts.running += 1,
+        }
+    }
+    let finished = total - running;
+    Frame {
+        snapshots: snapshots.into_iter().take(max_rows(size.0)).collect(),
+        running,
+        counts,
+        totals: Totals { total, finished, failed: usize::from(finished > 0) },
+        elapsed: Duration::from_secs(252),
+        size,
+        styles: Styles::DISABLED,
+    }
+}
+
+fn render(snapshots: Vec<WaitSnapshot>, total: usize, size: (usize, usize)) -> String {
+    let rows = TreeRows::default().draw(&frame(snapshots, total, size));
     assert!(rows.len() < size.0.max(3), "{} rows of {}", rows.len(), size.0);
     for row in &rows {
         assert!(measure_text_width(row) <= size.1, "{row:?} is wider than {}", size.1);
@@ -65,57 +82,106 @@ fn render(snapshots: &[WaitSnapshot<'_>], total: usize, size: (usize, usize)) ->
 }
 
 #[test]
-fn only_visible_rows_are_decoded() {
-    let id = id();
-    let body = running_job();
-    let undecoded = || JobSnapshot::from(body.clone()).without_job();
-    let snapshots: [_; 20] =
-        std::array::from_fn(|_| WaitSnapshot { last: Some(undecoded()), ..snapshot(&id, None) });
-    render(&snapshots, 20, (10, 80));
-    let decoded = snapshots.iter().filter(|s| s.last.as_ref().is_some_and(JobSnapshot::is_decoded));
+fn only_visible_rows_that_changed_are_decoded() {
+    let snapshots = |changed: Option<usize>| {
+        let one = |index: usize| {
+            let mut value = serde_json::to_value(running_job()).unwrap();
+            value["spec"]["resourceName"] = format!("{index} {}", changed == Some(index)).into();
+            let last = Some(JobSnapshot::from(job(&value)).without_job());
+            WaitSnapshot { id: format!("job-{index}").parse().unwrap(), last, ..snapshot(None) }
+        };
+        (0..20).map(one).collect::<Vec<_>>()
+    };
+    let mut rows = TreeRows::default();
+    let mut decoded = |changed: Option<usize>, size: (usize, usize)| {
+        let before: Vec<_> = rows.jobs.values().map(|rows| rows.steps.clone()).collect();
+        let frame = frame(snapshots(changed), 20, size);
+        rows.draw(&frame);
+        let is_kept = frame.snapshots.iter().any(|one| one.last.as_ref().unwrap().is_decoded());
+        assert!(!is_kept, "only the rows are kept");
+        let is_new = |rows: &&JobRows| !before.iter().any(|one| Arc::ptr_eq(one, &rows.steps));
+        (rows.jobs.values().filter(is_new).count(), rows.jobs.len())
+    };
     // Eight rows: the number of jobs, two jobs with three steps each, and a row for the others.
-    assert_eq!(decoded.count(), 2);
+    assert_eq!(decoded(None, (10, 80)), (2, 2));
+    assert_eq!(decoded(None, (10, 80)), (0, 2));
+    assert_eq!(decoded(None, (10, 40)), (0, 2), "another width");
+    assert_eq!(decoded(Some(1), (10, 80)), (1, 2));
+    assert_eq!(decoded(Some(9), (10, 80)), (1, 2), "job 1 is as before, and job 9 is not visible");
+    assert_eq!(decoded(Some(9), (14, 80)), (3, 3), "another height");
+}
+
+#[test]
+fn the_header_shows_counts_by_phase() {
+    let rows = [
+        (WaitCounts::default(), "4 of 9 jobs ended, 1 failed  4m 12s"),
+        (
+            WaitCounts { not_read: 1, running: 4, unreadable: 3, ..WaitCounts::default() },
+            "4 of 9 jobs ended, 1 failed  4m 12s  4 Running, 1 not read yet",
+        ),
+        (
+            WaitCounts {
+                initializing: 1,
+                running: 2,
+                ending: 3,
+                other: 4,
+                ..WaitCounts::default()
+            },
+            "4 of 9 jobs ended, 1 failed  4m 12s  1 Initializing, 2 Running, 3 ending, 4 in other phases",
+        ),
+    ];
+    for (counts, expected) in rows {
+        let frame = frame((0..5).map(|_| snapshot(None)).collect(), 9, (24, 200));
+        assert_eq!(header(&Frame { counts, ..frame }), expected);
+    }
 }
 
 #[test]
 fn one_job_at_three_sizes() {
-    let (id, job) = (id(), running_job());
+    let job = running_job();
     let sizes = [(24, 80), (10, 40), (4, 20)];
     let table =
-        sizes.map(|size| format!("{size:?}\n{}", render(&[snapshot(&id, Some(&job))], 1, size)));
+        sizes.map(|size| format!("{size:?}\n{}", render(vec![snapshot(Some(&job))], 1, size)));
     insta::assert_snapshot!(table.concat());
 }
 
 #[test]
 fn many_jobs_at_three_sizes() {
-    let (id, job) = (id(), running_job());
+    let job = running_job();
     let error_run =
         ErrorRun { message: "no reply within 30s".into(), in_a_row: 3, has_changed: false };
-    let failing = WaitSnapshot { error_run: Some(&error_run), ..snapshot(&id, Some(&job)) };
-    let snapshots =
-        [snapshot(&id, None), failing, snapshot(&id, Some(&job)), snapshot(&id, Some(&job))];
     let sizes = [(40, 120), (10, 60), (4, 30)];
-    let table = sizes.map(|size| format!("{size:?}\n{}", render(&snapshots, 5, size)));
+    let table = sizes.map(|size| {
+        let failing = WaitSnapshot { error_run: Some(error_run.clone()), ..snapshot(Some(&job)) };
+        let named = |id: &str, one| WaitSnapshot { id: id.parse().unwrap(), ..one };
+        let snapshots = vec![
+            named("a", snapshot(None)),
+            named("b", failing),
+            named("c", snapshot(Some(&job))),
+            named("d", snapshot(Some(&job))),
+        ];
+        format!("{size:?}\n{}", render(snapshots, 5, size))
+    });
     insta::assert_snapshot!(table.concat());
 }
 
 #[test]
 fn unknown_values_are_omitted() {
-    let id = id();
-    let none = WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(&id, None) };
+    let none = WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(None) };
     let bare = job(&json!({"status": {"phase": "Running"}}));
     let no_phase = job(&json!({"spec": {"subJobs": [{}]}}));
     // The service's time is before the creation of the job, because of a wrong clock or time zone.
     let early =
-        WaitSnapshot { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..snapshot(&id, None) };
+        WaitSnapshot { service_time: "2020-02-02T08:00:00Z".parse().ok(), ..snapshot(None) };
     let early = WaitSnapshot { last: Some(JobSnapshot::from(bare.clone())), ..early };
     let rows = [
         none,
-        WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(&id, Some(&bare)) },
-        WaitSnapshot { until_next_attempt: None, ..snapshot(&id, Some(&no_phase)) },
+        WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(Some(&bare)) },
+        WaitSnapshot { until_next_attempt: None, ..snapshot(Some(&no_phase)) },
         early,
     ];
-    let table: Vec<_> = rows.into_iter().map(|snapshot| render(&[snapshot], 1, (24, 80))).collect();
+    let table: Vec<_> =
+        rows.into_iter().map(|snapshot| render(vec![snapshot], 1, (24, 80))).collect();
     insta::assert_snapshot!(table.join("--\n"));
 }
 
@@ -133,19 +199,19 @@ fn remaining_time_is_rounded_up_coarsely() {
     for (seconds, expected) in rows {
         assert_eq!(format_remaining(Duration::from_secs(seconds)), expected, "{seconds}");
     }
-    let (id, job) = (id(), running_job());
+    let job = running_job();
     let estimated =
-        WaitSnapshot { remaining: Some(Duration::from_secs(170)), ..snapshot(&id, Some(&job)) };
-    let shown = render(&[estimated], 1, (24, 80));
+        WaitSnapshot { remaining: Some(Duration::from_secs(170)), ..snapshot(Some(&job)) };
+    let shown = render(vec![estimated], 1, (24, 80));
     assert!(shown.starts_with("|CreateCluster Running  1/5  4m 12s, about 3m left\n"), "{shown}");
 }
 
 fn check_hostile(value: &Value, text: &str) {
-    let (id, job) = (id(), job(value));
+    let job = job(value);
     let error_run = ErrorRun { message: text.into(), in_a_row: 3, has_changed: false };
     for total in [1, 2] {
-        let failing = WaitSnapshot { error_run: Some(&error_run), ..snapshot(&id, Some(&job)) };
-        assert_eq!(first_hazard(&render(&[failing], total, (24, 80))), None);
+        let failing = WaitSnapshot { error_run: Some(error_run.clone()), ..snapshot(Some(&job)) };
+        assert_eq!(first_hazard(&render(vec![failing], total, (24, 80))), None);
     }
 }
 
