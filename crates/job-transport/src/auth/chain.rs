@@ -41,7 +41,7 @@ use self::{
     files::{read_clouds_yaml, read_credentials_file},
     host_settings::{HostSettings, REGION_ENDPOINT, RegionTable},
     koo_cli::read_profile,
-    values::{FieldNames, Values},
+    values::{Fault, FieldNames, Values},
 };
 use crate::request::Endpoint;
 
@@ -77,7 +77,8 @@ use crate::request::Endpoint;
 ///
 /// Empty variables are ignored. Some variables change the caller's identity and are not supported.
 /// Each is an error if its source is used, or if no source has credentials. If another source is
-/// used, the variable is listed as [ignored](ResolvedCredentials::ignored).
+/// used, the variable is listed as [ignored](ResolvedCredentials::ignored). The same holds for an
+/// `OS_AUTH_TYPE` that is not supported.
 ///
 /// It is an error if a file is not a regular file, if every user can change it, or if it belongs to
 /// a user other than the current one and root. It is also an error if a file contains a secret and
@@ -202,7 +203,7 @@ impl CredentialChain {
     /// malformed, or can be read or changed by other users.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         if self.token_file.is_none() && self.auth_method == Some(AuthMethod::Metadata) {
-            let values = self.environment_values(names::MACHINE)?;
+            let values = self.environment_values(names::MACHINE);
             return self.resolved(ChainSource::Machine, &values, AuthConfig::Metadata).map(Some);
         }
         for source in ChainSource::ALL {
@@ -210,12 +211,20 @@ impl CredentialChain {
             let auth_config = match &self.token_file {
                 Some(file) => Some(AuthConfig::TokenFile(file.clone()))
                     .filter(|file| values.has_values_for(file)),
-                None => values.auth_config(self.auth_method)?,
+                None => values
+                    .auth_config(self.auth_method)
+                    .map_err(|error| values.fault(|_| true).unwrap_or(error))?,
             };
             if let Some(auth_config) = auth_config {
                 return self.resolved(source, &values, auth_config).map(Some);
             }
             if self.is_explicit(source) && self.token_file.is_none() {
+                if let Some(error) = values.fault(|_| true) {
+                    return Err(error);
+                }
+                if self.auth_method.is_none() {
+                    values.stated_method()?;
+                }
                 self.check_refused(source)?;
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
                 let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
@@ -224,8 +233,10 @@ impl CredentialChain {
         }
         let Some(file) = self.token_file.clone() else {
             // No source has credentials. If a variable is unsupported, it is the reason.
-            let mut sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
-            sources.try_for_each(|source| self.check_refused(source))?;
+            if self.auth_method.is_none() {
+                self.environment_values(names::OPEN_STACK).stated_method()?;
+                ChainSource::ALL.into_iter().try_for_each(|source| self.check_refused(source))?;
+            }
             return Ok(None);
         };
         let nothing = Values::empty(names::OPEN_STACK, String::new());
@@ -241,6 +252,9 @@ impl CredentialChain {
     ) -> Result<ResolvedCredentials, CredentialChainError> {
         if self.token_file.is_none() {
             self.check_refused(source)?;
+        }
+        if let Some(error) = values.fault(|field| auth_config.uses(field)) {
+            return Err(error);
         }
         let table = match source {
             _ if self.token_file.is_some() => RegionTable::OpenTelekomOnly,
@@ -309,23 +323,23 @@ impl CredentialChain {
     /// Returns the values of a source, or `None` if it does not exist.
     fn values(&self, source: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
         match source {
-            ChainSource::Oidc => self.environment_values(names::OIDC).map(Some),
-            ChainSource::Vendor => self.environment_values(names::VENDOR).map(Some),
-            ChainSource::ApiExplorer => self.environment_values(names::API_EXPLORER).map(Some),
-            ChainSource::Terraform => self.environment_values(names::TERRAFORM).map(Some),
+            ChainSource::Oidc => Ok(Some(self.environment_values(names::OIDC))),
+            ChainSource::Vendor => Ok(Some(self.environment_values(names::VENDOR))),
+            ChainSource::ApiExplorer => Ok(Some(self.environment_values(names::API_EXPLORER))),
+            ChainSource::Terraform => Ok(Some(self.environment_values(names::TERRAFORM))),
             ChainSource::TerraformFile => match self.get("HW_SHARED_CONFIG_FILE") {
                 Some(file) => {
                     let mut values = read_profile(Path::new(file), self.get("HW_PROFILE"))?;
                     // Terraform combines the profile with the other variables of its convention.
-                    values.add_settings(self.environment_values(names::TERRAFORM)?);
+                    values.add_settings(self.environment_values(names::TERRAFORM));
                     Ok(Some(values))
                 }
                 None => Ok(None),
             },
-            ChainSource::Machine => self.environment_values(names::MACHINE).map(Some),
+            ChainSource::Machine => Ok(Some(self.environment_values(names::MACHINE))),
             ChainSource::OpenStack => match self.get("OS_CLOUD") {
                 Some(cloud) => read_clouds_yaml(cloud, &self.clouds_yaml_paths()).map(Some),
-                None => self.environment_values(names::OPEN_STACK).map(Some),
+                None => Ok(Some(self.environment_values(names::OPEN_STACK))),
             },
             ChainSource::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
                 Some(file) => {
@@ -376,10 +390,7 @@ impl CredentialChain {
     }
 
     /// Returns the values of the variables with these names.
-    fn environment_values(
-        &self,
-        names: &'static FieldNames,
-    ) -> Result<Values<'static>, CredentialChainError> {
+    fn environment_values(&self, names: &'static FieldNames) -> Values<'static> {
         let mut values = Values::empty(names, String::new());
         for (field, name) in names {
             let Some(value) = self.variables.get(*name) else { continue };
@@ -390,11 +401,11 @@ impl CredentialChain {
                 Some((first, _)) if first == value.expose_secret() => {}
                 Some((_, first)) => {
                     let (first, second) = (first.to_owned(), (*name).to_owned());
-                    return Err(CredentialChainError::Contradiction { first, second });
+                    values.faults.push((*field, Fault::Contradiction { first, second }));
                 }
             }
         }
-        Ok(values)
+        values
     }
 
     fn clouds_yaml_paths(&self) -> Vec<PathBuf> {

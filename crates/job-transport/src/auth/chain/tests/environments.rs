@@ -142,6 +142,7 @@ async fn environments_determine_hosts_project_and_method() {
   mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
   token: {region_name: eu-de, auth: {token: canary}}
+  oidc: {auth_type: v3oidcpassword, auth: {username: user}}
   application: {auth: {application_credential_id: a, application_credential_secret: canary}}
 ",
     );
@@ -281,6 +282,16 @@ async fn environments_determine_hosts_project_and_method() {
         "HW_ASSUME_ROLE_DOMAIN_ID=d OS_TOKEN=MIIF OS_REGION_NAME=eu-de OS_PROJECT_ID=p".into(),
         "OS_ACCESS_TOKEN=canary HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials".into(),
         with(POD, "OS_TRUST_ID=t --region=cn-north-4"),
+        "OS_AUTH_TYPE=v3applicationcredential HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials".into(),
+        with(POD, "OS_AUTH_TYPE=v3oidcpassword --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3totp OS_USERNAME=user OS_PASSCODE=123456 --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3multifactor OS_AUTH_METHODS=v3oauth1 --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3oidcpassword OS_TOKEN=MIIF --region=cn-north-4"),
+        with(POD, "OS_PROJECT_ID=p OS_TENANT_ID=q --region=cn-north-4"),
+        "--token-file=~/token --region=eu-de OS_AUTH_TYPE=v3oidcpassword".into(),
+        "--token-file=~/token --region=eu-de OS_CLOUD=application OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_AUTH_TYPE=v3applicationcredential OS_REGION_NAME=eu-de".into(),
+        "OS_CLOUD=oidc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_TRUST_ID=t --token-file=~/token --region=eu-de".into(),
         "OS_APPLICATION_CREDENTIAL_ID=a OS_REGION_NAME=eu-de".into(),
         "HW_ASSUME_ROLE_IDP_ID=idp HW_REGION_NAME=cn-north-4".into(),
@@ -340,8 +351,10 @@ fn resolve_cloud_with(setting: &str, folder: &TempFolder) -> String {
     let chain = CredentialChain::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
     match chain.values(ChainSource::OpenStack) {
         Ok(values) => {
-            let origins = values.unwrap().values;
-            origins.into_values().map(|(_, origin)| origin + "\n").collect()
+            let values = values.unwrap();
+            let fault = values.fault(|_| true).map(|error| error.to_string());
+            let origins = values.values.into_values().map(|(_, origin)| origin);
+            origins.chain(fault).map(|line| line + "\n").collect()
         }
         Err(error) => error.to_string() + "\n",
     }
