@@ -22,6 +22,22 @@ pub enum CredentialChainError {
         /// The name of the setting that is missing.
         missing: String,
     },
+    /// The type of the login needs settings that are missing.
+    #[error(
+        "{login} needs {}; {} {} not set",
+        .needed.join(" and "),
+        .missing.join(" and "),
+        if .missing.len() == 1 { "is" } else { "are" }
+    )]
+    #[non_exhaustive]
+    IncompleteLogin {
+        /// The setting of the type, with its value, such as `OS_AUTH_TYPE=v3totp`.
+        login: String,
+        /// The names of the settings that this type needs.
+        needed: Vec<String>,
+        /// The names of the settings that are missing.
+        missing: Vec<String>,
+    },
     /// Two names of one setting have different values.
     #[error(
         "{first} and {second} are the same setting and have different values; unset one of them"

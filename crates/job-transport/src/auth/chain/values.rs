@@ -164,13 +164,15 @@ impl<'n> Values<'n> {
                     return Err(unsupported(origin, "use v3password and v3totp"));
                 }
             }
-            for missing in [Field::Password, Field::Passcode] {
-                if self.get(missing).is_none() {
-                    return Err(CredentialChainError::Incomplete {
-                        present: origin.into(),
-                        missing: self.name(missing),
-                    });
-                }
+            let needed = [Field::Password, Field::Passcode];
+            let missing = needed.into_iter().filter(|field| self.get(*field).is_none());
+            let missing: Vec<_> = missing.map(|field| self.name(field)).collect();
+            if !missing.is_empty() {
+                return Err(CredentialChainError::IncompleteLogin {
+                    login: format!("{origin}={stated}"),
+                    needed: needed.map(|field| self.name(field)).into(),
+                    missing,
+                });
             }
         }
         Ok(Some(method))

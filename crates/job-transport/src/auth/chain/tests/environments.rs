@@ -138,6 +138,7 @@ async fn environments_determine_hosts_project_and_method() {
   otc: {region_name: eu-nl, auth: {auth_url: 'https://iam.eu-nl.otc.t-systems.com/v3', username: user, password: canary, user_domain_name: OTC1, project_name: eu-nl_x}}
   orange: {region_name: eu-west-0, auth: {auth_url: 'https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3', token: canary, project_id: p}}
   mfa: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-half: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, passcode: '123456', project_id: p}}
   mfa-list: {auth_type: v3multifactor, auth_methods: [v3password, v3totp], region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
   mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
@@ -256,6 +257,8 @@ async fn environments_determine_hosts_project_and_method() {
         with(LOGIN, "--region=eu-nl --cloud=huawei"),
         with(LOGIN, "OS_PASSCODE=123456 OS_USER_ID=u OS_AUTH_TYPE=v3multifactor"),
         with(LOGIN, "OS_AUTH_TYPE=v3totp"),
+        "OS_AUTH_TYPE=v3totp OS_USERNAME=user OS_PASSCODE=123456".into(),
+        "OS_AUTH_TYPE=v3multifactor OS_TOKEN=MIIF".into(),
         with(LOGIN, "OS_AUTH_TYPE=v3oidcaccesstoken OS_ACCESS_TOKEN=canary"),
         with(LOGIN, "OS_AUTH_TYPE=v3multifactor OS_AUTH_METHODS=v3password,v3oauth1 OS_PASSCODE=1"),
         with(LOGIN, "OS_TOKEN=MIIF OS_AUTH_TYPE=v3password"),
@@ -266,6 +269,7 @@ async fn environments_determine_hosts_project_and_method() {
         "OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=orange OS_CLIENT_CONFIG_FILE=~/clouds.yaml OS_TOKEN=MIIF".into(),
         "OS_CLOUD=mfa OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-half OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=mfa-list OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=mfa-other OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=temporary OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
