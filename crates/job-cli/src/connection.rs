@@ -22,7 +22,7 @@ use job_transport::{
     TokenFile, display_chain, is_loopback,
 };
 
-use self::tls::TlsArgs;
+use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles},
@@ -302,6 +302,7 @@ impl Settings {
             region,
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
             proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
+            services: IssuingService::with_own_settings(&self.hosts, self.found.as_ref()),
         }
     }
 
