@@ -81,6 +81,20 @@ fn settings_show_their_value_and_source() {
             "--project q",
             &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("HW_INSECURE", "1")],
         ),
+        (&token_file, &[]),
+        (
+            "",
+            &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("OS_PROJECT_NAME", "eu-de_x")],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_REGION_NAME", "eu-de"),
+                ("OS_AGENCY_NAME", "ops"),
+                ("OS_AGENCY_DOMAIN_NAME", "other"),
+            ],
+        ),
         (
             "",
             &[
