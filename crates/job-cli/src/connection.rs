@@ -136,7 +136,8 @@ impl ConnectionArgs {
     pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
         let settings = self.resolve(chain, &ProxyVariables::from_environment());
         let settings = settings.or_exit(Exit::Usage)?;
-        for warning in settings.found.iter().flat_map(ResolvedCredentials::warnings) {
+        let of_credentials = settings.found.iter().flat_map(ResolvedCredentials::warnings);
+        for warning in of_credentials.cloned().chain(settings.tls.warning()) {
             stderr::message(&format!("warning: {warning}"));
         }
         Ok(settings)

@@ -1,11 +1,17 @@
 //! The error of credentials that were found and cannot be used.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
 
 use job_model::IdError;
 
 use super::service_hosts::ServiceHostsError;
-use crate::{auth::secret::InvalidCredential, request::EndpointError};
+use crate::{
+    auth::{file_access::FileAccess, secret::InvalidCredential},
+    request::EndpointError,
+};
 
 /// The error of credentials that were found and cannot be used.
 ///
@@ -169,6 +175,26 @@ pub enum CredentialChainWarning {
     /// A file contains a secret, and every user can read it. It belongs to root or is on a
     /// read-only mount, as the mounted secrets of Kubernetes do.
     WorldReadable(PathBuf),
+}
+
+impl CredentialChainWarning {
+    /// Returns the warning about a file with a secret, such as a token or the key of a certificate.
+    ///
+    /// Returns `None` if the file has no fault, or if it cannot be used and reading it is an error. A
+    /// pipe is not opened.
+    #[must_use]
+    pub fn for_secret_file(file: &Path) -> Option<Self> {
+        if !fs::metadata(file).ok()?.is_file() {
+            return None;
+        }
+        match FileAccess::from_file(&fs::File::open(file).ok()?).ok()? {
+            FileAccess::ReadableAsMounted => Some(Self::WorldReadable(file.into())),
+            FileAccess::Restricted
+            | FileAccess::ReadableByAll
+            | FileAccess::WritableByAll
+            | FileAccess::OtherOwner { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for CredentialChainWarning {
