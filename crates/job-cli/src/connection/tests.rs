@@ -1,5 +1,7 @@
 //! Tests of the settings that result from flags and environment variables.
 
+use std::ffi::OsString;
+
 use clap::Parser;
 use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind, display_chain};
 
@@ -18,7 +20,7 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
     let connection = TestCommandLine::parse_from(words).connection;
     let value = |name: &str| {
         let variable = variables.iter().find(|(variable, _)| *variable == name);
-        variable.map(|(_, value)| (*value).to_owned())
+        variable.map(|(_, value)| os_value(value))
     };
     let chain = CredentialChain::new(variables.iter().copied());
     let settings = connection.resolve(chain, &ProxyVariables::from_lookup(value));
@@ -37,6 +39,24 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
             format!("{rows}error: {}\n", display_chain(&*error))
         }
     }
+}
+
+/// Returns the value of a variable, with a part that is not valid Unicode for each `!`.
+#[cfg(unix)]
+fn os_value(text: &str) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+
+    let bytes = text.bytes().map(|byte| if byte == b'!' { 0xff } else { byte });
+    OsString::from_vec(bytes.collect())
+}
+
+#[cfg(windows)]
+fn os_value(text: &str) -> OsString {
+    use std::os::windows::ffi::OsStringExt;
+
+    let units = text.encode_utf16();
+    let units = units.map(|unit| if unit == u16::from(b'!') { 0xd800 } else { unit });
+    OsString::from_wide(&units.collect::<Vec<_>>())
 }
 
 #[test]
@@ -253,7 +273,7 @@ fn hints_about_an_unknown_host_name_the_setting_that_determined_it() {
 
 #[test]
 fn the_proxy_comes_from_the_flag_or_https_proxy() {
-    let rows: [(&str, &[(&str, &str)]); 15] = [
+    let rows: [(&str, &[(&str, &str)]); 19] = [
         ("", &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]),
         ("", &[("https_proxy", "proxy.example:3128")]),
         ("", &[("HTTPS_PROXY", "http://upper.example"), ("https_proxy", "http://lower.example")]),
@@ -272,6 +292,10 @@ fn the_proxy_comes_from_the_flag_or_https_proxy() {
         ("", &[("HTTPS_PROXY", "socks5://user:canary@proxy.example")]),
         ("", &[("https_proxy", "can ary")]),
         ("--proxy none", &[("HTTPS_PROXY", "can ary")]),
+        ("", &[("HTTPS_PROXY", "http://canary!.example")]),
+        ("--proxy env", &[("all_proxy", "http://canary!.example")]),
+        ("", &[("HTTPS_PROXY", "http://proxy.example"), ("no_proxy", "canary!")]),
+        ("--proxy none", &[("HTTPS_PROXY", "http://canary!.example")]),
     ];
     let table = rows.map(|(line, variables)| {
         let endpoint = if line.contains("--endpoint") { "" } else { "--region eu-de " };

@@ -44,6 +44,9 @@ pub enum CredentialChainError {
         /// The names of the settings that are missing.
         missing: Vec<String>,
     },
+    /// The value of a variable is not valid UTF-8.
+    #[error("{0} is not valid UTF-8")]
+    NotUtf8(String),
     /// Two names of one setting have different values.
     #[error(
         "{first} and {second} are the same setting and have different values; unset one of them"

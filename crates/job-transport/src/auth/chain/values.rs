@@ -34,6 +34,8 @@ pub(super) enum Fault {
     Contradiction { first: String, second: String },
     /// It changes the caller's identity, and is not supported.
     Unsupported { name: String, reason: &'static str },
+    /// The variable is not valid UTF-8.
+    NotUtf8(String),
 }
 
 impl Fault {
@@ -45,6 +47,7 @@ impl Fault {
             Self::Unsupported { name, reason } => {
                 CredentialChainError::Unsupported { name: name.clone(), reason: (*reason).into() }
             }
+            Self::NotUtf8(name) => CredentialChainError::NotUtf8(name.clone()),
         }
     }
 }
@@ -70,6 +73,11 @@ impl<'n> Values<'n> {
     pub(super) fn fault(&self, is_used: impl Fn(Field) -> bool) -> Option<CredentialChainError> {
         let fault = self.faults.iter().find(|(field, _)| is_used(*field));
         fault.map(|(_, fault)| fault.error())
+    }
+
+    /// Returns the error of the first fault.
+    pub(super) fn any_fault(&self) -> Option<CredentialChainError> {
+        self.fault(|_| true)
     }
 
     /// Returns the authentication method that the values allow, with a token preferred to a key

@@ -315,6 +315,65 @@ async fn environments_determine_hosts_project_and_method() {
     insta::assert_snapshot!(shown);
 }
 
+#[cfg(unix)]
+#[test]
+fn variables_that_are_not_utf8_are_errors_if_they_are_used() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let folder = TempFolder::new("not-utf8");
+    folder.file("credentials", "[basic]\nak = AK\nsk = canary\nproject_id = p\n");
+    // The variables, with ! for a byte that is not UTF-8, and the variable that is refused or the
+    // origin of the credentials.
+    let rows = [
+        ("OS_TOKEN=!canary", Err("OS_TOKEN")),
+        ("OS_TOKEN=canary OS_AUTH_TYPE=!", Err("OS_AUTH_TYPE")),
+        ("OS_AUTH_TYPE=!", Err("OS_AUTH_TYPE")),
+        ("OS_TOKEN=canary OS_PROJECT_ID=p!", Err("OS_PROJECT_ID")),
+        ("OS_TOKEN=canary OS_AUTH_TOKEN=canary!", Err("OS_AUTH_TOKEN")),
+        ("OS_TOKEN=canary OS_CACERT=/ca!", Err("OS_CACERT")),
+        ("OS_USERNAME=user OS_PASSWORD=canary! OS_USER_DOMAIN_NAME=d", Err("OS_PASSWORD")),
+        ("HUAWEICLOUD_SDK_AK=AK HUAWEICLOUD_SDK_SK=canary!", Err("HUAWEICLOUD_SDK_SK")),
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=/!", Err("HUAWEICLOUD_SDK_CREDENTIALS_FILE")),
+        (
+            "HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials HUAWEICLOUD_SDK_IAM_ENDPOINT=https://!",
+            Err("HUAWEICLOUD_SDK_IAM_ENDPOINT"),
+        ),
+        ("OS_CLOUD=!", Err("OS_CLOUD")),
+        ("OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=/!", Err("OS_CLIENT_CONFIG_FILE")),
+        ("OS_TOKEN=canary HW_CLOUD=!", Err("HW_CLOUD")),
+        ("HW_AUTH_TOKEN=canary HW_REGION_NAME=eu!", Err("HW_REGION_NAME")),
+        // Variables of other sources, and those that other authentication methods use.
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials OS_REGION_NAME=!", Ok("ak")),
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials OS_USERNAME=!", Ok("ak")),
+        ("HW_AUTH_TOKEN=canary OS_TOKEN=!", Ok("HW_AUTH_TOKEN")),
+        ("OS_TOKEN=canary OS_PASSWORD=!", Ok("OS_TOKEN")),
+        ("OS_TOKEN=canary HW_INSECURE=!", Ok("OS_TOKEN")),
+    ];
+    for (line, expected) in rows {
+        let variables = line.split_whitespace().filter_map(|word| word.split_once('='));
+        let chain = CredentialChain::from_os_values(variables.map(|(name, value)| {
+            let mut value = value.replace('~', folder.path()).into_bytes();
+            value.iter_mut().filter(|byte| **byte == b'!').for_each(|byte| *byte = 0xff);
+            (name.to_owned(), OsString::from_vec(value))
+        }));
+        match (chain.resolve(), expected) {
+            (Ok(found), Ok(origin)) => {
+                let found = found.unwrap();
+                assert!(found.settings().next().unwrap().source.ends_with(origin), "{line}");
+            }
+            (Err(error), Err(name)) => {
+                assert_eq!(error.to_string(), format!("{name} is not valid UTF-8"), "{line}");
+            }
+            (found, _) => panic!("{line}: {found:?}"),
+        }
+    }
+    let endpoint = "HUAWEICLOUD_SDK_REGION_CCE_EU_DE".to_owned();
+    let variables = [(endpoint.clone(), OsString::from_vec(b"cce.example/\xff".into()))];
+    let region = Sourced::new("eu-de".to_owned(), "--region");
+    let chain = CredentialChain::from_os_values(variables.into_iter()).region(region);
+    assert_eq!(chain.hosts().unwrap_err().to_string(), endpoint);
+}
+
 #[test]
 fn every_known_variable_is_used_refused_or_listed() {
     for name in names::known_variables().filter(|name| *name != "HOME") {
@@ -356,7 +415,7 @@ fn resolve_cloud_with(setting: &str, folder: &TempFolder) -> String {
     match chain.values(ChainSource::OpenStack) {
         Ok(values) => {
             let values = values.unwrap();
-            let fault = values.fault(|_| true).map(|error| error.to_string());
+            let fault = values.any_fault().map(|error| error.to_string());
             let origins = values.values.into_values().map(|(_, origin)| origin);
             origins.chain(fault).map(|line| line + "\n").collect()
         }
