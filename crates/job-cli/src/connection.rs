@@ -22,7 +22,7 @@ use job_transport::{
     TokenFile, display_chain, is_loopback,
 };
 
-use self::tls::TlsArgs;
+use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles},
@@ -136,7 +136,8 @@ impl ConnectionArgs {
     pub(crate) fn settings(&self, chain: CredentialChain) -> anyhow::Result<Settings> {
         let settings = self.resolve(chain, &ProxyVariables::from_environment());
         let settings = settings.or_exit(Exit::Usage)?;
-        for warning in settings.found.iter().flat_map(ResolvedCredentials::warnings) {
+        let of_credentials = settings.found.iter().flat_map(ResolvedCredentials::warnings);
+        for warning in of_credentials.cloned().chain(settings.tls.warning()) {
             stderr::message(&format!("warning: {warning}"));
         }
         Ok(settings)
@@ -302,6 +303,7 @@ impl Settings {
             region,
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
             proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
+            services: IssuingService::with_own_settings(&self.hosts, self.found.as_ref()),
         }
     }
 

@@ -62,7 +62,10 @@ const OMITTED_FIELD_PREFIXES: [&str; 4] = ["otel.", "server.", "url.template", "
 fn init_logging(times: u8) {
     let ours = ["job_transport", "job_poller", "job_restate", "cce_job"];
     let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
-    let filter = Targets::new().with_targets(ours.map(|of| (of, LevelFilter::TRACE)));
+    let filter = Targets::new()
+        .with_targets(ours.map(|of| (of, LevelFilter::TRACE)))
+        // The connection settings print these warnings.
+        .with_target("job_transport::file_access", LevelFilter::OFF);
     init_stderr_log(filter.with_default(below), times > 1);
 }
 

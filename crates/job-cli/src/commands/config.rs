@@ -5,7 +5,7 @@ mod check;
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{AuthMethod, CredentialChain, ResolvedCredentials, Sourced};
+use job_transport::{AuthMethod, CredentialChain, ResolvedCredentials, Setting, Sourced};
 
 use crate::{
     connection::{ConnectionArgs, Settings},
@@ -65,7 +65,11 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
         && let Some(found) = found.filter(|found| found.has_project())
         && let Some(Sourced { value, source, .. }) = found.project_name()
     {
-        rows[1].1 = [format!("{value} (looked up by name)"), source.clone()];
+        let shown = match has_project_of_token(found) {
+            true => format!("that of the token, or else {value} by name"),
+            false => format!("{value} (looked up by name)"),
+        };
+        rows[1].1 = [shown, source.clone()];
     }
     if let Some(found) = found {
         let hosts = [
@@ -101,6 +105,14 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     let ignored = found.into_iter().flat_map(ResolvedCredentials::ignored);
     rows.extend(ignored.map(|one| ("ignored", [one.name.clone(), one.reason.clone()])));
     format_rows(rows.into_iter().map(|(what, [value, from])| [what.into(), value, from]))
+}
+
+/// Returns whether the project of the token is preferred to the project's name, because that is only
+/// the default of the region.
+fn has_project_of_token(found: &ResolvedCredentials) -> bool {
+    let is_name_or_agency =
+        |setting: Setting<'_>| matches!(setting.name, "project name" | "agency");
+    found.auth_method() == AuthMethod::Token && !found.settings().any(is_name_or_agency)
 }
 
 /// Formats rows as lines with aligned cells.

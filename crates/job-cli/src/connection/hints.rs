@@ -1,7 +1,11 @@
 //! Hints for failed requests: what to check next, with the settings that the requests used.
 
+use http::Uri;
 use job_poller::WaitError;
-use job_transport::{ErrorClass, FetchError, FetchErrorKind, Sourced, TransportErrorKind};
+use job_transport::{
+    Endpoint, ErrorClass, FetchError, FetchErrorKind, ResolvedCredentials, ServiceHosts, Sourced,
+    TransportErrorKind, display_chain,
+};
 
 use crate::exit::Exit;
 
@@ -16,6 +20,50 @@ pub(crate) struct Hints {
     pub(super) project: Option<(String, String)>,
     /// Where the proxy comes from, if there is one.
     pub(super) proxy_source: Option<String>,
+    /// The services that issue credentials and whose hosts another setting than that of the endpoint
+    /// determines.
+    pub(super) services: Vec<IssuingService>,
+}
+
+/// A service that issues credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuingService {
+    pub(super) name: &'static str,
+    /// The host, with the port if the URL has one.
+    pub(super) authority: String,
+    /// Where the URL comes from.
+    pub(super) source: String,
+}
+
+impl IssuingService {
+    /// Returns the services whose hosts another setting than that of the endpoint determines.
+    pub(super) fn with_own_settings(
+        hosts: &ServiceHosts,
+        found: Option<&ResolvedCredentials>,
+    ) -> Vec<Self> {
+        let authority = |host: &Sourced<Endpoint>| {
+            let uri: Uri = host.value.to_string().parse().ok()?;
+            Some(uri.authority()?.to_string())
+        };
+        let endpoint = hosts.endpoint();
+        let is_set = |name| {
+            let mut settings = found.into_iter().flat_map(ResolvedCredentials::settings);
+            settings.any(|setting| setting.name == name)
+        };
+        let services =
+            [("identity service", hosts.identity()), ("token service", hosts.token_service())];
+        let services = services.into_iter().filter_map(|(name, host)| {
+            let (host, source) = (host.and_then(authority)?, host?.source.clone());
+            let has_own_host = endpoint.and_then(authority).as_ref() != Some(&host);
+            let has_own_source = endpoint.is_none_or(|endpoint| endpoint.source != source);
+            (has_own_host && (is_set(name) || has_own_source)).then_some(Self {
+                name,
+                authority: host,
+                source,
+            })
+        });
+        services.collect()
+    }
 }
 
 impl Hints {
@@ -26,7 +74,7 @@ impl Hints {
             FetchErrorKind::Status(_) if is_temporary => {
                 Some("Try again later, or use `cce-job wait`, which retries.".into())
             }
-            kind => self.hint(Some(kind), Exit::from(error)),
+            kind => self.hint(Some((kind, &display_chain(error))), Exit::from(error)),
         }
     }
 
@@ -37,13 +85,14 @@ impl Hints {
         if exit == Exit::Deadline && error.snapshot().is_some() {
             return None;
         }
-        self.hint(error.last_error().map(|error| error.kind), exit)
+        self.hint(error.last_error().map(|error| (error.kind, &*error.message)), exit)
     }
 
-    fn hint(&self, kind: Option<FetchErrorKind>, exit: Exit) -> Option<String> {
-        let hint = match (kind, exit) {
+    /// Returns the hint for an error with this kind and message.
+    fn hint(&self, error: Option<(FetchErrorKind, &str)>, exit: Exit) -> Option<String> {
+        let hint = match (error.map(|(kind, _)| kind), exit) {
             (Some(FetchErrorKind::Transport(TransportErrorKind::Dns)), _) => {
-                return Some(self.for_unknown_host());
+                return Some(self.for_unknown_host(error.map_or("", |(_, message)| message)));
             }
             (Some(FetchErrorKind::Transport(TransportErrorKind::Certificate)), _) => {
                 return Some(self.for_unknown_certificate());
@@ -76,19 +125,30 @@ impl Hints {
         Some(hint.into())
     }
 
-    fn for_unknown_host(&self) -> String {
-        let endpoint = match (&self.region, &*self.endpoint_source) {
-            (Some(Sourced { value, source, .. }), _) => format!(
+    /// Returns the hint for a host name that could not be resolved. The message contains it.
+    fn for_unknown_host(&self, message: &str) -> String {
+        let is_named = |service: &&IssuingService| {
+            let quoted = format!("`{}`", service.authority);
+            message.contains(&quoted)
+        };
+        let setting = match (self.services.iter().find(is_named), &self.region) {
+            (Some(IssuingService { name, source, .. }), _) => {
+                format!("Check the URL of the {name} (from {source}).")
+            }
+            (None, Some(Sourced { value, source, .. })) => format!(
                 "Check the region {value} (from {source}). Examples: eu-de, eu-nl, cn-north-4."
             ),
-            (None, "--endpoint") => {
-                "Check the host name, or use --region (such as eu-de) instead of --endpoint.".into()
-            }
-            (None, source) => format!("Check the host name (from {source})."),
+            (None, None) => match &*self.endpoint_source {
+                "--endpoint" => {
+                    "Check the host name, or use --region (such as eu-de) instead of --endpoint."
+                        .into()
+                }
+                source => format!("Check the host name (from {source})."),
+            },
         };
         match &self.proxy_source {
-            Some(proxy) => format!("Check the host name of the proxy (from {proxy}).\n{endpoint}"),
-            None => endpoint,
+            Some(proxy) => format!("Check the host name of the proxy (from {proxy}).\n{setting}"),
+            None => setting,
         }
     }
 
@@ -134,6 +194,7 @@ mod tests {
             region: Some(Sourced::new("eu-xx".into(), "--region")),
             project: Some(("4b8c1e4d".into(), "OS_PROJECT_ID".into())),
             proxy_source: None,
+            services: Vec::new(),
         };
         let of_endpoint =
             Hints { endpoint_source: "--endpoint".into(), region: None, ..of_region.clone() };

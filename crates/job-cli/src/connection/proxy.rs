@@ -1,6 +1,6 @@
 //! Selects the proxy: the flag `--proxy`, or else the variable `HTTPS_PROXY`.
 
-use std::{collections::BTreeMap, env, fmt};
+use std::{collections::BTreeMap, env, ffi::OsString, fmt};
 
 use anyhow::Context;
 use job_transport::Proxy;
@@ -13,22 +13,29 @@ const ALL_PROXY: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The environment variables that set a proxy. Empty ones count as not set.
-pub(crate) struct ProxyVariables(BTreeMap<&'static str, String>);
+pub(crate) struct ProxyVariables(BTreeMap<&'static str, OsString>);
 
 impl ProxyVariables {
     pub(crate) fn from_environment() -> Self {
-        Self::from_lookup(|name| env::var(name).ok())
+        Self::from_lookup(|name| env::var_os(name))
     }
 
-    pub(crate) fn from_lookup(value: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from_lookup(value: impl Fn(&str) -> Option<OsString>) -> Self {
         let names = [HTTPS_PROXY, ALL_PROXY, NO_PROXY].concat();
         let known = |name| Some((name, value(name).filter(|value| !value.is_empty())?));
         Self(names.into_iter().filter_map(known).collect())
     }
 
     /// Returns the first variable that is set, and its value.
-    fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
-        names.iter().find_map(|name| Some((*name, &**self.0.get(name)?)))
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if its value is not valid UTF-8.
+    fn first(&self, names: &[&'static str]) -> anyhow::Result<Option<(&'static str, &str)>> {
+        let found = names.iter().find_map(|name| Some((*name, self.0.get(name)?)));
+        let Some((name, value)) = found else { return Ok(None) };
+        let value = value.to_str().with_context(|| format!("{name} is not valid UTF-8"))?;
+        Ok(Some((name, value)))
     }
 }
 
@@ -51,7 +58,7 @@ pub(super) fn select(
     let found = match flag {
         Some("none") => return Ok(None),
         Some("env") => {
-            let found = variables.first(&[HTTPS_PROXY, ALL_PROXY].concat());
+            let found = variables.first(&[HTTPS_PROXY, ALL_PROXY].concat())?;
             Some(found.context("--proxy env: set HTTPS_PROXY or ALL_PROXY")?)
         }
         Some(url) => {
@@ -62,10 +69,10 @@ pub(super) fn select(
             let proxy = Proxy::new(url, "").context("--proxy")?;
             return Ok(Some(Sourced::new(proxy, "--proxy")));
         }
-        None => variables.first(&HTTPS_PROXY),
+        None => variables.first(&HTTPS_PROXY)?,
     };
     let Some((name, url)) = found else { return Ok(None) };
-    let (_, except) = variables.first(&NO_PROXY).unwrap_or_default();
+    let (_, except) = variables.first(&NO_PROXY)?.unwrap_or_default();
     let proxy = Proxy::new(url, except).with_context(|| {
         format!("cannot use the proxy in {name}; correct it, or use `--proxy none`")
     })?;

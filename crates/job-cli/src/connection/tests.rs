@@ -1,5 +1,7 @@
 //! Tests of the settings that result from flags and environment variables.
 
+use std::ffi::OsString;
+
 use clap::Parser;
 use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind, display_chain};
 
@@ -18,7 +20,7 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
     let connection = TestCommandLine::parse_from(words).connection;
     let value = |name: &str| {
         let variable = variables.iter().find(|(variable, _)| *variable == name);
-        variable.map(|(_, value)| (*value).to_owned())
+        variable.map(|(_, value)| os_value(value))
     };
     let chain = CredentialChain::new(variables.iter().copied());
     let settings = connection.resolve(chain, &ProxyVariables::from_lookup(value));
@@ -37,6 +39,24 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
             format!("{rows}error: {}\n", display_chain(&*error))
         }
     }
+}
+
+/// Returns the value of a variable, with a part that is not valid Unicode for each `!`.
+#[cfg(unix)]
+fn os_value(text: &str) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+
+    let bytes = text.bytes().map(|byte| if byte == b'!' { 0xff } else { byte });
+    OsString::from_vec(bytes.collect())
+}
+
+#[cfg(windows)]
+fn os_value(text: &str) -> OsString {
+    use std::os::windows::ffi::OsStringExt;
+
+    let units = text.encode_utf16();
+    let units = units.map(|unit| if unit == u16::from(b'!') { 0xd800 } else { unit });
+    OsString::from_wide(&units.collect::<Vec<_>>())
 }
 
 #[test]
@@ -80,6 +100,20 @@ fn settings_show_their_value_and_source() {
         (
             "--project q",
             &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("HW_INSECURE", "1")],
+        ),
+        (&token_file, &[]),
+        (
+            "",
+            &[("OS_TOKEN", "canary"), ("OS_REGION_NAME", "eu-de"), ("OS_PROJECT_NAME", "eu-de_x")],
+        ),
+        (
+            "",
+            &[
+                ("OS_TOKEN", "canary"),
+                ("OS_REGION_NAME", "eu-de"),
+                ("OS_AGENCY_NAME", "ops"),
+                ("OS_AGENCY_DOMAIN_NAME", "other"),
+            ],
         ),
         (
             "",
@@ -161,46 +195,85 @@ fn settings_show_their_value_and_source() {
 }
 
 #[test]
-fn hints_about_a_region_need_an_endpoint_that_was_derived_from_it() {
+fn hints_about_an_unknown_host_name_the_setting_that_determined_it() {
     const GIVEN: &str = "HUAWEICLOUD_SDK_REGION_CCE_EU_DE";
-    let unknown_host = || {
-        let dns = TransportErrorKind::Dns;
-        FetchError::from(TransportError::new(dns, RequestSent::No))
-    };
     let of_region = |source: &str| {
         format!("Check the region eu-de (from {source}). Examples: eu-de, eu-nl, cn-north-4.")
     };
     let of_endpoint = "Check the host name, or use --region (such as eu-de) instead of --endpoint.";
     let of_variable = format!("Check the host name (from {GIVEN}).");
+    let of_service =
+        |name: &str, source: &str| format!("Check the URL of the {name} service (from {source}).");
     let host = "https://cce.eu-de.otc.t-systems.com";
-    let given: &[_] = &[(GIVEN, host)];
-    let auth_url: &[_] = &[("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com/v3")];
+    let token: &[_] = &[("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
+    let given = &[token, &[(GIVEN, host)]].concat();
+    let auth_url = &[token, &[("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com/v3")]].concat();
+    let key: &[_] = &[
+        ("HUAWEICLOUD_SDK_AK", "AK"),
+        ("HUAWEICLOUD_SDK_SK", "canary"),
+        ("HUAWEICLOUD_SDK_IAM_ENDPOINT", "https://iam.eu-de.typo.invalid"),
+        (GIVEN, host),
+    ];
+    let cloud: &[_] = &[
+        ("HUAWEICLOUD_SDK_AK", "AK"),
+        ("HUAWEICLOUD_SDK_SK", "canary"),
+        ("HW_CLOUD", "typo.invalid"),
+        (GIVEN, "https://gateway.example"),
+    ];
+    let oidc: &[_] = &[
+        ("HUAWEICLOUD_OIDC_PROVIDER_URN", "iam::1:provider"),
+        ("HUAWEICLOUD_OIDC_AGENCY_URN", "iam::1:agency"),
+        ("HUAWEICLOUD_OIDC_TOKEN_FILE", "/token"),
+        ("HUAWEICLOUD_SDK_PROJECT_ID", "p"),
+        ("HUAWEICLOUD_SDK_STS_ENDPOINT", "https://sts.eu-de.typo.invalid:8443"),
+    ];
     let endpoint = format!("--endpoint {host}");
     let autopilot = format!("--autopilot {endpoint}");
+    let service = "cce.eu-de.otc.t-systems.com";
+    let identity = "iam.eu-de.otc.t-systems.com";
     let rows = [
-        ("--region eu-de", &[][..], of_region("--region")),
-        ("--region eu-de --cloud otc --autopilot", &[], of_region("--region")),
-        ("", auth_url, of_region("OS_AUTH_URL")),
-        (&endpoint, &[], of_endpoint.into()),
-        (&autopilot, &[], of_endpoint.into()),
-        (&endpoint, auth_url, of_endpoint.into()),
-        ("--region eu-de", given, of_variable.clone()),
-        ("--region eu-de --autopilot", given, of_variable),
+        ("--region eu-de", token, service, of_region("--region")),
+        ("--region eu-de --cloud otc --autopilot", token, service, of_region("--region")),
+        ("", auth_url, service, of_region("OS_AUTH_URL")),
+        (&endpoint, token, service, of_endpoint.into()),
+        (&autopilot, token, service, of_endpoint.into()),
+        (&endpoint, auth_url, service, of_endpoint.into()),
+        ("--region eu-de", given, service, of_variable.clone()),
+        ("--region eu-de --autopilot", given, service, of_variable.clone()),
+        // The identity service, and the token service.
+        ("--region eu-de", token, identity, of_region("--region")),
+        (&endpoint, token, identity, of_endpoint.into()),
+        ("", auth_url, identity, of_service("identity", "OS_AUTH_URL")),
+        (&endpoint, auth_url, identity, of_service("identity", "OS_AUTH_URL")),
+        ("--region eu-de", key, service, of_variable),
+        (
+            "--region eu-de",
+            key,
+            "iam.eu-de.typo.invalid",
+            of_service("identity", "HUAWEICLOUD_SDK_IAM_ENDPOINT"),
+        ),
+        ("--region eu-de", cloud, "iam.eu-de.typo.invalid", of_service("identity", "HW_CLOUD")),
+        (
+            "--region eu-de --cloud otc",
+            oidc,
+            "sts.eu-de.typo.invalid:8443",
+            of_service("token", "HUAWEICLOUD_SDK_STS_ENDPOINT"),
+        ),
     ];
-    for (line, variables, expected) in rows {
+    for (line, variables, host, expected) in rows {
         let words = shell_words::split(&format!("cce-job {line}")).unwrap();
         let connection = TestCommandLine::parse_from(words).connection;
-        let token = [("OS_TOKEN", "canary"), ("OS_PROJECT_ID", "p")];
-        let chain = CredentialChain::new([&token, variables].concat());
+        let chain = CredentialChain::new(variables.iter().copied());
         let settings = connection.resolve(chain, &ProxyVariables::from_lookup(|_| None)).unwrap();
-        let hint = settings.hints().for_fetch_error(&unknown_host());
-        assert_eq!(hint.as_deref(), Some(&*expected), "{line} {variables:?}");
+        let dns = TransportError::new(TransportErrorKind::Dns, RequestSent::No).with_host(host);
+        let hint = settings.hints().for_fetch_error(&FetchError::from(dns));
+        assert_eq!(hint.as_deref(), Some(&*expected), "{line} {variables:?} {host}");
     }
 }
 
 #[test]
 fn the_proxy_comes_from_the_flag_or_https_proxy() {
-    let rows: [(&str, &[(&str, &str)]); 15] = [
+    let rows: [(&str, &[(&str, &str)]); 19] = [
         ("", &[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]),
         ("", &[("https_proxy", "proxy.example:3128")]),
         ("", &[("HTTPS_PROXY", "http://upper.example"), ("https_proxy", "http://lower.example")]),
@@ -219,6 +292,10 @@ fn the_proxy_comes_from_the_flag_or_https_proxy() {
         ("", &[("HTTPS_PROXY", "socks5://user:canary@proxy.example")]),
         ("", &[("https_proxy", "can ary")]),
         ("--proxy none", &[("HTTPS_PROXY", "can ary")]),
+        ("", &[("HTTPS_PROXY", "http://canary!.example")]),
+        ("--proxy env", &[("all_proxy", "http://canary!.example")]),
+        ("", &[("HTTPS_PROXY", "http://proxy.example"), ("no_proxy", "canary!")]),
+        ("--proxy none", &[("HTTPS_PROXY", "http://canary!.example")]),
     ];
     let table = rows.map(|(line, variables)| {
         let endpoint = if line.contains("--endpoint") { "" } else { "--region eu-de " };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use job_transport::{TlsConfig, TlsProvider};
+use job_transport::{CredentialChainWarning, TlsConfig, TlsProvider};
 
 use super::Sourced;
 use crate::files;
@@ -54,6 +54,12 @@ impl TlsArgs {
         let Some(certificate) = &self.client_cert else { return Ok(tls) };
         let key = self.client_key.as_ref().unwrap_or(certificate);
         tls.client_certificate_files(certificate, key).context("--client-cert")
+    }
+
+    /// Returns what is unsafe about the file with the private key.
+    pub(super) fn warning(&self) -> Option<CredentialChainWarning> {
+        let key = self.client_key.as_ref().or(self.client_cert.as_ref())?;
+        CredentialChainWarning::for_secret_file(key)
     }
 
     /// Returns the names and values of the settings that are set, except the CA file, which a

@@ -9,6 +9,7 @@ mod error;
 mod field;
 mod auth_config;
 mod values;
+mod variables;
 mod names;
 mod regular_file;
 mod clouds_yaml;
@@ -28,12 +29,11 @@ pub use service_hosts::{IdentityHostIssue, ServiceHosts, ServiceHostsError};
 pub use sourced::Sourced;
 
 use std::{
-    collections::BTreeMap,
-    env, fmt, fs,
+    env,
+    ffi::OsString,
+    fmt, fs,
     path::{Path, PathBuf},
 };
-
-use secrecy::{ExposeSecret, SecretString};
 
 use self::{
     auth_config::AuthConfig,
@@ -41,7 +41,8 @@ use self::{
     files::{read_clouds_yaml, read_credentials_file},
     host_settings::{HostSettings, REGION_ENDPOINT, RegionTable},
     koo_cli::read_profile,
-    values::{FieldNames, Values},
+    values::Values,
+    variables::Variables,
 };
 use crate::request::Endpoint;
 
@@ -77,7 +78,8 @@ use crate::request::Endpoint;
 ///
 /// Empty variables are ignored. Some variables change the caller's identity and are not supported.
 /// Each is an error if its source is used, or if no source has credentials. If another source is
-/// used, the variable is listed as [ignored](ResolvedCredentials::ignored).
+/// used, the variable is listed as [ignored](ResolvedCredentials::ignored). The same holds for an
+/// `OS_AUTH_TYPE` that is not supported.
 ///
 /// It is an error if a file is not a regular file, if every user can change it, or if it belongs to
 /// a user other than the current one and root. It is also an error if a file contains a secret and
@@ -98,7 +100,7 @@ use crate::request::Endpoint;
 /// ```
 #[derive(Clone)]
 pub struct CredentialChain {
-    variables: BTreeMap<String, SecretString>,
+    variables: Variables,
     auth_method: Option<AuthMethod>,
     token_file: Option<PathBuf>,
     endpoint: Option<Sourced<Endpoint>>,
@@ -111,11 +113,13 @@ impl CredentialChain {
     pub fn new<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let variables = variables.filter(|(_, value): &(_, String)| !value.is_empty());
-        let variables = variables.map(|(name, value)| (name, value.into())).collect();
+        let variables = variables.into_iter();
+        Self::from_os_values(variables.map(|(name, value)| (name.into(), value.into().into())))
+    }
+
+    fn from_os_values(variables: impl Iterator<Item = (String, OsString)>) -> Self {
         Self {
-            variables,
+            variables: Variables::new(variables),
             auth_method: None,
             token_file: None,
             endpoint: None,
@@ -125,13 +129,16 @@ impl CredentialChain {
     }
 
     /// Creates a chain from the current environment of the process.
+    ///
+    /// A variable that is not valid UTF-8 is an error of [`resolve`](Self::resolve), if it would be
+    /// used.
     #[must_use]
     pub fn from_environment() -> Self {
         let known = names::known_variables().map(String::from);
         let all = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let known = known.chain(all.filter(|name| name.starts_with(REGION_ENDPOINT)));
-        Self::new(known.filter_map(|name| {
-            let value = env::var(&name).ok()?;
+        Self::from_os_values(known.filter_map(|name| {
+            let value = env::var_os(&name)?;
             Some((name, value))
         }))
     }
@@ -202,7 +209,7 @@ impl CredentialChain {
     /// malformed, or can be read or changed by other users.
     pub fn resolve(&self) -> Result<Option<ResolvedCredentials>, CredentialChainError> {
         if self.token_file.is_none() && self.auth_method == Some(AuthMethod::Metadata) {
-            let values = self.environment_values(names::MACHINE)?;
+            let values = self.variables.values(names::MACHINE);
             return self.resolved(ChainSource::Machine, &values, AuthConfig::Metadata).map(Some);
         }
         for source in ChainSource::ALL {
@@ -210,12 +217,20 @@ impl CredentialChain {
             let auth_config = match &self.token_file {
                 Some(file) => Some(AuthConfig::TokenFile(file.clone()))
                     .filter(|file| values.has_values_for(file)),
-                None => values.auth_config(self.auth_method)?,
+                None => values
+                    .auth_config(self.auth_method)
+                    .map_err(|error| values.any_fault().unwrap_or(error))?,
             };
             if let Some(auth_config) = auth_config {
                 return self.resolved(source, &values, auth_config).map(Some);
             }
             if self.is_explicit(source) && self.token_file.is_none() {
+                if let Some(error) = values.any_fault() {
+                    return Err(error);
+                }
+                if self.auth_method.is_none() {
+                    values.stated_method()?;
+                }
                 self.check_refused(source)?;
                 let location = values.name_prefix.trim_end_matches(['.', ' ']).into();
                 let missing = self.auth_method.map_or(AuthMethod::ANY_MISSING, AuthMethod::missing);
@@ -224,8 +239,12 @@ impl CredentialChain {
         }
         let Some(file) = self.token_file.clone() else {
             // No source has credentials. If a variable is unsupported, it is the reason.
-            let mut sources = ChainSource::ALL.into_iter().filter(|_| self.auth_method.is_none());
-            sources.try_for_each(|source| self.check_refused(source))?;
+            if self.auth_method.is_none() {
+                let values = self.variables.values(names::OPEN_STACK);
+                let stated = values.stated_method();
+                stated.map_err(|error| values.any_fault().unwrap_or(error))?;
+                ChainSource::ALL.into_iter().try_for_each(|source| self.check_refused(source))?;
+            }
             return Ok(None);
         };
         let nothing = Values::empty(names::OPEN_STACK, String::new());
@@ -241,6 +260,9 @@ impl CredentialChain {
     ) -> Result<ResolvedCredentials, CredentialChainError> {
         if self.token_file.is_none() {
             self.check_refused(source)?;
+        }
+        if let Some(error) = values.fault(|field| auth_config.uses(field)) {
+            return Err(error);
         }
         let table = match source {
             _ if self.token_file.is_some() => RegionTable::OpenTelekomOnly,
@@ -262,7 +284,7 @@ impl CredentialChain {
             ChainSource::OpenStack if !self.is_file(source) => names::REFUSED_OPEN_STACK,
             _ => &[],
         };
-        match refused.iter().find(|(name, _)| self.get(name).is_some()) {
+        match refused.iter().find(|(name, _)| self.variables.is_set(name)) {
             Some((name, reason)) => Err(CredentialChainError::Unsupported {
                 name: (*name).into(),
                 reason: (*reason).into(),
@@ -287,17 +309,14 @@ impl CredentialChain {
             Ok(cloud) => Ok(Sourced::new(cloud, from)),
             Err(error) => Err(CredentialChainError::Cloud(from.into(), error.into())),
         };
-        let cloud =
-            self.get(names::CLOUD).map(|text| (text, names::CLOUD)).map(cloud).transpose()?;
-        let region_endpoints = self.variables.iter();
-        let region_endpoints =
-            region_endpoints.filter(|(name, _)| name.starts_with(REGION_ENDPOINT));
-        let region_endpoints = region_endpoints
-            .map(|(name, url)| (name.clone(), url.expose_secret().to_owned()))
-            .collect();
+        let cloud = self
+            .variables
+            .get(names::CLOUD)?
+            .map(|text| cloud((text, names::CLOUD)))
+            .transpose()?;
         Ok(HostSettings {
             endpoint: self.endpoint.clone(),
-            region_endpoints,
+            region_endpoints: self.variables.urls_with_prefix(REGION_ENDPOINT),
             region: self.region.clone().or(of_source),
             identity: values.get(Field::AuthUrl).map(url).transpose()?,
             token_service: values.get(Field::TokenServiceUrl).map(url).transpose()?,
@@ -309,50 +328,54 @@ impl CredentialChain {
     /// Returns the values of a source, or `None` if it does not exist.
     fn values(&self, source: ChainSource) -> Result<Option<Values<'static>>, CredentialChainError> {
         match source {
-            ChainSource::Oidc => self.environment_values(names::OIDC).map(Some),
-            ChainSource::Vendor => self.environment_values(names::VENDOR).map(Some),
-            ChainSource::ApiExplorer => self.environment_values(names::API_EXPLORER).map(Some),
-            ChainSource::Terraform => self.environment_values(names::TERRAFORM).map(Some),
-            ChainSource::TerraformFile => match self.get("HW_SHARED_CONFIG_FILE") {
+            ChainSource::Oidc => Ok(Some(self.variables.values(names::OIDC))),
+            ChainSource::Vendor => Ok(Some(self.variables.values(names::VENDOR))),
+            ChainSource::ApiExplorer => Ok(Some(self.variables.values(names::API_EXPLORER))),
+            ChainSource::Terraform => Ok(Some(self.variables.values(names::TERRAFORM))),
+            ChainSource::TerraformFile => match self.variables.get("HW_SHARED_CONFIG_FILE")? {
                 Some(file) => {
-                    let mut values = read_profile(Path::new(file), self.get("HW_PROFILE"))?;
+                    let mut values =
+                        read_profile(Path::new(file), self.variables.get("HW_PROFILE")?)?;
                     // Terraform combines the profile with the other variables of its convention.
-                    values.add_settings(self.environment_values(names::TERRAFORM)?);
+                    values.add_settings(self.variables.values(names::TERRAFORM));
                     Ok(Some(values))
                 }
                 None => Ok(None),
             },
-            ChainSource::Machine => self.environment_values(names::MACHINE).map(Some),
-            ChainSource::OpenStack => match self.get("OS_CLOUD") {
-                Some(cloud) => read_clouds_yaml(cloud, &self.clouds_yaml_paths()).map(Some),
-                None => self.environment_values(names::OPEN_STACK).map(Some),
+            ChainSource::Machine => Ok(Some(self.variables.values(names::MACHINE))),
+            ChainSource::OpenStack => match self.variables.get("OS_CLOUD")? {
+                Some(cloud) => read_clouds_yaml(cloud, &self.clouds_yaml_paths()?).map(Some),
+                None => Ok(Some(self.variables.values(names::OPEN_STACK))),
             },
-            ChainSource::VendorFile => match self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") {
-                Some(file) => {
-                    let file = Path::new(file);
-                    fs::metadata(file)
-                        .map_err(|error| CredentialChainError::File(file.into(), error))?;
-                    let nothing = || Values::empty(names::VENDOR, file.display().to_string());
-                    let values = read_credentials_file(file)?;
-                    Ok(Some(self.with_identity(values.unwrap_or_else(nothing))))
-                }
-                None => match self.home() {
-                    Some(home) => {
-                        let values = read_credentials_file(&home.join(".huaweicloud/credentials"))?;
-                        Ok(values.map(|values| self.with_identity(values)))
+            ChainSource::VendorFile => {
+                match self.variables.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
+                    Some(file) => {
+                        let file = Path::new(file);
+                        fs::metadata(file)
+                            .map_err(|error| CredentialChainError::File(file.into(), error))?;
+                        let nothing = || Values::empty(names::VENDOR, file.display().to_string());
+                        let values = read_credentials_file(file)?;
+                        Ok(Some(self.with_identity(values.unwrap_or_else(nothing))))
                     }
-                    None => Ok(None),
-                },
-            },
+                    None => match self.home() {
+                        Some(home) => {
+                            let values =
+                                read_credentials_file(&home.join(".huaweicloud/credentials"))?;
+                            Ok(values.map(|values| self.with_identity(values)))
+                        }
+                        None => Ok(None),
+                    },
+                }
+            }
         }
     }
 
     /// Returns whether a variable selects this source, so that the next ones are not tried.
     fn is_explicit(&self, source: ChainSource) -> bool {
         match source {
-            ChainSource::TerraformFile => self.get("HW_SHARED_CONFIG_FILE").is_some(),
-            ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
-            ChainSource::VendorFile => self.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE").is_some(),
+            ChainSource::TerraformFile => self.variables.is_set("HW_SHARED_CONFIG_FILE"),
+            ChainSource::OpenStack => self.variables.is_set("OS_CLOUD"),
+            ChainSource::VendorFile => self.variables.is_set("HUAWEICLOUD_SDK_CREDENTIALS_FILE"),
             _ => false,
         }
     }
@@ -361,7 +384,7 @@ impl CredentialChain {
     fn is_file(&self, source: ChainSource) -> bool {
         match source {
             ChainSource::TerraformFile | ChainSource::VendorFile => true,
-            ChainSource::OpenStack => self.get("OS_CLOUD").is_some(),
+            ChainSource::OpenStack => self.variables.is_set("OS_CLOUD"),
             _ => false,
         }
     }
@@ -369,49 +392,22 @@ impl CredentialChain {
     /// Adds the identity service that a variable names, as the vendor's SDKs do.
     fn with_identity(&self, mut values: Values<'static>) -> Values<'static> {
         let name = "HUAWEICLOUD_SDK_IAM_ENDPOINT";
-        if let Some(url) = self.variables.get(name) {
-            values.values.entry(Field::AuthUrl).or_insert_with(|| (url.clone(), name.to_owned()));
-        }
+        self.variables.add_missing(&mut values, Field::AuthUrl, name);
         values
     }
 
-    /// Returns the values of the variables with these names.
-    fn environment_values(
-        &self,
-        names: &'static FieldNames,
-    ) -> Result<Values<'static>, CredentialChainError> {
-        let mut values = Values::empty(names, String::new());
-        for (field, name) in names {
-            let Some(value) = self.variables.get(*name) else { continue };
-            match values.get(*field) {
-                None => {
-                    values.values.insert(*field, (value.clone(), (*name).to_owned()));
-                }
-                Some((first, _)) if first == value.expose_secret() => {}
-                Some((_, first)) => {
-                    let (first, second) = (first.to_owned(), (*name).to_owned());
-                    return Err(CredentialChainError::Contradiction { first, second });
-                }
-            }
-        }
-        Ok(values)
-    }
-
-    fn clouds_yaml_paths(&self) -> Vec<PathBuf> {
-        if let Some(file) = self.get("OS_CLIENT_CONFIG_FILE") {
-            return vec![file.into()];
+    fn clouds_yaml_paths(&self) -> Result<Vec<PathBuf>, CredentialChainError> {
+        if let Some(file) = self.variables.get("OS_CLIENT_CONFIG_FILE")? {
+            return Ok(vec![file.into()]);
         }
         let home = self.home().map(|home| home.join(".config/openstack/clouds.yaml"));
         let first = Some(PathBuf::from("clouds.yaml"));
-        [first, home, Some("/etc/openstack/clouds.yaml".into())].into_iter().flatten().collect()
+        let paths = [first, home, Some("/etc/openstack/clouds.yaml".into())];
+        Ok(paths.into_iter().flatten().collect())
     }
 
     fn home(&self) -> Option<&Path> {
-        self.get("HOME").map(Path::new)
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(ExposeSecret::expose_secret)
+        self.variables.get("HOME").ok()?.map(Path::new)
     }
 }
 
@@ -446,7 +442,7 @@ impl ChainSource {
 /// Prints only the names of the variables.
 impl fmt::Debug for CredentialChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CredentialChain").field(&self.variables.keys()).finish()
+        f.debug_tuple("CredentialChain").field(&self.variables).finish()
     }
 }
 

@@ -89,9 +89,13 @@ impl FileAccess {
     }
 
     /// Logs a warning if every user can read a file with a secret, and it is used anyway.
+    ///
+    /// The event has a target of its own, so that a program that prints
+    /// `CredentialChainWarning`s can omit it.
     pub(crate) fn warn_if_readable(self, file: &Path) {
         if self == Self::ReadableAsMounted {
             tracing::warn!(
+                target: "job_transport::file_access",
                 file = %file.display(),
                 "the file contains a secret and is readable by every user; it is used because it \
                  belongs to root or is on a read-only mount"

@@ -28,8 +28,8 @@ const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 /// service refuses its token, the error is permanent.
 ///
 /// The file is refused if another user can change it, or if every user can read it, except if it then
-/// belongs to root or is on a read-only mount, as mounted secrets of Kubernetes do. The permissions
-/// are checked on Unix, with the feature `hyper` or `credential-chain`. Those of a pipe are not.
+/// belongs to root or is on a read-only mount, as mounted secrets of Kubernetes do. Then a warning is
+/// logged with the target `job_transport::file_access`. The permissions are checked on Unix, with the feature `hyper` or `credential-chain`. Those of a pipe are not.
 ///
 /// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be
 /// a pipe without a writer. At most one thread at a time does so, for all clones of the provider.

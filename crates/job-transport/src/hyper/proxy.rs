@@ -3,7 +3,9 @@
 mod exceptions;
 
 use std::{
-    env, fmt,
+    env,
+    ffi::OsString,
+    fmt,
     sync::{Arc, LazyLock},
 };
 
@@ -48,6 +50,9 @@ pub enum ProxyError {
     /// The scheme of the URL is not `http`.
     #[error("the proxy URL must start with http:// (the tunnel to the service is encrypted)")]
     NotHttp,
+    /// The value of this variable is not valid UTF-8.
+    #[error("{0} is not valid UTF-8")]
+    NotUtf8(&'static str),
 }
 
 impl Proxy {
@@ -78,14 +83,26 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// Returns an error if the proxy's value is not a URL, or its scheme is not `http`.
+    /// Returns an error if the proxy's value is not a URL, or its scheme is not `http`, or if a value
+    /// is not valid UTF-8.
     pub fn from_environment() -> Result<Option<Self>, ProxyError> {
-        let first = |names: &[&str]| {
-            names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::from_variables(env::var_os)
+    }
+
+    fn from_variables(
+        value: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Result<Option<Self>, ProxyError> {
+        let first = |names: &[&'static str]| {
+            let value = |name| Some((name, value(name).filter(|value| !value.is_empty())?));
+            let found = names.iter().copied().find_map(value);
+            let text =
+                found.map(|(name, text)| text.into_string().map_err(|_| ProxyError::NotUtf8(name)));
+            text.transpose()
         };
-        let except = first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-        let url = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]);
-        url.map(|url| Self::new(&url, &except)).transpose()
+        let url = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?;
+        let Some(url) = url else { return Ok(None) };
+        let except = first(&["NO_PROXY", "no_proxy"])?.unwrap_or_default();
+        Self::new(&url, &except).map(Some)
     }
 
     /// Returns whether a request to this URI goes through the proxy.

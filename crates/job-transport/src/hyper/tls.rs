@@ -225,7 +225,8 @@ impl TlsConfig {
     /// Returns an error if a file cannot be read, is larger than 1 MiB or invalid, if the key does
     /// not match the certificate, or if other users can read or change the key's file. A key that
     /// every user can read is accepted if its file belongs to root or is on a read-only mount, as
-    /// the mounted secrets of Kubernetes are.
+    /// the mounted secrets of Kubernetes are. Then a warning is logged with the target
+    /// `job_transport::file_access`.
     pub fn client_certificate_files(
         mut self,
         chain: impl Into<PathBuf>,

@@ -149,9 +149,8 @@ impl AuthConfig {
             | Field::PolicyIds
             | Field::TokenServiceUrl => matches!(self, Self::OidcAssume(_)),
             Field::PodUri | Field::PodTokenFile => matches!(self, Self::PodIdentity { .. }),
-            Field::AuthType
-            | Field::AuthMethods
-            | Field::AgencyDomain
+            Field::AuthType | Field::AuthMethods => !matches!(self, Self::TokenFile(_)),
+            Field::AgencyDomain
             | Field::AgencyName
             | Field::DelegatedProject
             | Field::ProjectName

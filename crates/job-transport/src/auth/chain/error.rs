@@ -1,11 +1,17 @@
 //! The error of credentials that were found and cannot be used.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
 
 use job_model::IdError;
 
 use super::service_hosts::ServiceHostsError;
-use crate::{auth::secret::InvalidCredential, request::EndpointError};
+use crate::{
+    auth::{file_access::FileAccess, secret::InvalidCredential},
+    request::EndpointError,
+};
 
 /// The error of credentials that were found and cannot be used.
 ///
@@ -22,6 +28,25 @@ pub enum CredentialChainError {
         /// The name of the setting that is missing.
         missing: String,
     },
+    /// The type of the login needs settings that are missing.
+    #[error(
+        "{login} needs {}; {} {} not set",
+        .needed.join(" and "),
+        .missing.join(" and "),
+        if .missing.len() == 1 { "is" } else { "are" }
+    )]
+    #[non_exhaustive]
+    IncompleteLogin {
+        /// The setting of the type, with its value, such as `OS_AUTH_TYPE=v3totp`.
+        login: String,
+        /// The names of the settings that this type needs.
+        needed: Vec<String>,
+        /// The names of the settings that are missing.
+        missing: Vec<String>,
+    },
+    /// The value of a variable is not valid UTF-8.
+    #[error("{0} is not valid UTF-8")]
+    NotUtf8(String),
     /// Two names of one setting have different values.
     #[error(
         "{first} and {second} are the same setting and have different values; unset one of them"
@@ -153,6 +178,26 @@ pub enum CredentialChainWarning {
     /// A file contains a secret, and every user can read it. It belongs to root or is on a
     /// read-only mount, as the mounted secrets of Kubernetes do.
     WorldReadable(PathBuf),
+}
+
+impl CredentialChainWarning {
+    /// Returns the warning about a file with a secret, such as a token or the key of a certificate.
+    ///
+    /// Returns `None` if the file has no fault, or if it cannot be used and reading it is an error. A
+    /// pipe is not opened.
+    #[must_use]
+    pub fn for_secret_file(file: &Path) -> Option<Self> {
+        if !fs::metadata(file).ok()?.is_file() {
+            return None;
+        }
+        match FileAccess::from_file(&fs::File::open(file).ok()?).ok()? {
+            FileAccess::ReadableAsMounted => Some(Self::WorldReadable(file.into())),
+            FileAccess::Restricted
+            | FileAccess::ReadableByAll
+            | FileAccess::WritableByAll
+            | FileAccess::OtherOwner { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for CredentialChainWarning {

@@ -14,7 +14,7 @@ use super::{
     field::Field,
     names::{CLOUDS_YAML, CREDENTIALS_FILE, OTHER_LOGIN},
     regular_file::open_regular,
-    values::{FieldNames, Values},
+    values::{Fault, FieldNames, Values},
 };
 use crate::auth::file_access::FileAccess;
 
@@ -119,10 +119,9 @@ impl Values<'_> {
         };
         for (name, reason) in UNSUPPORTED {
             if document.has_value(&path(name)).map_err(malformed)? {
-                return Err(CredentialChainError::Unsupported {
-                    name: format!("{}{name}", name_prefix(file, cloud)),
-                    reason: (*reason).into(),
-                });
+                let name = format!("{}{name}", name_prefix(file, cloud));
+                // Like the type of the login, it does not matter if the token is in another file.
+                self.faults.push((Field::AuthType, Fault::Unsupported { name, reason }));
             }
         }
         let mut added = Values::empty(CLOUDS_YAML, name_prefix(file, cloud));

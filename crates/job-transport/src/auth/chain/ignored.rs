@@ -81,7 +81,7 @@ impl CredentialChain {
             }
             Some(format!("the credentials come from {origin}"))
         };
-        let set = self.variables.keys().filter(|name| {
+        let set = self.variables.names().filter(|name| {
             name.starts_with(REGION_ENDPOINT)
                 || names::known_variables().any(|known| known == **name)
         });
@@ -93,7 +93,7 @@ impl CredentialChain {
     /// Returns the variable of the same setting that is preferred to this one.
     fn preferred(&self, source: ChainSource, field: Field, name: &str) -> Option<&'static str> {
         let mut names = names_of(source).filter(|(other, _)| *other == field);
-        let (_, first) = names.find(|(_, other)| self.get(other).is_some())?;
+        let (_, first) = names.find(|(_, other)| self.variables.is_set(other))?;
         Some(*first).filter(|first| *first != name)
     }
 }

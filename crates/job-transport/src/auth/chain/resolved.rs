@@ -105,8 +105,10 @@ impl ResolvedCredentials {
             (*field, shown(*field, value), origin.clone())
         };
         let mut settings: Vec<_> = used.map(setting).collect();
+        let mut warnings = values.warnings.clone();
         if let AuthConfig::TokenFile(file) = &auth_config {
             settings.insert(0, (Field::Token, None, file.display().to_string()));
+            warnings.extend(CredentialChainWarning::for_secret_file(file));
         }
         let given = values.get(Field::AuthUrl).and_then(|(url, _)| url.parse().ok());
         let derived = hosts.as_ref().ok().and_then(ServiceHosts::identity);
@@ -127,7 +129,7 @@ impl ResolvedCredentials {
                 .ok()
                 .and_then(ServiceHosts::token_service)
                 .map(|url| url.value.clone()),
-            warnings: values.warnings.clone(),
+            warnings,
             chain: None,
             hosts,
             ignored: Vec::new(),

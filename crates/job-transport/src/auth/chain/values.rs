@@ -28,12 +28,44 @@ pub(super) struct Values<'n> {
     /// The file and section, as a prefix of a name; empty for environment variables.
     pub(super) name_prefix: String,
     pub(super) warnings: Vec<CredentialChainWarning>,
+    /// Faults that are errors only if the source is used.
+    pub(super) faults: Vec<(Field, Fault)>,
+}
+
+/// Why a value cannot be used.
+pub(super) enum Fault {
+    /// Two names of the setting have different values.
+    Contradiction { first: String, second: String },
+    /// It changes the caller's identity, and is not supported.
+    Unsupported { name: String, reason: &'static str },
+    /// The variable is not valid UTF-8.
+    NotUtf8(String),
+}
+
+impl Fault {
+    fn error(&self) -> CredentialChainError {
+        match self {
+            Self::Contradiction { first, second } => {
+                CredentialChainError::Contradiction { first: first.clone(), second: second.clone() }
+            }
+            Self::Unsupported { name, reason } => {
+                CredentialChainError::Unsupported { name: name.clone(), reason: (*reason).into() }
+            }
+            Self::NotUtf8(name) => CredentialChainError::NotUtf8(name.clone()),
+        }
+    }
 }
 
 impl<'n> Values<'n> {
     /// Creates an empty set of values.
     pub(super) const fn empty(names: &'n FieldNames, name_prefix: String) -> Self {
-        Self { names, values: BTreeMap::new(), name_prefix, warnings: Vec::new() }
+        Self {
+            names,
+            values: BTreeMap::new(),
+            name_prefix,
+            warnings: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     /// Returns whether any of the values is used with this authentication method.
@@ -41,20 +73,44 @@ impl<'n> Values<'n> {
         self.values.keys().any(|field| auth_config.uses(*field))
     }
 
+    /// Returns the error of the first fault in a field for which `is_used` returns true.
+    pub(super) fn fault(&self, is_used: impl Fn(Field) -> bool) -> Option<CredentialChainError> {
+        let fault = self.faults.iter().find(|(field, _)| is_used(*field));
+        fault.map(|(_, fault)| fault.error())
+    }
+
+    /// Returns the error of the first fault.
+    pub(super) fn any_fault(&self) -> Option<CredentialChainError> {
+        self.fault(|_| true)
+    }
+
     /// Returns the authentication method that the values allow, with a token preferred to a key
     /// pair, and a key pair to a password. Returns `None` if there are no credentials.
     ///
     /// # Errors
     ///
-    /// Returns an error if a value is missing or invalid.
+    /// Returns an error if there are credentials, and a value is missing or invalid.
     pub(super) fn auth_config(
         &self,
         only: Option<AuthMethod>,
     ) -> Result<Option<AuthConfig>, CredentialChainError> {
-        let only = match only {
-            Some(only) => Some(only),
-            None => self.stated_method()?,
-        };
+        if only.is_some() {
+            return self.allowed_auth_config(only);
+        }
+        match self.stated_method() {
+            Ok(stated) => self.allowed_auth_config(stated),
+            // Without credentials, another source is used, and the type has no effect.
+            Err(_) if matches!(self.allowed_auth_config(None), Ok(None)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the authentication method that the values allow, if it is `only` or `only` is
+    /// `None`.
+    fn allowed_auth_config(
+        &self,
+        only: Option<AuthMethod>,
+    ) -> Result<Option<AuthConfig>, CredentialChainError> {
         let is_allowed = |method| only.is_none_or(|only| only == method);
         if is_allowed(AuthMethod::Oidc) {
             if let Some(agency) = self.oidc_assume()? {
@@ -91,7 +147,11 @@ impl<'n> Values<'n> {
     }
 
     /// Returns the method that the type of the login states, if it is set.
-    fn stated_method(&self) -> Result<Option<AuthMethod>, CredentialChainError> {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the type is not supported, or if a setting that it needs is missing.
+    pub(super) fn stated_method(&self) -> Result<Option<AuthMethod>, CredentialChainError> {
         let unsupported = |origin: &str, reason: &str| CredentialChainError::Unsupported {
             name: origin.into(),
             reason: reason.into(),
@@ -116,13 +176,15 @@ impl<'n> Values<'n> {
                     return Err(unsupported(origin, "use v3password and v3totp"));
                 }
             }
-            for missing in [Field::Password, Field::Passcode] {
-                if self.get(missing).is_none() {
-                    return Err(CredentialChainError::Incomplete {
-                        present: origin.into(),
-                        missing: self.name(missing),
-                    });
-                }
+            let needed = [Field::Password, Field::Passcode];
+            let missing = needed.into_iter().filter(|field| self.get(*field).is_none());
+            let missing: Vec<_> = missing.map(|field| self.name(field)).collect();
+            if !missing.is_empty() {
+                return Err(CredentialChainError::IncompleteLogin {
+                    login: format!("{origin}={stated}"),
+                    needed: needed.map(|field| self.name(field)).into(),
+                    missing,
+                });
             }
         }
         Ok(Some(method))
@@ -259,11 +321,16 @@ impl Values<'_> {
     /// and an agency only as a whole.
     pub(super) fn add_settings(&mut self, other: Self) {
         let has_agency = self.values.keys().any(|field| field.is_agency());
+        let is_added = |field: Field, own: &BTreeMap<Field, _>| {
+            let is_excluded = field.is_credential() || (has_agency && field.is_agency());
+            !is_excluded && !own.contains_key(&field)
+        };
+        let faults = other.faults.into_iter();
+        self.faults.extend(faults.filter(|(field, _)| is_added(*field, &self.values)));
         for (field, value) in other.values {
-            if field.is_credential() || (has_agency && field.is_agency()) {
-                continue;
+            if is_added(field, &self.values) {
+                self.values.insert(field, value);
             }
-            self.values.entry(field).or_insert(value);
         }
     }
 

@@ -26,6 +26,44 @@ fn proxy_urls_parse_or_are_rejected() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn variables_that_are_not_utf8_are_errors() {
+    use std::os::unix::ffi::OsStringExt;
+
+    type Variables = [(&'static str, &'static [u8])];
+    let rows: [(&Variables, _); 6] = [
+        (&[], Ok(None)),
+        (
+            &[("HTTPS_PROXY", b""), ("all_proxy", b"http://p.example")],
+            Ok(Some("http://p.example/")),
+        ),
+        (&[("HTTPS_PROXY", b"http://p\xff.example")], Err(ProxyError::NotUtf8("HTTPS_PROXY"))),
+        (
+            &[("https_proxy", b"http://p.example"), ("NO_PROXY", b"\xff")],
+            Err(ProxyError::NotUtf8("NO_PROXY")),
+        ),
+        // Variables that are not used.
+        (
+            &[("HTTPS_PROXY", b"http://p.example"), ("https_proxy", b"\xff")],
+            Ok(Some("http://p.example/")),
+        ),
+        (&[("NO_PROXY", b"\xff")], Ok(None)),
+    ];
+    for (variables, expected) in rows {
+        let found = Proxy::from_variables(|name| {
+            let (_, value) = variables.iter().find(|(variable, _)| *variable == name)?;
+            Some(OsString::from_vec(value.to_vec()))
+        });
+        let found = found.map(|proxy| proxy.map(|proxy| proxy.to_string()));
+        assert_eq!(
+            found,
+            expected.map(|proxy: Option<&str>| proxy.map(String::from)),
+            "{variables:?}"
+        );
+    }
+}
+
 #[test]
 fn exceptions_loopback_and_plain_http_bypass_the_proxy() {
     // The exceptions, URLs that use the proxy, and URLs that do not.

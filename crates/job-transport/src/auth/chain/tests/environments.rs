@@ -138,10 +138,12 @@ async fn environments_determine_hosts_project_and_method() {
   otc: {region_name: eu-nl, auth: {auth_url: 'https://iam.eu-nl.otc.t-systems.com/v3', username: user, password: canary, user_domain_name: OTC1, project_name: eu-nl_x}}
   orange: {region_name: eu-west-0, auth: {auth_url: 'https://iam.eu-west-0.prod-cloud-ocb.orange-business.com/v3', token: canary, project_id: p}}
   mfa: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
+  mfa-half: {auth_type: v3multifactor, region_name: eu-de, auth: {user_id: u, passcode: '123456', project_id: p}}
   mfa-list: {auth_type: v3multifactor, auth_methods: [v3password, v3totp], region_name: eu-de, auth: {user_id: u, password: canary, passcode: '123456', project_id: p}}
   mfa-other: {auth_type: v3multifactor, region_name: eu-de, auth: {auth_methods: [v3password, v3oauth1], user_id: u, password: canary, passcode: '123456', project_id: p}}
   temporary: {region_name: eu-de, auth: {ak: AK, sk: canary, security_token: canary, tenant_id: p}}
   token: {region_name: eu-de, auth: {token: canary}}
+  oidc: {auth_type: v3oidcpassword, auth: {username: user}}
   application: {auth: {application_credential_id: a, application_credential_secret: canary}}
 ",
     );
@@ -255,6 +257,8 @@ async fn environments_determine_hosts_project_and_method() {
         with(LOGIN, "--region=eu-nl --cloud=huawei"),
         with(LOGIN, "OS_PASSCODE=123456 OS_USER_ID=u OS_AUTH_TYPE=v3multifactor"),
         with(LOGIN, "OS_AUTH_TYPE=v3totp"),
+        "OS_AUTH_TYPE=v3totp OS_USERNAME=user OS_PASSCODE=123456".into(),
+        "OS_AUTH_TYPE=v3multifactor OS_TOKEN=MIIF".into(),
         with(LOGIN, "OS_AUTH_TYPE=v3oidcaccesstoken OS_ACCESS_TOKEN=canary"),
         with(LOGIN, "OS_AUTH_TYPE=v3multifactor OS_AUTH_METHODS=v3password,v3oauth1 OS_PASSCODE=1"),
         with(LOGIN, "OS_TOKEN=MIIF OS_AUTH_TYPE=v3password"),
@@ -265,6 +269,7 @@ async fn environments_determine_hosts_project_and_method() {
         "OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=orange OS_CLIENT_CONFIG_FILE=~/clouds.yaml OS_TOKEN=MIIF".into(),
         "OS_CLOUD=mfa OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_CLOUD=mfa-half OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=mfa-list OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=mfa-other OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_CLOUD=temporary OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
@@ -281,6 +286,16 @@ async fn environments_determine_hosts_project_and_method() {
         "HW_ASSUME_ROLE_DOMAIN_ID=d OS_TOKEN=MIIF OS_REGION_NAME=eu-de OS_PROJECT_ID=p".into(),
         "OS_ACCESS_TOKEN=canary HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials".into(),
         with(POD, "OS_TRUST_ID=t --region=cn-north-4"),
+        "OS_AUTH_TYPE=v3applicationcredential HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials".into(),
+        with(POD, "OS_AUTH_TYPE=v3oidcpassword --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3totp OS_USERNAME=user OS_PASSCODE=123456 --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3multifactor OS_AUTH_METHODS=v3oauth1 --region=cn-north-4"),
+        with(POD, "OS_AUTH_TYPE=v3oidcpassword OS_TOKEN=MIIF --region=cn-north-4"),
+        with(POD, "OS_PROJECT_ID=p OS_TENANT_ID=q --region=cn-north-4"),
+        "--token-file=~/token --region=eu-de OS_AUTH_TYPE=v3oidcpassword".into(),
+        "--token-file=~/token --region=eu-de OS_CLOUD=application OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
+        "OS_AUTH_TYPE=v3applicationcredential OS_REGION_NAME=eu-de".into(),
+        "OS_CLOUD=oidc OS_CLIENT_CONFIG_FILE=~/clouds.yaml".into(),
         "OS_TRUST_ID=t --token-file=~/token --region=eu-de".into(),
         "OS_APPLICATION_CREDENTIAL_ID=a OS_REGION_NAME=eu-de".into(),
         "HW_ASSUME_ROLE_IDP_ID=idp HW_REGION_NAME=cn-north-4".into(),
@@ -298,6 +313,65 @@ async fn environments_determine_hosts_project_and_method() {
         shown += &format!("{line}\n    {described}\n");
     }
     insta::assert_snapshot!(shown);
+}
+
+#[cfg(unix)]
+#[test]
+fn variables_that_are_not_utf8_are_errors_if_they_are_used() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let folder = TempFolder::new("not-utf8");
+    folder.file("credentials", "[basic]\nak = AK\nsk = canary\nproject_id = p\n");
+    // The variables, with ! for a byte that is not UTF-8, and the variable that is refused or the
+    // origin of the credentials.
+    let rows = [
+        ("OS_TOKEN=!canary", Err("OS_TOKEN")),
+        ("OS_TOKEN=canary OS_AUTH_TYPE=!", Err("OS_AUTH_TYPE")),
+        ("OS_AUTH_TYPE=!", Err("OS_AUTH_TYPE")),
+        ("OS_TOKEN=canary OS_PROJECT_ID=p!", Err("OS_PROJECT_ID")),
+        ("OS_TOKEN=canary OS_AUTH_TOKEN=canary!", Err("OS_AUTH_TOKEN")),
+        ("OS_TOKEN=canary OS_CACERT=/ca!", Err("OS_CACERT")),
+        ("OS_USERNAME=user OS_PASSWORD=canary! OS_USER_DOMAIN_NAME=d", Err("OS_PASSWORD")),
+        ("HUAWEICLOUD_SDK_AK=AK HUAWEICLOUD_SDK_SK=canary!", Err("HUAWEICLOUD_SDK_SK")),
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=/!", Err("HUAWEICLOUD_SDK_CREDENTIALS_FILE")),
+        (
+            "HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials HUAWEICLOUD_SDK_IAM_ENDPOINT=https://!",
+            Err("HUAWEICLOUD_SDK_IAM_ENDPOINT"),
+        ),
+        ("OS_CLOUD=!", Err("OS_CLOUD")),
+        ("OS_CLOUD=otc OS_CLIENT_CONFIG_FILE=/!", Err("OS_CLIENT_CONFIG_FILE")),
+        ("OS_TOKEN=canary HW_CLOUD=!", Err("HW_CLOUD")),
+        ("HW_AUTH_TOKEN=canary HW_REGION_NAME=eu!", Err("HW_REGION_NAME")),
+        // Variables of other sources, and those that other authentication methods use.
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials OS_REGION_NAME=!", Ok("ak")),
+        ("HUAWEICLOUD_SDK_CREDENTIALS_FILE=~/credentials OS_USERNAME=!", Ok("ak")),
+        ("HW_AUTH_TOKEN=canary OS_TOKEN=!", Ok("HW_AUTH_TOKEN")),
+        ("OS_TOKEN=canary OS_PASSWORD=!", Ok("OS_TOKEN")),
+        ("OS_TOKEN=canary HW_INSECURE=!", Ok("OS_TOKEN")),
+    ];
+    for (line, expected) in rows {
+        let variables = line.split_whitespace().filter_map(|word| word.split_once('='));
+        let chain = CredentialChain::from_os_values(variables.map(|(name, value)| {
+            let mut value = value.replace('~', folder.path()).into_bytes();
+            value.iter_mut().filter(|byte| **byte == b'!').for_each(|byte| *byte = 0xff);
+            (name.to_owned(), OsString::from_vec(value))
+        }));
+        match (chain.resolve(), expected) {
+            (Ok(found), Ok(origin)) => {
+                let found = found.unwrap();
+                assert!(found.settings().next().unwrap().source.ends_with(origin), "{line}");
+            }
+            (Err(error), Err(name)) => {
+                assert_eq!(error.to_string(), format!("{name} is not valid UTF-8"), "{line}");
+            }
+            (found, _) => panic!("{line}: {found:?}"),
+        }
+    }
+    let endpoint = "HUAWEICLOUD_SDK_REGION_CCE_EU_DE".to_owned();
+    let variables = [(endpoint.clone(), OsString::from_vec(b"cce.example/\xff".into()))];
+    let region = Sourced::new("eu-de".to_owned(), "--region");
+    let chain = CredentialChain::from_os_values(variables.into_iter()).region(region);
+    assert_eq!(chain.hosts().unwrap_err().to_string(), endpoint);
 }
 
 #[test]
@@ -340,8 +414,10 @@ fn resolve_cloud_with(setting: &str, folder: &TempFolder) -> String {
     let chain = CredentialChain::new([("OS_CLOUD", "otc"), ("OS_CLIENT_CONFIG_FILE", &file)]);
     match chain.values(ChainSource::OpenStack) {
         Ok(values) => {
-            let origins = values.unwrap().values;
-            origins.into_values().map(|(_, origin)| origin + "\n").collect()
+            let values = values.unwrap();
+            let fault = values.any_fault().map(|error| error.to_string());
+            let origins = values.values.into_values().map(|(_, origin)| origin);
+            origins.chain(fault).map(|line| line + "\n").collect()
         }
         Err(error) => error.to_string() + "\n",
     }

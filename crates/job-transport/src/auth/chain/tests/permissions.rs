@@ -17,7 +17,11 @@ enum Use {
 }
 
 fn use_of(variables: &[(&str, &str)]) -> Use {
-    match CredentialChain::new(variables.iter().copied()).resolve() {
+    use_of_chain(&CredentialChain::new(variables.iter().copied()))
+}
+
+fn use_of_chain(chain: &CredentialChain) -> Use {
+    match chain.resolve() {
         Ok(found) => match found.unwrap().warnings() {
             [] => Use::Accepted,
             [CredentialChainWarning::WorldReadable(_)] => Use::Warned,
@@ -74,6 +78,25 @@ fn modes_of_credential_files_are_checked() {
         assert_eq!(use_of(&keys), Accepted, "other cloud, secure.yaml {mode:o}");
         folder.set_mode("secure.yaml", 0o600);
     }
+}
+
+/// A token file that must not be used is refused when it is read.
+#[test]
+fn token_files_that_every_user_can_read_have_a_warning() {
+    let readable = if is_root() { Use::Warned } else { Use::Accepted };
+    let folder = TempFolder::new("token-modes");
+    let file = folder.file("token", "canary");
+    let chain = CredentialChain::new([("OS_PROJECT_ID", "p")]).token_file(&file);
+    for (mode, expected) in [(0o600, Use::Accepted), (0o640, Use::Accepted), (0o644, readable)] {
+        folder.set_mode("token", mode);
+        assert_eq!(use_of_chain(&chain), expected, "{mode:o}");
+    }
+    // A pipe must not be opened, because it can be read only once.
+    let pipe = folder.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    folder.set_mode("pipe", 0o644);
+    assert_eq!(use_of_chain(&chain.clone().token_file(&pipe)), Use::Accepted);
+    assert_eq!(use_of_chain(&chain.token_file("/none")), Use::Accepted);
 }
 
 #[test]
