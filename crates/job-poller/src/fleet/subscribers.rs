@@ -17,8 +17,9 @@ pub(super) struct Subscribers(Slab<Subscriber>);
 /// The subscribers of one wait.
 #[derive(Default)]
 pub(super) struct SubscriberLists {
-    /// The first of those that may want events, and of those that only want the result.
+    /// The first subscriber that may want events.
     listening: Option<CompactKey>,
+    /// The first subscriber that only wants the result.
     silent: Option<CompactKey>,
     /// Number of subscribers that are full.
     full: u32,

@@ -15,7 +15,7 @@ use crate::{
 
 /// What the tree shows.
 pub(crate) struct Frame {
-    /// The running waits that may be visible: as many as there are rows, in the order of the rows.
+    /// The running waits that may be visible, in the order of the rows. At most one for each row.
     pub(crate) snapshots: Vec<WaitSnapshot>,
     /// The number of running waits.
     pub(crate) running: usize,

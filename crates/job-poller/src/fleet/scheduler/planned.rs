@@ -23,8 +23,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the wait whose attempt is advanced: the one that is planned next, if the budget is
-    /// used up, or if the price has fallen so much that the attempt would be due by now.
+    /// Takes the wait that is planned next, if its attempt is advanced: because the budget is used
+    /// up, or because the price has fallen and the attempt would be due by now.
     pub(super) fn take_planned(&mut self, now: Duration) -> Option<usize> {
         loop {
             let &(time, key) = self.planned.first()?;

@@ -47,8 +47,9 @@ pub(super) struct Simulation {
     /// The number of waits over time, and the gaps between two readings of a job.
     sizes: Vec<(Duration, usize)>,
     gaps: Vec<(Duration, Duration)>,
-    /// Number of attempts, and of those that were advanced.
+    /// Number of attempts.
     attempts: u64,
+    /// Number of advanced attempts.
     pub(super) advanced: u64,
     /// Number of times that the scheduler was polled.
     polls: u64,

@@ -20,8 +20,8 @@ enum Reply {
     Silent,
 }
 
-/// Answers inspections and exchanges with the next of these replies, and then with the last one.
-/// Keeps the requests.
+/// Answers inspections and exchanges with a list of replies, the last one again and again. Keeps
+/// the requests.
 struct IdentityService {
     inspections: Mutex<VecDeque<Reply>>,
     exchanges: Mutex<VecDeque<Reply>>,
@@ -83,7 +83,7 @@ const EXCHANGED: Reply = Reply::Status(201, r#"{"token": {"project": {"id": "new
 const REFUSED: Reply = Reply::Status(401, r#"{"error": {"code": 401, "message": "expired MIIF"}}"#);
 const UNAVAILABLE: Reply = Reply::Status(503, "");
 
-/// A file whose content is the next of these tokens at each reading, and then the last one.
+/// A file with another token at each reading, and with the last one from then on.
 struct TokenFiles(Mutex<VecDeque<FileToken>>);
 
 #[derive(Clone, Copy)]
