@@ -66,9 +66,16 @@ pub struct Wait {
     policy: Arc<WaitPolicy>,
     seed: Option<u64>,
     clock: WaitClock,
-    memory_limit: MemoryLimit,
+    memory_limit: Option<MemoryLimit>,
     stop: Option<BoxFuture<'static, ()>>,
     on_event: Option<OnEvent>,
+}
+
+/// What most waits do not have.
+struct Extras {
+    /// `None` for the limit of the process.
+    memory_limit: Option<MemoryLimit>,
+    stop: Option<BoxFuture<'static, ()>>,
 }
 
 /// A caller's function that receives events.
@@ -130,7 +137,7 @@ impl Wait {
             policy,
             seed: None,
             clock: WaitClock::new(),
-            memory_limit: MemoryLimit::global(),
+            memory_limit: None,
             stop: None,
             on_event: None,
         }
@@ -159,7 +166,7 @@ impl Wait {
     /// Sets the limit that the wait's texts and its result count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
-        self.memory_limit = limit;
+        self.memory_limit = Some(limit);
         self
     }
 
@@ -215,7 +222,9 @@ impl Wait {
             Some(seed) => machine.with_seed(seed),
             None => machine,
         };
-        WaitEvents::new(source, schedule, machine, clock, memory_limit, stop)
+        let has_extras = memory_limit.is_some() || stop.is_some();
+        let extras = has_extras.then(|| Box::new(Extras { memory_limit, stop }));
+        WaitEvents::new(source, schedule, machine, clock, extras)
     }
 }
 

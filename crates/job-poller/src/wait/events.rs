@@ -15,7 +15,7 @@ use job_model::{Job, JobId};
 use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
 use tokio::time::Sleep;
 
-use super::{OnEvent, clock::WaitClock};
+use super::{Extras, OnEvent, clock::WaitClock};
 use crate::{
     machine::{
         Action, AttemptError, Checkpoint, CompactDuration, Event, FinishedJob, Input, Machine,
@@ -43,9 +43,7 @@ pub struct WaitEvents {
     machine: Machine,
     /// Runs since the stream was first polled.
     clock: WaitClock,
-    memory_limit: MemoryLimit,
-    /// Boxed again, because most waits have none.
-    stop: Option<Box<BoxFuture<'static, ()>>>,
+    extras: Option<Box<Extras>>,
     activity: Activity,
     /// Ends a pause or an attempt, whichever is in progress.
     timer: Option<Pin<Box<Sleep>>>,
@@ -75,16 +73,14 @@ impl WaitEvents {
         schedule: Arc<dyn Schedule>,
         machine: Machine,
         clock: WaitClock,
-        memory_limit: MemoryLimit,
-        stop: Option<BoxFuture<'static, ()>>,
+        extras: Option<Box<Extras>>,
     ) -> Self {
         Self {
             source,
             schedule,
             machine,
             clock,
-            memory_limit,
-            stop: stop.map(Box::new),
+            extras,
             activity: Activity::NotStarted,
             timer: None,
             step_at: CompactDuration::ZERO,
@@ -185,7 +181,8 @@ impl WaitEvents {
             if let Activity::Finished(_) | Activity::Taken = self.activity {
                 return Poll::Ready(None);
             }
-            let stop = self.stop.as_mut().map(|stop| Pin::new(&mut **stop).poll(context));
+            let stop = self.extras.as_mut().and_then(|extras| extras.stop.as_mut());
+            let stop = stop.map(|stop| stop.as_mut().poll(context));
             let input = match stop {
                 Some(Poll::Ready(())) => Input::Stop,
                 Some(Poll::Pending) | None => ready!(self.poll_input(context)),
@@ -204,7 +201,7 @@ impl WaitEvents {
         self.activity = match action {
             Action::Fetch { id, timeout, last } => {
                 let attempt =
-                    Box::pin(run_attempt(self.source.clone(), self.memory_limit.clone(), id, last));
+                    Box::pin(run_attempt(self.source.clone(), self.memory_limit(), id, last));
                 Activity::Fetch { attempt, timeout: timeout.into(), has_timer: false }
             }
             Action::SleepUntil(at) => {
@@ -215,7 +212,7 @@ impl WaitEvents {
                 if let Err(error) = &mut *result {
                     error.set_taken_at(TokioClock::new().now());
                 }
-                (self.stop, self.timer) = (None, None);
+                (self.extras, self.timer) = (None, None);
                 Activity::Finished(result)
             }
         };
@@ -246,6 +243,12 @@ impl WaitEvents {
         Poll::Ready(
             timeout.map_or(Input::Wake, |timeout| Input::Error(AttemptError::timed_out(timeout))),
         )
+    }
+
+    /// Returns the limit that the texts of the wait count toward.
+    fn memory_limit(&self) -> MemoryLimit {
+        let limit = self.extras.as_ref().and_then(|extras| extras.memory_limit.clone());
+        limit.unwrap_or_else(MemoryLimit::global)
     }
 
     fn set_timer(&mut self, span: Duration) {
