@@ -97,14 +97,15 @@ fn is_success(status: StatusCode) -> bool {
 
 /// Returns `secrets` and the sensitive headers of a request.
 fn request_secrets(request: &Request<Bytes>, secrets: &[&str]) -> Secrets {
-    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
-    let sensitive = sensitive.filter_map(|value| value.to_str().ok());
-    // A reply may repeat the signature without the rest of the header.
-    let parts = sensitive.flat_map(|value| {
-        let signature = value.rsplit_once("Signature=").map(|(_, signature)| signature);
-        [value].into_iter().chain(signature)
-    });
-    Secrets::new(secrets.iter().copied().chain(parts))
+    let mut secrets = Secrets::new(secrets.iter().copied());
+    for value in request.headers().values().filter(|value| value.is_sensitive()) {
+        // A reply may repeat the signature without the rest of the header.
+        let text = value.to_str().unwrap_or_default();
+        let signature = text.rsplit_once("Signature=");
+        let signature = signature.map(|(_, signature)| text.len() - signature.len());
+        secrets.push_header(value, [0].into_iter().chain(signature));
+    }
+    secrets
 }
 
 /// Counts the body toward the limit of its request, if the transport has not counted it.

@@ -5,6 +5,7 @@ mod encodings;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 use job_model::is_unprintable;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,13 +22,44 @@ const MAX_DECODED_LEN: usize = 1 << 20;
 
 /// The secrets of a request. A reply may repeat them: the gateway does so with the headers of a
 /// request whose signature is wrong.
-pub(crate) struct Secrets(Vec<SecretString>);
+pub(crate) struct Secrets(Vec<Secret>);
+
+enum Secret {
+    Text(SecretString),
+    /// The value of a header from `start` on. It is shared with the request, because a token may
+    /// have many KiB.
+    Header {
+        value: HeaderValue,
+        start: usize,
+    },
+}
+
+impl Secret {
+    fn expose(&self) -> &str {
+        match self {
+            Self::Text(text) => text.expose_secret(),
+            Self::Header { value, start } => {
+                value.to_str().ok().and_then(|value| value.get(*start..)).unwrap_or_default()
+            }
+        }
+    }
+}
 
 impl Secrets {
-    /// Creates a list of secrets. Empty ones are ignored.
+    /// Creates a list of secrets.
     pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
-        let secrets = secrets.into_iter().filter(|secret| !secret.trim().is_empty());
-        Self(secrets.map(SecretString::from).collect())
+        let texts = secrets.into_iter().map(SecretString::from);
+        Self(texts.map(Secret::Text).collect())
+    }
+
+    /// Adds the parts of a header's value that begin at `starts`.
+    pub(crate) fn push_header(
+        &mut self,
+        value: &HeaderValue,
+        starts: impl IntoIterator<Item = usize>,
+    ) {
+        let parts = starts.into_iter().map(|start| Secret::Header { value: value.clone(), start });
+        self.0.extend(parts);
     }
 
     /// Returns the text without the secrets, or `None` if it contains none.
@@ -44,11 +76,12 @@ impl Secrets {
     }
 
     fn hide_longer_than(&self, text: &[u8], min_len: usize) -> Option<Bytes> {
-        let secrets = self.0.iter().map(ExposeSecret::expose_secret);
+        // A decoded text has no more characters than the text has bytes.
+        let lens = min_len.max(1)..=text.len();
+        let is_searched = |secret: &&str| lens.contains(&compared_chars(secret).count());
+        let secrets = self.0.iter().map(Secret::expose).filter(is_searched);
         let has_space = secrets.clone().any(|secret| secret.contains(' '));
-        let searches = secrets.map(Search::new);
-        let mut searches: Vec<_> =
-            searches.filter(|search| search.pattern.len() >= min_len.max(1)).collect();
+        let mut searches: Vec<_> = secrets.map(Search::new).collect();
         let mut found = Vec::new();
         if searches.is_empty() {
             return None;
@@ -60,6 +93,11 @@ impl Secrets {
         }
         (!found.is_empty()).then(|| replace(text, found))
     }
+}
+
+/// Returns the characters of a secret that are compared.
+fn compared_chars(secret: &str) -> impl Iterator<Item = char> + '_ {
+    secret.chars().filter(|c| is_compared(*c))
 }
 
 /// Returns whether a character counts when a text is compared with a secret. The others may be
@@ -95,7 +133,7 @@ struct Search {
 
 impl Search {
     fn new(secret: &str) -> Self {
-        let pattern: Vec<char> = secret.chars().filter(|c| is_compared(*c)).collect();
+        let pattern: Vec<char> = compared_chars(secret).collect();
         let (fallback, starts) = (fallback_table(&pattern), vec![0; pattern.len()]);
         Self { pattern, fallback, starts, matched: 0, number: 0 }
     }
