@@ -236,9 +236,17 @@ impl HyperTransport {
         set_default_header(&mut request, ACCEPT_ENCODING, &HeaderValue::from_static("identity"));
         // The semaphore is never closed, so acquiring a permit cannot fail.
         let _permit = self.in_flight.acquire().await;
+        let limit = request.extensions_mut().remove().unwrap_or_else(MemoryLimit::global);
+        let (parts, body) = request.into_parts();
         let mut retries = 0;
         loop {
-            match self.send_once(request.clone(), progress).await {
+            // Without the extensions, which only this transport reads.
+            let mut request = Request::new(body.clone());
+            *request.method_mut() = parts.method.clone();
+            *request.uri_mut() = parts.uri.clone();
+            *request.version_mut() = parts.version;
+            *request.headers_mut() = parts.headers.clone();
+            match self.send_once(request, &limit, progress).await {
                 Err(error) if is_retryable(&error) && retries < MAX_RETRIES => retries += 1,
                 other => return other,
             }
@@ -249,6 +257,7 @@ impl HyperTransport {
     async fn send_once(
         &self,
         request: Request<Bytes>,
+        limit: &MemoryLimit,
         progress: &mut AttemptProgress,
     ) -> Result<Response<Bytes>, TransportError> {
         let mut request = request.map(Full::new);
@@ -259,8 +268,7 @@ impl HyperTransport {
         if let Some(capture) = &capture {
             progress.stage = AttemptStage::Connecting(capture.clone());
         }
-        let limit = request.extensions().get::<MemoryLimit>().cloned();
-        let share = limit.unwrap_or_else(MemoryLimit::global).count(0);
+        let share = limit.count(0);
         let reply = gate.send_through(capture, self.client.request(request)).await;
         let reply = reply.map_err(|error| {
             gate.close();

@@ -15,11 +15,15 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Uri};
+use job_model::JobId;
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider, Transport};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::{runtime, sync::oneshot};
+use tokio::{
+    runtime::{self, Runtime},
+    sync::oneshot,
+};
 
 /// Number of rounds. Each measurement runs once per round, and the fastest round counts, because
 /// other programs on the machine only add time, and add more to memory access than to hashing.
@@ -40,55 +44,102 @@ const UNBOUNDED_RATIOS: [(&str, &str); 2] =
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let service = Service::start()?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let rounds = runtime.block_on(run(&service))?;
+    let targets = Targets::new(&service)?;
+    let rounds = runtime.block_on(run(&targets))?;
+    let is_within = report(&rounds);
+    report_allocations(&runtime, &targets)?;
+    drop(targets);
     drop(service);
-    Ok(if report(&rounds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The result of each measurement in a round, in nanoseconds per operation.
 type Round = Vec<(&'static str, f64)>;
 
-async fn run(service: &Service) -> Result<Vec<Round>, Box<dyn Error>> {
-    let Service { sim, endpoint, ca_pem, .. } = service;
-    let transport = || {
-        Ok::<_, Box<dyn Error>>(HyperTransport::new(TlsConfig::ca_pem(
-            TlsProvider::aws_lc_rs(),
-            ca_pem,
-        )?))
-    };
-    let client = |credentials: Credentials| -> Result<_, Box<dyn Error>> {
-        let client = Client::new(endpoint.parse()?, credentials, transport()?);
-        Ok(client.project(sim.project().clone()))
-    };
-    let with_token = client(sim.credentials())?;
-    let with_key = client(Credentials::access_key(sim.access_key()))?;
-    let transport = transport()?;
-    let bare = bare::client(ca_pem)?;
-    let uri = format!("{endpoint}/api/v3/projects/{}/jobs/{}", sim.project(), sim.job());
-    let request = || -> Request<Bytes> {
+/// The ways to send a request that are measured.
+struct Targets {
+    job: JobId,
+    uri: Uri,
+    bare: bare::Bare,
+    transport: HyperTransport,
+    with_token: Client,
+    with_key: Client,
+}
+
+const TARGETS: [&str; 4] =
+    ["bare hyper-util", "HyperTransport", "Client, token", "Client, signing"];
+
+impl Targets {
+    fn new(service: &Service) -> Result<Self, Box<dyn Error>> {
+        let Service { sim, endpoint, ca_pem, .. } = service;
+        let transport = || {
+            let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), ca_pem)?;
+            Ok::<_, Box<dyn Error>>(HyperTransport::new(tls))
+        };
+        let client = |credentials: Credentials| -> Result<_, Box<dyn Error>> {
+            let client = Client::new(endpoint.parse()?, credentials, transport()?);
+            Ok(client.project(sim.project().clone()))
+        };
+        let uri = format!("{endpoint}/api/v3/projects/{}/jobs/{}", sim.project(), sim.job());
+        Ok(Self {
+            job: sim.job().clone(),
+            uri: uri.parse()?,
+            bare: bare::client(ca_pem)?,
+            transport: transport()?,
+            with_token: client(sim.credentials())?,
+            with_key: client(Credentials::access_key(sim.access_key()))?,
+        })
+    }
+
+    fn request(&self) -> Request<Bytes> {
         let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = uri.parse().unwrap_or_default();
+        *request.uri_mut() = self.uri.clone();
         let mut token = HeaderValue::from_static(TOKEN);
         token.set_sensitive(true);
         request.headers_mut().insert("x-auth-token", token);
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert("content-type", json);
         request
-    };
+    }
 
+    /// Sends [`CONCURRENCY`] requests to one of the [`TARGETS`], and returns their processor time.
+    async fn batch(&self, target: usize) -> Result<f64, Box<dyn Error>> {
+        match target {
+            0 => batch(|| bare::get(&self.bare, self.request())).await,
+            1 => batch(|| self.transport.send(self.request())).await,
+            2 => batch(|| self.with_token.job(&self.job)).await,
+            _ => batch(|| self.with_key.job(&self.job)).await,
+        }
+    }
+}
+
+/// Prints the allocations of a request.
+fn report_allocations(runtime: &Runtime, targets: &Targets) -> Result<(), Box<dyn Error>> {
+    println!("\nallocations of a request, on the client's thread");
+    for (target, name) in TARGETS.into_iter().enumerate() {
+        let mut result = Ok(0.0);
+        let allocated =
+            allocation_counter::measure(|| result = runtime.block_on(targets.batch(target)));
+        result?;
+        let [count, bytes] = [allocated.count_total, allocated.bytes_total]
+            .map(|sum| sum as f64 / CONCURRENCY as f64);
+        println!("{name:>20} {count:>10.1} {bytes:>10.0} bytes");
+    }
+    Ok(())
+}
+
+async fn run(targets: &Targets) -> Result<Vec<Round>, Box<dyn Error>> {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let mut times = [0.0; 4];
         // The measurements alternate, so that a machine that slows down affects all of them.
         for _ in 0..REQUESTS / CONCURRENCY {
-            times[0] += batch(|| bare::get(&bare, request())).await?;
-            times[1] += batch(|| transport.send(request())).await?;
-            times[2] += batch(|| with_token.job(sim.job())).await?;
-            times[3] += batch(|| with_key.job(sim.job())).await?;
+            for (target, time) in times.iter_mut().enumerate() {
+                *time += targets.batch(target).await?;
+            }
         }
-        let names = ["bare hyper-util", "HyperTransport", "Client, token", "Client, signing"];
         let times = times.map(|time| time / REQUESTS as f64);
-        let mut round: Round = names.into_iter().zip(times).collect();
+        let mut round: Round = TARGETS.into_iter().zip(times).collect();
         // In a new thread, so that the memory state after the requests does not affect it.
         let signed = thread::spawn(|| signing::round().map_err(|error| error.to_string()));
         round.extend(signed.join().map_err(|_| "the signing panicked")??);

@@ -20,6 +20,9 @@ pub(crate) const PATH_ENCODE_SET: &AsciiSet =
 /// The end of the path that selects the API of Autopilot clusters.
 const AUTOPILOT_PATH: &str = "/autopilot";
 
+/// The path between the ids of a project and a job.
+const JOBS: &str = "/jobs/";
+
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
 /// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
@@ -277,9 +280,16 @@ impl Endpoint {
     /// base URL. Returns an error if the URI is too long.
     pub(crate) fn job_uri(&self, project: &ProjectId, job: &JobId) -> Result<Uri, http::Error> {
         let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
-        let (project, job) = (encode(project.as_str()), encode(job.as_str()));
-        let api = if self.is_autopilot() { "" } else { "/api" };
-        self.join(&format!("{api}/v3/projects/{project}/jobs/{job}"))
+        let (project, job) = (project.as_str(), job.as_str());
+        let projects = if self.is_autopilot() { "/v3/projects/" } else { "/api/v3/projects/" };
+        // In one allocation, because each poll needs a URI.
+        let len = self.base.len() + projects.len() + project.len() + JOBS.len() + job.len();
+        let mut uri = String::with_capacity(len);
+        uri.extend([&*self.base, projects]);
+        uri.extend(encode(project));
+        uri.push_str(JOBS);
+        uri.extend(encode(job));
+        Ok(Uri::try_from(uri)?)
     }
 
     /// Returns the path of a job's URI, with placeholders for the ids.

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use job_model::is_unprintable;
 use secrecy::{ExposeSecret, SecretString};
 
-use encodings::Encoding;
+use encodings::{Encoding, PossibleChars};
 
 /// Replaces a secret.
 const REDACTED: &str = "(hidden)";
@@ -78,7 +78,11 @@ impl Secrets {
     fn hide_longer_than(&self, text: &[u8], min_len: usize) -> Option<Bytes> {
         // A decoded text has no more characters than the text has bytes.
         let lens = min_len.max(1)..=text.len();
-        let is_searched = |secret: &&str| lens.contains(&compared_chars(secret).count());
+        let possible = PossibleChars::from_text(text);
+        let is_searched = |secret: &&str| {
+            lens.contains(&compared_chars(secret).count())
+                && compared_chars(secret).all(|c| possible.contains(c))
+        };
         let secrets = self.0.iter().map(Secret::expose).filter(is_searched);
         let has_space = secrets.clone().any(|secret| secret.contains(' '));
         let mut searches: Vec<_> = secrets.map(Search::new).collect();
@@ -103,7 +107,7 @@ fn compared_chars(secret: &str) -> impl Iterator<Item = char> + '_ {
 /// Returns whether a character counts when a text is compared with a secret. The others may be
 /// removed when the text is printed.
 fn is_compared(c: char) -> bool {
-    !c.is_whitespace() && !is_unprintable(c)
+    c.is_ascii_graphic() || !c.is_whitespace() && !is_unprintable(c)
 }
 
 /// Finds the secrets in the decoded text, and adds the ranges of the text.
@@ -114,49 +118,58 @@ fn find_all(
     found: &mut Vec<Range<usize>>,
 ) {
     searches.iter_mut().for_each(Search::restart);
-    for (c, place) in encoding.decode(text).filter(|(c, _)| is_compared(*c)) {
-        found.extend(searches.iter_mut().filter_map(|search| search.next(c, &place)));
-    }
+    encoding.decode(text, |(c, place)| {
+        if is_compared(c) {
+            for search in &mut *searches {
+                if let Some(range) = search.next(c, &place) {
+                    found.push(range);
+                }
+            }
+        }
+    });
 }
 
 /// A search for one secret, character by character (Knuth, Morris, Pratt).
 struct Search {
     pattern: Vec<char>,
     fallback: Vec<usize>,
-    /// The places of the last characters, as a ring.
-    starts: Vec<usize>,
     /// How many characters of the pattern the last ones match.
     matched: usize,
-    /// How many characters were read.
-    number: usize,
+    /// The places of these characters, as a ring.
+    starts: Vec<usize>,
+    /// The place of the next character in `starts`.
+    next_start: usize,
 }
 
 impl Search {
     fn new(secret: &str) -> Self {
         let pattern: Vec<char> = compared_chars(secret).collect();
         let (fallback, starts) = (fallback_table(&pattern), vec![0; pattern.len()]);
-        Self { pattern, fallback, starts, matched: 0, number: 0 }
+        Self { pattern, fallback, matched: 0, starts, next_start: 0 }
     }
 
     const fn restart(&mut self) {
         self.matched = 0;
-        self.number = 0;
     }
 
     /// Reads a character. Returns the range of the pattern if it ends here.
     fn next(&mut self, c: char, place: &Range<usize>) -> Option<Range<usize>> {
-        let len = self.pattern.len();
-        self.starts[self.number % len] = place.start;
-        self.number += 1;
         while self.matched > 0 && self.pattern[self.matched] != c {
             self.matched = self.fallback[self.matched - 1];
         }
-        if self.pattern[self.matched] == c {
-            self.matched += 1;
+        if self.pattern[self.matched] != c {
+            return None;
         }
-        (self.matched == len).then(|| {
-            self.matched = self.fallback[len - 1];
-            self.starts[self.number % len]..place.end
+        self.matched += 1;
+        self.starts[self.next_start] = place.start;
+        self.next_start += 1;
+        if self.next_start == self.starts.len() {
+            self.next_start = 0;
+        }
+        (self.matched == self.pattern.len()).then(|| {
+            self.matched = self.fallback[self.matched - 1];
+            // The oldest of the places, which is overwritten next.
+            self.starts[self.next_start]..place.end
         })
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Encoding {
 }
 
 /// A character and its place in the text.
-type Placed = (char, Range<usize>);
+pub(super) type Placed = (char, Range<usize>);
 
 impl Encoding {
     /// Returns the encodings that this text can have, in which secrets are searched.
@@ -58,20 +58,47 @@ impl Encoding {
         .filter_map(|(encoding, is_possible)| is_possible.then_some(encoding))
     }
 
-    /// Returns an iterator over the decoded characters.
-    pub(super) fn decode(self, text: &[u8]) -> Box<dyn Iterator<Item = Placed> + '_> {
+    /// Calls a function with each decoded character.
+    pub(super) fn decode(self, text: &[u8], visit: impl FnMut(Placed)) {
         let plain = chars(text);
         match self {
-            Self::Plain => Box::new(plain),
-            Self::Json => Box::new(json(plain)),
-            Self::NestedJson => Box::new(json(json(plain))),
-            Self::Percent => Box::new(Decoder(json(plain), "%", percent)),
-            Self::Form => Box::new(Decoder(json(plain), "+%", form)),
-            Self::Entities => Box::new(Decoder(plain, "&", entity)),
-            Self::Html => Box::new(Decoder(plain, "<&", html)),
-            Self::EntitiesInJson => Box::new(Decoder(json(plain), "&", entity)),
-            Self::HtmlInJson => Box::new(Decoder(json(plain), "<&", html)),
+            Self::Plain => plain.for_each(visit),
+            Self::Json => json(plain).for_each(visit),
+            Self::NestedJson => json(json(plain)).for_each(visit),
+            Self::Percent => Decoder(json(plain), &['%'], percent).for_each(visit),
+            Self::Form => Decoder(json(plain), &['+', '%'], form).for_each(visit),
+            Self::Entities => Decoder(plain, &['&'], entity).for_each(visit),
+            Self::Html => Decoder(plain, &['<', '&'], html).for_each(visit),
+            Self::EntitiesInJson => Decoder(json(plain), &['&'], entity).for_each(visit),
+            Self::HtmlInJson => Decoder(json(plain), &['<', '&'], html).for_each(visit),
         }
+    }
+}
+
+/// The characters that a text may contain in any encoding. Most secrets contain others, and need
+/// not be searched.
+pub(super) struct PossibleChars {
+    /// The ASCII characters, or `None` if all are possible.
+    ascii: Option<[bool; 128]>,
+}
+
+impl PossibleChars {
+    pub(super) fn from_text(text: &[u8]) -> Self {
+        let mut ascii = [false; 128];
+        for byte in text {
+            if let Some(is_possible) = ascii.get_mut(usize::from(*byte)) {
+                *is_possible = true;
+            }
+        }
+        let has = |c: u8| ascii[usize::from(c)];
+        let is_any =
+            has(b'%') || has(b'&') || has(b'\\') && text.windows(2).any(|pair| pair == b"\\u");
+        Self { ascii: (!is_any).then_some(ascii) }
+    }
+
+    pub(super) fn contains(&self, c: char) -> bool {
+        let ascii = self.ascii.as_ref().and_then(|ascii| ascii.get(c as usize));
+        ascii.is_none_or(|is_possible| *is_possible)
     }
 }
 
@@ -93,7 +120,7 @@ fn chars(text: &[u8]) -> impl Iterator<Item = Placed> + Clone + '_ {
 /// Decodes the sequences that start with one of these characters and that a function recognizes.
 /// The function returns the decoded character, and advances the iterator past the sequence.
 #[derive(Clone)]
-struct Decoder<I, F>(I, &'static str, F);
+struct Decoder<I, F>(I, &'static [char], F);
 
 impl<I, F> Iterator for Decoder<I, F>
 where
@@ -104,7 +131,7 @@ where
 
     fn next(&mut self) -> Option<Placed> {
         let (first, place) = self.0.next()?;
-        if !self.1.contains(first) {
+        if !self.1.contains(&first) {
             return Some((first, place));
         }
         let mut rest = Rest { chars: self.0.clone(), end: place.end };
@@ -162,7 +189,7 @@ impl<I: Iterator<Item = Placed>> Rest<I> {
 
 /// Decodes the escapes of JSON.
 fn json<I: Iterator<Item = Placed> + Clone>(chars: I) -> impl Iterator<Item = Placed> + Clone {
-    Decoder(chars, "\\", json_escape)
+    Decoder(chars, &['\\'], json_escape)
 }
 
 fn json_escape<I: Iterator<Item = Placed>>(_: char, rest: &mut Rest<I>) -> Option<char> {
