@@ -145,11 +145,13 @@ impl CheckpointFile {
         self.saving.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Whether there is something to save now. The last save must have been finished.
+    /// Whether there is something to save now, and [`finish_save`](Self::finish_save) was called for
+    /// the last save.
     pub(crate) fn is_due(&self) -> bool {
         let now = self.clock.monotonic();
         let interval = if self.last_error.is_some() { RETRY_INTERVAL } else { SAVE_INTERVAL };
-        self.last_save.is_none_or(|last| now.saturating_sub(last) >= interval)
+        self.saving.is_none()
+            && self.last_save.is_none_or(|last| now.saturating_sub(last) >= interval)
             && (self.needs_all || self.changes.is_due(now))
     }
 

@@ -324,9 +324,13 @@ impl Scheduler {
                 let job = &mut self.jobs[key];
                 job.activity = JobActivity::Sleep;
                 let due = job.to_fleet_time(at);
-                match plan.filter(|_| urgency.is_some() && job.earliest_attempt().is_some()) {
-                    Some(plan) => self.plan(now, key, due, plan.delay),
-                    None => self.set_timer(key, Some(due)),
+                // A resumed wait still sleeps until the attempt that was planned before.
+                let is_planned = if plan.is_some() { urgency } else { job.urgency }.is_some();
+                if is_planned && job.earliest_attempt().is_some() {
+                    let delay = plan.map_or_else(|| due.saturating_sub(now), |plan| plan.delay);
+                    self.plan(now, key, due, delay);
+                } else {
+                    self.set_timer(key, Some(due));
                 }
             }
             Action::Finish(result) => self.finish(now, key, *result),

@@ -1,6 +1,6 @@
 //! Tests of reading and writing checkpoint files.
 
-use std::fs;
+use std::{fs, sync::mpsc, thread};
 
 use job_poller::{Machine, WaitPolicy};
 use tempfile::tempdir;
@@ -73,6 +73,33 @@ async fn empty_files_hold_no_waits_and_symlinks_are_kept() {
     assert!(link.is_symlink() && fs::read(&path).unwrap().len() > 2);
     let other = open(&path, &["a"]).err().unwrap();
     assert!(other.to_string().ends_with("wait.json is in use by another process"), "{other}");
+}
+
+#[tokio::test]
+async fn a_save_on_a_slow_disk_is_not_joined_by_another() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("wait.json");
+    let mut file = open(&path, &[]).unwrap().0;
+    file.create(all(&[checkpoint("a")])).await.unwrap();
+    let log = file.log.clone();
+    let (release, released) = mpsc::channel::<()>();
+    let (started, has_started) = mpsc::channel();
+    let disk = thread::spawn(move || {
+        let _log = log.lock().unwrap();
+        started.send(()).unwrap();
+        released.recv()
+    });
+    has_started.recv().unwrap();
+    file.add(0, checkpoint("a"), true);
+    file.start_save_due();
+    file.add(0, checkpoint("a"), true);
+    // As if the save had begun long ago.
+    file.last_save = None;
+    assert!(!file.is_due() && !file.is_idle());
+    drop(release);
+    disk.join().unwrap().unwrap_err();
+    assert_eq!(file.finish_save().await, None);
+    assert!(file.is_due());
 }
 
 #[tokio::test]

@@ -3,9 +3,16 @@
 
 mod simulation;
 
+use std::{sync::Arc, time::Duration};
+
 use proptest::prelude::*;
 
-use self::simulation::{Faults, Setup, Simulation};
+use self::simulation::{Faults, Setup, Simulation, reading};
+use super::*;
+use crate::{
+    machine::WaitPolicy,
+    schedule::{Adaptive, History},
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -55,4 +62,25 @@ fn a_fleet_whose_price_falls_advances_attempts() {
     let mut simulation = Simulation::new(setup);
     simulation.run(600).unwrap();
     assert!(simulation.advanced > 200, "{}", simulation.advanced);
+}
+
+/// Their plans are in their states, and no schedule is asked again.
+#[test]
+fn the_attempts_of_resumed_waits_can_be_advanced() {
+    let mut scheduler = Scheduler::new(
+        Budget::new(1.0, 20),
+        ScheduleSource::learned(Adaptive::new(), History::new()),
+    );
+    let policy = Arc::new(WaitPolicy::new().no_timeout());
+    let read_at = Duration::from_secs(1);
+    for number in 0..100 {
+        let id = format!("job-{number}").parse().unwrap();
+        let mut machine = Machine::new(id, policy.clone()).with_seed(number);
+        let schedule = Adaptive::new();
+        let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
+        let _ = machine.step(&schedule, read_at, reading("Running"));
+        scheduler.subscribe(Duration::ZERO, machine.resume(), read_at, None);
+    }
+    assert!(scheduler.poll(Duration::ZERO).is_empty());
+    assert_eq!((scheduler.planned.len(), scheduler.ready.len()), (100, 0));
 }

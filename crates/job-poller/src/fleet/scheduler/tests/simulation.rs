@@ -218,8 +218,10 @@ impl Simulation {
             self.replies.insert((self.now + latency, attempt.number), attempt.job);
         }
         prop_assert!(self.scheduler.in_flight <= self.setup.max_in_flight);
+        let added_before = self.jobs_added;
         self.remove_finished();
-        self.check_unused(self.now)
+        // A wait that was just added is queued until the next poll.
+        if self.jobs_added == added_before { self.check_unused(self.now) } else { Ok(()) }
     }
 
     /// Checks that no request could be sent at this time, unless no wait may send it.
@@ -340,7 +342,7 @@ impl Simulation {
 /// How long the rate stays reduced at least after a throttled reply.
 const THROTTLED: Duration = Duration::from_secs(1);
 
-fn reading(phase: &str) -> Input {
+pub(super) fn reading(phase: &str) -> Input {
     let body = format!(
         r#"{{"spec": {{"type": "CreateCluster", "subJobs": [
             {{"metadata": {{"uid": "step"}}, "status": {{"phase": "{phase}"}}}}
