@@ -5,6 +5,7 @@ mod observation;
 mod age_bins;
 mod prior;
 mod counts;
+mod estimate;
 mod hazard;
 mod remaining;
 mod history;
