@@ -41,9 +41,9 @@ pub(crate) fn smooth(bins: &Bins) -> Bins {
     std::array::from_fn(|bin| 0.25 * at(bin.saturating_sub(1)) + 0.5 * at(bin) + 0.25 * at(bin + 1))
 }
 
-/// Returns, for each bin, the weighted sum of the bins around it. The weights are binomial: one for
-/// the bin itself, and less for each bin further away. They sum to about √(3 × `width`), which is
-/// the number of bins that the window covers.
+/// Returns, for each bin, a weighted sum of the bins around it. The weights are binomial: one for
+/// the bin itself, and less for each bin further away. Their sum, about √(π × `width`), is the
+/// number of bins that the window covers.
 pub(crate) fn window_sums(bins: &Bins, width: u32) -> Bins {
     let (mut sums, mut own_weight) = (*bins, 1.0);
     for round in 1..=width {
