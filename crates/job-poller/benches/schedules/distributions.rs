@@ -23,7 +23,11 @@ enum Component {
         sigma: f64,
     },
     /// Jobs that fail early.
-    Exponential {
+    EarlyFailure {
+        mean: f64,
+    },
+    /// Jobs that end at a constant rate.
+    Memoryless {
         mean: f64,
     },
     /// A tail that falls with the inverse square, so that the variance is infinite.
@@ -33,7 +37,7 @@ enum Component {
 }
 
 /// One job in ten fails early, after 12 s on average.
-const EARLY_FAILURE_COMPONENT: (f64, Component) = (0.1, Component::Exponential { mean: 12.0 });
+const EARLY_FAILURE_COMPONENT: (f64, Component) = (0.1, Component::EarlyFailure { mean: 12.0 });
 
 impl Component {
     /// Returns the fraction of jobs that have ended by `at`.
@@ -44,7 +48,7 @@ impl Component {
                 let z = (at / median).ln() / sigma;
                 0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
             }
-            Self::Exponential { mean } => 1.0 - (-at / mean).exp(),
+            Self::EarlyFailure { mean } | Self::Memoryless { mean } => 1.0 - (-at / mean).exp(),
             Self::LogLogistic { median } => 1.0 / (1.0 + (median / at).powi(2)),
         }
     }
@@ -52,7 +56,9 @@ impl Component {
     fn sample(self, rng: &mut Rng) -> f64 {
         match self {
             Self::LogNormal { median, sigma } => log_normal(rng, median, sigma),
-            Self::Exponential { mean } => -mean * (1.0 - rng.f64()).ln(),
+            Self::EarlyFailure { mean } | Self::Memoryless { mean } => {
+                -mean * (1.0 - rng.f64()).ln()
+            }
             Self::LogLogistic { median } => median * (1.0 / (1.0 - rng.f64()) - 1.0).sqrt(),
         }
     }
@@ -61,7 +67,8 @@ impl Component {
         match self {
             Self::LogNormal { median, sigma } => Self::LogNormal { median: median * by, sigma },
             // The time of an early failure does not depend on the duration of the other jobs.
-            Self::Exponential { .. } => self,
+            Self::EarlyFailure { .. } => self,
+            Self::Memoryless { mean } => Self::Memoryless { mean: mean * by },
             Self::LogLogistic { median } => Self::LogLogistic { median: median * by },
         }
     }
@@ -69,7 +76,8 @@ impl Component {
 
 impl Distribution {
     /// Returns all distributions that are compared: three job types, each with three spreads and
-    /// with or without early failures; one with two modes; and one with a heavy tail.
+    /// with or without early failures; two that are memoryless; one with two modes; and one with a
+    /// heavy tail.
     pub(crate) fn all() -> Vec<Self> {
         let types = [
             ("cluster", "CreateCluster", 540.0),
@@ -93,6 +101,13 @@ impl Distribution {
                     components: vec![(0.9, usual), EARLY_FAILURE_COMPONENT],
                 });
             }
+        }
+        for (name, job_type, mean) in &types[..2] {
+            distributions.push(Self {
+                name: format!("{name}, memoryless"),
+                job_type,
+                components: vec![(1.0, Component::Memoryless { mean: *mean })],
+            });
         }
         let mode = |median| Component::LogNormal { median, sigma: 0.35 };
         let two = vec![(0.6, mode(120.0)), (0.4, mode(600.0))];
@@ -118,7 +133,7 @@ impl Distribution {
     }
 
     pub(crate) fn has_early_failures(&self) -> bool {
-        self.components.iter().any(|(_, part)| matches!(part, Component::Exponential { .. }))
+        self.components.iter().any(|(_, part)| matches!(part, Component::EarlyFailure { .. }))
     }
 
     pub(crate) fn sample(&self, rng: &mut Rng) -> f64 {

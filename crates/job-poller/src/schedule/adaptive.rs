@@ -5,6 +5,7 @@ mod observation;
 mod age_bins;
 mod prior;
 mod counts;
+mod estimate;
 mod hazard;
 mod remaining;
 mod history;
@@ -59,7 +60,7 @@ use super::{
 ///
 #[doc = include_str!("adaptive/schedules.svg")]
 ///
-/// `cargo xtask bench schedules` compares the schedules under twenty distributions, and prints the
+/// `cargo xtask bench schedules` compares the schedules under 22 distributions, and prints the
 /// minimum cost of each distribution.
 ///
 /// # Without a history
@@ -73,7 +74,7 @@ use super::{
 ///
 /// The delays grow from 8 s to 23 s for a cluster, from 7 s to 15 s for a node, and from 5 s to 9 s
 /// for a deletion. A history outweighs these assumptions after one or two jobs, because they count
-/// as 0.7 jobs at each age.
+/// as 0.8 jobs at each age after the first job, and as less after more jobs.
 ///
 /// # Examples
 ///

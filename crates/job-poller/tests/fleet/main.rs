@@ -305,13 +305,14 @@ async fn new_waits_use_the_history_learned_so_far() {
         .adaptive(Adaptive::new().jitter(0.0), History::new())
         .start();
     let job = || service.sim.add(Plan::create_cluster().slower(60));
-    let mut attempts = Vec::new();
+    let (mut attempts, mut known) = (Vec::new(), History::new());
     for _ in 0..12 {
+        known = fleet.history();
         attempts.push(fleet.watch(job()).await.unwrap().attempts);
     }
     // All jobs take the same time. Once that is known, fewer requests are needed.
     assert!(attempts[11] < attempts[0], "{attempts:?}");
-    let known = fleet.history();
+    // Another fleet with the history that the last wait used needs as many.
     let other =
         Fleet::builder(service.client()).adaptive(Adaptive::new().jitter(0.0), known).start();
     assert_eq!(other.watch(job()).await.unwrap().attempts, attempts[11]);

@@ -41,6 +41,18 @@ pub(crate) fn smooth(bins: &Bins) -> Bins {
     std::array::from_fn(|bin| 0.25 * at(bin.saturating_sub(1)) + 0.5 * at(bin) + 0.25 * at(bin + 1))
 }
 
+/// Returns, for each bin, a weighted sum of the bins around it. The weights are binomial: one for
+/// the bin itself, and less for each bin further away. Their sum, about √(π × `width`), is the
+/// number of bins that the window covers.
+pub(crate) fn window_sums(bins: &Bins, width: u32) -> Bins {
+    let (mut sums, mut own_weight) = (*bins, 1.0);
+    for round in 1..=width {
+        sums = smooth(&sums);
+        own_weight *= 1.0 - 0.5 / f64::from(round);
+    }
+    sums.map(|sum| sum / own_weight)
+}
+
 const fn bin_starts() -> [f64; BIN_COUNT - 1] {
     let mut starts = [4.0; BIN_COUNT - 1];
     let mut bin = 1;
@@ -80,5 +92,14 @@ mod tests {
         let mut one = [0.0; BIN_COUNT];
         one[7] = 4.0;
         assert_eq!(smooth(&one)[5..10], [0.0, 1.0, 2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn window_sums_have_binomial_weights() {
+        let mut one = [0.0; BIN_COUNT];
+        one[7] = 6.0;
+        assert_eq!(window_sums(&one, 0), one);
+        assert_eq!(window_sums(&one, 1)[5..10], [0.0, 3.0, 6.0, 3.0, 0.0]);
+        assert_eq!(window_sums(&one, 2)[4..11], [0.0, 1.0, 4.0, 6.0, 4.0, 1.0, 0.0]);
     }
 }

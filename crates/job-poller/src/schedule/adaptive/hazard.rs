@@ -2,8 +2,9 @@
 //! same bits on every machine.
 
 use super::{
-    age_bins::{BIN_COUNT, Bins, bin_end, bin_middle, bin_of, bin_start, smooth},
+    age_bins::{BIN_COUNT, Bins, bin_middle, bin_of},
     counts::StageCounts,
+    estimate::estimate_rates,
     prior::Prior,
 };
 use crate::schedule::PollState;
@@ -54,10 +55,6 @@ pub(crate) const MAX_STAGES: usize = 8;
 const LOOKAHEAD_SECS: usize = 64;
 
 type Lookahead = [f64; LOOKAHEAD_SECS];
-
-/// Weight of the prior in each bin, in jobs. With more, a narrow distribution is learned too
-/// slowly. With less, the first jobs count too much (`cargo xtask bench schedules`).
-const PRIOR_WEIGHT: f64 = 0.7;
 
 /// Converts the rate at which jobs end into a rate of readings, per second.
 #[derive(Clone, Copy, Debug)]
@@ -223,17 +220,9 @@ impl PartialSum {
 
 impl StageHazards {
     fn from_counts(stage: &StageCounts, number: usize, prior: &Prior, next: Option<&Self>) -> Self {
-        let [exposure, completions, transitions] = stage.bins().map(|bins| smooth(&bins));
-        let (mut completion, mut transition) = ([0.0; BIN_COUNT], [0.0; BIN_COUNT]);
-        for at in 0..BIN_COUNT {
-            // Early failures only happen in the first stage.
-            let known = if number == 0 { prior.rates[at] } else { prior.late_rate };
-            // About how long a job that enters the bin stays in it.
-            let width = bin_end(at) - bin_start(at);
-            let pseudo = PRIOR_WEIGHT / (1.0 / width + known);
-            completion[at] = (completions[at] + pseudo * known) / (exposure[at] + pseudo);
-            transition[at] = transitions[at] / (exposure[at] + pseudo);
-        }
+        // Early failures only happen in the first stage.
+        let prior = if number == 0 { prior.rates } else { [prior.late_rate; BIN_COUNT] };
+        let [completion, transition] = estimate_rates(stage, &prior);
         let mut risks =
             CompetingRisks::new(&completion, &transition, next.map(|next| &next.lookahead));
         (0..LOOKAHEAD_SECS).for_each(|_| _ = risks.next_second());
