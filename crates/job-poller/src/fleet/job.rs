@@ -63,8 +63,8 @@ pub(super) enum JobActivity {
     /// Sleeping until the next attempt is due, which the schedule planned. It may be advanced: this
     /// is its time on the scheduler's poll clock, under which `planned` has an entry.
     Planned(CompactDuration),
-    /// The same, too soon after the last attempt to be advanced: the time on the poll clock, and
-    /// when the attempt is due.
+    /// Sleeping until a planned attempt is due, but the last attempt was too recent to advance it:
+    /// the time on the poll clock, and when the attempt is due.
     Cooling(CompactDuration, CompactDuration),
     /// Queued since this time. If the machine has already requested the attempt, this is the
     /// request.

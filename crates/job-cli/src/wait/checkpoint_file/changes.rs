@@ -15,7 +15,7 @@ const PLAN_INTERVAL: Duration = Duration::from_secs(50);
 /// line.
 #[derive(Default)]
 pub(super) struct PendingChanges {
-    /// The job as last saved, or as it is in `urgent`.
+    /// The job of each wait: as in `urgent`, or else as in the file.
     jobs: BTreeMap<usize, SavedJob>,
     /// Changes to save now.
     urgent: Changes,

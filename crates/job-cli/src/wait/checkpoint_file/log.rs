@@ -171,8 +171,7 @@ impl CheckpointLog {
         let mut head = Vec::new();
         encode_record(&Head { origin: &self.origin, records: len_u64(records) }, &mut head)?;
         let mut stored = Stored::default();
-        // A file in place of the old one is never half-written, so a change of its owner, which
-        // would need that, is refused.
+        // Writing in place could leave half a file, so this is an error if the owner cannot be kept.
         self.target.write(NewFileMode::Private, OwnerRule::Refuse, |to| {
             let head_len = write_first_line(to)? + len_u64(head.len());
             to.write_all(&head)?;

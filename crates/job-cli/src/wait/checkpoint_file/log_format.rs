@@ -136,8 +136,8 @@ fn parse_hex(digits: &[u8]) -> Option<u32> {
 ///
 /// # Errors
 ///
-/// Returns an error if the file cannot be read. Also if it is not a checkpoint file, or if the part
-/// is damaged that was put in place as a whole: the error is then
+/// Returns an error if the file cannot be read. If it is not a checkpoint file, or if one of the
+/// records is damaged that were written when the file was created, the error is
 /// [`InvalidData`](io::ErrorKind::InvalidData) or [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
 pub(crate) fn read<O: DeserializeOwned>(mut from: impl BufRead) -> io::Result<Option<Content<O>>> {
     match from.fill_buf()?.first() {

@@ -29,7 +29,7 @@ use crate::{
 ///
 /// Another thread makes and draws the rows, because the terminal may be slow, and the job in a
 /// visible row may be large. If the terminal accepts nothing, for example after Ctrl-S, the waits
-/// go on.
+/// go on until a line is printed above the tree.
 pub(crate) struct LiveTree {
     styles: Styles,
     shared: Arc<Shared>,

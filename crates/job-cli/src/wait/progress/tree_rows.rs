@@ -136,7 +136,7 @@ fn header(Frame { totals, counts, elapsed, styles, .. }: &Frame) -> String {
         0 => String::new(),
         failed => styles.error(&format!(", {failed} failed")),
     };
-    let WaitCounts { not_read, initializing, running, ending, other, unreadable: _ } = *counts;
+    let WaitCounts { not_read, initializing, running, ending, other, unreadable } = *counts;
     let counts = [
         (initializing, Phase::Initializing.as_str()),
         (running, Phase::Running.as_str()),
@@ -147,7 +147,12 @@ fn header(Frame { totals, counts, elapsed, styles, .. }: &Frame) -> String {
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, phase)| format!("{count} {phase}")).collect();
     let elapsed = styles.dim(&format_duration(*elapsed));
-    let row = format!("{finished} of {total} jobs ended{failed}  {elapsed}  {}", counts.join(", "));
+    let unreadable = match unreadable {
+        0 => String::new(),
+        jobs => styles.error(&format!("; {jobs} cannot be read")),
+    };
+    let counts = counts.join(", ");
+    let row = format!("{finished} of {total} jobs ended{failed}  {elapsed}  {counts}{unreadable}");
     row.trim_end().into()
 }
 

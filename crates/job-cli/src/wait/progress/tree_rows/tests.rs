@@ -117,7 +117,7 @@ fn the_header_shows_counts_by_phase() {
         (WaitCounts::default(), "4 of 9 jobs ended, 1 failed  4m 12s"),
         (
             WaitCounts { not_read: 1, running: 4, unreadable: 3, ..WaitCounts::default() },
-            "4 of 9 jobs ended, 1 failed  4m 12s  4 Running, 1 not read yet",
+            "4 of 9 jobs ended, 1 failed  4m 12s  4 Running, 1 not read yet; 3 cannot be read",
         ),
         (
             WaitCounts {
