@@ -31,7 +31,7 @@ pub(crate) struct IssuingService {
     pub(super) name: &'static str,
     /// The host, with the port if the URL has one.
     pub(super) authority: String,
-    /// Where the URL comes from.
+    /// The setting that determines the URL.
     pub(super) source: String,
 }
 

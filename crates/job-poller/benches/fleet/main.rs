@@ -1,6 +1,7 @@
 //! Measures a fleet with thousands of jobs on a paused clock, from its start: the detection delay,
 //! and whether the fleet uses its budget and stays within it. Also measures the cost of many
-//! watchers of one job. The runs are seeded. Exits with 1 if a figure is out of its bounds. `cargo xtask bench poller` measures what a wait costs.
+//! watchers of one job. The runs are seeded. Exits with 1 if a figure is out of its bounds.
+//! `cargo xtask bench poller` measures what a wait costs.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../common/bounds.rs"]
@@ -65,7 +66,7 @@ const EMPTYING: Case = Case { has_history: false, refilled_until: None, ..REFILL
 /// the mean detection delay, in seconds.
 ///
 /// Without a history the fleet assumes that all jobs of a type end at the same rate, at any age.
-/// That is not so here, so it is no better than round-robin polling (49 s).
+/// The jobs of these runs do not, so the fleet is no better than round-robin polling (49 s).
 const CASES: [(Case, f64); 9] = [
     (Case { is_mid_life: false, ..REFILLED }, 36.5),
     (Case { has_history: false, ..REFILLED }, 49.0),

@@ -27,9 +27,10 @@ const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 /// Another process must replace the file before the token expires. A pipe is read only once; if the
 /// service refuses its token, the error is permanent.
 ///
-/// The file is refused if another user can change it, or if every user can read it, except if it then
-/// belongs to root or is on a read-only mount, as mounted secrets of Kubernetes do. Then a warning is
-/// logged with the target `job_transport::file_access`. The permissions are checked on Unix, with the feature `hyper` or `credential-chain`. Those of a pipe are not.
+/// A file that another user can change is refused. A file that every user can read is refused too,
+/// unless it belongs to root or is on a read-only mount, as mounted secrets of Kubernetes are: then a
+/// warning is logged with the target `job_transport::file_access`. Permissions are checked on Unix,
+/// with the feature `hyper` or `credential-chain`. Those of a pipe are not checked.
 ///
 /// With the feature `tokio`, another thread reads the file, because it may be on a slow disk or be
 /// a pipe without a writer. At most one thread at a time does so, for all clones of the provider.

@@ -100,8 +100,8 @@ impl CheckpointLog {
     /// records, plus 1 MiB.
     ///
     /// If the file is missing, if somebody else changed it, or if it was not written before, saves
-    /// nothing and reports that the states of all waits are needed. Also if the texts in it exceed
-    /// `max_bytes` now: those in memory have a lower limit.
+    /// nothing and reports that the states of all waits are needed. It does so too when the live
+    /// records first exceed `max_bytes`, because the states in memory have a lower limit.
     ///
     /// # Errors
     ///

@@ -173,7 +173,7 @@ fn a_file_that_somebody_else_changed_needs_all_states() {
         let waits: Waits = ["a", "b"].map(|id| checkpoint(id, 1, "old")).into();
         fixture.save_all(&waits);
         change(&fixture.path, &fixture.text(), &changed);
-        // So many bytes that the file is rewritten, if it is there.
+        // Enough bytes for the file to be rewritten, if it exists.
         let (large, largest) = (checkpoint("a", 2, &"x".repeat(2 << 20)), "x".repeat(4 << 20));
         if name == "same length" {
             assert_eq!(fixture.save(0, Entry::Wait(checkpoint("a", 2, &largest))), Saved::Done);

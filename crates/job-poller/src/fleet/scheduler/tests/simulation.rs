@@ -339,8 +339,9 @@ impl Simulation {
     }
 }
 
-/// How long the rate stays reduced at least after a throttled reply.
-const THROTTLED: Duration = Duration::from_secs(1);
+/// How long the rate stays reduced at least after a throttled reply. A reduction by 30 % takes 9 s
+/// to recover, and the reply may come up to a second after the reduction.
+const THROTTLED: Duration = Duration::from_secs(8);
 
 pub(super) fn reading(phase: &str) -> Input {
     let body = format!(
