@@ -100,7 +100,7 @@ pub use schedule::{
 };
 pub use source::JobSource;
 #[cfg(feature = "tokio")]
-pub use wait::{Wait, WaitEvents, WaitFuture};
+pub use wait::{Wait, WaitEvents};
 
 /// Compiles the example in the README.
 #[cfg(all(doctest, feature = "tokio"))]

@@ -1,4 +1,4 @@
-//! The builder of a wait for one job, and its future. The stream of its events is in `events`.
+//! A wait for one job, as a future. The stream of its events is in `events`.
 
 mod clock;
 mod events;
@@ -7,7 +7,7 @@ pub use events::WaitEvents;
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
+    future::Future,
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{Arc, LazyLock},
@@ -59,23 +59,15 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[must_use = "a wait does nothing until it is awaited"]
-pub struct Wait {
-    source: Arc<dyn JobSource>,
-    schedule: Arc<dyn Schedule>,
-    machine: Machine,
-    policy: Arc<WaitPolicy>,
-    seed: Option<u64>,
-    clock: WaitClock,
-    memory_limit: Option<MemoryLimit>,
-    stop: Option<BoxFuture<'static, ()>>,
-    on_event: Option<OnEvent>,
-}
+pub struct Wait(WaitEvents);
 
 /// What most waits do not have.
+#[derive(Default)]
 struct Extras {
     /// `None` for the limit of the process.
     memory_limit: Option<MemoryLimit>,
     stop: Option<BoxFuture<'static, ()>>,
+    on_event: Option<OnEvent>,
 }
 
 /// A caller's function that receives events.
@@ -86,9 +78,8 @@ impl Wait {
     ///
     /// The default timeout is one hour.
     pub fn new(source: impl JobSource + 'static, id: JobId) -> Self {
-        let policy = DEFAULT_POLICY.clone();
-        let machine = Machine::new(id, policy.clone()).with_seed(random_seed());
-        Self::from_machine(source, machine, policy)
+        let machine = Machine::new(id, DEFAULT_POLICY.clone()).with_seed(random_seed());
+        Self::from_machine(source, machine, WaitClock::new())
     }
 
     /// Resumes a wait from a checkpoint, in this or another process.
@@ -121,58 +112,50 @@ impl Wait {
     /// ```
     pub fn resume(source: impl JobSource + 'static, checkpoint: Checkpoint) -> Self {
         let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        let policy = Arc::new(*machine.policy());
-        Self { clock: WaitClock::resumed(elapsed), ..Self::from_machine(source, machine, policy) }
+        Self::from_machine(source, machine, WaitClock::resumed(elapsed))
     }
 
-    fn from_machine(
-        source: impl JobSource + 'static,
-        machine: Machine,
-        policy: Arc<WaitPolicy>,
-    ) -> Self {
-        Self {
-            source: Arc::new(source),
-            schedule: DEFAULT_SCHEDULE.clone(),
-            machine,
-            policy,
-            seed: None,
-            clock: WaitClock::new(),
-            memory_limit: None,
-            stop: None,
-            on_event: None,
-        }
+    fn from_machine(source: impl JobSource + 'static, machine: Machine, clock: WaitClock) -> Self {
+        let schedule = DEFAULT_SCHEDULE.clone();
+        Self(WaitEvents::new(Arc::new(source), schedule, machine, clock))
+    }
+
+    /// Returns the id of the job.
+    #[must_use]
+    pub const fn job_id(&self) -> &JobId {
+        self.0.job_id()
     }
 
     /// Sets all limits. They count from the beginning of the wait, even if it was resumed.
     ///
     /// Several waits can share one policy in an `Arc`.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
-        self.policy = policy.into();
+        self.0.machine = self.0.machine.with_policy(policy);
         self
     }
 
     /// Sets the maximum time to wait. The default is one hour. See [`WaitPolicy::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
-        let policy = self.policy.timeout(timeout);
+        let policy = self.0.machine.policy().timeout(timeout);
         self.policy(policy)
     }
 
     /// Sets the schedule, which chooses the delays between readings. The default is [`Adaptive`].
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.schedule = Arc::new(schedule);
+        self.0.schedule = Arc::new(schedule);
         self
     }
 
     /// Sets the limit that the wait's texts and its result count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
-        self.memory_limit = Some(limit);
+        self.0.extras_mut().memory_limit = Some(limit);
         self
     }
 
     /// Sets the seed of the jitter. By default each wait has a random seed.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.0.machine = self.0.machine.with_seed(seed);
         self
     }
 
@@ -181,7 +164,7 @@ impl Wait {
     /// The wait then ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
     /// An attempt in flight is canceled.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.stop = Some(Box::pin(stop));
+        self.0.extras_mut().stop = Some(Box::pin(stop));
         self
     }
 
@@ -190,7 +173,7 @@ impl Wait {
     /// It is called when the wait is awaited, and not when its [`events`](Self::events) are read.
     /// It should return quickly, because the wait makes no progress while it runs.
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
-        self.on_event = Some(Box::new(on_event));
+        self.0.extras_mut().on_event = Some(Box::new(on_event));
         self
     }
 
@@ -215,57 +198,27 @@ impl Wait {
     /// # assert_eq!(job.job_type(), Some("CreateCluster"));
     /// # Ok(()) }
     /// ```
-    pub fn events(self) -> WaitEvents {
-        let Self { source, schedule, machine, policy, seed, clock, memory_limit, stop, .. } = self;
-        let machine = machine.with_policy(policy);
-        let machine = match seed {
-            Some(seed) => machine.with_seed(seed),
-            None => machine,
-        };
-        let has_extras = memory_limit.is_some() || stop.is_some();
-        let extras = has_extras.then(|| Box::new(Extras { memory_limit, stop }));
-        WaitEvents::new(source, schedule, machine, clock, extras)
+    pub fn events(mut self) -> WaitEvents {
+        if let Some(extras) = &mut self.0.extras {
+            extras.on_event = None;
+        }
+        self.0
     }
 }
 
-/// The future that a [`Wait`] turns into when it is awaited.
-#[must_use = "a wait does nothing until it is awaited"]
-pub struct WaitFuture {
-    events: WaitEvents,
-    /// Boxed again, because most waits have none.
-    on_event: Option<Box<OnEvent>>,
-}
-
-impl IntoFuture for Wait {
-    type Output = Result<FinishedJob, WaitError>;
-    type IntoFuture = WaitFuture;
-
-    fn into_future(mut self) -> WaitFuture {
-        let on_event = self.on_event.take().map(Box::new);
-        WaitFuture { events: self.events(), on_event }
-    }
-}
-
-impl Future for WaitFuture {
+impl Future for Wait {
     type Output = Result<FinishedJob, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { events, on_event } = &mut *self;
-        events.poll_result(context, on_event.as_deref_mut())
-    }
-}
-
-impl fmt::Debug for WaitFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WaitFuture").field(&self.events).finish()
+        self.0.poll_result(context)
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
-            .field("job_id", self.machine.job_id())
-            .field("policy", &self.policy)
+            .field("job_id", self.job_id())
+            .field("policy", self.0.machine.policy())
             .finish_non_exhaustive()
     }
 }

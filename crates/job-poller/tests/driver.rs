@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    future::{Future, IntoFuture, poll_fn},
+    future::{Future, poll_fn},
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -15,9 +15,7 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use job_model::{Job, JobId, Phase};
-use job_poller::{
-    Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitFuture, WaitPolicy,
-};
+use job_poller::{Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitPolicy};
 use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
 use tokio::{
     runtime::Handle,
@@ -107,7 +105,7 @@ async fn dropping_a_wait_at_any_poll_leaks_nothing() {
     loop {
         polls += 1;
         let service = Service::new(&REPLIES);
-        let ended = poll_times(wait(&service).into_future(), polls).await;
+        let ended = poll_times(wait(&service), polls).await;
         assert_eq!(service.permits.available_permits(), 1, "at poll {polls}");
         assert_eq!(Arc::strong_count(&service), 1, "at poll {polls}");
         assert_eq!(Handle::current().metrics().num_alive_tasks(), tasks, "at poll {polls}");
@@ -136,6 +134,21 @@ async fn dropping_next_loses_no_events() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_can_be_spawned_joined_and_selected() {
+    let new = || wait(&Service::new(&REPLIES));
+    let (spawned, joined) = tokio::join!(tokio::spawn(new()), new());
+    assert_eq!(spawned.unwrap().unwrap().outcome, Outcome::Succeeded);
+    assert_eq!(joined.unwrap().outcome, Outcome::Succeeded);
+    let mut polled = new();
+    tokio::select! {
+        biased;
+        ended = &mut polled => panic!("{ended:?}"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(polled.await.unwrap().outcome, Outcome::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn future_and_stream_emit_the_same_events() {
     let streamed: Vec<_> = wait(&Service::new(&REPLIES)).events().collect().await;
     let events = Arc::<Mutex<Vec<_>>>::default();
@@ -150,10 +163,10 @@ async fn future_and_stream_emit_the_same_events() {
 async fn waits_can_be_stored_without_type_parameters() {
     struct Holder {
         source: Arc<dyn JobSource>,
-        waits: Vec<WaitFuture>,
+        waits: Vec<Wait>,
     }
     let mut kept = Holder { source: Service::new(&[Ok(SUCCESS)]), waits: Vec::new() };
-    kept.waits.push(Wait::new(kept.source.clone(), id()).into_future());
+    kept.waits.push(Wait::new(kept.source.clone(), id()));
     assert_eq!(kept.waits.remove(0).await.unwrap().outcome, Outcome::Succeeded);
 }
 
@@ -332,7 +345,7 @@ async fn a_checkpoint_during_the_last_events_is_complete() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_polled_after_its_end_sends_no_requests() {
     let service = Service::new(&[Ok(SUCCESS)]);
-    let mut waiting = wait(&service).into_future();
+    let mut waiting = wait(&service);
     assert!((&mut waiting).await.is_ok());
     assert!(poll_times(waiting, 1).await.is_none());
     assert_eq!(service.request_count(), 1);

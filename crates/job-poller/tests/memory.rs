@@ -2,7 +2,7 @@
 //! reply is decoded.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{future::IntoFuture, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
@@ -72,12 +72,7 @@ async fn results_above_the_limit_are_truncated_and_keep_the_failed_step() {
     let client = service(PADDING);
     let wait = |id| {
         let schedule = Fixed::new(Duration::from_secs(10));
-        tokio::spawn(
-            Wait::new(client.clone(), id)
-                .schedule(schedule)
-                .memory_limit(limit.clone())
-                .into_future(),
-        )
+        tokio::spawn(Wait::new(client.clone(), id).schedule(schedule).memory_limit(limit.clone()))
     };
     let results = join_all(ids(10).map(wait)).await;
     let results: Vec<_> = results.into_iter().map(|result| result.unwrap().unwrap()).collect();
@@ -168,7 +163,7 @@ fn deadlines_hold_and_other_waits_go_on_while_a_large_reply_is_decoded() {
         let [large, small] = ["job-0", "job-1"].map(|id| id.parse::<JobId>().unwrap());
         let fleet = Fleet::builder(client.clone()).start();
         let unlimited = Wait::new(client.clone(), large.clone());
-        let unlimited = tokio::spawn(unlimited.into_future());
+        let unlimited = tokio::spawn(unlimited);
         let in_fleet = fleet.watch(large.clone());
         let short = Wait::new(client.clone(), large).timeout(Duration::from_millis(20));
         let error = short.await.unwrap_err();

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    future::IntoFuture,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -113,7 +112,7 @@ async fn a_server_restart_does_not_end_the_wait() {
     let (sender, mut events) = mpsc::unbounded_channel();
     let wait = service.wait(service.sim.credentials());
     let wait = wait.on_event(move |_, event| sender.send(event.clone()).unwrap());
-    let ended = tokio::spawn(wait.into_future());
+    let ended = tokio::spawn(wait);
 
     while !matches!(events.recv().await.unwrap(), Event::Phase { .. }) {}
     service.server.kill().await.unwrap();

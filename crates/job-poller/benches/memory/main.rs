@@ -5,9 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the table is for a terminal")]
 
 use std::{
-    env, fs,
-    future::IntoFuture,
-    io,
+    env, fs, io,
     process::{Command, ExitCode},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -150,7 +148,7 @@ fn run(shape: usize, ends: bool) -> io::Result<ExitCode> {
             let schedule = Fixed::new(Duration::from_secs(2));
             let timeout = Duration::from_secs(if ends { 600 } else { 11 });
             let wait = Wait::new(client.clone(), id).schedule(schedule).timeout(timeout);
-            Ok(tokio::spawn(wait.into_future()))
+            Ok(tokio::spawn(wait))
         });
         let waits: Vec<_> = waits.collect::<io::Result<_>>()?;
         let results = join_all(waits).await;

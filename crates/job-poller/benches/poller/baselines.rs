@@ -2,7 +2,6 @@
 //! of an attempt.
 
 use std::{
-    future::IntoFuture,
     hint::black_box,
     sync::{
         Arc,
@@ -99,7 +98,7 @@ pub(crate) fn id(number: usize) -> Result<JobId, IdError> {
 }
 
 pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<FinishedJob, WaitError>> {
-    tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)).into_future())
+    tokio::spawn(Wait::new(service, id).schedule(Fixed::new(SECOND)))
 }
 
 /// Starts a fleet whose budget delays no request.

@@ -15,7 +15,7 @@ use job_model::{Job, JobId};
 use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
 use tokio::time::Sleep;
 
-use super::{Extras, OnEvent, clock::WaitClock};
+use super::{Extras, clock::WaitClock};
 use crate::{
     machine::{
         Action, AttemptError, Checkpoint, CompactDuration, Event, FinishedJob, Input, Machine,
@@ -39,11 +39,11 @@ use crate::{
 #[must_use = "a wait does nothing until it is asked for its events"]
 pub struct WaitEvents {
     source: Arc<dyn JobSource>,
-    schedule: Arc<dyn Schedule>,
-    machine: Machine,
+    pub(super) schedule: Arc<dyn Schedule>,
+    pub(super) machine: Machine,
     /// Runs since the stream was first polled.
     clock: WaitClock,
-    extras: Option<Box<Extras>>,
+    pub(super) extras: Option<Box<Extras>>,
     activity: Activity,
     /// Ends a pause or an attempt, whichever is in progress.
     timer: Option<Pin<Box<Sleep>>>,
@@ -73,14 +73,13 @@ impl WaitEvents {
         schedule: Arc<dyn Schedule>,
         machine: Machine,
         clock: WaitClock,
-        extras: Option<Box<Extras>>,
     ) -> Self {
         Self {
             source,
             schedule,
             machine,
             clock,
-            extras,
+            extras: None,
             activity: Activity::NotStarted,
             timer: None,
             step_at: CompactDuration::ZERO,
@@ -107,7 +106,7 @@ impl WaitEvents {
     ///
     /// Dropping the future ends the wait.
     pub async fn finish(mut self) -> Result<FinishedJob, WaitError> {
-        poll_fn(|context| self.poll_result(context, None)).await
+        poll_fn(|context| self.poll_result(context)).await
     }
 
     /// Returns the id of the job.
@@ -150,15 +149,20 @@ impl WaitEvents {
         Checkpoint::new(self.machine.clone(), self.elapsed()).taken_at(TokioClock::new().now())
     }
 
+    /// Returns the settings that most waits do not have.
+    pub(super) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
     /// Waits for the result, and calls `on_event` with each event.
     pub(super) fn poll_result(
         &mut self,
         context: &mut Context<'_>,
-        mut on_event: Option<&mut OnEvent>,
     ) -> Poll<Result<FinishedJob, WaitError>> {
         loop {
             if let Some((at, event)) = ready!(self.poll_event(context)) {
-                if let Some(on_event) = &mut on_event {
+                let extras = self.extras.as_mut();
+                if let Some(on_event) = extras.and_then(|extras| extras.on_event.as_mut()) {
                     on_event(at, &event);
                 }
             } else {
@@ -212,7 +216,10 @@ impl WaitEvents {
                 if let Err(error) = &mut *result {
                     error.set_taken_at(TokioClock::new().now());
                 }
-                (self.extras, self.timer) = (None, None);
+                self.timer = None;
+                if let Some(extras) = &mut self.extras {
+                    extras.stop = None;
+                }
                 Activity::Finished(result)
             }
         };
