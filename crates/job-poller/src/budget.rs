@@ -258,6 +258,13 @@ impl Budget {
         self.price.is_binding()
     }
 
+    /// Returns when the full rate is allowed again: after a `Retry-After`, and when the rate has
+    /// recovered from throttling. In the past if the service does not throttle.
+    #[must_use]
+    pub fn throttled_until(&self) -> Duration {
+        self.pacer.recovered_at().max(self.pacer.blocked_until())
+    }
+
     /// Returns when the rate will have recovered from throttling. In the past if the rate is not
     /// reduced.
     #[cfg(feature = "tokio")]

@@ -4,12 +4,15 @@
 //! that wait continues.
 
 mod stats;
+mod watch_request;
+mod event_buffer;
 mod subscriber;
 mod subscribers;
 mod learner;
 mod job;
 mod scheduler;
 mod shared;
+mod merged_events;
 mod task;
 mod handle;
 
@@ -17,13 +20,25 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use job_model::JobId;
 use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub use self::{
+    event_buffer::Lagged,
     handle::{FleetEvents, FleetWait},
-    stats::FleetStats,
+    merged_events::MergedEvents,
+    stats::{FleetJobStatus, FleetStats},
+    watch_request::WatchRequest,
 };
-use self::{learner::ScheduleSource, scheduler::Scheduler, shared::Shared, task::CloseOnDrop};
+use self::{
+    learner::ScheduleSource,
+    scheduler::{NewWait, Scheduler},
+    shared::Shared,
+    task::CloseOnDrop,
+    watch_request::WatchTarget,
+};
 use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
@@ -51,8 +66,8 @@ use crate::{
 /// failed attempt, during a lookup of sub-jobs or while a job settles, not within 2 s of the wait's
 /// last request, and not while the service throttles.
 ///
-/// The budget also applies to the first request for each job. Use [`watch_new`](Self::watch_new)
-/// for a job that was just submitted: its first request then waits until such jobs usually end.
+/// The budget also applies to the first request for each job. Use [`WatchRequest::submitted`] for a
+/// job that was just submitted: its first request then waits until such jobs usually end.
 ///
 /// # Throttling
 ///
@@ -62,8 +77,10 @@ use crate::{
 ///
 /// # Watching a job twice
 ///
-/// Two watches of one job share one wait: its requests, its result and its deadline. The second
-/// watch extends the deadline so that it gets its full timeout.
+/// Two watches of one job share one wait: its requests, its events and its result. Each has its own
+/// timeout, which begins when the watch does. The other limits and the schedule are those of the
+/// first watch. A watch that reads its events too slowly loses the oldest ones, and does not affect
+/// the others.
 ///
 /// # Learning
 ///
@@ -73,7 +90,7 @@ use crate::{
 /// # Lifetime
 ///
 /// `Fleet` is a cheap handle; clones refer to the same fleet. The task ends when the last handle
-/// and the last [`FleetWait`] or [`FleetEvents`] are dropped.
+/// and the last [`FleetWait`] or [`FleetEvents`] are dropped, or after [`shutdown`](Self::shutdown).
 ///
 /// # Examples
 ///
@@ -130,50 +147,95 @@ impl Fleet {
         }
     }
 
-    /// Waits for a job, with the fleet's [policy](FleetBuilder::policy).
+    /// Waits for a job, with the policy and the schedule of the fleet.
     ///
-    /// If the fleet already waits for this job, both watches share that wait. Its deadline is
-    /// extended so that this watch gets its full timeout, and this watch receives the events from
-    /// now on.
+    /// If the fleet already waits for this job, both watches share that wait, and this one receives
+    /// the events from now on.
     pub fn watch(&self, id: JobId) -> FleetWait {
-        let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
-        self.start_wait(machine, Duration::ZERO, None)
+        self.watch_with(WatchRequest::new(id))
     }
 
-    /// Waits for a job of a known type that was just submitted.
-    ///
-    /// If the budget is used up, the first request is sent when jobs of this type are likely to
-    /// end. [`watch`](Self::watch) would send it as soon as possible, to learn the type and the age
-    /// of the job.
-    pub fn watch_new(&self, id: JobId, job_type: &str) -> FleetWait {
-        let machine = Machine::new(id, self.policy.clone()).with_seed(random_seed());
-        self.start_wait(machine, Duration::ZERO, Some(job_type))
+    /// Waits for a job, with the settings of `request`.
+    pub fn watch_with(&self, request: WatchRequest) -> FleetWait {
+        let WatchRequest { target, policy, schedule, job_type } = request;
+        let (machine, elapsed_before) = match target {
+            WatchTarget::New(id) => {
+                let policy = policy.unwrap_or_else(|| self.policy.clone());
+                (Machine::new(id, policy).with_seed(random_seed()), Duration::ZERO)
+            }
+            WatchTarget::Resumed(checkpoint) => {
+                let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
+                // A job that has ended may be the result. It is decoded here, without the lock.
+                let last = machine.snapshot().filter(|last| last.digest().is_terminal());
+                last.map(JobSnapshot::job);
+                match policy {
+                    Some(policy) => (machine.with_policy(policy), elapsed),
+                    None => (machine, elapsed),
+                }
+            }
+        };
+        let id = machine.job_id().clone();
+        let new = NewWait { machine, elapsed_before, schedule, job_type: job_type.as_deref() };
+        let subscriber = self.shared.update_state(|scheduler, now| scheduler.subscribe(now, new));
+        FleetWait::new(self.shared.clone(), subscriber, id)
     }
 
     /// Resumes a wait from a checkpoint, with the limits in the checkpoint.
     ///
     /// The deadline and the next attempt keep their times. If they have passed, an attempt is made
-    /// as soon as the budget allows. If the fleet already waits for this job, that wait continues
-    /// with its own limits, until the later of the two deadlines.
+    /// as soon as the budget allows. If the fleet already waits for this job, both watches share
+    /// that wait.
     pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
-        let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
-        // A job that has ended may be the result. It is decoded here, without the fleet's lock.
-        machine.snapshot().filter(|last| last.digest().is_terminal()).map(JobSnapshot::job);
-        self.start_wait(machine, elapsed, None)
+        self.watch_with(WatchRequest::resume(checkpoint))
     }
 
-    fn start_wait(&self, machine: Machine, elapsed: Duration, job_type: Option<&str>) -> FleetWait {
-        let id = machine.job_id().clone();
-        let watch =
-            |scheduler: &mut Scheduler, now| scheduler.subscribe(now, machine, elapsed, job_type);
-        let subscriber = self.shared.update_state(watch);
-        FleetWait::new(self.shared.clone(), subscriber, id)
+    /// Returns the events of all waits as one stream, from now on.
+    pub fn events(&self) -> MergedEvents {
+        let reader = self.shared.with_state(|scheduler, _| scheduler.add_merged_reader());
+        MergedEvents::new(Arc::downgrade(&self.shared), reader)
+    }
+
+    /// Returns what the fleet knows about a job, or `None` if it does not wait for it.
+    ///
+    /// A fleet forgets a job as soon as the wait is over.
+    #[must_use]
+    pub fn get(&self, id: &JobId) -> Option<FleetJobStatus> {
+        self.shared.with_state(|scheduler, now| scheduler.job_status(now, id))
+    }
+
+    /// Returns the ids of the jobs that the fleet waits for.
+    ///
+    /// The iterator may miss waits that begin or end while it runs.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> + use<> {
+        self.each_wait(|scheduler, _, from| scheduler.job_from(from))
+    }
+
+    /// Stops the wait for a job. Returns whether the fleet waited for it.
+    ///
+    /// Each watch of the job ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
+    /// checkpoint. An attempt in flight is canceled. The job itself is not affected.
+    pub fn cancel(&self, id: &JobId) -> bool {
+        self.shared.update_state(|scheduler, now| scheduler.stop_job(now, id))
     }
 
     /// Stops all waits. Each ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
-    /// checkpoint.
+    /// checkpoint. The fleet can be used again.
     pub fn stop(&self) {
         self.shared.update_state(Scheduler::stop);
+    }
+
+    /// Stops all current and later waits, and waits until the fleet's task has ended.
+    ///
+    /// Each wait ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
+    /// Attempts in flight are canceled. After this no task of the fleet is left, and the source is
+    /// no longer used.
+    ///
+    /// # Cancel safety
+    ///
+    /// The fleet shuts down even if the future is dropped after its first poll.
+    pub async fn shutdown(&self) {
+        self.shared.update_state(Scheduler::close);
+        self.shared.task_ended().await;
     }
 
     /// Returns a checkpoint of each wait in progress.
@@ -207,13 +269,21 @@ impl Fleet {
     /// # Ok(()) }
     /// ```
     pub fn checkpoints(&self) -> impl Iterator<Item = Checkpoint> + use<> {
+        self.each_wait(Scheduler::checkpoint_from)
+    }
+
+    /// Returns an iterator that takes one item at a time from the scheduler. `next` returns the
+    /// first item whose key is at least its last argument, and that key.
+    fn each_wait<T, F>(&self, next: F) -> impl Iterator<Item = T> + use<T, F>
+    where
+        F: Fn(&Scheduler, Duration, usize) -> Option<(usize, T)>,
+    {
         let shared = self.shared.clone();
-        let mut next = 0;
+        let mut from = 0;
         std::iter::from_fn(move || {
-            let (key, checkpoint) =
-                shared.with_state(|scheduler, now| scheduler.checkpoint_from(now, next))?;
-            next = key + 1;
-            Some(checkpoint)
+            let (key, item) = shared.with_state(|scheduler, now| next(scheduler, now, from))?;
+            from = key + 1;
+            Some(item)
         })
     }
 
@@ -302,8 +372,9 @@ impl FleetBuilder {
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let started_at = Instant::now();
-        let shared = Arc::new(Shared::new(scheduler, wake.clone(), started_at));
-        let close_on_drop = CloseOnDrop(Arc::downgrade(&shared));
+        let (task_end, task_ended) = watch::channel(());
+        let shared = Arc::new(Shared::new(scheduler, wake.clone(), started_at, task_ended));
+        let close_on_drop = CloseOnDrop { shared: Arc::downgrade(&shared), _task_ended: task_end };
         tokio::spawn(task::run(close_on_drop, wake, started_at, self.source, self.memory_limit));
         Fleet { shared, policy: self.policy.into() }
     }

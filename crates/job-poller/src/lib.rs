@@ -87,7 +87,10 @@ mod wait;
 mod fleet;
 
 #[cfg(feature = "tokio")]
-pub use fleet::{Fleet, FleetBuilder, FleetEvents, FleetStats, FleetWait};
+pub use fleet::{
+    Fleet, FleetBuilder, FleetEvents, FleetJobStatus, FleetStats, FleetWait, Lagged, MergedEvents,
+    WatchRequest,
+};
 pub use machine::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
     Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,

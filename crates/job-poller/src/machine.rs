@@ -218,8 +218,21 @@ impl Machine {
     /// Returns `None` after an error, and while the job settles or sub-jobs are looked up.
     #[cfg(feature = "tokio")]
     pub(crate) fn earliest_attempt(&self) -> Option<Duration> {
-        let is_planned = self.recent_errors.is_none() && matches!(self.state, State::Polling);
-        is_planned.then(|| self.not_before.get())
+        self.not_before().filter(|_| self.recent_errors.is_none())
+    }
+
+    /// Returns when the next attempt may be made at the earliest.
+    ///
+    /// Returns `None` while the job settles or sub-jobs are looked up.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn not_before(&self) -> Option<Duration> {
+        matches!(self.state, State::Polling).then(|| self.not_before.get())
+    }
+
+    /// Returns when the next attempt is due, as a time since the wait began.
+    #[must_use]
+    pub const fn next_attempt_at(&self) -> Duration {
+        self.next_attempt_at.get()
     }
 
     /// Moves the next attempt to this time, if it is planned for later.

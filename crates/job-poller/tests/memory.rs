@@ -95,8 +95,8 @@ async fn running_jobs_above_the_limit_are_followed_without_their_steps() {
     let fleet = Fleet::builder(service(PADDING)).memory_limit(limit.clone()).start();
     let mut events = fleet.watch(ids(1).next().unwrap()).events();
     let (mut phases, mut steps) = (Vec::new(), 0);
-    while let Some((_, event)) = events.next().await {
-        match event {
+    while let Some(event) = events.next().await {
+        match event.unwrap().1 {
             Event::Phase { to, .. } => phases.extend(to),
             Event::SubJob { .. } => steps += 1,
             _ => {}

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -84,7 +84,15 @@ impl Stream for WatchEvents {
     type Item = (Duration, Event);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.events).poll_next(context)
+        loop {
+            match ready!(Pin::new(&mut self.events).poll_next(context)) {
+                Some(Ok(event)) => return Poll::Ready(Some(event)),
+                None => return Poll::Ready(None),
+                // The session reads all events while the output has its own thread, so this means
+                // that the machine is overloaded. The result is complete all the same.
+                Some(Err(lagged)) => tracing::warn!(job.id = %self.events.job_id(), "{lagged}"),
+            }
+        }
     }
 }
 

@@ -67,9 +67,13 @@ impl Pacer {
         self.rate
     }
 
+    /// Returns until when no request is sent because of a `Retry-After`.
+    pub(super) const fn blocked_until(&self) -> Duration {
+        self.blocked_until
+    }
+
     /// Returns when the rate will have recovered, if the service throttles no more requests. In the
     /// past if the rate is not reduced.
-    #[cfg(feature = "tokio")]
     pub(super) fn recovered_at(&self) -> Duration {
         let missing = (1.0 - self.rate / self.max_rate).max(0.0);
         self.rate_changed_at.saturating_add(Duration::from_secs_f64(missing * RECOVERY_SECS))

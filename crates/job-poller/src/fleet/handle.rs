@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use futures_core::Stream;
 use job_model::{Job, JobId};
 use job_transport::JobSnapshot;
 
-use super::{job::LastJob, scheduler::Scheduler, shared::Shared};
+use super::{event_buffer::Lagged, job::LastJob, scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
 /// A wait in a [`Fleet`](super::Fleet), as a future of its result.
@@ -33,10 +33,9 @@ pub struct FleetWait(Handle);
 /// Each event has the time since the wait began. The stream ends when the wait does;
 /// [`finish`](Self::finish) then returns the result.
 ///
-/// The wait makes progress even if the stream is not polled, until 32 events are buffered. After
-/// that the wait is paused until the caller reads an event, even if the job has other watches. The
-/// deadline still applies. If you need no more events, drop the stream or call
-/// [`finish`](Self::finish).
+/// The wait makes progress even if the stream is not polled. If the caller reads too slowly, the
+/// oldest events are lost, and the next item is [`Lagged`] with their number. At most 32 events are
+/// kept, besides those of the last reading. The result is never lost.
 ///
 /// # Cancel safety
 ///
@@ -70,10 +69,14 @@ impl FleetWait {
 impl FleetEvents {
     /// Returns the next event and its time since the wait began, or `None` if the wait is over.
     ///
+    /// # Errors
+    ///
+    /// Returns an error if events were lost before the next one. The stream continues after it.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no event.
-    pub async fn next(&mut self) -> Option<(Duration, Event)> {
+    pub async fn next(&mut self) -> Option<Result<(Duration, Event), Lagged>> {
         poll_fn(|context| self.0.poll_event(context)).await
     }
 
@@ -104,7 +107,7 @@ macro_rules! accessors {
             /// Returns the job as last read, or `None` if it was never read.
             #[must_use]
             pub fn job(&self) -> Option<Box<Job>> {
-                self.0.last_job().map(LastJob::into_job)
+                self.0.last_job().and_then(LastJob::into_job)
             }
 
             /// Returns the last accepted reading of the job, or `None` if it was never read.
@@ -138,20 +141,14 @@ accessors!(FleetEvents);
 
 impl Handle {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<FinishedJob, WaitError>> {
-        self.with_state(|scheduler, now| scheduler.poll_result(now, self.subscriber, context))
+        let poll = |scheduler: &mut Scheduler, _| scheduler.poll_result(self.subscriber, context);
+        let finished = ready!(self.shared.with_state(poll));
+        // It is copied without the lock, and only if others still need it.
+        Poll::Ready(Arc::unwrap_or_clone(finished).result)
     }
 
-    fn poll_event(&self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        self.with_state(|scheduler, now| scheduler.poll_event(now, self.subscriber, context))
-    }
-
-    /// Calls `f` with the scheduler. Wakes the task if this allows a paused wait to continue.
-    fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> (T, bool)) -> T {
-        let (result, goes_on) = self.shared.with_state(f);
-        if goes_on {
-            self.shared.wake();
-        }
-        result
+    fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Result<(Duration, Event), Lagged>>> {
+        self.shared.with_state(|scheduler, _| scheduler.poll_event(self.subscriber, context))
     }
 
     fn snapshot(&self) -> Option<JobSnapshot> {
@@ -173,7 +170,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.update_state(|scheduler, now| scheduler.unsubscribe(now, self.subscriber));
+        self.shared.update_state(|scheduler, _| scheduler.unsubscribe(self.subscriber));
     }
 }
 
@@ -186,7 +183,7 @@ impl Future for FleetWait {
 }
 
 impl Stream for FleetEvents {
-    type Item = (Duration, Event);
+    type Item = Result<(Duration, Event), Lagged>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_event(context)

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
 use job_model::{Job, JobId};
-use job_transport::JobSnapshot;
-use job_transport::{Clock, TokioClock};
+use job_transport::{Clock, JobSnapshot, TokioClock};
 
-use super::subscribers::SubscriberLists;
+use super::{subscriber::FinishedFleetWait, subscribers::SubscriberLists};
 use crate::{
     budget::UrgencyBucket,
     machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
@@ -18,13 +17,18 @@ use crate::{
 pub(super) enum LastJob {
     Snapshot(JobSnapshot),
     Decoded(Box<Job>),
+    Finished(Arc<FinishedFleetWait>),
 }
 
 impl LastJob {
-    pub(super) fn into_job(self) -> Box<Job> {
+    pub(super) fn into_job(self) -> Option<Box<Job>> {
         match self {
-            Self::Snapshot(snapshot) => snapshot.into_job(),
-            Self::Decoded(job) => job,
+            Self::Snapshot(snapshot) => Some(snapshot.into_job()),
+            Self::Decoded(job) => Some(job),
+            Self::Finished(finished) => match &finished.result {
+                Ok(finished_job) => Some(finished_job.job.clone()),
+                Err(error) => error.job(),
+            },
         }
     }
 }
@@ -69,8 +73,6 @@ pub(super) enum JobActivity {
     /// Queued since this time. If the machine has already requested the attempt, this is the
     /// request.
     Ready(CompactDuration, Option<Box<AttemptRequest>>),
-    /// Paused, because a subscriber has not read its events.
-    Backpressured,
     /// An attempt is in flight: its number, a handle to cancel it, and its timeout.
     Attempt(u64, AbortHandle, CompactDuration),
 }
@@ -133,9 +135,15 @@ impl FleetJob {
         self.machine.set_policy(policy);
     }
 
-    /// Returns a checkpoint of the wait.
-    pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
-        Checkpoint::new(self.machine.clone(), self.elapsed(now)).taken_at(TokioClock::new().now())
+    /// Returns a checkpoint of the wait, with the deadline `own_deadline` if there is one.
+    pub(super) fn checkpoint(&self, now: Duration, own_deadline: Option<Duration>) -> Checkpoint {
+        let mut machine = self.machine.clone();
+        if let Some(deadline) = own_deadline {
+            let timeout = deadline.saturating_add(self.elapsed_before.get());
+            let timeout = timeout.saturating_sub(self.started_at.get());
+            machine.set_policy(machine.policy().timeout(timeout));
+        }
+        Checkpoint::new(machine, self.elapsed(now)).taken_at(TokioClock::new().now())
     }
 
     /// Returns the plan for the first reading of a job that was just submitted.

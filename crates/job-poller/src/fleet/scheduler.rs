@@ -5,11 +5,13 @@
 mod poll_clock;
 mod planned;
 mod queue;
+mod deadlines;
 mod queries;
 
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
+    sync::Arc,
     task::Waker,
     time::Duration,
 };
@@ -19,10 +21,11 @@ use job_model::JobId;
 use job_transport::{Clock, JobSnapshot, TokioClock};
 use slab::Slab;
 
-use self::poll_clock::PollClock;
+use self::{deadlines::own_deadline, poll_clock::PollClock};
 use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
+    merged_events::MergedReaders,
     stats::FleetStats,
     subscriber::FinishedFleetWait,
     subscribers::{Subscribers, grow},
@@ -33,7 +36,7 @@ use crate::{
         Action, AttemptError, AttemptReason, Checkpoint, CompactDuration, Event, FinishedJob,
         Input, Machine, Step, WaitError,
     },
-    schedule::{BudgetShare, PollPlan},
+    schedule::{BudgetShare, PollPlan, Schedule},
 };
 
 /// The waits of a fleet, their subscribers and their queues. Times count from the start of the
@@ -41,6 +44,7 @@ use crate::{
 pub(super) struct Scheduler {
     jobs: Slab<FleetJob>,
     subscribers: Subscribers,
+    merged_readers: MergedReaders,
     by_id: HashMap<JobId, usize>,
     /// When each wait's current activity ends, earliest first. Then the queued waits, longest
     /// queued first.
@@ -60,6 +64,17 @@ pub(super) struct Scheduler {
     pub(super) wakers: Vec<Waker>,
 }
 
+/// A wait that a caller adds.
+pub(super) struct NewWait<'a> {
+    pub(super) machine: Machine,
+    /// How long the wait took in an earlier process.
+    pub(super) elapsed_before: Duration,
+    /// `None` for the schedule of the fleet.
+    pub(super) schedule: Option<Arc<dyn Schedule>>,
+    /// The type of the job, if it was just submitted.
+    pub(super) job_type: Option<&'a str>,
+}
+
 /// An attempt that the task has to make.
 pub(super) struct PendingAttempt {
     pub(super) job: usize,
@@ -75,6 +90,7 @@ impl Scheduler {
         Self {
             jobs: Slab::new(),
             subscribers: Subscribers::default(),
+            merged_readers: MergedReaders::default(),
             by_id: HashMap::new(),
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
@@ -91,33 +107,29 @@ impl Scheduler {
     }
 
     /// Adds a wait and returns its subscriber. If there is a wait for this job already, adds a
-    /// subscriber to that wait and extends its deadline.
+    /// subscriber to that wait.
     pub(super) fn subscribe(
         &mut self,
         now: Duration,
-        machine: Machine,
-        elapsed_before: Duration,
-        job_type: Option<&str>,
+        NewWait { machine, elapsed_before, schedule, job_type }: NewWait<'_>,
     ) -> usize {
         let known = self.by_id.get(machine.job_id()).copied();
-        let key = match known {
-            Some(key) => {
-                self.jobs[key].extend_deadline(now, machine.policy(), elapsed_before);
-                key
-            }
+        let subscriber = match known {
+            Some(key) => self.join(now, key, machine.policy(), elapsed_before),
             None => {
                 let id = machine.job_id().clone();
-                let schedule = self.schedule_source.schedule_at(now);
+                let schedule = schedule.unwrap_or_else(|| self.schedule_source.schedule_at(now));
                 let job = FleetJob::new(machine, schedule, now, elapsed_before);
                 let first = job.first_plan(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
-                key
+                let job = &mut self.jobs[key];
+                let deadline = own_deadline(job.machine.policy(), now, elapsed_before);
+                self.subscribers.add(key, &mut job.subscribers, deadline)
             }
         };
-        let subscriber = self.subscribers.add(key, &mut self.jobs[key].subscribers);
         if self.is_closed {
             self.stop(now);
         }
@@ -141,7 +153,7 @@ impl Scheduler {
     }
 
     /// Removes a subscriber. The wait ends with its last subscriber.
-    pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
+    pub(super) fn unsubscribe(&mut self, subscriber: usize) {
         let Some(key) = self.subscribers[subscriber].job else {
             return self.subscribers.remove(subscriber, None);
         };
@@ -153,8 +165,6 @@ impl Scheduler {
             let observation = job.machine.observation();
             self.schedule_source.learn(observation.as_ref());
             drop(self.remove(key));
-        } else {
-            self.resume_if_backpressured(now, key);
         }
     }
 
@@ -162,15 +172,29 @@ impl Scheduler {
     pub(super) fn stop(&mut self, now: Duration) {
         let keys: Vec<_> = self.jobs.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.cancel(key);
-            self.feed(now, key, Input::Stop);
+            self.stop_wait(now, key);
         }
     }
 
-    /// Stops all current and later waits, because the task has ended.
+    fn stop_wait(&mut self, now: Duration, key: usize) {
+        self.cancel(key);
+        self.feed(now, key, Input::Stop);
+    }
+
+    /// Stops the wait for a job. Returns whether there was one.
+    pub(super) fn stop_job(&mut self, now: Duration, id: &JobId) -> bool {
+        let key = self.by_id.get(id).copied();
+        if let Some(key) = key {
+            self.stop_wait(now, key);
+        }
+        key.is_some()
+    }
+
+    /// Stops all current and later waits, because the task has ended or has to end.
     pub(super) fn close(&mut self, now: Duration) {
         self.is_closed = true;
         self.stop(now);
+        self.merged_readers.wake_all(&mut self.wakers);
     }
 
     /// Processes everything that is due, and returns the attempts to make now.
@@ -203,12 +227,13 @@ impl Scheduler {
                     self.promote(key)
                 }
                 // The deadline has passed in the queue. The machine may still allow one attempt.
-                JobActivity::Ready(..) | JobActivity::Backpressured => {
+                JobActivity::Ready(..) => {
                     self.cancel(key);
                     self.feed(now, key, Input::Wake);
                 }
             }
         }
+        self.process_deadlines(now);
         while self.can_dispatch(now) {
             let (key, decided) = if let Some((_, key)) = self.ready.pop_first() {
                 let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity else { continue };
@@ -246,11 +271,6 @@ impl Scheduler {
         self.jobs[key].activity = JobActivity::Sleep;
         let request = match decided {
             Some(decided) => *decided,
-            None if self.jobs[key].subscribers.is_full() => {
-                self.jobs[key].activity = JobActivity::Backpressured;
-                self.set_timer(key, self.jobs[key].deadline());
-                return None;
-            }
             None => self.advance(now, key, Input::Wake)?,
         };
         Some(self.dispatch(now, key, request))
@@ -285,6 +305,7 @@ impl Scheduler {
         self.stats.throttled += u64::from(stats.throttled);
         self.budget.record(now, &stats);
         self.feed(now, key, input);
+        self.end_after_attempt(now, key);
     }
 
     /// Passes an input to the machine of an idle wait. Queues the attempt that follows, if any.
@@ -312,10 +333,9 @@ impl Scheduler {
                 }
             }
         }
-        for event in &events {
-            let lists = &mut self.jobs[key].subscribers;
-            self.subscribers.publish(lists, at, event, &mut self.wakers);
-        }
+        let job = &mut self.jobs[key];
+        self.subscribers.publish(&mut job.subscribers, at, &events, &mut self.wakers);
+        self.merged_readers.publish(job.machine.job_id(), &events, &mut self.wakers);
         match action {
             Action::Fetch { id, timeout, last } => {
                 return Some(AttemptRequest { id, timeout, last });

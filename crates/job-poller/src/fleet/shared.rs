@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::scheduler::Scheduler;
 
@@ -17,11 +20,24 @@ pub(super) struct Shared {
     /// Wakes the task.
     wake: Arc<Notify>,
     started_at: Instant,
+    /// Closed when the task has ended.
+    task_ended: watch::Receiver<()>,
 }
 
 impl Shared {
-    pub(super) const fn new(scheduler: Scheduler, wake: Arc<Notify>, started_at: Instant) -> Self {
-        Self { scheduler: Mutex::new(scheduler), wake, started_at }
+    pub(super) const fn new(
+        scheduler: Scheduler,
+        wake: Arc<Notify>,
+        started_at: Instant,
+        task_ended: watch::Receiver<()>,
+    ) -> Self {
+        Self { scheduler: Mutex::new(scheduler), wake, started_at, task_ended }
+    }
+
+    /// Waits until the task has ended.
+    pub(super) async fn task_ended(&self) {
+        // Nothing is ever sent. The error says that the sender is gone, and with it the task.
+        while self.task_ended.clone().changed().await.is_ok() {}
     }
 
     /// Calls `f` with the scheduler and the time. Wakes the callers that have new events or
@@ -50,7 +66,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The task wakes, finds that this value is gone, and ends.
+        // The task wakes, finds that this value is gone, and ends. The streams of all events end
+        // too.
         self.wake();
+        let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
+        scheduler.take_merged_wakers().into_iter().for_each(Waker::wake);
     }
 }

@@ -1,6 +1,11 @@
-//! The figures of a fleet.
+//! The figures of a fleet, and of one of its waits.
 
 use std::time::Duration;
+
+use job_model::Phase;
+use job_transport::JobSnapshot;
+
+use crate::machine::AttemptError;
 
 /// The figures of a fleet at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,6 +21,9 @@ pub struct FleetStats {
     /// Maximum number of requests per second at present. Lower than configured while the service
     /// throttles.
     pub requests_per_second: f64,
+    /// Time until the full number of requests per second is allowed again. Zero if the service does
+    /// not throttle.
+    pub throttled_for: Duration,
     /// Current price of a request, as a delay (see [`BudgetShare`](crate::budget::BudgetShare)). It
     /// rises when the budget is used up.
     pub request_price: Duration,
@@ -27,4 +35,34 @@ pub struct FleetStats {
     pub throttled: u64,
     /// Number of waits that have ended.
     pub finished: u64,
+}
+
+/// What a fleet knows about one of its waits at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FleetJobStatus {
+    /// The last accepted reading of the job, or `None` if it was never read.
+    pub snapshot: Option<JobSnapshot>,
+    /// Number of attempts. Sub-job lookups are not included.
+    pub attempts: u32,
+    /// The error of the last attempt, if it failed.
+    pub last_error: Option<AttemptError>,
+    /// Time since the wait began.
+    pub elapsed: Duration,
+    /// Time until the next attempt is due. Zero if it is in the queue, and `None` if an attempt is
+    /// in flight.
+    ///
+    /// A planned attempt may be made earlier, if a request of the budget would stay unused.
+    pub next_attempt_in: Option<Duration>,
+    /// Number of [`FleetWait`](super::FleetWait) and [`FleetEvents`](super::FleetEvents) that share
+    /// the wait.
+    pub watches: usize,
+}
+
+impl FleetJobStatus {
+    /// Returns the phase as last read, or `None` if it is absent or the job was never read.
+    #[must_use]
+    pub fn phase(&self) -> Option<&Phase> {
+        self.snapshot.as_ref()?.digest().phase()
+    }
 }

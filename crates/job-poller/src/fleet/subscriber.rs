@@ -1,15 +1,17 @@
 //! A subscriber of a wait: buffers the events and the result until the caller takes them.
 
 use std::{
-    collections::VecDeque,
     num::NonZeroU32,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
+use super::event_buffer::{EventBuffer, Lagged};
+use crate::machine::{Checkpoint, CompactDuration, Event, FinishedJob, WaitError};
 
-/// Maximum number of events that are buffered for a stream. After that the wait is paused.
+/// Maximum number of events of earlier steps that are buffered for a stream. The events of the
+/// last step are buffered too.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
 /// Maximum number of events that are buffered before the caller awaits the wait or calls
@@ -25,14 +27,41 @@ pub(super) struct Subscriber {
     pub(super) previous: Option<CompactKey>,
     pub(super) next: Option<CompactKey>,
     interest: Interest,
-    /// `None` if there were no events yet, or if the caller wants none.
-    #[expect(clippy::box_collection, reason = "most subscribers want no events")]
-    events: Option<Box<VecDeque<(Duration, Event)>>>,
-    finished: Option<Box<FinishedFleetWait>>,
+    deadline_stage: DeadlineStage,
+    /// How long before the deadline the last attempt starts, in milliseconds.
+    last_attempt_lead: u16,
+    /// When the caller's timeout ends. `None` without a timeout.
+    deadline: Option<CompactDuration>,
+    /// `None` if there were no events yet, or if the caller wants none. Boxed, because most
+    /// subscribers want no events.
+    events: Option<Box<EventBuffer<(Duration, Event)>>>,
+    finished: Option<Arc<FinishedFleetWait>>,
     waker: Option<Waker>,
 }
 
-/// The result of a wait, and a checkpoint.
+/// The next thing to do because of a subscriber's own deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum DeadlineStage {
+    /// Nothing: the subscriber has no deadline, or the wait ends at the same time.
+    #[default]
+    None,
+    /// Make the last attempt before the deadline.
+    LastAttempt,
+    /// End the subscription after the attempt that was just requested, or at the deadline.
+    End,
+    /// End the subscription after the next attempt. The deadline had passed from the beginning.
+    EndAfterAttempt,
+}
+
+/// The deadline of a subscriber, as a time since the start of the fleet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub(super) at: Duration,
+    /// How long before the deadline the last attempt starts.
+    pub(super) lead: Duration,
+}
+
+/// The result of a wait, and a checkpoint. The subscribers of the wait share it.
 #[derive(Clone)]
 pub(super) struct FinishedFleetWait {
     pub(super) result: Result<FinishedJob, WaitError>,
@@ -71,8 +100,14 @@ impl From<usize> for CompactKey {
 
 impl Subscriber {
     /// Creates a subscriber of the wait with the key `job`.
-    pub(super) fn new(job: CompactKey) -> Self {
-        Self { job: Some(job), ..Self::default() }
+    pub(super) fn new(job: CompactKey, deadline: Option<Deadline>) -> Self {
+        let lead = deadline.map_or(0, |deadline| deadline.lead.as_millis());
+        Self {
+            job: Some(job),
+            deadline: deadline.map(|deadline| deadline.at.into()),
+            last_attempt_lead: u16::try_from(lead).unwrap_or(u16::MAX),
+            ..Self::default()
+        }
     }
 
     /// Returns whether the caller may want events.
@@ -80,13 +115,49 @@ impl Subscriber {
         self.interest != Interest::Result
     }
 
-    /// Returns whether the wait has to pause until the caller reads an event.
-    pub(super) fn is_full(&self) -> bool {
-        self.interest == Interest::Events && self.buffered() >= MAX_BUFFERED_EVENTS
+    /// Returns when the caller's timeout ends, if the wait itself may end later.
+    pub(super) fn own_deadline(&self) -> Option<Duration> {
+        let is_own = self.deadline_stage != DeadlineStage::None;
+        self.deadline.filter(|_| is_own).map(CompactDuration::get)
     }
 
-    fn buffered(&self) -> usize {
-        self.events.as_ref().map_or(0, |events| events.len())
+    pub(super) const fn deadline_stage(&self) -> DeadlineStage {
+        self.deadline_stage
+    }
+
+    /// Returns whether the subscription ends after the next attempt.
+    pub(super) const fn ends_after_attempt(&self) -> bool {
+        matches!(self.deadline_stage, DeadlineStage::End | DeadlineStage::EndAfterAttempt)
+    }
+
+    /// Lets the subscription end at its own deadline, because the wait may end later.
+    pub(super) fn use_own_deadline(&mut self, now: Duration) {
+        if let (DeadlineStage::None, Some(deadline)) = (self.deadline_stage, self.deadline) {
+            let has_passed = deadline.get() <= now;
+            self.deadline_stage = if has_passed {
+                DeadlineStage::EndAfterAttempt
+            } else {
+                DeadlineStage::LastAttempt
+            };
+        }
+    }
+
+    /// Records that the last attempt before the deadline was requested.
+    pub(super) const fn end_at_deadline(&mut self) {
+        self.deadline_stage = DeadlineStage::End;
+    }
+
+    /// Returns when the stage of the deadline is due.
+    pub(super) fn deadline_timer(&self) -> Option<CompactDuration> {
+        let deadline = self.deadline?;
+        match self.deadline_stage {
+            DeadlineStage::LastAttempt => {
+                let lead = Duration::from_millis(self.last_attempt_lead.into());
+                Some(deadline.get().saturating_sub(lead).into())
+            }
+            DeadlineStage::End => Some(deadline),
+            DeadlineStage::None | DeadlineStage::EndAfterAttempt => None,
+        }
     }
 
     /// Buffers all events from now on.
@@ -94,42 +165,45 @@ impl Subscriber {
         self.interest = Interest::Events;
     }
 
-    /// Buffers an event, and returns the waker to call.
-    pub(super) fn push_event(&mut self, at: Duration, event: Event) -> Option<Waker> {
-        if self.interest == Interest::Undecided && self.buffered() == MAX_UNCLAIMED_EVENTS {
+    /// Buffers the events of a step, and returns the waker to call.
+    pub(super) fn push_events(&mut self, at: Duration, events: &[Event]) -> Option<Waker> {
+        let buffered = self.events.as_ref().map_or(0, |events| events.len());
+        if self.interest == Interest::Undecided && buffered + events.len() > MAX_UNCLAIMED_EVENTS {
             self.interest = Interest::Result;
             self.events = None;
         }
         if self.interest == Interest::Result {
             return None;
         }
-        self.events.get_or_insert_default().push_back((at, event));
+        let buffer = self.events.get_or_insert_with(|| Box::new(EventBuffer::new()));
+        buffer.push_step(MAX_BUFFERED_EVENTS, events.iter().map(|event| (at, event.clone())));
         self.waker.take()
     }
 
     /// Stores the result, and returns the waker to call.
-    pub(super) fn finish(&mut self, finished: FinishedFleetWait) -> Option<Waker> {
+    pub(super) fn finish(&mut self, finished: Arc<FinishedFleetWait>) -> Option<Waker> {
         self.job = None;
-        self.finished = Some(Box::new(finished));
+        self.deadline_stage = DeadlineStage::None;
+        self.finished = Some(finished);
         self.waker.take()
     }
 
     /// Takes the result, and discards all events from now on.
-    pub(super) fn poll_result(
-        &mut self,
-        context: &Context<'_>,
-    ) -> Poll<Result<FinishedJob, WaitError>> {
+    pub(super) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Arc<FinishedFleetWait>> {
         self.interest = Interest::Result;
         self.events = None;
         match self.finished.take() {
-            Some(finished) => Poll::Ready(finished.result),
+            Some(finished) => Poll::Ready(finished),
             None => self.register_waker(context),
         }
     }
 
     /// Takes the next event, or `None` if the wait is over.
-    pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<(Duration, Event)>> {
-        match self.events.as_mut().and_then(|events| events.pop_front()) {
+    pub(super) fn poll_event(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<Result<(Duration, Event), Lagged>>> {
+        match self.events.as_mut().and_then(|events| events.pop()) {
             Some(event) => Poll::Ready(Some(event)),
             None if self.job.is_none() => Poll::Ready(None),
             None => self.register_waker(context),
@@ -145,7 +219,7 @@ impl Subscriber {
     }
 
     /// Returns the result, unless it was already taken.
-    pub(super) fn finished(&self) -> Option<&FinishedFleetWait> {
-        self.finished.as_deref()
+    pub(super) const fn finished(&self) -> Option<&Arc<FinishedFleetWait>> {
+        self.finished.as_ref()
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
 use job_transport::MemoryLimit;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::{
     scheduler::{PendingAttempt, Scheduler},
@@ -18,9 +21,9 @@ use crate::{
     source::{JobSource, attempt},
 };
 
-/// Runs until no handle, no wait and no event stream is left.
+/// Runs until the fleet is shut down, or no handle, no wait and no event stream is left.
 pub(super) async fn run(
-    shared: CloseOnDrop,
+    fleet: CloseOnDrop,
     wake: Arc<Notify>,
     started_at: Instant,
     source: Arc<dyn JobSource>,
@@ -29,9 +32,13 @@ pub(super) async fn run(
     let mut attempts = FuturesUnordered::new();
     loop {
         let next = {
-            let Some(shared) = shared.0.upgrade() else { return };
-            let (due, next) =
-                shared.with_state(|scheduler, now| (scheduler.poll(now), scheduler.next_wake()));
+            let Some(shared) = fleet.shared.upgrade() else { return };
+            let (due, next, is_closed) = shared.with_state(|scheduler, now| {
+                (scheduler.poll(now), scheduler.next_wake(), scheduler.is_closed())
+            });
+            if is_closed {
+                return;
+            }
             let run = |attempt| run_attempt(attempt, source.clone(), limit.clone());
             attempts.extend(due.into_iter().map(run));
             next
@@ -39,7 +46,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             Some(attempt) = attempts.next(), if !attempts.is_empty() => {
-                let Some(shared) = shared.0.upgrade() else { return };
+                let Some(shared) = fleet.shared.upgrade() else { return };
                 if let Ok((job, number, input)) = attempt {
                     shared.with_state(|scheduler, now| scheduler.complete(now, job, number, input));
                 }
@@ -52,11 +59,17 @@ pub(super) async fn run(
 
 /// Closes the fleet when the task is dropped, even if it never ran, because no wait can make
 /// progress then.
-pub(super) struct CloseOnDrop(pub(super) Weak<Shared>);
+///
+/// It is the first argument of the task and thus dropped last, after the attempts in flight.
+pub(super) struct CloseOnDrop {
+    pub(super) shared: Weak<Shared>,
+    /// Never used. Its end reports that the task has ended.
+    pub(super) _task_ended: watch::Sender<()>,
+}
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.shared.upgrade() {
             shared.with_state(Scheduler::close);
         }
     }

@@ -38,6 +38,12 @@ pub struct WaitError {
 }
 
 impl WaitError {
+    /// Creates an error. Its attempts, its last error and its job are those of the checkpoint.
+    #[must_use]
+    pub const fn new(kind: WaitErrorKind, checkpoint: Checkpoint) -> Self {
+        Self { kind, checkpoint }
+    }
+
     /// Returns why the wait stopped.
     #[must_use]
     pub const fn kind(&self) -> WaitErrorKind {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use job_model::JobId;
-use job_poller::{Fleet, WaitPolicy};
+use job_poller::{Fleet, WaitPolicy, WatchRequest};
 use job_sim::{Plan, Sim, TimeSource};
 
 use crate::service::{SECOND, Service, sleep_for};
@@ -27,7 +27,7 @@ async fn all_jobs_are_polled_again_after_a_minute_of_throttling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn watch_new_delays_first_poll_when_budget_is_binding() {
+async fn the_first_poll_of_a_submitted_job_is_delayed_when_the_budget_is_binding() {
     for (per_second, expected) in [(100.0, 0..1), (1.0, 20..190)] {
         let service = Service::with_default_plan();
         let fleet = Fleet::builder(service.client())
@@ -38,8 +38,8 @@ async fn watch_new_delays_first_poll_when_budget_is_binding() {
         let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
         sleep_for(300 * SECOND).await;
         let (new, unknown) = (add(), add());
-        let _watches =
-            [fleet.watch_new(new.clone(), "CreateCluster"), fleet.watch(unknown.clone())];
+        let submitted = WatchRequest::new(new.clone()).submitted("CreateCluster");
+        let _watches = [fleet.watch_with(submitted), fleet.watch(unknown.clone())];
         sleep_for(300 * SECOND).await;
         let asked = service.requests.lock().unwrap();
         let first = |id: &JobId| {

@@ -7,37 +7,12 @@ use futures_util::future::{BoxFuture, join_all};
 use http::{Response, header::RETRY_AFTER};
 use job_model::JobId;
 use job_poller::{
-    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy,
+    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy, WatchRequest,
 };
 use job_sim::{Plan, Sim, TimeSource};
 use job_transport::{FetchError, Reading};
 
 use crate::service::{REPLY_LATENCY, SECOND, Service, sleep_for};
-
-#[tokio::test(start_paused = true)]
-async fn a_backpressured_wait_continues_without_its_event_reader() {
-    for finishes in [true, false] {
-        let service = Service::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
-        let policy = WaitPolicy::new().no_timeout();
-        let fleet =
-            Fleet::builder(service.client()).schedule(Fixed::new(SECOND)).policy(policy).start();
-        let watch = || fleet.watch(service.sim.job().clone());
-        let (mut slow, other) = (watch().events(), tokio::spawn(watch()));
-        assert!(slow.next().await.is_some());
-        // More events than are buffered.
-        sleep_for(100 * SECOND).await;
-        let before = service.request_count();
-        sleep_for(100 * SECOND).await;
-        assert_eq!(service.request_count(), before, "the wait is paused");
-        let ended = if finishes {
-            slow.finish().await
-        } else {
-            drop(slow);
-            other.await.unwrap()
-        };
-        assert_eq!(ended.unwrap().outcome, Outcome::Succeeded);
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn events_are_buffered_for_a_stream_created_immediately() {
@@ -47,60 +22,108 @@ async fn events_are_buffered_for_a_stream_created_immediately() {
     // The stream is not polled, and there are more events than are buffered before one is
     // requested.
     sleep_for(8 * SECOND).await;
-    let (at, _) = events.next().await.unwrap();
+    let (at, _) = events.next().await.unwrap().unwrap();
     assert!(at <= REPLY_LATENCY, "{at:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn repeated_watches_extend_the_deadline_by_one_timeout() {
-    let seconds = |seconds: f64| Duration::from_secs_f64(seconds);
-    // The timeout, the times of further watches, and when the wait ends. With a zero timeout the
-    // wait makes one attempt.
-    let rows = [
-        (10.0, vec![6.0, 12.0, 13.0], 23.0),
-        (10.0, vec![0.0, 0.0], 10.0),
-        (0.0, vec![0.0, 0.001], 0.02),
+async fn each_watch_of_a_job_ends_at_its_own_deadline() {
+    // For each watch: when it begins and its timeout, in milliseconds. 0 means one attempt. Then
+    // when it ends, if the job does not: 20 ms after the beginning of the last attempt, which is
+    // made two seconds before the deadline, or a tenth of the timeout if that is shorter.
+    type Row = &'static [(u64, Option<u64>, Option<u64>)];
+    let rows: [Row; 9] = [
+        &[(0, Some(30_000), Some(28_020)), (6_000, Some(30_000), Some(34_020))],
+        &[
+            (0, Some(30_000), Some(28_020)),
+            (6_000, Some(30_000), Some(34_020)),
+            (33_000, Some(30_000), Some(61_020)),
+        ],
+        &[(0, Some(10_000), Some(9_020)), (0, Some(10_000), Some(9_020))],
+        // A shorter timeout does not shorten the others, and a longer one does not lengthen them.
+        &[(0, Some(60_000), Some(58_020)), (5_000, Some(10_000), Some(14_020))],
+        &[(0, Some(10_000), Some(9_020)), (5_000, Some(60_000), Some(63_020))],
+        &[(0, None, None), (5_000, Some(10_000), Some(14_020))],
+        &[(0, Some(10_000), Some(9_020)), (5_000, None, None)],
+        // One attempt: the one that is in flight, or one that is made now.
+        &[(0, Some(0), Some(20)), (0, Some(0), Some(20)), (1, Some(0), Some(20))],
+        &[(0, Some(60_000), Some(58_020)), (9_000, Some(0), Some(9_020))],
     ];
-    for (timeout, again, expected) in rows {
+    for (number, row) in rows.into_iter().enumerate() {
         let service =
             Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
-        let policy = WaitPolicy::new().timeout(seconds(timeout));
-        let fleet = Fleet::builder(service.client()).policy(policy).start();
-        let watch = || fleet.watch(service.sim.job().clone());
-        let (mut watches, mut now) = (vec![watch()], 0.0);
-        for at in again {
-            sleep_for(seconds(at - now)).await;
-            now = at;
-            watches.push(watch());
+        let fleet = Fleet::builder(service.client()).schedule(Fixed::new(300 * SECOND)).start();
+        let (mut watches, mut now) = (Vec::new(), 0);
+        for (at, timeout, _) in row {
+            sleep_for(Duration::from_millis(at - now)).await;
+            now = *at;
+            let policy = match timeout {
+                Some(timeout) => WaitPolicy::new().timeout(Duration::from_millis(*timeout)),
+                None => WaitPolicy::new().no_timeout(),
+            };
+            let request = WatchRequest::new(service.sim.job().clone()).policy(policy);
+            watches.push(tokio::spawn(fleet.watch_with(request)));
         }
-        for result in join_all(watches).await {
-            let error = result.unwrap_err();
-            let elapsed = error.elapsed().as_secs_f64();
-            assert!((elapsed - expected).abs() < 2.01, "{timeout}: {elapsed}");
-            assert!(error.attempts() > 0, "{timeout}");
+        for ((began, timeout, expected), watch) in row.iter().zip(watches) {
+            let Some(expected) = expected else {
+                watch.abort();
+                continue;
+            };
+            let error = watch.await.unwrap().unwrap_err();
+            let elapsed = error.elapsed();
+            assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded, "row {number}");
+            assert_eq!(elapsed.as_millis(), u128::from(*expected), "row {number}: {error:?}");
+            assert!(error.attempts() > 0, "row {number}");
+            // Its checkpoint has its own timeout, as a time since the wait began.
+            if *timeout > Some(0) {
+                let deadline = Duration::from_millis(began + timeout.unwrap());
+                assert_eq!(error.checkpoint().policy().deadline(), deadline, "row {number}");
+            }
         }
+        tokio::task::yield_now().await;
+        assert_eq!(fleet.stats().jobs, 0, "row {number}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_later_of_two_deadlines_applies() {
+async fn a_last_attempt_is_made_before_the_deadline_of_each_watch() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(100_000), TimeSource::Clock));
+    let fleet = Fleet::builder(service.client()).schedule(Fixed::new(300 * SECOND)).start();
+    let watch = |seconds| {
+        let policy = WaitPolicy::new().timeout(seconds * SECOND);
+        fleet.watch_with(WatchRequest::new(service.sim.job().clone()).policy(policy))
+    };
+    let (long, short) = (watch(1000), watch(100));
+    let first = short.await.unwrap_err();
+    assert_eq!((first.attempts(), first.elapsed()), (2, 98 * SECOND + REPLY_LATENCY));
+    // Without other watches, the wait goes on with the deadline of the first one.
+    let last = long.await.unwrap_err();
+    assert_eq!(last.elapsed(), 998 * SECOND + REPLY_LATENCY);
+    let asked = service.requests.lock().unwrap();
+    let asked: Vec<_> = asked.iter().map(|(at, _)| at.as_secs()).collect();
+    assert_eq!(asked, [0, 98, 398, 698, 998]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_watch_keeps_its_deadline_beside_another_watch() {
     let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
     let fleet = |seconds: u32| {
         let policy = WaitPolicy::new().timeout(seconds * SECOND);
         Fleet::builder(service.client()).policy(policy).start()
     };
     let job = || service.sim.job().clone();
-    for (resumed, own, expected) in [(100, 50, 100), (50, 100, 120)] {
+    // The timeouts of the resumed watch and of the other one. Both count from the beginning of the
+    // resumed wait, at whose 20th second the other watch begins.
+    for (resumed, own, expected) in [(100, 50, [98, 68]), (50, 100, [48, 118])] {
         let first = fleet(resumed).watch(job());
         sleep_for(20 * SECOND).await;
         let checkpoint = first.checkpoint().unwrap();
         drop(first);
         let again = fleet(own);
         let watches = [again.resume(checkpoint.clone()), again.watch(job())];
-        for result in join_all(watches).await {
-            let elapsed = result.unwrap_err().elapsed().as_secs_f64();
-            assert!((elapsed - f64::from(expected)).abs() < 2.01, "{resumed} {own}: {elapsed}");
-        }
+        let ended = join_all(watches).await.into_iter();
+        let elapsed = ended.map(|result| result.unwrap_err().elapsed().as_secs());
+        assert_eq!(elapsed.collect::<Vec<_>>(), expected, "{resumed} {own}");
     }
 }
 
@@ -161,7 +184,8 @@ async fn a_new_job_gets_an_attempt_before_its_deadline() {
     let _others: Vec<_> = (0..300).map(|_| other()).collect();
     // Each of them was read once.
     sleep_for(320 * SECOND).await;
-    let error = fleet.watch_new(add(), "CreateCluster").await.unwrap_err();
+    let error =
+        fleet.watch_with(WatchRequest::new(add()).submitted("CreateCluster")).await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(error.elapsed() <= 31 * SECOND && error.attempts() > 0, "{error:?}");
 }

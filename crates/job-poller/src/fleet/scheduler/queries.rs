@@ -1,15 +1,23 @@
 //! What callers read from a fleet: events, results, jobs, checkpoints and figures.
 
 use std::{
-    task::{Context, Poll},
+    mem,
+    sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use job_model::JobId;
 use job_transport::JobSnapshot;
 
 use super::Scheduler;
 use crate::{
-    fleet::{job::LastJob, stats::FleetStats, subscriber::Subscriber},
+    fleet::{
+        event_buffer::Lagged,
+        job::{JobActivity, LastJob},
+        stats::{FleetJobStatus, FleetStats},
+        subscriber::{FinishedFleetWait, Subscriber},
+    },
     machine::{Checkpoint, Event, FinishedJob, WaitError},
     schedule::History,
 };
@@ -20,27 +28,22 @@ impl Scheduler {
         self.update_subscriber(subscriber, Subscriber::request_events);
     }
 
-    /// Takes the next event of a subscriber. Also returns whether this lets a paused wait continue.
+    /// Takes the next event of a subscriber.
     pub(in crate::fleet) fn poll_event(
         &mut self,
-        now: Duration,
         subscriber: usize,
         context: &Context<'_>,
-    ) -> (Poll<Option<(Duration, Event)>>, bool) {
-        let event = self.update_subscriber(subscriber, |one| one.poll_event(context));
-        (event, self.on_events_taken(now, subscriber))
+    ) -> Poll<Option<Result<(Duration, Event), Lagged>>> {
+        self.update_subscriber(subscriber, |one| one.poll_event(context))
     }
 
-    /// Takes the result of a subscriber, and discards its events. Also returns whether this lets a
-    /// paused wait continue.
+    /// Takes the result of a subscriber, and discards its events.
     pub(in crate::fleet) fn poll_result(
         &mut self,
-        now: Duration,
         subscriber: usize,
         context: &Context<'_>,
-    ) -> (Poll<Result<FinishedJob, WaitError>>, bool) {
-        let result = self.update_subscriber(subscriber, |one| one.poll_result(context));
-        (result, self.on_events_taken(now, subscriber))
+    ) -> Poll<Arc<FinishedFleetWait>> {
+        self.update_subscriber(subscriber, |one| one.poll_result(context))
     }
 
     fn update_subscriber<T>(&mut self, key: usize, f: impl FnOnce(&mut Subscriber) -> T) -> T {
@@ -49,19 +52,14 @@ impl Scheduler {
         self.subscribers.update(key, lists, f)
     }
 
-    fn on_events_taken(&mut self, now: Duration, subscriber: usize) -> bool {
-        let job = self.subscribers[subscriber].job;
-        job.is_some_and(|job| self.resume_if_backpressured(now, job.get()))
-    }
-
-    /// Returns the job of a subscriber as last read. Does not decode it, because the caller holds
-    /// the fleet's lock.
+    /// Returns the job of a subscriber as last read. Neither decodes nor copies it, because the
+    /// caller holds the fleet's lock.
     pub(in crate::fleet) fn last_job(&self, subscriber: usize) -> Option<LastJob> {
-        let machine = match self.result(subscriber) {
-            Some(Ok(finished_job)) => return Some(LastJob::Decoded(finished_job.job.clone())),
-            Some(Err(error)) => error.checkpoint().machine(),
-            None => &self.jobs[self.subscribers[subscriber].job?.get()].machine,
-        };
+        let subscriber = &self.subscribers[subscriber];
+        if let Some(finished) = subscriber.finished() {
+            return Some(LastJob::Finished(finished.clone()));
+        }
+        let machine = &self.jobs[subscriber.job?.get()].machine;
         // During a lookup of sub-jobs the machine also holds the decoded job, with what was found.
         match machine.looked_up_job() {
             Some(job) => Some(LastJob::Decoded(Box::new(job.clone()))),
@@ -105,7 +103,7 @@ impl Scheduler {
     ) -> Option<Checkpoint> {
         let subscriber = &self.subscribers[subscriber];
         match subscriber.job {
-            Some(job) => Some(self.jobs[job.get()].checkpoint(now)),
+            Some(job) => Some(self.jobs[job.get()].checkpoint(now, subscriber.own_deadline())),
             None => Some(subscriber.finished()?.checkpoint.clone()),
         }
     }
@@ -118,7 +116,65 @@ impl Scheduler {
     ) -> Option<(usize, Checkpoint)> {
         let mut places = from..self.jobs.capacity();
         let (key, job) = places.find_map(|key| Some((key, self.jobs.get(key)?)))?;
-        Some((key, job.checkpoint(now)))
+        Some((key, job.checkpoint(now, None)))
+    }
+
+    /// Returns the key and the id of the first job whose key is at least `from`.
+    pub(in crate::fleet) fn job_from(&self, from: usize) -> Option<(usize, JobId)> {
+        let mut places = from..self.jobs.capacity();
+        places.find_map(|key| Some((key, self.jobs.get(key)?.machine.job_id().clone())))
+    }
+
+    /// Returns what is known about the wait for a job, or `None` if there is no such wait.
+    pub(in crate::fleet) fn job_status(&self, now: Duration, id: &JobId) -> Option<FleetJobStatus> {
+        let job = &self.jobs[*self.by_id.get(id)?];
+        let next_attempt_in = match job.activity {
+            JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {
+                let due = job.to_fleet_time(job.machine.next_attempt_at());
+                Some(due.saturating_sub(now))
+            }
+            JobActivity::Ready(..) => Some(Duration::ZERO),
+            JobActivity::Attempt(..) => None,
+        };
+        Some(FleetJobStatus {
+            snapshot: job.machine.snapshot().cloned(),
+            attempts: job.machine.attempts(),
+            last_error: job.machine.last_error().cloned(),
+            elapsed: job.elapsed(now),
+            next_attempt_in,
+            watches: job.subscribers.len(),
+        })
+    }
+
+    /// Adds a stream of the events of all waits.
+    pub(in crate::fleet) fn add_merged_reader(&mut self) -> usize {
+        self.merged_readers.add()
+    }
+
+    pub(in crate::fleet) fn remove_merged_reader(&mut self, reader: usize) {
+        self.merged_readers.remove(reader);
+    }
+
+    /// Takes the next event of a stream, or `None` if the fleet has ended.
+    pub(in crate::fleet) fn poll_merged(
+        &mut self,
+        reader: usize,
+        context: &Context<'_>,
+    ) -> Poll<Option<Result<(JobId, Event), Lagged>>> {
+        match self.merged_readers.poll(reader, context) {
+            Poll::Pending if self.is_closed => Poll::Ready(None),
+            event => event.map(Some),
+        }
+    }
+
+    pub(in crate::fleet) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Takes the wakers of the streams, because the fleet ends.
+    pub(in crate::fleet) fn take_merged_wakers(&mut self) -> Vec<Waker> {
+        self.merged_readers.wake_all(&mut self.wakers);
+        mem::take(&mut self.wakers)
     }
 
     pub(in crate::fleet) fn history(&self) -> History {
@@ -132,6 +188,7 @@ impl Scheduler {
             queued: self.ready.len(),
             in_flight: self.in_flight,
             requests_per_second: self.budget.current_rate(),
+            throttled_for: self.budget.throttled_until().saturating_sub(now),
             request_price: self.share().request_price,
             ..self.stats
         }

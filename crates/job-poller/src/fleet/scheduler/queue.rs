@@ -22,7 +22,7 @@ impl Scheduler {
             if self.ready.is_empty() { self.next_advance() } else { Some(Duration::ZERO) };
         let can_send = self.in_flight < self.budget.max_in_flight();
         let next_slot = next_request.filter(|_| can_send).map(|at| at.max(self.budget.next_slot()));
-        timer.into_iter().chain(next_slot).min()
+        timer.into_iter().chain(self.subscribers.next_deadline()).chain(next_slot).min()
     }
 
     pub(super) fn enqueue(
@@ -54,17 +54,6 @@ impl Scheduler {
         }
     }
 
-    /// Queues a paused wait again, unless one of its subscribers is still full. Returns whether it
-    /// was queued.
-    pub(super) fn resume_if_backpressured(&mut self, now: Duration, key: usize) -> bool {
-        let goes_on = matches!(self.jobs[key].activity, JobActivity::Backpressured)
-            && !self.jobs[key].subscribers.is_full();
-        if goes_on {
-            self.enqueue(now, key, None);
-        }
-        goes_on
-    }
-
     /// Moves a queued wait forward, because it starves or because its deadline is near. It then
     /// counts as queued since its last attempt.
     pub(super) fn promote(&mut self, key: usize) {
@@ -81,7 +70,7 @@ impl Scheduler {
     pub(super) fn cancel(&mut self, key: usize) {
         self.set_timer(key, None);
         match mem::replace(&mut self.jobs[key].activity, JobActivity::Sleep) {
-            JobActivity::Sleep | JobActivity::Cooling(..) | JobActivity::Backpressured => {}
+            JobActivity::Sleep | JobActivity::Cooling(..) => {}
             JobActivity::Planned(time) => {
                 self.planned.remove(&(time, key));
             }

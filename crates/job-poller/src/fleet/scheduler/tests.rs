@@ -79,7 +79,9 @@ fn the_attempts_of_resumed_waits_can_be_advanced() {
         let schedule = Adaptive::new();
         let _ = machine.step(&schedule, Duration::ZERO, Input::Wake);
         let _ = machine.step(&schedule, read_at, reading("Running"));
-        scheduler.subscribe(Duration::ZERO, machine.resume(), read_at, None);
+        let machine = machine.resume();
+        let new = NewWait { machine, elapsed_before: read_at, schedule: None, job_type: None };
+        scheduler.subscribe(Duration::ZERO, new);
     }
     assert!(scheduler.poll(Duration::ZERO).is_empty());
     assert_eq!((scheduler.planned.len(), scheduler.ready.len()), (100, 0));

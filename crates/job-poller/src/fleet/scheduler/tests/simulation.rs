@@ -120,7 +120,8 @@ impl Simulation {
         let policy = Arc::new(WaitPolicy::new().no_timeout());
         let machine = Machine::new(id, policy).with_seed(self.rng.u64(..));
         let job_type = self.rng.bool().then_some("CreateCluster");
-        let subscriber = self.scheduler.subscribe(self.now, machine, Duration::ZERO, job_type);
+        let new = NewWait { machine, elapsed_before: Duration::ZERO, schedule: None, job_type };
+        let subscriber = self.scheduler.subscribe(self.now, new);
         let key = self.scheduler.subscribers[subscriber].job.unwrap().get();
         let takes = Duration::from_millis(self.rng.u64(5_000..900_000));
         let watched = Watched {
@@ -183,7 +184,7 @@ impl Simulation {
 
     fn unwatch(&mut self, key: usize) {
         let watched = self.watched.remove(&key).unwrap();
-        self.scheduler.unsubscribe(self.now, watched.subscriber);
+        self.scheduler.unsubscribe(watched.subscriber);
         self.replies.retain(|_, of| *of != key);
         self.record_size();
     }

@@ -1,0 +1,88 @@
+//! What a caller asks a fleet to wait for.
+
+use std::{fmt, sync::Arc};
+
+use job_model::JobId;
+
+use crate::{
+    machine::{Checkpoint, WaitPolicy},
+    schedule::Schedule,
+};
+
+/// A job to wait for in a [`Fleet`](super::Fleet), with settings of its own.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::{WaitPolicy, WatchRequest};
+///
+/// let request = WatchRequest::new("4a5b".parse()?)
+///     .policy(WaitPolicy::new().timeout(Duration::from_secs(20 * 60)))
+///     .submitted("CreateNode");
+/// # Ok::<(), job_model::IdError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a request does nothing until it is passed to `Fleet::watch_with`"]
+pub struct WatchRequest {
+    pub(super) target: WatchTarget,
+    pub(super) policy: Option<Arc<WaitPolicy>>,
+    pub(super) schedule: Option<Arc<dyn Schedule>>,
+    pub(super) job_type: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum WatchTarget {
+    New(JobId),
+    Resumed(Box<Checkpoint>),
+}
+
+impl WatchRequest {
+    /// Creates a request to wait for a job, with the policy and the schedule of the fleet.
+    pub const fn new(id: JobId) -> Self {
+        Self::from_target(WatchTarget::New(id))
+    }
+
+    /// Creates a request to resume a wait from a checkpoint, with the limits in the checkpoint.
+    pub fn resume(checkpoint: Checkpoint) -> Self {
+        Self::from_target(WatchTarget::Resumed(Box::new(checkpoint)))
+    }
+
+    const fn from_target(target: WatchTarget) -> Self {
+        Self { target, policy: None, schedule: None, job_type: None }
+    }
+
+    /// Sets the limits of the wait, instead of those of the fleet or of the checkpoint.
+    ///
+    /// Several requests can share one policy in an `Arc`.
+    pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
+        self.policy = Some(policy.into());
+        self
+    }
+
+    /// Sets the schedule of the wait, instead of the schedule of the fleet.
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Some(Arc::new(schedule));
+        self
+    }
+
+    /// Sets the type of a job that was just submitted, such as `CreateNode`.
+    ///
+    /// If the budget is used up, the first request is then sent when jobs of this type are likely
+    /// to end. Without the type it is sent as soon as possible, to learn the type and the age of
+    /// the job.
+    pub fn submitted(mut self, job_type: impl Into<String>) -> Self {
+        self.job_type = Some(job_type.into());
+        self
+    }
+}
+
+impl fmt::Debug for WatchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchRequest")
+            .field("target", &self.target)
+            .field("policy", &self.policy)
+            .field("job_type", &self.job_type)
+            .finish_non_exhaustive()
+    }
+}
