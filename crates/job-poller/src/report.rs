@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use job_model::{Deviation, Failure, Inconsistency, Job, Phase};
-use job_transport::display_chain;
 use serde::{Serialize, Serializer};
 
 use crate::machine::{FinishedJob, Outcome, WaitError};
@@ -43,7 +42,7 @@ pub struct Report<'a> {
     pub phase: Option<&'a Phase>,
     /// The step that failed and its reason, if the job failed.
     pub failure: Option<&'a Failure>,
-    /// The error and its causes, if the wait stopped before the job ended.
+    /// The error and its causes without the job's id, if the wait stopped before the job ended.
     pub error: Option<String>,
     /// Number of attempts. Lookups of sub-jobs are not included.
     pub attempts: u32,
@@ -105,7 +104,7 @@ impl<'a> Report<'a> {
             },
             Err(error) => Self {
                 outcome: error.kind().as_str(),
-                error: Some(display_chain(error)),
+                error: Some(error.message()),
                 attempts: error.attempts(),
                 deviations: error.deviations(),
                 elapsed: error.elapsed(),

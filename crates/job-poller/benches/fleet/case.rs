@@ -21,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) is_mid_life: bool,
     /// Whether the fleet knows the distributions of the durations.
     pub(crate) has_history: bool,
+    /// The minimum part of the ten-second windows in which the budget binds.
+    pub(crate) min_binding: f64,
     /// When the run ends. Until then each job that ends is followed by another one. `None` if no
     /// job follows: the run ends with the last job.
     pub(crate) refilled_until: Option<Duration>,

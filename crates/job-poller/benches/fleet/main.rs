@@ -55,6 +55,7 @@ const REFILLED: Case = Case {
     mix: ALL_KINDS,
     is_mid_life: true,
     has_history: true,
+    min_binding: 1.0,
     refilled_until: Some(Duration::from_secs(2_400)),
     outage: None,
 };

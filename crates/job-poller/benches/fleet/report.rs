@@ -1,6 +1,6 @@
 //! Prints what a run measured, and checks it against its bounds.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     bounds::Bounds,
@@ -26,16 +26,7 @@ pub(crate) fn report(case: &Case, measured: &Measurement, bounds: &mut Bounds) {
     let longest = measured.request_stats.max_gap.as_secs_f64();
     if case.outage.is_none() {
         bounds.check("longest gap / twice the round-robin gap", longest / max_gap, 0.0..=1.0);
-        // The first second has no price yet.
-        let windows = measured.windows().skip(1).filter(|(_, is_binding)| *is_binding);
-        let (least, most) = windows
-            .map(|(seconds, _)| case.part_used(measured, seconds))
-            .fold((f64::INFINITY, 0.0), |(least, most), part| (part.min(least), part.max(most)));
-        if most > 0.0 {
-            let what = "budget used in ten seconds, minimum while it binds";
-            bounds.check(what, least, 0.99..=1.01);
-            bounds.check("budget used in ten seconds, maximum", most, 0.0..=1.01);
-        }
+        check_budget(case, measured, bounds);
     }
     // Each wait is for one job, and no job is requested again after its end was reported.
     let reported = measured.ends_reported as f64 / measured.request_stats.ends as f64;
@@ -45,6 +36,21 @@ pub(crate) fn report(case: &Case, measured: &Measurement, bounds: &mut Bounds) {
         let requests = measured.requests(seconds[0]..seconds[1]);
         bounds.check("requests during the outage", requests, 0.0..=MAX_REQUESTS_IN_OUTAGE);
     }
+}
+
+/// Checks that the budget is used up in each window in which it binds, and that there are enough
+/// such windows.
+fn check_budget(case: &Case, measured: &Measurement, bounds: &mut Bounds) {
+    // The first second has no price yet.
+    let windows: Vec<_> = measured.windows().skip(1).collect();
+    let used = |(seconds, _): &(Range<usize>, bool)| case.part_used(measured, seconds.clone());
+    let most = windows.iter().map(used).fold(0.0, f64::max);
+    bounds.check("budget used in ten seconds, maximum", most, 0.0..=1.01);
+    let binding: Vec<_> = windows.iter().filter(|(_, is_binding)| *is_binding).collect();
+    let least = binding.iter().copied().map(used).fold(f64::INFINITY, f64::min);
+    bounds.check("budget used in ten seconds, minimum while it binds", least, 0.99..=1.01);
+    let part = binding.len() as f64 / windows.len() as f64;
+    bounds.check("windows in which the budget binds / all", part, case.min_binding..=1.0);
 }
 
 /// The longest delay of the schedule.

@@ -4,8 +4,8 @@ use std::{error::Error, fmt, time::Duration};
 
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
-use job_model::{Deviation, Job};
-use job_transport::JobSnapshot;
+use job_model::{Deviation, Job, JobId};
+use job_transport::{JobSnapshot, display_chain};
 
 use super::{
     attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
@@ -48,6 +48,12 @@ impl WaitError {
     #[must_use]
     pub const fn kind(&self) -> WaitErrorKind {
         self.kind
+    }
+
+    /// Returns the id of the job.
+    #[must_use]
+    pub const fn job_id(&self) -> &JobId {
+        self.checkpoint.job_id()
     }
 
     /// Returns the job as last read, or `None` if it was never read.
@@ -118,6 +124,16 @@ impl WaitError {
         self.checkpoint.set_taken_at(now);
     }
 
+    /// Returns the error and its causes on one line, without the id of the job.
+    ///
+    /// Use it beside the id, for example in a table or in JSON.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let line = display_chain(self);
+        let message = line.strip_prefix(&format!("job {}: ", self.job_id()));
+        message.map(String::from).unwrap_or(line)
+    }
+
     fn policy(&self) -> &WaitPolicy {
         self.checkpoint.machine().policy()
     }
@@ -135,6 +151,7 @@ impl WaitError {
 impl fmt::Debug for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitError")
+            .field("job_id", self.job_id())
             .field("kind", &self.kind)
             .field("last_error", &self.last_error())
             .field("attempts", &self.attempts())
@@ -145,6 +162,7 @@ impl fmt::Debug for WaitError {
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}: ", self.job_id())?;
         match self.kind {
             WaitErrorKind::DeadlineExceeded => {
                 match self.policy().deadline() {

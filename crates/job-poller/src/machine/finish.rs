@@ -178,6 +178,7 @@ impl Machine {
             Outcome::Failed(Box::new(failure.unwrap_or_default()))
         };
         Action::Finish(Box::new(Ok(FinishedJob {
+            job_id: self.id.clone(),
             outcome,
             active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
             inconsistencies: truncated

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, Failure, Inconsistency, Job, SubJobPath};
+use job_model::{Deviation, Failure, Inconsistency, Job, JobId, SubJobPath};
 use job_transport::JobSnapshot;
 
 use crate::schedule::JobObservation;
@@ -12,6 +12,8 @@ use crate::schedule::JobObservation;
 #[non_exhaustive]
 #[must_use = "a job that failed is a `FinishedJob` too; use `into_success`"]
 pub struct FinishedJob {
+    /// The id of the job.
+    pub job_id: JobId,
     /// Whether the job succeeded or failed.
     pub outcome: Outcome,
     /// The job as last read, with the sub-jobs that were looked up by their own ids. It is a summary
@@ -62,8 +64,10 @@ pub enum Outcome {
 /// The error for a job that failed.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[error("the job failed: {failure}")]
+#[error("job {job_id} failed: {failure}")]
 pub struct JobFailed {
+    /// The id of the job.
+    pub job_id: JobId,
     /// The path, type and reason of the deepest failed sub-job.
     pub failure: Box<Failure>,
     /// The job as last read.
@@ -74,7 +78,10 @@ pub struct JobFailed {
 /// `Debug` output.
 impl fmt::Debug for JobFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobFailed").field("failure", &self.failure).finish_non_exhaustive()
+        f.debug_struct("JobFailed")
+            .field("job_id", &self.job_id)
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,6 +97,32 @@ impl Outcome {
 }
 
 impl FinishedJob {
+    /// Creates a result of one attempt, without deviations and inconsistencies, for tests of code
+    /// that handles results.
+    ///
+    /// The outcome follows from the job: it failed if its phase is `Failed`.
+    pub fn new(job_id: JobId, job: Job) -> Self {
+        let outcome = match job.failure() {
+            Some(failure) => Outcome::Failed(Box::new(failure)),
+            None => Outcome::Succeeded,
+        };
+        Self {
+            job_id,
+            outcome,
+            active_sub_jobs: Vec::new(),
+            inconsistencies: job.inconsistencies(),
+            is_truncated: false,
+            deviations: Vec::new(),
+            snapshot: JobSnapshot::from(job.clone()),
+            job: Box::new(job),
+            attempts: 1,
+            sub_job_lookups: 0,
+            elapsed: Duration::ZERO,
+            detection_delay: None,
+            observation: None,
+        }
+    }
+
     /// Returns the job if it succeeded.
     ///
     /// # Errors
@@ -98,7 +131,9 @@ impl FinishedJob {
     pub fn into_success(self) -> Result<Job, JobFailed> {
         match self.outcome {
             Outcome::Succeeded => Ok(*self.job),
-            Outcome::Failed(failure) => Err(JobFailed { failure, job: self.job }),
+            Outcome::Failed(failure) => {
+                Err(JobFailed { job_id: self.job_id, failure, job: self.job })
+            }
         }
     }
 }

@@ -93,6 +93,9 @@ impl Text {
     }
 
     /// Returns the text, or the summary if the text was dropped.
+    ///
+    /// The first copy of a `Bytes` allocates, so a wait that only compares texts does not call
+    /// this.
     pub(super) fn get(&self) -> Bytes {
         match self {
             Self::Small { text, .. } => text.clone(),
@@ -116,9 +119,12 @@ impl Text {
     /// Returns whether this is or was `body`, byte for byte. If it was dropped, compares a hash.
     pub(super) fn is(&self, body: &[u8]) -> bool {
         match self {
+            Self::Small { text, .. } => text == body,
             Self::Large(large) if large.id.len != body.len() => false,
-            Self::Large(large) if large.state().is_dropped => large.id == TextId::new(body),
-            Self::Small { .. } | Self::Large(_) => self.get() == body,
+            Self::Large(large) => {
+                let state = large.state();
+                if state.is_dropped { large.id == TextId::new(body) } else { state.text == body }
+            }
         }
     }
 
