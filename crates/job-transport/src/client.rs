@@ -25,7 +25,7 @@ use job_model::{JobId, ProjectId};
 use crate::{
     auth::{
         Credential, Credentials, IssuedCredential, KeyRecords, ProjectLookup, RenewalReason,
-        SigningContext, X_AUTH_TOKEN, send_signed, sensitive_header,
+        SigningContext, X_AUTH_TOKEN, send_signed,
     },
     clock::{Clock, timeout},
     request::{
@@ -59,7 +59,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
     key_records: Option<Arc<dyn KeyRecords>>,
-    memory_limit: MemoryLimit,
+    /// `None` for the limit of the process.
+    memory_limit: Option<MemoryLimit>,
 }
 
 impl Client {
@@ -91,7 +92,7 @@ impl Client {
             clock: Arc::new(clock),
             attempt_timeout: ATTEMPT_TIMEOUT,
             key_records: None,
-            memory_limit: MemoryLimit::global(),
+            memory_limit: None,
         }))
     }
 
@@ -148,11 +149,11 @@ impl Client {
     /// Sets the limit that bodies in flight count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     ///
-    /// Each request carries the limit as an extension, for the transport.
+    /// Each request carries a limit that was set as an extension, for the transport.
     #[must_use]
     pub fn memory_limit(self, limit: MemoryLimit) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
-        Self(Arc::new(Inner { memory_limit: limit, ..inner }))
+        Self(Arc::new(Inner { memory_limit: Some(limit), ..inner }))
     }
 
     /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`, or below
@@ -285,18 +286,19 @@ impl Client {
             (None, Some(lookup)) => lookup.get(issued, &self.signing_context()).await?,
             (None, None) => return Err(FetchError::new(FetchErrorKind::NoProject)),
         };
-        let request = self.build_request(&project, attempt.id);
-        let mut request = request.map_err(TransportError::invalid_request)?;
+        let build_request = || self.build_request(&project, attempt.id);
         match &issued.credential {
             Credential::Token(token) => {
-                let token = sensitive_header(token).map_err(TransportError::invalid_request)?;
+                let token = token.value().map_err(TransportError::invalid_request)?;
+                let mut request = build_request()?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
                 let context = self.signing_context();
                 let about = || attempt.request_info();
-                let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
+                let project = Some(&project);
+                let reply = send_signed(&context, build_request, key, project, about, &[]).await?;
                 reply.expect_status(StatusCode::OK)
             }
         }
@@ -319,16 +321,16 @@ impl Client {
     }
 
     /// Creates the request, without authentication headers.
-    fn build_request(
-        &self,
-        project: &ProjectId,
-        id: &JobId,
-    ) -> Result<Request<Bytes>, http::Error> {
-        let mut request = self.0.endpoint.request(self.0.endpoint.job_uri(project, id)?)?;
+    fn build_request(&self, project: &ProjectId, id: &JobId) -> Result<Request<Bytes>, FetchError> {
+        let endpoint = &self.0.endpoint;
+        let request = endpoint.job_uri(project, id).and_then(|uri| endpoint.request(uri));
+        let mut request = request.map_err(TransportError::invalid_request)?;
         // Required for this GET, although it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        request.extensions_mut().insert(self.0.memory_limit.clone());
+        if let Some(limit) = &self.0.memory_limit {
+            request.extensions_mut().insert(limit.clone());
+        }
         Ok(request)
     }
 }
