@@ -43,6 +43,13 @@ use crate::{
 /// 60 s, a credentials provider 20 s, and the attempt of a wait 30 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// The number of headers of a request with a token: its content type, the token, and two that a
+/// transport adds.
+const HEADERS_WITH_TOKEN: usize = 4;
+
+/// The number of headers of a signed request, which has up to five headers instead of a token.
+const HEADERS_WITH_SIGNATURE: usize = 8;
+
 /// Reads jobs of one project from one endpoint.
 ///
 /// Clones are cheap and share the credentials and the transport.
@@ -286,19 +293,18 @@ impl Client {
             (None, Some(lookup)) => lookup.get(issued, &self.signing_context()).await?,
             (None, None) => return Err(FetchError::new(FetchErrorKind::NoProject)),
         };
-        let build_request = || self.build_request(&project, attempt.id);
         match &issued.credential {
             Credential::Token(token) => {
                 let token = token.value().map_err(TransportError::invalid_request)?;
-                let mut request = build_request()?;
+                let mut request = self.build_request(&project, attempt.id, HEADERS_WITH_TOKEN)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
                 let context = self.signing_context();
                 let about = || attempt.request_info();
-                let project = Some(&project);
-                let reply = send_signed(&context, build_request, key, project, about, &[]).await?;
+                let request = || self.build_request(&project, attempt.id, HEADERS_WITH_SIGNATURE);
+                let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
                 reply.expect_status(StatusCode::OK)
             }
         }
@@ -320,11 +326,18 @@ impl Client {
         }
     }
 
-    /// Creates the request, without authentication headers.
-    fn build_request(&self, project: &ProjectId, id: &JobId) -> Result<Request<Bytes>, FetchError> {
+    /// Creates the request, without authentication headers. `headers` is the number of headers that it
+    /// will have, so that their list does not grow.
+    fn build_request(
+        &self,
+        project: &ProjectId,
+        id: &JobId,
+        headers: usize,
+    ) -> Result<Request<Bytes>, FetchError> {
         let endpoint = &self.0.endpoint;
         let request = endpoint.job_uri(project, id).and_then(|uri| endpoint.request(uri));
         let mut request = request.map_err(TransportError::invalid_request)?;
+        request.headers_mut().reserve(headers);
         // Required for this GET, although it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);

@@ -23,10 +23,6 @@ const AUTOPILOT_PATH: &str = "/autopilot";
 /// The path between the ids of a project and a job.
 const JOBS: &str = "/jobs/";
 
-/// The number of headers that a job's request has at most: one of its own, five of a signature, and
-/// two of the transport. With this capacity the list never grows.
-const MAX_HEADERS: usize = 8;
-
 /// The base URL of the service, such as `https://cce.eu-de.otc.t-systems.com`.
 ///
 /// The scheme is `https`; `http` is allowed only to this machine. A path is kept as a prefix,
@@ -320,7 +316,6 @@ impl Endpoint {
     /// Returns a GET request, with the extension [`AllowHttp`] if plain http is allowed.
     pub(crate) fn request(&self, uri: Uri) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::get(uri).body(Bytes::new())?;
-        request.headers_mut().try_reserve(MAX_HEADERS)?;
         if self.allow_http {
             request.extensions_mut().insert(AllowHttp);
         }
