@@ -20,7 +20,6 @@ mod project_lookup;
 mod chain;
 
 pub use access_key::AccessKey;
-pub(crate) use access_key::sensitive_header;
 #[cfg(feature = "credential-chain")]
 pub use chain::{
     AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,

@@ -25,7 +25,7 @@ use job_model::{JobId, ProjectId};
 use crate::{
     auth::{
         Credential, Credentials, IssuedCredential, KeyRecords, ProjectLookup, RenewalReason,
-        SigningContext, X_AUTH_TOKEN, send_signed, sensitive_header,
+        SigningContext, X_AUTH_TOKEN, send_signed,
     },
     clock::{Clock, timeout},
     request::{
@@ -43,6 +43,13 @@ use crate::{
 /// 60 s, a credentials provider 20 s, and the attempt of a wait 30 s.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// The number of headers of a request with a token: its content type, the token, and two that a
+/// transport adds.
+const HEADERS_WITH_TOKEN: usize = 4;
+
+/// The number of headers of a signed request, which has up to five headers instead of a token.
+const HEADERS_WITH_SIGNATURE: usize = 8;
+
 /// Reads jobs of one project from one endpoint.
 ///
 /// Clones are cheap and share the credentials and the transport.
@@ -59,7 +66,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
     key_records: Option<Arc<dyn KeyRecords>>,
-    memory_limit: MemoryLimit,
+    /// `None` for the limit of the process.
+    memory_limit: Option<MemoryLimit>,
 }
 
 impl Client {
@@ -91,7 +99,7 @@ impl Client {
             clock: Arc::new(clock),
             attempt_timeout: ATTEMPT_TIMEOUT,
             key_records: None,
-            memory_limit: MemoryLimit::global(),
+            memory_limit: None,
         }))
     }
 
@@ -148,11 +156,11 @@ impl Client {
     /// Sets the limit that bodies in flight count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     ///
-    /// Each request carries the limit as an extension, for the transport.
+    /// Each request carries a limit that was set as an extension, for the transport.
     #[must_use]
     pub fn memory_limit(self, limit: MemoryLimit) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
-        Self(Arc::new(Inner { memory_limit: limit, ..inner }))
+        Self(Arc::new(Inner { memory_limit: Some(limit), ..inner }))
     }
 
     /// Reads the job once: `GET /api/v3/projects/{project_id}/jobs/{job_id}`, or below
@@ -285,17 +293,17 @@ impl Client {
             (None, Some(lookup)) => lookup.get(issued, &self.signing_context()).await?,
             (None, None) => return Err(FetchError::new(FetchErrorKind::NoProject)),
         };
-        let request = self.build_request(&project, attempt.id);
-        let mut request = request.map_err(TransportError::invalid_request)?;
         match &issued.credential {
             Credential::Token(token) => {
-                let token = sensitive_header(token).map_err(TransportError::invalid_request)?;
+                let token = token.value().map_err(TransportError::invalid_request)?;
+                let mut request = self.build_request(&project, attempt.id, HEADERS_WITH_TOKEN)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
                 let context = self.signing_context();
                 let about = || attempt.request_info();
+                let request = || self.build_request(&project, attempt.id, HEADERS_WITH_SIGNATURE);
                 let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
                 reply.expect_status(StatusCode::OK)
             }
@@ -318,17 +326,24 @@ impl Client {
         }
     }
 
-    /// Creates the request, without authentication headers.
+    /// Creates the request, without authentication headers. `headers` is the number of headers that it
+    /// will have, so that their list does not grow.
     fn build_request(
         &self,
         project: &ProjectId,
         id: &JobId,
-    ) -> Result<Request<Bytes>, http::Error> {
-        let mut request = self.0.endpoint.request(self.0.endpoint.job_uri(project, id)?)?;
+        headers: usize,
+    ) -> Result<Request<Bytes>, FetchError> {
+        let endpoint = &self.0.endpoint;
+        let request = endpoint.job_uri(project, id).and_then(|uri| endpoint.request(uri));
+        let mut request = request.map_err(TransportError::invalid_request)?;
+        request.headers_mut().reserve(headers);
         // Required for this GET, although it has no body (reference page, table 2).
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        request.extensions_mut().insert(self.0.memory_limit.clone());
+        if let Some(limit) = &self.0.memory_limit {
+            request.extensions_mut().insert(limit.clone());
+        }
         Ok(request)
     }
 }

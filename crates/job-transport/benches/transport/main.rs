@@ -1,7 +1,8 @@
-//! Measures the processor time of a request, as a ratio to a baseline in the same run. Only the
-//! client's thread counts. Exits with 1 if a ratio is above its bound.
+//! Measures the processor time of a request, as a ratio to a baseline in the same run, and counts
+//! its allocations. Only the client's thread counts. Exits with 1 if a figure is above its bound.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
+mod allocations;
 mod bare;
 mod signing;
 
@@ -15,15 +16,12 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use job_model::JobId;
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider, Transport};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::{
-    runtime::{self, Runtime},
-    sync::oneshot,
-};
+use tokio::{runtime, sync::oneshot};
 
 /// Number of rounds. Each measurement runs once per round, and the fastest round counts, because
 /// other programs on the machine only add time, and add more to memory access than to hashing.
@@ -46,8 +44,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let targets = Targets::new(&service)?;
     let rounds = runtime.block_on(run(&targets))?;
-    let is_within = report(&rounds);
-    report_allocations(&runtime, &targets)?;
+    let is_within = report(&rounds) & allocations::report(&runtime, &targets)?;
     drop(targets);
     drop(service);
     Ok(if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -55,6 +52,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// The result of each measurement in a round, in nanoseconds per operation.
 type Round = Vec<(&'static str, f64)>;
+
+const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// The ways to send a request that are measured.
 struct Targets {
@@ -96,7 +95,7 @@ impl Targets {
         *request.uri_mut() = self.uri.clone();
         let mut token = HeaderValue::from_static(TOKEN);
         token.set_sensitive(true);
-        request.headers_mut().insert("x-auth-token", token);
+        request.headers_mut().insert(X_AUTH_TOKEN, token);
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert("content-type", json);
         request
@@ -111,21 +110,6 @@ impl Targets {
             _ => batch(|| self.with_key.job(&self.job)).await,
         }
     }
-}
-
-/// Prints the allocations of a request.
-fn report_allocations(runtime: &Runtime, targets: &Targets) -> Result<(), Box<dyn Error>> {
-    println!("\nallocations of a request, on the client's thread");
-    for (target, name) in TARGETS.into_iter().enumerate() {
-        let mut result = Ok(0.0);
-        let allocated =
-            allocation_counter::measure(|| result = runtime.block_on(targets.batch(target)));
-        result?;
-        let [count, bytes] = [allocated.count_total, allocated.bytes_total]
-            .map(|sum| sum as f64 / CONCURRENCY as f64);
-        println!("{name:>20} {count:>10.1} {bytes:>10.0} bytes");
-    }
-    Ok(())
 }
 
 async fn run(targets: &Targets) -> Result<Vec<Round>, Box<dyn Error>> {

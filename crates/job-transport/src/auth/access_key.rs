@@ -1,15 +1,15 @@
 //! An access key and its secret key, for signing requests.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::Sha256;
 
 use super::{
     key_record::KeyId,
-    secret::{InvalidCredential, parse_secret},
+    secret::{InvalidCredential, SecretHeader, parse_secret},
 };
 
 /// An access key (AK) and its secret key (SK).
@@ -30,7 +30,7 @@ pub struct AccessKey {
     access_key: String,
     /// The HMAC state derived from the secret key, which itself is not kept. Zeroed on drop.
     hmac: Hmac<Sha256>,
-    security_token: Option<SecretString>,
+    security_token: Option<SecretHeader>,
 }
 
 impl AccessKey {
@@ -61,7 +61,8 @@ impl AccessKey {
         self,
         security_token: impl Into<String>,
     ) -> Result<Self, InvalidCredential> {
-        Ok(Self { security_token: Some(parse_secret(security_token.into())?), ..self })
+        let security_token = parse_secret(security_token.into())?.into();
+        Ok(Self { security_token: Some(security_token), ..self })
     }
 
     /// Returns the access key, which identifies the pair and is not secret.
@@ -72,7 +73,7 @@ impl AccessKey {
 
     /// Returns the security token as a header, marked sensitive.
     pub(crate) fn security_token(&self) -> Result<Option<HeaderValue>, http::Error> {
-        self.security_token.as_ref().map(sensitive_header).transpose()
+        self.security_token.as_ref().map(SecretHeader::value).transpose()
     }
 
     /// Returns the HMAC-SHA256 of a text, which is given in parts. The key is the secret key
@@ -86,16 +87,13 @@ impl AccessKey {
     /// Returns the id of this key and security token at an endpoint with this host.
     pub(crate) fn id(&self, host: &str) -> KeyId {
         let token = self.security_token.as_ref().map_or("", |token| token.expose_secret());
-        let parts = [&*self.access_key, "\n", token, "\n", &host.to_ascii_lowercase()];
+        let host = match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(host.to_ascii_lowercase()),
+            false => Cow::Borrowed(host),
+        };
+        let parts = [&*self.access_key, "\n", token, "\n", &*host];
         KeyId::new(self.mac(&parts.map(str::as_bytes)))
     }
-}
-
-/// Returns a secret as a header value that is marked sensitive.
-pub(crate) fn sensitive_header(secret: &SecretString) -> Result<HeaderValue, http::Error> {
-    let mut header = HeaderValue::from_str(secret.expose_secret())?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 impl fmt::Debug for AccessKey {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     access_key::AccessKey,
-    secret::{InvalidCredential, parse_secret},
+    secret::{InvalidCredential, SecretHeader, parse_secret},
 };
 use crate::{
     clock::Clock,
@@ -17,7 +17,7 @@ use crate::{
 
 /// A token, or a key pair.
 pub(crate) enum Credential {
-    Token(SecretString),
+    Token(SecretHeader),
     Key(AccessKey),
 }
 
@@ -50,7 +50,7 @@ impl ProvidedCredential {
     /// Returns an error if the text is not a valid token; see
     /// [`Credentials::token`](crate::Credentials::token).
     pub fn token(token: impl Into<String>) -> Result<Self, InvalidCredential> {
-        Ok(Self::new(Credential::Token(parse_secret(token.into())?)))
+        Ok(Self::from_token(parse_secret(token.into())?))
     }
 
     /// Creates credentials from a key pair.
@@ -96,12 +96,16 @@ impl ProvidedCredential {
     /// Returns the token. Returns an error if the credentials are a key pair.
     pub(crate) fn into_token(self) -> Result<SecretString, FetchError> {
         match self.credential {
-            Credential::Token(token) => Ok(token),
+            Credential::Token(token) => Ok(token.into_secret()),
             Credential::Key(_) => Err(FetchError::new(FetchErrorKind::NoToken)),
         }
     }
 
-    pub(crate) const fn new(credential: Credential) -> Self {
+    pub(crate) fn from_token(token: SecretString) -> Self {
+        Self::new(Credential::Token(token.into()))
+    }
+
+    const fn new(credential: Credential) -> Self {
         Self { credential, lifetime: None, expires_at: None, recheck_after: None, project: None }
     }
 }

@@ -12,7 +12,6 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 
 use super::{
-    access_key::sensitive_header,
     credential::{Credential, IssuedCredential},
     credentials::X_AUTH_TOKEN,
     signed_request::{SigningContext, send_signed},
@@ -209,18 +208,22 @@ impl ProjectLookup {
         context: &SigningContext<'_>,
     ) -> Result<Vec<ListedProject>, FetchError> {
         let identity_url = &self.0.identity_url;
-        let request = identity_url
-            .identity_uri(&format!("/v3/projects{query}"))
-            .and_then(|uri| identity_url.request(uri));
-        let mut request = request.map_err(TransportError::invalid_request)?;
+        let build_request = || {
+            let uri = identity_url.identity_uri(&format!("/v3/projects{query}"));
+            let request = uri.and_then(|uri| identity_url.request(uri));
+            request.map_err(|error| FetchError::from(TransportError::invalid_request(error)))
+        };
         let about = || RequestInfo { template: "/v3/projects", job: None, resends: 0 };
         let reply: Reply = match &issued.credential {
             Credential::Token(token) => {
-                let token = sensitive_header(token).map_err(TransportError::invalid_request)?;
+                let token = token.value().map_err(TransportError::invalid_request)?;
+                let mut request = build_request()?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 send_traced(context.transport, request, about(), &[]).await?
             }
-            Credential::Key(key) => send_signed(context, request, key, None, about, &[]).await?,
+            Credential::Key(key) => {
+                send_signed(context, build_request, key, None, about, &[]).await?
+            }
         };
         let reply = reply.expect_status(StatusCode::OK)?;
         let list: ProjectList = serde_json::from_slice(reply.body()).map_err(|error| {

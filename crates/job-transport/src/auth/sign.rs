@@ -67,9 +67,18 @@ pub fn sign(
     if host.is_empty() {
         host.parse::<Authority>()?;
     }
-    let host = HeaderValue::from_str(host)?;
-    let date = HeaderValue::from_bytes(&format_date(at))?;
-    let project = project.map(|project| HeaderValue::from_str(project.as_str())).transpose()?;
+    let project = project.map(ProjectId::as_str);
+    if let Some(project) = project.filter(|project| !project.is_ascii()) {
+        // Returns the error of an invalid value.
+        HeaderValue::from_str(project)?;
+    }
+    let date = format_date(at);
+    // The values share one allocation.
+    let values = [host.as_bytes(), &date, project.unwrap_or_default().as_bytes()].concat();
+    let mut values = Bytes::from(values);
+    let host = HeaderValue::from_maybe_shared(values.split_to(host.len()))?;
+    let date = HeaderValue::from_maybe_shared(values.split_to(date.len()))?;
+    let project = project.map(|_| HeaderValue::from_maybe_shared(values)).transpose()?;
     let security_token = key.security_token()?;
 
     let signed: SignedHeaders<'_> = [

@@ -25,19 +25,21 @@ pub(crate) struct SigningContext<'c> {
     pub(crate) records: Option<&'c dyn KeyRecords>,
 }
 
-/// Sends the request with a signature, once the key's guard permits it. Signs it again if the first
+/// Sends a request with a signature, once the key's guard permits it. Sends another one if the first
 /// signature was wrong only because of its time. Returns an error if the signature is refused.
 ///
-/// `about` is called for each request that is sent.
+/// `build_request` and `about` are called for each request that is sent. This costs less than a
+/// copy of each request, because a signature is rarely wrong.
 pub(crate) async fn send_signed<'a>(
     context: &SigningContext<'_>,
-    request: Request<Bytes>,
+    build_request: impl Fn() -> Result<Request<Bytes>, FetchError>,
     key: &AccessKey,
     project: Option<&ProjectId>,
     about: impl Fn() -> RequestInfo<'a>,
     secrets: &[&str],
 ) -> Result<Reply, FetchError> {
     let SigningContext { transport, clock, records } = *context;
+    let mut request = build_request()?;
     let host = request.uri().host().unwrap_or_default();
     let records = records.filter(|_| !is_loopback(host));
     let guard = SignatureGuard::for_key(key.id(host));
@@ -45,11 +47,13 @@ pub(crate) async fn send_signed<'a>(
         let permit = guard.acquire(clock, records).await?;
         // Fails only for spans with calendar units, which a skew does not have.
         let at = clock.now().saturating_add(permit.skew).unwrap_or_default();
-        let mut signed = request.clone();
-        sign(&mut signed, key, project, at).map_err(TransportError::invalid_request)?;
-        let reply = send_traced(transport, signed, about(), secrets).await?;
+        sign(&mut request, key, project, at).map_err(TransportError::invalid_request)?;
+        let reply = send_traced(transport, request, about(), secrets).await?;
         let (cause, blocked_until) = match permit.observe(&reply, at, clock, records).await {
-            KeyStatus::ClockCorrected => continue,
+            KeyStatus::ClockCorrected => {
+                request = build_request()?;
+                continue;
+            }
             KeyStatus::Unchanged => return Ok(reply),
             KeyStatus::Refused { cause, blocked_until } => (cause, blocked_until),
         };

@@ -55,14 +55,14 @@ pub(crate) async fn send_traced(
 ) -> Result<Reply, TransportError> {
     let secrets = request_secrets(&request, secrets);
     let span = span(&request, &about);
-    let limit = request.extensions().get::<MemoryLimit>().cloned();
+    let limit = request.extensions().get().cloned().unwrap_or_else(MemoryLimit::global);
     let response = transport.send(request).instrument(span.clone()).await;
     let response = response.and_then(refuse_encoded_success).inspect_err(|error| {
         span.record("error.type", error.kind().name());
         let _entered = span.enter();
         tracing::debug!("error.type" = error.kind().name(), "no reply");
     })?;
-    let mut response = count_body(response, limit);
+    let mut response = count_body(response, &limit);
     if !is_success(response.status()) {
         // Its beginning is enough for an error message, and is read at once, so that a status is
         // not lost while a body waits to be decoded.
@@ -99,20 +99,14 @@ fn is_success(status: StatusCode) -> bool {
 fn request_secrets(request: &Request<Bytes>, secrets: &[&str]) -> Secrets {
     let mut secrets = Secrets::new(secrets.iter().copied());
     for value in request.headers().values().filter(|value| value.is_sensitive()) {
-        // A reply may repeat the signature without the rest of the header.
-        let text = value.to_str().unwrap_or_default();
-        let signature = text.rsplit_once("Signature=");
-        let signature = signature.map(|(_, signature)| text.len() - signature.len());
-        secrets.push_header(value, [0].into_iter().chain(signature));
+        secrets.push_header(value);
     }
     secrets
 }
 
 /// Counts the body toward the limit of its request, if the transport has not counted it.
-fn count_body(mut response: Response<Bytes>, limit: Option<MemoryLimit>) -> Response<Bytes> {
-    if let Some(limit) = limit
-        && response.extensions().get::<BodyShare>().is_none()
-    {
+fn count_body(mut response: Response<Bytes>, limit: &MemoryLimit) -> Response<Bytes> {
+    if response.extensions().get::<BodyShare>().is_none() {
         let share = limit.count(response.body().len());
         limit.enforce();
         response.extensions_mut().insert(BodyShare::from(share));

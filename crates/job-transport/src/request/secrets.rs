@@ -22,44 +22,55 @@ const MAX_DECODED_LEN: usize = 1 << 20;
 
 /// The secrets of a request. A reply may repeat them: the gateway does so with the headers of a
 /// request whose signature is wrong.
-pub(crate) struct Secrets(Vec<Secret>);
+#[derive(Default)]
+pub(crate) struct Secrets {
+    /// Without an allocation, because most requests have one secret.
+    first: Option<Secret>,
+    others: Vec<Secret>,
+}
 
 enum Secret {
     Text(SecretString),
-    /// The value of a header from `start` on. It is shared with the request, because a token may
-    /// have many KiB.
-    Header {
-        value: HeaderValue,
-        start: usize,
-    },
+    /// The value of a header. It is shared with the request, because a token may have many KiB.
+    Header(HeaderValue),
 }
 
 impl Secret {
-    fn expose(&self) -> &str {
-        match self {
-            Self::Text(text) => text.expose_secret(),
-            Self::Header { value, start } => {
-                value.to_str().ok().and_then(|value| value.get(*start..)).unwrap_or_default()
+    /// Returns the texts that a reply may repeat: the secret, and the signature in a header, which
+    /// may be repeated without the rest of the header.
+    fn expose(&self) -> impl Iterator<Item = &str> + Clone {
+        let (text, signature) = match self {
+            Self::Text(text) => (text.expose_secret(), None),
+            Self::Header(value) => {
+                let text = value.to_str().unwrap_or_default();
+                (text, text.rsplit_once("Signature="))
             }
-        }
+        };
+        let signature = signature.map(|(_, signature)| signature);
+        [text].into_iter().chain(signature)
     }
 }
 
 impl Secrets {
     /// Creates a list of secrets.
     pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
-        let texts = secrets.into_iter().map(SecretString::from);
-        Self(texts.map(Secret::Text).collect())
+        let mut list = Self::default();
+        for secret in secrets {
+            list.push(Secret::Text(secret.into()));
+        }
+        list
     }
 
-    /// Adds the parts of a header's value that begin at `starts`.
-    pub(crate) fn push_header(
-        &mut self,
-        value: &HeaderValue,
-        starts: impl IntoIterator<Item = usize>,
-    ) {
-        let parts = starts.into_iter().map(|start| Secret::Header { value: value.clone(), start });
-        self.0.extend(parts);
+    /// Adds the value of a header, and the signature in it.
+    pub(crate) fn push_header(&mut self, value: &HeaderValue) {
+        self.push(Secret::Header(value.clone()));
+    }
+
+    fn push(&mut self, secret: Secret) {
+        match self.first {
+            None => self.first = Some(secret),
+            Some(_) => self.others.push(secret),
+        }
     }
 
     /// Returns the text without the secrets, or `None` if it contains none.
@@ -83,7 +94,8 @@ impl Secrets {
             lens.contains(&compared_chars(secret).count())
                 && compared_chars(secret).all(|c| possible.contains(c))
         };
-        let secrets = self.0.iter().map(Secret::expose).filter(is_searched);
+        let secrets = self.first.iter().chain(&self.others);
+        let secrets = secrets.flat_map(Secret::expose).filter(is_searched);
         let has_space = secrets.clone().any(|secret| secret.contains(' '));
         let mut searches: Vec<_> = secrets.map(Search::new).collect();
         let mut found = Vec::new();
@@ -131,21 +143,28 @@ fn find_all(
 
 /// A search for one secret, character by character (Knuth, Morris, Pratt).
 struct Search {
-    pattern: Vec<char>,
-    fallback: Vec<usize>,
+    pattern: Vec<PatternChar>,
     /// How many characters of the pattern the last ones match.
     matched: usize,
-    /// The places of these characters, as a ring.
-    starts: Vec<usize>,
-    /// The place of the next character in `starts`.
+    /// The index of the next [`start`](PatternChar::start).
     next_start: usize,
+}
+
+/// A character of a pattern. The rest is in the same list, so that a search needs one allocation.
+struct PatternChar {
+    c: char,
+    /// The length of the longest shorter prefix of the pattern that the prefix up to here ends with.
+    fallback: usize,
+    /// The place of a character that matched. The places of the last ones are a ring.
+    start: usize,
 }
 
 impl Search {
     fn new(secret: &str) -> Self {
-        let pattern: Vec<char> = compared_chars(secret).collect();
-        let (fallback, starts) = (fallback_table(&pattern), vec![0; pattern.len()]);
-        Self { pattern, fallback, matched: 0, starts, next_start: 0 }
+        let mut pattern = Vec::with_capacity(secret.len());
+        pattern.extend(compared_chars(secret).map(|c| PatternChar { c, fallback: 0, start: 0 }));
+        set_fallbacks(&mut pattern);
+        Self { pattern, matched: 0, next_start: 0 }
     }
 
     const fn restart(&mut self) {
@@ -154,41 +173,38 @@ impl Search {
 
     /// Reads a character. Returns the range of the pattern if it ends here.
     fn next(&mut self, c: char, place: &Range<usize>) -> Option<Range<usize>> {
-        while self.matched > 0 && self.pattern[self.matched] != c {
-            self.matched = self.fallback[self.matched - 1];
+        while self.matched > 0 && self.pattern[self.matched].c != c {
+            self.matched = self.pattern[self.matched - 1].fallback;
         }
-        if self.pattern[self.matched] != c {
+        if self.pattern[self.matched].c != c {
             return None;
         }
         self.matched += 1;
-        self.starts[self.next_start] = place.start;
+        self.pattern[self.next_start].start = place.start;
         self.next_start += 1;
-        if self.next_start == self.starts.len() {
+        if self.next_start == self.pattern.len() {
             self.next_start = 0;
         }
         (self.matched == self.pattern.len()).then(|| {
-            self.matched = self.fallback[self.matched - 1];
+            self.matched = self.pattern[self.matched - 1].fallback;
             // The oldest of the places, which is overwritten next.
-            self.starts[self.next_start]..place.end
+            self.pattern[self.next_start].start..place.end
         })
     }
 }
 
-/// Returns for each prefix of the pattern the length of the longest shorter prefix that it ends
-/// with.
-fn fallback_table(pattern: &[char]) -> Vec<usize> {
-    let mut table = vec![0; pattern.len()];
+/// Computes the [`fallback`](PatternChar::fallback) of each character.
+fn set_fallbacks(pattern: &mut [PatternChar]) {
     let mut matched = 0;
     for at in 1..pattern.len() {
-        while matched > 0 && pattern[matched] != pattern[at] {
-            matched = table[matched - 1];
+        while matched > 0 && pattern[matched].c != pattern[at].c {
+            matched = pattern[matched - 1].fallback;
         }
-        if pattern[matched] == pattern[at] {
+        if pattern[matched].c == pattern[at].c {
             matched += 1;
         }
-        table[at] = matched;
+        pattern[at].fallback = matched;
     }
-    table
 }
 
 /// Replaces the ranges, which may overlap.

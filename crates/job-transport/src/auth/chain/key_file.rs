@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::{
-        credential::{Credential, ProvidedCredential},
+        credential::ProvidedCredential,
         identity::{Identity, PasswordLogin},
         provider::ProvideCredentials,
     },
@@ -196,7 +196,7 @@ impl KeySource {
         self.description.check_unchanged(&description)?;
         let provided = match found.auth_config {
             AuthConfig::Key(key) => ProvidedCredential::access_key(key),
-            AuthConfig::Token(token) => ProvidedCredential::new(Credential::Token(token)),
+            AuthConfig::Token(token) => ProvidedCredential::from_token(token),
             AuthConfig::Password(login) => {
                 let identity = found.identity.ok_or_else(missing)?;
                 return Ok(ReadCredentials::Login(login, identity));

@@ -23,6 +23,15 @@ fn tokens_reject_empty_long_and_invalid_texts() {
 }
 
 #[test]
+fn requests_share_one_copy_of_a_token() {
+    let token = secret::SecretHeader::from(secret::parse_secret("canary".into()).unwrap());
+    let [first, second] = [token.value().unwrap(), token.value().unwrap()];
+    assert_eq!((&first, format!("{first:?}")), (&second, "Sensitive".into()));
+    assert_eq!(first, "canary");
+    assert!(std::ptr::eq(first.as_bytes(), second.as_bytes()));
+}
+
+#[test]
 fn debug_output_hides_secrets() {
     let key = AccessKey::new("AKID", "canary").unwrap().with_security_token("canary").unwrap();
     let rows = [

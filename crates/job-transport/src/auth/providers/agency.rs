@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures_core::future::BoxFuture;
 use http::StatusCode;
 use job_model::ProjectId;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +23,7 @@ use crate::{
         identity::token_from_reply,
         key_record::KeyRecords,
         provider::{ProvideCredentials, RenewalReason},
+        secret::SecretHeader,
         signed_request::{SigningContext, send_signed},
     },
     clock::Clock,
@@ -198,7 +199,7 @@ impl AssumeAgency {
         }
     }
 
-    async fn request_token(&self, token: &SecretString) -> Result<Reply, FetchError> {
+    async fn request_token(&self, token: &SecretHeader) -> Result<Reply, FetchError> {
         let domain = json!({"name": self.domain});
         let mut body = self.body(&json!({}));
         body["auth"]["scope"] = match &self.project {
@@ -215,15 +216,15 @@ impl AssumeAgency {
 
     async fn request_key(&self, key: &AccessKey) -> Result<Reply, FetchError> {
         let body = self.body(&json!({"duration_seconds": self.duration.as_secs()}));
-        let uri = self.identity_url.identity_uri(SECURITY_TOKENS);
-        let request = post(&self.identity_url, uri, &body)?;
+        let build_request =
+            || post(&self.identity_url, self.identity_url.identity_uri(SECURITY_TOKENS), &body);
         let context = SigningContext {
             transport: &*self.transport,
             clock: &*self.clock,
             records: self.key_records.as_deref(),
         };
         let about = || RequestInfo { template: SECURITY_TOKENS, job: None, resends: 0 };
-        send_signed(&context, request, key, None, about, &[]).await
+        send_signed(&context, build_request, key, None, about, &[]).await
     }
 
     /// Returns the body, with these additions to the description of the agency.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     auth::{
-        credential::{Credential, ProvidedCredential},
+        credential::ProvidedCredential,
         identity::{Domain, TokenScope, token_from_reply},
         provider::{ProvideCredentials, RenewCredentials, RenewalReason},
     },
@@ -242,7 +242,7 @@ impl TokenExchange {
         ProvidedCredential {
             recheck_after: read.recheck_after,
             project: self.state().project.clone(),
-            ..ProvidedCredential::new(Credential::Token(token))
+            ..ProvidedCredential::from_token(token)
         }
     }
 

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{
     auth::{
-        credential::IssuedCredential,
+        credential::{Credential, IssuedCredential},
         credentials_cache::{CredentialsCache, RefreshError},
         provider::RenewalReason,
     },

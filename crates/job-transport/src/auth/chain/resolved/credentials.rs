@@ -16,7 +16,7 @@ use super::{
 use crate::auth::providers::AssumeAgency;
 use crate::{
     auth::{
-        credential::{Credential, ProvidedCredential},
+        credential::ProvidedCredential,
         credentials::Credentials,
         identity::Identity,
         key_record::KeyRecords,
@@ -163,7 +163,7 @@ impl ResolvedCredentials {
                 transport,
             )),
             (None, ExchangeableToken::Fixed(token)) => {
-                Credentials::from_provided(ProvidedCredential::new(Credential::Token(token)))
+                Credentials::from_provided(ProvidedCredential::from_token(token))
             }
             (None, ExchangeableToken::InFile(file)) => Credentials::from_provider(file),
         }

@@ -8,6 +8,7 @@ use http::{Request, Response};
 
 use super::*;
 use crate::{
+    auth::credential::Credential,
     testing::ManualClock,
     transport::{RequestSent, TransportError, TransportErrorKind, display_chain},
 };
