@@ -80,4 +80,7 @@ pub use job::{
 };
 pub use printable::is_unprintable;
 pub use reply::{ForeignBody, ServiceError, SubmissionError};
-pub use tree::{Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, Tree, Walk};
+pub use tree::{
+    Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, SubJobPathError, Tree,
+    Walk,
+};
