@@ -22,12 +22,13 @@ pub use deviation::{Deviation, DeviationKind};
 pub(crate) use document::Document;
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
+pub(crate) use json::Json;
 pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
 pub(crate) use object::{Fidelity, Field, Object, StringField, json_object, write, write_unknown};
 pub(crate) use path::KnownNames;
-pub use raw_fields::RawFields;
+pub use raw_fields::{RawFieldError, RawFields};
 
 use alloc::vec::Vec;
 

@@ -5,6 +5,7 @@ mod timestamp;
 mod extend_param;
 mod sub_jobs;
 mod id;
+mod build;
 mod decoded;
 
 pub use decoded::Decoded;
@@ -15,6 +16,7 @@ pub use sub_jobs::SubJobs;
 pub use timestamp::Timestamp;
 
 use alloc::{borrow::Cow, boxed::Box, string::String};
+use core::fmt;
 
 use crate::decode::{KnownNames, Object, RawFields, json_object};
 
@@ -23,7 +25,13 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// Every field is optional because the service may omit any of them. A field is `None` if it was
 /// absent or null, and a `None` is not written when the job is encoded. All other content is kept
 /// in `raw_fields` and written back.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// [`Job::new`] and the `with_` methods build a job without a body, for example in a test.
+///
+/// # Debug output
+///
+/// `{:?}` is one line with the uid, type, phase and number of sub-jobs. `{:#?}` shows all fields.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Job {
     /// `kind`, normally `Job`. The normal value is stored without an allocation.
@@ -41,7 +49,7 @@ pub struct Job {
 }
 
 /// A job's id and timestamps (reference page, table 4).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Metadata {
     /// `uid`: the job's id. It is opaque text, and not always a UUID.
@@ -55,7 +63,7 @@ pub struct Metadata {
 }
 
 /// What a job does, and its sub-jobs (reference page, table 5).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Spec {
     /// `type`: the job's type, such as `CreateCluster`.
@@ -79,7 +87,7 @@ pub struct Spec {
 }
 
 /// A job's phase, and the reason for it (reference page, table 6).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Status {
     /// `phase`: the state of the job. An empty string is read as an absent phase.
@@ -153,6 +161,30 @@ impl Job {
     }
 }
 
+/// Shows the most important fields, or all of them with `{:#?}`.
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let Self { kind, api_version, metadata, spec, status, raw_fields } = self;
+            return f
+                .debug_struct("Job")
+                .field("kind", kind)
+                .field("api_version", api_version)
+                .field("metadata", metadata)
+                .field("spec", spec)
+                .field("status", status)
+                .field("raw_fields", raw_fields)
+                .finish();
+        }
+        f.debug_struct("Job")
+            .field("uid", &self.uid())
+            .field("job_type", &self.job_type())
+            .field("phase", &self.phase())
+            .field("sub_jobs", &self.sub_jobs().len())
+            .finish_non_exhaustive()
+    }
+}
+
 json_object! {
     Job {
         kind: "kind",
@@ -190,3 +222,6 @@ json_object! {
         message: "message",
     }
 }
+
+#[cfg(test)]
+mod tests;

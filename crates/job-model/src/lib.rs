@@ -73,7 +73,10 @@ mod reply;
 #[cfg(test)]
 mod testing;
 
-pub use decode::{DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFields};
+pub use decode::{
+    DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFieldError, RawFields,
+};
+pub use jiff;
 pub use job::{
     Decoded, ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs,
     Timestamp,

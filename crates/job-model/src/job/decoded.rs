@@ -9,7 +9,7 @@ use super::{FIELD_NAMES, Job};
 use crate::decode::{DecodeError, Deviation, Limits, decode};
 
 /// A decoded job, and how its body deviated from the reference page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Decoded {
     /// The job.
@@ -22,6 +22,12 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Creates the result of decoding, for example in a test.
+    #[must_use]
+    pub const fn new(job: Job, deviations: Vec<Deviation>) -> Self {
+        Self { job, deviations }
+    }
+
     /// Decodes a job within the default [`Limits`].
     ///
     /// The body must be valid JSON, except that a byte order mark, trailing commas and, within

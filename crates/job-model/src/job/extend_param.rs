@@ -16,7 +16,7 @@ use serde::{
 /// A parameter that is null is treated as absent. A parameter that is not a string is kept as its
 /// JSON text ([`DeviationKind::ParameterNotText`]). If a parameter is given twice, the last value
 /// is used ([`DeviationKind::DuplicateParameter`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExtendParam(Vec<(String, String)>);
 
 impl ExtendParam {

@@ -29,7 +29,7 @@ use serde::{
 /// assert_eq!(sub_jobs[0].uid(), Some("a"));
 /// # Ok::<(), job_model::DecodeError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SubJobs {
     jobs: Vec<Job>,
     /// Whether the service sent a single object instead of an array.
@@ -53,6 +53,12 @@ impl DerefMut for SubJobs {
 impl From<Vec<Job>> for SubJobs {
     fn from(jobs: Vec<Job>) -> Self {
         Self { jobs, single: false }
+    }
+}
+
+impl FromIterator<Job> for SubJobs {
+    fn from_iter<I: IntoIterator<Item = Job>>(jobs: I) -> Self {
+        Vec::from_iter(jobs).into()
     }
 }
 
