@@ -7,6 +7,7 @@ mod sub_jobs;
 mod id;
 mod build;
 mod decoded;
+mod serde_formats;
 
 pub use decoded::Decoded;
 pub use extend_param::ExtendParam;
@@ -31,6 +32,29 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// # Debug output
 ///
 /// `{:?}` is one line with the uid, type, phase and number of sub-jobs. `{:#?}` shows all fields.
+///
+/// # Formats
+///
+/// A job is decoded from a body by [`Job::from_slice`] or [`Decoded::from_slice`]. It also
+/// implements serde's traits, for any format:
+///
+/// | format | what is written | what is kept |
+/// |---|---|---|
+/// | JSON text, with `serde_json` | the job | everything but null values of known fields |
+/// | human-readable, such as YAML and TOML; other JSON libraries | the job as plain values | see below |
+/// | not human-readable, such as postcard, CBOR and MessagePack | a string with the JSON text | everything but null values of known fields |
+///
+/// Plain values have no number texts: `1.10` becomes `1.1`, an integer outside of the range of
+/// `i64` and `u64` becomes a float, and a number outside of the range of `f64` a string. If a name
+/// is given twice in an unknown field, the last value is kept; a lone surrogate becomes U+FFFD. In
+/// TOML, which has no null, a member that is null is omitted, and an array with a null is an error.
+///
+/// A job can be read from the same formats, and from a [`serde_json::Value`], below serde's
+/// `flatten`, and from an untagged or internally tagged enum. These three pass on plain values even
+/// if they read JSON text. To keep number texts there, take a `Box<`[`RawValue`]`>` from the
+/// document and decode its text with [`Job::from_slice`].
+///
+/// [`RawValue`]: serde_json::value::RawValue
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Job {

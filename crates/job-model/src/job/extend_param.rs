@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{fmt, mem};
 
 use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, Members, RemainingLimits, Text,
+    DecodeError, DeviationKind, Fidelity, Field, Form, LenientDecoder, Members, RemainingLimits,
+    Text,
 };
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -119,6 +120,10 @@ impl Field for ExtendParam {
             |name: &Cow<'_, str>| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
         *slot = Some(Self::from_pairs(parameters, twice));
         Ok(Fidelity::Lossless)
+    }
+
+    fn serialize_as<S: Serializer>(&self, _: Form, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
     }
 }
 

@@ -8,7 +8,8 @@ use core::{
 
 use super::Job;
 use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, fast,
+    DecodeError, DeviationKind, Fidelity, Field, Form, Formed, LenientDecoder, RemainingLimits,
+    fast,
 };
 use serde::{
     Deserializer, Serialize, Serializer,
@@ -105,6 +106,13 @@ impl Field for SubJobs {
         }
         *slot = Some(Self { jobs, single });
         Ok(Fidelity::Lossless)
+    }
+
+    fn serialize_as<S: Serializer>(&self, form: Form, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.jobs {
+            [job] if self.single => job.serialize_as(form, serializer),
+            jobs => serializer.collect_seq(jobs.iter().map(|job| Formed(job, form))),
+        }
     }
 }
 
