@@ -6,6 +6,7 @@ mod deviation;
 mod error;
 mod limits;
 mod path;
+mod values;
 mod json;
 mod special_byte;
 mod scan;
@@ -22,12 +23,16 @@ pub use deviation::{Deviation, DeviationKind};
 pub(crate) use document::Document;
 pub use error::{DecodeError, DecodeErrorKind};
 pub(crate) use fast::{next_value, object};
+pub(crate) use json::{Form, Formed, Json};
 pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
-pub(crate) use object::{Fidelity, Field, Object, StringField, json_object, write, write_unknown};
+pub(crate) use object::{
+    Fidelity, Field, Object, StringField, json_object, serialize, write, write_unknown,
+};
 pub(crate) use path::KnownNames;
-pub use raw_fields::RawFields;
+pub use raw_fields::{RawFieldError, RawFields};
+pub(crate) use values::{JsonWriter, MemberName};
 
 use alloc::vec::Vec;
 

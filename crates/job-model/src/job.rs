@@ -5,7 +5,9 @@ mod timestamp;
 mod extend_param;
 mod sub_jobs;
 mod id;
+mod build;
 mod decoded;
+mod serde_formats;
 
 pub use decoded::Decoded;
 pub use extend_param::ExtendParam;
@@ -15,6 +17,7 @@ pub use sub_jobs::SubJobs;
 pub use timestamp::Timestamp;
 
 use alloc::{borrow::Cow, boxed::Box, string::String};
+use core::fmt;
 
 use crate::decode::{KnownNames, Object, RawFields, json_object};
 
@@ -23,7 +26,36 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// Every field is optional because the service may omit any of them. A field is `None` if it was
 /// absent or null, and a `None` is not written when the job is encoded. All other content is kept
 /// in `raw_fields` and written back.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// [`Job::new`] and the `with_` methods build a job without a body, for example in a test.
+///
+/// # Debug output
+///
+/// `{:?}` is one line with the uid, type, phase and number of sub-jobs. `{:#?}` shows all fields.
+///
+/// # Formats
+///
+/// A job is decoded from a body by [`Job::from_slice`] or [`Decoded::from_slice`]. It also
+/// implements serde's traits, for any format:
+///
+/// | format | what is written | what is kept |
+/// |---|---|---|
+/// | JSON text, with `serde_json` | the job | everything but null values of known fields |
+/// | human-readable, such as YAML and TOML; other JSON libraries | the job as plain values | see below |
+/// | not human-readable, such as postcard, CBOR and MessagePack | a string with the JSON text | everything but null values of known fields |
+///
+/// Plain values have no number texts: `1.10` becomes `1.1`, an integer outside of the range of
+/// `i64` and `u64` becomes a float, and a number outside of the range of `f64` a string. If a name
+/// is given twice in an unknown field, the last value is kept; a lone surrogate becomes U+FFFD. In
+/// TOML, which has no null, a member that is null is omitted, and an array with a null is an error.
+///
+/// A job can be read from the same formats, and from a [`serde_json::Value`], below serde's
+/// `flatten`, and from an untagged or internally tagged enum. These three pass on plain values even
+/// if they read JSON text. To keep number texts there, take a `Box<`[`RawValue`]`>` from the
+/// document and decode its text with [`Job::from_slice`].
+///
+/// [`RawValue`]: serde_json::value::RawValue
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Job {
     /// `kind`, normally `Job`. The normal value is stored without an allocation.
@@ -41,7 +73,7 @@ pub struct Job {
 }
 
 /// A job's id and timestamps (reference page, table 4).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Metadata {
     /// `uid`: the job's id. It is opaque text, and not always a UUID.
@@ -55,7 +87,7 @@ pub struct Metadata {
 }
 
 /// What a job does, and its sub-jobs (reference page, table 5).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Spec {
     /// `type`: the job's type, such as `CreateCluster`.
@@ -79,7 +111,7 @@ pub struct Spec {
 }
 
 /// A job's phase, and the reason for it (reference page, table 6).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Status {
     /// `phase`: the state of the job. An empty string is read as an absent phase.
@@ -153,6 +185,30 @@ impl Job {
     }
 }
 
+/// Shows the most important fields, or all of them with `{:#?}`.
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let Self { kind, api_version, metadata, spec, status, raw_fields } = self;
+            return f
+                .debug_struct("Job")
+                .field("kind", kind)
+                .field("api_version", api_version)
+                .field("metadata", metadata)
+                .field("spec", spec)
+                .field("status", status)
+                .field("raw_fields", raw_fields)
+                .finish();
+        }
+        f.debug_struct("Job")
+            .field("uid", &self.uid())
+            .field("job_type", &self.job_type())
+            .field("phase", &self.phase())
+            .field("sub_jobs", &self.sub_jobs().len())
+            .finish_non_exhaustive()
+    }
+}
+
 json_object! {
     Job {
         kind: "kind",
@@ -190,3 +246,6 @@ json_object! {
         message: "message",
     }
 }
+
+#[cfg(test)]
+mod tests;

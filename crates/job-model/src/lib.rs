@@ -73,11 +73,17 @@ mod reply;
 #[cfg(test)]
 mod testing;
 
-pub use decode::{DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFields};
+pub use decode::{
+    DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFieldError, RawFields,
+};
+pub use jiff;
 pub use job::{
     Decoded, ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs,
     Timestamp,
 };
 pub use printable::is_unprintable;
 pub use reply::{ForeignBody, ServiceError, SubmissionError};
-pub use tree::{Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, Tree, Walk};
+pub use tree::{
+    Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, SubJobPathError, Tree,
+    Walk,
+};

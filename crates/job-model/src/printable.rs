@@ -1,5 +1,6 @@
 //! Recognizes and escapes characters that must not be printed to a terminal.
 
+use alloc::format;
 use core::{
     fmt::{self, Write},
     ops::RangeInclusive,
@@ -58,6 +59,15 @@ pub fn is_unprintable(c: char) -> bool {
     }
     let is_within = |ranges: &[RangeInclusive<char>]| ranges.iter().any(|range| range.contains(&c));
     is_within(&INVISIBLE) || is_within(&OTHERS)
+}
+
+/// Writes a text with the width, alignment and precision of the formatter.
+pub(crate) fn pad(f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    if f.width().is_none() && f.precision().is_none() {
+        f.write_fmt(text)
+    } else {
+        f.pad(&format!("{text}"))
+    }
 }
 
 /// Displays a text with its unprintable characters, quotes and backslashes escaped.
@@ -122,10 +132,7 @@ const fn is_plain(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloc::{
-        format,
-        string::{String, ToString},
-    };
+    use alloc::string::{String, ToString};
 
     use super::*;
     use crate::testing::UNPRINTABLE_CHARS;

@@ -11,4 +11,4 @@ pub use failure::Failure;
 pub use inconsistency::{Inconsistency, InconsistencyKind};
 pub use progress::Progress;
 pub use render::Tree;
-pub use walk::{Node, SubJobPath, Walk};
+pub use walk::{Node, SubJobPath, SubJobPathError, Walk};

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::printable::Escaped;
+use crate::printable::{Escaped, pad};
 
 /// Maximum number of deviations that are listed for one body. A body with more is not a reply of
 /// the service, and a complete list could be many times as large as the body.
@@ -19,6 +19,21 @@ pub struct Deviation {
     pub path: String,
     /// The kind of deviation.
     pub kind: DeviationKind,
+}
+
+impl Deviation {
+    /// Creates a deviation, for example in a test.
+    ///
+    /// ```
+    /// use job_model::{Deviation, DeviationKind};
+    ///
+    /// let deviation = Deviation::new("spec.subJobs[1]", DeviationKind::TrailingComma);
+    /// assert_eq!(deviation.to_string(), "spec.subJobs[1]: trailing comma");
+    /// ```
+    #[must_use]
+    pub fn new(path: impl Into<String>, kind: DeviationKind) -> Self {
+        Self { path: path.into(), kind }
+    }
 }
 
 /// The kind of a deviation.
@@ -56,9 +71,30 @@ pub enum DeviationKind {
     Truncated,
 }
 
+impl DeviationKind {
+    /// Returns the name of the kind as it is serialized, such as `trailing_comma`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::TrailingComma => "trailing_comma",
+            Self::ControlCharacter => "control_character",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::LoneSurrogate => "lone_surrogate",
+            Self::UnexpectedType => "unexpected_type",
+            Self::UnrecognizedPhase => "unrecognized_phase",
+            Self::UnrecognizedTimestamp => "unrecognized_timestamp",
+            Self::ParameterNotText => "parameter_not_text",
+            Self::DuplicateParameter => "duplicate_parameter",
+            Self::SubJobsNotArray => "sub_jobs_not_array",
+            Self::Truncated => "truncated",
+        }
+    }
+}
+
 impl fmt::Display for DeviationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::ByteOrderMark => "byte order mark",
             Self::TrailingComma => "trailing comma",
             Self::ControlCharacter => "control character in a string",
@@ -79,9 +115,9 @@ impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, kind } = self;
         if path.is_empty() {
-            write!(f, "body: {kind}")
+            pad(f, format_args!("body: {kind}"))
         } else {
-            write!(f, "{}: {kind}", Escaped(path))
+            pad(f, format_args!("{}: {kind}", Escaped(path)))
         }
     }
 }
@@ -105,5 +141,49 @@ impl Deviations {
 
     pub(crate) fn into_vec(self) -> Vec<Deviation> {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString};
+
+    use super::*;
+
+    #[test]
+    fn deviation_kinds_have_names_and_descriptions() {
+        use DeviationKind as Kind;
+
+        let rows = [
+            (Kind::ByteOrderMark, "byte_order_mark", "byte order mark"),
+            (Kind::TrailingComma, "trailing_comma", "trailing comma"),
+            (Kind::ControlCharacter, "control_character", "control character in a string"),
+            (Kind::InvalidUtf8, "invalid_utf8", "invalid UTF-8 in a string"),
+            (Kind::LoneSurrogate, "lone_surrogate", "lone surrogate"),
+            (Kind::UnexpectedType, "unexpected_type", "unexpected type"),
+            (Kind::UnrecognizedPhase, "unrecognized_phase", "unrecognized phase spelling"),
+            (Kind::UnrecognizedTimestamp, "unrecognized_timestamp", "unrecognized timestamp"),
+            (Kind::ParameterNotText, "parameter_not_text", "not a string"),
+            (Kind::DuplicateParameter, "duplicate_parameter", "duplicate parameter"),
+            (Kind::SubJobsNotArray, "sub_jobs_not_array", "object instead of array"),
+            (Kind::Truncated, "truncated", "more than 1,000 deviations"),
+        ];
+        for (kind, name, description) in rows {
+            assert_eq!((kind.as_str(), &*kind.to_string()), (name, description));
+            let json = format!("\"{name}\"");
+            assert_eq!(serde_json::to_string(&kind).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Kind>(&json).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn deviations_have_a_json_form_that_can_be_read_back() {
+        let deviation = Deviation::new("status.phase", DeviationKind::UnrecognizedPhase);
+        let json = r#"{"path":"status.phase","kind":"unrecognized_phase"}"#;
+        assert_eq!(serde_json::to_string(&deviation).unwrap(), json);
+        let newer = json.replace('{', "{\"v\":[2],");
+        assert_eq!(serde_json::from_str::<Deviation>(&newer).unwrap(), deviation);
+        let shown = format!("{deviation:>42}|{:<16}|", DeviationKind::TrailingComma);
+        assert_eq!(shown, " status.phase: unrecognized phase spelling|trailing comma  |");
     }
 }

@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
 use super::{
@@ -14,7 +15,9 @@ use super::{
 ///
 /// Contains no part of the body, which may be large or secret. The path shows only the names of
 /// known fields, and `…` for any other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The serialized form is an object with `kind`, `path`, `line` and `column`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DecodeError {
     kind: DecodeErrorKind,
     path: String,
@@ -23,7 +26,8 @@ pub struct DecodeError {
 }
 
 /// The kind of a [`DecodeError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
     /// The body is not valid JSON. Often it is a proxy's page instead of the service's reply.
@@ -125,9 +129,25 @@ fn path_at_end(body: &[u8], known_names: &KnownNames) -> Path<'static> {
     scanner.path().elide_unknown_names(known_names)
 }
 
+impl DecodeErrorKind {
+    /// Returns the name of the kind as it is serialized, such as `duplicate_field`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::Truncated => "truncated",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotAnObject => "not_an_object",
+            Self::DuplicateField => "duplicate_field",
+            Self::TooDeep => "too_deep",
+            Self::TooManySubJobs => "too_many_sub_jobs",
+        }
+    }
+}
+
 impl fmt::Display for DecodeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Syntax => "the body is not valid JSON",
             Self::Truncated => "the body ends too soon",
             Self::NotUtf8 => "the body is not valid UTF-8",
@@ -151,3 +171,42 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn decode_error_kinds_have_names() {
+        use DecodeErrorKind as Kind;
+
+        let rows = [
+            (Kind::Syntax, "syntax"),
+            (Kind::Truncated, "truncated"),
+            (Kind::NotUtf8, "not_utf8"),
+            (Kind::NotAnObject, "not_an_object"),
+            (Kind::DuplicateField, "duplicate_field"),
+            (Kind::TooDeep, "too_deep"),
+            (Kind::TooManySubJobs, "too_many_sub_jobs"),
+        ];
+        for (kind, name) in rows {
+            assert_eq!(kind.as_str(), name);
+            let json = format!("\"{name}\"");
+            assert_eq!(serde_json::to_string(&kind).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Kind>(&json).unwrap(), kind);
+        }
+        assert_eq!(format!("{:>16}", Kind::DuplicateField), " duplicate field");
+    }
+
+    #[test]
+    fn decode_errors_have_a_json_form_that_can_be_read_back() {
+        let body = b"{\"status\": {\"phase\":\n1, \"phase\": 2}}";
+        let error = crate::job::Job::from_slice(body).unwrap_err();
+        let json = r#"{"kind":"duplicate_field","path":"status.phase","line":2,"column":13}"#;
+        assert_eq!(serde_json::to_string(&error).unwrap(), json);
+        let newer = json.replace('}', ",\"v\":2}");
+        assert_eq!(serde_json::from_str::<DecodeError>(&newer).unwrap(), error);
+    }
+}

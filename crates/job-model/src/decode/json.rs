@@ -1,10 +1,12 @@
-//! Handles JSON as text: writes values unchanged, and decodes strings.
+//! Handles JSON as text: writes values, and decodes strings.
 
 use alloc::string::String;
-use core::fmt;
+use core::{any::type_name, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor, ser::Error};
 use serde_json::value::RawValue;
+
+use super::values::Value;
 
 /// A value as JSON text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +23,45 @@ impl<'a> Json<'a> {
     }
 }
 
-impl Serialize for Json<'_> {
+/// How JSON text that was kept is serialized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// Unchanged, as a part of a JSON document.
+    Unchanged,
+    /// As values of serde's data model.
+    Values,
+}
+
+impl Form {
+    /// Returns the form for a type of serializer.
+    ///
+    /// `serde_json` accepts JSON text as a struct with a private name. Other serializers would
+    /// write that name. A serializer cannot be asked for its format, but all serializers of
+    /// `serde_json` have the same type of error, and wrappers, such as the one of serde's
+    /// `flatten`, have it, too. The names of the types are compared because a `TypeId` exists only
+    /// for types without borrowed data.
+    pub(crate) fn for_serializer<S: Serializer>() -> Self {
+        if type_name::<S::Error>() == type_name::<serde_json::Error>() {
+            Self::Unchanged
+        } else {
+            Self::Values
+        }
+    }
+}
+
+/// A value to be serialized in a given form.
+pub(crate) struct Formed<T>(pub(crate) T, pub(crate) Form);
+
+impl Serialize for Formed<Json<'_>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
+        let Self(Json(json), form) = *self;
+        match form {
+            Form::Unchanged => {
+                let json = serde_json::from_str::<&RawValue>(json).map_err(S::Error::custom)?;
+                json.serialize(serializer)
+            }
+            Form::Values => Value::serialize_json(json, serializer),
+        }
     }
 }
 

@@ -8,10 +8,20 @@
 use alloc::{borrow::Cow, string::String};
 
 use super::{
-    deviation::DeviationKind, error::DecodeError, fast, json::Json, lenient::LenientDecoder,
-    limits::RemainingLimits, raw_fields::RawFields,
+    deviation::DeviationKind,
+    error::DecodeError,
+    fast,
+    json::{Form, Formed, Json},
+    lenient::LenientDecoder,
+    limits::RemainingLimits,
+    raw_fields::RawFields,
+    values::last_of_each_name,
 };
-use serde::{Deserializer, Serialize, de::MapAccess, ser::SerializeMap};
+use serde::{
+    Deserializer, Serialize, Serializer,
+    de::MapAccess,
+    ser::{Error, SerializeMap},
+};
 
 /// An object that is part of a job.
 pub(crate) trait Object: Default {
@@ -29,6 +39,9 @@ pub(crate) trait Object: Default {
 
     /// Returns the fields that are kept as JSON text.
     fn raw_fields_mut(&mut self) -> &mut RawFields;
+
+    /// Returns the value that was sent instead of the whole object, if no field has been set since.
+    fn whole_value(&self) -> Option<Json<'_>>;
 
     /// Reads the field's value, which is the next value of the map.
     fn decode_fast<'de, A: MapAccess<'de>>(
@@ -61,6 +74,9 @@ pub(crate) trait Field: Sized {
         slot: &mut Option<Self>,
         pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError>;
+
+    /// Serializes the value. JSON text within it is serialized in the given form.
+    fn serialize_as<S: Serializer>(&self, form: Form, serializer: S) -> Result<S::Ok, S::Error>;
 
     /// Returns whether the JSON text that was kept when decoding still represents the field's
     /// value.
@@ -104,6 +120,10 @@ impl<T: StringField> Field for T {
         Ok(pass.text(slot))
     }
 
+    fn serialize_as<S: Serializer>(&self, _: Form, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_text())
+    }
+
     fn is_equivalent(field: Option<&Self>, json: Json<'_>) -> bool {
         let text = serde_json::from_str::<String>(json.as_str());
         text.map_or_else(|_| field.is_none(), |text| T::read(&text).0.as_ref() == field)
@@ -137,7 +157,7 @@ impl StringField for Cow<'static, str> {
 macro_rules! json_object {
     ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
         const _: () = {
-            use $crate::decode::{Fidelity, Field, Object};
+            use $crate::decode::{Fidelity, Field, Form, Formed, Object};
 
             #[derive(Clone, Copy)]
             #[expect(non_camel_case_types, reason = "the variants are named like the fields")]
@@ -161,6 +181,11 @@ macro_rules! json_object {
 
                 fn raw_fields_mut(&mut self) -> &mut $crate::decode::RawFields {
                     &mut self.raw_fields
+                }
+
+                fn whole_value(&self) -> Option<$crate::decode::Json<'_>> {
+                    let is_bare = $(self.$field.is_none())&&+;
+                    self.raw_fields.whole_value().filter(|_| is_bare)
                 }
 
                 fn decode_fast<'de, A: serde::de::MapAccess<'de>>(
@@ -202,6 +227,26 @@ macro_rules! json_object {
                 ) -> Result<Fidelity, $crate::decode::DecodeError> {
                     pass.object(slot)
                 }
+
+                fn serialize_as<S: serde::Serializer>(
+                    &self,
+                    form: Form,
+                    serializer: S,
+                ) -> Result<S::Ok, S::Error> {
+                    if let Some(json) = self.whole_value() {
+                        return serde::Serialize::serialize(&Formed(json, form), serializer);
+                    }
+                    let mut map = serializer.serialize_map(None)?;
+                    $($crate::decode::write(
+                        &mut map,
+                        $name,
+                        self.$field.as_ref(),
+                        &self.raw_fields,
+                        form,
+                    )?;)+
+                    $crate::decode::write_unknown::<Self, _>(&mut map, &self.raw_fields, form)?;
+                    serde::ser::SerializeMap::end(map)
+                }
             }
 
             impl serde::Serialize for $object {
@@ -209,14 +254,7 @@ macro_rules! json_object {
                     &self,
                     serializer: S,
                 ) -> Result<S::Ok, S::Error> {
-                    let is_bare = $(self.$field.is_none())&&+;
-                    if let Some(json) = self.raw_fields.whole_value().filter(|_| is_bare) {
-                        return json.serialize(serializer);
-                    }
-                    let mut map = serializer.serialize_map(None)?;
-                    $($crate::decode::write(&mut map, $name, &self.$field, &self.raw_fields)?;)+
-                    $crate::decode::write_unknown::<Self, _>(&mut map, &self.raw_fields)?;
-                    serde::ser::SerializeMap::end(map)
+                    $crate::decode::serialize(self, serializer)
                 }
             }
         };
@@ -225,28 +263,62 @@ macro_rules! json_object {
 
 pub(crate) use json_object;
 
+/// Serializes an object that is not part of another one.
+///
+/// A format that is not human-readable gets the JSON text as a string, because such formats usually
+/// are not self-describing and could not be read without knowledge of all fields.
+pub(crate) fn serialize<T: Object + Field, S: Serializer>(
+    object: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() {
+        let json = serde_json::to_string(&Formed(object, Form::Unchanged));
+        return serializer.serialize_str(&json.map_err(S::Error::custom)?);
+    }
+    let form = match object.whole_value() {
+        // Serde's `flatten` cannot write a value that is not an object. It reports an error for a
+        // value of the data model, but not for unchanged text.
+        Some(_) => Form::Values,
+        None => Form::for_serializer::<S>(),
+    };
+    object.serialize_as(form, serializer)
+}
+
+impl<T: Field> Serialize for Formed<&T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize_as(self.1, serializer)
+    }
+}
+
 /// Writes a known field. If its original text was kept and the value has not changed since, writes
 /// that text.
-pub(crate) fn write<M: SerializeMap, T: Field + Serialize>(
+pub(crate) fn write<M: SerializeMap, T: Field>(
     map: &mut M,
     name: &str,
-    value: &Option<T>,
+    value: Option<&T>,
     raw_fields: &RawFields,
+    form: Form,
 ) -> Result<(), M::Error> {
     match (raw_fields.find(name), value) {
-        (Some(json), value) if T::is_equivalent(value.as_ref(), json) => {
-            map.serialize_entry(name, &json)
+        (Some(json), value) if T::is_equivalent(value, json) => {
+            map.serialize_entry(name, &Formed(json, form))
         }
-        (_, Some(value)) => map.serialize_entry(name, value),
+        (_, Some(value)) => map.serialize_entry(name, &Formed(value, form)),
         (_, None) => Ok(()),
     }
 }
 
-/// Writes the unknown fields.
+/// Writes the unknown fields. If a name is given more than once, only JSON text repeats it. Other
+/// forms have the last value, because most formats do not allow duplicate names.
 pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
     map: &mut M,
     raw_fields: &RawFields,
+    form: Form,
 ) -> Result<(), M::Error> {
-    let mut unknown = raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
-    unknown.try_for_each(|(name, json)| map.serialize_entry(name, &json))
+    let unknown = || raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
+    let mut write = |(name, json)| map.serialize_entry(name, &Formed(json, form));
+    match form {
+        Form::Unchanged => unknown().try_for_each(write),
+        Form::Values => last_of_each_name(unknown().collect()).into_iter().try_for_each(&mut write),
+    }
 }

@@ -3,7 +3,11 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
+
 use super::json::Json;
+use crate::printable::Escaped;
 
 /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
 ///
@@ -21,10 +25,10 @@ use super::json::Json;
 /// assert_eq!(status.raw_fields.get("progress"), Some("1.10"));
 /// # Ok::<(), job_model::DecodeError>(())
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RawFields(Option<Box<Raw>>);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Raw {
     /// At least one field.
     Fields(Fields),
@@ -33,7 +37,7 @@ enum Raw {
 }
 
 /// The fields in one text, because a body of 8 MiB can have more than a million of them.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Fields {
     /// The name and the JSON text of each field, one after another.
     text: String,
@@ -41,7 +45,7 @@ struct Fields {
     ends: Vec<FieldEnd>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct FieldEnd {
     name: usize,
     json: usize,
@@ -81,6 +85,55 @@ impl RawFields {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries().next().is_none()
+    }
+
+    /// Sets the field `name` to a JSON text. Fields that have this name are replaced.
+    ///
+    /// The text is encoded as it is, without the white space around it. The name should not be one
+    /// of a known field: such a text is encoded only if it does not contradict the struct's own
+    /// field. If this replaces a value that was sent instead of the whole object, that value is
+    /// lost.
+    ///
+    /// ```
+    /// let mut job = job_model::Job::new();
+    /// job.raw_fields.insert("priority", " 1.10 ")?;
+    /// assert_eq!(serde_json::to_string(&job).unwrap(), r#"{"priority":1.10}"#);
+    ///
+    /// let error = job.raw_fields.insert("priority", "high").unwrap_err();
+    /// assert_eq!(error.to_string(), "the field `priority` cannot be set");
+    /// # Ok::<(), job_model::RawFieldError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not valid JSON. The fields are then unchanged.
+    pub fn insert(&mut self, name: &str, json: &str) -> Result<(), RawFieldError> {
+        let json: &RawValue =
+            serde_json::from_str(json).map_err(|error| RawFieldError::new(name, error))?;
+        self.remove(name);
+        self.push(name, Json::from_valid(json.get()));
+        Ok(())
+    }
+
+    /// Sets the field `name` to a value, like [`RawFields::insert`].
+    ///
+    /// ```
+    /// let mut job = job_model::Job::new();
+    /// job.raw_fields.insert_value("labels", &["a", "b"])?;
+    /// assert_eq!(job.raw_fields.get("labels"), Some(r#"["a","b"]"#));
+    /// # Ok::<(), job_model::RawFieldError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the value cannot be serialized as JSON. The fields are then unchanged.
+    pub fn insert_value<T: Serialize + ?Sized>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), RawFieldError> {
+        let json = serde_json::to_string(value);
+        self.insert(name, &json.map_err(|error| RawFieldError::new(name, error))?)
     }
 
     /// Removes all fields with this name, so that they are no longer encoded.
@@ -135,5 +188,93 @@ impl fmt::Debug for RawFields {
             Some(json) => f.debug_tuple("RawFields").field(&json.as_str()).finish(),
             None => f.debug_map().entries(self.iter()).finish(),
         }
+    }
+}
+
+/// Why a raw field could not be set. The source is the error of `serde_json`.
+#[derive(Debug)]
+pub struct RawFieldError {
+    name: String,
+    source: serde_json::Error,
+}
+
+impl RawFieldError {
+    fn new(name: &str, source: serde_json::Error) -> Self {
+        Self { name: name.into(), source }
+    }
+
+    /// Returns the name of the field.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for RawFieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the field `{}` cannot be set", Escaped(&self.name))
+    }
+}
+
+impl core::error::Error for RawFieldError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use core::error::Error;
+
+    use super::*;
+    use crate::job::Job;
+
+    #[test]
+    fn inserted_fields_are_valid_json_and_replace_others() {
+        let mut job = Job::from_slice(br#"{"a": 1, "b": 2, "a": 3}"#).unwrap();
+        let rows: [(&str, Result<&str, &str>); 8] = [
+            ("[1, 2]", Ok(r#"{"b":2,"a":[1, 2]}"#)),
+            ("\t-1.50e3\n", Ok(r#"{"b":2,"a":-1.50e3}"#)),
+            (r#""\ud800""#, Ok(r#"{"b":2,"a":"\ud800"}"#)),
+            ("null", Ok(r#"{"b":2,"a":null}"#)),
+            ("", Err("EOF while parsing a value at line 1 column 0")),
+            ("{\"a\": 1,}", Err("key must be a string at line 1 column 9")),
+            ("1 2", Err("trailing characters at line 1 column 3")),
+            ("01", Err("invalid number at line 1 column 2")),
+        ];
+        for (json, expected) in rows {
+            let before = job.clone();
+            match (job.raw_fields.insert("a", json), expected) {
+                (Ok(()), Ok(expected)) => {
+                    let encoded = serde_json::to_string(&job).unwrap();
+                    assert_eq!(encoded, expected);
+                    assert_eq!(Job::from_slice(encoded.as_bytes()).unwrap(), job);
+                }
+                (Err(error), Err(expected)) => {
+                    assert_eq!(error.source().unwrap().to_string(), expected);
+                    assert_eq!((error.name(), &job), ("a", &before));
+                }
+                (result, _) => panic!("{json}: {result:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_json_are_not_inserted() {
+        let mut fields = RawFields::default();
+        let pairs = alloc::collections::BTreeMap::from([((1, 2), 3)]);
+        let error = fields.insert_value("a\u{1b}", &pairs).unwrap_err();
+        assert_eq!(error.to_string(), r"the field `a\u{1b}` cannot be set");
+        assert_eq!(error.source().unwrap().to_string(), "key must be a string");
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn an_element_that_is_not_an_object_becomes_one() {
+        let body = br#"{"spec": {"subJobs": [7]}}"#;
+        let mut job = Job::from_slice(body).unwrap().sub_jobs()[0].clone();
+        job.raw_fields.insert("a", "1").unwrap();
+        assert_eq!(serde_json::to_string(&job).unwrap(), r#"{"a":1}"#);
     }
 }

@@ -1,15 +1,12 @@
 //! Decodes a job and lists the deviations of its body.
 
-use alloc::{boxed::Box, format, vec::Vec};
-
-use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::value::RawValue;
+use alloc::vec::Vec;
 
 use super::{FIELD_NAMES, Job};
 use crate::decode::{DecodeError, Deviation, Limits, decode};
 
 /// A decoded job, and how its body deviated from the reference page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Decoded {
     /// The job.
@@ -22,6 +19,12 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Creates the result of decoding, for example in a test.
+    #[must_use]
+    pub const fn new(job: Job, deviations: Vec<Deviation>) -> Self {
+        Self { job, deviations }
+    }
+
     /// Decodes a job within the default [`Limits`].
     ///
     /// The body must be valid JSON, except that a byte order mark, trailing commas and, within
@@ -71,21 +74,6 @@ impl Job {
     /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice(body: &[u8]) -> Result<Self, DecodeError> {
         Decoded::from_slice(body).map(|decoded| decoded.job)
-    }
-}
-
-/// Decodes a job that is part of a larger JSON document, with the same rules as
-/// [`Job::from_slice`].
-///
-/// Works only with `serde_json`, and not below serde's `flatten` or an untagged or internally
-/// tagged enum. These do not pass on the raw JSON text, which is needed to keep unknown fields.
-impl<'de> Deserialize<'de> for Job {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(deserializer)?;
-        // Omits line and column, because they count within the job's own text and not the
-        // document's.
-        let at = |error: DecodeError| format!("{} at {}", error.kind(), error.path());
-        Self::from_slice(json.get().as_bytes()).map_err(|error| D::Error::custom(at(error)))
     }
 }
 

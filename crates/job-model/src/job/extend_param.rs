@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{fmt, mem};
 
 use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, Members, RemainingLimits, Text,
+    DecodeError, DeviationKind, Fidelity, Field, Form, LenientDecoder, Members, RemainingLimits,
+    Text,
 };
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -16,7 +17,7 @@ use serde::{
 /// A parameter that is null is treated as absent. A parameter that is not a string is kept as its
 /// JSON text ([`DeviationKind::ParameterNotText`]). If a parameter is given twice, the last value
 /// is used ([`DeviationKind::DuplicateParameter`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExtendParam(Vec<(String, String)>);
 
 impl ExtendParam {
@@ -119,6 +120,10 @@ impl Field for ExtendParam {
             |name: &Cow<'_, str>| pass.record_deviation_at(name, DeviationKind::DuplicateParameter);
         *slot = Some(Self::from_pairs(parameters, twice));
         Ok(Fidelity::Lossless)
+    }
+
+    fn serialize_as<S: Serializer>(&self, _: Form, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
     }
 }
 

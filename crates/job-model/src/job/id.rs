@@ -2,7 +2,7 @@
 //! required format.
 
 use alloc::{string::String, sync::Arc};
-use core::{fmt, str::FromStr};
+use core::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 const MAX_ID_BYTES: usize = 128;
 
 /// Why a text is not a valid id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IdError {
     /// The text is empty.
@@ -22,6 +23,8 @@ pub enum IdError {
     /// The text contains a character that would change the URL: a control character, `/`, `?`, `#`
     /// or `%`.
     InvalidCharacter(char),
+    /// The text starts or ends with white space, which a reader of a list of ids must remove.
+    SurroundingSpace,
 }
 
 impl fmt::Display for IdError {
@@ -31,6 +34,7 @@ impl fmt::Display for IdError {
             Self::TooLong => write!(f, "an id cannot be longer than {MAX_ID_BYTES} bytes"),
             Self::DotSegment => f.write_str("an id cannot be `.` or `..`"),
             Self::InvalidCharacter(c) => write!(f, "an id cannot contain {c:?}"),
+            Self::SurroundingSpace => f.write_str("an id cannot start or end with white space"),
         }
     }
 }
@@ -59,11 +63,38 @@ macro_rules! id {
             }
         }
 
+        impl TryFrom<&str> for $id {
+            type Error = IdError;
+
+            fn try_from(text: &str) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
         impl TryFrom<String> for $id {
             type Error = IdError;
 
             fn try_from(text: String) -> Result<Self, IdError> {
                 check(&text).map(|()| Self(text.into()))
+            }
+        }
+
+        impl From<$id> for String {
+            fn from(id: $id) -> Self {
+                id.as_str().into()
+            }
+        }
+
+        impl AsRef<str> for $id {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        /// Ids are compared, ordered and hashed like their texts.
+        impl Borrow<str> for $id {
+            fn borrow(&self) -> &str {
+                self.as_str()
             }
         }
 
@@ -90,11 +121,22 @@ macro_rules! id {
 id! {
     /// A job's id, as returned by the call that created the job. Cheap to clone.
     ///
+    /// An id is opaque text of at most 128 bytes. It is never trimmed: white space around it is an
+    /// error.
+    ///
     /// ```
+    /// use std::collections::HashMap;
+    ///
     /// use job_model::{IdError, JobId};
     ///
     /// let id: JobId = "354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?;
     /// assert_eq!("../jobs".parse::<JobId>(), Err(IdError::InvalidCharacter('/')));
+    /// assert_eq!(JobId::try_from("354331b2c\n"), Err(IdError::InvalidCharacter('\n')));
+    /// assert_eq!(JobId::try_from(" 354331b2c"), Err(IdError::SurroundingSpace));
+    ///
+    /// // A map can be searched for the text of an id.
+    /// let names = HashMap::from([(id, "prod")]);
+    /// assert_eq!(names.get("354331b2c-229a-11e8-9c75-0255ac100ceb"), Some(&"prod"));
     /// # Ok::<(), IdError>(())
     /// ```
     JobId
@@ -107,11 +149,13 @@ id! {
 
 fn check(text: &str) -> Result<(), IdError> {
     let changes_url = |c: &char| c.is_control() || "/?#%".contains(*c);
+    let invalid = text.chars().find(changes_url);
     match text {
         "" => Err(IdError::Empty),
         "." | ".." => Err(IdError::DotSegment),
         _ if text.len() > MAX_ID_BYTES => Err(IdError::TooLong),
-        _ => text.chars().find(changes_url).map_or(Ok(()), |c| Err(IdError::InvalidCharacter(c))),
+        _ if text.trim() != text && invalid.is_none() => Err(IdError::SurroundingSpace),
+        _ => invalid.map_or(Ok(()), |c| Err(IdError::InvalidCharacter(c))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Defines the phase of a job: the four documented phases, or any other text.
 
 use alloc::string::String;
-use core::fmt;
+use core::{convert::Infallible, fmt, str::FromStr};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     decode::{DeviationKind, StringField},
-    printable::Quoted,
+    printable::{Quoted, pad},
 };
 
 /// The state of a job (reference page, table 6).
@@ -21,6 +21,8 @@ use crate::{
 /// assert_eq!(Phase::from("SUCCESS"), Phase::Success);
 /// assert!(Phase::from("Failed").is_terminal());
 /// assert!(!Phase::from("Upgrading").is_terminal());
+/// assert_eq!("running".parse(), Ok(Phase::Running));
+/// assert_eq!(format!("{:>8}|", Phase::Failed), "  Failed|");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
@@ -74,6 +76,25 @@ impl From<&str> for Phase {
     }
 }
 
+/// Parses a known phase like [`Phase::from`] a `&str`, and otherwise keeps the string.
+impl From<String> for Phase {
+    fn from(text: String) -> Self {
+        match Self::from(&*text) {
+            Self::Unknown(_) => Self::Unknown(text),
+            known => known,
+        }
+    }
+}
+
+/// Never fails, because any other text is [`Phase::Unknown`].
+impl FromStr for Phase {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.into())
+    }
+}
+
 /// Reads an empty string as an absent phase.
 impl StringField for Phase {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
@@ -91,7 +112,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Quoted and escaped, because an unknown text may contain control characters.
-            Self::Unknown(text) => write!(f, "{}", Quoted(text)),
+            Self::Unknown(text) => pad(f, format_args!("{}", Quoted(text))),
             known => f.pad(known.as_str()),
         }
     }
@@ -121,5 +142,29 @@ impl Visitor<'_> for PhaseVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Phase, E> {
         Ok(Phase::from(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn phases_parse_and_display_with_a_width() {
+        let rows = [
+            ("SUCCESS", Phase::Success, "Success   |Suc"),
+            ("running", Phase::Running, "Running   |Run"),
+            ("Failed", Phase::Failed, "Failed    |Fai"),
+            ("initializing", Phase::Initializing, "Initializing|Ini"),
+            ("a\n", Phase::Unknown("a\n".into()), "\"a\\n\"     |\"a\\"),
+            ("", Phase::Unknown("".into()), "\"\"        |\"\""),
+        ];
+        for (text, phase, shown) in rows {
+            assert_eq!(text.parse(), Ok(phase.clone()));
+            assert_eq!(Phase::from(String::from(text)), phase);
+            assert_eq!(format!("{phase:10}|{phase:.3}"), shown);
+        }
     }
 }

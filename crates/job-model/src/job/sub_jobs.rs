@@ -8,7 +8,8 @@ use core::{
 
 use super::Job;
 use crate::decode::{
-    DecodeError, DeviationKind, Fidelity, Field, LenientDecoder, RemainingLimits, fast,
+    DecodeError, DeviationKind, Fidelity, Field, Form, Formed, LenientDecoder, RemainingLimits,
+    fast,
 };
 use serde::{
     Deserializer, Serialize, Serializer,
@@ -29,7 +30,7 @@ use serde::{
 /// assert_eq!(sub_jobs[0].uid(), Some("a"));
 /// # Ok::<(), job_model::DecodeError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SubJobs {
     jobs: Vec<Job>,
     /// Whether the service sent a single object instead of an array.
@@ -53,6 +54,12 @@ impl DerefMut for SubJobs {
 impl From<Vec<Job>> for SubJobs {
     fn from(jobs: Vec<Job>) -> Self {
         Self { jobs, single: false }
+    }
+}
+
+impl FromIterator<Job> for SubJobs {
+    fn from_iter<I: IntoIterator<Item = Job>>(jobs: I) -> Self {
+        Vec::from_iter(jobs).into()
     }
 }
 
@@ -99,6 +106,13 @@ impl Field for SubJobs {
         }
         *slot = Some(Self { jobs, single });
         Ok(Fidelity::Lossless)
+    }
+
+    fn serialize_as<S: Serializer>(&self, form: Form, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.jobs {
+            [job] if self.single => job.serialize_as(form, serializer),
+            jobs => serializer.collect_seq(jobs.iter().map(|job| Formed(job, form))),
+        }
     }
 }
 

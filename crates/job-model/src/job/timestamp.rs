@@ -31,14 +31,14 @@ static NO_ZONES: TimeZoneDatabase = TimeZoneDatabase::none();
 /// assert_eq!(created.instant(), "2020-02-02T08:12:40.672772389Z".parse().ok());
 /// assert_eq!(Timestamp::from("yesterday").instant(), None);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timestamp {
     text: String,
     parsed: Parsed,
 }
 
 /// The meaning of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Parsed {
     Instant(jiff::Timestamp),
     /// Go's zero time.

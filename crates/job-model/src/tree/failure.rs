@@ -3,12 +3,12 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
 
-use super::walk::SubJobPath;
+use super::walk::{NO_LABEL, SubJobPath};
 use crate::{
     job::{Job, Phase},
-    printable::{Escaped, Quoted},
+    printable::{Escaped, Quoted, pad},
 };
 
 /// Where and why a job failed.
@@ -16,9 +16,21 @@ use crate::{
 /// The `Display` form is one line, such as `CreateCluster > InstallMaster: "no such flavor"`. Texts
 /// of the service are quoted and escaped.
 ///
-/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. The last of the
-/// `job_types` is the type of the deepest sub-job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. When it is read,
+/// `job_type` becomes the last of the `job_types`, or `None` if that is the uid or `job`, because
+/// these are listed for a job without a type.
+///
+/// ```
+/// use job_model::Failure;
+///
+/// let json = r#"{"path":"","job_types":["CreateCluster"],"uid":null,"reason":"no quota"}"#;
+/// let failure: Failure = serde_json::from_str(json)?;
+/// assert_eq!(failure.to_string(), r#"CreateCluster: "no quota""#);
+/// assert_eq!(failure.job_type.as_deref(), Some("CreateCluster"));
+/// assert_eq!(serde_json::to_string(&failure)?, json);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Failure {
     /// The types of the jobs from the top-level job down to the deepest failed sub-job. A job
@@ -47,13 +59,40 @@ impl Serialize for Failure {
     }
 }
 
+impl<'de> Deserialize<'de> for Failure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename = "Failure")]
+        struct Fields {
+            path: SubJobPath,
+            job_types: Vec<String>,
+            uid: Option<String>,
+            reason: Option<String>,
+        }
+
+        let Fields { path, job_types, uid, reason } = Fields::deserialize(deserializer)?;
+        let is_type = |label: &&String| Some(*label) != uid.as_ref() && *label != NO_LABEL;
+        let job_type = job_types.last().filter(is_type).cloned();
+        Ok(Self { job_types, path, job_type, uid, reason })
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (level, step) in self.job_types.iter().enumerate() {
+        pad(f, format_args!("{}", Line(self)))
+    }
+}
+
+/// Displays a failure without a width.
+struct Line<'a>(&'a Failure);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (level, step) in self.0.job_types.iter().enumerate() {
             let arrow = if level == 0 { "" } else { " > " };
             write!(f, "{arrow}{}", Escaped(step))?;
         }
-        match &self.reason {
+        match &self.0.reason {
             Some(reason) => write!(f, ": {}", Quoted(reason)),
             None => f.write_str(": no reason given"),
         }

@@ -1,15 +1,20 @@
 //! Finds contradictions between the phases of a job and of its sub-jobs.
 
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 use core::fmt;
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::walk::{Node, SubJobPath};
-use crate::job::{Job, Phase};
+use crate::{
+    job::{Job, Phase},
+    printable::pad,
+};
 
 /// A contradiction between the phases of a job and of a sub-job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The serialized form is an object with `path` and `kind`, each as it is displayed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Inconsistency {
     /// The path of the sub-job. If the kind is about all sub-jobs of a job, it is the path of that
@@ -17,6 +22,25 @@ pub struct Inconsistency {
     pub path: SubJobPath,
     /// The kind of contradiction.
     pub kind: InconsistencyKind,
+}
+
+impl Inconsistency {
+    /// Creates an inconsistency, for example in a test.
+    ///
+    /// ```
+    /// use job_model::{Inconsistency, InconsistencyKind, SubJobPath};
+    ///
+    /// let path = SubJobPath::from_iter([1, 0]);
+    /// let inconsistency = Inconsistency::new(path, InconsistencyKind::FailedChildOfActive);
+    /// assert_eq!(
+    ///     inconsistency.to_string(),
+    ///     "spec.subJobs[1].spec.subJobs[0]: failed while its parent is active",
+    /// );
+    /// ```
+    #[must_use]
+    pub const fn new(path: SubJobPath, kind: InconsistencyKind) -> Self {
+        Self { path, kind }
+    }
 }
 
 /// The kind of an [`Inconsistency`].
@@ -47,26 +71,22 @@ pub enum InconsistencyKind {
     FailedWithAllChildrenDone,
 }
 
-/// Serializes the displayed text.
-impl Serialize for InconsistencyKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+impl InconsistencyKind {
+    const ALL: [Self; 8] = [
+        Self::ActiveChildOfSuccess,
+        Self::FailedChildOfSuccess,
+        Self::UnknownChildOfSuccess,
+        Self::ActiveChildOfFailed,
+        Self::FailedChildOfActive,
+        Self::StartedChildOfInitializing,
+        Self::ActiveWithAllChildrenDone,
+        Self::FailedWithAllChildrenDone,
+    ];
 
-/// Serializes as an object with `path` and `kind`.
-impl Serialize for Inconsistency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Inconsistency", 2)?;
-        object.serialize_field("path", &self.path)?;
-        object.serialize_field("kind", &self.kind)?;
-        object.end()
-    }
-}
-
-impl fmt::Display for InconsistencyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// Returns the text that is displayed and serialized.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::ActiveChildOfSuccess => "active although its parent succeeded",
             Self::FailedChildOfSuccess => "failed although its parent succeeded",
             Self::UnknownChildOfSuccess => "no known phase although its parent succeeded",
@@ -75,14 +95,38 @@ impl fmt::Display for InconsistencyKind {
             Self::StartedChildOfInitializing => "started before its parent",
             Self::ActiveWithAllChildrenDone => "active although all its sub-jobs succeeded",
             Self::FailedWithAllChildrenDone => "failed although all its sub-jobs succeeded",
-        })
+        }
+    }
+}
+
+impl Serialize for InconsistencyKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for InconsistencyKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| D::Error::custom("unknown kind of inconsistency"))
+    }
+}
+
+impl fmt::Display for InconsistencyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Display for Inconsistency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, kind } = self;
-        if path.depth() == 0 { write!(f, "the job: {kind}") } else { write!(f, "{path}: {kind}") }
+        if path.depth() == 0 {
+            pad(f, format_args!("the job: {kind}"))
+        } else {
+            pad(f, format_args!("{path}: {kind}"))
+        }
     }
 }
 

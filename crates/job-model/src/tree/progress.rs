@@ -2,12 +2,16 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::job::{Job, Phase};
 
 /// The steps of a job, counted by phase.
 ///
 /// A step is a job without sub-jobs of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// The serialized form is an object with these fields, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// The number of all steps.

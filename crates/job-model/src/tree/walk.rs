@@ -1,16 +1,28 @@
 //! Walks a tree of jobs without recursion, and finds sub-jobs by type.
 
-use alloc::{vec, vec::Vec};
-use core::{fmt, slice};
+use alloc::{borrow::Cow, vec, vec::Vec};
+use core::{fmt, slice, str::FromStr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::job::Job;
+use crate::{job::Job, printable::pad};
+
+/// The label of a job that has neither a type nor a uid.
+pub(crate) const NO_LABEL: &str = "job";
 
 /// The position of a sub-job in a tree of jobs: one index for each level.
 ///
-/// Displayed as a JSON path, such as `spec.subJobs[1].spec.subJobs[0]`. The path of the job itself
-/// is empty.
+/// Displayed and serialized as a JSON path, such as `spec.subJobs[1].spec.subJobs[0]`. The path of
+/// the job itself is empty. A displayed path can be parsed.
+///
+/// ```
+/// use job_model::SubJobPath;
+///
+/// let path: SubJobPath = "spec.subJobs[1].spec.subJobs[0]".parse()?;
+/// assert_eq!(path.indices(), [1, 0]);
+/// assert_eq!(path, SubJobPath::from_iter([1, 0]));
+/// # Ok::<(), job_model::SubJobPathError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubJobPath(Vec<usize>);
 
@@ -28,14 +40,73 @@ impl SubJobPath {
     }
 }
 
-/// Serializes the displayed text.
+impl FromIterator<usize> for SubJobPath {
+    fn from_iter<I: IntoIterator<Item = usize>>(indices: I) -> Self {
+        Self(indices.into_iter().collect())
+    }
+}
+
+/// The error for a text that is not the path of a sub-job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubJobPathError;
+
+impl fmt::Display for SubJobPathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a path of a sub-job, such as `spec.subJobs[1].spec.subJobs[0]`")
+    }
+}
+
+impl core::error::Error for SubJobPathError {}
+
+impl FromStr for SubJobPath {
+    type Err = SubJobPathError;
+
+    /// Parses the displayed form of a path.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for any other text, such as one with an index that starts with a zero.
+    fn from_str(text: &str) -> Result<Self, SubJobPathError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let index = |level: &str| {
+            let digits = level.strip_prefix("spec.subJobs[")?.strip_suffix(']')?;
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let is_canonical = digits == "0" || !digits.starts_with('0');
+            digits.parse().ok().filter(|_| is_number && is_canonical)
+        };
+        let levels = text
+            .split_inclusive(']')
+            .enumerate()
+            .map(|(level, text)| index(if level == 0 { text } else { text.strip_prefix('.')? }));
+        levels.collect::<Option<_>>().ok_or(SubJobPathError)
+    }
+}
+
 impl Serialize for SubJobPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
+impl<'de> Deserialize<'de> for SubJobPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 impl fmt::Display for SubJobPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        pad(f, format_args!("{}", Levels(&self.0)))
+    }
+}
+
+/// Displays a path without a width.
+struct Levels<'a>(&'a [usize]);
+
+impl fmt::Display for Levels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (level, index) in self.0.iter().enumerate() {
             let dot = if level == 0 { "" } else { "." };
@@ -189,7 +260,7 @@ impl Job {
     #[must_use]
     pub fn label(&self) -> &str {
         let known = |text: &&str| !text.is_empty();
-        self.job_type().filter(known).or_else(|| self.uid().filter(known)).unwrap_or("job")
+        self.job_type().filter(known).or_else(|| self.uid().filter(known)).unwrap_or(NO_LABEL)
     }
 }
 

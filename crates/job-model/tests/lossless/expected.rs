@@ -116,7 +116,7 @@ impl Rules {
 }
 
 fn is_null(value: &Token) -> bool {
-    *value == Token::Bare("null".into())
+    *value == Token::null()
 }
 
 /// Returns whether a field holds an object or an array.

@@ -1,9 +1,10 @@
 //! Tests that decoding and encoding lose nothing, except for the listed deviations and nulls of
-//! known fields.
+//! known fields, and what is lost in formats other than JSON.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bodies;
 mod expected;
+mod formats;
 mod tokens;
 
 use job_model::{Decoded, DeviationKind};

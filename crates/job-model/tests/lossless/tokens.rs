@@ -25,6 +25,10 @@ pub(crate) struct Style {
 }
 
 impl Token {
+    pub(crate) fn null() -> Self {
+        Self::Bare("null".into())
+    }
+
     /// Returns the value with the members of its objects sorted by name. Members with the same name
     /// keep their order.
     pub(crate) fn with_sorted_members(self) -> Self {

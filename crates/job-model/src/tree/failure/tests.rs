@@ -84,3 +84,42 @@ fn a_failure_serializes_as_an_object() {
         r#"{"path":"spec.subJobs[0]","job_types":["CreateCluster","InstallMaster"],"uid":"b","reason":"no such flavor"}"#
     );
 }
+
+/// The command prints this object as `failure`.
+#[test]
+fn failures_have_a_json_form_that_can_be_read_back() {
+    let uid =
+        json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed", "reason": "no quota"}});
+    let rows = [
+        (node("A", "Failed", &[]), r#"{"path":"","job_types":["A"],"uid":null,"reason":null}"#),
+        (
+            node("A", "Failed", &[node("B", "", &[uid])]),
+            r#"{"path":"spec.subJobs[0].spec.subJobs[0]","job_types":["A","B","u"],"uid":"u","reason":"no quota"}"#,
+        ),
+        (
+            json!({"status": {"phase": "Failed"}}),
+            r#"{"path":"","job_types":["job"],"uid":null,"reason":null}"#,
+        ),
+    ];
+    for (tree, json) in rows {
+        let failure = job(&tree).failure().unwrap();
+        assert_eq!(serde_json::to_string(&failure).unwrap(), json);
+        let newer = json.replacen('{', r#"{"severity":{"level":3},"#, 1);
+        assert_eq!(serde_json::from_str::<Failure>(&newer).unwrap(), failure);
+    }
+    let failure = job(&node("A", "Failed", &[])).failure().unwrap();
+    assert_eq!(format!("{failure:>20}|{failure:.1}"), "  A: no reason given|A");
+}
+
+proptest! {
+    #[test]
+    fn failures_are_read_as_they_were_written(tree in trees()) {
+        for node in job(&tree).walk() {
+            let Some(failure) = node.job.failure() else { continue };
+            let json = serde_json::to_string(&failure).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Failure>(&json).unwrap(), &failure);
+            let bytes = postcard::to_allocvec(&failure).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<Failure>(&bytes).unwrap(), &failure);
+        }
+    }
+}

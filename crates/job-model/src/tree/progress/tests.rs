@@ -71,3 +71,26 @@ proptest! {
         prop_assert!(total > 0);
     }
 }
+
+/// The command prints these fields in the event `progress`.
+#[test]
+fn progress_has_a_json_form_that_can_be_read_back() {
+    let progress =
+        Progress { total: 15, initializing: 1, running: 2, success: 3, failed: 4, unknown: 5 };
+    let json = r#"{"total":15,"initializing":1,"running":2,"success":3,"failed":4,"unknown":5}"#;
+    assert_eq!(serde_json::to_string(&progress).unwrap(), json);
+    let newer = json.replace('}', r#","skipped":[6]}"#);
+    assert_eq!(serde_json::from_str::<Progress>(&newer).unwrap(), progress);
+    assert!(serde_json::from_str::<Progress>(r#"{"total":15}"#).is_err());
+}
+
+proptest! {
+    #[test]
+    fn progress_is_read_as_it_was_written(tree in trees()) {
+        let progress = job(&tree).progress();
+        let json = serde_json::to_string(&progress).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
+        let bytes = postcard::to_allocvec(&progress).unwrap();
+        prop_assert_eq!(postcard::from_bytes::<Progress>(&bytes).unwrap(), progress);
+    }
+}

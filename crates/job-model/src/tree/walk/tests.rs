@@ -1,6 +1,10 @@
 //! Tests how trees are walked and searched.
 
-use alloc::{boxed::Box, format, string::String};
+use alloc::{
+    boxed::Box,
+    format,
+    string::{String, ToString},
+};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -78,5 +82,48 @@ proptest! {
         for node in walked {
             prop_assert!(core::ptr::eq(root.sub_job_at(&node.path).unwrap(), node.job));
         }
+    }
+}
+
+#[test]
+fn paths_are_parsed_and_displayed() {
+    let rows: [(&str, Option<&[usize]>); 14] = [
+        ("", Some(&[])),
+        ("spec.subJobs[0]", Some(&[0])),
+        ("spec.subJobs[10].spec.subJobs[0]", Some(&[10, 0])),
+        ("spec.subJobs[00]", None),
+        ("spec.subJobs[01]", None),
+        ("spec.subJobs[+1]", None),
+        ("spec.subJobs[]", None),
+        ("spec.subJobs[99999999999999999999999]", None),
+        ("spec.subJobs[0].", None),
+        (".spec.subJobs[0]", None),
+        ("spec.subJobs[0]spec.subJobs[0]", None),
+        ("spec.subJobs[0]..spec.subJobs[0]", None),
+        ("spec.subJobs[0].status", None),
+        ("spec", None),
+    ];
+    for (text, indices) in rows {
+        let path = text.parse::<SubJobPath>();
+        assert_eq!(path.as_ref().ok().map(SubJobPath::indices), indices, "{text}");
+        let json = serde_json::to_string(text).unwrap();
+        assert_eq!(serde_json::from_str::<SubJobPath>(&json).ok(), path.clone().ok(), "{text}");
+        if let Ok(path) = path {
+            assert_eq!(path.to_string(), text);
+            assert_eq!(serde_json::to_string(&path).unwrap(), json);
+        }
+    }
+    let path = SubJobPath::from_iter([1]);
+    assert_eq!(
+        format!("{path:>16}|{path:<16}|{path:.4}"),
+        " spec.subJobs[1]|spec.subJobs[1] |spec"
+    );
+}
+
+proptest! {
+    #[test]
+    fn displayed_paths_can_be_parsed(indices in proptest::collection::vec(any::<usize>(), 0..5)) {
+        let path: SubJobPath = indices.iter().copied().collect();
+        prop_assert_eq!(path.to_string().parse(), Ok(path));
     }
 }
