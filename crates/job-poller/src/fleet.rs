@@ -4,7 +4,7 @@
 //! that wait continues.
 
 mod stats;
-mod watch_request;
+mod wait_request;
 mod event_buffer;
 mod subscriber;
 mod subscribers;
@@ -30,14 +30,14 @@ pub use self::{
     handle::{FleetEvents, FleetWait},
     merged_events::MergedEvents,
     stats::{FleetJobStatus, FleetStats},
-    watch_request::WatchRequest,
+    wait_request::WaitRequest,
 };
 use self::{
     learner::ScheduleSource,
     scheduler::{NewWait, Scheduler},
     shared::Shared,
     task::CloseOnDrop,
-    watch_request::WatchTarget,
+    wait_request::WaitTarget,
 };
 use crate::{
     budget::Budget,
@@ -66,7 +66,7 @@ use crate::{
 /// failed attempt, during a lookup of sub-jobs or while a job settles, not within 2 s of the wait's
 /// last request, and not while the service throttles.
 ///
-/// The budget also applies to the first request for each job. Use [`WatchRequest::submitted`] for a
+/// The budget also applies to the first request for each job. Use [`WaitRequest::submitted`] for a
 /// job that was just submitted: its first request then waits until such jobs usually end.
 ///
 /// # Throttling
@@ -152,18 +152,18 @@ impl Fleet {
     /// If the fleet already waits for this job, both watches share that wait, and this one receives
     /// the events from now on.
     pub fn watch(&self, id: JobId) -> FleetWait {
-        self.watch_with(WatchRequest::new(id))
+        self.watch_with(WaitRequest::new(id))
     }
 
     /// Waits for a job, with the settings of `request`.
-    pub fn watch_with(&self, request: WatchRequest) -> FleetWait {
-        let WatchRequest { target, policy, schedule, job_type } = request;
+    pub fn watch_with(&self, request: WaitRequest) -> FleetWait {
+        let WaitRequest { target, policy, schedule, job_type } = request;
         let (machine, elapsed_before) = match target {
-            WatchTarget::New(id) => {
+            WaitTarget::New(id) => {
                 let policy = policy.unwrap_or_else(|| self.policy.clone());
                 (Machine::new(id, policy).with_seed(random_seed()), Duration::ZERO)
             }
-            WatchTarget::Resumed(checkpoint) => {
+            WaitTarget::Resumed(checkpoint) => {
                 let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
                 // A job that has ended may be the result. It is decoded here, without the lock.
                 let last = machine.snapshot().filter(|last| last.digest().is_terminal());
@@ -186,7 +186,7 @@ impl Fleet {
     /// as soon as the budget allows. If the fleet already waits for this job, both watches share
     /// that wait.
     pub fn resume(&self, checkpoint: Checkpoint) -> FleetWait {
-        self.watch_with(WatchRequest::resume(checkpoint))
+        self.watch_with(WaitRequest::resume(checkpoint))
     }
 
     /// Returns the events of all waits as one stream, from now on.

@@ -62,6 +62,7 @@
 //! |---|---|---|
 //! | `tokio` | yes | [`Wait`], [`WaitEvents`] and [`Fleet`]: the drivers on tokio |
 //! | `backoff` | no | [`BackoffSchedule`]: the delays of the crate `backoff` |
+//! | `test-util` | no | `testing`: a fake service for unit tests; enable it only in `[dev-dependencies]` |
 //!
 //! # Other layers
 //!
@@ -76,9 +77,13 @@
 #![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
 #![cfg_attr(not(feature = "backoff"), doc = "[`BackoffSchedule`]: crate#features")]
 
+#[cfg(any(test, feature = "test-util"))]
+mod reply_script;
 mod schedule;
 mod machine;
 mod source;
+#[cfg(feature = "test-util")]
+pub mod testing;
 pub mod budget;
 mod report;
 #[cfg(feature = "tokio")]
@@ -89,7 +94,7 @@ mod fleet;
 #[cfg(feature = "tokio")]
 pub use fleet::{
     Fleet, FleetBuilder, FleetEvents, FleetJobStatus, FleetStats, FleetWait, Lagged, MergedEvents,
-    WatchRequest,
+    WaitRequest,
 };
 pub use machine::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
@@ -101,7 +106,7 @@ pub use schedule::BackoffSchedule;
 pub use schedule::{
     Adaptive, Exponential, Fixed, History, JobObservation, PollPlan, PollState, Schedule,
 };
-pub use source::JobSource;
+pub use source::{JobSource, SourceFn, source_fn};
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, WaitEvents};
 

@@ -1,6 +1,6 @@
 //! The trait for sources of readings.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
@@ -67,6 +67,53 @@ impl JobSource for Client {
         last: Option<&'a JobSnapshot>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         Box::pin(self.job_since(id, last))
+    }
+}
+
+/// Makes a source from a function that returns a future.
+///
+/// # Examples
+///
+/// A source that reads jobs from a cache of the service:
+///
+/// ```
+/// use job_model::{Job, JobId};
+/// use job_poller::{JobSource, source_fn};
+/// use job_transport::Reading;
+///
+/// async fn read(id: JobId) -> Job {
+///     // ..
+/// #   Job::from_slice(format!(r#"{{"metadata": {{"uid": "{id}"}}}}"#).as_bytes()).unwrap()
+/// }
+///
+/// let source = source_fn(|id| async move { Ok(Reading::new(read(id).await)) });
+/// # let _: &dyn JobSource = &source;
+/// ```
+pub const fn source_fn<F, R>(read: F) -> SourceFn<F>
+where
+    F: Fn(JobId) -> R + Send + Sync,
+    R: Future<Output = Result<Reading, FetchError>> + Send + 'static,
+{
+    SourceFn(read)
+}
+
+/// The source that [`source_fn`] returns.
+#[derive(Clone, Copy)]
+pub struct SourceFn<F>(F);
+
+impl<F, R> JobSource for SourceFn<F>
+where
+    F: Fn(JobId) -> R + Send + Sync,
+    R: Future<Output = Result<Reading, FetchError>> + Send + 'static,
+{
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        Box::pin((self.0)(id.clone()))
+    }
+}
+
+impl<F> fmt::Debug for SourceFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceFn").finish_non_exhaustive()
     }
 }
 

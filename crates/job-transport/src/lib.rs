@@ -96,10 +96,12 @@ pub use auth::{
     IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
     Setting, Sourced,
 };
+pub use bytes;
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
 pub use clock::Clock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
+pub use http;
 #[cfg(feature = "hyper")]
 pub use hyper::{
     AsyncStream, Connect, HyperTransport, Proxy, ProxyError, TlsConfig, TlsError, TlsProvider,

@@ -1,5 +1,5 @@
 //! Checks that each crate is named after its folder and inherits lints and versions from the
-//! workspace.
+//! workspace, and that only tests enable a feature that is for tests.
 
 use super::Tree;
 
@@ -39,13 +39,32 @@ fn check_manifest(path: &str, text: &str) -> Vec<String> {
                 "{path}:{number}: use `workspace = true`; the root Cargo.toml has the version"
             ));
         }
+        if enables_test_util(section, line) {
+            let number = number + 1;
+            violations.push(format!(
+                "{path}:{number}: only a dependency of tests may enable `test-util`"
+            ));
+        }
     }
     violations
+}
+
+/// Returns whether a line of a manifest enables `test-util` of a crate for normal builds.
+fn enables_test_util(section: &str, line: &str) -> bool {
+    let is_normal = match section {
+        "[features]" => !line.starts_with("test-util ="),
+        _ => section.ends_with("dependencies]") && !section.ends_with("dev-dependencies]"),
+    };
+    is_normal && (line.contains("\"test-util\"") || line.contains("/test-util\""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn with_test_util(section: &str) -> String {
+        format!("{section}\njob-y = {{ workspace = true, features = [\"test-util\"] }}")
+    }
 
     #[test]
     fn manifests_inherit_from_the_workspace() {
@@ -62,6 +81,13 @@ mod tests {
             (format!("{good}\n[target.'cfg(unix)'.dev-dependencies]\nhttp = \"1\""), 1),
             (format!("{good}\n[dependencies.http]\nversion = \"1\""), 1),
             (format!("{good}\n[dev-dependencies]\n{PATH_DEPENDENCY}"), 0),
+            (format!("{good}\n{}", with_test_util("[dev-dependencies]")), 0),
+            (format!("{good}\n{}", with_test_util("[dependencies]")), 1),
+            (format!("{good}\n{}", with_test_util("[build-dependencies]")), 1),
+            (format!("{good}\n{}", with_test_util("[target.'cfg(unix)'.dependencies]")), 1),
+            (format!("{good}\n[features]\ntest-util = [\"tokio/test-util\"]"), 0),
+            (format!("{good}\n[features]\ndefault = [\"test-util\"]"), 1),
+            (format!("{good}\n[features]\nfull = [\"job-y/test-util\"]"), 1),
         ];
         for (manifest, expected) in rows {
             let violations = check(&Tree::new(&[("crates/job-x/Cargo.toml", &manifest)]));

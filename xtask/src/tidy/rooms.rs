@@ -19,9 +19,9 @@ const ORDER: &[(&str, &str)] = &[
     ("job-model", "printable decode job tree reply"),
     // `clock` comes first: it uses no other room, and every room with a time limit uses it.
     ("job-transport", "clock transport request auth client hyper"),
-    // `source` uses no other room. `report` describes the result of a wait, which `machine`
-    // defines.
-    ("job-poller", "schedule machine source budget report wait fleet"),
+    // `reply_script` is for tests, and for `testing`. `source` uses no other room. `report`
+    // describes the result of a wait, which `machine` defines.
+    ("job-poller", "reply_script schedule machine source testing budget report wait fleet"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",

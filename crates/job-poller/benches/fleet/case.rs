@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, ops::Range, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use job_poller::{Adaptive, Fleet, FleetStats, WaitPolicy, WatchRequest};
+use job_poller::{Adaptive, Fleet, FleetStats, WaitPolicy, WaitRequest};
 
 use crate::{
     clock::processor_time,
@@ -110,7 +110,7 @@ impl Case {
             seen += 1;
             if self.refilled_until.is_some() {
                 let (id, kind) = service.add(&self.mix, false);
-                watches.push(fleet.watch_with(WatchRequest::new(id).submitted(kind.name())));
+                watches.push(fleet.watch_with(WaitRequest::new(id).submitted(kind.name())));
             } else if watches.is_empty() {
                 break;
             }

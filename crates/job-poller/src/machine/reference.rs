@@ -11,7 +11,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use super::{
     outcome::Outcome,
     replay::replies,
-    script::{Reply, compare, setup},
+    script::{Reply, attempt, compare, setup},
     *,
 };
 use crate::schedule::Exponential;
@@ -249,7 +249,7 @@ impl CheckedMachine {
 
     fn reply(&mut self, reply: &Reply) {
         let Action::Fetch { id, timeout, last } = self.last_action.clone() else { return };
-        let (input, latency) = reply.attempt(timeout);
+        let (input, latency) = attempt(reply, timeout);
         self.now += latency;
         let is_lookup = id != *self.machine.job_id();
         if !is_lookup {
@@ -337,7 +337,7 @@ impl StateMachineTest for CheckedMachine {
 
     /// A wait with a deadline ends by the deadline, even if the job keeps running.
     fn teardown(mut checked: Self, _: Model) {
-        let running = Reply { text: "running".into(), latency: Duration::from_millis(100) };
+        let running = Reply::parse("running").unwrap();
         let mut attempts = 0;
         while checked.model.timeout.is_some() && !matches!(checked.last_action, Action::Finish(_)) {
             checked.wake();

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::{
-    script::{Reply, Script, Setup, setup},
+    script::{Reply, Setup, attempt, setup},
     *,
 };
-use crate::schedule::Adaptive;
+use crate::{reply_script::ReplyScript, schedule::Adaptive};
 
 const REPLIES: &[&str] = &[
     "init",
@@ -41,13 +41,13 @@ const REPLIES: &[&str] = &[
 pub(super) fn replies() -> impl Strategy<Value = Reply> {
     let latency = prop_oneof![Just(100), 0..100_u64, 0..60_000_u64].prop_map(Duration::from_millis);
     (prop::sample::select(REPLIES), latency)
-        .prop_map(|(text, latency)| Reply { text: text.into(), latency })
+        .prop_map(|(text, latency)| Reply::parse(text).unwrap().with_latency(latency))
 }
 
 static ADAPTIVE: Adaptive = Adaptive::new();
 
 /// Records a wait: each input with its time.
-fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
+fn record(setup: &Setup, seed: u64, script: &ReplyScript) -> Vec<(Duration, Input)> {
     let mut log = vec![(Duration::ZERO, Input::Wake)];
     let mut machine = setup.machine().with_seed(seed);
     let mut number = 0;
@@ -55,7 +55,7 @@ fn record(setup: &Setup, seed: u64, script: &Script) -> Vec<(Duration, Input)> {
         let (now, input) = log[log.len() - 1].clone();
         match machine.step(setup.schedule, now, input).action {
             Action::Fetch { timeout, .. } => {
-                let (input, latency) = script.reply(number).attempt(timeout);
+                let (input, latency) = attempt(script.reply(number), timeout);
                 number += 1;
                 log.push((now + latency, input));
             }
@@ -93,7 +93,7 @@ proptest! {
             if strict { policy.strict().max_tree_lookups(2) } else { policy }
         };
         let setup = Setup { schedule: &ADAPTIVE, ..setup().timeout(300.0).policy(policy) };
-        let log = record(&setup, seed, &Script(replies));
+        let log = record(&setup, seed, &ReplyScript::new(replies));
         let mut straight = setup.machine().with_seed(seed);
         let mut through_formats = straight.clone();
         for (number, (now, input)) in log.into_iter().enumerate() {
@@ -112,7 +112,7 @@ proptest! {
         replies in prop::collection::vec(replies(), 1..20),
         settle: bool,
     ) {
-        let script = Script(replies);
+        let script = ReplyScript::new(replies);
         let steps = |compares_replies| {
             let policy = |policy: WaitPolicy| if settle { policy } else { policy.strict() };
             let setup = setup().timeout(300.0).policy(policy);

@@ -1,167 +1,25 @@
-//! Scripts of a service's replies, and transcripts of the machine's steps.
-//!
-//! A script is a list of replies. The last reply repeats forever:
-//!
-//! | word | the attempt's reply |
-//! |---|---|
-//! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
-//! | `none`, any other word | a job without a phase, or with this phase |
-//! | `running:b`, `running:`, `running:9` | a job with the uid `b`, an empty uid, or a number as its uid; otherwise it has no uid |
-//! | `running[A=success,B=running]` | with sub-jobs of these types, which are also their uids |
-//! | `running@5`, `success@5^8` | updated at second 5, reply sent at second 8, by the service's clock |
-//! | `404`, `429(5s)` | a status, with a `Retry-After` |
-//! | `nopath` | 404 with `APIGW.0101` |
-//! | `drop`, `refused`, `nohost`, `badcert` | the connection is lost or refused, the host is unknown, the certificate is rejected |
-//! | `garbage`, `badsig` | 200 with HTML; a wrong signature |
-//!
-//! The prefix `+` means that the credentials were refreshed during the attempt. The suffix `~40s`
-//! sets how long the attempt takes (100 ms by default), and `*3` repeats the reply.
+//! Transcripts of the machine's steps, for the replies of a script.
 
 use std::fmt::Write;
 
-use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use jiff::Timestamp;
-use job_model::ServiceError;
-use job_transport::{
-    FetchError, FetchErrorKind, Reading, RequestSent, TransportError, TransportErrorKind,
-};
-use serde_json::{Value, json};
-
 use super::{outcome::Outcome, *};
-use crate::schedule::{Exponential, Fixed, Schedule};
+pub(super) use crate::reply_script::Reply;
+use crate::{
+    reply_script::ReplyScript,
+    schedule::{Exponential, Fixed, Schedule},
+};
 
-/// A parsed script.
-#[derive(Clone, Debug)]
-pub(super) struct Script(pub(super) Vec<Reply>);
-
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) text: String,
-    pub(super) latency: Duration,
+/// Parses a script, which is part of a test.
+pub(super) fn parse(script: &str) -> ReplyScript {
+    ReplyScript::parse(script).unwrap()
 }
 
-impl Script {
-    pub(super) fn parse(script: &str) -> Self {
-        let mut replies = Vec::new();
-        for token in script.split_whitespace() {
-            let (token, times) = token.split_once('*').unwrap_or((token, "1"));
-            let (text, latency) = token.split_once('~').unwrap_or((token, "0.1s"));
-            let reply = Reply { text: text.into(), latency: seconds(latency) };
-            replies.extend(vec![reply; times.parse().unwrap()]);
-        }
-        Self(replies)
+/// Returns the result of an attempt with this timeout, and how long the attempt takes.
+pub(super) fn attempt(reply: &Reply, timeout: Duration) -> (Input, Duration) {
+    if reply.latency > timeout {
+        return (Input::Error(AttemptError::timed_out(timeout)), timeout);
     }
-
-    pub(super) fn input(&self, number: usize) -> Input {
-        self.reply(number).attempt(Duration::MAX).0
-    }
-
-    pub(super) fn reply(&self, number: usize) -> &Reply {
-        &self.0[number.min(self.0.len() - 1)]
-    }
-}
-
-fn seconds(text: &str) -> Duration {
-    let seconds = text.strip_suffix('s').unwrap_or_else(|| panic!("{text:?}: seconds, as 5s"));
-    Duration::from_secs_f64(seconds.parse().unwrap())
-}
-
-impl Reply {
-    /// Returns the result of an attempt with this timeout, and how long the attempt takes.
-    pub(super) fn attempt(&self, timeout: Duration) -> (Input, Duration) {
-        if self.latency > timeout {
-            return (Input::Error(AttemptError::timed_out(timeout)), timeout);
-        }
-        (self.input(), self.latency)
-    }
-
-    fn input(&self) -> Input {
-        let text = self.text.strip_prefix('+').unwrap_or(&self.text);
-        let credentials_refreshed = text.len() < self.text.len();
-        match parse_error(text) {
-            Some(error) => Input::from(error.with_credentials_refreshed(credentials_refreshed)),
-            None => {
-                let (text, date) = text
-                    .split_once('^')
-                    .map_or((text, None), |(text, date)| (text, Some(service_time(date))));
-                Input::Reading { snapshot: parse_job(text).into(), date, credentials_refreshed }
-            }
-        }
-    }
-}
-
-fn parse_error(text: &str) -> Option<FetchError> {
-    let transport = |kind| TransportError::new(kind, RequestSent::Maybe).into();
-    let status = |status: StatusCode, body: &'static str| {
-        let mut reply = Response::new(body.into());
-        *reply.status_mut() = status;
-        reply
-    };
-    Some(match text {
-        "drop" => transport(TransportErrorKind::Closed),
-        "refused" => transport(TransportErrorKind::Connect),
-        "nohost" => transport(TransportErrorKind::Dns),
-        "badcert" => transport(TransportErrorKind::Certificate),
-        "badsig" => {
-            let body = br#"{"error_code": "APIGW.0301", "error_msg": "wrong"}"#;
-            let service_error = ServiceError::from_body(401, None, body).unwrap();
-            FetchError::new(FetchErrorKind::WrongSignature).with_service_error(service_error)
-        }
-        "nopath" => {
-            let body = r#"{"error_code": "APIGW.0101", "error_msg": "no such API"}"#;
-            FetchError::from_response(&status(StatusCode::NOT_FOUND, body))
-        }
-        "garbage" => Reading::from_response(Response::new("<html>".into())).unwrap_err(),
-        _ => {
-            let (code, retry_after) = text.split_once('(').unwrap_or((text, ""));
-            let mut reply = status(StatusCode::from_u16(code.parse().ok()?).unwrap(), "");
-            if let Some(retry_after) = retry_after.strip_suffix("s)") {
-                let value = HeaderValue::from_str(retry_after).unwrap();
-                reply.headers_mut().insert(RETRY_AFTER, value);
-            }
-            FetchError::from_response(&reply)
-        }
-    })
-}
-
-fn parse_job(text: &str) -> Job {
-    let (text, updated) = text.split_once('@').unwrap_or((text, ""));
-    let (text, sub_jobs) = text.split_once('[').unwrap_or((text, "]"));
-    let (phase, uid) = text.split_once(':').map_or((text, None), |(phase, uid)| (phase, Some(uid)));
-    let sub_jobs = sub_jobs.trim_end_matches(']').split(',').filter(|text| !text.is_empty());
-    let sub_job = |text: &str| {
-        let (name, phase) = text.split_once('=').expect("type=phase");
-        json!({"metadata": {"uid": name}, "spec": {"type": name}, "status": status_json(phase)})
-    };
-    let mut body = json!({
-        "metadata": {},
-        "spec": {"type": "CreateCluster", "subJobs": sub_jobs.map(sub_job).collect::<Value>()},
-        "status": status_json(phase),
-    });
-    if let Some(uid) = uid {
-        body["metadata"]["uid"] = uid.parse::<u32>().map_or_else(|_| uid.into(), Value::from);
-    }
-    if !updated.is_empty() {
-        body["metadata"]["updateTimestamp"] = service_time(updated).to_string().into();
-    }
-    Job::from_slice(body.to_string().as_bytes()).unwrap()
-}
-
-fn status_json(phase: &str) -> Value {
-    match phase {
-        "none" => json!({}),
-        "init" => json!({"phase": "Initializing"}),
-        "running" => json!({"phase": "Running"}),
-        "success" => json!({"phase": "Success"}),
-        "failed" => json!({"phase": "Failed", "reason": "no such flavor"}),
-        "failed?" => json!({"phase": "Failed", "reason": ""}),
-        other => json!({"phase": other}),
-    }
-}
-
-/// Returns a time of the service's clock.
-fn service_time(second: &str) -> Timestamp {
-    Timestamp::from_second(1_580_631_000 + second.parse::<i64>().unwrap()).unwrap()
+    (reply.result().into(), reply.latency)
 }
 
 /// The configuration of a transcript.
@@ -209,7 +67,7 @@ impl Setup {
     /// time, and the reply before it.
     pub(super) fn run(
         &self,
-        script: &Script,
+        script: &ReplyScript,
         mut see: impl FnMut(Duration, &Step, Option<&Reply>),
     ) -> Duration {
         let mut machine = self.machine();
@@ -222,7 +80,7 @@ impl Setup {
                 Action::Fetch { timeout, last, .. } => {
                     let reply = script.reply(number);
                     number += 1;
-                    let (input, latency) = reply.attempt(timeout);
+                    let (input, latency) = attempt(reply, timeout);
                     let input = if self.compares_replies { compare(input, last) } else { input };
                     (input, Some(reply), now + latency)
                 }
@@ -248,7 +106,7 @@ impl Setup {
 
     fn write_transcript(&self, script: &str) -> String {
         let mut transcript = format!("{script}\n");
-        self.run(&Script::parse(script), |now, step, _| {
+        self.run(&parse(script), |now, step, _| {
             let mut line = |text: String| {
                 writeln!(transcript, "{:>7.3}  {text}", now.as_secs_f64()).unwrap();
             };

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 
 use super::{
-    script::{Script, Setup, setup},
+    script::{Setup, attempt, parse, setup},
     *,
 };
 use crate::schedule::{Adaptive, BudgetShare, Exponential};
@@ -15,6 +15,11 @@ mod observations;
 
 fn one_hour_setup() -> Setup {
     setup().timeout(3600.0)
+}
+
+/// Returns the input for the only reply of a script.
+fn input_of(script: &str) -> Input {
+    attempt(parse(script).reply(0), Duration::MAX).0
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn the_last_attempt_starts_before_the_deadline() {
 fn no_timeout_means_no_deadline() {
     let endless = setup().policy(WaitPolicy::no_timeout);
     let mut ended = Duration::ZERO;
-    let script = Script::parse("running 503*5000 running success");
+    let script = parse("running 503*5000 running success");
     ended += endless.run(&script, |_, _, _| ());
     assert!(ended > Duration::from_secs(40 * 60 * 60), "{ended:?}");
 }
@@ -240,7 +245,7 @@ fn a_step_returns_the_plan_if_it_called_the_schedule() {
         let mut machine = setup().policy(WaitPolicy::no_timeout).machine();
         let first = machine.step_with_share(&schedule, share, Duration::ZERO, Input::Wake);
         assert_eq!(first.plan, None, "{script}");
-        let (elapsed, input) = (Duration::from_secs(1), Script::parse(script).input(0));
+        let (elapsed, input) = (Duration::from_secs(1), input_of(script));
         let mut alone = machine.clone();
         let step = machine.step_with_share(&schedule, share, elapsed, input.clone());
         assert_eq!(step.plan.is_some(), has_plan, "{script}");
@@ -256,7 +261,7 @@ fn a_step_returns_the_plan_if_it_called_the_schedule() {
 #[test]
 fn job_is_available_during_sub_job_lookup() {
     let mut machine = setup().machine();
-    for (now, input) in [(0, Input::Wake), (1, Script::parse("failed?[A=none]").input(0))] {
+    for (now, input) in [(0, Input::Wake), (1, input_of("failed?[A=none]"))] {
         let step = machine.step(setup().schedule, Duration::from_secs(now), input);
         assert!(matches!(step.action, Action::Fetch { .. }), "{step:?}");
     }
@@ -288,7 +293,7 @@ fn jittered_delays_depend_only_on_the_seed() {
             (machine.next_attempt_at, machine.not_before) =
                 (CompactDuration::ZERO, CompactDuration::ZERO);
             input = match number % 2 {
-                0 => Script::parse("running").input(0),
+                0 => input_of("running"),
                 _ => Input::Wake,
             };
             if let Action::SleepUntil(at) = action { Some(at) } else { None }
@@ -322,7 +327,7 @@ fn refreshed_credentials_emit_an_event() {
 
 #[test]
 fn early_and_late_wakes_get_the_right_action() {
-    let running = || Script::parse("running").input(0);
+    let running = || input_of("running");
     let at = Duration::from_secs;
     let rows: [(&str, Vec<(Duration, Input)>); 4] = [
         (
@@ -353,7 +358,7 @@ fn a_resumed_wait_honors_its_plan_and_retry_after() {
     let at = Duration::from_secs;
     let stopped = |setup: Setup, script: &str| {
         let mut last = None;
-        setup.run(&Script::parse(script), |_, step, _| last = Some(step.action.clone()));
+        setup.run(&parse(script), |_, step, _| last = Some(step.action.clone()));
         let Some(Action::Finish(result)) = last else {
             panic!("the wait should have ended: {last:?}")
         };

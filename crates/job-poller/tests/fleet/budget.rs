@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use job_model::JobId;
-use job_poller::{Fleet, WaitPolicy, WatchRequest};
+use job_poller::{Fleet, WaitPolicy, WaitRequest};
 use job_sim::{Plan, Sim, TimeSource};
 
 use crate::service::{SECOND, Service, sleep_for};
@@ -38,7 +38,7 @@ async fn the_first_poll_of_a_submitted_job_is_delayed_when_the_budget_is_binding
         let _others: Vec<_> = (0..100).map(|_| fleet.watch(add())).collect();
         sleep_for(300 * SECOND).await;
         let (new, unknown) = (add(), add());
-        let submitted = WatchRequest::new(new.clone()).submitted("CreateCluster");
+        let submitted = WaitRequest::new(new.clone()).submitted("CreateCluster");
         let _watches = [fleet.watch_with(submitted), fleet.watch(unknown.clone())];
         sleep_for(300 * SECOND).await;
         let asked = service.requests.lock().unwrap();

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, join_all};
 use http::{Response, header::RETRY_AFTER};
 use job_model::JobId;
 use job_poller::{
-    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy, WatchRequest,
+    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy, WaitRequest,
 };
 use job_sim::{Plan, Sim, TimeSource};
 use job_transport::{FetchError, Reading};
@@ -61,7 +61,7 @@ async fn each_watch_of_a_job_ends_at_its_own_deadline() {
                 Some(timeout) => WaitPolicy::new().timeout(Duration::from_millis(*timeout)),
                 None => WaitPolicy::new().no_timeout(),
             };
-            let request = WatchRequest::new(service.sim.job().clone()).policy(policy);
+            let request = WaitRequest::new(service.sim.job().clone()).policy(policy);
             watches.push(tokio::spawn(fleet.watch_with(request)));
         }
         for ((began, timeout, expected), watch) in row.iter().zip(watches) {
@@ -91,7 +91,7 @@ async fn a_last_attempt_is_made_before_the_deadline_of_each_watch() {
     let fleet = Fleet::builder(service.client()).schedule(Fixed::new(300 * SECOND)).start();
     let watch = |seconds| {
         let policy = WaitPolicy::new().timeout(seconds * SECOND);
-        fleet.watch_with(WatchRequest::new(service.sim.job().clone()).policy(policy))
+        fleet.watch_with(WaitRequest::new(service.sim.job().clone()).policy(policy))
     };
     let (long, short) = (watch(1000), watch(100));
     let first = short.await.unwrap_err();
@@ -185,7 +185,7 @@ async fn a_new_job_gets_an_attempt_before_its_deadline() {
     // Each of them was read once.
     sleep_for(320 * SECOND).await;
     let error =
-        fleet.watch_with(WatchRequest::new(add()).submitted("CreateCluster")).await.unwrap_err();
+        fleet.watch_with(WaitRequest::new(add()).submitted("CreateCluster")).await.unwrap_err();
     assert_eq!(error.kind(), WaitErrorKind::DeadlineExceeded);
     assert!(error.elapsed() <= 31 * SECOND && error.attempts() > 0, "{error:?}");
 }

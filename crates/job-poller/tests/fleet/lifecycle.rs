@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use job_model::Phase;
-use job_poller::{Fixed, Fleet, Outcome, WaitErrorKind, WaitPolicy, WatchRequest};
+use job_poller::{Fixed, Fleet, Outcome, WaitErrorKind, WaitPolicy, WaitRequest};
 use job_sim::{Plan, Sim, TimeSource};
 use tokio::runtime::Handle;
 
@@ -118,9 +118,9 @@ async fn a_watch_can_have_its_own_policy_and_schedule() {
     // The request, and how many attempts are made in a minute. The last one is made two seconds
     // before the deadline.
     let rows = [
-        (WatchRequest::new(add()).policy(minute), 7),
-        (WatchRequest::new(add()).policy(minute).schedule(second), 59),
-        (WatchRequest::new(add()).policy(minute.max_consecutive_errors(1)), 7),
+        (WaitRequest::new(add()).policy(minute), 7),
+        (WaitRequest::new(add()).policy(minute).schedule(second), 59),
+        (WaitRequest::new(add()).policy(minute.max_consecutive_errors(1)), 7),
     ];
     let watches: Vec<_> =
         rows.iter().map(|(request, _)| fleet.watch_with(request.clone())).collect();
@@ -134,7 +134,7 @@ async fn a_watch_can_have_its_own_policy_and_schedule() {
     }
     // A checkpoint can be resumed with other settings.
     let policy = WaitPolicy::new().timeout(90 * SECOND);
-    let again = WatchRequest::resume(checkpoints.swap_remove(0)).policy(policy).schedule(second);
+    let again = WaitRequest::resume(checkpoints.swap_remove(0)).policy(policy).schedule(second);
     let error = fleet.watch_with(again).await.unwrap_err();
     assert_eq!(error.elapsed().as_secs(), 88);
     // The delays have a jitter.

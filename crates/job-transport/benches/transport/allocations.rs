@@ -35,7 +35,7 @@ pub(crate) fn report(runtime: &Runtime, targets: &Targets) -> Result<bool, Box<d
         println!("{name:>20} {count:>10.1} {bytes:>10.0} bytes");
     }
     println!("\nthe same without those of HyperTransport and of decoding the reply");
-    let of_transport = of_transport(runtime, targets)?;
+    let of_transport = count_of_transport(runtime, targets)?;
     let mut within = true;
     for (name, client, bound) in [
         ("Client, token", &targets.with_token, MAX_WITH_TOKEN),
@@ -55,7 +55,7 @@ pub(crate) fn report(runtime: &Runtime, targets: &Targets) -> Result<bool, Box<d
 }
 
 /// Returns the number of allocations of `HyperTransport` for a request that is built already.
-fn of_transport(runtime: &Runtime, targets: &Targets) -> Result<f64, Box<dyn Error>> {
+fn count_count_of_transport(runtime: &Runtime, targets: &Targets) -> Result<f64, Box<dyn Error>> {
     let mut fewest = f64::INFINITY;
     for _ in 0..ROUNDS {
         let requests: Vec<_> = (0..CONCURRENCY).map(|_| targets.request()).collect();

@@ -15,40 +15,40 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{WaitPolicy, WatchRequest};
+/// use job_poller::{WaitPolicy, WaitRequest};
 ///
-/// let request = WatchRequest::new("4a5b".parse()?)
+/// let request = WaitRequest::new("4a5b".parse()?)
 ///     .policy(WaitPolicy::new().timeout(Duration::from_secs(20 * 60)))
 ///     .submitted("CreateNode");
 /// # Ok::<(), job_model::IdError>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "a request does nothing until it is passed to `Fleet::watch_with`"]
-pub struct WatchRequest {
-    pub(super) target: WatchTarget,
+pub struct WaitRequest {
+    pub(super) target: WaitTarget,
     pub(super) policy: Option<Arc<WaitPolicy>>,
     pub(super) schedule: Option<Arc<dyn Schedule>>,
     pub(super) job_type: Option<String>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum WatchTarget {
+pub(super) enum WaitTarget {
     New(JobId),
     Resumed(Box<Checkpoint>),
 }
 
-impl WatchRequest {
+impl WaitRequest {
     /// Creates a request to wait for a job, with the policy and the schedule of the fleet.
     pub const fn new(id: JobId) -> Self {
-        Self::from_target(WatchTarget::New(id))
+        Self::from_target(WaitTarget::New(id))
     }
 
     /// Creates a request to resume a wait from a checkpoint, with the limits in the checkpoint.
     pub fn resume(checkpoint: Checkpoint) -> Self {
-        Self::from_target(WatchTarget::Resumed(Box::new(checkpoint)))
+        Self::from_target(WaitTarget::Resumed(Box::new(checkpoint)))
     }
 
-    const fn from_target(target: WatchTarget) -> Self {
+    const fn from_target(target: WaitTarget) -> Self {
         Self { target, policy: None, schedule: None, job_type: None }
     }
 
@@ -77,9 +77,9 @@ impl WatchRequest {
     }
 }
 
-impl fmt::Debug for WatchRequest {
+impl fmt::Debug for WaitRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchRequest")
+        f.debug_struct("WaitRequest")
             .field("target", &self.target)
             .field("policy", &self.policy)
             .field("job_type", &self.job_type)
