@@ -168,6 +168,19 @@ fn paths_and_queries_are_canonicalized() {
     }
 }
 
+#[test]
+fn projects_that_are_not_a_header_value_are_refused() {
+    let key = AccessKey::new("AK", "SK").unwrap();
+    for (project, is_valid) in [("p", true), ("a project", true), ("projekt-\u{e4}", false)] {
+        let mut request = Request::get("https://h/").body(Bytes::new()).unwrap();
+        let signed =
+            sign(&mut request, &key, Some(&project.parse().unwrap()), Timestamp::UNIX_EPOCH);
+        assert_eq!(signed.is_ok(), is_valid, "{project}");
+        let header = request.headers().get(X_PROJECT_ID);
+        assert_eq!(header.map(HeaderValue::as_bytes), is_valid.then_some(project.as_bytes()));
+    }
+}
+
 proptest! {
     #[test]
     fn signing_never_panics_or_adds_line_breaks(
