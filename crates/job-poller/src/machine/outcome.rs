@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, Failure, Inconsistency, Job, SubJobPath};
+use job_model::{Deviation, Failure, Inconsistency, Job, tree::SubJobPath};
 use job_transport::JobSnapshot;
 
 use crate::schedule::JobObservation;
