@@ -1,9 +1,10 @@
-//! Decodes a body into an object: with the fast pass if the body has the form of the reference
-//! page, otherwise after repair with the lenient pass. The caller provides the names of the known
-//! fields.
+//! The details of decoding: limits, fields kept as JSON text, and kinds of deviations and errors.
+//!
+//! [`Decoded::from_slice_with_limits`](crate::Decoded::from_slice_with_limits) takes the
+//! [`Limits`]. Each object of a job has [`RawFields`].
 
-mod deviation;
-mod error;
+pub(crate) mod deviation;
+pub(crate) mod error;
 mod limits;
 mod path;
 mod values;
@@ -19,9 +20,11 @@ mod lenient;
 mod raw_fields;
 
 pub(crate) use cursor::{Cursor, Text};
-pub use deviation::{Deviation, DeviationKind};
+pub(crate) use deviation::Deviation;
+pub use deviation::DeviationKind;
 pub(crate) use document::Document;
-pub use error::{DecodeError, DecodeErrorKind};
+pub(crate) use error::DecodeError;
+pub use error::DecodeErrorKind;
 pub(crate) use fast::{next_value, object};
 pub(crate) use json::{Form, Formed, Json};
 pub(crate) use lenient::{LenientDecoder, Members};
@@ -37,6 +40,9 @@ pub(crate) use values::{JsonWriter, MemberName};
 use alloc::vec::Vec;
 
 /// Decodes an object, and lists the deviations of its body.
+///
+/// Uses the fast pass if the body has the form of the reference page, and otherwise the lenient
+/// pass, if necessary after repair. The caller provides the names of the known fields.
 ///
 /// # Errors
 ///

@@ -48,8 +48,18 @@
 //!
 //! The decoder is strict on syntax and open on shape. A missing, unknown or oddly typed field does
 //! not affect the rest of the job. Unknown fields and unexpected values are kept and encoded again
-//! ([`RawFields`]). Unexpected values and repaired syntax errors are also listed in
-//! [`Decoded::deviations`].
+//! ([`RawFields`](decode::RawFields)). Unexpected values and repaired syntax errors are also listed
+//! in [`Decoded::deviations`].
+//!
+//! # Jobs without a body
+//!
+//! [`Job::new`] and its `with_` methods build a job, for example in a test of a program that uses
+//! this crate. A job can be serialized and read in [any format of serde](Job#formats).
+//!
+//! # Modules
+//!
+//! The types that most programs need are listed here. The others are in [`decode`], [`job`],
+//! [`tree`] and [`reply`].
 //!
 //! # Features
 //!
@@ -66,24 +76,22 @@ extern crate alloc;
 extern crate std;
 
 mod printable;
-mod decode;
-mod job;
-mod tree;
-mod reply;
+pub mod decode;
+pub mod job;
+pub mod tree;
+pub mod reply;
 #[cfg(test)]
 mod testing;
 
-pub use decode::{
-    DecodeError, DecodeErrorKind, Deviation, DeviationKind, Limits, RawFieldError, RawFields,
-};
+pub use decode::{deviation::Deviation, error::DecodeError};
 pub use jiff;
 pub use job::{
-    Decoded, ExtendParam, IdError, Job, JobId, Metadata, Phase, ProjectId, Spec, Status, SubJobs,
-    Timestamp,
+    decoded::Decoded,
+    fields::Job,
+    id::{IdError, JobId, ProjectId},
+    phase::Phase,
+    timestamp::Timestamp,
 };
 pub use printable::is_unprintable;
-pub use reply::{ForeignBody, ServiceError, SubmissionError};
-pub use tree::{
-    Failure, Inconsistency, InconsistencyKind, Node, Progress, SubJobPath, SubJobPathError, Tree,
-    Walk,
-};
+pub use reply::service_error::ServiceError;
+pub use tree::{failure::Failure, inconsistency::Inconsistency, progress::Progress, walk::Node};

@@ -1,11 +1,13 @@
-//! Reads other bodies than jobs: errors, replies that contain a job's id, and bodies of other
-//! services.
+//! Descriptions of bodies that are not jobs.
+//!
+//! A [`ForeignBody`] is a body of another kind with a status of success. A [`SubmissionError`] is
+//! the error of [`JobId::from_submission`](crate::JobId::from_submission). The body of an error is
+//! a [`ServiceError`](crate::ServiceError).
 
 mod html;
-mod service_error;
+pub(crate) mod service_error;
 mod foreign_body;
 mod submission;
 
 pub use foreign_body::ForeignBody;
-pub use service_error::ServiceError;
 pub use submission::SubmissionError;

@@ -1,14 +1,17 @@
-//! Evaluates a job together with its sub-jobs.
+//! The walk through a job and its sub-jobs, its printed form, and paths of sub-jobs.
+//!
+//! These are the results of methods of [`Job`](crate::Job): [`Walk`] of
+//! [`Job::walk`](crate::Job::walk), and [`Tree`] of [`Job::tree`](crate::Job::tree). A
+//! [`SubJobPath`] is in every [`Node`](crate::Node), [`Failure`](crate::Failure) and
+//! [`Inconsistency`](crate::Inconsistency).
 
-mod walk;
-mod progress;
-mod failure;
-mod inconsistency;
+pub(crate) mod walk;
+pub(crate) mod progress;
+pub(crate) mod failure;
+pub(crate) mod inconsistency;
 mod render;
 mod summary;
 
-pub use failure::Failure;
-pub use inconsistency::{Inconsistency, InconsistencyKind};
-pub use progress::Progress;
+pub use inconsistency::InconsistencyKind;
 pub use render::Tree;
-pub use walk::{Node, SubJobPath, SubJobPathError, Walk};
+pub use walk::{SubJobPath, SubJobPathError, Walk};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::{assert_snapshot, glob};
-use job_model::{Decoded, ForeignBody, Job, JobId, ServiceError, Timestamp};
+use job_model::{Decoded, Job, JobId, ServiceError, Timestamp, reply::ForeignBody};
 
 /// Returns the instant of a timestamp, or why there is none.
 fn describe_timestamp(time: &Timestamp) -> String {

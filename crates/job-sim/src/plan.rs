@@ -11,7 +11,10 @@ pub use time_source::TimeSource;
 use std::{iter, ops::Range, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use job_model::{ExtendParam, Job, Metadata, Phase, Spec, Status};
+use job_model::{
+    Job, Phase,
+    job::{ExtendParam, Metadata, Spec, Status},
+};
 
 use self::step::Step;
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use cce_job_fuzz::run_within_time;
-use job_model::{Decoded, ForeignBody, Phase};
+use job_model::{Decoded, Phase, reply::ForeignBody};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 

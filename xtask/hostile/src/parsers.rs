@@ -12,7 +12,7 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use http::{HeaderValue, Request, Response, StatusCode};
-use job_model::{Decoded, ForeignBody, Job, JobId, ServiceError};
+use job_model::{Decoded, Job, JobId, ServiceError, reply::ForeignBody};
 use job_poller::{Checkpoint, History};
 use job_transport::{
     CredentialChain, FetchError, Identity, JobSnapshot, PasswordLogin, ProvideCredentials, Reading,

@@ -25,7 +25,7 @@ impl Deviation {
     /// Creates a deviation, for example in a test.
     ///
     /// ```
-    /// use job_model::{Deviation, DeviationKind};
+    /// use job_model::{Deviation, decode::DeviationKind};
     ///
     /// let deviation = Deviation::new("spec.subJobs[1]", DeviationKind::TrailingComma);
     /// assert_eq!(deviation.to_string(), "spec.subJobs[1]: trailing comma");

@@ -40,9 +40,9 @@ pub enum DecodeErrorKind {
     NotAnObject,
     /// A known field is given twice in one object, so its value is ambiguous.
     DuplicateField,
-    /// Sub-jobs are nested more deeply than [`Limits::max_depth`](crate::Limits::max_depth).
+    /// Sub-jobs are nested more deeply than [`Limits::max_depth`](crate::decode::Limits::max_depth).
     TooDeep,
-    /// There are more sub-jobs than [`Limits::max_sub_jobs`](crate::Limits::max_sub_jobs).
+    /// There are more sub-jobs than [`Limits::max_sub_jobs`](crate::decode::Limits::max_sub_jobs).
     TooManySubJobs,
 }
 

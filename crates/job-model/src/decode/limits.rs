@@ -9,7 +9,10 @@ use super::error::DecodeErrorKind;
 /// most about 25 times their size in the body.
 ///
 /// ```
-/// use job_model::{DecodeErrorKind, Decoded, Limits};
+/// use job_model::{
+///     Decoded,
+///     decode::{DecodeErrorKind, Limits},
+/// };
 ///
 /// let body = br#"{"spec": {"subJobs": [{}, {}]}}"#;
 /// let error = Decoded::from_slice_with_limits(body, Limits::default().max_sub_jobs(1)).unwrap_err();

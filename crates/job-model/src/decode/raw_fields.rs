@@ -101,7 +101,7 @@ impl RawFields {
     ///
     /// let error = job.raw_fields.insert("priority", "high").unwrap_err();
     /// assert_eq!(error.to_string(), "the field `priority` cannot be set");
-    /// # Ok::<(), job_model::RawFieldError>(())
+    /// # Ok::<(), job_model::decode::RawFieldError>(())
     /// ```
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl RawFields {
     /// let mut job = job_model::Job::new();
     /// job.raw_fields.insert_value("labels", &["a", "b"])?;
     /// assert_eq!(job.raw_fields.get("labels"), Some(r#"["a","b"]"#));
-    /// # Ok::<(), job_model::RawFieldError>(())
+    /// # Ok::<(), job_model::decode::RawFieldError>(())
     /// ```
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::decode::{Json, RawFieldError};
 /// Methods that build a job.
 ///
 /// A job that was built this way encodes to JSON, and decodes to an equal job if it is within the
-/// [`Limits`](crate::Limits).
+/// [`Limits`](crate::decode::Limits) and no raw field has the name of a known field.
 impl Job {
     /// Creates a job without any field, as [`Job::default`] does.
     ///
@@ -37,7 +37,7 @@ impl Job {
     /// job.status.get_or_insert_default().raw_fields.insert("progress", "1.10")?;
     /// let encoded = serde_json::to_string(&job).expect("it is a job");
     /// assert_eq!(encoded, r#"{"status":{"phase":"Running","progress":1.10}}"#);
-    /// # Ok::<(), job_model::RawFieldError>(())
+    /// # Ok::<(), job_model::decode::RawFieldError>(())
     /// ```
     #[must_use]
     pub fn new() -> Self {
@@ -184,7 +184,7 @@ impl Job {
 
     /// Sets an unknown field of the job to a JSON text.
     ///
-    /// See [`RawFields::insert`](crate::RawFields::insert) for the details.
+    /// See [`RawFields::insert`](crate::decode::RawFields::insert) for the details.
     ///
     /// # Errors
     ///

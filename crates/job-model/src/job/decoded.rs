@@ -14,7 +14,7 @@ pub struct Decoded {
     /// The differences from the reference page that decoding tolerated; normally empty.
     ///
     /// At most 1,000 deviations are listed. If there are more, the last entry is
-    /// [`DeviationKind::Truncated`](crate::DeviationKind::Truncated).
+    /// [`DeviationKind::Truncated`](crate::decode::DeviationKind::Truncated).
     pub deviations: Vec<Deviation>,
 }
 
@@ -38,7 +38,7 @@ impl Decoded {
     /// and has a trailing comma at its end.
     ///
     /// ```
-    /// use job_model::{Decoded, DeviationKind};
+    /// use job_model::{Decoded, decode::DeviationKind};
     ///
     /// let decoded = Decoded::from_slice(br#"{"kind": 7, "status": {"phase": "Running",}}"#)?;
     /// assert!(decoded.job.phase().is_some());

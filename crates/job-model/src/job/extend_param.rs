@@ -24,7 +24,7 @@ impl ExtendParam {
     /// Returns the value of the parameter `name`. The value may be an empty string.
     ///
     /// ```
-    /// let parameters = job_model::ExtendParam::from_iter([("serverID", "bc467e3a"), ("x", "")]);
+    /// let parameters = job_model::job::ExtendParam::from_iter([("serverID", "bc467e3a"), ("x", "")]);
     /// assert_eq!(parameters.get("serverID"), Some("bc467e3a"));
     /// assert_eq!(parameters.get("x"), Some(""));
     /// assert_eq!(parameters.get("y"), None);

@@ -17,7 +17,7 @@ use crate::{
 /// characters.
 ///
 /// ```
-/// use job_model::ForeignBody;
+/// use job_model::reply::ForeignBody;
 ///
 /// let describe = |body: &[u8]| ForeignBody::from_body(body, &[]).map(|body| body.to_string());
 /// assert_eq!(describe(b"[{}, {}]").as_deref(), Some("a list with 2 elements"));

@@ -33,7 +33,7 @@ impl JobId {
     /// let reply = br#"{"kind": "Cluster", "status": {"jobID": "354331b2c-229a-11e8"}}"#;
     /// let id = job_model::JobId::from_submission(reply)?;
     /// assert_eq!(id.as_str(), "354331b2c-229a-11e8");
-    /// # Ok::<(), job_model::SubmissionError>(())
+    /// # Ok::<(), job_model::reply::SubmissionError>(())
     /// ```
     ///
     /// # Errors

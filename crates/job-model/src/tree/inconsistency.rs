@@ -28,7 +28,10 @@ impl Inconsistency {
     /// Creates an inconsistency, for example in a test.
     ///
     /// ```
-    /// use job_model::{Inconsistency, InconsistencyKind, SubJobPath};
+    /// use job_model::{
+    ///     Inconsistency,
+    ///     tree::{InconsistencyKind, SubJobPath},
+    /// };
     ///
     /// let path = SubJobPath::from_iter([1, 0]);
     /// let inconsistency = Inconsistency::new(path, InconsistencyKind::FailedChildOfActive);

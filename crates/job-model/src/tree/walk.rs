@@ -16,12 +16,12 @@ pub(crate) const NO_LABEL: &str = "job";
 /// the job itself is empty. A displayed path can be parsed.
 ///
 /// ```
-/// use job_model::SubJobPath;
+/// use job_model::tree::SubJobPath;
 ///
 /// let path: SubJobPath = "spec.subJobs[1].spec.subJobs[0]".parse()?;
 /// assert_eq!(path.indices(), [1, 0]);
 /// assert_eq!(path, SubJobPath::from_iter([1, 0]));
-/// # Ok::<(), job_model::SubJobPathError>(())
+/// # Ok::<(), job_model::tree::SubJobPathError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubJobPath(Vec<usize>);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use job_model::DeviationKind::{
+use job_model::decode::DeviationKind::{
     self, DuplicateParameter, ParameterNotText, SubJobsNotArray, UnexpectedType, UnrecognizedPhase,
     UnrecognizedTimestamp,
 };

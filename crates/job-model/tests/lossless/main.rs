@@ -7,7 +7,7 @@ mod expected;
 mod formats;
 mod tokens;
 
-use job_model::{Decoded, DeviationKind};
+use job_model::{Decoded, decode::DeviationKind};
 use proptest::prelude::*;
 
 use bodies::{bodies, styles};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use job_model::{Deviation, DeviationKind};
+use job_model::{Deviation, decode::DeviationKind};
 
 /// Returns the deviations that are new since the last reading.
 ///

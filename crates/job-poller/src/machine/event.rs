@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, JobId, Phase, Progress, SubJobPath};
+use job_model::{Deviation, JobId, Phase, Progress, tree::SubJobPath};
 
 use super::attempt_error::AttemptError;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, Failure, Inconsistency, Job, JobId, SubJobPath};
+use job_model::{Deviation, Failure, Inconsistency, Job, JobId, tree::SubJobPath};
 use job_transport::JobSnapshot;
 
 use crate::schedule::JobObservation;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use job_model::{Job, JobId, Limits, Phase};
+use job_model::{Job, JobId, Phase, decode::Limits};
 use serde::{Deserialize, Serialize};
 
 use super::{identity::check_uid, job_text};

@@ -7,7 +7,10 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{DATE, HOST, RETRY_AFTER},
 };
-use job_model::{Job, Metadata, Phase, Status};
+use job_model::{
+    Job, Phase,
+    job::{Metadata, Status},
+};
 use serde_json::{Value, json};
 
 use super::{

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use job_model::{ForeignBody, Job};
+use job_model::{Job, reply::ForeignBody};
 
 use super::snapshot::JobSnapshot;
 use crate::request::{FetchError, FetchErrorKind, date, request_id};

@@ -8,7 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use job_model::{DecodeError, Decoded, Deviation, Failure, Inconsistency, Job, Limits, Phase};
+use job_model::{
+    DecodeError, Decoded, Deviation, Failure, Inconsistency, Job, Phase, decode::Limits,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use self::text::Text;

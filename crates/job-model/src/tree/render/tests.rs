@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::{
-    job::Decoded,
+    job::decoded::Decoded,
     testing::{UNPRINTABLE_CHARS, job},
 };
 
