@@ -270,7 +270,7 @@ impl Session {
         }
         // If there are no unfinished waits, this removes the file.
         let Some(file) = &mut self.checkpoints else { return };
-        if file.needs_all() || !has_unfinished {
+        if file.written_path().is_none() || file.needs_all() || !has_unfinished {
             file.start_save_all(ended(result).collect());
             self.finish_save().await;
         }
