@@ -11,7 +11,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::terminal::{Styles, text};
+use crate::terminal::{Styles, stderr, text};
 
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Messages")]
@@ -86,7 +86,7 @@ fn init_stderr_log(filter: Targets, with_target: bool) {
     let lines = fmt::layer()
         .fmt_fields(fields)
         .with_target(with_target)
-        .with_writer(io::stderr)
+        .with_writer(|| stderr::LogWriter)
         .with_ansi(Styles::for_stream(&io::stderr()).is_enabled())
         .with_timer(fmt::time::uptime());
     tracing_subscriber::registry().with(filter).with(lines).init();

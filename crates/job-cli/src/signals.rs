@@ -7,8 +7,8 @@ use tokio::runtime::Builder;
 
 use crate::exit::Exit;
 
-/// Time for an orderly shutdown after a signal. It may be impossible: a write to stdout blocks
-/// while the reader of the pipe does not read.
+/// Time for an orderly shutdown after a signal. It may be impossible: nobody reads the
+/// output that is left, or the disk is slow.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns a future that completes on SIGINT or SIGTERM with the exit code of that signal.

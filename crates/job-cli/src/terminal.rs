@@ -1,5 +1,6 @@
 //! Output: streams, colors, and the formatting of texts, durations and JSON.
 
+pub(crate) mod printer;
 pub(crate) mod stderr;
 mod styles;
 pub(crate) mod text;

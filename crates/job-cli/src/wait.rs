@@ -52,7 +52,7 @@ use crate::{
     logging::Verbosity,
     runtime::block_on,
     signals::shutdown_signal,
-    terminal::{RAW_REQUIRES_JSON, TimeoutArg},
+    terminal::{RAW_REQUIRES_JSON, TimeoutArg, printer},
 };
 
 /// The section of `--help` below the flags.
@@ -161,7 +161,7 @@ impl Arguments {
 /// # Errors
 ///
 /// Returns a usage error if the arguments, settings or files cannot be used, and an internal error
-/// if the signal handlers cannot be set up.
+/// if the signal handlers or the thread that prints cannot be set up.
 pub(crate) fn run(
     arguments: Arguments,
     verbosity: Verbosity,
@@ -186,6 +186,7 @@ pub(crate) fn run(
     let policy = |policy| arguments.policy(policy);
     let summary = arguments.summary.then(Vec::new);
     let stop_condition = arguments.stop_condition();
+    let printer = printer::start()?;
     let (session, result) = block_on(async {
         // From here on, a signal ends the command in an orderly way.
         let stopped = shutdown_signal()?;
@@ -208,6 +209,7 @@ pub(crate) fn run(
             history_file,
             hints,
             fleet,
+            printer,
         };
         Ok(session.run(watches, stopped).await)
     })?;
@@ -219,7 +221,7 @@ pub(crate) fn run(
 ///
 /// # Errors
 ///
-/// Returns an error if the signal handlers cannot be set up.
+/// Returns an error if the signal handlers or the thread that prints cannot be set up.
 pub(crate) async fn run_single(
     client: Client,
     job: JobId,
@@ -242,6 +244,7 @@ pub(crate) async fn run_single(
         history_file,
         hints: Hints::default(),
         fleet,
+        printer: printer::start()?,
     };
     let (session, result) = session.run(watches, stopped).await;
     Ok(session.finish(&result))

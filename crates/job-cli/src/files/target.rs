@@ -92,8 +92,22 @@ impl TargetFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written. A part of `content` may be in it then.
+    /// Returns an error if the file cannot be written. It is cut to its old length then, if that is
+    /// possible.
     pub(crate) fn append(&self, len: u64, content: &[u8]) -> io::Result<bool> {
+        self.append_with(len, |file| file.write_all(content))
+    }
+
+    /// Appends what `write` writes, like [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors.
+    pub(crate) fn append_with(
+        &self,
+        len: u64,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<bool> {
         let Some(mut file) = if_exists(open_regular(OpenOptions::new().append(true), &self.0))?
         else {
             return Ok(false);
@@ -101,9 +115,11 @@ impl TargetFile {
         if file.metadata()?.len() != len {
             return Ok(false);
         }
-        file.write_all(content)?;
-        file.sync_data()?;
-        Ok(true)
+        let appended = write(&mut file).and_then(|()| file.sync_data());
+        if appended.is_err() {
+            let _ = file.set_len(len);
+        }
+        appended.map(|()| true)
     }
 
     /// Creates the file if it does not exist, and checks that it can be written.

@@ -47,10 +47,13 @@ impl PrintArgs {
                 return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
             }
             (PrintFormat::Json, false) => {
-                write_job_json(reading.job()).context(STDOUT_WRITE_ERROR)?
+                let line = job_json_line(reading.job());
+                line.and_then(write_to_stdout).context(STDOUT_WRITE_ERROR)?
             }
             (PrintFormat::Json, true) => {
-                write_raw_body(&reading.snapshot.text()).context(STDOUT_WRITE_ERROR)?
+                let body = reading.snapshot.text();
+                let checked = check_raw_body(&body);
+                checked.and_then(|()| write_to_stdout(&body)).context(STDOUT_WRITE_ERROR)?
             }
         }
         Ok(())
@@ -63,7 +66,11 @@ impl PrintArgs {
 ///
 /// Returns an error if writing to stdout fails.
 pub(crate) fn write_stdout(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    io::stdout().write_all(text.as_ref()).context(STDOUT_WRITE_ERROR)
+    write_to_stdout(text).context(STDOUT_WRITE_ERROR)
+}
+
+fn write_to_stdout(bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    io::stdout().write_all(bytes.as_ref())
 }
 
 /// The context of an error from writing to stdout.
@@ -72,22 +79,21 @@ const STDOUT_WRITE_ERROR: &str = "cannot write to stdout";
 /// The error message for `--raw` with another format.
 pub(crate) const RAW_REQUIRES_JSON: &str = "--raw requires -o json";
 
-/// Prints a job as one line of JSON.
+/// Returns a job as one line of JSON.
 ///
 /// # Errors
 ///
-/// Returns an error if writing to stdout fails.
-pub(crate) fn write_job_json(job: &Job) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", json::to_single_line(&serde_json::to_string(job)?))
+/// Returns an error if the job cannot be encoded.
+pub(crate) fn job_json_line(job: &Job) -> io::Result<String> {
+    Ok(json::to_single_line(&serde_json::to_string(job)?) + "\n")
 }
 
-/// Prints the exact bytes of a reply.
+/// Checks whether the exact bytes of a reply may be printed to stdout.
 ///
 /// # Errors
 ///
-/// Returns an error if writing to stdout fails, or if stdout is a terminal and the bytes contain
-/// control characters.
-pub(crate) fn write_raw_body(body: &[u8]) -> io::Result<()> {
+/// Returns an error if stdout is a terminal and the bytes contain control characters.
+pub(crate) fn check_raw_body(body: &[u8]) -> io::Result<()> {
     let shown = |c: char| !is_unprintable(c) || c == '\n' || c == '\t';
     let is_plain = str::from_utf8(body).is_ok_and(|text| text.chars().all(shown));
     if io::stdout().is_terminal() && !is_plain {
@@ -95,7 +101,7 @@ pub(crate) fn write_raw_body(body: &[u8]) -> io::Result<()> {
             "the reply contains control characters; redirect --raw to a file, or use -o json without --raw",
         ));
     }
-    io::stdout().write_all(body)
+    Ok(())
 }
 
 /// Formats a job for humans: its tree, the failure, and warnings.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::text;
+use super::{printer, text};
 
 /// Prints one line, sanitized and truncated.
 pub(crate) fn line(line: &str) {
@@ -25,5 +25,25 @@ pub(crate) fn full_line(line: &str) {
 /// Prints one line unchanged, with its colors. Untrusted texts must be sanitized first
 /// ([`text::sanitize_line`]).
 pub(crate) fn styled_line(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    printer::print_stderr(format!("{line}\n").into_bytes());
+}
+
+/// Prints one line of progress like [`styled_line`]. It is dropped if too much waits to be written.
+pub(crate) fn progress_line(line: &str) {
+    printer::print_progress(format!("{line}\n").into_bytes());
+}
+
+/// Prints the log. Each write has one or more whole lines, which are dropped if too much waits to be
+/// written.
+pub(crate) struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        printer::print_progress(lines.into());
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) struct CheckpointFile {
     log: Arc<Mutex<CheckpointLog>>,
     changes: PendingChanges,
     /// The save that is running.
-    saving: Option<JoinHandle<io::Result<Saved>>>,
+    saving: Option<JoinHandle<SaveResult>>,
     /// Whether the next save needs the checkpoints of all waits.
     needs_all: bool,
     clock: TokioClock,
@@ -62,6 +62,9 @@ pub(crate) struct CheckpointFile {
     last_error: Option<io::ErrorKind>,
     _lock: FileLock,
 }
+
+/// The result of a save, and the changes that were to be saved if it was one of changes only.
+type SaveResult = (io::Result<Saved>, Changes);
 
 /// Minimum time between two saves.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -174,7 +177,7 @@ impl CheckpointFile {
 
     fn start_save_changes(&mut self, changes: Changes) {
         if !changes.is_empty() {
-            self.start(move |log| log.save_changes(&changes));
+            self.start(move |log| (log.save_changes(&changes), changes));
         }
     }
 
@@ -182,16 +185,16 @@ impl CheckpointFile {
     /// removes it.
     pub(crate) fn start_save_all(&mut self, all: BTreeMap<usize, Checkpoint>) {
         let all = self.changes.reset(all);
+        // Until this succeeds, the file misses changes.
+        self.needs_all = true;
         self.start(move |log| {
-            if all.is_empty() { log.remove() } else { log.save_all(&all) }.map(|()| Saved::Done)
+            let saved = if all.is_empty() { log.remove() } else { log.save_all(&all) };
+            (saved.map(|()| Saved::Done), Changes::new())
         });
     }
 
     /// Runs a save on another thread. Call it only if no save is running.
-    fn start(
-        &mut self,
-        save: impl FnOnce(&mut CheckpointLog) -> io::Result<Saved> + Send + 'static,
-    ) {
+    fn start(&mut self, save: impl FnOnce(&mut CheckpointLog) -> SaveResult + Send + 'static) {
         let log = self.log.clone();
         self.last_save = Some(self.clock.monotonic());
         self.saving = Some(spawn_blocking(move || {
@@ -201,9 +204,17 @@ impl CheckpointFile {
 
     /// Waits for the running save, and returns its result; `None` if no save is running.
     async fn join_save(&mut self) -> Option<io::Result<()>> {
-        let saved = self.saving.take()?.await;
-        let saved = saved.unwrap_or_else(|error| Err(io::Error::other(error)));
-        self.needs_all = !matches!(saved, Ok(Saved::Done));
+        let (saved, changes) = match self.saving.take()?.await {
+            Ok(saved) => saved,
+            Err(error) => {
+                self.needs_all = true;
+                return Some(Err(io::Error::other(error)));
+            }
+        };
+        match &saved {
+            Ok(saved) => self.needs_all = *saved == Saved::AllNeeded,
+            Err(_) => self.changes.restore(changes),
+        }
         Some(saved.map(drop))
     }
 

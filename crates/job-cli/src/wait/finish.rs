@@ -65,7 +65,8 @@ impl Session {
         }
     }
 
-    /// Prints the summary and errors, writes the report, and returns the exit code.
+    /// Prints the summary and errors, writes the report, waits until everything is printed, and
+    /// returns the exit code.
     pub(crate) fn finish(mut self, result: &SessionResult) -> Exit {
         if let Some(mut rows) = self.summary.take() {
             rows.sort_by_key(|row| row.index);
@@ -87,7 +88,9 @@ impl Session {
         if let Err(error) = self.history_file.save() {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
         }
-        match self.output.write_error() {
+        // Everything is saved now, so it does not matter how long the output takes.
+        let write_error = self.printer.finish();
+        match self.output.into_error().or(write_error) {
             // The reader closed stdout, so it needs no more output.
             Some(error)
                 if error.kind() == io::ErrorKind::BrokenPipe && result.unfinished.is_empty() => {}

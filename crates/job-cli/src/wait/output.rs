@@ -1,20 +1,17 @@
-//! Prints results, jobs or events to stdout. After the first write error, prints nothing more.
+//! Prints results, jobs or events to stdout. After the first error, prints nothing more.
 
 mod json_lines;
 mod summary;
 
 pub(crate) use summary::{SummaryRow, render_table};
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use job_model::JobId;
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
 
 use super::{finished::Finished, format::OutputFormat};
-use crate::terminal::{Styles, format_duration, print, text};
+use crate::terminal::{Styles, format_duration, print, printer, text};
 
 /// Prints to stdout.
 pub(crate) struct Output {
@@ -24,7 +21,8 @@ pub(crate) struct Output {
     /// Whether there is more than one job.
     has_many_jobs: bool,
     styles: Styles,
-    write_error: Option<io::Error>,
+    /// Why a result was not printed.
+    refused: Option<io::Error>,
 }
 
 impl Output {
@@ -34,7 +32,7 @@ impl Output {
             raw,
             has_many_jobs,
             styles: Styles::for_stream(&io::stdout()),
-            write_error: None,
+            refused: None,
         }
     }
 
@@ -42,16 +40,21 @@ impl Output {
         self.format
     }
 
-    /// Returns the error that stopped the output.
-    pub(crate) const fn write_error(&self) -> Option<&io::Error> {
-        self.write_error.as_ref()
+    /// Whether the output has stopped because of an error.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.refused.is_some() || printer::has_stdout_failed()
+    }
+
+    /// Returns the error that stopped the output, apart from errors of writing.
+    pub(crate) fn into_error(self) -> Option<io::Error> {
+        self.refused
     }
 
     /// Prints an event, if the format is JSON lines.
     pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.format == OutputFormat::Jsonl {
             for line in json_lines::event(id, at, event) {
-                self.write(|| writeln!(io::stdout(), "{line}"));
+                self.print(line + "\n");
             }
         }
     }
@@ -59,22 +62,24 @@ impl Output {
     /// Prints the result of a wait. `with_deviations` is false if the progress display has shown
     /// them.
     pub(crate) fn print_finished(&mut self, finished: &Finished, with_deviations: bool) {
-        let (raw, many, styles) = (self.raw, self.has_many_jobs, self.styles);
         match (self.format, &finished.result, finished.job.as_deref()) {
             (OutputFormat::Jsonl, ..) => {
-                self.write(|| writeln!(io::stdout(), "{}", json_lines::finished(finished)));
+                self.print(json_lines::finished(finished) + "\n");
             }
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
-            (OutputFormat::Json, _, Some(_)) if raw => self.write(|| {
-                print::write_raw_body(&finished.body())?;
-                if many { writeln!(io::stdout()) } else { Ok(()) }
-            }),
-            (OutputFormat::Json, _, Some(job)) => self.write(|| print::write_job_json(job)),
-            (OutputFormat::Human, Ok(ended), _) => self.write(|| {
-                let lines = result_lines(&finished.id, ended, with_deviations, styles);
-                lines.into_iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))
-            }),
+            (OutputFormat::Json, _, Some(_)) if self.raw => {
+                let (body, many) = (finished.body(), self.has_many_jobs);
+                let end = if many { &b"\n"[..] } else { b"" };
+                self.print_or_refuse(print::check_raw_body(&body).map(|()| [&body, end].concat()));
+            }
+            (OutputFormat::Json, _, Some(job)) => {
+                self.print_or_refuse(print::job_json_line(job));
+            }
+            (OutputFormat::Human, Ok(ended), _) => {
+                let lines = result_lines(&finished.id, ended, with_deviations, self.styles);
+                self.print(lines.into_iter().map(|line| line + "\n").collect::<String>());
+            }
             // The error is printed to stderr.
             (OutputFormat::Human, Err(_), _) | (OutputFormat::Json, _, None) => {}
         }
@@ -82,12 +87,18 @@ impl Output {
 
     /// Prints a text unchanged.
     pub(crate) fn print_text(&mut self, text: &str) {
-        self.write(|| io::stdout().write_all(text.as_bytes()));
+        self.print(text);
     }
 
-    fn write(&mut self, write: impl FnOnce() -> io::Result<()>) {
-        if self.write_error.is_none() {
-            self.write_error = write().and_then(|()| io::stdout().flush()).err();
+    fn print(&mut self, bytes: impl Into<Vec<u8>>) {
+        self.print_or_refuse(Ok(bytes));
+    }
+
+    fn print_or_refuse(&mut self, bytes: io::Result<impl Into<Vec<u8>>>) {
+        match bytes {
+            _ if self.refused.is_some() => {}
+            Ok(bytes) => printer::print_stdout(bytes.into()),
+            Err(error) => self.refused = Some(error),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The progress display on stderr: a live tree, lines, or nothing.
 
 mod tree_rows;
-mod pace;
 mod live_tree;
 mod log_lines;
 
@@ -114,15 +113,10 @@ impl ProgressDisplay {
         }
     }
 
-    /// Runs `write`, which prints to the terminal, with the tree removed from the screen.
-    pub(crate) fn suspend<T>(&mut self, write: impl FnOnce() -> T) -> T {
-        match self {
-            Self::None => write(),
-            Self::LogLines(lines) => {
-                lines.reset_heartbeat();
-                write()
-            }
-            Self::LiveTree(tree) => tree.suspend(write),
+    /// Records that something else was printed.
+    pub(crate) fn reset_heartbeat(&mut self) {
+        if let Self::LogLines(lines) = self {
+            lines.reset_heartbeat();
         }
     }
 }

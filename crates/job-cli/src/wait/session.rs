@@ -26,7 +26,11 @@ use super::{
     totals::Totals,
     watch::{Watch, WatchEvents},
 };
-use crate::{connection::Hints, exit::Exit, terminal::stderr};
+use crate::{
+    connection::Hints,
+    exit::Exit,
+    terminal::{printer, stderr},
+};
 
 /// Time between two updates of the progress display, if no event happens. Checkpoints are saved at
 /// most this often.
@@ -57,6 +61,7 @@ pub(crate) struct Session {
     pub(crate) history_file: HistoryFile,
     pub(crate) hints: Hints,
     pub(crate) fleet: Fleet,
+    pub(crate) printer: printer::PrinterThread,
 }
 
 /// The result of all waits.
@@ -142,7 +147,9 @@ impl Session {
                     self.progress.tick(&board, last_tick.saturating_sub(began), totals);
                     self.save_checkpoints(&waits, &result).await;
                 }
-                next = waits.next() => {
+                () = printer::changed() => self.stop_if_stdout_failed(),
+                // Without space for output, no event is taken, and a wait pauses at its 32nd event.
+                next = waits.next(), if !printer::is_full() => {
                     match next {
                         Some((Some((at, event)), events)) => {
                             let (index, last) = (events.index(), events.snapshot());
@@ -180,8 +187,8 @@ impl Session {
     fn handle_event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
         self.progress.event(watch, at, event, totals);
         if self.output.format() == OutputFormat::Jsonl {
-            self.progress.suspend(|| self.output.print_event(watch.id(), at, event));
-            self.stop_if_stdout_closed();
+            self.output.print_event(watch.id(), at, event);
+            self.progress.reset_heartbeat();
         }
     }
 
@@ -189,18 +196,17 @@ impl Session {
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         let with_deviations = !self.progress.shows_deviations();
-        self.progress.suspend(|| {
-            self.output.print_finished(&finished, with_deviations);
-            // If the command stopped the waits, one message at the end covers all of them.
-            if let (Some(error), Some(_)) = (error, exit) {
-                stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
-                let hint = self.hints.for_wait_error(error);
-                let hint = hint.filter(|hint| result.printed_hints.insert(hint.clone()));
-                let lines = hint.iter().flat_map(|hint| hint.lines());
-                lines.for_each(|hint| stderr::line(&format!("  {hint}")));
-            }
-        });
-        self.stop_if_stdout_closed();
+        self.output.print_finished(&finished, with_deviations);
+        // If the command stopped the waits, one message at the end covers all of them.
+        if let (Some(error), Some(_)) = (error, exit) {
+            stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
+            let hint = self.hints.for_wait_error(error);
+            let hint = hint.filter(|hint| result.printed_hints.insert(hint.clone()));
+            let lines = hint.iter().flat_map(|hint| hint.lines());
+            lines.for_each(|hint| stderr::line(&format!("  {hint}")));
+        }
+        self.progress.reset_heartbeat();
+        self.stop_if_stdout_failed();
         if let Some(exit) = exit {
             result.record(exit, self.stop_condition);
         }
@@ -222,8 +228,8 @@ impl Session {
         }
     }
 
-    fn stop_if_stdout_closed(&self) {
-        if self.output.write_error().is_some() {
+    fn stop_if_stdout_failed(&self) {
+        if self.output.has_failed() {
             self.fleet.stop();
         }
     }
@@ -264,7 +270,7 @@ impl Session {
         }
         // If there are no unfinished waits, this removes the file.
         let Some(file) = &mut self.checkpoints else { return };
-        if file.needs_all() || !has_unfinished {
+        if file.written_path().is_none() || file.needs_all() || !has_unfinished {
             file.start_save_all(ended(result).collect());
             self.finish_save().await;
         }
@@ -274,7 +280,8 @@ impl Session {
     async fn finish_save(&mut self) {
         let Some(file) = &mut self.checkpoints else { return };
         if let Some(message) = file.finish_save().await {
-            self.progress.suspend(|| stderr::line(&message));
+            stderr::line(&message);
+            self.progress.reset_heartbeat();
         }
     }
 }

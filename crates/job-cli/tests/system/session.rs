@@ -110,10 +110,14 @@ impl Transcript {
 
     /// Starts a command line, and returns it after its first request.
     pub(crate) async fn spawn_until_first_request(&self, line: &str) -> Child {
+        self.spawn_with_stdout(line, Stdio::piped()).await
+    }
+
+    /// Starts a command line with this stdout, and waits until the service has received a request.
+    pub(crate) async fn spawn_with_stdout(&self, line: &str, stdout: Stdio) -> Child {
         let before = self.sim.requests();
         let mut command = self.command(line);
-        let child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
         while self.sim.requests() == before {
             sleep(Duration::from_millis(10)).await;
         }

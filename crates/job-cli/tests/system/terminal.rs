@@ -2,6 +2,8 @@
 //! in tmux, which reflows lines when its width changes.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     io::{Read, Write},
     process::{Child, Command},
     sync::{Arc, Mutex},
@@ -9,11 +11,15 @@ use std::{
     time::Duration,
 };
 
+use http::Response;
+use job_model::JobId;
 use job_sim::{Fault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use pty_process::{
     Size,
     blocking::{Command as PtyCommand, Pty, open},
 };
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::time::timeout;
 use vt100::Parser;
 
@@ -128,7 +134,7 @@ impl Drop for Terminal {
 struct TerminalFixture {
     sim: Arc<Sim>,
     _server: SimServer,
-    _folder: Folder,
+    folder: Folder,
     command: Command,
 }
 
@@ -144,7 +150,7 @@ impl TerminalFixture {
         let folder = Folder::new();
         let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
         command.args(["--schedule", schedule, sim.job().as_str()]);
-        Self { sim, _server: server, _folder: folder, command }
+        Self { sim, _server: server, folder, command }
     }
 
     /// Returns a screen without values that differ between runs.
@@ -348,31 +354,84 @@ async fn reflow_on_resize_shows_one_tree() {
     assert!(screen.starts_with(&format!("{before}\ncce-job: stopped by SIGINT")), "{screen}");
 }
 
+/// Stops the output of a terminal.
+const CTRL_S: &str = "\u{13}";
+/// Continues the output of a terminal.
+const CTRL_Q: &str = "\u{11}";
+
+/// A service, and a command that waits for a job that does not end and three others, which end after
+/// 10, 20 and 30 polls each.
+async fn start_waits_that_end() -> (TerminalFixture, Vec<JobId>) {
+    let plan = Plan::create_cluster().slower(1000);
+    let mut fixture = TerminalFixture::new(plan, 0, "fixed:20ms").await;
+    let ending = [1, 2, 3].map(|times| fixture.sim.add(Plan::create_cluster().slower(times)));
+    fixture.command.args(ending.iter().map(JobId::as_str));
+    (fixture, ending.into())
+}
+
+/// Waits until the service has received this number of further requests.
+async fn wait_for_requests(sim: &Sim, requests: u32) {
+    let before = sim.requests();
+    let polled = timeout(Duration::from_secs(30), async {
+        while sim.requests() < before + requests {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(polled.await.is_ok(), "{} requests", sim.requests() - before);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_terminal_does_not_delay_polls() {
-    const CTRL_S: &str = "\u{13}";
-    const CTRL_Q: &str = "\u{11}";
-    let fixture = TerminalFixture::new(Plan::create_cluster().slower(1000), 0, "fixed:50ms").await;
+    let (fixture, ending) = start_waits_that_end().await;
     let mut terminal = Terminal::start(&fixture.command, (24, 80));
-    terminal.wait_until("drawn", |screen| screen.contains("next attempt in")).await;
+    terminal.wait_until("drawn", |screen| screen.contains("0 of 4 jobs ended")).await;
     terminal.send_keys(CTRL_S);
-    let polled = async |requests: u32| {
-        let before = fixture.sim.requests();
-        let polled = timeout(Duration::from_secs(30), async {
-            while fixture.sim.requests() < before + requests {
-                sleep(Duration::from_millis(10)).await;
-            }
-        });
-        assert!(polled.await.is_ok(), "{} requests", fixture.sim.requests() - before);
-        terminal.bytes().len()
-    };
-    // The tree is drawn at least once a second, so in this time a drawing has begun.
-    let drawn = polled(30).await;
-    assert_eq!(polled(60).await, drawn, "the terminal accepts nothing");
+    // The tree is drawn at least once a second, so after these requests a drawing has begun.
+    wait_for_requests(&fixture.sim, 60).await;
+    let drawn = terminal.bytes();
+    assert!(!drawn.contains("succeeded"), "a job ended too early: {drawn}");
+    // Results and warnings are printed above the tree.
+    wait_for_requests(&fixture.sim, 100).await;
+    let odd = r#"{"kind": "Job", "status": {"phase": "Running", "reason": 5}}"#;
+    fixture.sim.inject_fault(Fault::Reply(Response::new(odd.into())));
+    wait_for_requests(&fixture.sim, 20).await;
+    assert_eq!(terminal.bytes(), drawn, "the terminal accepts nothing");
     terminal.send_keys(CTRL_Q);
-    terminal.wait_until("drawn again", |_| terminal.bytes().len() > drawn).await;
+    terminal.wait_until("drawn again", |screen| screen.contains("3 of 4 jobs ended")).await;
+    let screen = terminal.screen();
+    let lines = |text: &str| screen.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("warning: status.reason"), 1, "{screen}");
+    for id in ending {
+        assert_eq!(lines(&format!("{id} succeeded: ")), 1, "{screen}");
+    }
     terminal.send_keys("\u{3}");
     assert_eq!(terminal.wait_for_exit().await, 130);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_terminal_does_not_prevent_the_last_save_and_the_exit() {
+    for progress in ["tree", "plain"] {
+        let (mut fixture, _) = start_waits_that_end().await;
+        let file = fixture.folder.file("wait.json");
+        fixture.command.args(["--progress", progress, "--checkpoint"]).arg(&file);
+        let mut terminal = Terminal::start(&fixture.command, (24, 80));
+        terminal.wait_until("started", |screen| screen.contains("Initializing")).await;
+        terminal.send_keys(CTRL_S);
+        wait_for_requests(&fixture.sim, 150).await;
+        let pid = Pid::from_child(&terminal.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(timeout(Duration::from_secs(20), terminal.wait_for_exit()).await, Ok(143));
+        // The file has the last state of each wait.
+        let mut attempts = BTreeMap::new();
+        for record in fs::read_to_string(&file).unwrap().lines().skip(2) {
+            let record: Value = serde_json::from_str(&record[18..]).unwrap();
+            let machine = &record.as_object().unwrap().values().next().unwrap()["machine"];
+            attempts.insert(machine["id"].to_string(), machine["attempts"].as_u64().unwrap());
+        }
+        let saved = attempts.values().sum::<u64>();
+        // The last attempt may have been in flight.
+        assert!(saved.abs_diff(fixture.sim.requests().into()) <= 1, "{progress}: {attempts:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, Write},
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -10,6 +11,7 @@ use std::{
 
 use job_sim::{Fault, Plan};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::{
     session::Transcript,
@@ -218,16 +220,20 @@ async fn a_signal_ends_the_wait_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_the_wait_while_stdout_is_blocked() {
+async fn a_blocked_stdout_delays_no_poll_and_a_signal_ends_the_wait() {
     let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-    let mut child =
-        session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
-    let mut before = 0;
-    // Wait until the pipe is full.
-    while session.sim.requests() != before {
-        before = session.sim.requests();
-        sleep(Duration::from_millis(500)).await;
-    }
+    // A pipe that is full, because nobody reads it.
+    let (_reader, mut pipe) = io::pipe().unwrap();
+    pipe.write_all(&[b'\n'; 1 << 16]).unwrap();
+    let line = format!("wait {FAST_POLL_ARGS} -o jsonl JOB");
+    let mut child = session.spawn_with_stdout(&line, pipe.into()).await;
+    let before = session.sim.requests();
+    let polled = timeout(Duration::from_secs(30), async {
+        while session.sim.requests() < before + 100 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(polled.await.is_ok(), "{} requests", session.sim.requests() - before);
     assert!(child.try_wait().unwrap().is_none());
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();

@@ -97,6 +97,23 @@ impl PendingChanges {
         all
     }
 
+    /// Adds changes again that were taken and not saved. States that were added since are newer.
+    pub(super) fn restore(&mut self, unsaved: Changes) {
+        for (index, unsaved) in unsaved {
+            let newer = (self.urgent.remove(&index), self.plans.remove(&index));
+            let restored = match (newer, unsaved) {
+                ((Some(Entry::Plan(newer)), _), Entry::Wait(unsaved)) => {
+                    Entry::Wait(newer.with_snapshot(unsaved.machine().snapshot().cloned()))
+                }
+                ((Some(newer), _), _) => newer,
+                ((None, Some((_, newer))), Entry::Wait(_)) => Entry::Wait(newer),
+                ((None, Some((_, newer))), Entry::Plan(_)) => plan(newer),
+                ((None, None), unsaved) => unsaved,
+            };
+            self.urgent.insert(index, restored);
+        }
+    }
+
     /// Forgets all changes, because these states of all waits are saved now.
     pub(super) fn reset(&mut self, all: BTreeMap<usize, Checkpoint>) -> Changes {
         let jobs = all.iter().map(|(index, one)| (*index, SavedJob::new(one))).collect();

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    mem,
 };
 
 use job_poller::Checkpoint;
@@ -18,17 +19,53 @@ use crate::files::{NewFileMode, OwnerRule, TargetFile};
 /// The file may have this many bytes more than twice its live size.
 const MAX_EXTRA_BYTES: u64 = 1 << 20;
 
+/// The file of a log. Tests replace it by one on a full disk.
+pub(super) trait LogFile {
+    /// See [`TargetFile::append`].
+    fn append(&self, len: u64, content: &[u8]) -> io::Result<bool>;
+
+    /// See [`TargetFile::write`]. An error keeps the old file.
+    fn replace(&self, content: impl FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+
+    /// See [`TargetFile::open_file`].
+    fn open(&self) -> io::Result<Option<File>>;
+
+    /// See [`TargetFile::remove`].
+    fn remove(&self) -> io::Result<()>;
+}
+
+impl LogFile for TargetFile {
+    fn append(&self, len: u64, content: &[u8]) -> io::Result<bool> {
+        self.append(len, content)
+    }
+
+    fn replace(&self, content: impl FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        // Writing in place could leave half a file, so this is an error if the owner cannot be kept.
+        self.write(NewFileMode::Private, OwnerRule::Refuse, content)
+    }
+
+    fn open(&self) -> io::Result<Option<File>> {
+        self.open_file()
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.remove()
+    }
+}
+
 /// States to save, by the position of the job on the command line.
 pub(crate) type Changes = BTreeMap<usize, Entry<Checkpoint>>;
 
 /// A checkpoint file, and where its records are.
-pub(super) struct CheckpointLog {
-    target: TargetFile,
+pub(super) struct CheckpointLog<F = TargetFile> {
+    file: F,
     origin: Origin,
     /// A larger file cannot be read again.
     max_bytes: u64,
-    /// The records in the file; `None` if it was not written yet, or if a write failed.
+    /// The records in the file; `None` if it was not written yet, or if somebody else changed it.
     stored: Option<Stored>,
+    /// The length of the file above which it is rewritten again, after that has failed.
+    retry_len: u64,
 }
 
 /// The records in a file.
@@ -39,6 +76,13 @@ struct Stored {
     /// The length that the file would have without outdated records.
     live_len: u64,
     slots: BTreeMap<usize, Slot>,
+}
+
+/// The part of [`Stored`] that a save changes, before that save.
+struct Before {
+    len: u64,
+    live_len: u64,
+    slots: Vec<(usize, Option<Slot>)>,
 }
 
 /// The newest records of a wait.
@@ -64,9 +108,9 @@ pub(super) enum Saved {
     AllNeeded,
 }
 
-impl CheckpointLog {
-    pub(super) const fn new(target: TargetFile, origin: Origin, max_bytes: u64) -> Self {
-        Self { target, origin, max_bytes, stored: None }
+impl<F: LogFile> CheckpointLog<F> {
+    pub(super) const fn new(file: F, origin: Origin, max_bytes: u64) -> Self {
+        Self { file, origin, max_bytes, stored: None, retry_len: 0 }
     }
 
     /// Removes the file, if there is one.
@@ -76,7 +120,7 @@ impl CheckpointLog {
     /// Returns an error if the file cannot be removed.
     pub(super) fn remove(&mut self) -> io::Result<()> {
         self.stored = None;
-        self.target.remove()
+        self.file.remove()
     }
 
     /// Replaces the file by one with these states. An error keeps the old file.
@@ -97,7 +141,9 @@ impl CheckpointLog {
     }
 
     /// Saves the states of waits that changed. The file is then at most twice as long as its live
-    /// records, plus 1 MiB.
+    /// records, plus 1 MiB. If it cannot be rewritten, for example because the disk has no space for
+    /// a second copy, the states are appended nevertheless, and it is rewritten when it has grown by
+    /// another MiB.
     ///
     /// If the file is missing, if somebody else changed it, or if it was not written before, saves
     /// nothing and reports that the states of all waits are needed. It does so too when the live
@@ -105,10 +151,21 @@ impl CheckpointLog {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written. The states of all waits are needed then.
+    /// Returns an error if the file cannot be written. It has its old content then, and the same
+    /// changes can be saved later.
     pub(super) fn save_changes(&mut self, changes: &Changes) -> io::Result<Saved> {
-        // An error leaves `None`.
         let Some(mut stored) = self.stored.take() else { return Ok(Saved::AllNeeded) };
+        let before = stored.before(changes);
+        let saved = self.save_to(&mut stored, changes);
+        if saved.is_err() {
+            stored.undo(before);
+            self.stored = Some(stored);
+        }
+        saved
+    }
+
+    /// Saves changes to the file with the records `stored`.
+    fn save_to(&mut self, stored: &mut Stored, changes: &Changes) -> io::Result<Saved> {
         let (old_len, old_live_len) = (stored.len, stored.live_len);
         let mut text = Vec::new();
         for (index, entry) in changes {
@@ -121,20 +178,27 @@ impl CheckpointLog {
         if stored.live_len > self.max_bytes && old_live_len <= self.max_bytes {
             return Ok(Saved::AllNeeded);
         }
-        if stored.len > stored.max_len(self.max_bytes) {
-            return self.compact(&stored, old_len, &text);
+        if stored.len > stored.max_len(self.max_bytes).max(self.retry_len) {
+            match self.compact(stored, old_len, &text) {
+                // A file that is too large to be read again is of no use.
+                Err(error) if stored.len > stored.max_readable_len(self.max_bytes) => {
+                    return Err(error);
+                }
+                Err(_) => self.retry_len = stored.len + MAX_EXTRA_BYTES,
+                saved => return saved,
+            }
         }
-        if !self.target.append(old_len, &text)? {
+        if !self.file.append(old_len, &text)? {
             return Ok(Saved::AllNeeded);
         }
-        self.stored = Some(stored);
+        self.stored = Some(mem::take(stored));
         Ok(Saved::Done)
     }
 
     /// Rewrites the file without outdated records. The records up to `old_len` are in the file, and
     /// the later ones in `appended`.
     fn compact(&mut self, stored: &Stored, old_len: u64, appended: &[u8]) -> io::Result<Saved> {
-        let Some(mut old) = self.target.open_file()? else { return Ok(Saved::AllNeeded) };
+        let Some(mut old) = self.file.open()? else { return Ok(Saved::AllNeeded) };
         let mut record = Vec::new();
         let mut copy = |index, is_wait, span: Span, file: &mut RecordWriter<'_>| {
             match span.start.checked_sub(old_len) {
@@ -171,14 +235,14 @@ impl CheckpointLog {
         let mut head = Vec::new();
         encode_record(&Head { origin: &self.origin, records: len_u64(records) }, &mut head)?;
         let mut stored = Stored::default();
-        // Writing in place could leave half a file, so this is an error if the owner cannot be kept.
-        self.target.write(NewFileMode::Private, OwnerRule::Refuse, |to| {
+        self.file.replace(|to| {
             let head_len = write_first_line(to)? + len_u64(head.len());
             to.write_all(&head)?;
             stored = Stored { len: head_len, live_len: head_len, slots: BTreeMap::new() };
             write(&mut RecordWriter { to, stored: &mut stored })
         })?;
         self.stored = Some(stored);
+        self.retry_len = 0;
         Ok(())
     }
 }
@@ -214,15 +278,36 @@ impl Stored {
         true
     }
 
+    /// Returns what [`push`](Self::push) changes when it adds records of these waits.
+    fn before(&self, changes: &Changes) -> Before {
+        let slots = changes.keys().map(|index| (*index, self.slots.get(index).copied()));
+        Before { len: self.len, live_len: self.live_len, slots: slots.collect() }
+    }
+
+    /// Removes the records that were added since.
+    fn undo(&mut self, before: Before) {
+        (self.len, self.live_len) = (before.len, before.live_len);
+        for (index, slot) in before.slots {
+            match slot {
+                Some(slot) => self.slots.insert(index, slot),
+                None => self.slots.remove(&index),
+            };
+        }
+    }
+
     /// Returns the number of records without the outdated ones.
     fn records(&self) -> usize {
         self.slots.len() + self.slots.values().filter(|slot| slot.plan.is_some()).count()
     }
 
-    /// Returns the maximum length of the file. A file of up to `max_bytes` can be read again.
+    /// Returns the length above which the file is rewritten.
     fn max_len(&self, max_bytes: u64) -> u64 {
-        let max_readable = max_bytes.max(self.live_len + MAX_EXTRA_BYTES);
-        (2 * self.live_len + MAX_EXTRA_BYTES).min(max_readable)
+        (2 * self.live_len + MAX_EXTRA_BYTES).min(self.max_readable_len(max_bytes))
+    }
+
+    /// Returns the maximum length of the file. A file of up to `max_bytes` can be read again.
+    fn max_readable_len(&self, max_bytes: u64) -> u64 {
+        max_bytes.max(self.live_len + MAX_EXTRA_BYTES)
     }
 }
 

@@ -8,8 +8,12 @@ use tempfile::tempdir;
 use super::*;
 
 fn checkpoint(id: &str) -> Checkpoint {
+    checkpoint_at(id, 90)
+}
+
+fn checkpoint_at(id: &str, seconds: u64) -> Checkpoint {
     let machine = Machine::new(id.parse().unwrap(), WaitPolicy::new());
-    Checkpoint::new(machine, Duration::from_secs(90))
+    Checkpoint::new(machine, Duration::from_secs(seconds))
 }
 
 fn ids(ids: &[&str]) -> Vec<JobId> {
@@ -134,6 +138,29 @@ async fn write_failure_is_reported_once() {
     assert_eq!(saved(&mut file).await, (None, None));
     fs::create_dir(path.parent().unwrap()).unwrap();
     assert_eq!(saved(&mut file).await, (None, Some(path.clone())));
+}
+
+#[tokio::test]
+async fn changes_of_a_failed_save_are_saved_later() {
+    let folder = tempdir().unwrap();
+    let (path, away) = (folder.path().join("wait.json"), folder.path().join("away.json"));
+    let mut file = open(&path, &[]).unwrap().0;
+    file.create(all(&[checkpoint("a"), checkpoint("b")])).await.unwrap();
+    // Nothing can be appended to a folder.
+    fs::rename(&path, &away).unwrap();
+    fs::create_dir(&path).unwrap();
+    let newer = checkpoint_at("b", 100);
+    file.add(1, newer.clone(), true);
+    file.start_save_due();
+    let message = file.finish_save().await.unwrap();
+    assert!(message.contains("the wait continues"), "{message}");
+    assert!(!file.needs_all());
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    file.start_save_due();
+    assert_eq!(file.finish_save().await, None);
+    drop(file);
+    assert_eq!(open(&path, &[]).unwrap().1, [checkpoint("a"), newer]);
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ impl LogLines {
 
     fn print_line(&mut self, line: &str) {
         self.reset_heartbeat();
-        stderr::styled_line(line);
+        stderr::progress_line(line);
     }
 }
 

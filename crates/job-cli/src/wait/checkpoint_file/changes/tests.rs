@@ -68,6 +68,43 @@ fn jobs_are_saved_at_once_and_plans_within_a_minute() {
 }
 
 #[test]
+fn changes_that_were_not_saved_are_merged_with_newer_ones() {
+    let (old, new, newest) = (snapshot("Initializing"), snapshot("Running"), snapshot("Success"));
+    // The change that was not saved: its job and whether it is urgent; the change since then; what
+    // is saved, with which job.
+    let rows = [
+        ((&new, false), None, "0 whole 1s", Some(&new)),
+        ((&new, false), Some((&new, false)), "0 whole 2s", Some(&new)),
+        ((&new, false), Some((&new, true)), "0 whole 2s", Some(&new)),
+        ((&new, false), Some((&newest, false)), "0 whole 2s", Some(&newest)),
+        ((&old, true), None, "0 plan 1s", None),
+        ((&old, true), Some((&old, false)), "0 plan 2s", None),
+        ((&old, true), Some((&old, true)), "0 plan 2s", None),
+        ((&old, true), Some((&newest, false)), "0 whole 2s", Some(&newest)),
+    ];
+    for (unsaved, since, expected, job) in rows {
+        let mut changes = PendingChanges::default();
+        changes.reset([(0, state(0, 0, &old))].into());
+        let add = |changes: &mut PendingChanges, at, (job, is_urgent)| {
+            changes.add(Duration::ZERO, 0, state(0, at, job), is_urgent);
+        };
+        add(&mut changes, 1, unsaved);
+        let taken = changes.take_due(Duration::ZERO);
+        since.iter().for_each(|since| add(&mut changes, 2, *since));
+        changes.restore(taken);
+        assert!(changes.is_due(Duration::ZERO));
+        let due = changes.take_due(Duration::ZERO);
+        assert_eq!(describe(&due), expected);
+        let saved = match &due[&0] {
+            Entry::Wait(one) => one.machine().snapshot(),
+            Entry::Plan(_) => None,
+        };
+        assert_eq!(saved, job, "{expected}");
+        assert_eq!(describe(&changes.take_all()), "");
+    }
+}
+
+#[test]
 fn a_text_that_was_dropped_is_saved_as_a_summary() {
     let limit = MemoryLimit::new(1 << 20);
     let job = |len: usize| {

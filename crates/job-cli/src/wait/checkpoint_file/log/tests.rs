@@ -1,6 +1,6 @@
 //! Tests of files that were cut off, damaged, changed by somebody else, or have outdated records.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
 use job_poller::{Machine, WaitPolicy};
 use job_transport::JobSnapshot;
@@ -23,11 +23,76 @@ fn plan(checkpoint: &Checkpoint) -> Entry<Checkpoint> {
     Entry::Plan(checkpoint.clone().with_snapshot(None))
 }
 
+/// A disk.
+struct Disk {
+    /// The bytes that fit on it.
+    size: Cell<u64>,
+    /// How often a second copy of the file was begun.
+    copies: Cell<u32>,
+}
+
+/// The only file on a disk.
+struct DiskFile {
+    file: TargetFile,
+    disk: Rc<Disk>,
+}
+
+impl DiskFile {
+    fn free(&self) -> io::Result<u64> {
+        let len =
+            self.file.open_file()?.map_or(Ok(0), |file| file.metadata().map(|it| it.len()))?;
+        Ok(self.disk.size.get().saturating_sub(len))
+    }
+}
+
+impl LogFile for DiskFile {
+    fn append(&self, len: u64, content: &[u8]) -> io::Result<bool> {
+        let mut left = self.free()?;
+        self.file.append_with(len, |to| LimitedWriter { to, left: &mut left }.write_all(content))
+    }
+
+    fn replace(&self, mut content: impl FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        self.disk.copies.set(self.disk.copies.get() + 1);
+        let mut left = self.free()?;
+        LogFile::replace(&self.file, |to| content(&mut LimitedWriter { to, left: &mut left }))
+    }
+
+    fn open(&self) -> io::Result<Option<File>> {
+        LogFile::open(&self.file)
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        LogFile::remove(&self.file)
+    }
+}
+
+/// Writes until no space is left.
+struct LimitedWriter<'a> {
+    to: &'a mut dyn Write,
+    left: &'a mut u64,
+}
+
+impl Write for LimitedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = len_u64(bytes.len()).min(*self.left);
+        if len == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        *self.left -= len;
+        self.to.write(&bytes[..usize::try_from(len).unwrap()])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 /// A checkpoint file in a folder of its own.
 struct Fixture {
     _folder: TempDir,
     path: PathBuf,
-    log: CheckpointLog,
+    disk: Rc<Disk>,
+    log: CheckpointLog<DiskFile>,
 }
 
 impl Fixture {
@@ -35,8 +100,10 @@ impl Fixture {
         let folder = tempdir().unwrap();
         let path = folder.path().join("wait.json");
         let origin = Origin { endpoint: "https://a".into(), project: None };
-        let log = CheckpointLog::new(TargetFile::new(&path).unwrap(), origin, max_bytes);
-        Self { _folder: folder, path, log }
+        let disk = Rc::new(Disk { size: Cell::new(u64::MAX), copies: Cell::default() });
+        let file = DiskFile { file: TargetFile::new(&path).unwrap(), disk: disk.clone() };
+        let log = CheckpointLog::new(file, origin, max_bytes);
+        Self { _folder: folder, path, disk, log }
     }
 
     fn save_all(&mut self, waits: &[Checkpoint]) {
@@ -45,7 +112,17 @@ impl Fixture {
     }
 
     fn save(&mut self, index: usize, entry: Entry<Checkpoint>) -> Saved {
-        self.log.save_changes(&Changes::from([(index, entry)])).unwrap()
+        self.try_save(index, entry).unwrap()
+    }
+
+    fn try_save(&mut self, index: usize, entry: Entry<Checkpoint>) -> Result<Saved, io::ErrorKind> {
+        let saved = self.log.save_changes(&Changes::from([(index, entry)]));
+        saved.map_err(|error| error.kind())
+    }
+
+    /// Sets the free space of the disk.
+    fn set_free(&self, bytes: usize) {
+        self.disk.size.set(len_u64(self.text().len() + bytes));
     }
 
     fn text(&self) -> Vec<u8> {
@@ -199,4 +276,72 @@ fn states_above_the_readable_size_are_written_again_once() {
     waits[1] = checkpoint("b", 3, "new");
     assert_eq!(fixture.save(1, Entry::Wait(waits[1].clone())), Saved::Done);
     assert_eq!(fixture.waits(), waits);
+}
+
+#[test]
+fn changes_that_did_not_fit_on_the_disk_are_appended_when_there_is_space() {
+    let mut fixture = Fixture::new(1 << 30);
+    let mut waits: Waits = ["a", "b"].map(|id| checkpoint(id, 1, "old")).into();
+    fixture.save_all(&waits);
+    let text = fixture.text();
+    waits[1] = checkpoint("b", 2, "new");
+    for free in [0, 1, 500] {
+        fixture.set_free(free);
+        let changes = [Entry::Wait(waits[1].clone()), plan(&waits[1])];
+        for entry in changes {
+            let saved = fixture.try_save(1, entry);
+            assert_eq!(saved, Err(io::ErrorKind::StorageFull), "{free} bytes");
+            assert_eq!(fixture.text(), text, "{free} bytes");
+        }
+    }
+    fixture.set_free(5_000);
+    assert_eq!(fixture.save(1, Entry::Wait(waits[1].clone())), Saved::Done);
+    waits[0] = checkpoint("a", 3, "old");
+    assert_eq!(fixture.save(0, plan(&waits[0])), Saved::Done);
+    assert_eq!((fixture.waits(), fixture.disk.copies.get()), (waits, 1));
+}
+
+#[test]
+fn a_disk_without_space_for_a_second_copy_still_takes_changes() {
+    let state = |id, seconds, len| checkpoint(id, seconds, &"x".repeat(len));
+    // The maximum size of a file that can be read; the number of changes of 900 KB that are appended
+    // before the file has to be rewritten; the result of the next one without space for a copy.
+    let rows = [
+        (1 << 30, 4, Ok(Saved::Done)),
+        // The file must not become too large to be read again.
+        (4 << 20, 1, Err(io::ErrorKind::StorageFull)),
+    ];
+    for (max_bytes, appended, expected) in rows {
+        let mut fixture = Fixture::new(max_bytes);
+        let mut waits: Waits = vec![state("a", 0, 900_000), state("b", 0, 2_000_000)];
+        fixture.save_all(&waits);
+        for seconds in 1..=appended {
+            waits[0] = state("a", seconds, 900_000);
+            assert_eq!(fixture.save(0, Entry::Wait(waits[0].clone())), Saved::Done);
+        }
+        let before = (fixture.text(), fixture.disk.copies.get());
+        assert_eq!(before.1, 1);
+        fixture.set_free(1_500_000);
+        let newer = state("a", 100, 900_000);
+        assert_eq!(fixture.try_save(0, Entry::Wait(newer.clone())), expected);
+        assert_eq!(fixture.disk.copies.get(), 2, "a copy was tried");
+        if expected.is_err() {
+            assert_eq!(fixture.text(), before.0);
+        } else {
+            // The next copy is tried when the file has grown by another MiB.
+            waits[0] = newer;
+            for (seconds, copies) in [(101, 2), (102, 3)] {
+                assert_eq!(fixture.waits(), waits);
+                fixture.disk.size.set(u64::MAX);
+                waits[0] = state("a", seconds, 900_000);
+                assert_eq!(fixture.save(0, Entry::Wait(waits[0].clone())), Saved::Done);
+                assert_eq!(fixture.disk.copies.get(), copies);
+            }
+            assert!(fixture.text().len() < 3_000_000, "it was rewritten");
+        }
+        fixture.disk.size.set(u64::MAX);
+        waits[0] = state("a", 200, 900_000);
+        assert_eq!(fixture.save(0, Entry::Wait(waits[0].clone())), Saved::Done);
+        assert_eq!(fixture.waits(), waits);
+    }
 }

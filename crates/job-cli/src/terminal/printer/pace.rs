@@ -6,13 +6,17 @@ use std::time::Duration;
 const PAUSE_FACTOR: u32 = 49;
 
 /// Decides when the next drawing may start. Time is an argument.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
     is_drawing: bool,
     next_at: Duration,
 }
 
 impl Pace {
+    pub(super) const fn new() -> Self {
+        Self { is_drawing: false, next_at: Duration::ZERO }
+    }
+
     /// Starts a drawing if the pause after the last one is over. Returns whether it did.
     pub(super) fn start(&mut self, now: Duration) -> bool {
         let may_start = !self.is_drawing && now >= self.next_at;
@@ -44,7 +48,7 @@ mod tests {
     #[test]
     fn drawing_takes_at_most_2_percent_counted_from_the_end_of_the_last() {
         let ms = Duration::from_millis;
-        let mut pace = Pace::default();
+        let mut pace = Pace::new();
         assert!(pace.start(ms(1000)));
         assert!(!pace.start(ms(90_000)), "the first drawing has not ended");
         // The time on the clock does not count: the terminal may have been slow.
@@ -57,7 +61,7 @@ mod tests {
         assert!(!pace.start(ms(90_646)));
         assert!(pace.start(ms(90_647)));
         let (mut now, mut drawn) = (ms(100_000), Duration::ZERO);
-        let (mut pace, began, took) = (Pace::default(), now, ms(7));
+        let (mut pace, began, took) = (Pace::new(), now, ms(7));
         while now < began + ms(100_000) {
             if pace.start(now) {
                 now += took;
