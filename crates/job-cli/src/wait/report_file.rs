@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::Context;
 use job_poller::{Event, Outcome};
-use job_transport::display_chain;
 
 use super::finished::Finished;
 use crate::{
@@ -86,7 +85,7 @@ impl Timeline {
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
-                let cause = sanitize_line(&display_chain(error));
+                let cause = sanitize_line(&error.message());
                 timeline.details.push(("the wait stopped", cause));
             }
         }

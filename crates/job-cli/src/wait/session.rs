@@ -12,7 +12,7 @@ use futures_util::{
     stream::{FuturesUnordered, StreamFuture},
 };
 use job_poller::{AttemptReason, Checkpoint, Event, Fleet, WaitError};
-use job_transport::{Clock, TokioClock, display_chain};
+use job_transport::{Clock, TokioClock};
 
 use super::{
     board::Board,
@@ -199,7 +199,7 @@ impl Session {
         self.output.print_finished(&finished, with_deviations);
         // If the command stopped the waits, one message at the end covers all of them.
         if let (Some(error), Some(_)) = (error, exit) {
-            stderr::line(&format!("{}: {}", finished.id, display_chain(error)));
+            stderr::line(&format!("{}: {}", finished.id, error.message()));
             let hint = self.hints.for_wait_error(error);
             let hint = hint.filter(|hint| result.printed_hints.insert(hint.clone()));
             let lines = hint.iter().flat_map(|hint| hint.lines());
