@@ -89,10 +89,9 @@ impl RawFields {
 
     /// Sets the field `name` to a JSON text. Fields that have this name are replaced.
     ///
-    /// The text is encoded as it is, without the white space around it. The name should not be one
-    /// of a known field: such a text is encoded only if it does not contradict the struct's own
-    /// field. If this replaces a value that was sent instead of the whole object, that value is
-    /// lost.
+    /// The text is encoded as it is, without the white space around it. The name should not be that
+    /// of a known field, because the text is then encoded only if it does not contradict the
+    /// struct's own field. A sub-job that was not an object becomes one.
     ///
     /// ```
     /// let mut job = job_model::Job::new();

@@ -186,6 +186,12 @@ impl Job {
     ///
     /// See [`RawFields::insert`](crate::decode::RawFields::insert) for the details.
     ///
+    /// ```
+    /// let job = job_model::Job::new().with_raw_field("priority", "1.10")?;
+    /// assert_eq!(job.raw_fields.get("priority"), Some("1.10"));
+    /// # Ok::<(), job_model::decode::RawFieldError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Returns an error if the text is not valid JSON.

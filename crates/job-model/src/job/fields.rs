@@ -34,13 +34,28 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// is given twice in an unknown field, the last value is kept; a lone surrogate becomes U+FFFD. In
 /// TOML, which has no null, a member that is null is omitted, and an array with a null is an error.
 ///
-/// A job can be read from the same formats, and from a [`serde_json::Value`], below serde's
-/// `flatten`, and from an untagged or internally tagged enum. These three pass on plain values even
-/// if they read JSON text. To keep number texts there, take a `Box<`[`RawValue`]`>` from the
-/// document and decode its text with [`Job::from_slice`].
+/// A job can be read from the same formats. It can also be read from a [`serde_json::Value`], below
+/// serde's `flatten`, and from an untagged or internally tagged enum, but these pass on plain values
+/// even if the document is JSON text. To keep number texts in such a document, give the job a field
+/// of its own.
+///
+/// ```
+/// use job_model::Job;
+///
+/// let job = Job::from_slice(br#"{"status": {"phase": "Running", "progress": 1.10}}"#)?;
+/// let json = r#"{"status":{"phase":"Running","progress":1.10}}"#;
+/// assert_eq!(serde_json::to_string(&job).unwrap(), json);
+///
+/// let toml = toml::to_string(&job).unwrap();
+/// assert_eq!(toml, "[status]\nphase = \"Running\"\nprogress = 1.1\n");
+/// assert_eq!(toml::from_str::<Job>(&toml).unwrap().phase(), job.phase());
+///
+/// let bytes = postcard::to_allocvec(&job).unwrap();
+/// assert_eq!(postcard::from_bytes::<Job>(&bytes), Ok(job));
+/// # Ok::<(), job_model::DecodeError>(())
+/// ```
 ///
 /// [`Decoded::from_slice`]: crate::Decoded::from_slice
-/// [`RawValue`]: serde_json::value::RawValue
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Job {

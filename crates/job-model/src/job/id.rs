@@ -23,7 +23,7 @@ pub enum IdError {
     /// The text contains a character that would change the URL: a control character, `/`, `?`, `#`
     /// or `%`.
     InvalidCharacter(char),
-    /// The text starts or ends with white space, which a reader of a list of ids must remove.
+    /// The text starts or ends with white space. Remove it before you parse the id.
     SurroundingSpace,
 }
 

@@ -11,8 +11,8 @@ use serde::{
 use super::Job;
 use crate::decode::{DecodeError, JsonWriter, MemberName};
 
-/// The name with which `serde_json` is asked for the text of a value. Its reply is a map whose only
-/// name this is.
+/// If `serde_json` is asked for a newtype struct of this name, it returns the text of the value, as
+/// a map with one member of the same name.
 ///
 /// The name is not part of the public API. If it changes, jobs are read as plain values, and the
 /// tests fail because number texts are lost.
@@ -58,8 +58,8 @@ impl<'de> Visitor<'de> for JobVisitor {
         decode(&json)
     }
 
-    /// Reads the JSON text that is written to formats that are not human-readable. Some of these
-    /// claim to be human-readable after serde has buffered the value.
+    /// Reads the JSON text that is written to formats that are not human-readable. If serde has
+    /// buffered a value of such a format, its deserializer claims to be human-readable.
     fn visit_str<E: Error>(self, json: &str) -> Result<Job, E> {
         let describe = |error| format!("the string is not the JSON text of a job: {error}");
         decode(json).map_err(|error: value::Error| E::custom(describe(error)))
