@@ -66,7 +66,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     attempt_timeout: Duration,
     key_records: Option<Arc<dyn KeyRecords>>,
-    /// `None` for the limit of the process.
+    /// `None` is the limit of the process, which needs no extension of the request.
     memory_limit: Option<MemoryLimit>,
 }
 
@@ -156,7 +156,7 @@ impl Client {
     /// Sets the limit that bodies in flight count toward. By default it is the
     /// [limit of the process](MemoryLimit::global).
     ///
-    /// Each request carries a limit that was set as an extension, for the transport.
+    /// If a limit is set, each request carries it as an extension, for the transport.
     #[must_use]
     pub fn memory_limit(self, limit: MemoryLimit) -> Self {
         let inner = Arc::unwrap_or_clone(self.0);
@@ -326,8 +326,8 @@ impl Client {
         }
     }
 
-    /// Creates the request, without authentication headers. `headers` is the number of headers that it
-    /// will have, so that their list does not grow.
+    /// Creates the request, without authentication headers. The list of headers has space for
+    /// `headers`, so that it does not grow when the others are added.
     fn build_request(
         &self,
         project: &ProjectId,

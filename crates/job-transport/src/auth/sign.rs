@@ -68,12 +68,9 @@ pub fn sign(
         host.parse::<Authority>()?;
     }
     let project = project.map(ProjectId::as_str);
-    if let Some(project) = project.filter(|project| !project.is_ascii()) {
-        // Returns the error of an invalid value.
-        HeaderValue::from_str(project)?;
-    }
     let date = format_date(at);
-    // The values share one allocation.
+    // The three values share one buffer, because allocations take time. The signature is not in it:
+    // a connection keeps these values for its header compression.
     let values = [host.as_bytes(), &date, project.unwrap_or_default().as_bytes()].concat();
     let mut values = Bytes::from(values);
     let host = HeaderValue::from_maybe_shared(values.split_to(host.len()))?;

@@ -28,8 +28,8 @@ pub(crate) struct SigningContext<'c> {
 /// Sends a request with a signature, once the key's guard permits it. Sends another one if the first
 /// signature was wrong only because of its time. Returns an error if the signature is refused.
 ///
-/// `build_request` and `about` are called for each request that is sent. This costs less than a
-/// copy of each request, because a signature is rarely wrong.
+/// `build_request` and `about` are called for each request that is sent. A second request is rare, so
+/// building it again costs less than keeping a copy of each first one.
 pub(crate) async fn send_signed<'a>(
     context: &SigningContext<'_>,
     build_request: impl Fn() -> Result<Request<Bytes>, FetchError>,

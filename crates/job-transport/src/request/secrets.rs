@@ -24,7 +24,7 @@ const MAX_DECODED_LEN: usize = 1 << 20;
 /// request whose signature is wrong.
 #[derive(Default)]
 pub(crate) struct Secrets {
-    /// Without an allocation, because most requests have one secret.
+    /// Not in the list, because most requests have one secret, which then needs no allocation.
     first: Option<Secret>,
     others: Vec<Secret>,
 }
@@ -36,8 +36,8 @@ enum Secret {
 }
 
 impl Secret {
-    /// Returns the texts that a reply may repeat: the secret, and the signature in a header, which
-    /// may be repeated without the rest of the header.
+    /// Returns the texts that a reply may repeat: the secret, and, if it is a header with a signature,
+    /// the signature without the rest of the header.
     fn expose(&self) -> impl Iterator<Item = &str> + Clone {
         let (text, signature) = match self {
             Self::Text(text) => (text.expose_secret(), None),
@@ -150,12 +150,14 @@ struct Search {
     next_start: usize,
 }
 
-/// A character of a pattern. The rest is in the same list, so that a search needs one allocation.
+/// A character of a pattern, with the elements of the two other lists that a search needs. One list
+/// is one allocation. For a signature it has 1 KiB; a larger one takes the allocator more time.
 struct PatternChar {
     c: char,
     /// The length of the longest shorter prefix of the pattern that the prefix up to here ends with.
-    fallback: usize,
-    /// The place of a character that matched. The places of the last ones are a ring.
+    /// No secret has 2³² characters.
+    fallback: u32,
+    /// The place of one of the last characters that matched. The elements are a ring.
     start: usize,
 }
 
@@ -174,7 +176,7 @@ impl Search {
     /// Reads a character. Returns the range of the pattern if it ends here.
     fn next(&mut self, c: char, place: &Range<usize>) -> Option<Range<usize>> {
         while self.matched > 0 && self.pattern[self.matched].c != c {
-            self.matched = self.pattern[self.matched - 1].fallback;
+            self.matched = self.pattern[self.matched - 1].fallback as usize;
         }
         if self.pattern[self.matched].c != c {
             return None;
@@ -186,7 +188,7 @@ impl Search {
             self.next_start = 0;
         }
         (self.matched == self.pattern.len()).then(|| {
-            self.matched = self.pattern[self.matched - 1].fallback;
+            self.matched = self.pattern[self.matched - 1].fallback as usize;
             // The oldest of the places, which is overwritten next.
             self.pattern[self.next_start].start..place.end
         })
@@ -198,12 +200,12 @@ fn set_fallbacks(pattern: &mut [PatternChar]) {
     let mut matched = 0;
     for at in 1..pattern.len() {
         while matched > 0 && pattern[matched].c != pattern[at].c {
-            matched = pattern[matched - 1].fallback;
+            matched = pattern[matched - 1].fallback as usize;
         }
         if pattern[matched].c == pattern[at].c {
             matched += 1;
         }
-        pattern[at].fallback = matched;
+        pattern[at].fallback = matched as u32;
     }
 }
 

@@ -168,6 +168,25 @@ fn paths_and_queries_are_canonicalized() {
     }
 }
 
+#[test]
+fn signed_headers_have_their_own_values() {
+    let key = AccessKey::new("AK", "SK").unwrap();
+    for project in [None, Some("p"), Some("the project"), Some("projekt-\u{e4}")] {
+        let mut request = Request::get("https://h:8443/").body(Bytes::new()).unwrap();
+        let id = project.map(|project| project.parse().unwrap());
+        sign(&mut request, &key, id.as_ref(), Timestamp::UNIX_EPOCH).unwrap();
+        let rows = [
+            (HOST, Some("h:8443")),
+            (X_SDK_DATE, Some("19700101T000000Z")),
+            (X_PROJECT_ID, project),
+        ];
+        for (name, expected) in rows {
+            let value = request.headers().get(&name).map(HeaderValue::as_bytes);
+            assert_eq!(value, expected.map(str::as_bytes), "{name}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn signing_never_panics_or_adds_line_breaks(
