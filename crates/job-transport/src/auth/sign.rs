@@ -68,10 +68,6 @@ pub fn sign(
         host.parse::<Authority>()?;
     }
     let project = project.map(ProjectId::as_str);
-    if let Some(project) = project.filter(|project| !project.is_ascii()) {
-        // Return the error here, because the conversion below accepts bytes that are not ASCII.
-        HeaderValue::from_str(project)?;
-    }
     let date = format_date(at);
     // The three values share one buffer, because allocations take time. The signature is not in it:
     // a connection keeps these values for its header compression.
