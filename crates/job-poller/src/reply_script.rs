@@ -72,7 +72,7 @@ impl ReplyScript {
         Ok(Self(replies))
     }
 
-    /// Creates a script of these replies. There must be at least one.
+    /// Creates a script from `replies`, of which there must be at least one.
     #[cfg(test)]
     pub(crate) fn new(replies: Vec<Reply>) -> Self {
         assert_ne!(replies.len(), 0, "a script has a reply");

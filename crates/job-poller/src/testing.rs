@@ -11,7 +11,7 @@
 //! | `init`, `running`, `success`, `failed` | a job in this phase; `failed` with a reason, `failed?` without |
 //! | `none`, any other word | a job without a phase, or with this phase |
 //! | `running:b`, `running:`, `running:9` | a job with the uid `b`, with an empty uid, or with a number as its uid; by default it has no uid |
-//! | `running[A=success,B=running]` | a job with sub-jobs of these types, which are also their uids |
+//! | `running[A=success,B=running]` | a job with sub-jobs that have these types, and the same uids |
 //! | `running@5`, `success@5^8` | a job that was updated at second 5, in a reply that was sent at second 8, by the service's clock |
 //! | `404`, `429(5s)` | this status, with a `Retry-After` |
 //! | `nopath` | 404 with `APIGW.0101`: the path does not exist |

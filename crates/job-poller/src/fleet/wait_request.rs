@@ -52,7 +52,7 @@ impl WaitRequest {
         Self { target, policy: None, schedule: None, job_type: None }
     }
 
-    /// Sets the limits of the wait, instead of those of the fleet or of the checkpoint.
+    /// Sets the limits of the wait, instead of the limits of the fleet or of the checkpoint.
     ///
     /// Several requests can share one policy in an `Arc`.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {

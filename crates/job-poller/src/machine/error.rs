@@ -33,15 +33,16 @@ use crate::schedule::JobObservation;
 /// | `Stopped` | the caller stopped the wait, for example with `stop_on` | resume |
 #[derive(Clone, PartialEq)]
 pub struct WaitError {
-    pub(super) kind: WaitErrorKind,
-    pub(super) checkpoint: Checkpoint,
+    kind: WaitErrorKind,
+    /// Boxed, because a `Result` should be small.
+    checkpoint: Box<Checkpoint>,
 }
 
 impl WaitError {
     /// Creates an error. Its attempts, its last error and its job are those of the checkpoint.
     #[must_use]
-    pub const fn new(kind: WaitErrorKind, checkpoint: Checkpoint) -> Self {
-        Self { kind, checkpoint }
+    pub fn new(kind: WaitErrorKind, checkpoint: Checkpoint) -> Self {
+        Self { kind, checkpoint: Box::new(checkpoint) }
     }
 
     /// Returns why the wait stopped.
@@ -52,7 +53,7 @@ impl WaitError {
 
     /// Returns the id of the job.
     #[must_use]
-    pub const fn job_id(&self) -> &JobId {
+    pub fn job_id(&self) -> &JobId {
         self.checkpoint.job_id()
     }
 
@@ -64,7 +65,7 @@ impl WaitError {
 
     /// Returns the last accepted reading, or `None` if the job was never read. Decodes nothing.
     #[must_use]
-    pub const fn snapshot(&self) -> Option<&JobSnapshot> {
+    pub fn snapshot(&self) -> Option<&JobSnapshot> {
         self.checkpoint.machine().snapshot()
     }
 
@@ -97,30 +98,30 @@ impl WaitError {
 
     /// Returns the number of attempts.
     #[must_use]
-    pub const fn attempts(&self) -> u32 {
+    pub fn attempts(&self) -> u32 {
         self.checkpoint.machine().attempts()
     }
 
     /// Returns the time since the wait began.
     #[must_use]
-    pub const fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.checkpoint.elapsed()
     }
 
     /// Returns the checkpoint from which the wait can be resumed.
     #[must_use]
-    pub const fn checkpoint(&self) -> &Checkpoint {
+    pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
     /// Returns the checkpoint from which the wait can be resumed, and drops the error.
     #[must_use]
     pub fn into_checkpoint(self) -> Checkpoint {
-        self.checkpoint
+        *self.checkpoint
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) const fn set_taken_at(&mut self, now: Timestamp) {
+    pub(crate) fn set_taken_at(&mut self, now: Timestamp) {
         self.checkpoint.set_taken_at(now);
     }
 

@@ -331,6 +331,6 @@ impl Machine {
         }
         let spent = Self::new(self.id.clone(), self.policy.clone());
         let checkpoint = Checkpoint::new(mem::replace(self, spent), context.elapsed);
-        Action::Finish(Box::new(Err(WaitError { kind, checkpoint })))
+        Action::Finish(Box::new(Err(WaitError::new(kind, checkpoint))))
     }
 }
