@@ -36,6 +36,9 @@ Tasks:
   bench model|transport|poller|schedules|fleet
                  Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
                  its budget. The figures are ratios; fails if one exceeds its bound
+  bench wait     Run `cce-job wait` with 20,000 and 80,000 jobs on a pseudo-terminal; fails if it uses
+                 less than its request budget or too much processor time or memory, or starts or
+                 exits too slowly (three minutes, needs Linux)
   bench hostile  Read hostile inputs of 1 and 8 MiB with every parser of foreign bytes; fails if one
                  takes too long, if the time per byte grows, or if decoding a job with a deviation
                  takes too many times as long as without it
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
             let package = format!("job-{name}");
             let bench = ["bench", "--locked", "--package", &package, "--bench", what];
             exec(cargo::cargo(&bench).args(["--", "--quiet"]))
+        }
+        ["bench", "wait"] => {
+            let bench = ["bench", "--locked", "--package", "job-cli", "--bench", "wait"];
+            exec(&mut cargo::cargo(&bench))
         }
         ["bench", "hostile"] => hostile::run(),
         ["ci"] => ci::run(false),

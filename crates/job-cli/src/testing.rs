@@ -1,6 +1,6 @@
 //! Test helpers: jobs with hostile texts, and waits with given readings.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use job_model::{Job, JobId, is_unprintable};
 use job_poller::{
@@ -119,10 +119,7 @@ pub(crate) fn finished(
         id,
         index: 0,
         checkpoint: Some(Checkpoint::new(machine, Duration::ZERO)),
-        job: match &result {
-            Ok(ended) => Some(ended.job.clone()),
-            Err(error) => error.job(),
-        },
+        decoded: OnceCell::new(),
         result,
         started_at: "2020-02-02T08:12:30Z".parse().ok(),
         log,

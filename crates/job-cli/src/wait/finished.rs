@@ -1,6 +1,6 @@
 //! The result of a wait, and the data that the outputs need.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -17,8 +17,8 @@ pub(crate) struct Finished {
     pub(crate) result: Result<FinishedJob, WaitError>,
     /// The checkpoint to resume from. If the job has ended, a resumed wait reads the job once more.
     pub(crate) checkpoint: Option<Checkpoint>,
-    /// The job as last read.
-    pub(crate) job: Option<Box<Job>>,
+    /// The job as last read, if it has not ended and [`job`](Self::job) was called.
+    pub(crate) decoded: OnceCell<Option<Box<Job>>>,
     /// The service's time when the wait began, if it is known.
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) log: Vec<(Duration, Event)>,
@@ -31,6 +31,23 @@ impl Finished {
             Ok(ended) => Some(Exit::from(&ended.outcome)),
             Err(error) if error.kind() == WaitErrorKind::Stopped => None,
             Err(error) => Some(Exit::from(error)),
+        }
+    }
+
+    /// Returns the job as last read; `None` if it was never read. Decodes a job that has not ended,
+    /// so call it only if the job is needed: a signal stops all waits at once.
+    pub(crate) fn job(&self) -> Option<&Job> {
+        match &self.result {
+            Ok(ended) => Some(&ended.job),
+            Err(error) => self.decoded.get_or_init(|| error.job()).as_deref(),
+        }
+    }
+
+    /// Whether the job was read. Decodes nothing.
+    pub(crate) fn was_read(&self) -> bool {
+        match &self.result {
+            Ok(_) => true,
+            Err(error) => error.snapshot().is_some(),
         }
     }
 

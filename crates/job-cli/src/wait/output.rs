@@ -62,26 +62,27 @@ impl Output {
     /// Prints the result of a wait. `with_deviations` is false if the progress display has shown
     /// them.
     pub(crate) fn print_finished(&mut self, finished: &Finished, with_deviations: bool) {
-        match (self.format, &finished.result, finished.job.as_deref()) {
-            (OutputFormat::Jsonl, ..) => {
+        match (self.format, &finished.result) {
+            (OutputFormat::Jsonl, _) => {
                 self.print(json_lines::finished(finished) + "\n");
             }
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
-            (OutputFormat::Json, Err(error), _) if error.kind() == WaitErrorKind::Stopped => {}
-            (OutputFormat::Json, _, Some(_)) if self.raw => {
+            (OutputFormat::Json, Err(error)) if error.kind() == WaitErrorKind::Stopped => {}
+            (OutputFormat::Json, _) if self.raw && finished.was_read() => {
                 let (body, many) = (finished.body(), self.has_many_jobs);
                 let end = if many { &b"\n"[..] } else { b"" };
                 self.print_or_refuse(print::check_raw_body(&body).map(|()| [&body, end].concat()));
             }
-            (OutputFormat::Json, _, Some(job)) => {
-                self.print_or_refuse(print::job_json_line(job));
+            (OutputFormat::Json, _) => {
+                let line = finished.job().map(print::job_json_line);
+                line.into_iter().for_each(|line| self.print_or_refuse(line));
             }
-            (OutputFormat::Human, Ok(ended), _) => {
+            (OutputFormat::Human, Ok(ended)) => {
                 let lines = result_lines(&finished.id, ended, with_deviations, self.styles);
                 self.print(lines.into_iter().map(|line| line + "\n").collect::<String>());
             }
             // The error is printed to stderr.
-            (OutputFormat::Human, Err(_), _) | (OutputFormat::Json, _, None) => {}
+            (OutputFormat::Human, Err(_)) => {}
         }
     }
 
@@ -185,6 +186,23 @@ mod tests {
         for (with_deviations, expected) in [(true, 2), (false, 1)] {
             let lines = result_lines(&finished_wait.id, &ended, with_deviations, Styles::DISABLED);
             assert_eq!(lines.len(), expected, "{lines:?}");
+        }
+    }
+
+    /// A signal stops all waits at once, and they have two seconds.
+    #[test]
+    fn a_stopped_wait_is_not_decoded_if_no_output_needs_the_job() {
+        let job = serde_json::json!({"status": {"phase": "Running"}});
+        for (format, raw, expected) in [
+            (OutputFormat::Human, false, false),
+            (OutputFormat::Json, false, false),
+            (OutputFormat::Json, true, false),
+            (OutputFormat::Jsonl, false, true),
+        ] {
+            let stopped = finished(run_wait(WaitPolicy::new(), [reading_input(&job)]));
+            assert!(stopped.was_read() && stopped.exit().is_none());
+            Output::new(format, raw, true).print_finished(&stopped, true);
+            assert_eq!(stopped.decoded.get().is_some(), expected, "{format:?}, raw: {raw}");
         }
     }
 

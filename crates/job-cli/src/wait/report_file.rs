@@ -63,7 +63,7 @@ impl ReportFile {
 impl Timeline {
     /// Returns the timeline of a finished wait.
     pub(crate) fn from_finished(finished: &Finished) -> Self {
-        let mut timeline = Self::new(finished.job.as_deref(), attempts_from_log(finished));
+        let mut timeline = Self::new(finished.job(), attempts_from_log(finished));
         let deviations = match &finished.result {
             Ok(ended) => &ended.deviations,
             Err(error) => error.deviations(),

@@ -215,7 +215,7 @@ impl Session {
         }
         let late = error.filter(|_| exit == Some(Exit::Deadline));
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
-        result.still_running += usize::from(error.is_some() && finished.job.is_some());
+        result.still_running += usize::from(error.is_some() && finished.was_read());
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
         self.history_file.add(finished.observation());

@@ -1,6 +1,7 @@
 //! A running wait: the stream of its events, and the state that they lead to.
 
 use std::{
+    cell::OnceCell,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -66,10 +67,7 @@ impl WatchEvents {
         let checkpoint = self.checkpoint();
         let result = self.events.finish().await;
         Finished {
-            job: match &result {
-                Ok(ended) => Some(ended.job.clone()),
-                Err(error) => error.job(),
-            },
+            decoded: OnceCell::new(),
             index: self.index,
             checkpoint,
             started_at: watch.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),

@@ -5,8 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::Drawing;
 
-/// If this many bytes wait to be written, progress is dropped. A terminal shows thousands of lines
-/// then.
+/// If more bytes than this wait to be written, progress is dropped. These are about 10,000 lines.
 const MAX_BYTES_FOR_PROGRESS: usize = 1 << 20;
 
 /// If this many bytes wait to be written, the queue is full. With `-o jsonl`, these are the events

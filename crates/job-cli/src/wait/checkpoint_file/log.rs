@@ -142,8 +142,8 @@ impl<F: LogFile> CheckpointLog<F> {
 
     /// Saves the states of waits that changed. The file is then at most twice as long as its live
     /// records, plus 1 MiB. If it cannot be rewritten, for example because the disk has no space for
-    /// a second copy, the states are appended nevertheless, and it is rewritten when it has grown by
-    /// another MiB.
+    /// a second copy, the states are appended nevertheless, and rewriting is tried again when the
+    /// file has grown by another MiB.
     ///
     /// If the file is missing, if somebody else changed it, or if it was not written before, saves
     /// nothing and reports that the states of all waits are needed. It does so too when the live
@@ -178,12 +178,12 @@ impl<F: LogFile> CheckpointLog<F> {
         if stored.live_len > self.max_bytes && old_live_len <= self.max_bytes {
             return Ok(Saved::AllNeeded);
         }
-        if stored.len > stored.max_len(self.max_bytes).max(self.retry_len) {
+        // A file that is too large to be read again is of no use.
+        let max_readable_len = stored.max_readable_len(self.max_bytes);
+        let max_len = stored.max_len(self.max_bytes).max(self.retry_len).min(max_readable_len);
+        if stored.len > max_len {
             match self.compact(stored, old_len, &text) {
-                // A file that is too large to be read again is of no use.
-                Err(error) if stored.len > stored.max_readable_len(self.max_bytes) => {
-                    return Err(error);
-                }
+                Err(error) if stored.len > max_readable_len => return Err(error),
                 Err(_) => self.retry_len = stored.len + MAX_EXTRA_BYTES,
                 saved => return saved,
             }

@@ -109,7 +109,7 @@ pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> Vec<String> {
 
 /// Returns the line of a finished wait.
 pub(crate) fn finished(finished: &Finished) -> String {
-    let report = Report::new(&finished.result, finished.job.as_deref());
+    let report = Report::new(&finished.result, finished.job());
     let (exit, at) = (finished.exit().map(|exit: Exit| exit as u8), report.elapsed);
     to_json_line(
         &finished.id,

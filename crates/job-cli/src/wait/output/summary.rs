@@ -16,7 +16,7 @@ pub(crate) struct SummaryRow {
 
 impl SummaryRow {
     pub(crate) fn from_finished(finished: &Finished) -> Self {
-        let job = finished.job.as_deref();
+        let job = finished.job();
         let (outcome, delay, attempts) = match &finished.result {
             Ok(ended) => (ended.outcome.as_str(), ended.detection_delay, ended.attempts),
             Err(error) => (error.kind().as_str(), None, error.attempts()),

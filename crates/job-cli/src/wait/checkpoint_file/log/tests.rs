@@ -345,3 +345,22 @@ fn a_disk_without_space_for_a_second_copy_still_takes_changes() {
         assert_eq!(fixture.waits(), waits);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_rewritten_grows_only_while_it_can_be_read() {
+    let state = |id, seconds, len| checkpoint(id, seconds, &"x".repeat(len));
+    let mut fixture = Fixture::new(8_000_000);
+    let mut waits: Waits = vec![state("a", 0, 900_000), state("b", 0, 2_000_000)];
+    fixture.save_all(&waits);
+    // The fifth change needs a copy, and the sixth would make the file too large.
+    for seconds in 1..=5 {
+        fixture.set_free(1_500_000);
+        waits[0] = state("a", seconds, 900_000);
+        assert_eq!(fixture.save(0, Entry::Wait(waits[0].clone())), Saved::Done);
+    }
+    fixture.set_free(1_500_000);
+    let newer = state("a", 6, 900_000);
+    let saved = fixture.try_save(0, Entry::Wait(newer));
+    assert_eq!(saved, Err(io::ErrorKind::StorageFull));
+    assert_eq!(fixture.waits(), waits);
+}
