@@ -2,6 +2,7 @@
 //! performs no I/O.
 
 mod policy;
+pub(crate) mod seconds;
 mod event;
 mod changes;
 mod deviations;
