@@ -118,6 +118,7 @@ use crate::schedule::JobObservation;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     id: JobId,
+    #[serde(with = "policy::stored_form")]
     policy: Arc<WaitPolicy>,
     seed: u64,
     attempts: u32,
