@@ -2,6 +2,7 @@
 //! performs no I/O.
 
 mod policy;
+pub(crate) mod seconds;
 mod event;
 mod changes;
 mod deviations;
@@ -115,6 +116,7 @@ use crate::schedule::JobObservation;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     id: JobId,
+    #[serde(with = "policy::stored_form")]
     policy: Arc<WaitPolicy>,
     seed: u64,
     attempts: u32,

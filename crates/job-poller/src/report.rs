@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use job_model::{Deviation, Failure, Inconsistency, Job, Phase};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::machine::{FinishedJob, Outcome, WaitError};
+use crate::machine::{FinishedJob, Outcome, WaitError, seconds};
 
 /// The result of a wait, to be serialized as JSON.
 ///
@@ -47,11 +47,11 @@ pub struct Report<'a> {
     /// Number of attempts. Lookups of sub-jobs are not included.
     pub attempts: u32,
     /// Time since the wait began. Serialized as seconds, with three decimals.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "seconds::serialize")]
     pub elapsed: Duration,
     /// Time from the job's end until the wait read it. Serialized as seconds, with three decimals,
     /// or null if it is unknown.
-    #[serde(serialize_with = "seconds_or_null")]
+    #[serde(serialize_with = "seconds::optional::serialize")]
     pub detection_delay: Option<Duration>,
     /// Contradictions between the job and its sub-jobs.
     pub inconsistencies: &'a [Inconsistency],
@@ -118,19 +118,4 @@ impl<'a> Report<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
-}
-
-/// Serializes a duration as seconds, rounded down to milliseconds.
-fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((span.as_secs_f64() * 1000.0).floor() / 1000.0)
-}
-
-fn seconds_or_null<S: Serializer>(
-    span: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match span {
-        Some(span) => seconds(span, serializer),
-        None => serializer.serialize_none(),
-    }
 }

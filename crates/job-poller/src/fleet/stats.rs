@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use job_model::Phase;
 use job_transport::JobSnapshot;
+use serde::{Deserialize, Serialize};
 
-use crate::machine::AttemptError;
+use crate::machine::{AttemptError, seconds};
 
 /// The figures of a fleet at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+///
+/// Serialized as an object with these fields, durations as seconds. A field that is missing, because
+/// an earlier version wrote the object, is read as zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct FleetStats {
     /// Number of jobs that the fleet waits for.
@@ -23,9 +28,11 @@ pub struct FleetStats {
     pub requests_per_second: f64,
     /// Time until the full number of requests per second is allowed again. Zero if the service does
     /// not throttle.
+    #[serde(with = "seconds")]
     pub throttled_for: Duration,
     /// Current price of a request, as a delay (see [`BudgetShare`](crate::budget::BudgetShare)). It
     /// rises when the budget is used up.
+    #[serde(with = "seconds")]
     pub request_price: Duration,
     /// Number of requests so far: attempts, sub-job lookups, and requests to refresh credentials.
     pub requests: u64,
@@ -38,7 +45,7 @@ pub struct FleetStats {
 }
 
 /// What a fleet knows about one of its waits at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FleetJobStatus {
     /// The last accepted reading of the job, or `None` if it was never read.
@@ -64,5 +71,28 @@ impl FleetJobStatus {
     #[must_use]
     pub fn phase(&self) -> Option<&Phase> {
         self.snapshot.as_ref()?.digest().phase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fleet_stats_round_trip_and_missing_figures_are_zero() {
+        let stats = FleetStats {
+            jobs: 3,
+            requests_per_second: 2.5,
+            throttled_for: Duration::from_millis(1_500),
+            request_price: Duration::from_millis(250),
+            requests: 17,
+            ..FleetStats::default()
+        };
+        let json = serde_json::to_string(&stats).unwrap();
+        insta::assert_snapshot!(json);
+        assert_eq!(serde_json::from_str::<FleetStats>(&json).unwrap(), stats);
+        let other_version = r#"{"jobs": 3, "unknown": []}"#;
+        let expected = FleetStats { jobs: 3, ..FleetStats::default() };
+        assert_eq!(serde_json::from_str::<FleetStats>(other_version).unwrap(), expected);
     }
 }

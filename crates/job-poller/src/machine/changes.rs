@@ -47,28 +47,11 @@ fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
 fn change_event(node: Node<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
     let to = node.job.phase();
-    let change = phase_change(from, to);
+    let change = PhaseChange::new(from, to);
     let (from, to) = (from.cloned(), to.cloned());
     match node.path.depth() {
         0 => Event::Phase { label, from, to, change },
         _ => Event::SubJob { path: node.path, label, from, to },
-    }
-}
-
-fn phase_change(from: Option<&Phase>, to: Option<&Phase>) -> PhaseChange {
-    match (from.and_then(phase_rank), to.and_then(phase_rank)) {
-        (_, None) => PhaseChange::Unrecognized,
-        (Some(from), Some(to)) if to < from => PhaseChange::Backward,
-        (_, Some(_)) => PhaseChange::Forward,
-    }
-}
-
-fn phase_rank(phase: &Phase) -> Option<u8> {
-    match phase {
-        Phase::Initializing => Some(0),
-        Phase::Running => Some(1),
-        Phase::Success | Phase::Failed => Some(2),
-        Phase::Unknown(_) => None,
     }
 }
 

@@ -1,7 +1,12 @@
 //! Why a wait stopped before its job ended.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a wait stopped, and what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Serialized as one word, which is [`as_str`](Self::as_str).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WaitErrorKind {
     /// The timeout has passed, too little time is left for another attempt, or the service asks to
@@ -49,5 +54,33 @@ impl WaitErrorKind {
             Self::Stalled => "stalled",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_serialized_as_their_word() {
+        let kinds = [
+            WaitErrorKind::DeadlineExceeded,
+            WaitErrorKind::Unauthorized,
+            WaitErrorKind::NotFound,
+            WaitErrorKind::Vanished,
+            WaitErrorKind::Mismatch,
+            WaitErrorKind::Unreadable,
+            WaitErrorKind::Unreachable,
+            WaitErrorKind::Permanent,
+            WaitErrorKind::TooManyErrors,
+            WaitErrorKind::Stalled,
+            WaitErrorKind::Stopped,
+        ];
+        for kind in kinds {
+            let json = format!("\"{}\"", kind.as_str());
+            assert_eq!(serde_json::to_string(&kind).unwrap(), json);
+            assert_eq!(serde_json::from_str::<WaitErrorKind>(&json).unwrap(), kind);
+        }
+        assert!(serde_json::from_str::<WaitErrorKind>("\"bored\"").is_err());
     }
 }

@@ -1,19 +1,76 @@
-//! The events of a wait.
+//! The events of a wait, and their serialized form.
+
+mod attempt_failed_fields;
+mod deviation_fields;
 
 use std::{fmt, time::Duration};
 
 use job_model::{Deviation, JobId, Phase, Progress, tree::SubJobPath};
+use serde::{Deserialize, Serialize};
 
-use super::attempt_error::AttemptError;
+use super::{attempt_error::AttemptError, seconds};
 
 /// An event of a wait. Displays as one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// # Serialized form
+///
+/// An event is serialized as one object. Its first field is the name of the event, and the other
+/// fields are those of a line of `cce-job wait -o jsonl`:
+///
+/// | `event` | other fields |
+/// |---|---|
+/// | `phase` | `type`, `from`, `to`, `change` |
+/// | `sub_job` | `path`, `type`, `from`, `to` |
+/// | `deviation` | `path` and `kind` of the first one; if there are others, a list of them as `more` |
+/// | `progress` | the fields of [`Progress`] |
+/// | `settling`, `credentials_refreshed`, `heartbeat` | none |
+/// | `stale_reply` | `in_a_row` |
+/// | `stalled` | `unchanged_for` |
+/// | `attempt_failed` | `class`, `status`, `message`, `request_id`, `retry_after`, `in_a_row`; also `kind`, if it does not follow from the class and the status |
+/// | `sub_job_lookup` | `sub_job` |
+/// | `next_attempt` | `next`, `reason` |
+///
+/// Durations and times are seconds as a number with three decimals, rounded down. Later versions
+/// may add fields, but never remove any.
+///
+/// An event is read from any self-describing format, such as JSON. Unknown fields are ignored, so
+/// an event can also be read from a line of `cce-job wait -o jsonl`. An unknown event is an error
+/// that contains its name. Two details are lost: fractions of a millisecond, and
+/// [`AttemptError::credentials_refreshed`], because
+/// [`CredentialsRefreshed`](Self::CredentialsRefreshed) is a separate event.
+///
+/// ```
+/// use job_poller::Event;
+/// use serde::Serialize;
+///
+/// let line = r#"{"v":1,"event":"next_attempt","job":"4a5b","at":1.0,"next":11.0,"reason":"scheduled"}"#;
+/// let event: Event = serde_json::from_str(line)?;
+/// assert_eq!(event.to_string(), "next attempt at 11.0 s");
+///
+/// #[derive(Serialize)]
+/// struct Row {
+///     job: &'static str,
+///     #[serde(flatten)]
+///     event: Event,
+/// }
+/// assert_eq!(
+///     serde_json::to_string(&Row { job: "4a5b", event })?,
+///     r#"{"job":"4a5b","event":"next_attempt","next":11.0,"reason":"scheduled"}"#,
+/// );
+///
+/// let error = serde_json::from_str::<Event>(r#"{"event":"postponed"}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("unknown variant `postponed`"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// The phase of the job was read for the first time, or has changed.
     #[non_exhaustive]
     Phase {
         /// The job's type, or its uid if it has no type.
+        #[serde(rename = "type")]
         label: String,
         /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
@@ -28,6 +85,7 @@ pub enum Event {
         /// The sub-job's position in this reading. It may differ in the next reading.
         path: SubJobPath,
         /// The sub-job's type, or its uid if it has no type.
+        #[serde(rename = "type")]
         label: String,
         /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
@@ -35,6 +93,7 @@ pub enum Event {
         to: Option<Phase>,
     },
     /// The reply has deviations that the last accepted reply did not have. Contains the new ones.
+    #[serde(rename = "deviation", with = "deviation_fields")]
     Deviations(Vec<Deviation>),
     /// The numbers of known, running and finished steps have changed.
     Progress(Progress),
@@ -53,12 +112,14 @@ pub enum Event {
     #[non_exhaustive]
     Stalled {
         /// The time since the last change.
+        #[serde(with = "seconds")]
         unchanged_for: Duration,
     },
     /// An attempt failed.
     #[non_exhaustive]
     AttemptFailed {
         /// The error.
+        #[serde(flatten, with = "attempt_failed_fields")]
         error: AttemptError,
         /// The number of failed attempts in a row, including this one.
         in_a_row: u32,
@@ -69,6 +130,7 @@ pub enum Event {
     #[non_exhaustive]
     SubJobLookup {
         /// The sub-job's id.
+        #[serde(rename = "sub_job")]
         id: JobId,
     },
     /// The wait continues. Emitted after each [`heartbeat`](crate::WaitPolicy::heartbeat) interval
@@ -78,6 +140,7 @@ pub enum Event {
     #[non_exhaustive]
     NextAttempt {
         /// The time of the attempt, since the wait began.
+        #[serde(rename = "next", with = "seconds")]
         at: Duration,
         /// Why the attempt is planned for this time.
         reason: AttemptReason,
@@ -85,7 +148,8 @@ pub enum Event {
 }
 
 /// The direction of a phase change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PhaseChange {
     /// The phase moved forward, or was read for the first time.
@@ -97,7 +161,8 @@ pub enum PhaseChange {
 }
 
 /// Why the next attempt is planned for its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AttemptReason {
     /// The schedule chose the delay.
@@ -111,6 +176,85 @@ pub enum AttemptReason {
     /// The schedule chose a longer delay because the shared request budget is used up. The attempt
     /// may be made earlier, if a request would be unused.
     Budget,
+}
+
+/// Constructors, for tests of code that handles events.
+impl Event {
+    /// Creates a [`Phase`](Self::Phase) event. The direction follows from the phases.
+    ///
+    /// ```
+    /// use job_model::Phase;
+    /// use job_poller::Event;
+    ///
+    /// let event = Event::phase("CreateNode", Some(Phase::Running), Some(Phase::Success));
+    /// assert_eq!(event.to_string(), "CreateNode: Success");
+    /// ```
+    #[must_use]
+    pub fn phase(label: impl Into<String>, from: Option<Phase>, to: Option<Phase>) -> Self {
+        let change = PhaseChange::new(from.as_ref(), to.as_ref());
+        Self::Phase { label: label.into(), from, to, change }
+    }
+
+    /// Creates a [`SubJob`](Self::SubJob) event.
+    #[must_use]
+    pub fn sub_job(
+        path: SubJobPath,
+        label: impl Into<String>,
+        from: Option<Phase>,
+        to: Option<Phase>,
+    ) -> Self {
+        Self::SubJob { path, label: label.into(), from, to }
+    }
+
+    /// Creates a [`StaleReply`](Self::StaleReply) event.
+    #[must_use]
+    pub const fn stale_reply(in_a_row: u32) -> Self {
+        Self::StaleReply { in_a_row }
+    }
+
+    /// Creates a [`Stalled`](Self::Stalled) event.
+    #[must_use]
+    pub const fn stalled(unchanged_for: Duration) -> Self {
+        Self::Stalled { unchanged_for }
+    }
+
+    /// Creates an [`AttemptFailed`](Self::AttemptFailed) event.
+    #[must_use]
+    pub const fn attempt_failed(error: AttemptError, in_a_row: u32) -> Self {
+        Self::AttemptFailed { error, in_a_row }
+    }
+
+    /// Creates a [`SubJobLookup`](Self::SubJobLookup) event.
+    #[must_use]
+    pub const fn sub_job_lookup(id: JobId) -> Self {
+        Self::SubJobLookup { id }
+    }
+
+    /// Creates a [`NextAttempt`](Self::NextAttempt) event. `at` is the time since the wait began.
+    #[must_use]
+    pub const fn next_attempt(at: Duration, reason: AttemptReason) -> Self {
+        Self::NextAttempt { at, reason }
+    }
+}
+
+impl PhaseChange {
+    /// Returns the direction of a change, or of the first reading.
+    pub(super) fn new(from: Option<&Phase>, to: Option<&Phase>) -> Self {
+        match (from.and_then(phase_rank), to.and_then(phase_rank)) {
+            (_, None) => Self::Unrecognized,
+            (Some(from), Some(to)) if to < from => Self::Backward,
+            (_, Some(_)) => Self::Forward,
+        }
+    }
+}
+
+fn phase_rank(phase: &Phase) -> Option<u8> {
+    match phase {
+        Phase::Initializing => Some(0),
+        Phase::Running => Some(1),
+        Phase::Success | Phase::Failed => Some(2),
+        Phase::Unknown(_) => None,
+    }
 }
 
 impl fmt::Display for Event {
@@ -168,3 +312,6 @@ impl fmt::Display for Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

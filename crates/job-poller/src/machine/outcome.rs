@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use job_model::{Deviation, Failure, Inconsistency, Job, JobId, tree::SubJobPath};
 use job_transport::JobSnapshot;
+use serde::{Deserialize, Serialize};
 
 use crate::schedule::JobObservation;
 
@@ -52,7 +53,21 @@ pub struct FinishedJob {
 }
 
 /// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Serialized as the fields `outcome` and, for a failed job, `failure`, as in a
+/// [`Report`](crate::Report). It is also read from the report of a job that has ended.
+///
+/// ```
+/// use job_poller::Outcome;
+///
+/// let report = r#"{"outcome":"succeeded","type":"CreateCluster","failure":null,"attempts":9}"#;
+/// let outcome: Outcome = serde_json::from_str(report)?;
+/// assert_eq!(outcome, Outcome::Succeeded);
+/// assert_eq!(serde_json::to_string(&outcome)?, r#"{"outcome":"succeeded"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "failure", rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a job ends well or badly; a caller decides for both")]
 pub enum Outcome {
     /// The job succeeded.
@@ -134,6 +149,29 @@ impl FinishedJob {
             Outcome::Failed(failure) => {
                 Err(JobFailed { job_id: self.job_id, failure, job: self.job })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Report;
+
+    #[test]
+    fn an_outcome_is_read_from_its_own_form_and_from_a_report() {
+        for body in [
+            r#"{"status": {"phase": "Success"}}"#,
+            r#"{"spec": {"type": "A"}, "status": {"phase": "Failed", "reason": "x"}}"#,
+        ] {
+            let job = Job::from_slice(body.as_bytes()).unwrap();
+            let finished = FinishedJob::new("a".parse().unwrap(), job);
+            let outcome = finished.outcome.clone();
+            let json = serde_json::to_string(&outcome).unwrap();
+            assert!(json.contains(outcome.as_str()));
+            assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
+            let report = serde_json::to_string(&Report::new(&Ok(finished), None)).unwrap();
+            assert_eq!(serde_json::from_str::<Outcome>(&report).unwrap(), outcome, "{report}");
         }
     }
 }

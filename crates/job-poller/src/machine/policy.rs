@@ -1,4 +1,8 @@
-//! The limits of a wait.
+//! The limits of a wait, and their serialized forms.
+
+mod config_form;
+mod duration_text;
+pub(super) mod stored_form;
 
 use std::time::Duration;
 
@@ -35,7 +39,49 @@ use crate::schedule::Exponential;
 /// const POLICY: job_poller::WaitPolicy =
 ///     job_poller::WaitPolicy::new().timeout(Duration::from_secs(45 * 60)).strict();
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// # Serialized form
+///
+/// A policy can be part of a configuration. Its fields have the names of the methods below, and
+/// each is optional: a field that is missing has its default. An unknown field is an error that
+/// contains its name. A duration is a text, such as `90s` or `1h 30m`, and `timeout` and
+/// `heartbeat` can be `none`.
+///
+/// ```
+/// use std::time::Duration;
+/// use job_poller::{Exponential, WaitPolicy};
+///
+/// let toml = r#"
+///     timeout = "1h 30m"
+///     attempt_timeout = "10s"
+///     max_consecutive_errors = 20
+///     strict = true
+///     backoff = { floor = "2s", cap = "1m" }
+///     settle = { window = "30s", readings = 3 }
+/// "#;
+/// let policy: WaitPolicy = toml::from_str(toml)?;
+/// let backoff = Exponential::new(Duration::from_secs(2)..=Duration::from_secs(60)).factor(2.0);
+/// let expected = WaitPolicy::new()
+///     .timeout(Duration::from_secs(90 * 60))
+///     .attempt_timeout(Duration::from_secs(10))
+///     .max_consecutive_errors(20)
+///     .strict()
+///     .backoff(backoff)
+///     .settle(Duration::from_secs(30), 3);
+/// assert_eq!(policy, expected);
+///
+/// let policy: WaitPolicy = serde_json::from_str(r#"{"timeout": "none", "heartbeat": "5m"}"#)?;
+/// assert_eq!(policy, WaitPolicy::new().no_timeout().heartbeat(Duration::from_secs(300)));
+///
+/// let error = serde_json::from_str::<WaitPolicy>(r#"{"timeuot": "45m"}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("unknown field `timeuot`, expected one of `timeout`"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The policy in a [`Checkpoint`](crate::Checkpoint) has another form, because it may be read by
+/// another version of this crate: there, an unknown field is ignored, and a duration is an object
+/// with `secs` and `nanos`. A configuration may contain such durations too.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WaitPolicy {
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Duration,
@@ -302,3 +348,6 @@ impl Default for WaitPolicy {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,10 +23,10 @@ use super::{PollPlan, PollState, Schedule, at_least_a_millisecond, jitter::Jitte
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exponential {
-    floor: Duration,
-    cap: Duration,
-    factor: f64,
-    jitter: Jitter,
+    pub(crate) floor: Duration,
+    pub(crate) cap: Duration,
+    pub(crate) factor: f64,
+    pub(crate) jitter: Jitter,
 }
 
 impl Exponential {

@@ -23,6 +23,11 @@ impl Jitter {
         })
     }
 
+    /// Returns the fraction.
+    pub(crate) const fn get(self) -> f64 {
+        self.0
+    }
+
     pub(crate) fn is_zero(self) -> bool {
         self.0 <= 0.0
     }
