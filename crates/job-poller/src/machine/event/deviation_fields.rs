@@ -1,6 +1,6 @@
 //! The fields of new deviations in the serialized form of an event.
 
-use job_model::{Deviation, DeviationKind};
+use job_model::{Deviation, decode::DeviationKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The first deviation, and the others in a list that is omitted if it is empty.

@@ -1,15 +1,14 @@
 //! Tests of the serialized form of each event.
 
-use job_model::DeviationKind;
+use job_model::decode::DeviationKind;
 use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::machine::{
-    policy::WaitPolicy,
-    replay::replies,
-    script::{Script, setup},
+use crate::{
+    machine::{policy::WaitPolicy, replay::replies, script::setup},
+    reply_script::ReplyScript,
 };
 
 fn error(kind: FetchErrorKind) -> AttemptError {
@@ -171,7 +170,7 @@ proptest! {
             policy.heartbeat(Duration::from_secs(20)).stalled_after(Duration::from_secs(40))
         };
         let mut events = Vec::new();
-        setup().timeout(300.0).policy(policy).run(&Script(replies), |_, step, _| {
+        setup().timeout(300.0).policy(policy).run(&ReplyScript::new(replies), |_, step, _| {
             events.extend(step.events.iter().cloned());
         });
         for event in events {
