@@ -148,7 +148,8 @@ impl Session {
                     self.save_checkpoints(&waits, &result).await;
                 }
                 () = printer::changed() => self.stop_if_stdout_failed(),
-                // Without space for output, no event is taken, and a wait pauses at its 32nd event.
+                // Without space for output, no event is taken. The waits go on, and lose the oldest
+                // of their events.
                 next = waits.next(), if !printer::is_full() => {
                     match next {
                         Some((Some((at, event)), events)) => {

@@ -86,8 +86,8 @@ impl Stream for WatchEvents {
             match ready!(Pin::new(&mut self.events).poll_next(context)) {
                 Some(Ok(event)) => return Poll::Ready(Some(event)),
                 None => return Poll::Ready(None),
-                // The session reads all events while the output has its own thread, so this means
-                // that the machine is overloaded. The result is complete all the same.
+                // So much output waits to be written that the session took no events for a while.
+                // The result is complete all the same.
                 Some(Err(lagged)) => tracing::warn!(job.id = %self.events.job_id(), "{lagged}"),
             }
         }
