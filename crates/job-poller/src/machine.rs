@@ -113,13 +113,21 @@ use crate::schedule::JobObservation;
 /// assert_eq!(result.map(|ended| ended.outcome), Ok(Outcome::Succeeded));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Serialized form
+///
+/// A machine can be serialized in any format of serde. [`Checkpoint`] contains a machine and the
+/// number of the format, and its documentation states which versions can read it.
+// A field that is added has `#[serde(default)]`, so that checkpoints of earlier versions are read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     id: JobId,
     #[serde(with = "policy::stored_form")]
     policy: Arc<WaitPolicy>,
+    #[serde(default)]
     seed: u64,
     attempts: u32,
+    #[serde(default)]
     sub_job_lookups: u32,
     readings: u32,
     /// `next_attempt_at` is when the next attempt is due. No attempt starts before `not_before`
@@ -128,25 +136,35 @@ pub struct Machine {
     not_before: CompactDuration,
     /// Whether one attempt may be made even after the deadline, because the wait was resumed from a
     /// checkpoint and has made no attempt since.
+    #[serde(default)]
     late_attempt_allowed: bool,
     /// Whether the attempt in flight has its full timeout, even beyond the deadline.
+    #[serde(default)]
     deadline_waived: bool,
     /// The errors since the last reading.
+    #[serde(default)]
     recent_errors: Option<Box<RecentErrors>>,
+    #[serde(default)]
     stale_in_a_row: u32,
     /// When the job last changed, and whether it has been reported as stalled since then.
     changed_at: CompactDuration,
+    #[serde(default)]
     stall_reported: bool,
     /// When the last event was emitted.
+    #[serde(default)]
     last_event_at: CompactDuration,
     /// Whether the job is nearly done, and the number of readings before that.
+    #[serde(default)]
     nearly_done: bool,
+    #[serde(default)]
     near_end_base: u32,
     state: State,
     /// The job's age at the first and at the last reading that showed it active.
+    #[serde(default)]
     observed_from: Option<CompactDuration>,
     observed_until: CompactDuration,
     /// The last accepted reading, without the decoded job.
+    #[serde(default)]
     snapshot: Option<JobSnapshot>,
 }
 

@@ -121,7 +121,7 @@ impl ActiveWait {
         let machine = Machine::new(key.job.clone(), policy).with_seed(seed);
         Self {
             tick,
-            checkpoint: Checkpoint::new(machine, Duration::ZERO).taken_at(now),
+            checkpoint: Checkpoint::new(machine, Duration::ZERO).with_taken_at(now),
             urgency: None,
             count_key: None,
             has_reservation: false,
@@ -151,7 +151,7 @@ impl ActiveWait {
             let due = if is_half { delay * 2 } else { delay };
             self.due_at = now.saturating_add(due).unwrap_or(Timestamp::MAX);
         }
-        self.checkpoint = Checkpoint::new(machine, elapsed).taken_at(now);
+        self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
         self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
         (step.events, step.action)
     }
@@ -169,7 +169,7 @@ impl ActiveWait {
     pub(crate) fn extend(&mut self, policy: &WaitPolicy, now: Timestamp) {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
         let policy = machine.policy().extended_for(elapsed, policy, Duration::ZERO);
-        self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).taken_at(now);
+        self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).with_taken_at(now);
     }
 }
 

@@ -143,7 +143,7 @@ impl FleetJob {
             let timeout = timeout.saturating_sub(self.started_at.get());
             machine.set_policy(machine.policy().timeout(timeout));
         }
-        Checkpoint::new(machine, self.elapsed(now)).taken_at(TokioClock::new().now())
+        Checkpoint::new(machine, self.elapsed(now)).with_taken_at(TokioClock::new().now())
     }
 
     /// Returns the plan for the first reading of a job that was just submitted.

@@ -366,7 +366,7 @@ impl Scheduler {
         let (checkpoint, observation) = match &mut result {
             Ok(finished_job) => {
                 let elapsed = job.elapsed(now);
-                let checkpoint = Checkpoint::new(job.machine, elapsed).taken_at(taken_at);
+                let checkpoint = Checkpoint::new(job.machine, elapsed).with_taken_at(taken_at);
                 (checkpoint, finished_job.observation.clone())
             }
             Err(error) => {

@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
-use job_model::{Job, JobId};
+use job_model::{Job, JobId, Phase};
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -13,6 +13,21 @@ use super::{Machine, policy::WaitPolicy};
 /// The state of a wait, from which it can be resumed, also in another process.
 ///
 /// It can be stored in any serde format. It contains the job as last read, and no credentials.
+///
+/// # Versions
+///
+/// A checkpoint contains the number of its format. The number changes only if a version of this
+/// crate would misunderstand the checkpoints of another one, for example because the meaning of a
+/// field has changed. A checkpoint with another number is refused with an error, and its job needs a
+/// new wait.
+///
+/// With the same number, a version of this crate reads the checkpoints of all earlier versions. It
+/// also reads those of later versions, except if they contain a value that it does not know, such
+/// as a new kind of error. It ignores fields that it does not know, and fields that were added
+/// later have a default. A resumed wait therefore ignores a limit that only the later version has.
+///
+/// Formats that do not store the names of fields, such as postcard, cannot skip or default a field.
+/// In such a format, only the version that wrote a checkpoint can read it.
 ///
 /// # Examples
 ///
@@ -29,10 +44,43 @@ use super::{Machine, policy::WaitPolicy};
 /// assert!(error.to_string().starts_with("checkpoint version 3 is not supported"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A row of a table has the checkpoint, and columns for queries such as "which wait is due":
+///
+/// ```
+/// use std::time::Duration;
+/// use jiff::Timestamp;
+/// use job_poller::{Checkpoint, Machine, WaitPolicy};
+///
+/// let policy = WaitPolicy::new().timeout(Duration::from_secs(3600));
+/// let machine = Machine::new("4a5b".parse()?, policy);
+/// let now: Timestamp = "2027-01-15T08:00:00Z".parse()?;
+/// let checkpoint = Checkpoint::new(machine, Duration::from_secs(60)).with_taken_at(now);
+///
+/// let insert = "INSERT INTO waits (job_id, phase, attempts, taken_at, next_attempt_at, deadline_at, \
+///               state) VALUES (?, ?, ?, ?, ?, ?, ?)";
+/// let unix_time = |time: Option<Timestamp>| time.map(Timestamp::as_second);
+/// let row = (
+///     checkpoint.job_id().as_str(),
+///     checkpoint.phase().map(|phase| phase.as_str()),
+///     checkpoint.attempts(),
+///     unix_time(checkpoint.taken_at()),
+///     unix_time(checkpoint.next_attempt_at()),
+///     unix_time(checkpoint.deadline_at()),
+///     serde_json::to_string(&checkpoint)?,
+/// );
+/// # assert_eq!(insert.matches('?').count(), 7);
+/// assert_eq!((row.0, row.1, row.2), ("4a5b", None, 0));
+/// // The wait began a minute ago. Its first attempt is due since then.
+/// assert_eq!(checkpoint.next_attempt_at(), Some("2027-01-15T07:59:00Z".parse()?));
+/// assert_eq!(checkpoint.deadline_at(), Some("2027-01-15T08:59:00Z".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: Version,
     /// The wall-clock time when the checkpoint was taken, if it is known.
+    #[serde(default)]
     taken_at: Option<Timestamp>,
     /// The time since the wait began, when the checkpoint was taken.
     elapsed: Duration,
@@ -50,7 +98,7 @@ impl Checkpoint {
     ///
     /// Without it, the time until the wait is resumed is not counted.
     #[must_use]
-    pub const fn taken_at(mut self, now: Timestamp) -> Self {
+    pub const fn with_taken_at(mut self, now: Timestamp) -> Self {
         self.taken_at = Some(now);
         self
     }
@@ -103,6 +151,47 @@ impl Checkpoint {
     #[must_use]
     pub const fn job_id(&self) -> &JobId {
         self.machine.job_id()
+    }
+
+    /// Returns the wall-clock time when the checkpoint was taken, if it is known.
+    #[must_use]
+    pub const fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
+    }
+
+    /// Returns when the next attempt is due. The time may have passed.
+    ///
+    /// Returns `None` if it is unknown when the checkpoint was taken. After the job has ended, this
+    /// is the time of the last attempt.
+    #[must_use]
+    pub fn next_attempt_at(&self) -> Option<Timestamp> {
+        self.timestamp(self.machine.next_attempt_at())
+    }
+
+    /// Returns the deadline. It may have passed.
+    ///
+    /// Returns `None` if the wait has no timeout, or if it is unknown when the checkpoint was taken.
+    #[must_use]
+    pub fn deadline_at(&self) -> Option<Timestamp> {
+        self.timestamp(self.policy().timeout?)
+    }
+
+    /// Returns the wall-clock time of a time since the wait began.
+    fn timestamp(&self, since_start: Duration) -> Option<Timestamp> {
+        self.taken_at?.checked_sub(self.elapsed).ok()?.checked_add(since_start).ok()
+    }
+
+    /// Returns the number of attempts. Sub-job lookups are not included.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.machine.attempts()
+    }
+
+    /// Returns the phase as last read, or `None` if it is absent or the job was never read. Decodes
+    /// nothing.
+    #[must_use]
+    pub fn phase(&self) -> Option<&Phase> {
+        self.machine.last_phase().flatten()
     }
 
     /// Returns the job as last read, or `None` if it was never read.
@@ -168,7 +257,8 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The only version of the format.
+/// The number of the format, of which only one is supported. [`Checkpoint`] documents when it
+/// changes, and a test reads the checkpoints in `fixtures/checkpoints`.
 ///
 /// It is serialized first, so that it is checked before any field that may differ in another
 /// version.

@@ -22,6 +22,12 @@ impl CompactDuration {
     }
 }
 
+impl Default for CompactDuration {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl From<Duration> for CompactDuration {
     fn from(duration: Duration) -> Self {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

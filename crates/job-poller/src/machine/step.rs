@@ -90,6 +90,21 @@ pub enum Action {
     Finish(Box<Result<FinishedJob, WaitError>>),
 }
 
+impl Step {
+    /// Creates a step without events and without a plan, for tests of drivers.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use job_poller::{Action, Event, Step};
+    ///
+    /// let mut step = Step::new(Action::SleepUntil(Duration::from_secs(10)));
+    /// step.events.push(Event::Heartbeat);
+    /// ```
+    pub const fn new(action: Action) -> Self {
+        Self { events: Vec::new(), action, plan: None }
+    }
+}
+
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
         let (date, credentials_refreshed) = (reading.date, reading.credentials_refreshed);

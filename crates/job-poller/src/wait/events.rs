@@ -146,7 +146,7 @@ impl WaitEvents {
         {
             return error.checkpoint().clone();
         }
-        Checkpoint::new(self.machine.clone(), self.elapsed()).taken_at(TokioClock::new().now())
+        Checkpoint::new(self.machine.clone(), self.elapsed()).with_taken_at(TokioClock::new().now())
     }
 
     /// Returns the settings that most waits do not have.

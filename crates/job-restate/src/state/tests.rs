@@ -2,6 +2,7 @@
 
 use job_poller::{Adaptive, Fixed, budget::BudgetShare};
 use job_transport::Reading;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::notify::Notification;
@@ -131,4 +132,38 @@ fn duplicate_receivers_are_ignored_and_the_rest_limited() {
     assert_eq!(receivers.len(), 2);
     let many: Vec<_> = (0..20).map(|to| add_receiver(&mut receivers, &to.to_string())).collect();
     assert_eq!(many.iter().filter(|added| added.is_ok()).count(), 14);
+}
+
+/// Returns the state that an earlier version has stored, without and with unknown fields.
+fn stored(text: &str) -> [WaitState; 2] {
+    let mut value: Value = serde_json::from_str(text).unwrap();
+    let read = |value: &Value| serde_json::from_value(value.clone()).unwrap();
+    let state = read(&value);
+    value.as_object_mut().unwrap().values_mut().for_each(|state| state["added_later"] = json!([1]));
+    [state, read(&value)]
+}
+
+#[test]
+fn states_that_were_stored_are_read_and_continued() {
+    let waiting = include_str!("../../../../fixtures/checkpoints/durable/waiting.json");
+    for state in stored(waiting) {
+        let WaitState::Waiting(mut waiting) = state else { panic!("{state:?}") };
+        assert_eq!((waiting.tick, waiting.receivers.len()), (3, 1));
+        let schedule = Fixed::new(Duration::from_secs(10));
+        let (_, action) = waiting.step(&schedule, Slot::NONE, timestamp_at(5), Input::Wake);
+        assert!(matches!(action, Action::Fetch { .. }), "{action:?}");
+        let (_, action) = waiting.step(&schedule, Slot::NONE, timestamp_at(6), reading("Success"));
+        let Action::Finish(result) = action else { panic!("{action:?}") };
+        assert_eq!(result.map(|finished| finished.attempts), Ok(2));
+    }
+    let finished = include_str!("../../../../fixtures/checkpoints/durable/finished.json");
+    for state in stored(finished) {
+        let WaitState::Finished(finished) = state else { panic!("{state:?}") };
+        assert_eq!((finished.tick, finished.has_job_ended), (9, true));
+        assert_eq!(finished.receivers[0].delivery, Delivery::Failed("410 Gone".into()));
+        assert_eq!(
+            Notification::from_finished(&key(), &finished).id(),
+            "p1:354331b2c-229a:succeeded"
+        );
+    }
 }

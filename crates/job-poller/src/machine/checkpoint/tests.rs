@@ -15,11 +15,11 @@ fn resume_adds_the_wall_clock_time_since_the_checkpoint() {
     let then = Timestamp::constant(1_800_000_000, 0);
     let later = |seconds| then + SignedDuration::from_secs(seconds);
     let rows = [
-        ("a minute later", checkpoint().taken_at(then), later(60), 150),
-        ("at once", checkpoint().taken_at(then), then, 90),
-        ("the clock was set back", checkpoint().taken_at(then), later(-3600), 90),
+        ("a minute later", checkpoint().with_taken_at(then), later(60), 150),
+        ("at once", checkpoint().with_taken_at(then), then, 90),
+        ("the clock was set back", checkpoint().with_taken_at(then), later(-3600), 90),
         ("without the time of the checkpoint", checkpoint(), later(60), 90),
-        ("a year later", checkpoint().taken_at(then), later(31_536_000), 31_536_090),
+        ("a year later", checkpoint().with_taken_at(then), later(31_536_000), 31_536_090),
     ];
     for (name, checkpoint, now, seconds) in rows {
         assert_eq!(checkpoint.resume(now).1, Duration::from_secs(seconds), "{name}");
@@ -68,7 +68,7 @@ fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
     ];
     for (seconds, name, expected) in rows {
         let machine = Machine::new("a".parse().unwrap(), policy);
-        let checkpoint = Checkpoint::new(machine, Duration::from_secs(90)).taken_at(then);
+        let checkpoint = Checkpoint::new(machine, Duration::from_secs(90)).with_taken_at(then);
         let (mut machine, elapsed) =
             checkpoint.continue_at(then + SignedDuration::from_secs(seconds));
         let schedule = crate::schedule::Fixed::new(Duration::from_secs(1));
@@ -78,5 +78,30 @@ fn continue_at_keeps_the_deadline_and_tolerates_late_wakes() {
             _ => None,
         };
         assert_eq!(timeout, expected, "{name}");
+    }
+}
+
+#[test]
+fn columns_of_a_checkpoint_are_wall_clock_times() {
+    let then = Timestamp::constant(1_800_000_000, 0);
+    let at = |seconds| Some(then + SignedDuration::from_secs(seconds));
+    let limited = |seconds| WaitPolicy::new().timeout(Duration::from_secs(seconds));
+    // The policy; the expected deadline, and the expected time of the first attempt.
+    let rows = [
+        ("the deadline is ahead", limited(100), at(10), at(-90)),
+        ("the deadline has passed", limited(30), at(-60), at(-90)),
+        ("no timeout", WaitPolicy::new().no_timeout(), None, at(-90)),
+        ("a timeout beyond the range", WaitPolicy::new().timeout(Duration::MAX), None, at(-90)),
+    ];
+    for (name, policy, deadline_at, next_attempt_at) in rows {
+        let checkpoint = checkpoint().with_policy(policy);
+        let unknown =
+            [checkpoint.taken_at(), checkpoint.deadline_at(), checkpoint.next_attempt_at()];
+        assert_eq!(unknown, [None; 3], "{name}");
+        let checkpoint = checkpoint.with_taken_at(then);
+        assert_eq!(checkpoint.taken_at(), Some(then), "{name}");
+        assert_eq!(checkpoint.deadline_at(), deadline_at, "{name}");
+        assert_eq!(checkpoint.next_attempt_at(), next_attempt_at, "{name}");
+        assert_eq!((checkpoint.phase(), checkpoint.attempts()), (None, 0), "{name}");
     }
 }
