@@ -51,3 +51,28 @@ impl WaitErrorKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::WaitErrorKind::{self, *};
+
+    #[test]
+    fn each_kind_has_a_stable_word() {
+        let rows: [(WaitErrorKind, &str); 11] = [
+            (DeadlineExceeded, "deadline_exceeded"),
+            (Unauthorized, "unauthorized"),
+            (NotFound, "not_found"),
+            (Vanished, "vanished"),
+            (Mismatch, "mismatch"),
+            (Unreadable, "unreadable"),
+            (Unreachable, "unreachable"),
+            (Permanent, "permanent"),
+            (TooManyErrors, "too_many_errors"),
+            (Stalled, "stalled"),
+            (Stopped, "stopped"),
+        ];
+        for (kind, word) in rows {
+            assert_eq!(kind.as_str(), word);
+        }
+    }
+}

@@ -113,6 +113,32 @@ pub enum AttemptReason {
     Budget,
 }
 
+impl PhaseChange {
+    /// Returns the change as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+}
+
+impl AttemptReason {
+    /// Returns the reason as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Backoff => "backoff",
+            Self::RetryAfter => "retry_after",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format_phase = |phase: &Option<Phase>| {
@@ -165,6 +191,33 @@ impl fmt::Display for Event {
                 };
                 write!(f, "next attempt at {:.1} s{reason}", at.as_secs_f64())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_and_reasons_have_stable_words() {
+        let changes = [
+            (PhaseChange::Forward, "forward"),
+            (PhaseChange::Backward, "backward"),
+            (PhaseChange::Unrecognized, "unrecognized"),
+        ];
+        for (change, word) in changes {
+            assert_eq!(change.as_str(), word);
+        }
+        let reasons = [
+            (AttemptReason::Scheduled, "scheduled"),
+            (AttemptReason::Backoff, "backoff"),
+            (AttemptReason::RetryAfter, "retry_after"),
+            (AttemptReason::Deadline, "deadline"),
+            (AttemptReason::Budget, "budget"),
+        ];
+        for (reason, word) in reasons {
+            assert_eq!(reason.as_str(), word);
         }
     }
 }
