@@ -80,6 +80,7 @@ mod schedule;
 mod machine;
 mod source;
 pub mod budget;
+mod observer;
 mod report;
 #[cfg(feature = "tokio")]
 mod wait;
@@ -94,6 +95,11 @@ pub use fleet::{
 pub use machine::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
     Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
+};
+#[cfg(feature = "metrics")]
+pub use observer::MetricsObserver;
+pub use observer::{
+    AttemptFinished, AttemptResult, BudgetStatus, Observer, WaitFinished, WaitOutcome, WaitStarted,
 };
 pub use report::Report;
 #[cfg(feature = "backoff")]

@@ -21,7 +21,7 @@ const ORDER: &[(&str, &str)] = &[
     ("job-transport", "clock transport request auth client hyper"),
     // `source` uses no other room. `report` describes the result of a wait, which `machine`
     // defines.
-    ("job-poller", "schedule machine source budget report wait fleet"),
+    ("job-poller", "schedule machine source budget observer report wait fleet"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",
