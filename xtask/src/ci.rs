@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cargo::{cargo, has_subcommand, succeeds},
+    cargo::{cargo, has_subcommand, root, succeeds},
     fuzz, hostile, interop, simulate, tidy,
 };
 
@@ -20,6 +20,7 @@ const FEATURE_SETS: &[&[&str]] = &[
     RING,
     &["-p", "job-poller", "--no-default-features"],
     &["-p", "job-poller", "--no-default-features", "--features", "backoff"],
+    &["-p", "job-poller", "--no-default-features", "--features", "metrics"],
     &["-p", "job-sim", "--no-default-features"],
 ];
 
@@ -97,6 +98,8 @@ impl Report {
         let deny = cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]);
         self.step("deny", Some("deny"), [deny])?;
 
+        self.alerts()?;
+
         self.step("hostile", None, [hostile::ci_command()])?;
 
         println!("\n== tests");
@@ -119,6 +122,22 @@ impl Report {
             }
         }
         self.record("tests", true)
+    }
+
+    /// Checks the alert rules with promtool, if it is installed.
+    fn alerts(&mut self) -> Result<(), String> {
+        println!("\n== alerts");
+        if !succeeds(Command::new("promtool").arg("--version")) {
+            self.skip("alerts: `promtool` is not installed (Debian package prometheus)".into());
+            return Ok(());
+        }
+        let rules = [["check", "docs/alerts.yml"], ["test", "docs/alerts-test.yml"]];
+        let success = rules.iter().all(|[task, file]| {
+            let mut promtool = Command::new("promtool");
+            promtool.args([*task, "rules", *file]).current_dir(root());
+            promtool.status().is_ok_and(|status| status.success())
+        });
+        self.record("alerts", success)
     }
 
     /// Runs the tests that take minutes to hours: the machine compared with its reference model,

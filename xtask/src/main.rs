@@ -69,7 +69,8 @@ fn main() -> ExitCode {
         ["bench", what @ ("model" | "transport" | "poller" | "schedules" | "fleet")] => {
             let name = if matches!(what, "schedules" | "fleet") { "poller" } else { what };
             let package = format!("job-{name}");
-            let bench = ["bench", "--locked", "--package", &package, "--bench", what];
+            let bench =
+                ["bench", "--locked", "--package", &package, "--all-features", "--bench", what];
             exec(cargo::cargo(&bench).args(["--", "--quiet"]))
         }
         ["bench", "wait"] => {

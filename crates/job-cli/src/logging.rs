@@ -64,6 +64,8 @@ fn init_logging(times: u8) {
     let below = if times > 1 { LevelFilter::DEBUG } else { LevelFilter::OFF };
     let filter = Targets::new()
         .with_targets(ours.map(|of| (of, LevelFilter::TRACE)))
+        // The URL of each request shows the job.
+        .with_target("job_poller::wait", LevelFilter::OFF)
         // The connection settings print these warnings.
         .with_target("job_transport::file_access", LevelFilter::OFF);
     init_stderr_log(filter.with_default(below), times > 1);

@@ -11,6 +11,7 @@ mod subscribers;
 mod learner;
 mod job;
 mod scheduler;
+mod observations;
 mod shared;
 mod merged_events;
 mod task;
@@ -42,6 +43,7 @@ use self::{
 use crate::{
     budget::Budget,
     machine::{Checkpoint, Machine, WaitPolicy},
+    observer::Observer,
     schedule::{Adaptive, History, Schedule},
     source::JobSource,
     wait::random_seed,
@@ -87,6 +89,11 @@ use crate::{
 /// A fleet learns how long jobs take from the jobs that end in it. [`history`](Self::history)
 /// returns what it learned, so that another fleet can start with it.
 ///
+/// # Tracing
+///
+/// Each wait has a span `cce.wait` as in [`Wait`](crate::Wait). It begins with the first watch, in
+/// the span that is current then.
+///
 /// # Lifetime
 ///
 /// `Fleet` is a cheap handle; clones refer to the same fleet. The task ends when the last handle
@@ -123,6 +130,7 @@ pub struct Fleet {
 #[must_use = "a fleet does nothing until it is started"]
 pub struct FleetBuilder {
     source: Arc<dyn JobSource>,
+    observer: Option<Arc<dyn Observer>>,
     memory_limit: MemoryLimit,
     requests_per_second: f64,
     max_in_flight: usize,
@@ -137,6 +145,7 @@ impl Fleet {
     pub fn builder(source: impl JobSource + 'static) -> FleetBuilder {
         FleetBuilder {
             source: Arc::new(source),
+            observer: None,
             memory_limit: MemoryLimit::global(),
             requests_per_second: 50.0,
             max_in_flight: 20,
@@ -324,6 +333,16 @@ impl FleetBuilder {
         self
     }
 
+    /// Sets an observer, which receives the starts, the attempts and the ends of all waits, and the
+    /// state of the budget.
+    ///
+    /// Watches that share a wait are reported as one wait. The observer must return quickly, because
+    /// the fleet makes no progress while it runs. The fleet holds no lock meanwhile.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Sets the limits of each wait. The default is [`WaitPolicy::new`].
     pub const fn policy(mut self, policy: WaitPolicy) -> Self {
         self.policy = policy;
@@ -353,7 +372,8 @@ impl FleetBuilder {
 
     /// Starts the fleet's task. Requires a tokio runtime with time enabled.
     ///
-    /// The task can end early, if the runtime shuts down or if the source or the schedule panics.
+    /// The task can end early, if the runtime shuts down or if the source, the schedule or the
+    /// observer panics.
     /// All current and later waits then end with
     /// [`WaitErrorKind::Stopped`](crate::WaitErrorKind::Stopped).
     ///
@@ -368,12 +388,16 @@ impl FleetBuilder {
         };
         let budget = Budget::new(self.requests_per_second, self.max_in_flight)
             .min_request_price(request_price);
-        let scheduler = Scheduler::new(budget, schedule_source);
+        let mut scheduler = Scheduler::new(budget, schedule_source);
+        if self.observer.is_some() {
+            scheduler.enable_observations();
+        }
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let started_at = Instant::now();
         let (task_end, task_ended) = watch::channel(());
-        let shared = Arc::new(Shared::new(scheduler, wake.clone(), started_at, task_ended));
+        let shared = Shared::new(scheduler, self.observer, wake.clone(), started_at, task_ended);
+        let shared = Arc::new(shared);
         let close_on_drop = CloseOnDrop { shared: Arc::downgrade(&shared), _task_ended: task_end };
         tokio::spawn(task::run(close_on_drop, wake, started_at, self.source, self.memory_limit));
         Fleet { shared, policy: self.policy.into() }

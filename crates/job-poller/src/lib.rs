@@ -85,6 +85,7 @@ mod source;
 #[cfg(feature = "test-util")]
 pub mod testing;
 pub mod budget;
+mod observer;
 mod report;
 #[cfg(feature = "tokio")]
 mod wait;
@@ -99,6 +100,11 @@ pub use fleet::{
 pub use machine::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
     Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
+};
+#[cfg(feature = "metrics")]
+pub use observer::MetricsObserver;
+pub use observer::{
+    AttemptFinished, AttemptResult, BudgetStatus, Observer, WaitFinished, WaitOutcome, WaitStarted,
 };
 pub use report::Report;
 #[cfg(feature = "backoff")]

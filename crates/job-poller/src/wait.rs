@@ -22,6 +22,7 @@ use job_transport::{Clock, MemoryLimit, TokioClock};
 use self::clock::WaitClock;
 use crate::{
     machine::{Checkpoint, Event, FinishedJob, Machine, WaitError, WaitPolicy},
+    observer::Observer,
     schedule::{Adaptive, Schedule},
     source::JobSource,
 };
@@ -66,6 +67,7 @@ pub struct Wait(WaitEvents);
 struct Extras {
     /// `None` for the limit of the process.
     memory_limit: Option<MemoryLimit>,
+    observer: Option<Arc<dyn Observer>>,
     stop: Option<BoxFuture<'static, ()>>,
     on_event: Option<OnEvent>,
 }
@@ -130,7 +132,7 @@ impl Wait {
     ///
     /// Several waits can share one policy in an `Arc`.
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
-        self.0.machine = self.0.machine.with_policy(policy);
+        self.0.update_machine(|machine| machine.with_policy(policy));
         self
     }
 
@@ -155,7 +157,7 @@ impl Wait {
 
     /// Sets the seed of the jitter. By default each wait has a random seed.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.0.machine = self.0.machine.with_seed(seed);
+        self.0.update_machine(|machine| machine.with_seed(seed));
         self
     }
 
@@ -165,6 +167,15 @@ impl Wait {
     /// An attempt in flight is canceled.
     pub fn stop_on(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.0.extras_mut().stop = Some(Box::pin(stop));
+        self
+    }
+
+    /// Sets an observer, which receives the start, the attempts and the end of the wait.
+    ///
+    /// It is called even if only the [`events`](Self::events) are read. It must return quickly,
+    /// because the wait makes no progress while it runs.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.0.extras_mut().observer = Some(Arc::new(observer));
         self
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::{
-    Deviation, DeviationKind, Inconsistency, InconsistencyKind, Job, JobId, Phase, Progress,
-    SubJobPath,
+    Deviation, Inconsistency, Job, JobId, Phase, Progress,
+    decode::DeviationKind,
+    tree::{InconsistencyKind, SubJobPath},
 };
 use job_poller::{
     Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Fixed, Input,

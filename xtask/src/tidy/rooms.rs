@@ -21,7 +21,10 @@ const ORDER: &[(&str, &str)] = &[
     ("job-transport", "clock transport request auth client hyper"),
     // `reply_script` is for tests, and for `testing`. `source` uses no other room. `report`
     // describes the result of a wait, which `machine` defines.
-    ("job-poller", "reply_script schedule machine source testing budget report wait fleet"),
+    (
+        "job-poller",
+        "reply_script schedule machine source testing budget observer report wait fleet",
+    ),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",

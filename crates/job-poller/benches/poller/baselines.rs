@@ -16,7 +16,8 @@ use futures_core::future::BoxFuture;
 use http::Response;
 use job_model::{IdError, JobId, Phase};
 use job_poller::{
-    Adaptive, FinishedJob, Fixed, Fleet, History, JobObservation, JobSource, Wait, WaitError,
+    Adaptive, FinishedJob, Fixed, Fleet, FleetBuilder, History, JobObservation, JobSource, Wait,
+    WaitError,
 };
 use job_transport::{FetchError, Fetched, JobSnapshot, Reading, Unchanged};
 use tokio::{
@@ -103,8 +104,12 @@ pub(crate) fn wait(service: Arc<Service>, id: JobId) -> JoinHandle<Result<Finish
 
 /// Starts a fleet whose budget delays no request.
 pub(crate) fn fleet(service: Arc<Service>) -> Fleet {
+    fleet_builder(service).start()
+}
+
+pub(crate) fn fleet_builder(service: Arc<Service>) -> FleetBuilder {
     let fleet = Fleet::builder(service).requests_per_second(1e9).max_in_flight(usize::MAX);
-    fleet.schedule(Fixed::new(SECOND)).start()
+    fleet.schedule(Fixed::new(SECOND))
 }
 
 /// Starts a fleet with a history of the jobs and their steps.

@@ -1,6 +1,7 @@
 //! Measures the cost of a wait: the processor time per poll, the heap per wait, and how late a wait
 //! ends after its deadline. The processor time is given as a ratio to a hand-written loop that does
-//! the same work in the same run. Exits with 1 if a result exceeds its bound.
+//! the same work in the same run. Exits with 1 if a result exceeds its bound. With the argument
+//! `observers` it measures only what observers and spans add.
 #![expect(clippy::print_stdout, reason = "prints the results")]
 
 #[path = "../common/bounds.rs"]
@@ -8,8 +9,10 @@ mod bounds;
 #[path = "../common/clock.rs"]
 mod clock;
 mod baselines;
+mod observers;
 
 use std::{
+    env,
     error::Error,
     process::ExitCode,
     sync::{Arc, LazyLock},
@@ -69,6 +72,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     example.metadata.get_or_insert_default().uid = None;
     let example = serde_json::to_value(&example)?;
     let mut bounds = Bounds::new();
+    if env::args().any(|argument| argument == "observers") {
+        observers::cost(MANY_WAITS.count, &bodies(&example, Change::Time)?, &mut bounds)?;
+        return Ok(bounds.exit_code());
+    }
     let cases = [
         (
             FEW_WAITS,
@@ -84,6 +91,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             cost(waits, name, *change, &bodies(body, *change)?, &mut bounds)?;
         }
     }
+    observers::cost(MANY_WAITS.count, &bodies(&example, Change::Time)?, &mut bounds)?;
     overshoot(&mut bounds)?;
     Ok(bounds.exit_code())
 }

@@ -170,7 +170,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.update_state(|scheduler, _| scheduler.unsubscribe(self.subscriber));
+        self.shared.update_state(|scheduler, now| scheduler.unsubscribe(now, self.subscriber));
     }
 }
 

@@ -10,6 +10,7 @@ use super::{subscriber::FinishedFleetWait, subscribers::SubscriberLists};
 use crate::{
     budget::UrgencyBucket,
     machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
+    observer::WaitSpan,
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
 
@@ -58,6 +59,7 @@ pub(super) struct FleetJob {
     /// The urgency of the last plan.
     pub(super) urgency: Option<UrgencyBucket>,
     pub(super) subscribers: SubscriberLists,
+    pub(super) span: WaitSpan,
 }
 
 /// What a wait is doing at the moment.
@@ -98,6 +100,7 @@ impl FleetJob {
             last_attempt_at: started_at,
             urgency: None,
             subscribers: SubscriberLists::default(),
+            span: WaitSpan::default(),
         }
     }
 
@@ -155,7 +158,8 @@ impl FleetJob {
     /// Passes an input to the machine and returns its step.
     pub(super) fn step(&mut self, now: Duration, input: Input, share: BudgetShare) -> Step {
         let elapsed = self.elapsed(now);
-        self.machine.step_with_share(&*self.schedule, share, elapsed, input)
+        let (machine, schedule) = (&mut self.machine, &*self.schedule);
+        self.span.in_scope(|| machine.step_with_share(schedule, share, elapsed, input))
     }
 }
 

@@ -6,6 +6,7 @@ mod poll_clock;
 mod planned;
 mod queue;
 mod deadlines;
+mod observing;
 mod queries;
 
 use std::{
@@ -21,11 +22,12 @@ use job_model::JobId;
 use job_transport::{Clock, JobSnapshot, TokioClock};
 use slab::Slab;
 
-use self::{deadlines::own_deadline, poll_clock::PollClock};
+use self::{deadlines::own_deadline, observing::BudgetReports, poll_clock::PollClock};
 use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
     merged_events::MergedReaders,
+    observations::Observations,
     stats::FleetStats,
     subscriber::FinishedFleetWait,
     subscribers::{Subscribers, grow},
@@ -36,6 +38,7 @@ use crate::{
         Action, AttemptError, AttemptReason, Checkpoint, CompactDuration, Event, FinishedJob,
         Input, Machine, Step, WaitError,
     },
+    observer::{WaitFinished, WaitOutcome, WaitSpan},
     schedule::{BudgetShare, PollPlan, Schedule},
 };
 
@@ -62,6 +65,10 @@ pub(super) struct Scheduler {
     is_closed: bool,
     /// The wakers to call once the lock is released.
     pub(super) wakers: Vec<Waker>,
+    /// What to report once the lock is released.
+    pub(super) observations: Observations,
+    /// `None` if the fleet has no observer.
+    budget_reports: Option<BudgetReports>,
 }
 
 /// A wait that a caller adds.
@@ -83,6 +90,7 @@ pub(super) struct PendingAttempt {
     /// The last accepted snapshot. The reply is compared with it.
     pub(super) last: Option<JobSnapshot>,
     pub(super) registration: AbortRegistration,
+    pub(super) span: WaitSpan,
 }
 
 impl Scheduler {
@@ -103,6 +111,8 @@ impl Scheduler {
             attempts: 0,
             is_closed: false,
             wakers: Vec::new(),
+            observations: Observations::default(),
+            budget_reports: None,
         }
     }
 
@@ -119,10 +129,12 @@ impl Scheduler {
             None => {
                 let id = machine.job_id().clone();
                 let schedule = schedule.unwrap_or_else(|| self.schedule_source.schedule_at(now));
-                let job = FleetJob::new(machine, schedule, now, elapsed_before);
+                let mut job = FleetJob::new(machine, schedule, now, elapsed_before);
+                job.span = WaitSpan::new(&id);
                 let first = job.first_plan(self.share(), job_type);
                 grow(&mut self.jobs);
                 let key = self.jobs.insert(job);
+                self.observe_start(&id, elapsed_before);
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
                 let job = &mut self.jobs[key];
@@ -153,7 +165,7 @@ impl Scheduler {
     }
 
     /// Removes a subscriber. The wait ends with its last subscriber.
-    pub(super) fn unsubscribe(&mut self, subscriber: usize) {
+    pub(super) fn unsubscribe(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers[subscriber].job else {
             return self.subscribers.remove(subscriber, None);
         };
@@ -164,7 +176,8 @@ impl Scheduler {
             // A dropped wait has observed the job for a while, and that is worth recording.
             let observation = job.machine.observation();
             self.schedule_source.learn(observation.as_ref());
-            drop(self.remove(key));
+            let job = self.remove(key);
+            self.observe_unfinished(now, job, WaitOutcome::Dropped);
         }
     }
 
@@ -195,6 +208,7 @@ impl Scheduler {
         self.is_closed = true;
         self.stop(now);
         self.merged_readers.wake_all(&mut self.wakers);
+        self.observe_budget(now, true);
     }
 
     /// Processes everything that is due, and returns the attempts to make now.
@@ -245,6 +259,7 @@ impl Scheduler {
             };
             attempts.extend(self.start_next(now, key, decided));
         }
+        self.observe_budget(now, false);
         attempts
     }
 
@@ -290,16 +305,16 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         job.last_attempt_at = now.into();
         job.activity = JobActivity::Attempt(self.attempts, handle, timeout.into());
+        let span = job.span.clone();
         self.set_timer(key, Some(now.saturating_add(timeout)));
-        PendingAttempt { job: key, number: self.attempts, id, last, registration }
+        PendingAttempt { job: key, number: self.attempts, id, last, registration, span }
     }
 
     /// Records an attempt in the budget and the figures, and passes its result to the machine.
     fn record_attempt(&mut self, now: Duration, key: usize, input: Input) {
-        let stats = AttemptStats::from_input(
-            now.saturating_sub(self.jobs[key].last_attempt_at.get()),
-            &input,
-        );
+        let latency = now.saturating_sub(self.jobs[key].last_attempt_at.get());
+        let stats = AttemptStats::from_input(latency, &input);
+        self.observe_attempt(key, latency, &input);
         self.stats.requests += u64::from(stats.extra_requests);
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
@@ -362,6 +377,9 @@ impl Scheduler {
         self.stats.finished += 1;
         let mut job = self.remove(key);
         let subscribers = mem::take(&mut job.subscribers);
+        if self.is_observed(&job) {
+            self.observe_end(mem::take(&mut job.span), WaitFinished::from_result(&result));
+        }
         let taken_at = TokioClock::new().now();
         let (checkpoint, observation) = match &mut result {
             Ok(finished_job) => {

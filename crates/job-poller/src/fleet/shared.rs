@@ -13,10 +13,12 @@ use tokio::{
 };
 
 use super::scheduler::Scheduler;
+use crate::observer::Observer;
 
 /// The scheduler behind a lock, and what is needed to wake the task.
 pub(super) struct Shared {
     scheduler: Mutex<Scheduler>,
+    observer: Option<Arc<dyn Observer>>,
     /// Wakes the task.
     wake: Arc<Notify>,
     started_at: Instant,
@@ -27,11 +29,12 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) const fn new(
         scheduler: Scheduler,
+        observer: Option<Arc<dyn Observer>>,
         wake: Arc<Notify>,
         started_at: Instant,
         task_ended: watch::Receiver<()>,
     ) -> Self {
-        Self { scheduler: Mutex::new(scheduler), wake, started_at, task_ended }
+        Self { scheduler: Mutex::new(scheduler), observer, wake, started_at, task_ended }
     }
 
     /// Waits until the task has ended.
@@ -40,14 +43,18 @@ impl Shared {
         while self.task_ended.clone().changed().await.is_ok() {}
     }
 
-    /// Calls `f` with the scheduler and the time. Wakes the callers that have new events or
-    /// results, after the lock is released.
+    /// Calls `f` with the scheduler and the time. After the lock is released, wakes the callers that
+    /// have new events or results, and calls the observer.
     pub(super) fn with_state<T>(&self, f: impl FnOnce(&mut Scheduler, Duration) -> T) -> T {
         let mut scheduler = self.scheduler.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut scheduler, self.started_at.elapsed());
         let wakers = mem::take(&mut scheduler.wakers);
+        let observations = scheduler.observations.take();
         drop(scheduler);
         wakers.into_iter().for_each(Waker::wake);
+        if let Some(observations) = observations {
+            observations.report_to(self.observer.as_deref());
+        }
         result
     }
 
@@ -71,5 +78,8 @@ impl Drop for Shared {
         self.wake();
         let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
         scheduler.take_merged_wakers().into_iter().for_each(Waker::wake);
+        if let Some(observer) = &self.observer {
+            observer.budget_changed(&scheduler.budget_status(self.started_at.elapsed()));
+        }
     }
 }

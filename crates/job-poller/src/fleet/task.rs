@@ -77,12 +77,13 @@ impl Drop for CloseOnDrop {
 
 /// Makes an attempt. The attempt ends early if it is canceled.
 fn run_attempt(
-    PendingAttempt { job, number, id, last, registration }: PendingAttempt,
+    PendingAttempt { job, number, id, last, registration, span }: PendingAttempt,
     source: Arc<dyn JobSource>,
     limit: MemoryLimit,
 ) -> Abortable<impl Future<Output = (usize, u64, Input)>> {
     let attempt = async move {
-        let input = attempt(&*source, &limit, &id, last.as_ref()).await.into();
+        let attempt = attempt(&*source, &limit, &id, last.as_ref());
+        let input = span.instrument(attempt).await.into();
         (job, number, input)
     };
     Abortable::new(attempt, registration)

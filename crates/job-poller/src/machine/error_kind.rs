@@ -59,25 +59,27 @@ impl WaitErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use super::WaitErrorKind::*;
     use super::*;
 
     #[test]
-    fn kinds_are_serialized_as_their_word() {
-        let kinds = [
-            WaitErrorKind::DeadlineExceeded,
-            WaitErrorKind::Unauthorized,
-            WaitErrorKind::NotFound,
-            WaitErrorKind::Vanished,
-            WaitErrorKind::Mismatch,
-            WaitErrorKind::Unreadable,
-            WaitErrorKind::Unreachable,
-            WaitErrorKind::Permanent,
-            WaitErrorKind::TooManyErrors,
-            WaitErrorKind::Stalled,
-            WaitErrorKind::Stopped,
+    fn each_kind_has_a_stable_word() {
+        let rows: [(WaitErrorKind, &str); 11] = [
+            (DeadlineExceeded, "deadline_exceeded"),
+            (Unauthorized, "unauthorized"),
+            (NotFound, "not_found"),
+            (Vanished, "vanished"),
+            (Mismatch, "mismatch"),
+            (Unreadable, "unreadable"),
+            (Unreachable, "unreachable"),
+            (Permanent, "permanent"),
+            (TooManyErrors, "too_many_errors"),
+            (Stalled, "stalled"),
+            (Stopped, "stopped"),
         ];
-        for kind in kinds {
-            let json = format!("\"{}\"", kind.as_str());
+        for (kind, word) in rows {
+            assert_eq!(kind.as_str(), word);
+            let json = format!("\"{word}\"");
             assert_eq!(serde_json::to_string(&kind).unwrap(), json);
             assert_eq!(serde_json::from_str::<WaitErrorKind>(&json).unwrap(), kind);
         }

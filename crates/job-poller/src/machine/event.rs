@@ -246,6 +246,16 @@ impl PhaseChange {
             (_, Some(_)) => Self::Forward,
         }
     }
+
+    /// Returns the change as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
 }
 
 fn phase_rank(phase: &Phase) -> Option<u8> {
@@ -254,6 +264,20 @@ fn phase_rank(phase: &Phase) -> Option<u8> {
         Phase::Running => Some(1),
         Phase::Success | Phase::Failed => Some(2),
         Phase::Unknown(_) => None,
+    }
+}
+
+impl AttemptReason {
+    /// Returns the reason as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Backoff => "backoff",
+            Self::RetryAfter => "retry_after",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+        }
     }
 }
 

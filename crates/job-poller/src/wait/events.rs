@@ -15,11 +15,14 @@ use job_model::{Job, JobId};
 use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
 use tokio::time::Sleep;
 
-use super::{Extras, clock::WaitClock};
+use super::{DEFAULT_POLICY, Extras, clock::WaitClock};
 use crate::{
     machine::{
         Action, AttemptError, Checkpoint, CompactDuration, Event, FinishedJob, Input, Machine,
         Step, WaitError,
+    },
+    observer::{
+        AttemptFinished, AttemptResult, Observer, WaitFinished, WaitOutcome, WaitSpan, WaitStarted,
     },
     schedule::Schedule,
     source::{JobSource, attempt},
@@ -44,6 +47,7 @@ pub struct WaitEvents {
     /// Runs since the stream was first polled.
     clock: WaitClock,
     pub(super) extras: Option<Box<Extras>>,
+    span: WaitSpan,
     activity: Activity,
     /// Ends a pause or an attempt, whichever is in progress.
     timer: Option<Pin<Box<Sleep>>>,
@@ -80,6 +84,7 @@ impl WaitEvents {
             machine,
             clock,
             extras: None,
+            span: WaitSpan::default(),
             activity: Activity::NotStarted,
             timer: None,
             step_at: CompactDuration::ZERO,
@@ -182,9 +187,28 @@ impl WaitEvents {
             }
             // Frees the memory, because many waits may pause at once.
             self.pending_events = Vec::new();
-            if let Activity::Finished(_) | Activity::Taken = self.activity {
-                return Poll::Ready(None);
+            match self.activity {
+                Activity::Finished(_) | Activity::Taken => return Poll::Ready(None),
+                Activity::NotStarted => self.report_start(),
+                Activity::Fetch { .. } | Activity::Sleep => {}
             }
+            // The span is not part of the wait meanwhile, because the wait is changed inside it.
+            let span = mem::take(&mut self.span);
+            let progress = span.in_scope(|| self.poll_step(context));
+            self.span = span;
+            ready!(progress);
+            if let Activity::Finished(result) = &self.activity
+                && self.is_observed()
+            {
+                let finished = WaitFinished::from_result(result);
+                self.report_end(&finished);
+            }
+        }
+    }
+
+    /// Makes steps until there are events or the wait is over.
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
             let stop = self.extras.as_mut().and_then(|extras| extras.stop.as_mut());
             let stop = stop.map(|stop| stop.as_mut().poll(context));
             let input = match stop {
@@ -192,6 +216,9 @@ impl WaitEvents {
                 Some(Poll::Pending) | None => ready!(self.poll_input(context)),
             };
             self.step(input);
+            if !self.pending_events.is_empty() || matches!(self.activity, Activity::Finished(_)) {
+                return Poll::Ready(());
+            }
         }
     }
 
@@ -199,6 +226,7 @@ impl WaitEvents {
     fn step(&mut self, input: Input) {
         self.clock.start();
         let elapsed = self.elapsed();
+        self.report_attempt(elapsed, &input);
         let Step { mut events, action, .. } = self.machine.step(&*self.schedule, elapsed, input);
         events.reverse();
         (self.pending_events, self.step_at) = (events, elapsed.into());
@@ -223,6 +251,51 @@ impl WaitEvents {
                 Activity::Finished(result)
             }
         };
+    }
+
+    /// Passes the machine to `change`, which returns the one to use instead.
+    pub(super) fn update_machine(&mut self, change: impl FnOnce(Machine) -> Machine) {
+        // It cannot be moved out of a type that implements `Drop`.
+        let unused = Machine::new(self.machine.job_id().clone(), DEFAULT_POLICY.clone());
+        self.machine = change(mem::replace(&mut self.machine, unused));
+    }
+
+    fn observer(&self) -> Option<&dyn Observer> {
+        self.extras.as_ref()?.observer.as_deref()
+    }
+
+    /// Returns whether the wait has an observer, or a subscriber is interested in its span.
+    fn is_observed(&self) -> bool {
+        self.span.is_enabled() || self.observer().is_some()
+    }
+
+    /// Reports that the wait begins.
+    fn report_start(&mut self) {
+        self.span = WaitSpan::new(self.job_id());
+        if let Some(observer) = self.observer() {
+            let elapsed_before = self.elapsed();
+            let started = WaitStarted::new(self.job_id().clone());
+            observer.wait_started(&WaitStarted { elapsed_before, ..started });
+        }
+    }
+
+    /// Reports the attempt that led to this input, if any.
+    fn report_attempt(&self, elapsed: Duration, input: &Input) {
+        if let Some(observer) = self.observer()
+            && let Some(result) = AttemptResult::from_input(input)
+        {
+            let latency = elapsed.saturating_sub(self.step_at.get());
+            let is_sub_job_lookup = self.machine.lookup_deadline().is_some();
+            let attempt = AttemptFinished::new(self.job_id().clone(), latency, result);
+            observer.attempt_finished(&AttemptFinished { is_sub_job_lookup, ..attempt });
+        }
+    }
+
+    fn report_end(&mut self, finished: &WaitFinished) {
+        mem::take(&mut self.span).finish(finished);
+        if let Some(observer) = self.observer() {
+            observer.wait_finished(finished);
+        }
     }
 
     /// Waits for the current activity, and returns its result as the machine's next input.
@@ -264,6 +337,18 @@ impl WaitEvents {
         match &mut self.timer {
             Some(timer) => timer.as_mut().set(sleep),
             None => self.timer = Some(Box::pin(sleep)),
+        }
+    }
+}
+
+impl Drop for WaitEvents {
+    fn drop(&mut self) {
+        if let Activity::Fetch { .. } | Activity::Sleep = self.activity
+            && self.is_observed()
+        {
+            let elapsed = self.elapsed();
+            let outcome = WaitOutcome::Dropped;
+            self.report_end(&WaitFinished::from_machine(&self.machine, elapsed, outcome));
         }
     }
 }

@@ -108,4 +108,74 @@ impl FetchErrorKind {
             Self::EmptyBody | Self::HtmlPage | Self::Undecodable | Self::WrongKind | Self::NoToken
         )
     }
+
+    /// Returns the kind as one word, for example for a metric label.
+    ///
+    /// For [`Transport`](Self::Transport) it is the word of its kind
+    /// ([`TransportErrorKind::as_str`]), such as `dns`. For [`Status`](Self::Status) it is `status`,
+    /// without the number. Each kind has a word of its own.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::CredentialsTimeout => "credentials_timeout",
+            Self::WrongSignature => "wrong_signature",
+            Self::NoProject => "no_project",
+            Self::Transport(kind) => kind.as_str(),
+            Self::Status(_) => "status",
+            Self::EmptyBody => "empty_body",
+            Self::HtmlPage => "html_page",
+            Self::Undecodable => "undecodable",
+            Self::WrongKind => "wrong_kind",
+            Self::NoToken => "no_token",
+            Self::WrongJob => "wrong_job",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_stable_word_of_its_own() {
+        use FetchErrorKind as Kind;
+        use TransportErrorKind as Transport;
+        let rows = [
+            (Kind::Credentials, "credentials"),
+            (Kind::CredentialsTimeout, "credentials_timeout"),
+            (Kind::WrongSignature, "wrong_signature"),
+            (Kind::NoProject, "no_project"),
+            (Kind::Status(503), "status"),
+            (Kind::EmptyBody, "empty_body"),
+            (Kind::HtmlPage, "html_page"),
+            (Kind::Undecodable, "undecodable"),
+            (Kind::WrongKind, "wrong_kind"),
+            (Kind::NoToken, "no_token"),
+            (Kind::WrongJob, "wrong_job"),
+            (Kind::Transport(Transport::InvalidRequest), "invalid_request"),
+            (Kind::Transport(Transport::LocalResource), "local_resource"),
+            (Kind::Transport(Transport::Dns), "dns"),
+            (Kind::Transport(Transport::Connect), "connect"),
+            (Kind::Transport(Transport::Proxy), "proxy"),
+            (Kind::Transport(Transport::ProxyAuthentication), "proxy_authentication"),
+            (Kind::Transport(Transport::ClientCertificateRequired), "client_certificate_required"),
+            (Kind::Transport(Transport::Certificate), "certificate"),
+            (Kind::Transport(Transport::Tls), "tls"),
+            (Kind::Transport(Transport::Timeout), "timeout"),
+            (Kind::Transport(Transport::StreamRefused), "stream_refused"),
+            (Kind::Transport(Transport::Closed), "closed"),
+            (Kind::Transport(Transport::Protocol), "protocol"),
+            (Kind::Transport(Transport::BodyTooLarge), "body_too_large"),
+            (Kind::Transport(Transport::EncodedBody), "encoded_body"),
+            (Kind::Transport(Transport::Other), "other"),
+        ];
+        for (kind, word) in rows {
+            assert_eq!(kind.as_str(), word, "{kind:?}");
+        }
+        let words: BTreeSet<_> = rows.iter().map(|(_, word)| word).collect();
+        assert_eq!(words.len(), rows.len());
+    }
 }

@@ -58,9 +58,9 @@ pub(crate) async fn send_traced(
     let limit = request.extensions().get().cloned().unwrap_or_else(MemoryLimit::global);
     let response = transport.send(request).instrument(span.clone()).await;
     let response = response.and_then(refuse_encoded_success).inspect_err(|error| {
-        span.record("error.type", error.kind().name());
+        span.record("error.type", error.kind().as_str());
         let _entered = span.enter();
-        tracing::debug!("error.type" = error.kind().name(), "no reply");
+        tracing::debug!("error.type" = error.kind().as_str(), "no reply");
     })?;
     let mut response = count_body(response, &limit);
     if !is_success(response.status()) {

@@ -69,6 +69,21 @@ const PHRASES: &[(RefusalCause, &[&str])] = &[
 const REFUSED_SIGNATURE: &str = "0301";
 
 impl RefusalCause {
+    /// Returns the cause as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongSignature => "wrong_signature",
+            Self::UnknownKey => "unknown_key",
+            Self::KeyLocked => "key_locked",
+            Self::Clock => "clock",
+            Self::TemporaryKeyExpired => "temporary_key_expired",
+            Self::AccountFrozen => "account_frozen",
+            Self::Other => "other",
+            Self::Unexplained => "unexplained",
+        }
+    }
+
     /// Reads the cause from the error body of a reply with status 401.
     pub(crate) fn from_service_error(error: Option<&ServiceError>) -> Self {
         let Some(error) = error else { return Self::Unexplained };

@@ -196,8 +196,9 @@ impl TransportError {
 }
 
 impl TransportErrorKind {
-    /// Returns the kind's name in snake case, for logs (`error.type`).
-    pub(crate) const fn name(self) -> &'static str {
+    /// Returns the kind as one word, as used in logs (`error.type`) and as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::LocalResource => "local_resource",
@@ -215,6 +216,31 @@ impl TransportErrorKind {
             Self::BodyTooLarge => "body_too_large",
             Self::EncodedBody => "encoded_body",
             Self::Other => "other",
+        }
+    }
+}
+
+impl TimeoutStage {
+    /// Returns the stage as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Reply => "reply",
+            Self::Body => "body",
+        }
+    }
+}
+
+impl RequestSent {
+    /// Returns `no` or `maybe`, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Maybe => "maybe",
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         subscriber::{CompactKey, Deadline, DeadlineStage, FinishedFleetWait},
     },
     machine::{WaitError, WaitErrorKind, WaitPolicy},
+    observer::WaitOutcome,
 };
 
 impl Scheduler {
@@ -68,7 +69,9 @@ impl Scheduler {
         if job.subscribers.is_empty() {
             self.stats.finished += 1;
             self.schedule_source.learn(job.machine.observation().as_ref());
-            drop(self.remove(key));
+            let job = self.remove(key);
+            let outcome = WaitOutcome::Error(WaitErrorKind::DeadlineExceeded);
+            self.observe_unfinished(now, job, outcome);
         }
     }
 

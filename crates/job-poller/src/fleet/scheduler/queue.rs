@@ -22,7 +22,8 @@ impl Scheduler {
             if self.ready.is_empty() { self.next_advance() } else { Some(Duration::ZERO) };
         let can_send = self.in_flight < self.budget.max_in_flight();
         let next_slot = next_request.filter(|_| can_send).map(|at| at.max(self.budget.next_slot()));
-        timer.into_iter().chain(self.subscribers.next_deadline()).chain(next_slot).min()
+        let others = [self.subscribers.next_deadline(), next_slot, self.next_budget_report()];
+        timer.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn enqueue(

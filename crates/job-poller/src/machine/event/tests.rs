@@ -180,3 +180,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn changes_and_reasons_have_stable_words() {
+    let changes = [
+        (PhaseChange::Forward, "forward"),
+        (PhaseChange::Backward, "backward"),
+        (PhaseChange::Unrecognized, "unrecognized"),
+    ];
+    for (change, word) in changes {
+        assert_eq!(change.as_str(), word);
+    }
+    let reasons = [
+        (AttemptReason::Scheduled, "scheduled"),
+        (AttemptReason::Backoff, "backoff"),
+        (AttemptReason::RetryAfter, "retry_after"),
+        (AttemptReason::Deadline, "deadline"),
+        (AttemptReason::Budget, "budget"),
+    ];
+    for (reason, word) in reasons {
+        assert_eq!(reason.as_str(), word);
+    }
+}

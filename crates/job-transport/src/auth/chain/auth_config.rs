@@ -26,6 +26,19 @@ pub enum AuthMethod {
 }
 
 impl AuthMethod {
+    /// Returns the method as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::AccessKey => "access_key",
+            Self::Password => "password",
+            Self::Oidc => "oidc",
+            Self::Metadata => "metadata",
+            Self::PodIdentity => "pod_identity",
+        }
+    }
+
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Token => "a token",
@@ -158,6 +171,26 @@ impl AuthConfig {
             | Field::Region
             | Field::AuthUrl
             | Field::CaFile => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_has_a_stable_word() {
+        let rows = [
+            (AuthMethod::Token, "token"),
+            (AuthMethod::AccessKey, "access_key"),
+            (AuthMethod::Password, "password"),
+            (AuthMethod::Oidc, "oidc"),
+            (AuthMethod::Metadata, "metadata"),
+            (AuthMethod::PodIdentity, "pod_identity"),
+        ];
+        for (method, word) in rows {
+            assert_eq!(method.as_str(), word);
         }
     }
 }

@@ -58,7 +58,7 @@ fn every_transport_error_maps_to_an_error_class() {
     ];
     let errors = kinds.map(|kind| TransportError::new(kind, RequestSent::Maybe)).into_iter();
     let line = |error: TransportError| {
-        let (name, stage, sent) = (error.kind().name(), error.stage(), error.request_sent());
+        let (name, stage, sent) = (error.kind().as_str(), error.stage(), error.request_sent());
         let error = FetchError::from(error);
         format!("{name} {stage:?} {sent:?}: {:?}: {error}\n", error.class())
     };

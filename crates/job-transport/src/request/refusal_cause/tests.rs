@@ -88,3 +88,20 @@ proptest::proptest! {
         let _ = stated_server_time(&error, Timestamp::UNIX_EPOCH);
     }
 }
+
+#[test]
+fn each_cause_has_a_stable_word() {
+    let rows = [
+        (RefusalCause::WrongSignature, "wrong_signature"),
+        (RefusalCause::UnknownKey, "unknown_key"),
+        (RefusalCause::KeyLocked, "key_locked"),
+        (RefusalCause::Clock, "clock"),
+        (RefusalCause::TemporaryKeyExpired, "temporary_key_expired"),
+        (RefusalCause::AccountFrozen, "account_frozen"),
+        (RefusalCause::Other, "other"),
+        (RefusalCause::Unexplained, "unexplained"),
+    ];
+    for (cause, word) in rows {
+        assert_eq!(cause.as_str(), word);
+    }
+}

@@ -58,3 +58,20 @@ fn messages_name_the_host_and_the_proxy() {
         "cannot connect to the server through the proxy `p`"
     });
 }
+
+#[test]
+fn stages_and_whether_a_request_was_sent_have_stable_words() {
+    let stages = [
+        (TimeoutStage::Queue, "queue"),
+        (TimeoutStage::Connect, "connect"),
+        (TimeoutStage::Tls, "tls"),
+        (TimeoutStage::Reply, "reply"),
+        (TimeoutStage::Body, "body"),
+    ];
+    for (stage, word) in stages {
+        assert_eq!(stage.as_str(), word);
+    }
+    for (sent, word) in [(RequestSent::No, "no"), (RequestSent::Maybe, "maybe")] {
+        assert_eq!(sent.as_str(), word);
+    }
+}

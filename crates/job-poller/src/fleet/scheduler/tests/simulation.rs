@@ -184,7 +184,7 @@ impl Simulation {
 
     fn unwatch(&mut self, key: usize) {
         let watched = self.watched.remove(&key).unwrap();
-        self.scheduler.unsubscribe(watched.subscriber);
+        self.scheduler.unsubscribe(self.now, watched.subscriber);
         self.replies.retain(|_, of| *of != key);
         self.record_size();
     }
