@@ -35,6 +35,10 @@ enum Content {
 /// The error for a script that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[cfg_attr(
+    not(feature = "test-util"),
+    expect(unreachable_pub, reason = "`testing` exports it with the feature")
+)]
 #[error("{word:?} is not a reply of a script: {reason}")]
 pub struct ScriptError {
     /// The word of the script that is wrong, or an empty text if the script has no reply.

@@ -1,40 +1,90 @@
 //! The HTTP routes of the service.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response, sse},
     routing::get,
 };
+use futures_util::stream;
 use job_model::JobId;
-use serde_json::{Value, json};
+use job_poller::{FleetEvents, Lagged, Report, WaitPolicy};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
 
-use crate::watch::{JobService, Status};
+use crate::jobs::Jobs;
 
-pub(crate) fn routes(service: Arc<JobService>) -> Router {
-    Router::new().route("/jobs/{id}", get(show).put(watch)).with_state(service)
+/// An error reply: its status, and a text for the caller.
+type Failure = (StatusCode, String);
+
+pub(crate) fn routes(jobs: Arc<Jobs>, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/jobs/{id}", get(show).put(watch))
+        .route("/jobs/{id}/events", get(events))
+        .with_state(jobs)
+        .route("/metrics", get(async move || metrics.render()))
 }
 
+/// Waits for a job. The body is a policy, such as `{"timeout": "45m"}`, or there is none.
 async fn watch(
-    State(service): State<Arc<JobService>>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, (StatusCode, String)> {
-    let id: JobId = id.parse().map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    service.watch(id);
-    Ok(StatusCode::ACCEPTED)
+    State(jobs): State<Arc<Jobs>>,
+    Path(id): Path<JobId>,
+    policy: Option<Json<WaitPolicy>>,
+) -> Result<StatusCode, Failure> {
+    let is_new = jobs.watch(id, policy.unwrap_or_default().0).await.map_err(internal)?;
+    Ok(if is_new { StatusCode::ACCEPTED } else { StatusCode::OK })
 }
 
-async fn show(
-    State(service): State<Arc<JobService>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, StatusCode> {
-    let status = id.parse().ok().and_then(|id| service.status(&id)).ok_or(StatusCode::NOT_FOUND)?;
-    Ok(Json(match status {
-        Status::Waiting(last) => json!({"state": "waiting", "last": last}),
-        Status::Succeeded => json!({"state": "succeeded"}),
-        Status::Failed(reason) => json!({"state": "failed", "reason": reason}),
-        Status::Unknown(reason) => json!({"state": "unknown", "reason": reason}),
-    }))
+async fn show(State(jobs): State<Arc<Jobs>>, Path(id): Path<JobId>) -> Result<Response, Failure> {
+    Ok(match jobs.store.get(id).await.map_err(internal)? {
+        Some((_, state)) => ([(CONTENT_TYPE, "application/json")], state).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
+}
+
+/// Streams the events of a wait from now on, and then its result.
+async fn events(State(jobs): State<Arc<Jobs>>, Path(id): Path<JobId>) -> Result<Response, Failure> {
+    let first = match jobs.store.get(id).await.map_err(internal)? {
+        None => return Ok(StatusCode::NOT_FOUND.into_response()),
+        Some((None, state)) => Stage::Ended(state),
+        Some((Some(checkpoint), _)) => Stage::Waiting(jobs.events(checkpoint)),
+    };
+    Ok(sse::Sse::new(stream::unfold(first, next_message)).into_response())
+}
+
+/// What a stream sends next.
+enum Stage {
+    Waiting(FleetEvents),
+    /// The wait had ended before the request. Its state is JSON.
+    Ended(String),
+    Done,
+}
+
+async fn next_message(stage: Stage) -> Option<(Result<sse::Event, Infallible>, Stage)> {
+    let (message, next) = match stage {
+        Stage::Waiting(mut events) => match events.next().await {
+            Some(Ok((_, event))) => (message("progress", &event), Stage::Waiting(events)),
+            Some(Err(Lagged(lost))) => (message("lagged", &lost), Stage::Waiting(events)),
+            None => {
+                let result = events.finish().await;
+                (message("result", &Report::new(&result, None)), Stage::Done)
+            }
+        },
+        Stage::Ended(state) => (sse::Event::default().event("result").data(state), Stage::Done),
+        Stage::Done => return None,
+    };
+    Some((Ok(message), next))
+}
+
+fn message(name: &str, data: &impl Serialize) -> sse::Event {
+    // Encoding to memory cannot fail.
+    sse::Event::default().event(name).json_data(data).unwrap_or_default()
+}
+
+/// Returns the reply if the database fails.
+fn internal(error: anyhow::Error) -> Failure {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
 }

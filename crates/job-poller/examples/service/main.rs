@@ -1,37 +1,55 @@
-//! A service that waits for jobs in the background and reports their state:
+//! A service that waits for jobs, tells its users how far they are, and survives `kill -9`:
 //!
 //! ```sh
-//! cargo run -p job-poller --example service
-//! curl -X PUT 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb   # wait for it
-//! curl 127.0.0.1:8080/jobs/354331b2c-229a-11e8-9c75-0255ac100ceb          # read its state
+//! cargo run -p job-poller --features metrics --example service
+//! curl -X PUT 127.0.0.1:8080/jobs/JOB_ID      # wait for a job
+//! curl 127.0.0.1:8080/jobs/JOB_ID             # read its state
+//! curl -N 127.0.0.1:8080/jobs/JOB_ID/events   # follow it (server-sent events)
+//! curl 127.0.0.1:8080/metrics                 # for Prometheus
 //! ```
 //!
-//! On Ctrl-C the service stops its waits and saves their checkpoints. When it is started again, it
-//! resumes the waits, even if it was killed. The cloud is simulated: its only job ends 50 s after
-//! the start of this process.
+//! The file of the variable `DATABASE` has the checkpoints and the results. `CCE_ENDPOINT`,
+//! `OS_PROJECT_ID`, `OS_TOKEN` and `OS_CACERT` choose the cloud. `cce-job sim` simulates one.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod api;
-mod watch;
+mod jobs;
+mod store;
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
 
-use std::{env, error::Error, sync::Arc};
+use std::{env, fs};
 
-use job_sim::{Plan, Sim, SimTransport, TimeSource};
+use job_poller::MetricsObserver;
+use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{net::TcpListener, signal};
 
-use crate::watch::JobService;
+use crate::{jobs::Jobs, store::Store};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let sim = Arc::new(Sim::new(Plan::create_cluster().slower(10), TimeSource::Clock));
-    let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
-    let service = JobService::start(client, env::temp_dir().join("cce-jobs"))?;
-
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let store = Store::open(&env::var("DATABASE").unwrap_or_else(|_| "jobs.db".into()))?;
+    let jobs = Jobs::start(client()?, MetricsObserver::new(), store).await?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("job {} is at http://{}/jobs/", sim.job(), listener.local_addr()?);
-    axum::serve(listener, api::routes(service.clone()))
-        .with_graceful_shutdown(async { drop(signal::ctrl_c().await) })
-        .await?;
-    service.stop().await;
-    Ok(())
+    println!("http://{}/jobs/", listener.local_addr()?);
+    let server = axum::serve(listener, api::routes(jobs.clone(), metrics));
+    let stop = async move {
+        drop(signal::ctrl_c().await);
+        // This also ends the event streams, for which the server waits.
+        jobs.stop().await;
+    };
+    Ok(server.with_graceful_shutdown(stop).await?)
+}
+
+fn client() -> anyhow::Result<Client> {
+    let provider = TlsProvider::aws_lc_rs();
+    let tls = match env::var("OS_CACERT") {
+        Ok(file) => TlsConfig::ca_pem(provider, &fs::read(file)?)?,
+        Err(_) => TlsConfig::platform(provider)?,
+    };
+    let (endpoint, token) = (env::var("CCE_ENDPOINT")?.parse()?, env::var("OS_TOKEN")?);
+    let client = Client::new(endpoint, Credentials::token(token)?, HyperTransport::new(tls));
+    Ok(client.project(env::var("OS_PROJECT_ID")?.parse()?))
 }
