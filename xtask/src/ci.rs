@@ -7,7 +7,12 @@ use std::{
 
 use crate::{
     cargo::{cargo, has_subcommand, root, succeeds},
-    fuzz, hostile, interop, simulate, tidy,
+    fuzz, hostile, interop,
+    publish::{
+        package,
+        public_api::{self, Checked},
+    },
+    simulate, tidy,
 };
 
 /// Feature sets that are linted separately, tests included, because a build with all features hides
@@ -102,6 +107,12 @@ impl Report {
 
         self.step("hostile", None, [hostile::ci_command()])?;
 
+        println!("\n== public-api");
+        match public_api::check(false) {
+            Checked::Skipped(reason) => self.skip(format!("public-api: {reason}")),
+            checked => self.record("public-api", matches!(checked, Checked::Passed))?,
+        }
+
         println!("\n== tests");
         for (program, arguments) in EXTERNAL_TOOLS {
             if !succeeds(Command::new(program).args(arguments)) {
@@ -121,7 +132,11 @@ impl Report {
                 );
             }
         }
-        self.record("tests", true)
+        self.record("tests", true)?;
+
+        // After the tests, because it uses the dependencies that they have compiled.
+        println!("\n== packages");
+        self.record("packages", package::check(false))
     }
 
     /// Checks the alert rules with promtool, if it is installed.

@@ -10,6 +10,7 @@ mod fuzz;
 mod hostile;
 mod interop;
 mod pictures;
+mod publish;
 mod simulate;
 mod soak;
 mod tidy;
@@ -49,6 +50,12 @@ Tasks:
                  fails if memory, descriptors or tasks grow (a few minutes, needs Linux)
   dist           Build the release archive in target/package: the command, completions, manual pages
                  and a checksum; fails if the command is larger than 12 MiB
+  package        Pack each crate as for the registry, and run the tests of the packages without the
+                 workspace (`ci` runs those of job-model and compiles the others). Leaves out unit
+                 tests of job-cli, job-poller and job-transport, which need the workspace
+  public-api [--update]
+                 Compare the public API of each library crate with its list in docs/public-api;
+                 --update: write the lists. Needs nightly Rust
   durable [one|many|budget]..
                  Kill the service and the engine under running waits (about ten minutes). Installs
                  the engine Restate, which has its own license, under target from the npm registry
@@ -89,6 +96,9 @@ fn main() -> ExitCode {
         ["interop"] => interop::run(),
         ["pictures"] => pictures::run(),
         ["dist"] => dist::run(),
+        ["package"] => publish::package::run(),
+        ["public-api"] => publish::public_api::run(false),
+        ["public-api", "--update"] => publish::public_api::run(true),
         ["durable", ref scenarios @ ..] => durable::run(scenarios),
         ["simulate", ref rest @ ..] if simulate::parse_arguments(rest).is_some() => {
             let (seeds, hours) = simulate::parse_arguments(rest).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod architecture;
 mod fixtures;
 mod layering;
+mod let_chains;
 mod manifests;
 mod names;
 mod prose;
@@ -26,6 +27,7 @@ type Check = fn(&Tree) -> Vec<String>;
 const CHECKS: &[(&str, Check)] = &[
     ("layering", layering::check),
     ("manifests", manifests::check),
+    ("let_chains", let_chains::check),
     ("sources", sources::check),
     ("names", names::check),
     ("rooms", rooms::check),

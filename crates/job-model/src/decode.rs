@@ -6,6 +6,7 @@
 pub(crate) mod deviation;
 pub(crate) mod error;
 mod limits;
+mod beginning;
 mod path;
 mod values;
 mod json;
@@ -19,6 +20,7 @@ pub(crate) mod fast;
 mod lenient;
 mod raw_fields;
 
+pub(crate) use beginning::beginning;
 pub(crate) use cursor::{Cursor, Text};
 pub(crate) use deviation::Deviation;
 pub use deviation::DeviationKind;
@@ -38,6 +40,7 @@ pub use raw_fields::{RawFieldError, RawFields};
 pub(crate) use values::{JsonWriter, MemberName};
 
 use alloc::vec::Vec;
+use core::str;
 
 /// Decodes an object, and lists the deviations of its body.
 ///

@@ -95,3 +95,8 @@ pub use job::{
 pub use printable::is_unprintable;
 pub use reply::service_error::ServiceError;
 pub use tree::{failure::Failure, inconsistency::Inconsistency, progress::Progress, walk::Node};
+
+/// Tests the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

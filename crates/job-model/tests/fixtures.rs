@@ -25,7 +25,7 @@ fn describe_times(node: &job_model::Node<'_>) -> String {
 
 #[test]
 fn jobs() {
-    glob!("../../../fixtures/jobs", "*.*", |path| {
+    glob!("../fixtures/jobs", "*.*", |path| {
         let Decoded { job, deviations, .. } =
             Decoded::from_slice(&fs::read(path).unwrap()).unwrap();
         let nodes = job.walk().map(|node| {
@@ -53,7 +53,7 @@ fn jobs() {
 
 #[test]
 fn errors() {
-    glob!("../../../fixtures/errors", "*.*", |path| {
+    glob!("../fixtures/errors", "*.*", |path| {
         let (status, content_type) = match path.extension().and_then(|of| of.to_str()) {
             Some("html") => (502, "text/html"),
             Some("txt") => (503, "text/plain"),
@@ -69,7 +69,7 @@ fn errors() {
 
 #[test]
 fn foreign_bodies() {
-    glob!("../../../fixtures/foreign", "*.*", |path| {
+    glob!("../fixtures/foreign", "*.*", |path| {
         let body = fs::read(path).unwrap();
         assert!(Job::from_slice(&body).is_ok_and(|job| job.is_foreign()) || body.starts_with(b"["));
         assert_snapshot!(ForeignBody::from_body(&body, &[]).unwrap().to_string());
@@ -79,7 +79,7 @@ fn foreign_bodies() {
 /// None of the jobs and submissions is taken for something else.
 #[test]
 fn jobs_are_not_foreign() {
-    glob!("../../../fixtures/jobs", "*.*", |path| {
+    glob!("../fixtures/jobs", "*.*", |path| {
         let body = fs::read(path).unwrap();
         // The kind of this one is a number.
         let is_foreign = path.ends_with("odd-types.json");
@@ -90,7 +90,7 @@ fn jobs_are_not_foreign() {
 
 #[test]
 fn submissions() {
-    glob!("../../../fixtures/submissions", "*.*", |path| {
+    glob!("../fixtures/submissions", "*.*", |path| {
         assert_snapshot!(match JobId::from_submission(&fs::read(path).unwrap()) {
             Ok(id) => id.to_string(),
             Err(error) => format!("error: {error}"),
@@ -100,7 +100,7 @@ fn submissions() {
 
 #[test]
 fn timestamps() {
-    glob!("../../../fixtures/timestamps", "*.*", |path| {
+    glob!("../fixtures/timestamps", "*.*", |path| {
         let text = fs::read_to_string(path).unwrap();
         let show = |line| format!("{line}\n    {}\n", describe_timestamp(&Timestamp::from(line)));
         assert_snapshot!(text.lines().map(show).collect::<String>());

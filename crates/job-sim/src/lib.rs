@@ -62,3 +62,8 @@ pub use plan::{Plan, TimeSource};
 #[cfg(feature = "server")]
 pub use serve::{SimServer, SimService};
 pub use service::{Sim, SimTransport};
+
+/// Tests the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,5 +1,5 @@
-//! Checks that each crate is named after its folder and inherits lints and versions from the
-//! workspace, and that only tests enable a feature that is for tests.
+//! Checks that each crate is named after its folder, inherits lints and versions from the workspace,
+//! and has what a published package needs, and that only tests enable a feature that is for tests.
 
 use super::Tree;
 
@@ -9,11 +9,63 @@ use super::Tree;
 /// a cycle.
 const PATH_DEPENDENCY: &str = "job-sim.path = \"../job-sim\"";
 
+/// What the manifest of a published crate contains. A text that ends with a quotation mark is the
+/// start of a value that differs between the crates.
+const PUBLISHED: [&str; 8] = [
+    "\ndescription = \"",
+    "\nrust-version = \"",
+    "\nlicense.workspace = true\n",
+    "\nrepository.workspace = true\n",
+    "\nreadme = \"README.md\"\n",
+    "\nkeywords = [\"",
+    "\ncategories = [\"",
+    "\n[package.metadata.docs.rs]\nall-features = true\n",
+];
+
+/// The registry refuses a package with more keywords.
+const MAX_KEYWORDS: usize = 5;
+
+/// The license files. Each published crate has a symbolic link to them, because a package contains
+/// only files from the folder of its crate. Cargo packs the file and not the link.
+const LICENSES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let manifests = tree.files("crates/", "/Cargo.toml").chain(tree.files("xtask/", "/Cargo.toml"));
     // The fuzz crate is a workspace of its own.
     let members = manifests.filter(|(path, _)| !path.ends_with("/fuzz/Cargo.toml"));
-    members.flat_map(|(path, text)| check_manifest(path, text)).collect()
+    let check = |(path, text): (&str, &str)| {
+        let mut violations = check_manifest(path, text);
+        match path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml")) {
+            Some(name) => violations.extend(check_published(tree, name, text)),
+            None if text.contains("\npublish = false\n") => {}
+            None => violations.push(format!("{path} lacks `publish = false`")),
+        }
+        violations
+    };
+    members.flat_map(check).collect()
+}
+
+/// Checks a crate that is published.
+fn check_published(tree: &Tree, name: &str, manifest: &str) -> Vec<String> {
+    let folder = format!("crates/{name}");
+    let lacking = PUBLISHED.iter().filter(|line| !manifest.contains(**line));
+    let mut violations: Vec<String> = lacking
+        .map(|line| format!("{folder}/Cargo.toml lacks `{}`", line.trim().escape_debug()))
+        .collect();
+    let keywords = manifest.lines().find_map(|line| line.strip_prefix("keywords = "));
+    if keywords.is_some_and(|keywords| keywords.split(',').count() > MAX_KEYWORDS) {
+        violations.push(format!("{folder}/Cargo.toml has more than {MAX_KEYWORDS} keywords"));
+    }
+    if tree.file(&format!("{folder}/README.md")).is_none() {
+        violations.push(format!("{folder}/README.md is missing"));
+    }
+    for license in LICENSES {
+        let target = format!("../../{license}");
+        if tree.file(&format!("{folder}/{license}")) != Some(&*target) {
+            violations.push(format!("{folder}/{license} must be a symbolic link to {target}"));
+        }
+    }
+    violations
 }
 
 fn check_manifest(path: &str, text: &str) -> Vec<String> {
@@ -68,12 +120,12 @@ mod tests {
 
     #[test]
     fn manifests_inherit_from_the_workspace() {
-        let good =
-            "name = \"job-x\"\n[lints]\nworkspace = true\n[dependencies]\nserde.workspace = true";
+        let good = "name = \"job-x\"\npublish = false\n[lints]\nworkspace = true\n[dependencies]\nserde.workspace = true";
         let rows = [
             (good.to_owned(), 0),
             (good.replace("job-x", "job-y"), 1),
             (good.replace("[lints]\n", ""), 1),
+            (good.replace("publish = false\n", ""), 1),
             (format!("{good}\nhttp = {{ workspace = true, optional = true }}"), 0),
             (format!("{good}\nhttp = {{ version = \"1\" }}"), 1),
             (format!("{good}\nhttp = \"1\""), 1),
@@ -90,8 +142,47 @@ mod tests {
             (format!("{good}\n[features]\nfull = [\"job-y/test-util\"]"), 1),
         ];
         for (manifest, expected) in rows {
-            let violations = check(&Tree::new(&[("crates/job-x/Cargo.toml", &manifest)]));
+            let violations = check(&Tree::new(&[("xtask/job-x/Cargo.toml", &manifest)]));
             assert_eq!(violations.len(), expected, "{violations:?}");
         }
+    }
+
+    #[test]
+    fn published_crates_have_metadata_a_readme_and_licenses() {
+        let keys = PUBLISHED.map(|line| match line.chars().last() {
+            Some('"') if line.contains('[') => format!("{}a\", \"b\"]\n", line.trim_start()),
+            Some('"') => format!("{}a\"\n", line.trim_start()),
+            _ => line.trim_start().to_owned(),
+        });
+        let package = format!("\n{}", keys.concat());
+        let files = |manifest: &str, left_out: &str| {
+            let files = [
+                ("Cargo.toml", manifest),
+                ("README.md", "# job-x"),
+                ("LICENSE-MIT", "../../LICENSE-MIT"),
+                ("LICENSE-APACHE", "../../LICENSE-APACHE"),
+            ];
+            let files = files.into_iter().filter(|(name, _)| *name != left_out);
+            let files: Vec<(String, &str)> =
+                files.map(|(name, text)| (format!("crates/job-x/{name}"), text)).collect();
+            let files: Vec<(&str, &str)> =
+                files.iter().map(|(path, text)| (&**path, *text)).collect();
+            check_published(&Tree::new(&files), "job-x", manifest)
+        };
+        assert_eq!(files(&package, ""), [""; 0]);
+        for key in &keys {
+            assert_eq!(files(&package.replace(key, ""), "").len(), 1, "without {key}");
+        }
+        for name in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+            assert_eq!(files(&package, name).len(), 1, "without {name}");
+        }
+        let copied = Tree::new(&[
+            ("crates/job-x/README.md", ""),
+            ("crates/job-x/LICENSE-MIT", "a copy"),
+            ("crates/job-x/LICENSE-APACHE", "../../LICENSE-APACHE"),
+        ]);
+        assert_eq!(check_published(&copied, "job-x", &package).len(), 1);
+        let keywords = package.replace("keywords = [", "keywords = [\"1\", \"2\", \"3\", \"4\", ");
+        assert_eq!(files(&keywords, "").len(), 1, "too many keywords");
     }
 }

@@ -1,12 +1,12 @@
 //! Reads the workspace's files once, and finds them by path.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, io, path::Path, process::Command};
 
 use crate::cargo::root;
 
 /// The text of each file that git tracks, by its path from the root, with `/` as the separator.
 /// Leaves out untracked files, because a clone does not have them. A file that is not UTF-8 has an
-/// empty text.
+/// empty text. The text of a symbolic link is its target, as git stores it.
 pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
@@ -21,7 +21,7 @@ impl Tree {
         if !git.status.success() {
             return Err(format!("git ls-files: {}", String::from_utf8_lossy(&git.stderr)));
         }
-        let read = |path: &str| match fs::read(root().join(path)) {
+        let read = |path: &str| match read_file_or_link(&root().join(path)) {
             Ok(bytes) => Ok((path.into(), String::from_utf8(bytes).unwrap_or_default())),
             Err(error) => Err(format!("{path}: {error}")),
         };
@@ -30,7 +30,7 @@ impl Tree {
         paths.map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Creates a tree of these files for a test.
+    /// Creates a tree of some files for a test.
     #[cfg(test)]
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         Self(files.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect())
@@ -55,5 +55,14 @@ impl Tree {
     pub(crate) fn crates(&self) -> impl Iterator<Item = &str> {
         let manifests = self.files("crates/", "/Cargo.toml");
         manifests.filter_map(|(path, _)| path.split('/').nth(1))
+    }
+}
+
+/// Reads a file, or the target of a symbolic link.
+fn read_file_or_link(path: &Path) -> io::Result<Vec<u8>> {
+    if path.is_symlink() {
+        Ok(fs::read_link(path)?.into_os_string().into_encoded_bytes())
+    } else {
+        fs::read(path)
     }
 }

@@ -87,7 +87,7 @@ pub(crate) fn wait_command(sim: &Sim, endpoint: &str, ca_pem: &[u8], folder: &Fo
 
 /// Returns the path of a fixture.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
 /// Runs a command, and returns its result.

@@ -138,7 +138,7 @@ fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
 
 /// Returns the reference page's example as valid JSON without whitespace.
 fn reference_example_minified() -> Result<Vec<u8>, Box<dyn Error>> {
-    let example = include_bytes!("../../../../fixtures/jobs/reference-example.json");
+    let example = include_bytes!("../../fixtures/jobs/reference-example.json");
     Ok(serde_json::to_vec(&Decoded::from_slice(example)?.job)?)
 }
 

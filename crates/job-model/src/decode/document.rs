@@ -1,7 +1,10 @@
 //! Holds a body whose syntax was checked, and the text that it has after repair.
 
 use alloc::{borrow::Cow, string::String};
-use core::{ops::Range, str::Utf8Error};
+use core::{
+    ops::Range,
+    str::{self, Utf8Error},
+};
 
 use serde::de::IgnoredAny;
 

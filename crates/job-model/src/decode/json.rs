@@ -1,7 +1,7 @@
 //! Handles JSON as text: writes values, and decodes strings.
 
 use alloc::string::String;
-use core::{any::type_name, fmt};
+use core::{any::type_name, fmt, str};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor, ser::Error};
 use serde_json::value::RawValue;

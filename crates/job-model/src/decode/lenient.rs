@@ -163,7 +163,8 @@ impl<'b> LenientDecoder<'b> {
         let path = &mut self.path;
         self.deviations.push(kind, || {
             // One character more than is shown, so that the path marks the name as shortened.
-            let end = name.ceil_char_boundary(MAX_NAME_LEN + 1);
+            let mut ends = MAX_NAME_LEN + 1..name.len();
+            let end = ends.find(|end| name.is_char_boundary(*end)).unwrap_or(name.len());
             path.push(Segment::Name(String::from(&name[..end]).into()));
             let text = path.to_string();
             path.pop();

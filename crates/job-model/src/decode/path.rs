@@ -3,6 +3,8 @@
 use alloc::{borrow::Cow, vec::Vec};
 use core::fmt;
 
+use super::beginning::beginning;
+
 /// The names of the known fields, one list for each type of object.
 ///
 /// The path in an error shows these names and no others, because an unknown name could be a secret.
@@ -57,7 +59,7 @@ impl fmt::Display for Path<'_> {
             match segment {
                 Segment::Name(name) => {
                     let dot = if level == 0 { "" } else { "." };
-                    let shown = &name[..name.floor_char_boundary(MAX_NAME_LEN)];
+                    let shown = beginning(name, MAX_NAME_LEN);
                     let rest = if shown.len() < name.len() { "…" } else { "" };
                     write!(f, "{dot}{shown}{rest}")?;
                 }

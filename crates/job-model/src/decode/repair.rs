@@ -2,7 +2,7 @@
 //! others.
 
 use alloc::{borrow::Cow, string::ToString};
-use core::ops::Range;
+use core::{ops::Range, str};
 
 use super::{
     deviation::{DeviationKind, Deviations},

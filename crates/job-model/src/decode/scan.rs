@@ -13,6 +13,9 @@ use super::{
 /// have.
 const MAX_DEPTH: usize = 128;
 
+/// The maximum length of a character in UTF-8. `char::MAX_LEN_UTF8` needs Rust 1.93.
+const MAX_CHAR_LEN: usize = 4;
+
 /// Iterates over a body token by token.
 pub(crate) struct Scanner<'b> {
     body: &'b [u8],
@@ -64,7 +67,7 @@ impl<'b> Scanner<'b> {
             OpenContainer::Object(name) => {
                 let name = &self.body[name.clone()];
                 // One character more than is shown, so that the path marks the name as shortened.
-                let start = &name[..name.len().min(MAX_NAME_LEN + char::MAX_LEN_UTF8)];
+                let start = &name[..name.len().min(MAX_NAME_LEN + MAX_CHAR_LEN)];
                 Some(Segment::Name(String::from_utf8_lossy(start)))
             }
             OpenContainer::Array(index) => Some(Segment::Index(*index)),

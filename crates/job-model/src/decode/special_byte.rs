@@ -16,11 +16,14 @@ const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; WORD_LEN]);
 
 /// Measures the plain text at the start of `bytes`.
 pub(crate) fn plain_text(bytes: &[u8]) -> PlainText {
-    let (words, rest) = bytes.as_chunks::<WORD_LEN>();
+    let words = bytes.chunks_exact(WORD_LEN);
+    let rest = words.remainder();
     let mut has_non_ascii = false;
     let mut len = 0;
     for word in words {
-        let word = u64::from_le_bytes(*word);
+        let mut array = [0; WORD_LEN];
+        array.copy_from_slice(word);
+        let word = u64::from_le_bytes(array);
         let special = special_bytes(word);
         if special != 0 {
             // Below the first special byte, all bytes are plain.

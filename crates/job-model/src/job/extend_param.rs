@@ -42,7 +42,7 @@ impl ExtendParam {
 
     /// Returns `true` if there are no parameters.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::html;
 use crate::{
-    decode::{Cursor, Document, Text},
+    decode::{Cursor, Document, Text, beginning},
     printable::is_unprintable,
 };
 
@@ -278,7 +278,7 @@ fn scalar_text<'b>(cursor: &mut Cursor<'b>) -> Option<Cow<'b, str>> {
 /// text.
 fn readable_text(text: &str, is_html: bool, secrets: &[&str]) -> String {
     let text = redact(text, secrets);
-    let text = &text[..text.floor_char_boundary(MAX_SCANNED_LEN)];
+    let text = beginning(&text, MAX_SCANNED_LEN);
     if is_html || text.trim_start().starts_with('<') {
         // A page may contain a secret with some characters as entities.
         redact(&html::visible_text(text), secrets)
@@ -324,7 +324,7 @@ fn truncate(mut text: String, max_len: usize) -> String {
         return text;
     }
     let Some(end) = max_len.checked_sub(ELLIPSIS.len_utf8()) else { return String::new() };
-    text.truncate(text.floor_char_boundary(end));
+    text.truncate(beginning(&text, end).len());
     text.push(ELLIPSIS);
     text
 }

@@ -3,7 +3,10 @@
 use alloc::string::String;
 
 use super::failure::Failure;
-use crate::job::{Job, Metadata, Phase, Spec, Status, Timestamp};
+use crate::{
+    decode::beginning,
+    job::{Job, Metadata, Phase, Spec, Status, Timestamp},
+};
 
 /// The maximum length of each text of a summary, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -85,7 +88,7 @@ impl Failure {
 
 /// Returns the beginning of a text.
 fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+    beginning(text, MAX_TEXT_BYTES)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! if a figure is out of bounds.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
-#[path = "../../../job-poller/benches/common/bounds.rs"]
+#[path = "../common/bounds.rs"]
 mod bounds;
 mod budget;
 mod process;

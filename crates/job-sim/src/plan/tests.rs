@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 
-const REFERENCE_EXAMPLE: &[u8] = include_bytes!("../../../../fixtures/jobs/reference-example.json");
+const REFERENCE_EXAMPLE: &[u8] = include_bytes!("../../fixtures/jobs/reference-example.json");
 
 /// Returns one line for each moment: the job's phase, then each sub-job's with its reason.
 fn timeline(plan: &Plan) -> String {

@@ -12,7 +12,7 @@ use crate::{
 
 #[test]
 fn the_reference_example_renders_as_a_tree() {
-    let body = include_bytes!("../../../../../fixtures/jobs/reference-example.json");
+    let body = include_bytes!("../../../fixtures/jobs/reference-example.json");
     assert_snapshot!(Decoded::from_slice(body).unwrap().job.tree());
 }
 

@@ -8,7 +8,7 @@ const NOW: &str = "2020-02-02T08:12:40Z";
 
 /// Returns the vendor's signed requests with their names and secret keys.
 fn vectors() -> Vec<(String, Request<Bytes>, String)> {
-    let vectors = include_str!("../../../../../fixtures/signatures/vectors.json");
+    let vectors = include_str!("../../../fixtures/signatures/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     let vector = |vector: &Value| {
         let (input, output) = (&vector["input"], &vector["output"]);
@@ -41,7 +41,7 @@ fn vendor_signature_vectors_verify() {
 
 #[test]
 fn vendor_signatures_of_queries_verify() {
-    let file = include_str!("../../../../../fixtures/signatures/queries.json");
+    let file = include_str!("../../../fixtures/signatures/queries.json");
     let file: Value = serde_json::from_str(file).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
     assert_eq!(vectors.len(), 10);

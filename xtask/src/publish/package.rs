@@ -1,0 +1,201 @@
+//! `cargo xtask package`: packs each crate as for the registry, and tests the packages without the
+//! workspace.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+use tar::Archive;
+
+use crate::cargo::{cargo, root, run as run_command};
+
+/// Cargo leaves this dev-dependency of job-transport out of the package, because job-sim depends on
+/// job-transport. Most tests of job-transport need it, so the check adds it again.
+const LEFT_OUT: (&str, &str) = ("job-transport", "job-sim");
+
+/// The members of the workspace that are not published. Without them, cargo would choose other
+/// features of a few dependencies, and compile most of the others again. Only their manifests are
+/// used.
+const TOOLS: [&str; 4] = ["xtask", "xtask/api-list", "xtask/hostile", "xtask/soak"];
+
+/// Unit tests of these crates read files outside of the crate's folder, so only the integration tests
+/// of their packages can run.
+const INTEGRATION_ONLY: [&str; 3] = ["job-cli", "job-poller", "job-transport"];
+
+/// Packs the crates and runs the tests of the packages.
+pub(crate) fn run() -> ExitCode {
+    if check(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Packs the crates and tests the packages. Without `run_all`, runs only the tests of job-model,
+/// which are the cheapest, and compiles the integration tests of the others. Returns whether
+/// everything succeeded.
+pub(crate) fn check(run_all: bool) -> bool {
+    let result = unpacked().and_then(|folder| {
+        let mut selections = vec![vec!["--package", "job-model"]];
+        if run_all {
+            let excluded = INTEGRATION_ONLY.iter().flat_map(|name| ["--exclude", name]);
+            selections.push(
+                ["--workspace", "--exclude", "job-model"].into_iter().chain(excluded).collect(),
+            );
+            let packages = INTEGRATION_ONLY.iter().flat_map(|name| ["--package", name]);
+            selections.push(["--test", "*"].into_iter().chain(packages).collect());
+        } else {
+            selections.push(vec!["--workspace", "--no-run", "--test", "*"]);
+        }
+        selections.iter().try_for_each(|selection| run_command(&mut test(&folder, selection)))
+    });
+    if let Err(error) = &result {
+        println!("package: FAILED: {error}");
+    }
+    result.is_ok()
+}
+
+/// Returns a command that tests the packages in this folder. It shares the dependencies that the
+/// workspace's tests have compiled.
+fn test(folder: &Path, selection: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--offline", "--all-features", "--manifest-path"]);
+    command.arg(folder.join("Cargo.toml")).args(selection);
+    // A snapshot that differs fails the test and is not rewritten.
+    command.env("CARGO_TARGET_DIR", root().join("target")).env("INSTA_UPDATE", "no");
+    command
+}
+
+/// Packs the crates, unpacks them outside the workspace, and returns the folder. It has a manifest,
+/// so that the packages find each other instead of asking the registry.
+fn unpacked() -> io::Result<PathBuf> {
+    let names = crate_names()?;
+    pack(&names)?;
+    let folder = folder();
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    for name in &names {
+        let file = fs::File::open(root().join("target/package").join(package(name) + ".crate"))?;
+        let mut archive = Archive::new(GzDecoder::new(file));
+        // All files of a package have the same old time, by which cargo would not see a change.
+        archive.set_preserve_mtime(false);
+        archive.unpack(&folder)?;
+    }
+    let (name, dependency) = LEFT_OUT;
+    let manifest = folder.join(package(name)).join("Cargo.toml");
+    let text = fs::read_to_string(&manifest)?;
+    let dependency_path = package(dependency);
+    let added = format!("\n[dev-dependencies.{dependency}]\npath = \"../{dependency_path}\"\n");
+    fs::write(&manifest, text + &added)?;
+    for tool in TOOLS {
+        fs::create_dir_all(folder.join(tool).join("src"))?;
+        fs::copy(root().join(tool).join("Cargo.toml"), folder.join(tool).join("Cargo.toml"))?;
+        fs::write(folder.join(tool).join("src/main.rs"), "fn main() {}")?;
+    }
+    let workspace = fs::read_to_string(root().join("Cargo.toml"))?;
+    fs::write(folder.join("Cargo.toml"), manifest_of(&names, &workspace))?;
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    Ok(folder)
+}
+
+/// Packs the crates into `target/package`.
+///
+/// # Errors
+///
+/// Returns an error if cargo fails or prints a warning.
+fn pack(names: &[String]) -> io::Result<()> {
+    let mut command = cargo(&["package", "--offline", "--locked", "--allow-dirty", "--no-verify"]);
+    command.args(names.iter().flat_map(|name| ["--package", name]));
+    let mut child = command.stderr(Stdio::piped()).spawn()?;
+    let mut messages = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut messages)?;
+    }
+    print!("{messages}");
+    if !child.wait()?.success() {
+        return Err(io::Error::other("cargo package failed"));
+    }
+    match messages.lines().find(|line| line.trim_start().starts_with("warning")) {
+        Some(_) => Err(io::Error::other("cargo package printed a warning")),
+        None => Ok(()),
+    }
+}
+
+/// Returns the manifest of a workspace of the packages and tools: that of the real workspace with
+/// other paths. The packages inherit nothing from it.
+fn manifest_of(names: &[String], workspace: &str) -> String {
+    let packages = names.iter().map(|name| package(name));
+    let members: Vec<String> = packages.chain(TOOLS.map(String::from)).collect();
+    let members = format!("members = {members:?}");
+    let lines = workspace.lines();
+    let mut text: String = lines
+        .map(|line| if line.starts_with("members = ") { &*members } else { line })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    text += "\n[patch.crates-io]\n";
+    for name in names {
+        let package = package(name);
+        text = text.replace(&format!("\"crates/{name}\""), &format!("{package:?}"));
+        text += &format!("{name}.path = {package:?}\n");
+    }
+    text
+}
+
+/// Returns the names of the published crates.
+fn crate_names() -> io::Result<Vec<String>> {
+    let folders = fs::read_dir(root().join("crates"))?;
+    let names = folders.map(|folder| Ok(folder?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<String>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// Returns the name of a crate's package without its extension.
+fn package(name: &str) -> String {
+    // All crates have the version of the workspace, which is also the version of this crate.
+    format!("{name}-{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Returns the folder of the unpacked packages. Each clone has one of its own, with always the same
+/// path, because cargo recompiles a package if its path changes.
+fn folder() -> PathBuf {
+    let root = fs::canonicalize(root()).unwrap_or_else(|_| root().into());
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    let digest = base16ct::lower::encode_string(&digest[..4]);
+    env::temp_dir().join(format!("cce-job-packages-{digest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_find_each_other() {
+        let workspace = "[workspace]\nmembers = [\"crates/*\"]\n\n\
+             [workspace.dependencies]\njob-a = { path = \"crates/job-a\" }\n";
+        let manifest = manifest_of(&["job-a".into()], workspace);
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "[workspace]\nmembers = [\"job-a-{version}\", \"xtask\", \"xtask/api-list\", \"xtask/hostile\", \"xtask/soak\"]\n\n\
+             [workspace.dependencies]\njob-a = {{ path = \"job-a-{version}\" }}\n\n\
+             [patch.crates-io]\njob-a.path = \"job-a-{version}\"\n"
+        );
+        assert_eq!(manifest, expected);
+    }
+
+    #[test]
+    fn every_member_is_listed() {
+        let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        let members = workspace.lines().find(|line| line.starts_with("members = ")).unwrap();
+        assert_eq!(members.matches('"').count() / 2, TOOLS.len() + 1, "{members}");
+        for tool in TOOLS {
+            assert!(members.contains(&format!("\"{tool}\"")), "{members}");
+        }
+    }
+
+    #[test]
+    fn every_crate_is_packed() {
+        assert!(crate_names().unwrap().contains(&"job-model".into()));
+    }
+}
