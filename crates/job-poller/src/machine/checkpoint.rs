@@ -45,7 +45,7 @@ use super::{Machine, policy::WaitPolicy};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A row of a table has the checkpoint, and columns for queries such as "which wait is due":
+/// A table can have columns for queries, such as which wait is due, beside the checkpoint:
 ///
 /// ```
 /// use std::time::Duration;

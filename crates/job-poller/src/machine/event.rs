@@ -35,9 +35,13 @@ use super::{attempt_error::AttemptError, seconds};
 ///
 /// An event is read from any self-describing format, such as JSON. Unknown fields are ignored, so
 /// an event can also be read from a line of `cce-job wait -o jsonl`. An unknown event is an error
-/// that contains its name. Two details are lost: fractions of a millisecond, and
-/// [`AttemptError::credentials_refreshed`], because
-/// [`CredentialsRefreshed`](Self::CredentialsRefreshed) is a separate event.
+/// that contains its name. These details are lost:
+///
+/// - fractions of a millisecond
+/// - [`AttemptError::credentials_refreshed`], because
+///   [`CredentialsRefreshed`](Self::CredentialsRefreshed) is a separate event
+/// - a class that differs from the [class of the kind](job_transport::FetchErrorKind::class), if the
+///   serialized class is `wrong_signature`, `mismatch` or `unreadable`
 ///
 /// ```
 /// use job_poller::Event;
