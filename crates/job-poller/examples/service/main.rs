@@ -15,7 +15,8 @@
 mod api;
 mod jobs;
 mod store;
-#[cfg(all(test, feature = "test-util"))]
+#[cfg(test)]
+#[cfg(feature = "test-util")]
 mod tests;
 
 use std::{env, fs};
