@@ -51,8 +51,7 @@ Tasks:
   dist           Build the release archive in target/package: the command, completions, manual pages
                  and a checksum; fails if the command is larger than 12 MiB
   package        Pack each crate as for the registry, and run the tests of the packages without the
-                 workspace (`ci` runs those of job-model and compiles the others). Leaves out unit
-                 tests of job-cli, job-poller and job-transport, which need the workspace
+                 workspace (`ci` runs those of job-model and compiles the others)
   public-api [--update]
                  Compare the public API of each library crate with its list in docs/public-api;
                  --update: write the lists. Needs nightly Rust

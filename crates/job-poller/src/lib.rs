@@ -118,5 +118,5 @@ pub use wait::{Wait, WaitEvents};
 
 /// Compiles the example in the README.
 #[cfg(all(doctest, feature = "tokio"))]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -23,32 +23,21 @@ const LEFT_OUT: (&str, &str) = ("job-transport", "job-sim");
 /// used.
 const TOOLS: [&str; 4] = ["xtask", "xtask/api-list", "xtask/hostile", "xtask/soak"];
 
-/// Unit tests of these crates read files outside of the crate's folder, so only the integration tests
-/// of their packages can run.
-const INTEGRATION_ONLY: [&str; 3] = ["job-cli", "job-poller", "job-transport"];
-
-/// Packs the crates and runs the tests of the packages.
+/// Packs the crates and runs all tests of the packages.
 pub(crate) fn run() -> ExitCode {
     if check(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Packs the crates and tests the packages. Without `run_all`, runs only the tests of job-model,
-/// which are the cheapest, and compiles the integration tests of the others. Returns whether
-/// everything succeeded.
+/// which are the cheapest, and compiles the others. Returns whether everything succeeded.
 pub(crate) fn check(run_all: bool) -> bool {
     let result = unpacked().and_then(|folder| {
-        let mut selections = vec![vec!["--package", "job-model"]];
-        if run_all {
-            let excluded = INTEGRATION_ONLY.iter().flat_map(|name| ["--exclude", name]);
-            selections.push(
-                ["--workspace", "--exclude", "job-model"].into_iter().chain(excluded).collect(),
-            );
-            let packages = INTEGRATION_ONLY.iter().flat_map(|name| ["--package", name]);
-            selections.push(["--test", "*"].into_iter().chain(packages).collect());
-        } else {
-            selections.push(vec!["--workspace", "--no-run", "--test", "*"]);
-        }
-        selections.iter().try_for_each(|selection| run_command(&mut test(&folder, selection)))
+        let model: &[&str] = &["--package", "job-model"];
+        let others: &[&str] = &["--workspace", "--exclude", "job-model"];
+        let compile: &[&str] = &["--workspace", "--no-run"];
+        [model, if run_all { others } else { compile }]
+            .iter()
+            .try_for_each(|selection| run_command(&mut test(&folder, selection)))
     });
     if let Err(error) = &result {
         println!("package: FAILED: {error}");

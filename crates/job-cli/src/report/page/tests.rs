@@ -25,7 +25,7 @@ fn timeline_from_body(body: impl Into<Bytes>) -> Timeline {
 }
 
 fn timeline_from_fixture(name: &str) -> Timeline {
-    let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/jobs");
+    let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/jobs");
     timeline_from_body(fs::read(jobs.join(name)).unwrap())
 }
 

@@ -69,8 +69,8 @@ fn prose_states_the_same_limits() {
     let policy = unwrap_lines(&include_str!("../policy.rs").replace("///", ""));
     let policy = policy.as_str();
     let error = include_str!("../error.rs");
-    let readme = unwrap_lines(include_str!("../../../../../README.md"));
-    let reliability = unwrap_lines(include_str!("../../../../../RELIABILITY.md"));
+    let readme = unwrap_lines(include_str!("../../../README.md"));
+    let reliability = unwrap_lines(include_str!("../../../RELIABILITY.md"));
     let (readme, reliability) = (readme.as_str(), reliability.as_str());
     let rows = [
         ("WaitPolicy", policy, format!("that was never read. The default is {grace} s.")),

@@ -11,7 +11,7 @@ const SIGNED_HEADERS: [&str; 5] =
 
 /// Returns the test vectors: requests and the signatures of the vendor's signer.
 fn vectors() -> Vec<Value> {
-    let vectors = include_str!("../../../../../fixtures/signatures/vectors.json");
+    let vectors = include_str!("../../../fixtures/signatures/vectors.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     vectors["vectors"].as_array().unwrap().clone()
 }
@@ -79,7 +79,7 @@ fn vendor_signature_vectors_are_reproduced() {
 
 #[test]
 fn vendor_signatures_of_queries_are_reproduced() {
-    let file = include_str!("../../../../../fixtures/signatures/queries.json");
+    let file = include_str!("../../../fixtures/signatures/queries.json");
     let file: Value = serde_json::from_str(file).unwrap();
     let meta = |name| text(&file, "meta", name).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
