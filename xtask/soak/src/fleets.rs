@@ -89,7 +89,7 @@ async fn start_and_drop(
 /// Waits until the job was read.
 async fn read(wait: &mut FleetEvents) -> anyhow::Result<()> {
     loop {
-        let (_, event) = wait.next().await.context("a wait for an endless job ended")?;
+        let (_, event) = wait.next().await.context("a wait for an endless job ended")??;
         if matches!(event, Event::Phase { .. }) {
             return Ok(());
         }
