@@ -38,9 +38,7 @@ pub use outcome::{FinishedJob, JobFailed, Outcome};
 pub use policy::WaitPolicy;
 pub use step::{Action, Input, Step};
 
-use std::sync::Arc;
-#[cfg(any(test, feature = "tokio"))]
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use job_model::{Deviation, Job, JobId, Phase};
 use job_transport::JobSnapshot;

@@ -134,7 +134,7 @@ async fn an_observer_receives_each_attempt_and_one_end() {
             if *in_fleet {
                 let fleet = Fleet::builder(client).observer(recorder.clone()).schedule(schedule);
                 // The budget does not delay the lookup of a sub-job.
-                let fleet = fleet.policy(policy.clone()).requests_per_second(1e6).start();
+                let fleet = fleet.policy(policy).requests_per_second(1e6).start();
                 let watch = fleet.watch(id.clone());
                 match end {
                     End::Await => drop(watch.await),
@@ -148,7 +148,7 @@ async fn an_observer_receives_each_attempt_and_one_end() {
                 }
             } else {
                 let wait = Wait::new(client, id).observer(recorder.clone()).schedule(schedule);
-                let wait = wait.policy(policy.clone());
+                let wait = wait.policy(policy);
                 match end {
                     End::Await => drop(wait.await),
                     End::DropAfter(span) => drop(tokio::time::timeout(span, wait).await),
