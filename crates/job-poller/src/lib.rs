@@ -50,17 +50,28 @@
 //! | [`Wait`] | waits for one job, as a future; [`Wait::events`] is a stream of its events |
 //! | [`Fleet`] | waits for many jobs, in one task and with one request budget |
 //! | [`Machine`] | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
+//! | [`Observer`] | receives figures of waits, for metrics and statistics |
 //! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
 //!
 //! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O,
 //! and its state can be stored in any serde format. Any engine that can store this state, send a
 //! request and sleep can drive it.
 //!
+//! # Observability
+//!
+//! - Events report what changes in one job: [`Wait::events`], `Fleet::events`.
+//! - An [`Observer`] receives figures of all waits: attempts, ends and the request budget. With the
+//!   feature `metrics`, [`MetricsObserver`] turns them into metrics. `docs/metrics.md` in the
+//!   repository lists them, and `docs/alerts.yml` has alert rules for Prometheus.
+//! - Each [`Wait`], and each wait of a [`Fleet`], is a `tracing` span `cce.wait`, around the spans of
+//!   its requests.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `tokio` | yes | [`Wait`], [`WaitEvents`] and [`Fleet`]: the drivers on tokio |
+//! | `metrics` | no | [`MetricsObserver`]: passes the figures of waits to the crate `metrics` |
 //! | `backoff` | no | [`BackoffSchedule`]: the delays of the crate `backoff` |
 //! | `test-util` | no | `testing`: a fake service for unit tests; enable it only in `[dev-dependencies]` |
 //!
@@ -75,6 +86,7 @@
 #![cfg_attr(not(feature = "tokio"), doc = "[`Wait::events`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
+#![cfg_attr(not(feature = "metrics"), doc = "[`MetricsObserver`]: crate#features")]
 #![cfg_attr(not(feature = "backoff"), doc = "[`BackoffSchedule`]: crate#features")]
 
 #[cfg(any(test, feature = "test-util"))]

@@ -2,34 +2,40 @@
 
 use std::{
     error::Error,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
+use job_model::IdError;
 use job_poller::{
-    AttemptFinished, BudgetStatus, FleetBuilder, MetricsObserver, Observer, WaitFinished,
-    WaitStarted,
+    AttemptFinished, BudgetStatus, Fleet, FleetBuilder, FleetWait, MetricsObserver, Observer,
+    WaitFinished, WaitStarted,
 };
+use tokio::runtime::Builder;
 use tracing::{Dispatch, dispatcher, subscriber::NoSubscriber};
 use tracing_subscriber::{Layer, Registry, filter::filter_fn, layer::SubscriberExt};
 
-use crate::{DISTINCT_JOB_IDS, await_watch, baselines, bounds::Bounds, measure};
+use crate::{
+    baselines::{self, Service},
+    bounds::Bounds,
+    clock::processor_time,
+};
 
-/// The maximum processor time that an observer, or a subscriber that wants no spans, adds to a poll,
-/// as a multiple of the time without it.
+/// The maximum processor time of a poll with an observer, or with a subscriber that wants no spans, as
+/// a multiple of the time without it.
 const MAX_OBSERVED_TIME_RATIO: f64 = 1.01;
 
-/// The same for a subscriber that keeps the span of each wait, and does nothing else.
-const MAX_SPAN_TIME_RATIO: f64 = 1.1;
+/// The same for a subscriber that keeps the span of each wait, and does nothing else. A poll enters
+/// the span three times.
+const MAX_SPAN_TIME_RATIO: f64 = 1.05;
 
-/// The number of rounds. There are more rounds until two measurements of the same fleet agree, so
-/// that the noise is smaller than what is measured.
-const MIN_ROUNDS: usize = 5;
-const MAX_ROUNDS: usize = 40;
-const MAX_NOISE: f64 = 0.003;
+/// Number of polls of each wait that are measured.
+const POLLS: usize = 25;
 
 /// Counts everything.
 #[derive(Default)]
@@ -70,64 +76,94 @@ impl<S: tracing::Subscriber> Layer<S> for Ignore {}
 struct Variant {
     name: &'static str,
     observe: fn(FleetBuilder) -> FleetBuilder,
-    subscriber: Dispatch,
+    /// Creates the subscriber. There is only one at a time, as in most programs, because the interest of
+    /// all of them is combined.
+    subscriber: fn() -> Dispatch,
     max_ratio: f64,
 }
 
-fn variants() -> Vec<Variant> {
+fn variants() -> [Variant; 5] {
     let observed = |name, observe| {
-        let subscriber = Dispatch::new(NoSubscriber::default());
+        let subscriber: fn() -> Dispatch = || Dispatch::new(NoSubscriber::default());
         Variant { name, observe, subscriber, max_ratio: MAX_OBSERVED_TIME_RATIO }
     };
     let traced = |name, subscriber, max_ratio| {
         let observe: fn(FleetBuilder) -> FleetBuilder = |fleet| fleet;
         Variant { name, observe, subscriber, max_ratio }
     };
-    let no_spans = Registry::default().with(Ignore.with_filter(filter_fn(|_| false)));
-    let all_spans = Registry::default().with(Ignore);
-    vec![
+    [
+        // Shows how precise the figures are.
         observed("nothing", |fleet| fleet),
-        observed("nothing, again", |fleet| fleet),
         observed("an observer that counts", |fleet| fleet.observer(Arc::<Counting>::default())),
         observed("MetricsObserver, no recorder", |fleet| fleet.observer(MetricsObserver::new())),
         traced(
-            "a layer whose filter ignores everything",
-            Dispatch::new(no_spans),
+            "a layer that filters all spans",
+            || Dispatch::new(Registry::default().with(Ignore.with_filter(filter_fn(|_| false)))),
             MAX_OBSERVED_TIME_RATIO,
         ),
-        traced("a layer that ignores each span", Dispatch::new(all_spans), MAX_SPAN_TIME_RATIO),
+        traced(
+            "a layer that ignores each span",
+            || Dispatch::new(Registry::default().with(Ignore)),
+            MAX_SPAN_TIME_RATIO,
+        ),
     ]
 }
 
-/// Measures a fleet of `waits` waits with each variant, and checks the bounds.
+/// Measures fleets of `waits` waits with each variant, and checks the bounds.
 pub(crate) fn cost(
     waits: usize,
     running: &Arc<[Bytes]>,
     bounds: &mut Bounds,
 ) -> Result<(), Box<dyn Error>> {
-    let variants = variants();
-    let mut nanoseconds = vec![f64::INFINITY; variants.len()];
-    let mut rounds = 0;
-    let is_noisy = |nanoseconds: &[f64]| (nanoseconds[0] / nanoseconds[1] - 1.0).abs() > MAX_NOISE;
-    while rounds < MIN_ROUNDS || (is_noisy(&nanoseconds) && rounds < MAX_ROUNDS) {
-        for (variant, fastest) in variants.iter().zip(&mut nanoseconds) {
-            let cost = dispatcher::with_default(&variant.subscriber, || {
-                measure(DISTINCT_JOB_IDS, waits, running, |service| {
-                    let fleet = (variant.observe)(baselines::fleet_builder(service)).start();
-                    move |id| await_watch(fleet.watch(id))
-                })
-            })?;
-            *fastest = fastest.min(cost.nanoseconds);
-        }
-        rounds += 1;
-    }
-    println!("{waits} waits in a fleet, observed in several ways; the fastest of {rounds} rounds");
-    // Both measurements of the first variant are valid.
-    let base = nanoseconds[0].min(nanoseconds[1]);
-    for (Variant { name, max_ratio, .. }, nanoseconds) in variants.iter().zip(&nanoseconds) {
-        println!("{name:>44} {nanoseconds:>8.0} ns a poll");
-        bounds.check(&format!("{name} / nothing"), nanoseconds / base, 0.0..=*max_ratio);
+    println!("{waits} waits in a fleet, observed in several ways; the median of {POLLS} polls");
+    for Variant { name, observe, subscriber, max_ratio } in variants() {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let (nanos, mut ratios) = runtime.block_on(async {
+            let service = Arc::new(Service::new(running.clone()));
+            let plain = baselines::fleet_builder(service.clone()).start();
+            let _plain = watch_all(&plain, 0..waits)?;
+            pause(500).await;
+            let fleet = observe(baselines::fleet_builder(service.clone())).start();
+            let _observed =
+                dispatcher::with_default(&subscriber(), || watch_all(&fleet, 0..waits))?;
+            pause(250).await;
+            compare(&service, waits).await
+        })?;
+        ratios.sort_by(f64::total_cmp);
+        println!("  {nanos:.0} ns a poll without it");
+        bounds.check(&format!("{name} / nothing"), ratios[ratios.len() / 2], 0.0..=max_ratio);
     }
     println!();
     Ok(())
+}
+
+fn watch_all(fleet: &Fleet, ids: Range<usize>) -> Result<Vec<FleetWait>, IdError> {
+    ids.map(|number| Ok(fleet.watch(baselines::id(number)?))).collect()
+}
+
+/// Returns the processor time of a poll in nanoseconds, and for each poll the ratio between the
+/// fleets.
+///
+/// Each fleet polls all its jobs once a second, and half a second after the other one. So other load
+/// on the machine affects both in the same way.
+async fn compare(service: &Service, waits: usize) -> Result<(f64, Vec<f64>), Box<dyn Error>> {
+    let mut times = Vec::new();
+    for _ in 0..=2 * POLLS {
+        let (before, polls) = (processor_time(), service.polls());
+        pause(500).await;
+        let polls = service.polls() - polls;
+        if polls as usize != waits {
+            return Err(format!("{polls} polls of {waits} waits").into());
+        }
+        times.push((processor_time() - before) / f64::from(polls));
+    }
+    let ratio = |times: &[f64]| times[1] / f64::midpoint(times[0], times[2]);
+    let ratios = times.windows(3).step_by(2).map(ratio).collect();
+    let plain = times.iter().step_by(2).copied().fold(f64::INFINITY, f64::min);
+    Ok((plain, ratios))
+}
+
+async fn pause(milliseconds: u64) {
+    #[expect(clippy::disallowed_methods, reason = "the paused clock")]
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

@@ -1,15 +1,22 @@
 //! The tracing span of a wait.
 
-use std::future::Future;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+};
 
 use job_model::JobId;
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Span, field::Empty};
 
 use super::observations::WaitFinished;
 
-/// The span of a wait, if a subscriber is interested in it. Boxed, because most waits have none.
+/// The span of a wait, if a subscriber is interested in it.
+///
+/// Behind a pointer, because most waits have none. An attempt shares it with its wait, because a
+/// clone of a span is a call of the subscriber.
 #[derive(Clone, Default)]
-pub(crate) struct WaitSpan(Option<Box<Span>>);
+pub(crate) struct WaitSpan(Option<Arc<Span>>);
 
 impl WaitSpan {
     /// Creates the span of a wait that begins. Its parent is the caller's current span.
@@ -24,7 +31,7 @@ impl WaitSpan {
             cce.wait.attempts = Empty,
             cce.wait.outcome = Empty,
         );
-        Self((!span.is_disabled()).then(|| Box::new(span)))
+        Self((!span.is_disabled()).then(|| Arc::new(span)))
     }
 
     /// Returns whether a subscriber is interested in the span.
@@ -40,12 +47,13 @@ impl WaitSpan {
         }
     }
 
-    /// Returns the future, which then runs inside the span.
-    pub(crate) fn instrument<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        future.instrument(self.0.map_or_else(Span::none, |span| *span))
+    /// Runs a future inside the span.
+    pub(crate) async fn instrument<F: Future>(self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| self.in_scope(|| future.as_mut().poll(context))).await
     }
 
-    /// Records how the wait ended, and closes the span.
+    /// Records how the wait ended. The span closes when no attempt of the wait is left.
     pub(crate) fn finish(self, finished: &WaitFinished) {
         if let Some(span) = self.0 {
             if let Some(job_type) = finished.job_type.as_deref() {
