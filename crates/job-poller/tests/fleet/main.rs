@@ -278,10 +278,12 @@ async fn new_waits_use_the_history_learned_so_far() {
     }
     // All jobs take the same time. Once that is known, fewer requests are needed.
     assert!(attempts[11] < attempts[0], "{attempts:?}");
-    // Another fleet with the history that the last wait used needs as many.
+    // Another fleet with the history that the last wait used needs as many, or nearly: the service
+    // sends its time in whole seconds, so the age of a job is off by up to a second.
     let other =
         Fleet::builder(service.client()).adaptive(Adaptive::new().jitter(0.0), known).start();
-    assert_eq!(other.watch(job()).await.unwrap().attempts, attempts[11]);
+    let again = other.watch(job()).await.unwrap().attempts;
+    assert!(again.abs_diff(attempts[11]) <= 3 && again < attempts[0], "{again} {attempts:?}");
 }
 
 /// Runs random operations on a fleet with a faulty service. All waits end with the right outcome,
