@@ -200,8 +200,7 @@ impl Fleet {
 
     /// Returns the events of all waits as one stream, from now on.
     pub fn events(&self) -> MergedEvents {
-        let reader = self.shared.with_state(|scheduler, _| scheduler.add_merged_reader());
-        MergedEvents::new(Arc::downgrade(&self.shared), reader)
+        self.shared.with_state(|scheduler, _| scheduler.add_merged_stream())
     }
 
     /// Returns what the fleet knows about a job, or `None` if it does not wait for it.
@@ -222,21 +221,19 @@ impl Fleet {
     /// Stops the wait for a job. Returns whether the fleet waited for it.
     ///
     /// Each watch of the job ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
-    /// checkpoint. An attempt in flight is canceled. The job itself is not affected.
+    /// checkpoint, or with the job's result if the job is known to have ended. An attempt in flight is canceled. The job itself is not affected.
     pub fn cancel(&self, id: &JobId) -> bool {
         self.shared.update_state(|scheduler, now| scheduler.stop_job(now, id))
     }
 
-    /// Stops all waits. Each ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
-    /// checkpoint. The fleet can be used again.
+    /// Stops all waits. Each ends as after [`cancel`](Self::cancel). The fleet can be used again.
     pub fn stop(&self) {
         self.shared.update_state(Scheduler::stop);
     }
 
     /// Stops all current and later waits, and waits until the fleet's task has ended.
     ///
-    /// Each wait ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a checkpoint.
-    /// Attempts in flight are canceled. After this no task of the fleet is left, and the source is
+    /// Each wait ends as after [`cancel`](Self::cancel). Attempts in flight are canceled. After this no task of the fleet is left, and the source is
     /// no longer used.
     ///
     /// # Cancel safety

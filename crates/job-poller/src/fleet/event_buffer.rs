@@ -42,9 +42,9 @@ impl<T> EventBuffer<T> {
         let excess = self.events.len().saturating_sub(capacity);
         self.events.drain(..excess);
         self.lost += excess as u64;
-        if excess > 0 {
+        if self.events.capacity() > 4 * capacity {
             // A step with many events must not keep its memory for the rest of the wait.
-            self.events.shrink_to(capacity);
+            self.events.shrink_to(2 * capacity);
         }
         self.events.extend(events);
     }

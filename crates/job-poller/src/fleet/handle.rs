@@ -34,8 +34,8 @@ pub struct FleetWait(Handle);
 /// [`finish`](Self::finish) then returns the result.
 ///
 /// The wait makes progress even if the stream is not polled. If the caller reads too slowly, the
-/// oldest events are lost, and the next item is [`Lagged`] with their number. At most 32 events are
-/// kept, besides those of the last reading. The result is never lost.
+/// oldest events are lost, and the next item is [`Lagged`] with their number. The buffer holds the
+/// events of the last reading and at most 32 older ones. The result is never lost.
 ///
 /// # Cancel safety
 ///
@@ -142,9 +142,9 @@ accessors!(FleetEvents);
 impl Handle {
     fn poll_result(&self, context: &Context<'_>) -> Poll<Result<FinishedJob, WaitError>> {
         let poll = |scheduler: &mut Scheduler, _| scheduler.poll_result(self.subscriber, context);
-        let finished = ready!(self.shared.with_state(poll));
-        // It is copied without the lock, and only if others still need it.
-        Poll::Ready(Arc::unwrap_or_clone(finished).result)
+        // The result may have to be copied, so it is taken out of the lock first.
+        let result = ready!(self.shared.with_state(poll));
+        Poll::Ready(result.into_result())
     }
 
     fn poll_event(&self, context: &Context<'_>) -> Poll<Option<Result<(Duration, Event), Lagged>>> {

@@ -6,10 +6,13 @@ use futures_util::future::AbortHandle;
 use job_model::{Job, JobId};
 use job_transport::{Clock, JobSnapshot, TokioClock};
 
-use super::{subscriber::FinishedFleetWait, subscribers::SubscriberLists};
+use super::{
+    subscriber::{FinishedFleetWait, WaitOrigin},
+    subscribers::SubscriberLists,
+};
 use crate::{
     budget::UrgencyBucket,
-    machine::{Checkpoint, CompactDuration, Input, Machine, Step, WaitPolicy},
+    machine::{Action, Checkpoint, CompactDuration, FinishedJob, Input, Machine, Step, WaitPolicy},
     observer::WaitSpan,
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
 };
@@ -48,9 +51,7 @@ pub(super) struct FleetJob {
     /// The schedule that was current when the wait began. Later changes of the history do not
     /// affect it.
     schedule: Arc<dyn Schedule>,
-    /// When this fleet started the wait, and for how long the wait had run before that.
-    started_at: CompactDuration,
-    elapsed_before: CompactDuration,
+    pub(super) origin: WaitOrigin,
     pub(super) activity: JobActivity,
     /// When the current activity ends. The scheduler's `timers` have an entry for it.
     pub(super) timer: Option<CompactDuration>,
@@ -93,8 +94,7 @@ impl FleetJob {
         Self {
             machine,
             schedule,
-            started_at,
-            elapsed_before: elapsed_before.into(),
+            origin: WaitOrigin { started_at, elapsed_before: elapsed_before.into() },
             activity: JobActivity::Ready(started_at, None),
             timer: None,
             last_attempt_at: started_at,
@@ -106,12 +106,12 @@ impl FleetJob {
 
     /// Returns the time since the wait began.
     pub(super) const fn elapsed(&self, now: Duration) -> Duration {
-        self.elapsed_before.get().saturating_add(now.saturating_sub(self.started_at.get()))
+        self.origin.to_wait_time(now)
     }
 
     /// Converts a time since the wait began into a time since the fleet started.
     pub(super) const fn to_fleet_time(&self, elapsed: Duration) -> Duration {
-        self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
+        self.origin.to_fleet_time(elapsed)
     }
 
     /// Returns when the next attempt may be made at the earliest, or `None` if it may not be made
@@ -140,13 +140,30 @@ impl FleetJob {
 
     /// Returns a checkpoint of the wait, with the deadline `own_deadline` if there is one.
     pub(super) fn checkpoint(&self, now: Duration, own_deadline: Option<Duration>) -> Checkpoint {
-        let mut machine = self.machine.clone();
-        if let Some(deadline) = own_deadline {
-            let timeout = deadline.saturating_add(self.elapsed_before.get());
-            let timeout = timeout.saturating_sub(self.started_at.get());
-            machine.set_policy(machine.policy().timeout(timeout));
+        let checkpoint = Checkpoint::new(self.machine.clone(), self.elapsed(now));
+        let checkpoint = checkpoint.with_taken_at(TokioClock::new().now());
+        match own_deadline {
+            Some(deadline) => checkpoint.with_timeout(self.origin.to_wait_time(deadline)),
+            None => checkpoint,
         }
-        Checkpoint::new(machine, self.elapsed(now)).with_taken_at(TokioClock::new().now())
+    }
+
+    /// Returns the result for a subscriber whose deadline is now, if the job is known to have ended.
+    ///
+    /// A job that succeeded may still settle, and a lookup of sub-jobs may be in progress.
+    pub(super) fn result_at_deadline(&self, now: Duration) -> Option<FinishedJob> {
+        if self.machine.not_before().is_some() {
+            return None;
+        }
+        let is_lookup = self.machine.lookup_deadline().is_some();
+        let mut machine = self.machine.clone();
+        let elapsed = self.elapsed(now);
+        machine.set_policy(machine.policy().timeout(elapsed));
+        let input = if is_lookup { Input::Stop } else { Input::Wake };
+        match machine.step(&*self.schedule, elapsed, input).action {
+            Action::Finish(result) => result.ok(),
+            Action::Fetch { .. } | Action::SleepUntil(_) => None,
+        }
     }
 
     /// Returns the plan for the first reading of a job that was just submitted.

@@ -3,19 +3,16 @@
 use std::{
     fmt,
     future::poll_fn,
+    mem,
     pin::Pin,
-    sync::Weak,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
 };
 
 use futures_core::Stream;
 use job_model::JobId;
-use slab::Slab;
 
-use super::{
-    event_buffer::{EventBuffer, Lagged},
-    shared::Shared,
-};
+use super::event_buffer::{EventBuffer, Lagged};
 use crate::machine::Event;
 
 /// Maximum number of events of earlier steps that are buffered for a stream.
@@ -24,30 +21,26 @@ const MAX_MERGED_EVENTS: usize = 1024;
 /// The events of all waits of a [`Fleet`](super::Fleet), as one stream.
 ///
 /// The stream starts with the next event. If the caller reads too slowly, the oldest events are
-/// lost, and the next item is [`Lagged`] with their number. At most 1,024 events are kept, besides
-/// those of the last reading. The stream ends with the fleet, and does not keep it alive.
+/// lost, and the next item is [`Lagged`] with their number. The buffer holds the events of the last
+/// reading and at most 1,024 older ones. The stream does not keep the fleet alive. After the fleet
+/// has ended, it returns the events that are left and then ends.
 ///
 /// The results are not part of the stream. Each [`FleetWait`](super::FleetWait) returns its own.
 #[must_use = "a stream does nothing until it is read"]
-pub struct MergedEvents {
-    shared: Weak<Shared>,
-    reader: usize,
-}
+pub struct MergedEvents(Arc<Mutex<Reader>>);
 
-/// The streams of a fleet's events.
+/// The streams of a fleet's events. A stream that was dropped is removed at the next event.
 #[derive(Default)]
-pub(super) struct MergedReaders(Slab<MergedReader>);
+pub(super) struct MergedReaders(Vec<Weak<Mutex<Reader>>>);
 
-struct MergedReader {
+struct Reader {
     events: EventBuffer<(JobId, Event)>,
+    /// Whether the fleet has ended.
+    is_ended: bool,
     waker: Option<Waker>,
 }
 
 impl MergedEvents {
-    pub(super) const fn new(shared: Weak<Shared>, reader: usize) -> Self {
-        Self { shared, reader }
-    }
-
     /// Returns the next event and its job, or `None` if the fleet has ended.
     ///
     /// # Errors
@@ -62,8 +55,15 @@ impl MergedEvents {
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Option<Result<(JobId, Event), Lagged>>> {
-        let Some(shared) = self.shared.upgrade() else { return Poll::Ready(None) };
-        shared.with_state(|scheduler, _| scheduler.poll_merged(self.reader, context))
+        let mut reader = lock(&self.0);
+        match reader.events.pop() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if reader.is_ended => Poll::Ready(None),
+            None => {
+                reader.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -75,14 +75,6 @@ impl Stream for MergedEvents {
     }
 }
 
-impl Drop for MergedEvents {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.with_state(|scheduler, _| scheduler.remove_merged_reader(self.reader));
-        }
-    }
-}
-
 impl fmt::Debug for MergedEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MergedEvents").finish_non_exhaustive()
@@ -90,12 +82,12 @@ impl fmt::Debug for MergedEvents {
 }
 
 impl MergedReaders {
-    pub(super) fn add(&mut self) -> usize {
-        self.0.insert(MergedReader { events: EventBuffer::new(), waker: None })
-    }
-
-    pub(super) fn remove(&mut self, reader: usize) {
-        self.0.remove(reader);
+    /// Adds a stream. It has no events if the fleet has ended.
+    pub(super) fn add(&mut self, is_ended: bool) -> MergedEvents {
+        let reader = Reader { events: EventBuffer::new(), is_ended, waker: None };
+        let reader = Arc::new(Mutex::new(reader));
+        self.0.push(Arc::downgrade(&reader));
+        MergedEvents(reader)
     }
 
     /// Passes the events of a step to all streams.
@@ -103,32 +95,28 @@ impl MergedReaders {
         if self.0.is_empty() || events.is_empty() {
             return;
         }
-        for (_, reader) in &mut self.0 {
+        self.0.retain(|reader| {
+            let Some(reader) = reader.upgrade() else { return false };
+            let mut reader = lock(&reader);
             let events = events.iter().map(|event| (id.clone(), event.clone()));
             reader.events.push_step(MAX_MERGED_EVENTS, events);
             wakers.extend(reader.waker.take());
-        }
+            true
+        });
     }
 
-    /// Takes the next event of a stream. Returns `None` if there is none, and the waker is called
-    /// later.
-    pub(super) fn poll(
-        &mut self,
-        reader: usize,
-        context: &Context<'_>,
-    ) -> Poll<Result<(JobId, Event), Lagged>> {
-        let reader = &mut self.0[reader];
-        match reader.events.pop() {
-            Some(event) => Poll::Ready(event),
-            None => {
-                reader.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
+    /// Ends all streams, and returns their wakers.
+    pub(super) fn end(&mut self) -> Vec<Waker> {
+        let readers = mem::take(&mut self.0).into_iter().filter_map(|reader| reader.upgrade());
+        let end = |reader: Arc<Mutex<Reader>>| {
+            let mut reader = lock(&reader);
+            reader.is_ended = true;
+            reader.waker.take()
+        };
+        readers.filter_map(end).collect()
     }
+}
 
-    /// Takes the wakers of all streams.
-    pub(super) fn wake_all(&mut self, wakers: &mut Vec<Waker>) {
-        wakers.extend(self.0.iter_mut().filter_map(|(_, reader)| reader.waker.take()));
-    }
+fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
+    reader.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! What happened while the fleet's lock was held. It is reported after the lock is released.
 
-use std::mem;
+use std::{mem, thread};
 
 use crate::observer::{
     AttemptFinished, BudgetStatus, Observer, WaitFinished, WaitSpan, WaitStarted,
@@ -36,18 +36,27 @@ impl Observations {
     }
 
     /// Passes the observations to the observer, and closes the spans of the waits that are over.
+    ///
+    /// Does not call the observer while the thread panics. The observer may be the reason, and a
+    /// second panic would abort the process.
     pub(super) fn report_to(self, observer: Option<&dyn Observer>) {
+        let observer = observer.filter(|_| !thread::panicking());
         for observation in self.first.into_iter().chain(self.rest) {
-            if let Observation::WaitFinished(span, finished) = observation {
-                span.finish(&finished);
-                observer.inspect(|observer| observer.wait_finished(&finished));
-            } else if let Some(observer) = observer {
-                match observation {
-                    Observation::WaitStarted(started) => observer.wait_started(&started),
-                    Observation::AttemptFinished(attempt) => observer.attempt_finished(&attempt),
-                    Observation::BudgetChanged(status) => observer.budget_changed(&status),
-                    Observation::WaitFinished(..) => {}
+            match (observation, observer) {
+                (Observation::WaitFinished(span, finished), observer) => {
+                    span.finish(&finished);
+                    observer.inspect(|observer| observer.wait_finished(&finished));
                 }
+                (Observation::WaitStarted(started), Some(observer)) => {
+                    observer.wait_started(&started);
+                }
+                (Observation::AttemptFinished(attempt), Some(observer)) => {
+                    observer.attempt_finished(&attempt);
+                }
+                (Observation::BudgetChanged(status), Some(observer)) => {
+                    observer.budget_changed(&status);
+                }
+                (_, None) => {}
             }
         }
     }

@@ -207,7 +207,8 @@ impl Scheduler {
     pub(super) fn close(&mut self, now: Duration) {
         self.is_closed = true;
         self.stop(now);
-        self.merged_readers.wake_all(&mut self.wakers);
+        let wakers = self.merged_readers.end();
+        self.wakers.extend(wakers);
         self.observe_budget(now, true);
     }
 
@@ -376,7 +377,7 @@ impl Scheduler {
     fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {
         self.stats.finished += 1;
         let mut job = self.remove(key);
-        let subscribers = mem::take(&mut job.subscribers);
+        let (subscribers, origin) = (mem::take(&mut job.subscribers), job.origin);
         if self.is_observed(&job) {
             self.observe_end(mem::take(&mut job.span), WaitFinished::from_result(&result));
         }
@@ -393,7 +394,7 @@ impl Scheduler {
             }
         };
         self.schedule_source.learn(observation.as_ref());
-        let finished = FinishedFleetWait { result, checkpoint };
+        let finished = FinishedFleetWait { result, checkpoint, origin };
         self.subscribers.finish(subscribers, finished, &mut self.wakers);
     }
 

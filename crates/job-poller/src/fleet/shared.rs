@@ -4,6 +4,7 @@ use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
     task::Waker,
+    thread,
     time::Duration,
 };
 
@@ -39,7 +40,7 @@ impl Shared {
 
     /// Waits until the task has ended.
     pub(super) async fn task_ended(&self) {
-        // Nothing is ever sent. The error says that the sender is gone, and with it the task.
+        // Nothing is ever sent. `changed` returns an error once the task has dropped the sender.
         while self.task_ended.clone().changed().await.is_ok() {}
     }
 
@@ -77,8 +78,10 @@ impl Drop for Shared {
         // too.
         self.wake();
         let scheduler = self.scheduler.get_mut().unwrap_or_else(PoisonError::into_inner);
-        scheduler.take_merged_wakers().into_iter().for_each(Waker::wake);
-        if let Some(observer) = &self.observer {
+        scheduler.end_merged_streams().into_iter().for_each(Waker::wake);
+        // A fleet whose task has ended has reported its budget already.
+        let is_reported = scheduler.is_closed() || thread::panicking();
+        if let Some(observer) = self.observer.as_ref().filter(|_| !is_reported) {
             observer.budget_changed(&scheduler.budget_status(self.started_at.elapsed()));
         }
     }

@@ -10,8 +10,7 @@ use std::{
 use super::event_buffer::{EventBuffer, Lagged};
 use crate::machine::{Checkpoint, CompactDuration, Event, FinishedJob, WaitError};
 
-/// Maximum number of events of earlier steps that are buffered for a stream. The events of the
-/// last step are buffered too.
+/// Maximum number of events that are buffered for a stream, not counting those of the last step.
 const MAX_BUFFERED_EVENTS: usize = 32;
 
 /// Maximum number of events that are buffered before the caller awaits the wait or calls
@@ -47,10 +46,10 @@ pub(super) enum DeadlineStage {
     None,
     /// Make the last attempt before the deadline.
     LastAttempt,
-    /// End the subscription after the attempt that was just requested, or at the deadline.
-    End,
+    /// End the subscription at the deadline, or after the attempt that was just requested.
+    EndAtDeadline,
     /// End the subscription after the next attempt. The deadline had passed from the beginning.
-    EndAfterAttempt,
+    EndAfterNextAttempt,
 }
 
 /// The deadline of a subscriber, as a time since the start of the fleet.
@@ -66,6 +65,56 @@ pub(super) struct Deadline {
 pub(super) struct FinishedFleetWait {
     pub(super) result: Result<FinishedJob, WaitError>,
     pub(super) checkpoint: Checkpoint,
+    pub(super) origin: WaitOrigin,
+}
+
+/// When a wait began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitOrigin {
+    /// When this fleet started the wait, as a time since the start of the fleet.
+    pub(super) started_at: CompactDuration,
+    /// For how long the wait had run before that.
+    pub(super) elapsed_before: CompactDuration,
+}
+
+impl WaitOrigin {
+    /// Converts a time since the start of the fleet into a time since the wait began.
+    pub(super) const fn to_wait_time(self, at: Duration) -> Duration {
+        self.elapsed_before.get().saturating_add(at.saturating_sub(self.started_at.get()))
+    }
+
+    /// Converts a time since the wait began into a time since the start of the fleet.
+    pub(super) const fn to_fleet_time(self, elapsed: Duration) -> Duration {
+        self.started_at.get().saturating_add(elapsed).saturating_sub(self.elapsed_before.get())
+    }
+}
+
+/// The result of a wait for one of its subscribers, who may have a deadline of its own.
+pub(super) struct SubscriberResult {
+    finished: Arc<FinishedFleetWait>,
+    own_deadline: Option<Duration>,
+}
+
+impl SubscriberResult {
+    /// Returns the result. Copies it only if other subscribers still need it.
+    pub(super) fn into_result(self) -> Result<FinishedJob, WaitError> {
+        let FinishedFleetWait { result, origin, .. } = Arc::unwrap_or_clone(self.finished);
+        match self.own_deadline {
+            Some(deadline) => {
+                result.map_err(|error| error.with_timeout(origin.to_wait_time(deadline)))
+            }
+            None => result,
+        }
+    }
+
+    /// Returns a checkpoint of the wait.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        let checkpoint = self.finished.checkpoint.clone();
+        match self.own_deadline {
+            Some(deadline) => checkpoint.with_timeout(self.finished.origin.to_wait_time(deadline)),
+            None => checkpoint,
+        }
+    }
 }
 
 /// What the caller has asked for.
@@ -127,7 +176,10 @@ impl Subscriber {
 
     /// Returns whether the subscription ends after the next attempt.
     pub(super) const fn ends_after_attempt(&self) -> bool {
-        matches!(self.deadline_stage, DeadlineStage::End | DeadlineStage::EndAfterAttempt)
+        matches!(
+            self.deadline_stage,
+            DeadlineStage::EndAtDeadline | DeadlineStage::EndAfterNextAttempt
+        )
     }
 
     /// Lets the subscription end at its own deadline, because the wait may end later.
@@ -135,7 +187,7 @@ impl Subscriber {
         if let (DeadlineStage::None, Some(deadline)) = (self.deadline_stage, self.deadline) {
             let has_passed = deadline.get() <= now;
             self.deadline_stage = if has_passed {
-                DeadlineStage::EndAfterAttempt
+                DeadlineStage::EndAfterNextAttempt
             } else {
                 DeadlineStage::LastAttempt
             };
@@ -144,7 +196,7 @@ impl Subscriber {
 
     /// Records that the last attempt before the deadline was requested.
     pub(super) const fn end_at_deadline(&mut self) {
-        self.deadline_stage = DeadlineStage::End;
+        self.deadline_stage = DeadlineStage::EndAtDeadline;
     }
 
     /// Returns when the stage of the deadline is due.
@@ -155,8 +207,8 @@ impl Subscriber {
                 let lead = Duration::from_millis(self.last_attempt_lead.into());
                 Some(deadline.get().saturating_sub(lead).into())
             }
-            DeadlineStage::End => Some(deadline),
-            DeadlineStage::None | DeadlineStage::EndAfterAttempt => None,
+            DeadlineStage::EndAtDeadline => Some(deadline),
+            DeadlineStage::None | DeadlineStage::EndAfterNextAttempt => None,
         }
     }
 
@@ -183,17 +235,19 @@ impl Subscriber {
     /// Stores the result, and returns the waker to call.
     pub(super) fn finish(&mut self, finished: Arc<FinishedFleetWait>) -> Option<Waker> {
         self.job = None;
-        self.deadline_stage = DeadlineStage::None;
         self.finished = Some(finished);
         self.waker.take()
     }
 
     /// Takes the result, and discards all events from now on.
-    pub(super) fn poll_result(&mut self, context: &Context<'_>) -> Poll<Arc<FinishedFleetWait>> {
+    pub(super) fn poll_result(&mut self, context: &Context<'_>) -> Poll<SubscriberResult> {
         self.interest = Interest::Result;
         self.events = None;
-        match self.finished.take() {
-            Some(finished) => Poll::Ready(finished),
+        match self.result() {
+            Some(result) => {
+                self.finished = None;
+                Poll::Ready(result)
+            }
             None => self.register_waker(context),
         }
     }
@@ -216,6 +270,12 @@ impl Subscriber {
             None => self.waker = Some(context.waker().clone()),
         }
         Poll::Pending
+    }
+
+    /// Returns the result for this subscriber, unless it was already taken.
+    pub(super) fn result(&self) -> Option<SubscriberResult> {
+        let finished = self.finished.clone()?;
+        Some(SubscriberResult { finished, own_deadline: self.own_deadline() })
     }
 
     /// Returns the result, unless it was already taken.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, future::Abortable, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::Abortable, stream::FuturesUnordered};
 use job_transport::MemoryLimit;
 use tokio::{
     sync::{Notify, watch},
@@ -47,8 +47,16 @@ pub(super) async fn run(
             biased;
             Some(attempt) = attempts.next(), if !attempts.is_empty() => {
                 let Some(shared) = fleet.shared.upgrade() else { return };
-                if let Ok((job, number, input)) = attempt {
-                    shared.with_state(|scheduler, now| scheduler.complete(now, job, number, input));
+                // If the task is late, replies that have arrived must not count as timeouts.
+                let mut next = Some(attempt);
+                while let Some(attempt) = next {
+                    if let Ok((job, number, input)) = attempt {
+                        let complete = |scheduler: &mut Scheduler, now| {
+                            scheduler.complete(now, job, number, input);
+                        };
+                        shared.with_state(complete);
+                    }
+                    next = attempts.next().now_or_never().flatten();
                 }
             }
             () = wake.notified() => {}

@@ -110,6 +110,12 @@ impl Checkpoint {
         self
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
+        let policy = self.policy().timeout(timeout);
+        self.with_policy(policy)
+    }
+
     /// Sets the last reading of the job, or removes it.
     ///
     /// Most of a checkpoint is the text of this reading, and it rarely changes. A store can

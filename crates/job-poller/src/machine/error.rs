@@ -121,6 +121,11 @@ impl WaitError {
     }
 
     #[cfg(feature = "tokio")]
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { checkpoint: Box::new(self.checkpoint.with_timeout(timeout)), ..self }
+    }
+
+    #[cfg(feature = "tokio")]
     pub(crate) fn set_taken_at(&mut self, now: Timestamp) {
         self.checkpoint.set_taken_at(now);
     }

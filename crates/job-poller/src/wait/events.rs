@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
     time::Duration,
 };
 
@@ -293,7 +294,9 @@ impl WaitEvents {
 
     fn report_end(&mut self, finished: &WaitFinished) {
         mem::take(&mut self.span).finish(finished);
-        if let Some(observer) = self.observer() {
+        // While the thread panics, perhaps because of the observer, a second panic would abort the
+        // process.
+        if let Some(observer) = self.observer().filter(|_| !thread::panicking()) {
             observer.wait_finished(finished);
         }
     }

@@ -8,9 +8,11 @@ use http::{Response, header::RETRY_AFTER};
 use job_model::JobId;
 use job_poller::{
     Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy, WaitRequest,
+    source_fn,
 };
 use job_sim::{Plan, Sim, TimeSource};
 use job_transport::{FetchError, Reading};
+use tokio::time::Instant;
 
 use crate::service::{REPLY_LATENCY, SECOND, Service, sleep_for};
 
@@ -102,6 +104,63 @@ async fn a_last_attempt_is_made_before_the_deadline_of_each_watch() {
     let asked = service.requests.lock().unwrap();
     let asked: Vec<_> = asked.iter().map(|(at, _)| at.as_secs()).collect();
     assert_eq!(asked, [0, 98, 398, 698, 998]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_has_ended_is_not_a_missed_deadline_of_one_watch() {
+    let rows = [
+        // It settles until the deadline.
+        (r#""Success""#, "Running", true),
+        // The lookup of its failed step takes until the deadline.
+        (r#""Failed""#, "Failed", false),
+    ];
+    for (phase, sub_job, succeeds) in rows {
+        #[expect(clippy::disallowed_methods, reason = "the paused clock")]
+        let started_at = Instant::now();
+        let source = source_fn(move |id: JobId| async move {
+            if id.as_str() == "step" {
+                sleep_for(1000 * SECOND).await;
+            }
+            let is_running = started_at.elapsed() < Duration::from_millis(57_900);
+            let phase = if is_running { r#""Running""# } else { phase };
+            let body = format!(
+                r#"{{"status": {{"phase": {phase}}}, "spec": {{"subJobs": [
+                    {{"metadata": {{"uid": "step"}}, "status": {{"phase": "{sub_job}"}}}}]}}}}"#
+            );
+            Reading::from_response(Response::new(body.into()))
+        });
+        let policy = WaitPolicy::new().timeout(60 * SECOND);
+        let fleet = Fleet::builder(source).schedule(Fixed::new(20 * SECOND)).policy(policy).start();
+        let watch = fleet.watch("a".parse().unwrap());
+        // This gives the first watch a deadline of its own.
+        drop(fleet.watch("a".parse().unwrap()));
+        let _longer = fleet.watch_with(
+            WaitRequest::new("a".parse().unwrap()).policy(WaitPolicy::new().no_timeout()),
+        );
+        let ended = watch.await.unwrap();
+        assert_eq!(ended.outcome == Outcome::Succeeded, succeeds, "{phase}");
+        assert!(ended.elapsed <= 60 * SECOND, "{phase}: {:?}", ended.elapsed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_checkpoint_of_each_watch_has_its_own_deadline() {
+    let service = Service::new(Sim::new(Plan::create_cluster().slower(1000), TimeSource::Clock));
+    let fleet = Fleet::builder(service.client()).start();
+    let watch = |seconds| {
+        let policy = WaitPolicy::new().timeout(seconds * SECOND);
+        fleet.watch_with(WaitRequest::new(service.sim.job().clone()).policy(policy))
+    };
+    let first = watch(600);
+    sleep_for(100 * SECOND).await;
+    let second = watch(3600);
+    let deadline = |checkpoint: &Checkpoint| checkpoint.policy().deadline().as_secs();
+    assert_eq!(deadline(&first.checkpoint().unwrap()), 600);
+    fleet.shutdown().await;
+    assert_eq!(deadline(&first.checkpoint().unwrap()), 600);
+    assert_eq!(deadline(&second.checkpoint().unwrap()), 3700);
+    let [first, second] = [first.await.unwrap_err(), second.await.unwrap_err()];
+    assert_eq!([deadline(first.checkpoint()), deadline(second.checkpoint())], [600, 3700]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,3 +122,19 @@ async fn an_unread_stream_of_all_events_delays_no_wait() {
     let longest = ended.iter().flatten().map(|ended| ended.elapsed).max();
     assert!(longest < Some(Duration::from_secs(600)), "{longest:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_left_are_returned_after_the_fleet_was_dropped() {
+    let (service, fleet) = slow_job();
+    let mut merged = fleet.events();
+    let ended = fleet.watch(service.sim.job().clone()).await.unwrap();
+    assert_eq!(ended.outcome, Outcome::Succeeded);
+    drop(fleet);
+    let mut last_phase = None;
+    while let Some(event) = merged.next().await {
+        if let Ok((_, Event::Phase { to, .. })) = event {
+            last_phase = to;
+        }
+    }
+    assert_eq!(last_phase, Some(Phase::Success));
+}

@@ -10,11 +10,11 @@ use crate::{
         subscriber::{CompactKey, Deadline, DeadlineStage, FinishedFleetWait},
     },
     machine::{WaitError, WaitErrorKind, WaitPolicy},
-    observer::WaitOutcome,
+    observer::WaitFinished,
 };
 
 impl Scheduler {
-    /// Adds a subscriber to a wait. The wait may then end later, and no subscription does.
+    /// Adds a subscriber to a wait. This may extend the wait. It never extends another subscription.
     pub(super) fn join(
         &mut self,
         now: Duration,
@@ -26,7 +26,7 @@ impl Scheduler {
         job.extend_deadline(now, policy, elapsed_before);
         let deadline = own_deadline(policy, now, elapsed_before);
         let subscriber = self.subscribers.join(now, key, &mut job.subscribers, deadline);
-        if self.subscribers[subscriber].deadline_stage() == DeadlineStage::EndAfterAttempt {
+        if self.subscribers[subscriber].deadline_stage() == DeadlineStage::EndAfterNextAttempt {
             self.attempt_early(now, key);
         }
         subscriber
@@ -48,12 +48,13 @@ impl Scheduler {
 
     /// Ends the subscriptions for which the attempt that just ended was the last one.
     pub(super) fn end_after_attempt(&mut self, now: Duration, key: usize) {
-        let Some(job) = self.jobs.get(key).filter(|job| job.machine.lookup_deadline().is_none())
-        else {
-            return;
-        };
+        let Some(job) = self.jobs.get(key) else { return };
+        // If the job has ended, but settles or has sub-jobs to look up, the deadline itself counts.
+        let has_ended = job.machine.not_before().is_none();
         for subscriber in self.subscribers.ending_after_attempt(&job.subscribers) {
-            self.expire(now, subscriber);
+            if !has_ended || self.subscribers[subscriber].deadline_timer().is_none() {
+                self.expire(now, subscriber);
+            }
         }
     }
 
@@ -62,16 +63,20 @@ impl Scheduler {
         let Some(key) = self.subscribers[subscriber].job.map(CompactKey::get) else { return };
         let job = &mut self.jobs[key];
         let checkpoint = job.checkpoint(now, self.subscribers[subscriber].own_deadline());
-        let error = WaitError::new(WaitErrorKind::DeadlineExceeded, checkpoint.clone());
-        let finished = FinishedFleetWait { result: Err(error), checkpoint };
+        let result = job
+            .result_at_deadline(now)
+            .ok_or_else(|| WaitError::new(WaitErrorKind::DeadlineExceeded, checkpoint.clone()));
+        let report = WaitFinished::from_result(&result);
+        let finished = FinishedFleetWait { result, checkpoint, origin: job.origin };
         let lists = &mut job.subscribers;
         self.subscribers.finish_one(subscriber, lists, finished, &mut self.wakers);
         if job.subscribers.is_empty() {
             self.stats.finished += 1;
             self.schedule_source.learn(job.machine.observation().as_ref());
             let job = self.remove(key);
-            let outcome = WaitOutcome::Error(WaitErrorKind::DeadlineExceeded);
-            self.observe_unfinished(now, job, outcome);
+            if self.is_observed(&job) {
+                self.observe_end(job.span, report);
+            }
         }
     }
 

@@ -1,8 +1,6 @@
 //! What callers read from a fleet: events, results, jobs, checkpoints and figures.
 
 use std::{
-    mem,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -15,10 +13,11 @@ use crate::{
     fleet::{
         event_buffer::Lagged,
         job::{JobActivity, LastJob},
+        merged_events::MergedEvents,
         stats::{FleetJobStatus, FleetStats},
-        subscriber::{FinishedFleetWait, Subscriber},
+        subscriber::{Subscriber, SubscriberResult},
     },
-    machine::{Checkpoint, Event, FinishedJob, WaitError},
+    machine::{Checkpoint, CompactDuration, Event, FinishedJob, WaitError},
     schedule::History,
 };
 
@@ -42,7 +41,7 @@ impl Scheduler {
         &mut self,
         subscriber: usize,
         context: &Context<'_>,
-    ) -> Poll<Arc<FinishedFleetWait>> {
+    ) -> Poll<SubscriberResult> {
         self.update_subscriber(subscriber, |one| one.poll_result(context))
     }
 
@@ -104,7 +103,7 @@ impl Scheduler {
         let subscriber = &self.subscribers[subscriber];
         match subscriber.job {
             Some(job) => Some(self.jobs[job.get()].checkpoint(now, subscriber.own_deadline())),
-            None => Some(subscriber.finished()?.checkpoint.clone()),
+            None => Some(subscriber.result()?.checkpoint()),
         }
     }
 
@@ -128,11 +127,10 @@ impl Scheduler {
     /// Returns what is known about the wait for a job, or `None` if there is no such wait.
     pub(in crate::fleet) fn job_status(&self, now: Duration, id: &JobId) -> Option<FleetJobStatus> {
         let job = &self.jobs[*self.by_id.get(id)?];
+        let left = |due: CompactDuration| due.get().saturating_sub(now);
         let next_attempt_in = match job.activity {
-            JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {
-                let due = job.to_fleet_time(job.machine.next_attempt_at());
-                Some(due.saturating_sub(now))
-            }
+            JobActivity::Sleep | JobActivity::Planned(_) => job.timer.map(left),
+            JobActivity::Cooling(_, due) => Some(left(due)),
             JobActivity::Ready(..) => Some(Duration::ZERO),
             JobActivity::Attempt(..) => None,
         };
@@ -147,34 +145,17 @@ impl Scheduler {
     }
 
     /// Adds a stream of the events of all waits.
-    pub(in crate::fleet) fn add_merged_reader(&mut self) -> usize {
-        self.merged_readers.add()
-    }
-
-    pub(in crate::fleet) fn remove_merged_reader(&mut self, reader: usize) {
-        self.merged_readers.remove(reader);
-    }
-
-    /// Takes the next event of a stream, or `None` if the fleet has ended.
-    pub(in crate::fleet) fn poll_merged(
-        &mut self,
-        reader: usize,
-        context: &Context<'_>,
-    ) -> Poll<Option<Result<(JobId, Event), Lagged>>> {
-        match self.merged_readers.poll(reader, context) {
-            Poll::Pending if self.is_closed => Poll::Ready(None),
-            event => event.map(Some),
-        }
+    pub(in crate::fleet) fn add_merged_stream(&mut self) -> MergedEvents {
+        self.merged_readers.add(self.is_closed)
     }
 
     pub(in crate::fleet) const fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Takes the wakers of the streams, because the fleet ends.
-    pub(in crate::fleet) fn take_merged_wakers(&mut self) -> Vec<Waker> {
-        self.merged_readers.wake_all(&mut self.wakers);
-        mem::take(&mut self.wakers)
+    /// Ends the streams of all events, because the fleet ends. Returns their wakers.
+    pub(in crate::fleet) fn end_merged_streams(&mut self) -> Vec<Waker> {
+        self.merged_readers.end()
     }
 
     pub(in crate::fleet) fn history(&self) -> History {
