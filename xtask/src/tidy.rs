@@ -6,6 +6,7 @@ mod layering;
 mod let_chains;
 mod manifests;
 mod names;
+mod paths;
 mod prose;
 mod readme;
 mod rooms;
@@ -31,6 +32,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("sources", sources::check),
     ("names", names::check),
     ("rooms", rooms::check),
+    ("paths", paths::check),
     ("prose", prose::check),
     ("fixtures", fixtures::check),
     ("snapshots", snapshots::check),

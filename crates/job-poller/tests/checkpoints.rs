@@ -26,7 +26,7 @@ const FORMS: [&str; 3] = ["", ".with-unknown-fields", ".without-optional-fields"
 
 /// Returns the text of each fixture, by its name without `.json`.
 fn fixtures() -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/checkpoints");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     files

@@ -191,7 +191,7 @@ fn mentioned(text: &str) -> BTreeSet<String> {
 #[test]
 fn alert_rules_mention_only_metrics_that_exist() {
     let names = names();
-    let rules = read("../../docs/alerts.yml");
+    let rules = read("docs/alerts.yml");
     let mentioned = mentioned(&rules);
     for name in &mentioned {
         // A histogram is exported with these suffixes.
@@ -214,7 +214,7 @@ fn alert_rules_mention_only_metrics_that_exist() {
 
 #[test]
 fn the_documentation_lists_each_metric() {
-    for path in ["../../docs/metrics.md", "src/observer/metrics.rs"] {
+    for path in ["docs/metrics.md", "src/observer/metrics.rs"] {
         let text = read(path);
         let rows = text.lines().filter_map(|line| line.split_once("| `cce_job_"));
         let listed: BTreeSet<String> =

@@ -12,6 +12,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use tar::Archive;
 
+use super::crate_names;
 use crate::cargo::{cargo, root, run as run_command};
 
 /// Cargo leaves this dev-dependency of job-transport out of the package, because job-sim depends on
@@ -23,9 +24,31 @@ const LEFT_OUT: (&str, &str) = ("job-transport", "job-sim");
 /// used.
 const TOOLS: [&str; 4] = ["xtask", "xtask/api-list", "xtask/hostile", "xtask/soak"];
 
-/// Packs the crates and runs all tests of the packages.
+/// Packs the crates and runs all tests of the packages. Also fails if the packages name the
+/// placeholder as their repository, which `check` accepts.
 pub(crate) fn run() -> ExitCode {
-    if check(true) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_passed = check(true);
+    match fs::read_to_string(root().join("Cargo.toml")) {
+        Ok(workspace) if has_placeholder(&workspace) => {
+            println!(
+                "package: FAILED: `repository` in the root Cargo.toml is a placeholder; set it to \
+                 the address of the source code before a release"
+            );
+            ExitCode::FAILURE
+        }
+        Ok(_) if is_passed => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("package: FAILED: Cargo.toml: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether `repository` in the workspace's manifest is an address without source code.
+fn has_placeholder(workspace: &str) -> bool {
+    let repository = workspace.lines().find_map(|line| line.strip_prefix("repository = "));
+    repository.is_none_or(|address| address.contains("//example."))
 }
 
 /// Packs the crates and tests the packages. Without `run_all`, runs only the tests of job-model,
@@ -96,6 +119,8 @@ fn unpacked() -> io::Result<PathBuf> {
 fn pack(names: &[String]) -> io::Result<()> {
     let mut command = cargo(&["package", "--offline", "--locked", "--allow-dirty", "--no-verify"]);
     command.args(names.iter().flat_map(|name| ["--package", name]));
+    // Without these settings, a color may precede the word "warning", or cargo may print none.
+    command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_QUIET", "false");
     let mut child = command.stderr(Stdio::piped()).spawn()?;
     let mut messages = String::new();
     if let Some(mut stderr) = child.stderr.take() {
@@ -105,10 +130,15 @@ fn pack(names: &[String]) -> io::Result<()> {
     if !child.wait()?.success() {
         return Err(io::Error::other("cargo package failed"));
     }
-    match messages.lines().find(|line| line.trim_start().starts_with("warning")) {
-        Some(_) => Err(io::Error::other("cargo package printed a warning")),
+    match warning(&messages) {
+        Some(line) => Err(io::Error::other(format!("cargo package printed a warning: {line}"))),
         None => Ok(()),
     }
+}
+
+/// Returns the first line of cargo's messages that is a warning. The messages have no colors.
+fn warning(messages: &str) -> Option<&str> {
+    messages.lines().map(str::trim_start).find(|line| line.starts_with("warning"))
 }
 
 /// Returns the manifest of a workspace of the packages and tools: that of the real workspace with
@@ -129,15 +159,6 @@ fn manifest_of(names: &[String], workspace: &str) -> String {
         text += &format!("{name}.path = {package:?}\n");
     }
     text
-}
-
-/// Returns the names of the published crates.
-fn crate_names() -> io::Result<Vec<String>> {
-    let folders = fs::read_dir(root().join("crates"))?;
-    let names = folders.map(|folder| Ok(folder?.file_name().to_string_lossy().into_owned()));
-    let mut names = names.collect::<io::Result<Vec<String>>>()?;
-    names.sort();
-    Ok(names)
 }
 
 /// Returns the name of a crate's package without its extension.
@@ -184,7 +205,31 @@ mod tests {
     }
 
     #[test]
-    fn every_crate_is_packed() {
-        assert!(crate_names().unwrap().contains(&"job-model".into()));
+    fn warnings_of_cargo_are_found() {
+        let rows = [
+            ("   Packaging job-a v0.1.0\n    Packaged 3 files\n", None),
+            ("   Packaging a v0.1.0\nwarning: no license\nsee x\n", Some("warning: no license")),
+            ("  warning: indented\nwarning: second", Some("warning: indented")),
+            ("error: a warning", None),
+            ("", None),
+        ];
+        for (messages, expected) in rows {
+            assert_eq!(warning(messages), expected, "{messages}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_not_a_repository() {
+        let rows = [
+            ("repository = \"https://example.org/cce-jobs\"", true),
+            ("repository = \"https://example.com/cce-jobs\"", true),
+            ("repository = \"https://code.host/cce-jobs\"", false),
+            ("repository = \"https://code.host/example.org\"", false),
+            ("", true),
+        ];
+        for (line, expected) in rows {
+            let workspace = format!("[workspace.package]\nversion = \"1\"\n{line}\n");
+            assert_eq!(has_placeholder(&workspace), expected, "{line}");
+        }
     }
 }

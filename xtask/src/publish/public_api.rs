@@ -6,10 +6,8 @@ use std::{
     process::{Command, ExitCode},
 };
 
+use super::crate_names;
 use crate::cargo::{cargo, root, run as run_command, succeeds};
-
-/// The crates that are libraries.
-const LIBRARIES: [&str; 5] = ["job-model", "job-transport", "job-poller", "job-sim", "job-restate"];
 
 /// The folder of the lists, one file per crate.
 const LISTS: &str = "docs/public-api";
@@ -32,7 +30,7 @@ pub(crate) enum Checked {
 pub(crate) fn run(is_update: bool) -> ExitCode {
     match check(is_update) {
         Checked::Passed => {
-            println!("public-api: {} lists in {LISTS}", LIBRARIES.len());
+            println!("public-api: the lists in {LISTS} are up to date");
             ExitCode::SUCCESS
         }
         Checked::Failed => ExitCode::FAILURE,
@@ -63,15 +61,23 @@ pub(crate) fn check(is_update: bool) -> Checked {
 
 /// Makes rustdoc's JSON and compares it with the lists. Returns the exit code of the comparison.
 fn compare(is_update: bool) -> io::Result<Option<i32>> {
+    let libraries = libraries()?;
     let mut docs = nightly();
     docs.args(["doc", "--locked", "--no-deps", "--lib", "--all-features", "--target-dir", TARGET]);
-    docs.args(LIBRARIES.iter().flat_map(|name| ["--package", name]));
+    docs.args(libraries.iter().flat_map(|name| ["--package", name]));
     docs.env("RUSTDOCFLAGS", "-Z unstable-options --output-format json");
     run_command(&mut docs)?;
     let task = if is_update { "update" } else { "check" };
     let mut list = cargo(&["run", "--quiet", "--locked", "--package", "api-list", "--", task]);
-    list.args([&*format!("{TARGET}/doc"), LISTS]).args(LIBRARIES);
+    list.args([&*format!("{TARGET}/doc"), LISTS]).args(libraries);
     Ok(list.status()?.code())
+}
+
+/// Returns the names of the crates that are libraries.
+fn libraries() -> io::Result<Vec<String>> {
+    let mut names = crate_names()?;
+    names.retain(|name| root().join("crates").join(name).join("src/lib.rs").exists());
+    Ok(names)
 }
 
 /// Returns a command that runs nightly cargo in the workspace's root.
@@ -79,4 +85,22 @@ fn nightly() -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo"]).current_dir(root());
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn every_library_has_a_list() {
+        let lists = fs::read_dir(root().join(LISTS)).unwrap();
+        let names = lists.map(|list| list.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> =
+            names.map(|name| name.trim_end_matches(".txt").into()).collect();
+        names.sort();
+        assert_eq!(libraries().unwrap(), names);
+        assert!(!names.contains(&"job-cli".into()), "a program is not a library");
+    }
 }

@@ -25,6 +25,9 @@ const PUBLISHED: [&str; 8] = [
 /// The registry refuses a package with more keywords.
 const MAX_KEYWORDS: usize = 5;
 
+/// The registry refuses a package with a longer keyword.
+const MAX_KEYWORD_LEN: usize = 20;
+
 /// The license files. Each published crate has a symbolic link to them, because a package contains
 /// only files from the folder of its crate. Cargo packs the file and not the link.
 const LICENSES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
@@ -42,7 +45,10 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         }
         violations
     };
-    members.flat_map(check).collect()
+    let mut violations: Vec<String> = members.flat_map(check).collect();
+    // A feature that a dependency has there is enabled in each crate that inherits it.
+    violations.extend(check_test_util("Cargo.toml", tree.file("Cargo.toml").unwrap_or_default()));
+    violations
 }
 
 /// Checks a crate that is published.
@@ -53,9 +59,9 @@ fn check_published(tree: &Tree, name: &str, manifest: &str) -> Vec<String> {
         .map(|line| format!("{folder}/Cargo.toml lacks `{}`", line.trim().escape_debug()))
         .collect();
     let keywords = manifest.lines().find_map(|line| line.strip_prefix("keywords = "));
-    if keywords.is_some_and(|keywords| keywords.split(',').count() > MAX_KEYWORDS) {
-        violations.push(format!("{folder}/Cargo.toml has more than {MAX_KEYWORDS} keywords"));
-    }
+    violations.extend(
+        keywords.and_then(keywords_error).map(|error| format!("{folder}/Cargo.toml: {error}")),
+    );
     if tree.file(&format!("{folder}/README.md")).is_none() {
         violations.push(format!("{folder}/README.md is missing"));
     }
@@ -76,36 +82,62 @@ fn check_manifest(path: &str, text: &str) -> Vec<String> {
             violations.push(format!("{path} lacks `{}`", line.escape_debug()));
         }
     }
-    let mut section = "";
-    for (number, line) in text.lines().enumerate() {
-        if line.starts_with('[') {
-            section = line;
-        }
+    for (number, section, line) in lines(text) {
         // In a table such as `[dependencies.serde]` the version is on a line of its own.
         let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
         let is_wrong =
             is_dependency && !line.contains("workspace = true") && line != PATH_DEPENDENCY;
-        if is_wrong || (line == section && line.contains("dependencies.")) {
-            let number = number + 1;
+        if is_wrong || (line.starts_with('[') && section.contains("dependencies.")) {
             violations.push(format!(
                 "{path}:{number}: use `workspace = true`; the root Cargo.toml has the version"
             ));
         }
-        if enables_test_util(section, line) {
-            let number = number + 1;
-            violations.push(format!(
-                "{path}:{number}: only a dependency of tests may enable `test-util`"
-            ));
-        }
     }
+    violations.extend(check_test_util(path, text));
     violations
+}
+
+/// Checks that a manifest enables `test-util` of a crate only for tests.
+fn check_test_util(path: &str, text: &str) -> Vec<String> {
+    let enabling = lines(text).filter(|(_, section, line)| enables_test_util(section, line));
+    enabling
+        .map(|(number, ..)| {
+            format!("{path}:{number}: only a dependency of tests may enable `test-util`")
+        })
+        .collect()
+}
+
+/// Returns each line of a manifest after its number and the header of its section. The header is
+/// without the comment after it. The header's own line belongs to the section.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    let mut section = "";
+    text.lines().enumerate().map(move |(index, line)| {
+        if line.starts_with('[') {
+            section = line.split_inclusive(']').next().unwrap_or_default();
+        }
+        (index + 1, section, line)
+    })
+}
+
+/// Returns what the registry, or this check, does not accept in the value of `keywords`.
+fn keywords_error(value: &str) -> Option<String> {
+    let Some((value, _)) = value.split_once(']') else {
+        return Some("write `keywords` on one line".into());
+    };
+    let keywords: Vec<&str> = value.split('"').skip(1).step_by(2).collect();
+    if keywords.len() > MAX_KEYWORDS {
+        return Some(format!("{} keywords; the maximum is {MAX_KEYWORDS}", keywords.len()));
+    }
+    let long = keywords.into_iter().find(|keyword| keyword.len() > MAX_KEYWORD_LEN)?;
+    Some(format!("the keyword {long:?} has more than {MAX_KEYWORD_LEN} characters"))
 }
 
 /// Returns whether a line of a manifest enables `test-util` of a crate for normal builds.
 fn enables_test_util(section: &str, line: &str) -> bool {
     let is_normal = match section {
         "[features]" => !line.starts_with("test-util ="),
-        _ => section.ends_with("dependencies]") && !section.ends_with("dev-dependencies]"),
+        // The dependency may have a table of its own: `[dependencies.tokio]`.
+        _ => section.contains("dependencies") && !section.contains("dev-dependencies"),
     };
     is_normal && (line.contains("\"test-util\"") || line.contains("/test-util\""))
 }
@@ -137,6 +169,10 @@ mod tests {
             (format!("{good}\n{}", with_test_util("[dependencies]")), 1),
             (format!("{good}\n{}", with_test_util("[build-dependencies]")), 1),
             (format!("{good}\n{}", with_test_util("[target.'cfg(unix)'.dependencies]")), 1),
+            (format!("{good}\n{}", with_test_util("[dependencies] # a comment")), 1),
+            (format!("{good}\n{}", with_test_util("[dev-dependencies] # a comment")), 0),
+            (format!("{good}\n[dev-dependencies] # a comment\nhttp = \"1\""), 1),
+            (format!("{good}\n[dependencies.http] # a comment\nversion = \"1\""), 1),
             (format!("{good}\n[features]\ntest-util = [\"tokio/test-util\"]"), 0),
             (format!("{good}\n[features]\ndefault = [\"test-util\"]"), 1),
             (format!("{good}\n[features]\nfull = [\"job-y/test-util\"]"), 1),
@@ -182,7 +218,40 @@ mod tests {
             ("crates/job-x/LICENSE-APACHE", "../../LICENSE-APACHE"),
         ]);
         assert_eq!(check_published(&copied, "job-x", &package).len(), 1);
-        let keywords = package.replace("keywords = [", "keywords = [\"1\", \"2\", \"3\", \"4\", ");
-        assert_eq!(files(&keywords, "").len(), 1, "too many keywords");
+    }
+
+    #[test]
+    fn the_workspace_does_not_enable_test_util() {
+        let rows = [
+            ("[workspace.dependencies]\njob-y = { path = \"y\", version = \"1\" }", 0),
+            ("[workspace.dependencies]\njob-y = { path = \"y\", features = [\"test-util\"] }", 1),
+            ("[workspace.dependencies] # a comment\ny = { features = [\"test-util\"] }", 1),
+            ("[workspace.dependencies.y]\nversion = \"1\"\nfeatures = [\"test-util\"]", 1),
+        ];
+        for (manifest, expected) in rows {
+            let violations = check(&Tree::new(&[("Cargo.toml", manifest)]));
+            assert_eq!(violations.len(), expected, "{manifest}: {violations:?}");
+        }
+    }
+
+    #[test]
+    fn the_registry_accepts_the_keywords() {
+        let rows = [
+            ("[\"1\", \"2\", \"3\", \"4\", \"5\"]", true),
+            ("[\"1\", \"2\", \"3\", \"4\", \"5\"] # a comment", true),
+            ("[\"1\", \"2\", \"3\", \"4\", \"5\", \"6\"]", false),
+            ("[\"twenty-characters-ok\"]", true),
+            ("[\"twenty-one-characters\"]", false),
+            ("[\"1\",", false),
+            ("[", false),
+        ];
+        for (value, is_accepted) in rows {
+            assert_eq!(keywords_error(value).is_none(), is_accepted, "{value}");
+            // The check of a crate uses this function.
+            let manifest = format!("\nkeywords = {value}\n");
+            let accepted = "\nkeywords = [\"1\"]\n";
+            let count = |manifest: &str| check_published(&Tree::new(&[]), "job-x", manifest).len();
+            assert_eq!(count(&manifest) == count(accepted), is_accepted, "{value}");
+        }
     }
 }

@@ -145,7 +145,7 @@ fn stored(text: &str) -> [WaitState; 2] {
 
 #[test]
 fn states_that_were_stored_are_read_and_continued() {
-    let waiting = include_str!("../../../../fixtures/checkpoints/durable/waiting.json");
+    let waiting = include_str!("../../fixtures/checkpoints/durable/waiting.json");
     for state in stored(waiting) {
         let WaitState::Waiting(mut waiting) = state else { panic!("{state:?}") };
         assert_eq!((waiting.tick, waiting.receivers.len()), (3, 1));
@@ -156,7 +156,7 @@ fn states_that_were_stored_are_read_and_continued() {
         let Action::Finish(result) = action else { panic!("{action:?}") };
         assert_eq!(result.map(|finished| finished.attempts), Ok(2));
     }
-    let finished = include_str!("../../../../fixtures/checkpoints/durable/finished.json");
+    let finished = include_str!("../../fixtures/checkpoints/durable/finished.json");
     for state in stored(finished) {
         let WaitState::Finished(finished) = state else { panic!("{state:?}") };
         assert_eq!((finished.tick, finished.has_job_ended), (9, true));
