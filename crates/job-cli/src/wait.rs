@@ -1,6 +1,7 @@
 //! `cce-job wait`: waits for jobs to end. Starts the waits of the library from the arguments, and
 //! prints their results.
 
+mod missed;
 mod finished;
 mod error_run;
 mod snapshot;
@@ -35,6 +36,7 @@ use self::{
     format::OutputFormat,
     history_file::HistoryFile,
     jobs::{JobArgs, Start},
+    missed::MissedEvents,
     output::Output,
     report_file::ReportFile,
     session::{Session, StopCondition},
@@ -210,6 +212,7 @@ pub(crate) fn run(
             hints,
             fleet,
             printer,
+            missed: MissedEvents::default(),
         };
         Ok(session.run(watches, stopped).await)
     })?;
@@ -245,6 +248,7 @@ pub(crate) async fn run_single(
         hints: Hints::default(),
         fleet,
         printer: printer::start()?,
+        missed: MissedEvents::default(),
     };
     let (session, result) = session.run(watches, stopped).await;
     Ok(session.finish(&result))

@@ -205,7 +205,7 @@ fn measure_start(service: &Service) -> io::Result<u32> {
         // The file then also has states with jobs.
         pause(WARM_UP);
         let exit = process.stop()?;
-        let is_slow = time > MAX_START;
+        let is_slow = time > MAX_START || exit > MAX_EXIT;
         failed += u32::from(is_slow);
         println!(
             "{name:16} {:>6.2} s  (file of {:>5.1} MB; exit after {:.2} s){}",

@@ -38,13 +38,7 @@ struct Printer {
 }
 
 /// A process has one stdout and one stderr, so it has one printer.
-static PRINTER: Printer = Printer {
-    queue: Mutex::new(Queue::new()),
-    has_items: Condvar::new(),
-    changed: Notify::const_new(),
-    pace: Mutex::new(Pace::new()),
-    stdout_error: Mutex::new(None),
-};
+static PRINTER: Printer = Printer::new();
 
 /// The writing thread. Dropping it waits until everything is written.
 pub(crate) struct PrinterThread(Option<JoinHandle<()>>);
@@ -56,7 +50,7 @@ pub(crate) struct PrinterThread(Option<JoinHandle<()>>);
 /// Returns an error if the thread cannot be started.
 pub(crate) fn start() -> io::Result<PrinterThread> {
     lock(&PRINTER.queue).open();
-    match Builder::new().name("printer".into()).spawn(|| PRINTER.run()) {
+    match Builder::new().name("printer".into()).spawn(|| PRINTER.catch_panic(Printer::run)) {
         Ok(thread) => Ok(PrinterThread(Some(thread))),
         Err(error) => {
             lock(&PRINTER.queue).close();
@@ -75,7 +69,7 @@ impl PrinterThread {
     fn join(&mut self) {
         lock(&PRINTER.queue).close();
         PRINTER.has_items.notify_one();
-        // An error is a panic, whose message is already printed.
+        // The thread itself records a panic.
         let _ = self.0.take().map(JoinHandle::join);
     }
 }
@@ -101,7 +95,7 @@ pub(crate) fn print_stdout(bytes: Vec<u8>) {
     PRINTER.print(Item::Stdout(bytes));
 }
 
-/// Whether so much waits to be written that nothing more should be printed. [`changed`] completes
+/// Whether so much waits to be written that only results should be printed. [`changed`] completes
 /// when this is over.
 pub(crate) fn is_full() -> bool {
     lock(&PRINTER.queue).is_full()
@@ -143,6 +137,27 @@ impl StartedDrawing {
 }
 
 impl Printer {
+    const fn new() -> Self {
+        Self {
+            queue: Mutex::new(Queue::new()),
+            has_items: Condvar::new(),
+            changed: Notify::const_new(),
+            pace: Mutex::new(Pace::new()),
+            stdout_error: Mutex::new(None),
+        }
+    }
+
+    /// Calls `run` in the writing thread. A panic is an error of stdout, because the results that
+    /// wait are lost. Other threads then write their messages to stderr themselves.
+    fn catch_panic(&self, run: impl FnOnce(&Self)) {
+        if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
+            let error = io::Error::other("the thread that writes the output has panicked");
+            *lock(&self.stdout_error) = Some(error);
+            lock(&self.queue).abandon();
+            self.changed.notify_one();
+        }
+    }
+
     /// Queues an item, or writes it if no thread is running.
     fn print(&self, item: Item) {
         let rejected = lock(&self.queue).push(item);
@@ -255,4 +270,34 @@ fn processor_time() -> Duration {
 #[cfg(not(unix))]
 fn processor_time() -> Duration {
     TokioClock::new().monotonic()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_thread_is_an_error_of_stdout_and_nothing_hangs() {
+        let printer = Printer::new();
+        lock(&printer.queue).open();
+        printer.print(Item::Stdout(vec![b'\n'; 64 << 20]));
+        assert!(lock(&printer.queue).is_full());
+        printer.catch_panic(|printer| {
+            let _queue = printer.queue.lock();
+            panic!("a test");
+        });
+        printer.changed.notified().await;
+        let is_open_or_full = {
+            let queue = lock(&printer.queue);
+            (queue.is_open(), queue.is_full())
+        };
+        assert_eq!(is_open_or_full, (false, false));
+        // A later result is not written after the gap.
+        printer.print(Item::Stdout(b"not written".into()));
+        let error = lock(&printer.stdout_error).take().unwrap();
+        assert_eq!(error.to_string(), "the thread that writes the output has panicked");
+        // Without a panic, the thread ends when the queue is closed and empty.
+        printer.catch_panic(Printer::run);
+        assert!(lock(&printer.stdout_error).is_none());
+    }
 }

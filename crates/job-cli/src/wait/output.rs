@@ -10,7 +10,7 @@ use std::{io, time::Duration};
 use job_model::JobId;
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
 
-use super::{finished::Finished, format::OutputFormat};
+use super::{finished::Finished, format::OutputFormat, missed::Missed};
 use crate::terminal::{Styles, format_duration, print, printer, text};
 
 /// Prints to stdout.
@@ -56,6 +56,13 @@ impl Output {
             for line in json_lines::event(id, at, event) {
                 self.print(line + "\n");
             }
+        }
+    }
+
+    /// Prints how many events of a wait were not printed, if the format is JSON lines.
+    pub(crate) fn print_missed(&mut self, missed: &Missed) {
+        if self.format == OutputFormat::Jsonl {
+            self.print(json_lines::lagged(missed) + "\n");
         }
     }
 

@@ -11,7 +11,7 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{AttemptReason, Checkpoint, Event, Fleet, WaitError};
+use job_poller::{AttemptReason, Checkpoint, Event, Fleet, Lagged, WaitError};
 use job_transport::{Clock, TokioClock};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     finished::Finished,
     format::OutputFormat,
     history_file::HistoryFile,
+    missed::MissedEvents,
     output::{Output, SummaryRow},
     progress::ProgressDisplay,
     report_file::ReportFile,
@@ -62,6 +63,7 @@ pub(crate) struct Session {
     pub(crate) hints: Hints,
     pub(crate) fleet: Fleet,
     pub(crate) printer: printer::PrinterThread,
+    pub(crate) missed: MissedEvents,
 }
 
 /// The result of all waits.
@@ -144,20 +146,30 @@ impl Session {
                 () = clock.sleep(next_tick.saturating_sub(clock.monotonic())) => {
                     last_tick = clock.monotonic();
                     next_tick = last_tick + TICK_INTERVAL;
+                    self.report_missed();
                     self.progress.tick(&board, last_tick.saturating_sub(began), totals);
                     self.save_checkpoints(&waits, &result).await;
                 }
-                () = printer::changed() => self.stop_if_stdout_failed(),
-                // Without space for output, no event is taken. The waits go on, and lose the oldest
-                // of their events.
-                next = waits.next(), if !printer::is_full() => {
+                () = printer::changed() => {
+                    self.stop_if_stdout_failed();
+                    self.report_missed();
+                }
+                // Events are taken even if there is no space for output, because checkpoints, stop
+                // conditions and results depend on them.
+                next = waits.next() => {
                     match next {
-                        Some((Some((at, event)), events)) => {
+                        Some((Some(Ok((at, event))), events)) => {
                             let (index, last) = (events.index(), events.snapshot());
                             if let Some(watch) = board.record(index, at, &event, last) {
-                                self.handle_event(watch, at, &event, totals);
+                                self.progress.event(watch, at, &event, totals);
                             }
+                            self.print_event(&events, at, &event);
                             self.add_checkpoint(&events, &event);
+                            waits.push(events.into_future());
+                        }
+                        Some((Some(Err(Lagged(lost))), events)) => {
+                            let (index, at) = (events.index(), events.elapsed());
+                            self.missed.add(index, events.job_id(), at, lost);
                             waits.push(events.into_future());
                         }
                         Some((None, events)) => {
@@ -173,6 +185,7 @@ impl Session {
                 }
             }
         }
+        self.report_missed();
         // Removes the live tree from the terminal.
         self.progress = ProgressDisplay::None;
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
@@ -185,11 +198,45 @@ impl Session {
         (self, result)
     }
 
-    fn handle_event(&mut self, watch: &Watch, at: Duration, event: &Event, totals: Totals) {
-        self.progress.event(watch, at, event, totals);
+    /// Prints an event, if the format is JSON lines. If there is no space, counts it instead.
+    fn print_event(&mut self, events: &WatchEvents, at: Duration, event: &Event) {
+        if self.output.format() != OutputFormat::Jsonl {
+            return;
+        }
+        if printer::is_full() {
+            self.missed.add(events.index(), events.job_id(), at, 1);
+            return;
+        }
+        self.report_missed_of(events.index());
+        self.output.print_event(events.job_id(), at, event);
+        self.progress.reset_heartbeat();
+    }
+
+    /// Reports the events of all waits that were not printed, if there is space for output.
+    fn report_missed(&mut self) {
+        match self.output.format() {
+            OutputFormat::Jsonl => {
+                while !printer::is_full() {
+                    let Some(missed) = self.missed.take_first() else { return };
+                    self.output.print_missed(&missed);
+                }
+            }
+            OutputFormat::Human | OutputFormat::Json => {
+                let lost = match self.missed.take_count() {
+                    0 => return,
+                    1 => "1 event was".to_owned(),
+                    events => format!("{events} events were"),
+                };
+                stderr::line(&format!("cce-job: {lost} lost, because they were not read in time"));
+            }
+        }
+    }
+
+    /// Reports the events of a wait that were not printed, before its next line of JSON.
+    fn report_missed_of(&mut self, index: usize) {
         if self.output.format() == OutputFormat::Jsonl {
-            self.output.print_event(watch.id(), at, event);
-            self.progress.reset_heartbeat();
+            let missed = self.missed.take(index);
+            missed.iter().for_each(|missed| self.output.print_missed(missed));
         }
     }
 
@@ -197,6 +244,8 @@ impl Session {
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
         let with_deviations = !self.progress.shows_deviations();
+        // A result is printed even if there is no space. There is one for each job.
+        self.report_missed_of(finished.index);
         self.output.print_finished(&finished, with_deviations);
         // If the command stopped the waits, one message at the end covers all of them.
         if let (Some(error), Some(_)) = (error, exit) {

@@ -4,13 +4,13 @@ use std::{
     cell::OnceCell,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_core::Stream;
 use job_model::{JobId, Phase};
-use job_poller::{Checkpoint, Event, FleetEvents, FleetWait, History};
+use job_poller::{Checkpoint, Event, FleetEvents, FleetWait, History, Lagged};
 use job_transport::{Clock, JobSnapshot, TokioClock};
 
 use super::{
@@ -51,6 +51,15 @@ impl WatchEvents {
         self.index
     }
 
+    pub(crate) fn job_id(&self) -> &JobId {
+        self.events.job_id()
+    }
+
+    /// Returns the time since the wait began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.events.elapsed()
+    }
+
     /// Returns the checkpoint to resume from.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         self.events.checkpoint()
@@ -79,18 +88,11 @@ impl WatchEvents {
 }
 
 impl Stream for WatchEvents {
-    type Item = (Duration, Event);
+    /// An event, or the number of events that were lost because the session took none for a while.
+    type Item = Result<(Duration, Event), Lagged>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match ready!(Pin::new(&mut self.events).poll_next(context)) {
-                Some(Ok(event)) => return Poll::Ready(Some(event)),
-                None => return Poll::Ready(None),
-                // So much output waits to be written that the session took no events for a while.
-                // The result is complete all the same.
-                Some(Err(lagged)) => tracing::warn!(job.id = %self.events.job_id(), "{lagged}"),
-            }
-        }
+        Pin::new(&mut self.events).poll_next(context)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What waits to be written. Its size is bounded: progress is dropped, and for results the caller
-//! has to pause.
+//! What waits to be written. Progress is dropped if too much waits. The caller bounds the size of
+//! everything else: while the queue is full, it prints only results.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -8,7 +8,8 @@ use super::Drawing;
 /// If more bytes than this wait to be written, progress is dropped. These are about 10,000 lines.
 const MAX_BYTES_FOR_PROGRESS: usize = 1 << 20;
 
-/// If this many bytes wait to be written, the queue is full. With `-o jsonl`, these are the events
+/// If this many bytes wait to be written, the queue is full until half of them are written, so that
+/// events are missing in few places. With `-o jsonl`, these are the events
 /// of about a quarter of an hour at 50 requests per second.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -45,12 +46,20 @@ pub(super) struct Queue {
     /// The lines of progress that were dropped since the last item.
     dropped: usize,
     is_open: bool,
+    is_full: bool,
 }
 
 impl Queue {
     /// Creates a queue that is closed.
     pub(super) const fn new() -> Self {
-        Self { items: VecDeque::new(), bytes: 0, writing: 0, dropped: 0, is_open: false }
+        Self {
+            items: VecDeque::new(),
+            bytes: 0,
+            writing: 0,
+            dropped: 0,
+            is_open: false,
+            is_full: false,
+        }
     }
 
     pub(super) const fn open(&mut self) {
@@ -67,9 +76,14 @@ impl Queue {
         self.is_open
     }
 
-    /// Whether the caller has to pause. An item that is added nevertheless is kept.
+    /// Closes the queue and removes all items, because nothing is written anymore.
+    pub(super) fn abandon(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Whether the caller should print only results. An item that is added nevertheless is kept.
     pub(super) const fn is_full(&self) -> bool {
-        self.bytes >= MAX_BYTES
+        self.is_full
     }
 
     /// Adds an item, or drops it if it is progress and too much waits to be written. Returns the
@@ -94,6 +108,7 @@ impl Queue {
 
     fn add(&mut self, item: Item) {
         self.bytes += item.len();
+        self.is_full |= self.bytes >= MAX_BYTES;
         self.items.push_back(item);
     }
 
@@ -118,10 +133,11 @@ impl Queue {
 
     /// Records that the last item was written. Returns whether the queue is no longer full.
     pub(super) fn end_write(&mut self) -> bool {
-        let was_full = self.is_full();
         self.bytes -= self.writing;
         self.writing = 0;
-        was_full && !self.is_full()
+        let was_full = self.is_full;
+        self.is_full &= self.bytes > MAX_BYTES / 2;
+        was_full && !self.is_full
     }
 }
 
@@ -191,7 +207,7 @@ mod tests {
             assert!(queue.push(result(&half)).is_none());
             assert_eq!(queue.is_full(), full);
         }
-        // The item that is being written counts.
+        // The item that is being written counts. There is space when half of the limit is left.
         let mut has_space = Vec::new();
         while queue.pop().is_some() {
             assert_eq!(queue.is_full(), has_space.len() < 2);

@@ -10,7 +10,11 @@ use job_model::JobId;
 use job_poller::{Event, Report};
 use serde::Serialize;
 
-use crate::{exit::Exit, terminal::json::to_single_line, wait::finished::Finished};
+use crate::{
+    exit::Exit,
+    terminal::json::to_single_line,
+    wait::{finished::Finished, missed::Missed},
+};
 
 /// The fields that all lines have, after the name of the event.
 #[derive(Serialize)]
@@ -30,6 +34,13 @@ struct FinishedEvent<'a> {
     report: Report<'a>,
 }
 
+/// Events of a wait were not printed, because the output was not read in time.
+#[derive(Serialize)]
+struct LaggedEvent {
+    event: &'static str,
+    missed: u64,
+}
+
 /// Returns the lines of an event: one for each deviation, and one for every other event.
 pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> Vec<String> {
     let Event::Deviations(deviations) = event else { return vec![to_json_line(job, at, event)] };
@@ -44,6 +55,12 @@ pub(crate) fn finished(finished: &Finished) -> String {
     to_json_line(&finished.id, at, &FinishedEvent { event: "finished", exit, report })
 }
 
+/// Returns the line for events that were not printed.
+pub(crate) fn lagged(missed: &Missed) -> String {
+    let Missed { job, at, events } = missed;
+    to_json_line(job, *at, &LaggedEvent { event: "lagged", missed: *events })
+}
+
 /// Returns a line. The name of the event comes first in its JSON, and the context is inserted after
 /// it.
 fn to_json_line(job: &JobId, at: Duration, event: &impl Serialize) -> String {
@@ -51,6 +68,7 @@ fn to_json_line(job: &JobId, at: Duration, event: &impl Serialize) -> String {
     let event = serde_json::to_string(event).unwrap_or_default();
     let context = Context { job, at: at.as_millis() as f64 / 1000.0 };
     let context = serde_json::to_string(&context).unwrap_or_default();
+    debug_assert!(event.starts_with("{\"event\":\""), "the name is not the first member: {event}");
     // The name is a plain word, so the first comma or brace follows it.
     let event = event.trim_start_matches('{');
     let (name, fields) = event.split_at(event.find([',', '}']).unwrap_or(event.len()));

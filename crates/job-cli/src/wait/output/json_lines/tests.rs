@@ -90,6 +90,13 @@ fn every_outcome_is_one_json_line() {
     insta::assert_snapshot!(lines.concat());
 }
 
+#[test]
+fn missed_events_are_one_json_line() {
+    let missed =
+        Missed { job: "a-1".parse().unwrap(), at: Duration::from_millis(1500), events: 12 };
+    assert_eq!(lagged(&missed), r#"{"v":1,"event":"lagged","job":"a-1","at":1.5,"missed":12}"#);
+}
+
 fn check_hostile(job: &Value) {
     let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
     let all = event_lines(&log) + &finished(&finished_wait((result, log)));
