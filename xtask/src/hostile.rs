@@ -37,5 +37,10 @@ pub(crate) fn ci_command() -> Command {
 fn bench(sizes: [&str; 2]) -> Command {
     let mut command = cargo(&["run", "--locked", "--release", "--package", "hostile", "--"]);
     command.args(sizes);
+    // By default, the allocator returns blocks of some MiB to the kernel. Large inputs would then
+    // pay for page faults that small ones do not have, which says nothing about the parsers.
+    command.env("MALLOC_MMAP_THRESHOLD_", "2000000000");
+    command.env("MALLOC_TRIM_THRESHOLD_", "4000000000");
+    command.env("MALLOC_TOP_PAD_", "500000000");
     command
 }

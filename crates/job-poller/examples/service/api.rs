@@ -17,7 +17,6 @@ use serde::Serialize;
 
 use crate::jobs::Jobs;
 
-/// An error reply: its status, and a text for the caller.
 type Failure = (StatusCode, String);
 
 pub(crate) fn routes(jobs: Arc<Jobs>, metrics: PrometheusHandle) -> Router {
@@ -52,29 +51,28 @@ async fn events(State(jobs): State<Arc<Jobs>>, Path(id): Path<JobId>) -> Result<
         Some((None, state)) => Stage::Ended(state),
         Some((Some(checkpoint), _)) => Stage::Waiting(jobs.events(checkpoint)),
     };
-    Ok(sse::Sse::new(stream::unfold(first, next_message)).into_response())
+    Ok(sse::Sse::new(stream::unfold(Some(first), next_message)).into_response())
 }
 
-/// What a stream sends next.
 enum Stage {
     Waiting(FleetEvents),
     /// The wait had ended before the request. Its state is JSON.
     Ended(String),
-    Done,
 }
 
-async fn next_message(stage: Stage) -> Option<(Result<sse::Event, Infallible>, Stage)> {
-    let (message, next) = match stage {
+type Message = Result<sse::Event, Infallible>;
+
+async fn next_message(stage: Option<Stage>) -> Option<(Message, Option<Stage>)> {
+    let (message, next) = match stage? {
         Stage::Waiting(mut events) => match events.next().await {
-            Some(Ok((_, event))) => (message("progress", &event), Stage::Waiting(events)),
-            Some(Err(Lagged(lost))) => (message("lagged", &lost), Stage::Waiting(events)),
+            Some(Ok((_, event))) => (message("progress", &event), Some(Stage::Waiting(events))),
+            Some(Err(Lagged(lost))) => (message("lagged", &lost), Some(Stage::Waiting(events))),
             None => {
                 let result = events.finish().await;
-                (message("result", &Report::new(&result, None)), Stage::Done)
+                (message("result", &Report::new(&result, None)), None)
             }
         },
-        Stage::Ended(state) => (sse::Event::default().event("result").data(state), Stage::Done),
-        Stage::Done => return None,
+        Stage::Ended(state) => (sse::Event::default().event("result").data(state), None),
     };
     Some((Ok(message), next))
 }
@@ -84,7 +82,6 @@ fn message(name: &str, data: &impl Serialize) -> sse::Event {
     sse::Event::default().event(name).json_data(data).unwrap_or_default()
 }
 
-/// Returns the reply if the database fails.
 fn internal(error: anyhow::Error) -> Failure {
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
 }

@@ -1,6 +1,6 @@
 //! The waits of the service: one fleet, and one task per job that saves its checkpoints.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
 use job_model::JobId;
@@ -8,14 +8,14 @@ use job_poller::{
     Checkpoint, Fleet, FleetEvents, FleetWait, JobSource, Observer, Report, WaitErrorKind,
     WaitPolicy, WaitRequest,
 };
-use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use crate::store::Store;
 
 pub(crate) struct Jobs {
     fleet: Fleet,
     pub(crate) store: Store,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: TaskTracker,
 }
 
 impl Jobs {
@@ -25,11 +25,8 @@ impl Jobs {
         observer: impl Observer + 'static,
         store: Store,
     ) -> Result<Arc<Self>> {
-        let jobs = Arc::new(Self {
-            fleet: Fleet::builder(source).observer(observer).start(),
-            store,
-            tasks: Mutex::default(),
-        });
+        let fleet = Fleet::builder(source).observer(observer).start();
+        let jobs = Arc::new(Self { fleet, store, tasks: TaskTracker::new() });
         for checkpoint in jobs.store.unfinished().await? {
             jobs.spawn(jobs.fleet.resume(checkpoint));
         }
@@ -38,20 +35,25 @@ impl Jobs {
 
     /// Waits for a job. Returns false if it is known already.
     pub(crate) async fn watch(self: &Arc<Self>, id: JobId, policy: WaitPolicy) -> Result<bool> {
-        if self.store.get(id.clone()).await?.is_some() {
-            return Ok(false);
-        }
-        let wait = self.fleet.watch_with(WaitRequest::new(id).policy(policy));
-        // Once this is saved, the wait goes on even if the process is killed.
-        if let Some(checkpoint) = wait.checkpoint() {
-            self.store.save(checkpoint).await?;
-        }
-        self.spawn(wait);
-        Ok(true)
+        let jobs = self.clone();
+        let watch = async move {
+            let is_new = jobs.store.get(id.clone()).await?.is_none();
+            if is_new {
+                let wait = jobs.fleet.watch_with(WaitRequest::new(id).policy(policy));
+                // Once this is saved, the wait goes on even if the process is killed.
+                if let Some(checkpoint) = wait.checkpoint() {
+                    jobs.store.save(checkpoint).await?;
+                }
+                jobs.spawn(wait);
+            }
+            Ok(is_new)
+        };
+        // A task of its own, because the server drops this future if the client disconnects.
+        self.tasks.spawn(watch).await?
     }
 
-    /// Returns the events of a stored wait from now on. They end with it. A reader that is slow or
-    /// goes away harms nobody.
+    /// Returns the events of a stored wait from now on. The stream ends when the wait ends. A slow
+    /// or disconnected reader does not delay the wait.
     pub(crate) fn events(&self, checkpoint: Checkpoint) -> FleetEvents {
         self.fleet.resume(checkpoint).events()
     }
@@ -59,15 +61,13 @@ impl Jobs {
     /// Stops all waits, and returns when their checkpoints are saved.
     pub(crate) async fn stop(&self) {
         self.fleet.shutdown().await;
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.join_all().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn spawn(self: &Arc<Self>, wait: FleetWait) {
         let (jobs, id) = (self.clone(), wait.job_id().clone());
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
+        self.tasks.spawn(async move {
             if let Err(error) = jobs.run(wait).await {
                 tracing::error!(job.id = %id, "{error:#}");
             }
@@ -78,10 +78,11 @@ impl Jobs {
     async fn run(&self, wait: FleetWait) -> Result<()> {
         let id = wait.job_id().clone();
         let mut events = wait.events();
-        // If events were lost, the next one saves a newer checkpoint all the same.
         while events.next().await.is_some() {
-            if let Some(checkpoint) = events.checkpoint() {
-                self.store.save(checkpoint).await?;
+            if let Some(checkpoint) = events.checkpoint()
+                && let Err(error) = self.store.save(checkpoint).await
+            {
+                tracing::warn!(job.id = %id, "the next event saves a newer checkpoint: {error:#}");
             }
         }
         match events.finish().await {

@@ -1,4 +1,4 @@
-//! A service that waits for jobs, tells its users how far they are, and survives `kill -9`:
+//! A service that waits for jobs, reports their progress, and continues after `kill -9`:
 //!
 //! ```sh
 //! cargo run -p job-poller --features metrics --example service
@@ -8,9 +8,8 @@
 //! curl 127.0.0.1:8080/metrics                 # for Prometheus
 //! ```
 //!
-//! The file of the variable `DATABASE` has the checkpoints and the results. `CCE_ENDPOINT`,
+//! `DATABASE` is the path of the SQLite file with the checkpoints and results. `CCE_ENDPOINT`,
 //! `OS_PROJECT_ID`, `OS_TOKEN` and `OS_CACERT` choose the cloud. `cce-job sim` simulates one.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod api;
 mod jobs;
@@ -19,7 +18,7 @@ mod store;
 #[cfg(feature = "test-util")]
 mod tests;
 
-use std::{env, fs};
+use std::{env, fs, time::Duration};
 
 use job_poller::MetricsObserver;
 use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
@@ -31,13 +30,22 @@ use crate::{jobs::Jobs, store::Store};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        #[expect(clippy::disallowed_methods, reason = "the recorder needs regular upkeep")]
+        let mut seconds = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            seconds.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
     let store = Store::open(&env::var("DATABASE").unwrap_or_else(|_| "jobs.db".into()))?;
     let jobs = Jobs::start(client()?, MetricsObserver::new(), store).await?;
     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-    println!("http://{}/jobs/", listener.local_addr()?);
     let server = axum::serve(listener, api::routes(jobs.clone(), metrics));
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
     let stop = async move {
-        drop(signal::ctrl_c().await);
+        tokio::select! { _ = signal::ctrl_c() => {}, _ = terminate.recv() => {} }
         // This also ends the event streams, for which the server waits.
         jobs.stop().await;
     };
@@ -45,11 +53,8 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn client() -> anyhow::Result<Client> {
-    let provider = TlsProvider::aws_lc_rs();
-    let tls = match env::var("OS_CACERT") {
-        Ok(file) => TlsConfig::ca_pem(provider, &fs::read(file)?)?,
-        Err(_) => TlsConfig::platform(provider)?,
-    };
+    let ca = fs::read(env::var("OS_CACERT")?)?;
+    let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), &ca)?;
     let (endpoint, token) = (env::var("CCE_ENDPOINT")?.parse()?, env::var("OS_TOKEN")?);
     let client = Client::new(endpoint, Credentials::token(token)?, HyperTransport::new(tls));
     Ok(client.project(env::var("OS_PROJECT_ID")?.parse()?))

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use job_model::JobId;
+use job_model::{JobId, Phase};
 use job_poller::{Checkpoint, Report};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -22,8 +22,6 @@ const SAVE: &str = "INSERT OR REPLACE INTO jobs (id, phase, attempts, next_attem
 const FINISH: &str = "UPDATE jobs SET phase = ?2, attempts = ?3, next_attempt_at = NULL,
     outcome = ?4, detail = ?5 WHERE id = ?1";
 
-const UNFINISHED: &str = "SELECT checkpoint FROM jobs WHERE outcome IS NULL";
-
 const STATE: &str = "SELECT iif(outcome IS NULL, checkpoint, NULL), json_object('phase', phase,
     'attempts', attempts, 'next_attempt_at', next_attempt_at, 'deadline_at', deadline_at,
     'outcome', outcome, 'detail', detail) FROM jobs WHERE id = ?1";
@@ -38,8 +36,7 @@ impl Store {
     pub(crate) async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
         self.call(move |connection| {
             let text = serde_json::to_string(&checkpoint)?;
-            let (id, phase) = (checkpoint.job_id().as_str(), checkpoint.phase());
-            let phase = phase.map(|phase| phase.as_str());
+            let (id, phase) = (checkpoint.job_id().as_str(), checkpoint.phase().map(Phase::as_str));
             let next = checkpoint.next_attempt_at().map(|at| at.to_string());
             let deadline = checkpoint.deadline_at().map(|at| at.to_string());
             let values = params![id, phase, checkpoint.attempts(), next, deadline, text];
@@ -74,7 +71,8 @@ impl Store {
     /// Returns the checkpoints of the waits that have not ended.
     pub(crate) async fn unfinished(&self) -> Result<Vec<Checkpoint>> {
         self.call(|connection| {
-            let mut query = connection.prepare(UNFINISHED)?;
+            let mut query =
+                connection.prepare("SELECT checkpoint FROM jobs WHERE outcome IS NULL")?;
             let texts = query.query_map([], |row| row.get::<_, String>(0))?;
             texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
         })

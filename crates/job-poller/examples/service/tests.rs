@@ -13,7 +13,6 @@ use tower::ServiceExt;
 
 use crate::{api, jobs::Jobs, store::Store};
 
-/// Starts the service. The database outlives it.
 async fn start(script: &str, store: &Store) -> (Arc<Jobs>, Router) {
     let recorder = PrometheusBuilder::new().build_recorder();
     let observer = metrics::with_local_recorder(&recorder, MetricsObserver::new);
@@ -22,14 +21,13 @@ async fn start(script: &str, store: &Store) -> (Arc<Jobs>, Router) {
     (jobs.clone(), api::routes(jobs, recorder.handle()))
 }
 
-/// Returns the status and the body of a reply.
 async fn call(api: &Router, method: &str, path: &str, body: &'static str) -> (u16, String) {
     let request = Request::builder().method(method).uri(path);
     let request = request.header(CONTENT_TYPE, "application/json").body(Body::from(body));
     let reply = api.clone().oneshot(request.unwrap()).await.unwrap();
-    let status = reply.status().as_u16();
-    let body = to_bytes(reply.into_body(), usize::MAX).await.unwrap();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+    let (head, body) = reply.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    (head.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
