@@ -56,16 +56,17 @@ impl Service {
         let timed = self.agent.configure_request(request.body(()).map_err(no_reply)?);
         let timed = timed.timeout_global(Some(timeout)).build();
         let (head, mut body) = self.agent.run(timed).map_err(no_reply)?.into_parts();
-        // This reads at most 10 MB.
         let body = body.read_to_vec().map_err(no_reply)?;
-        // Any status is a reply. This decides what it means.
         Reading::from_response(Response::from_parts(head, Bytes::from(body)))
     }
 }
 
 /// Returns the error of an attempt without a reply. A wait goes on after it.
-fn no_reply(error: impl Error + Send + Sync + 'static) -> FetchError {
-    TransportError::new(TransportErrorKind::Other, RequestSent::Maybe).with_source(error).into()
+fn no_reply(error: impl Into<ureq::Error>) -> FetchError {
+    let error = error.into();
+    let is_timeout = matches!(error, ureq::Error::Timeout(_));
+    let kind = if is_timeout { TransportErrorKind::Timeout } else { TransportErrorKind::Other };
+    TransportError::new(kind, RequestSent::Maybe).with_source(error).into()
 }
 
 /// Waits for a job on this thread.

@@ -93,7 +93,7 @@ const BAD_COUNT: &str = "`*` needs a number, and a script has at most 10,000 rep
 const BAD_SECONDS: &str = "expected a number of seconds, such as 5s";
 
 impl Reply {
-    /// Parses one reply. The error says what is wrong.
+    /// Parses one reply. Returns an error that explains what is wrong.
     pub(crate) fn parse(word: &str) -> Result<Self, &'static str> {
         let (text, latency) = match word.split_once('~') {
             Some((text, latency)) => (text, seconds(latency)?),

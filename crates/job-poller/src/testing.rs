@@ -21,6 +21,9 @@
 //! The prefix `+` means that the credentials were refreshed during the attempt. The suffix `~40s`
 //! sets how long the attempt takes (by default 0.1 s), and `*3` repeats the reply.
 //!
+//! A wait may look up a sub-job by its own id. Such a sub-job is a job of its own, with its own
+//! script ([`FakeSource::with_job`]) and its own count of attempts.
+//!
 //! # Examples
 //!
 //! A service maps errors of a wait to HTTP statuses. The test has a row for each:

@@ -16,9 +16,9 @@ use crate::{
 /// The `Display` form is one line, such as `CreateCluster > InstallMaster: "no such flavor"`. Texts
 /// of the service are quoted and escaped.
 ///
-/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. When it is read,
-/// `job_type` becomes the last of the `job_types`, or `None` if that is the uid or `job`, because
-/// these are listed for a job without a type.
+/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. `job_type` is
+/// read from the last entry of `job_types`. That entry is the uid or `job` if the job has no type,
+/// and then `job_type` is `None`.
 ///
 /// ```
 /// use job_model::Failure;

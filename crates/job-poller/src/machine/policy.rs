@@ -209,8 +209,8 @@ impl WaitPolicy {
     /// credentials were valid, so a single error may come from a faulty replica or gateway. A wrong
     /// signature is not confirmed: it ends a wait immediately.
     #[must_use]
-    pub const fn confirmations(mut self, refusals: u32) -> Self {
-        self.confirmations = refusals;
+    pub const fn confirmations(mut self, errors: u32) -> Self {
+        self.confirmations = errors;
         self
     }
 

@@ -151,7 +151,7 @@ struct Search {
 }
 
 /// A character of a pattern, with the elements of the two other lists that a search needs. One list
-/// is one allocation. For a signature it has 1 KiB; a larger one takes the allocator more time.
+/// instead of three is one allocation, of 1 KiB for a signature.
 struct PatternChar {
     c: char,
     /// The length of the longest shorter prefix of the pattern that the prefix up to here ends with.
