@@ -54,7 +54,7 @@
 //! # Jobs without a body
 //!
 //! [`Job::new`] and its `with_` methods build a job, for example in a test of a program that uses
-//! this crate. A job can be serialized and read in [any format of serde](Job#formats).
+//! this crate. A job can be serialized and read in [other formats of serde](Job#formats).
 //!
 //! # Modules
 //!

@@ -221,7 +221,8 @@ impl Fleet {
     /// Stops the wait for a job. Returns whether the fleet waited for it.
     ///
     /// Each watch of the job ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a
-    /// checkpoint, or with the job's result if the job is known to have ended. An attempt in flight is canceled. The job itself is not affected.
+    /// checkpoint, or with the job's result if the job is known to have ended. An attempt in flight
+    /// is canceled. The job itself is not affected.
     pub fn cancel(&self, id: &JobId) -> bool {
         self.shared.update_state(|scheduler, now| scheduler.stop_job(now, id))
     }
@@ -233,8 +234,8 @@ impl Fleet {
 
     /// Stops all current and later waits, and waits until the fleet's task has ended.
     ///
-    /// Each wait ends as after [`cancel`](Self::cancel). Attempts in flight are canceled. After this no task of the fleet is left, and the source is
-    /// no longer used.
+    /// Each wait ends as after [`cancel`](Self::cancel), and attempts in flight are canceled. When
+    /// this returns, the fleet has no task and no longer uses its source.
     ///
     /// # Cancel safety
     ///
@@ -370,8 +371,7 @@ impl FleetBuilder {
     /// Starts the fleet's task. Requires a tokio runtime with time enabled.
     ///
     /// The task can end early, if the runtime shuts down or if the source, the schedule or the
-    /// observer panics.
-    /// All current and later waits then end with
+    /// observer panics. All current and later waits then end with
     /// [`WaitErrorKind::Stopped`](crate::WaitErrorKind::Stopped).
     ///
     /// # Panics

@@ -332,3 +332,35 @@ fn results_and_outcomes_have_stable_words() {
         assert_eq!(outcome.as_str(), word);
     }
 }
+
+/// Panics when an attempt or a wait has ended, and when the budget has changed.
+struct PanickingObserver;
+
+impl Observer for PanickingObserver {
+    fn attempt_finished(&self, _: &AttemptFinished) {
+        panic!("the observer is broken");
+    }
+
+    fn wait_finished(&self, _: &WaitFinished) {
+        panic!("the observer is broken");
+    }
+
+    fn budget_changed(&self, _: &BudgetStatus) {
+        panic!("the observer is broken");
+    }
+}
+
+/// A second panic while the first one unwinds would abort the process.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_always_panics_stops_its_waits_and_not_the_process() {
+    let (_sim, client, id) = service(Plan::create_cluster());
+    let wait = Wait::new(client.clone(), id.clone()).observer(PanickingObserver);
+    assert!(tokio::spawn(wait).await.unwrap_err().is_panic());
+
+    let fleet = Fleet::builder(client).observer(PanickingObserver).start();
+    let watches = [fleet.watch(id.clone()), fleet.watch(id)];
+    for watch in watches {
+        assert_eq!(watch.await.unwrap_err().kind(), WaitErrorKind::Stopped);
+    }
+    fleet.shutdown().await;
+}

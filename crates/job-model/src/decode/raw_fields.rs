@@ -89,9 +89,11 @@ impl RawFields {
 
     /// Sets the field `name` to a JSON text. Fields that have this name are replaced.
     ///
-    /// The text is encoded as it is, without the white space around it. The name should not be that
-    /// of a known field, because the text is then encoded only if it does not contradict the
-    /// struct's own field. A sub-job that was not an object becomes one.
+    /// The text is encoded as it is, without the white space around it. Use this for unknown fields.
+    /// For a known field, set the struct's field: a raw text that differs from it is not encoded. A
+    /// sub-job that was not an object becomes one.
+    ///
+    /// The work is linear in the number and the size of the fields that are set already.
     ///
     /// ```
     /// let mut job = job_model::Job::new();

@@ -21,13 +21,17 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// # Formats
 ///
 /// A job is decoded from a body by [`Job::from_slice`] or [`Decoded::from_slice`]. It also
-/// implements serde's traits, for any format:
+/// implements serde's traits. Tests cover these formats:
 ///
 /// | format | what is written | what is kept |
 /// |---|---|---|
 /// | JSON text, with `serde_json` | the job | everything but null values of known fields |
-/// | human-readable, such as YAML and TOML; other JSON libraries | the job as plain values | see below |
-/// | not human-readable, such as postcard, CBOR and MessagePack | a string with the JSON text | everything but null values of known fields |
+/// | YAML and TOML | the job as plain values | see below |
+/// | postcard and CBOR | a string with the JSON text | everything but null values of known fields |
+///
+/// A format that is not human-readable for serde is written like postcard, and any other format like
+/// YAML. JSON through another library, or through a wrapper of `serde_json` with an error type of
+/// its own, is also written like YAML.
 ///
 /// Plain values have no number texts: `1.10` becomes `1.1`, an integer outside of the range of
 /// `i64` and `u64` becomes a float, and a number outside of the range of `f64` a string. If a name

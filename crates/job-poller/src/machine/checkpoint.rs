@@ -71,7 +71,7 @@ use super::{Machine, policy::WaitPolicy};
 /// );
 /// # assert_eq!(insert.matches('?').count(), 7);
 /// assert_eq!((row.0, row.1, row.2), ("4a5b", None, 0));
-/// // The wait began a minute ago. Its first attempt is due since then.
+/// // The wait began a minute ago, and its first attempt was due at once.
 /// assert_eq!(checkpoint.next_attempt_at(), Some("2027-01-15T07:59:00Z".parse()?));
 /// assert_eq!(checkpoint.deadline_at(), Some("2027-01-15T08:59:00Z".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -112,10 +112,10 @@ impl Outcome {
 }
 
 impl FinishedJob {
-    /// Creates a result of one attempt, without deviations and inconsistencies, for tests of code
-    /// that handles results.
+    /// Creates the result of a wait with one attempt, for tests of code that handles results.
     ///
-    /// The outcome follows from the job: it failed if its phase is `Failed`.
+    /// The outcome and the inconsistencies follow from the job: it failed if its phase is `Failed`,
+    /// and otherwise it succeeded. There are no deviations.
     pub fn new(job_id: JobId, job: Job) -> Self {
         let outcome = match job.failure() {
             Some(failure) => Outcome::Failed(Box::new(failure)),

@@ -8,9 +8,10 @@ use super::Drawing;
 /// If more bytes than this wait to be written, progress is dropped. These are about 10,000 lines.
 const MAX_BYTES_FOR_PROGRESS: usize = 1 << 20;
 
-/// If this many bytes wait to be written, the queue is full until half of them are written, so that
-/// events are missing in few places. With `-o jsonl`, these are the events
-/// of about a quarter of an hour at 50 requests per second.
+/// If this many bytes wait to be written, the queue is full until half of them are written.
+///
+/// The caller then drops many events in one place, and not single ones in many places. With
+/// `-o jsonl`, these bytes are the events of about a quarter of an hour at 50 requests per second.
 const MAX_BYTES: usize = 64 << 20;
 
 /// Something to write.
