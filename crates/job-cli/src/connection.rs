@@ -17,9 +17,13 @@ use clap::{Args, ValueEnum};
 use http::Uri;
 use job_model::ProjectId;
 use job_transport::{
-    AuthMethod, Client, CloudDomain, CredentialChain, CredentialChainError, Endpoint,
-    HyperTransport, Proxy, ResolvedCredentials, ServiceHosts, ServiceHostsError, Sourced,
-    TokenFile, display_chain, is_loopback,
+    Client, Endpoint,
+    auth::{
+        AuthMethod, CloudDomain, CredentialChain, CredentialChainError, ResolvedCredentials,
+        ServiceHosts, ServiceHostsError, Sourced, TokenFile,
+    },
+    hyper::{HyperTransport, Proxy},
+    transport::{display_chain, is_loopback},
 };
 
 use self::{hints::IssuingService, tls::TlsArgs};

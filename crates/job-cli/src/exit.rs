@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use job_poller::{AttemptError, Outcome, WaitError, WaitErrorKind};
+use job_poller::{Outcome, WaitError, WaitErrorKind, machine::AttemptError};
 use job_transport::{ErrorClass, FetchError, FetchErrorKind};
 
 /// An exit code. The numbers are part of the public interface, because scripts branch on them.

@@ -22,7 +22,7 @@ use std::{
 };
 
 use clap::{CommandFactory, FromArgMatches};
-use job_transport::display_chain;
+use job_transport::transport::display_chain;
 
 use crate::{
     arguments::{Arguments, Command},

@@ -2,7 +2,7 @@
 
 use std::{io, process, thread, time::Duration};
 
-use job_transport::{Clock, TokioClock};
+use job_transport::clock::{Clock, TokioClock};
 use tokio::runtime::Builder;
 
 use crate::exit::Exit;

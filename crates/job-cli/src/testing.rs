@@ -4,7 +4,9 @@ use std::{cell::OnceCell, time::Duration};
 
 use job_model::{Job, JobId, is_unprintable};
 use job_poller::{
-    Action, Checkpoint, Event, FinishedJob, Fixed, Input, Machine, WaitError, WaitPolicy,
+    Checkpoint, Event, FinishedJob, WaitError, WaitPolicy,
+    machine::{Action, Input, Machine},
+    schedule::Fixed,
 };
 use job_transport::Reading;
 use proptest::prelude::*;

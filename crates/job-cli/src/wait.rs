@@ -26,8 +26,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
-use job_poller::{Adaptive, Fleet, Schedule, WaitPolicy};
-use job_transport::{Client, CredentialChain};
+use job_poller::{
+    Fleet, WaitPolicy,
+    schedule::{Adaptive, Schedule},
+};
+use job_transport::{Client, auth::CredentialChain};
 
 #[cfg(test)]
 pub(crate) use self::finished::Finished;

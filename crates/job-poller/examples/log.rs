@@ -4,7 +4,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use job_poller::{Event, Exponential, Outcome, Wait};
+use job_poller::{Event, Outcome, Wait, schedule::Exponential};
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 
 #[tokio::main(flavor = "current_thread")]

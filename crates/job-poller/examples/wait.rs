@@ -2,7 +2,10 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use job_poller::Wait;
-use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+use job_transport::{
+    Client, Credentials,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

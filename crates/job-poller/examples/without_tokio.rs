@@ -16,11 +16,16 @@ use std::{
 };
 
 use job_model::JobId;
-use job_poller::{Action, Adaptive, FinishedJob, Input, Machine, WaitError, WaitPolicy};
+use job_poller::{
+    FinishedJob, WaitError, WaitPolicy,
+    machine::{Action, Input, Machine},
+    schedule::Adaptive,
+};
 use job_transport::{
-    Endpoint, FetchError, Reading, RequestSent, TransportError, TransportErrorKind,
+    Endpoint, FetchError, Reading,
     bytes::Bytes,
     http::{Request, Response},
+    transport::{RequestSent, TransportError, TransportErrorKind},
 };
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 

@@ -2,7 +2,7 @@
 //!
 //! [`Budget`] decides when the next request may be sent, and which share ([`BudgetShare`]) of the
 //! requests each wait gets. It reads no clock and performs no I/O. A `Fleet` has its own budget;
-//! use this module if you drive [`Machine`](crate::Machine)s with another engine.
+//! use this module if you drive [`Machine`](crate::machine::Machine)s with another engine.
 
 mod price;
 mod pacer;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::price::UrgencyBucket;
 use self::{pacer::Pacer, price::Price};
 use crate::machine::{Input, MAX_RETRY_AFTER};
-pub use crate::schedule::BudgetShare;
+use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share.
 ///
@@ -23,7 +23,7 @@ pub use crate::schedule::BudgetShare;
 /// none during a `Retry-After`. After throttling, the rate recovers with time alone: each method
 /// that takes the time raises it. Each wait is counted by the urgency of its plan. The counts
 /// determine the price of a request ([`BudgetShare`]), and the price determines the delay of each
-/// wait ([`Machine::step_with_share`](crate::Machine::step_with_share)).
+/// wait ([`Machine::step_with_share`](crate::machine::Machine::step_with_share)).
 ///
 /// A `Fleet` uses this budget. An engine that stores its waits elsewhere can store a budget with
 /// them, in any serde format, and apply the same rules.
@@ -35,8 +35,7 @@ pub use crate::schedule::BudgetShare;
 /// ```
 /// use std::time::Duration;
 /// use job_poller::{
-///     Adaptive, Input, Machine, WaitPolicy,
-///     budget::{Budget, UrgencyBucket},
+///     WaitPolicy, budget::{Budget, UrgencyBucket}, machine::{Input, Machine}, schedule::Adaptive,
 /// };
 ///
 /// let now = Duration::from_secs(100);

@@ -49,20 +49,24 @@
 //! |---|---|
 //! | [`Wait`] | waits for one job, as a future; [`Wait::events`] is a stream of its events |
 //! | [`Fleet`] | waits for many jobs, in one task and with one request budget |
-//! | [`Machine`] | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
-//! | [`Observer`] | receives figures of waits, for metrics and statistics |
+//! | [`Machine`](machine::Machine) | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
+//! | [`Observer`](observer::Observer) | receives figures of waits, for metrics and statistics |
 //! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
 //!
-//! [`Wait`] and [`Fleet`] drive machines on tokio. A [`Machine`] has no clock and performs no I/O,
+//! [`Wait`] and [`Fleet`] drive machines on tokio. A `Machine` has no clock and performs no I/O,
 //! and its state can be stored in any serde format. Any engine that can store this state, send a
 //! request and sleep can drive it.
+//!
+//! The types that most programs need are listed here. The others are in [`fleet`], [`machine`],
+//! [`observer`], [`schedule`], [`source`] and [`budget`].
 //!
 //! # Observability
 //!
 //! - Events report what changes in one job: [`Wait::events`], `Fleet::events`.
-//! - An [`Observer`] receives figures of all waits: attempts, ends and the request budget. With the
-//!   feature `metrics`, [`MetricsObserver`] turns them into metrics. `docs/metrics.md` in the
-//!   repository lists them, and `docs/alerts.yml` has alert rules for Prometheus.
+//! - An [`Observer`](observer::Observer) receives figures of all waits: attempts, ends and the
+//!   request budget. With the feature `metrics`, `MetricsObserver` turns them into metrics.
+//!   `docs/metrics.md` in the repository lists them, and `docs/alerts.yml` has alert rules for
+//!   Prometheus.
 //! - Each [`Wait`], and each wait of a [`Fleet`], is a `tracing` span `cce.wait`, around the spans of
 //!   its requests.
 //!
@@ -71,8 +75,8 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `tokio` | yes | [`Wait`], [`WaitEvents`] and [`Fleet`]: the drivers on tokio |
-//! | `metrics` | no | [`MetricsObserver`]: passes the figures of waits to the crate `metrics` |
-//! | `backoff` | no | [`BackoffSchedule`]: the delays of the crate `backoff` |
+//! | `metrics` | no | `observer::MetricsObserver`: passes the figures of waits to the crate `metrics` |
+//! | `backoff` | no | `schedule::BackoffSchedule`: the delays of the crate `backoff` |
 //! | `test-util` | no | `testing`: a fake service for unit tests; enable it only in `[dev-dependencies]` |
 //!
 //! # Other layers
@@ -86,45 +90,35 @@
 #![cfg_attr(not(feature = "tokio"), doc = "[`Wait::events`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
-#![cfg_attr(not(feature = "metrics"), doc = "[`MetricsObserver`]: crate#features")]
-#![cfg_attr(not(feature = "backoff"), doc = "[`BackoffSchedule`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`fleet`]: crate#features")]
 
 #[cfg(any(test, feature = "test-util"))]
 mod reply_script;
-mod schedule;
-mod machine;
-mod source;
+pub mod schedule;
+pub mod machine;
+pub mod source;
 #[cfg(feature = "test-util")]
 pub mod testing;
 pub mod budget;
-mod observer;
+pub mod observer;
 mod report;
 #[cfg(feature = "tokio")]
 mod wait;
 #[cfg(feature = "tokio")]
-mod fleet;
+pub mod fleet;
 
 #[cfg(feature = "tokio")]
-pub use fleet::{
-    Fleet, FleetBuilder, FleetEvents, FleetJobStatus, FleetStats, FleetWait, Lagged, MergedEvents,
-    WaitRequest,
-};
+pub use fleet::api::Fleet;
+pub use job_transport;
 pub use machine::{
-    Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Input, JobFailed, Machine,
-    Outcome, PhaseChange, Step, WaitError, WaitErrorKind, WaitPolicy,
-};
-#[cfg(feature = "metrics")]
-pub use observer::MetricsObserver;
-pub use observer::{
-    AttemptFinished, AttemptResult, BudgetStatus, Observer, WaitFinished, WaitOutcome, WaitStarted,
+    checkpoint::Checkpoint,
+    error::WaitError,
+    error_kind::WaitErrorKind,
+    event::Event,
+    outcome::{FinishedJob, JobFailed, Outcome},
+    policy::WaitPolicy,
 };
 pub use report::Report;
-#[cfg(feature = "backoff")]
-pub use schedule::BackoffSchedule;
-pub use schedule::{
-    Adaptive, Exponential, Fixed, History, JobObservation, PollPlan, PollState, Schedule,
-};
-pub use source::{JobSource, SourceFn, source_fn};
 #[cfg(feature = "tokio")]
 pub use wait::{Wait, WaitEvents};
 

@@ -1,15 +1,15 @@
 //! The state machine of a wait: [`Machine`], its inputs and its outputs. Reads no clock and
 //! performs no I/O.
 
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod seconds;
-mod event;
+pub(crate) mod event;
 mod changes;
 mod deviations;
 mod verdict;
-mod outcome;
+pub(crate) mod outcome;
 mod attempt_error;
-mod error_kind;
+pub(crate) mod error_kind;
 mod compact_duration;
 mod job_text;
 mod identity;
@@ -19,24 +19,27 @@ mod settling;
 mod sub_job_lookup;
 mod state;
 // The machine as serializable data, and the error that contains it.
-mod checkpoint;
-mod error;
+pub(crate) mod checkpoint;
+pub(crate) mod error;
 // The steps.
 mod step;
 mod reading;
 mod finish;
 
 pub use attempt_error::AttemptError;
-pub use checkpoint::Checkpoint;
+#[cfg(feature = "tokio")]
+pub(crate) use checkpoint::Checkpoint;
 pub(crate) use compact_duration::CompactDuration;
-pub use error::WaitError;
-pub use error_kind::WaitErrorKind;
+pub(crate) use error::WaitError;
+pub(crate) use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
-pub use event::{AttemptReason, Event, PhaseChange};
+#[cfg(any(feature = "tokio", test))]
+pub(crate) use event::Event;
+pub use event::{AttemptReason, PhaseChange};
 #[cfg(feature = "tokio")]
 pub(crate) use identity::check_uid;
-pub use outcome::{FinishedJob, JobFailed, Outcome};
-pub use policy::WaitPolicy;
+pub(crate) use outcome::{FinishedJob, Outcome};
+pub(crate) use policy::WaitPolicy;
 pub use step::{Action, Input, Step};
 
 use std::{sync::Arc, time::Duration};
@@ -91,7 +94,11 @@ use crate::schedule::JobObservation;
 /// ```
 /// use std::time::Duration;
 /// use job_model::Job;
-/// use job_poller::{Action, Fixed, Input, Machine, Outcome, WaitPolicy};
+/// use job_poller::{
+///     Outcome, WaitPolicy,
+///     machine::{Action, Input, Machine},
+///     schedule::Fixed,
+/// };
 /// use job_transport::Reading;
 ///
 /// let schedule = Fixed::new(Duration::from_secs(10));
@@ -331,7 +338,8 @@ impl Machine {
         self.snapshot.as_ref().map(JobSnapshot::deviations).unwrap_or_default()
     }
 
-    /// Returns what the wait has observed of the job so far, for a [`History`](crate::History).
+    /// Returns what the wait has observed of the job so far, for a
+    /// [`History`](crate::schedule::History).
     ///
     /// Returns `None` before the first reading that shows the job active.
     #[must_use]

@@ -51,7 +51,7 @@ pub(crate) use self::wait_span::WaitSpan;
 ///
 /// # #[cfg(feature = "tokio")]
 /// use job_poller::Wait;
-/// use job_poller::{AttemptFinished, Observer};
+/// use job_poller::observer::{AttemptFinished, Observer};
 ///
 /// /// Counts attempts.
 /// #[derive(Default)]

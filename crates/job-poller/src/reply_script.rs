@@ -5,9 +5,10 @@ use std::{num::ParseIntError, time::Duration};
 use jiff::Timestamp;
 use job_model::{Job, ServiceError};
 use job_transport::{
-    FetchError, FetchErrorKind, Reading, RequestSent, TransportError, TransportErrorKind,
+    FetchError, FetchErrorKind, Reading,
     bytes::Bytes,
     http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER},
+    transport::{RequestSent, TransportError, TransportErrorKind},
 };
 use serde_json::{Value, json};
 

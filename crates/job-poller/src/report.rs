@@ -17,7 +17,11 @@ use crate::machine::{FinishedJob, Outcome, WaitError, seconds};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use job_poller::{Action, Fixed, Input, Machine, Report, WaitPolicy};
+/// # use job_poller::{
+/// #     Report, WaitPolicy,
+/// #     machine::{Action, Input, Machine},
+/// #     schedule::Fixed,
+/// # };
 /// # use job_transport::Reading;
 /// # let mut machine = Machine::new("4a5b".parse()?, WaitPolicy::new());
 /// # let schedule = Fixed::new(Duration::from_secs(10));

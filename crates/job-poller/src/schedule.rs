@@ -94,7 +94,7 @@ impl PollState<'_> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::PollPlan;
+/// use job_poller::schedule::PollPlan;
 ///
 /// let plan = PollPlan::after(Duration::from_secs(10));
 /// assert_eq!(plan.urgency, None);
@@ -146,7 +146,7 @@ impl PollPlan {
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{PollPlan, PollState, Schedule};
+/// use job_poller::schedule::{PollPlan, PollState, Schedule};
 ///
 /// /// Polls every minute, and every five seconds when the job is nearly done.
 /// struct Patient;

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures_core::future::BoxFuture;
 use job_model::JobId;
 #[cfg(feature = "tokio")]
-use job_transport::MemoryLimit;
+use job_transport::transport::MemoryLimit;
 use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
 
 #[cfg(feature = "tokio")]
@@ -78,7 +78,7 @@ impl JobSource for Client {
 ///
 /// ```
 /// use job_model::{Job, JobId};
-/// use job_poller::{JobSource, source_fn};
+/// use job_poller::source::{JobSource, source_fn};
 /// use job_transport::Reading;
 ///
 /// async fn read(id: JobId) -> Job {

@@ -17,7 +17,10 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use job_model::JobId;
-use job_transport::{Clock, MemoryLimit, TokioClock};
+use job_transport::{
+    clock::{Clock, TokioClock},
+    transport::MemoryLimit,
+};
 
 use self::clock::WaitClock;
 use crate::{

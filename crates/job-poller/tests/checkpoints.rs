@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use job_model::Job;
-use job_poller::{Action, Checkpoint, Fixed, Input};
+use job_poller::{
+    Checkpoint,
+    machine::{Action, Input},
+    schedule::Fixed,
+};
 use job_transport::Reading;
 use serde_json::Value;
 

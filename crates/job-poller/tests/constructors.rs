@@ -10,13 +10,13 @@ use job_model::{
     tree::{InconsistencyKind, SubJobPath},
 };
 use job_poller::{
-    Action, AttemptError, AttemptReason, Checkpoint, Event, FinishedJob, Fixed, Input,
-    JobObservation, Machine, Outcome, PollPlan, PollState, Report, Step, WaitError, WaitErrorKind,
-    WaitPolicy,
+    Checkpoint, Event, FinishedJob, Outcome, Report, WaitError, WaitErrorKind, WaitPolicy,
+    machine::{Action, AttemptError, AttemptReason, Input, Machine, Step},
+    schedule::{Fixed, JobObservation, PollPlan, PollState},
 };
 use job_transport::{
-    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, Reading, RequestSent,
-    TransportError, TransportErrorKind, Unchanged,
+    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, Reading, Unchanged,
+    transport::{RequestSent, TransportError, TransportErrorKind},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -166,7 +166,7 @@ fn every_input_and_output_of_a_driver_can_be_created() {
 #[cfg(feature = "tokio")]
 #[test]
 fn the_figures_of_a_fleet_can_be_created() {
-    use job_poller::{FleetJobStatus, FleetStats, Lagged};
+    use job_poller::fleet::{FleetJobStatus, FleetStats, Lagged};
 
     let mut stats = FleetStats::default();
     stats.jobs = 3;

@@ -15,8 +15,13 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
 use job_model::{Job, JobId, Phase};
-use job_poller::{Checkpoint, Event, Fixed, JobSource, Outcome, Wait, WaitErrorKind, WaitPolicy};
-use job_transport::{FetchError, Reading, RequestSent, TransportError, TransportErrorKind};
+use job_poller::{
+    Checkpoint, Event, Outcome, Wait, WaitErrorKind, WaitPolicy, schedule::Fixed, source::JobSource,
+};
+use job_transport::{
+    FetchError, Reading,
+    transport::{RequestSent, TransportError, TransportErrorKind},
+};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, oneshot},

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use job_model::{Job, JobId};
 use job_poller::{
-    Event, Fixed, Fleet, Outcome, Wait, WaitErrorKind, source_fn,
+    Event, Fleet, Outcome, Wait, WaitErrorKind,
+    schedule::Fixed,
+    source::source_fn,
     testing::{FakeSource, ScriptError},
 };
 use job_transport::{ErrorClass, FetchError, FetchErrorKind, Reading};

@@ -9,8 +9,11 @@ use futures_core::future::BoxFuture;
 use futures_util::future::join_all;
 use http::{Request, Response};
 use job_model::JobId;
-use job_poller::{Event, Fixed, Fleet, Outcome, Wait, WaitErrorKind};
-use job_transport::{Client, Credentials, MemoryLimit, Transport, TransportError};
+use job_poller::{Event, Fleet, Outcome, Wait, WaitErrorKind, schedule::Fixed};
+use job_transport::{
+    Client, Credentials,
+    transport::{MemoryLimit, Transport, TransportError},
+};
 use tokio::time::Instant;
 
 /// A service whose jobs fail after a time. Each reply has `padding` bytes, which change each time.

@@ -12,8 +12,10 @@ use std::{
 
 use http::StatusCode;
 use job_poller::{
-    Checkpoint, Fixed, Fleet, Machine, MetricsObserver, Observer, Wait, WaitError, WaitErrorKind,
-    WaitFinished, WaitPolicy,
+    Checkpoint, Fleet, Wait, WaitError, WaitErrorKind, WaitPolicy,
+    machine::Machine,
+    observer::{MetricsObserver, Observer, WaitFinished},
+    schedule::Fixed,
 };
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use metrics::{Unit, set_default_local_recorder};

@@ -9,8 +9,13 @@ use std::{
 use http::StatusCode;
 use job_model::JobId;
 use job_poller::{
-    AttemptFinished, AttemptResult, BudgetStatus, Checkpoint, Exponential, Fixed, Fleet, Observer,
-    Wait, WaitErrorKind, WaitFinished, WaitOutcome, WaitPolicy, WaitRequest, WaitStarted,
+    Checkpoint, Fleet, Wait, WaitErrorKind, WaitPolicy,
+    fleet::WaitRequest,
+    observer::{
+        AttemptFinished, AttemptResult, BudgetStatus, Observer, WaitFinished, WaitOutcome,
+        WaitStarted,
+    },
+    schedule::{Exponential, Fixed},
 };
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, ErrorClass, FetchErrorKind};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use job_model::JobId;
-use job_poller::{Fixed, Fleet, Wait};
+use job_poller::{Fleet, Wait, schedule::Fixed};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::Client;
 use tracing_subscriber::{

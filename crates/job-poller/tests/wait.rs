@@ -8,11 +8,14 @@ use std::{
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use job_model::Phase;
-use job_poller::{AttemptError, Event, FinishedJob, Fixed, Outcome, Wait, WaitErrorKind};
+use job_poller::{
+    Event, FinishedJob, Outcome, Wait, WaitErrorKind, machine::AttemptError, schedule::Fixed,
+};
 use job_sim::{Fault as SimFault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, Endpoint, FetchErrorKind, HyperTransport, Identity, TlsConfig,
-    TlsProvider,
+    Client, Credentials, Endpoint, FetchErrorKind,
+    auth::{AccessKey, Identity},
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
 };
 use tokio::{sync::mpsc, time::Instant};
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::CONTENT_TYPE};
-use job_transport::{AllowHttp, Transport, display_chain};
+use job_transport::transport::{AllowHttp, Transport, display_chain};
 use serde::Serialize;
 
 /// Posts a body as JSON, and returns the status and the body of the reply.

@@ -18,9 +18,9 @@
 //! **In scope:** storing a wait between its attempts, one request budget for all processes of a
 //! deployment, and notifications of finished waits ([`Webhook`], or your own [`Notifier`]).
 //!
-//! **Out of scope:** when to poll and when to stop, which is decided by [`job_poller::Machine`];
-//! HTTP and authentication, which are in [`job_transport`]; the engine, which is a separate server
-//! with a license of its own.
+//! **Out of scope:** when to poll and when to stop, which is decided by
+//! [`job_poller::machine::Machine`]; HTTP and authentication, which are in [`job_transport`]; the
+//! engine, which is a separate server with a license of its own.
 //!
 //! # Examples
 //!
@@ -29,7 +29,10 @@
 //!
 //! ```no_run
 //! use job_restate::{Deployment, Webhook, WebhookKey, register};
-//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+//! use job_transport::{
+//!     Client, Credentials,
+//!     hyper::{HyperTransport, TlsConfig, TlsProvider},
+//! };
 //! use tokio::net::TcpListener;
 //!
 //! #[tokio::main]
@@ -75,15 +78,15 @@
 //!
 //! # Features
 //!
-//! This crate has no optional features. To use `job_transport::HyperTransport`, enable the features
-//! `hyper` and `aws-lc-rs` (or `ring`) of `job-transport`.
+//! This crate has no optional features. To use `job_transport::hyper::HyperTransport`, enable the
+//! features `hyper` and `aws-lc-rs` (or `ring`) of `job-transport`.
 //!
 //! # Related crates
 //!
-//! [`job_poller`] is the layer below. Its [`Machine`](job_poller::Machine) makes the decisions and
-//! its [`Checkpoint`](job_poller::Checkpoint) is the stored state, so you can also run the same
-//! waits on another engine, such as a PostgreSQL table or Temporal; `OTHER_ENGINES.md` in this
-//! crate shows how.
+//! [`job_poller`] is the layer below. Its [`Machine`](job_poller::machine::Machine) makes the
+//! decisions and its [`Checkpoint`](job_poller::Checkpoint) is the stored state, so you can also
+//! run the same waits on another engine, such as a PostgreSQL table or Temporal; `OTHER_ENGINES.md`
+//! in this crate shows how.
 
 mod key;
 mod request;

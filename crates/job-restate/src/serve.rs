@@ -16,7 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use job_transport::{Clock, TokioClock};
+use job_transport::clock::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 

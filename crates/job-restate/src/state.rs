@@ -5,8 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::Job;
 use job_poller::{
-    Action, Checkpoint, Event, FinishedJob, Input, Machine, PollPlan, PollState, Report, Schedule,
-    WaitError, WaitPolicy, budget::UrgencyBucket,
+    Checkpoint, Event, FinishedJob, Report, WaitError, WaitPolicy,
+    budget::UrgencyBucket,
+    machine::{Action, Input, Machine},
+    schedule::{PollPlan, PollState, Schedule},
 };
 use serde::{Deserialize, Serialize};
 

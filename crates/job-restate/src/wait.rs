@@ -1,7 +1,8 @@
 //! The Restate service `JobWait`, with a virtual object for each wait.
 //!
 //! The engine calls `tick` after each delay. A tick is a short call that makes at most one
-//! attempt, plus lookups of sub-jobs; [`Machine`](job_poller::Machine) decides what follows.
+//! attempt, plus lookups of sub-jobs; [`Machine`](job_poller::machine::Machine) decides what
+//! follows.
 //!
 //! `wait` and `notify` are two services that call each other: `wait` requests the delivery of
 //! notifications, and `notify` reports the result of each delivery back.
@@ -13,8 +14,12 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use job_poller::{PollState, Schedule, WaitPolicy, budget::UrgencyBucket};
-use job_transport::{Client, Clock};
+use job_poller::{
+    WaitPolicy,
+    budget::UrgencyBucket,
+    schedule::{PollState, Schedule},
+};
+use job_transport::{Client, clock::Clock};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

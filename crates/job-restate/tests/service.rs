@@ -18,7 +18,11 @@ use hyper_util::{
 };
 use job_restate::{Deployment, Notification, Notifier, NotifierError};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
-use job_transport::{Clock, HyperTransport, TlsConfig, TlsProvider, TokioClock, Transport};
+use job_transport::{
+    clock::{Clock, TokioClock},
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
+};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 

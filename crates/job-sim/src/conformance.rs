@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_ENCODING};
-use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
+use job_transport::transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 use serde_json::Value;
 
 use crate::{faults::Fault, service::Sim};

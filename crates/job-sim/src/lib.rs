@@ -7,7 +7,7 @@
 //!
 //! **In scope:** reading jobs and sub-jobs; the calls that submit a job; tokens, signatures and
 //! logins; the services that issue tokens and temporary keys ([`IdentityFlow`]); the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
-//! [`Transport`](job_transport::Transport) follows the rules for all transports.
+//! [`Transport`](job_transport::transport::Transport) follows the rules for all transports.
 //!
 //! **Out of scope:** everything that the job API does not do. No cluster or node is created.
 //!

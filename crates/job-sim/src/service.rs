@@ -26,7 +26,10 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use job_model::{IdError, JobId, ProjectId};
 use job_transport::{
-    AccessKey, Client, Clock, Credentials, Endpoint, PasswordLogin, TokioClock, Transport,
+    Client, Credentials, Endpoint,
+    auth::{AccessKey, PasswordLogin},
+    clock::{Clock, TokioClock},
+    transport::Transport,
 };
 
 use self::limit::RateLimiter;

@@ -11,7 +11,7 @@ mod access_key;
 mod credential;
 mod provider;
 mod credentials_cache;
-mod credentials;
+pub(crate) mod credentials;
 mod identity;
 mod token_file;
 mod providers;
@@ -28,8 +28,7 @@ pub use chain::{
 };
 pub use credential::ProvidedCredential;
 pub(crate) use credential::{Credential, IssuedCredential};
-pub use credentials::Credentials;
-pub(crate) use credentials::X_AUTH_TOKEN;
+pub(crate) use credentials::{Credentials, X_AUTH_TOKEN};
 #[cfg(feature = "hyper")]
 pub(crate) use file_access::FileAccess;
 pub use identity::{Identity, PasswordLogin};
@@ -46,3 +45,5 @@ pub use secret::InvalidCredential;
 pub use sign::sign;
 pub(crate) use signed_request::{SigningContext, send_signed};
 pub use token_file::TokenFile;
+
+pub use crate::request::provider_error::CredentialsProviderError;

@@ -13,6 +13,8 @@ mod progress;
 mod error;
 
 pub use proxy::{Proxy, ProxyError};
+/// The TLS library, whose types [`TlsConfig::from_rustls`] and [`TlsProvider::from_rustls`] take.
+pub use rustls;
 pub use tls::{TlsConfig, TlsError, TlsProvider};
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -7,8 +7,8 @@
 //! - the request and its authentication: a token, a password, an access key, the temporary
 //!   credentials of a machine, a pod, a federated user or an agency, or your own provider
 //!   ([`Credentials`]); expired tokens and keys are refreshed;
-//! - sending it with hyper and rustls (`HyperTransport`), or with another HTTP client
-//!   ([`Transport`]);
+//! - sending it with hyper and rustls ([`hyper`]), or with another HTTP client
+//!   ([`Transport`](transport::Transport));
 //! - classifying replies that are not a job, and failed connections.
 //!
 //! **Out of scope:** polling. The crate [`job-poller`](../job_poller/index.html) is the next layer:
@@ -27,7 +27,10 @@
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use job_sim::{Plan, Sim, SimServer, TimeSource};
-//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+//! use job_transport::{
+//!     Client, Credentials,
+//!     hyper::{HyperTransport, TlsConfig, TlsProvider},
+//! };
 //!
 //! let pace = TimeSource::PerRequest(Duration::from_secs(1));
 //! let sim = Arc::new(Sim::new(Plan::create_cluster(), pace));
@@ -51,7 +54,10 @@
 //! ```no_run
 //! # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+//! use job_transport::{
+//!     Client, Credentials,
+//!     hyper::{HyperTransport, TlsConfig, TlsProvider},
+//! };
 //!
 //! let client = Client::new(
 //!     "https://cce.eu-de.otc.t-systems.com".parse()?,
@@ -63,6 +69,16 @@
 //! # }
 //! ```
 //!
+//! # Modules
+//!
+//! The types that most programs need are listed here. The others are in the modules:
+//!
+//! - [`auth`]: credentials of all kinds, and their providers;
+//! - [`clock`]: the clock of a client;
+//! - [`hyper`]: the transport on hyper and rustls, TLS settings and proxies;
+//! - [`request`]: parts of a request and of its errors;
+//! - [`transport`]: the trait for another HTTP client, its errors, and the limit of memory.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
@@ -70,52 +86,28 @@
 //! | `hyper` | yes | `HyperTransport`, on hyper and rustls; also enable one of the two TLS providers |
 //! | `aws-lc-rs` | yes | `TlsProvider::aws_lc_rs` |
 //! | `ring` | no | `TlsProvider::ring` |
-//! | `tokio` | with `hyper` | `TokioClock`, and `Client::new`, which uses it |
+//! | `tokio` | with `hyper` | `clock::TokioClock`, and `Client::new`, which uses it |
 //! | `credential-chain` | yes | `CredentialChain`: credentials from environment variables and files |
 //! | `tower` | no | `TowerTransport` and `TransportService`, adapters for tower services |
+//!
+// Without the feature, the links to the module lead to the list of features.
+#![cfg_attr(not(feature = "hyper"), doc = "[`hyper`]: crate#features")]
 
-mod clock;
-mod transport;
-mod request;
-mod auth;
+pub mod clock;
+pub mod transport;
+pub mod request;
+pub mod auth;
 mod client;
 #[cfg(feature = "hyper")]
-mod hyper;
+pub mod hyper;
 #[cfg(test)]
 mod testing;
 
-pub use auth::{
-    AccessKey, AssumeAgency, Credentials, Identity, InvalidCredential, KeyId, KeyRecord,
-    KeyRecordError, KeyRecords, LockedKeyRecord, MemoryKeyRecords, MetadataService, OidcAssume,
-    OidcLogin, PasswordLogin, PodIdentity, ProjectLookup, ProvideCredentials, ProvidedCredential,
-    TokenFile, TokenSource, sign,
-};
-#[cfg(feature = "credential-chain")]
-pub use auth::{
-    AuthMethod, CloudDomain, CredentialChain, CredentialChainError, CredentialChainWarning,
-    IdentityHostIssue, IgnoredVariable, ResolvedCredentials, ServiceHosts, ServiceHostsError,
-    Setting, Sourced,
-};
+pub use auth::credentials::Credentials;
 pub use bytes;
 pub use client::{Client, Fetched, JobDigest, JobSnapshot, Reading, Unchanged};
-pub use clock::Clock;
-#[cfg(feature = "tokio")]
-pub use clock::TokioClock;
 pub use http;
-#[cfg(feature = "hyper")]
-pub use hyper::{
-    AsyncStream, Connect, HyperTransport, Proxy, ProxyError, TlsConfig, TlsError, TlsProvider,
-};
+pub use job_model;
 pub use request::{
-    Cloud, CredentialsProviderError, Endpoint, EndpointError, ErrorClass, FetchError,
-    FetchErrorKind, RefusalCause, retry_after,
+    endpoint::Endpoint, error::FetchError, error_class::ErrorClass, error_kind::FetchErrorKind,
 };
-/// The TLS library, whose types [`TlsConfig::from_rustls`] and [`TlsProvider::from_rustls`] take.
-#[cfg(feature = "hyper")]
-pub use rustls;
-pub use transport::{
-    AllowHttp, MemoryLimit, RequestSent, TimeoutStage, Transport, TransportError,
-    TransportErrorKind, display_chain, error_sources, is_loopback,
-};
-#[cfg(feature = "tower")]
-pub use transport::{TowerTransport, TransportService};

@@ -78,8 +78,10 @@ impl ScriptedTransport {
     pub(crate) fn describe_requests(&self) -> String {
         let mut text = String::new();
         for request in self.take_requests() {
-            let extensions =
-                request.extensions().get::<crate::AllowHttp>().map(|_| " (http allowed)");
+            let extensions = request
+                .extensions()
+                .get::<crate::transport::AllowHttp>()
+                .map(|_| " (http allowed)");
             text +=
                 &format!("{} {}{}\n", request.method(), request.uri(), extensions.unwrap_or(""));
             for (name, value) in request.headers() {

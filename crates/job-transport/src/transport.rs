@@ -90,7 +90,7 @@ pub(crate) async fn off_thread<T>(_: usize, decode: impl FnOnce() -> T) -> T {
 /// use bytes::Bytes;
 /// use futures_core::future::BoxFuture;
 /// use http::{Request, Response};
-/// use job_transport::{Transport, TransportError};
+/// use job_transport::transport::{Transport, TransportError};
 ///
 /// struct AlwaysRunning;
 ///

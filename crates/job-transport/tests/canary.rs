@@ -21,9 +21,13 @@ use http::{Response, StatusCode};
 use job_model::is_unprintable;
 use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, AssumeAgency, Client, Credentials, HyperTransport, Identity, MetadataService,
-    OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProvideCredentials, Proxy, TlsConfig,
-    TlsProvider, TokenSource, Transport, TransportError, display_chain,
+    Client, Credentials,
+    auth::{
+        AccessKey, AssumeAgency, Identity, MetadataService, OidcAssume, OidcLogin, PasswordLogin,
+        PodIdentity, ProvideCredentials, TokenSource,
+    },
+    hyper::{HyperTransport, Proxy, TlsConfig, TlsProvider},
+    transport::{Transport, TransportError, display_chain},
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::{

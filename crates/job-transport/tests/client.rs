@@ -12,9 +12,12 @@ use http::{Request, Response, StatusCode};
 use jiff::SignedDuration;
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, CredentialsProviderError, ErrorClass, FetchErrorKind, Fetched,
-    Identity, JobSnapshot, PasswordLogin, ProvideCredentials, ProvidedCredential, RequestSent,
-    Transport, TransportError, TransportErrorKind,
+    Client, Credentials, ErrorClass, FetchErrorKind, Fetched, JobSnapshot,
+    auth::{
+        AccessKey, CredentialsProviderError, Identity, PasswordLogin, ProvideCredentials,
+        ProvidedCredential,
+    },
+    transport::{RequestSent, Transport, TransportError, TransportErrorKind},
 };
 
 /// Records each request and replies with a running job.

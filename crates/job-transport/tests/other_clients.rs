@@ -9,7 +9,9 @@ use std::{sync::Arc, task::Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use job_sim::{Conformance, Plan, Sim, SimServer, SimTransport, TimeSource};
-use job_transport::{RequestSent, TowerTransport, Transport, TransportErrorKind, TransportService};
+use job_transport::transport::{
+    RequestSent, TowerTransport, Transport, TransportErrorKind, TransportService,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,

@@ -15,9 +15,12 @@ use http::Request;
 use jiff::SignedDuration;
 use job_sim::{IdentityFlow, Plan, Sim, SimTransport, TestAccount, TimeSource};
 use job_transport::{
-    AssumeAgency, Client, CredentialChain, Credentials, Endpoint, ErrorClass, FetchErrorKind,
-    Identity, MetadataService, OidcAssume, OidcLogin, PasswordLogin, PodIdentity, ProjectLookup,
-    Sourced, TokenSource, Transport, display_chain,
+    Client, Credentials, Endpoint, ErrorClass, FetchErrorKind,
+    auth::{
+        AssumeAgency, CredentialChain, Identity, MetadataService, OidcAssume, OidcLogin,
+        PasswordLogin, PodIdentity, ProjectLookup, Sourced, TokenSource,
+    },
+    transport::{Transport, display_chain},
 };
 use serde_json::json;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
-use job_transport::{Client, Credentials, Identity};
+use job_transport::{Client, Credentials, auth::Identity};
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
 #[derive(Clone, Default)]

@@ -9,7 +9,11 @@ mod log_format;
 use std::time::Duration;
 
 use cce_job_fuzz::run_within_time;
-use job_poller::{Action, Adaptive, AttemptError, Checkpoint, Input};
+use job_poller::{
+    Checkpoint,
+    machine::{Action, AttemptError, Input},
+    schedule::Adaptive,
+};
 use job_transport::{ErrorClass, FetchErrorKind};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
@@ -31,7 +35,11 @@ fuzz_target!(|bytes: &[u8]| run_within_time(bytes.len(), || {
             Action::SleepUntil(at) => (now, input) = (now.max(at), Input::Wake),
             Action::Fetch { .. } => {
                 now = now.saturating_add(Duration::from_secs(1));
-                input = Input::Error(AttemptError::new(FetchErrorKind::Status(503), ErrorClass::Transient, "an attempt error"));
+                input = Input::Error(AttemptError::new(
+                    FetchErrorKind::Status(503),
+                    ErrorClass::Transient,
+                    "an attempt error",
+                ));
             }
             Action::Finish(_) => return,
         }
@@ -81,6 +89,7 @@ fn encoded(checkpoint: &Checkpoint) -> String {
 /// Checks that writing and reading a checkpoint again gives the same text.
 fn check_again(checkpoint: &Checkpoint) {
     let written = encoded(checkpoint);
-    let again: Checkpoint = serde_json::from_str(&written).expect("a written checkpoint can be read");
+    let again: Checkpoint =
+        serde_json::from_str(&written).expect("a written checkpoint can be read");
     assert_eq!(encoded(&again), written);
 }

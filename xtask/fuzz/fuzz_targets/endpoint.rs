@@ -7,13 +7,20 @@ use cce_job_fuzz::run_within_time;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use job_model::JobId;
-use job_transport::{Client, Clock, Credentials, Endpoint, Transport, TransportError};
+use job_transport::{
+    Client, Credentials, Endpoint,
+    clock::Clock,
+    transport::{Transport, TransportError},
+};
 use libfuzzer_sys::fuzz_target;
 
 struct PathChecker;
 
 impl Transport for PathChecker {
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let path = request.uri().path();
         let (_, job) = path.rsplit_once("/jobs/").expect("the path has the segment `jobs`");
         assert!(!job.is_empty() && !job.contains('/'), "{path}");
@@ -41,7 +48,9 @@ impl Clock for FrozenClock {
 
 fuzz_target!(|texts: (String, String)| run_within_time(texts.0.len() + texts.1.len(), || {
     let (endpoint, id) = &texts;
-    let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else { return };
+    let (Ok(endpoint), Ok(id)) = (endpoint.parse::<Endpoint>(), id.parse::<JobId>()) else {
+        return;
+    };
     let token = Credentials::token("token").expect("a valid token");
     let client = Client::with_clock(endpoint, token, PathChecker, FrozenClock);
     let client = client.project("project".parse().expect("a valid id"));

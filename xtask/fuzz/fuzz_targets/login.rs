@@ -6,7 +6,10 @@ use bytes::Bytes;
 use cce_job_fuzz::run_within_time;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, StatusCode};
-use job_transport::{Identity, PasswordLogin, ProvideCredentials, Transport, TransportError};
+use job_transport::{
+    auth::{Identity, PasswordLogin, ProvideCredentials},
+    transport::{Transport, TransportError},
+};
 use libfuzzer_sys::fuzz_target;
 
 const PASSWORD: &str = "canary \"/+%\\";
@@ -26,13 +29,21 @@ fuzz_target!(|reply: (u16, Vec<u8>)| run_within_time(reply.1.len(), || {
     let mut response = Response::new(Bytes::new());
     for name in ["x-subject-token", "date", "content-type"] {
         let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
-        response.headers_mut().extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a valid header name"), value)));
+        response.headers_mut().extend(
+            value.map(|value| {
+                (name.parse::<http::HeaderName>().expect("a valid header name"), value)
+            }),
+        );
     }
     *response.body_mut() = Bytes::copy_from_slice(parts.next().unwrap_or_default());
     *response.status_mut() = StatusCode::from_u16(status % 1000).unwrap_or_default();
     let status = response.status();
     let login = PasswordLogin::new("user", PASSWORD, "domain");
-    let identity = Identity::new("https://iam.example".parse().expect("a valid endpoint"), login, Fixed(response));
+    let identity = Identity::new(
+        "https://iam.example".parse().expect("a valid endpoint"),
+        login,
+        Fixed(response),
+    );
     match identity.provide().now_or_never().expect("the transport replies at once") {
         Ok(_) => assert_eq!(status, StatusCode::CREATED),
         Err(error) => {

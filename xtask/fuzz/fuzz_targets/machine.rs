@@ -7,7 +7,9 @@ use std::time::Duration;
 use cce_job_fuzz::run_within_time;
 use job_model::{Decoded, Job, Phase};
 use job_poller::{
-    Action, Adaptive, AttemptError, FinishedJob, Input, Machine, Outcome, WaitErrorKind, WaitPolicy,
+    FinishedJob, Outcome, WaitErrorKind, WaitPolicy,
+    machine::{Action, AttemptError, Input, Machine},
+    schedule::Adaptive,
 };
 use job_transport::{ErrorClass, FetchErrorKind, Reading};
 use libfuzzer_sys::fuzz_target;
@@ -82,8 +84,12 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| run_within_time(3 * attempts.len(), |
             Action::Finish(result) => {
                 assert!(now <= TIMEOUT);
                 match *result {
-                    Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => assert_eq!(last_phase, Some(Phase::Success)),
-                    Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => assert_eq!(last_phase, Some(Phase::Failed)),
+                    Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => {
+                        assert_eq!(last_phase, Some(Phase::Success))
+                    }
+                    Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => {
+                        assert_eq!(last_phase, Some(Phase::Failed))
+                    }
                     Err(error) => assert_ne!(error.kind(), WaitErrorKind::Stopped),
                 }
                 return;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cce_job_fuzz::run_within_time;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use job_model::{Decoded, Phase};
-use job_transport::{ErrorClass, FetchError, Reading, retry_after};
+use job_transport::{ErrorClass, FetchError, Reading, request::retry_after};
 use libfuzzer_sys::fuzz_target;
 
 // The input has two bytes for the status, a line for each of four headers, and the body.
@@ -18,7 +18,11 @@ fuzz_target!(|reply: (u16, Vec<u8>)| run_within_time(reply.1.len(), || {
     let mut headers = HeaderMap::new();
     for name in ["retry-after", "date", "content-type", "x-request-id"] {
         let value = HeaderValue::from_bytes(parts.next().unwrap_or_default());
-        headers.extend(value.map(|value| (name.parse::<http::HeaderName>().expect("a valid header name"), value)));
+        headers.extend(
+            value.map(|value| {
+                (name.parse::<http::HeaderName>().expect("a valid header name"), value)
+            }),
+        );
     }
     let body = Bytes::copy_from_slice(parts.next().unwrap_or_default());
     let mut response = Response::new(body.clone());

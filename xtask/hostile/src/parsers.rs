@@ -13,10 +13,11 @@ use futures_util::{
 };
 use http::{HeaderValue, Request, Response, StatusCode};
 use job_model::{Decoded, Job, JobId, ServiceError, reply::ForeignBody};
-use job_poller::{Checkpoint, History};
+use job_poller::{Checkpoint, schedule::History};
 use job_transport::{
-    CredentialChain, FetchError, Identity, JobSnapshot, PasswordLogin, ProvideCredentials, Reading,
-    Transport, TransportError,
+    FetchError, JobSnapshot, Reading,
+    auth::{CredentialChain, Identity, PasswordLogin, ProvideCredentials},
+    transport::{Transport, TransportError},
 };
 
 use crate::shapes::{JSON, SETTINGS, Shape};

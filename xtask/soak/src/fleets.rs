@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use job_model::JobId;
-use job_poller::{Event, Exponential, Fleet, FleetEvents, WaitPolicy};
+use job_poller::{Event, Fleet, WaitPolicy, fleet::FleetEvents, schedule::Exponential};
 use job_transport::Client;
 
 use crate::{

@@ -10,7 +10,10 @@ use futures_util::{
     stream,
 };
 use job_model::JobId;
-use job_poller::{Exponential, Fixed, Outcome, Wait, WaitPolicy};
+use job_poller::{
+    Outcome, Wait, WaitPolicy,
+    schedule::{Exponential, Fixed},
+};
 use job_transport::Client;
 
 use crate::{

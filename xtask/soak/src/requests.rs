@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
-use job_transport::{Transport, TransportError};
+use job_transport::transport::{Transport, TransportError};
 use tokio::sync::{Notify, futures::Notified};
 
 /// The number of requests so far, shared with the transports that count them.

@@ -14,7 +14,9 @@ use http::StatusCode;
 use job_model::{JobId, ProjectId};
 use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    Client, Credentials, Endpoint, HyperTransport, TlsConfig, TlsProvider, Transport,
+    Client, Credentials, Endpoint,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{runtime, sync::oneshot};

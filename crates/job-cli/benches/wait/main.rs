@@ -8,7 +8,7 @@ mod process;
 use std::{fs, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use job_sim::{Plan, Sim, SimServer, TimeSource};
-use job_transport::{Clock, TokioClock};
+use job_transport::clock::{Clock, TokioClock};
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 

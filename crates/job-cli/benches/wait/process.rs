@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use job_transport::{Clock, TokioClock};
+use job_transport::clock::{Clock, TokioClock};
 use pty_process::{
     Size,
     blocking::{Command, open},

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use jiff::Timestamp;
 use job_model::Phase;
-use job_poller::{History, JobObservation};
+use job_poller::schedule::{History, JobObservation};
 use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
 use pty_process::{
     Size,

@@ -5,7 +5,7 @@ mod check;
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use job_transport::{AuthMethod, CredentialChain, ResolvedCredentials, Setting, Sourced};
+use job_transport::auth::{AuthMethod, CredentialChain, ResolvedCredentials, Setting, Sourced};
 
 use crate::{
     connection::{ConnectionArgs, Settings},

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use job_poller::{Fixed, WaitPolicy};
+use job_poller::{WaitPolicy, schedule::Fixed};
 use job_sim::{Plan, Sim, SimServer, TimeSource};
-use job_transport::{HyperTransport, TlsConfig, TlsProvider};
+use job_transport::hyper::{HyperTransport, TlsConfig, TlsProvider};
 
 use crate::{
     exit::Exit,

@@ -5,11 +5,18 @@ use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use job_poller::{Adaptive, Schedule, WaitPolicy};
+use job_poller::{
+    WaitPolicy,
+    schedule::{Adaptive, Schedule},
+};
 use job_restate::{Deployment, Webhook, WebhookKey, register};
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    Client, Clock, CredentialChain, HyperTransport, TlsConfig, TlsProvider, TokioClock, Transport,
+    Client,
+    auth::CredentialChain,
+    clock::{Clock, TokioClock},
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
 };
 use tokio::{net::TcpListener, runtime::Builder};
 

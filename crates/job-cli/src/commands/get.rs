@@ -2,7 +2,7 @@
 
 use clap::Args;
 use job_model::JobId;
-use job_transport::CredentialChain;
+use job_transport::auth::CredentialChain;
 
 use crate::{
     connection::ConnectionArgs,

@@ -3,8 +3,9 @@
 use http::Uri;
 use job_poller::WaitError;
 use job_transport::{
-    Endpoint, ErrorClass, FetchError, FetchErrorKind, ResolvedCredentials, ServiceHosts, Sourced,
-    TransportErrorKind, display_chain,
+    Endpoint, ErrorClass, FetchError, FetchErrorKind,
+    auth::{ResolvedCredentials, ServiceHosts, Sourced},
+    transport::{TransportErrorKind, display_chain},
 };
 
 use crate::exit::Exit;
@@ -183,7 +184,7 @@ impl Hints {
 
 #[cfg(test)]
 mod tests {
-    use job_transport::{RequestSent, TransportError};
+    use job_transport::transport::{RequestSent, TransportError};
 
     use super::*;
 

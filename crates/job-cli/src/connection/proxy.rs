@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, env, ffi::OsString, fmt};
 
 use anyhow::Context;
-use job_transport::Proxy;
+use job_transport::hyper::Proxy;
 
 use super::Sourced;
 

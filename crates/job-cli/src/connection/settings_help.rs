@@ -87,7 +87,7 @@ pub(crate) fn settings_help() -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use job_transport::CredentialChain;
+    use job_transport::auth::CredentialChain;
 
     use super::*;
 

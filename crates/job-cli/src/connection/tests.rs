@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use job_transport::{FetchError, RequestSent, TransportError, TransportErrorKind, display_chain};
+use job_transport::{
+    FetchError,
+    transport::{RequestSent, TransportError, TransportErrorKind, display_chain},
+};
 
 use super::*;
 

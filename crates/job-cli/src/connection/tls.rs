@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use job_transport::{CredentialChainWarning, TlsConfig, TlsProvider};
+use job_transport::{
+    auth::CredentialChainWarning,
+    hyper::{TlsConfig, TlsProvider},
+};
 
 use super::Sourced;
 use crate::files;

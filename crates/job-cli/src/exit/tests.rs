@@ -1,9 +1,13 @@
 //! Tests of the mapping from errors to exit codes.
 
 use anyhow::{Context, anyhow};
-use job_poller::{AttemptError, Input, WaitPolicy};
+use job_poller::{
+    WaitPolicy,
+    machine::{AttemptError, Input},
+};
 use job_transport::{
-    FetchError, FetchErrorKind, RequestSent, TransportError, TransportErrorKind::*, display_chain,
+    FetchError, FetchErrorKind,
+    transport::{RequestSent, TransportError, TransportErrorKind::*, display_chain},
 };
 use serde_json::json;
 

@@ -16,7 +16,8 @@ use anyhow::Context;
 use futures_core::future::BoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use job_transport::{
-    Clock, KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord, TokioClock,
+    auth::{KeyId, KeyRecord, KeyRecordError, KeyRecords, LockedKeyRecord},
+    clock::{Clock, TokioClock},
 };
 use sha2::Sha256;
 use tokio::{runtime::Handle, task::spawn_blocking};

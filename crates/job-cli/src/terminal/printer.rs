@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use job_transport::{Clock, TokioClock};
+use job_transport::clock::{Clock, TokioClock};
 use tokio::sync::Notify;
 
 pub(crate) use self::screen::Drawing;

@@ -20,7 +20,10 @@ use std::{
 use anyhow::{Context, anyhow};
 use job_model::JobId;
 use job_poller::Checkpoint;
-use job_transport::{Clock, MemoryLimit, TokioClock};
+use job_transport::{
+    clock::{Clock, TokioClock},
+    transport::MemoryLimit,
+};
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinHandle, spawn_blocking};
 

@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use job_transport::display_chain;
+use job_transport::transport::display_chain;
 
 use super::{
     checkpoint_file::CheckpointFile,

@@ -5,7 +5,9 @@ use std::{cell::OnceCell, time::Duration};
 use bytes::Bytes;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
-use job_poller::{Checkpoint, Event, FinishedJob, JobObservation, WaitError, WaitErrorKind};
+use job_poller::{
+    Checkpoint, Event, FinishedJob, WaitError, WaitErrorKind, schedule::JobObservation,
+};
 use job_transport::JobSnapshot;
 
 use crate::exit::Exit;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use job_poller::{History, JobObservation};
-use job_transport::display_chain;
+use job_poller::schedule::{History, JobObservation};
+use job_transport::transport::display_chain;
 
 use crate::{
     exit::{Exit, OrExit},

@@ -10,7 +10,7 @@ use std::{
 use anyhow::anyhow;
 use clap::Args;
 use job_model::{IdError, JobId};
-use job_poller::{Checkpoint, Fleet, FleetWait, WaitPolicy};
+use job_poller::{Checkpoint, Fleet, WaitPolicy, fleet::FleetWait};
 
 use super::checkpoint_file::{CheckpointFile, Origin};
 use crate::{

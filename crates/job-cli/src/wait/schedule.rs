@@ -3,7 +3,7 @@
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
-use job_poller::{Exponential, Fixed, Schedule};
+use job_poller::schedule::{Exponential, Fixed, Schedule};
 
 use crate::terminal::DurationArg;
 
@@ -46,7 +46,7 @@ const MIN_DELAY: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
-    use job_poller::PollState;
+    use job_poller::schedule::PollState;
 
     use super::*;
 

@@ -11,8 +11,8 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{AttemptReason, Checkpoint, Event, Fleet, Lagged, WaitError};
-use job_transport::{Clock, TokioClock};
+use job_poller::{Checkpoint, Event, Fleet, WaitError, fleet::Lagged, machine::AttemptReason};
+use job_transport::clock::{Clock, TokioClock};
 
 use super::{
     board::Board,

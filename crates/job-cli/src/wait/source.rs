@@ -5,8 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_core::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
-use job_poller::JobSource;
-use job_transport::{Client, Clock, FetchError, Fetched, JobSnapshot, Reading, TokioClock};
+use job_poller::source::JobSource;
+use job_transport::{
+    Client, FetchError, Fetched, JobSnapshot, Reading,
+    clock::{Clock, TokioClock},
+};
 
 /// Reads jobs and sub-jobs with a client, and records the dates of the replies.
 pub(crate) struct RecordingSource {

@@ -10,8 +10,15 @@ use std::{
 
 use futures_core::Stream;
 use job_model::{JobId, Phase};
-use job_poller::{Checkpoint, Event, FleetEvents, FleetWait, History, Lagged};
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_poller::{
+    Checkpoint, Event,
+    fleet::{FleetEvents, FleetWait, Lagged},
+    schedule::History,
+};
+use job_transport::{
+    JobSnapshot,
+    clock::{Clock, TokioClock},
+};
 
 use super::{
     error_run::ErrorTracker, finished::Finished, snapshot::WaitSnapshot, source::RecordingSource,

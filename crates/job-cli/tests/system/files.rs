@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use job_poller::History;
+use job_poller::schedule::History;
 use job_sim::{Plan, Sim};
 use tokio::{task::spawn_blocking, time::timeout};
 

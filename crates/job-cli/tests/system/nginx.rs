@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Version};
 use job_sim::{Plan, SimServer};
-use job_transport::{HyperTransport, TlsConfig, TlsProvider, Transport};
+use job_transport::{
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
+};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::{net::TcpListener, time::timeout};
 

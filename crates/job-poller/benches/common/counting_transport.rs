@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use job_sim::{Sim, SimTransport};
-use job_transport::{Transport, TransportError};
+use job_transport::transport::{Transport, TransportError};
 use tokio::time::Instant;
 
 /// The in-memory transport, and the number of requests in each second since it was created.

@@ -3,7 +3,11 @@
 use std::{error::Error, fmt, ops::Range, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use job_poller::{Adaptive, Fleet, FleetStats, WaitPolicy, WaitRequest};
+use job_poller::{
+    Fleet, WaitPolicy,
+    fleet::{FleetStats, WaitRequest},
+    schedule::Adaptive,
+};
 
 use crate::{
     clock::processor_time,

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use fastrand::Rng;
-use job_poller::{History, JobObservation};
+use job_poller::schedule::{History, JobObservation};
 
 use crate::random::log_normal;
 

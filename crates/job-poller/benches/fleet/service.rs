@@ -13,7 +13,7 @@ use futures_core::future::BoxFuture;
 use http::{HeaderValue, Response, StatusCode, header::DATE};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
 use job_model::JobId;
-use job_poller::JobSource;
+use job_poller::source::JobSource;
 use job_transport::{FetchError, Reading};
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use job_poller::{Fixed, Fleet, WaitPolicy};
+use job_poller::{Fleet, WaitPolicy, schedule::Fixed};
 
 use crate::{
     bounds::Bounds,

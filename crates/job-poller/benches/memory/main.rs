@@ -16,8 +16,11 @@ use futures_core::future::BoxFuture;
 use futures_util::future::join_all;
 use http::{Request, Response};
 use job_model::JobId;
-use job_poller::{Fixed, Wait};
-use job_transport::{Client, Credentials, Transport, TransportError};
+use job_poller::{Wait, schedule::Fixed};
+use job_transport::{
+    Client, Credentials,
+    transport::{Transport, TransportError},
+};
 
 /// Number of waits.
 const WAITS: usize = 40;

@@ -16,8 +16,10 @@ use futures_core::future::BoxFuture;
 use http::Response;
 use job_model::{IdError, JobId, Phase};
 use job_poller::{
-    Adaptive, FinishedJob, Fixed, Fleet, FleetBuilder, History, JobObservation, JobSource, Wait,
-    WaitError,
+    FinishedJob, Fleet, Wait, WaitError,
+    fleet::FleetBuilder,
+    schedule::{Adaptive, Fixed, History, JobObservation},
+    source::JobSource,
 };
 use job_transport::{FetchError, Fetched, JobSnapshot, Reading, Unchanged};
 use tokio::{

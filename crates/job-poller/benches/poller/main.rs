@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use job_model::{IdError, JobId};
-use job_poller::{FleetWait, Wait};
+use job_poller::{Wait, fleet::FleetWait};
 use job_sim::Plan;
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};

@@ -13,8 +13,11 @@ use std::{
 use bytes::Bytes;
 use job_model::IdError;
 use job_poller::{
-    AttemptFinished, BudgetStatus, Fleet, FleetBuilder, FleetWait, MetricsObserver, Observer,
-    WaitFinished, WaitStarted,
+    Fleet,
+    fleet::{FleetBuilder, FleetWait},
+    observer::{
+        AttemptFinished, BudgetStatus, MetricsObserver, Observer, WaitFinished, WaitStarted,
+    },
 };
 use tokio::runtime::Builder;
 use tracing::{Dispatch, dispatcher, subscriber::NoSubscriber};

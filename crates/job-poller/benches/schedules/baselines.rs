@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, Exponential, History, JobObservation, PollState, Schedule};
+use job_poller::schedule::{Adaptive, Exponential, History, JobObservation, PollState, Schedule};
 
 use crate::distributions::{Cost, Distribution, Grid, MAX_GAP_SECS, MIN_GAP_SECS, seconds};
 

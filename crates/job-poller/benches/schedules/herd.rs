@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, PollState, Schedule};
+use job_poller::schedule::{Adaptive, PollState, Schedule};
 
 use crate::{
     baselines::{adaptive_with_history, sample_jobs},

@@ -16,7 +16,7 @@ mod steps;
 use std::{error::Error, process::ExitCode};
 
 use fastrand::Rng;
-use job_poller::Adaptive;
+use job_poller::schedule::Adaptive;
 
 use baselines::{
     adaptive_with_history, aws_waiter, best_fixed, equal_gaps, exponential, gap_for_requests,
@@ -61,7 +61,7 @@ fn schedules() {
     );
     for distribution in Distribution::all() {
         let grid = distribution.grid();
-        let row = |schedule: &dyn job_poller::Schedule| {
+        let row = |schedule: &dyn job_poller::schedule::Schedule| {
             grid.cost(reading_times(schedule, distribution.job_type, grid.end()))
         };
         let costs = [

@@ -4,7 +4,7 @@
 use std::{fmt::Write, fs, io, path::Path};
 
 use fastrand::Rng;
-use job_poller::{Adaptive, Schedule};
+use job_poller::schedule::{Adaptive, Schedule};
 
 use crate::{
     baselines::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use job_poller::{Adaptive, History, JobObservation, PollState, Schedule};
+use job_poller::schedule::{Adaptive, History, JobObservation, PollState, Schedule};
 
 use crate::{
     bounds::Bounds,

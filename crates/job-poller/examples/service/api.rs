@@ -11,7 +11,10 @@ use axum::{
 };
 use futures_util::stream;
 use job_model::JobId;
-use job_poller::{FleetEvents, Lagged, Report, WaitPolicy};
+use job_poller::{
+    Report, WaitPolicy,
+    fleet::{FleetEvents, Lagged},
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use job_model::JobId;
 use job_poller::{
-    Checkpoint, Fleet, FleetEvents, FleetWait, JobSource, Observer, Report, WaitErrorKind,
-    WaitPolicy, WaitRequest,
+    Checkpoint, Fleet, Report, WaitErrorKind, WaitPolicy,
+    fleet::{FleetEvents, FleetWait, WaitRequest},
+    observer::Observer,
+    source::JobSource,
 };
 use tokio_util::task::TaskTracker;
 

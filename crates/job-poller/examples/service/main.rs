@@ -20,8 +20,11 @@ mod tests;
 
 use std::{env, fs, time::Duration};
 
-use job_poller::MetricsObserver;
-use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider};
+use job_poller::observer::MetricsObserver;
+use job_transport::{
+    Client, Credentials,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{net::TcpListener, signal};
 

@@ -7,7 +7,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, header::CONTENT_TYPE},
 };
-use job_poller::{MetricsObserver, testing::FakeSource};
+use job_poller::{observer::MetricsObserver, testing::FakeSource};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::ServiceExt;
 

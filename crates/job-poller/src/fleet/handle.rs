@@ -16,7 +16,7 @@ use job_transport::JobSnapshot;
 use super::{event_buffer::Lagged, job::LastJob, scheduler::Scheduler, shared::Shared};
 use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 
-/// A wait in a [`Fleet`](super::Fleet), as a future of its result.
+/// A wait in a [`Fleet`](crate::Fleet), as a future of its result.
 ///
 /// The wait makes progress even if the future is not polled. [`events`](Self::events) turns it into
 /// a stream of events.
@@ -28,7 +28,7 @@ use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
 #[must_use = "a watch that is dropped ends its wait"]
 pub struct FleetWait(Handle);
 
-/// A wait in a [`Fleet`](super::Fleet), as a stream of its events.
+/// A wait in a [`Fleet`](crate::Fleet), as a stream of its events.
 ///
 /// Each event has the time since the wait began. The stream ends when the wait does;
 /// [`finish`](Self::finish) then returns the result.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
 use job_model::{Job, JobId};
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_transport::{
+    JobSnapshot,
+    clock::{Clock, TokioClock},
+};
 
 use super::{
     subscriber::{FinishedFleetWait, WaitOrigin},

@@ -18,7 +18,7 @@ use crate::machine::Event;
 /// Maximum number of events of earlier steps that are buffered for a stream.
 const MAX_MERGED_EVENTS: usize = 1024;
 
-/// The events of all waits of a [`Fleet`](super::Fleet), as one stream.
+/// The events of all waits of a [`Fleet`](crate::Fleet), as one stream.
 ///
 /// The stream starts with the next event. If the caller reads too slowly, the oldest events are
 /// lost, and the next item is [`Lagged`] with their number. The buffer holds the events of the last

@@ -19,7 +19,10 @@ use std::{
 
 use futures_util::future::{AbortHandle, AbortRegistration};
 use job_model::JobId;
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_transport::{
+    JobSnapshot,
+    clock::{Clock, TokioClock},
+};
 use slab::Slab;
 
 use self::{deadlines::own_deadline, observing::BudgetReports, poll_clock::PollClock};

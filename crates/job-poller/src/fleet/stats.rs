@@ -30,8 +30,8 @@ pub struct FleetStats {
     /// not throttle.
     #[serde(with = "seconds")]
     pub throttled_for: Duration,
-    /// Current price of a request, as a delay (see [`BudgetShare`](crate::budget::BudgetShare)). It
-    /// rises when the budget is used up.
+    /// Current price of a request, as a delay (see [`BudgetShare`](crate::schedule::BudgetShare)).
+    /// It rises when the budget is used up.
     #[serde(with = "seconds")]
     pub request_price: Duration,
     /// Number of requests so far: attempts, sub-job lookups, and requests to refresh credentials.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::Abortable, stream::FuturesUnordered};
-use job_transport::MemoryLimit;
+use job_transport::transport::MemoryLimit;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,

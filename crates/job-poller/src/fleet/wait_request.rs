@@ -9,13 +9,13 @@ use crate::{
     schedule::Schedule,
 };
 
-/// A job to wait for in a [`Fleet`](super::Fleet), with settings of its own.
+/// A job to wait for in a [`Fleet`](crate::Fleet), with settings of its own.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{WaitPolicy, WaitRequest};
+/// use job_poller::{WaitPolicy, fleet::WaitRequest};
 ///
 /// let request = WaitRequest::new("4a5b".parse()?)
 ///     .policy(WaitPolicy::new().timeout(Duration::from_secs(20 * 60)))

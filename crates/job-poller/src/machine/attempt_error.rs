@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use job_transport::{ErrorClass, FetchError, FetchErrorKind, TransportErrorKind, display_chain};
+use job_transport::{
+    ErrorClass, FetchError, FetchErrorKind,
+    transport::{TransportErrorKind, display_chain},
+};
 use serde::{Deserialize, Serialize};
 
 /// The error of a failed attempt: a [`FetchError`] as serializable data.

@@ -32,7 +32,7 @@ use super::{Machine, policy::WaitPolicy};
 /// # Examples
 ///
 /// ```
-/// use job_poller::{Checkpoint, Machine, WaitPolicy};
+/// use job_poller::{Checkpoint, WaitPolicy, machine::Machine};
 ///
 /// let machine = Machine::new("354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?, WaitPolicy::new());
 /// let checkpoint = Checkpoint::new(machine, std::time::Duration::from_secs(90));
@@ -50,7 +50,7 @@ use super::{Machine, policy::WaitPolicy};
 /// ```
 /// use std::time::Duration;
 /// use jiff::Timestamp;
-/// use job_poller::{Checkpoint, Machine, WaitPolicy};
+/// use job_poller::{Checkpoint, WaitPolicy, machine::Machine};
 ///
 /// let policy = WaitPolicy::new().timeout(Duration::from_secs(3600));
 /// let machine = Machine::new("4a5b".parse()?, policy);
@@ -124,7 +124,7 @@ impl Checkpoint {
     /// # Examples
     ///
     /// ```
-    /// use job_poller::{Checkpoint, Machine, WaitPolicy};
+    /// use job_poller::{Checkpoint, WaitPolicy, machine::Machine};
     /// use job_transport::JobSnapshot;
     ///
     /// let machine = Machine::new("4a5b".parse()?, WaitPolicy::new());

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
 use job_model::{Deviation, Job, JobId};
-use job_transport::{JobSnapshot, display_chain};
+use job_transport::{JobSnapshot, transport::display_chain};
 
 use super::{
     attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
@@ -70,13 +70,13 @@ impl WaitError {
     }
 
     /// Returns whether the last reading is only a summary, because the text of the job was dropped
-    /// to keep the [memory limit](job_transport::MemoryLimit).
+    /// to keep the [memory limit](job_transport::transport::MemoryLimit).
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.snapshot().is_some_and(JobSnapshot::is_truncated)
     }
 
-    /// Returns what the wait observed of the job, for a [`History`](crate::History).
+    /// Returns what the wait observed of the job, for a [`History`](crate::schedule::History).
     ///
     /// It records that the job had not ended when the wait stopped.
     #[must_use]

@@ -23,7 +23,7 @@ pub struct FinishedJob {
     /// The last accepted reading: the text of the reply, without the sub-jobs that were looked up.
     pub snapshot: JobSnapshot,
     /// Whether the job was too large for what is left of the
-    /// [memory limit](job_transport::MemoryLimit).
+    /// [memory limit](job_transport::transport::MemoryLimit).
     ///
     /// The [`job`](Self::job) is then a summary: it has the phase, the times and the reason, and no
     /// sub-jobs. The outcome still has the failed step.
@@ -45,7 +45,7 @@ pub struct FinishedJob {
     /// This is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second.
     /// `None` if either is missing. Both are times of the service's clock.
     pub detection_delay: Option<Duration>,
-    /// What the wait observed of the job, for a [`History`](crate::History).
+    /// What the wait observed of the job, for a [`History`](crate::schedule::History).
     ///
     /// `None` if the job had ended at the first reading, because its duration was not observed
     /// then.

@@ -49,7 +49,7 @@ use crate::schedule::Exponential;
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Exponential, WaitPolicy};
+/// use job_poller::{WaitPolicy, schedule::Exponential};
 ///
 /// let toml = r#"
 ///     timeout = "1h 30m"

@@ -80,8 +80,8 @@ pub enum Action {
         /// input.
         timeout: Duration,
         /// The last accepted snapshot, for
-        /// [`JobSource::fetch_since`](crate::JobSource::fetch_since). `None` before the first
-        /// reading and for the lookup of a sub-job.
+        /// [`JobSource::fetch_since`](crate::source::JobSource::fetch_since). `None` before the
+        /// first reading and for the lookup of a sub-job.
         last: Option<JobSnapshot>,
     },
     /// Sleep until this time since the wait began. The next input is [`Input::Wake`].
@@ -95,7 +95,10 @@ impl Step {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use job_poller::{Action, Event, Step};
+    /// use job_poller::{
+    ///     Event,
+    ///     machine::{Action, Step},
+    /// };
     ///
     /// let mut step = Step::new(Action::SleepUntil(Duration::from_secs(10)));
     /// step.events.push(Event::Heartbeat);
@@ -134,8 +137,9 @@ impl From<FetchError> for Input {
     }
 }
 
-/// Converts the result of [`JobSource::fetch`](crate::JobSource::fetch), which returns a
-/// [`Reading`], or of [`JobSource::fetch_since`](crate::JobSource::fetch_since), which returns a
+/// Converts the result of [`JobSource::fetch`](crate::source::JobSource::fetch), which returns a
+/// [`Reading`], or of [`JobSource::fetch_since`](crate::source::JobSource::fetch_since), which
+/// returns a
 /// [`Fetched`].
 impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
     fn from(result: Result<R, FetchError>) -> Self {

@@ -49,7 +49,7 @@ use crate::machine::WaitErrorKind;
 /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// # let id = sim.job().clone();
-/// use job_poller::{Fleet, MetricsObserver};
+/// use job_poller::{Fleet, observer::MetricsObserver};
 ///
 /// // First install a recorder, for example with the crate `metrics-exporter-prometheus`.
 /// let fleet = Fleet::builder(client).observer(MetricsObserver::new()).start();
@@ -123,7 +123,7 @@ impl MetricsObserver {
     /// # Examples
     ///
     /// ```
-    /// use job_poller::MetricsObserver;
+    /// use job_poller::observer::MetricsObserver;
     ///
     /// let observer = MetricsObserver::with_label("fleet", "eu-de");
     /// ```

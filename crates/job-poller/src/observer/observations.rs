@@ -100,8 +100,8 @@ pub struct BudgetStatus {
     /// Time until the full number of requests per second is allowed again. Zero if the service does
     /// not throttle.
     pub throttled_for: Duration,
-    /// Current price of a request, as a delay (see [`BudgetShare`](crate::budget::BudgetShare)). It
-    /// rises when the budget is used up.
+    /// Current price of a request, as a delay (see [`BudgetShare`](crate::schedule::BudgetShare)).
+    /// It rises when the budget is used up.
     pub request_price: Duration,
 }
 

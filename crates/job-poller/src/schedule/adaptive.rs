@@ -49,7 +49,7 @@ use super::{
 /// ended, and short at ages at which most have.
 ///
 /// If many waits share a budget and it is used up, *w* is the budget's shadow price
-/// ([`BudgetShare`](crate::budget::BudgetShare)). Each job then gets a share of the budget in
+/// ([`BudgetShare`](crate::schedule::BudgetShare)). Each job then gets a share of the budget in
 /// proportion to √*h*.
 ///
 /// # Comparison with other schedules
@@ -80,7 +80,7 @@ use super::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Adaptive, PollState, Schedule};
+/// use job_poller::schedule::{Adaptive, PollState, Schedule};
 ///
 /// let mut state = PollState::new(Duration::from_secs(300), 7);
 /// state.job_type = Some("CreateCluster");

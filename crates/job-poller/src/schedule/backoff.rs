@@ -27,7 +27,7 @@ use super::{PollPlan, PollState, Schedule};
 /// ```
 /// use std::time::Duration;
 /// use backoff::backoff::Constant;
-/// use job_poller::{BackoffSchedule, PollState, Schedule};
+/// use job_poller::schedule::{BackoffSchedule, PollState, Schedule};
 ///
 /// let backoff = Constant::new(Duration::from_millis(1));
 /// let schedule = BackoffSchedule::new(backoff, Duration::from_secs(1)..=Duration::from_secs(30));

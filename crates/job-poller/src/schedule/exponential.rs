@@ -12,7 +12,7 @@ use super::{PollPlan, PollState, Schedule, at_least_a_millisecond, jitter::Jitte
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Exponential, PollState, Schedule};
+/// use job_poller::schedule::{Exponential, PollState, Schedule};
 ///
 /// let pauses = Duration::from_secs(2)..=Duration::from_secs(60);
 /// let schedule = Exponential::new(pauses).jitter(0.0);

@@ -10,7 +10,7 @@ use super::{PollPlan, PollState, Schedule, at_least_a_millisecond};
 ///
 /// ```
 /// use std::time::Duration;
-/// use job_poller::{Fixed, PollState, Schedule};
+/// use job_poller::schedule::{Fixed, PollState, Schedule};
 ///
 /// let schedule = Fixed::new(Duration::from_secs(10));
 /// let state = PollState::new(Duration::from_secs(300), 7);

@@ -13,7 +13,11 @@ use std::{
 
 use futures_core::{Stream, future::BoxFuture};
 use job_model::{Job, JobId};
-use job_transport::{Clock, JobSnapshot, MemoryLimit, TokioClock};
+use job_transport::{
+    JobSnapshot,
+    clock::{Clock, TokioClock},
+    transport::MemoryLimit,
+};
 use tokio::time::Sleep;
 
 use super::{DEFAULT_POLICY, Extras, clock::WaitClock};

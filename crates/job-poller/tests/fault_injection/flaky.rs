@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use job_transport::{AsyncStream, Connect};
+use job_transport::hyper::{AsyncStream, Connect};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,

@@ -13,7 +13,10 @@ use flaky::{FailureMode, FlakyConnector};
 use job_poller::{FinishedJob, Outcome, Wait, WaitError};
 use job_sim::{Fault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{
-    Client, Credentials, HyperTransport, Identity, TlsConfig, TlsProvider, Transport,
+    Client, Credentials,
+    auth::Identity,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
 };
 
 /// Three jobs: one that succeeds, one whose failed step is in the reply, and one whose failed step

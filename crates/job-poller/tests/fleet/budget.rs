@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use job_model::JobId;
-use job_poller::{Fleet, WaitPolicy, WaitRequest};
+use job_poller::{Fleet, WaitPolicy, fleet::WaitRequest};
 use job_sim::{Plan, Sim, TimeSource};
 
 use crate::service::{SECOND, Service, sleep_for};

@@ -7,8 +7,11 @@ use futures_util::future::{BoxFuture, join_all};
 use http::{Response, header::RETRY_AFTER};
 use job_model::JobId;
 use job_poller::{
-    Checkpoint, Fixed, Fleet, JobSource, Machine, Outcome, WaitErrorKind, WaitPolicy, WaitRequest,
-    source_fn,
+    Checkpoint, Fleet, Outcome, WaitErrorKind, WaitPolicy,
+    fleet::WaitRequest,
+    machine::Machine,
+    schedule::Fixed,
+    source::{JobSource, source_fn},
 };
 use job_sim::{Plan, Sim, TimeSource};
 use job_transport::{FetchError, Reading};

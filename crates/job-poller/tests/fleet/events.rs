@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use job_model::Phase;
-use job_poller::{Event, FinishedJob, Fixed, Fleet, Lagged, Outcome};
+use job_poller::{Event, FinishedJob, Fleet, Outcome, fleet::Lagged, schedule::Fixed};
 use job_sim::{Plan, Sim, TimeSource};
 
 use crate::service::{SECOND, Service, sleep_for};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use job_model::Phase;
-use job_poller::{Fixed, Fleet, Outcome, WaitErrorKind, WaitPolicy, WaitRequest};
+use job_poller::{Fleet, Outcome, WaitErrorKind, WaitPolicy, fleet::WaitRequest, schedule::Fixed};
 use job_sim::{Plan, Sim, TimeSource};
 use tokio::runtime::Handle;
 

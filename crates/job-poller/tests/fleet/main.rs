@@ -12,8 +12,9 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use job_model::JobId;
 use job_poller::{
-    Adaptive, AttemptReason, Checkpoint, Event, Fixed, Fleet, History, Outcome, PollState,
-    Schedule, WaitErrorKind, WaitPolicy,
+    Checkpoint, Event, Fleet, Outcome, WaitErrorKind, WaitPolicy,
+    machine::AttemptReason,
+    schedule::{Adaptive, Fixed, History, PollState, Schedule},
 };
 use job_sim::{Fault, Plan, Sim, TimeSource};
 use tokio::{runtime::Handle, time::advance};
@@ -110,10 +111,10 @@ async fn the_task_ends_with_the_last_handle_and_wait() {
 struct Greedy;
 
 impl Schedule for Greedy {
-    fn plan(&self, state: &PollState<'_>) -> job_poller::PollPlan {
+    fn plan(&self, state: &PollState<'_>) -> job_poller::schedule::PollPlan {
         let max_gap = state.share.unwrap().max_gap;
         let is_greedy = state.job_type == Some("CreateCluster");
-        job_poller::PollPlan::after(if is_greedy { SECOND } else { max_gap })
+        job_poller::schedule::PollPlan::after(if is_greedy { SECOND } else { max_gap })
     }
 }
 

@@ -10,7 +10,10 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use job_model::JobId;
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
-use job_transport::{Client, Transport, TransportError};
+use job_transport::{
+    Client,
+    transport::{Transport, TransportError},
+};
 use tokio::time::Instant;
 
 /// The simulated service in memory, with a latency. Records the time of each request.

@@ -5,7 +5,10 @@ use std::{io, time::Duration};
 use futures_util::future::BoxFuture;
 use http::Uri;
 use jiff::Timestamp;
-use job_transport::{AsyncStream, Clock, Connect};
+use job_transport::{
+    clock::Clock,
+    hyper::{AsyncStream, Connect},
+};
 use turmoil::net::TcpStream;
 
 /// The host name of the service, and its port.

@@ -7,7 +7,12 @@ use fastrand::Rng;
 use job_model::JobId;
 use job_poller::{Checkpoint, Event, FinishedJob, Outcome, Wait, WaitError, WaitErrorKind};
 use job_sim::{Plan, SimService};
-use job_transport::{Client, Clock, Credentials, HyperTransport, Identity, TlsConfig, TlsProvider};
+use job_transport::{
+    Client, Credentials,
+    auth::Identity,
+    clock::Clock,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+};
 
 use crate::{
     network::{SERVICE, SimulatedNetwork, SimulationClock},

@@ -7,7 +7,11 @@ use bytes::Bytes;
 use http::{Method, Request, header::CONTENT_TYPE};
 use job_model::JobId;
 use job_sim::{Sim, SimServer};
-use job_transport::{Clock, HyperTransport, TlsConfig, TlsProvider, TokioClock, Transport};
+use job_transport::{
+    clock::{Clock, TokioClock},
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
+};
 use serde_json::Value;
 
 use crate::{

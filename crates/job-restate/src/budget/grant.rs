@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use job_poller::budget::{AttemptStats, BudgetShare, UrgencyBucket};
+use job_poller::{
+    budget::{AttemptStats, UrgencyBucket},
+    schedule::BudgetShare,
+};
 use serde::{Deserialize, Serialize};
 
 /// How long a service may use a grant, counted from the report that the grant answers.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use job_poller::budget::AttemptStats;
-use job_transport::{Clock, Transport};
+use job_transport::{clock::Clock, transport::Transport};
 use tokio::sync::Notify;
 
 use super::{

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Method, Request, Uri, header::CONTENT_TYPE, uri::Scheme};
-use job_transport::{AllowHttp, Clock, TokioClock, Transport, display_chain, is_loopback};
+use job_transport::{
+    clock::{Clock, TokioClock},
+    transport::{AllowHttp, Transport, display_chain, is_loopback},
+};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 
@@ -39,7 +42,7 @@ use super::notifier::{Notification, Notifier, NotifierError};
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_restate::{Notifier, Webhook, WebhookKey};
-/// use job_transport::{HyperTransport, TlsConfig, TlsProvider};
+/// use job_transport::hyper::{HyperTransport, TlsConfig, TlsProvider};
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let key = WebhookKey::new("whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv")?;

@@ -9,8 +9,15 @@ use std::{
     time::Duration,
 };
 
-use job_poller::{Adaptive, Schedule, WaitPolicy};
-use job_transport::{Client, Clock, TokioClock, Transport};
+use job_poller::{
+    WaitPolicy,
+    schedule::{Adaptive, Schedule},
+};
+use job_transport::{
+    Client,
+    clock::{Clock, TokioClock},
+    transport::Transport,
+};
 use restate_sdk::{
     endpoint::{Builder, Endpoint, ServiceOptions},
     service::IntoServiceDefinition,
@@ -40,7 +47,7 @@ use crate::{
 /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// use job_restate::Deployment;
-/// use job_transport::{HyperTransport, TlsConfig, TlsProvider};
+/// use job_transport::hyper::{HyperTransport, TlsConfig, TlsProvider};
 /// use tokio::net::TcpListener;
 ///
 /// let to_engine = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);

@@ -1,7 +1,7 @@
 //! Registers a service with an engine.
 
 use http::StatusCode;
-use job_transport::Transport;
+use job_transport::transport::Transport;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::post_json;

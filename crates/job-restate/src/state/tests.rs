@@ -1,6 +1,6 @@
 //! Tests waits whose state is stored as JSON between two ticks.
 
-use job_poller::{Adaptive, Fixed, budget::BudgetShare};
+use job_poller::schedule::{Adaptive, BudgetShare, Fixed};
 use job_transport::Reading;
 use serde_json::{Value, json};
 

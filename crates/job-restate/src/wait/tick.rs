@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::JobId;
 use job_poller::{
-    Action, AttemptError, Event, FinishedJob, Input, WaitError, WaitErrorKind, budget::AttemptStats,
+    Event, FinishedJob, WaitError, WaitErrorKind,
+    budget::AttemptStats,
+    machine::{Action, AttemptError, Input},
 };
 use job_transport::{ErrorClass, JobSnapshot};
 

@@ -6,7 +6,7 @@ use std::{fmt, future::pending, sync::Arc};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
-use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind};
+use job_transport::transport::{RequestSent, Transport, TransportError, TransportErrorKind};
 
 use super::Sim;
 use crate::reply::BodyEnd;

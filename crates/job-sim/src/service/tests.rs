@@ -251,7 +251,7 @@ fn signed(sim: &Sim, spoil: &str, at: Timestamp) -> Request<Bytes> {
     let key = if spoil.is_empty() { key } else { AccessKey::new(key.access_key(), spoil).unwrap() };
     let mut request = request();
     request.headers_mut().remove("x-auth-token");
-    job_transport::sign(&mut request, &key, Some(&sim.project), at).unwrap();
+    job_transport::auth::sign(&mut request, &key, Some(&sim.project), at).unwrap();
     request
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::Response;
-use job_transport::{Client, Reading, Transport};
+use job_transport::{Client, Reading, transport::Transport};
 use tokio::runtime::Runtime;
 
 use crate::{CONCURRENCY, TARGETS, Targets};

@@ -19,7 +19,11 @@ use futures_util::future::join_all;
 use http::{HeaderName, HeaderValue, Request, Uri};
 use job_model::JobId;
 use job_sim::{Plan, Sim, SimServer, TimeSource};
-use job_transport::{Client, Credentials, HyperTransport, TlsConfig, TlsProvider, Transport};
+use job_transport::{
+    Client, Credentials,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::Transport,
+};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{runtime, sync::oneshot};
 

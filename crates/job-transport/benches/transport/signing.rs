@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderValue, Request};
 use jiff::Timestamp;
 use job_model::ProjectId;
-use job_transport::{AccessKey, sign};
+use job_transport::auth::{AccessKey, sign};
 use sha2::{Digest, Sha256};
 
 use crate::{Round, processor_time};

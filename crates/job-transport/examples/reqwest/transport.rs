@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_core::future::BoxFuture;
 use http::{Request, Response, header::CONTENT_ENCODING};
-use job_transport::{RequestSent, Transport, TransportError, TransportErrorKind, error_sources};
+use job_transport::transport::{
+    RequestSent, Transport, TransportError, TransportErrorKind, error_sources,
+};
 use rustls::ClientConfig;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -19,11 +19,11 @@ use super::{
 /// # Examples
 ///
 /// ```
-/// use job_transport::AccessKey;
+/// use job_transport::auth::AccessKey;
 ///
 /// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
 /// assert_eq!(format!("{key:?}"), "AccessKey { access_key: \"QTWAOYTTINDUT2QVKYUC\", .. }");
-/// # Ok::<(), job_transport::InvalidCredential>(())
+/// # Ok::<(), job_transport::auth::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
 pub struct AccessKey {

@@ -89,14 +89,14 @@ use crate::request::Endpoint;
 /// # Examples
 ///
 /// ```
-/// use job_transport::CredentialChain;
+/// use job_transport::auth::CredentialChain;
 ///
 /// let chain = CredentialChain::new([("OS_TOKEN", "MIIFvg..."), ("OS_REGION_NAME", "eu-de")]);
 /// let found = chain.resolve()?.expect("a token");
 /// assert_eq!(found.region.as_deref(), Some("eu-de"));
 /// let from: Vec<_> = found.settings().map(|setting| setting.source).collect();
 /// assert_eq!(from, ["OS_TOKEN", "OS_REGION_NAME"]);
-/// # Ok::<(), job_transport::CredentialChainError>(())
+/// # Ok::<(), job_transport::auth::CredentialChainError>(())
 /// ```
 #[derive(Clone)]
 pub struct CredentialChain {
@@ -156,7 +156,7 @@ impl CredentialChain {
         self
     }
 
-    /// Reads the token from this file (see [`TokenFile`](crate::TokenFile)).
+    /// Reads the token from this file (see [`TokenFile`](crate::auth::TokenFile)).
     ///
     /// The other settings (project, region, identity service, CA file) come from the first source
     /// that has one of them.

@@ -28,7 +28,7 @@ pub(crate) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-toke
 ///
 /// let credentials = Credentials::token("MIIFvg...")?;
 /// assert!(!format!("{credentials:?}").contains("MIIFvg"));
-/// # Ok::<(), job_transport::InvalidCredential>(())
+/// # Ok::<(), job_transport::auth::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
 pub struct Credentials(CredentialsSource);
@@ -63,7 +63,7 @@ impl Credentials {
     /// until it has accepted a signature, and again after it has refused one, requests are sent one
     /// at a time. After a wrong signature, no request is signed with this pair for five minutes.
     /// Both rules apply to all clients in the process, and to other processes if the clients share
-    /// [`KeyRecords`](crate::KeyRecords).
+    /// [`KeyRecords`](crate::auth::KeyRecords).
     #[must_use]
     pub fn access_key(key: AccessKey) -> Self {
         Self::from_provided(ProvidedCredential::access_key(key))

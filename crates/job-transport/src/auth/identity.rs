@@ -36,7 +36,7 @@ pub(super) const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subjec
 /// # Examples
 ///
 /// ```
-/// use job_transport::PasswordLogin;
+/// use job_transport::auth::PasswordLogin;
 ///
 /// # let (password, passcode) = ("", "123456");
 /// let login = PasswordLogin::new("user", password, "OTC00000000001000000001").project_name("eu-de");
@@ -261,7 +261,8 @@ impl fmt::Debug for PasswordLogin {
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_transport::{
-///     Client, Cloud, Credentials, Endpoint, HyperTransport, Identity, PasswordLogin, TlsConfig, TlsProvider,
+///     Client, Credentials, Endpoint, auth::{Identity, PasswordLogin},
+///     hyper::{HyperTransport, TlsConfig, TlsProvider}, request::Cloud,
 /// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);

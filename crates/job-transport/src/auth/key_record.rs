@@ -91,7 +91,7 @@ impl KeyRecord {
     ///
     /// ```
     /// use jiff::{SignedDuration, Timestamp};
-    /// use job_transport::KeyRecord;
+    /// use job_transport::auth::KeyRecord;
     ///
     /// let now = Timestamp::UNIX_EPOCH;
     /// let record = KeyRecord::proven(now);

@@ -47,7 +47,8 @@ const MAX_NAME_LEN: usize = 64;
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_transport::{
-///     AccessKey, Client, Cloud, Credentials, Endpoint, HyperTransport, ProjectLookup, TlsConfig, TlsProvider,
+///     Client, Credentials, Endpoint, auth::{AccessKey, ProjectLookup},
+///     hyper::{HyperTransport, TlsConfig, TlsProvider}, request::Cloud,
 /// };
 ///
 /// let key = AccessKey::new(std::env::var("HW_ACCESS_KEY")?, std::env::var("HW_SECRET_KEY")?)?;

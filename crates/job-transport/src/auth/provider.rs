@@ -28,7 +28,10 @@ use crate::{
 ///
 /// ```
 /// use futures_core::future::BoxFuture;
-/// use job_transport::{Credentials, CredentialsProviderError, ErrorClass, ProvideCredentials, ProvidedCredential};
+/// use job_transport::{
+///     Credentials, ErrorClass,
+///     auth::{CredentialsProviderError, ProvideCredentials, ProvidedCredential},
+/// };
 ///
 /// struct Vault;
 ///

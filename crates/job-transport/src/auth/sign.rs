@@ -42,7 +42,7 @@ type SignedHeaders<'h> = [(&'static str, Option<&'h HeaderValue>); 5];
 /// ```
 /// use bytes::Bytes;
 /// use http::Request;
-/// use job_transport::{AccessKey, sign};
+/// use job_transport::auth::{AccessKey, sign};
 ///
 /// let key = AccessKey::new("QTWAOYTTINDUT2QVKYUC", "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")?;
 /// let mut request = Request::get("https://cce.eu-de.otc.t-systems.com/v3").body(Bytes::new())?;

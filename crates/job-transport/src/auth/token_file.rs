@@ -38,7 +38,7 @@ const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 /// # Examples
 ///
 /// ```
-/// use job_transport::{Credentials, TokenFile};
+/// use job_transport::{Credentials, auth::TokenFile};
 ///
 /// let credentials = Credentials::from_provider(TokenFile::new("/run/secrets/token"));
 /// ```

@@ -21,14 +21,14 @@ use super::resolver::Resolver;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Opens connections for a [`HyperTransport`](crate::HyperTransport) instead of TCP.
+/// Opens connections for a [`HyperTransport`](crate::hyper::HyperTransport) instead of TCP.
 ///
 /// For example over a Unix socket, through a tunnel, or in a simulated network.
 ///
 /// # For callers
 ///
-/// The transport runs TLS and HTTP over these connections. If it has a [`Proxy`](crate::Proxy), the
-/// connection to the proxy is opened with this trait, too.
+/// The transport runs TLS and HTTP over these connections. If it has a
+/// [`Proxy`](crate::hyper::Proxy), the connection to the proxy is opened with this trait, too.
 ///
 /// # For implementers
 ///
@@ -39,7 +39,7 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 /// use futures_core::future::BoxFuture;
 /// use http::Uri;
-/// use job_transport::{AsyncStream, Connect};
+/// use job_transport::hyper::{AsyncStream, Connect};
 ///
 /// /// Connects to a sidecar on this machine for every host.
 /// struct Sidecar;

@@ -24,7 +24,7 @@ use crate::transport::{is_link_local, is_loopback};
 /// # Examples
 ///
 /// ```
-/// use job_transport::Proxy;
+/// use job_transport::hyper::Proxy;
 ///
 /// let proxy = Proxy::new("http://user:secret@proxy.example:3128", ".internal.example")?;
 /// assert!(!format!("{proxy:?}").contains("secret"));

@@ -28,7 +28,7 @@ use super::{
 /// # #[cfg(feature = "aws-lc-rs")] {
 /// use std::sync::Arc;
 ///
-/// use job_transport::{TlsProvider, rustls::crypto::aws_lc_rs};
+/// use job_transport::hyper::{TlsProvider, rustls::crypto::aws_lc_rs};
 ///
 /// // Only TLS 1.3 with AES-256. A program with rustls's feature `fips` passes its FIPS provider.
 /// let mut provider = aws_lc_rs::default_provider();
@@ -118,7 +118,7 @@ impl TlsConfig {
     /// # fn example(roots: rustls::RootCertStore) -> Result<(), rustls::Error> {
     /// use std::sync::Arc;
     ///
-    /// use job_transport::{
+    /// use job_transport::hyper::{
     ///     HyperTransport, TlsConfig,
     ///     rustls::{ClientConfig, crypto::aws_lc_rs, version::TLS13},
     /// };

@@ -37,7 +37,10 @@ const JOBS: &str = "/jobs/";
 /// # Examples
 ///
 /// ```
-/// use job_transport::{Cloud, Endpoint, EndpointError};
+/// use job_transport::{
+///     Endpoint,
+///     request::{Cloud, EndpointError},
+/// };
 ///
 /// let endpoint: Endpoint = "https://proxy.example/cce/".parse()?;
 /// assert_eq!(endpoint.to_string(), "https://proxy.example/cce");
@@ -79,7 +82,7 @@ impl Cloud {
     /// # Examples
     ///
     /// ```
-    /// use job_transport::Cloud;
+    /// use job_transport::request::Cloud;
     ///
     /// assert_eq!(Cloud::from_region("eu-de"), Some(Cloud::OpenTelekom));
     /// assert_eq!(Cloud::from_region("cn-north-4"), Some(Cloud::Huawei));
@@ -201,13 +204,13 @@ impl Endpoint {
     /// # Examples
     ///
     /// ```
-    /// use job_transport::{Cloud, Endpoint};
+    /// use job_transport::{Endpoint, request::Cloud};
     ///
     /// let endpoint = Endpoint::for_region(Cloud::Huawei, "cn-north-4")?.autopilot();
     /// assert_eq!(endpoint.to_string(), "https://cce.cn-north-4.myhuaweicloud.com/autopilot");
     /// assert!(endpoint.is_autopilot());
     /// assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
-    /// # Ok::<(), job_transport::EndpointError>(())
+    /// # Ok::<(), job_transport::request::EndpointError>(())
     /// ```
     #[must_use]
     pub fn autopilot(mut self) -> Self {

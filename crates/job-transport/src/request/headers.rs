@@ -35,7 +35,7 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 /// let mut headers = HeaderMap::new();
 /// headers.insert("date", HeaderValue::from_static("Sun, 02 Feb 2020 08:12:40 GMT"));
 /// headers.insert("retry-after", HeaderValue::from_static("Sun, 02 Feb 2020 08:13:00 GMT"));
-/// assert_eq!(job_transport::retry_after(&headers), Some(Duration::from_secs(20)));
+/// assert_eq!(job_transport::request::retry_after(&headers), Some(Duration::from_secs(20)));
 /// ```
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -12,7 +12,7 @@ use super::error_chain::error_sources;
 /// and the proxy, if the request goes through one.
 ///
 /// ```
-/// use job_transport::{RequestSent, TransportError, TransportErrorKind};
+/// use job_transport::transport::{RequestSent, TransportError, TransportErrorKind};
 ///
 /// let error = TransportError::new(TransportErrorKind::Dns, RequestSent::No).with_host("cce.example");
 /// assert_eq!(error.to_string(), "cannot resolve `cce.example`");

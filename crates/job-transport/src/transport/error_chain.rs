@@ -12,7 +12,7 @@ use std::{error::Error, io, iter};
 ///
 /// let inner = io::Error::other("certificate expired");
 /// let error = io::Error::other(io::Error::other(inner));
-/// let last = job_transport::error_sources(&error).last().map(ToString::to_string);
+/// let last = job_transport::transport::error_sources(&error).last().map(ToString::to_string);
 /// assert_eq!(last.as_deref(), Some("certificate expired"));
 /// ```
 pub fn error_sources<'e>(
@@ -34,7 +34,7 @@ pub fn error_sources<'e>(
 /// use std::io;
 ///
 /// let error = io::Error::other(io::Error::other("certificate expired"));
-/// assert_eq!(job_transport::display_chain(&error), "certificate expired");
+/// assert_eq!(job_transport::transport::display_chain(&error), "certificate expired");
 /// ```
 #[must_use]
 pub fn display_chain(error: &(dyn Error + 'static)) -> String {

@@ -28,7 +28,7 @@ use std::{
 /// # Examples
 ///
 /// ```
-/// use job_transport::MemoryLimit;
+/// use job_transport::transport::MemoryLimit;
 ///
 /// let limit = MemoryLimit::new(64 * 1024 * 1024);
 /// assert_eq!(limit.used_bytes(), 0);

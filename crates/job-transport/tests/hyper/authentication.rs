@@ -14,8 +14,11 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    AccessKey, Client, Credentials, CredentialsProviderError, ErrorClass, FetchError,
-    FetchErrorKind, Identity, PasswordLogin, ProvideCredentials, ProvidedCredential, Reading,
+    Client, Credentials, ErrorClass, FetchError, FetchErrorKind, Reading,
+    auth::{
+        AccessKey, CredentialsProviderError, Identity, PasswordLogin, ProvideCredentials,
+        ProvidedCredential,
+    },
 };
 use tokio::io::AsyncWriteExt;
 

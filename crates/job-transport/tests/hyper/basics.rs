@@ -6,8 +6,10 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use job_sim::{Conformance, Fault};
 use job_transport::{
-    Client, Credentials, Endpoint, ErrorClass, FetchErrorKind, HyperTransport, Identity,
-    RequestSent, TlsConfig, Transport, TransportErrorKind,
+    Client, Credentials, Endpoint, ErrorClass, FetchErrorKind,
+    auth::Identity,
+    hyper::{HyperTransport, TlsConfig},
+    transport::{RequestSent, Transport, TransportErrorKind},
 };
 
 use tokio::io::AsyncWriteExt;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use job_transport::{
-    HyperTransport, RequestSent, TlsConfig, TlsProvider, Transport, TransportErrorKind,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::{RequestSent, Transport, TransportErrorKind},
 };
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,

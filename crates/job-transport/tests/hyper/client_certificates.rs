@@ -10,7 +10,8 @@ use std::{
 };
 
 use job_transport::{
-    HyperTransport, TlsConfig, TlsError, Transport, TransportErrorKind, display_chain,
+    hyper::{HyperTransport, TlsConfig, TlsError},
+    transport::{Transport, TransportErrorKind, display_chain},
 };
 use rustls::{
     RootCertStore, ServerConfig, crypto::aws_lc_rs, pki_types::pem::PemObject,

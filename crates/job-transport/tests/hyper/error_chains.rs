@@ -6,7 +6,10 @@ use std::{error::Error, time::Duration};
 use http::StatusCode;
 use job_sim::Fault;
 use job_transport::{
-    Client, Credentials, FetchError, Identity, PasswordLogin, Proxy, display_chain,
+    Client, Credentials, FetchError,
+    auth::{Identity, PasswordLogin},
+    hyper::Proxy,
+    transport::display_chain,
 };
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 

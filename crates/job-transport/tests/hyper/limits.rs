@@ -8,8 +8,8 @@ use futures_util::poll;
 use http::{HeaderValue, Response, header::CONTENT_ENCODING};
 use job_sim::Fault;
 use job_transport::{
-    Identity, MemoryLimit, ProvideCredentials, RequestSent, TimeoutStage, Transport,
-    TransportErrorKind,
+    auth::{Identity, ProvideCredentials},
+    transport::{MemoryLimit, RequestSent, TimeoutStage, Transport, TransportErrorKind},
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 

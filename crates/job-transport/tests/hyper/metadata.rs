@@ -3,7 +3,11 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use job_sim::{IdentityFlow, Plan, Sim, SimServer, TimeSource};
-use job_transport::{Client, Credentials, ErrorClass, MetadataService, ProvideCredentials, Proxy};
+use job_transport::{
+    Client, Credentials, ErrorClass,
+    auth::{MetadataService, ProvideCredentials},
+    hyper::Proxy,
+};
 
 use crate::support::*;
 

@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use job_sim::{Fault, SimServer};
-use job_transport::{FetchError, Proxy, RequestSent, Transport, TransportErrorKind};
+use job_transport::{
+    FetchError,
+    hyper::Proxy,
+    transport::{RequestSent, Transport, TransportErrorKind},
+};
 use tokio::{
     io::{AsyncWriteExt, copy_bidirectional},
     net::TcpStream,
@@ -104,7 +108,7 @@ async fn a_failed_proxy_tunnel_is_an_error_that_names_the_proxy_and_the_host() {
     let transport = trusting(server.ca_pem()).proxy(proxy_at(dead_port, ""));
     let failed = send_failure(transport.send(get("https://cce.example")).await);
     assert_eq!(failed, (Proxy, RequestSent::No, None));
-    let unknown = job_transport::Proxy::new("http://no-such-proxy.invalid", "").unwrap();
+    let unknown = job_transport::hyper::Proxy::new("http://no-such-proxy.invalid", "").unwrap();
     let transport = trusting(server.ca_pem()).proxy(unknown);
     let error = transport.send(get("https://cce.example")).await.unwrap_err();
     let expected = "cannot resolve the proxy `no-such-proxy.invalid` to reach `cce.example`";

@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use h2::{Reason, server};
 use http::Response;
-use job_transport::{RequestSent, Transport, TransportErrorKind};
+use job_transport::transport::{RequestSent, Transport, TransportErrorKind};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use job_sim::Fault;
-use job_transport::{RequestSent, TimeoutStage, Transport, TransportErrorKind};
+use job_transport::transport::{RequestSent, TimeoutStage, Transport, TransportErrorKind};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpSocket, TcpStream},

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
-    FetchError, HyperTransport, Reading, RequestSent, TimeoutStage, TlsConfig, TlsProvider,
-    Transport, TransportError, TransportErrorKind,
+    FetchError, Reading,
+    hyper::{HyperTransport, TlsConfig, TlsProvider},
+    transport::{RequestSent, TimeoutStage, Transport, TransportError, TransportErrorKind},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{

@@ -3,7 +3,7 @@
 
 use anyhow::Context;
 use job_model::{JobId, ProjectId};
-use job_transport::{AuthMethod, Client, ErrorClass, FetchError, FetchErrorKind};
+use job_transport::{Client, ErrorClass, FetchError, FetchErrorKind, auth::AuthMethod};
 
 use super::format_rows;
 use crate::{
@@ -130,7 +130,7 @@ pub(super) fn run(settings: &Settings, client: &Client) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use job_transport::{RequestSent, TransportError, TransportErrorKind};
+    use job_transport::transport::{RequestSent, TransportError, TransportErrorKind};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, thread};
 
 use jiff::Timestamp;
-use job_transport::RefusalCause;
+use job_transport::request::RefusalCause;
 use tempfile::{TempDir, tempdir};
 use tokio::time::timeout;
 

@@ -4,9 +4,10 @@ use std::{fs, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
-use job_poller::{Input, WaitPolicy};
+use job_poller::{WaitPolicy, machine::Input};
 use job_transport::{
-    FetchError, FetchErrorKind, Reading, RequestSent, TransportError, TransportErrorKind,
+    FetchError, FetchErrorKind, Reading,
+    transport::{RequestSent, TransportError, TransportErrorKind},
 };
 use proptest::prelude::*;
 use roxmltree::Document;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use job_poller::{Fleet, History, Input, WaitPolicy};
+use job_poller::{Fleet, WaitPolicy, machine::Input, schedule::History};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::{FetchError, FetchErrorKind};
 use serde_json::json;

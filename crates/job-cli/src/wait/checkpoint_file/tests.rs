@@ -2,7 +2,7 @@
 
 use std::{fs, sync::mpsc, thread};
 
-use job_poller::{Machine, WaitPolicy};
+use job_poller::{WaitPolicy, machine::Machine};
 use tempfile::tempdir;
 
 use super::*;

@@ -3,8 +3,11 @@
 use std::{io, time::Duration};
 
 use job_model::{Job, Phase};
-use job_poller::{AttemptReason, Event};
-use job_transport::{Clock, JobSnapshot, TokioClock};
+use job_poller::{Event, machine::AttemptReason};
+use job_transport::{
+    JobSnapshot,
+    clock::{Clock, TokioClock},
+};
 
 use super::tree_rows::format_remaining;
 use crate::{
@@ -151,7 +154,7 @@ fn describe_job(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use job_poller::{Input, WaitPolicy};
+    use job_poller::{WaitPolicy, machine::Input};
     use job_transport::{FetchError, FetchErrorKind};
     use proptest::prelude::*;
     use serde_json::json;

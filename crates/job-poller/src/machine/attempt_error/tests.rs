@@ -1,7 +1,10 @@
 //! Tests of the conversion from a `FetchError`.
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_transport::{CredentialsProviderError, RequestSent, TransportError};
+use job_transport::{
+    auth::CredentialsProviderError,
+    transport::{RequestSent, TransportError},
+};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind, transport::TransportErrorKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 

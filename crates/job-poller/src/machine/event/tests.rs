@@ -1,7 +1,7 @@
 //! Tests of the serialized form of each event.
 
 use job_model::decode::DeviationKind;
-use job_transport::{ErrorClass, FetchErrorKind, TransportErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind, transport::TransportErrorKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use job_model::Job;
-use job_transport::{ErrorClass, FetchErrorKind, JobSnapshot, Reading, TransportErrorKind};
+use job_transport::{
+    ErrorClass, FetchErrorKind, JobSnapshot, Reading, transport::TransportErrorKind,
+};
 
 use super::{join_transcripts, one_hour_setup};
 use crate::machine::{Action, AttemptError, Input, WaitErrorKind, script::setup};

@@ -14,7 +14,8 @@ use super::{
     remaining::mean_residual_life,
 };
 
-/// Observations of jobs, by job type. The [`Adaptive`](crate::Adaptive) schedule learns from them.
+/// Observations of jobs, by job type. The [`Adaptive`](crate::schedule::Adaptive) schedule learns
+/// from them.
 ///
 /// A history is plain data, a few hundred bytes per type and step, and can be stored in any serde
 /// format. It contains no secrets and no job ids.
@@ -33,7 +34,10 @@ use super::{
 /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
 /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
 /// # let id = sim.job().clone();
-/// use job_poller::{Adaptive, History, Wait};
+/// use job_poller::{
+///     Wait,
+///     schedule::{Adaptive, History},
+/// };
 ///
 /// let mut history = History::new(); // or one that was saved earlier
 /// let wait = Wait::new(client, id).schedule(Adaptive::new().history(&history));

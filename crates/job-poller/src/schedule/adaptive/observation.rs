@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::PollState;
 
-/// What a wait has observed of a job. A [`History`](crate::History) learns from it.
+/// What a wait has observed of a job. A [`History`](crate::schedule::History) learns from it.
 ///
 /// All times are ages of the job. They count from the job's `creationTimestamp`, by the service's
 /// clock, or from the beginning of the wait if the timestamps are missing.

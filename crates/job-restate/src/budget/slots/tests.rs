@@ -3,8 +3,9 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use job_poller::{
-    AttemptError, Input,
-    budget::{BudgetShare, UrgencyBucket},
+    budget::UrgencyBucket,
+    machine::{AttemptError, Input},
+    schedule::BudgetShare,
 };
 use proptest::{collection::vec, prelude::*};
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use http::{HeaderMap, Response, StatusCode};
-use job_transport::{RequestSent, TransportError, TransportErrorKind};
+use job_transport::transport::{RequestSent, TransportError, TransportErrorKind};
 
 use super::*;
 

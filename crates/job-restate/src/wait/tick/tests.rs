@@ -6,9 +6,9 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use job_poller::{Fixed, WaitPolicy};
+use job_poller::{WaitPolicy, schedule::Fixed};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
-use job_transport::{Client, Clock};
+use job_transport::{Client, clock::Clock};
 
 use super::*;
 use crate::{

@@ -127,8 +127,8 @@ proptest::proptest! {
         let uri = format!("https://h:8443{path}?{query}");
         let request = Request::post(uri).header("content-type", value).body(Bytes::from(body));
         if let Ok(mut request) = request {
-            let key = job_transport::AccessKey::new("AK", "secret").unwrap();
-            job_transport::sign(&mut request, &key, None, NOW.parse().unwrap()).unwrap();
+            let key = job_transport::auth::AccessKey::new("AK", "secret").unwrap();
+            job_transport::auth::sign(&mut request, &key, None, NOW.parse().unwrap()).unwrap();
             proptest::prop_assert_eq!(verify(&request, "secret", NOW), Ok(()));
         }
     }

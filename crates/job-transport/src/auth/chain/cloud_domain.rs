@@ -10,13 +10,13 @@ use crate::request::{Cloud, is_label};
 /// # Examples
 ///
 /// ```
-/// use job_transport::{Cloud, CloudDomain};
+/// use job_transport::{auth::CloudDomain, request::Cloud};
 ///
 /// assert_eq!("otc".parse(), Ok(CloudDomain::Named(Cloud::OpenTelekom)));
 /// let domain: CloudDomain = "prod-cloud-ocb.orange-business.com".parse()?;
 /// assert_eq!(domain.to_string(), "prod-cloud-ocb.orange-business.com");
 /// assert!("example".parse::<CloudDomain>().is_err());
-/// # Ok::<(), job_transport::ServiceHostsError>(())
+/// # Ok::<(), job_transport::auth::ServiceHostsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

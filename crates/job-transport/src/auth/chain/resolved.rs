@@ -22,7 +22,8 @@ use crate::{
     request::Endpoint,
 };
 
-/// The credentials and other settings that a [`CredentialChain`](crate::CredentialChain) found.
+/// The credentials and other settings that a [`CredentialChain`](crate::auth::CredentialChain)
+/// found.
 ///
 /// `Debug` prints the name and the origin of each setting, but no values.
 pub struct ResolvedCredentials {
@@ -160,7 +161,7 @@ impl ResolvedCredentials {
     ///
     /// Returns an error if two settings contradict each other, or if the host of the service cannot
     /// be derived from the settings. Set the endpoint of the
-    /// [chain](crate::CredentialChain::endpoint) then.
+    /// [chain](crate::auth::CredentialChain::endpoint) then.
     pub fn hosts(&self) -> Result<&ServiceHosts, CredentialChainError> {
         self.hosts.as_ref().map_err(|error| CredentialChainError::Hosts(error.clone().into()))
     }

@@ -357,7 +357,7 @@ async fn an_expired_key_is_read_again_from_its_file() {
     let job = "job-1".parse().unwrap();
     // While the file contains the same key, it is not sent again in the same attempt.
     let error = client.job(&job).await.unwrap_err();
-    assert_eq!(error.refusal_cause(), Some(crate::RefusalCause::TemporaryKeyExpired));
+    assert_eq!(error.refusal_cause(), Some(crate::request::RefusalCause::TemporaryKeyExpired));
     assert_eq!(
         (error.status().map(|status| status.as_u16()), error.blocked_until()),
         (Some(401), None)
@@ -382,16 +382,16 @@ async fn an_expired_key_is_read_again_from_its_file() {
 /// Counts the locked records.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Default)]
-struct CountedRecords(std::sync::Arc<std::sync::atomic::AtomicU32>, crate::MemoryKeyRecords);
+struct CountedRecords(std::sync::Arc<std::sync::atomic::AtomicU32>, crate::auth::MemoryKeyRecords);
 
 #[cfg(feature = "tokio")]
-impl crate::KeyRecords for CountedRecords {
+impl crate::auth::KeyRecords for CountedRecords {
     fn lock(
         &self,
-        key: crate::KeyId,
+        key: crate::auth::KeyId,
     ) -> futures_core::future::BoxFuture<
         '_,
-        Result<Box<dyn crate::LockedKeyRecord>, crate::KeyRecordError>,
+        Result<Box<dyn crate::auth::LockedKeyRecord>, crate::auth::KeyRecordError>,
     > {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.1.lock(key)

@@ -50,7 +50,8 @@ const DURATION: Duration = Duration::from_secs(60 * 60);
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_transport::{
-///     AccessKey, AssumeAgency, Cloud, Credentials, Endpoint, HyperTransport, TlsConfig, TlsProvider,
+///     Credentials, Endpoint, auth::{AccessKey, AssumeAgency},
+///     hyper::{HyperTransport, TlsConfig, TlsProvider}, request::Cloud,
 /// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);

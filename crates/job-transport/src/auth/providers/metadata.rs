@@ -47,7 +47,9 @@ const NO_AGENCY: &[u8] = b"Please configure Cloud Service Agency first";
 /// ```no_run
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use job_transport::{Credentials, HyperTransport, MetadataService, TlsConfig, TlsProvider};
+/// use job_transport::{
+///     Credentials, auth::MetadataService, hyper::{HyperTransport, TlsConfig, TlsProvider},
+/// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let credentials = Credentials::from_provider(MetadataService::new(transport));

@@ -46,7 +46,8 @@ const SESSION_NAME: &str = "oidc-sts-session";
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use job_transport::{
-///     Cloud, Credentials, Endpoint, HyperTransport, OidcLogin, TlsConfig, TlsProvider, TokenSource,
+///     Credentials, Endpoint, auth::{OidcLogin, TokenSource},
+///     hyper::{HyperTransport, TlsConfig, TlsProvider}, request::Cloud,
 /// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
@@ -154,7 +155,10 @@ impl fmt::Debug for OidcLogin {
 /// ```no_run
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use job_transport::{Credentials, HyperTransport, OidcAssume, TlsConfig, TlsProvider, TokenSource};
+/// use job_transport::{
+///     Credentials, auth::{OidcAssume, TokenSource},
+///     hyper::{HyperTransport, TlsConfig, TlsProvider},
+/// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let assume = OidcAssume::new(

@@ -34,7 +34,9 @@ use crate::{
 /// ```no_run
 /// # #[cfg(all(feature = "hyper", feature = "aws-lc-rs"))]
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use job_transport::{Credentials, HyperTransport, PodIdentity, TlsConfig, TlsProvider};
+/// use job_transport::{
+///     Credentials, auth::PodIdentity, hyper::{HyperTransport, TlsConfig, TlsProvider},
+/// };
 ///
 /// let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
 /// let uri = std::env::var("HC_CONTAINER_CREDENTIALS_FULL_URI")?;

@@ -22,12 +22,12 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use job_transport::TokenSource;
+/// use job_transport::auth::TokenSource;
 ///
 /// let token = TokenSource::file("/var/run/secrets/tokens/oidc");
 /// let token = TokenSource::text("eyJhbGciOi...")?;
 /// assert!(!format!("{token:?}").contains("eyJ"));
-/// # Ok::<(), job_transport::InvalidCredential>(())
+/// # Ok::<(), job_transport::auth::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
 pub struct TokenSource(Source);

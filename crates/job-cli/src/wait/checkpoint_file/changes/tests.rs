@@ -1,7 +1,7 @@
 //! Tests of when a change is saved, and of what is saved.
 
-use job_poller::{Machine, WaitPolicy};
-use job_transport::MemoryLimit;
+use job_poller::{WaitPolicy, machine::Machine};
+use job_transport::transport::MemoryLimit;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
-use job_poller::{Machine, WaitPolicy};
+use job_poller::{WaitPolicy, machine::Machine};
 use job_transport::JobSnapshot;
 use tempfile::{TempDir, tempdir};
 

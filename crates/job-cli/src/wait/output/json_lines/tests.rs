@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use job_poller::{Input, WaitPolicy};
+use job_poller::{WaitPolicy, machine::Input};
 use job_transport::{FetchError, FetchErrorKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};

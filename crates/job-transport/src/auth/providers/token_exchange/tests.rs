@@ -314,7 +314,7 @@ async fn a_dropped_inspection_decides_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_identity_service_delays_a_token_by_five_seconds() {
     let service = IdentityService::new(&[Reply::Silent], &[]);
-    let clock = crate::TokioClock::new();
+    let clock = crate::clock::TokioClock::new();
     let provider = exchange(fixed(), default_name(), &service);
     let start = clock.monotonic();
     let provided = provider.renew(RenewalReason::Due, &clock).await;
