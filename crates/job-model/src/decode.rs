@@ -15,6 +15,7 @@ mod scan;
 mod repair;
 mod document;
 mod cursor;
+mod spelling;
 mod object;
 pub(crate) mod fast;
 mod lenient;
@@ -37,6 +38,7 @@ pub(crate) use object::{
 };
 pub(crate) use path::KnownNames;
 pub use raw_fields::{RawFieldError, RawFields};
+pub(crate) use spelling::{Spelling, V2Names};
 pub(crate) use values::{JsonWriter, MemberName};
 
 use alloc::vec::Vec;

@@ -65,6 +65,9 @@ pub enum DeviationKind {
     ParameterNotText,
     /// The extended parameter is given more than once. The last value is used.
     DuplicateParameter,
+    /// The object also has this field under its name of API v3, and neither is null. The value of the
+    /// other name is used, and the value at the path is kept as JSON text.
+    DuplicateSpelling,
     /// The sub-jobs are a single object instead of an array. It is read as one sub-job.
     SubJobsNotArray,
     /// The body has more than 1,000 deviations, and the others are not listed.
@@ -86,6 +89,7 @@ impl DeviationKind {
             Self::UnrecognizedTimestamp => "unrecognized_timestamp",
             Self::ParameterNotText => "parameter_not_text",
             Self::DuplicateParameter => "duplicate_parameter",
+            Self::DuplicateSpelling => "duplicate_spelling",
             Self::SubJobsNotArray => "sub_jobs_not_array",
             Self::Truncated => "truncated",
         }
@@ -105,6 +109,7 @@ impl fmt::Display for DeviationKind {
             Self::UnrecognizedTimestamp => "unrecognized timestamp",
             Self::ParameterNotText => "not a string",
             Self::DuplicateParameter => "duplicate parameter",
+            Self::DuplicateSpelling => "second spelling of a field",
             Self::SubJobsNotArray => "object instead of array",
             Self::Truncated => "more than 1,000 deviations",
         })
@@ -165,6 +170,7 @@ mod tests {
             (Kind::UnrecognizedTimestamp, "unrecognized_timestamp", "unrecognized timestamp"),
             (Kind::ParameterNotText, "parameter_not_text", "not a string"),
             (Kind::DuplicateParameter, "duplicate_parameter", "duplicate parameter"),
+            (Kind::DuplicateSpelling, "duplicate_spelling", "second spelling of a field"),
             (Kind::SubJobsNotArray, "sub_jobs_not_array", "object instead of array"),
             (Kind::Truncated, "truncated", "more than 1,000 deviations"),
         ];

@@ -27,7 +27,8 @@ impl<'de> Deserialize<'de> for Job {
         if deserializer.is_human_readable() {
             deserializer.deserialize_newtype_struct(RAW_VALUE, JobVisitor)
         } else {
-            deserializer.deserialize_str(JobVisitor)
+            // Some formats read only short texts as a `str`.
+            deserializer.deserialize_string(JobVisitor)
         }
     }
 }
