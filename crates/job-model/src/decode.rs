@@ -25,6 +25,7 @@ pub(crate) use beginning::beginning;
 pub(crate) use cursor::{Cursor, Text};
 pub(crate) use deviation::Deviation;
 pub use deviation::DeviationKind;
+pub(crate) use deviation::Deviations;
 pub(crate) use document::Document;
 pub(crate) use error::DecodeError;
 pub use error::DecodeErrorKind;
@@ -39,7 +40,7 @@ pub(crate) use object::{
 pub(crate) use path::KnownNames;
 pub use raw_fields::{RawFieldError, RawFields};
 pub(crate) use spelling::{Spelling, V2Names};
-pub(crate) use values::{JsonWriter, MemberName};
+pub(crate) use values::{BorrowedText, JsonWriter};
 
 use alloc::vec::Vec;
 use core::str;
