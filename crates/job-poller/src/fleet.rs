@@ -9,12 +9,14 @@ mod event_buffer;
 mod subscriber;
 mod subscribers;
 mod learner;
+mod lists;
 mod job;
 mod scheduler;
 mod observations;
 mod shared;
 mod merged_events;
 mod task;
+mod hints;
 mod handle;
 mod builder;
 pub(crate) mod api;
@@ -23,6 +25,7 @@ pub use self::{
     builder::FleetBuilder,
     event_buffer::Lagged,
     handle::{FleetEvents, FleetWait},
+    lists::ListReads,
     merged_events::MergedEvents,
     stats::{FleetJobStatus, FleetStats},
     wait_request::WaitRequest,

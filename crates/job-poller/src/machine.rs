@@ -35,7 +35,7 @@ pub(crate) use error_kind::WaitErrorKind;
 pub(crate) use error_limits::MAX_RETRY_AFTER;
 #[cfg(any(feature = "tokio", test))]
 pub(crate) use event::Event;
-pub use event::{AttemptReason, PhaseChange};
+pub use event::{AttemptReason, ListIssue, PhaseChange};
 #[cfg(feature = "tokio")]
 pub(crate) use identity::check_uid;
 pub(crate) use outcome::{FinishedJob, Outcome};
@@ -52,6 +52,8 @@ use serde::{Deserialize, Serialize};
 use self::sub_job_lookup::Lookup;
 use self::{error_limits::RecentErrors, state::State};
 use crate::schedule::JobObservation;
+#[cfg(feature = "tokio")]
+use crate::schedule::{BudgetShare, CompletedSteps, PollPlan, PollState, Schedule};
 
 /// A state machine that waits for one job and performs no I/O.
 ///
@@ -252,6 +254,38 @@ impl Machine {
     #[cfg(feature = "tokio")]
     pub(crate) fn not_before(&self) -> Option<Duration> {
         matches!(self.state, State::Polling).then(|| self.not_before.get())
+    }
+
+    /// Returns what a schedule would plan now for a request that shows `jobs` jobs. The last
+    /// reading was `since_reading` ago.
+    ///
+    /// Returns `None` before the first reading, and while the job settles or sub-jobs are looked up.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn plan_now(
+        &self,
+        schedule: &dyn Schedule,
+        share: BudgetShare,
+        elapsed: Duration,
+        since_reading: Duration,
+        jobs: u32,
+    ) -> Option<PollPlan> {
+        let digest = self.snapshot.as_ref()?.digest();
+        self.not_before()?;
+        let age = self.observed_until.get().saturating_add(since_reading);
+        // The first delay after the first reading is spread at random, and this is not that delay.
+        let count = self.readings.max(2);
+        let PollState { elapsed, random, .. } = self.poll_state(elapsed, count);
+        let state = CompletedSteps::from_digest(digest, age).poll_state(digest.job_type(), age);
+        let nearly_done = self.nearly_done;
+        Some(schedule.plan(&PollState {
+            elapsed,
+            count,
+            random,
+            nearly_done,
+            share: Some(share),
+            jobs_per_request: jobs,
+            ..state
+        }))
     }
 
     /// Returns when the next attempt is due, as a time since the wait began.

@@ -45,6 +45,9 @@ pub struct PollState<'a> {
     pub nearly_done: bool,
     /// The wait's share of a budget, if it shares one with other waits.
     pub share: Option<BudgetShare>,
+    /// Number of jobs that the request shows. Each of them pays its part of the price of the
+    /// request. 1, except for a list of jobs.
+    pub jobs_per_request: u32,
     /// A pseudo-random number. It differs between delays and between seeds, and is the same in a
     /// replay.
     pub random: u64,
@@ -83,6 +86,7 @@ impl PollState<'_> {
             since_last_step: elapsed,
             nearly_done: false,
             share: None,
+            jobs_per_request: 1,
             random: 0,
         }
     }

@@ -6,7 +6,10 @@ use futures_core::future::BoxFuture;
 use job_model::JobId;
 #[cfg(feature = "tokio")]
 use job_transport::transport::MemoryLimit;
-use job_transport::{Client, FetchError, Fetched, JobSnapshot, Reading};
+use job_transport::{
+    Client, FetchError, Fetched, JobSnapshot, ListReading, Reading,
+    transport::{RequestSent, TransportError, TransportErrorKind},
+};
 
 #[cfg(feature = "tokio")]
 use crate::machine::check_uid;
@@ -54,7 +57,42 @@ pub trait JobSource: Send + Sync {
         let _ = last;
         Box::pin(async move { self.fetch(id).await.map(Fetched::Reading) })
     }
+
+    /// Returns the list of jobs in which this job appears, or `None` if there is none.
+    ///
+    /// It must always return the same list for the same job, and be fast, because a fleet holds a
+    /// lock meanwhile. A source of one project has one list. By default there is none, and each job
+    /// is read alone.
+    fn list_of(&self, id: &JobId) -> Option<ListId> {
+        let _ = id;
+        None
+    }
+
+    /// Makes one attempt to read a list of jobs.
+    ///
+    /// A fleet uses the rows only to decide which jobs it reads next. By default this returns an
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the attempt failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses this attempt and nothing else.
+    fn fetch_list(&self, list: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        let _ = list;
+        let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
+        Box::pin(async { Err(error.with_source("the source has no list of jobs").into()) })
+    }
 }
+
+/// Identifies one of the lists of jobs of a [`JobSource`].
+///
+/// The number has no meaning except to the source. A source of several projects can number them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a number")]
+pub struct ListId(pub u32);
 
 impl JobSource for Client {
     fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
@@ -67,6 +105,14 @@ impl JobSource for Client {
         last: Option<&'a JobSnapshot>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         Box::pin(self.job_since(id, last))
+    }
+
+    fn list_of(&self, _: &JobId) -> Option<ListId> {
+        Some(ListId::default())
+    }
+
+    fn fetch_list(&self, _: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        Box::pin(self.jobs())
     }
 }
 
@@ -129,6 +175,14 @@ impl<S: JobSource + ?Sized> JobSource for Arc<S> {
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         (**self).fetch_since(id, last)
     }
+
+    fn list_of(&self, id: &JobId) -> Option<ListId> {
+        (**self).list_of(id)
+    }
+
+    fn fetch_list(&self, list: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        (**self).fetch_list(list)
+    }
 }
 
 impl<S: JobSource + ?Sized> JobSource for Box<S> {
@@ -142,6 +196,14 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
         last: Option<&'a JobSnapshot>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         (**self).fetch_since(id, last)
+    }
+
+    fn list_of(&self, id: &JobId) -> Option<ListId> {
+        (**self).list_of(id)
+    }
+
+    fn fetch_list(&self, list: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        (**self).fetch_list(list)
     }
 }
 

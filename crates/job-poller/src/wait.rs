@@ -73,6 +73,8 @@ struct Extras {
     observer: Option<Arc<dyn Observer>>,
     stop: Option<BoxFuture<'static, ()>>,
     on_event: Option<OnEvent>,
+    /// A hint came while an attempt was in flight.
+    is_hinted: bool,
 }
 
 /// A caller's function that receives events.
@@ -189,6 +191,33 @@ impl Wait {
     pub fn on_event(mut self, on_event: impl FnMut(Duration, &Event) + Send + 'static) -> Self {
         self.0.extras_mut().on_event = Some(Box::new(on_event));
         self
+    }
+
+    /// Reads the job as soon as possible, because it may have changed. See [`WaitEvents::hint`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// # let (_sender, mut notifications) = tokio::sync::mpsc::channel::<()>(1);
+    /// let mut wait = job_poller::Wait::new(client, id);
+    /// let ended = loop {
+    ///     tokio::select! {
+    ///         ended = &mut wait => break ended?,
+    ///         Some(()) = notifications.recv() => wait.hint(),
+    ///     }
+    /// };
+    /// # ended.into_success()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn hint(&mut self) {
+        self.0.hint();
     }
 
     /// Turns the wait into a stream of its events. A function set with [`on_event`](Self::on_event)

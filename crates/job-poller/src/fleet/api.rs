@@ -170,6 +170,39 @@ impl Fleet {
         self.each_wait(|scheduler, _, from| scheduler.job_from(from))
     }
 
+    /// Reads a job as soon as possible, because it may have changed. Returns whether the fleet waits
+    /// for it.
+    ///
+    /// Call it for example when a notification about the job arrives. The attempt is made at least
+    /// 2 s after the last one, and as soon as the budget allows; after a failed attempt it is not
+    /// advanced. A wrong hint costs one request and never changes an outcome.
+    ///
+    /// The fleet learns how many ends of jobs a hint announced. If it were more than 90 %, the jobs of
+    /// this list are read less often, at most every 300 s. One end without a hint resets this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// use job_poller::Fleet;
+    ///
+    /// let fleet = Fleet::builder(client).start();
+    /// let watch = fleet.watch(id.clone());
+    /// assert!(fleet.hint(&id));
+    /// assert!(!fleet.hint(&"another-job".parse()?));
+    /// # watch.await?.into_success()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn hint(&self, id: &JobId) -> bool {
+        self.shared.update_state(|scheduler, now| scheduler.hint(now, id))
+    }
+
     /// Stops the wait for a job. Returns whether the fleet waited for it.
     ///
     /// Each watch of the job ends with [`WaitErrorKind::Stopped`](crate::WaitErrorKind) and a

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     api::Fleet,
     learner::ScheduleSource,
+    lists::{ListReads, Lists},
     scheduler::Scheduler,
     shared::Shared,
     task::{CloseOnDrop, run},
@@ -35,6 +36,7 @@ pub struct FleetBuilder {
     adaptive: Adaptive,
     history: History,
     schedule: Option<Arc<dyn Schedule>>,
+    list_reads: ListReads,
 }
 
 impl FleetBuilder {
@@ -49,6 +51,7 @@ impl FleetBuilder {
             adaptive: Adaptive::new(),
             history: History::new(),
             schedule: None,
+            list_reads: ListReads::new(),
         }
     }
 
@@ -110,6 +113,13 @@ impl FleetBuilder {
         self
     }
 
+    /// Sets whether and how the fleet reads lists of jobs. By default it does, if the source has
+    /// lists and several jobs of one list are watched.
+    pub const fn list_reads(mut self, list_reads: ListReads) -> Self {
+        self.list_reads = list_reads;
+        self
+    }
+
     /// Starts the fleet's task. Requires a tokio runtime with time enabled.
     ///
     /// The task can end early, if the runtime shuts down or if the source, the schedule or the
@@ -127,7 +137,8 @@ impl FleetBuilder {
         };
         let budget = Budget::new(self.requests_per_second, self.max_in_flight)
             .min_request_price(request_price);
-        let mut scheduler = Scheduler::new(budget, schedule_source);
+        let lists = Lists::new(self.source.clone(), self.list_reads);
+        let mut scheduler = Scheduler::new(budget, lists, schedule_source);
         if self.observer.is_some() {
             scheduler.enable_observations();
         }

@@ -175,6 +175,29 @@ impl FleetJob {
         self.schedule.plan(&PollState { job_type, share: Some(share), ..state })
     }
 
+    /// Returns what the schedule would plan now for a request that shows `jobs` jobs.
+    pub(super) fn plan_now(
+        &self,
+        now: Duration,
+        since_reading: Duration,
+        share: BudgetShare,
+        jobs: u32,
+    ) -> Option<PollPlan> {
+        let elapsed = self.elapsed(now);
+        self.machine.plan_now(&*self.schedule, share, elapsed, since_reading, jobs)
+    }
+
+    /// Replaces the schedule `before`, if this wait uses it.
+    pub(super) fn replace_schedule(
+        &mut self,
+        before: &Arc<dyn Schedule>,
+        after: &Arc<dyn Schedule>,
+    ) {
+        if Arc::ptr_eq(&self.schedule, before) {
+            self.schedule = after.clone();
+        }
+    }
+
     /// Passes an input to the machine and returns its step.
     pub(super) fn step(&mut self, now: Duration, input: Input, share: BudgetShare) -> Step {
         let elapsed = self.elapsed(now);

@@ -1,9 +1,18 @@
 //! Where the waits of a fleet get their schedules: set by the caller, or learned from jobs that
 //! ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::schedule::{Adaptive, History, JobObservation, Schedule};
+use job_model::{JobId, Phase, job::JobRow};
+use job_transport::JobDigest;
+
+use crate::schedule::{Adaptive, History, JobObservation, Schedule, step_ends};
 
 /// Where a wait's schedule comes from.
 pub(super) enum ScheduleSource {
@@ -20,13 +29,24 @@ pub(super) struct Learner {
     current: Arc<dyn Schedule>,
     current_since: Duration,
     dirty: bool,
+    learned_from_list: bool,
+    /// Hashes of the ids of jobs whose rows were learned from, or whose waits were.
+    known_rows: HashSet<u64>,
 }
 
 impl ScheduleSource {
     pub(super) fn learned(adaptive: Adaptive, history: History) -> Self {
         let current = Arc::new(adaptive.clone().history(&history));
         let current_since = Duration::ZERO;
-        Self::Learned(Box::new(Learner { adaptive, history, current, current_since, dirty: false }))
+        Self::Learned(Box::new(Learner {
+            adaptive,
+            history,
+            current,
+            current_since,
+            dirty: false,
+            learned_from_list: false,
+            known_rows: HashSet::new(),
+        }))
     }
 
     /// Returns the schedule for a wait that begins now.
@@ -35,9 +55,7 @@ impl ScheduleSource {
             Self::Fixed(schedule) => schedule.clone(),
             Self::Learned(learner) => {
                 if learner.dirty && now.saturating_sub(learner.current_since) >= REBUILD_INTERVAL {
-                    let adaptive = learner.adaptive.clone().history(&learner.history);
-                    (learner.current, learner.current_since) = (Arc::new(adaptive), now);
-                    learner.dirty = false;
+                    learner.rebuild(now);
                 }
                 learner.current.clone()
             }
@@ -51,6 +69,43 @@ impl ScheduleSource {
         }
     }
 
+    /// Returns whether nothing was learned yet.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::Learned(learner) if learner.history.is_empty())
+    }
+
+    /// Learns from a row of a list, about a job that nobody waits for. Each job counts once.
+    pub(super) fn learn_from_row(&mut self, row: JobRow<'_>) {
+        let Self::Learned(learner) = self else { return };
+        let Some(id) = row.uid().filter(|_| row.phase() == Some(Phase::Success)) else { return };
+        let observation = row_observation(row);
+        if observation.is_some() && learner.is_first_row(id) {
+            learner.history.record(observation.as_ref());
+            learner.learned_from_list = true;
+        }
+    }
+
+    /// Records that a job was watched, so that its row is not learned from again.
+    pub(super) fn ignore_row(&mut self, id: &JobId) {
+        if let Self::Learned(learner) = self {
+            learner.is_first_row(id.as_str());
+        }
+    }
+
+    /// Rebuilds the schedule if a list had new durations. Returns the schedule before and after.
+    pub(super) fn rebuild_after_list(
+        &mut self,
+        now: Duration,
+    ) -> Option<(Arc<dyn Schedule>, Arc<dyn Schedule>)> {
+        let Self::Learned(learner) = self else { return None };
+        if !mem::take(&mut learner.learned_from_list) {
+            return None;
+        }
+        let before = learner.current.clone();
+        learner.rebuild(now);
+        Some((before, learner.current.clone()))
+    }
+
     /// Returns the history, including the part that the fleet started with.
     pub(super) fn history(&self) -> History {
         match self {
@@ -59,6 +114,33 @@ impl ScheduleSource {
         }
     }
 }
+
+impl Learner {
+    fn rebuild(&mut self, now: Duration) {
+        let adaptive = self.adaptive.clone().history(&self.history);
+        (self.current, self.current_since) = (Arc::new(adaptive), now);
+        self.dirty = false;
+    }
+
+    /// Returns whether this is the first row of this job. If there are too many jobs, no row is.
+    fn is_first_row(&mut self, id: &str) -> bool {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+        self.known_rows.len() < MAX_KNOWN_ROWS && self.known_rows.insert(hash)
+    }
+}
+
+/// Returns the duration of a job that succeeded, from its creation to its end, and its steps.
+fn row_observation(row: JobRow<'_>) -> Option<JobObservation> {
+    let (created, ended) = (row.created_at()?, row.completed_at().or_else(|| row.updated_at())?);
+    let took = Duration::try_from(ended.duration_since(created)).ok()?;
+    let digest = JobDigest::new(&row.decode().ok()?.job);
+    let steps = step_ends(&digest, took);
+    let observation = JobObservation::new(row.job_type()?, Duration::ZERO, took, true);
+    Some(observation.with_step_ends(steps))
+}
+
+/// Maximum number of jobs that are known to have been learned from, 16 bytes each.
+const MAX_KNOWN_ROWS: usize = 65_536;
 
 /// Minimum time between two rebuilds. Each schedule stays in memory as long as a wait uses it.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(60);

@@ -5,6 +5,8 @@
 mod poll_clock;
 mod planned;
 mod queue;
+mod listing;
+mod hinting;
 mod deadlines;
 mod observing;
 mod queries;
@@ -25,10 +27,12 @@ use job_transport::{
 };
 use slab::Slab;
 
+pub(super) use self::listing::PendingList;
 use self::{deadlines::own_deadline, observing::BudgetReports, poll_clock::PollClock};
 use super::{
     job::{AttemptRequest, FleetJob, JobActivity},
     learner::ScheduleSource,
+    lists::Lists,
     merged_events::MergedReaders,
     observations::Observations,
     stats::FleetStats,
@@ -61,6 +65,7 @@ pub(super) struct Scheduler {
     poll_clock: PollClock,
     in_flight: usize,
     budget: Budget,
+    lists: Lists,
     schedule_source: ScheduleSource,
     stats: FleetStats,
     attempts: u64,
@@ -85,6 +90,12 @@ pub(super) struct NewWait<'a> {
     pub(super) job_type: Option<&'a str>,
 }
 
+/// What the task has to read now.
+pub(super) struct Due {
+    pub(super) attempts: Vec<PendingAttempt>,
+    pub(super) lists: Vec<PendingList>,
+}
+
 /// An attempt that the task has to make.
 pub(super) struct PendingAttempt {
     pub(super) job: usize,
@@ -97,7 +108,7 @@ pub(super) struct PendingAttempt {
 }
 
 impl Scheduler {
-    pub(super) fn new(budget: Budget, schedule_source: ScheduleSource) -> Self {
+    pub(super) fn new(budget: Budget, lists: Lists, schedule_source: ScheduleSource) -> Self {
         Self {
             jobs: Slab::new(),
             subscribers: Subscribers::default(),
@@ -109,6 +120,7 @@ impl Scheduler {
             poll_clock: PollClock::new(),
             in_flight: 0,
             budget,
+            lists,
             schedule_source,
             stats: FleetStats::default(),
             attempts: 0,
@@ -140,6 +152,7 @@ impl Scheduler {
                 self.observe_start(&id, elapsed_before);
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
+                self.join_list(now, key);
                 let job = &mut self.jobs[key];
                 let deadline = own_deadline(job.machine.policy(), now, elapsed_before);
                 self.subscribers.add(key, &mut job.subscribers, deadline)
@@ -216,10 +229,11 @@ impl Scheduler {
     }
 
     /// Processes everything that is due, and returns the attempts to make now.
-    pub(super) fn poll(&mut self, now: Duration) -> Vec<PendingAttempt> {
+    pub(super) fn poll(&mut self, now: Duration) -> Due {
         self.budget.reprice(now, self.jobs.len());
         self.update_poll_clock(now);
-        let mut attempts = Vec::new();
+        self.process_list_timers(now);
+        let (mut attempts, mut lists) = (Vec::new(), Vec::new());
         while let Some(&(at, key)) = self.timers.first()
             && at.get() <= now
         {
@@ -253,6 +267,12 @@ impl Scheduler {
         }
         self.process_deadlines(now);
         while self.can_dispatch(now) {
+            if !self.has_first_priority()
+                && let Some(list) = self.start_list(now)
+            {
+                lists.push(list);
+                continue;
+            }
             let (key, decided) = if let Some((_, key)) = self.ready.pop_first() {
                 let JobActivity::Ready(_, decided) = &mut self.jobs[key].activity else { continue };
                 (key, decided.take())
@@ -264,7 +284,13 @@ impl Scheduler {
             attempts.extend(self.start_next(now, key, decided));
         }
         self.observe_budget(now, false);
-        attempts
+        Due { attempts, lists }
+    }
+
+    /// Returns whether the first wait in the queue goes before all others, because a list shows a
+    /// change of its job.
+    fn has_first_priority(&self) -> bool {
+        self.ready.first().is_some_and(|(since, _)| *since == CompactDuration::ZERO)
     }
 
     /// Processes the result of an attempt. Ignores it if the attempt was canceled.
@@ -323,8 +349,11 @@ impl Scheduler {
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
         self.budget.record(now, &stats);
+        self.weigh_reading(now, key, &input);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
+        self.consider_list(now, key);
+        self.follow_hint(now, key);
     }
 
     /// Passes an input to the machine of an idle wait. Queues the attempt that follows, if any.
@@ -336,19 +365,26 @@ impl Scheduler {
 
     /// Like [`feed`](Self::feed), but returns the attempt that follows.
     fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<AttemptRequest> {
-        let share = self.share();
+        let share = self.own_share(key);
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
         let Step { mut events, action, plan } = job.step(now, input, share);
-        let urgency = plan.and_then(UrgencyBucket::from_plan);
+        let urgency = plan.and_then(|plan| self.count_plan(key, plan));
         if urgency.is_some() {
-            self.budget.update(mem::replace(&mut job.urgency, urgency), urgency);
+            let before = mem::replace(&mut self.jobs[key].urgency, urgency);
+            self.budget.update(before, urgency);
         }
-        if urgency.is_some() && self.budget.is_binding() {
+        let longer = match () {
+            () if urgency.is_none() => None,
+            () if self.lists.is_covered(key) => Some(AttemptReason::Listed),
+            () if self.lists.miss_probability(key) < 1.0 => Some(AttemptReason::Hinted),
+            () => self.budget.is_binding().then_some(AttemptReason::Budget),
+        };
+        if let Some(longer) = longer {
             for event in &mut events {
                 if let Event::NextAttempt { reason: reason @ AttemptReason::Scheduled, .. } = event
                 {
-                    *reason = AttemptReason::Budget;
+                    *reason = longer;
                 }
             }
         }

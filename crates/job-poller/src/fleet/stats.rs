@@ -42,6 +42,11 @@ pub struct FleetStats {
     pub throttled: u64,
     /// Number of waits that have ended.
     pub finished: u64,
+    /// Number of requests for lists of jobs. They are part of `requests`.
+    pub lists: u64,
+    /// Number of times that a list was suspended, because it was stale, slow, too large, refused or
+    /// could not be read.
+    pub list_suspensions: u64,
 }
 
 /// What a fleet knows about one of its waits at one moment.

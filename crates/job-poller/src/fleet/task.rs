@@ -6,14 +6,14 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::Abortable, stream::FuturesUnordered};
-use job_transport::transport::MemoryLimit;
+use job_transport::{FetchError, ListReading, transport::MemoryLimit};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
 use super::{
-    scheduler::{PendingAttempt, Scheduler},
+    scheduler::{Due, PendingAttempt, PendingList, Scheduler},
     shared::Shared,
 };
 use crate::{
@@ -29,18 +29,20 @@ pub(super) async fn run(
     source: Arc<dyn JobSource>,
     limit: MemoryLimit,
 ) {
-    let mut attempts = FuturesUnordered::new();
+    let (mut attempts, mut lists) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
         let next = {
             let Some(shared) = fleet.shared.upgrade() else { return };
-            let (due, next, is_closed) = shared.with_state(|scheduler, now| {
-                (scheduler.poll(now), scheduler.next_wake(), scheduler.is_closed())
-            });
+            let (Due { attempts: due, lists: due_lists }, next, is_closed) =
+                shared.with_state(|scheduler, now| {
+                    (scheduler.poll(now), scheduler.next_wake(), scheduler.is_closed())
+                });
             if is_closed {
                 return;
             }
             let run = |attempt| run_attempt(attempt, source.clone(), limit.clone());
             attempts.extend(due.into_iter().map(run));
+            lists.extend(due_lists.into_iter().map(|list| run_list(list, source.clone())));
             next
         };
         tokio::select! {
@@ -57,6 +59,14 @@ pub(super) async fn run(
                         shared.with_state(complete);
                     }
                     next = attempts.next().now_or_never().flatten();
+                }
+            }
+            Some(read) = lists.next(), if !lists.is_empty() => {
+                let Some(shared) = fleet.shared.upgrade() else { return };
+                if let Ok((list, number, result)) = read {
+                    shared.with_state(|scheduler, now| {
+                        scheduler.complete_list(now, list, number, result);
+                    });
                 }
             }
             () = wake.notified() => {}
@@ -95,6 +105,15 @@ fn run_attempt(
         (job, number, input)
     };
     Abortable::new(attempt, registration)
+}
+
+/// Reads a list. The reading ends early if it is canceled.
+fn run_list(
+    PendingList { list, number, id, registration }: PendingList,
+    source: Arc<dyn JobSource>,
+) -> Abortable<impl Future<Output = (usize, u64, Result<ListReading, FetchError>)>> {
+    let read = async move { (list, number, source.fetch_list(id).await) };
+    Abortable::new(read, registration)
 }
 
 async fn sleep_until(started_at: Instant, at: Option<Duration>) {

@@ -28,6 +28,8 @@ use super::{attempt_error::AttemptError, seconds};
 /// | `stalled` | `unchanged_for` |
 /// | `attempt_failed` | `class`, `status`, `message`, `request_id`, `retry_after`, `in_a_row`; also `kind`, if it does not follow from the class and the status |
 /// | `sub_job_lookup` | `sub_job` |
+/// | `listed_ended` | none |
+/// | `list_suspended` | `issue`, `length` |
 /// | `next_attempt` | `next`, `reason` |
 ///
 /// Durations and times are seconds as a number with three decimals, rounded down. Later versions
@@ -137,6 +139,21 @@ pub enum Event {
         #[serde(rename = "sub_job")]
         id: JobId,
     },
+    /// A list of jobs shows that the job has ended. Its own reading follows, and decides.
+    ///
+    /// Emitted only in a [`Fleet`](crate::Fleet), at most once.
+    ListedEnded,
+    /// A fleet does not read a list of jobs for some time. It reads each job by itself.
+    ///
+    /// Emitted for one of the jobs that belong to the list.
+    #[non_exhaustive]
+    ListSuspended {
+        /// What is wrong with the list.
+        issue: ListIssue,
+        /// For how long the list is not read.
+        #[serde(with = "seconds")]
+        length: Duration,
+    },
     /// The wait continues. Emitted after each [`heartbeat`](crate::WaitPolicy::heartbeat) interval
     /// in which only planned attempts were reported.
     Heartbeat,
@@ -164,6 +181,23 @@ pub enum PhaseChange {
     Unrecognized,
 }
 
+/// What is wrong with a list of jobs, so that a fleet does not read it for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ListIssue {
+    /// It did not show a change that a job's own reading has shown.
+    Stale,
+    /// It took longer than 5 s.
+    Slow,
+    /// It was larger than 4 MiB.
+    Oversized,
+    /// The service refused it (403, 404, 405, 501).
+    Refused,
+    /// It could not be read for another reason.
+    Failed,
+}
+
 /// Why the next attempt is planned for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,6 +214,12 @@ pub enum AttemptReason {
     /// The schedule chose a longer delay because the shared request budget is used up. The attempt
     /// may be made earlier, if a request would be unused.
     Budget,
+    /// The schedule chose a longer delay because a list of jobs shows the job meanwhile. The attempt
+    /// is made earlier, if the list shows a change.
+    Listed,
+    /// The schedule chose a longer delay because hints have announced the ends of the last jobs. The
+    /// attempt is made earlier, if there is a hint.
+    Hinted,
 }
 
 /// Constructors, for tests of code that handles events.
@@ -281,6 +321,22 @@ impl AttemptReason {
             Self::RetryAfter => "retry_after",
             Self::Deadline => "deadline",
             Self::Budget => "budget",
+            Self::Listed => "listed",
+            Self::Hinted => "hinted",
+        }
+    }
+}
+
+impl ListIssue {
+    /// Returns the issue as one word, for example for a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Slow => "slow",
+            Self::Oversized => "oversized",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
         }
     }
 }
@@ -326,11 +382,27 @@ impl fmt::Display for Event {
             }
             Self::CredentialsRefreshed => f.write_str("credentials refreshed"),
             Self::SubJobLookup { id } => write!(f, "looking up sub-job {id}"),
+            Self::ListedEnded => {
+                f.write_str("the list of jobs shows that the job has ended; reading the job")
+            }
+            Self::ListSuspended { issue, length } => {
+                let issue = match issue {
+                    ListIssue::Stale => "is stale",
+                    ListIssue::Slow => "took longer than 5 s",
+                    ListIssue::Oversized => "is larger than 4 MiB",
+                    ListIssue::Refused => "was refused",
+                    ListIssue::Failed => "could not be read",
+                };
+                let seconds = length.as_secs_f64();
+                write!(f, "the list of jobs {issue}; reading each job by itself for {seconds:.0} s")
+            }
             Self::Heartbeat => f.write_str("still waiting"),
             Self::NextAttempt { at, reason } => {
                 let reason = match reason {
                     AttemptReason::Scheduled => "",
                     AttemptReason::Budget => " (as the budget allows)",
+                    AttemptReason::Listed => " (or when the list of jobs shows a change)",
+                    AttemptReason::Hinted => " (or after a hint)",
                     AttemptReason::Backoff => " (after a failed attempt)",
                     AttemptReason::RetryAfter => " (as the service asked)",
                     AttemptReason::Deadline => " (the last before the deadline)",

@@ -163,10 +163,10 @@ impl Adaptive {
 
     /// Returns the price of a request, in seconds.
     fn effective_request_price(&self, state: &PollState<'_>) -> f64 {
-        state
+        let price = state
             .share
-            .map_or(self.request_price, |share| share.request_price.max(self.request_price))
-            .as_secs_f64()
+            .map_or(self.request_price, |share| share.request_price.max(self.request_price));
+        price.as_secs_f64() / f64::from(state.jobs_per_request.max(1))
     }
 }
 

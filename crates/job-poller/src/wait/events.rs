@@ -62,6 +62,9 @@ pub struct WaitEvents {
     pending_events: Vec<Event>,
 }
 
+/// Minimum time between an attempt and the attempt that a hint advances.
+const MIN_HINTED_GAP: Duration = Duration::from_secs(2);
+
 enum Activity {
     NotStarted,
     /// The attempt of the last step. The timer is set only if it is not ready at its first poll.
@@ -159,6 +162,31 @@ impl WaitEvents {
         Checkpoint::new(self.machine.clone(), self.elapsed()).with_taken_at(TokioClock::new().now())
     }
 
+    /// Reads the job as soon as possible, because it may have changed.
+    ///
+    /// Call it for example when a notification about the job arrives, and then continue to poll the
+    /// wait. The attempt is made at least 2 s after the last one; after a failed attempt it is not
+    /// advanced. A wrong hint costs one request and never changes an outcome.
+    pub fn hint(&mut self) {
+        match self.activity {
+            Activity::Sleep => self.advance_attempt(),
+            // The reply may be older than the change, so the job is read again.
+            Activity::Fetch { .. } => self.extras_mut().is_hinted = true,
+            Activity::NotStarted | Activity::Finished(_) | Activity::Taken => {}
+        }
+    }
+
+    /// Moves the next attempt to the earliest time that a hint permits, if the schedule planned it.
+    fn advance_attempt(&mut self) {
+        let Some(earliest) = self.machine.earliest_attempt() else { return };
+        let elapsed = self.elapsed();
+        let at = earliest.max(self.step_at.get().saturating_add(MIN_HINTED_GAP)).max(elapsed);
+        if at < self.machine.next_attempt_at() {
+            self.machine.advance_attempt(at);
+            self.set_timer(at.saturating_sub(elapsed));
+        }
+    }
+
     /// Returns the settings that most waits do not have.
     pub(super) fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
@@ -243,6 +271,10 @@ impl WaitEvents {
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
+                let extras = self.extras.as_mut();
+                if extras.is_some_and(|extras| mem::take(&mut extras.is_hinted)) {
+                    self.advance_attempt();
+                }
                 Activity::Sleep
             }
             Action::Finish(mut result) => {

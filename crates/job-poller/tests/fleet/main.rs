@@ -5,6 +5,7 @@ mod budget;
 mod ends;
 mod events;
 mod lifecycle;
+mod lists;
 mod service;
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use futures_util::future::join_all;
 use job_model::JobId;
 use job_poller::{
     Checkpoint, Event, Fleet, Outcome, WaitErrorKind, WaitPolicy,
+    fleet::ListReads,
     machine::AttemptReason,
     schedule::{Adaptive, Fixed, History, PollState, Schedule},
 };
@@ -133,6 +135,7 @@ async fn no_wait_starves() {
         let add = |number: usize| service.sim.add(plans[number % 2]().slower(100_000));
         let fleet = Fleet::builder(service.client())
             .schedule(schedule.clone())
+            .list_reads(ListReads::off())
             .requests_per_second(per_second)
             .policy(WaitPolicy::new().no_timeout())
             .start();

@@ -18,11 +18,13 @@ impl Scheduler {
     /// first.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| at.get());
-        let next_request =
-            if self.ready.is_empty() { self.next_advance() } else { Some(Duration::ZERO) };
+        let has_ready = !self.ready.is_empty() || self.lists.has_ready();
+        let next_request = if has_ready { Some(Duration::ZERO) } else { self.next_advance() };
         let can_send = self.in_flight < self.budget.max_in_flight();
         let next_slot = next_request.filter(|_| can_send).map(|at| at.max(self.budget.next_slot()));
-        let others = [self.subscribers.next_deadline(), next_slot, self.next_budget_report()];
+        let lists = self.lists.next_timer();
+        let others =
+            [self.subscribers.next_deadline(), next_slot, lists, self.next_budget_report()];
         timer.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -90,6 +92,8 @@ impl Scheduler {
         let job = self.jobs.remove(key);
         self.budget.update(job.urgency, None);
         self.by_id.remove(job.machine.job_id());
+        self.leave_list(key);
+        self.schedule_source.ignore_row(job.machine.job_id());
         job
     }
 

@@ -5,14 +5,23 @@ mod simulation;
 
 use std::{sync::Arc, time::Duration};
 
+use job_transport::{FetchError, FetchErrorKind};
 use proptest::prelude::*;
 
 use self::simulation::{Faults, Setup, Simulation, reading};
 use super::*;
 use crate::{
+    fleet::lists::ListReads,
     machine::WaitPolicy,
     schedule::{Adaptive, History},
+    source::source_fn,
 };
+
+/// The lists of a source that has none.
+fn no_lists() -> Lists {
+    let source = source_fn(|_| async { Err(FetchError::new(FetchErrorKind::EmptyBody)) });
+    Lists::new(Arc::new(source), ListReads::off())
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -69,6 +78,7 @@ fn a_fleet_whose_price_falls_advances_attempts() {
 fn the_attempts_of_resumed_waits_can_be_advanced() {
     let mut scheduler = Scheduler::new(
         Budget::new(1.0, 20),
+        no_lists(),
         ScheduleSource::learned(Adaptive::new(), History::new()),
     );
     let policy = Arc::new(WaitPolicy::new().no_timeout());
@@ -83,6 +93,6 @@ fn the_attempts_of_resumed_waits_can_be_advanced() {
         let new = NewWait { machine, elapsed_before: read_at, schedule: None, job_type: None };
         scheduler.subscribe(Duration::ZERO, new);
     }
-    assert!(scheduler.poll(Duration::ZERO).is_empty());
+    assert!(scheduler.poll(Duration::ZERO).attempts.is_empty());
     assert_eq!((scheduler.planned.len(), scheduler.ready.len()), (100, 0));
 }

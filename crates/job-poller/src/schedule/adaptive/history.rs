@@ -129,6 +129,12 @@ impl History {
         }
     }
 
+    /// Returns whether nothing was recorded yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
     /// Returns the weight of the jobs of a type that were observed to end.
     ///
     /// The latest job counts as one and earlier jobs count less, so the weight is at most 25 unless

@@ -60,7 +60,6 @@ fn replies_that_are_not_a_job_are_classified_errors() {
         (200, r#"{"job": {"kind": "Job", "status": {"phase": "Success"}}}"#),
         (200, r#"{"status": "SUCCESS", "job_id": "j1", "job_type": "createServer"}"#),
         (200, r#"{"kind": "UpgradeTask", "metadata": {}, "status": {"phase": "Success"}}"#),
-        (200, r#"{"kind": "Job", "status": {"status": "Success"}}"#),
         (204, ""),
         (206, r#"{"kind": "Job", "status": {"phase": "Success"}}"#),
         (301, ""),

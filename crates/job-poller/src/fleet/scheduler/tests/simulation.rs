@@ -7,7 +7,7 @@ use job_model::Job;
 use job_transport::{ErrorClass, FetchErrorKind, Reading};
 use proptest::prelude::*;
 
-use super::super::*;
+use super::{super::*, no_lists};
 use crate::{
     machine::WaitPolicy,
     schedule::{Adaptive, History},
@@ -95,7 +95,7 @@ impl Simulation {
         let source = ScheduleSource::learned(Adaptive::new(), History::new());
         let mut simulation = Self {
             rng: Rng::with_seed(setup.seed),
-            scheduler: Scheduler::new(budget, source),
+            scheduler: Scheduler::new(budget, no_lists(), source),
             now: Duration::ZERO,
             watched: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -192,7 +192,7 @@ impl Simulation {
     /// Polls the scheduler, and checks each attempt that it starts.
     fn poll(&mut self) -> Checked {
         self.polls += 1;
-        for attempt in self.scheduler.poll(self.now) {
+        for attempt in self.scheduler.poll(self.now).attempts {
             self.attempts += 1;
             let is_on_time = self.now + Duration::from_millis(11) >= self.next_slot;
             prop_assert!(is_on_time, "the budget is exceeded: {:?}", self.next_slot);

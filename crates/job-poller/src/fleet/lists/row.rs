@@ -1,0 +1,116 @@
+//! A row of a list, as far as a fleet compares it with the job's own reading.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+use job_model::Phase;
+use job_transport::JobDigest;
+
+/// The phase and the time of the last update of a job, from a row of a list or from its own reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::fleet) struct RowState {
+    phase: PhaseRank,
+    /// Microseconds since 1970, because rows have six digits. `None` if the time is missing.
+    updated_at: Option<i64>,
+}
+
+/// The phase, ordered from the beginning to the end of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum PhaseRank {
+    /// Missing or unknown.
+    #[default]
+    Other,
+    Initializing,
+    Running,
+    Ended,
+}
+
+/// How a row compares with the job's own reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::fleet) enum RowAge {
+    /// The row lacks a change that the reading shows.
+    Older,
+    Same,
+    /// The row shows a change that the reading lacks.
+    Newer,
+}
+
+/// Differences below one second prove nothing, because a list may round its times.
+const RESOLUTION_MICROS: i64 = 1_000_000;
+
+impl RowState {
+    pub(in crate::fleet) fn new(phase: Option<&Phase>, updated_at: Option<Timestamp>) -> Self {
+        let phase = match phase {
+            Some(Phase::Initializing) => PhaseRank::Initializing,
+            Some(Phase::Running) => PhaseRank::Running,
+            Some(Phase::Success | Phase::Failed) => PhaseRank::Ended,
+            _ => PhaseRank::Other,
+        };
+        Self { phase, updated_at: updated_at.map(Timestamp::as_microsecond) }
+    }
+
+    pub(in crate::fleet) fn from_digest(digest: &JobDigest) -> Self {
+        Self::new(digest.phase(), digest.updated_at())
+    }
+
+    pub(in crate::fleet) fn has_ended(self) -> bool {
+        self.phase == PhaseRank::Ended
+    }
+
+    /// Returns whether the job was updated at least `seconds` before a time of the service.
+    pub(in crate::fleet) fn was_updated_before(
+        self,
+        time: Option<Timestamp>,
+        seconds: i64,
+    ) -> bool {
+        let latest = time.map(|time| time.as_microsecond() - seconds * 1_000_000);
+        self.updated_at.zip(latest).is_some_and(|(updated, latest)| updated <= latest)
+    }
+
+    /// Compares this row with the job's own reading.
+    pub(in crate::fleet) fn age_relative_to(self, own: Self) -> RowAge {
+        let by_time = match (self.updated_at, own.updated_at) {
+            (Some(row), Some(own)) if (row - own).abs() >= RESOLUTION_MICROS => row.cmp(&own),
+            _ => Ordering::Equal,
+        };
+        match by_time.then(self.phase.cmp(&own.phase)) {
+            Ordering::Less => RowAge::Older,
+            Ordering::Equal => RowAge::Same,
+            Ordering::Greater => RowAge::Newer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_compared_by_their_time_and_then_by_their_phase() {
+        let state = |text: &str| {
+            let (phase, micros) = text.split_once(' ').unwrap_or((text, ""));
+            let time =
+                micros.parse().ok().map(|micros| Timestamp::from_microsecond(micros).unwrap());
+            RowState::new(Some(&phase.parse().unwrap()), time)
+        };
+        let rows = [
+            ("Running 5000000", "Running 5000000", RowAge::Same),
+            // The list may round.
+            ("Running 5000000", "Running 5900000", RowAge::Same),
+            ("Running 5000000", "Running 6000000", RowAge::Older),
+            ("Running 6000000", "Running 5000000", RowAge::Newer),
+            ("Success 5000000", "Running 5000000", RowAge::Newer),
+            ("Running 5000000", "Success 5000000", RowAge::Older),
+            // A job that runs again is newer, although its phase went back.
+            ("Initializing 9000000", "Running 5000000", RowAge::Newer),
+            // Without times only the phases count.
+            ("Success", "Running", RowAge::Newer),
+            ("Running", "Running 5000000", RowAge::Same),
+            ("Initializing", "Running", RowAge::Older),
+            ("Paused", "Paused", RowAge::Same),
+        ];
+        for (row, own, expected) in rows {
+            assert_eq!(state(row).age_relative_to(state(own)), expected, "{row} / {own}");
+        }
+    }
+}
