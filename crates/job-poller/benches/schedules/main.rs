@@ -166,7 +166,7 @@ fn with_history(bounds: &mut Bounds) {
     ];
     let mut worst: [[(f64, String); HISTORY_SIZES.len()]; 5] = Default::default();
     // The distributions whose early ends, or whose constant rate, must be learned from few jobs.
-    let mut few_jobs = [("10 % early", 1.065), ("memoryless", 1.055)]
+    let mut few_jobs = [("10 % early", 1.055), ("memoryless", 1.053)]
         .map(|(kind, max)| (kind, max, (0.0_f64, String::new())));
     let (mut late, mut lates, mut longest) = ((0.0_f64, String::new()), Vec::new(), 0.0_f64);
     for distribution in Distribution::all() {

@@ -6,6 +6,7 @@ mod age_bins;
 mod prior;
 mod counts;
 mod estimate;
+mod poll_target;
 mod hazard;
 mod remaining;
 mod history;
@@ -17,8 +18,9 @@ pub(crate) use observation::{CompletedSteps, step_ends};
 use std::{array, time::Duration};
 
 use self::{
-    hazard::{JobPosition, PollIntegral, PollRate},
+    hazard::JobPosition,
     history::HazardModels,
+    poll_target::{PollTarget, gap_at},
     prior::Prior,
 };
 use super::{
@@ -40,6 +42,12 @@ use super::{
 /// for *r* = √(*h* / 2*w*). So the next attempt is due when the integral of *r*, from the job's
 /// current age on, reaches one. The delay is at least 2 s and at most 60 s; the budget of a fleet
 /// can make it longer.
+///
+/// With [`jitter`](Self::jitter), the integral keeps waits apart that poll at different times.
+/// Without jitter, the next attempt is instead due when the expected detection delay, averaged over
+/// all jobs that were active at the last attempt, reaches *w*. This is the same if *h* is constant.
+/// If *h* rises after a time in which no job ends, the attempts begin later in the rise. If *h* is
+/// known, this costs at most 0.2 % more than the minimum, while the integral costs up to 2 % more.
 ///
 /// If *h* is constant, the delays are constant too. Without a history, this schedule is therefore
 /// not much better than the best fixed interval, but you do not have to choose the interval.
@@ -131,33 +139,30 @@ impl Adaptive {
     /// 0.1.
     ///
     /// Unless it is 0, the first requests of many waits that begin at once are spread over the
-    /// first delay, and stay apart after that. Set it to 0 if there is only one wait.
+    /// first delay, and stay apart after that. Set it to 0 if there is only one wait: then the
+    /// delays do not have to keep waits apart, and cost less.
     #[must_use]
     pub const fn jitter(mut self, part: f64) -> Self {
         self.jitter = Jitter::new(part);
         self
     }
 
-    /// Returns the time until each integral reaches its target, in seconds.
-    fn times_until_integrals<const N: usize>(
-        &self,
-        state: &PollState<'_>,
-        integrals: [PollIntegral; N],
-    ) -> [f64; N] {
+    /// Returns the time until each poll is due, in seconds.
+    fn gaps<const N: usize>(&self, state: &PollState<'_>, polls: [PollTarget; N]) -> [f64; N] {
         let position = JobPosition::from_poll_state(state);
         let model = self.models.as_ref().and_then(|models| models.get(state.job_type));
-        let learned = model.and_then(|model| model.times_until_integrals(position, integrals));
+        let learned = model.and_then(|model| model.gaps(position, polls));
         let rates = &Prior::for_type(state.job_type).rates;
-        let prior = |integral| hazard::time_until_integral(rates, position.age, integral);
+        let prior = |poll| gap_at(rates, position.age, poll);
         match learned {
             // The service lists sub-jobs as they start. If all of them are done, the job ends soon
             // or starts the next one. Poll soon, even if the history suggests a longer delay.
             _ if state.nearly_done => {
                 let learned = learned.unwrap_or([f64::INFINITY; N]);
-                array::from_fn(|at| prior(integrals[at].half()).min(learned[at]))
+                array::from_fn(|at| prior(polls[at].fraction(0.5)).min(learned[at]))
             }
             Some(learned) => learned,
-            None => integrals.map(prior),
+            None => polls.map(prior),
         }
     }
 
@@ -189,16 +194,16 @@ impl Schedule for Adaptive {
         };
         let jitter = if is_budget_spent { Jitter::new(0.0) } else { self.jitter };
         let request_price = self.effective_request_price(state);
-        let integral = |cap: Duration, target| {
-            let floor = self.floor.as_secs_f64();
-            PollIntegral::new(PollRate::new(request_price, floor, cap.as_secs_f64()), target)
-        };
+        let floor = self.floor.as_secs_f64();
+        // A wait without jitter has no other waits to stay apart from.
+        let new_poll =
+            if self.jitter.is_zero() { PollTarget::least_cost } else { PollTarget::keep_phase };
+        let poll = |cap: Duration| new_poll(request_price, floor, cap.as_secs_f64());
         // The urgency follows from the delay that the job would have without floor and cap.
-        let unbounded = PollIntegral::new(PollRate::new(request_price, 0.0, f64::INFINITY), 1.0);
+        let unbounded = PollTarget::keep_phase(request_price, 0.0, f64::INFINITY);
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(cap);
         let (delay, unbounded_gap) = if jitter.is_zero() || state.count > 1 || state.nearly_done {
-            let integrals = [integral(cap, 1.0), unbounded];
-            let [gap, unbounded_gap] = self.times_until_integrals(state, integrals);
+            let [gap, unbounded_gap] = self.gaps(state, [poll(cap), unbounded]);
             let bounds = self.floor..=cap;
             (jitter.apply_symmetric(seconds(gap), bounds, state.random), unbounded_gap)
         } else {
@@ -209,9 +214,9 @@ impl Schedule for Adaptive {
             let (age, since_step) = (state.age + self.floor, state.since_last_step + self.floor);
             let later = PollState { age, since_last_step: since_step, ..*state };
             let left = jitter.max_base(cap.saturating_sub(self.floor));
-            let phase = integral(left, unit_interval(state.random));
-            let [gap] = self.times_until_integrals(&later, [phase]);
-            let [unbounded_gap] = self.times_until_integrals(state, [unbounded]);
+            let phase = poll(left).fraction(unit_interval(state.random));
+            let [gap] = self.gaps(&later, [phase]);
+            let [unbounded_gap] = self.gaps(state, [unbounded]);
             let other = splitmix64(state.random, 0);
             let gap = jitter.apply_symmetric(seconds(gap), Duration::ZERO..=cap, other);
             (self.floor.saturating_add(gap), unbounded_gap)

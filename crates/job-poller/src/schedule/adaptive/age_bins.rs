@@ -35,6 +35,20 @@ pub(crate) const fn bin_middle(bin: usize) -> f64 {
     f64::midpoint(bin_start(bin), end)
 }
 
+/// Returns the bins whose middles are next to an age, and the part of the way from one middle to the
+/// other. The first bin is next to itself, and so is the last.
+pub(crate) fn between_middles(age: f64) -> (usize, usize, f64) {
+    let bin = bin_of(age);
+    let (at, next) = if age < bin_middle(bin) {
+        (bin.saturating_sub(1), bin)
+    } else {
+        (bin, (bin + 1).min(BIN_COUNT - 1))
+    };
+    let part =
+        if at < next { (age - bin_middle(at)) / (bin_middle(next) - bin_middle(at)) } else { 0.0 };
+    (at, next, part)
+}
+
 /// Smooths the bins: each becomes half of itself plus a quarter of each neighbor.
 pub(crate) fn smooth(bins: &Bins) -> Bins {
     let at = |bin: usize| bins[bin.min(BIN_COUNT - 1)];

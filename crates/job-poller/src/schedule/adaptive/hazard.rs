@@ -1,10 +1,13 @@
-//! The rate at which jobs end, by age and by finished steps. Uses only + − × ÷ √, which give the
+//! The rate at which jobs end, by age and by finished steps. Uses only + − × ÷, which give the
 //! same bits on every machine.
 
+use std::array;
+
 use super::{
-    age_bins::{BIN_COUNT, Bins, bin_middle, bin_of},
+    age_bins::{BIN_COUNT, Bins, between_middles},
     counts::StageCounts,
     estimate::estimate_rates,
+    poll_target::{PollTarget, Progress, gap_at},
     prior::Prior,
 };
 use crate::schedule::PollState;
@@ -50,82 +53,11 @@ impl JobPosition {
 /// Maximum number of stages. A job with more finished steps stays in the last stage.
 pub(crate) const MAX_STAGES: usize = 8;
 
-/// Horizon, in seconds, within which the end of a step changes the poll rate. Beyond it the rate
+/// Horizon, in seconds, within which the end of a step changes the hazard. Beyond it the hazard
 /// stays constant.
 const LOOKAHEAD_SECS: usize = 64;
 
 type Lookahead = [f64; LOOKAHEAD_SECS];
-
-/// Converts the rate at which jobs end into a rate of readings, per second.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PollRate {
-    /// Half of the inverse of the request price.
-    half_inverse_price: f64,
-    min_rate: f64,
-    max_rate: f64,
-}
-
-impl PollRate {
-    /// Creates the rate √(hazard / 2 request price), bounded so that the delays stay between
-    /// `floor` and `cap`. All times are in seconds.
-    pub(crate) fn new(request_price: f64, floor: f64, cap: f64) -> Self {
-        let floor = floor.max(f64::MIN_POSITIVE);
-        Self {
-            half_inverse_price: 0.5 / request_price,
-            min_rate: 1.0 / cap.max(floor),
-            max_rate: 1.0 / floor,
-        }
-    }
-
-    fn at_hazard(self, hazard: f64) -> f64 {
-        (hazard * self.half_inverse_price).sqrt().clamp(self.min_rate, self.max_rate)
-    }
-}
-
-/// The integral of a poll rate over time, up to a target.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PollIntegral {
-    poll_rate: PollRate,
-    target: f64,
-}
-
-impl PollIntegral {
-    pub(crate) const fn new(poll_rate: PollRate, target: f64) -> Self {
-        Self { poll_rate, target }
-    }
-
-    /// Returns the integral with half the target.
-    pub(crate) fn half(self) -> Self {
-        Self { target: self.target / 2.0, ..self }
-    }
-}
-
-/// Returns the time from `age` until the integral reaches its target, in seconds.
-///
-/// The poll rate is interpolated between the middles of the bins. Steps in the rate would make the
-/// requests of many waits coincide.
-pub(crate) fn time_until_integral(rates: &Bins, age: f64, integral: PollIntegral) -> f64 {
-    let PollIntegral { poll_rate, target } = integral;
-    let rate_at = |at: usize| poll_rate.at_hazard(rates[at]);
-    // The bin whose middle is the last one before the age, if any. The rate is constant before the
-    // first middle and after the last.
-    let mut at = bin_of(age).checked_sub(usize::from(age < bin_middle(bin_of(age))));
-    let (mut from, mut left) = (age, target);
-    loop {
-        let (start, low) = at.map_or_else(|| (0.0, rate_at(0)), |at| (bin_middle(at), rate_at(at)));
-        let next = at.map_or(0, |at| at + 1);
-        let (end, high) =
-            if next < BIN_COUNT { (bin_middle(next), rate_at(next)) } else { (f64::INFINITY, low) };
-        let slope = (high - low) / (end - start);
-        let now = low + slope * (from - start);
-        let within = (now + high) / 2.0 * (end - from);
-        if within >= left {
-            let root = (now * now + 2.0 * slope * left).max(0.0).sqrt();
-            return from - age + 2.0 * left / (now + root);
-        }
-        (at, from, left) = (Some(next), end, left - within);
-    }
-}
 
 impl HazardModel {
     /// Creates the model from the observations and the prior.
@@ -147,74 +79,45 @@ impl HazardModel {
         Some((rates, self.0.get(stage + 1).unwrap_or(rates)))
     }
 
-    /// Returns the time until each integral reaches its target, or `None` if no job was observed to
-    /// get this far. Computes the hazards once for all integrals.
-    pub(crate) fn times_until_integrals<const N: usize>(
+    /// Returns the time until each poll is due, or `None` if no job was observed to get this far.
+    /// Computes the hazards once for all polls.
+    pub(crate) fn gaps<const N: usize>(
         &self,
         position: JobPosition,
-        integrals: [PollIntegral; N],
+        polls: [PollTarget; N],
     ) -> Option<[f64; N]> {
         let (rates, next) = self.stage_hazards(position)?;
         if !rates.has_next_stage {
-            let time = |integral| {
-                time_until_integral(&rates.completion, position.since_last_step, integral)
-            };
-            return Some(integrals.map(time));
+            let gap = |poll| gap_at(&rates.completion, position.since_last_step, poll);
+            return Some(polls.map(gap));
         }
         let mut risks =
             CompetingRisks::new(&rates.completion, &rates.transition, Some(&next.lookahead));
         risks.start = position.since_last_step;
-        let mut sums = integrals.map(PartialSum::new);
-        let mut surviving = 1.0;
+        let (mut gaps, mut now) = ([None; N], [Progress::default(); N]);
+        let (mut surviving, mut hazard) = (1.0, 0.0);
         for _ in 0..LOOKAHEAD_SECS {
             let completions = risks.next_second();
-            let hazard = completions / (surviving - completions / 2.0).max(f64::MIN_POSITIVE);
-            sums.iter_mut().for_each(|sum| sum.add_second(hazard));
-            if sums.iter().all(|sum| sum.is_complete) {
+            hazard = completions / (surviving - completions / 2.0).max(f64::MIN_POSITIVE);
+            surviving -= completions;
+            for ((gap, now), poll) in gaps.iter_mut().zip(&mut now).zip(polls) {
+                let value = poll.integrand(hazard);
+                let later = now.later(1.0, value, 0.0);
+                if gap.is_none() && later.has_reached(poll) {
+                    *gap = Some(now.gap_at_target(poll, value, 0.0, f64::INFINITY));
+                }
+                *now = later;
+            }
+            if gaps.iter().all(Option::is_some) {
                 break;
             }
-            surviving -= completions;
         }
-        Some(sums.map(PartialSum::time_until_target))
-    }
-}
-
-/// An integral that is computed second by second.
-struct PartialSum {
-    poll_rate: PollRate,
-    /// The target, minus the seconds that were added.
-    left: f64,
-    /// Number of seconds that were added.
-    seconds: f64,
-    /// The poll rate in the last second.
-    rate: f64,
-    /// Whether the target is reached within the last second.
-    is_complete: bool,
-}
-
-impl PartialSum {
-    const fn new(PollIntegral { poll_rate, target }: PollIntegral) -> Self {
-        Self { poll_rate, left: target, seconds: 0.0, rate: 0.0, is_complete: false }
-    }
-
-    /// Adds a second with this hazard, unless the integral reaches its target within it or has
-    /// reached it before.
-    fn add_second(&mut self, hazard: f64) {
-        if self.is_complete {
-            return;
-        }
-        self.rate = self.poll_rate.at_hazard(hazard);
-        self.is_complete = self.rate >= self.left;
-        if !self.is_complete {
-            self.left -= self.rate;
-            self.seconds += 1.0;
-        }
-    }
-
-    /// Returns the time until the integral reaches its target, in seconds. Assumes that the rate
-    /// stays as in the last second.
-    fn time_until_target(self) -> f64 {
-        self.seconds + self.left / self.rate
+        let gap = |at: usize| {
+            let poll: PollTarget = polls[at];
+            let last = || now[at].gap_at_target(poll, poll.integrand(hazard), 0.0, f64::INFINITY);
+            poll.bound(gaps[at].unwrap_or_else(last))
+        };
+        Some(array::from_fn(gap))
     }
 }
 
@@ -269,8 +172,9 @@ impl<'a> CompetingRisks<'a> {
 
     fn next_second(&mut self) -> f64 {
         let second = self.second;
-        let at = bin_of(self.start + second as f64 + 0.5);
-        let (completion, transition) = (self.completion[at], self.transition[at]);
+        let (at, next, part) = between_middles(self.start + second as f64 + 0.5);
+        let rate_at = |rates: &Bins| rates[at] + part * (rates[next] - rates[at]);
+        let (completion, transition) = (rate_at(self.completion), rate_at(self.transition));
         let rate = completion + transition;
         // The fraction that leaves within this second, by the rate in the middle of the second.
         let left = self.surviving * (rate / (1.0 + rate / 2.0)).min(1.0);

@@ -6,15 +6,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schedule::adaptive::{history::History, observation::JobObservation};
-
-fn integral(request_price: f64, target: f64) -> PollIntegral {
-    PollIntegral::new(PollRate::new(request_price, 2.0, 60.0), target)
-}
+use crate::schedule::adaptive::{
+    age_bins::bin_middle, history::History, observation::JobObservation,
+};
 
 /// Returns the delay from this model with the default request price, without jitter.
 fn gap(model: &HazardModel, position: JobPosition) -> Option<f64> {
-    model.times_until_integrals(position, [integral(0.25, 1.0)]).map(|[gap]| gap)
+    model.gaps(position, [PollTarget::least_cost(0.25, 2.0, 60.0)]).map(|[gap]| gap)
 }
 
 fn position(age: f64) -> JobPosition {
@@ -33,28 +31,56 @@ fn learned_model(jobs: &[(Vec<f64>, f64)]) -> HazardModel {
 }
 
 #[test]
-fn the_poll_rate_integrates_to_one_over_a_gap() {
-    for job_type in ["CreateCluster", "CreateNode", "DeleteNode"] {
-        let rates = &Prior::for_type(Some(job_type)).rates;
-        for age in [0.0, 1.0, 3.999, 4.0, 50.0, 1000.0, 1e5, 1e9] {
-            let gap = time_until_integral(rates, age, integral(0.25, 1.0));
-            let steps = 10_000;
-            let rate_at = |time: f64| {
-                // Interpolates between the middles of two bins.
-                let next =
-                    (0..BIN_COUNT).find(|at| bin_middle(*at) > time).unwrap_or(BIN_COUNT - 1);
-                let last = next.saturating_sub(1);
-                let of = |at: usize| (2.0 * rates[at]).sqrt().clamp(1.0 / 60.0, 0.5);
-                let width = bin_middle(next) - bin_middle(last);
-                let part = if width > 0.0 { (time - bin_middle(last)) / width } else { 0.0 };
-                of(last) + (of(next) - of(last)) * part.clamp(0.0, 1.0)
+fn both_rules_match_numerical_integration() {
+    let learned = learned_model(&vec![(vec![], 300.0); 20]);
+    let priors = ["CreateCluster", "CreateNode", "DeleteNode"];
+    let priors = priors.map(|job_type| (job_type, &Prior::for_type(Some(job_type)).rates));
+    let learned = ("learned", &learned.0[0].completion);
+    for (name, rates) in priors.into_iter().chain([learned]) {
+        for age in [0.0, 1.0, 3.999, 4.0, 50.0, 200.0, 270.0, 1000.0, 1e5, 1e9] {
+            // Interpolates between the middles of two bins.
+            let interpolate = |time: f64, value: &dyn Fn(f64) -> f64| {
+                let (at, next, part) = between_middles(time);
+                let [at, next] = [at, next].map(|at| value(rates[at]));
+                at + part * (next - at)
             };
-            let step = gap / f64::from(steps);
-            let time = |number| age + (f64::from(number) + 0.5) * step;
-            let integral: f64 = (0..steps).map(|number| rate_at(time(number)) * step).sum();
-            assert!((integral - 1.0).abs() < 1e-3, "{job_type} {age}: {gap} {integral}");
+            let integrate = |gap: f64, value: &dyn Fn(f64) -> f64| {
+                let step = gap / 10_000.0;
+                let (mut first, mut second) = (0.0, 0.0);
+                for number in 0..10_000 {
+                    let value = interpolate(age + (f64::from(number) + 0.5) * step, value);
+                    second += step * (first + step * value / 2.0);
+                    first += step * value;
+                }
+                (first, second)
+            };
+            let gap = gap_at(rates, age, PollTarget::keep_phase(0.25, 2.0, 60.0));
+            let rate = |hazard: f64| (2.0 * hazard).sqrt().clamp(1.0 / 60.0, 0.5);
+            let (integral, _) = integrate(gap, &rate);
+            assert!((integral - 1.0).abs() < 1e-3, "{name} {age}: {gap} {integral}");
+
+            let gap = gap_at(rates, age, PollTarget::least_cost(0.25, 0.0, f64::INFINITY));
+            let (_, delay) = integrate(gap, &|hazard| hazard);
+            assert!((delay / 0.25 - 1.0).abs() < 1e-3, "{name} {age}: {gap} {delay}");
+            let bounded = gap_at(rates, age, PollTarget::least_cost(0.25, 10.0, 20.0));
+            assert_eq!(bounded, gap.clamp(10.0, 20.0), "{name} {age}");
         }
     }
+}
+
+#[test]
+fn a_single_wait_does_not_poll_at_the_start_of_a_rise() {
+    // No job ends in the first bins. In the others, jobs end at a rate of 0.02 per second.
+    let first = 20;
+    let rates = array::from_fn(|at| if at < first { 1e-6 } else { 0.02 });
+    let rise = bin_middle(first - 1);
+    let gap = |poll: fn(f64, f64, f64) -> PollTarget| {
+        gap_at(&rates, rise - 40.0, poll(0.25, 2.0, 60.0)) - 40.0
+    };
+    let (keep_phase, least_cost) = (gap(PollTarget::keep_phase), gap(PollTarget::least_cost));
+    assert!((0.0..13.0).contains(&keep_phase), "{keep_phase}");
+    // The poll is not wasted on the start of the rise.
+    assert!((16.0..20.0).contains(&least_cost), "{least_cost}");
 }
 
 #[test]
@@ -115,14 +141,17 @@ proptest! {
     ) {
         let model = learned_model(&jobs);
         let position = JobPosition { age, completed_steps: steps, since_last_step: since };
-        let bounded = integral(request_price, target);
-        let unbounded = PollIntegral::new(PollRate::new(request_price, 0.0, f64::INFINITY), 1.0);
-        let times = |integral| model.times_until_integrals(position, [integral]);
-        if let Some([gap]) = times(bounded) {
-            prop_assert!(gap >= 2.0 * target - 1e-9 && gap <= 60.0 * target + 1e-9, "{}", gap);
-            let [unbounded_gap] = times(unbounded).unwrap();
-            let both = model.times_until_integrals(position, [bounded, unbounded]);
-            prop_assert_eq!(both, Some([gap, unbounded_gap]), "one integral does not affect the other");
+        let unbounded = PollTarget::keep_phase(request_price, 0.0, f64::INFINITY);
+        let phase = PollTarget::keep_phase(request_price, 2.0, 60.0).fraction(target);
+        let single = PollTarget::least_cost(request_price, 2.0, 60.0);
+        for (poll, target) in [(phase, target), (single, 1.0)] {
+            let gaps = |poll| model.gaps(position, [poll]);
+            if let Some([gap]) = gaps(poll) {
+                prop_assert!(gap >= 2.0 * target - 1e-9 && gap <= 60.0 * target + 1e-9, "{}", gap);
+                let [unbounded_gap] = gaps(unbounded).unwrap();
+                let both = model.gaps(position, [poll, unbounded]);
+                prop_assert_eq!(both, Some([gap, unbounded_gap]), "one poll does not affect the other");
+            }
         }
     }
 }
