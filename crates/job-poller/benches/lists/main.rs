@@ -25,14 +25,26 @@ use service::{ListFaults, Lists};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut bounds = Bounds::new();
-    right_lists(&mut bounds)?;
-    wrong_lists(&mut bounds)?;
-    random_rows(&mut bounds)?;
-    first_wait(&mut bounds)?;
-    hints(&mut bounds)?;
-    many_projects(&mut bounds)?;
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    for (name, part) in PARTS {
+        if only.as_ref().is_none_or(|only| only == name) {
+            part(&mut bounds)?;
+        }
+    }
     Ok(bounds.exit_code())
 }
+
+type Part = fn(&mut Bounds) -> Result<(), Box<dyn Error>>;
+
+/// The parts of the benchmark. An argument selects one of them.
+const PARTS: [(&str, Part); 6] = [
+    ("right", right_lists),
+    ("wrong", wrong_lists),
+    ("random", random_rows),
+    ("first", first_wait),
+    ("hints", hints),
+    ("projects", many_projects),
+];
 
 /// J with *n* jobs of one project, if the list is right and proven, and nothing is known of the
 /// durations.

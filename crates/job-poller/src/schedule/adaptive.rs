@@ -183,8 +183,8 @@ impl Default for Adaptive {
 
 impl Schedule for Adaptive {
     fn plan(&self, state: &PollState<'_>) -> PollPlan {
-        // A budget that is used up bounds the gaps and spreads the requests. Jitter would only add
-        // delay.
+        // A budget that is used up bounds the gaps and spreads the requests, and a list is one
+        // request for many jobs. Jitter would only add delay.
         let is_budget_spent =
             state.share.is_some_and(|share| share.request_price > self.request_price);
         let cap = match state.share {
@@ -192,7 +192,8 @@ impl Schedule for Adaptive {
             Some(share) => share.max_gap.max(self.cap),
             None => self.cap,
         };
-        let jitter = if is_budget_spent { Jitter::new(0.0) } else { self.jitter };
+        let is_spread = is_budget_spent || state.jobs_per_request > 1;
+        let jitter = if is_spread { Jitter::new(0.0) } else { self.jitter };
         let request_price = self.effective_request_price(state);
         let floor = self.floor.as_secs_f64();
         // A wait without jitter has no other waits to stay apart from.

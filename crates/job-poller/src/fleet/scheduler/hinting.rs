@@ -2,10 +2,14 @@
 
 use std::{mem, time::Duration};
 
+use jiff::SignedDuration;
 use job_model::JobId;
 
 use super::Scheduler;
 use crate::{fleet::job::JobActivity, machine::Input};
+
+/// A reading that shows an end this early may have come before the hint, so it proves nothing.
+const MAX_HINT_LATENCY: SignedDuration = SignedDuration::from_secs(5);
 
 impl Scheduler {
     /// Reads a job as soon as its floor and the budget allow. Returns whether the fleet waits for
@@ -25,19 +29,18 @@ impl Scheduler {
     /// Learns from a reading whether a hint announced the end of the job.
     pub(super) fn weigh_hints(&mut self, key: usize, input: &Input) {
         let machine = &self.jobs[key].machine;
-        let (has_ended, is_active) = match input {
-            Input::Reading { snapshot, .. } => {
-                (snapshot.digest().is_terminal(), machine.snapshot().is_some())
-            }
-            Input::Unchanged { .. } => (false, true),
-            _ => return,
-        };
+        // A lookup of sub-jobs reads another job.
         if machine.not_before().is_none() {
             return;
         }
+        let was_active = machine.snapshot().is_some();
         let flags = self.lists.known_flags_mut(key);
         let was_hinted = flags.is_some_and(|flags| mem::take(&mut flags.is_hinted));
-        if has_ended && is_active {
+        let Input::Reading { snapshot, date, .. } = input else { return };
+        let digest = snapshot.digest();
+        let ended_ago = date.zip(digest.updated_at()).map(|(date, end)| date.duration_since(end));
+        let may_still_come = ended_ago.is_some_and(|ago| ago < MAX_HINT_LATENCY);
+        if digest.is_terminal() && was_active && (was_hinted || !may_still_come) {
             self.lists.hints_mut(key).record_end(was_hinted);
         }
     }
