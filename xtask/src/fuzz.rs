@@ -17,6 +17,7 @@ pub(crate) const MANIFEST: &str = "xtask/fuzz/Cargo.toml";
 /// Each target, and the folder of fixtures that it starts from in addition to its corpus.
 const TARGETS: &[(&str, Option<&str>)] = &[
     ("decode", Some("jobs")),
+    ("job_list", Some("job-lists")),
     ("service_error", Some("errors")),
     ("submission", Some("submissions")),
     ("timestamp", Some("timestamps")),

@@ -15,6 +15,7 @@ mod scan;
 mod repair;
 mod document;
 mod cursor;
+mod spelling;
 mod object;
 pub(crate) mod fast;
 mod lenient;
@@ -24,6 +25,7 @@ pub(crate) use beginning::beginning;
 pub(crate) use cursor::{Cursor, Text};
 pub(crate) use deviation::Deviation;
 pub use deviation::DeviationKind;
+pub(crate) use deviation::Deviations;
 pub(crate) use document::Document;
 pub(crate) use error::DecodeError;
 pub use error::DecodeErrorKind;
@@ -37,7 +39,8 @@ pub(crate) use object::{
 };
 pub(crate) use path::KnownNames;
 pub use raw_fields::{RawFieldError, RawFields};
-pub(crate) use values::{JsonWriter, MemberName};
+pub(crate) use spelling::{Spelling, V2Names};
+pub(crate) use values::{BorrowedText, JsonWriter};
 
 use alloc::vec::Vec;
 use core::str;

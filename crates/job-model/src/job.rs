@@ -1,7 +1,7 @@
 //! The parts of a [`Job`].
 //!
 //! A job has [`Metadata`], a [`Spec`] and a [`Status`]. The spec contains the [`SubJobs`] and the
-//! [`ExtendParam`]s.
+//! [`ExtendParam`]s. A [`JobList`] has a [`JobRow`] for each job of a project.
 
 pub(crate) mod phase;
 pub(crate) mod timestamp;
@@ -12,11 +12,14 @@ pub(crate) mod fields;
 mod build;
 pub(crate) mod decoded;
 mod serde_formats;
+mod list;
 
 pub use extend_param::ExtendParam;
 pub use fields::{Metadata, Spec, Status};
+pub use list::{JobList, JobRow};
 pub use sub_jobs::SubJobs;
 
+pub(crate) use decoded::Decoded;
 pub(crate) use fields::{FIELD_NAMES, Job};
 pub(crate) use id::{IdError, JobId};
 pub(crate) use phase::Phase;

@@ -6,8 +6,10 @@
 //! failed and why.
 //!
 //! **In scope:** every field of the service's reference page ("Reading Job Progress"); sub-jobs at
-//! any depth; timestamps; the failed step and its reason; the body of an error ([`ServiceError`]);
-//! the job's id in the reply of the call that created the job ([`JobId::from_submission`]).
+//! any depth; timestamps; the failed step and its reason; jobs in the spelling of
+//! [API v2](Job#api-v2), and lists of them ([`JobList`](job::JobList)); the body of an error
+//! ([`ServiceError`]); the job's id in the reply of the call that created the job
+//! ([`JobId::from_submission`]).
 //!
 //! **Out of scope:** HTTP, credentials and waiting. This crate performs no I/O and reads no clock.
 //! The next layer, [job-transport](../job_transport/index.html), sends the requests, and

@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::{assert_snapshot, glob};
-use job_model::{Decoded, Job, JobId, ServiceError, Timestamp, reply::ForeignBody};
+use job_model::{Decoded, Job, JobId, ServiceError, Timestamp, job::JobList, reply::ForeignBody};
 
 /// Returns the instant of a timestamp, or why there is none.
 fn describe_timestamp(time: &Timestamp) -> String {
@@ -48,6 +48,25 @@ fn jobs() {
         assert_snapshot!(
             filled.map(|(name, text)| format!("# {name}\n{text}\n")).collect::<String>()
         );
+    });
+}
+
+/// Each row that is not broken is encoded as it was sent.
+#[test]
+fn job_lists() {
+    glob!("../fixtures/job-lists", "*.*", |path| {
+        let body = fs::read(path).unwrap();
+        let list = JobList::from_slice(&body).unwrap();
+        let mut lines: Vec<_> = list.deviations().iter().map(ToString::to_string).collect();
+        for row in list.rows() {
+            let Decoded { job, deviations, .. } = row.decode().unwrap();
+            let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+            assert_eq!(value(&serde_json::to_string(&job).unwrap()), value(row.as_str()));
+            lines.push(format!("{row:?}, took {:?}\n{}", job.duration(), job.tree()));
+            lines.extend(deviations.iter().map(|deviation| format!("  {deviation}")));
+            lines.push(format!("{row_text}\n", row_text = serde_json::to_string(&job).unwrap()));
+        }
+        assert_snapshot!(lines.join("\n"));
     });
 }
 

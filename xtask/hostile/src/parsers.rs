@@ -12,7 +12,11 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use http::{HeaderValue, Request, Response, StatusCode};
-use job_model::{Decoded, Job, JobId, ServiceError, reply::ForeignBody};
+use job_model::{
+    Decoded, Job, JobId, ServiceError,
+    job::JobList,
+    reply::{ForeignBody, RateLimit},
+};
 use job_poller::{Checkpoint, schedule::History};
 use job_transport::{
     FetchError, JobSnapshot, Reading,
@@ -68,6 +72,11 @@ pub(crate) fn all() -> Vec<Parser> {
         job("reply with a job", |input| {
             let body = Bytes::from(input);
             Ok(prepared(move || Reading::from_response(Response::new(body.clone()))))
+        }),
+        json("list of jobs", |input| Ok(prepared(move || JobList::from_slice(&input)))),
+        json("rate limit", |input| {
+            let message = String::from_utf8_lossy(&input).into_owned();
+            Ok(prepared(move || RateLimit::from_message(&message)))
         }),
         json("what a job says", |input| Ok(derived(&input))),
         json("not a job", |input| Ok(prepared(move || ForeignBody::from_body(&input, &[SECRET])))),

@@ -80,6 +80,17 @@ pub(crate) const JSON: &[Shape] = &[
         wrap(&open, &format!("[{errors}1]"), &"}".repeat(31))
     }),
     ("messages", |len| wrap("{", &r#""error_msg":"aaaaaaaa","#.repeat(len / 23), r#""a":1}"#)),
+    ("rows", |len| many(len, row, "[", "{}]")),
+    ("rows with escapes", |len| many(len, |n| row(n).replace("e4-", r"\u0065\u0034-"), "[", "{}]")),
+    ("rows with odd values", |len| {
+        many(len, |n| row(n).replace(r#""v2""#, "7").replace(r#""Failed""#, "[7]"), "[", "{}]")
+    }),
+    ("broken rows", |len| {
+        many(len, |n| row(n).replace("{\"kind\"", "{\"kind\":1,\"kind\""), "[", "{}]")
+    }),
+    ("rows with trailing commas", |len| many(len, |n| row(n).replace("\"}", "\",}"), "[", "{}]")),
+    ("one large row", |len| wrap(r#"[{"kind":7,"x":["#, &"1,".repeat(len / 2), "1]}]")),
+    ("limits", |len| wrap("", &"policy a,limit:x,time:5 ".repeat(len / 24), "")),
     ("a list of jobs", |len| wrap("[", &r#"{"kind":"Job"},"#.repeat(len / 15), "1]")),
     ("tags", |len| b"<a".repeat(len / 2)),
     ("scripts", |len| b"<script><title>".repeat(len / 15)),
@@ -199,6 +210,13 @@ fn with_end(mut job: Vec<u8>, end: &[u8]) -> Vec<u8> {
     job.pop();
     job.extend_from_slice(end);
     job
+}
+
+/// A row of a list of jobs, with the fields of the documented one.
+fn row(n: usize) -> String {
+    format!(
+        r#"{{"kind":"Job","apiVersion":"v2","metadata":{{"uid":"{n:08}-87e4-11f0-be88-0255ac10003f","creationTimestamp":"2025-09-02 10:23:38.987955 +0000 UTC","updateTimestamp":"2025-09-02 11:26:03.218087 +0000 UTC"}},"spec":{{"type":"ScaleupCluster","clusteruid":"7ec8b73d-83db-11f0-8baa-0255ac10003e","resourceid":"3b4410fa-87e6-11f0-be88-0255ac10003f","resourcename":"node","extendparam":{{"a":"","b":"true"}}}},"status":{{"status":"Failed","reason":"recycle resource"}}}},"#
+    )
 }
 
 /// Bytes of a sub-job, so that 8 MiB have as many as the limit allows.

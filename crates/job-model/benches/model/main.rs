@@ -10,7 +10,7 @@ use std::{
 };
 
 use criterion::{BatchSize, BenchmarkGroup, Criterion, measurement::WallTime};
-use job_model::{Decoded, Timestamp};
+use job_model::{Decoded, Timestamp, job::JobList};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -19,8 +19,15 @@ use serde_json::Value;
 const ROUNDS: usize = 15;
 
 /// The bounded ratios: the benchmark, the baseline, and the maximum ratio.
-const MAX_RATIOS: [(&str, &str, f64); 3] =
-    [("job", "plain struct", 1.05), ("job", "Value", 0.75), ("Timestamp", "strptime", 0.5)];
+const MAX_RATIOS: [(&str, &str, f64); 4] = [
+    ("job", "plain struct", 1.05),
+    ("job", "Value", 0.75),
+    ("Timestamp", "strptime", 0.5),
+    ("list", "plain list", 1.2),
+];
+
+/// Number of rows of the list.
+const ROWS: usize = 200;
 
 /// Maximum ratio of two growth factors, a job's and the plain struct's. A growth factor compares
 /// the time for the large body with the time for the small one.
@@ -29,7 +36,9 @@ const MAX_GROWTH_RATIO: f64 = 1.1;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let small = reference_example_minified()?;
     let large = with_sub_jobs(&small, 10_000)?;
+    let list = list(ROWS)?;
     println!("small: {} bytes; large: {} bytes, 10,000 sub-jobs", small.len(), large.len());
+    println!("list: {ROWS} rows of {} bytes", list.len() / ROWS);
 
     let results = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("criterion");
     let mut rounds = Vec::new();
@@ -42,6 +51,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             .sample_size(30);
         let mut group = criterion.benchmark_group(format!("round {round}"));
         run(&mut group, &small, &large);
+        run_lists(&mut group, &list);
         group.finish();
         rounds.push(medians(&results.join(format!("round {round}")))?);
     }
@@ -80,6 +90,22 @@ fn run(group: &mut BenchmarkGroup<'_, WallTime>, small: &[u8], large: &[u8]) {
     });
     group.bench_function("skip only", |bencher| {
         bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(small)));
+    });
+}
+
+/// Reads a list in several ways.
+fn run_lists(group: &mut BenchmarkGroup<'_, WallTime>, list: &[u8]) {
+    group.bench_function("list", |bencher| {
+        bencher.iter(|| JobList::from_slice(black_box(list)));
+    });
+    group.bench_function("list, every row decoded", |bencher| {
+        bencher.iter(|| {
+            let list = JobList::from_slice(black_box(list)).unwrap_or_default();
+            list.rows().map(|row| black_box(row.decode()).is_ok()).filter(|is_ok| *is_ok).count()
+        });
+    });
+    group.bench_function("plain list", |bencher| {
+        bencher.iter(|| serde_json::from_slice::<Vec<plain::V2Job>>(black_box(list)));
     });
 }
 
@@ -123,7 +149,12 @@ fn report(rounds: &[Round]) -> bool {
     let growth = |round: &Round, name: &str| round[&format!("{name}, large")] / round[name];
     let ratio = median(rounds, |round| growth(round, "job") / growth(round, "plain struct"));
     line("growth to the large body, job / plain struct".into(), ratio, MAX_GROWTH_RATIO);
-    for (name, other) in [("job", "skip only"), ("job with a deviation", "job")] {
+    let others = [
+        ("job", "skip only"),
+        ("job with a deviation", "job"),
+        ("list, every row decoded", "plain list"),
+    ];
+    for (name, other) in others {
         let ratio = median(rounds, |round| round[name] / round[other]);
         println!("{:>60} {ratio:>6.3} (no bound)", format!("{name} / {other}"));
     }
@@ -140,6 +171,18 @@ fn median(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
 fn reference_example_minified() -> Result<Vec<u8>, Box<dyn Error>> {
     let example = include_bytes!("../../fixtures/jobs/reference-example.json");
     Ok(serde_json::to_vec(&Decoded::from_slice(example)?.job)?)
+}
+
+/// Returns a list with copies of the row of the reference page, each with its own id.
+fn list(rows: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let example = include_bytes!("../../fixtures/job-lists/reference-example.json");
+    let [row] = serde_json::from_slice::<[Value; 1]>(example)?;
+    let numbered = |number: usize| {
+        let mut row = row.clone();
+        row["metadata"]["uid"] = format!("{number:08}-87e6-11f0-be88-0255ac10003f").into();
+        row
+    };
+    Ok(serde_json::to_vec(&(0..rows).map(numbered).collect::<Vec<_>>())?)
 }
 
 /// Returns the body with its sub-jobs repeated up to `count`.

@@ -1,5 +1,5 @@
-//! Defines a job in the simplest way: derived, with a string for each field, and without unknown
-//! fields.
+//! Defines a job of each API version in the simplest way: derived, with a string for each field, and
+//! without unknown fields.
 #![expect(dead_code, reason = "the fields are only deserialized")]
 
 use std::collections::BTreeMap;
@@ -44,4 +44,34 @@ struct Status {
     phase: Option<String>,
     reason: Option<String>,
     message: Option<String>,
+}
+
+/// A job with the names of API v2.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct V2Job {
+    kind: Option<String>,
+    api_version: Option<String>,
+    metadata: Option<Metadata>,
+    spec: Option<V2Spec>,
+    status: Option<V2Status>,
+}
+
+#[derive(Deserialize)]
+struct V2Spec {
+    #[serde(rename = "type")]
+    job_type: Option<String>,
+    clusteruid: Option<String>,
+    resourceid: Option<String>,
+    resourcename: Option<String>,
+    extendparam: Option<BTreeMap<String, String>>,
+    subjobs: Option<Vec<V2Job>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct V2Status {
+    status: Option<String>,
+    reason: Option<String>,
+    completion_time: Option<String>,
 }

@@ -65,8 +65,21 @@ pub enum DeviationKind {
     ParameterNotText,
     /// The extended parameter is given more than once. The last value is used.
     DuplicateParameter,
+    /// The object also has this field under its name of API v3, and neither is null. The value of the
+    /// other name is used, and the value at the path is kept as JSON text.
+    DuplicateSpelling,
     /// The sub-jobs are a single object instead of an array. It is read as one sub-job.
     SubJobsNotArray,
+    /// The row of a [list](crate::job::JobList) is not an object, and is left out.
+    RowNotAnObject,
+    /// A known field is given twice in one object of the row of a list, and the row is left out.
+    RowDuplicateField,
+    /// The sub-jobs of the row of a list are nested too deeply, and the row is left out.
+    RowTooDeep,
+    /// The row of a list has too many sub-jobs, and is left out.
+    RowTooManySubJobs,
+    /// The row of a list is too large, and is left out.
+    RowTooLarge,
     /// The body has more than 1,000 deviations, and the others are not listed.
     Truncated,
 }
@@ -86,7 +99,13 @@ impl DeviationKind {
             Self::UnrecognizedTimestamp => "unrecognized_timestamp",
             Self::ParameterNotText => "parameter_not_text",
             Self::DuplicateParameter => "duplicate_parameter",
+            Self::DuplicateSpelling => "duplicate_spelling",
             Self::SubJobsNotArray => "sub_jobs_not_array",
+            Self::RowNotAnObject => "row_not_an_object",
+            Self::RowDuplicateField => "row_duplicate_field",
+            Self::RowTooDeep => "row_too_deep",
+            Self::RowTooManySubJobs => "row_too_many_sub_jobs",
+            Self::RowTooLarge => "row_too_large",
             Self::Truncated => "truncated",
         }
     }
@@ -105,7 +124,13 @@ impl fmt::Display for DeviationKind {
             Self::UnrecognizedTimestamp => "unrecognized timestamp",
             Self::ParameterNotText => "not a string",
             Self::DuplicateParameter => "duplicate parameter",
+            Self::DuplicateSpelling => "second spelling of a field",
             Self::SubJobsNotArray => "object instead of array",
+            Self::RowNotAnObject => "not an object, so the row is left out",
+            Self::RowDuplicateField => "duplicate field, so the row is left out",
+            Self::RowTooDeep => "sub-jobs are nested too deeply, so the row is left out",
+            Self::RowTooManySubJobs => "too many sub-jobs, so the row is left out",
+            Self::RowTooLarge => "larger than 8 MiB, so the row is left out",
             Self::Truncated => "more than 1,000 deviations",
         })
     }
@@ -165,7 +190,25 @@ mod tests {
             (Kind::UnrecognizedTimestamp, "unrecognized_timestamp", "unrecognized timestamp"),
             (Kind::ParameterNotText, "parameter_not_text", "not a string"),
             (Kind::DuplicateParameter, "duplicate_parameter", "duplicate parameter"),
+            (Kind::DuplicateSpelling, "duplicate_spelling", "second spelling of a field"),
             (Kind::SubJobsNotArray, "sub_jobs_not_array", "object instead of array"),
+            (Kind::RowNotAnObject, "row_not_an_object", "not an object, so the row is left out"),
+            (
+                Kind::RowDuplicateField,
+                "row_duplicate_field",
+                "duplicate field, so the row is left out",
+            ),
+            (
+                Kind::RowTooDeep,
+                "row_too_deep",
+                "sub-jobs are nested too deeply, so the row is left out",
+            ),
+            (
+                Kind::RowTooManySubJobs,
+                "row_too_many_sub_jobs",
+                "too many sub-jobs, so the row is left out",
+            ),
+            (Kind::RowTooLarge, "row_too_large", "larger than 8 MiB, so the row is left out"),
             (Kind::Truncated, "truncated", "more than 1,000 deviations"),
         ];
         for (kind, name, description) in rows {

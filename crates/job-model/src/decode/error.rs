@@ -38,6 +38,12 @@ pub enum DecodeErrorKind {
     NotUtf8,
     /// The body is valid JSON, but not an object.
     NotAnObject,
+    /// The body is valid JSON, but not an array, although a list is expected.
+    NotAnArray,
+    /// The list is larger than [`JobList::MAX_BYTES`](crate::job::JobList::MAX_BYTES).
+    TooLarge,
+    /// The list has more rows than [`JobList::MAX_ROWS`](crate::job::JobList::MAX_ROWS).
+    TooManyRows,
     /// A known field is given twice in one object, so its value is ambiguous.
     DuplicateField,
     /// Sub-jobs are nested more deeply than [`Limits::max_depth`](crate::decode::Limits::max_depth).
@@ -138,6 +144,9 @@ impl DecodeErrorKind {
             Self::Truncated => "truncated",
             Self::NotUtf8 => "not_utf8",
             Self::NotAnObject => "not_an_object",
+            Self::NotAnArray => "not_an_array",
+            Self::TooLarge => "too_large",
+            Self::TooManyRows => "too_many_rows",
             Self::DuplicateField => "duplicate_field",
             Self::TooDeep => "too_deep",
             Self::TooManySubJobs => "too_many_sub_jobs",
@@ -152,6 +161,9 @@ impl fmt::Display for DecodeErrorKind {
             Self::Truncated => "the body ends too soon",
             Self::NotUtf8 => "the body is not valid UTF-8",
             Self::NotAnObject => "the body is not a JSON object",
+            Self::NotAnArray => "the body is not a JSON array",
+            Self::TooLarge => "the list is larger than 32 MiB",
+            Self::TooManyRows => "the list has more than 100,000 rows",
             Self::DuplicateField => "duplicate field",
             Self::TooDeep => "sub-jobs are nested too deeply",
             Self::TooManySubJobs => "too many sub-jobs",
@@ -187,6 +199,9 @@ mod tests {
             (Kind::Truncated, "truncated"),
             (Kind::NotUtf8, "not_utf8"),
             (Kind::NotAnObject, "not_an_object"),
+            (Kind::NotAnArray, "not_an_array"),
+            (Kind::TooLarge, "too_large"),
+            (Kind::TooManyRows, "too_many_rows"),
             (Kind::DuplicateField, "duplicate_field"),
             (Kind::TooDeep, "too_deep"),
             (Kind::TooManySubJobs, "too_many_sub_jobs"),

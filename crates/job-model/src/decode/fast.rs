@@ -14,6 +14,7 @@ use super::{
     json::Json,
     limits::{Limits, RemainingLimits},
     object::{Field, Object, StringField},
+    spelling::{Spelling, spelled},
 };
 
 /// Decodes a body that consists of one object.
@@ -97,13 +98,16 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
         let mut seen = 0_u32;
         while let Some(name) = map.next_key_seed(FieldNameSeed::<T>(PhantomData))? {
             match name {
-                FieldName::Known(known) => {
+                FieldName::Known(known, spelling) => {
                     let bit = 1 << T::index(known);
                     if seen & bit != 0 {
-                        return Err(Error::duplicate_field(T::NAMES[T::index(known)]));
+                        return Err(Error::duplicate_field(spelled::<T>(known, spelling)));
                     }
                     seen |= bit;
                     self.object.decode_fast(known, &mut map, self.remaining)?;
+                    if spelling == Spelling::V2 && self.object.is_set(known) {
+                        self.object.set_spelling(known, spelling);
+                    }
                 }
                 FieldName::Unknown(name) => {
                     let json = Json::from_valid(map.next_value::<&RawValue>()?.get());
@@ -117,7 +121,7 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
 
 /// A field's name. Allocates only if it is unknown and has escapes.
 enum FieldName<'de, K> {
-    Known(K),
+    Known(K, Spelling),
     Unknown(Cow<'de, str>),
 }
 
@@ -140,12 +144,14 @@ impl<'de, T: Object> Visitor<'de> for FieldNameSeed<T> {
 
     fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
         let unknown = || FieldName::Unknown(Cow::Borrowed(name));
-        Ok(T::known(name).map_or_else(unknown, FieldName::Known))
+        Ok(T::known(name)
+            .map_or_else(unknown, |(known, spelling)| FieldName::Known(known, spelling)))
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
         let unknown = || FieldName::Unknown(Cow::Owned(name.into()));
-        Ok(T::known(name).map_or_else(unknown, FieldName::Known))
+        Ok(T::known(name)
+            .map_or_else(unknown, |(known, spelling)| FieldName::Known(known, spelling)))
     }
 }
 

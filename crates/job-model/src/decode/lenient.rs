@@ -7,6 +7,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::ops::Range;
 
 use super::{
     cursor::{Cursor, Text},
@@ -17,6 +18,7 @@ use super::{
     limits::{Limits, RemainingLimits},
     object::{Fidelity, Object, StringField},
     path::{MAX_NAME_LEN, Path, Segment},
+    spelling::{Spelling, spelled},
 };
 
 /// Decodes a document whose top-level value is an object, and adds to the deviations.
@@ -45,6 +47,20 @@ pub(crate) struct LenientDecoder<'b> {
     remaining: RemainingLimits,
     path: Path<'static>,
     deviations: Deviations,
+}
+
+/// The known fields of one object that were read, one bit each.
+#[derive(Default)]
+struct SeenFields {
+    /// The fields that were given under their name of API v3.
+    v3: u32,
+    /// Those of them that are not null.
+    v3_values: u32,
+    /// The fields that were given under another name, that of API v2.
+    v2: u32,
+    /// Those of them that are not null: the bit of each, and where its value is, if that is not kept
+    /// as JSON text anyway.
+    v2_values: Vec<(u32, Option<Range<usize>>)>,
 }
 
 /// The names of one object.
@@ -76,11 +92,11 @@ impl<'b> LenientDecoder<'b> {
             return Ok(self.unexpected_type());
         }
         let object = slot.insert(T::default());
-        let (mut members, mut seen) = (Members::default(), 0);
+        let (mut members, mut seen) = (Members::default(), SeenFields::default());
         while let Some(name) = members.next_name(self) {
             let start = self.cursor.position();
-            let fidelity = if let Some(known) = T::known(&name) {
-                self.field(object, known, &mut seen)?
+            let fidelity = if let Some((known, spelling)) = T::known(&name) {
+                self.field(object, known, spelling, &mut seen)?
             } else {
                 self.cursor.skip();
                 Fidelity::Lossy
@@ -92,26 +108,67 @@ impl<'b> LenientDecoder<'b> {
         Ok(Fidelity::Lossless)
     }
 
-    /// Reads a known field. `seen` has one bit for each known field.
+    /// Reads a known field.
     fn field<T: Object>(
         &mut self,
         object: &mut T,
         known: T::Known,
-        seen: &mut u32,
+        spelling: Spelling,
+        seen: &mut SeenFields,
     ) -> Result<Fidelity, DecodeError> {
-        let index = T::index(known);
-        self.path.push(Segment::Name(T::NAMES[index].into()));
-        if *seen & (1 << index) != 0 {
+        let bit = 1 << T::index(known);
+        self.path.push(Segment::Name(spelled::<T>(known, spelling).into()));
+        let names = match spelling {
+            Spelling::V3 => &mut seen.v3,
+            Spelling::V2 => &mut seen.v2,
+        };
+        if *names & bit != 0 {
             return Err(self.error(DecodeErrorKind::DuplicateField));
         }
-        *seen |= 1 << index;
+        *names |= bit;
         let fidelity = if self.cursor.null() {
             Fidelity::Lossless
+        } else if spelling == Spelling::V2 && seen.v3_values & bit != 0 {
+            self.cursor.skip();
+            self.record_deviation(DeviationKind::DuplicateSpelling);
+            Fidelity::Lossy
         } else {
-            object.decode_lenient(known, self)?
+            if spelling == Spelling::V3 {
+                seen.v3_values |= bit;
+                self.replace_v2_value(object, known, seen);
+            }
+            let start = self.cursor.position();
+            let fidelity = object.decode_lenient(known, self)?;
+            if spelling == Spelling::V2 {
+                object.set_spelling(known, spelling);
+                let value = (fidelity == Fidelity::Lossless).then(|| start..self.cursor.position());
+                seen.v2_values.push((bit, value));
+            }
+            fidelity
         };
         self.path.pop();
         Ok(fidelity)
+    }
+
+    /// Keeps the value that the field has under its name of API v2 as JSON text, because the name
+    /// of API v3 follows. The path is that of the latter.
+    fn replace_v2_value<T: Object>(&mut self, object: &mut T, known: T::Known, seen: &SeenFields) {
+        let bit = 1 << T::index(known);
+        let Some((_, value)) = seen.v2_values.iter().find(|(seen, _)| *seen == bit) else {
+            return;
+        };
+        object.clear(known);
+        object.set_spelling(known, Spelling::V3);
+        let name = spelled::<T>(known, Spelling::V2);
+        if let Some(value) = value {
+            let json = self.document.json(value.clone());
+            object.raw_fields_mut().push(name, Json::from_valid(&json));
+        }
+        let own = self.path.pop();
+        self.path.push(Segment::Name(name.into()));
+        self.record_deviation(DeviationKind::DuplicateSpelling);
+        self.path.pop();
+        own.into_iter().for_each(|own| self.path.push(own));
     }
 
     /// Reads an element of an array of objects, one level down. Returns `Err` with its JSON if it

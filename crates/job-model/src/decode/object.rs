@@ -15,6 +15,7 @@ use super::{
     lenient::LenientDecoder,
     limits::RemainingLimits,
     raw_fields::RawFields,
+    spelling::{Spelling, V2Names, spelled},
     values::last_of_each_name,
 };
 use serde::{
@@ -25,17 +26,50 @@ use serde::{
 
 /// An object that is part of a job.
 pub(crate) trait Object: Default {
-    /// The names of the known fields, at most 32.
+    /// The names of the known fields, at most 32, as API v3 spells them.
     const NAMES: &'static [&'static str];
+
+    /// The names of the same fields as API v2 spells them.
+    const V2_NAMES: &'static [&'static str];
 
     /// Identifies a known field.
     type Known: Copy;
 
-    /// Returns the field of this name, if it is known.
-    fn known(name: &str) -> Option<Self::Known>;
+    /// Returns the field of this name and the spelling of the name, if it is known. A name that is
+    /// the same in both spellings is [`Spelling::V3`].
+    fn known(name: &str) -> Option<(Self::Known, Spelling)>;
 
     /// Returns the field's index in `NAMES`.
     fn index(known: Self::Known) -> usize;
+
+    /// Returns the fields whose name was that of API v2.
+    fn v2_names(&self) -> V2Names {
+        V2Names::default()
+    }
+
+    /// Sets the fields whose name was that of API v2. Has no effect if no name differs.
+    fn set_v2_names(&mut self, _: V2Names) {}
+
+    /// Returns the spelling with which the field is encoded.
+    fn spelling(&self, known: Self::Known) -> Spelling {
+        if self.v2_names().contains(Self::index(known)) { Spelling::V2 } else { Spelling::V3 }
+    }
+
+    /// Sets the spelling with which the field is encoded.
+    fn set_spelling(&mut self, known: Self::Known, spelling: Spelling) {
+        self.set_v2_names(self.v2_names().with(Self::index(known), spelling == Spelling::V2));
+    }
+
+    /// Returns the name with which the field is encoded.
+    fn name(&self, known: Self::Known) -> &'static str {
+        spelled::<Self>(known, self.spelling(known))
+    }
+
+    /// Returns whether the field has a value.
+    fn is_set(&self, known: Self::Known) -> bool;
+
+    /// Removes the field's value.
+    fn clear(&mut self, known: Self::Known);
 
     /// Returns the fields that are kept as JSON text.
     fn raw_fields_mut(&mut self) -> &mut RawFields;
@@ -143,7 +177,7 @@ impl StringField for String {
 /// A field that usually has the same value. The usual values do not allocate.
 impl StringField for Cow<'static, str> {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
-        let fixed = ["Job", "v3"].into_iter().find(|fixed| *fixed == text);
+        let fixed = ["Job", "v3", "v2"].into_iter().find(|fixed| *fixed == text);
         (Some(fixed.map_or_else(|| Self::Owned(text.into()), Self::Borrowed)), None)
     }
 
@@ -153,11 +187,16 @@ impl StringField for Cow<'static, str> {
 }
 
 /// Implements `Object`, `Field` and `Serialize` for a struct whose fields are `Option`s and
-/// `raw_fields`. Takes the JSON name of each field. `None` is not written.
+/// `raw_fields`. Takes the JSON name of each field, and its name in API v2 if that differs. Then the
+/// struct also has a field with its `V2Names`. `None` is not written.
 macro_rules! json_object {
-    ($object:ident { $($field:ident: $name:literal),+ $(,)? }) => {
+    (@v2 $name:literal) => { $name };
+    (@v2 $name:literal $v2_name:literal) => { $v2_name };
+    ($object:ident $(($v2_names:ident))? {
+        $($field:ident: $name:literal $(| $v2_name:literal)?),+ $(,)?
+    }) => {
         const _: () = {
-            use $crate::decode::{Fidelity, Field, Form, Formed, Object};
+            use $crate::decode::{Fidelity, Field, Form, Formed, Object, Spelling};
 
             #[derive(Clone, Copy)]
             #[expect(non_camel_case_types, reason = "the variants are named like the fields")]
@@ -166,17 +205,43 @@ macro_rules! json_object {
             impl Object for $object {
                 const NAMES: &'static [&'static str] = &[$($name),+];
 
+                const V2_NAMES: &'static [&'static str] =
+                    &[$($crate::decode::json_object!(@v2 $name $($v2_name)?)),+];
+
                 type Known = Known;
 
-                fn known(name: &str) -> Option<Known> {
+                fn known(name: &str) -> Option<(Known, Spelling)> {
                     match name {
-                        $($name => Some(Known::$field),)+
+                        $($name => Some((Known::$field, Spelling::V3)),)+
+                        $($($v2_name => Some((Known::$field, Spelling::V2)),)?)+
                         _ => None,
                     }
                 }
 
                 fn index(known: Known) -> usize {
                     known as usize
+                }
+
+                $(
+                    fn v2_names(&self) -> $crate::decode::V2Names {
+                        self.$v2_names
+                    }
+
+                    fn set_v2_names(&mut self, names: $crate::decode::V2Names) {
+                        self.$v2_names = names;
+                    }
+                )?
+
+                fn is_set(&self, known: Known) -> bool {
+                    match known {
+                        $(Known::$field => self.$field.is_some(),)+
+                    }
+                }
+
+                fn clear(&mut self, known: Known) {
+                    match known {
+                        $(Known::$field => self.$field = None,)+
+                    }
                 }
 
                 fn raw_fields_mut(&mut self) -> &mut $crate::decode::RawFields {
@@ -239,12 +304,12 @@ macro_rules! json_object {
                     let mut map = serializer.serialize_map(None)?;
                     $($crate::decode::write(
                         &mut map,
-                        $name,
+                        self.name(Known::$field),
                         self.$field.as_ref(),
                         &self.raw_fields,
                         form,
                     )?;)+
-                    $crate::decode::write_unknown::<Self, _>(&mut map, &self.raw_fields, form)?;
+                    $crate::decode::write_unknown(&mut map, self, &self.raw_fields, form)?;
                     serde::ser::SerializeMap::end(map)
                 }
             }
@@ -308,14 +373,19 @@ pub(crate) fn write<M: SerializeMap, T: Field>(
     }
 }
 
-/// Writes the unknown fields. If a name is given more than once, only JSON text repeats it. Other
+/// Writes the fields that are unknown, or known with another spelling than the field's value. If a name is given more than once, only JSON text repeats it. Other
 /// forms have the last value, because most formats do not allow duplicate names.
 pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
     map: &mut M,
+    object: &T,
     raw_fields: &RawFields,
     form: Form,
 ) -> Result<(), M::Error> {
-    let unknown = || raw_fields.entries().filter(|(name, _)| T::known(name).is_none());
+    let is_unknown = |name: &str| match T::known(name) {
+        Some((known, spelling)) => spelling != object.spelling(known),
+        None => true,
+    };
+    let unknown = || raw_fields.entries().filter(|(name, _)| is_unknown(name));
     let mut write = |(name, json)| map.serialize_entry(name, &Formed(json, form));
     match form {
         Form::Unchanged => unknown().try_for_each(write),

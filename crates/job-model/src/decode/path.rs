@@ -29,8 +29,8 @@ impl<'a> Path<'a> {
         self.0.push(segment);
     }
 
-    pub(crate) fn pop(&mut self) {
-        self.0.pop();
+    pub(crate) fn pop(&mut self) -> Option<Segment<'a>> {
+        self.0.pop()
     }
 
     /// Returns the path with `…` in place of each unknown name.

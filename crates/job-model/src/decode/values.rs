@@ -150,13 +150,13 @@ impl<'a> JsonWriter<'a> {
     /// Writes an object whose first name was already read.
     pub(crate) fn write_map<'de, A: MapAccess<'de>>(
         self,
-        mut name: Option<MemberName<'de>>,
+        mut name: Option<BorrowedText<'de>>,
         mut map: A,
     ) -> Result<(), A::Error> {
         let inner_depth = self.inner_depth()?;
         let Self { json, .. } = self;
         json.push('{');
-        while let Some(MemberName(text)) = name {
+        while let Some(BorrowedText(text)) = name {
             json.push_str(&to_json(&*text)?);
             json.push(':');
             map.next_value_seed(JsonWriter { json, depth: inner_depth })?;
@@ -264,33 +264,33 @@ impl<'de> Visitor<'de> for JsonWriter<'_> {
     }
 }
 
-/// The name of a member of an object.
-pub(crate) struct MemberName<'de>(pub(crate) Cow<'de, str>);
+/// A string, such as the name of a member of an object, that is borrowed if possible.
+pub(crate) struct BorrowedText<'de>(pub(crate) Cow<'de, str>);
 
-impl<'de> Deserialize<'de> for MemberName<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for BorrowedText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(MemberNameVisitor)
+        deserializer.deserialize_str(BorrowedTextVisitor)
     }
 }
 
-struct MemberNameVisitor;
+struct BorrowedTextVisitor;
 
-impl<'de> Visitor<'de> for MemberNameVisitor {
-    type Value = MemberName<'de>;
+impl<'de> Visitor<'de> for BorrowedTextVisitor {
+    type Value = BorrowedText<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string as the name of a field")
     }
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(MemberName(Cow::Borrowed(text)))
+        Ok(BorrowedText(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(MemberName(Cow::Owned(text.into())))
+        Ok(BorrowedText(Cow::Owned(text.into())))
     }
 
     fn visit_string<E: de::Error>(self, text: String) -> Result<Self::Value, E> {
-        Ok(MemberName(Cow::Owned(text)))
+        Ok(BorrowedText(Cow::Owned(text)))
     }
 }

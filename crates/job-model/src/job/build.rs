@@ -3,12 +3,12 @@
 use alloc::{borrow::Cow, string::String};
 
 use super::{ExtendParam, Job, Metadata, Phase, Spec, Status, Timestamp};
-use crate::decode::{Json, RawFieldError};
+use crate::decode::{Json, Object, RawFieldError};
 
 /// Methods that build a job.
 ///
 /// A job that was built this way encodes to JSON, and decodes to an equal job if it is within the
-/// [`Limits`](crate::decode::Limits) and no raw field has the name of a known field.
+/// [`Limits`](crate::decode::Limits) and no raw field has a name of a known field.
 impl Job {
     /// Creates a job without any field, as [`Job::default`] does.
     ///
@@ -156,10 +156,11 @@ impl Job {
     #[must_use]
     pub fn with_phase(mut self, phase: impl Into<Phase>) -> Self {
         let status = self.status_mut();
-        status.raw_fields.remove("phase");
+        let name = Status::known("phase").map_or("phase", |(known, _)| status.name(known));
+        status.raw_fields.remove(name);
         status.phase = match phase.into() {
             Phase::Unknown(text) if text.is_empty() => {
-                status.raw_fields.push("phase", Json::from_valid("\"\""));
+                status.raw_fields.push(name, Json::from_valid("\"\""));
                 None
             }
             Phase::Unknown(text) => Some(Phase::from(text)),
@@ -179,6 +180,19 @@ impl Job {
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.status_mut().message = Some(message.into());
+        self
+    }
+
+    /// Sets `status.completionTime`, which only API v2 has, to a text in the service's format or to an
+    /// instant.
+    ///
+    /// ```
+    /// let job = job_model::Job::new().with_completion_time("2025-09-02 11:26:03.218087 +0000 UTC");
+    /// assert_eq!(job.completed_at(), "2025-09-02T11:26:03.218087Z".parse().ok());
+    /// ```
+    #[must_use]
+    pub fn with_completion_time(mut self, time: impl Into<Timestamp>) -> Self {
+        self.status_mut().completion_time = Some(time.into());
         self
     }
 

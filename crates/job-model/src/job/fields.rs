@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::fmt;
 
 use super::{ExtendParam, Phase, SubJobs, Timestamp};
-use crate::decode::{KnownNames, Object, RawFields, json_object};
+use crate::decode::{KnownNames, Object, RawFields, V2Names, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -13,6 +13,39 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 /// in `raw_fields` and written back.
 ///
 /// [`Job::new`] and the `with_` methods build a job without a body, for example in a test.
+///
+/// # API v2
+///
+/// The list of jobs, and a single job of API v2, spell some names differently:
+///
+/// | field | API v3 | API v2 |
+/// |---|---|---|
+/// | [`Spec::cluster_uid`] | `clusterUID` | `clusteruid` |
+/// | [`Spec::resource_id`] | `resourceID` | `resourceid` |
+/// | [`Spec::resource_name`] | `resourceName` | `resourcename` |
+/// | [`Spec::extend_param`] | `extendParam` | `extendparam` |
+/// | [`Spec::sub_jobs`] | `subJobs` | `subjobs` |
+/// | [`Status::phase`] | `phase` | `status` |
+/// | [`Status::completion_time`] | | `completionTime` |
+///
+/// Both spellings decode into the same fields. Each name counts on its own, independent of
+/// `apiVersion`, and a field is encoded with the name that was read. Two jobs with different names are
+/// not equal. A job that was built, and a field that was set in an object without it, has the name
+/// of API v3.
+///
+/// If an object has a field under both names, and neither is null, the name of API v3 counts. The
+/// other value is kept as JSON text
+/// ([`DeviationKind::DuplicateSpelling`](crate::decode::DeviationKind::DuplicateSpelling)).
+///
+/// ```
+/// use job_model::{Job, Phase};
+///
+/// let body = br#"{"apiVersion":"v2","spec":{"resourcename":"node-1"},"status":{"status":"Failed"}}"#;
+/// let job = Job::from_slice(body)?;
+/// assert_eq!(job.phase(), Some(&Phase::Failed));
+/// assert_eq!(serde_json::to_string(&job).expect("it is a job").as_bytes(), body);
+/// # Ok::<(), job_model::DecodeError>(())
+/// ```
 ///
 /// # Debug output
 ///
@@ -65,7 +98,7 @@ use crate::decode::{KnownNames, Object, RawFields, json_object};
 pub struct Job {
     /// `kind`, normally `Job`. The normal value is stored without an allocation.
     pub kind: Option<Cow<'static, str>>,
-    /// `apiVersion`, normally `v3`. The normal value is stored without an allocation.
+    /// `apiVersion`, `v3` or `v2`. These values are stored without an allocation.
     pub api_version: Option<Cow<'static, str>>,
     /// `metadata`: the job's id and timestamps.
     pub metadata: Option<Metadata>,
@@ -113,26 +146,32 @@ pub struct Spec {
     pub owner_job: Option<String>,
     /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
+    /// The fields that are encoded with their name of API v2.
+    pub(crate) v2_names: V2Names,
 }
 
 /// A job's phase, and the reason for it (reference page, table 6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Status {
-    /// `phase`: the state of the job. An empty string is read as an absent phase.
+    /// `phase`, or `status` in API v2: the state of the job. An empty string is read as an absent phase.
     pub phase: Option<Phase>,
     /// `reason`: why the job is in its phase; often empty.
     pub reason: Option<String>,
     /// `message`: an explanation beside the reason. Other clients read this field; the reference
     /// page does not list it.
     pub message: Option<String>,
+    /// `completionTime`: when the job ended. Only API v2 has this field.
+    pub completion_time: Option<Timestamp>,
     /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
     pub raw_fields: RawFields,
+    /// The fields that are encoded with their name of API v2.
+    pub(crate) v2_names: V2Names,
 }
 
 /// The names of all known fields.
 pub(crate) const FIELD_NAMES: &KnownNames =
-    &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Status::NAMES];
+    &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Spec::V2_NAMES, Status::NAMES, Status::V2_NAMES];
 
 impl Job {
     /// Creates the job that represents an array element which is not a JSON object.
@@ -233,22 +272,23 @@ json_object! {
 }
 
 json_object! {
-    Spec {
+    Spec (v2_names) {
         job_type: "type",
-        cluster_uid: "clusterUID",
-        resource_id: "resourceID",
-        resource_name: "resourceName",
-        extend_param: "extendParam",
-        sub_jobs: "subJobs",
+        cluster_uid: "clusterUID" | "clusteruid",
+        resource_id: "resourceID" | "resourceid",
+        resource_name: "resourceName" | "resourcename",
+        extend_param: "extendParam" | "extendparam",
+        sub_jobs: "subJobs" | "subjobs",
         owner_job: "ownerJob",
     }
 }
 
 json_object! {
-    Status {
-        phase: "phase",
+    Status (v2_names) {
+        phase: "phase" | "status",
         reason: "reason",
         message: "message",
+        completion_time: "completionTime",
     }
 }
 

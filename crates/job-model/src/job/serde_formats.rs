@@ -9,7 +9,7 @@ use serde::{
 };
 
 use super::Job;
-use crate::decode::{DecodeError, JsonWriter, MemberName};
+use crate::decode::{BorrowedText, DecodeError, JsonWriter};
 
 /// If `serde_json` is asked for a newtype struct of this name, it returns the text of the value, as
 /// a map with one member of the same name.
@@ -27,7 +27,8 @@ impl<'de> Deserialize<'de> for Job {
         if deserializer.is_human_readable() {
             deserializer.deserialize_newtype_struct(RAW_VALUE, JobVisitor)
         } else {
-            deserializer.deserialize_str(JobVisitor)
+            // Some formats read only short texts as a `str`.
+            deserializer.deserialize_string(JobVisitor)
         }
     }
 }
@@ -48,9 +49,9 @@ impl<'de> Visitor<'de> for JobVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Job, A::Error> {
-        let name = map.next_key::<MemberName<'de>>()?;
-        if name.as_ref().is_some_and(|MemberName(name)| name == RAW_VALUE) {
-            let MemberName(json) = map.next_value()?;
+        let name = map.next_key::<BorrowedText<'de>>()?;
+        if name.as_ref().is_some_and(|BorrowedText(name)| name == RAW_VALUE) {
+            let BorrowedText(json) = map.next_value()?;
             return decode(&json);
         }
         let mut json = String::new();

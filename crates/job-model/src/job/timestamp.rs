@@ -47,6 +47,18 @@ enum Parsed {
     Unrecognized,
 }
 
+impl Parsed {
+    fn from_text(text: &str) -> Self {
+        let instant = parse_utc(text).or_else(|| parse(text.trim()));
+        match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
+            Some((_, -59..=59)) => Self::Zero,
+            // No job is older than the year 1, and Go formats earlier years differently.
+            Some((_, ..0)) | None => Self::Unrecognized,
+            Some((instant, _)) => Self::Instant(instant),
+        }
+    }
+}
+
 impl Timestamp {
     /// Returns the text as the service sent it.
     #[must_use]
@@ -58,6 +70,14 @@ impl Timestamp {
     #[must_use]
     pub const fn instant(&self) -> Option<jiff::Timestamp> {
         match self.parsed {
+            Parsed::Instant(instant) => Some(instant),
+            Parsed::Zero | Parsed::Unrecognized => None,
+        }
+    }
+
+    /// Returns the instant of a text, as [`Timestamp::instant`] does, without an allocation.
+    pub(crate) fn parse_instant(text: &str) -> Option<jiff::Timestamp> {
+        match Parsed::from_text(text) {
             Parsed::Instant(instant) => Some(instant),
             Parsed::Zero | Parsed::Unrecognized => None,
         }
@@ -90,13 +110,7 @@ impl Timestamp {
 
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
-        let instant = parse_utc(&text).or_else(|| parse(text.trim()));
-        let parsed = match instant.map(|instant| (instant, instant.as_second() - GO_ZERO)) {
-            Some((_, -59..=59)) => Parsed::Zero,
-            // No job is older than the year 1, and Go formats earlier years differently.
-            Some((_, ..0)) | None => Parsed::Unrecognized,
-            Some((instant, _)) => Parsed::Instant(instant),
-        };
+        let parsed = Parsed::from_text(&text);
         Self { text, parsed }
     }
 }

@@ -54,8 +54,6 @@ pub enum ForeignBody {
         /// The codes and messages of the object. A `Status` of Kubernetes has them.
         error: Option<ServiceError>,
     },
-    /// The body is a job in the spelling of API v2, whose phase is in `status.status`.
-    ApiV2Job,
     /// The body has a job in one of its fields.
     #[non_exhaustive]
     WrappedJob {
@@ -120,7 +118,7 @@ impl ForeignBody {
     }
 
     fn from_object(object: Object<'_>, document: &Document<'_>, secrets: &[&str]) -> Option<Self> {
-        let Object { is_empty, kind, parts, status, has_job_id, job_type, wrapped_job } = object;
+        let Object { is_empty, kind, parts, has_job_id, job_type, wrapped_job } = object;
         let shown = |text: Cow<'_, str>| readable_name(&text, secrets);
         match &kind {
             Some(Ok(kind)) if kind == "Job" => {}
@@ -136,7 +134,7 @@ impl ForeignBody {
             None => parts.contains(&Some(b'{')),
         };
         if has_parts {
-            return status.is_some_and(has_v2_phase).then_some(Self::ApiV2Job);
+            return None;
         }
         if is_empty {
             return Some(Self::EmptyObject);
@@ -161,8 +159,6 @@ struct Object<'b> {
     kind: Option<Result<Cow<'b, str>, ()>>,
     /// The first bytes of `metadata`, `spec` and `status`.
     parts: [Option<u8>; 3],
-    /// A cursor before the value of `status`.
-    status: Option<Cursor<'b>>,
     has_job_id: bool,
     job_type: Option<Cow<'b, str>>,
     /// The name of the first field with a job.
@@ -183,7 +179,6 @@ impl<'b> Object<'b> {
                     "kind" => {
                         object.kind = Some(value.clone().text().map(|text| text.text).ok_or(()))
                     }
-                    "status" => object.status = Some(value.clone()),
                     "job_id" | "jobId" => object.has_job_id = true,
                     "job_type" | "jobType" => {
                         object.job_type = value.clone().text().map(|text| text.text);
@@ -201,26 +196,6 @@ impl<'b> Object<'b> {
 }
 
 const PARTS: [&str; 3] = ["metadata", "spec", "status"];
-
-/// Returns whether the status has a phase in the spelling of API v2, and none in that of v3.
-fn has_v2_phase(mut status: Cursor<'_>) -> bool {
-    let (mut has_v2, mut has_v3) = (false, false);
-    if status.enter(b'{') {
-        while let Some(Text { text: name, .. }) = status.next_name() {
-            has_v3 |= name == "phase" && status.peek() != Some(b'n');
-            if name == "status" {
-                has_v2 |= is_text(&status.json());
-            } else {
-                status.skip();
-            }
-        }
-    }
-    has_v2 && !has_v3
-}
-
-fn is_text(json: &str) -> bool {
-    json.starts_with('"') && json != "\"\""
-}
 
 /// Returns whether the next value is a job, by its kind or by two of its fields.
 fn is_job(mut value: Cursor<'_>) -> bool {
@@ -245,8 +220,7 @@ impl Job {
     ///
     /// - its `kind` is something else than `Job`;
     /// - it has none of `metadata`, `spec` and `status`. If it has no `kind`, one of them must be an
-    ///   object, because `status` is a word or a number in the replies of other services;
-    /// - its phase is in `status.status`, as in API v2, and not in `status.phase`.
+    ///   object, because `status` is a word or a number in the replies of other services.
     ///
     /// [`ForeignBody::from_body`] describes what it is.
     ///
@@ -268,13 +242,7 @@ impl Job {
             || self.spec.is_some()
             || self.status.is_some()
             || self.kind.is_some() && PARTS.into_iter().any(is_odd);
-        let has_v2_phase = self.status.as_ref().is_some_and(|status| {
-            let mut fields = status.raw_fields.iter();
-            fields.any(|(name, json)| name == "status" && is_text(json))
-                && status.phase.is_none()
-                && status.raw_fields.get("phase").is_none()
-        });
-        !has_parts || has_v2_phase
+        !has_parts
     }
 }
 
@@ -297,7 +265,6 @@ impl fmt::Display for ForeignBody {
                 }
                 error.iter().try_for_each(|error| write!(f, ": {error}"))
             }
-            Self::ApiV2Job => f.write_str("a job of API v2, which has no `status.phase`"),
             Self::WrappedJob { field } => write!(f, "an object with a job in the field `{field}`"),
             Self::OtherServiceJob { job_type: None } => f.write_str("a job of another service"),
             Self::OtherServiceJob { job_type: Some(job_type) } => {

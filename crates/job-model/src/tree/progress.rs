@@ -76,10 +76,20 @@ impl Job {
         self.metadata.as_ref()?.update_timestamp.as_ref()?.instant()
     }
 
-    /// Returns the time between the job's creation and its last update.
+    /// Returns `completionTime`, or `None` if it is missing or not a time.
+    ///
+    /// Only jobs of API v2 have it. A running job may have a time that is
+    /// [unset](crate::Timestamp::is_unset), for which `None` is returned, too.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<jiff::Timestamp> {
+        self.status.as_ref()?.completion_time.as_ref()?.instant()
+    }
+
+    /// Returns the time between the job's creation and its completion or, if the job has no
+    /// completion time, its last update.
     ///
     /// For a job that has ended, this is how long it took. Returns `None` if one of the timestamps
-    /// is missing, or if the update is earlier than the creation.
+    /// is missing, or if the end is earlier than the creation.
     ///
     /// ```
     /// let body = br#"{"metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",
@@ -90,7 +100,8 @@ impl Job {
     /// ```
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        self.updated_at()?.duration_since(self.created_at()?).try_into().ok()
+        let end = self.completed_at().or_else(|| self.updated_at())?;
+        end.duration_since(self.created_at()?).try_into().ok()
     }
 }
 

@@ -53,6 +53,7 @@ impl Job {
                 phase: status.phase.as_ref().map(Phase::shortened),
                 reason: text(&status.reason),
                 message: text(&status.message),
+                completion_time: time(&status.completion_time),
                 ..Status::default()
             }),
             ..Self::default()

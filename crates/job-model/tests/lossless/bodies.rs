@@ -17,6 +17,16 @@ pub(crate) const TIMES: [&str; 4] = [
     "0001-01-01 00:00:00 +0000 UTC",
 ];
 
+/// The names that differ between the two versions of the API.
+pub(crate) const V2_NAMES: [(&str, &str); 6] = [
+    ("clusterUID", "clusteruid"),
+    ("resourceID", "resourceid"),
+    ("resourceName", "resourcename"),
+    ("extendParam", "extendparam"),
+    ("subJobs", "subjobs"),
+    ("phase", "status"),
+];
+
 pub(crate) fn styles() -> impl Strategy<Value = Style> {
     (any::<bool>(), any::<bool>()).prop_map(|(blanks, escapes)| Style {
         blanks,
@@ -27,15 +37,34 @@ pub(crate) fn styles() -> impl Strategy<Value = Style> {
 }
 
 /// Generates a job with its sub-jobs. Half of the bodies are like the service's with some unknown
-/// fields, and half have unexpected values.
+/// fields, and half have unexpected values. The names are those of API v3, those of API v2, or a
+/// mixture of both.
 pub(crate) fn bodies() -> impl Strategy<Value = Token> {
-    prop_oneof![BodyGenerator { odd: 0 }.bodies(), BodyGenerator { odd: 1 }.bodies()]
+    let of_one_version = |odd, names| BodyGenerator { odd, names }.bodies();
+    prop_oneof![
+        of_one_version(0, Names::V3),
+        of_one_version(1, Names::V3),
+        of_one_version(0, Names::V2),
+        of_one_version(1, Names::V2),
+        of_one_version(0, Names::Mixed),
+        of_one_version(1, Names::Mixed),
+    ]
 }
 
 #[derive(Clone, Copy)]
 struct BodyGenerator {
     /// The weight of unexpected values; 0 generates none.
     odd: u32,
+    names: Names,
+}
+
+/// The version of the API whose names are used.
+#[derive(Clone, Copy, PartialEq)]
+enum Names {
+    V3,
+    V2,
+    /// Both, sometimes for one field of an object.
+    Mixed,
 }
 
 impl BodyGenerator {
@@ -72,11 +101,15 @@ impl BodyGenerator {
             select(phases.to_vec()).prop_map(text).boxed(),
             select(odd_phases.to_vec()).prop_map(text).boxed(),
         );
-        let status =
-            self.object(vec![("phase", phases), ("reason", texts()), ("message", texts())]);
+        let status = self.object(vec![
+            ("phase", phases),
+            ("reason", texts()),
+            ("message", texts()),
+            ("completionTime", times()),
+        ]);
         self.object(vec![
             ("kind", prop_oneof![Just(text("Job")), texts()].boxed()),
-            ("apiVersion", prop_oneof![Just(text("v3")), texts()].boxed()),
+            ("apiVersion", prop_oneof![Just(text("v3")), Just(text("v2")), texts()].boxed()),
             ("metadata", metadata),
             ("spec", spec),
             ("status", status),
@@ -85,10 +118,13 @@ impl BodyGenerator {
 
     /// Generates an object with some of these fields, most of them normal, and some unknown fields.
     fn object(self, fields: Vec<(&'static str, BoxedStrategy<Token>)>) -> BoxedStrategy<Token> {
-        let known = fields.into_iter().map(|(name, proper)| {
+        let known = fields.into_iter().flat_map(|(name, proper)| {
             let value = prop_oneof![12 => proper, 1 => Just(bare("null"))].boxed();
             let value = self.or_odd(12, value, values());
-            option::weighted(0.7, value).prop_map(move |value| Some((name.into(), value?)))
+            self.spellings(name).into_iter().map(move |(name, probability)| {
+                option::weighted(probability, value.clone())
+                    .prop_map(move |value| Some((name.into(), value?)))
+            })
         });
         // No known field has a name of one or two letters.
         let unknown = vec(("[a-c]{1,2}|ü", values()).prop_map(Some), 0..2);
@@ -97,6 +133,16 @@ impl BodyGenerator {
             .prop_flat_map(|members: Vec<_>| Just(members).prop_shuffle())
             .prop_map(Token::Object)
             .boxed()
+    }
+
+    /// Returns the names of a field, and how probable each is.
+    fn spellings(self, name: &'static str) -> Vec<(&'static str, f64)> {
+        let v2_name = V2_NAMES.into_iter().find_map(|(v3, v2)| (v3 == name).then_some(v2));
+        match (self.names, v2_name) {
+            (Names::V3, _) | (_, None) => vec![(name, 0.7)],
+            (Names::V2, Some(v2_name)) => vec![(v2_name, 0.7)],
+            (Names::Mixed, Some(v2_name)) => vec![(name, 0.4), (v2_name, 0.4)],
+        }
     }
 
     fn parameters(self) -> BoxedStrategy<Token> {

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use job_model::decode::DeviationKind::{
-    self, DuplicateParameter, ParameterNotText, SubJobsNotArray, UnexpectedType, UnrecognizedPhase,
-    UnrecognizedTimestamp,
+    self, DuplicateParameter, DuplicateSpelling, ParameterNotText, SubJobsNotArray, UnexpectedType,
+    UnrecognizedPhase, UnrecognizedTimestamp,
 };
 
 use crate::{
-    bodies::TIMES,
+    bodies::{TIMES, V2_NAMES},
     tokens::{Style, Token},
 };
 
@@ -23,7 +23,7 @@ impl Expected {
     pub(crate) fn new(body: &Token, style: Style) -> Self {
         let mut rules = Rules { style, deviations: Vec::new() };
         Self {
-            token: rules.field("", "job", body).with_sorted_members(),
+            token: rules.field("", "", "job", body).with_sorted_members(),
             deviations: rules.deviations,
         }
     }
@@ -35,21 +35,27 @@ struct Rules {
 }
 
 impl Rules {
-    /// Returns the encoded value of a field with this name and path.
-    fn field(&mut self, path: &str, name: &str, value: &Token) -> Token {
+    /// Returns the encoded value of a field with this path, in an object that is the value of the
+    /// field `parent`.
+    fn field(&mut self, path: &str, parent: &str, name: &str, value: &Token) -> Token {
+        // The phase of API v2 has the name of the object that it is in.
+        let name = match (parent, name) {
+            ("status", "status") => "phase",
+            _ => v3_name(name),
+        };
         match (name, value) {
             ("job" | "metadata" | "spec" | "status", Token::Object(members)) => {
                 let fields =
                     members.iter().filter(|(name, value)| !is_null(value) || !is_known(name));
                 Token::Object(
                     fields
-                        .map(|(name, value)| {
+                        .map(|(member, value)| {
                             let path = if path.is_empty() {
-                                name.clone()
+                                member.clone()
                             } else {
-                                format!("{path}.{name}")
+                                format!("{path}.{member}")
                             };
-                            (name.clone(), self.field(&path, name, value))
+                            (member.clone(), self.member(&path, name, member, value, members))
                         })
                         .collect(),
                 )
@@ -58,23 +64,50 @@ impl Rules {
             ("subJobs", Token::Array(elements)) => {
                 let jobs = elements.iter().enumerate();
                 Token::Array(
-                    jobs.map(|(index, job)| self.field(&format!("{path}[{index}]"), "job", job))
-                        .collect(),
+                    jobs.map(|(index, job)| {
+                        self.field(&format!("{path}[{index}]"), "", "job", job)
+                    })
+                    .collect(),
                 )
             }
             ("subJobs", Token::Object(_)) => {
                 self.record_deviation(path, SubJobsNotArray);
-                self.field(&format!("{path}[0]"), "job", value)
+                self.field(&format!("{path}[0]"), "", "job", value)
             }
             ("phase", Token::Text(text)) => {
                 let known = ["Initializing", "Running", "Failed", "Success"].contains(&&**text);
                 self.record_deviation_if(!known, path, UnrecognizedPhase, value)
             }
-            ("creationTimestamp" | "updateTimestamp", Token::Text(text)) => self
+            ("creationTimestamp" | "updateTimestamp" | "completionTime", Token::Text(text)) => self
                 .record_deviation_if(!TIMES.contains(&&**text), path, UnrecognizedTimestamp, value),
             (_, Token::Text(_)) if is_known(name) && !is_object(name) => value.clone(),
             _ => self.record_deviation_if(is_known(name), path, UnexpectedType, value),
         }
+    }
+
+    /// Returns the encoded value of a member of the object `parent`. If the object also has the name
+    /// of API v3, the member is kept as it is. If the latter comes later, the member was already
+    /// read.
+    fn member(
+        &mut self,
+        path: &str,
+        parent: &str,
+        name: &str,
+        value: &Token,
+        members: &[(String, Token)],
+    ) -> Token {
+        let in_status = parent == "status";
+        let other = V2_NAMES.iter().find(|(_, v2)| *v2 == name && (*v2 != "status" || in_status));
+        let position = |name: &str| {
+            members.iter().position(|(member, value)| member == name && !is_null(value))
+        };
+        let Some(v3) = other.and_then(|(v3, _)| position(v3)) else {
+            return self.field(path, parent, name, value);
+        };
+        if position(name) < Some(v3) {
+            self.field(path, parent, name, value);
+        }
+        self.record_deviation_if(true, path, DuplicateSpelling, value)
     }
 
     fn parameters(&mut self, path: &str, members: &[(String, Token)]) -> Token {
@@ -119,6 +152,12 @@ fn is_null(value: &Token) -> bool {
     *value == Token::null()
 }
 
+/// Returns the name of a field in API v3.
+fn v3_name(name: &str) -> &str {
+    let pair = V2_NAMES.iter().find(|(_, v2)| *v2 == name && name != "status");
+    pair.map_or(name, |(v3, _)| v3)
+}
+
 /// Returns whether a field holds an object or an array.
 fn is_object(name: &str) -> bool {
     ["job", "metadata", "spec", "status", "extendParam", "subJobs"].contains(&name)
@@ -127,6 +166,7 @@ fn is_object(name: &str) -> bool {
 /// Returns whether a field is known in any object. This is enough, because no unknown field is
 /// generated with the name of a known field of another object.
 fn is_known(name: &str) -> bool {
+    let name = v3_name(name);
     let texts = [
         "kind",
         "apiVersion",
@@ -141,6 +181,7 @@ fn is_known(name: &str) -> bool {
         "phase",
         "reason",
         "message",
+        "completionTime",
     ];
     is_object(name) || texts.contains(&name)
 }

@@ -29,6 +29,7 @@ fn every_field_is_set_where_the_service_has_it() {
         .with_phase("success")
         .with_reason("r")
         .with_message("m")
+        .with_completion_time("2020-02-02 08:13:40 +0000 UTC")
         .with_raw_field("x", " [1.10, null] ")
         .unwrap();
     let expected = r#"{"kind":"Job","apiVersion":"v3",
@@ -36,7 +37,8 @@ fn every_field_is_set_where_the_service_has_it() {
         "updateTimestamp":"2020-02-02 08:13:40 +0000 UTC"},
         "spec":{"type":"CreateCluster","clusterUID":"c","resourceID":"i","resourceName":"n",
         "extendParam":{"a":"1","b":"3"},"subJobs":[{"spec":{"subJobs":[]}},{}],"ownerJob":"o"},
-        "status":{"phase":"Success","reason":"r","message":"m"},"x":[1.10, null]}"#;
+        "status":{"phase":"Success","reason":"r","message":"m",
+        "completionTime":"2020-02-02 08:13:40 +0000 UTC"},"x":[1.10, null]}"#;
     let expected: Vec<&str> = expected.split("\n        ").collect();
     assert_eq!(serde_json::to_string(&job).unwrap(), expected.concat());
 }
@@ -57,6 +59,21 @@ fn a_phase_is_set_as_if_it_was_decoded() {
         let again = job.with_phase("Failed");
         assert_eq!(again, Job::new().with_phase(Phase::Failed));
     }
+}
+
+/// A field that is set in a job of API v2 keeps the name that was read, and others have the name of
+/// API v3.
+#[test]
+fn a_changed_job_keeps_its_names() {
+    let body = br#"{"spec":{"clusteruid":"a","resourceid":7},"status":{"status":""}}"#;
+    let job = Job::from_slice(body).unwrap();
+    let changed = job.clone().with_phase("Running").with_cluster_uid("b").with_resource_id("c");
+    assert_eq!(
+        serde_json::to_string(&changed.with_resource_name("d")).unwrap(),
+        r#"{"spec":{"clusteruid":"b","resourceid":"c","resourceName":"d"},"status":{"status":"Running"}}"#,
+    );
+    let again = job.with_phase("Failed").with_phase("");
+    assert_eq!(serde_json::to_string(&again).unwrap().as_bytes(), body);
 }
 
 /// Sets a field if there is a value.
@@ -82,10 +99,10 @@ fn jobs() -> impl Strategy<Value = Job> {
         "\\PC{0,6}".prop_map(Phase::Unknown),
     ]);
     let raw = vec(("[a-d\\PC]{0,2}", raw_values()), 0..2);
-    let metadata = (text(), time.clone(), time, text(), text());
+    let metadata = (text(), time.clone(), time.clone(), text(), text());
     let spec = (text(), text(), text(), text(), text());
     let parameters = option::of(vec(("\\PC{0,3}", "\\PC{0,3}"), 0..3));
-    let leaf = (metadata, spec, parameters, (phase, text(), text()), raw);
+    let leaf = (metadata, spec, parameters, (phase, text(), text(), time), raw);
     let leaf = leaf.prop_map(|(metadata, spec, parameters, status, raw)| {
         let mut job = Job::new();
         let (uid, created, updated, kind, version) = metadata;
@@ -101,10 +118,11 @@ fn jobs() -> impl Strategy<Value = Job> {
         job = set(job, name, Job::with_resource_name);
         job = set(job, owner, Job::with_owner_job);
         job = set(job, parameters, Job::with_extend_param);
-        let (phase, reason, message) = status;
+        let (phase, reason, message, completed) = status;
         job = set(job, phase, Job::with_phase);
         job = set(job, reason, Job::with_reason);
         job = set(job, message, Job::with_message);
+        job = set(job, completed, Job::with_completion_time);
         for (name, json) in raw {
             job = job.with_raw_field(&name, &json).unwrap();
             job.spec.get_or_insert_default().raw_fields.insert(&name, &json).unwrap();

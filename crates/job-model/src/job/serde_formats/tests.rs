@@ -84,6 +84,17 @@ fn formats_that_are_not_human_readable_keep_the_json_text() {
     assert_eq!(ciborium::from_reader::<Job, _>(&*bytes).unwrap(), job);
 }
 
+/// The reader of CBOR passes on texts of more than 4 KiB as a `String` only.
+#[test]
+fn long_jobs_are_read_from_formats_that_are_not_human_readable() {
+    let job = Job::new().with_reason("a".repeat(10_000));
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&job, &mut bytes).unwrap();
+    assert_eq!(ciborium::from_reader::<Job, _>(&*bytes).unwrap(), job);
+    let bytes = postcard::to_allocvec(&job).unwrap();
+    assert_eq!(postcard::from_bytes::<Job>(&bytes).unwrap(), job);
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Field {
     job: Job,

@@ -63,6 +63,23 @@ fn duration_needs_two_ordered_timestamps() {
     }
 }
 
+#[test]
+fn duration_ends_at_the_completion_time_if_there_is_one() {
+    let rows = [
+        ("2020-02-02 09:02:24.25 +0000 UTC", Duration::from_millis(3_744_250)),
+        ("0001-01-01 00:00:00 +0000 UTC", Duration::from_secs(7200)),
+        ("later", Duration::from_secs(7200)),
+    ];
+    for (completion_time, expected) in rows {
+        let job = job(&json!({
+            "metadata": {"creationTimestamp": "2020-02-02 08:00:00 +0000 UTC",
+                "updateTimestamp": "2020-02-02 10:00:00 +0000 UTC"},
+            "status": {"status": "Failed", "completionTime": completion_time},
+        }));
+        assert_eq!(job.duration(), Some(expected), "{completion_time}");
+    }
+}
+
 proptest! {
     #[test]
     fn each_leaf_job_is_counted_once(tree in trees()) {
