@@ -15,6 +15,7 @@ mod observations;
 mod shared;
 mod merged_events;
 mod task;
+mod quota_sharing;
 mod handle;
 mod builder;
 pub(crate) mod api;

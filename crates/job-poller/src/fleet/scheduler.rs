@@ -7,6 +7,7 @@ mod planned;
 mod queue;
 mod deadlines;
 mod observing;
+mod quotas;
 mod queries;
 
 use std::{
@@ -24,6 +25,7 @@ use job_transport::{
     clock::{Clock, TokioClock},
 };
 use slab::Slab;
+use tokio::sync::mpsc::UnboundedSender;
 
 use self::{deadlines::own_deadline, observing::BudgetReports, poll_clock::PollClock};
 use super::{
@@ -39,7 +41,7 @@ use crate::{
     budget::{AttemptStats, Budget, UrgencyBucket},
     machine::{
         Action, AttemptError, AttemptReason, Checkpoint, CompactDuration, Event, FinishedJob,
-        Input, Machine, Step, WaitError,
+        Input, Machine, StatedQuota, Step, WaitError,
     },
     observer::{WaitFinished, WaitOutcome, WaitSpan},
     schedule::{BudgetShare, PollPlan, Schedule},
@@ -72,6 +74,8 @@ pub(super) struct Scheduler {
     pub(super) observations: Observations,
     /// `None` if the fleet has no observer.
     budget_reports: Option<BudgetReports>,
+    /// Receives the quotas that replies state. `None` if the fleet does not share them.
+    shared_quotas: Option<UnboundedSender<StatedQuota>>,
 }
 
 /// A wait that a caller adds.
@@ -116,6 +120,7 @@ impl Scheduler {
             wakers: Vec::new(),
             observations: Observations::default(),
             budget_reports: None,
+            shared_quotas: None,
         }
     }
 
@@ -323,6 +328,7 @@ impl Scheduler {
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
         self.budget.record(now, &stats);
+        self.share_quotas(&stats);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
     }

@@ -5,6 +5,7 @@ mod budget;
 mod ends;
 mod events;
 mod lifecycle;
+mod quota;
 mod service;
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
