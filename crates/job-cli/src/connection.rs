@@ -16,6 +16,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use http::Uri;
 use job_model::ProjectId;
+use job_poller::budget::QuotaKey;
 use job_transport::{
     Client, Endpoint,
     auth::{
@@ -29,7 +30,7 @@ use job_transport::{
 use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
     exit::{Exit, OrExit},
-    files::{self, KeyRecordFiles},
+    files::{self, KeyRecordFiles, QuotaFile},
     terminal::stderr,
 };
 
@@ -58,6 +59,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 20;
 
 /// The prefix of the variables that set the endpoint for a region.
 const REGION_ENDPOINT: &str = "HUAWEICLOUD_SDK_REGION_CCE_";
+
+/// The file with the rate limits that services have stated, in the command's state folder.
+const QUOTA_FILE_NAME: &str = "quotas.json";
 
 /// The folder with the records of access keys, in the command's state folder.
 const KEY_RECORDS_NAME: &str = "keys";
@@ -290,6 +294,20 @@ impl Settings {
                 None
             }
         }
+    }
+
+    /// Returns the file that shares the stated rate limits with other processes of the user, and the
+    /// key of these settings in it. Returns `None` for a service on this machine, and if the user
+    /// has no state folder.
+    pub(crate) fn quota_store(&self) -> Option<(QuotaFile, QuotaKey)> {
+        let key = self.quota_key()?;
+        Some((QuotaFile::new(&files::state_folder()?.join(QUOTA_FILE_NAME)), key))
+    }
+
+    fn quota_key(&self) -> Option<QuotaKey> {
+        let endpoint: Uri = self.endpoint.as_ref()?.value.to_string().parse().ok()?;
+        let host = endpoint.host().filter(|host| !is_loopback(host))?;
+        Some(QuotaKey::new(host, &self.found.as_ref()?.caller_digest()))
     }
 
     /// Returns the hints for requests with these settings.

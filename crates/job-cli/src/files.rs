@@ -2,11 +2,13 @@
 
 mod key_records;
 mod lock;
+mod quota_file;
 mod target;
 
 pub(crate) use self::{
     key_records::KeyRecordFiles,
     lock::{FileLock, LockError},
+    quota_file::QuotaFile,
     target::{NewFileMode, OwnerRule, TargetFile},
 };
 

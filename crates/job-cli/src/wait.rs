@@ -23,11 +23,12 @@ mod finish;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
 use job_poller::{
     Fleet, WaitPolicy,
+    fleet::FleetBuilder,
     schedule::{Adaptive, Schedule},
 };
 use job_transport::{Client, auth::CredentialChain};
@@ -97,6 +98,10 @@ pub(crate) struct Arguments {
     /// When to poll: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
     schedule: ScheduleArg,
+    /// Maximum number of requests per second for all jobs together, for example 0.5; fewer are sent
+    /// if the service states a lower limit
+    #[arg(long, value_name = "NUMBER", default_value_t = 50.0, value_parser = parse_request_rate)]
+    max_rate: f64,
     /// File of past job durations, which the adaptive schedule uses and updates; `none` disables it
     /// [default: cce-job/history.json in your state folder, such as ~/.local/state]
     #[arg(long, value_name = "FILE")]
@@ -129,6 +134,13 @@ pub(crate) struct Arguments {
     /// How to show progress on stderr
     #[arg(long, value_enum, value_name = "MODE", default_value = "auto", help_heading = "Output")]
     progress: ProgressMode,
+}
+
+/// Parses a number of requests per second.
+pub(crate) fn parse_request_rate(text: &str) -> anyhow::Result<f64> {
+    let number: f64 = text.parse()?;
+    ensure!((0.001..=1e6).contains(&number), "must be between 0.001 and 1000000");
+    Ok(number)
 }
 
 /// The timeout without `--timeout`. A resumed wait keeps its own timeout.
@@ -179,6 +191,7 @@ pub(crate) fn run(
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let (client, hints) = (settings.client()?, settings.hints());
+    let quota_store = settings.quota_store();
     let origin = Origin {
         endpoint: settings.endpoint.map(|one| one.value.to_string()).unwrap_or_default(),
         project: settings.project.map(|one| one.value.to_string()),
@@ -195,8 +208,14 @@ pub(crate) fn run(
     let (session, result) = block_on(async {
         // From here on, a signal ends the command in an orderly way.
         let stopped = shutdown_signal()?;
-        let (fleet, watches) =
-            start_waits(client, starts, policy, &arguments.schedule, &history_file, retain_logs);
+        let source = Arc::new(RecordingSource::new(client));
+        let fleet = Fleet::builder(source.clone()).requests_per_second(arguments.max_rate);
+        let fleet = match quota_store {
+            Some((store, caller)) => fleet.quota_store(store, caller),
+            None => fleet,
+        };
+        let waits = (starts, &arguments.schedule, &history_file, retain_logs);
+        let (fleet, watches) = start_waits(fleet, source, waits, policy);
         if let Some(file) = &mut checkpoints {
             let all = watches.iter().map(|(events, _)| events);
             let all = all.filter_map(|events| Some((events.index(), events.checkpoint()?)));
@@ -238,8 +257,10 @@ pub(crate) async fn run_single(
     let stopped = shutdown_signal()?;
     let (starts, schedule_arg, history_file) =
         (vec![Start::New(job)], ScheduleArg::Custom(schedule), HistoryFile::disabled());
-    let (fleet, watches) =
-        start_waits(client, starts, |_| policy, &schedule_arg, &history_file, false);
+    let source = Arc::new(RecordingSource::new(client));
+    let fleet = Fleet::builder(source.clone());
+    let waits = (starts, &schedule_arg, &history_file, false);
+    let (fleet, watches) = start_waits(fleet, source, waits, |_| policy);
     let session = Session {
         stop_condition: StopCondition::All,
         output: Output::new(OutputFormat::Human, false, false),
@@ -257,17 +278,20 @@ pub(crate) async fn run_single(
     Ok(session.finish(&result))
 }
 
-/// Starts all waits, as one fleet.
+/// Starts all waits, as one fleet: their starts, their schedule, its history, and whether to keep
+/// their logs.
 fn start_waits(
-    client: Client,
-    starts: Vec<Start>,
+    fleet: FleetBuilder,
+    source: Arc<RecordingSource>,
+    (starts, schedule_arg, history_file, retain_logs): (
+        Vec<Start>,
+        &ScheduleArg,
+        &HistoryFile,
+        bool,
+    ),
     policy: impl Fn(WaitPolicy) -> WaitPolicy,
-    schedule_arg: &ScheduleArg,
-    history_file: &HistoryFile,
-    retain_logs: bool,
 ) -> (Fleet, Vec<(WatchEvents, Watch)>) {
-    let source = Arc::new(RecordingSource::new(client));
-    let fleet = Fleet::builder(source.clone())
+    let fleet = fleet
         .max_in_flight(MAX_IN_FLIGHT)
         .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT)));
     let fleet = match schedule_arg {

@@ -6,15 +6,27 @@
 
 mod price;
 mod pacer;
+mod stated_quotas;
+mod attempt_stats;
+mod send_log;
+mod quota;
+mod quotas;
+mod quota_store;
 
 use std::time::Duration;
 
-use job_transport::{ErrorClass, FetchErrorKind};
 use serde::{Deserialize, Serialize};
 
-pub use self::price::UrgencyBucket;
-use self::{pacer::Pacer, price::Price};
-use crate::machine::{Input, MAX_RETRY_AFTER};
+pub use self::{
+    attempt_stats::AttemptStats,
+    price::UrgencyBucket,
+    quota_store::{
+        MemoryQuotaStore, QuotaKey, QuotaRecord, QuotaRecords, QuotaStore, QuotaStoreError,
+    },
+    stated_quotas::StatedQuotas,
+};
+use self::{pacer::Pacer, price::Price, quotas::Quotas};
+use crate::machine::{MAX_RETRY_AFTER, StatedQuota};
 use crate::schedule::BudgetShare;
 
 /// A budget of requests that many waits share.
@@ -24,6 +36,12 @@ use crate::schedule::BudgetShare;
 /// that takes the time raises it. Each wait is counted by the urgency of its plan. The counts
 /// determine the price of a request ([`BudgetShare`]), and the price determines the delay of each
 /// wait ([`Machine::step_with_share`](crate::machine::Machine::step_with_share)).
+///
+/// If a reply with status 429 states a rate limit ([`StatedQuota`]), the budget respects it for an
+/// hour: in any interval of its window's length, at most 90 % of the stated number of requests are
+/// sent. They may be sent in a burst; the average determines the price. Requests that the service
+/// refused count as well, because the service may count them, and a 429 shows that the window is
+/// full. A quota never raises the rate, and never lowers it below one request per minute.
 ///
 /// A `Fleet` uses this budget. An engine that stores its waits elsewhere can store a budget with
 /// them, in any serde format, and apply the same rules.
@@ -64,6 +82,8 @@ pub struct Budget {
     max_in_flight: usize,
     /// Moving average of the latency of attempts, in seconds.
     mean_latency: f64,
+    #[serde(default)]
+    quotas: Quotas,
 }
 
 /// Minimum time between two computations of the price.
@@ -78,58 +98,6 @@ const STARVATION_FACTOR: f64 = 1.95;
 /// Weight of one attempt in the moving average of latency. Small, so that a single timeout does not
 /// shrink the estimated capacity much.
 const LATENCY_WEIGHT: f64 = 1.0 / 256.0;
-
-/// The results of one or more attempts, as far as a budget needs them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AttemptStats {
-    /// Number of attempts.
-    pub attempts: u32,
-    /// Sum of their latencies.
-    pub latency: Duration,
-    /// Number of additional requests. An attempt that refreshed credentials has two: the login and
-    /// the repeated request.
-    pub extra_requests: u32,
-    /// Whether the service throttled (429) or was unavailable (503).
-    pub throttled: bool,
-    /// The longest `Retry-After`, or zero. It applies to the whole service.
-    pub retry_after: Duration,
-}
-
-impl AttemptStats {
-    /// Returns the stats of one attempt, from its latency and its result.
-    #[must_use]
-    pub fn from_input(latency: Duration, input: &Input) -> Self {
-        let (error, credentials_refreshed) = match input {
-            Input::Error(error) => (Some(error), error.credentials_refreshed),
-            Input::Reading { credentials_refreshed, .. }
-            | Input::Unchanged { credentials_refreshed, .. } => (None, *credentials_refreshed),
-            Input::Wake | Input::Stop => (None, false),
-        };
-        let in_trouble =
-            |class, kind| class == ErrorClass::Throttled || kind == FetchErrorKind::Status(503);
-        Self {
-            attempts: 1,
-            latency,
-            // The login, and the repeated request.
-            extra_requests: if credentials_refreshed { 2 } else { 0 },
-            throttled: error.is_some_and(|error| in_trouble(error.class, error.kind)),
-            retry_after: error.and_then(|error| error.retry_after).unwrap_or_default(),
-        }
-    }
-
-    /// Returns the stats of both sets of attempts together.
-    #[must_use]
-    pub fn merge(self, other: Self) -> Self {
-        Self {
-            attempts: self.attempts.saturating_add(other.attempts),
-            latency: self.latency.saturating_add(other.latency),
-            extra_requests: self.extra_requests.saturating_add(other.extra_requests),
-            throttled: self.throttled || other.throttled,
-            retry_after: self.retry_after.max(other.retry_after),
-        }
-    }
-}
 
 impl Budget {
     /// Creates a budget of `per_second` requests per second, with at most `in_flight` of them in
@@ -146,6 +114,7 @@ impl Budget {
             repriced_at: Duration::ZERO,
             max_in_flight: if in_flight == 0 { 1 } else { in_flight },
             mean_latency: 0.0,
+            quotas: Quotas::new(),
         }
     }
 
@@ -157,8 +126,8 @@ impl Budget {
         self
     }
 
-    /// Changes the limits, which [`new`](Self::new) describes. Keeps the counts and a pause for a
-    /// `Retry-After`.
+    /// Changes the limits, which [`new`](Self::new) describes. Keeps the counts, a pause for a
+    /// `Retry-After`, and the stated quotas.
     pub fn set_limits(&mut self, per_second: f64, in_flight: usize) {
         let Self { pacer: pace, max_in_flight: limit, .. } = Self::new(per_second, in_flight);
         self.pacer.set_max_rate(pace.max_rate());
@@ -169,7 +138,14 @@ impl Budget {
     /// [`max_in_flight`](Self::max_in_flight) are in flight.
     #[must_use]
     pub fn next_slot(&self) -> Duration {
-        self.pacer.next_slot()
+        self.pacer.next_slot().max(self.quotas.next_slot())
+    }
+
+    /// Returns when a request may be sent that is not due yet, so that no request stays unused:
+    /// after throttling, and at even spacing within the stated quotas.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn next_early_slot(&self) -> Duration {
+        self.recovered_at().max(self.quotas.early_slot())
     }
 
     /// Returns the maximum number of requests in flight.
@@ -178,35 +154,64 @@ impl Budget {
         self.max_in_flight
     }
 
-    /// Returns how many requests per second are allowed. The rate is reduced while the service
-    /// throttles.
+    /// Returns how many requests per second are allowed on average. The rate is reduced while the
+    /// service throttles, and by stated quotas.
     ///
     /// It is the rate at the time of the last call that took the time, such as
     /// [`reprice`](Self::reprice).
     #[must_use]
-    pub const fn current_rate(&self) -> f64 {
-        self.pacer.rate()
+    pub fn current_rate(&self) -> f64 {
+        self.pacer.rate().min(self.quotas.rate())
     }
 
     /// Returns how many requests per second are possible: the smaller of
     /// [`current_rate`](Self::current_rate) and `max_in_flight` divided by the average latency.
     #[must_use]
     pub fn effective_rate(&self) -> f64 {
-        self.pacer.rate().min(self.capacity())
+        self.current_rate().min(self.capacity())
     }
 
     /// Records that requests were sent.
     pub fn consume(&mut self, now: Duration, requests: u32) {
         self.pacer.consume(now, requests);
+        self.quotas.consume(now, requests);
+    }
+
+    /// Records that requests were sent, only for the stated quotas. For a driver that spaces
+    /// requests without this budget, such as one that grants parts of the budget to other processes.
+    pub fn count_toward_quotas(&mut self, now: Duration, requests: u32) {
+        self.quotas.consume(now, requests);
+    }
+
+    /// Adds a quota that another process has learned, for at most an hour. Replaces no quota of the
+    /// same policy.
+    ///
+    /// The requests of the other process are not known and do not count.
+    pub fn add_quota(&mut self, now: Duration, quota: StatedQuota, period: Duration) {
+        self.quotas.add(now, quota, period);
+    }
+
+    /// Returns the stated quotas that limit the budget. A quota that has expired is removed by the
+    /// next call that takes the time.
+    pub fn quotas(&self) -> impl Iterator<Item = StatedQuota> {
+        self.quotas.iter()
     }
 
     /// Records the results of attempts.
     pub fn record(&mut self, now: Duration, stats: &AttemptStats) {
-        let AttemptStats { attempts, latency, extra_requests, throttled, retry_after } = *stats;
-        self.pacer.recover(now);
+        let AttemptStats {
+            attempts,
+            latency,
+            extra_requests,
+            throttled,
+            retry_after,
+            stated_quotas,
+        } = *stats;
+        self.recover(now);
         if extra_requests > 0 {
-            self.pacer.consume(now, extra_requests);
+            self.consume(now, extra_requests);
         }
+        stated_quotas.iter().for_each(|quota| self.quotas.refuse(now, quota));
         let latency = latency.as_secs_f64() / f64::from(attempts.max(1));
         let weight = 1.0 - (1.0 - LATENCY_WEIGHT).powi(attempts.try_into().unwrap_or(i32::MAX));
         self.mean_latency += (latency - self.mean_latency) * weight;
@@ -243,7 +248,7 @@ impl Budget {
     /// The length of the queue does not affect the price. A wait that gets its request late also
     /// plans its next one late, and that reduces the demand enough.
     pub fn reprice(&mut self, now: Duration, waits: usize) {
-        self.pacer.recover(now);
+        self.recover(now);
         if now.saturating_sub(self.repriced_at) < REPRICE_INTERVAL {
             return;
         }
@@ -257,8 +262,9 @@ impl Budget {
         self.price.is_binding()
     }
 
-    /// Returns when the full rate is allowed again: after a `Retry-After`, and when the rate has
-    /// recovered from throttling. In the past if the service does not throttle.
+    /// Returns when the rate is no longer reduced because of throttling: after a `Retry-After`, and
+    /// when the rate has recovered. In the past if the service does not throttle. Stated quotas
+    /// apply for longer.
     #[must_use]
     pub fn throttled_until(&self) -> Duration {
         self.pacer.recovered_at().max(self.pacer.blocked_until())
@@ -299,8 +305,15 @@ impl Budget {
     /// unthrottled rate. A minute of throttling must not lengthen the gaps that are planned in it,
     /// because they last longer than the minute.
     fn gap(&self, waits: usize, factor: f64) -> Duration {
-        let seconds = waits as f64 * factor / self.pacer.max_rate().min(self.capacity());
+        let rate = self.pacer.max_rate().min(self.quotas.rate()).min(self.capacity());
+        let seconds = waits as f64 * factor / rate;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// Raises the rate with the time that has passed, and removes the quotas that have expired.
+    fn recover(&mut self, now: Duration) {
+        self.pacer.recover(now);
+        self.quotas.expire(now);
     }
 
     /// Returns how many requests per second are possible with the maximum number in flight all the

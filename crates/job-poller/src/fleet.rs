@@ -17,6 +17,7 @@ mod shared;
 mod merged_events;
 mod task;
 mod hints;
+mod quota_sharing;
 mod handle;
 mod builder;
 pub(crate) mod api;

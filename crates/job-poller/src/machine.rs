@@ -8,6 +8,7 @@ mod changes;
 mod deviations;
 mod verdict;
 pub(crate) mod outcome;
+mod stated_quota;
 mod attempt_error;
 pub(crate) mod error_kind;
 mod compact_duration;
@@ -40,6 +41,7 @@ pub use event::{AttemptReason, ListIssue, PhaseChange};
 pub(crate) use identity::check_uid;
 pub(crate) use outcome::{FinishedJob, Outcome};
 pub(crate) use policy::WaitPolicy;
+pub use stated_quota::{QuotaPolicy, StatedQuota};
 pub use step::{Action, Input, Step};
 
 use std::{sync::Arc, time::Duration};

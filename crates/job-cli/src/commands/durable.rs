@@ -3,7 +3,7 @@
 
 use std::{env, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use job_poller::{
     WaitPolicy,
@@ -27,7 +27,7 @@ use crate::{
     logging::{Verbosity, init_warning_log},
     signals::shutdown_signal,
     terminal::{DurationArg, TimeoutArg, print, stderr},
-    wait::ScheduleArg,
+    wait::{ScheduleArg, parse_request_rate},
 };
 
 /// Maximum size of the file with the keys of webhooks.
@@ -100,12 +100,6 @@ pub(crate) struct Arguments {
 
 /// Delay before the next attempt to register with the engine.
 const REGISTER_RETRY_INTERVAL: Duration = Duration::from_secs(2);
-
-fn parse_request_rate(text: &str) -> anyhow::Result<f64> {
-    let number: f64 = text.parse()?;
-    ensure!((0.001..=1e6).contains(&number), "must be between 0.001 and 1000000");
-    Ok(number)
-}
 
 /// Serves on all processors until a signal stops it.
 ///

@@ -313,3 +313,22 @@ fn the_proxy_comes_from_the_flag_or_https_proxy() {
     });
     insta::assert_snapshot!(table.concat());
 }
+
+#[test]
+fn quotas_are_shared_between_processes_with_the_same_host_and_caller() {
+    let key = |endpoint: &str, access_key: &str| {
+        let line = format!("cce-job --endpoint {endpoint} --project p");
+        let connection = TestCommandLine::parse_from(shell_words::split(&line).unwrap()).connection;
+        let keys = [("HUAWEICLOUD_SDK_AK", access_key), ("HUAWEICLOUD_SDK_SK", "secret")];
+        let none = ProxyVariables::from_lookup(|_| None);
+        connection.resolve(CredentialChain::new(keys), &none).unwrap().quota_key()
+    };
+    let one = key("https://cce.example.com", "A");
+    assert!(one.is_some());
+    assert_eq!(one, key("https://CCE.example.com:443/", "A"));
+    assert_ne!(one, key("https://cce.example.org", "A"));
+    assert_ne!(one, key("https://cce.example.com", "B"));
+    for loopback in ["https://localhost:8443", "https://127.0.0.1", "https://[::1]:1"] {
+        assert_eq!(key(loopback, "A"), None, "{loopback}");
+    }
+}

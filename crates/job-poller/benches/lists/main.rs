@@ -73,8 +73,8 @@ fn right_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
 /// J relative to readings of single jobs, if something is wrong with the list.
 fn wrong_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("jobs whose list is wrong, 100 durations known:");
-    const FIRST: usize = 20;
-    const LATER: usize = 180;
+    const FIRST_JOBS: usize = 20;
+    const MEASURED_JOBS: usize = 180;
     const SEEDS: u64 = 60;
     let seconds = Duration::from_secs;
     let right = ListFaults::NONE;
@@ -94,8 +94,8 @@ fn wrong_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
             let start = if is_staggered { "staggered" } else { "together" };
             let known = Some(history(100, 9_000));
             let case = Case { is_staggered, history: known, ..Case::new(jobs) };
-            let first = Case { measured: FIRST, ..case.clone() };
-            let later = Case { warm_up: FIRST, measured: LATER, ..case };
+            let first = Case { measured: FIRST_JOBS, ..case.clone() };
+            let later = Case { warm_up: FIRST_JOBS, measured: MEASURED_JOBS, ..case };
             for (name, case, max) in [("first", first, 1.05), ("later", later, 1.03)] {
                 let single = Case { lists: Lists::NONE, ..case.clone() }.measure(SEEDS)?;
                 for (fault, faults) in rows {
@@ -131,7 +131,7 @@ fn random_rows(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The first wait of a fleet that knows no durations, if the list has 20 jobs that have ended.
+/// The first wait of a fleet without a history, if the list has 20 jobs that have ended.
 fn first_wait(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("the first wait:");
     const SEEDS: u64 = 4_000;

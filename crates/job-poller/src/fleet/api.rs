@@ -49,6 +49,11 @@ use crate::{
 /// within ten seconds. A `Retry-After` pauses the whole fleet for up to five minutes, because it
 /// applies to the service and not to a single job.
 ///
+/// If a 429 states the gateway's rate limit for this caller, at most 90 % of it is used for an hour
+/// ([`Budget`](crate::budget::Budget)). Requests that are due may be sent in a burst; the others are
+/// spread over the window. [`quota_store`](FleetBuilder::quota_store) shares the limit with the next
+/// fleet.
+///
 /// # Watching a job twice
 ///
 /// Two watches of one job share one wait: its requests, its events and its result. Each has its own

@@ -12,12 +12,13 @@ use super::{
     api::Fleet,
     learner::ScheduleSource,
     lists::{ListReads, Lists},
+    quota_sharing::QuotaSharing,
     scheduler::Scheduler,
     shared::Shared,
     task::{CloseOnDrop, run},
 };
 use crate::{
-    budget::Budget,
+    budget::{Budget, QuotaKey, QuotaStore},
     machine::WaitPolicy,
     observer::Observer,
     schedule::{Adaptive, History, Schedule},
@@ -37,6 +38,7 @@ pub struct FleetBuilder {
     history: History,
     schedule: Option<Arc<dyn Schedule>>,
     list_reads: ListReads,
+    quota_store: Option<(Arc<dyn QuotaStore>, QuotaKey)>,
 }
 
 impl FleetBuilder {
@@ -52,6 +54,7 @@ impl FleetBuilder {
             history: History::new(),
             schedule: None,
             list_reads: ListReads::new(),
+            quota_store: None,
         }
     }
 
@@ -73,6 +76,15 @@ impl FleetBuilder {
     /// the [limit of the process](MemoryLimit::global).
     pub fn memory_limit(mut self, limit: MemoryLimit) -> Self {
         self.memory_limit = limit;
+        self
+    }
+
+    /// Shares the rate limits that the service states with other fleets and processes of the same
+    /// caller. By default they are not shared.
+    ///
+    /// `caller` identifies the credentials of the source at its endpoint.
+    pub fn quota_store(mut self, store: impl QuotaStore + 'static, caller: QuotaKey) -> Self {
+        self.quota_store = Some((Arc::new(store), caller));
         self
     }
 
@@ -142,6 +154,9 @@ impl FleetBuilder {
         if self.observer.is_some() {
             scheduler.enable_observations();
         }
+        let quota_sharing = self
+            .quota_store
+            .map(|(store, caller)| QuotaSharing::new(store, caller, scheduler.stated_quotas()));
         let wake = Arc::new(Notify::new());
         #[expect(clippy::disallowed_methods, reason = "the one place where time enters a fleet")]
         let started_at = Instant::now();
@@ -149,7 +164,12 @@ impl FleetBuilder {
         let shared = Shared::new(scheduler, self.observer, wake.clone(), started_at, task_ended);
         let shared = Arc::new(shared);
         let close_on_drop = CloseOnDrop { shared: Arc::downgrade(&shared), _task_ended: task_end };
-        tokio::spawn(run(close_on_drop, wake, started_at, self.source, self.memory_limit));
+        let weak = Arc::downgrade(&shared);
+        let task = run(close_on_drop, wake, started_at, self.source, self.memory_limit);
+        match quota_sharing {
+            Some(sharing) => drop(tokio::spawn(sharing.run_with(task, weak))),
+            None => drop(tokio::spawn(task)),
+        }
         Fleet::new(shared, self.policy)
     }
 }

@@ -9,6 +9,7 @@ mod listing;
 mod hinting;
 mod deadlines;
 mod observing;
+mod quotas;
 mod queries;
 
 use std::{
@@ -26,6 +27,7 @@ use job_transport::{
     clock::{Clock, TokioClock},
 };
 use slab::Slab;
+use tokio::sync::mpsc::UnboundedSender;
 
 pub(super) use self::listing::PendingList;
 use self::{deadlines::own_deadline, observing::BudgetReports, poll_clock::PollClock};
@@ -43,7 +45,7 @@ use crate::{
     budget::{AttemptStats, Budget, UrgencyBucket},
     machine::{
         Action, AttemptError, AttemptReason, Checkpoint, CompactDuration, Event, FinishedJob,
-        Input, Machine, Step, WaitError,
+        Input, Machine, StatedQuota, Step, WaitError,
     },
     observer::{WaitFinished, WaitOutcome, WaitSpan},
     schedule::{BudgetShare, PollPlan, Schedule},
@@ -77,6 +79,8 @@ pub(super) struct Scheduler {
     pub(super) observations: Observations,
     /// `None` if the fleet has no observer.
     budget_reports: Option<BudgetReports>,
+    /// Receives the quotas that replies state. `None` if the fleet does not share them.
+    shared_quotas: Option<UnboundedSender<StatedQuota>>,
 }
 
 /// A wait that a caller adds.
@@ -128,6 +132,7 @@ impl Scheduler {
             wakers: Vec::new(),
             observations: Observations::default(),
             budget_reports: None,
+            shared_quotas: None,
         }
     }
 
@@ -350,6 +355,7 @@ impl Scheduler {
         self.stats.throttled += u64::from(stats.throttled);
         self.budget.record(now, &stats);
         self.weigh_reading(now, key, &input);
+        self.share_quotas(&stats);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
         self.consider_list(now, key);

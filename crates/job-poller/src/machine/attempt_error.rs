@@ -8,6 +8,8 @@ use job_transport::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::stated_quota::StatedQuota;
+
 /// The error of a failed attempt: a [`FetchError`] as serializable data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -24,10 +26,14 @@ pub struct AttemptError {
     pub retry_after: Option<Duration>,
     /// Whether the credentials were refreshed during the attempt.
     pub credentials_refreshed: bool,
+    /// The rate limit that the reply states, if it applies to this caller. The request was refused
+    /// because of it.
+    #[serde(default)]
+    pub stated_quota: Option<StatedQuota>,
 }
 
 impl AttemptError {
-    /// Creates an error without a request id and without a `Retry-After`.
+    /// Creates an error without a request id, a `Retry-After` and a stated quota.
     #[must_use]
     pub fn new(kind: FetchErrorKind, class: ErrorClass, message: impl Into<String>) -> Self {
         let message = message.into();
@@ -38,6 +44,7 @@ impl AttemptError {
             request_id: None,
             retry_after: None,
             credentials_refreshed: false,
+            stated_quota: None,
         }
     }
 
@@ -91,6 +98,7 @@ impl From<&FetchError> for AttemptError {
             request_id: error.request_id().map(String::from),
             retry_after: error.retry_after(),
             credentials_refreshed: error.credentials_refreshed(),
+            stated_quota: error.rate_limit().as_ref().and_then(StatedQuota::from_rate_limit),
             ..Self::new(error.kind(), error.class(), display_chain(error))
         }
     }

@@ -6,6 +6,7 @@ mod ends;
 mod events;
 mod lifecycle;
 mod lists;
+mod quota;
 mod service;
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};

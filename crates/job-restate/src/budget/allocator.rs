@@ -1,6 +1,6 @@
 //! Divides the request budget of a deployment among its services. Reads no clock, performs no I/O.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use job_poller::budget::Budget;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub(crate) struct BudgetStatus {
     /// The number of waits.
     waits: usize,
     /// The current limit of requests per second: below the configured rate while the cloud
-    /// throttles.
+    /// throttles, and while a stated quota applies.
     requests_per_second: f64,
     /// The current price of a request (the budget's shadow price), in seconds of delay.
     request_price: f64,
@@ -151,10 +151,13 @@ impl BudgetAllocator {
     fn record_report(&mut self, now: Duration, report: &UsageReport) {
         let mut stats = report.attempt_stats;
         if stats.attempts > 0 {
-            // The service has already counted these requests against its own grant.
-            stats.extra_requests = 0;
-            self.budget.record(now, &stats);
-            self.previous.record(now, &stats);
+            // The service has already counted these requests against its own grant. Only the stated
+            // quotas count the requests of all services.
+            let sent = stats.attempts.saturating_add(mem::take(&mut stats.extra_requests));
+            for budget in [&mut self.budget, &mut self.previous] {
+                budget.count_toward_quotas(now, sent);
+                budget.record(now, &stats);
+            }
         }
         for (CountKey { epoch, urgency }, change) in &report.counts {
             if *epoch == self.epoch {

@@ -53,6 +53,10 @@ const LATE_TOLERANCE: Duration = Duration::from_millis(250);
 /// delay waits that are due, and large enough for the waits that usually come at the same time.
 const MAX_QUEUE_FOR_EARLY: u32 = 30;
 
+/// How long requests are blocked after a reply that states a quota: longer than an urgent report to
+/// the budget object takes.
+const STATED_QUOTA_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long until a wait comes back if the service has no grant, or a grant of zero requests.
 const NO_LEASE_RETRY: Duration = Duration::from_secs(3);
 
@@ -143,6 +147,10 @@ impl SlotQueue {
         self.next_slot_at = self.next_slot_at.max(now) + self.gap() * requests;
         self.blocked_until =
             self.blocked_until.max(now + stats.retry_after.min(MAX_BLOCK_DURATION));
+        if stats.stated_quotas.iter().next().is_some() {
+            // Until the budget object has answered with a grant that respects the quota.
+            self.blocked_until = self.blocked_until.max(now + STATED_QUOTA_PAUSE);
+        }
         self.attempt_stats = self.attempt_stats.merge(*stats);
         stats.throttled || stats.retry_after > Duration::ZERO
     }

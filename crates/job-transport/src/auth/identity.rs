@@ -210,6 +210,15 @@ impl PasswordLogin {
         self.scope.is_some()
     }
 
+    /// Returns who logs in.
+    #[cfg(feature = "credential-chain")]
+    pub(super) fn user_json(&self) -> Value {
+        match &self.user {
+            User::Id(id) => json!({"id": id}),
+            User::Name { name, domain } => json!({"name": name, "domain": domain.to_json()}),
+        }
+    }
+
     /// Returns the login as a text, without the secrets, for tests.
     #[cfg(all(test, feature = "credential-chain"))]
     pub(crate) fn describe(&self) -> String {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, error::Error, fmt, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode, header::CONTENT_TYPE};
 use jiff::Timestamp;
-use job_model::{DecodeError, ServiceError};
+use job_model::{DecodeError, ServiceError, reply::RateLimit};
 
 use super::{
     error_class::ErrorClass,
@@ -296,6 +296,30 @@ impl FetchError {
         self.0.service_error.as_ref()
     }
 
+    /// Returns the rate limit that the API gateway states, if it refused the request because of it:
+    /// status 429 with the code `APIGW.0308` or `APIG.0308`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{Response, StatusCode};
+    /// use job_transport::FetchError;
+    ///
+    /// let body = r#"{"error_code": "APIGW.0308", "error_msg": "The throttling threshold has been
+    ///     reached: policy user over ratelimit,limit:60,time:1 minute"}"#;
+    /// let mut reply = Response::new(body.into());
+    /// *reply.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    /// let limit = FetchError::from_response(&reply).rate_limit().expect("a stated limit");
+    /// assert_eq!(limit.to_string(), "60 requests in 60s (policy user)");
+    /// ```
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        let error = self.service_error()?;
+        let is_throttled =
+            self.kind() == FetchErrorKind::Status(429) && has_gateway_code(error, THROTTLED);
+        error.rate_limit().filter(|_| is_throttled)
+    }
+
     /// Returns whether the credentials were refreshed during the attempt.
     ///
     /// If the service refuses the new credentials as well (401), they did not fail because of their
@@ -352,6 +376,9 @@ impl FetchError {
 
 /// The gateway's code for a path that does not exist.
 const UNKNOWN_PATH: &str = "0101";
+
+/// The gateway's code for a request above a rate limit.
+const THROTTLED: &str = "0308";
 
 /// Returns the first [`FetchError`] among the causes of an error.
 fn fetch_error_in(error: &CredentialsProviderError) -> Option<&FetchError> {

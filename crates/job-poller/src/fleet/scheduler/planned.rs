@@ -58,7 +58,7 @@ impl Scheduler {
         } else {
             self.poll_clock.fleet_time(time)
         };
-        Some(due.max(self.budget.recovered_at()))
+        Some(due.max(self.budget.next_early_slot()))
     }
 
     /// Ends the sleep of a wait whose timer has expired. Returns whether its attempt is due.

@@ -7,6 +7,7 @@ use job_transport::{
 };
 
 use super::*;
+use crate::machine::QuotaPolicy;
 
 fn status(status: u16, retry_after: Option<&'static str>) -> FetchError {
     let mut reply = Response::new("".into());
@@ -66,4 +67,27 @@ fn a_long_uid_is_shortened_in_the_message() {
     let long = format!("a{}", "é".repeat(1 << 20));
     let shown = &long[..127];
     assert_eq!(message(&long), format!("the service answered with the job {shown:?}.."));
+}
+
+#[test]
+fn only_a_refusal_of_the_gateway_states_a_quota() {
+    let user = "policy user over ratelimit,limit:200,time:5 minute";
+    let quota = StatedQuota::new(QuotaPolicy::User, 200, Duration::from_secs(300));
+    let rows = [
+        (429, "APIG.0308", user, Some(quota)),
+        (429, "APIGW.0308", user, Some(quota)),
+        (429, "CCE.02429001", user, None),
+        (503, "APIG.0308", user, None),
+        (429, "APIG.0308", "too many requests", None),
+        (429, "APIG.0308", "policy api over ratelimit,limit:2000,time:1 minute", None),
+    ];
+    for (code, error_code, message, expected) in rows {
+        let body = format!(r#"{{"error_code": "{error_code}", "error_msg": "{message}"}}"#);
+        let mut reply = Response::new(body.into());
+        *reply.status_mut() = StatusCode::from_u16(code).unwrap();
+        let error = FetchError::from_response(&reply);
+        assert_eq!(AttemptError::from(&error).stated_quota, expected, "{code} {error_code}");
+        // The limit of the identity service is another one.
+        assert_eq!(AttemptError::from(&without_credentials(error)).stated_quota, None);
+    }
 }

@@ -1,6 +1,9 @@
 //! Tests grants to services that start, crash, leave, and have clocks of their own.
 
-use job_poller::budget::{AttemptStats, UrgencyBucket};
+use job_poller::{
+    budget::{AttemptStats, StatedQuotas, UrgencyBucket},
+    machine::{QuotaPolicy, StatedQuota},
+};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -95,6 +98,49 @@ fn a_retry_after_pauses_all_and_throttling_slows_all() {
         let rate = allocator.status().requests_per_second;
         assert!((rate - expected).abs() < 0.001, "{second}: {rate}");
     }
+}
+
+/// The quota counts the requests of all services together.
+#[test]
+fn a_stated_quota_limits_all_services_for_an_hour() {
+    let quota = StatedQuota::new(QuotaPolicy::User, 20, Duration::from_secs(30));
+    let mut allocator = BudgetAllocator::new(100.0, 20);
+    allocator.grant(&report(2, 1, 0.0, 10));
+    allocator.grant(&report(1, 1, 0.0, 10));
+    let mut refused = AttemptStats::default();
+    (refused.attempts, refused.throttled) = (25, true);
+    refused.stated_quotas = StatedQuotas::default().with(quota);
+    allocator.grant(&UsageReport { attempt_stats: refused, ..report(1, 2, 1.0, 10) });
+    let other = allocator.grant(&report(2, 2, 2.0, 10));
+    assert!((other.blocked_for.as_secs_f64() - 29.0).abs() < 0.02, "{:?}", other.blocked_for);
+    // The state is stored between two reports.
+    let text = serde_json::to_string(&allocator).unwrap();
+    let mut allocator: BudgetAllocator = serde_json::from_str(&text).unwrap();
+    // Each service sends what it may. The rest of a request is kept for the next second.
+    let (mut sent, mut grants, mut rest) = (Vec::new(), [0.0; 2], [0.0; 2]);
+    for second in 3..=3_600_u32 {
+        for service in [0, 1] {
+            rest[service] += grants[service];
+            let attempts = f64::floor(rest[service]);
+            rest[service] -= attempts;
+            sent.extend((0..attempts as u32).map(|_| second));
+            let mut attempt_stats = AttemptStats::default();
+            attempt_stats.attempts = attempts as u32;
+            let report = report(service as u64 + 1, second.into(), second.into(), 10);
+            let grant = allocator.grant(&UsageReport { attempt_stats, ..report });
+            let is_blocked = grant.blocked_for >= Duration::from_secs(1);
+            grants[service] = if is_blocked { 0.0 } else { grant.per_second };
+        }
+        assert!(grants.iter().sum::<f64>() <= 0.6 + 1e-9, "{grants:?} at {second}");
+    }
+    let within = |start: u32| sent.iter().filter(|at| (start..start + 30).contains(*at)).count();
+    let most = (3..3_600).map(within).max().unwrap();
+    assert!((15..=18).contains(&most), "{most}");
+    assert_eq!(within(3), 0, "the window is full");
+    let rate = allocator.status().requests_per_second;
+    assert!((rate - 0.6).abs() < 1e-9, "{rate}");
+    allocator.grant(&report(1, 9_000, 3_602.0, 10));
+    assert_eq!(allocator.status().requests_per_second, 100.0);
 }
 
 /// While the new counts of an epoch are incomplete, the counts of the previous epoch are used. The

@@ -4,9 +4,10 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use job_poller::{
     budget::UrgencyBucket,
-    machine::{AttemptError, Input},
+    machine::{AttemptError, Input, QuotaPolicy, StatedQuota},
     schedule::BudgetShare,
 };
+use job_transport::{ErrorClass, FetchErrorKind};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -56,6 +57,22 @@ fn reservations_are_distinct_and_exclusive() {
     // Unused slots are not carried over.
     assert_eq!(request_slot(&mut slots, 4.0, false), None);
     assert_eq!(request_slot(&mut slots, 4.0, false), Some(100));
+}
+
+#[test]
+fn a_stated_quota_is_reported_at_once_and_blocks_requests_until_the_next_grant() {
+    let quota = StatedQuota::new(QuotaPolicy::User, 20, secs(30.0));
+    let mut slots = slot_queue(10.0, 100);
+    assert_eq!(request_slot(&mut slots, 1.0, false), None);
+    let mut error = AttemptError::new(FetchErrorKind::Status(429), ErrorClass::Throttled, "");
+    error.stated_quota = Some(quota);
+    let stats = AttemptStats::from_input(secs(0.1), &Input::Error(error));
+    assert!(slots.complete(secs(1.1), Some(&stats)));
+    assert_eq!(request_slot(&mut slots, 1.2, false), Some(900));
+    let report = slots.take_report(secs(1.3), false);
+    assert_eq!(report.attempt_stats.stated_quotas.iter().collect::<Vec<_>>(), [quota]);
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<UsageReport>(&text).unwrap(), report);
 }
 
 #[test]

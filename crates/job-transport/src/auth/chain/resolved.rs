@@ -1,6 +1,7 @@
 //! The credentials of a source, with its other settings.
 
 mod credentials;
+mod caller;
 
 use std::{fmt, path::PathBuf};
 

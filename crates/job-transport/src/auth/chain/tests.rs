@@ -183,6 +183,42 @@ fn only_the_selected_auth_method_is_used() {
 }
 
 #[test]
+fn the_caller_digest_identifies_the_caller() {
+    let digest = |variables: &[(&str, &str)]| {
+        let chain = CredentialChain::new(variables.iter().copied())
+            .region(Sourced::new("eu-de".into(), "-"));
+        chain.resolve().unwrap().unwrap().caller_digest()
+    };
+    let key = |access_key, secret_key, token| {
+        digest(&[
+            ("HUAWEICLOUD_SDK_AK", access_key),
+            ("HUAWEICLOUD_SDK_SK", secret_key),
+            ("HUAWEICLOUD_SDK_SECURITY_TOKEN", token),
+        ])
+    };
+    let login = |user, password| {
+        digest(&[
+            ("OS_USERNAME", user),
+            ("OS_PASSWORD", password),
+            ("OS_USER_DOMAIN_NAME", "OTC1"),
+            ("OS_AUTH_URL", "https://iam.eu-de.otc.t-systems.com/v3"),
+        ])
+    };
+    let token = |token| digest(&[("OS_TOKEN", token)]);
+    let callers = [
+        [key("A", "s1", "t1"), key("A", "s2", "t2")],
+        [key("B", "s1", "t1"), key("B", "s1", "t1")],
+        [login("A", "p1"), login("A", "p2")],
+        [login("B", "p1"), login("B", "p2")],
+        [token("A"), token("A")],
+        [token("B"), token("B")],
+    ];
+    assert!(callers.iter().all(|[one, other]| one == other), "secrets do not matter");
+    let distinct: std::collections::BTreeSet<_> = callers.iter().map(|[one, _]| one).collect();
+    assert_eq!(distinct.len(), callers.len());
+}
+
+#[test]
 fn an_explicit_project_overrides_the_login_project() {
     let login =
         CredentialChain::new(ALL_VARIABLES[4..].iter().copied()).resolve().unwrap().unwrap();
