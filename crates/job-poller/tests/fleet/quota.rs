@@ -11,13 +11,13 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use job_model::{Job, JobId};
 use job_poller::{
-    Fleet, Outcome,
+    Event, Fleet, Outcome,
     budget::{MemoryQuotaStore, QuotaKey, QuotaRecord, QuotaRecords, QuotaStore, QuotaStoreError},
     machine::{QuotaPolicy, StatedQuota},
-    source::JobSource,
+    source::{JobSource, ListId},
 };
 use job_transport::{
-    FetchError, Reading,
+    FetchError, ListReading, Reading,
     clock::{Clock, TokioClock},
 };
 use tokio::time::Instant;
@@ -138,6 +138,39 @@ impl JobSource for Gateway {
     }
 }
 
+/// A gateway that also has the list of the jobs.
+#[derive(Clone)]
+struct WithList(Gateway);
+
+impl JobSource for WithList {
+    fn fetch<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Reading, FetchError>> {
+        self.0.fetch(id)
+    }
+
+    fn list_of(&self, _: &JobId) -> Option<ListId> {
+        Some(ListId::default())
+    }
+
+    fn fetch_list(&self, _: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        Box::pin(async {
+            let Inner { latency, ends_at, started_at, .. } = &*self.0.0;
+            sleep_for(*latency / 2).await;
+            let is_allowed = self.0.try_acquire();
+            let phase = if started_at.elapsed() >= *ends_at { "Success" } else { "Running" };
+            sleep_for(*latency / 2).await;
+            if !is_allowed {
+                return Err(self.0.refusal());
+            }
+            let row = |number| {
+                let id = id(number);
+                format!(r#"{{"metadata": {{"uid": "{id}"}}, "status": {{"status": "{phase}"}}}}"#)
+            };
+            let body = format!("[{}]", (0..40).map(row).collect::<Vec<_>>().join(","));
+            ListReading::from_response(&Response::new(body.into()))
+        })
+    }
+}
+
 fn id(number: usize) -> JobId {
     format!("job-{number}").parse().unwrap()
 }
@@ -177,6 +210,36 @@ async fn a_stated_quota_is_rarely_exceeded_and_used_up() {
     }
 }
 
+/// The list shows all ends soon, and each job is then read by itself.
+#[tokio::test(start_paused = true)]
+async fn lists_announce_all_ends_within_a_stated_quota() {
+    for (slides, counts_refused) in [(true, true), (true, false), (false, true), (false, false)] {
+        for latency in [20, 200, 1_000].map(Duration::from_millis) {
+            let limit = Limit::new(slides, counts_refused);
+            let gateway = Gateway::new(limit, latency, 60 * SECOND);
+            let fleet = Fleet::builder(WithList(gateway.clone())).start();
+            let mut events = fleet.events();
+            let started_at = gateway.0.started_at;
+            let announced = async {
+                while let Some(event) = events.next().await {
+                    if event.unwrap().1 == Event::ListedEnded {
+                        return started_at.elapsed().as_secs_f64() - 60.0;
+                    }
+                }
+                f64::MAX
+            };
+            let (announced, delay) = tokio::join!(announced, wait_for_all(&gateway, &fleet));
+            let (requests, refused) = gateway.requests();
+            let shown = format!(
+                "{limit:?}, {latency:?}: {refused} of {requests}, {delay} s late, {announced}"
+            );
+            assert!(refused <= 20 && delay <= 29.0, "{shown}");
+            // With a latency of 1 s, the first requests fill a window that ends after 60 s.
+            assert!(announced <= 6.0 || latency == SECOND, "{shown}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn most_requests_are_refused_if_the_limit_is_not_stated() {
     let limit = Limit { policy: None, ..Limit::new(true, false) };
@@ -185,7 +248,6 @@ async fn most_requests_are_refused_if_the_limit_is_not_stated() {
     let delay = wait_for_all(&gateway, &fleet).await;
     let (requests, refused) = gateway.requests();
     assert!(refused > 200, "{refused} of {requests} refused, {delay} s late");
-    println!("{refused} of {requests} refused, {delay} s late");
 }
 
 /// In the long run, the delay is that of polling all jobs in turn: half of 40 requests at 0.6 per
