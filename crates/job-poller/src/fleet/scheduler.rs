@@ -327,8 +327,7 @@ impl Scheduler {
         self.stats.requests += u64::from(stats.extra_requests);
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
-        self.budget.record(now, &stats);
-        self.share_quotas(&stats);
+        self.record_in_budget(now, &stats);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
     }

@@ -185,7 +185,6 @@ async fn most_requests_are_refused_if_the_limit_is_not_stated() {
     let delay = wait_for_all(&gateway, &fleet).await;
     let (requests, refused) = gateway.requests();
     assert!(refused > 200, "{refused} of {requests} refused, {delay} s late");
-    println!("{refused} of {requests} refused, {delay} s late");
 }
 
 /// In the long run, the delay is that of polling all jobs in turn: half of 40 requests at 0.6 per
