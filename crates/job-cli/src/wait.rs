@@ -138,8 +138,10 @@ pub(crate) struct Arguments {
 
 /// Parses a number of requests per second.
 pub(crate) fn parse_request_rate(text: &str) -> anyhow::Result<f64> {
-    let number: f64 = text.parse()?;
-    ensure!((0.001..=1e6).contains(&number), "must be between 0.001 and 1000000");
+    let number: f64 =
+        text.parse().ok().context("expected a number of requests per second, such as 0.5")?;
+    let is_valid = (0.001..=1e6).contains(&number);
+    ensure!(is_valid, "must be between 0.001 and 1000000 requests per second");
     Ok(number)
 }
 

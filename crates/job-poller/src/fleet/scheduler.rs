@@ -353,9 +353,8 @@ impl Scheduler {
         self.stats.requests += u64::from(stats.extra_requests);
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
-        self.budget.record(now, &stats);
+        self.record_in_budget(now, &stats);
         self.weigh_reading(now, key, &input);
-        self.share_quotas(&stats);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
         self.consider_list(now, key);

@@ -24,10 +24,10 @@ pub struct FleetStats {
     /// Number of requests in flight.
     pub in_flight: usize,
     /// Maximum number of requests per second at present. Lower than configured while the service
-    /// throttles.
+    /// throttles, and while a rate limit applies that it has stated.
     pub requests_per_second: f64,
-    /// Time until the full number of requests per second is allowed again. Zero if the service does
-    /// not throttle.
+    /// Time until the number of requests per second is no longer reduced because of throttling. Zero
+    /// if the service does not throttle. A stated rate limit applies for longer.
     #[serde(with = "seconds")]
     pub throttled_for: Duration,
     /// Current price of a request, as a delay (see [`BudgetShare`](crate::schedule::BudgetShare)).

@@ -95,7 +95,7 @@ pub struct BudgetStatus {
     /// Number of requests in flight.
     pub in_flight: usize,
     /// Maximum number of requests per second at present. Lower than configured while the service
-    /// throttles.
+    /// throttles, and while a rate limit applies that it has stated.
     pub requests_per_second: f64,
     /// Time until the full number of requests per second is allowed again. Zero if the service does
     /// not throttle.

@@ -154,7 +154,7 @@ impl Scheduler {
         let stats = AttemptStats::from_input(now.saturating_sub(began_at), &input);
         self.stats.requests += u64::from(stats.extra_requests);
         self.stats.throttled += u64::from(stats.throttled);
-        self.budget.record(now, &stats);
+        self.record_in_budget(now, &stats);
         match result {
             Ok(reading) if reading.body_len > MAX_LIST_BYTES => {
                 self.suspend_list(now, list, ListIssue::Oversized);

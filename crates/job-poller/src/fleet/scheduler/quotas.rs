@@ -15,7 +15,9 @@ impl Scheduler {
         receiver
     }
 
-    pub(super) fn share_quotas(&self, stats: &AttemptStats) {
+    /// Records the result of an attempt in the budget, and passes on the quotas that it states.
+    pub(super) fn record_in_budget(&mut self, now: Duration, stats: &AttemptStats) {
+        self.budget.record(now, stats);
         if let Some(sender) = &self.shared_quotas {
             // Without a receiver, the fleet has ended.
             stats.stated_quotas.iter().for_each(|quota| _ = sender.send(quota));
