@@ -1,11 +1,14 @@
-//! The client, which reads a job. Each call is one attempt, including re-authentication after a
+//! The client, which reads a job or the list of jobs. Each call is one attempt, including re-authentication after a
 //! 401.
 
 mod digest;
 mod snapshot;
+mod unreadable;
 mod reading;
+mod list_reading;
 
 pub use digest::JobDigest;
+pub use list_reading::ListReading;
 pub use reading::{Fetched, Reading, Unchanged};
 pub use snapshot::JobSnapshot;
 
@@ -180,7 +183,52 @@ impl Client {
     /// Dropping the future cancels the attempt. The job is not affected. If the credentials were
     /// being requested for this attempt, the next attempt requests them again.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        self.within_timeout(id, async |ok| read(ok).await).await
+        self.within_timeout(Some(id), async |ok| read(ok).await).await
+    }
+
+    /// Reads the list of the project's jobs once: `GET /api/v2/projects/{project_id}/jobs`, or
+    /// below `/autopilot/v2` (see [`Endpoint::autopilot`]).
+    ///
+    /// Authentication and timeouts are those of [`job`](Self::job). The list may lag behind the jobs
+    /// and may lack some of them, for example if the user may not see them. So it shows which jobs
+    /// to read, and not how they ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are no credentials, no reply is received, the status is not 200,
+    /// or the body is not an array; see [`FetchError`]. A row that is not a job is left out
+    /// ([`JobList::deviations`](job_model::job::JobList::deviations)).
+    ///
+    /// # Cancel safety
+    ///
+    /// The same as for [`job`](Self::job).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// let reading = client.jobs().await?;
+    /// for row in reading.list.rows() {
+    ///     println!("{:?} {:?}", row.uid(), row.phase());
+    /// }
+    /// # assert_eq!(reading.list.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub async fn jobs(&self) -> Result<ListReading, FetchError> {
+        self.within_timeout(None, async |ok| {
+            let OkReply { response, credentials_refreshed } = ok;
+            let bytes = response.body().len();
+            match off_thread(bytes, move || ListReading::from_ok_response(&response)).await {
+                Ok(reading) => Ok(ListReading { credentials_refreshed, ..reading }),
+                Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
+            }
+        })
+        .await
     }
 
     /// Reads the job once, and decodes the reply only if it differs from the last one.
@@ -202,7 +250,7 @@ impl Client {
         id: &JobId,
         last: Option<&JobSnapshot>,
     ) -> Result<Fetched, FetchError> {
-        self.within_timeout(id, async |ok| {
+        self.within_timeout(Some(id), async |ok| {
             if !last.is_some_and(|last| last.has_text(ok.response.body())) {
                 return read(ok).await.map(Fetched::Reading);
             }
@@ -213,14 +261,15 @@ impl Client {
         .await
     }
 
-    /// Makes an attempt within its timeout, and reads the reply.
+    /// Makes an attempt to read a job, or the list of jobs, within its timeout, and reads the reply.
     async fn within_timeout<T>(
         &self,
-        id: &JobId,
+        job: Option<&JobId>,
         read: impl AsyncFnOnce(OkReply) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
-        let template = self.0.endpoint.job_path();
-        let attempt = AttemptContext { id, template, requests: AtomicU32::new(0) };
+        let endpoint = &self.0.endpoint;
+        let template = if job.is_some() { endpoint.job_path() } else { endpoint.jobs_path() };
+        let attempt = AttemptContext { job, template, requests: AtomicU32::new(0) };
         let made = async { read(self.attempt(&attempt).await?).await };
         let made = timeout(&*self.0.clock, self.0.attempt_timeout, made).await;
         made.unwrap_or_else(|| {
@@ -296,14 +345,14 @@ impl Client {
         match &issued.credential {
             Credential::Token(token) => {
                 let token = token.value().map_err(TransportError::invalid_request)?;
-                let mut request = self.build_request(&project, attempt.id, HEADERS_WITH_TOKEN)?;
+                let mut request = self.build_request(&project, attempt.job, HEADERS_WITH_TOKEN)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
                 let context = self.signing_context();
                 let about = || attempt.request_info();
-                let request = || self.build_request(&project, attempt.id, HEADERS_WITH_SIGNATURE);
+                let request = || self.build_request(&project, attempt.job, HEADERS_WITH_SIGNATURE);
                 let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
                 reply.expect_status(StatusCode::OK)
             }
@@ -326,16 +375,20 @@ impl Client {
         }
     }
 
-    /// Creates the request, without authentication headers. The list of headers has space for
-    /// `headers`, so that it does not grow when the others are added.
+    /// Creates the request for a job, or for the list of jobs, without authentication headers. There
+    /// is space for `headers` of them, so that the list of headers does not grow later.
     fn build_request(
         &self,
         project: &ProjectId,
-        id: &JobId,
+        job: Option<&JobId>,
         headers: usize,
     ) -> Result<Request<Bytes>, FetchError> {
         let endpoint = &self.0.endpoint;
-        let request = endpoint.job_uri(project, id).and_then(|uri| endpoint.request(uri));
+        let uri = match job {
+            Some(id) => endpoint.job_uri(project, id),
+            None => endpoint.jobs_uri(project),
+        };
+        let request = uri.and_then(|uri| endpoint.request(uri));
         let mut request = request.map_err(TransportError::invalid_request)?;
         request.headers_mut().reserve(headers);
         // Required for this GET, although it has no body (reference page, table 2).
@@ -364,9 +417,10 @@ struct OkReply {
     credentials_refreshed: bool,
 }
 
-/// An attempt, and the number of requests for the job that it has sent so far.
+/// An attempt, and the number of its requests that were sent so far.
 struct AttemptContext<'a> {
-    id: &'a JobId,
+    /// The job to read. `None` for the list of jobs.
+    job: Option<&'a JobId>,
     /// The path of the request, with placeholders for the ids.
     template: &'static str,
     requests: AtomicU32,
@@ -377,7 +431,7 @@ impl AttemptContext<'_> {
     fn request_info(&self) -> RequestInfo<'_> {
         RequestInfo {
             template: self.template,
-            job: Some(self.id),
+            job: self.job,
             resends: self.requests.fetch_add(1, Ordering::Relaxed),
         }
     }

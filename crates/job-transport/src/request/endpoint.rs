@@ -304,6 +304,23 @@ impl Endpoint {
         }
     }
 
+    /// Returns the URI of the list of jobs: [`jobs_path`](Self::jobs_path) below the base URL.
+    /// Returns an error if the URI is too long.
+    pub(crate) fn jobs_uri(&self, project: &ProjectId) -> Result<Uri, http::Error> {
+        let projects = if self.is_autopilot() { "/v2/projects/" } else { "/api/v2/projects/" };
+        let project = utf8_percent_encode(project.as_str(), PATH_ENCODE_SET);
+        self.join(&format!("{projects}{project}/jobs"))
+    }
+
+    /// Returns the path of the URI of the list of jobs, with a placeholder for the id.
+    pub(crate) fn jobs_path(&self) -> &'static str {
+        if self.is_autopilot() {
+            "/autopilot/v2/projects/{project_id}/jobs"
+        } else {
+            "/api/v2/projects/{project_id}/jobs"
+        }
+    }
+
     /// Returns the URI for requesting a token.
     pub(crate) fn tokens_uri(&self) -> Result<Uri, http::Error> {
         self.identity_uri("/v3/auth/tokens")
