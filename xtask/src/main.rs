@@ -34,9 +34,10 @@ Tasks:
                  imports between rooms, and the circles between its files; --count: print how much
                  of the old wording is left, or list the matches of a pattern; --lower: lower the
                  stored bounds to the present rates
-  bench model|transport|poller|schedules|fleet
-                 Measure decoding, requests, waits, the cost of schedules, or how well a fleet uses
-                 its budget. The figures are ratios; fails if one exceeds its bound
+  bench model|transport|poller|schedules|fleet|lists
+                 Measure decoding, requests, waits, the cost of schedules, how well a fleet uses its
+                 budget, or what it gains from lists of jobs and from hints. Most figures are
+                 ratios; fails if one exceeds its bound
   bench wait     Run `cce-job wait` with 20,000 and 80,000 jobs on a pseudo-terminal; fails if it uses
                  less than its request budget or too much processor time or memory, or starts or
                  exits too slowly (three minutes, needs Linux)
@@ -72,8 +73,9 @@ fn main() -> ExitCode {
             let run = ["run", "--locked", "--package", "job-cli", "--bin", "cce-job", "--", "demo"];
             exec(cargo::cargo(&run).args(rest))
         }
-        ["bench", what @ ("model" | "transport" | "poller" | "schedules" | "fleet")] => {
-            let name = if matches!(what, "schedules" | "fleet") { "poller" } else { what };
+        ["bench", what @ ("model" | "transport" | "poller" | "schedules" | "fleet" | "lists")] => {
+            let name =
+                if matches!(what, "schedules" | "fleet" | "lists") { "poller" } else { what };
             let package = format!("job-{name}");
             let bench =
                 ["bench", "--locked", "--package", &package, "--all-features", "--bench", what];

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{config, demo, docs, get, show, sim},
+    commands::{config, demo, docs, get, list, show, sim},
     connection, exit,
     logging::LoggingArgs,
     report, wait,
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// Creating or deleting a cluster or node returns a job id, and the work continues in the
 /// background. `wait` waits for the job and reports whether it succeeded, or which step (a sub-job)
-/// failed and why. `get` prints the job's current state. `show` and `report` need no network: they
+/// failed and why. `get` prints the job's current state, and `list` prints all jobs of a project. `show` and `report` need no network: they
 /// read a reply that `get --raw` has saved.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Print a job's current state
     #[command(after_help = get::HELP, after_long_help = join_help(&[get::HELP, connection::HELP, exit::HELP]))]
     Get(get::Arguments),
+    /// Print the jobs of a project
+    #[command(after_help = list::HELP, after_long_help = join_help(&[list::HELP, connection::HELP, exit::HELP]))]
+    List(list::Arguments),
     /// Wait for jobs to end, and report whether they succeeded
     #[command(after_help = wait::HELP,
         after_long_help = join_help(&[wait::HELP, connection::HELP, exit::HELP, exit::SEVERITY_HELP]))]

@@ -1,6 +1,7 @@
 //! The subcommands other than `wait` and `report`, one file each.
 
 pub(crate) mod get;
+pub(crate) mod list;
 pub(crate) mod show;
 pub(crate) mod config;
 pub(crate) mod sim;

@@ -26,7 +26,7 @@ use job_transport::transport::display_chain;
 
 use crate::{
     arguments::{Arguments, Command},
-    commands::{config, demo, docs, get, show, sim},
+    commands::{config, demo, docs, get, list, show, sim},
     exit::Exit,
     logging::Verbosity,
     runtime::block_on,
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
 fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<Exit> {
     match command {
         Command::Get(arguments) => get::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
         Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
         Command::Show(arguments) => show::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

@@ -9,5 +9,5 @@ pub(crate) mod json;
 pub(crate) mod print;
 
 pub(crate) use duration::{DurationArg, TimeoutArg, format_duration};
-pub(crate) use print::{PrintArgs, RAW_REQUIRES_JSON};
+pub(crate) use print::{PrintArgs, PrintFormat, RAW_REQUIRES_JSON};
 pub(crate) use styles::Styles;

@@ -102,8 +102,9 @@ pub(crate) struct Arguments {
     /// if the service states a lower limit
     #[arg(long, value_name = "NUMBER", default_value_t = 50.0, value_parser = parse_request_rate)]
     max_rate: f64,
-    /// File of past job durations, which the adaptive schedule uses and updates; `none` disables it
-    /// [default: cce-job/history.json in your state folder, such as ~/.local/state]
+    /// File of past job durations for each host, which the adaptive schedule uses and, except for
+    /// localhost, updates; `none` disables it [default: cce-job/history.json in your state folder,
+    /// such as ~/.local/state]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
     /// Save progress to this file, and resume from it if it exists, with the same deadline
@@ -194,14 +195,16 @@ pub(crate) fn run(
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let (client, hints) = (settings.client()?, settings.hints());
     let quota_store = settings.quota_store();
+    let endpoint = settings.endpoint.map(|one| one.value);
+    let endpoint = endpoint.context("no endpoint; use --region or --endpoint")?;
     let origin = Origin {
-        endpoint: settings.endpoint.map(|one| one.value.to_string()).unwrap_or_default(),
+        endpoint: endpoint.to_string(),
         project: settings.project.map(|one| one.value.to_string()),
     };
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (mut checkpoints, starts) =
         arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
-    let history_file = HistoryFile::open(arguments.history.as_deref())?;
+    let history_file = HistoryFile::open(arguments.history.as_deref(), &endpoint)?;
     let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
     let summary = arguments.summary.then(Vec::new);

@@ -5,7 +5,7 @@
 //! reach it in memory through a [`SimTransport`], where a test can pause the clock, or over TLS on
 //! loopback through a `SimServer`.
 //!
-//! **In scope:** reading jobs and sub-jobs; the calls that submit a job; tokens, signatures and
+//! **In scope:** reading jobs and sub-jobs; the list of jobs ([`ListFault`]); the calls that submit a job; tokens, signatures and
 //! logins; the services that issue tokens and temporary keys ([`IdentityFlow`]); the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
 //! [`Transport`](job_transport::transport::Transport) follows the rules for all transports.
 //!
@@ -56,7 +56,7 @@ mod conformance;
 
 pub use auth::TestAccount;
 pub use conformance::{Conformance, Violation};
-pub use faults::{Fault, FaultError};
+pub use faults::{Fault, FaultError, ListFault};
 pub use identity::IdentityFlow;
 pub use plan::{Plan, TimeSource};
 #[cfg(feature = "server")]

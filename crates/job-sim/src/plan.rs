@@ -3,9 +3,11 @@
 
 mod step;
 mod time_source;
+mod list_row;
 mod jobs;
 
 pub(crate) use jobs::Jobs;
+pub(crate) use list_row::ListRow;
 pub use time_source::TimeSource;
 
 use std::{iter, ops::Range, time::Duration};
@@ -178,6 +180,22 @@ impl Plan {
         })
     }
 
+    /// Scales every duration, so that the job takes this long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let plan = job_sim::Plan::create_cluster().with_duration(Duration::from_secs(600));
+    /// assert_eq!(plan.duration().as_secs(), 600);
+    /// ```
+    #[must_use]
+    pub fn with_duration(self, duration: Duration) -> Self {
+        let factor = duration.div_duration_f64(self.duration());
+        self.map_durations(|part| {
+            Duration::try_from_secs_f64(part.as_secs_f64() * factor).unwrap_or(duration)
+        })
+    }
+
     fn map_durations(mut self, mut change: impl FnMut(Duration) -> Duration) -> Self {
         self.root.map_durations(&mut change);
         self
@@ -208,6 +226,12 @@ impl Plan {
         let (step, start) = self.root.find(index, Duration::ZERO)?;
         (start <= elapsed)
             .then(|| self.job(&self.observation_time(created, elapsed), step, start, 0))
+    }
+
+    /// Returns the job's row in the list of jobs, as it is `elapsed` after the job's creation.
+    pub(crate) fn list_row_at(&self, created: Timestamp, elapsed: Duration) -> ListRow {
+        let time = self.observation_time(created, elapsed);
+        ListRow::new(self.job(&time, &self.root, Duration::ZERO, usize::MAX))
     }
 
     /// Returns the ids of the job and all its sub-jobs, in the order of their numbers.

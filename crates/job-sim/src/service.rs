@@ -4,6 +4,7 @@
 mod route;
 mod answer;
 mod submit;
+mod list;
 mod limit;
 mod memory;
 
@@ -35,7 +36,7 @@ use job_transport::{
 use self::limit::RateLimiter;
 use crate::{
     auth::{Authenticator, TestAccount},
-    faults::{Fault, FaultInjector},
+    faults::{Fault, FaultInjector, ListFault, ListFaults},
     identity::{IdentityFlow, IdentityService},
     plan::{Jobs, Plan, TimeSource},
     reply::{Answer, BodyEnd},
@@ -60,6 +61,8 @@ pub struct Sim {
     pub(crate) map_submitted: Box<dyn Fn(Plan) -> Plan + Send + Sync>,
     jobs: Mutex<Jobs>,
     fault_injector: Mutex<FaultInjector>,
+    list_faults: Mutex<ListFaults>,
+    list_readings: AtomicU32,
     rate_limiter: Mutex<RateLimiter>,
     identity: Mutex<IdentityService>,
     /// Locked after `identity`, if both are.
@@ -97,6 +100,8 @@ impl Sim {
             map_submitted: Box::new(|plan| plan),
             jobs: Mutex::new(jobs),
             fault_injector: Mutex::default(),
+            list_faults: Mutex::default(),
+            list_readings: AtomicU32::new(0),
             rate_limiter: Mutex::default(),
         }
     }
@@ -198,6 +203,26 @@ impl Sim {
         id(&lock(&self.jobs).add(plan, self.elapsed()))
     }
 
+    /// Adds a job that ended this long ago, and returns its id.
+    ///
+    /// The list of jobs has its row, so a client can learn from it how long jobs of this type take
+    /// ([`Plan::with_duration`]). With [`TimeSource::PerRequest`], the first reading shows its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use job_sim::{Plan, Sim, TimeSource};
+    /// let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
+    /// for minutes in [7, 8, 9] {
+    ///     let plan = Plan::create_cluster().with_duration(Duration::from_secs(minutes * 60));
+    ///     sim.add_finished(plan, Duration::from_secs(3600));
+    /// }
+    /// ```
+    pub fn add_finished(&self, plan: Plan, ended: Duration) -> JobId {
+        id(&lock(&self.jobs).add_finished(plan, self.elapsed(), ended))
+    }
+
     /// Returns the project that the jobs belong to.
     #[must_use]
     pub const fn project(&self) -> &ProjectId {
@@ -282,6 +307,12 @@ impl Sim {
         self.jobs().readings(id.as_str())
     }
 
+    /// Returns the number of requests for the list of jobs so far.
+    #[must_use]
+    pub fn list_readings(&self) -> u32 {
+        self.list_readings.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of requests and connections that are stalled at the moment.
     #[must_use]
     pub fn stalled(&self) -> u32 {
@@ -302,6 +333,25 @@ impl Sim {
     pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut injector = lock(&self.fault_injector);
         faults.into_iter().for_each(|fault| injector.add(fault));
+    }
+
+    /// Replaces the faults of the list of jobs. They stay until the next call; an empty list removes
+    /// them. By default there are none.
+    ///
+    /// They apply together. A fault that is [injected](Self::inject_fault) into a request has priority
+    /// over a [`ListFault::Reply`]. Readings of a single job are not affected.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use job_sim::{ListFault, Plan, Sim, TimeSource};
+    /// let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
+    /// sim.set_list_faults(ListFault::parse_list("lag:30, missing:0.1")?);
+    /// sim.set_list_faults([]);
+    /// # Ok::<(), job_sim::FaultError>(())
+    /// ```
+    pub fn set_list_faults(&self, faults: impl IntoIterator<Item = ListFault>) {
+        *lock(&self.list_faults) = ListFaults::new(faults);
     }
 
     /// Removes the injected faults that have not applied yet.
@@ -331,7 +381,10 @@ impl Sim {
     ) -> Option<(Response<Bytes>, BodyEnd)> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let elapsed = self.elapsed();
-        let fault = lock(&self.fault_injector).next_request_fault(elapsed);
+        let mut fault = lock(&self.fault_injector).next_request_fault(elapsed);
+        if route::is_list(request) {
+            fault = self.begin_list(fault).await;
+        }
         match self.answer(request, number, fault) {
             Answer::Reply(response, end) => Some((response, end)),
             Answer::Reset => None,

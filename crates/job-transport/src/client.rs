@@ -1,8 +1,9 @@
-//! The client, which reads a job. Each call is one attempt, including re-authentication after a
+//! The client, which reads a job or the list of jobs. Each call is one attempt, including re-authentication after a
 //! 401.
 
 mod digest;
 mod snapshot;
+mod unreadable;
 mod reading;
 mod list_reading;
 

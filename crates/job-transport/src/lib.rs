@@ -1,7 +1,8 @@
 //! Reads jobs of the Cloud Container Engine (CCE) API over HTTP.
 //!
 //! A [`Client`] sends one authenticated GET request for a job and returns a [`Reading`], or a
-//! [`FetchError`] that says how to react ([`ErrorClass`]).
+//! [`FetchError`] that says how to react ([`ErrorClass`]). [`Client::jobs`] does the same for the list
+//! of a project's jobs ([`ListReading`]).
 //!
 //! **In scope:**
 //! - the request and its authentication: a token, a password, an access key, the temporary

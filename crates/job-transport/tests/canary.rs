@@ -180,13 +180,18 @@ async fn no_output_contains_a_secret() {
         let outcome = client.job(sim.job()).await;
         assert_eq!(outcome.is_ok(), succeeds, "{name}");
         outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
+        let outcome = client.jobs().await;
+        assert_eq!(outcome.is_ok(), succeeds, "{name}");
+        outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
         // A service that repeats the request in an error body, unless no request is sent any more.
         let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
         *repeated.status_mut() = StatusCode::BAD_REQUEST;
         if !own.is_empty() {
+            sim.inject_fault(Fault::Reply(repeated.clone()));
             sim.inject_fault(Fault::Reply(repeated));
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
+        shown.error(&client.jobs().await.unwrap_err());
     }
     // A login whose password is repeated in the reply, raw and in its JSON form.
     let mut repeated = Response::new(Bytes::from(format!(
@@ -361,6 +366,33 @@ fn repeated_forms(secret: &str) -> Vec<(String, &'static str)> {
     ]
 }
 
+fn reply_is_list(reply: &Response<Bytes>) -> bool {
+    reply.body().starts_with(b"[")
+}
+
+/// Reads a job, and returns the text that a program can show of it.
+async fn show_job(client: &Client) -> String {
+    match client.job(&"job-1".parse().unwrap()).await {
+        Ok(reading) => {
+            let text = reading.snapshot.text();
+            let text = String::from_utf8_lossy(&text);
+            format!("{reading:?} {:?} {text}", reading.job())
+        }
+        Err(error) => format!("{} {error:?}", display_chain(&error)),
+    }
+}
+
+/// Reads the list of jobs, and returns the text that a program can show of it.
+async fn show_list(client: &Client) -> String {
+    match client.jobs().await {
+        Ok(reading) => {
+            let rows: String = reading.list.rows().map(|row| row.as_str()).collect();
+            format!("{reading:?} {:?} {rows}", reading.list.deviations())
+        }
+        Err(error) => format!("{} {error:?}", display_chain(&error)),
+    }
+}
+
 /// Returns a reply of each kind that repeats a text, with its name.
 fn replies_with(text: &str) -> Vec<(&'static str, Response<Bytes>)> {
     let reply = |status: u16, body: String| {
@@ -395,6 +427,8 @@ fn replies_with(text: &str) -> Vec<(&'static str, Response<Bytes>)> {
         ("an error with 200", reply(200, error(text))),
         ("another kind", reply(200, format!(r#"{{"kind": "{text}"}}"#))),
         ("a reason", reply(200, job(text))),
+        ("a row", reply(200, format!("[{}]", job(text)))),
+        ("a broken row", reply(200, format!(r#"[{{"{text}": 1}}, "{text}", {}]"#, job("r")))),
         (
             "a sub-job",
             reply(
@@ -447,13 +481,10 @@ async fn repeated_secrets_are_hidden_in_every_text() {
             for (way, credentials) in ways {
                 let client = Client::new(endpoint(), credentials, transport.clone());
                 let client = client.project("p".parse().unwrap());
-                let shown = match client.job(&"job-1".parse().unwrap()).await {
-                    Ok(reading) => {
-                        let text = reading.snapshot.text();
-                        let text = String::from_utf8_lossy(&text);
-                        format!("{reading:?} {:?} {text}", reading.job())
-                    }
-                    Err(error) => format!("{} {error:?}", display_chain(&error)),
+                let shown = if reply_is_list(&transport.0) {
+                    show_list(&client).await
+                } else {
+                    show_job(&client).await
                 };
                 let context = format!("{place}, {way}, {form}: {shown}");
                 let seen: String =

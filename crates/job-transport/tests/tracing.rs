@@ -60,6 +60,8 @@ async fn each_request_is_a_span_with_opentelemetry_names() {
     sim.expire_tokens();
     sim.inject_fault(Fault::HtmlPage(http::StatusCode::UNAUTHORIZED));
     assert!(client.job(sim.job()).await.is_err());
+    // The list of jobs has no job id.
+    assert!(client.jobs().await.is_err());
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     insta::assert_snapshot!(log);

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use job_sim::{Fault, Plan, Sim, SimServer, TestAccount, TimeSource};
+use job_sim::{Fault, ListFault, Plan, Sim, SimServer, TestAccount, TimeSource};
 use serde::Serialize;
 
 use crate::{
@@ -25,19 +25,23 @@ use crate::{
 
 /// Returns the section of `--help` below the flags.
 pub(crate) fn help() -> String {
-    HELP.replace("{faults}", Fault::SYNTAX)
+    HELP.replace("{faults}", Fault::SYNTAX).replace("{list_faults}", ListFault::SYNTAX)
 }
 
 const HELP: &str = "\
 The first line on stdout is a JSON object with the endpoint, the job id, and all credentials that
 a client can use: a token, an access key, a password (POST {endpoint}/v3/auth/tokens), an ID token,
 an agency, and the token of a pod. Clients must trust the CA in --ca-file. The service implements
-GET .../jobs/{id} and the calls that create and delete clusters and nodes. With --metadata, it also
-serves the metadata service and pod identity ({metadata}/v1/credentials) over plain http.
+GET .../jobs/{id}, the list of jobs, and the calls that create and delete clusters and nodes. With
+--metadata, it also serves the metadata service and pod identity ({metadata}/v1/credentials) over
+plain http.
 
 Faults: {faults}.
 To add faults at run time, POST a script to {endpoint}/simulation/faults. To expire all tokens,
 POST to {endpoint}/simulation/expire-tokens.
+
+Faults of the list: {list_faults}.
+To replace them at run time, POST others to {endpoint}/simulation/list-faults.
 
 Examples:
   cce-job sim --ca-file ca.pem                          create a cluster in 5 s
@@ -86,6 +90,12 @@ pub(crate) struct Arguments {
     /// Apply a fault to all requests in a period, in seconds since the start; can be repeated
     #[arg(long, value_name = "FROM..TO=FAULT")]
     outage: Vec<Outage>,
+    /// Faults of the list of jobs, such as 'lag:30, missing:0.1'; they apply together
+    #[arg(long, value_name = "FAULTS", value_parser = ListFault::parse_list)]
+    list_faults: Option<ListFaults>,
+    /// Number of jobs in the list that ended before the start
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    finished_jobs: u32,
     /// Maximum number of requests per second; further requests are answered with 429
     #[arg(long, value_name = "PER_SECOND")]
     rate_limit: Option<u32>,
@@ -99,6 +109,7 @@ pub(crate) struct Arguments {
 
 /// The parsed value of a flag. The alias keeps clap from treating the flag as repeatable.
 type FaultScript = Vec<Option<Fault>>;
+type ListFaults = Vec<ListFault>;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum JobType {
@@ -184,9 +195,13 @@ impl Arguments {
             sim = sim.outage(during, fault);
         }
         sim.inject_faults(self.script.iter().flatten().cloned());
+        sim.set_list_faults(self.list_faults.iter().flatten().cloned());
         sim
     }
 }
+
+/// The time between the ends of the jobs that ended before the start.
+const FINISHED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The changes to the plan of every job.
 struct PlanAdjustments {
@@ -235,6 +250,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let sim = Arc::new(arguments.sim());
     let added = (1..arguments.jobs).map(|number| sim.add(arguments.plan(number)).to_string());
     let jobs = [sim.job().to_string()].into_iter().chain(added).collect();
+    // One ended every minute.
+    for number in 1..=arguments.finished_jobs {
+        sim.add_finished(arguments.plan(number), FINISHED_INTERVAL * number);
+    }
     let server = SimServer::start_on(sim.clone(), arguments.port).await;
     let server = server
         .with_context(|| format!("cannot listen on port {}", arguments.port))

@@ -79,6 +79,25 @@ impl Hints {
         }
     }
 
+    /// Returns the hint for a failed request for the list of jobs.
+    pub(crate) fn for_list_error(&self, error: &FetchError) -> Option<String> {
+        const USE_GET: &str = "To read a job without the list, use `cce-job get ID`.";
+        let is_temporary = matches!(error.class(), ErrorClass::Transient | ErrorClass::Throttled);
+        Some(match error.kind() {
+            FetchErrorKind::Status(_) if is_temporary => "Try again later.".into(),
+            FetchErrorKind::Status(403) => format!(
+                "The permission to list jobs (cce:job:list) may be missing.\n{}\n{USE_GET}",
+                self.for_forbidden()
+            ),
+            FetchErrorKind::Status(404 | 405) => format!(
+                "The service at this endpoint may have no list of jobs. `cce-job config` shows the \
+                 endpoint.\n{USE_GET}"
+            ),
+            FetchErrorKind::Transport(TransportErrorKind::BodyTooLarge) => USE_GET.into(),
+            _ => return self.for_fetch_error(error),
+        })
+    }
+
     /// Returns the hint for a wait that stopped before its job ended.
     pub(crate) fn for_wait_error(&self, error: &WaitError) -> Option<String> {
         let exit = Exit::from(error);
@@ -268,6 +287,28 @@ mod tests {
         ];
         for (hints, error, expected) in rows {
             assert_eq!(hints.for_fetch_error(&error).as_deref(), Some(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn hints_for_a_refused_list_name_the_command_for_one_job() {
+        let hints = Hints::default();
+        let transport = FetchErrorKind::Transport(TransportErrorKind::BodyTooLarge);
+        for (kind, parts) in [
+            (
+                FetchErrorKind::Status(403),
+                &["cce:job:list", "may not read it", "`cce-job get ID`"][..],
+            ),
+            (FetchErrorKind::Status(404), &["no list of jobs", "`cce-job get ID`"]),
+            (FetchErrorKind::Status(405), &["no list of jobs", "`cce-job get ID`"]),
+            (transport, &["`cce-job get ID`"]),
+            (FetchErrorKind::Status(503), &["Try again later."]),
+            (FetchErrorKind::Status(429), &["Try again later."]),
+            (FetchErrorKind::Status(401), &["Check your credentials"]),
+            (FetchErrorKind::HtmlPage, &["Check the endpoint and any proxy in between."]),
+        ] {
+            let hint = hints.for_list_error(&FetchError::new(kind)).unwrap();
+            assert!(parts.iter().all(|part| hint.contains(part)), "{kind:?}: {hint}");
         }
     }
 }

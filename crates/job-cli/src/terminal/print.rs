@@ -28,7 +28,7 @@ pub(crate) struct PrintArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PrintFormat {
+pub(crate) enum PrintFormat {
     Human,
     Json,
 }

@@ -33,24 +33,40 @@ async fn sim_prints_credentials_and_stops_on_sigterm() {
     let authority = folder.file("ca.pem");
     let mut sim = command();
     sim.args(["sim", "--fail", "--script", "503", "--ca-file"]).arg(&authority);
+    let first = "354331b2c-229a-11e8-9c75-0255ac100ceb";
+    sim.args(["--finished-jobs", "3", "--list-faults", &format!("missing-job:{first}")]);
     let mut child = sim.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let started: Value = serde_json::from_str(&line).unwrap();
     let text = |name: &str| started[name].as_str().unwrap().to_owned();
 
-    let mut wait = command();
-    wait.env("HUAWEICLOUD_SDK_AK", text("access_key"))
-        .env("HUAWEICLOUD_SDK_SK", text("secret_key"))
-        .args(["wait", "--endpoint", &text("endpoint"), "--project", &text("project")])
-        .arg("--ca-file")
-        .arg(&authority)
-        .arg(text("job"));
+    let client = |subcommand: &str| {
+        let mut client = command();
+        client
+            .env("HUAWEICLOUD_SDK_AK", text("access_key"))
+            .env("HUAWEICLOUD_SDK_SK", text("secret_key"))
+            .args([subcommand, "--endpoint", &text("endpoint"), "--project", &text("project")])
+            .arg("--ca-file")
+            .arg(&authority);
+        client
+    };
+    let mut wait = client("wait");
+    wait.arg(text("job"));
     let ran = run(wait).await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.stdout.contains("InstallMaster: \"the flavor is sold out\""), "{ran:?}");
     assert!(ran.stderr.contains("503 Service Unavailable"), "{ran:?}");
     assert!(fs::read_to_string(&authority).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+
+    // The first job is missing in the list, and the others ended before the start.
+    let mut list = client("list");
+    list.args(["-o", "json"]);
+    let ran = run(list).await;
+    assert_eq!((ran.code, text("job").as_str()), (Some(0), first), "{ran:?}");
+    let jobs: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    let phases: Vec<_> = jobs.iter().map(|job| &job["status"]["status"]).collect();
+    assert_eq!(phases, ["Failed"; 3]);
 
     let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(stopped.success());

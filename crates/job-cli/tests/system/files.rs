@@ -11,14 +11,17 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use job_poller::schedule::History;
-use job_sim::{Plan, Sim};
+use job_sim::{Plan, Sim, SimServer};
+use serde_json::Value;
 use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
+    proxies::RecordingProxy,
     session::Transcript,
     support::{
         CommandResult, Folder, command, report_skipped, sleep, start_service, wait_command,
@@ -79,6 +82,31 @@ fn other_files(folder: &Folder) -> Vec<(PathBuf, &'static str)> {
     all
 }
 
+/// A service that the command reaches under another name than that of this machine, through a proxy.
+/// Only then it saves how long the jobs took.
+struct NamedService {
+    sim: Arc<Sim>,
+    server: SimServer,
+    proxy: RecordingProxy,
+}
+
+impl NamedService {
+    /// Starts a service whose first job takes this long.
+    async fn start(seconds: u32) -> Self {
+        let (sim, server) = start_service(seconds).await;
+        let port = server.endpoint().rsplit_once(':').unwrap().1.parse().unwrap();
+        let proxy = RecordingProxy::start(port, "200 OK").await;
+        Self { sim, server, proxy }
+    }
+
+    fn wait_command(&self, folder: &Folder) -> Command {
+        let endpoint = "https://cce.example";
+        let mut wait = wait_command(&self.sim, endpoint, self.server.ca_pem(), folder);
+        wait.env("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.proxy.port));
+        wait
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_regular_files_are_replaced_or_removed() {
     let (sim, server) = start_service(0).await;
@@ -113,15 +141,15 @@ fn is_special(path: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_and_modes_of_files_are_kept() {
-    let (sim, server) = start_service(1).await;
+    let service = NamedService::start(1).await;
     let folder = Folder::new();
     for (flag, name, text) in [("--history", "history.json", ""), ("--report", "job.html", "old")] {
         let file = folder.write(&format!("real/{name}"), text);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         let link = folder.file(name);
         symlink(&file, &link).unwrap();
-        let mut wait = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
-        let ran = run_in_time(wait.arg(flag).arg(&link).arg(sim.job().as_str())).await;
+        let mut wait = service.wait_command(&folder);
+        let ran = run_in_time(wait.arg(flag).arg(&link).arg(service.sim.job().as_str())).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(link.is_symlink() && fs::read_to_string(&file).unwrap().len() > 10, "{flag}");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640, "{flag}");
@@ -132,7 +160,7 @@ async fn links_and_modes_of_files_are_kept() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_of_another_user_keep_their_owner() {
-    let (sim, server) = start_service(1).await;
+    let service = NamedService::start(1).await;
     let folder = Folder::new();
     if chown(folder.write("probe", ""), Some(OTHER_USER), None).is_err() {
         return report_skipped("files of another user", "only root can create them");
@@ -142,8 +170,8 @@ async fn files_of_another_user_keep_their_owner() {
     let run = async |flag: &str, name: &str, text: &str| {
         let file = folder.write(name, text);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-        let job = sim.add(Plan::create_cluster().faster(5));
-        let mut wait = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        let job = service.sim.add(Plan::create_cluster().faster(5));
+        let mut wait = service.wait_command(&folder);
         wait.args(["-q", job.as_str(), flag]).arg(&file);
         let before = fs::metadata(&file).unwrap().ino();
         let ran = run_in_time(wait.uid(OTHER_USER).gid(OTHER_USER)).await;
@@ -163,14 +191,14 @@ async fn files_of_another_user_keep_their_owner() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_history_is_skipped_with_one_warning() {
-    let (sim, server) = start_service(1).await;
+    let service = NamedService::start(1).await;
     let folder = Folder::new();
     let history = folder.file("history.json");
     let lock = File::create(folder.file("history.json.lock")).unwrap();
     lock.lock().unwrap();
     let wait = async || {
-        let job = sim.add(Plan::create_cluster().faster(5));
-        let mut wait = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
+        let job = service.sim.add(Plan::create_cluster().faster(5));
+        let mut wait = service.wait_command(&folder);
         run_in_time(wait.args(["-q", job.as_str(), "--history"]).arg(&history)).await
     };
     let ran = wait().await;
@@ -186,18 +214,45 @@ async fn a_locked_history_is_skipped_with_one_warning() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_share_a_history_lose_no_duration() {
-    let (sim, server) = start_service(1).await;
+    let service = NamedService::start(1).await;
     let folder = Folder::new();
     let history = folder.file("history.json");
-    let mut wait = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
-    wait.arg("--history").arg(&history).arg(sim.job().as_str());
+    let mut wait = service.wait_command(&folder);
+    wait.arg("--history").arg(&history).arg(service.sim.job().as_str());
     let running: Vec<_> = (0..4).map(|_| wait_for_exit(spawn(&mut wait))).collect();
     for one in running {
         one.await.assert_succeeded(1, "");
     }
-    let history: History = serde_json::from_slice(&fs::read(&history).unwrap()).unwrap();
+    let histories: Value = serde_json::from_slice(&fs::read(&history).unwrap()).unwrap();
+    assert_eq!(histories["hosts"][0]["host"], "cce.example");
+    let history = histories["hosts"][0]["history"].clone();
+    let history: History = serde_json::from_value(history).unwrap();
     // An older observation weighs a little less than a new one.
     assert!(history.jobs("CreateCluster") > 3.7, "{}", history.jobs("CreateCluster"));
+}
+
+/// Neither the file in the state folder nor a named one is written for a service on this machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn durations_of_a_service_on_this_machine_are_not_saved() {
+    let service = NamedService::start(1).await;
+    for (is_local, arguments, file) in [
+        (true, &["--history", "history.json"][..], "history.json"),
+        (true, &[], "state/cce-job/history.json"),
+        (false, &[], "state/cce-job/history.json"),
+        (false, &["--history", "history.json"], "history.json"),
+    ] {
+        let folder = Folder::new();
+        let mut wait = if is_local {
+            wait_command(&service.sim, &service.server.endpoint(), service.server.ca_pem(), &folder)
+        } else {
+            service.wait_command(&folder)
+        };
+        let job = service.sim.add(Plan::create_cluster().faster(5));
+        wait.current_dir(folder.file("")).env("XDG_STATE_HOME", folder.file("state"));
+        let ran = run_in_time(wait.args(["-q", job.as_str()]).args(arguments)).await;
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{ran:?}");
+        assert_eq!(folder.file(file).exists(), !is_local, "{is_local} {file}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,14 +23,14 @@ use crate::support::{
 
 /// A proxy that connects every tunnel to the same port of this machine, whatever its host is. So
 /// the service can have a name that does not exist.
-struct RecordingProxy {
-    port: u16,
+pub(crate) struct RecordingProxy {
+    pub(crate) port: u16,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl RecordingProxy {
     /// Starts a proxy that answers with `status`, and then opens a tunnel.
-    async fn start(service_port: u16, status: &'static str) -> Self {
+    pub(crate) async fn start(service_port: u16, status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::<Mutex<Vec<String>>>::default();

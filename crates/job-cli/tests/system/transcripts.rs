@@ -61,6 +61,46 @@ async fn get() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    let ended = Duration::from_secs(2 * 3600 + 30 * 60);
+    session.sim.add_finished(Plan::delete_node().with_failure("in use"), ended);
+    let json = session.run(&format!("list {ENDPOINT_ARG} -o json")).await;
+    let json: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json.iter().map(|job| &job["apiVersion"]).collect::<Vec<_>>(), ["v2", "v2"]);
+    session.run(&format!("list {ENDPOINT_ARG}")).await;
+    session.run(&format!("list {ENDPOINT_ARG} --autopilot -q")).await;
+    session.run(&format!("list {ENDPOINT_ARG} --project other")).await;
+    session
+        .run_with(&format!("list {ENDPOINT_ARG}"), "", |run| run.env("OS_TOKEN", "canary"))
+        .await;
+    let rows =
+        r#"[1, {"metadata": {"uid": "::error::\u001b[2J"}, "status": {"status": "Odd"}}, "x",]"#;
+    for body in [rows, "[]", "null", "{}"] {
+        let reply = http::Response::new(body.as_bytes().into());
+        session.sim.inject_fault(Fault::Reply(reply));
+        session.run(&format!("list {ENDPOINT_ARG}")).await;
+    }
+    for fault in ["404", "405", "429", "html", "oversized", "garbage"] {
+        session.sim.inject_faults(Fault::parse_script(fault).unwrap());
+        session.run(&format!("list {ENDPOINT_ARG}")).await;
+    }
+    session.run("list --endpoint https://127.0.0.1:9").await;
+    // The width of a column depends on the time since the creation of a job.
+    let lines = session.text.lines().map(|line| match line.starts_with("2> ") {
+        true => line.to_owned(),
+        false => line
+            .split("  ")
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("  "),
+    });
+    session.text = lines.map(|line| line + "\n").collect();
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn progress_shows_deviations_once() {
     let mut session = Transcript::new(Plan::create_cluster()).await;
     session.sim.inject_faults(Fault::parse_script("phase:Odd,phase:Odd").unwrap());
@@ -466,7 +506,8 @@ async fn help() {
     for line in ["--version", "--help", "-h", "", "wait --no-such-flag"] {
         session.run(line).await;
     }
-    for command in ["get", "wait", "show", "report", "config", "sim", "demo", "completions", "man"]
+    for command in
+        ["get", "list", "wait", "show", "report", "config", "sim", "demo", "completions", "man"]
     {
         session.run(&format!("{command} --help")).await;
     }
@@ -494,6 +535,6 @@ async fn completions_and_man_pages_list_commands_and_flags() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pages = fs::read_dir(session.folder.file("man")).unwrap();
     let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
-    let commands = if cfg!(feature = "durable") { 11 } else { 10 };
+    let commands = if cfg!(feature = "durable") { 12 } else { 11 };
     assert_eq!(pages.filter(|page| page.ends_with(".1")).count(), commands);
 }

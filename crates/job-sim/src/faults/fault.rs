@@ -176,8 +176,13 @@ pub struct FaultError {
 
 impl FaultError {
     fn new(text: &str) -> Self {
+        Self::unknown(text, Fault::SYNTAX)
+    }
+
+    /// Creates the error of a text that is none of the faults with this syntax.
+    pub(crate) fn unknown(text: &str, syntax: &str) -> Self {
         let text: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-        Self { message: format!("unknown fault: {text}; expected one of {}", Fault::SYNTAX) }
+        Self { message: format!("unknown fault: {text}; expected one of {syntax}") }
     }
 }
 

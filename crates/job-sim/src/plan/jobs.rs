@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use job_model::{Job, Phase};
 
-use super::{Plan, node_id, time_source::TimeSource};
+use super::{Plan, list_row::ListRow, node_id, time_source::TimeSource};
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
@@ -28,11 +28,36 @@ pub(crate) struct Jobs {
 #[derive(Debug)]
 struct Entry {
     plan: Plan,
-    /// When the job was created, as the time since the simulation's creation.
-    created: Duration,
+    /// When the job was created, as the time since the simulation's creation. It is negative if the
+    /// job is older.
+    created: SignedDuration,
+    /// The age that the job has at its first reading with [`TimeSource::PerRequest`].
+    initial_age: Duration,
     readings: u32,
     /// The number of readings that showed the job's end.
     final_readings: u32,
+}
+
+impl Entry {
+    /// Returns the age of the job that the next reading of the job, or of its sub-job `index`, shows.
+    /// Returns `None` if the job is created later.
+    fn age(&self, time_source: TimeSource, elapsed: Duration, index: u32) -> Option<Duration> {
+        match time_source {
+            TimeSource::Clock => signed(elapsed).saturating_sub(self.created).try_into().ok(),
+            TimeSource::PerRequest(step) => {
+                let before = self.readings.saturating_sub(u32::from(index > 0));
+                Some(step.saturating_mul(before).saturating_add(self.initial_age))
+            }
+        }
+    }
+
+    fn created_at(&self, start_time: Timestamp) -> Timestamp {
+        start_time.saturating_add(self.created).unwrap_or(start_time)
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 impl Jobs {
@@ -43,11 +68,26 @@ impl Jobs {
 
     /// Adds a job with this creation time, and returns its id.
     pub(crate) fn add(&mut self, plan: Plan, created: Duration) -> String {
+        self.insert(plan, signed(created), Duration::ZERO)
+    }
+
+    /// Adds a job that ended `ended` before `elapsed`, and returns its id.
+    pub(crate) fn add_finished(
+        &mut self,
+        plan: Plan,
+        elapsed: Duration,
+        ended: Duration,
+    ) -> String {
+        let age = plan.duration().saturating_add(ended);
+        self.insert(plan, signed(elapsed).saturating_sub(signed(age)), age)
+    }
+
+    fn insert(&mut self, plan: Plan, created: SignedDuration, initial_age: Duration) -> String {
         let position = self.jobs.len();
         let plan = plan.number(self.next_number());
         self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (position, index))));
         let id = plan.ids().next().unwrap_or_default();
-        self.jobs.push(Entry { plan, created, readings: 0, final_readings: 0 });
+        self.jobs.push(Entry { plan, created, initial_age, readings: 0, final_readings: 0 });
         id
     }
 
@@ -64,15 +104,8 @@ impl Jobs {
     ) -> Option<Job> {
         let (position, index) = *self.by_id.get(id)?;
         let entry = self.jobs.get_mut(position)?;
-        let age = match time_source {
-            TimeSource::Clock => elapsed.saturating_sub(entry.created),
-            TimeSource::PerRequest(step) => {
-                let before = entry.readings.saturating_sub(u32::from(index > 0));
-                step.saturating_mul(before)
-            }
-        };
-        let created = SignedDuration::try_from(entry.created).unwrap_or(SignedDuration::MAX);
-        let created = start_time.saturating_add(created).unwrap_or(Timestamp::MAX);
+        let age = entry.age(time_source, elapsed, index).unwrap_or_default();
+        let created = entry.created_at(start_time);
         let job = entry.plan.find_at(created, age.saturating_sub(lag), index);
         if index == 0 {
             let has_ended = job.as_ref().and_then(Job::phase).is_some_and(Phase::is_terminal);
@@ -80,6 +113,28 @@ impl Jobs {
             entry.final_readings = entry.final_readings.saturating_add(u32::from(has_ended));
         }
         job
+    }
+
+    /// Returns the rows of the list of jobs as they were `lag` before `elapsed`, in the order in which
+    /// the jobs were added. The job `stuck` is running for ever. Does not count as a reading.
+    pub(crate) fn list(
+        &self,
+        time_source: TimeSource,
+        start_time: Timestamp,
+        elapsed: Duration,
+        lag: Duration,
+        is_stuck: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = ListRow> {
+        self.jobs.iter().filter_map(move |entry| {
+            let age = match time_source {
+                TimeSource::Clock => entry.age(time_source, elapsed.checked_sub(lag)?, 0)?,
+                TimeSource::PerRequest(_) => {
+                    entry.age(time_source, elapsed, 0)?.saturating_sub(lag)
+                }
+            };
+            let row = entry.plan.list_row_at(entry.created_at(start_time), age);
+            Some(if is_stuck(row.id()) { row.running() } else { row })
+        })
     }
 
     /// Returns the number of readings of a job, and how many of them showed its end.

@@ -43,6 +43,33 @@ fn nodes_are_added() {
 }
 
 #[test]
+fn the_list_shows_a_row_with_the_names_of_api_v2() {
+    let plan = Plan::create_cluster().with_failure("no such flavor");
+    let node = Plan::delete_node().with_failure("the node is in use").with_duration(SEVEN_MINUTES);
+    let rows = [(&plan, 0), (&plan, 3), (&plan, 9), (&node, 500)].map(|(plan, seconds)| {
+        let row = plan.list_row_at(EXAMPLE_CREATION_TIME, Duration::from_secs(seconds));
+        serde_json::to_string_pretty(&row).unwrap()
+    });
+    insta::assert_snapshot!(rows.join("\n"));
+}
+
+const SEVEN_MINUTES: Duration = Duration::from_secs(420);
+
+#[test]
+fn plans_take_the_given_duration() {
+    for plan in [Plan::create_cluster(), Plan::scale_up_cluster(3), Plan::delete_cluster()] {
+        for millis in [0, 1, 1_234, 420_000, 86_400_000] {
+            let duration = Duration::from_millis(millis);
+            let scaled = plan.clone().with_duration(duration).duration();
+            let difference = scaled.abs_diff(duration);
+            assert!(difference < Duration::from_micros(1), "{duration:?}: {scaled:?}");
+        }
+        let forever = plan.with_duration(Duration::MAX);
+        assert!(forever.duration() > Duration::from_secs(1 << 50));
+    }
+}
+
+#[test]
 fn a_nested_node_sub_job_fails() {
     insta::assert_snapshot!(timeline(&Plan::scale_up_cluster(2).with_failure("no such image")));
 }

@@ -83,6 +83,12 @@ impl Sim {
                     Err(error) => Err(error),
                 }
             }
+            Some(Route::Project(project, Call::Jobs)) => {
+                match self.check_request(request, project) {
+                    Ok(()) => return json_reply(StatusCode::OK, &self.list_rows(fault)),
+                    Err(error) => Err(error),
+                }
+            }
             Some(Route::Project(project, call)) => {
                 self.check_request(request, project).and_then(|()| self.submit(call, request))
             }
@@ -96,6 +102,7 @@ impl Sim {
             }
             Some(Route::Caller) => Ok((StatusCode::OK, json!({"caller": self.last_caller()}))),
             Some(Route::Faults) => Ok(self.handle_fault_script(request)),
+            Some(Route::ListFaults) => Ok(self.handle_list_faults(request)),
             Some(Route::ExpireTokens) => {
                 self.expire_tokens();
                 Ok((StatusCode::OK, json!({})))

@@ -19,6 +19,9 @@ pub(crate) enum Route<'r> {
     /// `POST /simulation/expire-tokens`: expires all tokens and temporary keys. Not part of the real
     /// API.
     ExpireTokens,
+    /// `POST /simulation/list-faults`: replaces the faults of the list of jobs. Not part of the real
+    /// API.
+    ListFaults,
     /// `GET /simulation/caller`: the last caller of the job API. Not part of the real API.
     Caller,
 }
@@ -26,6 +29,8 @@ pub(crate) enum Route<'r> {
 /// A call within `/api/v3/projects/{project}`, or within `/autopilot/v3` for Autopilot clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call<'r> {
+    /// `GET /jobs` of API v2.
+    Jobs,
     /// `GET /jobs/{job}`.
     Job(&'r str),
     /// `POST /clusters`.
@@ -36,6 +41,11 @@ pub(crate) enum Call<'r> {
     CreateNodes(&'r str),
     /// `DELETE /clusters/{cluster}/nodes/{node}`.
     DeleteNode(&'r str, &'r str),
+}
+
+/// Returns whether a request is for the list of jobs.
+pub(crate) fn is_list(request: &Request<Bytes>) -> bool {
+    matches!(route(request), Some(Route::Project(_, Call::Jobs)))
 }
 
 /// Returns what a request asks for, or `None` if the service has no such path.
@@ -64,6 +74,7 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
         }
         (&Method::POST, ["v1", "credentials"]) => Route::Issuer(IdentityCall::PodIdentity),
         (&Method::POST, ["simulation", "faults"]) => Route::Faults,
+        (&Method::POST, ["simulation", "list-faults"]) => Route::ListFaults,
         (&Method::POST, ["simulation", "expire-tokens"]) => Route::ExpireTokens,
         (&Method::GET, ["simulation", "caller"]) => Route::Caller,
         (method, ["api" | "autopilot", "v3", "projects", project, rest @ ..]) => {
@@ -78,6 +89,9 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
                 _ => return None,
             };
             Route::Project(project, call)
+        }
+        (&Method::GET, ["api" | "autopilot", "v2", "projects", project, "jobs"]) => {
+            Route::Project(project, Call::Jobs)
         }
         _ => return None,
     })

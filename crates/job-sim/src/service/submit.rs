@@ -38,7 +38,7 @@ pub(crate) fn parse_submission(
 ) -> Result<Submission, ErrorReply> {
     let missing = || service_error(StatusCode::NOT_FOUND);
     match call {
-        Call::Job(_) => Err(missing()),
+        Call::Job(_) | Call::Jobs => Err(missing()),
         Call::CreateCluster => {
             let (name, spec) = parse_name_and_spec(request, "Cluster")?;
             let taken = || service_error(StatusCode::CONFLICT);

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use job_model::{job::JobList, reply::ForeignBody};
+use job_model::{DecodeError, decode::DecodeErrorKind, job::JobList};
 
+use super::unreadable::Requested;
 use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
 /// A list of jobs as read by one attempt, with details of the reply.
@@ -57,24 +58,23 @@ impl ListReading {
         let (date, body) = (date(response.headers()), response.body());
         match JobList::from_slice(body) {
             Ok(list) => Ok(Self { body_len: body.len(), request_id, date, ..Self::new(list) }),
-            Err(cause) => Err(unreadable(body).with_source(cause).with_request_id(request_id)),
+            Err(cause) => Err(unreadable(body, cause).with_request_id(request_id)),
         }
     }
 }
 
 /// Returns the error of a body that is not a list of jobs. It describes the body.
-fn unreadable(body: &[u8]) -> FetchError {
-    let foreign = ForeignBody::from_body(body, &[]);
-    let kind = match &foreign {
-        Some(ForeignBody::Empty) => return FetchError::new(FetchErrorKind::EmptyBody),
-        Some(ForeignBody::HtmlPage(_)) => FetchErrorKind::HtmlPage,
-        Some(ForeignBody::Error(_) | ForeignBody::OtherKind { .. }) => FetchErrorKind::WrongKind,
-        _ => FetchErrorKind::Undecodable,
-    };
-    let error = FetchError::new(kind);
-    match foreign {
-        Some(ForeignBody::List { .. }) | None => error,
-        Some(ForeignBody::Error(said)) => error.with_service_error(said),
-        Some(foreign) => error.with_detail(format!("the body is {foreign}")),
+fn unreadable(body: &[u8], cause: DecodeError) -> FetchError {
+    let error = Requested::ListOfJobs.error(body);
+    match (error.kind(), error.detail(), cause.kind()) {
+        // The body is an object, and nothing is wrong with it except that it is a job.
+        (FetchErrorKind::Undecodable, None, DecodeErrorKind::NotAnArray) => {
+            Requested::ListOfJobs.single_job()
+        }
+        (FetchErrorKind::Undecodable, ..) => error.with_source(cause),
+        _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use job_model::{Job, reply::ForeignBody};
+use job_model::Job;
 
-use super::snapshot::JobSnapshot;
+use super::{snapshot::JobSnapshot, unreadable::Requested};
 use crate::request::{FetchError, FetchErrorKind, date, request_id};
 
 /// A job as read by one attempt, with details of the reply.
@@ -118,7 +118,7 @@ impl Reading {
         let snapshot = match JobSnapshot::from_bytes(kept_body(body)) {
             Ok(snapshot) if !snapshot.job().is_foreign() => snapshot,
             decoded => {
-                let error = unreadable(body);
+                let error = Requested::Job.error(body);
                 let is_undecodable = error.kind() == FetchErrorKind::Undecodable;
                 let error = match decoded {
                     Err(cause) if is_undecodable => error.with_source(cause),
@@ -136,29 +136,6 @@ impl Reading {
 fn kept_body(body: &Bytes) -> Bytes {
     const MIN_SHARED_BYTES: usize = 64 * 1024;
     if body.len() < MIN_SHARED_BYTES { Bytes::copy_from_slice(body) } else { body.clone() }
-}
-
-/// Returns the error of a body that is not a job. It describes the body.
-fn unreadable(body: &[u8]) -> FetchError {
-    let Some(foreign) = ForeignBody::from_body(body, &[]) else {
-        return FetchError::new(FetchErrorKind::Undecodable);
-    };
-    let kind = match &foreign {
-        ForeignBody::Empty => return FetchError::new(FetchErrorKind::EmptyBody),
-        ForeignBody::HtmlPage(_) => FetchErrorKind::HtmlPage,
-        ForeignBody::Text | ForeignBody::Scalar | ForeignBody::List { .. } => {
-            FetchErrorKind::Undecodable
-        }
-        _ => FetchErrorKind::WrongKind,
-    };
-    let error = FetchError::new(kind);
-    let error = match &foreign {
-        ForeignBody::Error(said) | ForeignBody::OtherKind { error: Some(said), .. } => {
-            error.with_service_error(said.clone())
-        }
-        _ => error,
-    };
-    error.with_detail(format!("the body is {foreign}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The error of an attempt that returned no job.
+//! The error of an attempt that returned no job, or no list of jobs.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::transport::{RequestSent, TransportError, error_sources};
 
-/// The error of an attempt to read a job.
+/// The error of an attempt to read a job or the list of jobs.
 ///
 /// - [`kind`](Self::kind) is what happened.
 /// - [`class`](Self::class) is how to react.

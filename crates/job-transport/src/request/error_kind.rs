@@ -32,8 +32,8 @@ pub enum FetchErrorKind {
     HtmlPage,
     /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// The reply has status 200, and its body is something else than a job: an object of another
-    /// kind, a job of another service, or an error.
+    /// The reply has status 200, and its body is something else than a job, or than a list of jobs if
+    /// the list was requested: an object of another kind, a job of another service, or an error.
     WrongKind,
     /// The identity service, or another one that issues credentials, accepted the request, but its
     /// reply has no token or key.

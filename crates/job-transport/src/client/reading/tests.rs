@@ -79,6 +79,8 @@ fn replies_that_are_not_a_job_are_classified_errors() {
 }
 
 #[test]
-fn a_job_without_a_kind_is_accepted() {
+fn jobs_without_a_kind_and_jobs_of_api_v2_are_accepted() {
     assert!(read(200, r#"{"status": {"phase": "Running"}}"#).is_ok());
+    let reading = read(200, r#"{"kind": "Job", "status": {"status": "Success"}}"#).unwrap();
+    assert_eq!(reading.job().phase().map(|phase| phase.as_str()), Some("Success"));
 }

@@ -138,6 +138,9 @@ fn autopilot_endpoints_have_their_own_path() {
         assert_eq!(endpoint.job_uri(&project, &job).unwrap().path(), path, "{text}");
         let template = endpoint.job_path().replace("{project_id}", "p").replace("{job_id}", "j");
         assert!(path.ends_with(&template), "{text}");
+        let list = path.replace("/v3/", "/v2/").replace("/jobs/j", "/jobs");
+        assert_eq!(endpoint.jobs_uri(&project).unwrap().path(), list, "{text}");
+        assert!(list.ends_with(&endpoint.jobs_path().replace("{project_id}", "p")), "{text}");
 
         let autopilot = endpoint.clone().autopilot();
         let path = autopilot.job_uri(&project, &job).unwrap().path().to_owned();

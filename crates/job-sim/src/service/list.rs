@@ -1,0 +1,57 @@
+//! Answers requests for the list of jobs, and changes the list if faults apply.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Sim, lock};
+use crate::{
+    faults::{Fault, ListFault, ListView},
+    plan::ListRow,
+};
+
+impl Sim {
+    /// Counts a request for the list, delays it if a fault does so, and returns the fault that applies
+    /// to it. `injected` has priority.
+    pub(super) async fn begin_list(&self, injected: Option<Fault>) -> Option<Fault> {
+        self.list_readings.fetch_add(1, Ordering::Relaxed);
+        let (delay, reply) = {
+            let faults = lock(&self.list_faults);
+            (faults.delay(), faults.reply())
+        };
+        if !delay.is_zero() {
+            self.clock.sleep(delay).await;
+        }
+        injected.or(reply)
+    }
+
+    /// Returns the rows of the list, changed by the faults of the list and by that of the request.
+    pub(super) fn list_rows(&self, fault: Option<&Fault>) -> Vec<ListRow> {
+        let faults = lock(&self.list_faults).clone();
+        let ListView { elapsed, mut lag } = faults.view(self.elapsed());
+        if let Some(Fault::Stale(more)) = fault {
+            lag = lag.saturating_add(*more);
+        }
+        let jobs = self.jobs();
+        let is_stuck = |id: &str| faults.is_stuck(id);
+        let rows = jobs.list(self.time_source, self.start_time(), elapsed, lag, is_stuck);
+        rows.filter(|row| !faults.is_missing(row.id())).collect()
+    }
+
+    /// Replaces the faults of the list by those in the body of a request.
+    pub(super) fn handle_list_faults(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
+        match ListFault::parse_list(&String::from_utf8_lossy(request.body())) {
+            Ok(faults) => {
+                let count = faults.len();
+                self.set_list_faults(faults);
+                (StatusCode::OK, json!({"faults": count}))
+            }
+            Err(error) => (StatusCode::BAD_REQUEST, json!({"message": error.to_string()})),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Describes the body of a reply with status 200 that is not what was requested.
+
+use job_model::reply::ForeignBody;
+
+use crate::request::{FetchError, FetchErrorKind};
+
+/// What a body should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requested {
+    Job,
+    ListOfJobs,
+}
+
+impl Requested {
+    /// Returns the error of a body that is something else. It describes the body.
+    pub(super) fn error(self, body: &[u8]) -> FetchError {
+        let Some(foreign) = ForeignBody::from_body(body, &[]) else {
+            return self.new_error(FetchErrorKind::Undecodable);
+        };
+        let kind = match &foreign {
+            ForeignBody::Empty => return self.new_error(FetchErrorKind::EmptyBody),
+            ForeignBody::HtmlPage(_) => FetchErrorKind::HtmlPage,
+            ForeignBody::Text | ForeignBody::Scalar | ForeignBody::List { .. } => {
+                FetchErrorKind::Undecodable
+            }
+            _ => FetchErrorKind::WrongKind,
+        };
+        let error = self.new_error(kind);
+        let error = match &foreign {
+            ForeignBody::Error(said) | ForeignBody::OtherKind { error: Some(said), .. } => {
+                error.with_service_error(said.clone())
+            }
+            _ => error,
+        };
+        error.with_detail(format!("the body is {foreign}"))
+    }
+
+    /// Returns the error of a body that is a job, although a list was requested.
+    pub(super) fn single_job(self) -> FetchError {
+        self.new_error(FetchErrorKind::WrongKind).with_detail("the body is a single job".into())
+    }
+
+    fn new_error(self, kind: FetchErrorKind) -> FetchError {
+        let error = FetchError::new(kind);
+        match self {
+            Self::Job => error,
+            Self::ListOfJobs => error.with_message("the reply is not a valid list of jobs"),
+        }
+    }
+}
