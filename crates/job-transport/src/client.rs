@@ -189,9 +189,9 @@ impl Client {
     /// Reads the list of the project's jobs once: `GET /api/v2/projects/{project_id}/jobs`, or
     /// below `/autopilot/v2` (see [`Endpoint::autopilot`]).
     ///
-    /// Authentication and timeouts are those of [`job`](Self::job). The list may lag behind the jobs
-    /// and may lack some of them, for example if the user may not see them. So it shows which jobs
-    /// to read, and not how they ended.
+    /// Authentication, timeouts and the limit of the body (8 MiB with the feature `hyper`) are those
+    /// of [`job`](Self::job). The list may lag behind the jobs and may lack some of them, for example if
+    /// the user may not see them. So it shows which jobs to read, and not how they ended.
     ///
     /// # Errors
     ///
