@@ -16,6 +16,7 @@ mod checkpoint_file;
 mod report_file;
 mod resume_command;
 mod jobs;
+mod job_hints;
 mod output;
 mod progress;
 mod session;
@@ -28,7 +29,7 @@ use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
 use job_poller::{
     Fleet, WaitPolicy,
-    fleet::FleetBuilder,
+    fleet::{FleetBuilder, ListReads},
     schedule::{Adaptive, Schedule},
 };
 use job_transport::{Client, auth::CredentialChain};
@@ -55,6 +56,7 @@ pub(crate) use self::{
 use crate::{
     connection::{ConnectionArgs, Hints, MAX_IN_FLIGHT},
     exit::{Exit, OrExit},
+    input::InputArg,
     logging::Verbosity,
     runtime::block_on,
     signals::shutdown_signal,
@@ -102,6 +104,12 @@ pub(crate) struct Arguments {
     /// if the service states a lower limit
     #[arg(long, value_name = "NUMBER", default_value_t = 50.0, value_parser = parse_request_rate)]
     max_rate: f64,
+    /// Read each job by itself, and never the list of the project's jobs
+    #[arg(long)]
+    no_list: bool,
+    /// Poll a job as soon as its id arrives in this input, one id per line; `-` reads stdin
+    #[arg(long, value_name = "FILE")]
+    hints: Option<InputArg>,
     /// File of past job durations for each host, which the adaptive schedule uses and, except for
     /// localhost, updates; `none` disables it [default: cce-job/history.json in your state folder,
     /// such as ~/.local/state]
@@ -203,7 +211,7 @@ pub(crate) fn run(
     };
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (mut checkpoints, starts) =
-        arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin)?;
+        arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin, &arguments.hints)?;
     let history_file = HistoryFile::open(arguments.history.as_deref(), &endpoint)?;
     let retain_logs = report.is_some();
     let policy = |policy| arguments.policy(policy);
@@ -214,13 +222,18 @@ pub(crate) fn run(
         // From here on, a signal ends the command in an orderly way.
         let stopped = shutdown_signal()?;
         let source = Arc::new(RecordingSource::new(client));
-        let fleet = Fleet::builder(source.clone()).requests_per_second(arguments.max_rate);
+        let fleet = Fleet::builder(source.clone())
+            .requests_per_second(arguments.max_rate)
+            .list_reads(if arguments.no_list { ListReads::off() } else { ListReads::new() });
         let fleet = match quota_store {
             Some((store, caller)) => fleet.quota_store(store, caller),
             None => fleet,
         };
         let waits = (starts, &arguments.schedule, &history_file, retain_logs);
         let (fleet, watches) = start_waits(fleet, source, waits, policy);
+        if let Some(input) = &arguments.hints {
+            job_hints::start(input, &fleet)?;
+        }
         if let Some(file) = &mut checkpoints {
             let all = watches.iter().map(|(events, _)| events);
             let all = all.filter_map(|events| Some((events.index(), events.checkpoint()?)));

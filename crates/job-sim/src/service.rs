@@ -329,7 +329,8 @@ impl Sim {
     /// Applies the faults to one request each, after the faults injected before.
     ///
     /// `None` is a request without a fault. A connection fault applies to the next new connection,
-    /// once all faults before it have applied.
+    /// once all faults before it have applied. Requests for the list of jobs use none of them, because
+    /// a client sends them when it wants to; they have [faults of their own](Self::set_list_faults).
     pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut injector = lock(&self.fault_injector);
         faults.into_iter().for_each(|fault| injector.add(fault));
@@ -338,8 +339,8 @@ impl Sim {
     /// Replaces the faults of the list of jobs. They stay until the next call; an empty list removes
     /// them. By default there are none.
     ///
-    /// They apply together. A fault that is [injected](Self::inject_fault) into a request has priority
-    /// over a [`ListFault::Reply`]. Readings of a single job are not affected.
+    /// They apply together. An outage and random faults have priority over a [`ListFault::Reply`].
+    /// Readings of a single job are not affected.
     ///
     /// # Examples
     ///
@@ -381,10 +382,12 @@ impl Sim {
     ) -> Option<(Response<Bytes>, BodyEnd)> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let elapsed = self.elapsed();
-        let mut fault = lock(&self.fault_injector).next_request_fault(elapsed);
-        if route::is_list(request) {
-            fault = self.begin_list(fault).await;
-        }
+        let fault = if route::is_list(request) {
+            let fault = lock(&self.fault_injector).next_list_fault(elapsed);
+            self.begin_list(fault).await
+        } else {
+            lock(&self.fault_injector).next_request_fault(elapsed)
+        };
         match self.answer(request, number, fault) {
             Answer::Reply(response, end) => Some((response, end)),
             Answer::Reset => None,

@@ -154,7 +154,12 @@ async fn errors_have_the_same_kind_and_class_as_those_of_a_job() {
         let sim = sim();
         let client = sim.client(ENDPOINT.parse().unwrap(), SimTransport::new(sim.clone()));
         let client = client.attempt_timeout(Duration::from_secs(5));
-        sim.inject_faults([fault.clone(), fault]);
+        if name == "refuse" {
+            sim.inject_faults([fault.clone(), fault]);
+        } else {
+            sim.set_list_faults(fault.clone().map(ListFault::Reply));
+            sim.inject_faults([fault]);
+        }
         let list = client.jobs().await.unwrap_err();
         let job = client.job(sim.job()).await.unwrap_err();
         assert_eq!((list.kind(), list.class()), (job.kind(), job.class()), "{name}");

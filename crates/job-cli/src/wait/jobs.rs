@@ -52,7 +52,8 @@ pub(crate) enum Start {
 
 impl JobArgs {
     /// Returns each job once, in the order of the command line. A job with a checkpoint in the file
-    /// is resumed. Without any id, all jobs in the file are resumed.
+    /// is resumed. Without any id, all jobs in the file are resumed. `other_input` is read by somebody
+    /// else.
     ///
     /// # Errors
     ///
@@ -61,8 +62,9 @@ impl JobArgs {
         &self,
         checkpoint: Option<&Path>,
         origin: &Origin,
+        other_input: &Option<InputArg>,
     ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
-        let ids = self.ids()?;
+        let ids = self.ids(other_input.as_ref())?;
         let (file, known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
@@ -94,9 +96,10 @@ impl JobArgs {
         Ok((file, starts))
     }
 
-    fn ids(&self) -> anyhow::Result<Vec<JobId>> {
+    fn ids(&self, other_input: Option<&InputArg>) -> anyhow::Result<Vec<JobId>> {
+        let inputs = self.from.iter().chain(other_input);
         let stdins = self.ids.iter().filter(|id| **id == IdArg::Stdin).count()
-            + self.from.iter().filter(|from| **from == InputArg::Stdin).count();
+            + inputs.filter(|input| **input == InputArg::Stdin).count();
         if stdins > 1 {
             return Err(anyhow!("stdin can be read only once, but `-` is given {stdins} times"))
                 .or_exit(Exit::Usage);

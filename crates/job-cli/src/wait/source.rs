@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_core::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
-use job_poller::source::JobSource;
+use job_poller::source::{JobSource, ListId};
 use job_transport::{
-    Client, FetchError, Fetched, JobSnapshot, Reading,
+    Client, FetchError, Fetched, JobSnapshot, ListReading, Reading,
     clock::{Clock, TokioClock},
 };
 
@@ -71,6 +71,14 @@ impl JobSource for RecordingSource {
             });
             Ok(fetched)
         })
+    }
+
+    fn list_of(&self, id: &JobId) -> Option<ListId> {
+        self.client.list_of(id)
+    }
+
+    fn fetch_list(&self, list: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
+        self.client.fetch_list(list)
     }
 }
 

@@ -13,6 +13,7 @@ mod law;
 mod random_lists;
 mod service;
 mod case;
+mod picture;
 
 use std::{error::Error, process::ExitCode, time::Duration};
 
@@ -21,6 +22,7 @@ use tokio::runtime::Builder;
 use bounds::Bounds;
 use case::Case;
 use law::{full_history, history};
+use picture::Line;
 use service::{ListFaults, Lists};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -47,15 +49,24 @@ const PARTS: [(&str, Part); 6] = [
 ];
 
 /// J with *n* jobs of one project, if the list is right and proven, and nothing is known of the
-/// durations.
+/// durations. Draws the picture in the docs.
 fn right_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("jobs whose list is right, durations not known:");
-    // The number of jobs; the bounds of J if they start together, and if one starts when another
+    // The number of jobs, and the bounds of J if they start together, and if one starts when another
     // ends. A single job gains nothing.
-    let rows = [(1, 18.4, 18.4), (5, 11.4, 9.0), (20, 6.9, 4.9), (100, 3.6, 2.6)];
-    for (jobs, together, staggered) in rows {
-        for (is_staggered, max) in [(false, together), (true, staggered)] {
-            let sample = if jobs == 1 { 400 } else { 40 * jobs };
+    let rows = [
+        (1, 18.4, 18.4),
+        (2, 18.4, 18.4),
+        (5, 11.4, 9.0),
+        (10, 9.0, 6.6),
+        (20, 6.9, 4.9),
+        (50, 4.8, 3.4),
+        (100, 3.6, 2.61),
+    ];
+    let (mut together, mut staggered) = (Vec::new(), Vec::new());
+    for (jobs, max_together, max_staggered) in rows {
+        for (is_staggered, max) in [(false, max_together), (true, max_staggered)] {
+            let sample = if jobs < 5 { 400 } else { 40 * jobs };
             let case = Case { is_staggered, warm_up: sample, measured: sample, ..Case::new(jobs) };
             let cost = case.measure(4)?;
             let start = if is_staggered { "staggered" } else { "together" };
@@ -65,8 +76,16 @@ fn right_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
                 cost.requests()
             );
             bounds.check(&what, cost.per_job(), 0.0..=max);
+            if is_staggered { &mut staggered } else { &mut together }.push((jobs, cost.per_job()));
         }
     }
+    let alone = Case { lists: Lists::NONE, measured: 1_600, ..Case::new(1) };
+    let alone = alone.measure(1)?.per_job();
+    picture::write(&[
+        Line { name: "without a list", color: "#57606a", points: vec![(1, alone), (100, alone)] },
+        Line { name: "started together", color: "#0969da", points: together },
+        Line { name: "one after the other", color: "#cf222e", points: staggered },
+    ])?;
     Ok(())
 }
 

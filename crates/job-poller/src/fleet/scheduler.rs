@@ -157,7 +157,10 @@ impl Scheduler {
                 self.observe_start(&id, elapsed_before);
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
-                self.join_list(now, key);
+                // A schedule without urgencies has delays of its own, which no list changes.
+                if UrgencyBucket::from_plan(first).is_some() {
+                    self.join_list(now, key);
+                }
                 let job = &mut self.jobs[key];
                 let deadline = own_deadline(job.machine.policy(), now, elapsed_before);
                 self.subscribers.add(key, &mut job.subscribers, deadline)

@@ -167,7 +167,10 @@ async fn delay_reason_is_budget_when_the_budget_is_binding() {
     let ids: Vec<_> = service.add_jobs(100).into_iter().map(|(id, _)| id).collect();
     for (per_second, expected) in [(1000.0, AttemptReason::Scheduled), (1.0, AttemptReason::Budget)]
     {
-        let fleet = Fleet::builder(service.client()).requests_per_second(per_second).start();
+        let fleet = Fleet::builder(service.client())
+            .list_reads(ListReads::off())
+            .requests_per_second(per_second)
+            .start();
         let watches: Vec<_> = ids.iter().map(|id| fleet.watch(id.clone())).collect();
         let mut one = fleet.watch(ids[50].clone()).events();
         let (mut over, mut last) = (pin!(sleep_for(250 * SECOND)), None);

@@ -58,6 +58,11 @@ impl FaultInjector {
         if let Some(scripted) = next.and_then(|next| self.script.remove(next)) {
             return scripted;
         }
+        self.next_list_fault(elapsed)
+    }
+
+    /// Returns the fault for the next request for the list of jobs. The script has none for it.
+    pub(crate) fn next_list_fault(&mut self, elapsed: Duration) -> Option<Fault> {
         match self.outage_at(elapsed) {
             // This connection was opened before the outage.
             Some(Fault::Refuse) => Some(Fault::Reset),

@@ -14,8 +14,8 @@ use crate::{
 
 impl Sim {
     /// Counts a request for the list, delays it if a fault does so, and returns the fault that applies
-    /// to it. `injected` has priority.
-    pub(super) async fn begin_list(&self, injected: Option<Fault>) -> Option<Fault> {
+    /// to it. `other` is the fault of an outage or a random fault, and has priority.
+    pub(super) async fn begin_list(&self, other: Option<Fault>) -> Option<Fault> {
         self.list_readings.fetch_add(1, Ordering::Relaxed);
         let (delay, reply) = {
             let faults = lock(&self.list_faults);
@@ -24,7 +24,7 @@ impl Sim {
         if !delay.is_zero() {
             self.clock.sleep(delay).await;
         }
-        injected.or(reply)
+        other.or(reply)
     }
 
     /// Returns the rows of the list, changed by the faults of the list and by that of the request.

@@ -47,6 +47,10 @@ impl LogLines {
             }
             return;
         }
+        // A single job is read by itself anyway.
+        if totals.total == 1 && matches!(event, Event::ListSuspended { .. }) {
+            return;
+        }
         let Some(line) = change_line(event, watch.errors()) else { return };
         let line = match event {
             Event::AttemptFailed { .. } | Event::Stalled { .. } | Event::StaleReply { .. } => {

@@ -2,6 +2,19 @@
 
 /// Whether a fleet reads lists of jobs, and how many bytes of them.
 ///
+/// A list is one request that shows many jobs. A fleet uses it only to decide which job it reads
+/// next; see [`JobSource::fetch_list`](crate::source::JobSource::fetch_list). The picture shows the
+/// cost *J* of a job, which is the mean detection delay plus 0.25 s for each request, without a
+/// history (log-normal durations, median 540 s, σ 0.35).
+///
+#[doc = include_str!("lists.svg")]
+///
+/// The fleet learns how far a list can be trusted: a list proves fresh if it shows a change that a
+/// job's own reading has just shown. Until then, each job is also read by itself as often as without
+/// a list. A job that a fresh list covers is read at least every 300 s. A list that is stale, takes
+/// longer than 5 s, is larger than 4 MiB, is refused or cannot be read is not read for one minute,
+/// then for two, and so on up to an hour.
+///
 /// # Examples
 ///
 /// ```
