@@ -90,7 +90,7 @@ mod tests {
             ("", vec![]),
             ("one", vec!["one"]),
             ("one\ntwo\r\n\n  three  \n", vec!["one", "two", "three"]),
-            ("not an id\nfour\n\u{7f}\nfive", vec!["four", "five"]),
+            ("a\u{7f}\nfour\nb\u{7f}\nfive", vec!["four", "five"]),
             (&long, vec!["after-a-long-line"]),
         ];
         for (input, expected) in rows {

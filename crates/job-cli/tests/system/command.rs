@@ -2,14 +2,15 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::support::{Folder, command, run, start_service, wait_command};
+use crate::support::{Folder, command, run, sleep, start_service, wait_command, wait_for_exit};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_oversized_reply_ends_only_its_own_wait() {
@@ -24,6 +25,35 @@ async fn an_oversized_reply_ends_only_its_own_wait() {
     assert_eq!(ran.code, Some(6), "{ran:?}");
     assert_eq!(ran.stdout.matches("succeeded").count(), 1, "{ran:?}");
     assert!(ran.stderr.contains("larger than the limit"), "{ran:?}");
+}
+
+/// The schedule reads the job only once in an hour. Only a hint can end the wait before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hints_on_stdin_read_the_job() {
+    let (sim, server) = start_service(3).await;
+    let folder = Folder::new();
+    let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    command.args(["--schedule", "fixed:1h", "--hints", "-", sim.job().as_str()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"unknown-job\nnot a job\x7f\nneither\x7f\n").unwrap();
+    while child.try_wait().unwrap().is_none() {
+        // Fails if the command has ended meanwhile.
+        let _ = writeln!(stdin, "{}", sim.job());
+        sleep(Duration::from_millis(50)).await;
+    }
+    let ran = wait_for_exit(child).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stderr.matches("ignored a line of stdin that is not a job id").count(), 1);
+    // At most one request in two seconds.
+    assert!((2..=5).contains(&sim.requests()), "{} {ran:?}", sim.requests());
+
+    let mut command = wait_command(&sim, &server.endpoint(), server.ca_pem(), &folder);
+    command.args(["--hints", "-", "-"]);
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("stdin can be read only once"), "{ran:?}");
 }
 
 /// Starts `sim`, waits for its job with the credentials in its first line, and stops it.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use job_model::JobId;
-use job_sim::{Fault, Plan};
+use job_sim::{Fault, ListFault, Plan};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -79,11 +79,11 @@ async fn list() {
         r#"[1, {"metadata": {"uid": "::error::\u001b[2J"}, "status": {"status": "Odd"}}, "x",]"#;
     for body in [rows, "[]", "null", "{}"] {
         let reply = http::Response::new(body.as_bytes().into());
-        session.sim.inject_fault(Fault::Reply(reply));
+        session.sim.set_list_faults([ListFault::Reply(Fault::Reply(reply))]);
         session.run(&format!("list {ENDPOINT_ARG}")).await;
     }
     for fault in ["404", "405", "429", "html", "oversized", "garbage"] {
-        session.sim.inject_faults(Fault::parse_script(fault).unwrap());
+        session.sim.set_list_faults(ListFault::parse_list(fault).unwrap());
         session.run(&format!("list {ENDPOINT_ARG}")).await;
     }
     session.run("list --endpoint https://127.0.0.1:9").await;
