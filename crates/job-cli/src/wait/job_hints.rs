@@ -1,7 +1,7 @@
 //! Reads ids of jobs that may have changed, and passes them to the fleet.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     mem, thread,
 };
@@ -25,24 +25,30 @@ const MAX_LINE_BYTES: u64 = 4096;
 ///
 /// # Errors
 ///
-/// Returns a usage error if the file cannot be opened, and an internal error if the thread cannot be
+/// Returns a usage error if the file does not exist, and an internal error if the thread cannot be
 /// started.
 pub(super) fn start(input: &InputArg, fleet: &Fleet) -> anyhow::Result<()> {
-    let reader: Box<dyn Read + Send> = match input {
-        InputArg::Stdin => Box::new(io::stdin()),
-        InputArg::File(path) => {
-            let file = File::open(path);
-            Box::new(file.with_context(|| format!("cannot read {input}")).or_exit(Exit::Usage)?)
-        }
-    };
-    let (name, fleet) = (input.to_string(), fleet.clone());
+    if let InputArg::File(path) = input {
+        let exists = fs::metadata(path).with_context(|| format!("cannot read {input}"));
+        exists.or_exit(Exit::Usage)?;
+    }
+    let (input, fleet) = (input.clone(), fleet.clone());
     let thread = thread::Builder::new().name("hints".into());
     thread.spawn(move || {
-        if let Err(error) = read_hints(BufReader::new(reader), &name, |id| fleet.hint(id)) {
-            warn(&format!("cannot read more hints from {name}: {error}"));
+        if let Err(error) = read_all(&input, &fleet) {
+            warn(&format!("cannot read more hints from {input}: {error}"));
         }
     })?;
     Ok(())
+}
+
+/// Opening a named pipe blocks until somebody writes to it.
+fn read_all(input: &InputArg, fleet: &Fleet) -> io::Result<()> {
+    let reader: Box<dyn Read> = match input {
+        InputArg::Stdin => Box::new(io::stdin()),
+        InputArg::File(path) => Box::new(File::open(path)?),
+    };
+    read_hints(BufReader::new(reader), &input.to_string(), |id| fleet.hint(id))
 }
 
 /// Calls `hint` with each id. Warns of the first line that is not an id.

@@ -52,8 +52,8 @@ pub(crate) enum Start {
 
 impl JobArgs {
     /// Returns each job once, in the order of the command line. A job with a checkpoint in the file
-    /// is resumed. Without any id, all jobs in the file are resumed. `other_input` is read by somebody
-    /// else.
+    /// is resumed. Without any id, all jobs in the file are resumed. `other_input` is the input of
+    /// the hints.
     ///
     /// # Errors
     ///

@@ -78,7 +78,11 @@ impl JobSource for RecordingSource {
     }
 
     fn fetch_list(&self, list: ListId) -> BoxFuture<'_, Result<ListReading, FetchError>> {
-        self.client.fetch_list(list)
+        Box::pin(async move {
+            let reading = self.client.fetch_list(list).await?;
+            self.record(reading.date);
+            Ok(reading)
+        })
     }
 }
 

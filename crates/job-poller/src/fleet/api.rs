@@ -182,8 +182,8 @@ impl Fleet {
     /// 2 s after the last one, and as soon as the budget allows; after a failed attempt it is not
     /// advanced. A wrong hint costs one request and never changes an outcome.
     ///
-    /// The fleet learns how many ends of jobs a hint announced. If it were more than 90 %, the jobs of
-    /// this list are read less often, at most every 300 s. One end without a hint resets this.
+    /// If hints announced more than 90 % of the last ends, and each of the last three, the fleet reads
+    /// the jobs less often, but at least every 300 s.
     ///
     /// # Examples
     ///

@@ -69,19 +69,26 @@ impl ScheduleSource {
         }
     }
 
+    /// Returns whether few durations of this job type are known.
+    pub(super) fn lacks(&self, job_type: &str) -> bool {
+        matches!(self, Self::Learned(learner) if learner.history.jobs(job_type) < MIN_KNOWN_JOBS)
+    }
+
     /// Returns whether nothing was learned yet.
     pub(super) fn is_new(&self) -> bool {
         matches!(self, Self::Learned(learner) if learner.history.is_empty())
     }
 
-    /// Learns from a row of a list, about a job that nobody waits for. Each job counts once.
-    pub(super) fn learn_from_row(&mut self, row: JobRow<'_>) {
+    /// Learns from a row of a list, about a job that nobody waits for. Each job counts once. `left` is
+    /// the number of rows that may still be decoded.
+    pub(super) fn learn_from_row(&mut self, row: JobRow<'_>, left: &mut usize) {
         let Self::Learned(learner) = self else { return };
         let Some(id) = row.uid().filter(|_| row.phase() == Some(Phase::Success)) else { return };
-        let observation = row_observation(row);
-        if observation.is_some() && learner.is_first_row(id) {
+        if *left > 0 && learner.is_first_row(id) {
+            *left -= 1;
+            let observation = row_observation(row);
             learner.history.record(observation.as_ref());
-            learner.learned_from_list = true;
+            learner.learned_from_list |= observation.is_some();
         }
     }
 
@@ -98,7 +105,9 @@ impl ScheduleSource {
         now: Duration,
     ) -> Option<(Arc<dyn Schedule>, Arc<dyn Schedule>)> {
         let Self::Learned(learner) = self else { return None };
-        if !mem::take(&mut learner.learned_from_list) {
+        let is_first = learner.current_since == Duration::ZERO;
+        let is_due = is_first || now.saturating_sub(learner.current_since) >= REBUILD_INTERVAL;
+        if !is_due || !mem::take(&mut learner.learned_from_list) {
             return None;
         }
         let before = learner.current.clone();
@@ -138,6 +147,9 @@ fn row_observation(row: JobRow<'_>) -> Option<JobObservation> {
     let observation = JobObservation::new(row.job_type()?, Duration::ZERO, took, true);
     Some(observation.with_step_ends(steps))
 }
+
+/// If fewer jobs of a type are known, a list may have more of them.
+const MIN_KNOWN_JOBS: f64 = 5.0;
 
 /// Maximum number of jobs that are known to have been learned from, 16 bytes each.
 const MAX_KNOWN_ROWS: usize = 65_536;

@@ -65,8 +65,14 @@ pub(super) struct ListedJob {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct RowFlags {
-    /// The last list had a row for the job.
+    /// The last list had a row for the job, or the job is new and the next list will have one.
     pub(super) is_listed: bool,
+    /// The list before the last one had a row for the job.
+    pub(super) was_listed: bool,
+    /// A list had a row for the job since it was last suspended.
+    pub(super) has_row: bool,
+    /// A list shows a change, so the job's own reading goes before all others.
+    pub(super) is_urgent: bool,
     /// The list showed the last change too late.
     pub(super) was_late: bool,
     /// An own reading did not confirm what the row shows.
@@ -177,6 +183,21 @@ impl Lists {
             _ => 1.0,
         };
         by_list * hints.miss_probability()
+    }
+
+    /// Returns whether a list shows a change of this wait's job that its own reading did not show.
+    pub(super) fn is_urgent(&self, key: usize) -> bool {
+        self.jobs.get(key).is_some_and(|job| job.flags.is_urgent)
+    }
+
+    /// Forgets what the list showed of this wait's job, because the list is suspended.
+    pub(super) fn forget_row(&mut self, key: usize) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.row = RowState::default();
+            let RowFlags { has_ended, is_hinted, is_hinted_in_flight, .. } = job.flags;
+            job.flags =
+                RowFlags { has_ended, is_hinted, is_hinted_in_flight, ..RowFlags::default() };
+        }
     }
 
     /// Returns the flags of a wait, whether its job is in a list or not.

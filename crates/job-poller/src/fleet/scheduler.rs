@@ -255,7 +255,7 @@ impl Scheduler {
                     if self.can_dispatch(now) && self.ready.is_empty() {
                         attempts.extend(self.start_next(now, key, None));
                     } else {
-                        self.enqueue(at.get(), key, None);
+                        self.enqueue(self.queued_since(key, at.get()), key, None);
                     }
                 }
                 JobActivity::Attempt(_, _, timeout) => {
@@ -340,6 +340,9 @@ impl Scheduler {
         self.in_flight += 1;
         self.attempts += 1;
         let (handle, registration) = AbortHandle::new_pair();
+        if let Some(flags) = self.lists.known_flags_mut(key) {
+            flags.is_urgent = false;
+        }
         let job = &mut self.jobs[key];
         job.last_attempt_at = now.into();
         job.activity = JobActivity::Attempt(self.attempts, handle, timeout.into());

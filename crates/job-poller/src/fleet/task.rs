@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, future::Abortable, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Abortable, Aborted},
+    stream::FuturesUnordered,
+};
 use job_transport::{FetchError, ListReading, transport::MemoryLimit};
 use tokio::{
     sync::{Notify, watch},
@@ -31,6 +35,10 @@ pub(super) async fn run(
 ) {
     let (mut attempts, mut lists) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
+        // If the task is late, lists that have arrived must not count as slow.
+        while let Some(Some(read)) = lists.next().now_or_never() {
+            complete_list(&fleet, read);
+        }
         let next = {
             let Some(shared) = fleet.shared.upgrade() else { return };
             let (Due { attempts: due, lists: due_lists }, next, is_closed) =
@@ -61,14 +69,7 @@ pub(super) async fn run(
                     next = attempts.next().now_or_never().flatten();
                 }
             }
-            Some(read) = lists.next(), if !lists.is_empty() => {
-                let Some(shared) = fleet.shared.upgrade() else { return };
-                if let Ok((list, number, result)) = read {
-                    shared.with_state(|scheduler, now| {
-                        scheduler.complete_list(now, list, number, result);
-                    });
-                }
-            }
+            Some(read) = lists.next(), if !lists.is_empty() => complete_list(&fleet, read),
             () = wake.notified() => {}
             () = sleep_until(started_at, next) => {}
         }
@@ -107,11 +108,21 @@ fn run_attempt(
     Abortable::new(attempt, registration)
 }
 
+/// The number of a list, the number of its attempt, and the result.
+type ListResult = (usize, u64, Result<ListReading, FetchError>);
+
+/// Passes the result of reading a list to the scheduler. The list is freed without the lock.
+fn complete_list(fleet: &CloseOnDrop, read: Result<ListResult, Aborted>) {
+    if let (Some(shared), Ok((list, number, result))) = (fleet.shared.upgrade(), read) {
+        shared.with_state(|scheduler, now| scheduler.complete_list(now, list, number, &result));
+    }
+}
+
 /// Reads a list. The reading ends early if it is canceled.
 fn run_list(
     PendingList { list, number, id, registration }: PendingList,
     source: Arc<dyn JobSource>,
-) -> Abortable<impl Future<Output = (usize, u64, Result<ListReading, FetchError>)>> {
+) -> Abortable<impl Future<Output = ListResult>> {
     let read = async move { (list, number, source.fetch_list(id).await) };
     Abortable::new(read, registration)
 }

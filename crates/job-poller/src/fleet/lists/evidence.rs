@@ -11,7 +11,7 @@ pub(in crate::fleet) struct Evidence {
     fresh: u32,
     /// Number of times that the list missed a change, at most [`MAX_MISSES`].
     misses: u32,
-    /// Number of suspensions since the list last proved fresh [`REHABILITATION`] times in a row.
+    /// Number of suspensions since the list last proved fresh [`CHANGES_TO_FORGET_SUSPENSIONS`] times in a row.
     suspensions: u32,
 }
 
@@ -19,10 +19,10 @@ pub(in crate::fleet) struct Evidence {
 const MAX_MISSES: u32 = 8;
 
 /// Number of changes in a row that the list has to show before its suspensions are forgotten.
-const REHABILITATION: u32 = 30;
+const CHANGES_TO_FORGET_SUSPENSIONS: u32 = 30;
 
-/// After so many changes in a row, a list is no longer read only to test it.
-const SUFFICIENT: u32 = 3;
+/// Number of changes that a list has to show before it is no longer read only to test it.
+const MIN_TESTED_CHANGES: u32 = 3;
 
 /// The first suspension, and the longest one. Each is twice as long as the one before.
 const MIN_SUSPENSION: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl Evidence {
     /// Records that the list showed a change in time.
     pub(in crate::fleet) fn record_fresh(&mut self) {
         self.fresh = self.fresh.saturating_add(1);
-        if self.fresh.is_multiple_of(REHABILITATION) {
+        if self.fresh.is_multiple_of(CHANGES_TO_FORGET_SUSPENSIONS) {
             self.suspensions = 0;
             self.misses /= 2;
         }
@@ -48,9 +48,12 @@ impl Evidence {
         self.misses = if self.misses < MAX_MISSES { self.misses + 1 } else { MAX_MISSES };
     }
 
-    /// Returns for how long the list is not read, and makes the next suspension longer.
-    pub(in crate::fleet) fn suspend(&mut self) -> Duration {
-        self.fresh = 0;
+    /// Returns for how long the list is not read, and makes the next suspension longer. A list that
+    /// could not be read is as trustworthy as before.
+    pub(in crate::fleet) fn suspend(&mut self, loses_trust: bool) -> Duration {
+        if loses_trust {
+            self.fresh = 0;
+        }
         let length = MIN_SUSPENSION.saturating_mul(1 << self.suspensions.min(6));
         self.suspensions = self.suspensions.saturating_add(1);
         length.min(MAX_SUSPENSION)
@@ -67,7 +70,7 @@ impl Evidence {
 
     /// Returns whether the list has shown so many changes that no more evidence is needed.
     pub(in crate::fleet) const fn is_sufficient(&self) -> bool {
-        self.fresh >= SUFFICIENT
+        self.fresh >= MIN_TESTED_CHANGES
     }
 
     /// Returns whether the list has shown each of the last changes.
@@ -97,11 +100,12 @@ mod tests {
     #[test]
     fn suspensions_grow_to_an_hour_until_the_list_is_fresh_for_long() {
         let mut evidence = Evidence::default();
-        let lengths: Vec<_> = (0..8).map(|_| evidence.suspend().as_secs()).collect();
+        let lengths: Vec<_> = (0..8).map(|_| evidence.suspend(true).as_secs()).collect();
         assert_eq!(lengths, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
-        for _ in 0..REHABILITATION {
+        for _ in 0..CHANGES_TO_FORGET_SUSPENSIONS {
             evidence.record_fresh();
         }
-        assert_eq!(evidence.suspend().as_secs(), 60);
+        assert_eq!(evidence.suspend(false).as_secs(), 60);
+        assert!(evidence.is_proven());
     }
 }

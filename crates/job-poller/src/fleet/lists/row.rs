@@ -67,13 +67,23 @@ impl RowState {
         self.updated_at.zip(latest).is_some_and(|(updated, latest)| updated <= latest)
     }
 
-    /// Compares this row with the job's own reading.
+    /// Returns whether the job was updated less than `seconds` before a time of the service. `false`
+    /// if one of the times is not known.
+    pub(in crate::fleet) fn is_newer_than(self, time: Option<Timestamp>, seconds: i64) -> bool {
+        self.updated_at.is_some() && time.is_some() && !self.was_updated_before(time, seconds)
+    }
+
+    /// Compares this row with the job's own reading. A phase that is not known proves nothing.
     pub(in crate::fleet) fn age_relative_to(self, own: Self) -> RowAge {
         let by_time = match (self.updated_at, own.updated_at) {
             (Some(row), Some(own)) if (row - own).abs() >= RESOLUTION_MICROS => row.cmp(&own),
             _ => Ordering::Equal,
         };
-        match by_time.then(self.phase.cmp(&own.phase)) {
+        let by_phase = match (self.phase, own.phase) {
+            (PhaseRank::Other, _) | (_, PhaseRank::Other) => Ordering::Equal,
+            (row, own) => row.cmp(&own),
+        };
+        match by_time.then(by_phase) {
             Ordering::Less => RowAge::Older,
             Ordering::Equal => RowAge::Same,
             Ordering::Greater => RowAge::Newer,
@@ -108,6 +118,8 @@ mod tests {
             ("Running", "Running 5000000", RowAge::Same),
             ("Initializing", "Running", RowAge::Older),
             ("Paused", "Paused", RowAge::Same),
+            ("Paused", "Running", RowAge::Same),
+            ("Paused 9000000", "Running 5000000", RowAge::Newer),
         ];
         for (row, own, expected) in rows {
             assert_eq!(state(row).age_relative_to(state(own)), expected, "{row} / {own}");

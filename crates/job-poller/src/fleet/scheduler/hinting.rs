@@ -34,6 +34,9 @@ impl Scheduler {
             return;
         }
         let was_active = machine.snapshot().is_some();
+        if !matches!(input, Input::Reading { .. } | Input::Unchanged { .. }) {
+            return;
+        }
         let flags = self.lists.known_flags_mut(key);
         let was_hinted = flags.is_some_and(|flags| mem::take(&mut flags.is_hinted));
         let Input::Reading { snapshot, date, .. } = input else { return };

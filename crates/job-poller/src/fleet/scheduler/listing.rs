@@ -3,7 +3,6 @@
 use std::{mem, time::Duration};
 
 use futures_util::future::{AbortHandle, AbortRegistration};
-use job_model::job::JobRow;
 use job_transport::{FetchError, FetchErrorKind, ListReading, transport::TransportErrorKind};
 
 use super::Scheduler;
@@ -36,9 +35,12 @@ const MAX_LIST_BYTES: usize = 4 << 20;
 /// shows is found after this time.
 const MAX_COVERED_GAP: Duration = Duration::from_secs(300);
 
-/// How much later than a change a list may lack it, in seconds. The service's times are whole
-/// seconds.
+/// Maximum lag of a list behind a change, in seconds. The service's times are whole seconds.
 const ALLOWED_LAG_SECS: i64 = 2;
+
+/// Maximum number of rows of a list from which durations are learned. The others are learned from
+/// the next lists.
+const MAX_LEARNED_ROWS: usize = 256;
 
 /// How many waits of a list get a new *h* after a reading of it.
 const MAX_REFRESHES: usize = 512;
@@ -115,6 +117,11 @@ impl Scheduler {
     /// Takes a list that is ready, and counts its request.
     pub(super) fn start_list(&mut self, now: Duration) -> Option<PendingList> {
         let list = self.lists.ready()?;
+        let earliest_at = self.lists.earliest_at;
+        if now < earliest_at {
+            self.lists.set_activity(list, ListActivity::Planned, Some(earliest_at));
+            return None;
+        }
         self.budget.consume(now, 1);
         self.stats.requests += 1;
         self.stats.lists += 1;
@@ -123,9 +130,8 @@ impl Scheduler {
         let (handle, registration) = AbortHandle::new_pair();
         let activity = ListActivity::Reading(self.attempts, handle, now);
         self.lists.set_activity(list, activity, Some(now.saturating_add(LIST_TIMEOUT)));
-        let group = self.lists.group_mut(list);
-        group.has_been_read = true;
-        Some(PendingList { list, number: self.attempts, id: group.id, registration })
+        let id = self.lists.group(list).id;
+        Some(PendingList { list, number: self.attempts, id, registration })
     }
 
     /// Processes the result of reading a list. Ignores it if the reading was canceled.
@@ -134,7 +140,7 @@ impl Scheduler {
         now: Duration,
         list: usize,
         number: u64,
-        result: Result<ListReading, FetchError>,
+        result: &Result<ListReading, FetchError>,
     ) {
         let ListActivity::Reading(current, _, began_at) = self.lists.group(list).activity else {
             return;
@@ -144,7 +150,8 @@ impl Scheduler {
         }
         self.in_flight -= 1;
         self.lists.set_activity(list, ListActivity::Idle, None);
-        let input = match &result {
+        self.lists.group_mut(list).has_been_read = true;
+        let input = match result {
             Ok(ListReading { date, credentials_refreshed, .. }) => {
                 let (date, credentials_refreshed) = (*date, *credentials_refreshed);
                 Input::Unchanged { date, credentials_refreshed }
@@ -157,25 +164,30 @@ impl Scheduler {
         self.record_in_budget(now, &stats);
         match result {
             Ok(reading) if reading.body_len > MAX_LIST_BYTES => {
+                self.count_bytes(now, reading.body_len);
                 self.suspend_list(now, list, ListIssue::Oversized);
             }
-            Ok(reading) => self.read_list(now, list, began_at, &reading),
-            Err(error) => self.suspend_list(now, list, issue(&error)),
+            Ok(reading) => self.read_list(now, list, began_at, reading),
+            Err(error) => self.suspend_list(now, list, issue(error)),
         }
     }
 
-    fn read_list(&mut self, now: Duration, list: usize, began_at: Duration, reading: &ListReading) {
-        let seconds = self.lists.settings.seconds_for(reading.body_len);
+    /// Spreads the bytes of a list over the time after it.
+    fn count_bytes(&mut self, now: Duration, bytes: usize) {
+        let seconds = self.lists.settings.seconds_for(bytes);
         let pause = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         self.lists.earliest_at = self.lists.earliest_at.max(now).saturating_add(pause);
+    }
+
+    fn read_list(&mut self, now: Duration, list: usize, began_at: Duration, reading: &ListReading) {
+        self.count_bytes(now, reading.body_len);
         let members = self.lists.members(list);
-        let mut were_listed = Vec::new();
         for &key in &members {
-            let job = self.lists.job(key);
-            if job.is_some_and(|job| mem::take(&mut job.flags.is_listed)) {
-                were_listed.push(key);
+            if let Some(job) = self.lists.job(key) {
+                job.flags.was_listed = mem::take(&mut job.flags.is_listed);
             }
         }
+        let mut rows_to_learn_from = MAX_LEARNED_ROWS;
         let previous = mem::replace(&mut self.lists.group_mut(list).last_date, reading.date);
         let mut is_stale = false;
         for row in reading.list.rows() {
@@ -183,7 +195,7 @@ impl Scheduler {
             let state = RowState::new(row.phase().as_ref(), row.updated_at());
             match self.by_id.get(id).copied().filter(|key| self.lists.list_of(*key) == Some(list)) {
                 Some(key) => self.compare_row(now, key, state, previous),
-                None => self.learn_from_row(row),
+                None => self.schedule_source.learn_from_row(row, &mut rows_to_learn_from),
             }
             let checks = &mut self.lists.group_mut(list).checks;
             if !checks.is_empty()
@@ -191,19 +203,25 @@ impl Scheduler {
                 && let Some(check) = checks.remove(id)
             {
                 let shows_change = state.age_relative_to(check.own) != RowAge::Older;
-                is_stale |= !shows_change;
-                self.weigh(list, shows_change);
+                // The list may lag a little.
+                let proves =
+                    shows_change || !check.own.is_newer_than(reading.date, ALLOWED_LAG_SECS);
+                if proves {
+                    is_stale |= !shows_change;
+                    self.record_evidence(list, shows_change);
+                }
             }
         }
         // A job that is missing proves nothing.
         self.lists.group_mut(list).checks.retain(|_, check| check.since > began_at);
-        self.use_learned_schedule(now, &members);
+        self.use_learned_schedule(now);
         if is_stale {
             return self.suspend_list(now, list, ListIssue::Stale);
         }
-        for key in were_listed {
-            if self.lists.job(key).is_some_and(|job| !job.flags.is_listed) {
-                self.uncover(now, key);
+        for key in members {
+            let flags = self.lists.job(key).map(|job| job.flags);
+            if flags.is_some_and(|flags| flags.was_listed && !flags.is_listed) {
+                self.plan_without_list(now, key);
             }
         }
         self.plan_list(now, list);
@@ -220,17 +238,25 @@ impl Scheduler {
         let own = self.own_state(key);
         let Some(job) = self.lists.job(key) else { return };
         job.flags.is_listed = true;
+        let had_row = mem::replace(&mut job.flags.has_row, true);
         let before = mem::replace(&mut job.row, row);
         let is_newer = own.is_some_and(|own| row.age_relative_to(own) == RowAge::Newer);
-        if !is_newer || row == before {
+        if !is_newer || had_row && row == before {
             return;
         }
-        job.flags.was_late = row.was_updated_before(previous_date, ALLOWED_LAG_SECS);
-        job.flags.is_unconfirmed = false;
-        if row.has_ended() && !mem::replace(&mut job.flags.has_ended, true) {
+        let was_in_previous = had_row && job.flags.was_listed;
+        job.flags.was_late =
+            was_in_previous && row.was_updated_before(previous_date, ALLOWED_LAG_SECS);
+        // After a row that the job's own reading did not confirm, no row is urgent.
+        let is_urgent = !job.flags.is_unconfirmed;
+        let is_first_end = row.has_ended() && !mem::replace(&mut job.flags.has_ended, true);
+        if is_first_end {
             self.publish(now, key, &[Event::ListedEnded]);
         }
-        self.read_now(now, key);
+        if is_urgent {
+            self.lists.flags_mut(key).is_urgent = true;
+            self.read_now(now, key);
+        }
     }
 
     /// Returns the phase and the time of the last own reading of a job.
@@ -239,8 +265,9 @@ impl Scheduler {
         Some(RowState::from_digest(snapshot.digest()))
     }
 
-    /// Makes the next attempt of a wait as soon as its schedule and a `Retry-After` permit, before
-    /// all other waits. Does nothing after a failed attempt.
+    /// Makes the next attempt of a wait as soon as its schedule and a `Retry-After` permit. If a list
+    /// shows a change, it goes before all other waits. Otherwise, it goes before those that had an
+    /// attempt after its last one. Does nothing after a failed attempt.
     pub(super) fn read_now(&mut self, now: Duration, key: usize) {
         let job = &self.jobs[key];
         let Some(earliest) = job.earliest_attempt() else { return };
@@ -249,6 +276,7 @@ impl Scheduler {
             JobActivity::Ready(..) => return self.promote(key),
             JobActivity::Attempt(..) => return,
         }
+        let last_attempt_at = job.last_attempt_at.get();
         let at = if job.machine.attempts() == 0 { now } else { earliest.max(now) };
         if job.timer.is_some_and(|timer| timer.get() <= at) {
             return;
@@ -257,10 +285,15 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         job.machine.advance_attempt(job.elapsed(at));
         if at <= now {
-            self.enqueue(Duration::ZERO, key, None);
+            self.enqueue(self.queued_since(key, last_attempt_at), key, None);
         } else {
             self.set_timer(key, Some(at));
         }
+    }
+
+    /// Returns since when a wait counts as queued: `since`, unless a list shows a change of its job.
+    pub(super) fn queued_since(&self, key: usize, since: Duration) -> Duration {
+        if self.lists.is_urgent(key) { Duration::ZERO } else { since }
     }
 
     /// Learns from a job's own reading how far its list can be trusted. Call it before the machine
@@ -270,30 +303,33 @@ impl Scheduler {
         let Some(list) = self.lists.list_of(key) else { return };
         let machine = &self.jobs[key].machine;
         // A lookup of sub-jobs reads another job.
-        let Input::Reading { snapshot, .. } = input else { return };
-        let (Some(before), true) = (self.own_state(key), machine.not_before().is_some()) else {
+        if machine.not_before().is_none() {
             return;
+        }
+        let before = self.own_state(key);
+        let own = match input {
+            Input::Reading { snapshot, .. } => Some(RowState::from_digest(snapshot.digest())),
+            Input::Unchanged { .. } => before,
+            _ => None,
         };
-        let own = RowState::from_digest(snapshot.digest());
+        let Some(own) = own else { return };
         let last_date = self.lists.group(list).last_date;
         let Some(job) = self.lists.job(key) else { return };
         let row_age = job.row.age_relative_to(own);
-        if own.age_relative_to(before) != RowAge::Newer {
-            job.flags.is_unconfirmed = job.flags.is_listed && row_age == RowAge::Newer;
-            return;
-        }
-        job.flags.is_unconfirmed = false;
-        if !job.flags.is_listed {
+        let has_row = job.flags.has_row && job.flags.is_listed;
+        job.flags.is_unconfirmed = has_row && row_age == RowAge::Newer;
+        let is_changed = before.is_some_and(|before| own.age_relative_to(before) == RowAge::Newer);
+        if !is_changed || !has_row {
             return;
         }
         let was_late = mem::take(&mut job.flags.was_late);
         if row_age != RowAge::Older {
-            self.weigh(list, !was_late);
+            self.record_evidence(list, !was_late);
             if was_late {
                 self.suspend_list(now, list, ListIssue::Stale);
             }
         } else if own.was_updated_before(last_date, ALLOWED_LAG_SECS) {
-            self.weigh(list, false);
+            self.record_evidence(list, false);
             self.suspend_list(now, list, ListIssue::Stale);
         } else {
             let id = machine.job_id().clone();
@@ -307,7 +343,7 @@ impl Scheduler {
         }
     }
 
-    fn weigh(&mut self, list: usize, shows_change: bool) {
+    fn record_evidence(&mut self, list: usize, shows_change: bool) {
         let evidence = &mut self.lists.group_mut(list).evidence;
         if shows_change { evidence.record_fresh() } else { evidence.record_miss() }
     }
@@ -335,7 +371,13 @@ impl Scheduler {
     pub(super) fn consider_list(&mut self, now: Duration, key: usize) {
         let Some(list) = self.lists.list_of(key) else { return };
         let group = self.lists.group(list);
-        if !group.is_covering && group.is_cheaper(self.share().request_price.as_secs_f64()) {
+        let is_cheaper = || group.is_cheaper(self.share().request_price.as_secs_f64());
+        let may_have_durations = || {
+            let digest = self.jobs.get(key)?.machine.snapshot()?.digest();
+            let job_type = digest.job_type()?;
+            (!group.has_been_read && self.schedule_source.lacks(job_type)).then_some(())
+        };
+        if !group.is_covering && (is_cheaper() || may_have_durations().is_some()) {
             self.request_list(now, list);
         }
     }
@@ -353,7 +395,9 @@ impl Scheduler {
         self.budget.update(mem::replace(&mut group.urgency, urgency), urgency);
         let Some(key) = most_urgent.filter(|_| is_covering) else {
             if was_covering {
-                self.uncover_all(now, list);
+                for key in self.lists.members(list) {
+                    self.plan_without_list(now, key);
+                }
             }
             return;
         };
@@ -393,8 +437,12 @@ impl Scheduler {
     /// Does not read the list for some time, because of this issue.
     fn suspend_list(&mut self, now: Duration, list: usize, issue: ListIssue) {
         let group = self.lists.group_mut(list);
-        let length = group.evidence.suspend();
+        if matches!(group.activity, ListActivity::Suspended) {
+            return;
+        }
+        let length = group.evidence.suspend(issue != ListIssue::Failed);
         group.checks.clear();
+        group.last_date = None;
         let was_covering = mem::take(&mut group.is_covering);
         self.budget.update(mem::take(&mut group.urgency), None);
         if let ListActivity::Reading(_, handle, _) = &group.activity {
@@ -404,22 +452,20 @@ impl Scheduler {
         let until = now.saturating_add(length);
         self.lists.set_activity(list, ListActivity::Suspended, Some(until));
         self.stats.list_suspensions += 1;
-        if let Some(&key) = self.lists.members(list).first() {
+        let members = self.lists.members(list);
+        if let Some(&key) = members.first() {
             self.publish(now, key, &[Event::ListSuspended { issue, length }]);
         }
-        if was_covering {
-            self.uncover_all(now, list);
-        }
-    }
-
-    fn uncover_all(&mut self, now: Duration, list: usize) {
-        for key in self.lists.members(list) {
-            self.uncover(now, key);
+        for key in members {
+            self.lists.forget_row(key);
+            if was_covering {
+                self.plan_without_list(now, key);
+            }
         }
     }
 
     /// Plans the next attempt of a wait as if no list had been read.
-    fn uncover(&mut self, now: Duration, key: usize) {
+    fn plan_without_list(&mut self, now: Duration, key: usize) {
         let Some(plan) = self.plan_now(now, key, 1) else { return };
         let (job, urgency) = (&mut self.jobs[key], UrgencyBucket::from_plan(plan));
         if job.urgency.is_some() {
@@ -445,18 +491,15 @@ impl Scheduler {
         self.merged_readers.publish(job.machine.job_id(), events, &mut self.wakers);
     }
 
-    /// Learns a duration from the row of a job that nobody waits for.
-    fn learn_from_row(&mut self, row: JobRow<'_>) {
-        self.schedule_source.learn_from_row(row);
-    }
-
     /// Lets waits use what was learned from a list, if they use the schedule of the fleet.
-    fn use_learned_schedule(&mut self, now: Duration, keys: &[usize]) {
-        if let Some((before, after)) = self.schedule_source.rebuild_after_list(now) {
-            for &key in keys {
-                self.jobs[key].replace_schedule(&before, &after);
-            }
+    fn use_learned_schedule(&mut self, now: Duration) {
+        let Some((before, after)) = self.schedule_source.rebuild_after_list(now) else { return };
+        for (_, job) in &mut self.jobs {
+            job.replace_schedule(&before, &after);
         }
+        let keys = self.jobs.iter().map(|(key, _)| key);
+        let keys: Vec<usize> = keys.filter(|key| !self.lists.is_covered(*key)).collect();
+        keys.into_iter().for_each(|key| self.plan_without_list(now, key));
     }
 }
 

@@ -63,8 +63,8 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         if let JobActivity::Ready(since, _) = &mut job.activity {
             self.ready.remove(&(*since, key));
-            *since = job.last_attempt_at;
-            self.ready.insert((job.last_attempt_at, key));
+            *since = (*since).min(job.last_attempt_at);
+            self.ready.insert((*since, key));
         }
         self.set_timer(key, self.queue_deadline(key));
     }
