@@ -17,6 +17,8 @@ const MAX_COST_SECS: f64 = 20.0;
 pub(crate) struct Line {
     pub(crate) name: &'static str,
     pub(crate) color: &'static str,
+    /// How much lower than the last point the name is.
+    pub(crate) lower: f64,
     pub(crate) points: Vec<(usize, f64)>,
 }
 
@@ -37,7 +39,7 @@ fn picture(lines: &[Line]) -> String {
          font-family=\"sans-serif\" font-size=\"12\" fill=\"currentColor\" stroke=\"none\">\n"
     );
     draw_axes(&mut svg);
-    for Line { name, color, points } in lines {
+    for Line { name, color, lower, points } in lines {
         let pixels: Vec<_> = points.iter().map(|(jobs, cost)| to_pixels(*jobs, *cost)).collect();
         let joined: Vec<_> = pixels.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let joined = joined.join(" ");
@@ -46,7 +48,7 @@ fn picture(lines: &[Line]) -> String {
             _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{color}\"/>");
         }
         if let Some((x, y)) = pixels.last() {
-            _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{name}</text>", x + 8.0, y + 4.0);
+            _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{name}</text>", x + 8.0, y + lower);
         }
     }
     svg + "</svg>\n"

@@ -67,6 +67,8 @@ pub(super) struct ListedJob {
 pub(super) struct RowFlags {
     /// The last list had a row for the job, or the job is new and the next list will have one.
     pub(super) is_listed: bool,
+    /// The last list had no row for the job.
+    pub(super) is_missing: bool,
     /// The list before the last one had a row for the job.
     pub(super) was_listed: bool,
     /// A list had a row for the job since it was last suspended.

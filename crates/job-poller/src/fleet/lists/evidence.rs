@@ -21,8 +21,9 @@ const MAX_MISSES: u32 = 8;
 /// Number of changes in a row that the list has to show before its suspensions are forgotten.
 const CHANGES_TO_FORGET_SUSPENSIONS: u32 = 30;
 
-/// Number of changes that a list has to show before it is no longer read only to test it.
-const MIN_TESTED_CHANGES: u32 = 3;
+/// Number of changes that a list has to show before it is no longer read only to test it. After nine,
+/// a list is worth its price for two jobs.
+const MIN_TESTED_CHANGES: u32 = 12;
 
 /// The first suspension, and the longest one. Each is twice as long as the one before.
 const MIN_SUSPENSION: Duration = Duration::from_secs(60);

@@ -219,8 +219,9 @@ impl Scheduler {
             return self.suspend_list(now, list, ListIssue::Stale);
         }
         for key in members {
-            let flags = self.lists.job(key).map(|job| job.flags);
-            if flags.is_some_and(|flags| flags.was_listed && !flags.is_listed) {
+            let Some(job) = self.lists.job(key) else { continue };
+            job.flags.is_missing = !job.flags.is_listed;
+            if job.flags.is_missing && job.flags.was_listed {
                 self.plan_without_list(now, key);
             }
         }
@@ -319,16 +320,16 @@ impl Scheduler {
         let has_row = job.flags.has_row && job.flags.is_listed;
         job.flags.is_unconfirmed = has_row && row_age == RowAge::Newer;
         let is_changed = before.is_some_and(|before| own.age_relative_to(before) == RowAge::Newer);
-        if !is_changed || !has_row {
+        if !is_changed || job.flags.is_missing {
             return;
         }
         let was_late = mem::take(&mut job.flags.was_late);
-        if row_age != RowAge::Older {
+        if has_row && row_age != RowAge::Older {
             self.record_evidence(list, !was_late);
             if was_late {
                 self.suspend_list(now, list, ListIssue::Stale);
             }
-        } else if own.was_updated_before(last_date, ALLOWED_LAG_SECS) {
+        } else if has_row && own.was_updated_before(last_date, ALLOWED_LAG_SECS) {
             self.record_evidence(list, false);
             self.suspend_list(now, list, ListIssue::Stale);
         } else {
