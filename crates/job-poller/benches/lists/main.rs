@@ -196,7 +196,7 @@ fn hints(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
 fn many_projects(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
     println!("100,000 jobs in 50 projects, 1,000 requests and 8 MiB of lists a second:");
     let lists =
-        Lists { projects: 50, kept_for: Duration::from_secs(60), row_len: 700, ..Lists::ONE };
+        Lists { projects: 50, kept_for: Duration::from_secs(30), row_len: 700, ..Lists::ONE };
     let case = Case {
         is_staggered: true,
         history: Some(full_history()),

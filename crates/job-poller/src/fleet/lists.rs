@@ -39,8 +39,8 @@ pub(super) struct Lists {
     jobs: Vec<ListedJob>,
     /// When each list's activity ends, earliest first.
     timers: BTreeSet<(CompactDuration, usize)>,
-    /// The number of lists that may be read now.
-    ready: usize,
+    /// The lists that are ready, longest ready first.
+    ready: BTreeSet<(CompactDuration, usize)>,
     /// How far hints about jobs that are in no list can be trusted.
     other_hints: HintRecall,
     /// No list is read before this time, because of the limit of bytes per second.
@@ -96,7 +96,7 @@ impl Lists {
             by_id: HashMap::new(),
             jobs: Vec::new(),
             timers: BTreeSet::new(),
-            ready: 0,
+            ready: BTreeSet::new(),
             other_hints: HintRecall::new(),
             earliest_at: Duration::ZERO,
         }
@@ -250,9 +250,13 @@ impl Lists {
             self.timers.remove(&(before, list));
         }
         self.timers.extend(until.map(|at| (at, list)));
-        let is_ready = |activity: &ListActivity| matches!(activity, ListActivity::Ready);
-        self.ready += usize::from(is_ready(&activity));
-        self.ready -= usize::from(is_ready(&mem::replace(&mut group.activity, activity)));
+        if let ListActivity::Ready(since) = group.activity {
+            self.ready.remove(&(since, list));
+        }
+        if let ListActivity::Ready(since) = activity {
+            self.ready.insert((since, list));
+        }
+        group.activity = activity;
     }
 
     /// Returns a list whose timer has expired.
@@ -265,16 +269,13 @@ impl Lists {
         Some(self.timers.first()?.0.get())
     }
 
-    /// Returns whether a list may be read now.
-    pub(super) const fn has_ready(&self) -> bool {
-        self.ready > 0
+    /// Returns when a list that is ready may be read, because of the limit of bytes per second.
+    pub(super) fn next_ready(&self) -> Option<Duration> {
+        self.ready.first().map(|_| self.earliest_at)
     }
 
-    /// Returns a list that may be read now.
-    pub(super) fn ready(&self) -> Option<usize> {
-        if self.ready == 0 {
-            return None;
-        }
-        self.groups.iter().position(|group| matches!(group.activity, ListActivity::Ready))
+    /// Returns the list that is ready for longest, if the limit of bytes per second allows it.
+    pub(super) fn ready(&self, now: Duration) -> Option<usize> {
+        self.ready.first().filter(|_| self.earliest_at <= now).map(|(_, list)| *list)
     }
 }

@@ -55,8 +55,9 @@ pub(in crate::fleet) enum ListActivity {
     Idle,
     /// It reads the list at the time of the timer.
     Planned,
-    /// It may read the list as soon as the budget allows.
-    Ready,
+    /// It may read the list as soon as the budget and the limit of bytes allow. It is ready since this
+    /// time.
+    Ready(CompactDuration),
     /// A reading is in flight: its number, a handle to cancel it, and when it began.
     Reading(u64, AbortHandle, Duration),
     /// It does not read the list until the time of the timer.

@@ -69,20 +69,15 @@ impl Scheduler {
                 handle.abort();
                 self.in_flight -= 1;
             }
-            ListActivity::Idle | ListActivity::Planned | ListActivity::Ready => {}
+            ListActivity::Idle | ListActivity::Planned | ListActivity::Ready(_) => {}
         }
         self.lists.set_activity(list, ListActivity::Idle, None);
     }
 
     /// Reads a list as soon as the budget allows, unless it is suspended.
     fn request_list(&mut self, now: Duration, list: usize) {
-        let earliest_at = self.lists.earliest_at;
         if matches!(self.lists.group(list).activity, ListActivity::Idle | ListActivity::Planned) {
-            if earliest_at <= now {
-                self.lists.set_activity(list, ListActivity::Ready, None);
-            } else {
-                self.lists.set_activity(list, ListActivity::Planned, Some(earliest_at));
-            }
+            self.lists.set_activity(list, ListActivity::Ready(now.into()), None);
         }
     }
 
@@ -91,7 +86,7 @@ impl Scheduler {
         while let Some(list) = self.lists.due(now) {
             match &self.lists.group(list).activity {
                 ListActivity::Planned => {
-                    self.lists.set_activity(list, ListActivity::Ready, None);
+                    self.lists.set_activity(list, ListActivity::Ready(now.into()), None);
                 }
                 ListActivity::Reading(_, handle, _) => {
                     handle.abort();
@@ -107,7 +102,7 @@ impl Scheduler {
                         self.lists.group_mut(list).has_been_read = false;
                     }
                 }
-                ListActivity::Idle | ListActivity::Ready => {
+                ListActivity::Idle | ListActivity::Ready(_) => {
                     self.lists.set_activity(list, ListActivity::Idle, None);
                 }
             }
@@ -116,12 +111,7 @@ impl Scheduler {
 
     /// Takes a list that is ready, and counts its request.
     pub(super) fn start_list(&mut self, now: Duration) -> Option<PendingList> {
-        let list = self.lists.ready()?;
-        let earliest_at = self.lists.earliest_at;
-        if now < earliest_at {
-            self.lists.set_activity(list, ListActivity::Planned, Some(earliest_at));
-            return None;
-        }
+        let list = self.lists.ready(now)?;
         self.budget.consume(now, 1);
         self.stats.requests += 1;
         self.stats.lists += 1;
@@ -405,7 +395,7 @@ impl Scheduler {
         let highest = self.lists.urgency(key);
         let jobs = (hazard / (highest * highest)).round().max(1.0) as u32;
         let delay = self.plan_now(now, key, jobs).map_or(MAX_COVERED_GAP, |plan| plan.delay);
-        let at = now.saturating_add(delay).max(self.lists.earliest_at);
+        let at = now.saturating_add(delay);
         self.lists.set_activity(list, ListActivity::Planned, Some(at));
     }
 

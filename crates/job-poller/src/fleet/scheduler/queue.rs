@@ -18,8 +18,10 @@ impl Scheduler {
     /// first.
     pub(in crate::fleet) fn next_wake(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| at.get());
-        let has_ready = !self.ready.is_empty() || self.lists.has_ready();
-        let next_request = if has_ready { Some(Duration::ZERO) } else { self.next_advance() };
+        let next_request = match self.ready.is_empty() {
+            false => Some(Duration::ZERO),
+            true => self.next_advance().into_iter().chain(self.lists.next_ready()).min(),
+        };
         let can_send = self.in_flight < self.budget.max_in_flight();
         let next_slot = next_request.filter(|_| can_send).map(|at| at.max(self.budget.next_slot()));
         let lists = self.lists.next_timer();
