@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Response, StatusCode};
 use job_model::is_unprintable;
-use job_sim::{Fault, Plan, Sim, SimServer, TimeSource};
+use job_sim::{Fault, ListFault, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
     Client, Credentials,
     auth::{
@@ -188,10 +188,11 @@ async fn no_output_contains_a_secret() {
         *repeated.status_mut() = StatusCode::BAD_REQUEST;
         if !own.is_empty() {
             sim.inject_fault(Fault::Reply(repeated.clone()));
-            sim.inject_fault(Fault::Reply(repeated));
+            sim.set_list_faults([ListFault::Reply(Fault::Reply(repeated))]);
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
         shown.error(&client.jobs().await.unwrap_err());
+        sim.set_list_faults([]);
     }
     // A login whose password is repeated in the reply, raw and in its JSON form.
     let mut repeated = Response::new(Bytes::from(format!(
