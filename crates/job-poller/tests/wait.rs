@@ -7,14 +7,16 @@ use std::{
 };
 
 use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
-use job_model::Phase;
+use job_model::{Job, Phase};
 use job_poller::{
     Event, FinishedJob, Outcome, Wait, WaitErrorKind, machine::AttemptError, schedule::Fixed,
+    source::source_fn,
 };
 use job_sim::{Fault as SimFault, Plan, Sim, SimServer, SimTransport, TimeSource};
 use job_transport::{
-    Client, Credentials, Endpoint, FetchErrorKind,
+    Client, Credentials, Endpoint, FetchErrorKind, Reading,
     auth::{AccessKey, Identity},
+    clock::{Clock, TokioClock},
     hyper::{HyperTransport, TlsConfig, TlsProvider},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -227,4 +229,64 @@ async fn a_wrong_signature_ends_the_wait_immediately() {
     let error = wait.await.unwrap_err();
     assert_eq!((error.kind(), sim.requests()), (WaitErrorKind::Unauthorized, 1));
     assert_eq!(error.last_error().map(|error| error.kind), Some(FetchErrorKind::WrongSignature));
+}
+
+/// A wait for a job that ends after 5 s. Each attempt takes `latency`, and the schedule reads the job
+/// once in an hour. Also returns when the attempts began, in seconds.
+fn hourly_wait(latency: Duration) -> (Wait, mpsc::UnboundedReceiver<f64>) {
+    let (sender, attempts) = mpsc::unbounded_channel();
+    let began_at = TokioClock::new().monotonic();
+    let source = source_fn(move |_| {
+        let elapsed = TokioClock::new().monotonic() - began_at;
+        sender.send(elapsed.as_secs_f64()).unwrap();
+        let phase = if elapsed < Duration::from_secs(5) { "Running" } else { "Success" };
+        let body = format!(r#"{{"status": {{"phase": "{phase}"}}}}"#);
+        async move {
+            TokioClock::new().sleep(latency).await;
+            Ok(Reading::new(Job::from_slice(body.as_bytes()).unwrap()))
+        }
+    });
+    let schedule = Fixed::new(Duration::from_secs(3600));
+    (Wait::new(source, "job-1".parse().unwrap()).schedule(schedule), attempts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_reads_the_job_two_seconds_after_the_last_attempt() {
+    let (mut wait, mut attempts) = hourly_wait(Duration::ZERO);
+    let clock = TokioClock::new();
+    let began_at = clock.monotonic();
+    for hint_at in [0.5, 1.9, 2.5, 3.0, 6.5].map(Duration::from_secs_f64) {
+        let left = (began_at + hint_at).saturating_sub(clock.monotonic());
+        tokio::select! {
+            _ = &mut wait => panic!("the wait is over"),
+            () = clock.sleep(left) => wait.hint(),
+        }
+    }
+    let ended = wait.await.unwrap();
+    assert_eq!((ended.outcome, ended.attempts), (Outcome::Succeeded, 4));
+    let mut began = Vec::new();
+    while let Ok(at) = attempts.try_recv() {
+        began.push(at);
+    }
+    // The hints at 0.5 s and 1.9 s read the job once, and so do those at 2.5 s and 3 s.
+    assert_eq!(began, [0.0, 2.0, 4.0, 6.5]);
+}
+
+/// The reply may be older than the change that the hint announces.
+#[tokio::test(start_paused = true)]
+async fn a_hint_during_an_attempt_reads_the_job_again() {
+    let (mut wait, mut attempts) = hourly_wait(Duration::from_secs(1));
+    let mut began = Vec::new();
+    while began.len() < 3 {
+        tokio::select! {
+            _ = &mut wait => panic!("the wait is over"),
+            Some(at) = attempts.recv() => {
+                began.push(at);
+                wait.hint();
+            }
+        }
+    }
+    // An attempt takes one second, and the next one begins two seconds later.
+    assert_eq!(began, [0.0, 3.0, 6.0]);
+    assert_eq!(wait.await.unwrap().attempts, 3);
 }

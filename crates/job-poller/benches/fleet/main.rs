@@ -10,6 +10,8 @@ mod bounds;
 mod random;
 #[path = "../common/clock.rs"]
 mod clock;
+#[path = "../common/date_header.rs"]
+mod date_header;
 #[path = "../common/counting_transport.rs"]
 mod counting_transport;
 mod case;

@@ -11,13 +11,16 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures_core::future::BoxFuture;
 use http::{HeaderValue, Response, StatusCode, header::DATE};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
+use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
 use job_poller::source::JobSource;
 use job_transport::{FetchError, Reading};
 use tokio::time::Instant;
 
-use crate::mix::{JobKind, Mix};
+use crate::{
+    date_header::date_header,
+    mix::{JobKind, Mix},
+};
 
 /// A service with three kinds of jobs, whose durations are random.
 pub(crate) struct Service {
@@ -165,8 +168,7 @@ impl Service {
 
 fn date(second: u64) -> HeaderValue {
     let now = SERVICE_START + SignedDuration::from_secs(i64::try_from(second).unwrap_or_default());
-    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap_or_default();
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    date_header(now)
 }
 
 /// Returns the job id for a number.

@@ -9,6 +9,8 @@
 mod bounds;
 #[path = "../common/random.rs"]
 mod random;
+#[path = "../common/date_header.rs"]
+mod date_header;
 mod law;
 mod random_lists;
 mod service;
@@ -61,7 +63,7 @@ fn right_lists(bounds: &mut Bounds) -> Result<(), Box<dyn Error>> {
         (10, 9.0, 6.6),
         (20, 6.9, 4.9),
         (50, 4.8, 3.4),
-        (100, 3.6, 2.61),
+        (100, 3.6, 2.6),
     ];
     let (mut together, mut staggered) = (Vec::new(), Vec::new());
     for (jobs, max_together, max_staggered) in rows {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{HeaderValue, Response, StatusCode, header::DATE};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
+use http::{Response, StatusCode, header::DATE};
+use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
 use job_poller::{
     Fleet, Outcome, WaitPolicy,
@@ -18,6 +18,8 @@ use job_poller::{
 };
 use job_transport::{FetchError, ListReading, Reading};
 use tokio::time::Instant;
+
+use super::date_header::date_header;
 
 /// The latest that the end of a job may be found, whatever the list shows: the longest gap between
 /// two readings of a job, and a request.
@@ -164,11 +166,8 @@ fn time(at: Duration) -> Timestamp {
 }
 
 fn dated(body: String, now: Duration) -> Response<Bytes> {
-    let now = time(Duration::from_secs(now.as_secs()));
-    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap_or_default();
     let mut reply = Response::new(Bytes::from(body));
-    let date = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
-    reply.headers_mut().insert(DATE, date);
+    reply.headers_mut().insert(DATE, date_header(time(now)));
     reply
 }
 

@@ -8,12 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{HeaderValue, Response, header::DATE};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
+use http::{Response, header::DATE};
+use jiff::{SignedDuration, Timestamp};
 use job_model::JobId;
 use job_poller::source::{JobSource, ListId};
 use job_transport::{FetchError, ListReading, Reading};
 use tokio::time::Instant;
+
+use super::date_header::date_header;
 
 /// What is wrong with the list.
 #[derive(Clone, Copy, Debug)]
@@ -183,12 +185,8 @@ fn time(at: Duration) -> Timestamp {
 }
 
 fn dated(body: String, now: Duration) -> Response<Bytes> {
-    let now = time(Duration::from_secs(now.as_secs()));
-    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap_or_default();
     let mut reply = Response::new(Bytes::from(body));
-    reply
-        .headers_mut()
-        .insert(DATE, HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
+    reply.headers_mut().insert(DATE, date_header(time(now)));
     reply
 }
 

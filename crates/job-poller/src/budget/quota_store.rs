@@ -86,8 +86,8 @@ impl QuotaRecord {
 
     /// Returns how long the quota still applies. Returns `None` if it does not apply at this time.
     ///
-    /// It does not apply either if its period begins later than now, because then the wall clock was
-    /// set back, and the quota would apply for too long.
+    /// It also does not apply if its period begins later than now. The wall clock was set back then,
+    /// and the quota would apply for too long.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
         let remaining = Duration::try_from(self.until.duration_since(now)).ok()?;

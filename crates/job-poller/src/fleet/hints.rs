@@ -16,9 +16,9 @@ const FORGET_FACTOR: f64 = 0.99;
 /// Hints are trusted only if they announced more than this part of the ends.
 const MIN_RECALL: f64 = 0.9;
 
-/// After an end that no hint announced, hints are not trusted until they announced as many ends in a
-/// row.
-const MIN_IN_A_ROW: u32 = 3;
+/// Number of ends in a row that hints have to announce before they are trusted, for example after an
+/// end that no hint announced.
+const MIN_ANNOUNCED_IN_A_ROW: u32 = 3;
 
 impl HintRecall {
     pub(super) const fn new() -> Self {
@@ -41,7 +41,8 @@ impl HintRecall {
     pub(super) fn miss_probability(self) -> f64 {
         // The estimate of Jeffreys, which is between the observed part and one half.
         let missed = (self.missed + 0.5) / (self.ends + 1.0);
-        let is_trusted = self.announced_in_a_row >= MIN_IN_A_ROW && 1.0 - missed > MIN_RECALL;
+        let is_trusted =
+            self.announced_in_a_row >= MIN_ANNOUNCED_IN_A_ROW && 1.0 - missed > MIN_RECALL;
         if is_trusted { missed } else { 1.0 }
     }
 }

@@ -70,12 +70,12 @@ impl ScheduleSource {
     }
 
     /// Returns whether few durations of this job type are known.
-    pub(super) fn lacks(&self, job_type: &str) -> bool {
+    pub(super) fn knows_few_jobs(&self, job_type: &str) -> bool {
         matches!(self, Self::Learned(learner) if learner.history.jobs(job_type) < MIN_KNOWN_JOBS)
     }
 
     /// Returns whether nothing was learned yet.
-    pub(super) fn is_new(&self) -> bool {
+    pub(super) fn has_no_history(&self) -> bool {
         matches!(self, Self::Learned(learner) if learner.history.is_empty())
     }
 

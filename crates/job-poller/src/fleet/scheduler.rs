@@ -6,6 +6,7 @@ mod poll_clock;
 mod planned;
 mod queue;
 mod listing;
+mod rows;
 mod hinting;
 mod deadlines;
 mod observing;
@@ -340,8 +341,8 @@ impl Scheduler {
         self.in_flight += 1;
         self.attempts += 1;
         let (handle, registration) = AbortHandle::new_pair();
-        if let Some(flags) = self.lists.known_flags_mut(key) {
-            flags.is_urgent = false;
+        if let Some(job) = self.lists.job(key) {
+            job.flags.is_urgent = false;
         }
         let job = &mut self.jobs[key];
         job.last_attempt_at = now.into();
@@ -360,7 +361,7 @@ impl Scheduler {
         self.stats.errors += u64::from(matches!(input, Input::Error(_)));
         self.stats.throttled += u64::from(stats.throttled);
         self.record_in_budget(now, &stats);
-        self.weigh_reading(now, key, &input);
+        self.learn_from_reading(now, key, &input);
         self.feed(now, key, input);
         self.end_after_attempt(now, key);
         self.consider_list(now, key);
@@ -376,7 +377,7 @@ impl Scheduler {
 
     /// Like [`feed`](Self::feed), but returns the attempt that follows.
     fn advance(&mut self, now: Duration, key: usize, input: Input) -> Option<AttemptRequest> {
-        let share = self.own_share(key);
+        let share = self.share_of_wait(key);
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
         let Step { mut events, action, plan } = job.step(now, input, share);
@@ -399,9 +400,7 @@ impl Scheduler {
                 }
             }
         }
-        let job = &mut self.jobs[key];
-        self.subscribers.publish(&mut job.subscribers, at, &events, &mut self.wakers);
-        self.merged_readers.publish(job.machine.job_id(), &events, &mut self.wakers);
+        self.publish(key, at, &events);
         match action {
             Action::Fetch { id, timeout, last } => {
                 return Some(AttemptRequest { id, timeout, last });
@@ -422,6 +421,13 @@ impl Scheduler {
             Action::Finish(result) => self.finish(now, key, *result),
         }
         None
+    }
+
+    /// Passes events to the subscribers of a wait. `at` is the time since the wait began.
+    fn publish(&mut self, key: usize, at: Duration, events: &[Event]) {
+        let job = &mut self.jobs[key];
+        self.subscribers.publish(&mut job.subscribers, at, events, &mut self.wakers);
+        self.merged_readers.publish(job.machine.job_id(), events, &mut self.wakers);
     }
 
     fn finish(&mut self, now: Duration, key: usize, mut result: Result<FinishedJob, WaitError>) {

@@ -11,7 +11,8 @@ pub(in crate::fleet) struct Evidence {
     fresh: u32,
     /// Number of times that the list missed a change, at most [`MAX_MISSES`].
     misses: u32,
-    /// Number of suspensions since the list last proved fresh [`CHANGES_TO_FORGET_SUSPENSIONS`] times in a row.
+    /// Number of suspensions since the list last showed [`CHANGES_TO_FORGET_SUSPENSIONS`] changes in
+    /// a row.
     suspensions: u32,
 }
 
@@ -69,7 +70,7 @@ impl Evidence {
         misses / (misses + f64::from(self.fresh))
     }
 
-    /// Returns whether the list has shown so many changes that no more evidence is needed.
+    /// Returns whether the list has shown enough changes, so that it need not be read to test it.
     pub(in crate::fleet) const fn is_sufficient(&self) -> bool {
         self.fresh >= MIN_TESTED_CHANGES
     }

@@ -17,9 +17,8 @@ impl Scheduler {
     pub(in crate::fleet) fn hint(&mut self, now: Duration, id: &JobId) -> bool {
         let Some(key) = self.by_id.get(id).copied() else { return false };
         let is_in_flight = matches!(self.jobs[key].activity, JobActivity::Attempt(..));
-        let flags = self.lists.flags_mut(key);
-        flags.is_hinted = true;
-        flags.is_hinted_in_flight = is_in_flight;
+        let job = self.lists.any_job(key);
+        (job.is_hinted, job.is_hinted_in_flight) = (true, is_in_flight);
         if !is_in_flight {
             self.read_now(now, key);
         }
@@ -27,7 +26,7 @@ impl Scheduler {
     }
 
     /// Learns from a reading whether a hint announced the end of the job.
-    pub(super) fn weigh_hints(&mut self, key: usize, input: &Input) {
+    pub(super) fn count_hinted_end(&mut self, key: usize, input: &Input) {
         let machine = &self.jobs[key].machine;
         // A lookup of sub-jobs reads another job.
         if machine.not_before().is_none() {
@@ -37,8 +36,8 @@ impl Scheduler {
         if !matches!(input, Input::Reading { .. } | Input::Unchanged { .. }) {
             return;
         }
-        let flags = self.lists.known_flags_mut(key);
-        let was_hinted = flags.is_some_and(|flags| mem::take(&mut flags.is_hinted));
+        let known = self.lists.known_job(key);
+        let was_hinted = known.is_some_and(|job| mem::take(&mut job.is_hinted));
         let Input::Reading { snapshot, date, .. } = input else { return };
         let digest = snapshot.digest();
         let ended_ago = date.zip(digest.updated_at()).map(|(date, end)| date.duration_since(end));
@@ -51,10 +50,10 @@ impl Scheduler {
     /// Reads a job again if a hint came while it was read.
     pub(super) fn follow_hint(&mut self, now: Duration, key: usize) {
         if self.jobs.contains(key)
-            && let Some(flags) = self.lists.known_flags_mut(key)
-            && mem::take(&mut flags.is_hinted_in_flight)
+            && let Some(job) = self.lists.known_job(key)
+            && mem::take(&mut job.is_hinted_in_flight)
         {
-            flags.is_hinted = true;
+            job.is_hinted = true;
             self.read_now(now, key);
         }
     }

@@ -1,4 +1,4 @@
-//! When a fleet reads lists of jobs, and which jobs it reads because of them.
+//! When a fleet reads a list of jobs, and what the list saves.
 
 use std::{mem, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     budget::{AttemptStats, UrgencyBucket},
     fleet::{
         job::JobActivity,
-        lists::{Check, ListActivity, MAX_CHECKS, RowAge, RowState},
+        lists::{ListActivity, ListedJob},
     },
     machine::{AttemptError, Event, Input, ListIssue},
     schedule::{BudgetShare, PollPlan},
@@ -35,13 +35,6 @@ const MAX_LIST_BYTES: usize = 4 << 20;
 /// shows is found after this time.
 const MAX_COVERED_GAP: Duration = Duration::from_secs(300);
 
-/// Maximum lag of a list behind a change, in seconds. The service's times are whole seconds.
-const ALLOWED_LAG_SECS: i64 = 2;
-
-/// Maximum number of rows of a list from which durations are learned. The others are learned from
-/// the next lists.
-const MAX_LEARNED_ROWS: usize = 256;
-
 /// How many waits of a list get a new *h* after a reading of it.
 const MAX_REFRESHES: usize = 512;
 
@@ -49,8 +42,10 @@ impl Scheduler {
     /// Adds a new wait to the list that shows its job. Reads the list if nothing is known of it.
     pub(super) fn join_list(&mut self, now: Duration, key: usize) {
         let Some(list) = self.lists.add(key, self.jobs[key].machine.job_id()) else { return };
-        let group = self.lists.group(list);
-        if !group.has_been_read && (group.has_several_members() || self.schedule_source.is_new()) {
+        let state = self.lists.state(list);
+        if !state.has_been_read
+            && (state.has_several_members() || self.schedule_source.has_no_history())
+        {
             self.request_list(now, list);
         }
     }
@@ -59,24 +54,32 @@ impl Scheduler {
     pub(super) fn leave_list(&mut self, key: usize) {
         let list = self.lists.list_of(key);
         self.lists.remove(key);
-        let Some(list) = list.filter(|list| !self.lists.group(*list).has_members()) else { return };
-        let group = self.lists.group_mut(list);
-        group.is_covering = false;
-        self.budget.update(mem::take(&mut group.urgency), None);
-        match &group.activity {
-            ListActivity::Suspended => return,
-            ListActivity::Reading(_, handle, _) => {
-                handle.abort();
-                self.in_flight -= 1;
-            }
-            ListActivity::Idle | ListActivity::Planned | ListActivity::Ready(_) => {}
+        let Some(list) = list else { return };
+        // The wait itself is learned from.
+        self.schedule_source.ignore_row(self.jobs[key].machine.job_id());
+        if self.lists.state(list).has_members() {
+            return;
+        }
+        let state = self.lists.state_mut(list);
+        state.is_covering = false;
+        self.budget.update(mem::take(&mut state.urgency), None);
+        if !matches!(state.activity, ListActivity::Suspended) {
+            self.stop_reading(list);
+        }
+    }
+
+    /// Cancels the reading of a list, or the plan to read it.
+    fn stop_reading(&mut self, list: usize) {
+        if let ListActivity::Reading(_, handle, _) = &self.lists.state(list).activity {
+            handle.abort();
+            self.in_flight -= 1;
         }
         self.lists.set_activity(list, ListActivity::Idle, None);
     }
 
     /// Reads a list as soon as the budget allows, unless it is suspended.
-    fn request_list(&mut self, now: Duration, list: usize) {
-        if matches!(self.lists.group(list).activity, ListActivity::Idle | ListActivity::Planned) {
+    pub(super) fn request_list(&mut self, now: Duration, list: usize) {
+        if matches!(self.lists.state(list).activity, ListActivity::Idle | ListActivity::Planned) {
             self.lists.set_activity(list, ListActivity::Ready(now.into()), None);
         }
     }
@@ -84,27 +87,13 @@ impl Scheduler {
     /// Processes the timers of the lists.
     pub(super) fn process_list_timers(&mut self, now: Duration) {
         while let Some(list) = self.lists.due(now) {
-            match &self.lists.group(list).activity {
-                ListActivity::Planned => {
-                    self.lists.set_activity(list, ListActivity::Ready(now.into()), None);
-                }
-                ListActivity::Reading(_, handle, _) => {
-                    handle.abort();
-                    self.in_flight -= 1;
+            match &self.lists.state(list).activity {
+                ListActivity::Reading(..) => self.suspend_list(now, list, ListIssue::Slow),
+                ListActivity::Suspended if !self.lists.state(list).has_several_members() => {
                     self.lists.set_activity(list, ListActivity::Idle, None);
-                    self.suspend_list(now, list, ListIssue::Slow);
+                    self.lists.state_mut(list).has_been_read = false;
                 }
-                ListActivity::Suspended => {
-                    self.lists.set_activity(list, ListActivity::Idle, None);
-                    if self.lists.group(list).has_several_members() {
-                        self.request_list(now, list);
-                    } else {
-                        self.lists.group_mut(list).has_been_read = false;
-                    }
-                }
-                ListActivity::Idle | ListActivity::Ready(_) => {
-                    self.lists.set_activity(list, ListActivity::Idle, None);
-                }
+                _ => self.lists.set_activity(list, ListActivity::Ready(now.into()), None),
             }
         }
     }
@@ -120,7 +109,7 @@ impl Scheduler {
         let (handle, registration) = AbortHandle::new_pair();
         let activity = ListActivity::Reading(self.attempts, handle, now);
         self.lists.set_activity(list, activity, Some(now.saturating_add(LIST_TIMEOUT)));
-        let id = self.lists.group(list).id;
+        let id = self.lists.state(list).id;
         Some(PendingList { list, number: self.attempts, id, registration })
     }
 
@@ -132,7 +121,7 @@ impl Scheduler {
         number: u64,
         result: &Result<ListReading, FetchError>,
     ) {
-        let ListActivity::Reading(current, _, began_at) = self.lists.group(list).activity else {
+        let ListActivity::Reading(current, _, began_at) = self.lists.state(list).activity else {
             return;
         };
         if current != number {
@@ -140,7 +129,7 @@ impl Scheduler {
         }
         self.in_flight -= 1;
         self.lists.set_activity(list, ListActivity::Idle, None);
-        self.lists.group_mut(list).has_been_read = true;
+        self.lists.state_mut(list).has_been_read = true;
         let input = match result {
             Ok(ListReading { date, credentials_refreshed, .. }) => {
                 let (date, credentials_refreshed) = (*date, *credentials_refreshed);
@@ -157,7 +146,10 @@ impl Scheduler {
                 self.count_bytes(now, reading.body_len);
                 self.suspend_list(now, list, ListIssue::Oversized);
             }
-            Ok(reading) => self.read_list(now, list, began_at, reading),
+            Ok(reading) => {
+                self.count_bytes(now, reading.body_len);
+                self.read_rows(now, list, began_at, reading);
+            }
             Err(error) => self.suspend_list(now, list, issue(error)),
         }
     }
@@ -169,179 +161,9 @@ impl Scheduler {
         self.lists.earliest_at = self.lists.earliest_at.max(now).saturating_add(pause);
     }
 
-    fn read_list(&mut self, now: Duration, list: usize, began_at: Duration, reading: &ListReading) {
-        self.count_bytes(now, reading.body_len);
-        let members = self.lists.members(list);
-        for &key in &members {
-            if let Some(job) = self.lists.job(key) {
-                job.flags.was_listed = mem::take(&mut job.flags.is_listed);
-            }
-        }
-        let mut rows_to_learn_from = MAX_LEARNED_ROWS;
-        let previous = mem::replace(&mut self.lists.group_mut(list).last_date, reading.date);
-        let mut is_stale = false;
-        for row in reading.list.rows() {
-            let Some(id) = row.uid() else { continue };
-            let state = RowState::new(row.phase().as_ref(), row.updated_at());
-            match self.by_id.get(id).copied().filter(|key| self.lists.list_of(*key) == Some(list)) {
-                Some(key) => self.compare_row(now, key, state, previous),
-                None => self.schedule_source.learn_from_row(row, &mut rows_to_learn_from),
-            }
-            let checks = &mut self.lists.group_mut(list).checks;
-            if !checks.is_empty()
-                && checks.get(id).is_some_and(|check| check.since <= began_at)
-                && let Some(check) = checks.remove(id)
-            {
-                let shows_change = state.age_relative_to(check.own) != RowAge::Older;
-                // The list may lag a little.
-                let proves =
-                    shows_change || !check.own.is_newer_than(reading.date, ALLOWED_LAG_SECS);
-                if proves {
-                    is_stale |= !shows_change;
-                    self.record_evidence(list, shows_change);
-                }
-            }
-        }
-        // A job that is missing proves nothing.
-        self.lists.group_mut(list).checks.retain(|_, check| check.since > began_at);
-        self.use_learned_schedule(now);
-        if is_stale {
-            return self.suspend_list(now, list, ListIssue::Stale);
-        }
-        for key in members {
-            let Some(job) = self.lists.job(key) else { continue };
-            job.flags.is_missing = !job.flags.is_listed;
-            if job.flags.is_missing && job.flags.was_listed {
-                self.plan_without_list(now, key);
-            }
-        }
-        self.plan_list(now, list);
-    }
-
-    /// Compares a row with the job's own reading, and reads the job if the row shows a change.
-    fn compare_row(
-        &mut self,
-        now: Duration,
-        key: usize,
-        row: RowState,
-        previous_date: Option<jiff::Timestamp>,
-    ) {
-        let own = self.own_state(key);
-        let Some(job) = self.lists.job(key) else { return };
-        job.flags.is_listed = true;
-        let had_row = mem::replace(&mut job.flags.has_row, true);
-        let before = mem::replace(&mut job.row, row);
-        let is_newer = own.is_some_and(|own| row.age_relative_to(own) == RowAge::Newer);
-        if !is_newer || had_row && row == before {
-            return;
-        }
-        let was_in_previous = had_row && job.flags.was_listed;
-        job.flags.was_late =
-            was_in_previous && row.was_updated_before(previous_date, ALLOWED_LAG_SECS);
-        // After a row that the job's own reading did not confirm, no row is urgent.
-        let is_urgent = !job.flags.is_unconfirmed;
-        let is_first_end = row.has_ended() && !mem::replace(&mut job.flags.has_ended, true);
-        if is_first_end {
-            self.publish(now, key, &[Event::ListedEnded]);
-        }
-        if is_urgent {
-            self.lists.flags_mut(key).is_urgent = true;
-            self.read_now(now, key);
-        }
-    }
-
-    /// Returns the phase and the time of the last own reading of a job.
-    fn own_state(&self, key: usize) -> Option<RowState> {
-        let snapshot = self.jobs[key].machine.snapshot()?;
-        Some(RowState::from_digest(snapshot.digest()))
-    }
-
-    /// Makes the next attempt of a wait as soon as its schedule and a `Retry-After` permit. If a list
-    /// shows a change, it goes before all other waits. Otherwise, it goes before those that had an
-    /// attempt after its last one. Does nothing after a failed attempt.
-    pub(super) fn read_now(&mut self, now: Duration, key: usize) {
-        let job = &self.jobs[key];
-        let Some(earliest) = job.earliest_attempt() else { return };
-        match job.activity {
-            JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {}
-            JobActivity::Ready(..) => return self.promote(key),
-            JobActivity::Attempt(..) => return,
-        }
-        let last_attempt_at = job.last_attempt_at.get();
-        let at = if job.machine.attempts() == 0 { now } else { earliest.max(now) };
-        if job.timer.is_some_and(|timer| timer.get() <= at) {
-            return;
-        }
-        self.cancel(key);
-        let job = &mut self.jobs[key];
-        job.machine.advance_attempt(job.elapsed(at));
-        if at <= now {
-            self.enqueue(self.queued_since(key, last_attempt_at), key, None);
-        } else {
-            self.set_timer(key, Some(at));
-        }
-    }
-
-    /// Returns since when a wait counts as queued: `since`, unless a list shows a change of its job.
-    pub(super) fn queued_since(&self, key: usize, since: Duration) -> Duration {
-        if self.lists.is_urgent(key) { Duration::ZERO } else { since }
-    }
-
-    /// Learns from a job's own reading how far its list can be trusted. Call it before the machine
-    /// gets the reading.
-    pub(super) fn weigh_reading(&mut self, now: Duration, key: usize, input: &Input) {
-        self.weigh_hints(key, input);
-        let Some(list) = self.lists.list_of(key) else { return };
-        let machine = &self.jobs[key].machine;
-        // A lookup of sub-jobs reads another job.
-        if machine.not_before().is_none() {
-            return;
-        }
-        let before = self.own_state(key);
-        let own = match input {
-            Input::Reading { snapshot, .. } => Some(RowState::from_digest(snapshot.digest())),
-            Input::Unchanged { .. } => before,
-            _ => None,
-        };
-        let Some(own) = own else { return };
-        let last_date = self.lists.group(list).last_date;
-        let Some(job) = self.lists.job(key) else { return };
-        let row_age = job.row.age_relative_to(own);
-        let has_row = job.flags.has_row && job.flags.is_listed;
-        job.flags.is_unconfirmed = has_row && row_age == RowAge::Newer;
-        let is_changed = before.is_some_and(|before| own.age_relative_to(before) == RowAge::Newer);
-        if !is_changed || job.flags.is_missing {
-            return;
-        }
-        let was_late = mem::take(&mut job.flags.was_late);
-        if has_row && row_age != RowAge::Older {
-            self.record_evidence(list, !was_late);
-            if was_late {
-                self.suspend_list(now, list, ListIssue::Stale);
-            }
-        } else if has_row && own.was_updated_before(last_date, ALLOWED_LAG_SECS) {
-            self.record_evidence(list, false);
-            self.suspend_list(now, list, ListIssue::Stale);
-        } else {
-            let id = machine.job_id().clone();
-            let group = self.lists.group_mut(list);
-            if group.checks.len() < MAX_CHECKS {
-                group.checks.insert(id, Check { own, since: now });
-            }
-            if group.has_several_members() && !group.evidence.is_sufficient() {
-                self.request_list(now, list);
-            }
-        }
-    }
-
-    fn record_evidence(&mut self, list: usize, shows_change: bool) {
-        let evidence = &mut self.lists.group_mut(list).evidence;
-        if shows_change { evidence.record_fresh() } else { evidence.record_miss() }
-    }
-
     /// Returns a wait's share of the budget. A wait whose job a list covers pays more for a request,
     /// because its own reading only finds the changes that the list misses.
-    pub(super) fn own_share(&self, key: usize) -> BudgetShare {
+    pub(super) fn share_of_wait(&self, key: usize) -> BudgetShare {
         let (share, missed) = (self.share(), self.lists.miss_probability(key));
         if missed >= 1.0 {
             return share;
@@ -358,32 +180,33 @@ impl Scheduler {
         Some(UrgencyBucket::from_urgency(urgency * self.lists.miss_probability(key).sqrt()))
     }
 
-    /// Starts to read the list of a wait if that has become cheaper than reading its jobs.
+    /// Reads the list of a wait if that has become cheaper than reading its jobs, or if the list may
+    /// have durations of such jobs.
     pub(super) fn consider_list(&mut self, now: Duration, key: usize) {
         let Some(list) = self.lists.list_of(key) else { return };
-        let group = self.lists.group(list);
-        let is_cheaper = || group.is_cheaper(self.share().request_price.as_secs_f64());
-        let may_have_durations = || {
-            let digest = self.jobs.get(key)?.machine.snapshot()?.digest();
-            let job_type = digest.job_type()?;
-            (!group.has_been_read && self.schedule_source.lacks(job_type)).then_some(())
-        };
-        if !group.is_covering && (is_cheaper() || may_have_durations().is_some()) {
+        let state = self.lists.state(list);
+        let snapshot = self.jobs.get(key).and_then(|job| job.machine.snapshot());
+        let job_type = snapshot.and_then(|snapshot| snapshot.digest().job_type());
+        // The list may have durations of such jobs.
+        let is_instructive = !state.has_been_read
+            && job_type.is_some_and(|job_type| self.schedule_source.knows_few_jobs(job_type));
+        let is_cheaper = state.is_cheaper(self.share().request_price.as_secs_f64());
+        if !state.is_covering && (is_cheaper || is_instructive) {
             self.request_list(now, list);
         }
     }
 
     /// Decides whether the list replaces readings of its jobs, and when it is read next.
-    fn plan_list(&mut self, now: Duration, list: usize) {
+    pub(super) fn plan_list(&mut self, now: Duration, list: usize) {
         let most_urgent = self.refresh_urgencies(now, list);
         let price = self.share().request_price.as_secs_f64();
-        let group = self.lists.group_mut(list);
-        let is_covering = group.is_cheaper(price) && most_urgent.is_some();
-        let was_covering = mem::replace(&mut group.is_covering, is_covering);
-        let shown = 1.0 - group.evidence.miss_probability();
-        let hazard = group.hazard_sum.max(0.0) * shown;
+        let state = self.lists.state_mut(list);
+        let is_covering = state.is_cheaper(price) && most_urgent.is_some();
+        let was_covering = mem::replace(&mut state.is_covering, is_covering);
+        let shown = 1.0 - state.evidence.miss_probability();
+        let hazard = state.hazard_sum.max(0.0) * shown;
         let urgency = is_covering.then(|| UrgencyBucket::from_urgency(hazard.sqrt()));
-        self.budget.update(mem::replace(&mut group.urgency, urgency), urgency);
+        self.budget.update(mem::replace(&mut state.urgency, urgency), urgency);
         let Some(key) = most_urgent.filter(|_| is_covering) else {
             if was_covering {
                 for key in self.lists.members(list) {
@@ -402,7 +225,7 @@ impl Scheduler {
     /// Computes *h* of some waits in a list again. Returns the wait with the highest.
     fn refresh_urgencies(&mut self, now: Duration, list: usize) -> Option<usize> {
         let members = self.lists.members(list);
-        let from = self.lists.group(list).next_refresh;
+        let from = self.lists.state(list).next_refresh;
         let count = members.len().min(MAX_REFRESHES);
         for step in 0..count {
             let key = members[(from + step) % members.len()];
@@ -410,7 +233,7 @@ impl Scheduler {
             let urgency = plan.and_then(|plan| plan.urgency).filter(|urgency| *urgency > 0.0);
             self.lists.set_urgency(key, urgency.unwrap_or(0.0));
         }
-        self.lists.group_mut(list).next_refresh = (from + count) % members.len().max(1);
+        self.lists.state_mut(list).next_refresh = (from + count) % members.len().max(1);
         let urgency = |key: &usize| self.lists.urgency(*key);
         members
             .into_iter()
@@ -426,29 +249,24 @@ impl Scheduler {
     }
 
     /// Does not read the list for some time, because of this issue.
-    fn suspend_list(&mut self, now: Duration, list: usize, issue: ListIssue) {
-        let group = self.lists.group_mut(list);
-        if matches!(group.activity, ListActivity::Suspended) {
-            return;
-        }
-        let length = group.evidence.suspend(issue != ListIssue::Failed);
-        group.checks.clear();
-        group.last_date = None;
-        let was_covering = mem::take(&mut group.is_covering);
-        self.budget.update(mem::take(&mut group.urgency), None);
-        if let ListActivity::Reading(_, handle, _) = &group.activity {
-            handle.abort();
-            self.in_flight -= 1;
-        }
+    pub(super) fn suspend_list(&mut self, now: Duration, list: usize, issue: ListIssue) {
+        let state = self.lists.state_mut(list);
+        let length = state.evidence.suspend(issue != ListIssue::Failed);
+        state.expected_changes.clear();
+        state.last_date = None;
+        let was_covering = mem::take(&mut state.is_covering);
+        self.budget.update(mem::take(&mut state.urgency), None);
+        self.stop_reading(list);
         let until = now.saturating_add(length);
         self.lists.set_activity(list, ListActivity::Suspended, Some(until));
         self.stats.list_suspensions += 1;
         let members = self.lists.members(list);
         if let Some(&key) = members.first() {
-            self.publish(now, key, &[Event::ListSuspended { issue, length }]);
+            let at = self.jobs[key].elapsed(now);
+            self.publish(key, at, &[Event::ListSuspended { issue, length }]);
         }
         for key in members {
-            self.lists.forget_row(key);
+            self.lists.job(key).into_iter().for_each(ListedJob::forget_rows);
             if was_covering {
                 self.plan_without_list(now, key);
             }
@@ -456,7 +274,7 @@ impl Scheduler {
     }
 
     /// Plans the next attempt of a wait as if no list had been read.
-    fn plan_without_list(&mut self, now: Duration, key: usize) {
+    pub(super) fn plan_without_list(&mut self, now: Duration, key: usize) {
         let Some(plan) = self.plan_now(now, key, 1) else { return };
         let (job, urgency) = (&mut self.jobs[key], UrgencyBucket::from_plan(plan));
         if job.urgency.is_some() {
@@ -472,25 +290,6 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         job.machine.advance_attempt(job.elapsed(due));
         self.plan(now, key, due, due.saturating_sub(now));
-    }
-
-    /// Passes events to the subscribers of a wait.
-    fn publish(&mut self, now: Duration, key: usize, events: &[Event]) {
-        let job = &mut self.jobs[key];
-        let at = job.elapsed(now);
-        self.subscribers.publish(&mut job.subscribers, at, events, &mut self.wakers);
-        self.merged_readers.publish(job.machine.job_id(), events, &mut self.wakers);
-    }
-
-    /// Lets waits use what was learned from a list, if they use the schedule of the fleet.
-    fn use_learned_schedule(&mut self, now: Duration) {
-        let Some((before, after)) = self.schedule_source.rebuild_after_list(now) else { return };
-        for (_, job) in &mut self.jobs {
-            job.replace_schedule(&before, &after);
-        }
-        let keys = self.jobs.iter().map(|(key, _)| key);
-        let keys: Vec<usize> = keys.filter(|key| !self.lists.is_covered(*key)).collect();
-        keys.into_iter().for_each(|key| self.plan_without_list(now, key));
     }
 }
 

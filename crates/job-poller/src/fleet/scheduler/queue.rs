@@ -71,6 +71,37 @@ impl Scheduler {
         self.set_timer(key, self.queue_deadline(key));
     }
 
+    /// Makes the next attempt of a wait as soon as its schedule and a `Retry-After` permit. If a list
+    /// shows a change, it goes before all other waits. Otherwise, it goes before those that had an
+    /// attempt after its last one. Does nothing after a failed attempt.
+    pub(super) fn read_now(&mut self, now: Duration, key: usize) {
+        let job = &self.jobs[key];
+        let Some(earliest) = job.earliest_attempt() else { return };
+        match job.activity {
+            JobActivity::Sleep | JobActivity::Planned(_) | JobActivity::Cooling(..) => {}
+            JobActivity::Ready(..) => return self.promote(key),
+            JobActivity::Attempt(..) => return,
+        }
+        let last_attempt_at = job.last_attempt_at.get();
+        let at = if job.machine.attempts() == 0 { now } else { earliest.max(now) };
+        if job.timer.is_some_and(|timer| timer.get() <= at) {
+            return;
+        }
+        self.cancel(key);
+        let job = &mut self.jobs[key];
+        job.machine.advance_attempt(job.elapsed(at));
+        if at <= now {
+            self.enqueue(self.queued_since(key, last_attempt_at), key, None);
+        } else {
+            self.set_timer(key, Some(at));
+        }
+    }
+
+    /// Returns since when a wait counts as queued: `since`, unless a list shows a change of its job.
+    pub(super) fn queued_since(&self, key: usize, since: Duration) -> Duration {
+        if self.lists.is_urgent(key) { Duration::ZERO } else { since }
+    }
+
     /// Cancels the activity of a wait, which then does nothing for the moment.
     pub(super) fn cancel(&mut self, key: usize) {
         self.set_timer(key, None);
@@ -91,11 +122,10 @@ impl Scheduler {
 
     pub(super) fn remove(&mut self, key: usize) -> FleetJob {
         self.cancel(key);
+        self.leave_list(key);
         let job = self.jobs.remove(key);
         self.budget.update(job.urgency, None);
         self.by_id.remove(job.machine.job_id());
-        self.leave_list(key);
-        self.schedule_source.ignore_row(job.machine.job_id());
         job
     }
 

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// One list of jobs.
-pub(in crate::fleet) struct ListGroup {
+pub(in crate::fleet) struct ListState {
     pub(in crate::fleet) id: ListId,
     /// The keys of the waits whose jobs belong to the list.
     pub(super) members: Vec<u32>,
     pub(in crate::fleet) evidence: Evidence,
     pub(in crate::fleet) activity: ListActivity,
-    /// When the activity ends. The table's `timers` have an entry for it.
+    /// When the activity ends. `Lists::timers` has an entry for it.
     pub(super) timer: Option<CompactDuration>,
     /// How far hints about its jobs can be trusted.
     pub(in crate::fleet) hints: HintRecall,
@@ -32,7 +32,7 @@ pub(in crate::fleet) struct ListGroup {
     /// The service's time in the last list that arrived.
     pub(in crate::fleet) last_date: Option<Timestamp>,
     /// Changes that the jobs' own readings have shown, and that the next list has to show.
-    pub(in crate::fleet) checks: HashMap<JobId, Check>,
+    pub(in crate::fleet) expected_changes: HashMap<JobId, ExpectedChange>,
     /// The position of the member whose *h* is computed next.
     pub(in crate::fleet) next_refresh: usize,
     pub(in crate::fleet) has_been_read: bool,
@@ -40,14 +40,14 @@ pub(in crate::fleet) struct ListGroup {
 
 /// A change that a job's own reading has shown.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::fleet) struct Check {
+pub(in crate::fleet) struct ExpectedChange {
     pub(in crate::fleet) own: RowState,
     /// When the reading ended. Only a list that is requested later proves anything.
     pub(in crate::fleet) since: Duration,
 }
 
 /// Maximum number of changes that wait for the next list.
-pub(in crate::fleet) const MAX_CHECKS: usize = 64;
+pub(in crate::fleet) const MAX_EXPECTED_CHANGES: usize = 64;
 
 /// What a fleet does with a list at the moment.
 pub(in crate::fleet) enum ListActivity {
@@ -64,7 +64,7 @@ pub(in crate::fleet) enum ListActivity {
     Suspended,
 }
 
-impl ListGroup {
+impl ListState {
     pub(super) fn new(id: ListId) -> Self {
         Self {
             id,
@@ -78,7 +78,7 @@ impl ListGroup {
             hazard_sum: 0.0,
             urgency: None,
             last_date: None,
-            checks: HashMap::new(),
+            expected_changes: HashMap::new(),
             next_refresh: 0,
             has_been_read: false,
         }
