@@ -19,6 +19,7 @@ mod spelling;
 mod object;
 pub(crate) mod fast;
 mod lenient;
+mod serde_formats;
 mod raw_fields;
 
 pub(crate) use beginning::beginning;
@@ -35,36 +36,36 @@ pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
 pub(crate) use object::{
-    Fidelity, Field, Object, StringField, json_object, serialize, write, write_unknown,
+    Fidelity, Field, Object, Root, StringField, json_object, serialize, write, write_unknown,
 };
 pub(crate) use path::KnownNames;
 pub use raw_fields::{RawFieldError, RawFields};
+pub(crate) use serde_formats::deserialize;
 pub(crate) use spelling::{Spelling, V2Names};
-pub(crate) use values::{BorrowedText, JsonWriter};
+pub(crate) use values::BorrowedText;
 
 use alloc::vec::Vec;
 use core::str;
 
-/// Decodes an object, and lists the deviations of its body.
+/// Decodes the body of a reply, and lists its deviations.
 ///
 /// Uses the fast pass if the body has the form of the reference page, and otherwise the lenient
-/// pass, if necessary after repair. The caller provides the names of the known fields.
+/// pass, if necessary after repair.
 ///
 /// # Errors
 ///
 /// Returns an error if the body is not valid JSON, is truncated, is not an object, has a known
 /// field twice in one object, or exceeds the limits.
-pub(crate) fn decode<T: Object>(
+pub(crate) fn decode<T: Root>(
     body: &[u8],
     limits: Limits,
-    known_names: &KnownNames,
 ) -> Result<(T, Vec<Deviation>), DecodeError> {
     let (document, deviations) = match str::from_utf8(body).map(|body| fast::decode(body, limits)) {
         Ok(Ok(object)) => return Ok((object, Vec::new())),
         // The fast pass rejected a value, so the syntax may be valid. If the body is truncated, it
         // cannot be repaired.
-        Ok(Err(error)) if error.is_data() || error.is_eof() => Document::new(body, known_names)?,
-        _ => Document::repaired(body, known_names)?,
+        Ok(Err(error)) if error.is_data() || error.is_eof() => Document::new(body, T::FIELD_NAMES)?,
+        _ => Document::repaired(body, T::FIELD_NAMES)?,
     };
     document.check_object()?;
     lenient::decode(&document, limits, deviations)

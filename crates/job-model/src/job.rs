@@ -21,6 +21,6 @@ pub use sub_jobs::SubJobs;
 
 pub(crate) use decoded::Decoded;
 pub(crate) use fields::{FIELD_NAMES, Job};
-pub(crate) use id::{IdError, JobId};
+pub(crate) use id::JobId;
 pub(crate) use phase::Phase;
 pub(crate) use timestamp::Timestamp;

@@ -78,19 +78,22 @@ extern crate alloc;
 extern crate std;
 
 mod printable;
+mod id;
 pub mod decode;
 pub mod job;
+pub mod object;
 pub mod tree;
 pub mod reply;
 #[cfg(test)]
 mod testing;
 
 pub use decode::{deviation::Deviation, error::DecodeError};
+pub use id::IdError;
 pub use jiff;
 pub use job::{
     decoded::Decoded,
     fields::Job,
-    id::{IdError, JobId, ProjectId},
+    id::{JobId, ProjectId},
     phase::Phase,
     timestamp::Timestamp,
 };

@@ -1,4 +1,4 @@
-//! The client, which reads a job or the list of jobs. Each call is one attempt, including re-authentication after a
+//! The client, which reads a job, the list of jobs, a cluster or a node. Each call is one attempt, including re-authentication after a
 //! 401.
 
 mod digest;
@@ -6,11 +6,15 @@ mod snapshot;
 mod unreadable;
 mod reading;
 mod list_reading;
+mod object_reading;
 
 pub use digest::JobDigest;
 pub use list_reading::ListReading;
+pub use object_reading::ObjectReading;
 pub use reading::{Fetched, Reading, Unchanged};
 pub use snapshot::JobSnapshot;
+
+use object_reading::{ReadObject, read_ok_response};
 
 use std::{
     fmt,
@@ -23,7 +27,10 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
-use job_model::{JobId, ProjectId};
+use job_model::{
+    JobId, ProjectId,
+    object::{Cluster, ClusterId, Node, NodeId, Object, ObjectId, ObjectKind},
+};
 
 use crate::{
     auth::{
@@ -32,7 +39,7 @@ use crate::{
     },
     clock::{Clock, timeout},
     request::{
-        Endpoint, ErrorClass, FetchError, FetchErrorKind, RefusalCause, Reply, RequestInfo,
+        Endpoint, ErrorClass, FetchError, FetchErrorKind, RefusalCause, Reply, RequestInfo, Target,
         send_traced,
     },
     transport::{
@@ -53,7 +60,7 @@ const HEADERS_WITH_TOKEN: usize = 4;
 /// The number of headers of a signed request, which has up to five headers instead of a token.
 const HEADERS_WITH_SIGNATURE: usize = 8;
 
-/// Reads jobs of one project from one endpoint.
+/// Reads jobs, clusters and nodes of one project from one endpoint.
 ///
 /// Clones are cheap and share the credentials and the transport.
 #[derive(Clone)]
@@ -183,7 +190,7 @@ impl Client {
     /// Dropping the future cancels the attempt. The job is not affected. If the credentials were
     /// being requested for this attempt, the next attempt requests them again.
     pub async fn job(&self, id: &JobId) -> Result<Reading, FetchError> {
-        self.within_timeout(Some(id), async |ok| read(ok).await).await
+        self.within_timeout(Target::Job(id), async |ok| read(ok).await).await
     }
 
     /// Reads the list of the project's jobs once: `GET /api/v2/projects/{project_id}/jobs`, or
@@ -220,7 +227,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn jobs(&self) -> Result<ListReading, FetchError> {
-        self.within_timeout(None, async |ok| {
+        self.within_timeout(Target::Jobs, async |ok| {
             let OkReply { response, credentials_refreshed } = ok;
             let bytes = response.body().len();
             match off_thread(bytes, move || ListReading::from_ok_response(&response)).await {
@@ -250,7 +257,7 @@ impl Client {
         id: &JobId,
         last: Option<&JobSnapshot>,
     ) -> Result<Fetched, FetchError> {
-        self.within_timeout(Some(id), async |ok| {
+        self.within_timeout(Target::Job(id), async |ok| {
             if !last.is_some_and(|last| last.has_text(ok.response.body())) {
                 return read(ok).await.map(Fetched::Reading);
             }
@@ -261,15 +268,89 @@ impl Client {
         .await
     }
 
-    /// Makes an attempt to read a job, or the list of jobs, within its timeout, and reads the reply.
+    /// Reads the cluster once: `GET /api/v3/projects/{project_id}/clusters/{cluster_id}`, or below
+    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
+    ///
+    /// Authentication, timeouts and the limit of the body are those of [`job`](Self::job).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are no credentials, no reply is received, the status is not 200, or
+    /// the body is not a cluster; see [`FetchError`]. If the cluster does not exist, the class is
+    /// [`ErrorClass::NotFound`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The same as for [`job`](Self::job).
+    pub async fn cluster(&self, id: &ClusterId) -> Result<ObjectReading<Cluster>, FetchError> {
+        self.read_object(&ObjectId::Cluster(id.clone())).await
+    }
+
+    /// Reads the node once:
+    /// `GET /api/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}`, or below
+    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
+    ///
+    /// Authentication, timeouts and the limit of the body are those of [`job`](Self::job).
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`cluster`](Self::cluster).
+    ///
+    /// # Cancel safety
+    ///
+    /// The same as for [`job`](Self::job).
+    pub async fn node(
+        &self,
+        cluster: &ClusterId,
+        id: &NodeId,
+    ) -> Result<ObjectReading<Node>, FetchError> {
+        self.read_object(&ObjectId::Node { cluster: cluster.clone(), node: id.clone() }).await
+    }
+
+    /// Reads the cluster or node once, as [`cluster`](Self::cluster) and [`node`](Self::node) do.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`cluster`](Self::cluster).
+    ///
+    /// # Cancel safety
+    ///
+    /// The same as for [`job`](Self::job).
+    pub async fn object(&self, id: &ObjectId) -> Result<ObjectReading<Object>, FetchError> {
+        match id.kind() {
+            ObjectKind::Cluster => Ok(self.read_object::<Cluster>(id).await?.map(Object::Cluster)),
+            ObjectKind::Node => Ok(self.read_object::<Node>(id).await?.map(Object::Node)),
+        }
+    }
+
+    async fn read_object<T: ReadObject>(
+        &self,
+        id: &ObjectId,
+    ) -> Result<ObjectReading<T>, FetchError> {
+        self.within_timeout(Target::Object(id), async |ok| {
+            let OkReply { response, credentials_refreshed } = ok;
+            let bytes = response.body().len();
+            match off_thread(bytes, move || read_ok_response(&response)).await {
+                Ok(reading) => Ok(ObjectReading { credentials_refreshed, ..reading }),
+                Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
+            }
+        })
+        .await
+    }
+
+    /// Makes an attempt within its timeout, and reads the reply.
     async fn within_timeout<T>(
         &self,
-        job: Option<&JobId>,
+        target: Target<'_>,
         read: impl AsyncFnOnce(OkReply) -> Result<T, FetchError>,
     ) -> Result<T, FetchError> {
         let endpoint = &self.0.endpoint;
-        let template = if job.is_some() { endpoint.job_path() } else { endpoint.jobs_path() };
-        let attempt = AttemptContext { job, template, requests: AtomicU32::new(0) };
+        let template = match target {
+            Target::Job(_) => endpoint.job_path(),
+            Target::Jobs => endpoint.jobs_path(),
+            Target::Object(id) => endpoint.object_path(id.kind()),
+        };
+        let attempt = AttemptContext { target, template, requests: AtomicU32::new(0) };
         let made = async { read(self.attempt(&attempt).await?).await };
         let made = timeout(&*self.0.clock, self.0.attempt_timeout, made).await;
         made.unwrap_or_else(|| {
@@ -345,14 +426,16 @@ impl Client {
         match &issued.credential {
             Credential::Token(token) => {
                 let token = token.value().map_err(TransportError::invalid_request)?;
-                let mut request = self.build_request(&project, attempt.job, HEADERS_WITH_TOKEN)?;
+                let mut request =
+                    self.build_request(&project, attempt.target, HEADERS_WITH_TOKEN)?;
                 request.headers_mut().insert(X_AUTH_TOKEN, token);
                 self.send_once(attempt, request).await?.expect_status(StatusCode::OK)
             }
             Credential::Key(key) => {
                 let context = self.signing_context();
                 let about = || attempt.request_info();
-                let request = || self.build_request(&project, attempt.job, HEADERS_WITH_SIGNATURE);
+                let request =
+                    || self.build_request(&project, attempt.target, HEADERS_WITH_SIGNATURE);
                 let reply = send_signed(&context, request, key, Some(&project), about, &[]).await?;
                 reply.expect_status(StatusCode::OK)
             }
@@ -375,18 +458,19 @@ impl Client {
         }
     }
 
-    /// Creates the request for a job, or for the list of jobs, without authentication headers. There
-    /// is space for `headers` of them, so that the list of headers does not grow later.
+    /// Creates the request without authentication headers. There is space for `headers` of them, so
+    /// that the list of headers does not grow later.
     fn build_request(
         &self,
         project: &ProjectId,
-        job: Option<&JobId>,
+        target: Target<'_>,
         headers: usize,
     ) -> Result<Request<Bytes>, FetchError> {
         let endpoint = &self.0.endpoint;
-        let uri = match job {
-            Some(id) => endpoint.job_uri(project, id),
-            None => endpoint.jobs_uri(project),
+        let uri = match target {
+            Target::Job(id) => endpoint.job_uri(project, id),
+            Target::Jobs => endpoint.jobs_uri(project),
+            Target::Object(id) => endpoint.object_uri(project, id),
         };
         let request = uri.and_then(|uri| endpoint.request(uri));
         let mut request = request.map_err(TransportError::invalid_request)?;
@@ -419,8 +503,7 @@ struct OkReply {
 
 /// An attempt, and the number of its requests that were sent so far.
 struct AttemptContext<'a> {
-    /// The job to read. `None` for the list of jobs.
-    job: Option<&'a JobId>,
+    target: Target<'a>,
     /// The path of the request, with placeholders for the ids.
     template: &'static str,
     requests: AtomicU32,
@@ -431,7 +514,7 @@ impl AttemptContext<'_> {
     fn request_info(&self) -> RequestInfo<'_> {
         RequestInfo {
             template: self.template,
-            job: self.job,
+            target: Some(self.target),
             resends: self.requests.fetch_add(1, Ordering::Relaxed),
         }
     }

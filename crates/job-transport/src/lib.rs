@@ -106,7 +106,9 @@ mod testing;
 
 pub use auth::credentials::Credentials;
 pub use bytes;
-pub use client::{Client, Fetched, JobDigest, JobSnapshot, ListReading, Reading, Unchanged};
+pub use client::{
+    Client, Fetched, JobDigest, JobSnapshot, ListReading, ObjectReading, Reading, Unchanged,
+};
 pub use http;
 pub use job_model;
 pub use request::{

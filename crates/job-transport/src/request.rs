@@ -20,7 +20,7 @@ pub use endpoint::{Cloud, EndpointError};
 pub(crate) use error::FetchError;
 pub(crate) use error_class::ErrorClass;
 pub(crate) use error_kind::FetchErrorKind;
-pub(crate) use exchange::{Reply, RequestInfo, send_traced};
+pub(crate) use exchange::{Reply, RequestInfo, Target, send_traced};
 pub use headers::retry_after;
 pub(crate) use headers::{date, header_str, request_id};
 pub(crate) use provider_error::CredentialsProviderError;

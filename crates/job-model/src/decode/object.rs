@@ -14,6 +14,7 @@ use super::{
     json::{Form, Formed, Json},
     lenient::LenientDecoder,
     limits::RemainingLimits,
+    path::KnownNames,
     raw_fields::RawFields,
     spelling::{Spelling, V2Names, spelled},
     values::last_of_each_name,
@@ -24,7 +25,7 @@ use serde::{
     ser::{Error, SerializeMap},
 };
 
-/// An object that is part of a job.
+/// An object of a reply: a job, a cluster or a node, or a part of one of them.
 pub(crate) trait Object: Default {
     /// The names of the known fields, at most 32, as API v3 spells them.
     const NAMES: &'static [&'static str];
@@ -91,6 +92,15 @@ pub(crate) trait Object: Default {
         known: Self::Known,
         pass: &mut LenientDecoder<'_>,
     ) -> Result<Fidelity, DecodeError>;
+}
+
+/// An object that is the whole body of a reply.
+pub(crate) trait Root: Object {
+    /// What the object is, in a sentence, such as `a job`.
+    const NOUN: &'static str;
+
+    /// The names of all known fields, including those of the objects within it.
+    const FIELD_NAMES: &'static KnownNames;
 }
 
 /// The value of a known field. It is read in place, because moving a job takes as long as reading
@@ -177,7 +187,7 @@ impl StringField for String {
 /// A field that usually has the same value. The usual values do not allocate.
 impl StringField for Cow<'static, str> {
     fn read(text: &str) -> (Option<Self>, Option<DeviationKind>) {
-        let fixed = ["Job", "v3", "v2"].into_iter().find(|fixed| *fixed == text);
+        let fixed = ["Job", "v3", "v2", "Cluster", "Node"].into_iter().find(|fixed| *fixed == text);
         (Some(fixed.map_or_else(|| Self::Owned(text.into()), Self::Borrowed)), None)
     }
 
@@ -304,7 +314,7 @@ macro_rules! json_object {
                     let mut map = serializer.serialize_map(None)?;
                     $($crate::decode::write(
                         &mut map,
-                        self.name(Known::$field),
+                        Object::name(self, Known::$field),
                         self.$field.as_ref(),
                         &self.raw_fields,
                         form,

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{FIELD_NAMES, Job};
+use super::Job;
 use crate::decode::{DecodeError, Deviation, Limits, decode};
 
 /// A decoded job, and how its body deviated from the reference page.
@@ -61,7 +61,7 @@ impl Decoded {
     ///
     /// Returns an error in the same cases as [`Decoded::from_slice`].
     pub fn from_slice_with_limits(body: &[u8], limits: Limits) -> Result<Self, DecodeError> {
-        let (job, deviations) = decode(body, limits, FIELD_NAMES)?;
+        let (job, deviations) = decode(body, limits)?;
         Ok(Self { job, deviations })
     }
 }

@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::fmt;
 
 use super::{ExtendParam, Phase, SubJobs, Timestamp};
-use crate::decode::{KnownNames, Object, RawFields, V2Names, json_object};
+use crate::decode::{KnownNames, Object, RawFields, Root, V2Names, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -172,6 +172,12 @@ pub struct Status {
 /// The names of all known fields.
 pub(crate) const FIELD_NAMES: &KnownNames =
     &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Spec::V2_NAMES, Status::NAMES, Status::V2_NAMES];
+
+impl Root for Job {
+    const NOUN: &'static str = "a job";
+
+    const FIELD_NAMES: &'static KnownNames = FIELD_NAMES;
+}
 
 impl Job {
     /// Creates the job that represents an array element which is not a JSON object.

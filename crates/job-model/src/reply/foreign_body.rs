@@ -1,4 +1,4 @@
-//! Describes a body that is not a job, although its status was one of success.
+//! Describes a body that is not what was requested, although its status was one of success.
 
 use alloc::{borrow::Cow, string::String};
 use core::fmt;
@@ -7,11 +7,13 @@ use super::service_error::{ServiceError, readable_name};
 use crate::{
     decode::{Cursor, Document, Text},
     job::{FIELD_NAMES, Job},
+    object::{ObjectKind, is_kind},
 };
 
-/// What a body is that should be a job, but is something else.
+/// What a body is that should be a job, a cluster or a node, but is something else.
 ///
-/// A gateway, a proxy or another service may reply with status 200 and a body that is not a job.
+/// A gateway, a proxy or another service may reply with status 200 and a body that is not what was
+/// requested.
 /// The `Display` form is a noun phrase for an error message, such as
 /// ``an object of kind `Cluster` ``. It has at most 2 KiB, is on one line, and has no unprintable
 /// characters.
@@ -60,6 +62,14 @@ pub enum ForeignBody {
         /// The name of the field, shortened to 128 bytes.
         field: String,
     },
+    /// The body has a cluster or a node in one of its fields, although it should be one.
+    #[non_exhaustive]
+    WrappedObject {
+        /// The kind that was requested.
+        kind: ObjectKind,
+        /// The name of the field, shortened to 128 bytes.
+        field: String,
+    },
     /// The body is a job of another service, such as ECS.
     #[non_exhaustive]
     OtherServiceJob {
@@ -70,7 +80,7 @@ pub enum ForeignBody {
     Error(ServiceError),
     /// The body is an empty object.
     EmptyObject,
-    /// The body is an object that has none of a job's `metadata`, `spec` and `status`.
+    /// The body is an object that has none of `metadata`, `spec` and `status`.
     UnknownObject,
 }
 
@@ -84,6 +94,28 @@ impl ForeignBody {
     /// Each of the `secrets` is replaced by `(hidden)`, because a gateway may repeat a request.
     #[must_use]
     pub fn from_body(body: &[u8], secrets: &[&str]) -> Option<Self> {
+        Self::describe(body, Expected::Job, secrets)
+    }
+
+    /// Describes a body that is not an object of this kind.
+    ///
+    /// Returns `None` if the body is one ([`Object::is_foreign`](crate::object::Object::is_foreign) is `false`), and otherwise the same
+    /// as [`from_body`](Self::from_body).
+    ///
+    /// ```
+    /// use job_model::{object::ObjectKind, reply::ForeignBody};
+    ///
+    /// let body = br#"{"kind": "Node", "status": {"phase": "Active"}}"#;
+    /// let foreign = ForeignBody::from_object_body(body, ObjectKind::Cluster, &[]);
+    /// assert_eq!(foreign.expect("it is a node").to_string(), "an object of kind `Node`");
+    /// assert_eq!(ForeignBody::from_object_body(body, ObjectKind::Node, &[]), None);
+    /// ```
+    #[must_use]
+    pub fn from_object_body(body: &[u8], kind: ObjectKind, secrets: &[&str]) -> Option<Self> {
+        Self::describe(body, Expected::Object(kind), secrets)
+    }
+
+    fn describe(body: &[u8], expected: Expected, secrets: &[&str]) -> Option<Self> {
         let is_json_start = |first: &u8| b"{[\"-".contains(first) || first.is_ascii_digit();
         let without_mark = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         let first = without_mark.trim_ascii_start().first();
@@ -101,7 +133,7 @@ impl ForeignBody {
         };
         let mut cursor = document.cursor();
         if cursor.enter(b'{') {
-            return Self::from_object(Object::read(cursor), &document, secrets);
+            return Self::from_fields(Fields::read(cursor, expected), expected, &document, secrets);
         }
         if !cursor.enter(b'[') {
             return Some(Self::Scalar);
@@ -109,7 +141,7 @@ impl ForeignBody {
         let (mut len, mut is_of_jobs) = (0, false);
         while cursor.next_element() {
             if len == 0 {
-                is_of_jobs = is_job(cursor.clone());
+                is_of_jobs = is_expected(cursor.clone(), Expected::Job);
             }
             cursor.skip();
             len += 1;
@@ -117,17 +149,26 @@ impl ForeignBody {
         Some(Self::List { len, is_of_jobs })
     }
 
-    fn from_object(object: Object<'_>, document: &Document<'_>, secrets: &[&str]) -> Option<Self> {
-        let Object { is_empty, kind, parts, has_job_id, job_type, wrapped_job } = object;
+    fn from_fields(
+        fields: Fields<'_>,
+        expected: Expected,
+        document: &Document<'_>,
+        secrets: &[&str],
+    ) -> Option<Self> {
+        let Fields { is_empty, kind, parts, items, has_job_id, job_type, wrapped } = fields;
         let shown = |text: Cow<'_, str>| readable_name(&text, secrets);
         match &kind {
-            Some(Ok(kind)) if kind == "Job" => {}
+            Some(Ok(kind)) if expected.is_kind(kind) => {}
             None => {}
             Some(_) => {
                 let kind = kind.and_then(Result::ok).map(shown);
                 let error = ServiceError::from_fields(document, secrets);
                 return Some(Self::OtherKind { kind, error });
             }
+        }
+        let [_, _, has_status] = parts.map(|part| part.is_some());
+        if let Some(len) = items.filter(|_| !has_status && expected != Expected::Job) {
+            return Some(Self::List { len, is_of_jobs: false });
         }
         let has_parts = match kind {
             Some(_) => parts.iter().any(Option::is_some),
@@ -139,10 +180,12 @@ impl ForeignBody {
         if is_empty {
             return Some(Self::EmptyObject);
         }
-        if let Some(field) = wrapped_job {
-            return Some(Self::WrappedJob { field: shown(field) });
+        if let Some(field) = wrapped.map(shown) {
+            return Some(match expected {
+                Expected::Job => Self::WrappedJob { field },
+                Expected::Object(kind) => Self::WrappedObject { kind, field },
+            });
         }
-        let [_, _, has_status] = parts.map(|part| part.is_some());
         if has_job_id && (job_type.is_some() || has_status) {
             return Some(Self::OtherServiceJob { job_type: job_type.map(shown) });
         }
@@ -151,23 +194,41 @@ impl ForeignBody {
     }
 }
 
+/// What a body should be.
+#[derive(Clone, Copy, PartialEq)]
+enum Expected {
+    Job,
+    Object(ObjectKind),
+}
+
+impl Expected {
+    fn is_kind(self, text: &str) -> bool {
+        match self {
+            Self::Job => text == "Job",
+            Self::Object(kind) => is_kind(text, kind),
+        }
+    }
+}
+
 /// The fields of an object by which it is recognized. A null counts as absent.
 #[derive(Default)]
-struct Object<'b> {
+struct Fields<'b> {
     is_empty: bool,
     /// `Err` if it is not a string.
     kind: Option<Result<Cow<'b, str>, ()>>,
     /// The first bytes of `metadata`, `spec` and `status`.
     parts: [Option<u8>; 3],
+    /// The number of elements of `items`, if it is an array.
+    items: Option<usize>,
     has_job_id: bool,
     job_type: Option<Cow<'b, str>>,
-    /// The name of the first field with a job.
-    wrapped_job: Option<Cow<'b, str>>,
+    /// The name of the first field with what was expected.
+    wrapped: Option<Cow<'b, str>>,
 }
 
-impl<'b> Object<'b> {
+impl<'b> Fields<'b> {
     /// Reads the object that the cursor entered.
-    fn read(mut cursor: Cursor<'b>) -> Self {
+    fn read(mut cursor: Cursor<'b>, expected: Expected) -> Self {
         let mut object = Self { is_empty: true, ..Self::default() };
         while let Some(Text { text: name, .. }) = cursor.next_name() {
             object.is_empty = false;
@@ -179,14 +240,15 @@ impl<'b> Object<'b> {
                     "kind" => {
                         object.kind = Some(value.clone().text().map(|text| text.text).ok_or(()))
                     }
+                    "items" => object.items = count_elements(value.clone()),
                     "job_id" | "jobId" => object.has_job_id = true,
                     "job_type" | "jobType" => {
                         object.job_type = value.clone().text().map(|text| text.text);
                     }
                     _ => {}
                 }
-                if object.wrapped_job.is_none() && is_job(value) {
-                    object.wrapped_job = Some(name);
+                if object.wrapped.is_none() && is_expected(value, expected) {
+                    object.wrapped = Some(name);
                 }
                 cursor.skip();
             }
@@ -197,20 +259,35 @@ impl<'b> Object<'b> {
 
 const PARTS: [&str; 3] = ["metadata", "spec", "status"];
 
-/// Returns whether the next value is a job, by its kind or by two of its fields.
-fn is_job(mut value: Cursor<'_>) -> bool {
-    let (mut is_kind, mut parts) = (false, 0);
+/// Returns the number of elements of the next value, if it is an array.
+fn count_elements(mut value: Cursor<'_>) -> Option<usize> {
+    let mut len = 0;
+    if !value.enter(b'[') {
+        return None;
+    }
+    while value.next_element() {
+        value.skip();
+        len += 1;
+    }
+    Some(len)
+}
+
+/// Returns whether the next value is what was expected, by its kind or by two of its fields.
+fn is_expected(mut value: Cursor<'_>, expected: Expected) -> bool {
+    let (mut is_named, mut parts) = (false, 0);
     if value.enter(b'{') {
         while let Some(Text { text: name, .. }) = value.next_name() {
             parts += usize::from(PARTS.contains(&&*name) && value.peek() == Some(b'{'));
             if name == "kind" {
-                is_kind |= value.json() == "\"Job\"";
+                let kind = value.clone().text();
+                is_named |= kind.is_some_and(|kind| expected.is_kind(&kind.text));
+                value.skip();
             } else {
                 value.skip();
             }
         }
     }
-    is_kind || parts >= 2
+    is_named || parts >= 2
 }
 
 impl Job {
@@ -266,6 +343,9 @@ impl fmt::Display for ForeignBody {
                 error.iter().try_for_each(|error| write!(f, ": {error}"))
             }
             Self::WrappedJob { field } => write!(f, "an object with a job in the field `{field}`"),
+            Self::WrappedObject { kind, field } => {
+                write!(f, "an object with a {kind} in the field `{field}`")
+            }
             Self::OtherServiceJob { job_type: None } => f.write_str("a job of another service"),
             Self::OtherServiceJob { job_type: Some(job_type) } => {
                 write!(f, "a job of another service, of type `{job_type}`")
@@ -274,7 +354,7 @@ impl fmt::Display for ForeignBody {
             Self::Error(error) => write!(f, "an error: {error}"),
             Self::EmptyObject => f.write_str("an empty JSON object"),
             Self::UnknownObject => {
-                f.write_str("a JSON object without a job's `metadata`, `spec` or `status`")
+                f.write_str("a JSON object without `metadata`, `spec` or `status`")
             }
         }
     }

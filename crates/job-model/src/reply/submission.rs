@@ -5,7 +5,8 @@ use core::fmt;
 
 use crate::{
     decode::{Cursor, DecodeError, Document, Text},
-    job::{FIELD_NAMES, IdError, JobId},
+    id::IdError,
+    job::{FIELD_NAMES, JobId},
 };
 
 /// The fields that may contain the id, in their order of precedence.

@@ -329,7 +329,7 @@ impl Identity {
         *request.body_mut() = Bytes::from(self.login.body().to_string());
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
-        let about = RequestInfo { template: "/v3/auth/tokens", job: None, resends: 0 };
+        let about = RequestInfo { template: "/v3/auth/tokens", target: None, resends: 0 };
         let passcode = self.login.passcode.as_ref().map(|passcode| passcode.expose_secret());
         let secrets: Vec<&str> =
             [self.login.password.expose_secret()].into_iter().chain(passcode).collect();

@@ -214,7 +214,7 @@ impl ProjectLookup {
             let request = uri.and_then(|uri| identity_url.request(uri));
             request.map_err(|error| FetchError::from(TransportError::invalid_request(error)))
         };
-        let about = || RequestInfo { template: "/v3/projects", job: None, resends: 0 };
+        let about = || RequestInfo { template: "/v3/projects", target: None, resends: 0 };
         let reply: Reply = match &issued.credential {
             Credential::Token(token) => {
                 let token = token.value().map_err(TransportError::invalid_request)?;

@@ -1,6 +1,6 @@
 //! Describes the body of a reply with status 200 that is not what was requested.
 
-use job_model::reply::ForeignBody;
+use job_model::{object::ObjectKind, reply::ForeignBody};
 
 use crate::request::{FetchError, FetchErrorKind};
 
@@ -9,12 +9,17 @@ use crate::request::{FetchError, FetchErrorKind};
 pub(super) enum Requested {
     Job,
     ListOfJobs,
+    Object(ObjectKind),
 }
 
 impl Requested {
     /// Returns the error of a body that is something else. It describes the body.
     pub(super) fn error(self, body: &[u8]) -> FetchError {
-        let Some(foreign) = ForeignBody::from_body(body, &[]) else {
+        let foreign = match self {
+            Self::Job | Self::ListOfJobs => ForeignBody::from_body(body, &[]),
+            Self::Object(kind) => ForeignBody::from_object_body(body, kind, &[]),
+        };
+        let Some(foreign) = foreign else {
             return self.new_error(FetchErrorKind::Undecodable);
         };
         let kind = match &foreign {
@@ -44,6 +49,7 @@ impl Requested {
         let error = FetchError::new(kind);
         match self {
             Self::Job => error,
+            Self::Object(kind) => error.with_message(format!("the reply is not a valid {kind}")),
             Self::ListOfJobs => error.with_message("the reply is not a valid list of jobs"),
         }
     }

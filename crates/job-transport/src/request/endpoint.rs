@@ -6,7 +6,10 @@ use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use http::{Request, Uri, uri::Scheme};
-use job_model::{JobId, ProjectId};
+use job_model::{
+    JobId, ProjectId,
+    object::{ObjectId, ObjectKind},
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -318,6 +321,39 @@ impl Endpoint {
             "/autopilot/v2/projects/{project_id}/jobs"
         } else {
             "/api/v2/projects/{project_id}/jobs"
+        }
+    }
+
+    /// Returns the URI of a cluster or a node: [`object_path`](Self::object_path) below the base URL.
+    /// Returns an error if the URI is too long.
+    pub(crate) fn object_uri(
+        &self,
+        project: &ProjectId,
+        id: &ObjectId,
+    ) -> Result<Uri, http::Error> {
+        let encode = |id| utf8_percent_encode(id, PATH_ENCODE_SET);
+        let projects = if self.is_autopilot() { "/v3/projects/" } else { "/api/v3/projects/" };
+        let (project, cluster) = (encode(project.as_str()), encode(id.cluster().as_str()));
+        let cluster = format!("{projects}{project}/clusters/{cluster}");
+        match id.node() {
+            None => self.join(&cluster),
+            Some(node) => self.join(&format!("{cluster}/nodes/{}", encode(node.as_str()))),
+        }
+    }
+
+    /// Returns the path of the URI of a cluster or a node, with placeholders for the ids.
+    pub(crate) fn object_path(&self, kind: ObjectKind) -> &'static str {
+        match (kind, self.is_autopilot()) {
+            (ObjectKind::Cluster, false) => "/api/v3/projects/{project_id}/clusters/{cluster_id}",
+            (ObjectKind::Cluster, true) => {
+                "/autopilot/v3/projects/{project_id}/clusters/{cluster_id}"
+            }
+            (ObjectKind::Node, false) => {
+                "/api/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}"
+            }
+            (ObjectKind::Node, true) => {
+                "/autopilot/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}"
+            }
         }
     }
 

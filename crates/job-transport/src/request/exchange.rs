@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_ENCODING, uri::Scheme};
-use job_model::{JobId, ServiceError};
+use job_model::{
+    JobId, ServiceError,
+    object::{NodeId, ObjectId},
+};
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{
@@ -19,9 +22,35 @@ use crate::transport::{
 pub(crate) struct RequestInfo<'a> {
     /// The path, with placeholders for its parameters.
     pub(crate) template: &'static str,
-    pub(crate) job: Option<&'a JobId>,
+    /// What the request reads. `None` for a request that only authenticates.
+    pub(crate) target: Option<Target<'a>>,
     /// How many requests the same attempt sent before.
     pub(crate) resends: u32,
+}
+
+/// What a request reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'a> {
+    Job(&'a JobId),
+    /// The list of jobs.
+    Jobs,
+    Object(&'a ObjectId),
+}
+
+impl<'a> Target<'a> {
+    const fn job(self) -> Option<&'a JobId> {
+        match self {
+            Self::Job(job) => Some(job),
+            Self::Jobs | Self::Object(_) => None,
+        }
+    }
+
+    const fn object(self) -> Option<&'a ObjectId> {
+        match self {
+            Self::Object(object) => Some(object),
+            Self::Job(_) | Self::Jobs => None,
+        }
+    }
 }
 
 /// A response, with the decoded error body if its status is neither 200 nor 201.
@@ -149,6 +178,7 @@ const REQUEST_ID: &str = "http.response.header.x-request-id";
 /// Creates the span, with the names of OpenTelemetry's conventions for HTTP clients.
 fn span(request: &Request<Bytes>, about: &RequestInfo<'_>) -> Span {
     let (method, uri) = (request.method().as_str(), request.uri());
+    let object = about.target.and_then(Target::object);
     let default_port = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
     tracing::debug_span!(
         "http.request",
@@ -160,7 +190,9 @@ fn span(request: &Request<Bytes>, about: &RequestInfo<'_>) -> Span {
         server.port = uri.port_u16().unwrap_or(default_port),
         url.full = %uri,
         url.template = about.template,
-        cce.job.id = about.job.map(JobId::as_str),
+        cce.job.id = about.target.and_then(Target::job).map(JobId::as_str),
+        cce.cluster.id = object.map(|object| object.cluster().as_str()),
+        cce.node.id = object.and_then(ObjectId::node).map(NodeId::as_str),
         http.response.status_code = Empty,
         "http.response.header.x-request-id" = Empty,
         "error.type" = Empty,

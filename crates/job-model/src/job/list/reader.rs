@@ -13,7 +13,7 @@ use crate::{
         DecodeError, DecodeErrorKind, Deviation, DeviationKind, Deviations, Document, Limits,
         decode,
     },
-    job::{FIELD_NAMES, Job},
+    job::Job,
 };
 
 /// Why reading a text stopped.
@@ -109,7 +109,7 @@ impl ListReader {
             self.push_texts(json, view.into_texts());
         } else {
             let job: Result<(Job, Vec<Deviation>), DecodeError> =
-                decode(json.as_bytes(), Limits::default(), FIELD_NAMES);
+                decode(json.as_bytes(), Limits::default());
             match job {
                 Ok((job, _)) => self.push_texts(json, texts(&job)),
                 Err(error) => self.push_broken_row(error.path(), row_deviation(error.kind())),

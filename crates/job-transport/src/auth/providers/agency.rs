@@ -224,7 +224,7 @@ impl AssumeAgency {
             clock: &*self.clock,
             records: self.key_records.as_deref(),
         };
-        let about = || RequestInfo { template: SECURITY_TOKENS, job: None, resends: 0 };
+        let about = || RequestInfo { template: SECURITY_TOKENS, target: None, resends: 0 };
         send_signed(&context, build_request, key, None, about, &[]).await
     }
 

@@ -59,6 +59,6 @@ pub(super) async fn send(
     template: &'static str,
     secrets: &[&str],
 ) -> Result<Reply, FetchError> {
-    let about = RequestInfo { template, job: None, resends: 0 };
+    let about = RequestInfo { template, target: None, resends: 0 };
     Ok(send_traced(transport, request, about, secrets).await?)
 }
