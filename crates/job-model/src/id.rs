@@ -133,3 +133,6 @@ pub(crate) fn check(text: &str) -> Result<(), IdError> {
         _ => invalid.map_or(Ok(()), |c| Err(IdError::InvalidCharacter(c))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,12 @@
 use std::fs;
 
 use insta::{assert_snapshot, glob};
-use job_model::{Decoded, Job, JobId, ServiceError, Timestamp, job::JobList, reply::ForeignBody};
+use job_model::{
+    Decoded, Job, JobId, ServiceError, Timestamp,
+    job::JobList,
+    object::{Object, ObjectKind},
+    reply::ForeignBody,
+};
 
 /// Returns the instant of a timestamp, or why there is none.
 fn describe_timestamp(time: &Timestamp) -> String {
@@ -70,6 +75,42 @@ fn job_lists() {
     });
 }
 
+/// The name of a fixture starts with the kind of object. The date is that of a reply.
+#[test]
+fn objects() {
+    let date = Some("2025-09-02T10:24:00Z".parse().unwrap());
+    glob!("../fixtures/objects", "*.*", |path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let [kind, other_kind] = match name.starts_with("node-") {
+            true => [ObjectKind::Node, ObjectKind::Cluster],
+            false => [ObjectKind::Cluster, ObjectKind::Node],
+        };
+        let body = fs::read(path).unwrap();
+        let decoded = Object::decode(kind, &body).unwrap();
+        let object = &decoded.object;
+        assert!(!object.is_foreign(), "{name}");
+        assert_eq!(ForeignBody::from_object_body(&body, kind, &[]), None, "{name}");
+        // An object without a kind can be either.
+        let is_foreign = !name.contains("odd-types");
+        let described = ForeignBody::from_object_body(&body, other_kind, &[]);
+        assert_eq!(described.is_some(), is_foreign, "{name}");
+        let mut lines: Vec<_> = decoded.deviations.iter().map(ToString::to_string).collect();
+        lines.push(format!("{object:?}"));
+        lines.push(format!("{}, with a date {}", object.state_at(None), object.state_at(date)));
+        lines.push(format!("job {:?}, reason {:?}", object.job_id(), object.reason()));
+        lines.push(format!("message {:?}", object.message()));
+        let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string());
+        let times = (time(object.created_at()), time(object.updated_at()));
+        lines.push(format!("created {:?}, updated {:?}", times.0, times.1));
+        match object {
+            Object::Cluster(cluster) => lines.push(format!("{:?}", cluster.endpoints())),
+            Object::Node(node) => lines.push(format!("probed {:?}", time(node.last_probe_time()))),
+        }
+        lines.push(serde_json::to_string_pretty(&object).unwrap());
+        assert_snapshot!(lines.join("\n"));
+    });
+}
+
 #[test]
 fn errors() {
     glob!("../fixtures/errors", "*.*", |path| {
@@ -91,6 +132,11 @@ fn foreign_bodies() {
     glob!("../fixtures/foreign", "*.*", |path| {
         let body = fs::read(path).unwrap();
         assert!(Job::from_slice(&body).is_ok_and(|job| job.is_foreign()) || body.starts_with(b"["));
+        for kind in [ObjectKind::Cluster, ObjectKind::Node] {
+            let is_node = path.ends_with("node.json") && kind == ObjectKind::Node;
+            let described = ForeignBody::from_object_body(&body, kind, &[]);
+            assert_eq!(described.is_none(), is_node, "{path:?} {kind}");
+        }
         assert_snapshot!(ForeignBody::from_body(&body, &[]).unwrap().to_string());
     });
 }

@@ -1,7 +1,5 @@
 //! Defines the ids of jobs and projects.
 
-#[cfg(test)]
-use crate::id::IdError;
 use crate::id::id;
 
 id! {
@@ -32,6 +30,3 @@ id! {
     /// The id of the project (tenant) that a job belongs to. Cheap to clone.
     ProjectId
 }
-
-#[cfg(test)]
-mod tests;

@@ -152,3 +152,6 @@ json_object! {
         message: "message",
     }
 }
+
+#[cfg(test)]
+mod tests;

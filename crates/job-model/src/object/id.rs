@@ -160,3 +160,6 @@ impl fmt::Display for ObjectKind {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

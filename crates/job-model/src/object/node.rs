@@ -120,3 +120,6 @@ json_object! {
         message: "message",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,3 +233,6 @@ phases! {
         Error => Broken,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,13 @@ pub(crate) fn bodies() -> impl Strategy<Value = Token> {
     ]
 }
 
+/// Generates a cluster or a node with one of these phases. Half of the bodies are like the service's
+/// with some unknown fields, and half have unexpected values.
+pub(crate) fn objects(phases: &'static [&'static str]) -> impl Strategy<Value = Token> {
+    let objects = |odd| BodyGenerator { odd, names: Names::V3 }.object_of_service(phases);
+    prop_oneof![objects(0), objects(1)]
+}
+
 #[derive(Clone, Copy)]
 struct BodyGenerator {
     /// The weight of unexpected values; 0 generates none.
@@ -112,6 +119,39 @@ impl BodyGenerator {
             ("apiVersion", prop_oneof![Just(text("v3")), Just(text("v2")), texts()].boxed()),
             ("metadata", metadata),
             ("spec", spec),
+            ("status", status),
+        ])
+    }
+
+    fn object_of_service(self, phases: &'static [&'static str]) -> BoxedStrategy<Token> {
+        let times = || self.or_odd(4, select(&TIMES[..]).prop_map(text).boxed(), texts());
+        let metadata = self.object(vec![
+            ("name", texts()),
+            ("uid", texts()),
+            ("creationTimestamp", times()),
+            ("updateTimestamp", times()),
+            ("alias", texts()),
+        ]);
+        let odd_phases = ["available", "ACTIVE", "Moving", ""];
+        let phases = self.or_odd(
+            2,
+            select(phases).prop_map(text).boxed(),
+            select(odd_phases.to_vec()).prop_map(text).boxed(),
+        );
+        let status = self.object(vec![
+            ("phase", phases),
+            ("jobID", texts()),
+            ("reason", texts()),
+            ("message", texts()),
+            ("lastProbeTime", times()),
+            ("endpoints", values()),
+        ]);
+        let kinds = ["Cluster", "cluster", "Node"].map(|kind| Just(text(kind)));
+        self.object(vec![
+            ("kind", prop_oneof![proptest::strategy::Union::new(kinds), texts()].boxed()),
+            ("apiVersion", prop_oneof![Just(text("v3")), texts()].boxed()),
+            ("metadata", metadata),
+            ("spec", values()),
             ("status", status),
         ])
     }

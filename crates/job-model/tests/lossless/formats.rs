@@ -10,7 +10,7 @@ use crate::{
 
 /// Returns the value as a format with plain values has it: numbers as floats, which is enough for a
 /// comparison, and the last of several members with the same name.
-fn plain(token: Token) -> Token {
+pub(crate) fn plain(token: Token) -> Token {
     match token {
         Token::Bare(text) => match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Token::Bare(number.to_string()),
@@ -31,7 +31,7 @@ fn plain(token: Token) -> Token {
 }
 
 /// Returns the value without the members that are null.
-fn without_nulls(token: Token) -> Token {
+pub(crate) fn without_nulls(token: Token) -> Token {
     match token {
         Token::Object(members) => {
             let members = members.into_iter().filter(|(_, value)| *value != Token::null());

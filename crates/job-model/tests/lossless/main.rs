@@ -5,6 +5,7 @@
 mod bodies;
 mod expected;
 mod formats;
+mod objects;
 mod tokens;
 
 use job_model::{Decoded, decode::DeviationKind};

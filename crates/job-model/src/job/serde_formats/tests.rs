@@ -5,9 +5,11 @@ extern crate std;
 use alloc::{
     boxed::Box,
     collections::BTreeMap,
+    format,
     string::{String, ToString},
     vec::Vec,
 };
+use core::fmt;
 
 use insta::assert_snapshot;
 use serde::{Serialize, de::DeserializeOwned};

@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::printable::is_unprintable;
+use crate::{object as objects, printable::is_unprintable};
 
 fn describe(body: &str) -> String {
     let described = ForeignBody::from_body(body.as_bytes(), &["hunter2"]);
@@ -78,18 +78,84 @@ fn foreign_bodies_are_described() {
     insta::assert_snapshot!(table.join("\n"));
 }
 
+/// Describes a body that should be an object of this kind.
+fn describe_object(body: &str, kind: ObjectKind) -> String {
+    let described = ForeignBody::from_object_body(body.as_bytes(), kind, &["hunter2"]);
+    let is_foreign = objects::Object::from_slice(kind, body.as_bytes());
+    let is_foreign = is_foreign.map(|object| object.is_foreign());
+    if let Ok(is_foreign) = is_foreign {
+        assert_eq!(is_foreign, described.is_some(), "{body}");
+    }
+    match described {
+        Some(described) => described.to_string(),
+        None if is_foreign.is_ok() => format!("a {kind}"),
+        None => "undecodable".into(),
+    }
+}
+
+#[test]
+fn bodies_that_are_not_a_cluster_or_a_node_are_described() {
+    let rows = [
+        "",
+        "<title>Log in</title>",
+        "OK",
+        "7",
+        "[]",
+        r#"[{"kind": "Cluster"}]"#,
+        r#"[{"kind": "Job"}, {"kind": "Job"}]"#,
+        "{}",
+        r#"{"kind": "Cluster", "status": {"phase": "Available"}}"#,
+        r#"{"kind": "cluster", "metadata": {}}"#,
+        r#"{"kind": "Node", "spec": {}}"#,
+        r#"{"kind": "NODE", "status": "Active"}"#,
+        r#"{"kind": "Job", "status": {"phase": "Success"}}"#,
+        r#"{"kind": "NodePool", "status": {"phase": ""}}"#,
+        r#"{"kind": 7, "status": {"phase": "Active"}}"#,
+        r#"{"kind": null, "status": {"phase": "Active"}}"#,
+        r#"{"status": {"phase": "Active"}}"#,
+        r#"{"metadata": {"uid": "a"}}"#,
+        r#"{"spec": {}}"#,
+        r#"{"spec": null}"#,
+        r#"{"spec": [], "status": "ACTIVE"}"#,
+        r#"{"kind": "Cluster", "spec": null, "status": null}"#,
+        r#"{"kind": "Cluster", "spec": 7}"#,
+        r#"{"kind": "Cluster", "apiVersion": "v3", "items": [{}, {}]}"#,
+        r#"{"kind": "List", "apiVersion": "v3", "items": [{}]}"#,
+        r#"{"metadata": {}, "items": []}"#,
+        r#"{"metadata": {}, "items": null}"#,
+        r#"{"status": {}, "items": []}"#,
+        r#"{"kind": "Cluster", "status": 7, "items": []}"#,
+        r#"{"cluster": {"kind": "Cluster", "status": {}}}"#,
+        r#"{"node": {"kind": "node"}}"#,
+        r#"{"hunter2": {"metadata": {}, "status": {}}}"#,
+        r#"{"job_id": "j1", "status": "SUCCESS", "job_type": "createServer"}"#,
+        r#"{"error_code": "APIGW.0106", "error_msg": "busy", "request_id": "r"}"#,
+        r#"{"kind": "Status", "status": "Failure", "message": "no hunter2", "code": 404}"#,
+        r#"{"status": {"phase": "Act"#,
+        r#"{"metadata": {"uid": "a", "uid": "a"}}"#,
+    ];
+    let line = |body: &str| {
+        let [cluster, node] =
+            [ObjectKind::Cluster, ObjectKind::Node].map(|kind| describe_object(body, kind));
+        format!("{body}\n    {cluster}; {node}\n")
+    };
+    insta::assert_snapshot!(rows.map(line).concat());
+}
+
 /// Generates objects that resemble jobs, errors and the replies of other services.
 fn objects() -> impl Strategy<Value = Value> {
     let leaf = prop::sample::select(vec![
         json!(null),
         json!("Job"),
         json!("Cluster"),
+        json!("node"),
         json!("SUCCESS"),
         json!(""),
         json!(200),
         json!([]),
     ]);
-    let names = ["kind", "metadata", "spec", "status", "phase", "job_id", "code", "message", "x"];
+    let names =
+        ["kind", "metadata", "spec", "status", "phase", "items", "job_id", "code", "message", "x"];
     leaf.prop_recursive(2, 12, 4, move |inner| {
         let member = (prop::sample::select(names.to_vec()), inner);
         vec(member, 0..5).prop_map(|members| {
@@ -102,6 +168,12 @@ proptest! {
     #[test]
     fn exactly_the_foreign_bodies_are_described(value in objects()) {
         describe(&value.to_string());
+    }
+
+    #[test]
+    fn exactly_the_bodies_that_are_not_an_object_are_described(value in objects()) {
+        describe_object(&value.to_string(), ObjectKind::Cluster);
+        describe_object(&value.to_string(), ObjectKind::Node);
     }
 
     #[test]

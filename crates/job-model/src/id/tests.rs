@@ -2,12 +2,21 @@
 
 extern crate std;
 
-use alloc::{collections::BTreeSet, format, string::ToString};
+use alloc::{
+    collections::BTreeSet,
+    format,
+    string::{String, ToString},
+};
 use std::hash::{BuildHasher, RandomState};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    ProjectId,
+    job::JobId,
+    object::{ClusterId, NodeId},
+};
 
 #[test]
 fn ids_reject_empty_long_and_unsafe_texts() {
@@ -37,6 +46,9 @@ fn ids_reject_empty_long_and_unsafe_texts() {
     ];
     for (text, error) in rows {
         assert_eq!(text.parse::<JobId>().err(), error, "{text:?}");
+        assert_eq!(text.parse::<ProjectId>().err(), error, "{text:?}");
+        assert_eq!(text.parse::<ClusterId>().err(), error, "{text:?}");
+        assert_eq!(text.parse::<NodeId>().err(), error, "{text:?}");
         assert_eq!(JobId::try_from(text).err(), error, "{text:?}");
         assert_eq!(JobId::try_from(String::from(text)).err(), error, "{text:?}");
         if error.is_none() {
