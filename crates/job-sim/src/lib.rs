@@ -58,7 +58,7 @@ pub use auth::TestAccount;
 pub use conformance::{Conformance, Violation};
 pub use faults::{Fault, FaultError, ListFault};
 pub use identity::IdentityFlow;
-pub use plan::{Plan, TimeSource};
+pub use plan::{ObjectPlan, Plan, TimeSource};
 #[cfg(feature = "server")]
 pub use serve::{SimServer, SimService};
 pub use service::{Sim, SimTransport};

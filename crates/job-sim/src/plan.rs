@@ -4,10 +4,19 @@
 mod step;
 mod time_source;
 mod list_row;
+mod object_plan;
+mod named_object;
+mod object_view;
+mod objects;
 mod jobs;
 
 pub(crate) use jobs::Jobs;
 pub(crate) use list_row::ListRow;
+pub(crate) use named_object::NamedObject;
+pub use object_plan::ObjectPlan;
+pub(crate) use object_view::ObjectView;
+pub(crate) use objects::Goal;
+pub(crate) use time_source::Moment;
 pub use time_source::TimeSource;
 
 use std::{iter, ops::Range, time::Duration};
@@ -35,8 +44,22 @@ pub struct Plan {
     /// Makes the job's ids different from those of other jobs.
     number: u32,
     root: Step,
+    /// What the job creates or deletes.
+    subject: Subject,
+    /// Whether the ids of the subject are those of the template. They are then made unique by the
+    /// number.
+    has_template_ids: bool,
     /// The number of levels of sub-jobs in a reply.
     visible_depth: usize,
+}
+
+/// What a job creates or deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    NewCluster,
+    NewNodes,
+    DeletedCluster,
+    DeletedNode,
 }
 
 impl Plan {
@@ -57,7 +80,7 @@ impl Plan {
             .resource("6f4dcb2c-229a-11e8-9c75-0255ac100ceb")
             .name("cluster-name")
             .server("bc467e3a-2338-11e8-825b-0255ac100c13");
-        Self::new(root.steps(steps))
+        Self::new(root.steps(steps), Subject::NewCluster)
     }
 
     /// Creates the plan of adding nodes to a cluster in parallel: two and a half seconds.
@@ -80,7 +103,8 @@ impl Plan {
             Step::new("CreateNode", 100).initializing(100).steps(steps)
         };
         let steps = numbers.map(node).collect();
-        Self::new(Step::new("ScaleupCluster", 100).initializing(100).parallel().steps(steps))
+        let root = Step::new("ScaleupCluster", 100).initializing(100).parallel().steps(steps);
+        Self::new(root, Subject::NewNodes)
     }
 
     /// Creates the plan of deleting a cluster: 1.2 seconds.
@@ -89,7 +113,8 @@ impl Plan {
     #[must_use]
     pub fn delete_cluster() -> Self {
         let steps = vec![Step::new("DeleteNode", 500), Step::new("UninstallMaster", 500)];
-        Self::new(Step::new("DeleteCluster", 100).initializing(100).steps(steps))
+        let root = Step::new("DeleteCluster", 100).initializing(100).steps(steps);
+        Self::new(root.resource(EXISTING_CLUSTER), Subject::DeletedCluster)
     }
 
     /// Creates the plan of deleting a node: 0.6 seconds.
@@ -97,12 +122,20 @@ impl Plan {
     /// The reference page does not name the type of such a job, so this one is invented.
     #[must_use]
     pub fn delete_node() -> Self {
-        Self::new(Step::new("DeleteNode", 500).initializing(100))
+        let root = Step::new("DeleteNode", 500).initializing(100).resource(&node_id(1));
+        Self::new(root, Subject::DeletedNode)
     }
 
-    fn new(mut root: Step) -> Self {
+    fn new(mut root: Step, subject: Subject) -> Self {
         root.assign_indices(&mut (0..));
-        Self { created: EXAMPLE_CREATION_TIME, number: 0, root, visible_depth: usize::MAX }
+        Self {
+            created: EXAMPLE_CREATION_TIME,
+            number: 0,
+            root,
+            subject,
+            has_template_ids: true,
+            visible_depth: usize::MAX,
+        }
     }
 
     /// Makes the last step fail with this reason, and the job with it.
@@ -124,7 +157,8 @@ impl Plan {
         self
     }
 
-    /// Sets the number that makes the ids of the job and its sub-jobs unique.
+    /// Sets the number that makes the ids of the job and its sub-jobs unique, and those of the cluster
+    /// or nodes that it creates or deletes.
     ///
     /// The default, 0, gives the job the id of the reference page's example. A [`Sim`](crate::Sim)
     /// numbers its jobs itself.
@@ -135,9 +169,28 @@ impl Plan {
     }
 
     /// Sets the id and the name of the job's cluster.
+    ///
+    /// By default, each job that creates or deletes a cluster has a cluster of its own, and all jobs of
+    /// nodes have the same one.
     #[must_use]
-    pub(crate) fn with_cluster(mut self, id: &str, name: &str) -> Self {
+    pub fn with_cluster(mut self, id: &str, name: &str) -> Self {
         self.root.set_cluster(id, name);
+        self.has_template_ids = false;
+        if self.subject == Subject::DeletedCluster {
+            self.root.resource = Some(id.into());
+        }
+        self
+    }
+
+    /// Sets the id of the node that the job deletes.
+    ///
+    /// By default, each such job has a node of its own. Has no effect on other jobs.
+    #[must_use]
+    pub fn with_node(mut self, id: &str) -> Self {
+        if self.subject == Subject::DeletedNode {
+            self.root.resource = Some(id.into());
+            self.has_template_ids = false;
+        }
         self
     }
 
@@ -239,6 +292,42 @@ impl Plan {
         (0..self.root.count()).map(|index| id(self.number, index))
     }
 
+    /// Returns the id of a step's cluster.
+    fn cluster_id(&self, step: &Step) -> String {
+        match self.subject {
+            Subject::NewCluster if step.index == 0 => self.unique_id(&step.cluster),
+            Subject::DeletedCluster => self.unique_id(&step.cluster),
+            _ => step.cluster.clone(),
+        }
+    }
+
+    /// Returns the id of a step's resource.
+    fn resource_id(&self, step: &Step) -> Option<String> {
+        let id = step.resource.as_deref()?;
+        Some(match self.subject {
+            Subject::DeletedCluster => self.unique_id(id),
+            _ => self.node_id(id),
+        })
+    }
+
+    /// Returns the id of a node, if the job is one of nodes.
+    fn node_id(&self, id: &str) -> String {
+        match self.subject {
+            Subject::NewNodes | Subject::DeletedNode => self.unique_id(id),
+            Subject::NewCluster | Subject::DeletedCluster => id.into(),
+        }
+    }
+
+    /// Makes an id of the template different from those of other jobs.
+    fn unique_id(&self, id: &str) -> String {
+        match (id.get(..8), id.get(18..)) {
+            (Some(start), Some(end)) if self.has_template_ids && self.number > 0 => {
+                format!("{start}-{:04x}-{:04x}{end}", self.number >> 16, self.number & 0xffff)
+            }
+            _ => id.into(),
+        }
+    }
+
     const fn observation_time(&self, created: Timestamp, elapsed: Duration) -> ObservationTime {
         ObservationTime { created, elapsed }
     }
@@ -256,10 +345,11 @@ impl Plan {
         status.phase = Some(phase);
         let mut spec = Spec::default();
         spec.job_type = Some(step.job_type.into());
-        spec.cluster_uid = Some(step.cluster.clone());
-        spec.resource_id.clone_from(&step.resource);
+        spec.cluster_uid = Some(self.cluster_id(step));
+        spec.resource_id = self.resource_id(step);
         spec.resource_name.clone_from(&step.name);
-        spec.extend_param = step.server.as_deref().map(server_extend_param);
+        let server = step.server.as_deref().map(|id| self.node_id(id));
+        spec.extend_param = server.as_deref().map(server_extend_param);
         let inner = step.started_steps(start).filter(|(_, start)| *start <= time.elapsed);
         if !step.steps.is_empty() && depth < self.visible_depth {
             let mut sub_jobs: Vec<Job> =
@@ -298,6 +388,14 @@ fn server_extend_param(id: &str) -> ExtendParam {
 pub(crate) fn node_id(number: u32) -> String {
     format!("{number:08x}-2338-11e8-825b-0255ac100c13")
 }
+
+/// Returns the number of the node with this id.
+fn node_number(id: &str) -> Option<u32> {
+    u32::from_str_radix(id.get(..8)?, 16).ok()
+}
+
+/// The cluster of jobs that do not create one.
+const EXISTING_CLUSTER: &str = "fcc72de0-9606-11e8-baa8-0255ac10215d";
 
 /// Returns the id of a job or sub-job. The first job has the id of the reference page's example,
 /// including the nine hex digits in its first group.

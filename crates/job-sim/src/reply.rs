@@ -71,6 +71,12 @@ pub(crate) fn documented_error(status: StatusCode) -> ErrorReply {
     gateway_error(status, code, message)
 }
 
+/// Returns the gateway's error of a path that no service has.
+pub(crate) fn wrong_path_error() -> ErrorReply {
+    let message = "The API does not exist or has not been published.";
+    gateway_error(StatusCode::NOT_FOUND, "APIGW.0101", message)
+}
+
 /// Returns the page of a gateway in trouble. A redirect points to the same request.
 pub(crate) fn html_page(status: StatusCode, request: &Request<Bytes>) -> Response<Bytes> {
     let page = format!("<html><title>{status}</title></html>");

@@ -5,6 +5,9 @@ mod route;
 mod answer;
 mod submit;
 mod list;
+mod objects;
+mod settings;
+mod fault_control;
 mod limit;
 mod memory;
 
@@ -13,7 +16,6 @@ pub use memory::SimTransport;
 use std::{
     fmt,
     future::pending,
-    ops::Range,
     str::FromStr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -33,12 +35,12 @@ use job_transport::{
     transport::Transport,
 };
 
-use self::limit::RateLimiter;
+use self::{limit::RateLimiter, route::RequestKind};
 use crate::{
     auth::{Authenticator, TestAccount},
-    faults::{Fault, FaultInjector, ListFault, ListFaults},
+    faults::{Fault, FaultInjector, ListFaults},
     identity::{IdentityFlow, IdentityService},
-    plan::{Jobs, Plan, TimeSource},
+    plan::{Jobs, Moment, Plan, TimeSource},
     reply::{Answer, BodyEnd},
 };
 
@@ -63,6 +65,7 @@ pub struct Sim {
     fault_injector: Mutex<FaultInjector>,
     list_faults: Mutex<ListFaults>,
     list_readings: AtomicU32,
+    object_readings: AtomicU32,
     rate_limiter: Mutex<RateLimiter>,
     identity: Mutex<IdentityService>,
     /// Locked after `identity`, if both are.
@@ -102,92 +105,9 @@ impl Sim {
             fault_injector: Mutex::default(),
             list_faults: Mutex::default(),
             list_readings: AtomicU32::new(0),
+            object_readings: AtomicU32::new(0),
             rate_limiter: Mutex::default(),
         }
-    }
-
-    /// Sets how far the service's clock is ahead of this machine's.
-    ///
-    /// A negative offset sets it back.
-    #[must_use]
-    pub const fn clock_offset(mut self, offset: SignedDuration) -> Self {
-        self.clock_offset = offset;
-        self
-    }
-
-    /// Sets the lifetime of tokens and temporary keys that are issued from now on; 24 hours by
-    /// default.
-    #[must_use]
-    pub fn token_lifetime(self, lifetime: SignedDuration) -> Self {
-        self.authenticator().set_token_lifetime(lifetime);
-        self
-    }
-
-    /// Requires the passcode besides the password for a login; by default the password is enough.
-    #[must_use]
-    pub fn require_passcode(self) -> Self {
-        self.identity().requires_passcode = true;
-        self
-    }
-
-    /// Lets the metadata service issue no session tokens, as older ones; by default it requires
-    /// one.
-    #[must_use]
-    pub fn without_metadata_sessions(self) -> Self {
-        self.identity().has_sessions = false;
-        self
-    }
-
-    /// Lets the machine of the metadata service have no agency; by default it has one.
-    #[must_use]
-    pub fn without_machine_agency(self) -> Self {
-        self.identity().has_agency = false;
-        self
-    }
-
-    /// Adds a project to those that the identity service lists. It has no jobs.
-    #[must_use]
-    pub fn listed_project(self, id: &str, name: &str) -> Self {
-        self.identity().add_project(id, name);
-        self
-    }
-
-    /// Sets the maximum number of requests per second to the job API.
-    ///
-    /// By default there is no limit. Requests above the limit are throttled, with a `Retry-After`
-    /// of one second.
-    #[must_use]
-    pub fn rate_limit(self, per_second: u32) -> Self {
-        *lock(&self.rate_limiter) = RateLimiter::new(per_second);
-        self
-    }
-
-    /// Sets a function that changes the plan of each submitted job; none by default.
-    ///
-    /// For example, `|plan| plan.slower(100).with_random_durations(7)`.
-    #[must_use]
-    pub fn map_submitted(self, map: impl Fn(Plan) -> Plan + Send + Sync + 'static) -> Self {
-        Self { map_submitted: Box::new(map), ..self }
-    }
-
-    /// Applies a fault to every request, or every connection, during this interval.
-    ///
-    /// The interval is relative to the creation of the simulation. A connection fault also resets
-    /// or stalls requests on connections that are already open.
-    #[must_use]
-    pub fn outage(self, during: Range<Duration>, fault: Fault) -> Self {
-        lock(&self.fault_injector).add_outage(during, fault);
-        self
-    }
-
-    /// Applies one of the faults to a request or connection with a probability.
-    ///
-    /// The probability is from 0 to 1. The seed decides which faults apply: the same seed and order
-    /// of requests give the same faults.
-    #[must_use]
-    pub fn random_faults(self, seed: u64, probability: f64, faults: Vec<Fault>) -> Self {
-        lock(&self.fault_injector).set_random_faults(seed, probability, faults);
-        self
     }
 
     /// Returns a client for this service, with a valid token.
@@ -319,47 +239,6 @@ impl Sim {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Applies a fault to the next request or connection.
-    ///
-    /// If other injected faults are pending, they apply first.
-    pub fn inject_fault(&self, fault: Fault) {
-        self.inject_faults([Some(fault)]);
-    }
-
-    /// Applies the faults to one request each, after the faults injected before.
-    ///
-    /// `None` is a request without a fault. A connection fault applies to the next new connection,
-    /// once all faults before it have applied. Requests for the list of jobs use none of them, because
-    /// a client sends them when it wants to; they have [faults of their own](Self::set_list_faults).
-    pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        let mut injector = lock(&self.fault_injector);
-        faults.into_iter().for_each(|fault| injector.add(fault));
-    }
-
-    /// Replaces the faults of the list of jobs. They stay until the next call; an empty list removes
-    /// them. By default there are none.
-    ///
-    /// They apply together. An outage and random faults have priority over a [`ListFault::Reply`].
-    /// Readings of a single job are not affected.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use job_sim::{ListFault, Plan, Sim, TimeSource};
-    /// let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock);
-    /// sim.set_list_faults(ListFault::parse_list("lag:30, missing:0.1")?);
-    /// sim.set_list_faults([]);
-    /// # Ok::<(), job_sim::FaultError>(())
-    /// ```
-    pub fn set_list_faults(&self, faults: impl IntoIterator<Item = ListFault>) {
-        *lock(&self.list_faults) = ListFaults::new(faults);
-    }
-
-    /// Removes the injected faults that have not applied yet.
-    pub(crate) fn clear_faults(&self) {
-        lock(&self.fault_injector).clear();
-    }
-
     /// Applies the next connection fault, if there is one. Returns `false` if the connection is
     /// refused.
     pub(crate) async fn accept_connection(&self) -> bool {
@@ -382,11 +261,13 @@ impl Sim {
     ) -> Option<(Response<Bytes>, BodyEnd)> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let elapsed = self.elapsed();
-        let fault = if route::is_list(request) {
-            let fault = lock(&self.fault_injector).next_list_fault(elapsed);
-            self.begin_list(fault).await
-        } else {
-            lock(&self.fault_injector).next_request_fault(elapsed)
+        let fault = match RequestKind::from_request(request) {
+            RequestKind::List => {
+                let fault = lock(&self.fault_injector).next_unscripted_fault(elapsed);
+                self.begin_list(fault).await
+            }
+            RequestKind::Object => self.begin_object(elapsed),
+            RequestKind::Other => lock(&self.fault_injector).next_request_fault(elapsed),
         };
         match self.answer(request, number, fault) {
             Answer::Reply(response, end) => Some((response, end)),
@@ -417,6 +298,15 @@ impl Sim {
     /// Returns the current time of the service. It is monotonic.
     pub(crate) fn now(&self) -> Timestamp {
         self.start_time().saturating_add(self.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the current moment, as jobs and objects need it.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            time_source: self.time_source,
+            start_time: self.start_time(),
+            elapsed: self.elapsed(),
+        }
     }
 
     pub(crate) fn identity(&self) -> MutexGuard<'_, IdentityService> {

@@ -22,11 +22,12 @@ use http::{Response, StatusCode};
 /// | `html` | [`HtmlPage`](Self::HtmlPage) | status 200 with an HTML page |
 /// | `page:CODE` | [`HtmlPage`](Self::HtmlPage) | the given status with an HTML page; for 3xx, a redirect |
 /// | `CODE` | [`ErrorReply`](Self::ErrorReply) | the given status with its documented body |
+/// | `wrong-path` | [`WrongPath`](Self::WrongPath) | 404 with the gateway's code for a path that no service has |
 /// | `throttled:SECONDS` | [`Throttled`](Self::Throttled) | 429 with a `Retry-After` |
-/// | `wrong-uid` | [`WrongUid`](Self::WrongUid) | the job with another id |
-/// | `stale:SECONDS` | [`Stale`](Self::Stale) | the job as it was the given time before |
-/// | `phase-back` | [`PhaseBack`](Self::PhaseBack) | the job in an earlier phase |
-/// | `phase:TEXT` | [`Phase`](Self::Phase) | the job in the given phase, known or unknown |
+/// | `wrong-uid` | [`WrongUid`](Self::WrongUid) | the job, cluster or node with another id |
+/// | `stale:SECONDS` | [`Stale`](Self::Stale) | the job, cluster or node as it was the given time before |
+/// | `phase-back` | [`PhaseBack`](Self::PhaseBack) | the job, cluster or node in an earlier phase |
+/// | `phase:TEXT` | [`Phase`](Self::Phase) | the job, cluster or node in the given phase, known or unknown |
 ///
 /// ```
 /// use http::StatusCode;
@@ -67,15 +68,17 @@ pub enum Fault {
     HtmlPage(StatusCode),
     /// The service or its gateway answers this status with its documented body and error code.
     ErrorReply(StatusCode),
+    /// The gateway answers 404 with `APIGW.0101`, as for a path that no service has.
+    WrongPath,
     /// The gateway answers 429 with this `Retry-After`, in whole seconds.
     Throttled(Duration),
-    /// The job is returned with another id than its own.
+    /// The job, cluster or node is returned with another id than its own.
     WrongUid,
     /// The reply comes from a replica that lags behind by this much.
     Stale(Duration),
-    /// The job is returned in the phase before its own.
+    /// The job is returned in the phase before its own, and a cluster or node as not ready yet.
     PhaseBack,
-    /// The job is returned in this phase.
+    /// The job, cluster or node is returned in this phase, or without a phase if the text is empty.
     Phase(String),
     /// The service answers with this reply, without looking at the request.
     Reply(Response<Bytes>),
@@ -87,8 +90,8 @@ pub enum Fault {
 impl Fault {
     /// The syntax of all faults, in one line.
     pub const SYNTAX: &'static str = "refuse, stall-handshake, reset, stall, stall-body, truncated[:CODE], \
-        goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, throttled:SECONDS, wrong-uid, \
-        stale:SECONDS, phase-back, phase:TEXT";
+        goaway, oversized[:BYTES], garbage, html, page:CODE, CODE, wrong-path, throttled:SECONDS, \
+        wrong-uid, stale:SECONDS, phase-back, phase:TEXT";
 
     /// Returns whether the fault applies to a connection instead of a request.
     pub(crate) const fn is_connection_fault(&self) -> bool {
@@ -158,6 +161,7 @@ impl FromStr for Fault {
                 "oversized" => Some(Self::Oversized(DEFAULT_OVERSIZED_BODY_LEN)),
                 "garbage" => Some(Self::Garbage),
                 "html" => Some(Self::HtmlPage(StatusCode::OK)),
+                "wrong-path" => Some(Self::WrongPath),
                 "wrong-uid" => Some(Self::WrongUid),
                 "phase-back" => Some(Self::PhaseBack),
                 code => status(code).map(Self::ErrorReply),

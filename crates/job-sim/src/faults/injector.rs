@@ -11,6 +11,8 @@ use super::fault::Fault;
 pub(crate) struct FaultInjector {
     /// The scripted faults, one for each request. `None` is a request without a fault.
     script: VecDeque<Option<Fault>>,
+    /// The scripted faults of requests for clusters and nodes.
+    object_script: VecDeque<Option<Fault>>,
     outages: Vec<(Range<Duration>, Fault)>,
     random_faults: Option<RandomFaults>,
 }
@@ -30,8 +32,14 @@ impl FaultInjector {
         self.script.push_back(fault);
     }
 
+    /// Adds an entry to the script of requests for clusters and nodes.
+    pub(crate) fn add_for_object(&mut self, fault: Option<Fault>) {
+        self.object_script.push_back(fault);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.script.clear();
+        self.object_script.clear();
     }
 
     pub(crate) fn add_outage(&mut self, during: Range<Duration>, fault: Fault) {
@@ -58,16 +66,22 @@ impl FaultInjector {
         if let Some(scripted) = next.and_then(|next| self.script.remove(next)) {
             return scripted;
         }
-        self.next_list_fault(elapsed)
+        self.next_unscripted_fault(elapsed)
     }
 
-    /// Returns the fault for the next request for the list of jobs. The script has none for it.
-    pub(crate) fn next_list_fault(&mut self, elapsed: Duration) -> Option<Fault> {
+    /// Returns the fault for the next request for a cluster or node.
+    pub(crate) fn next_object_fault(&mut self, elapsed: Duration) -> Option<Fault> {
+        match self.object_script.pop_front() {
+            Some(scripted) => scripted.map(on_open_connection),
+            None => self.next_unscripted_fault(elapsed),
+        }
+    }
+
+    /// Returns the fault of an outage or a random one for the next request, such as one for the list of
+    /// jobs, which has no script.
+    pub(crate) fn next_unscripted_fault(&mut self, elapsed: Duration) -> Option<Fault> {
         match self.outage_at(elapsed) {
-            // This connection was opened before the outage.
-            Some(Fault::Refuse) => Some(Fault::Reset),
-            Some(Fault::StallHandshake) => Some(Fault::Stall),
-            Some(fault) => Some(fault.clone()),
+            Some(fault) => Some(on_open_connection(fault.clone())),
             None => self.random_faults.as_mut()?.draw(|fault| !fault.is_connection_fault()),
         }
     }
@@ -80,6 +94,15 @@ impl FaultInjector {
 
 fn is_connection_fault(fault: &Option<Fault>) -> bool {
     fault.as_ref().is_some_and(Fault::is_connection_fault)
+}
+
+/// Returns what a fault does to a request on a connection that was opened before.
+fn on_open_connection(fault: Fault) -> Fault {
+    match fault {
+        Fault::Refuse => Fault::Reset,
+        Fault::StallHandshake => Fault::Stall,
+        fault => fault,
+    }
 }
 
 impl RandomFaults {

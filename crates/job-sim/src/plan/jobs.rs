@@ -1,5 +1,7 @@
 //! Stores the jobs of a simulation, and the clusters and nodes that they create. Reads no clock.
 
+mod object_progress;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -9,7 +11,13 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use job_model::{Job, Phase};
 
-use super::{Plan, list_row::ListRow, node_id, time_source::TimeSource};
+use super::{
+    Plan,
+    list_row::ListRow,
+    node_id,
+    objects::Objects,
+    time_source::{Moment, TimeSource},
+};
 
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
@@ -23,10 +31,15 @@ pub(crate) struct Jobs {
     created_count: u32,
     /// The nodes, as pairs of cluster id and node id.
     nodes: BTreeSet<(String, String)>,
+    /// What clients read of the clusters and nodes.
+    pub(crate) objects: Objects,
+    /// How long after its end a job is kept; for ever by default.
+    pub(crate) retention: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    id: String,
     plan: Plan,
     /// When the job was created, as the time since the simulation's creation. It is negative if the
     /// job is older.
@@ -41,9 +54,11 @@ struct Entry {
 impl Entry {
     /// Returns the age of the job that the next reading of the job, or of its sub-job `index`, shows.
     /// Returns `None` if the job is created later.
-    fn age(&self, time_source: TimeSource, elapsed: Duration, index: u32) -> Option<Duration> {
-        match time_source {
-            TimeSource::Clock => signed(elapsed).saturating_sub(self.created).try_into().ok(),
+    fn age(&self, moment: &Moment, index: u32) -> Option<Duration> {
+        match moment.time_source {
+            TimeSource::Clock => {
+                signed(moment.elapsed).saturating_sub(self.created).try_into().ok()
+            }
             TimeSource::PerRequest(step) => {
                 let before = self.readings.saturating_sub(u32::from(index > 0));
                 Some(step.saturating_mul(before).saturating_add(self.initial_age))
@@ -51,9 +66,27 @@ impl Entry {
         }
     }
 
-    fn created_at(&self, start_time: Timestamp) -> Timestamp {
-        start_time.saturating_add(self.created).unwrap_or(start_time)
+    /// Returns the age of the job as the last reading showed it, or its current age by the clock.
+    fn shown_age(&self, moment: &Moment) -> Duration {
+        match moment.time_source {
+            TimeSource::Clock => self.age(moment, 0).unwrap_or_default(),
+            TimeSource::PerRequest(step) => {
+                let before = self.readings.saturating_sub(1);
+                step.saturating_mul(before).saturating_add(self.initial_age)
+            }
+        }
     }
+
+    /// Returns whether the service no longer has a job of this age.
+    fn is_forgotten(&self, age: Duration, retention: Option<Duration>) -> bool {
+        let kept = retention.map(|retention| self.plan.duration().saturating_add(retention));
+        kept.is_some_and(|kept| age >= kept)
+    }
+}
+
+/// Returns the point in time that is this long after the simulation's creation.
+fn since_creation(moment: &Moment, span: SignedDuration) -> Timestamp {
+    moment.start_time.saturating_add(span).unwrap_or(moment.start_time)
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -87,26 +120,23 @@ impl Jobs {
         let plan = plan.number(self.next_number());
         self.by_id.extend(plan.ids().zip(0..).map(|(id, index)| (id, (position, index))));
         let id = plan.ids().next().unwrap_or_default();
-        self.jobs.push(Entry { plan, created, initial_age, readings: 0, final_readings: 0 });
+        self.objects.add_for_job(plan.objects(), position, created);
+        let entry =
+            Entry { id: id.clone(), plan, created, initial_age, readings: 0, final_readings: 0 };
+        self.jobs.push(entry);
         id
     }
 
     /// Returns the current state of a job or sub-job, or its state `lag` ago for a stale replica.
     /// With [`TimeSource::PerRequest`], each reading of the job advances it; readings of sub-jobs
-    /// do not.
-    pub(crate) fn read(
-        &mut self,
-        id: &str,
-        time_source: TimeSource,
-        start_time: Timestamp,
-        elapsed: Duration,
-        lag: Duration,
-    ) -> Option<Job> {
+    /// do not. Returns `None` if the service has forgotten the job.
+    pub(crate) fn read(&mut self, id: &str, moment: &Moment, lag: Duration) -> Option<Job> {
         let (position, index) = *self.by_id.get(id)?;
         let entry = self.jobs.get_mut(position)?;
-        let age = entry.age(time_source, elapsed, index).unwrap_or_default();
-        let created = entry.created_at(start_time);
-        let job = entry.plan.find_at(created, age.saturating_sub(lag), index);
+        let age = entry.age(moment, index).unwrap_or_default().saturating_sub(lag);
+        let created = since_creation(moment, entry.created);
+        let is_forgotten = entry.is_forgotten(age, self.retention);
+        let job = entry.plan.find_at(created, age, index).filter(|_| !is_forgotten);
         if index == 0 {
             let has_ended = job.as_ref().and_then(Job::phase).is_some_and(Phase::is_terminal);
             entry.readings = entry.readings.saturating_add(1);
@@ -115,24 +145,25 @@ impl Jobs {
         job
     }
 
-    /// Returns the rows of the list of jobs as they were `lag` before `elapsed`, in the order in which
+    /// Returns the rows of the list of jobs as they were `lag` before the moment, in the order in which
     /// the jobs were added. The job `stuck` is running for ever. Does not count as a reading.
     pub(crate) fn list(
         &self,
-        time_source: TimeSource,
-        start_time: Timestamp,
-        elapsed: Duration,
+        moment: Moment,
         lag: Duration,
         is_stuck: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = ListRow> {
         self.jobs.iter().filter_map(move |entry| {
-            let age = match time_source {
-                TimeSource::Clock => entry.age(time_source, elapsed.checked_sub(lag)?, 0)?,
-                TimeSource::PerRequest(_) => {
-                    entry.age(time_source, elapsed, 0)?.saturating_sub(lag)
+            let age = match moment.time_source {
+                TimeSource::Clock => {
+                    entry.age(&Moment { elapsed: moment.elapsed.checked_sub(lag)?, ..moment }, 0)?
                 }
+                TimeSource::PerRequest(_) => entry.age(&moment, 0)?.saturating_sub(lag),
             };
-            let row = entry.plan.list_row_at(entry.created_at(start_time), age);
+            if entry.is_forgotten(age, self.retention) {
+                return None;
+            }
+            let row = entry.plan.list_row_at(since_creation(&moment, entry.created), age);
             Some(if is_stuck(row.id()) { row.running() } else { row })
         })
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use job_model::Phase;
 
+use super::EXISTING_CLUSTER;
+
 /// A job or sub-job: it initializes, runs its own steps, works for a while itself, and ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -31,7 +33,7 @@ impl Step {
         Self {
             job_type,
             index: 0,
-            cluster: "fcc72de0-9606-11e8-baa8-0255ac10215d".into(),
+            cluster: EXISTING_CLUSTER.into(),
             resource: None,
             name: None,
             server: None,
@@ -155,7 +157,7 @@ impl Step {
         }
     }
 
-    fn has_failure(&self) -> bool {
+    pub(crate) fn has_failure(&self) -> bool {
         self.failure.is_some() || self.steps.iter().any(Self::has_failure)
     }
 

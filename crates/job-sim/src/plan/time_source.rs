@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// What advances a simulated job.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -12,5 +14,19 @@ pub enum TimeSource {
     /// make the [`Plan`](super::Plan) [`faster`](super::Plan::faster).
     Clock,
     /// Each reading of the job advances it by this duration. The first reading shows its start.
+    ///
+    /// A cluster or node follows the job as it was last read. After the job's end, each reading of the
+    /// object advances the object by this duration, and the first one shows the moment of the end. An
+    /// object without a job is advanced by each of its readings.
     PerRequest(Duration),
+}
+
+/// The moment at which a client reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) time_source: TimeSource,
+    /// The service's time when the simulation was created.
+    pub(crate) start_time: Timestamp,
+    /// The time since then.
+    pub(crate) elapsed: Duration,
 }

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     faults::{Fault, MAX_OVERSIZED_BODY_LEN},
     reply::{
-        Answer, BodyEnd, ErrorReply, documented_error, echo, gateway_error, header, html_page,
-        json_reply, json_text_reply, service_error,
+        Answer, BodyEnd, ErrorReply, documented_error, echo, header, html_page, json_reply,
+        json_text_reply, service_error, wrong_path_error,
     },
 };
 
@@ -50,6 +50,7 @@ impl Sim {
             Some(Fault::ErrorReply(status) | Fault::TruncatedError(status)) => {
                 error_response(documented_error(status), number)
             }
+            Some(Fault::WrongPath) => error_response(wrong_path_error(), number),
             Some(Fault::Throttled(pause)) => throttled_response(pause, number),
             Some(Fault::Reply(response)) => response,
             Some(Fault::Echo) => echo(request),
@@ -89,6 +90,9 @@ impl Sim {
                     Err(error) => Err(error),
                 }
             }
+            Some(Route::Project(project, Call::Object { cluster, node })) => self
+                .check_request(request, project)
+                .and_then(|()| self.read_object(cluster, node, fault)),
             Some(Route::Project(project, call)) => {
                 self.check_request(request, project).and_then(|()| self.submit(call, request))
             }
@@ -102,15 +106,13 @@ impl Sim {
             }
             Some(Route::Caller) => Ok((StatusCode::OK, json!({"caller": self.last_caller()}))),
             Some(Route::Faults) => Ok(self.handle_fault_script(request)),
+            Some(Route::ObjectFaults) => Ok(self.handle_object_faults(request)),
             Some(Route::ListFaults) => Ok(self.handle_list_faults(request)),
             Some(Route::ExpireTokens) => {
                 self.expire_tokens();
                 Ok((StatusCode::OK, json!({})))
             }
-            None => {
-                let message = "The API does not exist or has not been published.";
-                Err(gateway_error(StatusCode::NOT_FOUND, "APIGW.0101", message))
-            }
+            None => Err(wrong_path_error()),
         };
         match served {
             Ok((status, body)) => json_reply(status, &body),
@@ -149,7 +151,8 @@ impl Sim {
             Some(Fault::Stale(lag)) => *lag,
             _ => Duration::ZERO,
         };
-        let job = self.jobs().read(id, self.time_source, self.start_time(), self.elapsed(), lag);
+        let moment = self.moment();
+        let job = self.jobs().read(id, &moment, lag);
         let job = job.ok_or_else(|| service_error(StatusCode::NOT_FOUND))?;
         Ok(apply_job_fault(job, fault))
     }
@@ -164,18 +167,6 @@ impl Sim {
         submission.plan = (self.map_submitted)(submission.plan);
         let job = self.jobs().add(submission.plan.clone(), self.elapsed());
         Ok(submission.reply(&job))
-    }
-
-    fn handle_fault_script(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
-        let script = Fault::parse_script(&String::from_utf8_lossy(request.body()));
-        match script {
-            Ok(faults) => {
-                let count = faults.len();
-                self.inject_faults(faults);
-                (StatusCode::OK, json!({"faults": count}))
-            }
-            Err(error) => (StatusCode::BAD_REQUEST, json!({"message": error.to_string()})),
-        }
     }
 }
 

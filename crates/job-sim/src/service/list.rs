@@ -2,14 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use serde_json::{Value, json};
-
 use super::{Sim, lock};
 use crate::{
-    faults::{Fault, ListFault, ListView},
-    plan::ListRow,
+    faults::{Fault, ListView},
+    plan::{ListRow, Moment},
 };
 
 impl Sim {
@@ -36,20 +32,8 @@ impl Sim {
         }
         let jobs = self.jobs();
         let is_stuck = |id: &str| faults.is_stuck(id);
-        let rows = jobs.list(self.time_source, self.start_time(), elapsed, lag, is_stuck);
+        let rows = jobs.list(Moment { elapsed, ..self.moment() }, lag, is_stuck);
         rows.filter(|row| !faults.is_missing(row.id())).collect()
-    }
-
-    /// Replaces the faults of the list by those in the body of a request.
-    pub(super) fn handle_list_faults(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
-        match ListFault::parse_list(&String::from_utf8_lossy(request.body())) {
-            Ok(faults) => {
-                let count = faults.len();
-                self.set_list_faults(faults);
-                (StatusCode::OK, json!({"faults": count}))
-            }
-            Err(error) => (StatusCode::BAD_REQUEST, json!({"message": error.to_string()})),
-        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Route<'r> {
     /// `POST /simulation/list-faults`: replaces the faults of the list of jobs. Not part of the real
     /// API.
     ListFaults,
+    /// `POST /simulation/object-faults`: injects faults of clusters and nodes. Not part of the real API.
+    ObjectFaults,
     /// `GET /simulation/caller`: the last caller of the job API. Not part of the real API.
     Caller,
 }
@@ -33,6 +35,8 @@ pub(crate) enum Call<'r> {
     Jobs,
     /// `GET /jobs/{job}`.
     Job(&'r str),
+    /// `GET /clusters/{cluster}`, or `GET /clusters/{cluster}/nodes/{node}`.
+    Object { cluster: &'r str, node: Option<&'r str> },
     /// `POST /clusters`.
     CreateCluster,
     /// `DELETE /clusters/{cluster}`.
@@ -43,9 +47,24 @@ pub(crate) enum Call<'r> {
     DeleteNode(&'r str, &'r str),
 }
 
-/// Returns whether a request is for the list of jobs.
-pub(crate) fn is_list(request: &Request<Bytes>) -> bool {
-    matches!(route(request), Some(Route::Project(_, Call::Jobs)))
+/// The kinds of requests that have faults of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// A request for the list of jobs.
+    List,
+    /// A request for a cluster or node.
+    Object,
+    Other,
+}
+
+impl RequestKind {
+    pub(crate) fn from_request(request: &Request<Bytes>) -> Self {
+        match route(request) {
+            Some(Route::Project(_, Call::Jobs)) => Self::List,
+            Some(Route::Project(_, Call::Object { .. })) => Self::Object,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Returns what a request asks for, or `None` if the service has no such path.
@@ -74,12 +93,17 @@ pub(crate) fn route(request: &Request<Bytes>) -> Option<Route<'_>> {
         }
         (&Method::POST, ["v1", "credentials"]) => Route::Issuer(IdentityCall::PodIdentity),
         (&Method::POST, ["simulation", "faults"]) => Route::Faults,
+        (&Method::POST, ["simulation", "object-faults"]) => Route::ObjectFaults,
         (&Method::POST, ["simulation", "list-faults"]) => Route::ListFaults,
         (&Method::POST, ["simulation", "expire-tokens"]) => Route::ExpireTokens,
         (&Method::GET, ["simulation", "caller"]) => Route::Caller,
         (method, ["api" | "autopilot", "v3", "projects", project, rest @ ..]) => {
             let call = match (method, rest) {
                 (&Method::GET, ["jobs", job]) => Call::Job(job),
+                (&Method::GET, ["clusters", cluster]) => Call::Object { cluster, node: None },
+                (&Method::GET, ["clusters", cluster, "nodes", node]) => {
+                    Call::Object { cluster, node: Some(node) }
+                }
                 (&Method::POST, ["clusters"]) => Call::CreateCluster,
                 (&Method::DELETE, ["clusters", cluster]) => Call::DeleteCluster(cluster),
                 (&Method::POST, ["clusters", cluster, "nodes"]) => Call::CreateNodes(cluster),

@@ -38,7 +38,7 @@ pub(crate) fn parse_submission(
 ) -> Result<Submission, ErrorReply> {
     let missing = || service_error(StatusCode::NOT_FOUND);
     match call {
-        Call::Job(_) | Call::Jobs => Err(missing()),
+        Call::Job(_) | Call::Jobs | Call::Object { .. } => Err(missing()),
         Call::CreateCluster => {
             let (name, spec) = parse_name_and_spec(request, "Cluster")?;
             let taken = || service_error(StatusCode::CONFLICT);
@@ -69,7 +69,8 @@ pub(crate) fn parse_submission(
             if !jobs.remove_node(cluster, node) {
                 return Err(missing());
             }
-            let plan = Plan::delete_node().with_cluster(cluster, &name).number(jobs.next_number());
+            let plan = Plan::delete_node().with_cluster(cluster, &name).with_node(node);
+            let plan = plan.number(jobs.next_number());
             Ok(deletion("Node", "", node, plan))
         }
     }

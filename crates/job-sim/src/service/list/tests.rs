@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Response, header::CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use job_model::{JobId, job::JobList};
+use serde_json::Value;
 
 use super::*;
 use crate::{
+    faults::ListFault,
     plan::{Plan, TimeSource},
     reply::BodyEnd,
 };
