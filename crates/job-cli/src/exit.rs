@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use job_poller::{Outcome, WaitError, WaitErrorKind, machine::AttemptError};
+use job_poller::{FinishedJob, Outcome, WaitError, WaitErrorKind, machine::AttemptError};
 use job_transport::{ErrorClass, FetchError, FetchErrorKind};
 
 /// An exit code. The numbers are part of the public interface, because scripts branch on them.
@@ -100,7 +100,9 @@ impl From<&WaitError> for Exit {
             // timeout was shorter than that grace period.
             WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
             // A stalled job was also waited for long enough.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::Stalled => Self::Deadline,
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady | WaitErrorKind::Stalled => {
+                Self::Deadline
+            }
             WaitErrorKind::Unauthorized => Self::Credentials,
             WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
@@ -122,11 +124,14 @@ impl From<&FetchError> for Exit {
     }
 }
 
-impl From<&Outcome> for Exit {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Succeeded => Self::Done,
-            Outcome::Failed(_) => Self::JobFailed,
+impl From<&FinishedJob> for Exit {
+    fn from(finished: &FinishedJob) -> Self {
+        match &finished.outcome {
+            _ if finished.is_success() => Self::Done,
+            Outcome::Gone => Self::NotFound,
+            Outcome::Succeeded | Outcome::Failed(_) | Outcome::Ready | Outcome::Broken => {
+                Self::JobFailed
+            }
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn run_wait(
         let step = machine.step(&schedule, now, next);
         log.extend(step.events.into_iter().map(|event| (now, event)));
         match step.action {
-            Action::Fetch { .. } => {
+            Action::Fetch { .. } | Action::FetchObject { .. } => {
                 now += Duration::from_secs(1);
                 next = inputs.next().unwrap_or(Input::Stop);
             }

@@ -4,7 +4,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use job_poller::{Event, Outcome, Wait, schedule::Exponential};
+use job_poller::{Event, Wait, schedule::Exponential};
 use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,9 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{level} job={} at={:.1}s {event}", sim.job(), at.as_secs_f64());
     }
     let ended = events.finish().await?;
-    match &ended.outcome {
-        Outcome::Succeeded => println!("INFO  job={} succeeded", sim.job()),
-        Outcome::Failed(failure) => println!("ERROR job={} failed: {failure}", sim.job()),
+    match ended.into_success() {
+        Ok(_) => println!("INFO  job={} succeeded", sim.job()),
+        Err(error) => println!("ERROR {error}"),
     }
     Ok(())
 }

@@ -87,6 +87,8 @@ fn wait(service: &Service, id: JobId) -> Result<FinishedJob, WaitError> {
         }
         input = match step.action {
             Action::Fetch { id, timeout, .. } => service.read(&id, timeout).into(),
+            // Only a wait until clusters or nodes are ready or gone reads them.
+            Action::FetchObject { .. } => unreachable!("the wait is for the end of the job"),
             Action::SleepUntil(at) => {
                 thread::sleep(at.saturating_sub(started_at.elapsed()));
                 Input::Wake

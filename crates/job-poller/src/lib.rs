@@ -115,8 +115,9 @@ pub use machine::{
     error::WaitError,
     error_kind::WaitErrorKind,
     event::Event,
-    outcome::{FinishedJob, JobFailed, Outcome},
+    outcome::{FinishedJob, JobFailed, Outcome, Unsuccessful},
     policy::WaitPolicy,
+    until::Until,
 };
 pub use report::Report;
 #[cfg(feature = "tokio")]

@@ -17,7 +17,11 @@ mod identity;
 // The state that the machine keeps between steps.
 mod error_limits;
 mod settling;
+pub(crate) mod until;
+mod named_objects;
 mod sub_job_lookup;
+mod object_status;
+mod reading_objects;
 mod state;
 // The machine as serializable data, and the error that contains it.
 pub(crate) mod checkpoint;
@@ -26,6 +30,7 @@ pub(crate) mod error;
 mod step;
 mod reading;
 mod finish;
+mod object_step;
 
 pub use attempt_error::AttemptError;
 #[cfg(feature = "tokio")]
@@ -39,20 +44,31 @@ pub(crate) use event::Event;
 pub use event::{AttemptReason, ListIssue, PhaseChange};
 #[cfg(feature = "tokio")]
 pub(crate) use identity::check_uid;
+pub use object_status::{ObjectEndpoint, ObjectSnapshot, ObjectStatus};
+pub use outcome::ObjectsFailed;
 pub(crate) use outcome::{FinishedJob, Outcome};
 pub(crate) use policy::WaitPolicy;
 pub use stated_quota::{QuotaPolicy, StatedQuota};
 pub use step::{Action, Input, Step};
+pub(crate) use until::Until;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+    time::Duration,
+};
 
-use job_model::{Deviation, Job, JobId, Phase};
+use job_model::{Deviation, Job, JobId, Phase, object::ObjectId};
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "tokio")]
 use self::sub_job_lookup::Lookup;
-use self::{error_limits::RecentErrors, state::State};
+use self::{
+    error_limits::RecentErrors,
+    reading_objects::{EndedJob, ReadingObjects},
+    state::State,
+};
 use crate::schedule::JobObservation;
 #[cfg(feature = "tokio")]
 use crate::schedule::{BudgetShare, CompletedSteps, PollPlan, PollState, Schedule};
@@ -140,6 +156,8 @@ pub struct Machine {
     attempts: u32,
     #[serde(default)]
     sub_job_lookups: u32,
+    #[serde(default)]
+    object_readings: u32,
     readings: u32,
     /// `next_attempt_at` is when the next attempt is due. No attempt starts before `not_before`
     /// (a `Retry-After` or the minimum pause), even if the deadline is near.
@@ -191,6 +209,7 @@ impl Machine {
             seed: 0,
             attempts: 0,
             sub_job_lookups: 0,
+            object_readings: 0,
             readings: 0,
             next_attempt_at: CompactDuration::ZERO,
             not_before: CompactDuration::ZERO,
@@ -208,6 +227,19 @@ impl Machine {
             observed_until: CompactDuration::ZERO,
             snapshot: None,
         }
+    }
+
+    /// Creates the machine of a wait for a cluster or a node, without a job.
+    ///
+    /// The wait is until the object is ready, or gone if the policy says so
+    /// ([`WaitPolicy::until_gone`]). Its [`job_id`](Self::job_id) is `cluster:` and the id of the
+    /// cluster, or `node:` and the ids of the cluster and the node, separated by a colon. If that is
+    /// longer than 128 bytes, a hash of the ids replaces them.
+    #[must_use]
+    pub fn for_object(id: ObjectId, policy: impl Into<Arc<WaitPolicy>>) -> Self {
+        let mut objects = ReadingObjects::new(EndedJob::None, vec![id.clone()], Duration::ZERO);
+        objects.law = id.kind().as_str().into();
+        Self { state: State::ReadingObjects(objects.into()), ..Self::new(wait_id(&id), policy) }
     }
 
     /// Sets the seed of the jitter. The default is 0. Machines with the same seed have the same
@@ -255,7 +287,8 @@ impl Machine {
     /// Returns `None` while the job settles or sub-jobs are looked up.
     #[cfg(feature = "tokio")]
     pub(crate) fn not_before(&self) -> Option<Duration> {
-        matches!(self.state, State::Polling).then(|| self.not_before.get())
+        let is_waiting = matches!(self.state, State::Polling | State::ReadingObjects(_));
+        is_waiting.then(|| self.not_before.get())
     }
 
     /// Returns what a schedule would plan now for a request that shows `jobs` jobs. The last
@@ -272,7 +305,9 @@ impl Machine {
         jobs: u32,
     ) -> Option<PollPlan> {
         let digest = self.snapshot.as_ref()?.digest();
-        self.not_before()?;
+        if !matches!(self.state, State::Polling) {
+            return None;
+        }
         let age = self.observed_until.get().saturating_add(since_reading);
         // The first delay after the first reading is spread at random, and this is not that delay.
         let count = self.readings.max(2);
@@ -309,8 +344,11 @@ impl Machine {
     /// [`observation`](Self::observation) starts again, because the stopped wait has already
     /// reported what it observed.
     #[must_use]
-    pub const fn resume(mut self) -> Self {
+    pub fn resume(mut self) -> Self {
         (self.late_attempt_allowed, self.observed_from) = (true, None);
+        if let State::ReadingObjects(objects) = &mut self.state {
+            objects.forget_observations();
+        }
         self
     }
 
@@ -332,7 +370,13 @@ impl Machine {
         &self.policy
     }
 
-    /// Returns the number of attempts. Sub-job lookups are not included.
+    /// Returns the number of requests that read clusters and nodes.
+    #[must_use]
+    pub const fn object_readings(&self) -> u32 {
+        self.object_readings
+    }
+
+    /// Returns the number of attempts to read the job. Sub-job lookups are not included.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
@@ -343,7 +387,7 @@ impl Machine {
     /// The machine keeps the job as text, so this decodes it.
     #[must_use]
     pub fn job(&self) -> Option<Box<Job>> {
-        match self.state.lookup() {
+        match self.state.ended() {
             Some(lookup) => Some(Box::new(lookup.job().clone())),
             None => Some(self.snapshot.clone()?.into_job()),
         }
@@ -352,7 +396,64 @@ impl Machine {
     /// Returns the job with the sub-jobs that were found so far, during a lookup of sub-jobs.
     #[cfg(feature = "tokio")]
     pub(crate) fn looked_up_job(&self) -> Option<&Job> {
-        self.state.lookup().map(Lookup::job)
+        self.state.ended().map(Lookup::job)
+    }
+
+    /// Returns the clusters and nodes that the wait reads, as they were last read.
+    ///
+    /// There are none while the job is polled. If the wait is for the end of the job, there are never
+    /// any.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectStatus> {
+        self.state.objects().map(ReadingObjects::statuses).into_iter().flatten()
+    }
+
+    /// Returns whether the wait reads clusters or nodes, because the job has ended or there is none.
+    #[must_use]
+    pub fn is_reading_objects(&self) -> bool {
+        self.state.objects().is_some()
+    }
+
+    /// Returns whether the wait reads a cluster or a node, and has no job.
+    #[must_use]
+    pub fn has_no_job(&self) -> bool {
+        self.state.objects().is_some_and(|objects| objects.job == EndedJob::None)
+    }
+
+    /// Returns the state that the objects must reach.
+    pub(crate) fn object_goal(&self) -> Until {
+        self.state.objects().map_or(self.policy.until, |objects| objects.goal(&self.policy))
+    }
+
+    /// Returns the number of attempts to read the job and its objects.
+    pub(crate) const fn requests(&self) -> u32 {
+        self.attempts.saturating_add(self.object_readings)
+    }
+
+    /// Returns why the wait stops if its deadline passes now.
+    pub(crate) fn deadline_error(&self) -> WaitErrorKind {
+        let goal = match &self.state {
+            State::ReadingObjects(objects) => objects.goal(&self.policy),
+            State::LookingUp(lookup) if lookup.is_for_objects => {
+                named_objects::goal(self.policy.until, &lookup.job)
+            }
+            State::Polling | State::Settling(_) | State::LookingUp(_) => Until::Ended,
+        };
+        if goal == Until::Ready { WaitErrorKind::NotReady } else { WaitErrorKind::DeadlineExceeded }
+    }
+
+    /// Returns the result of the job itself, if it has ended and the wait goes on because of its
+    /// objects. `elapsed` is the time since the wait began.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn ended_job(&self, elapsed: Duration) -> Option<FinishedJob> {
+        let ended = self.state.ended().filter(|lookup| lookup.is_for_objects)?;
+        Some(self.clone().finished_job(elapsed, ended.clone(), Outcome::Succeeded))
+    }
+
+    /// Returns whether the service has deleted the job, and the wait goes on because of its objects.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_job_gone(&self) -> bool {
+        let objects = self.state.objects();
+        objects.is_some_and(|objects| matches!(objects.job, EndedJob::Gone { .. }))
     }
 
     /// Returns the last accepted reading, or `None` before the first reading.
@@ -380,8 +481,20 @@ impl Machine {
     /// Returns `None` before the first reading that shows the job active.
     #[must_use]
     pub fn observation(&self) -> Option<JobObservation> {
+        if let Some(ended) = self.state.ended() {
+            return ended.observation.clone();
+        }
         let digest = self.snapshot.as_ref()?.digest();
         self.observation_until(digest, self.observed_until.get(), false)
+    }
+
+    /// Returns what the wait has observed of clusters and nodes so far, for a
+    /// [`History`](crate::schedule::History).
+    ///
+    /// Returns `None` unless a reading has shown that one of them is not ready yet, or not gone yet.
+    #[must_use]
+    pub fn object_observation(&self) -> Option<JobObservation> {
+        self.state.objects()?.observation(None)
     }
 
     /// Returns the error of the last attempt, if it failed.
@@ -391,6 +504,21 @@ impl Machine {
     }
 }
 
+/// Returns the id of a wait without a job.
+fn wait_id(object: &ObjectId) -> JobId {
+    let text = match object {
+        ObjectId::Cluster(cluster) => format!("cluster:{cluster}"),
+        ObjectId::Node { cluster, node } => format!("node:{cluster}:{node}"),
+    };
+    text.try_into().unwrap_or_else(|_| {
+        let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(object);
+        #[expect(clippy::expect_used, reason = "a kind and a hash are a valid id")]
+        format!("{}:{hash:016x}", object.kind()).try_into().expect("a valid id")
+    })
+}
+
+#[cfg(test)]
+mod object_reference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

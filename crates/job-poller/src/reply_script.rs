@@ -3,9 +3,12 @@
 use std::{num::ParseIntError, time::Duration};
 
 use jiff::Timestamp;
-use job_model::{Job, ServiceError};
+use job_model::{
+    Job, ServiceError,
+    object::{Object, ObjectKind},
+};
 use job_transport::{
-    FetchError, FetchErrorKind, Reading,
+    FetchError, FetchErrorKind, ObjectReading, Reading,
     bytes::Bytes,
     http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER},
     transport::{RequestSent, TransportError, TransportErrorKind},
@@ -108,6 +111,13 @@ impl Reply {
         })
     }
 
+    /// Returns a 404.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn not_found() -> Self {
+        let content = Content::Response(response(StatusCode::NOT_FOUND, ""));
+        Self { latency: DEFAULT_LATENCY, credentials_refreshed: false, content }
+    }
+
     #[cfg(test)]
     pub(crate) fn with_latency(self, latency: Duration) -> Self {
         Self { latency, ..self }
@@ -139,6 +149,39 @@ impl Reply {
             }
             Err(error) => Err(error.with_credentials_refreshed(self.credentials_refreshed)),
         }
+    }
+}
+
+impl Reply {
+    /// Returns the result of an attempt to read a cluster or a node that gets this reply. The phase, the
+    /// uid and the time of the job are those of the object.
+    pub(crate) fn object_result(
+        &self,
+        kind: ObjectKind,
+    ) -> Result<ObjectReading<Object>, FetchError> {
+        let Reading { snapshot, date, credentials_refreshed, .. } = self.result()?;
+        let job = snapshot.job();
+        let metadata = job.metadata.as_ref();
+        let time = |time: Option<&job_model::Timestamp>| Some(time?.instant()?.to_string());
+        let updated = time(metadata.and_then(|metadata| metadata.update_timestamp.as_ref()));
+        let created = time(metadata.and_then(|metadata| metadata.creation_timestamp.as_ref()));
+        let mut body = json!({
+            "metadata": {"creationTimestamp": created},
+            "status": {"phase": job.phase()},
+        });
+        match kind {
+            ObjectKind::Cluster => body["kind"] = "Cluster".into(),
+            ObjectKind::Node => {
+                body["kind"] = "Node".into();
+                body["status"]["lastProbeTime"] = updated.into();
+            }
+        }
+        if let Some(uid) = job.uid() {
+            body["metadata"]["uid"] = uid.into();
+        }
+        let response = Response::new(Bytes::from(body.to_string()));
+        let reading = ObjectReading::from_response(kind, &response)?;
+        Ok(reading.with_date(date).with_credentials_refreshed(credentials_refreshed))
     }
 }
 
@@ -187,8 +230,12 @@ fn parse_status(text: &str) -> Result<Content, &'static str> {
     Ok(Content::Response(response))
 }
 
+/// Parses a job: the type of the job and a slash, which may be missing; the phase and the uid; the
+/// sub-jobs; the time of the last change.
 fn parse_job(text: &str) -> Result<Job, &'static str> {
+    let (job_type, text) = text.split_once('/').unwrap_or(("CreateCluster", text));
     let (text, updated) = text.split_once('@').unwrap_or((text, ""));
+    let (text, created) = text.split_once('!').unwrap_or((text, ""));
     let (text, sub_jobs) = match text.split_once('[') {
         Some((text, sub_jobs)) => {
             (text, sub_jobs.strip_suffix(']').ok_or("a list of sub-jobs ends with `]`")?)
@@ -199,19 +246,27 @@ fn parse_job(text: &str) -> Result<Job, &'static str> {
     let sub_job = |text: &str| -> Result<Value, &'static str> {
         let (name, phase) =
             text.split_once('=').ok_or("a sub-job is a type and a phase, such as A=running")?;
-        let metadata = json!({ "uid": name });
+        let (name, resource) = name.split_once('#').unwrap_or((name, ""));
+        let uid = if resource.is_empty() { name } else { resource };
+        let mut spec = json!({ "type": name });
+        if !resource.is_empty() {
+            spec["resourceID"] = resource.into();
+        }
         let status = status_json(phase);
-        Ok(json!({"metadata": metadata, "spec": {"type": name}, "status": status}))
+        Ok(json!({"metadata": {"uid": uid}, "spec": spec, "status": status}))
     };
     let sub_jobs = sub_jobs.split(',').filter(|text| !text.is_empty()).map(sub_job);
     let sub_jobs: Value = sub_jobs.collect::<Result<_, _>>()?;
     let mut body = json!({
         "metadata": {},
-        "spec": {"type": "CreateCluster", "subJobs": sub_jobs},
+        "spec": {"type": job_type, "clusterUID": "c", "subJobs": sub_jobs},
         "status": status_json(phase),
     });
     if let Some(uid) = uid {
         body["metadata"]["uid"] = uid.parse::<u32>().map_or_else(|_| uid.into(), Value::from);
+    }
+    if !created.is_empty() {
+        body["metadata"]["creationTimestamp"] = service_time(created)?.to_string().into();
     }
     if !updated.is_empty() {
         body["metadata"]["updateTimestamp"] = service_time(updated)?.to_string().into();

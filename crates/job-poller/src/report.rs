@@ -6,7 +6,7 @@ use std::time::Duration;
 use job_model::{Deviation, Failure, Inconsistency, Job, Phase};
 use serde::Serialize;
 
-use crate::machine::{FinishedJob, Outcome, WaitError, seconds};
+use crate::machine::{FinishedJob, ObjectStatus, Outcome, WaitError, seconds};
 
 /// The result of a wait, to be serialized as JSON.
 ///
@@ -37,13 +37,21 @@ use crate::machine::{FinishedJob, Outcome, WaitError, seconds};
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report<'a> {
-    /// The outcome in one word: `succeeded`, `failed`, or the reason why the wait stopped before
-    /// the job ended ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
+    /// The outcome in one word: `succeeded`, `failed`, `ready`, `broken`, `gone`, or the reason why the
+    /// wait stopped before that ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
     pub outcome: &'static str,
     /// The job's type.
     pub r#type: Option<&'a str>,
     /// The job's phase as last read.
     pub phase: Option<&'a Phase>,
+    /// The clusters and nodes that the wait has read, as last read. Serialized only if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<&'a ObjectStatus>,
+    /// How the job itself ended, if the wait has read objects after it: `succeeded`, or `gone` if the
+    /// service had deleted the job before its end was read, so that the objects alone decided.
+    /// Serialized only then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_outcome: Option<&'static str>,
     /// The step that failed and its reason, if the job failed.
     pub failure: Option<&'a Failure>,
     /// The error and its causes without the job's id, if the wait stopped before the job ended.
@@ -81,6 +89,8 @@ impl<'a> Report<'a> {
             outcome: "",
             r#type: document.and_then(Job::job_type),
             phase: document.and_then(Job::phase),
+            objects: Vec::new(),
+            job_outcome: None,
             failure: None,
             error: None,
             attempts: 0,
@@ -95,9 +105,11 @@ impl<'a> Report<'a> {
             Ok(finished) => Self {
                 outcome: finished.outcome.as_str(),
                 failure: match &finished.outcome {
-                    Outcome::Succeeded => None,
                     Outcome::Failed(failure) => Some(&**failure),
+                    Outcome::Succeeded | Outcome::Ready | Outcome::Broken | Outcome::Gone => None,
                 },
+                objects: finished.objects.iter().collect(),
+                job_outcome: finished.job_outcome(),
                 attempts: finished.attempts,
                 deviations: &finished.deviations,
                 elapsed: finished.elapsed,
@@ -109,6 +121,7 @@ impl<'a> Report<'a> {
             Err(error) => Self {
                 outcome: error.kind().as_str(),
                 error: Some(error.message()),
+                objects: error.objects().collect(),
                 attempts: error.attempts(),
                 deviations: error.deviations(),
                 elapsed: error.elapsed(),

@@ -3,16 +3,19 @@
 use std::{fmt, sync::Arc};
 
 use futures_core::future::BoxFuture;
-use job_model::JobId;
+use job_model::{
+    JobId,
+    object::{Object, ObjectId},
+};
 #[cfg(feature = "tokio")]
 use job_transport::transport::MemoryLimit;
 use job_transport::{
-    Client, FetchError, Fetched, JobSnapshot, ListReading, Reading,
+    Client, FetchError, Fetched, JobSnapshot, ListReading, ObjectReading, Reading,
     transport::{RequestSent, TransportError, TransportErrorKind},
 };
 
 #[cfg(feature = "tokio")]
-use crate::machine::check_uid;
+use crate::machine::{Input, check_uid};
 
 /// Reads a job.
 ///
@@ -56,6 +59,27 @@ pub trait JobSource: Send + Sync {
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         let _ = last;
         Box::pin(async move { self.fetch(id).await.map(Fetched::Reading) })
+    }
+
+    /// Makes one attempt to read a cluster or a node.
+    ///
+    /// It is needed for waits until objects are ready or gone
+    /// ([`WaitPolicy::until_ready`](crate::WaitPolicy::until_ready)). By default this returns an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the attempt failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses this attempt and nothing else.
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        let _ = id;
+        let error = TransportError::new(TransportErrorKind::InvalidRequest, RequestSent::No);
+        Box::pin(async { Err(error.with_source("the source reads no clusters and nodes").into()) })
     }
 
     /// Returns the list of jobs in which this job appears, or `None` if there is none.
@@ -105,6 +129,13 @@ impl JobSource for Client {
         last: Option<&'a JobSnapshot>,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         Box::pin(self.job_since(id, last))
+    }
+
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        Box::pin(self.object(id))
     }
 
     fn list_of(&self, _: &JobId) -> Option<ListId> {
@@ -176,6 +207,13 @@ impl<S: JobSource + ?Sized> JobSource for Arc<S> {
         (**self).fetch_since(id, last)
     }
 
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        (**self).fetch_object(id)
+    }
+
     fn list_of(&self, id: &JobId) -> Option<ListId> {
         (**self).list_of(id)
     }
@@ -198,6 +236,13 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
         (**self).fetch_since(id, last)
     }
 
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        (**self).fetch_object(id)
+    }
+
     fn list_of(&self, id: &JobId) -> Option<ListId> {
         (**self).list_of(id)
     }
@@ -207,13 +252,36 @@ impl<S: JobSource + ?Sized> JobSource for Box<S> {
     }
 }
 
-/// Makes an attempt for a machine, and counts the reading toward `limit`.
+/// What a machine wants to read.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Debug)]
+pub(crate) enum AttemptTarget {
+    /// A job or a sub-job, and the last accepted snapshot of it.
+    Job(JobId, Option<JobSnapshot>),
+    /// A cluster or a node.
+    Object(ObjectId),
+}
+
+/// Makes an attempt for a machine, and returns its next input.
+#[cfg(feature = "tokio")]
+pub(crate) async fn attempt(
+    source: &dyn JobSource,
+    limit: &MemoryLimit,
+    target: &AttemptTarget,
+) -> Input {
+    match target {
+        AttemptTarget::Job(id, last) => fetch_job(source, limit, id, last.as_ref()).await.into(),
+        AttemptTarget::Object(id) => source.fetch_object(id).await.into(),
+    }
+}
+
+/// Makes an attempt to read a job, and counts the reading toward `limit`.
 ///
 /// This decodes what the machine will read, because a machine must not decode a large text on the
 /// async thread, or while it holds the fleet's lock: the new job, and the last one if the tree of
 /// sub-jobs has changed or if the job has ended.
 #[cfg(feature = "tokio")]
-pub(crate) async fn attempt(
+async fn fetch_job(
     source: &dyn JobSource,
     limit: &MemoryLimit,
     id: &JobId,
@@ -269,7 +337,7 @@ mod tests {
         let id = "a".parse().expect("an id");
         for (last, reply, is_decoded) in rows {
             let last = JobSnapshot::from_slice(last.as_bytes()).expect("a job").without_job();
-            attempt(&Reply(reply), &MemoryLimit::global(), &id, Some(&last))
+            fetch_job(&Reply(reply), &MemoryLimit::global(), &id, Some(&last))
                 .await
                 .expect("a reading");
             assert_eq!(last.is_decoded(), is_decoded, "{reply}");

@@ -12,6 +12,9 @@
 //! | `none`, any other word | a job without a phase, or with this phase |
 //! | `running:b`, `running:`, `running:9` | a job with the uid `b`, with an empty uid, or with a number as its uid; by default it has no uid |
 //! | `running[A=success,B=running]` | a job with sub-jobs that have these types, and the same uids |
+//! | `DeleteNode/running` | a job of this type; by default it is `CreateCluster` |
+//! | `running[InstallNode#n1=success]` | a job with a sub-job that has the `resourceID` (and the uid) `n1` |
+//! | `running!0` | a job that was created at second 0, by the service's clock |
 //! | `running@5`, `success@5^8` | a job that was updated at second 5, in a reply that was sent at second 8, by the service's clock |
 //! | `404`, `429(5s)` | this status, with a `Retry-After` |
 //! | `nopath` | 404 with `APIGW.0101`: the path does not exist |
@@ -20,6 +23,11 @@
 //!
 //! The prefix `+` means that the credentials were refreshed during the attempt. The suffix `~40s`
 //! sets how long the attempt takes (by default 0.1 s), and `*3` repeats the reply.
+//!
+//! A job has the `clusterUID` `c`. A wait until its objects are ready reads them from scripts of their
+//! own ([`FakeSource::with_object`]). In such a script, a word that is not listed above is a phase,
+//! such as `Creating`, `Available` or `Active`; `:` sets the uid of the object, `!` its creation, `@` the last probe
+//! of a node, and `^` the time of the reply.
 //!
 //! A wait may look up a sub-job by its own id. Such a sub-job is a job of its own, with its own
 //! script ([`FakeSource::with_job`]) and its own count of attempts.
@@ -56,8 +64,11 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use job_model::JobId;
-use job_transport::{FetchError, Reading};
+use job_model::{
+    JobId,
+    object::{Object, ObjectId},
+};
+use job_transport::{FetchError, ObjectReading, Reading};
 
 pub use crate::reply_script::ScriptError;
 use crate::{
@@ -73,6 +84,8 @@ pub struct FakeSource {
     default_script: ReplyScript,
     scripts: HashMap<JobId, ReplyScript>,
     attempts: Mutex<HashMap<JobId, usize>>,
+    objects: HashMap<ObjectId, ReplyScript>,
+    object_attempts: Mutex<HashMap<ObjectId, usize>>,
 }
 
 impl FakeSource {
@@ -86,6 +99,8 @@ impl FakeSource {
             default_script: ReplyScript::parse(script)?,
             scripts: HashMap::new(),
             attempts: Mutex::default(),
+            objects: HashMap::new(),
+            object_attempts: Mutex::default(),
         })
     }
 
@@ -96,6 +111,31 @@ impl FakeSource {
     /// Returns an error if a word of the script is not a reply, or if there is no reply.
     pub fn with_job(mut self, id: JobId, script: &str) -> Result<Self, ScriptError> {
         self.scripts.insert(id, ReplyScript::parse(script)?);
+        Ok(self)
+    }
+
+    /// Sets the script of a cluster or a node. The reply to others is a 404.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a word of the script is not a reply, or if there is no reply.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_model::object::ObjectId;
+    /// use job_poller::{Outcome, Wait, testing::FakeSource};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source = FakeSource::new("running success")?
+    ///     .with_object(ObjectId::Cluster("c".parse()?), "Creating*3 Available")?;
+    /// let finished = Wait::new(source, "4a5b".parse()?).until_ready().await?;
+    /// assert_eq!(finished.outcome, Outcome::Ready);
+    /// # Ok(()) }
+    /// ```
+    pub fn with_object(mut self, id: ObjectId, script: &str) -> Result<Self, ScriptError> {
+        self.objects.insert(id, ReplyScript::parse(script)?);
         Ok(self)
     }
 
@@ -123,6 +163,29 @@ impl JobSource for FakeSource {
             tokio::time::sleep(reply.latency).await;
             reply.result()
         })
+    }
+
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        Box::pin(async move {
+            let reply = self.next_object_reply(id);
+            #[expect(clippy::disallowed_methods, reason = "the latency of the fake service")]
+            tokio::time::sleep(reply.latency).await;
+            reply.object_result(id.kind())
+        })
+    }
+}
+
+impl FakeSource {
+    /// Returns the reply to the next attempt to read an object.
+    fn next_object_reply(&self, id: &ObjectId) -> Reply {
+        let mut attempts = self.object_attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = attempts.entry(id.clone()).or_default();
+        *number += 1;
+        let reply = self.objects.get(id).map(|script| script.reply(*number - 1).clone());
+        reply.unwrap_or_else(Reply::not_found)
     }
 }
 

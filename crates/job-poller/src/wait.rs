@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use job_model::JobId;
+use job_model::{JobId, object::ObjectId};
 use job_transport::{
     clock::{Clock, TokioClock},
     transport::MemoryLimit,
@@ -89,6 +89,36 @@ impl Wait {
         Self::from_machine(source, machine, WaitClock::new())
     }
 
+    /// Creates a wait until a cluster or a node is ready, without a job.
+    ///
+    /// Use it for operations that return no job, such as resizing or hibernating a cluster, or if the
+    /// id of the job is lost. [`until_gone`](Self::until_gone) waits until the object is gone. The
+    /// limits and the schedule are those of [`new`](Self::new). Most accessors of the result are about
+    /// the job, and thus empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let cluster = client.job(sim.job()).await?.job().spec.clone().and_then(|spec| spec.cluster_uid);
+    /// # let cluster = cluster.expect("a cluster");
+    /// use job_model::object::ObjectId;
+    /// use job_poller::Wait;
+    ///
+    /// let finished = Wait::for_object(client, ObjectId::Cluster(cluster.parse()?)).await?;
+    /// assert_eq!(finished.objects[0].phase.as_deref(), Some("Available"));
+    /// # Ok(()) }
+    /// ```
+    pub fn for_object(source: impl JobSource + 'static, id: ObjectId) -> Self {
+        let machine = Machine::for_object(id, DEFAULT_POLICY.clone()).with_seed(random_seed());
+        Self::from_machine(source, machine, WaitClock::new())
+    }
+
     /// Resumes a wait from a checkpoint, in this or another process.
     ///
     /// The deadline and the next attempt keep their times. An overdue attempt is made at once, even
@@ -139,6 +169,42 @@ impl Wait {
     pub fn policy(mut self, policy: impl Into<Arc<WaitPolicy>>) -> Self {
         self.0.update_machine(|machine| machine.with_policy(policy));
         self
+    }
+
+    /// Continues after the job's success until the cluster or the nodes that it names are ready. See
+    /// [`WaitPolicy::until_ready`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use job_sim::{Plan, Sim, SimTransport, TimeSource};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+    /// # let client = sim.client("https://cce.example".parse()?, SimTransport::new(sim.clone()));
+    /// # let id = sim.job().clone();
+    /// use job_poller::{Outcome, Wait};
+    ///
+    /// let finished = Wait::new(client, id).until_ready().await?;
+    /// match &finished.outcome {
+    ///     Outcome::Ready => println!("the cluster can be used"),
+    ///     Outcome::Failed(failure) => println!("the job failed: {failure}"),
+    ///     _ => println!("{}", finished.object_summary()),
+    /// }
+    /// # assert_eq!(finished.outcome, Outcome::Ready);
+    /// # Ok(()) }
+    /// ```
+    pub fn until_ready(self) -> Self {
+        let policy = self.0.machine.policy().until_ready();
+        self.policy(policy)
+    }
+
+    /// Continues after the job's success until the cluster or the nodes that it names are gone. See
+    /// [`WaitPolicy::until_gone`].
+    pub fn until_gone(self) -> Self {
+        let policy = self.0.machine.policy().until_gone();
+        self.policy(policy)
     }
 
     /// Sets the maximum time to wait. The default is one hour. See [`WaitPolicy::timeout`].

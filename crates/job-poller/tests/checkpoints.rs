@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use job_model::Job;
+use job_model::{Job, object::Object};
 use job_poller::{
     Checkpoint,
     machine::{Action, Input},
     schedule::Fixed,
 };
-use job_transport::Reading;
+use job_transport::{ObjectReading, Reading};
 use serde_json::Value;
 
 /// The states in which checkpoints were stored.
@@ -69,6 +69,13 @@ fn resume(checkpoint: Checkpoint) -> String {
                 );
                 let job = Job::from_slice(body.as_bytes()).unwrap();
                 (input, now) = (Reading::new(job).into(), now + Duration::from_secs(1));
+            }
+            Action::FetchObject { id, timeout } => {
+                writeln!(lines, "fetch {id} within {timeout:?}").unwrap();
+                let object =
+                    Object::from_slice(id.kind(), br#"{"status": {"phase": "Available"}}"#);
+                let reading = ObjectReading::new(object.unwrap());
+                (input, now) = (reading.into(), now + Duration::from_secs(1));
             }
             Action::SleepUntil(at) => {
                 writeln!(lines, "sleep until {at:?}").unwrap();

@@ -69,6 +69,7 @@ async fn measure_load(waits: u64, fault: Option<Fault>) -> Load {
                 assert!(fails);
                 assert_eq!(failure.reason.as_deref(), Some("no such flavor"));
             }
+            outcome => panic!("a wait for the end of a job ended as {outcome:?}"),
         }
     }
     let seconds = transport.requests_per_second();

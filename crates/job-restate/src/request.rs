@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use job_poller::WaitPolicy;
+use job_poller::{Until, WaitPolicy};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The JSON body of a `watch` request.
@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// | field | meaning | default |
 /// |---|---|---|
+/// | `until` | `"ended"`: the job has ended; `"ready"` or `"gone"`: the clusters or nodes that it names are ready or gone ([`WaitPolicy::until_ready`]) | `"ended"` |
 /// | `timeout` | maximum time to wait, such as `"45m"`; `"0s"` makes one attempt, `"none"` waits until the job ends | 1 h |
 /// | `attempt_timeout` | maximum time of one attempt | 30 s |
 /// | `strict` | treat a `Success` with a failed sub-job as a failure | `false` |
@@ -47,6 +48,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct WatchRequest {
+    /// What the wait is for.
+    pub until: Until,
     /// The maximum time to wait.
     pub timeout: Option<WaitTimeout>,
     /// The maximum time of one attempt.
@@ -83,6 +86,11 @@ impl WatchRequest {
     /// Returns `base`, changed by the fields that are set in this request.
     #[must_use]
     pub fn policy(&self, base: WaitPolicy) -> WaitPolicy {
+        let base = match self.until {
+            Until::Ended => base,
+            Until::Ready => base.until_ready(),
+            Until::Gone => base.until_gone(),
+        };
         let policy = match self.timeout {
             Some(WaitTimeout(Some(timeout))) => base.timeout(timeout),
             Some(WaitTimeout(None)) => base.no_timeout(),

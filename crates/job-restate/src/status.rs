@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
+use job_poller::machine::ObjectStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -34,6 +35,9 @@ struct ActiveStatus {
     phase: Option<Phase>,
     steps: Option<StepCounts>,
     attempts: u32,
+    /// The clusters and nodes that are read after the job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<ObjectStatus>,
     /// Seconds from the start of the wait to its last tick, with millisecond precision.
     elapsed: f64,
     /// The error of the last attempt, if it failed.
@@ -91,6 +95,7 @@ impl WaitStatus {
                 failed: progress.failed,
             }),
             attempts: machine.attempts(),
+            objects: machine.objects().cloned().collect(),
             elapsed: waiting.checkpoint.elapsed().as_millis() as f64 / 1000.0,
             attempt_error: machine.last_error().map(ToString::to_string),
             next_attempt: waiting.next_tick_at,

@@ -81,6 +81,7 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| run_within_time(3 * attempts.len(), |
                     input = Input::Error(attempt_error(which));
                 }
             }
+            Action::FetchObject { .. } => panic!("the wait is for the end of the job"),
             Action::Finish(result) => {
                 assert!(now <= TIMEOUT);
                 match *result {
@@ -90,6 +91,7 @@ fuzz_target!(|attempts: Vec<(u8, u8, u8)>| run_within_time(3 * attempts.len(), |
                     Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => {
                         assert_eq!(last_phase, Some(Phase::Failed))
                     }
+                    Ok(finished) => panic!("{:?}", finished.outcome),
                     Err(error) => assert_ne!(error.kind(), WaitErrorKind::Stopped),
                 }
                 return;

@@ -30,7 +30,7 @@ impl Finished {
     /// Returns the exit code for this wait alone; `None` if the command stopped it.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match &self.result {
-            Ok(ended) => Some(Exit::from(&ended.outcome)),
+            Ok(ended) => Some(Exit::from(ended)),
             Err(error) if error.kind() == WaitErrorKind::Stopped => None,
             Err(error) => Some(Exit::from(error)),
         }
@@ -62,11 +62,12 @@ impl Finished {
         snapshot.map(JobSnapshot::text).unwrap_or_default()
     }
 
-    /// Returns the observation of the job to add to the history.
-    pub(crate) fn observation(&self) -> Option<JobObservation> {
-        match &self.result {
-            Ok(ended) => ended.observation.clone(),
-            Err(error) => error.observation(),
-        }
+    /// Returns the observations of the job and of its objects to add to the history.
+    pub(crate) fn observations(&self) -> impl Iterator<Item = JobObservation> {
+        let observations = match &self.result {
+            Ok(ended) => [ended.observation.clone(), ended.object_observation.clone()],
+            Err(error) => [error.observation(), error.object_observation()],
+        };
+        observations.into_iter().flatten()
     }
 }

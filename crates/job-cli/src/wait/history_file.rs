@@ -98,9 +98,9 @@ impl HistoryFile {
         }
     }
 
-    /// Adds the observation of a job.
-    pub(crate) fn add(&mut self, observation: Option<JobObservation>) {
-        self.observations.extend(observation);
+    /// Adds the observations of a wait.
+    pub(crate) fn add(&mut self, observations: impl IntoIterator<Item = JobObservation>) {
+        self.observations.extend(observations);
     }
 
     /// Adds the observations to the file. Observations of other commands that run at the same time

@@ -126,6 +126,11 @@ fn result_lines(
             (styles.success("succeeded"), ended.job.label().escape_debug().to_string())
         }
         Outcome::Failed(failure) => (styles.error("failed"), failure.to_string()),
+        outcome => {
+            let word = outcome.as_str();
+            let word = if ended.is_success() { styles.success(word) } else { styles.error(word) };
+            (word, ended.object_summary())
+        }
     };
     let mut lines = vec![format!(
         "{} {word}: {} {}",

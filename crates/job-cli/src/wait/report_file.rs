@@ -79,6 +79,11 @@ impl Timeline {
                 (timeline.kind, timeline.status) = match &ended.outcome {
                     Outcome::Succeeded => (PhaseKind::Success, "succeeded".into()),
                     Outcome::Failed(_) => (PhaseKind::Failed, "failed".into()),
+                    outcome => {
+                        let is_success = ended.is_success();
+                        let kind = if is_success { PhaseKind::Success } else { PhaseKind::Failed };
+                        (kind, outcome.as_str().into())
+                    }
                 };
                 let delay = ended.detection_delay.map(format_duration);
                 timeline.details.extend(delay.map(|delay| ("detected after", delay)));

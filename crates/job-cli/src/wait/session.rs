@@ -268,7 +268,7 @@ impl Session {
         result.still_running += usize::from(error.is_some() && finished.was_read());
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
-        self.history_file.add(finished.observation());
+        self.history_file.add(finished.observations());
         let to = if error.is_some() { &mut result.unfinished } else { &mut result.finished };
         if let Some(checkpoint) = finished.checkpoint {
             if let Some(file) = &mut self.checkpoints {

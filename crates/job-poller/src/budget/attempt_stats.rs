@@ -35,7 +35,8 @@ impl AttemptStats {
         let (error, credentials_refreshed) = match input {
             Input::Error(error) => (Some(error), error.credentials_refreshed),
             Input::Reading { credentials_refreshed, .. }
-            | Input::Unchanged { credentials_refreshed, .. } => (None, *credentials_refreshed),
+            | Input::Unchanged { credentials_refreshed, .. }
+            | Input::Object { credentials_refreshed, .. } => (None, *credentials_refreshed),
             Input::Wake | Input::Stop => (None, false),
         };
         let stated_quota = error.and_then(|error| error.stated_quota);

@@ -129,6 +129,10 @@ impl Fleet {
                 let policy = policy.unwrap_or_else(|| self.policy.clone());
                 (Machine::new(id, policy).with_seed(random_seed()), Duration::ZERO)
             }
+            WaitTarget::Object(id) => {
+                let policy = policy.unwrap_or_else(|| self.policy.clone());
+                (Machine::for_object(id, policy).with_seed(random_seed()), Duration::ZERO)
+            }
             WaitTarget::Resumed(checkpoint) => {
                 let (machine, elapsed) = checkpoint.resume(TokioClock::new().now());
                 // A job that has ended may be the result. It is decoded here, without the lock.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::AbortHandle;
-use job_model::{Job, JobId};
+use job_model::Job;
 use job_transport::{
     JobSnapshot,
     clock::{Clock, TokioClock},
@@ -18,6 +18,7 @@ use crate::{
     machine::{Action, Checkpoint, CompactDuration, FinishedJob, Input, Machine, Step, WaitPolicy},
     observer::WaitSpan,
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
+    source::AttemptTarget,
 };
 
 /// The job as last read. It may still have to be decoded.
@@ -42,10 +43,8 @@ impl LastJob {
 
 /// An attempt that a machine has requested.
 pub(super) struct AttemptRequest {
-    pub(super) id: JobId,
+    pub(super) target: AttemptTarget,
     pub(super) timeout: Duration,
-    /// The last accepted snapshot. The reply is compared with it.
-    pub(super) last: Option<JobSnapshot>,
 }
 
 /// A wait of a fleet. Times count from the start of the fleet, except inside the machine.
@@ -165,7 +164,7 @@ impl FleetJob {
         let input = if is_lookup { Input::Stop } else { Input::Wake };
         match machine.step(&*self.schedule, elapsed, input).action {
             Action::Finish(result) => result.ok(),
-            Action::Fetch { .. } | Action::SleepUntil(_) => None,
+            Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => None,
         }
     }
 

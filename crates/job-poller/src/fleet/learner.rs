@@ -12,7 +12,10 @@ use std::{
 use job_model::{JobId, Phase, job::JobRow};
 use job_transport::JobDigest;
 
-use crate::schedule::{Adaptive, History, JobObservation, Schedule, step_ends};
+use crate::{
+    machine::Machine,
+    schedule::{Adaptive, History, JobObservation, Schedule, step_ends},
+};
 
 /// Where a wait's schedule comes from.
 pub(super) enum ScheduleSource {
@@ -67,6 +70,12 @@ impl ScheduleSource {
             learner.history.record(observation);
             learner.dirty |= observation.is_some();
         }
+    }
+
+    /// Learns what a wait has observed that has not finished.
+    pub(super) fn learn_from_machine(&mut self, machine: &Machine) {
+        self.learn(machine.observation().as_ref());
+        self.learn(machine.object_observation().as_ref());
     }
 
     /// Returns whether few durations of this job type are known.

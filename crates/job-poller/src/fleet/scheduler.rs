@@ -9,6 +9,7 @@ mod listing;
 mod rows;
 mod hinting;
 mod deadlines;
+mod ended_jobs;
 mod observing;
 mod quotas;
 mod queries;
@@ -23,10 +24,7 @@ use std::{
 
 use futures_util::future::{AbortHandle, AbortRegistration};
 use job_model::JobId;
-use job_transport::{
-    JobSnapshot,
-    clock::{Clock, TokioClock},
-};
+use job_transport::clock::{Clock, TokioClock};
 use slab::Slab;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -50,6 +48,7 @@ use crate::{
     },
     observer::{WaitFinished, WaitOutcome, WaitSpan},
     schedule::{BudgetShare, PollPlan, Schedule},
+    source::AttemptTarget,
 };
 
 /// The waits of a fleet, their subscribers and their queues. Times count from the start of the
@@ -105,9 +104,7 @@ pub(super) struct Due {
 pub(super) struct PendingAttempt {
     pub(super) job: usize,
     pub(super) number: u64,
-    pub(super) id: JobId,
-    /// The last accepted snapshot. The reply is compared with it.
-    pub(super) last: Option<JobSnapshot>,
+    pub(super) target: AttemptTarget,
     pub(super) registration: AbortRegistration,
     pub(super) span: WaitSpan,
 }
@@ -159,12 +156,14 @@ impl Scheduler {
                 self.by_id.insert(id, key);
                 self.plan_first(now, key, first, job_type.is_some());
                 // A schedule without urgencies has delays of its own, which no list changes.
-                if UrgencyBucket::from_plan(first).is_some() {
+                let is_job = !self.jobs[key].machine.is_reading_objects();
+                if UrgencyBucket::from_plan(first).is_some() && is_job {
                     self.join_list(now, key);
                 }
                 let job = &mut self.jobs[key];
                 let deadline = own_deadline(job.machine.policy(), now, elapsed_before);
-                self.subscribers.add(key, &mut job.subscribers, deadline)
+                let until = job.machine.policy().until;
+                self.subscribers.add(key, &mut job.subscribers, deadline, until)
             }
         };
         if self.is_closed {
@@ -199,8 +198,7 @@ impl Scheduler {
         self.subscribers.remove(subscriber, Some(&mut job.subscribers));
         if job.subscribers.is_empty() {
             // A dropped wait has observed the job for a while, and that is worth recording.
-            let observation = job.machine.observation();
-            self.schedule_source.learn(observation.as_ref());
+            self.schedule_source.learn_from_machine(&job.machine);
             let job = self.remove(key);
             self.observe_unfinished(now, job, WaitOutcome::Dropped);
         }
@@ -334,7 +332,7 @@ impl Scheduler {
         &mut self,
         now: Duration,
         key: usize,
-        AttemptRequest { id, timeout, last }: AttemptRequest,
+        AttemptRequest { target, timeout }: AttemptRequest,
     ) -> PendingAttempt {
         self.budget.consume(now, 1);
         self.stats.requests += 1;
@@ -349,7 +347,7 @@ impl Scheduler {
         job.activity = JobActivity::Attempt(self.attempts, handle, timeout.into());
         let span = job.span.clone();
         self.set_timer(key, Some(now.saturating_add(timeout)));
-        PendingAttempt { job: key, number: self.attempts, id, last, registration, span }
+        PendingAttempt { job: key, number: self.attempts, target, registration, span }
     }
 
     /// Records an attempt in the budget and the figures, and passes its result to the machine.
@@ -380,7 +378,11 @@ impl Scheduler {
         let share = self.share_of_wait(key);
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
+        let was_reading_objects = job.machine.is_reading_objects();
         let Step { mut events, action, plan } = job.step(now, input, share);
+        if job.machine.is_reading_objects() && !was_reading_objects {
+            self.leave_list(key);
+        }
         let urgency = plan.and_then(|plan| self.count_plan(key, plan));
         if urgency.is_some() {
             let before = mem::replace(&mut self.jobs[key].urgency, urgency);
@@ -389,7 +391,7 @@ impl Scheduler {
         let longer = match () {
             () if urgency.is_none() => None,
             () if self.lists.is_covered(key) => Some(AttemptReason::Listed),
-            () if self.lists.miss_probability(key) < 1.0 => Some(AttemptReason::Hinted),
+            () if self.miss_probability(key) < 1.0 => Some(AttemptReason::Hinted),
             () => self.budget.is_binding().then_some(AttemptReason::Budget),
         };
         if let Some(longer) = longer {
@@ -401,9 +403,15 @@ impl Scheduler {
             }
         }
         self.publish(key, at, &events);
+        if self.end_with_job(now, key) {
+            return None;
+        }
         match action {
             Action::Fetch { id, timeout, last } => {
-                return Some(AttemptRequest { id, timeout, last });
+                return Some(AttemptRequest { target: AttemptTarget::Job(id, last), timeout });
+            }
+            Action::FetchObject { id, timeout } => {
+                return Some(AttemptRequest { target: AttemptTarget::Object(id), timeout });
             }
             Action::SleepUntil(at) => {
                 let job = &mut self.jobs[key];
@@ -438,18 +446,21 @@ impl Scheduler {
             self.observe_end(mem::take(&mut job.span), WaitFinished::from_result(&result));
         }
         let taken_at = TokioClock::new().now();
-        let (checkpoint, observation) = match &mut result {
+        let (checkpoint, observations) = match &mut result {
             Ok(finished_job) => {
                 let elapsed = job.elapsed(now);
                 let checkpoint = Checkpoint::new(job.machine, elapsed).with_taken_at(taken_at);
-                (checkpoint, finished_job.observation.clone())
+                let job = finished_job.observation.clone();
+                (checkpoint, [job, finished_job.object_observation.clone()])
             }
             Err(error) => {
                 error.set_taken_at(taken_at);
-                (error.checkpoint().clone(), error.observation())
+                (error.checkpoint().clone(), [error.observation(), error.object_observation()])
             }
         };
-        self.schedule_source.learn(observation.as_ref());
+        for observation in &observations {
+            self.schedule_source.learn(observation.as_ref());
+        }
         let finished = FinishedFleetWait { result, checkpoint, origin };
         self.subscribers.finish(subscribers, finished, &mut self.wakers);
     }

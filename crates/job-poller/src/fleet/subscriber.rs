@@ -26,6 +26,8 @@ pub(super) struct Subscriber {
     pub(super) previous: Option<CompactKey>,
     pub(super) next: Option<CompactKey>,
     interest: Interest,
+    /// Whether the caller waits for the end of the job, and not for its objects.
+    ends_with_job: bool,
     deadline_stage: DeadlineStage,
     /// How long before the deadline the last attempt starts, in milliseconds.
     last_attempt_lead: u16,
@@ -149,10 +151,11 @@ impl From<usize> for CompactKey {
 
 impl Subscriber {
     /// Creates a subscriber of the wait with the key `job`.
-    pub(super) fn new(job: CompactKey, deadline: Option<Deadline>) -> Self {
+    pub(super) fn new(job: CompactKey, deadline: Option<Deadline>, ends_with_job: bool) -> Self {
         let lead = deadline.map_or(0, |deadline| deadline.lead.as_millis());
         Self {
             job: Some(job),
+            ends_with_job,
             deadline: deadline.map(|deadline| deadline.at.into()),
             last_attempt_lead: u16::try_from(lead).unwrap_or(u16::MAX),
             ..Self::default()
@@ -180,6 +183,11 @@ impl Subscriber {
             self.deadline_stage,
             DeadlineStage::EndAtDeadline | DeadlineStage::EndAfterNextAttempt
         )
+    }
+
+    /// Returns whether the subscription ends with the job, even if its objects are read.
+    pub(super) const fn ends_with_job(&self) -> bool {
+        self.ends_with_job
     }
 
     /// Lets the subscription end at its own deadline, because the wait may end later.

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, iter, ops::Index, sync::Arc, task::Waker, time:
 use slab::Slab;
 
 use super::subscriber::{CompactKey, Deadline, DeadlineStage, FinishedFleetWait, Subscriber};
-use crate::machine::{CompactDuration, Event};
+use crate::machine::{CompactDuration, Event, Until};
 
 /// The subscribers of all waits.
 #[derive(Default)]
@@ -29,6 +29,8 @@ pub(super) struct SubscriberLists {
     count: u32,
     /// Number of subscribers whose subscription ends after the next attempt.
     ending_after_attempt: u32,
+    /// Number of subscribers whose subscription ends with the job, even if its objects are read.
+    ending_with_job: u32,
 }
 
 impl SubscriberLists {
@@ -52,10 +54,13 @@ impl Subscribers {
         job: usize,
         lists: &mut SubscriberLists,
         deadline: Option<Deadline>,
+        until: Until,
     ) -> usize {
         grow(&mut self.all);
-        let key = self.all.insert(Subscriber::new(job.into(), deadline));
+        let ends_with_job = until == Until::Ended;
+        let key = self.all.insert(Subscriber::new(job.into(), deadline, ends_with_job));
         lists.count += 1;
+        lists.ending_with_job += u32::from(ends_with_job);
         self.link(key, lists);
         key
     }
@@ -68,6 +73,7 @@ impl Subscribers {
         job: usize,
         lists: &mut SubscriberLists,
         deadline: Option<Deadline>,
+        until: Until,
     ) -> usize {
         // If there are several, they have their own deadlines already.
         if lists.count == 1
@@ -75,7 +81,7 @@ impl Subscribers {
         {
             self.use_own_deadline(now, only.get(), lists);
         }
-        let key = self.add(job, lists, deadline);
+        let key = self.add(job, lists, deadline, until);
         self.use_own_deadline(now, key, lists);
         key
     }
@@ -116,10 +122,22 @@ impl Subscribers {
         if lists.ending_after_attempt == 0 {
             return Vec::new();
         }
+        self.select(lists, Subscriber::ends_after_attempt)
+    }
+
+    /// Returns the subscribers whose subscription ends with the job.
+    pub(super) fn ending_with_job(&self, lists: &SubscriberLists) -> Vec<usize> {
+        if lists.ending_with_job == 0 {
+            return Vec::new();
+        }
+        self.select(lists, Subscriber::ends_with_job)
+    }
+
+    fn select(&self, lists: &SubscriberLists, filter: impl Fn(&Subscriber) -> bool) -> Vec<usize> {
         let next = |key: &CompactKey| self.all[key.get()].next;
         let keys = [lists.listening, lists.silent].into_iter();
         let keys = keys.flat_map(|first| iter::successors(first, next)).map(CompactKey::get);
-        keys.filter(|key| self.all[*key].ends_after_attempt()).collect()
+        keys.filter(|key| filter(&self.all[*key])).collect()
     }
 
     /// Removes a subscriber. `lists` are those of its wait, unless the wait is over.
@@ -133,6 +151,7 @@ impl Subscribers {
     /// Removes a subscriber from its wait, whose lists are `lists`.
     fn leave(&mut self, key: usize, lists: &mut SubscriberLists) {
         lists.ending_after_attempt -= u32::from(self.all[key].ends_after_attempt());
+        lists.ending_with_job -= u32::from(self.all[key].ends_with_job());
         lists.count -= 1;
         self.remove_deadline(key);
         self.unlink(key, self.all[key].is_listening(), lists);
@@ -287,9 +306,9 @@ mod tests {
                         let at = Duration::from_secs(number as u64);
                         let deadline = Some(Deadline { at, lead: Duration::from_secs(1) });
                         let key = if known.is_empty() {
-                            subscribers.add(7, &mut lists, deadline)
+                            subscribers.add(7, &mut lists, deadline, Until::Ended)
                         } else {
-                            subscribers.join(now, 7, &mut lists, deadline)
+                            subscribers.join(now, 7, &mut lists, deadline, Until::Ended)
                         };
                         known.insert(key, ());
                     }

@@ -96,13 +96,12 @@ impl Drop for CloseOnDrop {
 
 /// Makes an attempt. The attempt ends early if it is canceled.
 fn run_attempt(
-    PendingAttempt { job, number, id, last, registration, span }: PendingAttempt,
+    PendingAttempt { job, number, target, registration, span }: PendingAttempt,
     source: Arc<dyn JobSource>,
     limit: MemoryLimit,
 ) -> Abortable<impl Future<Output = (usize, u64, Input)>> {
     let attempt = async move {
-        let attempt = attempt(&*source, &limit, &id, last.as_ref());
-        let input = span.instrument(attempt).await.into();
+        let input = span.instrument(attempt(&*source, &limit, &target)).await;
         (job, number, input)
     };
     Abortable::new(attempt, registration)

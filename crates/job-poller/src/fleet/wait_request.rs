@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use job_model::JobId;
+use job_model::{JobId, object::ObjectId};
 
 use crate::{
     machine::{Checkpoint, WaitPolicy},
@@ -34,6 +34,7 @@ pub struct WaitRequest {
 #[derive(Clone, Debug)]
 pub(super) enum WaitTarget {
     New(JobId),
+    Object(ObjectId),
     Resumed(Box<Checkpoint>),
 }
 
@@ -41,6 +42,14 @@ impl WaitRequest {
     /// Creates a request to wait for a job, with the policy and the schedule of the fleet.
     pub const fn new(id: JobId) -> Self {
         Self::from_target(WaitTarget::New(id))
+    }
+
+    /// Creates a request to wait until a cluster or a node is ready, without a job.
+    ///
+    /// See [`Wait::for_object`](crate::Wait::for_object). Set a policy with
+    /// [`until_gone`](WaitPolicy::until_gone) to wait until it is gone.
+    pub const fn for_object(id: ObjectId) -> Self {
+        Self::from_target(WaitTarget::Object(id))
     }
 
     /// Creates a request to resume a wait from a checkpoint, with the limits in the checkpoint.

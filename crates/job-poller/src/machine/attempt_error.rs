@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use job_model::object::ObjectKind;
 use job_transport::{
     ErrorClass, FetchError, FetchErrorKind,
     transport::{TransportErrorKind, display_chain},
@@ -57,12 +58,8 @@ impl AttemptError {
 
     /// Creates the error of a reply with another job.
     pub(crate) fn wrong_job(uid: &str) -> Self {
-        // An id has at most 128 bytes. A longer uid is shortened, because the error is kept.
-        let (end, ellipsis) = match uid.floor_char_boundary(MAX_UID_LEN) {
-            end if end < uid.len() => (end, ".."),
-            end => (end, ""),
-        };
-        let message = format!("the service answered with the job {:?}{ellipsis}", &uid[..end]);
+        let (uid, ellipsis) = shortened(uid);
+        let message = format!("the service answered with the job {uid:?}{ellipsis}");
         Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
     }
 
@@ -79,6 +76,25 @@ impl AttemptError {
         Self::new(FetchErrorKind::Undecodable, ErrorClass::Transient, message)
     }
 
+    /// Creates the error of a reply with another cluster or node.
+    pub(crate) fn wrong_object(kind: ObjectKind, uid: &str) -> Self {
+        let (uid, ellipsis) = shortened(uid);
+        let message = format!("the service answered with the {kind} {uid:?}{ellipsis}");
+        Self::new(FetchErrorKind::WrongJob, ErrorClass::Transient, message)
+    }
+
+    /// Creates the error of a driver that passed a job to a machine that reads an object.
+    pub(crate) fn unexpected_job() -> Self {
+        let message = "the source returned a job instead of a cluster or a node";
+        Self::new(FetchErrorKind::Undecodable, ErrorClass::Transient, message)
+    }
+
+    /// Creates the error of a driver that passed an object to a machine that reads a job.
+    pub(crate) fn unexpected_object() -> Self {
+        let message = "the source returned a cluster or a node instead of a job";
+        Self::new(FetchErrorKind::Undecodable, ErrorClass::Transient, message)
+    }
+
     /// Returns the reply's status, if the kind is [`Status`](FetchErrorKind::Status).
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
@@ -91,6 +107,12 @@ impl AttemptError {
 
 /// The maximum length of a uid in a message, in bytes.
 const MAX_UID_LEN: usize = 128;
+
+/// Returns the part of a uid that an error keeps, and what follows it. An id has at most 128 bytes.
+fn shortened(uid: &str) -> (&str, &'static str) {
+    let end = uid.floor_char_boundary(MAX_UID_LEN);
+    (&uid[..end], if end < uid.len() { ".." } else { "" })
+}
 
 impl From<&FetchError> for AttemptError {
     fn from(error: &FetchError) -> Self {

@@ -4,11 +4,14 @@ use std::{error::Error, fmt, time::Duration};
 
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
-use job_model::{Deviation, Job, JobId};
+use job_model::{Deviation, Job, JobId, Phase};
 use job_transport::{JobSnapshot, transport::display_chain};
 
 use super::{
-    attempt_error::AttemptError, checkpoint::Checkpoint, error_kind::WaitErrorKind,
+    attempt_error::AttemptError,
+    checkpoint::Checkpoint,
+    error_kind::WaitErrorKind,
+    object_status::{ObjectStatus, describe},
     policy::WaitPolicy,
 };
 use crate::schedule::JobObservation;
@@ -27,6 +30,8 @@ use crate::schedule::JobObservation;
 /// | `Mismatch` | a job with another uid, twice in a row | check proxies and gateways between the client and the service |
 /// | `Unreadable` | five replies in a row with status 200 that are not a job, over 2 min if the job had been read | check the endpoint and any proxy in between |
 /// | `Unreachable` | no reply for 2 min, and the job was never read | see the last error; check the endpoint, the proxy and TLS |
+/// | `NotReady` | a cluster or a node was not ready at the deadline; the job has succeeded, or there is none | resume with a longer timeout |
+/// | `NoObject` | the job has succeeded, but does not name each cluster or node that it concerns | wait for them by their own ids |
 /// | `Permanent` | a permanent error, such as 400, 403, a redirect or a rejected certificate | see the last error |
 /// | `TooManyErrors` | the number of errors in a row reached `max_consecutive_errors` | see the last error; resume after fixing it |
 /// | `Stalled` | the job did not change for `stalled_after`, and `stop_when_stalled` is set | check the job |
@@ -136,8 +141,29 @@ impl WaitError {
     #[must_use]
     pub fn message(&self) -> String {
         let line = display_chain(self);
-        let message = line.strip_prefix(&format!("job {}: ", self.job_id()));
+        let message = line.strip_prefix(&format!("{}: ", self.subject()));
         message.map(String::from).unwrap_or(line)
+    }
+
+    /// Returns the clusters and nodes that the wait has read, as they were last read.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectStatus> {
+        self.checkpoint.machine().objects()
+    }
+
+    /// Returns what the wait observed of clusters and nodes, for a
+    /// [`History`](crate::schedule::History).
+    #[must_use]
+    pub fn object_observation(&self) -> Option<JobObservation> {
+        self.checkpoint.machine().object_observation()
+    }
+
+    /// Returns what the wait is for: the job, or the cluster or node.
+    fn subject(&self) -> String {
+        let machine = self.checkpoint.machine();
+        match machine.objects().next().filter(|_| machine.has_no_job()) {
+            Some(object) => object.id.to_string(),
+            None => format!("job {}", self.job_id()),
+        }
     }
 
     fn policy(&self) -> &WaitPolicy {
@@ -168,21 +194,44 @@ impl fmt::Debug for WaitError {
 
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job {}: ", self.job_id())?;
+        let machine = self.checkpoint.machine();
+        write!(f, "{}: ", self.subject())?;
+        let is_reading_objects = machine.is_reading_objects();
         match self.kind {
-            WaitErrorKind::DeadlineExceeded => {
-                match self.policy().deadline() {
-                    Duration::ZERO => f.write_str("the job had not finished")?,
-                    timeout => write!(f, "the job did not end within {} s", timeout.as_secs_f64())?,
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady => {
+                let goal = match (self.kind, is_reading_objects) {
+                    (WaitErrorKind::NotReady, _) => "ready",
+                    (_, true) => "gone",
+                    (_, false) => "finished",
+                };
+                match (self.policy().deadline(), is_reading_objects) {
+                    (Duration::ZERO, false) => write!(f, "the job had not {goal}")?,
+                    (timeout, false) if self.kind == WaitErrorKind::DeadlineExceeded => {
+                        write!(f, "the job did not end within {} s", timeout.as_secs_f64())?
+                    }
+                    (Duration::ZERO, _) => write!(f, "not {goal}")?,
+                    (timeout, _) => write!(f, "not {goal} within {} s", timeout.as_secs_f64())?,
                 }
                 if let Some(retry_after) = self.excess_retry_after() {
                     write!(f, ", and the service asks to wait {} s", retry_after.as_secs_f64())?;
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
+            WaitErrorKind::NotFound if machine.has_no_job() => {
+                f.write_str("the service does not find it")?
+            }
             WaitErrorKind::NotFound => f.write_str("the service did not find the job")?,
             WaitErrorKind::Vanished => f.write_str("the service no longer finds the job")?,
+            WaitErrorKind::NoObject => {
+                f.write_str("the job succeeded, but does not name the clusters or nodes to read")?
+            }
+            WaitErrorKind::Mismatch if is_reading_objects => {
+                f.write_str("the service returned a different object")?
+            }
             WaitErrorKind::Mismatch => f.write_str("the service returned a different job")?,
+            WaitErrorKind::Unreadable if is_reading_objects => {
+                f.write_str("the service's replies cannot be read as a cluster or a node")?
+            }
             WaitErrorKind::Unreadable => {
                 f.write_str("the service's replies cannot be read as a job")?
             }
@@ -190,12 +239,20 @@ impl fmt::Display for WaitError {
             WaitErrorKind::Permanent => f.write_str("a permanent error occurred")?,
             WaitErrorKind::TooManyErrors => f.write_str("too many failed attempts in a row")?,
             WaitErrorKind::Stalled => f.write_str("the job has made no progress")?,
-            WaitErrorKind::Stopped => f.write_str("the wait was stopped; the job continues")?,
+            WaitErrorKind::Stopped => {
+                let phase = machine.last_phase().flatten();
+                let has_ended = is_reading_objects || phase.is_some_and(Phase::is_terminal);
+                let job = if has_ended { "" } else { "; the job continues" };
+                write!(f, "the wait was stopped{job}")?;
+            }
         }
-        let attempts = self.attempts();
+        let attempts = machine.requests();
         let plural = if attempts == 1 { "" } else { "s" };
         write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
-        match self.checkpoint.machine().last_phase() {
+        if is_reading_objects {
+            return write!(f, "; {})", describe(machine.objects(), machine.object_goal()));
+        }
+        match machine.last_phase() {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),
             Some(None) => f.write_str("; the job was last seen without a phase)"),
             None => f.write_str("; the job was never read)"),

@@ -27,6 +27,12 @@ pub enum WaitErrorKind {
     /// The service sent no reply for two minutes, and the job was never read. See the last error,
     /// and check the endpoint, the proxy and TLS.
     Unreachable,
+    /// The job has succeeded, or there is none, and a cluster or a node was not ready at the deadline.
+    /// Resume with a longer timeout.
+    NotReady,
+    /// The job has succeeded, but it does not name each cluster or node that it concerns, so it is
+    /// unknown whether they are ready. Wait for the objects by their own ids.
+    NoObject,
     /// A permanent error occurred, such as a rejected certificate. See the last error.
     Permanent,
     /// The number of errors in a row reached the policy's limit. See the last error.
@@ -49,6 +55,8 @@ impl WaitErrorKind {
             Self::Mismatch => "mismatch",
             Self::Unreadable => "unreadable",
             Self::Unreachable => "unreachable",
+            Self::NotReady => "not_ready",
+            Self::NoObject => "no_object",
             Self::Permanent => "permanent",
             Self::TooManyErrors => "too_many_errors",
             Self::Stalled => "stalled",
@@ -64,7 +72,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_a_stable_word() {
-        let rows: [(WaitErrorKind, &str); 11] = [
+        let rows: [(WaitErrorKind, &str); 13] = [
             (DeadlineExceeded, "deadline_exceeded"),
             (Unauthorized, "unauthorized"),
             (NotFound, "not_found"),
@@ -72,6 +80,8 @@ mod tests {
             (Mismatch, "mismatch"),
             (Unreadable, "unreadable"),
             (Unreachable, "unreachable"),
+            (NotReady, "not_ready"),
+            (NoObject, "no_object"),
             (Permanent, "permanent"),
             (TooManyErrors, "too_many_errors"),
             (Stalled, "stalled"),

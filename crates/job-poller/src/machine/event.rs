@@ -5,10 +5,14 @@ mod deviation_fields;
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, JobId, Phase, Progress, tree::SubJobPath};
+use job_model::{
+    Deviation, JobId, Phase, Progress,
+    object::{ObjectId, ObjectState},
+    tree::SubJobPath,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{attempt_error::AttemptError, seconds};
+use super::{attempt_error::AttemptError, object_status::ObjectStatus, seconds, until::Until};
 
 /// An event of a wait. Displays as one line.
 ///
@@ -28,6 +32,8 @@ use super::{attempt_error::AttemptError, seconds};
 /// | `stalled` | `unchanged_for` |
 /// | `attempt_failed` | `class`, `status`, `message`, `request_id`, `retry_after`, `in_a_row`; also `kind`, if it does not follow from the class and the status |
 /// | `sub_job_lookup` | `sub_job` |
+/// | `reading_objects` | `objects`, `until`, `is_job_gone` |
+/// | `object` | `from`, and the fields of an [`ObjectStatus`] |
 /// | `listed_ended` | none |
 /// | `list_suspended` | `issue`, `length` |
 /// | `next_attempt` | `next`, `reason` |
@@ -138,6 +144,25 @@ pub enum Event {
         /// The sub-job's id.
         #[serde(rename = "sub_job")]
         id: JobId,
+    },
+    /// The job has ended, and the wait goes on until its clusters or nodes are ready or gone.
+    #[non_exhaustive]
+    ReadingObjects {
+        /// The clusters or nodes that the job names.
+        objects: Vec<ObjectId>,
+        /// What the wait is for: [`Until::Ready`] or [`Until::Gone`].
+        until: Until,
+        /// Whether the service has deleted the job, so that its end was not read.
+        is_job_gone: bool,
+    },
+    /// A cluster or a node was read for the first time, or its phase or state has changed.
+    #[non_exhaustive]
+    Object {
+        /// The previous phase.
+        from: Option<String>,
+        /// The object as read now.
+        #[serde(flatten)]
+        status: Box<ObjectStatus>,
     },
     /// A list of jobs shows that the job has ended. Its own reading follows, and decides.
     ///
@@ -274,6 +299,18 @@ impl Event {
         Self::SubJobLookup { id }
     }
 
+    /// Creates a [`ReadingObjects`](Self::ReadingObjects) event of a job that has succeeded.
+    #[must_use]
+    pub const fn reading_objects(objects: Vec<ObjectId>, until: Until) -> Self {
+        Self::ReadingObjects { objects, until, is_job_gone: false }
+    }
+
+    /// Creates an [`Object`](Self::Object) event. `from` is the previous phase.
+    #[must_use]
+    pub fn object(from: Option<String>, status: ObjectStatus) -> Self {
+        Self::Object { from, status: Box::new(status) }
+    }
+
     /// Creates a [`NextAttempt`](Self::NextAttempt) event. `at` is the time since the wait began.
     #[must_use]
     pub const fn next_attempt(at: Duration, reason: AttemptReason) -> Self {
@@ -382,6 +419,25 @@ impl fmt::Display for Event {
             }
             Self::CredentialsRefreshed => f.write_str("credentials refreshed"),
             Self::SubJobLookup { id } => write!(f, "looking up sub-job {id}"),
+            Self::ReadingObjects { objects, until, is_job_gone } => {
+                f.write_str(if *is_job_gone {
+                    "the service has deleted the job; "
+                } else {
+                    "the job succeeded; "
+                })?;
+                match &**objects {
+                    [object] => write!(f, "waiting until {object} is {until}"),
+                    [] => write!(f, "waiting until its objects are {until}"),
+                    [first, ..] => {
+                        let (count, kind) = (objects.len(), first.kind());
+                        write!(f, "waiting until {count} {kind}s are {until}")
+                    }
+                }
+            }
+            Self::Object { status, .. } if status.state == Some(ObjectState::Gone) => {
+                write!(f, "the service does not find {}", status.id)
+            }
+            Self::Object { status, .. } => write!(f, "{status}"),
             Self::ListedEnded => {
                 f.write_str("the list of jobs shows that the job has ended; reading the job")
             }

@@ -9,13 +9,17 @@ use job_transport::{ErrorClass, JobSnapshot};
 use super::{
     Machine,
     attempt_error::AttemptError,
+    error_kind::WaitErrorKind,
+    error_limits::{MAX_RETRY_AFTER, RecentErrors},
     event::{AttemptReason, Event},
     outcome::{FinishedJob, Outcome},
     state::State,
     step::{Action, Input, MIN_PAUSE, StepContext},
     sub_job_lookup::Lookup,
+    until::Until,
     verdict::active_sub_jobs,
 };
+use crate::schedule::Schedule;
 
 impl Machine {
     /// Finishes the wait with the job as last read, after looking up the sub-jobs that are missing
@@ -36,9 +40,16 @@ impl Machine {
         let is_truncated = snapshot.is_truncated();
         let (job, snapshot) = snapshot.into_parts();
         self.snapshot = Some(snapshot);
+        let is_for_objects = succeeded && self.policy.until != Until::Ended;
         let lookup = Lookup {
             succeeded,
-            deadline: if self.deadline_waived { until } else { until.min(self.policy.deadline()) },
+            is_for_objects,
+            deadline: match () {
+                () if self.deadline_waived => until,
+                // The wait cannot continue without these sub-jobs.
+                () if is_for_objects => self.policy.deadline(),
+                () => until.min(self.policy.deadline()),
+            },
             looked_up: Vec::new(),
             in_flight: None,
             requests: 0,
@@ -46,13 +57,14 @@ impl Machine {
             errors_in_a_row: 0,
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
             observation,
+            is_truncated,
             job,
         };
         self.state = State::Polling;
         // No lookup after an error, because the error may be what ends the wait. No lookup if memory
         // is short either.
         if self.recent_errors.is_some() || is_truncated {
-            self.finish(context, lookup, is_truncated)
+            self.finish(context, lookup)
         } else {
             self.start_next_lookup(context, lookup.into())
         }
@@ -100,20 +112,43 @@ impl Machine {
                 lookup.errors_in_a_row = lookup.errors_in_a_row.saturating_add(1);
                 let (class, retry_after) = (error.class, error.retry_after.unwrap_or_default());
                 let in_a_row = lookup.errors_in_a_row;
+                if lookup.is_for_objects {
+                    let last = error.clone();
+                    self.recent_errors = Some(RecentErrors { last, consecutive: None }.into());
+                }
                 context.events.push(Event::AttemptFailed { error, in_a_row });
                 match class {
                     ErrorClass::Transient | ErrorClass::Throttled => {
-                        let pause = retry_after.max(MIN_PAUSE);
+                        let backoff = if lookup.is_for_objects {
+                            let state = self.poll_state(context.elapsed, in_a_row);
+                            self.policy.backoff.plan(&state).delay
+                        } else {
+                            MIN_PAUSE
+                        };
+                        let pause = retry_after.min(MAX_RETRY_AFTER).max(backoff);
                         return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
                     }
                     // A lookup of another sub-job would get the same error.
-                    ErrorClass::Unauthorized => return self.finish(context, *lookup, false),
+                    ErrorClass::Unauthorized if lookup.is_for_objects => {
+                        self.state = State::LookingUp(lookup);
+                        return self.stop(context, WaitErrorKind::Unauthorized);
+                    }
+                    ErrorClass::Unauthorized => return self.finish(context, *lookup),
                     ErrorClass::NotFound | ErrorClass::Permanent => {
                         lookup.looked_up.extend(lookup.in_flight.take());
                     }
                 }
             }
-            Input::Stop => return self.finish(context, *lookup, false),
+            Input::Object { credentials_refreshed, .. } => {
+                let error = AttemptError::unexpected_object();
+                let error = AttemptError { credentials_refreshed, ..error };
+                return self.on_lookup(context, lookup, Input::Error(error));
+            }
+            Input::Stop if lookup.is_for_objects => {
+                self.state = State::LookingUp(lookup);
+                return self.stop(context, WaitErrorKind::Stopped);
+            }
+            Input::Stop => return self.finish(context, *lookup),
         }
         self.start_next_lookup(context, lookup)
     }
@@ -130,7 +165,7 @@ impl Machine {
         lookup.in_flight = None;
         let at = context.elapsed.saturating_add(pause);
         if at >= lookup.deadline || lookup.requests >= self.max_lookups(&lookup) {
-            return self.finish(context, *lookup, false);
+            return self.finish(context, *lookup);
         }
         lookup.retry_at = at;
         self.state = State::LookingUp(lookup);
@@ -145,9 +180,10 @@ impl Machine {
     ) -> Action {
         let left = lookup.deadline.saturating_sub(context.elapsed);
         let max_lookups = self.max_lookups(&lookup);
-        let next =
-            lookup.next_sub_job().filter(|_| lookup.requests < max_lookups && !left.is_zero());
-        let Some(id) = next else { return self.finish(context, *lookup, false) };
+        let next = lookup.next_for_objects();
+        let next = next.or_else(|| lookup.next_sub_job().filter(|_| lookup.requests < max_lookups));
+        let next = next.filter(|_| !left.is_zero());
+        let Some(id) = next else { return self.finish(context, *lookup) };
         lookup.requests += 1;
         // Keep half of the time for another lookup, in case the service does not answer.
         let share = if lookup.requests < max_lookups { left / 2 } else { left };
@@ -159,25 +195,42 @@ impl Machine {
     }
 
     fn max_lookups(&self, lookup: &Lookup) -> u32 {
-        if lookup.succeeded {
+        if lookup.next_for_objects().is_some() {
+            u32::MAX
+        } else if lookup.succeeded {
             self.policy.max_tree_lookups
         } else {
             self.policy.max_failure_lookups
         }
     }
 
-    fn finish(&mut self, context: &StepContext<'_>, lookup: Lookup, is_truncated: bool) -> Action {
-        let Lookup { succeeded, detection_delay, observation, job, .. } = lookup;
+    /// Finishes the wait for a job that has ended, or begins to read its objects.
+    fn finish(&mut self, context: &mut StepContext<'_>, lookup: Lookup) -> Action {
+        if lookup.is_for_objects {
+            return self.read_objects_of_job(context, lookup);
+        }
+        let truncated = self.snapshot.as_ref().filter(|_| lookup.is_truncated);
+        let outcome = if lookup.succeeded {
+            Outcome::Succeeded
+        } else {
+            let failure = truncated.map_or_else(|| lookup.job.failure(), JobSnapshot::failure);
+            Outcome::Failed(Box::new(failure.unwrap_or_default()))
+        };
+        Action::Finish(Box::new(Ok(self.finished_job(context.elapsed, lookup, outcome))))
+    }
+
+    /// Creates the result of the wait for a job that has ended.
+    pub(super) fn finished_job(
+        &mut self,
+        elapsed: Duration,
+        lookup: Lookup,
+        outcome: Outcome,
+    ) -> FinishedJob {
+        let Lookup { detection_delay, observation, is_truncated, job, .. } = lookup;
         // The result contains the observation. A resumed wait must not report it again.
         self.observed_from = None;
         let truncated = self.snapshot.as_ref().filter(|_| is_truncated);
-        let outcome = if succeeded {
-            Outcome::Succeeded
-        } else {
-            let failure = truncated.map_or_else(|| job.failure(), JobSnapshot::failure);
-            Outcome::Failed(Box::new(failure.unwrap_or_default()))
-        };
-        Action::Finish(Box::new(Ok(FinishedJob {
+        FinishedJob {
             job_id: self.id.clone(),
             outcome,
             active_sub_jobs: active_sub_jobs(&job).map(|node| node.path).collect(),
@@ -189,10 +242,15 @@ impl Machine {
             job,
             attempts: self.attempts,
             sub_job_lookups: self.sub_job_lookups,
-            elapsed: context.elapsed,
+            elapsed,
             detection_delay,
             observation,
-        })))
+            until: Until::Ended,
+            objects: Vec::new(),
+            object_readings: self.object_readings,
+            object_observation: None,
+            is_job_gone: false,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! How a job ended. A wait that stopped before that returns an error, not an outcome.
+//! How a job, and what it makes or deletes, ended. A wait that stopped before that returns an error,
+//! not an outcome.
 
 use std::{fmt, time::Duration};
 
@@ -6,19 +7,32 @@ use job_model::{Deviation, Failure, Inconsistency, Job, JobId, tree::SubJobPath}
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    object_status::{ObjectStatus, describe},
+    until::Until,
+};
 use crate::schedule::JobObservation;
 
-/// A job that has ended.
+/// A job that has ended, and the clusters and nodes that were read after it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[must_use = "a job that failed is a `FinishedJob` too; use `into_success`"]
 pub struct FinishedJob {
-    /// The id of the job.
+    /// The id of the job. Without a job, the id of the wait
+    /// ([`Machine::for_object`](crate::machine::Machine::for_object)).
     pub job_id: JobId,
-    /// Whether the job succeeded or failed.
+    /// How the wait ended. [`is_success`](Self::is_success) is whether that is what it waited for.
     pub outcome: Outcome,
+    /// What the wait was for. It is [`Until::Gone`] if the job deletes what it names.
+    pub until: Until,
+    /// The clusters and nodes, as last read. Empty if the wait was for the end of the job, or if the
+    /// job failed.
+    pub objects: Vec<ObjectStatus>,
+    /// Whether the service had deleted the job before its end was read, so that the outcome is that
+    /// of the objects alone.
+    pub is_job_gone: bool,
     /// The job as last read, with the sub-jobs that were looked up by their own ids. It is a summary
-    /// if [`is_truncated`](Self::is_truncated) is set.
+    /// if [`is_truncated`](Self::is_truncated) is set, and empty if the wait had no job.
     pub job: Box<Job>,
     /// The last accepted reading: the text of the reply, without the sub-jobs that were looked up.
     pub snapshot: JobSnapshot,
@@ -32,6 +46,8 @@ pub struct FinishedJob {
     pub attempts: u32,
     /// The number of requests that looked up sub-jobs by their own ids.
     pub sub_job_lookups: u32,
+    /// The number of requests that read clusters and nodes.
+    pub object_readings: u32,
     /// The time since the wait began.
     pub elapsed: Duration,
     /// The sub-jobs that were `Initializing` or `Running` when the job was last read.
@@ -50,9 +66,16 @@ pub struct FinishedJob {
     /// `None` if the job had ended at the first reading, because its duration was not observed
     /// then.
     pub observation: Option<JobObservation>,
+    /// What the wait observed of the clusters and nodes, for a [`History`](crate::schedule::History).
+    ///
+    /// `None` if none was read, or if the first readings showed the outcome.
+    pub object_observation: Option<JobObservation>,
 }
 
-/// How a job ended.
+/// How a wait ended.
+///
+/// A wait for the end of a job ends as `Succeeded` or `Failed`. A wait until the objects of the job
+/// are ready, or gone, ends as `Failed` if the job failed, and otherwise as one of the others.
 ///
 /// Serialized as the fields `outcome` and, for a failed job, `failure`, as in a
 /// [`Report`](crate::Report). It is also read from the report of a job that has ended.
@@ -68,12 +91,41 @@ pub struct FinishedJob {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "failure", rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "a job ends well or badly; a caller decides for both")]
+#[expect(clippy::exhaustive_enums, reason = "a caller decides for each")]
 pub enum Outcome {
     /// The job succeeded.
     Succeeded,
     /// The job failed. Contains the path, type and reason of the deepest failed sub-job.
     Failed(Box<Failure>),
+    /// Each object is ready.
+    Ready,
+    /// The job succeeded, or there is none, and an object was broken for two minutes.
+    Broken,
+    /// Each object is gone, or one of those that should be ready is gone.
+    Gone,
+}
+
+/// The error of a wait that ended without success.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(clippy::exhaustive_enums, reason = "a caller decides for both")]
+pub enum Unsuccessful {
+    /// The job failed.
+    #[error(transparent)]
+    Job(JobFailed),
+    /// The job did not fail, but a cluster or a node is broken or gone.
+    #[error(transparent)]
+    Objects(ObjectsFailed),
+}
+
+/// The error for clusters and nodes that are broken, or gone although they should be ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("job {job_id}: {}", describe(objects, Until::Ready))]
+pub struct ObjectsFailed {
+    /// The id of the job.
+    pub job_id: JobId,
+    /// All clusters and nodes of the job, as last read.
+    pub objects: Vec<ObjectStatus>,
 }
 
 /// The error for a job that failed.
@@ -107,6 +159,9 @@ impl Outcome {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
+            Self::Ready => "ready",
+            Self::Broken => "broken",
+            Self::Gone => "gone",
         }
     }
 }
@@ -135,21 +190,59 @@ impl FinishedJob {
             elapsed: Duration::ZERO,
             detection_delay: None,
             observation: None,
+            until: Until::Ended,
+            objects: Vec::new(),
+            object_readings: 0,
+            object_observation: None,
+            is_job_gone: false,
         }
     }
 
-    /// Returns the job if it succeeded.
+    /// Returns whether the wait ended as [`until`](Self::until) asks: the job succeeded, or its objects
+    /// are ready or gone.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        match self.outcome {
+            Outcome::Succeeded | Outcome::Ready => true,
+            Outcome::Failed(_) | Outcome::Broken => false,
+            Outcome::Gone => matches!(self.until, Until::Gone),
+        }
+    }
+
+    /// Returns how the job ended, as one word, if objects were read after it: `succeeded`, or `gone` if
+    /// the service had deleted it. Returns `None` without a job.
+    pub(crate) fn job_outcome(&self) -> Option<&'static str> {
+        match () {
+            () if self.objects.is_empty() => None,
+            () if self.is_job_gone => Some("gone"),
+            () => (self.attempts > 0).then_some("succeeded"),
+        }
+    }
+
+    /// Returns the job if the wait ended [successfully](Self::is_success).
     ///
     /// # Errors
     ///
-    /// Returns an error if the job failed.
-    pub fn into_success(self) -> Result<Job, JobFailed> {
+    /// Returns an error if the job failed, or if a cluster or a node is broken or gone.
+    pub fn into_success(self) -> Result<Job, Unsuccessful> {
+        let is_success = self.is_success();
         match self.outcome {
-            Outcome::Succeeded => Ok(*self.job),
             Outcome::Failed(failure) => {
-                Err(JobFailed { job_id: self.job_id, failure, job: self.job })
+                Err(Unsuccessful::Job(JobFailed { job_id: self.job_id, failure, job: self.job }))
+            }
+            _ if is_success => Ok(*self.job),
+            _ => {
+                let (job_id, objects) = (self.job_id, self.objects);
+                Err(Unsuccessful::Objects(ObjectsFailed { job_id, objects }))
             }
         }
+    }
+
+    /// Returns the states of the clusters and nodes in one line, such as `2 of 3 nodes are ready; n3
+    /// (Abnormal) is not`. It is empty if none was read.
+    #[must_use]
+    pub fn object_summary(&self) -> String {
+        describe(&self.objects, self.until)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error_limits::ErrorLimits;
+use super::{error_limits::ErrorLimits, until::Until};
 use crate::schedule::Exponential;
 
 /// The limits of a wait.
@@ -83,6 +83,7 @@ use crate::schedule::Exponential;
 /// with `secs` and `nanos`. A configuration may contain such durations too.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WaitPolicy {
+    pub(crate) until: Until,
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempt_timeout: Duration,
     pub(crate) backoff: Exponential,
@@ -112,6 +113,7 @@ impl WaitPolicy {
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            until: Until::Ended,
             timeout: Some(Duration::from_secs(60 * 60)),
             attempt_timeout: Duration::from_secs(30),
             backoff: Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0),
@@ -128,6 +130,38 @@ impl WaitPolicy {
             max_tree_lookups: 0,
             heartbeat: None,
         }
+    }
+
+    /// Continues after the job's success until the cluster or the nodes that it names are ready.
+    ///
+    /// A cluster is ready if its phase is `Available`, and a node if its phase is `Active` and its
+    /// last probe is at most 5 min old. For a job that deletes, the wait is until they are gone. All
+    /// limits, including the timeout, apply to the whole wait.
+    ///
+    /// | reading | result |
+    /// |---|---|
+    /// | ready | done |
+    /// | a broken phase, such as `Unavailable`, `Error` or `Abnormal`, for 2 min | [`Outcome::Broken`](crate::Outcome::Broken) |
+    /// | 404, twice over 10 s; over [`not_found_grace`](Self::not_found_grace) if it was never read | [`Outcome::Gone`](crate::Outcome::Gone) |
+    /// | not ready at the deadline | [`WaitErrorKind::NotReady`](crate::WaitErrorKind::NotReady) |
+    ///
+    /// If the service has deleted the job before its end was read, the objects decide, but only those
+    /// that the job itself makes: the cluster of a `CreateCluster` job, or the nodes of a node job. An
+    /// object that is more than 5 min older than the job was created by another one.
+    #[must_use]
+    pub const fn until_ready(mut self) -> Self {
+        self.until = Until::Ready;
+        self
+    }
+
+    /// Continues after the job's success until the cluster or the nodes that it names are gone.
+    ///
+    /// An object is gone after two 404s that are at least 10 s apart, if it was read in this wait, or
+    /// if the job named it. A 404 for an unknown path never counts.
+    #[must_use]
+    pub const fn until_gone(mut self) -> Self {
+        self.until = Until::Gone;
+        self
     }
 
     /// Sets the maximum time to wait. The default is one hour.
@@ -305,7 +339,7 @@ impl WaitPolicy {
     }
 
     /// Returns a policy whose deadline is late enough for this wait and for a second one for the
-    /// same job.
+    /// same job, and which reads objects if one of them does.
     ///
     /// `elapsed` is the time since this wait began. `other` is the policy of the second wait, and
     /// `other_elapsed` is the time since that wait began.
@@ -315,10 +349,9 @@ impl WaitPolicy {
             Duration::ZERO => Duration::ZERO,
             left => elapsed.saturating_add(left),
         });
-        match (self.timeout, left) {
-            (Some(timeout), Some(left)) => Self { timeout: Some(timeout.max(left)), ..*self },
-            _ => Self { timeout: None, ..*self },
-        }
+        let timeout = self.timeout.zip(left).map(|(timeout, left)| timeout.max(left));
+        let until = if self.until == Until::Ended { other.until } else { self.until };
+        Self { until, timeout, ..*self }
     }
 
     /// Returns the latest time at which the last attempt starts: two seconds before the deadline,

@@ -179,7 +179,7 @@ impl Machine {
     }
 
     /// Returns whether the job is stalled. Emits an event the first time.
-    fn check_stalled(&mut self, context: &mut StepContext<'_>) -> bool {
+    pub(super) fn check_stalled(&mut self, context: &mut StepContext<'_>) -> bool {
         let unchanged = context.elapsed.saturating_sub(self.changed_at.get());
         let is_stalled = unchanged >= self.policy.stalled_after;
         if is_stalled && !self.stall_reported {

@@ -114,6 +114,7 @@ impl Model {
         match result {
             Ok(FinishedJob { outcome: Outcome::Succeeded, .. }) => ended_as(Phase::Success),
             Ok(FinishedJob { outcome: Outcome::Failed(_), .. }) => ended_as(Phase::Failed),
+            Ok(_) => false,
             Err(error) => match error.kind() {
                 _ if ended_as(Phase::Failed) => false,
                 WaitErrorKind::Stopped => true,
@@ -137,7 +138,10 @@ impl Model {
                 WaitErrorKind::Mismatch => last_kind.is_none(),
                 WaitErrorKind::Unreadable => last_kind == Some(FetchErrorKind::HtmlPage),
                 WaitErrorKind::Unreachable => self.is_unreachable(now),
-                WaitErrorKind::TooManyErrors | WaitErrorKind::Stalled => false,
+                WaitErrorKind::TooManyErrors
+                | WaitErrorKind::Stalled
+                | WaitErrorKind::NotReady
+                | WaitErrorKind::NoObject => false,
             },
         }
     }
@@ -232,6 +236,7 @@ impl CheckedMachine {
                     "events without a planned attempt: {step:?}"
                 );
             }
+            Action::FetchObject { .. } => panic!("the wait is for the end of the job: {step:?}"),
             Action::Finish(result) => {
                 assert!(self.model.allows(now, result), "{:?} and {result:?}", self.model);
             }
@@ -264,6 +269,7 @@ impl CheckedMachine {
             Action::Fetch { id, .. } => {
                 assert!(ended && *id != *self.machine.job_id(), "an attempt without a delay");
             }
+            Action::FetchObject { .. } => panic!("the wait is for the end of the job"),
             // Only before another lookup of a sub-job.
             Action::SleepUntil(_) => {
                 assert!(!ended || is_lookup, "the job has ended");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::{
-    script::{Reply, Setup, attempt, setup},
+    script::{Reply, Setup, attempt, attempt_object, setup},
     *,
 };
 use crate::{reply_script::ReplyScript, schedule::Adaptive};
@@ -36,6 +36,11 @@ const REPLIES: &[&str] = &[
     "401",
     "403",
     "badsig",
+    "CreateNode/success[InstallNode#n=success,CreateNode=success]",
+    "DeleteNode/running[DeleteNode#n=running]",
+    "Available",
+    "Active",
+    "Error",
 ];
 
 pub(super) fn replies() -> impl Strategy<Value = Reply> {
@@ -56,6 +61,11 @@ fn record(setup: &Setup, seed: u64, script: &ReplyScript) -> Vec<(Duration, Inpu
         match machine.step(setup.schedule, now, input).action {
             Action::Fetch { timeout, .. } => {
                 let (input, latency) = attempt(script.reply(number), timeout);
+                number += 1;
+                log.push((now + latency, input));
+            }
+            Action::FetchObject { id, timeout } => {
+                let (input, latency) = attempt_object(script.reply(number), &id, timeout);
                 number += 1;
                 log.push((now + latency, input));
             }
@@ -86,10 +96,11 @@ proptest! {
         replies in prop::collection::vec(replies(), 1..20),
         seed: u64,
         strict: bool,
+        until in prop::sample::select(vec![Until::Ended, Until::Ready, Until::Gone]),
         offset in 0..3_usize,
     ) {
         let policy = |policy: WaitPolicy| {
-            let policy = WaitPolicy { backoff: WaitPolicy::new().backoff, ..policy };
+            let policy = WaitPolicy { backoff: WaitPolicy::new().backoff, until, ..policy };
             if strict { policy.strict().max_tree_lookups(2) } else { policy }
         };
         let setup = Setup { schedule: &ADAPTIVE, ..setup().timeout(300.0).policy(policy) };

@@ -22,9 +22,19 @@ pub(super) fn attempt(reply: &Reply, timeout: Duration) -> (Input, Duration) {
     (reply.result().into(), reply.latency)
 }
 
+/// Returns the result of an attempt to read an object, and how long the attempt takes.
+pub(super) fn attempt_object(reply: &Reply, id: &ObjectId, timeout: Duration) -> (Input, Duration) {
+    if reply.latency > timeout {
+        return (Input::Error(AttemptError::timed_out(timeout)), timeout);
+    }
+    (reply.object_result(id.kind()).into(), reply.latency)
+}
+
 /// The configuration of a transcript.
 #[derive(Clone, Copy)]
 pub(super) struct Setup {
+    /// The object of a wait without a job.
+    pub(super) object: Option<fn() -> ObjectId>,
     pub(super) policy: WaitPolicy,
     pub(super) schedule: &'static dyn Schedule,
     /// How late each wake is.
@@ -42,6 +52,7 @@ pub(super) fn setup() -> Setup {
         Exponential::new(Duration::from_secs(1)..=Duration::from_secs(30)).factor(2.0).jitter(0.0);
     let policy = WaitPolicy::new().timeout(Duration::from_secs(60)).backoff(BACKOFF);
     Setup {
+        object: None,
         policy,
         schedule: &TEN_SECONDS,
         wake_latency: Duration::ZERO,
@@ -60,7 +71,10 @@ impl Setup {
     }
 
     pub(super) fn machine(&self) -> Machine {
-        Machine::new("a".parse().unwrap(), self.policy)
+        match self.object {
+            Some(id) => Machine::for_object(id(), self.policy),
+            None => Machine::new("a".parse().unwrap(), self.policy),
+        }
     }
 
     /// Runs the script until the wait ends, and returns that time. Calls `see` with each step, its
@@ -82,6 +96,12 @@ impl Setup {
                     number += 1;
                     let (input, latency) = attempt(reply, timeout);
                     let input = if self.compares_replies { compare(input, last) } else { input };
+                    (input, Some(reply), now + latency)
+                }
+                Action::FetchObject { id, timeout } => {
+                    let reply = script.reply(number);
+                    number += 1;
+                    let (input, latency) = attempt_object(reply, &id, timeout);
                     (input, Some(reply), now + latency)
                 }
                 Action::SleepUntil(at) => (Input::Wake, None, now.max(at) + self.wake_latency),
@@ -115,6 +135,9 @@ impl Setup {
             }
             match &step.action {
                 Action::Fetch { id, timeout, .. } => {
+                    line(format!("> fetch {id} within {timeout:?}"));
+                }
+                Action::FetchObject { id, timeout } => {
                     line(format!("> fetch {id} within {timeout:?}"));
                 }
                 Action::SleepUntil(at) => line(format!("> sleep until {at:?}")),
@@ -157,6 +180,11 @@ fn format_finished(finished: &FinishedJob) -> String {
             let active: String =
                 finished.active_sub_jobs.iter().map(|path| format!("; active: {path}")).collect();
             format!("failed: {failure}{active}")
+        }
+        Outcome::Ready | Outcome::Broken | Outcome::Gone => {
+            let job = if finished.is_job_gone { "the job is gone; " } else { "" };
+            let (outcome, objects) = (finished.outcome.as_str(), finished.object_summary());
+            format!("{outcome} ({}): {job}{objects}", finished.is_success())
         }
     };
     shown +=

@@ -3,8 +3,11 @@
 use std::{mem, time::Duration};
 
 use jiff::Timestamp;
-use job_model::JobId;
-use job_transport::{FetchError, Fetched, JobSnapshot, Reading, Unchanged};
+use job_model::{
+    JobId,
+    object::{Object, ObjectId},
+};
+use job_transport::{FetchError, Fetched, JobSnapshot, ObjectReading, Reading, Unchanged};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +18,9 @@ use super::{
     error_kind::WaitErrorKind,
     error_limits::{ConsecutiveErrors, MAX_RETRY_AFTER, RecentErrors, Threshold},
     event::{AttemptReason, Event},
+    object_status::ObjectSnapshot,
     outcome::FinishedJob,
+    reading_objects::ReadingObjects,
     state::State,
 };
 use crate::schedule::{BudgetShare, PollPlan, PollState, Schedule, splitmix64};
@@ -44,6 +49,14 @@ pub enum Input {
     Unchanged {
         /// The reply's `Date`.
         date: Option<Timestamp>,
+        /// Whether the credentials were refreshed during the attempt.
+        credentials_refreshed: bool,
+    },
+    /// The attempt returned a cluster or a node. Convert an [`ObjectReading`] into this input.
+    #[non_exhaustive]
+    Object {
+        /// The cluster or the node as it was read.
+        object: ObjectSnapshot,
         /// Whether the credentials were refreshed during the attempt.
         credentials_refreshed: bool,
     },
@@ -84,6 +97,14 @@ pub enum Action {
         /// first reading and for the lookup of a sub-job.
         last: Option<JobSnapshot>,
     },
+    /// Make one attempt to read a cluster or a node. The next input is its result.
+    FetchObject {
+        /// The cluster or the node.
+        id: ObjectId,
+        /// The timeout of the attempt. If it expires, pass [`AttemptError::timed_out`] as the next
+        /// input.
+        timeout: Duration,
+    },
     /// Sleep until this time since the wait began. The next input is [`Input::Wake`].
     SleepUntil(Duration),
     /// The wait is over: the job has ended, or the wait stopped. There is no next input.
@@ -115,6 +136,13 @@ impl From<Reading> for Input {
     }
 }
 
+impl From<ObjectReading<Object>> for Input {
+    fn from(reading: ObjectReading<Object>) -> Self {
+        let credentials_refreshed = reading.credentials_refreshed;
+        Self::Object { object: (&reading).into(), credentials_refreshed }
+    }
+}
+
 impl From<Unchanged> for Input {
     fn from(unchanged: Unchanged) -> Self {
         let Unchanged { date, credentials_refreshed, .. } = unchanged;
@@ -140,7 +168,7 @@ impl From<FetchError> for Input {
 /// Converts the result of [`JobSource::fetch`](crate::source::JobSource::fetch), which returns a
 /// [`Reading`], or of [`JobSource::fetch_since`](crate::source::JobSource::fetch_since), which
 /// returns a
-/// [`Fetched`].
+/// [`Fetched`], or of [`JobSource::fetch_object`](crate::source::JobSource::fetch_object).
 impl<R: Into<Self>> From<Result<R, FetchError>> for Input {
     fn from(result: Result<R, FetchError>) -> Self {
         match result {
@@ -196,6 +224,7 @@ impl Machine {
         let mut context = StepContext { schedule, share, elapsed, events: Vec::new(), plan: None };
         let action = match mem::replace(&mut self.state, State::Polling) {
             State::LookingUp(lookup) => self.on_lookup(&mut context, lookup, input),
+            State::ReadingObjects(objects) => self.on_object_input(&mut context, objects, input),
             state => {
                 self.state = state;
                 self.on_input(&mut context, input)
@@ -212,6 +241,10 @@ impl Machine {
             }
             Input::Unchanged { date, credentials_refreshed } => {
                 self.on_unchanged(context, date, credentials_refreshed)
+            }
+            Input::Object { credentials_refreshed, .. } => {
+                let error = AttemptError::unexpected_object();
+                self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error })
             }
             Input::Error(error) => self.on_attempt_error(context, error),
             Input::Stop => self.stop(context, WaitErrorKind::Stopped),
@@ -238,6 +271,12 @@ impl Machine {
             _ if left.is_zero() => return self.stop(context, WaitErrorKind::DeadlineExceeded),
             timeout => timeout.min(left),
         };
+        if let State::ReadingObjects(objects) = &mut self.state {
+            let goal = objects.goal(&self.policy);
+            objects.choose_current(goal, context.elapsed);
+            self.object_readings = self.object_readings.saturating_add(1);
+            return Action::FetchObject { id: objects.current().id.clone(), timeout };
+        }
         self.attempts = self.attempts.saturating_add(1);
         Action::Fetch { id: self.id.clone(), timeout, last: self.snapshot.clone() }
     }
@@ -254,7 +293,8 @@ impl Machine {
         if self.state.settling().is_none() {
             self.snapshot = self.snapshot.take().map(JobSnapshot::without_job);
         }
-        let is_proven = self.readings > 0;
+        let was_object_read = self.state.objects().is_some_and(ReadingObjects::was_any_read);
+        let is_proven = self.readings > 0 || was_object_read;
         let run = ConsecutiveErrors::with_error(
             self.recent_errors.as_ref().and_then(|errors| errors.consecutive.as_ref()),
             &error,
@@ -275,6 +315,11 @@ impl Machine {
         let too_many = self.policy.max_consecutive_errors.is_some_and(|max| in_a_row >= max);
         match threshold {
             Some(threshold) if run.reaches(&threshold, context.elapsed) => {
+                if threshold.ends_as == WaitErrorKind::Vanished
+                    && let Some(action) = self.read_objects_of_deleted_job(context)
+                {
+                    return action;
+                }
                 self.stop(context, threshold.ends_as)
             }
             _ if too_many => self.stop(context, WaitErrorKind::TooManyErrors),
@@ -330,7 +375,8 @@ impl Machine {
 
     /// Returns the input of a schedule.
     pub(super) fn poll_state(&self, elapsed: Duration, count: u32) -> PollState<'_> {
-        PollState { random: splitmix64(self.seed, self.attempts), ..PollState::new(elapsed, count) }
+        let number = self.attempts.wrapping_add(self.object_readings);
+        PollState { random: splitmix64(self.seed, number), ..PollState::new(elapsed, count) }
     }
 
     /// Ends the wait before the job has ended.
@@ -341,6 +387,10 @@ impl Machine {
         if self.state.settling().is_some() && kind != WaitErrorKind::Stopped {
             return self.settle(context);
         }
+        let kind = match kind {
+            WaitErrorKind::DeadlineExceeded => self.deadline_error(),
+            kind => kind,
+        };
         if kind != WaitErrorKind::Stopped {
             // The error count starts again when the wait is resumed, because the cause may have
             // been fixed, for example the credentials or the limits.

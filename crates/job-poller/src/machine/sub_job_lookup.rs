@@ -6,13 +6,17 @@ use std::time::Duration;
 use job_model::{Job, JobId, Phase, decode::Limits};
 use serde::{Deserialize, Serialize};
 
-use super::{identity::check_uid, job_text};
+use super::{identity::check_uid, job_text, named_objects::sub_jobs_to_look_up};
 use crate::schedule::JobObservation;
 
 /// A job that has ended and whose sub-jobs are being looked up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lookup {
     pub(super) succeeded: bool,
+    /// Whether the wait reads the objects of the job next, so that the sub-jobs which name them are
+    /// needed.
+    #[serde(default)]
+    pub(super) is_for_objects: bool,
     /// The time at which all lookups must have ended.
     pub(super) deadline: Duration,
     /// The sub-jobs that are not looked up again, the one that is being looked up now, and the
@@ -25,6 +29,9 @@ pub(super) struct Lookup {
     pub(super) errors_in_a_row: u32,
     pub(super) detection_delay: Option<Duration>,
     pub(super) observation: Option<JobObservation>,
+    /// Whether the job is a summary, because memory is short.
+    #[serde(default)]
+    pub(super) is_truncated: bool,
     #[serde(with = "job_text")]
     pub(super) job: Box<Job>,
 }
@@ -32,6 +39,12 @@ pub(super) struct Lookup {
 impl Lookup {
     pub(super) fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// Returns the next sub-job that may name an object, if the wait needs the objects.
+    pub(super) fn next_for_objects(&self) -> Option<JobId> {
+        let mut needed = sub_jobs_to_look_up(&self.job).filter(|_| self.is_for_objects);
+        needed.find(|id| !self.looked_up.contains(id))
     }
 
     /// Returns the next sub-job to look up.

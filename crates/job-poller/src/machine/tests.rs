@@ -11,6 +11,7 @@ use crate::schedule::{Adaptive, BudgetShare, Exponential};
 
 mod attempt_errors;
 mod decoding;
+mod objects;
 mod observations;
 
 fn one_hour_setup() -> Setup {

@@ -25,6 +25,8 @@ pub struct AttemptFinished {
     pub job_id: JobId,
     /// Whether the attempt read a sub-job of this job by its own id.
     pub is_sub_job_lookup: bool,
+    /// Whether the attempt read a cluster or a node.
+    pub is_object: bool,
     /// The time from the start of the attempt to its result. In a fleet, the time in the queue is
     /// not included.
     pub latency: Duration,
@@ -36,7 +38,7 @@ pub struct AttemptFinished {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptResult {
-    /// A reply with a job.
+    /// A reply with a job, a cluster or a node.
     Reading,
     /// A reply that equals the last one byte for byte.
     Unchanged,
@@ -77,6 +79,12 @@ pub enum WaitOutcome {
     Succeeded,
     /// The job failed.
     Failed,
+    /// The clusters or nodes are ready.
+    Ready,
+    /// A cluster or a node is broken.
+    Broken,
+    /// The clusters or nodes are gone, or one that should be ready is gone.
+    Gone,
     /// The wait stopped before the job ended.
     Error(WaitErrorKind),
     /// The caller dropped the wait.
@@ -117,7 +125,7 @@ impl AttemptFinished {
     /// Creates the observation of an attempt to read the wait's job.
     #[must_use]
     pub const fn new(job_id: JobId, latency: Duration, result: AttemptResult) -> Self {
-        Self { job_id, is_sub_job_lookup: false, latency, result }
+        Self { job_id, is_sub_job_lookup: false, is_object: false, latency, result }
     }
 }
 
@@ -133,7 +141,7 @@ impl AttemptResult {
     #[must_use]
     pub const fn from_input(input: &Input) -> Option<Self> {
         match input {
-            Input::Reading { .. } => Some(Self::Reading),
+            Input::Reading { .. } | Input::Object { .. } => Some(Self::Reading),
             Input::Unchanged { .. } => Some(Self::Unchanged),
             Input::Error(error) => Some(Self::from_error(error.kind, error.class)),
             Input::Wake | Input::Stop => None,
@@ -198,13 +206,17 @@ impl WaitFinished {
 }
 
 impl WaitOutcome {
-    /// Returns the outcome as one word: `succeeded`, `failed`, `dropped`, or the
+    /// Returns the outcome as one word: `succeeded`, `failed`, `ready`, `broken`,
+    /// `gone`, `dropped`, or the
     /// [kind](WaitErrorKind::as_str) of the error.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Ready => "ready",
+            Self::Broken => "broken",
+            Self::Gone => "gone",
             Self::Error(kind) => kind.as_str(),
             Self::Dropped => "dropped",
         }
@@ -216,6 +228,9 @@ impl From<&Outcome> for WaitOutcome {
         match outcome {
             Outcome::Succeeded => Self::Succeeded,
             Outcome::Failed(_) => Self::Failed,
+            Outcome::Ready => Self::Ready,
+            Outcome::Broken => Self::Broken,
+            Outcome::Gone => Self::Gone,
         }
     }
 }

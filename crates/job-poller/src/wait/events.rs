@@ -14,7 +14,6 @@ use std::{
 use futures_core::{Stream, future::BoxFuture};
 use job_model::{Job, JobId};
 use job_transport::{
-    JobSnapshot,
     clock::{Clock, TokioClock},
     transport::MemoryLimit,
 };
@@ -30,7 +29,7 @@ use crate::{
         AttemptFinished, AttemptResult, Observer, WaitFinished, WaitOutcome, WaitSpan, WaitStarted,
     },
     schedule::Schedule,
-    source::{JobSource, attempt},
+    source::{AttemptTarget, JobSource, attempt},
 };
 
 /// A wait as a stream of its events, each with the time since the wait began.
@@ -265,9 +264,10 @@ impl WaitEvents {
         (self.pending_events, self.step_at) = (events, elapsed.into());
         self.activity = match action {
             Action::Fetch { id, timeout, last } => {
-                let attempt =
-                    Box::pin(run_attempt(self.source.clone(), self.memory_limit(), id, last));
-                Activity::Fetch { attempt, timeout: timeout.into(), has_timer: false }
+                self.start_attempt(AttemptTarget::Job(id, last), timeout)
+            }
+            Action::FetchObject { id, timeout } => {
+                self.start_attempt(AttemptTarget::Object(id), timeout)
             }
             Action::SleepUntil(at) => {
                 self.set_timer(at.saturating_sub(elapsed));
@@ -288,6 +288,12 @@ impl WaitEvents {
                 Activity::Finished(result)
             }
         };
+    }
+
+    fn start_attempt(&self, target: AttemptTarget, timeout: Duration) -> Activity {
+        let (source, limit) = (self.source.clone(), self.memory_limit());
+        let attempt = Box::pin(async move { attempt(&*source, &limit, &target).await });
+        Activity::Fetch { attempt, timeout: timeout.into(), has_timer: false }
     }
 
     /// Passes the machine to `change`, which returns the one to use instead.
@@ -323,8 +329,9 @@ impl WaitEvents {
         {
             let latency = elapsed.saturating_sub(self.step_at.get());
             let is_sub_job_lookup = self.machine.lookup_deadline().is_some();
+            let is_object = self.machine.is_reading_objects();
             let attempt = AttemptFinished::new(self.job_id().clone(), latency, result);
-            observer.attempt_finished(&AttemptFinished { is_sub_job_lookup, ..attempt });
+            observer.attempt_finished(&AttemptFinished { is_sub_job_lookup, is_object, ..attempt });
         }
     }
 
@@ -407,13 +414,4 @@ impl fmt::Debug for WaitEvents {
             .field("policy", self.machine.policy())
             .finish_non_exhaustive()
     }
-}
-
-async fn run_attempt(
-    source: Arc<dyn JobSource>,
-    limit: MemoryLimit,
-    id: JobId,
-    last: Option<JobSnapshot>,
-) -> Input {
-    attempt(&*source, &limit, &id, last.as_ref()).await.into()
 }

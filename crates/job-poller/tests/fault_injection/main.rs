@@ -58,6 +58,7 @@ fn describe(ended: Result<FinishedJob, WaitError>) -> String {
     let outcome = match &ended.outcome {
         Outcome::Succeeded => "succeeded".to_owned(),
         Outcome::Failed(failure) => format!("failed: {failure}"),
+        outcome => outcome.as_str().to_owned(),
     };
     let steps = ended
         .job

@@ -145,6 +145,7 @@ impl WatchingHost {
                         );
                         figures.failed += 1;
                     }
+                    outcome => panic!("a wait for the end of a job ended as {outcome:?}"),
                 }
                 figures.attempts += ended.attempts;
             }

@@ -49,7 +49,7 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
             events.extend(step.0.iter().map(ToString::to_string));
             match step.1 {
                 Action::SleepUntil(until) => now = until.as_secs() as i64 + 1,
-                Action::Fetch { .. } => {}
+                Action::Fetch { .. } | Action::FetchObject { .. } => {}
                 Action::Finish(result) => {
                     let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
                     insta::assert_snapshot!(finished.body);

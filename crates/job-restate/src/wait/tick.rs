@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::JobId;
+use job_model::{JobId, object::ObjectId};
 use job_poller::{
     Event, FinishedJob, WaitError, WaitErrorKind,
     budget::AttemptStats,
@@ -27,6 +27,14 @@ enum TickAction {
     Finish(Box<Result<FinishedJob, WaitError>>),
 }
 
+/// What an attempt reads.
+enum Target {
+    /// The job or a sub-job, and the last accepted snapshot of it.
+    Job(JobId, Option<JobSnapshot>),
+    /// A cluster or a node.
+    Object(ObjectId),
+}
+
 impl JobWait {
     /// Makes the attempt that is due, if the wait gets a slot, and plans the next tick.
     pub(super) async fn tick_once(&self, key: &WaitKey, before: &ActiveWait) -> TickResult {
@@ -35,8 +43,13 @@ impl JobWait {
         let (mut events, mut action) = waiting.step(&*self.schedule, Slot::NONE, now, Input::Wake);
         let mut slot = None;
         let next = loop {
-            let (id, timeout, last) = match action {
-                Action::Fetch { id, timeout, last } => (id, timeout, last),
+            let (target, timeout) = match action {
+                Action::Fetch { id, timeout, last } => (Target::Job(id, last), timeout),
+                // Each object needs a slot of its own, because a job may have hundreds of nodes.
+                Action::FetchObject { .. } if slot.is_some() => {
+                    break TickAction::Sleep(waiting.checkpoint.elapsed());
+                }
+                Action::FetchObject { id, timeout } => (Target::Object(id), timeout),
                 Action::SleepUntil(at) => break TickAction::Sleep(at),
                 Action::Finish(result) => break TickAction::Finish(result),
             };
@@ -48,14 +61,14 @@ impl JobWait {
                         Ok(granted) => granted,
                         Err(after) => return reschedule(before, now, after),
                     };
-                    let (input, stats) = self.fetch(key, &id, timeout, last.as_ref()).await;
+                    let (input, stats) = self.fetch(key, &target, timeout).await;
                     slot_guard.complete(stats);
                     (granted, input)
                 }
                 // Sub-job lookups are sent at once without a slot: they are few, and the budget
                 // counts them.
                 Some(granted) => {
-                    let (input, stats) = self.fetch(key, &id, timeout, last.as_ref()).await;
+                    let (input, stats) = self.fetch(key, &target, timeout).await;
                     self.lease.record_extra(&stats);
                     (granted, input)
                 }
@@ -88,7 +101,7 @@ impl JobWait {
         match waiting.step(&*self.schedule, Slot::NONE, now, Input::Stop).1 {
             Action::Finish(result) => self.finish(key, waiting, &result),
             // The machine always finishes on `Input::Stop`.
-            Action::Fetch { .. } | Action::SleepUntil(_) => {
+            Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => {
                 schedule_next(waiting, now, Duration::ZERO)
             }
         }
@@ -114,13 +127,15 @@ impl JobWait {
     async fn fetch(
         &self,
         key: &WaitKey,
-        id: &JobId,
+        target: &Target,
         timeout: Duration,
-        last: Option<&JobSnapshot>,
     ) -> (Input, AttemptStats) {
         let client = self.client.clone().project(key.project.clone()).attempt_timeout(timeout);
         let began = self.clock.monotonic();
-        let input = Input::from(client.job_since(id, last).await);
+        let input = match target {
+            Target::Job(id, last) => client.job_since(id, last.as_ref()).await.into(),
+            Target::Object(id) => client.object(id).await.into(),
+        };
         let latency = self.clock.monotonic().saturating_sub(began);
         self.metrics.record_attempt(result_label(&input), latency.as_secs_f64());
         let stats = AttemptStats::from_input(latency, &input);

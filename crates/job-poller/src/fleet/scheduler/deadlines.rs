@@ -9,7 +9,7 @@ use crate::{
         job::JobActivity,
         subscriber::{CompactKey, Deadline, DeadlineStage, FinishedFleetWait},
     },
-    machine::{WaitError, WaitErrorKind, WaitPolicy},
+    machine::{WaitError, WaitPolicy},
     observer::WaitFinished,
 };
 
@@ -25,7 +25,9 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         job.extend_deadline(now, policy, elapsed_before);
         let deadline = own_deadline(policy, now, elapsed_before);
-        let subscriber = self.subscribers.join(now, key, &mut job.subscribers, deadline);
+        let (lists, until) = (&mut job.subscribers, policy.until);
+        let subscriber = self.subscribers.join(now, key, lists, deadline, until);
+        self.end_with_job(now, key);
         if self.subscribers[subscriber].deadline_stage() == DeadlineStage::EndAfterNextAttempt {
             self.attempt_early(now, key);
         }
@@ -65,14 +67,14 @@ impl Scheduler {
         let checkpoint = job.checkpoint(now, self.subscribers[subscriber].own_deadline());
         let result = job
             .result_at_deadline(now)
-            .ok_or_else(|| WaitError::new(WaitErrorKind::DeadlineExceeded, checkpoint.clone()));
+            .ok_or_else(|| WaitError::new(job.machine.deadline_error(), checkpoint.clone()));
         let report = WaitFinished::from_result(&result);
         let finished = FinishedFleetWait { result, checkpoint, origin: job.origin };
         let lists = &mut job.subscribers;
         self.subscribers.finish_one(subscriber, lists, finished, &mut self.wakers);
         if job.subscribers.is_empty() {
             self.stats.finished += 1;
-            self.schedule_source.learn(job.machine.observation().as_ref());
+            self.schedule_source.learn_from_machine(&job.machine);
             let job = self.remove(key);
             if self.is_observed(&job) {
                 self.observe_end(job.span, report);

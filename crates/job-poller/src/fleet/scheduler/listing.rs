@@ -164,7 +164,7 @@ impl Scheduler {
     /// Returns a wait's share of the budget. A wait whose job a list covers pays more for a request,
     /// because its own reading only finds the changes that the list misses.
     pub(super) fn share_of_wait(&self, key: usize) -> BudgetShare {
-        let (share, missed) = (self.share(), self.lists.miss_probability(key));
+        let (share, missed) = (self.share(), self.miss_probability(key));
         if missed >= 1.0 {
             return share;
         }
@@ -173,11 +173,18 @@ impl Scheduler {
         BudgetShare::new(price, share.max_gap.max(MAX_COVERED_GAP))
     }
 
+    /// Returns the probability that neither a list nor a hint shows the end of what a wait polls. They
+    /// show jobs, and no clusters and nodes.
+    pub(super) fn miss_probability(&self, key: usize) -> f64 {
+        let is_job = !self.jobs[key].machine.is_reading_objects();
+        if is_job { self.lists.miss_probability(key) } else { 1.0 }
+    }
+
     /// Counts the plan of a wait for its list. Returns the urgency that the wait has in the budget.
     pub(super) fn count_plan(&mut self, key: usize, plan: PollPlan) -> Option<UrgencyBucket> {
         let urgency = plan.urgency.filter(|urgency| *urgency > 0.0)?;
         self.lists.set_urgency(key, urgency);
-        Some(UrgencyBucket::from_urgency(urgency * self.lists.miss_probability(key).sqrt()))
+        Some(UrgencyBucket::from_urgency(urgency * self.miss_probability(key).sqrt()))
     }
 
     /// Reads the list of a wait if that has become cheaper than reading its jobs, or if the list may

@@ -50,8 +50,9 @@ impl Scheduler {
         {
             let machine = &self.jobs[key].machine;
             let is_sub_job_lookup = machine.lookup_deadline().is_some();
+            let is_object = machine.is_reading_objects();
             let attempt = AttemptFinished::new(machine.job_id().clone(), latency, result);
-            let attempt = AttemptFinished { is_sub_job_lookup, ..attempt };
+            let attempt = AttemptFinished { is_sub_job_lookup, is_object, ..attempt };
             self.observations.push(Observation::AttemptFinished(attempt));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Settle, WaitPolicy, duration_text};
+use super::{Settle, Until, WaitPolicy, duration_text};
 use crate::schedule::Exponential;
 
 /// The fields of a policy, for the derived code.
@@ -17,6 +17,7 @@ use crate::schedule::Exponential;
     deny_unknown_fields
 )]
 struct ConfigForm {
+    until: Until,
     #[serde(with = "duration_text::optional")]
     timeout: Option<Duration>,
     #[serde(with = "duration_text")]

@@ -7,13 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Settle, WaitPolicy};
+use super::{Settle, Until, WaitPolicy};
 use crate::schedule::Exponential;
 
 /// The fields of a policy. A field that is missing has its default.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "WaitPolicy", rename = "WaitPolicy", default = "WaitPolicy::new")]
 struct StoredForm {
+    until: Until,
     timeout: Option<Duration>,
     attempt_timeout: Duration,
     backoff: Exponential,

@@ -145,6 +145,7 @@ fn repeat_error(error: &AttemptError, after_a_reading: bool) -> (WaitErrorKind, 
                 now = at;
                 Input::Wake
             }
+            Action::FetchObject { .. } => unreachable!("the wait reads no object"),
             Action::Finish(result) => return (result.unwrap_err().kind(), now),
         };
     }
