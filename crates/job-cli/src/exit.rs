@@ -14,11 +14,11 @@ pub(crate) enum Exit {
     Internal = 1,
     /// Bad usage, or settings that cannot be used. Clap uses the same number.
     Usage = 2,
-    /// The deadline passed before the job ended.
+    /// The deadline passed before the job ended, or before its objects were ready or gone.
     Deadline = 3,
     /// The service refused the credentials: 401 or 403.
     Credentials = 4,
-    /// The job failed.
+    /// The job failed, or one of its objects is broken.
     JobFailed = 5,
     /// The job's state could not be read.
     Unreadable = 6,
@@ -33,14 +33,14 @@ pub(crate) enum Exit {
 /// The section of `--help` about exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  success: the job succeeded, or its state was printed
+  0  success: the job succeeded, or what --until asks for, or its state was printed
   1  internal error
   2  bad usage, or no credentials found
-  3  timed out before the job ended
+  3  timed out before the job ended, or before the cluster or node was ready or gone
   4  the service refused the credentials (401, 403)
-  5  the job failed
-  6  the job's state could not be read
-  7  job not found, or deleted
+  5  the job failed, or the cluster or node is broken
+  6  the state could not be read, or the job names no cluster or node
+  7  not found, or deleted without --until gone
   130, 143  stopped by SIGINT, SIGTERM";
 
 /// All exit codes, the least severe first. The more severe an error is, the less another run helps.

@@ -9,7 +9,7 @@ mod page;
 pub(crate) use self::{
     format::ReportFormat,
     page::render,
-    timeline::{PhaseKind, Timeline, TimelineAttempt, deviation_warnings},
+    timeline::{Bar, PhaseKind, Timeline, TimelineAttempt, TimelineRow, deviation_warnings},
 };
 
 use std::{

@@ -2,13 +2,16 @@
 
 use std::{cell::OnceCell, time::Duration};
 
-use job_model::{Job, JobId, is_unprintable};
+use job_model::{
+    Job, JobId, is_unprintable,
+    object::{Object, ObjectKind},
+};
 use job_poller::{
     Checkpoint, Event, FinishedJob, WaitError, WaitPolicy,
     machine::{Action, Input, Machine},
     schedule::Fixed,
 };
-use job_transport::Reading;
+use job_transport::{ObjectReading, Reading};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -109,6 +112,12 @@ pub(crate) fn run_wait(
 pub(crate) fn reading_input(job: &Value) -> Input {
     let job = Job::from_slice(job.to_string().as_bytes()).unwrap();
     Reading::new(job).into()
+}
+
+/// Returns the input for a successful reading of this cluster or node.
+pub(crate) fn object_input(kind: ObjectKind, object: &Value) -> Input {
+    let object = Object::from_slice(kind, object.to_string().as_bytes()).unwrap();
+    ObjectReading::new(object).into()
 }
 
 /// Returns the finished wait for a result of [`run_wait`].

@@ -7,6 +7,7 @@ mod error_run;
 mod snapshot;
 mod totals;
 mod format;
+mod until_arg;
 mod schedule;
 mod source;
 mod watch;
@@ -28,7 +29,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::{Args, builder::ArgPredicate};
 use job_model::JobId;
 use job_poller::{
-    Fleet, WaitPolicy,
+    Fleet, Until, WaitPolicy,
     fleet::{FleetBuilder, ListReads},
     schedule::{Adaptive, Schedule},
 };
@@ -36,6 +37,7 @@ use job_transport::{Client, auth::CredentialChain};
 
 #[cfg(test)]
 pub(crate) use self::finished::Finished;
+use self::until_arg::UntilArg;
 use self::{
     checkpoint_file::Origin,
     format::OutputFormat,
@@ -71,12 +73,19 @@ Examples:
   curl .. | cce-job wait --from -                               the job that an API call created
   cce-job wait - < ids.txt                                      many jobs, one id per line
   cce-job wait --any ID1 ID2                                    until the first job ends
+  cce-job wait --until ready ID                                 until the new cluster or node can be used
+  cce-job wait --cluster CLUSTER_ID --until gone                without a job
   cce-job wait -o json --full-tree ID | jq -r '.. | .resourceID? // empty'";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     jobs: JobArgs,
+    /// What to wait for: `ended`, the end of the job; `ready`, also until the cluster or the nodes
+    /// that it names can be used; `gone`, until they are deleted [default: ended; with --cluster:
+    /// ready]
+    #[arg(long, value_name = "STATE", hide_possible_values = true)]
+    until: Option<UntilArg>,
     /// Wait until all jobs have ended (default)
     #[arg(long, conflicts_with_all = ["any", "fail_fast"])]
     all: bool,
@@ -169,10 +178,24 @@ impl Arguments {
             Some(TimeoutArg(None)) => policy.no_timeout(),
             Some(TimeoutArg(Some(timeout))) => policy.timeout(timeout),
         };
+        let policy = match self.until {
+            Some(UntilArg(until)) => policy.until(until),
+            None => policy,
+        };
         let policy = if self.strict { policy.strict() } else { policy };
         let policy =
             if self.full_tree { policy.max_tree_lookups(MAX_SUB_JOB_LOOKUPS) } else { policy };
         if self.fail_fast { policy.fail_fast() } else { policy }
+    }
+
+    /// Checks that the state to wait for is one of an object, if there is no job.
+    fn check_until(&self) -> anyhow::Result<()> {
+        let is_ended = self.until == Some(UntilArg(Until::Ended));
+        if is_ended && self.jobs.has_objects() {
+            return Err(anyhow!("--until ended needs a job; with --cluster use ready or gone"))
+                .or_exit(Exit::Usage);
+        }
+        Ok(())
     }
 
     const fn stop_condition(&self) -> StopCondition {
@@ -209,6 +232,7 @@ pub(crate) fn run(
         endpoint: endpoint.to_string(),
         project: settings.project.map(|one| one.value.to_string()),
     };
+    arguments.check_until()?;
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (mut checkpoints, starts) =
         arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin, &arguments.hints)?;
@@ -331,3 +355,6 @@ fn start_waits(
     let watches = watches.collect();
     (fleet, watches)
 }
+
+#[cfg(test)]
+mod object_tests;

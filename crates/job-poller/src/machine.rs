@@ -44,7 +44,7 @@ pub(crate) use event::Event;
 pub use event::{AttemptReason, ListIssue, PhaseChange};
 #[cfg(feature = "tokio")]
 pub(crate) use identity::check_uid;
-pub use object_status::{ObjectEndpoint, ObjectSnapshot, ObjectStatus};
+pub use object_status::{ObjectEndpoint, ObjectSnapshot, ObjectStatus, describe_objects};
 pub use outcome::ObjectsFailed;
 pub(crate) use outcome::{FinishedJob, Outcome};
 pub(crate) use policy::WaitPolicy;

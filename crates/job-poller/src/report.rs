@@ -84,7 +84,9 @@ impl<'a> Report<'a> {
     /// ([`WaitError::job`], which decodes it).
     #[must_use]
     pub fn new(result: &'a Result<FinishedJob, WaitError>, last: Option<&'a Job>) -> Self {
-        let document = result.as_ref().map_or(last, |finished| Some(&*finished.job));
+        // Without a job there is no document.
+        let job = |finished: &'a FinishedJob| (!finished.has_no_job()).then_some(&*finished.job);
+        let document = result.as_ref().map_or(last, job);
         let report = Self {
             outcome: "",
             r#type: document.and_then(Job::job_type),

@@ -56,8 +56,8 @@ use crate::{
 ///
 /// let ended = Wait::new(client, id).await?;
 /// match &ended.outcome {
-///     Outcome::Succeeded => println!("succeeded after {} attempts", ended.attempts),
 ///     Outcome::Failed(failure) => println!("failed: {failure}"),
+///     outcome => println!("{} after {} attempts", outcome.as_str(), ended.attempts),
 /// }
 /// # assert_eq!(ended.outcome, Outcome::Succeeded);
 /// # Ok(()) }

@@ -1,7 +1,7 @@
 //! Hints for failed requests: what to check next, with the settings that the requests used.
 
 use http::Uri;
-use job_poller::WaitError;
+use job_poller::{WaitError, WaitErrorKind};
 use job_transport::{
     Endpoint, ErrorClass, FetchError, FetchErrorKind,
     auth::{ResolvedCredentials, ServiceHosts, Sourced},
@@ -104,6 +104,18 @@ impl Hints {
         // If the job was read before the deadline, the settings are right.
         if exit == Exit::Deadline && error.snapshot().is_some() {
             return None;
+        }
+        if exit == Exit::NotFound && error.checkpoint().machine().has_no_job() {
+            return Some(
+                "Check the ids of the cluster and the node, the project and the region.\n\
+                 `cce-job config` shows the project and the endpoint."
+                    .into(),
+            );
+        }
+        if error.kind() == WaitErrorKind::NoObject {
+            return Some(
+                "To wait without the job, use --cluster ID, and --node ID for a node.".into(),
+            );
         }
         self.hint(error.last_error().map(|error| (error.kind, &*error.message)), exit)
     }

@@ -77,23 +77,32 @@ impl Timeline {
     /// Creates the timeline of a saved reply.
     pub(crate) fn from_reading(reading: &Reading) -> Self {
         let job = reading.job();
-        let mut timeline = Self::new(Some(job), Vec::new());
+        let mut timeline = Self::new(Some(job), Vec::new(), Vec::new());
         timeline.warnings.splice(0..0, deviation_warnings(reading.snapshot.deviations()));
         timeline
     }
 
-    /// Creates the timeline of a job as it was last read, with the attempts of its wait.
-    pub(crate) fn new(job: Option<&Job>, attempts: Vec<TimelineAttempt>) -> Self {
+    /// Creates the timeline of a job as it was last read, with the rows of its clusters and nodes and
+    /// the attempts of its wait.
+    pub(crate) fn new(
+        job: Option<&Job>,
+        objects: Vec<TimelineRow>,
+        attempts: Vec<TimelineAttempt>,
+    ) -> Self {
+        // Without a job, the clusters and nodes have the only rows.
+        let has_job_rows = job.is_some() || objects.is_empty();
         let none = Job::default();
         let job = job.unwrap_or(&none);
         let failure = job.failure();
         let failing = failure.as_ref().map(|failure| failure.path.indices());
         let mut rows: Vec<_> = job
             .walk()
+            .filter(|_| has_job_rows)
             .map(|node| {
                 let indices = node.path.indices();
                 TimelineRow::new(&node, failing.is_some_and(|failing| failing.starts_with(indices)))
             })
+            .chain(objects)
             .collect();
         let bars = rows.iter().filter_map(|row| row.bar).flat_map(|bar| [bar.from, bar.to]);
         let axis =

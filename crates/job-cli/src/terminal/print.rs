@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum, builder::ArgPredicate};
 use job_model::{Job, is_unprintable};
+use job_poller::machine::ObjectStatus;
 use job_transport::Reading;
 
 use super::{json, text};
@@ -86,6 +87,15 @@ pub(crate) const RAW_REQUIRES_JSON: &str = "--raw requires -o json";
 /// Returns an error if the job cannot be encoded.
 pub(crate) fn job_json_line(job: &Job) -> io::Result<String> {
     Ok(json::to_single_line(&serde_json::to_string(job)?) + "\n")
+}
+
+/// Returns a cluster or a node as one line of JSON.
+///
+/// # Errors
+///
+/// Returns an error if it cannot be encoded.
+pub(crate) fn object_json_line(object: &ObjectStatus) -> io::Result<String> {
+    Ok(json::to_single_line(&serde_json::to_string(object)?) + "\n")
 }
 
 /// Checks whether the exact bytes of a reply may be printed to stdout.

@@ -29,6 +29,8 @@ pub(crate) struct WaitCounts {
     pub(crate) running: usize,
     /// The job has ended, and the wait goes on for its sub-jobs.
     pub(crate) ending: usize,
+    /// Clusters or nodes are read until they are ready or gone.
+    pub(crate) objects: usize,
     /// The phase is unknown or missing.
     pub(crate) other: usize,
     /// The last attempt failed. These waits are also counted by their phase.
@@ -49,6 +51,7 @@ enum PhaseGroup {
     Initializing,
     Running,
     Ending,
+    Objects,
     Other,
 }
 
@@ -57,6 +60,9 @@ impl Status {
         let digest = watch.last().map(JobSnapshot::digest);
         Self {
             phase: match digest.map(|digest| digest.phase()) {
+                _ if watch.objects().iter().any(|object| object.state.is_some()) => {
+                    PhaseGroup::Objects
+                }
                 None => PhaseGroup::NotRead,
                 Some(Some(Phase::Initializing)) => PhaseGroup::Initializing,
                 Some(Some(Phase::Running)) => PhaseGroup::Running,
@@ -81,6 +87,7 @@ impl WaitCounts {
             PhaseGroup::Initializing => &mut self.initializing,
             PhaseGroup::Running => &mut self.running,
             PhaseGroup::Ending => &mut self.ending,
+            PhaseGroup::Objects => &mut self.objects,
             PhaseGroup::Other => &mut self.other,
         }
     }

@@ -44,7 +44,10 @@ impl Session {
             jobs => format!("; {jobs} jobs are still running"),
         };
         stderr::line(&format!("cce-job: {reason}{still_running}"));
-        let jobs: Vec<_> = result.checkpoints().values().map(|one| one.job_id().clone()).collect();
+        // A wait without a job is selected by the flags.
+        let checkpoints = result.checkpoints();
+        let jobs = checkpoints.values().filter(|one| !one.machine().has_no_job());
+        let jobs: Vec<_> = jobs.map(|one| one.job_id().clone()).collect();
         let file = self.checkpoints.as_ref().and_then(CheckpointFile::written_path);
         let timeout = match result.longest_timeout {
             Some(elapsed) => extended_timeout(timeout, elapsed, file.is_some()),

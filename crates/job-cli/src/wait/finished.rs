@@ -6,7 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use job_model::{Job, JobId};
 use job_poller::{
-    Checkpoint, Event, FinishedJob, WaitError, WaitErrorKind, schedule::JobObservation,
+    Checkpoint, Event, FinishedJob, WaitError, WaitErrorKind, machine::ObjectStatus,
+    schedule::JobObservation,
 };
 use job_transport::JobSnapshot;
 
@@ -40,7 +41,7 @@ impl Finished {
     /// so call it only if the job is needed: a signal stops all waits at once.
     pub(crate) fn job(&self) -> Option<&Job> {
         match &self.result {
-            Ok(ended) => Some(&ended.job),
+            Ok(ended) => (!ended.has_no_job()).then_some(&*ended.job),
             Err(error) => self.decoded.get_or_init(|| error.job()).as_deref(),
         }
     }
@@ -48,8 +49,38 @@ impl Finished {
     /// Whether the job was read. Decodes nothing.
     pub(crate) fn was_read(&self) -> bool {
         match &self.result {
-            Ok(_) => true,
+            Ok(ended) => !ended.has_no_job(),
             Err(error) => error.snapshot().is_some(),
+        }
+    }
+
+    /// Whether the wait was for a cluster or a node, without a job.
+    pub(crate) fn has_no_job(&self) -> bool {
+        match &self.result {
+            Ok(ended) => ended.has_no_job(),
+            Err(error) => error.checkpoint().machine().has_no_job(),
+        }
+    }
+
+    /// Whether the job was read and had not ended.
+    pub(crate) fn is_job_running(&self) -> bool {
+        let last = self.result.as_ref().err().and_then(WaitError::snapshot);
+        last.is_some_and(|last| !last.digest().is_terminal())
+    }
+
+    /// Returns the clusters and nodes as last read.
+    pub(crate) fn objects(&self) -> Vec<&ObjectStatus> {
+        match &self.result {
+            Ok(ended) => ended.objects.iter().collect(),
+            Err(error) => error.objects().collect(),
+        }
+    }
+
+    /// Returns the number of requests that read the job or its objects.
+    pub(crate) fn attempts(&self) -> u32 {
+        match &self.result {
+            Ok(ended) => ended.attempts.saturating_add(ended.object_readings),
+            Err(error) => error.requests(),
         }
     }
 

@@ -9,8 +9,15 @@ use std::{
 
 use anyhow::anyhow;
 use clap::Args;
-use job_model::{IdError, JobId};
-use job_poller::{Checkpoint, Fleet, WaitPolicy, fleet::FleetWait};
+use job_model::{
+    IdError, JobId,
+    object::{ClusterId, NodeId, ObjectId},
+};
+use job_poller::{
+    Checkpoint, Fleet, WaitPolicy,
+    fleet::{FleetWait, WaitRequest},
+    machine::Machine,
+};
 
 use super::checkpoint_file::{CheckpointFile, Origin};
 use crate::{
@@ -27,6 +34,13 @@ pub(crate) struct JobArgs {
     /// stdin
     #[arg(long, value_name = "FILE")]
     from: Vec<InputArg>,
+    /// Wait until this cluster is ready, without a job, for example after it was resized or
+    /// woken up; see --until
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "from"])]
+    cluster: Option<ClusterId>,
+    /// Wait for this node of the cluster instead of the cluster; can be repeated
+    #[arg(long, value_name = "ID", requires = "cluster")]
+    node: Vec<NodeId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +61,8 @@ impl FromStr for IdArg {
 #[derive(Debug)]
 pub(crate) enum Start {
     New(JobId),
+    /// A cluster or a node, without a job.
+    Object(ObjectId),
     Resumed(Box<Checkpoint>),
 }
 
@@ -64,7 +80,14 @@ impl JobArgs {
         origin: &Origin,
         other_input: &Option<InputArg>,
     ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
-        let ids = self.ids(other_input.as_ref())?;
+        let wait_id = |id: &ObjectId| {
+            let machine = Machine::for_object(id.clone(), WaitPolicy::new());
+            machine.job_id().clone()
+        };
+        let objects = self.objects().into_iter().map(|id| (wait_id(&id), id));
+        let mut objects: HashMap<JobId, ObjectId> = objects.collect();
+        let mut ids = self.ids(other_input.as_ref())?;
+        ids.extend(self.objects().iter().map(wait_id));
         let (file, known) = match checkpoint {
             None => (None, Vec::new()),
             Some(file) => {
@@ -77,15 +100,18 @@ impl JobArgs {
         } else {
             let known = known.into_iter().map(|one| (one.job_id().clone(), one));
             let mut known: HashMap<JobId, Checkpoint> = known.collect();
-            let start = |id: JobId| match known.remove(&id) {
-                Some(checkpoint) => Start::Resumed(Box::new(checkpoint)),
-                None => Start::New(id),
+            let start = |id: JobId| match (known.remove(&id), objects.remove(&id)) {
+                (Some(checkpoint), _) => Start::Resumed(Box::new(checkpoint)),
+                (None, Some(object)) => Start::Object(object),
+                (None, None) => Start::New(id),
             };
             ids.into_iter().map(start).collect()
         };
         if starts.is_empty() {
             let error = match checkpoint {
-                None => anyhow!("no job to wait for; give a job id, `-` for stdin, or --from"),
+                None => anyhow!(
+                    "no job to wait for; give a job id, `-` for stdin, --from, or --cluster"
+                ),
                 Some(file) => anyhow!(
                     "no job to wait for; {} does not exist or is empty, so give a job id",
                     file.display()
@@ -94,6 +120,27 @@ impl JobArgs {
             return Err(error).or_exit(Exit::Usage);
         }
         Ok((file, starts))
+    }
+
+    /// Returns whether a cluster or nodes are given instead of jobs.
+    pub(crate) const fn has_objects(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Returns each node once or, without a node, the cluster.
+    fn objects(&self) -> Vec<ObjectId> {
+        let Some(cluster) = &self.cluster else { return Vec::new() };
+        if self.node.is_empty() {
+            return vec![ObjectId::Cluster(cluster.clone())];
+        }
+        let mut nodes = Vec::new();
+        for node in &self.node {
+            let id = ObjectId::Node { cluster: cluster.clone(), node: node.clone() };
+            if !nodes.contains(&id) {
+                nodes.push(id);
+            }
+        }
+        nodes
     }
 
     fn ids(&self, other_input: Option<&InputArg>) -> anyhow::Result<Vec<JobId>> {
@@ -130,6 +177,7 @@ impl Start {
     ) -> FleetWait {
         match self {
             Self::New(id) => fleet.watch(id),
+            Self::Object(id) => fleet.watch_with(WaitRequest::for_object(id)),
             Self::Resumed(checkpoint) => {
                 let policy = change(*checkpoint.policy());
                 fleet.resume(checkpoint.with_policy(policy))

@@ -1,6 +1,6 @@
 //! Prints results, jobs or events to stdout. After the first error, prints nothing more.
 
-mod json_lines;
+pub(super) mod json_lines;
 mod summary;
 
 pub(crate) use summary::{SummaryRow, render_table};
@@ -83,6 +83,9 @@ impl Output {
             (OutputFormat::Json, _) => {
                 let line = finished.job().map(print::job_json_line);
                 line.into_iter().for_each(|line| self.print_or_refuse(line));
+                let objects = finished.objects().into_iter().filter(|_| finished.has_no_job());
+                let lines = objects.map(print::object_json_line);
+                lines.for_each(|line| self.print_or_refuse(line));
             }
             (OutputFormat::Human, Ok(ended)) => {
                 let lines = result_lines(&finished.id, ended, with_deviations, self.styles);
@@ -113,14 +116,15 @@ impl Output {
 
 /// Returns the result of a job as one line, followed by one line for each unfinished step and
 /// warning.
-fn result_lines(
+pub(super) fn result_lines(
     id: &JobId,
     ended: &FinishedJob,
     with_deviations: bool,
     styles: Styles,
 ) -> Vec<String> {
-    let plural = if ended.attempts == 1 { "" } else { "s" };
-    let took = format!("({}, {} attempt{plural})", format_duration(ended.elapsed), ended.attempts);
+    let attempts = ended.attempts.saturating_add(ended.object_readings);
+    let plural = if attempts == 1 { "" } else { "s" };
+    let took = format!("({}, {attempts} attempt{plural})", format_duration(ended.elapsed));
     let (word, of) = match &ended.outcome {
         Outcome::Succeeded => {
             (styles.success("succeeded"), ended.job.label().escape_debug().to_string())

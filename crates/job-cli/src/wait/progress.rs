@@ -1,6 +1,6 @@
 //! The progress display on stderr: a live tree, lines, or nothing.
 
-mod tree_rows;
+pub(super) mod tree_rows;
 mod live_tree;
 mod log_lines;
 

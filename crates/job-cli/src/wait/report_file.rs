@@ -7,15 +7,16 @@ use std::{
 };
 
 use anyhow::Context;
-use job_poller::{Event, Outcome};
+use job_model::object::{ObjectId, ObjectState};
+use job_poller::{Event, Outcome, machine::ObjectStatus};
 
 use super::finished::Finished;
 use crate::{
     exit::{Exit, OrExit},
     files::TargetFile,
     report::{
-        PhaseKind, ReportFormat, Timeline, TimelineAttempt, deviation_warnings, render,
-        write_error_context, write_report,
+        Bar, PhaseKind, ReportFormat, Timeline, TimelineAttempt, TimelineRow, deviation_warnings,
+        render, write_error_context, write_report,
     },
     terminal::{format_duration, text::sanitize_line},
 };
@@ -63,16 +64,21 @@ impl ReportFile {
 impl Timeline {
     /// Returns the timeline of a finished wait.
     pub(crate) fn from_finished(finished: &Finished) -> Self {
-        let mut timeline = Self::new(finished.job(), attempts_from_log(finished));
+        let objects = object_rows(finished);
+        let mut timeline = Self::new(finished.job(), objects, attempts_from_log(finished));
+        if finished.has_no_job() {
+            timeline.label =
+                finished.objects().iter().map(|object| object.id.kind().as_str()).collect();
+        }
         let deviations = match &finished.result {
             Ok(ended) => &ended.deviations,
             Err(error) => error.deviations(),
         };
         timeline.warnings.splice(0..0, deviation_warnings(deviations));
         timeline.id = sanitize_line(finished.id.as_str());
-        let (elapsed, attempts) = match &finished.result {
-            Ok(ended) => (ended.elapsed, ended.attempts),
-            Err(error) => (error.elapsed(), error.attempts()),
+        let elapsed = match &finished.result {
+            Ok(ended) => ended.elapsed,
+            Err(error) => error.elapsed(),
         };
         match &finished.result {
             Ok(ended) => {
@@ -95,9 +101,56 @@ impl Timeline {
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));
-        timeline.details.push(("attempts", attempts.to_string()));
+        timeline.details.push(("attempts", finished.attempts().to_string()));
         timeline
     }
+}
+
+/// Returns a row for each cluster and node that the wait has read, with its phases.
+fn object_rows(finished: &Finished) -> Vec<TimelineRow> {
+    let time = |at| finished.started_at.and_then(|began| began.checked_add(at).ok());
+    let changes = |id: &ObjectId| -> Vec<(Duration, &ObjectStatus)> {
+        let events = finished.log.iter();
+        let objects = events.filter_map(|(at, event)| match event {
+            Event::Object { status, .. } => Some((*at, &**status)),
+            _ => None,
+        });
+        objects.filter(|(_, status)| status.id == *id).collect()
+    };
+    let rows = finished.objects().into_iter().map(|object| {
+        let changes = changes(&object.id);
+        let phases = changes.iter().zip(changes.iter().skip(1)).map(|((from, status), (to, _))| {
+            format!("{} for {}", status.phase_or_state(), format_duration(*to - *from))
+        });
+        let last = object.phase_or_state().to_owned();
+        let phases: Vec<_> = phases.chain([last.clone()]).collect();
+        let reason = [&object.reason, &object.message].into_iter().flatten().next();
+        let details = (phases.len() > 1).then(|| phases.join(", "));
+        let details: Vec<_> =
+            details.iter().chain(reason).map(|text| sanitize_line(text)).collect();
+        let bounds = changes.first().zip(changes.last());
+        let bounds = bounds.and_then(|((from, _), (to, _))| Some((time(*from)?, time(*to)?)));
+        let is_open = object.state.is_none_or(|state| state == ObjectState::UnderWay);
+        TimelineRow {
+            depth: usize::from(!finished.has_no_job()),
+            label: object.id.kind().to_string(),
+            name: Some(sanitize_line(object.name.as_deref().unwrap_or_else(|| object.id.as_str()))),
+            phase: sanitize_line(&last),
+            kind: match object.state {
+                Some(ObjectState::Ready) => PhaseKind::Success,
+                Some(ObjectState::UnderWay) => PhaseKind::Running,
+                Some(ObjectState::Broken) => PhaseKind::Failed,
+                Some(ObjectState::Gone) | None => PhaseKind::Unknown,
+            },
+            is_failing: object.state == Some(ObjectState::Broken),
+            duration: bounds
+                .map(|(from, to)| Bar { from, to, is_open }.duration())
+                .map(format_duration),
+            reason: (!details.is_empty()).then(|| details.join("; ")),
+            bar: bounds.map(|(from, to)| Bar { from, to, is_open }),
+        }
+    });
+    rows.collect()
 }
 
 /// Returns the attempts of a wait. Each attempt ends with at least one event.

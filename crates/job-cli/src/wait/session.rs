@@ -265,7 +265,7 @@ impl Session {
         }
         let late = error.filter(|_| exit == Some(Exit::Deadline));
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
-        result.still_running += usize::from(error.is_some() && finished.was_read());
+        result.still_running += usize::from(finished.is_job_running());
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
         self.history_file.add(finished.observations());

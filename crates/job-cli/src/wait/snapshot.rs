@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::JobId;
+use job_poller::{Until, machine::ObjectStatus};
 use job_transport::JobSnapshot;
 
 use super::error_run::ErrorRun;
@@ -13,6 +14,9 @@ pub(crate) struct WaitSnapshot {
     pub(crate) id: JobId,
     /// The last reading. Only the display decodes it, and only for a row that is visible.
     pub(crate) last: Option<JobSnapshot>,
+    /// The clusters and nodes that are read after the job, or without one.
+    pub(crate) objects: Vec<ObjectStatus>,
+    pub(crate) until: Until,
     pub(crate) elapsed: Duration,
     /// The average remaining time of such jobs, if the history has enough of them.
     pub(crate) remaining: Option<Duration>,

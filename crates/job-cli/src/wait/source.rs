@@ -4,10 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_core::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use job_model::JobId;
+use job_model::{
+    JobId,
+    object::{Object, ObjectId},
+};
 use job_poller::source::{JobSource, ListId};
 use job_transport::{
-    Client, FetchError, Fetched, JobSnapshot, ListReading, Reading,
+    Client, FetchError, Fetched, JobSnapshot, ListReading, ObjectReading, Reading,
     clock::{Clock, TokioClock},
 };
 
@@ -70,6 +73,17 @@ impl JobSource for RecordingSource {
                 Fetched::Unchanged(unchanged) => unchanged.date,
             });
             Ok(fetched)
+        })
+    }
+
+    fn fetch_object<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> BoxFuture<'a, Result<ObjectReading<Object>, FetchError>> {
+        Box::pin(async move {
+            let reading = self.client.object(id).await?;
+            self.record(reading.date);
+            Ok(reading)
         })
     }
 

@@ -11,8 +11,9 @@ use std::{
 use futures_core::Stream;
 use job_model::{JobId, Phase};
 use job_poller::{
-    Checkpoint, Event,
+    Checkpoint, Event, Until,
     fleet::{FleetEvents, FleetWait, Lagged},
+    machine::ObjectStatus,
     schedule::History,
 };
 use job_transport::{
@@ -44,6 +45,9 @@ pub(crate) struct Watch {
     errors: ErrorTracker,
     /// The last reading.
     last: Option<JobSnapshot>,
+    /// The clusters and nodes as last read, and the state that they should reach.
+    objects: Vec<ObjectStatus>,
+    until: Until,
     next_attempt_at: Option<Duration>,
     /// The events so far, if a report needs them.
     log: Option<Vec<(Duration, Event)>>,
@@ -122,6 +126,8 @@ impl Watch {
             history,
             errors: ErrorTracker::default(),
             last: events.snapshot(),
+            objects: events.events.objects(),
+            until: Until::Ready,
             next_attempt_at: None,
             log: retain_log.then(Vec::new),
         }
@@ -140,6 +146,11 @@ impl Watch {
         self.last.as_ref()
     }
 
+    /// Returns the clusters and nodes that are read after the job, or without one.
+    pub(crate) fn objects(&self) -> &[ObjectStatus] {
+        &self.objects
+    }
+
     /// Returns the current state.
     pub(crate) fn snapshot(&self) -> WaitSnapshot {
         let since_start = self.clock.monotonic().saturating_sub(self.started_at);
@@ -147,6 +158,8 @@ impl Watch {
         let snapshot = WaitSnapshot {
             id: self.id.clone(),
             last: self.last.clone(),
+            objects: self.objects.clone(),
+            until: self.until,
             elapsed,
             remaining: None,
             service_time: self.source.service_time(),
@@ -165,8 +178,17 @@ impl Watch {
     /// Records an event, and the last reading after it.
     pub(super) fn record(&mut self, at: Duration, event: &Event, last: Option<JobSnapshot>) {
         self.errors.record(event);
-        if let Event::NextAttempt { at, .. } = event {
-            self.next_attempt_at = Some(*at);
+        match event {
+            Event::NextAttempt { at, .. } => self.next_attempt_at = Some(*at),
+            Event::ReadingObjects { objects, until, .. } => {
+                self.objects = objects.iter().cloned().map(ObjectStatus::new).collect();
+                self.until = *until;
+            }
+            Event::Object { status, .. } => {
+                let known = self.objects.iter_mut().find(|object| object.id == status.id);
+                known.into_iter().for_each(|object| object.clone_from(status));
+            }
+            _ => {}
         }
         if let Some(log) = &mut self.log {
             log.push((at, event.clone()));

@@ -1,8 +1,8 @@
 //! Runs the recipes of the README, unchanged, against a simulated service.
 
-use std::{fs, path::Path, process::Command, sync::Arc};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
-use job_sim::{IdentityFlow, Plan, Sim, SimServer, TimeSource};
+use job_sim::{IdentityFlow, ObjectPlan, Plan, Sim, SimServer, TimeSource};
 
 use crate::support::{CommandResult, Folder, command, is_installed, run};
 
@@ -27,7 +27,12 @@ struct RecipeFixture {
 
 impl RecipeFixture {
     async fn new(plan: Plan) -> Self {
+        Self::with_objects(plan, ObjectPlan::ready()).await
+    }
+
+    async fn with_objects(plan: Plan, objects: ObjectPlan) -> Self {
         let sim = Sim::new(plan, TimeSource::Clock).map_submitted(|plan| plan.faster(20));
+        let sim = sim.objects(objects);
         let sim = Arc::new(sim);
         let server = SimServer::start(sim.clone()).await.unwrap();
         let folder = Folder::new();
@@ -51,7 +56,8 @@ impl RecipeFixture {
             .env("OS_TOKEN", account.token)
             .env("OS_PROJECT_ID", account.project)
             .env("JOB_ID", self.sim.job().as_str())
-            .env("GITHUB_STEP_SUMMARY", "summary.md");
+            .env("GITHUB_STEP_SUMMARY", "summary.md")
+            .env("GITHUB_OUTPUT", "output.txt");
         run(bash).await
     }
 }
@@ -75,6 +81,42 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
         ran.stderr.contains("no job id in stdin; the API call failed: CCE.01409001"),
         "{ran:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_recipe_goes_on_when_the_cluster_is_ready() {
+    if !is_installed("curl", "--version") {
+        return;
+    }
+    let objects = ObjectPlan::ready_after(Duration::from_secs(1));
+    let fixture = RecipeFixture::with_objects(Plan::create_cluster(), objects).await;
+    let script = code_block("In a shell, after curl", "--until ready");
+    let cluster = r#"{"kind": "Cluster", "metadata": {"name": "test"}, "spec": {}}"#;
+    fixture.folder.write("cluster.json", cluster);
+    let ran = fixture.run(&script).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains(" is Available ("), "{ran:?}");
+    assert!(ran.stdout.ends_with("add the nodes now\n"), "{ran:?}");
+    // Now there is a cluster with this name, so the call fails, and the script ends.
+    let ran = fixture.run(&script).await;
+    assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn github_actions_recipe_outputs_the_address_of_the_api() {
+    if !is_installed("jq", "--version") {
+        return;
+    }
+    let fixture = RecipeFixture::new(Plan::create_cluster().faster(20)).await;
+    let step = code_block("In GitHub Actions", "--until ready");
+    let script = step.split("run: |\n").nth(1).unwrap();
+    // Only the endpoint differs from the README.
+    let script = script.replace("--region eu-de", "--endpoint \"$ENDPOINT\"");
+    let ran = fixture.run(&script).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let output = fs::read_to_string(fixture.folder.file("output.txt")).unwrap();
+    assert!(output.starts_with("api-address=https://203.0.113."), "{output}");
+    assert_eq!(output.lines().count(), 1, "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use job_model::{Job, JobId};
 use job_transport::JobSnapshot;
 
 use super::{event_buffer::Lagged, job::LastJob, scheduler::Scheduler, shared::Shared};
-use crate::machine::{Checkpoint, Event, FinishedJob, WaitError};
+use crate::machine::{Checkpoint, Event, FinishedJob, ObjectStatus, WaitError};
 
 /// A wait in a [`Fleet`](crate::Fleet), as a future of its result.
 ///
@@ -118,6 +118,14 @@ macro_rules! accessors {
                 self.0.snapshot()
             }
 
+            /// Returns the clusters and nodes that the wait reads, as they were last read.
+            ///
+            /// There are none while the job is polled, or if the wait is for the end of the job.
+            #[must_use]
+            pub fn objects(&self) -> Vec<ObjectStatus> {
+                self.0.objects()
+            }
+
             /// Returns the time since the wait began, or zero if the result was already taken.
             #[must_use]
             pub fn elapsed(&self) -> Duration {
@@ -153,6 +161,10 @@ impl Handle {
 
     fn snapshot(&self) -> Option<JobSnapshot> {
         self.shared.with_state(|scheduler, _| scheduler.snapshot(self.subscriber))
+    }
+
+    fn objects(&self) -> Vec<ObjectStatus> {
+        self.shared.with_state(|scheduler, _| scheduler.objects(self.subscriber))
     }
 
     fn last_job(&self) -> Option<LastJob> {

@@ -11,7 +11,7 @@ use super::{
     attempt_error::AttemptError,
     checkpoint::Checkpoint,
     error_kind::WaitErrorKind,
-    object_status::{ObjectStatus, describe},
+    object_status::{ObjectStatus, describe_objects},
     policy::WaitPolicy,
 };
 use crate::schedule::JobObservation;
@@ -105,6 +105,12 @@ impl WaitError {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.checkpoint.machine().attempts()
+    }
+
+    /// Returns the number of attempts to read the job and its clusters and nodes.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.checkpoint.machine().requests()
     }
 
     /// Returns the time since the wait began.
@@ -250,7 +256,7 @@ impl fmt::Display for WaitError {
         let plural = if attempts == 1 { "" } else { "s" };
         write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
         if is_reading_objects {
-            return write!(f, "; {})", describe(machine.objects(), machine.object_goal()));
+            return write!(f, "; {})", describe_objects(machine.objects(), machine.object_goal()));
         }
         match machine.last_phase() {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),

@@ -188,9 +188,12 @@ impl From<&ObjectReading<Object>> for ObjectSnapshot {
     }
 }
 
-/// Returns one line about objects that should reach the state of `until`: which of them have, and the
-/// phase and reason of the others. It is empty if there are no objects.
-pub(crate) fn describe<'a>(
+/// Describes clusters and nodes in one line, such as `2 of 3 nodes are ready; not: n3 (Abnormal)`.
+///
+/// `until` is the state that they should reach. At most ten others are listed. The line is empty if
+/// there are no objects.
+#[must_use]
+pub fn describe_objects<'a>(
     objects: impl IntoIterator<Item = &'a ObjectStatus>,
     until: Until,
 ) -> String {

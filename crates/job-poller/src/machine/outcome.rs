@@ -8,8 +8,9 @@ use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    object_status::{ObjectStatus, describe},
+    object_status::{ObjectStatus, describe_objects},
     until::Until,
+    wait_id,
 };
 use crate::schedule::JobObservation;
 
@@ -120,12 +121,22 @@ pub enum Unsuccessful {
 /// The error for clusters and nodes that are broken, or gone although they should be ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[error("job {job_id}: {}", describe(objects, Until::Ready))]
+#[error("{}{}", self.subject(), describe_objects(objects, Until::Ready))]
 pub struct ObjectsFailed {
-    /// The id of the job.
+    /// The id of the job, or of a wait without one.
     pub job_id: JobId,
     /// All clusters and nodes of the job, as last read.
     pub objects: Vec<ObjectStatus>,
+}
+
+impl ObjectsFailed {
+    /// Returns the job as the beginning of a message. Without a job, the object is enough.
+    fn subject(&self) -> String {
+        match &*self.objects {
+            [object] if wait_id(&object.id) == self.job_id => String::new(),
+            _ => format!("job {}: ", self.job_id),
+        }
+    }
 }
 
 /// The error for a job that failed.
@@ -215,8 +226,14 @@ impl FinishedJob {
         match () {
             () if self.objects.is_empty() => None,
             () if self.is_job_gone => Some("gone"),
-            () => (self.attempts > 0).then_some("succeeded"),
+            () => (!self.has_no_job()).then_some("succeeded"),
         }
+    }
+
+    /// Returns whether the wait read clusters or nodes and had no job.
+    #[must_use]
+    pub const fn has_no_job(&self) -> bool {
+        self.attempts == 0 && !self.objects.is_empty()
     }
 
     /// Returns the job if the wait ended [successfully](Self::is_success).
@@ -238,11 +255,14 @@ impl FinishedJob {
         }
     }
 
-    /// Returns the states of the clusters and nodes in one line, such as `2 of 3 nodes are ready; n3
-    /// (Abnormal) is not`. It is empty if none was read.
+    /// Returns the states of the clusters and nodes in one line, such as `2 of 3 nodes are ready; not:
+    /// n3 (Abnormal)`. It is empty if none was read.
+    ///
+    /// If the service had deleted the job, the line says so first.
     #[must_use]
     pub fn object_summary(&self) -> String {
-        describe(&self.objects, self.until)
+        let job = if self.is_job_gone { "the service has deleted the job; " } else { "" };
+        format!("{job}{}", describe_objects(&self.objects, self.until))
     }
 }
 

@@ -74,7 +74,7 @@ use crate::schedule::Exponential;
 /// assert_eq!(policy, WaitPolicy::new().no_timeout().heartbeat(Duration::from_secs(300)));
 ///
 /// let error = serde_json::from_str::<WaitPolicy>(r#"{"timeuot": "45m"}"#).unwrap_err();
-/// assert!(error.to_string().starts_with("unknown field `timeuot`, expected one of `timeout`"));
+/// assert!(error.to_string().starts_with("unknown field `timeuot`, expected one of `until`"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -132,6 +132,13 @@ impl WaitPolicy {
         }
     }
 
+    /// Sets what the wait is for. The default is the end of the job.
+    #[must_use]
+    pub const fn until(mut self, until: Until) -> Self {
+        self.until = until;
+        self
+    }
+
     /// Continues after the job's success until the cluster or the nodes that it names are ready.
     ///
     /// A cluster is ready if its phase is `Available`, and a node if its phase is `Active` and its
@@ -149,9 +156,8 @@ impl WaitPolicy {
     /// that the job itself makes: the cluster of a `CreateCluster` job, or the nodes of a node job. An
     /// object that is more than 5 min older than the job was created by another one.
     #[must_use]
-    pub const fn until_ready(mut self) -> Self {
-        self.until = Until::Ready;
-        self
+    pub const fn until_ready(self) -> Self {
+        self.until(Until::Ready)
     }
 
     /// Continues after the job's success until the cluster or the nodes that it names are gone.
@@ -159,9 +165,8 @@ impl WaitPolicy {
     /// An object is gone after two 404s that are at least 10 s apart, if it was read in this wait, or
     /// if the job named it. A 404 for an unknown path never counts.
     #[must_use]
-    pub const fn until_gone(mut self) -> Self {
-        self.until = Until::Gone;
-        self
+    pub const fn until_gone(self) -> Self {
+        self.until(Until::Gone)
     }
 
     /// Sets the maximum time to wait. The default is one hour.

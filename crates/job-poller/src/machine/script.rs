@@ -182,9 +182,8 @@ fn format_finished(finished: &FinishedJob) -> String {
             format!("failed: {failure}{active}")
         }
         Outcome::Ready | Outcome::Broken | Outcome::Gone => {
-            let job = if finished.is_job_gone { "the job is gone; " } else { "" };
             let (outcome, objects) = (finished.outcome.as_str(), finished.object_summary());
-            format!("{outcome} ({}): {job}{objects}", finished.is_success())
+            format!("{outcome} ({}): {objects}", finished.is_success())
         }
     };
     shown +=

@@ -69,8 +69,15 @@ async fn counts_and_order_follow_the_events() {
     record(&mut board, 3, &read, Some(&with_phase("Paused")));
     record(&mut board, 4, &read, Some(&job(failed_step)));
     record(&mut board, 5, &failed, None);
-    let counts =
-        WaitCounts { not_read: 1, initializing: 1, running: 2, ending: 1, other: 1, unreadable: 1 };
+    let counts = WaitCounts {
+        not_read: 1,
+        initializing: 1,
+        running: 2,
+        ending: 1,
+        objects: 0,
+        other: 1,
+        unreadable: 1,
+    };
     assert_eq!(board.counts(), counts);
     let rows = [
         (1, "job-4"),

@@ -17,9 +17,9 @@ pub(crate) struct SummaryRow {
 impl SummaryRow {
     pub(crate) fn from_finished(finished: &Finished) -> Self {
         let job = finished.job();
-        let (outcome, delay, attempts) = match &finished.result {
-            Ok(ended) => (ended.outcome.as_str(), ended.detection_delay, ended.attempts),
-            Err(error) => (error.kind().as_str(), None, error.attempts()),
+        let (outcome, delay) = match &finished.result {
+            Ok(ended) => (ended.outcome.as_str(), ended.detection_delay),
+            Err(error) => (error.kind().as_str(), None),
         };
         let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let cells = [
@@ -28,7 +28,7 @@ impl SummaryRow {
             outcome.into(),
             known(job.filter(|job| has_ended(job)).and_then(Job::duration).map(format_duration)),
             known(delay.map(format_duration)),
-            attempts.to_string(),
+            finished.attempts().to_string(),
         ];
         Self { index: finished.index, cells }
     }

@@ -2,8 +2,11 @@
 
 use std::{io, time::Duration};
 
-use job_model::{Job, Phase};
-use job_poller::{Event, machine::AttemptReason};
+use job_model::{Job, Phase, object::ObjectState};
+use job_poller::{
+    Event,
+    machine::{AttemptReason, describe_objects},
+};
 use job_transport::{
     JobSnapshot,
     clock::{Clock, TokioClock},
@@ -55,6 +58,9 @@ impl LogLines {
         let line = match event {
             Event::AttemptFailed { .. } | Event::Stalled { .. } | Event::StaleReply { .. } => {
                 self.styles.warning(&line)
+            }
+            Event::Object { status, .. } if status.state == Some(ObjectState::Broken) => {
+                self.styles.error(&line)
             }
             Event::Phase { to: Some(Phase::Failed), .. }
             | Event::SubJob { to: Some(Phase::Failed), .. } => self.styles.error(&line),
@@ -130,9 +136,14 @@ fn heartbeat_line_of_many(totals: Totals, unreadable: usize) -> String {
 }
 
 /// Returns the state of a single wait in one line.
-fn heartbeat_line(WaitSnapshot { last, error_run, remaining, .. }: &WaitSnapshot) -> String {
-    let job = last.clone().map(JobSnapshot::into_job);
-    let job = job.map_or_else(|| "the job was not read yet".into(), |job| describe_job(&job));
+fn heartbeat_line(snapshot: &WaitSnapshot) -> String {
+    let WaitSnapshot { last, objects, until, error_run, remaining, .. } = snapshot;
+    let job = if objects.is_empty() {
+        let job = last.clone().map(JobSnapshot::into_job);
+        job.map_or_else(|| "the job was not read yet".into(), |job| describe_job(&job))
+    } else {
+        describe_objects(objects, *until)
+    };
     let job = match remaining {
         Some(remaining) => format!("{job}, {}", format_remaining(*remaining)),
         None => job,
@@ -158,7 +169,7 @@ fn describe_job(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use job_poller::{WaitPolicy, machine::Input};
+    use job_poller::{Until, WaitPolicy, machine::Input};
     use job_transport::{FetchError, FetchErrorKind};
     use proptest::prelude::*;
     use serde_json::json;
@@ -217,6 +228,8 @@ mod tests {
         let snapshot = |job: Option<&Job>, error_run| WaitSnapshot {
             id: "a".parse().unwrap(),
             last: job.cloned().map(JobSnapshot::from),
+            objects: Vec::new(),
+            until: Until::Ended,
             elapsed: HEARTBEAT_INTERVAL,
             remaining: job.map(|_| Duration::from_secs(170)),
             service_time: None,

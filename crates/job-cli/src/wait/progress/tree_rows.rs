@@ -5,7 +5,8 @@ use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use console::truncate_str;
 use jiff::Timestamp;
-use job_model::{Job, JobId, Node, Phase};
+use job_model::{Job, JobId, Node, Phase, object::ObjectState};
+use job_poller::machine::ObjectStatus;
 use job_transport::JobSnapshot;
 
 use crate::{
@@ -136,11 +137,13 @@ fn header(Frame { totals, counts, elapsed, styles, .. }: &Frame) -> String {
         0 => String::new(),
         failed => styles.error(&format!(", {failed} failed")),
     };
-    let WaitCounts { not_read, initializing, running, ending, other, unreadable } = *counts;
+    let WaitCounts { not_read, initializing, running, ending, objects, other, unreadable } =
+        *counts;
     let counts = [
         (initializing, Phase::Initializing.as_str()),
         (running, Phase::Running.as_str()),
         (ending, "ending"),
+        (objects, "reading clusters or nodes"),
         (other, "in other phases"),
         (not_read, "not read yet"),
     ];
@@ -165,7 +168,8 @@ fn wait_rows<'a>(
     styles: Styles,
 ) -> impl Iterator<Item = String> + use<'a> {
     let id = text::sanitize_line(snapshot.id.as_str());
-    let unread = snapshot.last.is_none().then(|| {
+    let has_nothing = snapshot.last.is_none() && !was_any_read(&snapshot.objects);
+    let unread = has_nothing.then(|| {
         format!("{id} {}  {}", styles.dim("not read yet"), format_duration(snapshot.elapsed))
     });
     let name = if many { format!("  {id}") } else { String::new() };
@@ -179,7 +183,59 @@ fn wait_rows<'a>(
     });
     let next = snapshot.until_next_attempt.filter(|_| !many || snapshot.error_run.is_some());
     let next = next.map(|span| styles.dim(&format!("  next attempt in {}s", span.as_secs() + 1)));
-    unread.into_iter().chain(jobs).chain(errors).chain(next)
+    let objects = object_rows(snapshot, many, styles);
+    unread.into_iter().chain(jobs).chain(objects).chain(errors).chain(next)
+}
+
+fn was_any_read(objects: &[ObjectStatus]) -> bool {
+    objects.iter().any(|object| object.state.is_some())
+}
+
+/// Returns the rows of the clusters and nodes that are read after the job, or without one: how many
+/// are done if there are several, and one row for each that is not.
+fn object_rows<'a>(
+    snapshot: &'a WaitSnapshot,
+    many: bool,
+    styles: Styles,
+) -> impl Iterator<Item = String> + use<'a> {
+    let WaitSnapshot { id, last, objects, until, elapsed, .. } = snapshot;
+    let is_done = |object: &ObjectStatus| object.state == until.object_state();
+    let done = objects.iter().filter(|object| is_done(object)).count();
+    let indent = if last.is_some() { "  " } else { "" };
+    let count = (objects.len() > 1).then(|| {
+        let kind = objects.first().map_or("", |object| object.id.kind().as_str());
+        format!("{indent}{kind}s {until}  {done}/{}", objects.len())
+    });
+    let is_alone = objects.len() == 1;
+    let open = objects.iter().filter(move |object| {
+        // Without a job, there is no other row.
+        is_alone && (last.is_some() || object.state.is_some()) || !is_done(object) && !is_alone
+    });
+    let rows = open.map(move |object| {
+        let kind = object.id.kind();
+        let name = object.name.as_deref().unwrap_or_else(|| object.id.as_str());
+        let phase = match object.state {
+            None => styles.dim("not read yet"),
+            Some(state) => {
+                let phase = text::sanitize_line(object.phase_or_state());
+                match state {
+                    ObjectState::Broken => styles.error(&phase),
+                    _ if is_done(object) => styles.success(&phase),
+                    ObjectState::Ready | ObjectState::UnderWay | ObjectState::Gone => phase,
+                }
+            }
+        };
+        let mut row = format!("{indent}{kind} {} {phase}", text::sanitize_line(name));
+        if last.is_none() {
+            let id =
+                if many { format!("  {}", text::sanitize_line(id.as_str())) } else { "".into() };
+            row += &format!("  {}{id}", styles.dim(&format_duration(*elapsed)));
+        }
+        let reason = object.reason.as_ref().or(object.message.as_ref());
+        let reason = reason.map(|reason| text::sanitize_line(&format!("{reason:?}")));
+        reason.map_or_else(|| row.clone(), |reason| format!("{row}  {reason}"))
+    });
+    count.into_iter().chain(rows)
 }
 
 impl StepRow {

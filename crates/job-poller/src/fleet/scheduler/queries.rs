@@ -17,7 +17,7 @@ use crate::{
         stats::{FleetJobStatus, FleetStats},
         subscriber::{Subscriber, SubscriberResult},
     },
-    machine::{Checkpoint, CompactDuration, Event, FinishedJob, WaitError},
+    machine::{Checkpoint, CompactDuration, Event, FinishedJob, Machine, ObjectStatus, WaitError},
     schedule::History,
 };
 
@@ -74,6 +74,19 @@ impl Scheduler {
             None => {
                 let job = self.subscribers[subscriber].job?;
                 self.jobs[job.get()].machine.snapshot().cloned()
+            }
+        }
+    }
+
+    /// Returns the clusters and nodes of a subscriber's wait, as they were last read.
+    pub(in crate::fleet) fn objects(&self, subscriber: usize) -> Vec<ObjectStatus> {
+        match self.result(subscriber) {
+            Some(Ok(finished)) => finished.objects.clone(),
+            Some(Err(error)) => error.objects().cloned().collect(),
+            None => {
+                let job = self.subscribers[subscriber].job;
+                let machine = job.map(|job| &self.jobs[job.get()].machine);
+                machine.into_iter().flat_map(Machine::objects).cloned().collect()
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use console::measure_text_width;
 use job_model::JobId;
+use job_poller::Until;
 use job_transport::JobSnapshot;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ fn snapshot(job: Option<&Job>) -> WaitSnapshot {
     WaitSnapshot {
         id: id(),
         last: job.cloned().map(JobSnapshot::from),
+        objects: Vec::new(),
+        until: Until::Ended,
         elapsed: Duration::from_secs(252),
         remaining: None,
         service_time: "2020-02-02T08:16:52Z".parse().ok(),
