@@ -34,7 +34,7 @@ json_object! {
 }
 
 /// Returns whether a `kind` is that of an object. Its case varies between documents.
-pub(crate) const fn is_kind(text: &str, kind: ObjectKind) -> bool {
+pub(crate) fn is_kind(text: &str, kind: ObjectKind) -> bool {
     text.eq_ignore_ascii_case(kind.as_str())
 }
 
