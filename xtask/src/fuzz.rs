@@ -18,6 +18,7 @@ pub(crate) const MANIFEST: &str = "xtask/fuzz/Cargo.toml";
 const TARGETS: &[(&str, Option<&str>)] = &[
     ("decode", Some("jobs")),
     ("job_list", Some("job-lists")),
+    ("object", Some("objects")),
     ("service_error", Some("errors")),
     ("submission", Some("submissions")),
     ("timestamp", Some("timestamps")),

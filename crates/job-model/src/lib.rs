@@ -7,7 +7,8 @@
 //!
 //! **In scope:** every field of the service's reference page ("Reading Job Progress"); sub-jobs at
 //! any depth; timestamps; the failed step and its reason; jobs in the spelling of
-//! [API v2](Job#api-v2), and lists of them ([`JobList`](job::JobList)); the body of an error
+//! [API v2](Job#api-v2), and lists of them ([`JobList`](job::JobList)); the state of the
+//! [clusters and nodes](object) that jobs create, change and delete; the body of an error
 //! ([`ServiceError`]); the job's id in the reply of the call that created the job
 //! ([`JobId::from_submission`]).
 //!
@@ -61,7 +62,7 @@
 //! # Modules
 //!
 //! The types that most programs need are listed here. The others are in [`decode`], [`job`],
-//! [`tree`] and [`reply`].
+//! [`object`], [`tree`] and [`reply`].
 //!
 //! # Features
 //!

@@ -7,14 +7,13 @@ mod unreadable;
 mod reading;
 mod list_reading;
 mod object_reading;
+mod objects;
 
 pub use digest::JobDigest;
 pub use list_reading::ListReading;
 pub use object_reading::ObjectReading;
 pub use reading::{Fetched, Reading, Unchanged};
 pub use snapshot::JobSnapshot;
-
-use object_reading::{ReadObject, read_ok_response};
 
 use std::{
     fmt,
@@ -27,10 +26,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
-use job_model::{
-    JobId, ProjectId,
-    object::{Cluster, ClusterId, Node, NodeId, Object, ObjectId, ObjectKind},
-};
+use job_model::{JobId, ProjectId};
 
 use crate::{
     auth::{
@@ -264,76 +260,6 @@ impl Client {
             let unchanged = Unchanged::from_ok_response(&ok.response);
             let credentials_refreshed = ok.credentials_refreshed;
             Ok(Fetched::Unchanged(Unchanged { credentials_refreshed, ..unchanged }))
-        })
-        .await
-    }
-
-    /// Reads the cluster once: `GET /api/v3/projects/{project_id}/clusters/{cluster_id}`, or below
-    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
-    ///
-    /// Authentication, timeouts and the limit of the body are those of [`job`](Self::job).
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if there are no credentials, no reply is received, the status is not 200, or
-    /// the body is not a cluster; see [`FetchError`]. If the cluster does not exist, the class is
-    /// [`ErrorClass::NotFound`].
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`job`](Self::job).
-    pub async fn cluster(&self, id: &ClusterId) -> Result<ObjectReading<Cluster>, FetchError> {
-        self.read_object(&ObjectId::Cluster(id.clone())).await
-    }
-
-    /// Reads the node once:
-    /// `GET /api/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}`, or below
-    /// `/autopilot/v3` (see [`Endpoint::autopilot`]).
-    ///
-    /// Authentication, timeouts and the limit of the body are those of [`job`](Self::job).
-    ///
-    /// # Errors
-    ///
-    /// Returns the same errors as [`cluster`](Self::cluster).
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`job`](Self::job).
-    pub async fn node(
-        &self,
-        cluster: &ClusterId,
-        id: &NodeId,
-    ) -> Result<ObjectReading<Node>, FetchError> {
-        self.read_object(&ObjectId::Node { cluster: cluster.clone(), node: id.clone() }).await
-    }
-
-    /// Reads the cluster or node once, as [`cluster`](Self::cluster) and [`node`](Self::node) do.
-    ///
-    /// # Errors
-    ///
-    /// Returns the same errors as [`cluster`](Self::cluster).
-    ///
-    /// # Cancel safety
-    ///
-    /// The same as for [`job`](Self::job).
-    pub async fn object(&self, id: &ObjectId) -> Result<ObjectReading<Object>, FetchError> {
-        match id.kind() {
-            ObjectKind::Cluster => Ok(self.read_object::<Cluster>(id).await?.map(Object::Cluster)),
-            ObjectKind::Node => Ok(self.read_object::<Node>(id).await?.map(Object::Node)),
-        }
-    }
-
-    async fn read_object<T: ReadObject>(
-        &self,
-        id: &ObjectId,
-    ) -> Result<ObjectReading<T>, FetchError> {
-        self.within_timeout(Target::Object(id), async |ok| {
-            let OkReply { response, credentials_refreshed } = ok;
-            let bytes = response.body().len();
-            match off_thread(bytes, move || read_ok_response(&response)).await {
-                Ok(reading) => Ok(ObjectReading { credentials_refreshed, ..reading }),
-                Err(error) => Err(error.with_credentials_refreshed(credentials_refreshed)),
-            }
         })
         .await
     }

@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] sends one authenticated GET request for a job and returns a [`Reading`], or a
 //! [`FetchError`] that says how to react ([`ErrorClass`]). [`Client::jobs`] does the same for the list
-//! of a project's jobs ([`ListReading`]).
+//! of a project's jobs ([`ListReading`]), and [`Client::cluster`] and [`Client::node`] for the objects
+//! that jobs create, change and delete ([`ObjectReading`]).
 //!
 //! **In scope:**
 //! - the request and its authentication: a token, a password, an access key, the temporary
@@ -10,7 +11,7 @@
 //!   ([`Credentials`]); expired tokens and keys are refreshed;
 //! - sending it with hyper and rustls ([`hyper`]), or with another HTTP client
 //!   ([`Transport`](transport::Transport));
-//! - classifying replies that are not a job, and failed connections.
+//! - classifying replies that are not what was requested, and failed connections.
 //!
 //! **Out of scope:** polling. The crate [`job-poller`](../job_poller/index.html) is the next layer:
 //! it waits until a job ends, retries, and limits the request rate. Decoding a job is the task of

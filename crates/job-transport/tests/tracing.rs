@@ -62,6 +62,10 @@ async fn each_request_is_a_span_with_opentelemetry_names() {
     assert!(client.job(sim.job()).await.is_err());
     // The list of jobs has no job id.
     assert!(client.jobs().await.is_err());
+    // A cluster and a node have ids of their own.
+    let (cluster, node) = ("4a5b".parse().unwrap(), "7c".parse().unwrap());
+    assert!(client.cluster(&cluster).await.is_err());
+    assert!(client.node(&cluster, &node).await.is_err());
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     insta::assert_snapshot!(log);

@@ -70,6 +70,12 @@ pub enum ForeignBody {
         /// The name of the field, shortened to 128 bytes.
         field: String,
     },
+    /// The body is an object with a list of clusters or nodes in `items`, although it should be one.
+    #[non_exhaustive]
+    ItemList {
+        /// The number of elements.
+        len: usize,
+    },
     /// The body is a job of another service, such as ECS.
     #[non_exhaustive]
     OtherServiceJob {
@@ -168,7 +174,7 @@ impl ForeignBody {
         }
         let [_, _, has_status] = parts.map(|part| part.is_some());
         if let Some(len) = items.filter(|_| !has_status && expected != Expected::Job) {
-            return Some(Self::List { len, is_of_jobs: false });
+            return Some(Self::ItemList { len });
         }
         let has_parts = match kind {
             Some(_) => parts.iter().any(Option::is_some),
@@ -346,6 +352,8 @@ impl fmt::Display for ForeignBody {
             Self::WrappedObject { kind, field } => {
                 write!(f, "an object with a {kind} in the field `{field}`")
             }
+            Self::ItemList { len: 1 } => f.write_str("an object with a list of 1 item"),
+            Self::ItemList { len } => write!(f, "an object with a list of {len} items"),
             Self::OtherServiceJob { job_type: None } => f.write_str("a job of another service"),
             Self::OtherServiceJob { job_type: Some(job_type) } => {
                 write!(f, "a job of another service, of type `{job_type}`")

@@ -175,3 +175,6 @@ pub(super) fn read_ok_response<T: ReadObject>(
     };
     Ok(ObjectReading { deviations, request_id, date, ..ObjectReading::new(object) })
 }
+
+#[cfg(test)]
+mod tests;

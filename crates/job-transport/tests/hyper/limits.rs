@@ -40,6 +40,25 @@ async fn a_body_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn an_object_over_the_limit_is_refused() {
+    let (sim, trusted) = server().await;
+    let body = r#"{"kind":"Cluster","status":{"phase":"Available"}}"#;
+    let server = TestServer::start(move |mut stream| async move {
+        let _ = read_head(&mut stream).await;
+        let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let _ = stream.write_all(reply.as_bytes()).await;
+    })
+    .await;
+    for (limit, is_refused) in [(body.len() - 1, true), (body.len(), false)] {
+        let transport = trusting(trusted.ca_pem()).max_body(limit);
+        let client = sim.client(server.http().parse().unwrap(), transport);
+        let read = client.cluster(&"4a5b".parse().unwrap()).await;
+        let refused = read.err().and_then(|error| Some(error.transport_error()?.kind()));
+        assert_eq!(refused, is_refused.then_some(TransportErrorKind::BodyTooLarge));
+    }
+}
+
+#[tokio::test]
 async fn bodies_count_toward_the_limit_while_they_arrive_and_until_they_are_read() {
     let (body, half) = (vec![b' '; 100_000], 40_000);
     let (proceed, waiting) = tokio::sync::watch::channel(false);

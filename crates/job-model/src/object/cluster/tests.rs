@@ -100,6 +100,7 @@ fn a_cluster_that_was_built_decodes_to_an_equal_cluster() {
     // A phase that is set replaces one that was kept as JSON text.
     let odd = status(r#""phase": 7"#).with_phase(ClusterPhase::Available);
     assert_eq!(serde_json::to_string(&odd).unwrap(), r#"{"status":{"phase":"Available"}}"#);
+    assert!(odd.status.unwrap().raw_fields.is_empty());
 }
 
 #[test]

@@ -142,6 +142,21 @@ fn autopilot_endpoints_have_their_own_path() {
         assert_eq!(endpoint.jobs_uri(&project).unwrap().path(), list, "{text}");
         assert!(list.ends_with(&endpoint.jobs_path().replace("{project_id}", "p")), "{text}");
 
+        let ids = [
+            (ObjectId::Cluster("c".parse().unwrap()), "/clusters/c"),
+            (
+                ObjectId::Node { cluster: "c".parse().unwrap(), node: "n".parse().unwrap() },
+                "/clusters/c/nodes/n",
+            ),
+        ];
+        for (id, end) in ids {
+            let uri = endpoint.object_uri(&project, &id).unwrap();
+            assert_eq!(uri.path(), path.replace("/jobs/j", end), "{text}");
+            let template = endpoint.object_path(id.kind()).replace("{project_id}", "p");
+            let template = template.replace("{cluster_id}", "c").replace("{node_id}", "n");
+            assert!(uri.path().ends_with(&template), "{text}: {template}");
+        }
+
         let autopilot = endpoint.clone().autopilot();
         let path = autopilot.job_uri(&project, &job).unwrap().path().to_owned();
         assert!(path.ends_with("/autopilot/v3/projects/p/jobs/j"), "{text}: {path}");
@@ -202,6 +217,18 @@ proptest! {
         prop_assert_eq!(
             segments,
             ["", "api", "v3", "projects", project.as_str(), "jobs", job.as_str()]
+        );
+        let cluster = job.as_str().parse().unwrap();
+        let id = ObjectId::Node { cluster, node: project.as_str().parse().unwrap() };
+        let uri = endpoint.object_uri(&project, &id).unwrap();
+        prop_assert_eq!(uri.query(), None);
+        let path = uri.path().strip_prefix(&*prefix).unwrap();
+        let segments: Vec<_> =
+            path.split('/').map(|s| percent_decode_str(s).decode_utf8().unwrap()).collect();
+        let (project, cluster) = (project.as_str(), job.as_str());
+        prop_assert_eq!(
+            segments,
+            ["", "api", "v3", "projects", project, "clusters", cluster, "nodes", project]
         );
     }
 }
