@@ -212,7 +212,7 @@ impl Entry {
         let phase = match stage {
             Stage::Vanished => None,
             Stage::Phase(text) => Some(text),
-            _ if self.object.has_failed && !plan.overrides_failure() => {
+            _ if self.object.has_failed => {
                 return (Some("Error".into()), Duration::ZERO);
             }
             Stage::UnderWay | Stage::Lapsed if is_deleted => Some("Deleting".into()),

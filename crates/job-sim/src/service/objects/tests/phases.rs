@@ -32,7 +32,7 @@ async fn a_created_cluster_follows_its_job_and_then_its_plan() {
         ),
         (ready().vanishes_after(seconds(6)), "5.0 Available, 11.0 404", [Some(5), None, Some(11)]),
         (
-            ObjectPlan::phases([(seconds(1), "Frozen2"), (seconds(4), "Available")]),
+            ObjectPlan::phases([(seconds(4), "Available"), (seconds(1), "Frozen2")]),
             "6.0 Frozen2, 9.0 Available",
             [Some(9), Some(9), None],
         ),
@@ -43,6 +43,13 @@ async fn a_created_cluster_follows_its_job_and_then_its_plan() {
             "6.0 Unavailable, 9.0 Available, 11.0 Unavailable, 13.0 Available",
             [Some(9), Some(13), None],
         ),
+        (
+            after(4).breaks_after(seconds(2)).recovers_after(seconds(3)).flaps(1, seconds(1)),
+            "7.0 Unavailable",
+            [None; 3],
+        ),
+        // There are at most 1,000 flaps.
+        (after(15).flaps(u32::MAX, seconds(1)), "20.0 Available", [Some(20), Some(2_020), None]),
         (
             after(1).flaps(9, seconds(1)).breaks_after(seconds(3)),
             "6.0 Available, 7.0 Unavailable",
