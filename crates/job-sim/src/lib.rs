@@ -5,11 +5,14 @@
 //! reach it in memory through a [`SimTransport`], where a test can pause the clock, or over TLS on
 //! loopback through a `SimServer`.
 //!
-//! **In scope:** reading jobs and sub-jobs; the list of jobs ([`ListFault`]); the calls that submit a job; tokens, signatures and
-//! logins; the services that issue tokens and temporary keys ([`IdentityFlow`]); the service's error bodies; rate limits; faults. [`Conformance`] checks whether your own
-//! [`Transport`](job_transport::transport::Transport) follows the rules for all transports.
+//! **In scope:** reading jobs and sub-jobs; the list of jobs ([`ListFault`]); reading the clusters and
+//! nodes of jobs ([`ObjectPlan`]); jobs that are forgotten ([`Sim::forget_jobs_after`]); the calls that
+//! submit a job; tokens, signatures and logins; the services that issue tokens and temporary keys
+//! ([`IdentityFlow`]); the service's error bodies; rate limits; faults. [`Conformance`] checks whether
+//! your own [`Transport`](job_transport::transport::Transport) follows the rules for all transports.
 //!
-//! **Out of scope:** everything that the job API does not do. No cluster or node is created.
+//! **Out of scope:** everything else. Clusters and nodes have phases, and nothing runs in them; they
+//! cannot be listed or changed.
 //!
 //! The client side is [`job_transport`], and [job-poller](../job_poller/index.html) waits for jobs.
 //!
@@ -36,6 +39,24 @@
 //! let reading = client.job(sim.job()).await?;
 //! assert_eq!(reading.job().phase().unwrap().as_str(), "Running");
 //! # Ok(()) }
+//! ```
+//!
+//! # Clusters and nodes
+//!
+//! The cluster or nodes that a job creates or deletes are served under the ids that the job names. They
+//! follow the job, and after its end an [`ObjectPlan`].
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use job_sim::{ObjectPlan, Plan, Sim, TimeSource};
+//!
+//! // The job ends after five seconds, and the cluster is ready a minute later.
+//! let lag = Duration::from_secs(60);
+//! let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock).objects(ObjectPlan::ready_after(lag));
+//! let cluster = "4d1ecb2c-229a-11e8-9c75-0255ac100ceb"; // the job's `clusterUID`
+//! assert_eq!(sim.object_phase(cluster).as_deref(), Some("Creating"));
+//! assert_eq!(sim.ready_at(cluster), Some(Duration::from_secs(65)));
 //! ```
 //!
 //! # Features

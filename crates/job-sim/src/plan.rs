@@ -2,6 +2,7 @@
 //! clock.
 
 mod step;
+mod ids;
 mod time_source;
 mod list_row;
 mod object_plan;
@@ -10,6 +11,7 @@ mod object_view;
 mod objects;
 mod jobs;
 
+pub(crate) use ids::node_id;
 pub(crate) use jobs::Jobs;
 pub(crate) use list_row::ListRow;
 pub(crate) use named_object::NamedObject;
@@ -27,7 +29,10 @@ use job_model::{
     job::{ExtendParam, Metadata, Spec, Status},
 };
 
-use self::step::Step;
+use self::{
+    ids::{EXISTING_CLUSTER, job_id},
+    step::Step,
+};
 
 /// The plan of a simulated job: it initializes, runs its steps in sequence or in parallel, and
 /// ends.
@@ -289,43 +294,7 @@ impl Plan {
 
     /// Returns the ids of the job and all its sub-jobs, in the order of their numbers.
     pub(crate) fn ids(&self) -> impl Iterator<Item = String> {
-        (0..self.root.count()).map(|index| id(self.number, index))
-    }
-
-    /// Returns the id of a step's cluster.
-    fn cluster_id(&self, step: &Step) -> String {
-        match self.subject {
-            Subject::NewCluster if step.index == 0 => self.unique_id(&step.cluster),
-            Subject::DeletedCluster => self.unique_id(&step.cluster),
-            _ => step.cluster.clone(),
-        }
-    }
-
-    /// Returns the id of a step's resource.
-    fn resource_id(&self, step: &Step) -> Option<String> {
-        let id = step.resource.as_deref()?;
-        Some(match self.subject {
-            Subject::DeletedCluster => self.unique_id(id),
-            _ => self.node_id(id),
-        })
-    }
-
-    /// Returns the id of a node, if the job is one of nodes.
-    fn node_id(&self, id: &str) -> String {
-        match self.subject {
-            Subject::NewNodes | Subject::DeletedNode => self.unique_id(id),
-            Subject::NewCluster | Subject::DeletedCluster => id.into(),
-        }
-    }
-
-    /// Makes an id of the template different from those of other jobs.
-    fn unique_id(&self, id: &str) -> String {
-        match (id.get(..8), id.get(18..)) {
-            (Some(start), Some(end)) if self.has_template_ids && self.number > 0 => {
-                format!("{start}-{:04x}-{:04x}{end}", self.number >> 16, self.number & 0xffff)
-            }
-            _ => id.into(),
-        }
+        (0..self.root.count()).map(|index| job_id(self.number, index))
     }
 
     const fn observation_time(&self, created: Timestamp, elapsed: Duration) -> ObservationTime {
@@ -335,7 +304,7 @@ impl Plan {
     fn job(&self, time: &ObservationTime, step: &Step, start: Duration, depth: usize) -> Job {
         let (phase, since) = step.phase_at(start, time.elapsed);
         let mut metadata = Metadata::default();
-        metadata.uid = Some(id(self.number, step.index));
+        metadata.uid = Some(job_id(self.number, step.index));
         metadata.creation_timestamp = time.timestamp(start);
         metadata.update_timestamp = time.timestamp(since);
         let mut status = Status::default();
@@ -348,7 +317,7 @@ impl Plan {
         spec.cluster_uid = Some(self.cluster_id(step));
         spec.resource_id = self.resource_id(step);
         spec.resource_name.clone_from(&step.name);
-        let server = step.server.as_deref().map(|id| self.node_id(id));
+        let server = step.server.as_deref().map(|id| self.server_id(id));
         spec.extend_param = server.as_deref().map(server_extend_param);
         let inner = step.started_steps(start).filter(|(_, start)| *start <= time.elapsed);
         if !step.steps.is_empty() && depth < self.visible_depth {
@@ -382,29 +351,6 @@ impl ObservationTime {
 
 fn server_extend_param(id: &str) -> ExtendParam {
     ExtendParam::from_iter([("serverID", id)])
-}
-
-/// Returns the id of the node of this number.
-pub(crate) fn node_id(number: u32) -> String {
-    format!("{number:08x}-2338-11e8-825b-0255ac100c13")
-}
-
-/// Returns the number of the node with this id.
-fn node_number(id: &str) -> Option<u32> {
-    u32::from_str_radix(id.get(..8)?, 16).ok()
-}
-
-/// The cluster of jobs that do not create one.
-const EXISTING_CLUSTER: &str = "fcc72de0-9606-11e8-baa8-0255ac10215d";
-
-/// Returns the id of a job or sub-job. The first job has the id of the reference page's example,
-/// including the nine hex digits in its first group.
-fn id(number: u32, index: u32) -> String {
-    if index == 0 {
-        format!("{:09x}-229a-11e8-9c75-0255ac100ceb", 0x3_5433_1b2c + u64::from(number))
-    } else {
-        format!("{number:08x}-9606-11e8-{index:04x}-0255ac10215d")
-    }
 }
 
 /// The creation time of the reference page's example.

@@ -13,14 +13,14 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use job_sim::{Fault, ListFault, Plan, Sim, SimServer, TestAccount, TimeSource};
+use job_sim::{Fault, ListFault, ObjectPlan, Plan, Sim, SimServer, TestAccount, TimeSource};
 use serde::Serialize;
 
 use crate::{
     exit::{Exit, OrExit},
     files::{NewFileMode, OwnerRule, TargetFile},
     signals::shutdown_signal,
-    terminal::print,
+    terminal::{DurationArg, print},
 };
 
 /// Returns the section of `--help` below the flags.
@@ -32,9 +32,9 @@ const HELP: &str = "\
 The first line on stdout is a JSON object with the endpoint, the job id, and all credentials that
 a client can use: a token, an access key, a password (POST {endpoint}/v3/auth/tokens), an ID token,
 an agency, and the token of a pod. Clients must trust the CA in --ca-file. The service implements
-GET .../jobs/{id}, the list of jobs, and the calls that create and delete clusters and nodes. With
---metadata, it also serves the metadata service and pod identity ({metadata}/v1/credentials) over
-plain http.
+GET .../jobs/{id}, the list of jobs, and the calls that create, read and delete clusters and nodes.
+With --metadata, it also serves the metadata service and pod identity ({metadata}/v1/credentials)
+over plain http.
 
 Faults: {faults}.
 To add faults at run time, POST a script to {endpoint}/simulation/faults. To expire all tokens,
@@ -42,6 +42,15 @@ POST to {endpoint}/simulation/expire-tokens.
 
 Faults of the list: {list_faults}.
 To replace them at run time, POST others to {endpoint}/simulation/list-faults.
+
+Clusters and nodes follow their job. What they do --object-lag after its end, with --objects:
+  ready        are ready, or gone if the job deletes them
+  flapping     are ready for 10 s and broken for 10 s, three times, and then ready
+  recovering   are broken for 10 s, and then ready
+  broken       are broken for ever
+  vanishing    are ready for 10 s, and then answer 404
+  never-ready  stay Creating, Installing or Deleting for ever
+To add faults of their requests at run time, POST a script to {endpoint}/simulation/object-faults.
 
 Examples:
   cce-job sim --ca-file ca.pem                          create a cluster in 5 s
@@ -96,6 +105,15 @@ pub(crate) struct Arguments {
     /// Number of jobs in the list that ended before the start
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
     finished_jobs: u32,
+    /// Time from the end of a job until its cluster or nodes are ready or gone, not divided by --speed
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    object_lag: DurationArg,
+    /// What clusters and nodes do after --object-lag
+    #[arg(long, value_enum, value_name = "COURSE", default_value_t = ObjectCourse::Ready)]
+    objects: ObjectCourse,
+    /// Answer 404 for a job this long after its end, for example 30s [default: never]
+    #[arg(long, value_name = "DURATION")]
+    forget_jobs_after: Option<DurationArg>,
     /// Maximum number of requests per second; further requests are answered with 429
     #[arg(long, value_name = "PER_SECOND")]
     rate_limit: Option<u32>,
@@ -117,6 +135,37 @@ enum JobType {
     ScaleUpCluster,
     DeleteCluster,
     DeleteNode,
+}
+
+// The values are explained in `HELP`, because doc comments would make all of `--help` longer.
+#[derive(Clone, Copy, ValueEnum)]
+enum ObjectCourse {
+    Ready,
+    Flapping,
+    Recovering,
+    Broken,
+    Vanishing,
+    NeverReady,
+}
+
+/// The time between two changes of a cluster or node.
+const OBJECT_PERIOD: Duration = Duration::from_secs(10);
+
+/// How often a flapping cluster or node is broken.
+const FLAP_COUNT: u32 = 3;
+
+impl ObjectCourse {
+    fn plan(self, lag: Duration) -> ObjectPlan {
+        let ready = ObjectPlan::ready_after(lag);
+        match self {
+            Self::Ready => ready,
+            Self::Flapping => ready.flaps(FLAP_COUNT, OBJECT_PERIOD),
+            Self::Recovering => ready.recovers_after(OBJECT_PERIOD),
+            Self::Broken => ready.breaks_after(lag),
+            Self::Vanishing => ready.vanishes_after(lag.saturating_add(OBJECT_PERIOD)),
+            Self::NeverReady => ObjectPlan::never_ready(),
+        }
+    }
 }
 
 /// A fault that applies to every request in a period.
@@ -183,7 +232,11 @@ impl Arguments {
         let mut sim = Sim::new(self.plan(0), TimeSource::Clock)
             .map_submitted(move |plan| adjustments.apply(plan))
             .clock_offset(jiff::SignedDuration::from_secs(self.clock_offset.into()))
-            .token_lifetime(jiff::SignedDuration::from_secs(self.token_lifetime.into()));
+            .token_lifetime(jiff::SignedDuration::from_secs(self.token_lifetime.into()))
+            .objects(self.objects.plan(self.object_lag.0));
+        if let Some(DurationArg(retention)) = self.forget_jobs_after {
+            sim = sim.forget_jobs_after(retention);
+        }
         if let Some(limit) = self.rate_limit {
             sim = sim.rate_limit(limit);
         }
@@ -278,3 +331,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let _ = writeln!(io::stderr(), "{} requests, {} logins", sim.requests(), sim.logins());
     Ok(exit)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, Subject, node_number};
+use super::{Plan, Subject, ids::node_number, step::Step};
 
 /// What a job does with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Plan {
                 vec![cluster, node(&id, Action::Delete)]
             }
             Subject::NewNodes => {
-                let new_node = |(step, start): (&super::step::Step, Duration)| {
+                let new_node = |(step, start): (&Step, Duration)| {
                     let install = step.steps.iter().find(|step| step.job_type == "InstallNode")?;
                     let mut starts = step.started_steps(start);
                     let installs_at = starts.find(|(step, _)| step.index == install.index);

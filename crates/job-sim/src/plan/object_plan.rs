@@ -44,8 +44,6 @@ pub struct ObjectPlan {
     stale_probe_until: Duration,
     /// The reason and the message, instead of those of a broken object.
     reason: Option<(String, String)>,
-    /// Whether the phases apply even if the job failed.
-    overrides_failure: bool,
 }
 
 /// What an object does at one time.
@@ -87,19 +85,13 @@ impl ObjectPlan {
     /// Creates the plan of an object that never becomes ready, or is never gone.
     #[must_use]
     pub const fn never_ready() -> Self {
-        Self {
-            stages: Vec::new(),
-            vanishes: None,
-            stale_probe_until: Duration::ZERO,
-            reason: None,
-            overrides_failure: false,
-        }
+        Self { stages: Vec::new(), vanishes: None, stale_probe_until: Duration::ZERO, reason: None }
     }
 
     /// Creates the plan of an object with these phases, each from its time on.
     ///
-    /// Any text is possible. Before the first time, the object is under way. The phases apply even if
-    /// the job fails.
+    /// Any text is possible. Before the first time, the object is under way, or `Error` if the job
+    /// failed. The phases apply even then.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -114,7 +106,7 @@ impl ObjectPlan {
         let stages = phases.into_iter().map(|(from, text)| (from, Stage::Phase(text.into())));
         let mut stages: Vec<_> = stages.collect();
         stages.sort_by_key(|(from, _)| *from);
-        Self { stages, overrides_failure: true, ..Self::never_ready() }
+        Self { stages, ..Self::never_ready() }
     }
 
     /// Makes the object not ready for a while, `count` times (at most 1,000), and ready again.
@@ -196,10 +188,6 @@ impl ObjectPlan {
 
     pub(crate) fn reason(&self) -> Option<(&str, &str)> {
         self.reason.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()))
-    }
-
-    pub(crate) const fn overrides_failure(&self) -> bool {
-        self.overrides_failure
     }
 
     /// Returns the times at which something changes, in order, beginning with zero.

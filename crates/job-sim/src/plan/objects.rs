@@ -137,7 +137,7 @@ impl Objects {
         let is_ready = phase == ObjectView::ready_phase(is_node);
         let reason = match plan.reason() {
             Some(own) if !is_ready && after_end.is_some() => Some(own),
-            None if !is_node && BROKEN_PHASES.contains(&&*phase) => Some(BROKEN_REASON),
+            None if !is_node => reason_of(&phase),
             _ => None,
         };
         let job = progress.job.filter(|_| after_end.is_none());
@@ -212,7 +212,7 @@ impl Entry {
         let phase = match stage {
             Stage::Vanished => None,
             Stage::Phase(text) => Some(text),
-            _ if self.object.has_failed && !plan.overrides_failure() => {
+            _ if self.object.has_failed => {
                 return (Some("Error".into()), Duration::ZERO);
             }
             Stage::UnderWay | Stage::Lapsed if is_deleted => Some("Deleting".into()),
@@ -239,12 +239,16 @@ impl Entry {
     }
 }
 
-/// The phases of a cluster that has a reason and a message.
-const BROKEN_PHASES: [&str; 5] =
-    ["Unavailable", "Error", "RollbackFailed", "ResizeFailed", "Freezing"];
-
-const BROKEN_REASON: (&str, &str) =
-    ("MasterUnhealthy", "The master nodes of the cluster do not respond.");
+/// Returns the reason and the message of a cluster in this phase, if it is broken.
+fn reason_of(phase: &str) -> Option<(&'static str, &'static str)> {
+    match phase {
+        "Unavailable" | "Freezing" | "RollbackFailed" | "ResizeFailed" => {
+            Some(("MasterUnhealthy", "The master nodes of the cluster do not respond."))
+        }
+        "Error" => Some(("JobFailed", "The last job of the cluster failed.")),
+        _ => None,
+    }
+}
 
 /// The age of an object that a job names and does not create.
 const EXISTING_AGE: SignedDuration = SignedDuration::from_hours(24);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use job_model::Phase;
 
-use super::EXISTING_CLUSTER;
+use super::ids::EXISTING_CLUSTER;
 
 /// A job or sub-job: it initializes, runs its own steps, works for a while itself, and ends.
 #[derive(Clone, Debug)]

@@ -44,13 +44,17 @@ impl Jobs {
         lag: Duration,
     ) -> Option<ObjectView> {
         let entry = self.objects.get(id)?;
-        if let Some(cluster) = entry.cluster()
-            && self.objects.get(cluster).is_some()
-        {
+        if let Some(cluster) = self.cluster_of(entry) {
+            // A node is gone together with its cluster.
             self.view_object(cluster, moment, lag)?;
         }
         let progress = self.progress(entry, moment);
         self.objects.view(entry, &Progress { age: progress.age.saturating_sub(lag), ..progress })
+    }
+
+    /// Returns the id of a node's cluster, if the simulation has that cluster.
+    fn cluster_of<'e>(&self, entry: &'e Entry) -> Option<&'e str> {
+        entry.cluster().filter(|id| self.objects.get(id).is_some_and(|it| it.cluster().is_none()))
     }
 
     fn progress(&self, entry: &Entry, moment: &Moment) -> Progress<'_> {
@@ -102,8 +106,7 @@ impl Jobs {
         };
         let (first, finally) = self.objects.reaches(entry, goal);
         let (first, finally) = (first.map(since_creation), finally.map(since_creation));
-        // A node is gone together with its cluster.
-        let (cluster_first, cluster_finally) = match entry.cluster() {
+        let (cluster_first, cluster_finally) = match self.cluster_of(entry) {
             Some(cluster) => self.object_reaches(cluster, Goal::Gone),
             None => (None, None),
         };

@@ -118,3 +118,30 @@ async fn each_job_has_objects_of_its_own() {
     );
     assert_eq!(read(&sim, &path_of(NODES_CLUSTER, None)), "Available");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_of_different_jobs_share_a_cluster_that_stays_available() {
+    let sim = five_seconds(Plan::scale_up_cluster(1)).objects(ObjectPlan::never_ready());
+    sim.add(Plan::scale_up_cluster(1).with_duration(seconds(5)));
+    sim.set_object_plan("00000001-0000-0001-825b-0255ac100c13", ObjectPlan::ready());
+    advance_to(&sim, seconds(5)).await;
+    let node = |id| read(&sim, &path_of(NODES_CLUSTER, Some(id)));
+    assert_eq!(node(NODE_1), "Installing");
+    assert_eq!(node("00000001-0000-0001-825b-0255ac100c13"), "Active");
+    assert_eq!(read(&sim, &path_of(NODES_CLUSTER, None)), "Available");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_gone_before_it_is_ready_is_never_ready() {
+    let sim = five_seconds(Plan::delete_cluster());
+    sim.add_node(NODES_CLUSTER, "n", ObjectPlan::ready_after(seconds(5)));
+    assert_eq!(sim.first_ready_at("n"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_whose_job_failed_has_a_reason() {
+    let sim = five_seconds(Plan::create_cluster().with_failure("sold out"));
+    advance_to(&sim, seconds(5)).await;
+    let (_, body) = status_and_body(&sim, &path_of(CLUSTER, None));
+    assert_eq!(body["status"]["reason"], "JobFailed");
+}

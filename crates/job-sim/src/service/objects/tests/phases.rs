@@ -1,5 +1,7 @@
 //! Tests the phases of clusters and nodes over time.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Each row: the plan, the phases of the cluster whose creation ends at 5 s, and when it is first ready,
@@ -30,7 +32,7 @@ async fn a_created_cluster_follows_its_job_and_then_its_plan() {
         ),
         (ready().vanishes_after(seconds(6)), "5.0 Available, 11.0 404", [Some(5), None, Some(11)]),
         (
-            ObjectPlan::phases([(seconds(1), "Frozen2"), (seconds(4), "Available")]),
+            ObjectPlan::phases([(seconds(4), "Available"), (seconds(1), "Frozen2")]),
             "6.0 Frozen2, 9.0 Available",
             [Some(9), Some(9), None],
         ),
@@ -41,6 +43,13 @@ async fn a_created_cluster_follows_its_job_and_then_its_plan() {
             "6.0 Unavailable, 9.0 Available, 11.0 Unavailable, 13.0 Available",
             [Some(9), Some(13), None],
         ),
+        (
+            after(4).breaks_after(seconds(2)).recovers_after(seconds(3)).flaps(1, seconds(1)),
+            "7.0 Unavailable",
+            [None; 3],
+        ),
+        // There are at most 1,000 flaps.
+        (after(15).flaps(u32::MAX, seconds(1)), "20.0 Available", [Some(20), Some(2_020), None]),
         (
             after(1).flaps(9, seconds(1)).breaks_after(seconds(3)),
             "6.0 Available, 7.0 Unavailable",
@@ -232,4 +241,87 @@ async fn nodes_are_gone_with_their_cluster() {
         (sim.first_ready_at("n"), sim.ready_at("n"), sim.gone_at("n")),
         (Some(Duration::ZERO), None, Some(seconds(5)))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_name_each_other_as_their_cluster_are_read() {
+    let sim = five_seconds(Plan::create_cluster());
+    sim.add_node("a", "b", ObjectPlan::ready());
+    sim.add_node("b", "a", ObjectPlan::ready());
+    assert_eq!(read(&sim, "clusters/a/nodes/b"), "Active");
+    assert_eq!(sim.ready_at("a"), Some(Duration::ZERO));
+}
+
+/// Returns any plan whose times are even numbers of seconds.
+fn any_plan() -> impl Strategy<Value = ObjectPlan> {
+    let time = || (0..5_u64).prop_map(|time| seconds(time * 2));
+    let start = prop_oneof![
+        time().prop_map(ObjectPlan::ready_after),
+        Just(ObjectPlan::never_ready()),
+        prop::collection::vec(
+            (time(), prop::sample::select(&["Active", "Available", "Odd"][..])),
+            0..4
+        )
+        .prop_map(ObjectPlan::phases),
+    ];
+    let change = (0..5_u32, time());
+    (start, prop::collection::vec(change, 0..4)).prop_map(|(plan, changes)| {
+        changes.into_iter().fold(plan, |plan, (change, time)| match change {
+            0 => plan.flaps(2, time),
+            1 => plan.breaks_after(time),
+            2 => plan.recovers_after(time),
+            3 => plan.vanishes_after(time),
+            _ => plan.stale_probe_until(time),
+        })
+    })
+}
+
+/// Returns whether a client calls the object ready, or gone.
+fn is_ready_or_gone(sim: &Sim, path: &str) -> (bool, bool) {
+    let (code, body) = status_and_body(sim, path);
+    let status = &body["status"];
+    let probed = status["lastProbeTime"].as_str().map(|time| time.parse::<jiff::Timestamp>());
+    let is_current = |time| sim.now().duration_since(time).as_mins() <= 5;
+    let is_ready = (body["kind"] == "Cluster" && status["phase"] == "Available")
+        || (status["phase"] == "Active" && probed.is_some_and(|time| time.is_ok_and(is_current)));
+    (is_ready, code == 404)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The queries for tests agree with what a client reads, for any plan and job.
+    #[test]
+    fn queries_agree_with_readings(plan in any_plan(), job in 0..4_usize, fails in any::<bool>()) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true);
+        let (job, cluster, node) = [
+            (Plan::create_cluster(), CLUSTER, None),
+            (Plan::scale_up_cluster(1), NODES_CLUSTER, Some(NODE_1)),
+            (Plan::delete_cluster(), NODES_CLUSTER, None),
+            (Plan::delete_node(), NODES_CLUSTER, Some(NODE_1)),
+        ][job].clone();
+        let job = if fails { job.with_failure("sold out") } else { job };
+        runtime.build().unwrap().block_on(async {
+            let sim = five_seconds(job).objects(plan);
+            let (path, id) = (path_of(cluster, node), node.unwrap_or(cluster));
+            let (mut ready, mut gone) = (Vec::new(), Vec::new());
+            // The last change is at most 5 + 8 + 3 * 32 s after the start.
+            for time in 0..=110 {
+                advance_to(&sim, seconds(time)).await;
+                let (is_ready, is_gone) = is_ready_or_gone(&sim, &path);
+                ready.push(is_ready);
+                gone.push(is_gone);
+            }
+            let first = |states: &[bool]| states.iter().position(|is_so| *is_so);
+            let finally = |states: &[bool]| {
+                let count = states.iter().rev().take_while(|is_so| **is_so).count();
+                (count > 0).then(|| states.len() - count)
+            };
+            let at = |time: Option<Duration>| time.map(|time| usize::try_from(time.as_secs()).unwrap());
+            assert_eq!(at(sim.first_ready_at(id)), first(&ready));
+            assert_eq!(at(sim.ready_at(id)), finally(&ready));
+            assert_eq!(at(sim.gone_at(id)), finally(&gone));
+        });
+    }
 }
