@@ -145,3 +145,16 @@ async fn a_cluster_whose_job_failed_has_a_reason() {
     let (_, body) = status_and_body(&sim, &path_of(CLUSTER, None));
     assert_eq!(body["status"]["reason"], "JobFailed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_keeps_the_creation_time_and_the_name() {
+    let sim = five_seconds(Plan::create_cluster());
+    let metadata = || {
+        let (_, body) = status_and_body(&sim, &path_of(CLUSTER, None));
+        (body["metadata"]["name"].clone(), body["metadata"]["creationTimestamp"].clone())
+    };
+    advance_to(&sim, seconds(5)).await;
+    let created = metadata();
+    sim.add(Plan::delete_cluster().with_cluster(CLUSTER, "another"));
+    assert_eq!(metadata(), created);
+}
