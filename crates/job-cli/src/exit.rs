@@ -98,7 +98,11 @@ impl From<&WaitError> for Exit {
         match error.kind() {
             // A wait tolerates a 404 at first, because a new job may not be visible yet. Here the
             // timeout was shorter than that grace period.
-            WaitErrorKind::DeadlineExceeded if unknown && error.job().is_none() => Self::NotFound,
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady
+                if unknown && error.job().is_none() =>
+            {
+                Self::NotFound
+            }
             // A stalled job was also waited for long enough.
             WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady | WaitErrorKind::Stalled => {
                 Self::Deadline

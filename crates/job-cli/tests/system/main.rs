@@ -15,6 +15,7 @@ mod limits;
 mod clocks;
 mod networks;
 mod nginx;
+mod objects;
 #[cfg(feature = "durable")]
 mod durable;
 mod files;
