@@ -43,6 +43,13 @@
 //! }
 //! ```
 //!
+//! # Until it is ready
+//!
+//! A job that succeeded does not mean that its cluster can be used. [`Wait::until_ready`] goes on
+//! after the job's end until the cluster is `Available`, or each new node `Active`. For a job that
+//! deletes, it goes on until they are gone. [`Wait::for_object`] waits for a cluster or a node without
+//! a job. [`WaitPolicy::until_ready`] has the rules, and applies to fleets and other drivers too.
+//!
 //! # Which type to use
 //!
 //! | type | what it does |
@@ -88,6 +95,8 @@
 // Without a feature, the links to its items lead to the list of features.
 #![cfg_attr(not(feature = "tokio"), doc = "[`Wait`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`Wait::events`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait::until_ready`]: crate#features")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Wait::for_object`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`WaitEvents`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`Fleet`]: crate#features")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`fleet`]: crate#features")]
