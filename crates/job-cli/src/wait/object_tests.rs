@@ -121,7 +121,7 @@ fn tree(inputs: Vec<Input>) -> String {
     let snapshot = WaitSnapshot {
         id: wait.id.clone(),
         last: wait.result.as_ref().err().and_then(|error| error.snapshot().cloned()),
-        objects,
+        objects: objects.into(),
         until: Until::Ready,
         elapsed: Duration::from_secs(252),
         remaining: None,

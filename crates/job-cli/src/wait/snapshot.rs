@@ -1,6 +1,6 @@
 //! The state of a wait at one moment, as the progress display needs it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use job_model::JobId;
@@ -15,7 +15,7 @@ pub(crate) struct WaitSnapshot {
     /// The last reading. Only the display decodes it, and only for a row that is visible.
     pub(crate) last: Option<JobSnapshot>,
     /// The clusters and nodes that are read after the job, or without one.
-    pub(crate) objects: Vec<ObjectStatus>,
+    pub(crate) objects: Arc<Vec<ObjectStatus>>,
     pub(crate) until: Until,
     pub(crate) elapsed: Duration,
     /// The average remaining time of such jobs, if the history has enough of them.

@@ -46,7 +46,8 @@ pub(crate) struct Watch {
     /// The last reading.
     last: Option<JobSnapshot>,
     /// The clusters and nodes as last read, and the state that they should reach.
-    objects: Vec<ObjectStatus>,
+    /// A snapshot shares them, because a job may have thousands of nodes.
+    objects: Arc<Vec<ObjectStatus>>,
     until: Until,
     next_attempt_at: Option<Duration>,
     /// The events so far, if a report needs them.
@@ -126,7 +127,7 @@ impl Watch {
             history,
             errors: ErrorTracker::default(),
             last: events.snapshot(),
-            objects: events.events.objects(),
+            objects: events.events.objects().into(),
             until: Until::Ready,
             next_attempt_at: None,
             log: retain_log.then(Vec::new),
@@ -181,12 +182,17 @@ impl Watch {
         match event {
             Event::NextAttempt { at, .. } => self.next_attempt_at = Some(*at),
             Event::ReadingObjects { objects, until, .. } => {
-                self.objects = objects.iter().cloned().map(ObjectStatus::new).collect();
+                let objects = objects.iter().cloned().map(ObjectStatus::new);
+                self.objects = Arc::new(objects.collect());
                 self.until = *until;
             }
             Event::Object { status, .. } => {
-                let known = self.objects.iter_mut().find(|object| object.id == status.id);
-                known.into_iter().for_each(|object| object.clone_from(status));
+                let objects = Arc::make_mut(&mut self.objects);
+                match objects.iter_mut().find(|object| object.id == status.id) {
+                    Some(known) => known.clone_from(status),
+                    // A wait without a job.
+                    None => objects.push((**status).clone()),
+                }
             }
             _ => {}
         }

@@ -125,6 +125,10 @@ impl Machine {
                 let error = AttemptError::unexpected_job();
                 self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error })
             }
+            // The limits have changed since the wait was stopped.
+            Input::Wake if self.policy.until == Until::Ended => {
+                self.end_with_job(context, *objects)
+            }
             Input::Wake => {
                 self.state = State::ReadingObjects(objects);
                 self.on_wake(context)
@@ -132,6 +136,30 @@ impl Machine {
             Input::Stop => {
                 self.state = State::ReadingObjects(objects);
                 self.stop(context, WaitErrorKind::Stopped)
+            }
+        }
+    }
+
+    /// Ends a wait for the end of the job, whose objects were to be read before. A wait without a job
+    /// goes on.
+    fn end_with_job(
+        &mut self,
+        context: &mut StepContext<'_>,
+        mut objects: ReadingObjects,
+    ) -> Action {
+        match &mut objects.job {
+            EndedJob::Succeeded(lookup) => {
+                let lookup = mem::take(&mut **lookup);
+                let finished = self.finished_job(context.elapsed, lookup, Outcome::Succeeded);
+                Action::Finish(Box::new(Ok(finished)))
+            }
+            EndedJob::Gone { .. } => {
+                self.state = State::Polling;
+                self.stop(context, WaitErrorKind::Vanished)
+            }
+            EndedJob::None => {
+                self.state = State::ReadingObjects(objects.into());
+                self.on_wake(context)
             }
         }
     }

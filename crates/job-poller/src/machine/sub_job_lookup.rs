@@ -1,7 +1,7 @@
 //! Looks up sub-jobs that are missing from the reply of a job that has ended. The service often
 //! lists only one level of sub-jobs, and each sub-job is a job of its own.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use job_model::{Job, JobId, Phase, decode::Limits};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,12 @@ impl Lookup {
 
     /// Returns the next sub-job that may name an object, if the wait needs the objects.
     pub(super) fn next_for_objects(&self) -> Option<JobId> {
-        let mut needed = sub_jobs_to_look_up(&self.job).filter(|_| self.is_for_objects);
-        needed.find(|id| !self.looked_up.contains(id))
+        if !self.is_for_objects {
+            return None;
+        }
+        // There may be thousands of sub-jobs.
+        let looked_up: HashSet<&JobId> = self.looked_up.iter().collect();
+        sub_jobs_to_look_up(&self.job).find(|id| !looked_up.contains(id))
     }
 
     /// Returns the next sub-job to look up.

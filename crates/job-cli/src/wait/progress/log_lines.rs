@@ -142,7 +142,7 @@ fn heartbeat_line(snapshot: &WaitSnapshot) -> String {
         let job = last.clone().map(JobSnapshot::into_job);
         job.map_or_else(|| "the job was not read yet".into(), |job| describe_job(&job))
     } else {
-        describe_objects(objects, *until)
+        describe_objects(&**objects, *until)
     };
     let job = match remaining {
         Some(remaining) => format!("{job}, {}", format_remaining(*remaining)),
@@ -228,7 +228,7 @@ mod tests {
         let snapshot = |job: Option<&Job>, error_run| WaitSnapshot {
             id: "a".parse().unwrap(),
             last: job.cloned().map(JobSnapshot::from),
-            objects: Vec::new(),
+            objects: Default::default(),
             until: Until::Ended,
             elapsed: HEARTBEAT_INTERVAL,
             remaining: job.map(|_| Duration::from_secs(170)),

@@ -24,7 +24,7 @@ fn snapshot(job: Option<&Job>) -> WaitSnapshot {
     WaitSnapshot {
         id: id(),
         last: job.cloned().map(JobSnapshot::from),
-        objects: Vec::new(),
+        objects: Default::default(),
         until: Until::Ended,
         elapsed: Duration::from_secs(252),
         remaining: None,
