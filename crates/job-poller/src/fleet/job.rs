@@ -10,12 +10,15 @@ use job_transport::{
 };
 
 use super::{
-    subscriber::{FinishedFleetWait, WaitOrigin},
+    subscriber::{FinishedFleetWait, Subscriber, WaitOrigin},
     subscribers::SubscriberLists,
 };
 use crate::{
     budget::UrgencyBucket,
-    machine::{Action, Checkpoint, CompactDuration, FinishedJob, Input, Machine, Step, WaitPolicy},
+    machine::{
+        Action, Checkpoint, CompactDuration, FinishedJob, Input, Machine, Step, Until, WaitError,
+        WaitPolicy,
+    },
     observer::WaitSpan,
     schedule::{BudgetShare, PollPlan, PollState, Schedule},
     source::AttemptTarget,
@@ -140,30 +143,73 @@ impl FleetJob {
         self.machine.set_policy(policy);
     }
 
-    /// Returns a checkpoint of the wait, with the deadline `own_deadline` if there is one.
-    pub(super) fn checkpoint(&self, now: Duration, own_deadline: Option<Duration>) -> Checkpoint {
+    /// Returns a checkpoint of the wait.
+    pub(super) fn checkpoint(&self, now: Duration) -> Checkpoint {
         let checkpoint = Checkpoint::new(self.machine.clone(), self.elapsed(now));
-        let checkpoint = checkpoint.with_taken_at(TokioClock::new().now());
-        match own_deadline {
-            Some(deadline) => checkpoint.with_timeout(self.origin.to_wait_time(deadline)),
-            None => checkpoint,
+        checkpoint.with_taken_at(TokioClock::new().now())
+    }
+
+    /// Returns a checkpoint of the wait with the goal of one subscriber, and with its deadline if it
+    /// has one of its own.
+    pub(super) fn checkpoint_for(&self, now: Duration, subscriber: &Subscriber) -> Checkpoint {
+        let checkpoint = self.checkpoint(now);
+        let policy = checkpoint.policy();
+        let timeout = subscriber.own_deadline().map(|at| self.origin.to_wait_time(at));
+        let policy = WaitPolicy {
+            until: if subscriber.ends_with_job() { Until::Ended } else { policy.until },
+            timeout: timeout.or(policy.timeout),
+            ..*policy
+        };
+        checkpoint.with_policy(policy)
+    }
+
+    /// Returns the machine as if the wait were for the end of the job only. Returns `None` if it is,
+    /// or if objects are read.
+    pub(super) fn machine_until_ended(&self) -> Option<Machine> {
+        let policy = self.machine.policy();
+        if policy.until == Until::Ended || self.machine.is_reading_objects() {
+            return None;
         }
+        let mut machine = self.machine.clone();
+        machine.set_policy(WaitPolicy { until: Until::Ended, ..*policy });
+        Some(machine)
     }
 
     /// Returns the result for a subscriber whose deadline is now, if the job is known to have ended.
     ///
     /// A job that succeeded may still settle, and a lookup of sub-jobs may be in progress.
-    pub(super) fn result_at_deadline(&self, now: Duration) -> Option<FinishedJob> {
+    pub(super) fn result_at_deadline(
+        &self,
+        now: Duration,
+        ends_with_job: bool,
+    ) -> Option<FinishedJob> {
         if self.machine.not_before().is_some() {
             return None;
         }
         let is_lookup = self.machine.lookup_deadline().is_some();
-        let mut machine = self.machine.clone();
+        let alone = self.machine_until_ended().filter(|_| ends_with_job);
+        let mut machine = alone.unwrap_or_else(|| self.machine.clone());
         let elapsed = self.elapsed(now);
         machine.set_policy(machine.policy().timeout(elapsed));
         let input = if is_lookup { Input::Stop } else { Input::Wake };
         match machine.step(&*self.schedule, elapsed, input).action {
             Action::Finish(result) => result.ok(),
+            Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => None,
+        }
+    }
+
+    /// Returns the result that this input leads to for a wait for the end of the job only, if that
+    /// wait is then over.
+    pub(super) fn result_until_ended(
+        &self,
+        now: Duration,
+        input: &Input,
+        share: BudgetShare,
+    ) -> Option<Result<FinishedJob, WaitError>> {
+        let (mut machine, elapsed) = (self.machine_until_ended()?, self.elapsed(now));
+        let step = machine.step_with_share(&*self.schedule, share, elapsed, input.clone());
+        match step.action {
+            Action::Finish(result) => Some(*result),
             Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => None,
         }
     }

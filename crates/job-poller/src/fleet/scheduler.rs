@@ -379,6 +379,9 @@ impl Scheduler {
         let job = &mut self.jobs[key];
         let at = job.elapsed(now);
         let was_reading_objects = job.machine.is_reading_objects();
+        // What the subscribers get that wait for the end of the job only, if others do not.
+        let ended = job.subscribers.any_ends_with_job();
+        let ended = ended.then(|| job.result_until_ended(now, &input, share)).flatten();
         let Step { mut events, action, plan } = job.step(now, input, share);
         if job.machine.is_reading_objects() && !was_reading_objects {
             self.leave_list(key);
@@ -403,7 +406,7 @@ impl Scheduler {
             }
         }
         self.publish(key, at, &events);
-        if self.end_with_job(now, key) {
+        if self.end_with_job(now, key, ended) {
             return None;
         }
         match action {

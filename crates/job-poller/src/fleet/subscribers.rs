@@ -42,6 +42,11 @@ impl SubscriberLists {
         self.count as usize
     }
 
+    /// Returns whether a subscription ends with the job, even if its objects are read.
+    pub(super) const fn any_ends_with_job(&self) -> bool {
+        self.ending_with_job > 0
+    }
+
     const fn first(&mut self, is_listening: bool) -> &mut Option<CompactKey> {
         if is_listening { &mut self.listening } else { &mut self.silent }
     }
@@ -127,7 +132,7 @@ impl Subscribers {
 
     /// Returns the subscribers whose subscription ends with the job.
     pub(super) fn ending_with_job(&self, lists: &SubscriberLists) -> Vec<usize> {
-        if lists.ending_with_job == 0 {
+        if !lists.any_ends_with_job() {
             return Vec::new();
         }
         self.select(lists, Subscriber::ends_with_job)

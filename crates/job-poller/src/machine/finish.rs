@@ -77,6 +77,10 @@ impl Machine {
         mut lookup: Box<Lookup>,
         input: Input,
     ) -> Action {
+        // Another wait for this job may have joined, which goes on until its objects are ready.
+        if lookup.succeeded && !lookup.is_for_objects && self.policy.until != Until::Ended {
+            (lookup.is_for_objects, lookup.deadline) = (true, self.policy.deadline());
+        }
         match input {
             // The wait was resumed: repeat the lookup that was in flight.
             Input::Wake if lookup.in_flight.take().is_some() => {

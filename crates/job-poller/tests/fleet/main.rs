@@ -6,6 +6,7 @@ mod ends;
 mod events;
 mod lifecycle;
 mod lists;
+mod objects;
 mod quota;
 mod service;
 

@@ -27,7 +27,7 @@ impl Scheduler {
         let deadline = own_deadline(policy, now, elapsed_before);
         let (lists, until) = (&mut job.subscribers, policy.until);
         let subscriber = self.subscribers.join(now, key, lists, deadline, until);
-        self.end_with_job(now, key);
+        self.end_with_job(now, key, None);
         if self.subscribers[subscriber].deadline_stage() == DeadlineStage::EndAfterNextAttempt {
             self.attempt_early(now, key);
         }
@@ -64,9 +64,10 @@ impl Scheduler {
     fn expire(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers[subscriber].job.map(CompactKey::get) else { return };
         let job = &mut self.jobs[key];
-        let checkpoint = job.checkpoint(now, self.subscribers[subscriber].own_deadline());
+        let own = &self.subscribers[subscriber];
+        let checkpoint = job.checkpoint_for(now, own);
         let result = job
-            .result_at_deadline(now)
+            .result_at_deadline(now, own.ends_with_job())
             .ok_or_else(|| WaitError::new(job.machine.deadline_error(), checkpoint.clone()));
         let report = WaitFinished::from_result(&result);
         let finished = FinishedFleetWait { result, checkpoint, origin: job.origin };

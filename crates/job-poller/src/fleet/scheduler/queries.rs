@@ -115,7 +115,7 @@ impl Scheduler {
     ) -> Option<Checkpoint> {
         let subscriber = &self.subscribers[subscriber];
         match subscriber.job {
-            Some(job) => Some(self.jobs[job.get()].checkpoint(now, subscriber.own_deadline())),
+            Some(job) => Some(self.jobs[job.get()].checkpoint_for(now, subscriber)),
             None => Some(subscriber.result()?.checkpoint()),
         }
     }
@@ -128,7 +128,7 @@ impl Scheduler {
     ) -> Option<(usize, Checkpoint)> {
         let mut places = from..self.jobs.capacity();
         let (key, job) = places.find_map(|key| Some((key, self.jobs.get(key)?)))?;
-        Some((key, job.checkpoint(now, None)))
+        Some((key, job.checkpoint(now)))
     }
 
     /// Returns the key and the id of the first job whose key is at least `from`.
