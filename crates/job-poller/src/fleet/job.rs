@@ -160,7 +160,8 @@ impl FleetJob {
             timeout: timeout.or(policy.timeout),
             ..*policy
         };
-        checkpoint.with_policy(policy)
+        // Most waits share one policy.
+        if policy == *checkpoint.policy() { checkpoint } else { checkpoint.with_policy(policy) }
     }
 
     /// Returns the machine as if the wait were for the end of the job only. Returns `None` if it is,

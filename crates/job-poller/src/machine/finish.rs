@@ -77,10 +77,13 @@ impl Machine {
         mut lookup: Box<Lookup>,
         input: Input,
     ) -> Action {
-        // Another wait for this job may have joined, which goes on until its objects are ready.
-        if lookup.succeeded && !lookup.is_for_objects && self.policy.until != Until::Ended {
-            (lookup.is_for_objects, lookup.deadline) = (true, self.policy.deadline());
+        // The limits may have changed: another wait for this job may have joined, which goes on until
+        // its objects are ready, or the wait was resumed with another goal.
+        let is_for_objects = lookup.succeeded && self.policy.until != Until::Ended;
+        if is_for_objects && !lookup.is_for_objects {
+            lookup.deadline = self.policy.deadline();
         }
+        lookup.is_for_objects = is_for_objects;
         match input {
             // The wait was resumed: repeat the lookup that was in flight.
             Input::Wake if lookup.in_flight.take().is_some() => {

@@ -175,3 +175,38 @@ fn last_lines(setup: &Setup, script: &str) -> String {
 fn a_wait_for_the_end_of_the_job_reads_no_object() {
     assert_snapshot!(last_lines(&one_hour_setup(), "running!400 404*5"));
 }
+
+#[test]
+fn a_wait_resumed_for_the_end_of_the_job_ends_at_once_if_the_job_has_ended() {
+    // The replies before the stop, the goal of the resumed wait, and how it ends.
+    let node = "CreateNode/success[CreateNode#s=success] 503";
+    let rows = [
+        ("success Creating", Until::Ended, "Succeeded"),
+        (node, Until::Ended, "Succeeded"),
+        ("running!400 404*5 Creating!400", Until::Ended, "Vanished"),
+        ("DeleteCluster/success Deleting", Until::Ended, "Succeeded"),
+    ];
+    for (script, until, expected) in rows {
+        let stopped = Setup { stop_at: Duration::from_secs(40), ..until_ready() };
+        let mut error = None;
+        stopped.run(&parse(script), |_, step, _| {
+            if let Action::Finish(result) = &step.action {
+                error = result.as_ref().clone().err();
+            }
+        });
+        let checkpoint = error.expect("the wait was stopped").into_checkpoint();
+        let policy = checkpoint.policy().until(until);
+        let (mut machine, elapsed) = checkpoint.with_policy(policy).resume(Timestamp::UNIX_EPOCH);
+        let mut step = machine.step(stopped.schedule, elapsed, Input::Wake);
+        // A lookup that was planned is not needed any more, but may still be under way.
+        if let Action::SleepUntil(at) = step.action {
+            step = machine.step(stopped.schedule, at, Input::Wake);
+        }
+        let Action::Finish(result) = step.action else { panic!("{script}: {:?}", step.action) };
+        let ended = match *result {
+            Ok(finished) => format!("{:?}", finished.outcome),
+            Err(error) => format!("{:?}", error.kind()),
+        };
+        assert_eq!(ended, expected, "{script}");
+    }
+}
