@@ -52,11 +52,7 @@ pub use stated_quota::{QuotaPolicy, StatedQuota};
 pub use step::{Action, Input, Step};
 pub(crate) use until::Until;
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use job_model::{Deviation, Job, JobId, Phase, object::ObjectId};
 use job_transport::JobSnapshot;
@@ -66,7 +62,8 @@ use serde::{Deserialize, Serialize};
 use self::sub_job_lookup::Lookup;
 use self::{
     error_limits::RecentErrors,
-    reading_objects::{EndedJob, ReadingObjects},
+    named_objects::NamedObjects,
+    reading_objects::{EndedJob, ObjectGoal, ReadingObjects},
     state::State,
 };
 use crate::schedule::JobObservation;
@@ -237,9 +234,11 @@ impl Machine {
     /// longer than 128 bytes, a hash of the ids replaces them.
     #[must_use]
     pub fn for_object(id: ObjectId, policy: impl Into<Arc<WaitPolicy>>) -> Self {
-        let mut objects = ReadingObjects::new(EndedJob::None, vec![id.clone()], Duration::ZERO);
-        objects.law = id.kind().as_str().into();
-        Self { state: State::ReadingObjects(objects.into()), ..Self::new(wait_id(&id), policy) }
+        let policy = policy.into();
+        let goal = (ObjectGoal::from_policy(&policy), false);
+        let (wait_id, subject) = (wait_id(&id), id.kind().as_str());
+        let objects = ReadingObjects::new(EndedJob::None, [id], goal, subject, Duration::ZERO);
+        Self { state: State::ReadingObjects(objects.into()), ..Self::new(wait_id, policy) }
     }
 
     /// Sets the seed of the jitter. The default is 0. Machines with the same seed have the same
@@ -419,9 +418,12 @@ impl Machine {
         self.state.objects().is_some_and(|objects| objects.job == EndedJob::None)
     }
 
-    /// Returns the state that the objects must reach.
-    pub(crate) fn object_goal(&self) -> Until {
-        self.state.objects().map_or(self.policy.until, |objects| objects.goal(&self.policy))
+    /// Returns what the wait is for. It is [`Until::Gone`] while the objects of a job are read that
+    /// deletes them.
+    #[must_use]
+    pub fn until(&self) -> Until {
+        let objects = self.state.objects();
+        objects.map_or(self.policy.until, |objects| objects.goal(&self.policy).until())
     }
 
     /// Returns the number of attempts to read the job and its objects.
@@ -432,13 +434,16 @@ impl Machine {
     /// Returns why the wait stops if its deadline passes now.
     pub(crate) fn deadline_error(&self) -> WaitErrorKind {
         let goal = match &self.state {
-            State::ReadingObjects(objects) => objects.goal(&self.policy),
+            State::ReadingObjects(objects) => Some(objects.goal(&self.policy)),
             State::LookingUp(lookup) if lookup.is_for_objects => {
-                named_objects::goal(self.policy.until, &lookup.job)
+                Some(self.goal_of(&NamedObjects::from_job(&lookup.job)))
             }
-            State::Polling | State::Settling(_) | State::LookingUp(_) => Until::Ended,
+            State::Polling | State::Settling(_) | State::LookingUp(_) => None,
         };
-        if goal == Until::Ready { WaitErrorKind::NotReady } else { WaitErrorKind::DeadlineExceeded }
+        match goal {
+            Some(ObjectGoal::Ready) => WaitErrorKind::NotReady,
+            Some(ObjectGoal::Gone) | None => WaitErrorKind::DeadlineExceeded,
+        }
     }
 
     /// Returns the result of the job itself, if it has ended and the wait goes on because of its
@@ -510,8 +515,10 @@ fn wait_id(object: &ObjectId) -> JobId {
         ObjectId::Cluster(cluster) => format!("cluster:{cluster}"),
         ObjectId::Node { cluster, node } => format!("node:{cluster}:{node}"),
     };
-    text.try_into().unwrap_or_else(|_| {
-        let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(object);
+    text.clone().try_into().unwrap_or_else(|_| {
+        // FNV-1a. The id must be the same for all versions of this crate and of the compiler.
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
         #[expect(clippy::expect_used, reason = "a kind and a hash are a valid id")]
         format!("{}:{hash:016x}", object.kind()).try_into().expect("a valid id")
     })

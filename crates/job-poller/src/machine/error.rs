@@ -256,7 +256,7 @@ impl fmt::Display for WaitError {
         let plural = if attempts == 1 { "" } else { "s" };
         write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
         if is_reading_objects {
-            return write!(f, "; {})", describe_objects(machine.objects(), machine.object_goal()));
+            return write!(f, "; {})", describe_objects(machine.objects(), machine.until()));
         }
         match machine.last_phase() {
             Some(Some(phase)) => write!(f, "; the job was last seen {phase})"),

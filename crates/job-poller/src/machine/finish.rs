@@ -1,7 +1,7 @@
 //! Finishes a wait whose job has ended: looks up missing sub-jobs, then returns the result. Does
 //! not change whether the job succeeded.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use job_transport::{ErrorClass, JobSnapshot};
@@ -15,7 +15,7 @@ use super::{
     outcome::{FinishedJob, Outcome},
     state::State,
     step::{Action, Input, MIN_PAUSE, StepContext},
-    sub_job_lookup::Lookup,
+    sub_job_lookup::{Lookup, MAX_REFUSALS},
     until::Until,
     verdict::active_sub_jobs,
 };
@@ -44,12 +44,7 @@ impl Machine {
         let lookup = Lookup {
             succeeded,
             is_for_objects,
-            deadline: match () {
-                () if self.deadline_waived => until,
-                // The wait cannot continue without these sub-jobs.
-                () if is_for_objects => self.policy.deadline(),
-                () => until.min(self.policy.deadline()),
-            },
+            deadline: if self.deadline_waived { until } else { until.min(self.policy.deadline()) },
             looked_up: Vec::new(),
             in_flight: None,
             requests: 0,
@@ -58,12 +53,12 @@ impl Machine {
             detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
             observation,
             is_truncated,
-            job,
+            job: job.into(),
         };
         self.state = State::Polling;
-        // No lookup after an error, because the error may be what ends the wait. No lookup if memory
-        // is short either.
-        if self.recent_errors.is_some() || is_truncated {
+        // No lookup after an error, because the error may be what ends the wait, except if the wait
+        // goes on. No lookup if memory is short either.
+        if (self.recent_errors.is_some() && !is_for_objects) || is_truncated {
             self.finish(context, lookup)
         } else {
             self.start_next_lookup(context, lookup.into())
@@ -79,15 +74,12 @@ impl Machine {
     ) -> Action {
         // The limits may have changed: another wait for this job may have joined, which goes on until
         // its objects are ready, or the wait was resumed with another goal.
-        let is_for_objects = lookup.succeeded && self.policy.until != Until::Ended;
-        if is_for_objects && !lookup.is_for_objects {
-            lookup.deadline = self.policy.deadline();
-        }
-        lookup.is_for_objects = is_for_objects;
+        lookup.is_for_objects = lookup.succeeded && self.policy.until != Until::Ended;
         match input {
             // The wait was resumed: repeat the lookup that was in flight.
             Input::Wake if lookup.in_flight.take().is_some() => {
                 lookup.requests = lookup.requests.saturating_sub(1);
+                self.sub_job_lookups = self.sub_job_lookups.saturating_sub(1);
             }
             Input::Wake if context.elapsed < lookup.retry_at => {
                 let at = lookup.retry_at;
@@ -99,11 +91,15 @@ impl Machine {
                 if credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
                 }
-                lookup.errors_in_a_row = 0;
                 // The reply is stale, because it comes from a replica that lags behind.
                 if !lookup.replace_sub_job(*snapshot.into_job()) {
-                    return self.retry_lookup(context, lookup, MIN_PAUSE, AttemptReason::Scheduled);
+                    lookup.errors_in_a_row = lookup.errors_in_a_row.saturating_add(1);
+                    if !lookup.is_for_objects || lookup.errors_in_a_row <= MAX_REFUSALS {
+                        let reason = AttemptReason::Scheduled;
+                        return self.retry_lookup(context, lookup, MIN_PAUSE, reason);
+                    }
                 }
+                lookup.errors_in_a_row = 0;
                 lookup.looked_up.extend(lookup.in_flight.take());
             }
             // A lookup has no last snapshot, so no reply can equal it.
@@ -141,7 +137,14 @@ impl Machine {
                         return self.stop(context, WaitErrorKind::Unauthorized);
                     }
                     ErrorClass::Unauthorized => return self.finish(context, *lookup),
+                    ErrorClass::NotFound | ErrorClass::Permanent
+                        if lookup.is_for_objects && in_a_row < MAX_REFUSALS =>
+                    {
+                        let pause = CONFIRMATION_PAUSE.max(retry_after.min(MAX_RETRY_AFTER));
+                        return self.retry_lookup(context, lookup, pause, AttemptReason::Backoff);
+                    }
                     ErrorClass::NotFound | ErrorClass::Permanent => {
+                        lookup.errors_in_a_row = 0;
                         lookup.looked_up.extend(lookup.in_flight.take());
                     }
                 }
@@ -171,7 +174,9 @@ impl Machine {
     ) -> Action {
         lookup.in_flight = None;
         let at = context.elapsed.saturating_add(pause);
-        if at >= lookup.deadline || lookup.requests >= self.max_lookups(&lookup) {
+        let is_needed = lookup.next_for_objects().is_some();
+        let max_lookups = self.max_lookups(&lookup, is_needed);
+        if at >= self.lookup_end(&lookup, is_needed) || lookup.requests >= max_lookups {
             return self.finish(context, *lookup);
         }
         lookup.retry_at = at;
@@ -185,10 +190,12 @@ impl Machine {
         context: &mut StepContext<'_>,
         mut lookup: Box<Lookup>,
     ) -> Action {
-        let left = lookup.deadline.saturating_sub(context.elapsed);
-        let max_lookups = self.max_lookups(&lookup);
-        let next = lookup.next_for_objects();
-        let next = next.or_else(|| lookup.next_sub_job().filter(|_| lookup.requests < max_lookups));
+        let needed = lookup.next_for_objects();
+        let is_needed = needed.is_some();
+        let left = self.lookup_end(&lookup, is_needed).saturating_sub(context.elapsed);
+        let max_lookups = self.max_lookups(&lookup, is_needed);
+        let next =
+            needed.or_else(|| lookup.next_sub_job().filter(|_| lookup.requests < max_lookups));
         let next = next.filter(|_| !left.is_zero());
         let Some(id) = next else { return self.finish(context, *lookup) };
         lookup.requests += 1;
@@ -201,8 +208,15 @@ impl Machine {
         Action::Fetch { id, timeout: self.policy.attempt_timeout.min(share), last: None }
     }
 
-    fn max_lookups(&self, lookup: &Lookup) -> u32 {
-        if lookup.next_for_objects().is_some() {
+    /// Returns when all lookups must have ended. `is_needed` is whether the wait cannot continue
+    /// without the next one.
+    fn lookup_end(&self, lookup: &Lookup, is_needed: bool) -> Duration {
+        let latest = if is_needed { self.policy.deadline() } else { Duration::ZERO };
+        lookup.deadline.max(latest)
+    }
+
+    fn max_lookups(&self, lookup: &Lookup, is_needed: bool) -> u32 {
+        if is_needed {
             u32::MAX
         } else if lookup.succeeded {
             self.policy.max_tree_lookups
@@ -246,7 +260,7 @@ impl Machine {
             is_truncated,
             deviations: self.deviations().into(),
             snapshot: self.snapshot.clone().unwrap_or_else(|| JobSnapshot::from((*job).clone())),
-            job,
+            job: Box::new(Arc::unwrap_or_clone(job)),
             attempts: self.attempts,
             sub_job_lookups: self.sub_job_lookups,
             elapsed,
@@ -260,6 +274,9 @@ impl Machine {
         }
     }
 }
+
+/// The pause before a sub-job that the wait needs is read again after a 404 or a permanent error.
+const CONFIRMATION_PAUSE: Duration = Duration::from_secs(5);
 
 /// The maximum time for looking up sub-jobs. It is short because the outcome is already known.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,8 @@
 //! Serializes a job as JSON text in any serde format, for `#[serde(with)]`. The job contains raw
 //! JSON values, which other formats cannot represent.
 
+use std::sync::Arc;
+
 use job_model::Job;
 use serde::{Deserialize, Deserializer, Serializer, ser::Error as _};
 
@@ -12,6 +14,6 @@ pub(crate) fn serialize<S: Serializer>(job: &Job, serializer: S) -> Result<S::Ok
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Box<Job>, D::Error> {
-    JobSnapshot::deserialize(deserializer).map(JobSnapshot::into_job)
+) -> Result<Arc<Job>, D::Error> {
+    JobSnapshot::deserialize(deserializer).map(|snapshot| snapshot.into_job().into())
 }

@@ -7,8 +7,6 @@ use job_model::{
     object::{ClusterId, NodeId, ObjectId},
 };
 
-use super::until::Until;
-
 /// The objects that a job names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NamedObjects {
@@ -17,7 +15,11 @@ pub(super) struct NamedObjects {
     pub(super) is_complete: bool,
     /// Whether the job makes or deletes these objects itself. Another job only belongs to the
     /// cluster, so the state of the cluster does not show how that job ended.
-    pub(super) are_own: bool,
+    pub(super) are_made_by_job: bool,
+    /// Whether the job creates the objects.
+    pub(super) are_created: bool,
+    /// Whether the job deletes the objects, so that they are done when they are gone.
+    pub(super) are_deleted: bool,
 }
 
 impl NamedObjects {
@@ -28,7 +30,8 @@ impl NamedObjects {
     ///   `resourceID` of other steps is another resource, such as a server.
     /// - A job that deletes nodes names each of them as the `resourceID` of a `DeleteNode` step, which
     ///   may be the job itself.
-    /// - Another job, such as an upgrade, concerns the cluster in its `clusterUID`.
+    /// - Another job, such as an upgrade, concerns the cluster in its `clusterUID`, unless its type
+    ///   contains `Node`: then it concerns the nodes of its `InstallNode` steps.
     pub(super) fn from_job(job: &Job) -> Self {
         let kind = JobKind::from_job(job);
         let (mut objects, mut is_complete) = (Vec::new(), true);
@@ -45,12 +48,18 @@ impl NamedObjects {
         } else {
             objects.extend(cluster_of(job).map(ObjectId::Cluster));
         }
-        let hides_nodes =
+        let has_unlisted_steps =
             sub_jobs_without_steps(job).any(|sub_job| has_type(sub_job, &[CREATE_NODE]));
         Self {
-            is_complete: is_complete && !objects.is_empty() && !hides_nodes,
+            is_complete: is_complete && !objects.is_empty() && !has_unlisted_steps,
             objects,
-            are_own: kind != JobKind::Other,
+            are_made_by_job: kind != JobKind::Other,
+            are_created: starts_with(job_type(job), "Create"),
+            are_deleted: match kind {
+                JobKind::Cluster => has_type(job, &["DeleteCluster"]),
+                JobKind::Nodes { steps } => steps == DELETING_STEPS,
+                JobKind::Other => false,
+            },
         }
     }
 }
@@ -82,18 +91,6 @@ fn sub_jobs_without_steps(job: &Job) -> impl Iterator<Item = &Job> {
     job.walk().skip(1).map(|node| node.job).filter(move |job| may_name_nodes(job))
 }
 
-/// Returns what a wait for this job waits for: an object is ready when it is gone, if the job
-/// deletes it.
-pub(super) fn goal(until: Until, job: &Job) -> Until {
-    let deletes = || DELETING_VERBS.iter().any(|verb| starts_with(job_type(job), verb));
-    if until == Until::Ready && deletes() { Until::Gone } else { until }
-}
-
-/// Returns whether the job creates its objects.
-pub(super) fn creates(job: &Job) -> bool {
-    starts_with(job_type(job), "Create")
-}
-
 /// What a job makes or deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JobKind {
@@ -109,7 +106,6 @@ enum JobKind {
 const CREATE_NODE: &str = "CreateNode";
 const INSTALLING_STEPS: &[&str] = &["InstallNode"];
 const DELETING_STEPS: &[&str] = &["DeleteNode", "RemoveNode"];
-const DELETING_VERBS: &[&str] = &["Delete", "Remove"];
 
 impl JobKind {
     fn from_job(job: &Job) -> Self {
@@ -120,7 +116,8 @@ impl JobKind {
             Self::Cluster
         } else if starts_with_any(DELETING_STEPS) {
             Self::Nodes { steps: DELETING_STEPS }
-        } else if starts_with_any(&[CREATE_NODE, "Scale"])
+        } else if job_type(job).to_ascii_lowercase().contains("node")
+            || starts_with_any(&["Scale"])
             || job.walk().any(|node| has_type(node.job, INSTALLING_STEPS))
         {
             Self::Nodes { steps: INSTALLING_STEPS }

@@ -1,12 +1,9 @@
 //! Handles readings of clusters and nodes, after the job has ended or without a job.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use jiff::SignedDuration;
-use job_model::{
-    Job,
-    object::{ObjectId, ObjectState},
-};
+use job_model::{Job, object::ObjectState};
 use job_transport::ErrorClass;
 
 use super::{
@@ -14,10 +11,11 @@ use super::{
     attempt_error::AttemptError,
     error_kind::WaitErrorKind,
     event::{AttemptReason, Event},
-    named_objects::{NamedObjects, creates, goal},
+    named_objects::NamedObjects,
     object_status::ObjectSnapshot,
     outcome::{FinishedJob, Outcome},
-    reading_objects::{EndedJob, NextReading, ReadingObjects},
+    policy::WaitPolicy,
+    reading_objects::{EndedJob, NextReading, ObjectGoal, ReadingObjects},
     state::State,
     step::{Action, Input, StepContext},
     sub_job_lookup::Lookup,
@@ -33,18 +31,20 @@ impl Machine {
         lookup: Lookup,
     ) -> Action {
         let named = NamedObjects::from_job(&lookup.job);
-        let are_deleted = goal(self.policy.until, &lookup.job) == Until::Gone;
-        let job_type = lookup.job.job_type().map(String::from);
         if !named.is_complete {
             // Some sub-jobs may not have been read because no time was left.
             let is_late = lookup.next_for_objects().is_some();
             // A resumed wait reads the job again.
             self.state = State::Polling;
-            let kind = if is_late { WaitErrorKind::NotReady } else { WaitErrorKind::NoObject };
+            let kind = match self.goal_of(&named) {
+                _ if !is_late => WaitErrorKind::NoObject,
+                ObjectGoal::Ready => WaitErrorKind::NotReady,
+                ObjectGoal::Gone => WaitErrorKind::DeadlineExceeded,
+            };
             return self.stop(context, kind);
         }
-        let job = EndedJob::Succeeded(lookup.into());
-        self.read_objects(context, job, named.objects, are_deleted, job_type)
+        let subject = lookup.job.job_type().map(String::from);
+        self.read_objects(context, EndedJob::Succeeded(lookup.into()), named, subject)
     }
 
     /// Begins to read the objects of a job that the service has deleted before the wait read its end.
@@ -55,7 +55,8 @@ impl Machine {
         &mut self,
         context: &mut StepContext<'_>,
     ) -> Option<Action> {
-        if self.policy.until == Until::Ended {
+        // A job that settles has succeeded.
+        if self.policy.until == Until::Ended || self.state.settling().is_some() {
             return None;
         }
         let snapshot = self.snapshot.clone()?;
@@ -63,33 +64,48 @@ impl Machine {
         let named = NamedObjects::from_job(job);
         let created_at = snapshot.digest().created_at();
         // Without a time, an object of the same id could be an older one.
-        if !named.is_complete || !named.are_own || (creates(job) && created_at.is_none()) {
+        let may_be_older = named.are_created && created_at.is_none();
+        if !named.is_complete || !named.are_made_by_job || may_be_older {
             return None;
         }
-        let creates_since = created_at.filter(|_| creates(job));
-        let are_deleted = goal(self.policy.until, job) == Until::Gone;
-        let job_type = job.job_type().map(String::from);
-        let ended = EndedJob::Gone { creates_since };
-        Some(self.read_objects(context, ended, named.objects, are_deleted, job_type))
+        let subject = job.job_type().map(String::from);
+        let ended = EndedJob::Gone { created_at: created_at.filter(|_| named.are_created) };
+        Some(self.read_objects(context, ended, named, subject))
+    }
+
+    /// Returns the state that the objects of a job must reach.
+    pub(super) fn goal_of(&self, named: &NamedObjects) -> ObjectGoal {
+        if named.are_deleted { ObjectGoal::Gone } else { ObjectGoal::from_policy(&self.policy) }
     }
 
     fn read_objects(
         &mut self,
         context: &mut StepContext<'_>,
         job: EndedJob,
-        objects: Vec<ObjectId>,
-        are_deleted: bool,
-        job_type: Option<String>,
+        named: NamedObjects,
+        subject: Option<String>,
     ) -> Action {
         let is_job_gone = matches!(job, EndedJob::Gone { .. });
-        let mut reading = ReadingObjects::new(job, objects.clone(), context.elapsed);
-        reading.are_deleted = are_deleted;
-        let until = reading.goal(&self.policy);
-        reading.law = format!("{}:{until}", job_type.unwrap_or_default());
-        context.events.push(Event::ReadingObjects { objects, until, is_job_gone });
+        let goal = self.goal_of(&named);
+        let NamedObjects { objects, are_deleted, .. } = named;
+        let reading = ReadingObjects::new(
+            job,
+            objects.iter().cloned(),
+            (goal, are_deleted),
+            subject.unwrap_or_default(),
+            context.elapsed,
+        );
+        context.events.push(Event::ReadingObjects { objects, until: goal.until(), is_job_gone });
         (self.recent_errors, self.stale_in_a_row) = (None, 0);
-        (self.next_attempt_at, self.not_before) = (context.elapsed.into(), context.elapsed.into());
         self.state = State::ReadingObjects(reading.into());
+        self.read_now(context)
+    }
+
+    /// Reads the next object at once. If the wait was resumed after its deadline, or has no time at
+    /// all, each object is still read once.
+    fn read_now(&mut self, context: &mut StepContext<'_>) -> Action {
+        (self.next_attempt_at, self.not_before) = (context.elapsed.into(), context.elapsed.into());
+        self.late_attempt_allowed |= self.deadline_waived;
         self.on_wake(context)
     }
 
@@ -97,9 +113,13 @@ impl Machine {
     pub(super) fn on_object_input(
         &mut self,
         context: &mut StepContext<'_>,
-        objects: Box<ReadingObjects>,
+        mut objects: Box<ReadingObjects>,
         input: Input,
     ) -> Action {
+        objects.update_goal(&self.policy);
+        if matches!(input, Input::Object { .. } | Input::Error(_)) {
+            self.object_readings = self.object_readings.saturating_add(1);
+        }
         match input {
             Input::Object { object, credentials_refreshed } => {
                 if credentials_refreshed {
@@ -113,7 +133,7 @@ impl Machine {
                 if error.credentials_refreshed {
                     context.events.push(Event::CredentialsRefreshed);
                 }
-                self.on_missing_object(context, objects)
+                self.record_object(context, objects, ReadingObjects::record_missing)
             }
             Input::Error(error) => {
                 self.state = State::ReadingObjects(objects);
@@ -168,7 +188,7 @@ impl Machine {
     fn on_object(
         &mut self,
         context: &mut StepContext<'_>,
-        mut objects: Box<ReadingObjects>,
+        objects: Box<ReadingObjects>,
         object: ObjectSnapshot,
     ) -> Action {
         let id = &objects.current().id;
@@ -178,7 +198,7 @@ impl Machine {
             self.state = State::ReadingObjects(objects);
             return self.on_attempt_error(context, error);
         }
-        if let EndedJob::Gone { creates_since: Some(job_created_at) } = objects.job {
+        if let EndedJob::Gone { created_at: Some(job_created_at) } = objects.job {
             let age = object.created_at.map(|created| job_created_at.duration_since(created));
             if age.is_none_or(|age| age > MAX_OBJECT_AGE_BEFORE_JOB) {
                 // Another job has created the object, so it does not show how this one ended.
@@ -186,43 +206,27 @@ impl Machine {
                 return self.stop(context, WaitErrorKind::Vanished);
             }
         }
-        self.recent_errors = None;
-        let goal = objects.goal(&self.policy);
-        let before = objects.current().clone();
-        objects.record_reading(goal, context.elapsed, object);
-        self.emit_object_change(context, &objects, &before.phase, before.state);
-        self.read_next_object(context, objects)
+        self.record_object(context, objects, |objects, _, now| objects.record_reading(now, object))
     }
 
-    /// Handles a 404 for the current object, which exists or has existed.
-    fn on_missing_object(
+    /// Records a reply about the current object with `record`, emits an event if the object has changed,
+    /// and plans the next reading.
+    fn record_object(
         &mut self,
         context: &mut StepContext<'_>,
         mut objects: Box<ReadingObjects>,
+        record: impl FnOnce(&mut ReadingObjects, &WaitPolicy, Duration),
     ) -> Action {
         self.recent_errors = None;
-        let goal = objects.goal(&self.policy);
-        let before = objects.current().clone();
-        objects.record_missing(goal, &self.policy, context.elapsed);
-        self.emit_object_change(context, &objects, &before.phase, before.state);
-        self.read_next_object(context, objects)
-    }
-
-    /// Emits an event if the state or the phase of the current object has changed.
-    fn emit_object_change(
-        &mut self,
-        context: &mut StepContext<'_>,
-        objects: &ReadingObjects,
-        from: &Option<String>,
-        state_before: Option<ObjectState>,
-    ) {
+        let (from, state_before) = (objects.current().phase.clone(), objects.current().state);
+        record(&mut objects, &self.policy, context.elapsed);
         let status = objects.current();
-        if (status.phase.as_ref(), status.state) != (from.as_ref(), state_before) {
+        if (&status.phase, status.state) != (&from, state_before) {
             self.changed_at = context.elapsed.into();
             self.stall_reported = false;
-            let (status, from) = (Box::new(status.clone()), from.clone());
-            context.events.push(Event::Object { from, status });
+            context.events.push(Event::Object { from, status: Box::new(status.clone()) });
         }
+        self.read_next_object(context, objects)
     }
 
     /// Plans the next reading of an object, or finishes the wait.
@@ -231,14 +235,11 @@ impl Machine {
         context: &mut StepContext<'_>,
         objects: Box<ReadingObjects>,
     ) -> Action {
-        let goal = objects.goal(&self.policy);
-        match objects.next_reading(goal, context.elapsed) {
+        match objects.next_reading(&self.policy, context.elapsed) {
             NextReading::None => self.finish_objects(context, *objects),
             NextReading::Now => {
-                (self.next_attempt_at, self.not_before) =
-                    (context.elapsed.into(), context.elapsed.into());
                 self.state = State::ReadingObjects(objects);
-                self.on_wake(context)
+                self.read_now(context)
             }
             NextReading::After(delay) => {
                 self.state = State::ReadingObjects(objects);
@@ -248,53 +249,59 @@ impl Machine {
             NextReading::Scheduled(max_delay) => {
                 let age = context.elapsed.saturating_sub(objects.since);
                 let state = self.poll_state(context.elapsed, objects.readings);
+                let key = objects.history_key();
                 let state = PollState {
                     age,
                     since_last_step: age,
-                    job_type: Some(&objects.law),
+                    job_type: Some(&key),
                     share: context.share,
                     ..state
                 };
                 let plan = context.schedule.plan(&state);
                 context.plan = Some(plan);
                 self.state = State::ReadingObjects(objects);
-                self.check_stalled(context);
+                if self.check_stalled(context) && self.policy.stop_when_stalled {
+                    return self.stop(context, WaitErrorKind::Stalled);
+                }
                 let delay = plan.delay.min(max_delay);
                 self.plan_next_attempt(context, delay, AttemptReason::Scheduled)
             }
         }
     }
 
-    /// Finishes the wait, because each object is settled.
-    fn finish_objects(&mut self, context: &StepContext<'_>, mut objects: ReadingObjects) -> Action {
-        let until = objects.goal(&self.policy);
-        let outcome = match objects.result(until) {
+    /// Finishes the wait with the worst state of the objects that are settled.
+    pub(super) fn finish_objects(
+        &mut self,
+        context: &StepContext<'_>,
+        mut objects: ReadingObjects,
+    ) -> Action {
+        let until = objects.goal(&self.policy).until();
+        let outcome = match objects.result() {
             ObjectState::Broken => Outcome::Broken,
             ObjectState::Gone => Outcome::Gone,
             ObjectState::Ready | ObjectState::UnderWay => Outcome::Ready,
         };
-        let is_reached = match until {
-            Until::Gone => outcome == Outcome::Gone,
-            Until::Ready | Until::Ended => outcome == Outcome::Ready,
-        };
-        let finished = match &mut objects.job {
-            EndedJob::Succeeded(lookup) => {
-                let lookup = mem::take(&mut **lookup);
-                self.finished_job(context.elapsed, lookup, outcome)
-            }
+        let is_reached = !objects.has_failed();
+        let is_job_gone = matches!(objects.job, EndedJob::Gone { .. });
+        let ended = match &mut objects.job {
+            EndedJob::Succeeded(lookup) => mem::take(&mut **lookup),
             EndedJob::None | EndedJob::Gone { .. } => {
                 let observation = self.observation();
                 let snapshot = self.snapshot.clone().unwrap_or_else(|| Job::default().into());
-                let lookup = Lookup { observation, job: snapshot.into_job(), ..Lookup::default() };
-                self.finished_job(context.elapsed, lookup, outcome)
+                Lookup { observation, job: snapshot.into_job().into(), ..Lookup::default() }
             }
+        };
+        // A wait without a job that is resumed reads its object once more.
+        self.state = match objects.job {
+            EndedJob::None => State::ReadingObjects(objects.restarted().into()),
+            EndedJob::Succeeded(_) | EndedJob::Gone { .. } => State::Polling,
         };
         Action::Finish(Box::new(Ok(FinishedJob {
             until,
-            is_job_gone: matches!(objects.job, EndedJob::Gone { .. }),
+            is_job_gone,
             object_observation: objects.observation(Some(context.elapsed).filter(|_| is_reached)),
             objects: objects.statuses().cloned().collect(),
-            ..finished
+            ..self.finished_job(context.elapsed, ended, outcome)
         })))
     }
 }

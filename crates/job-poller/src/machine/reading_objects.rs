@@ -19,17 +19,28 @@ use crate::schedule::JobObservation;
 pub(super) struct ReadingObjects {
     pub(super) job: EndedJob,
     /// Whether the job deletes the objects, so that they are done when they are gone.
-    pub(super) are_deleted: bool,
+    are_deleted: bool,
+    /// The goal for which objects are settled. It may differ from that of the policy after the wait
+    /// was resumed.
+    goal: ObjectGoal,
     /// When the first object was due to be read.
     pub(super) since: Duration,
     pub(super) readings: u32,
-    /// The type of job under which the schedule learns how long this takes.
-    pub(super) law: String,
+    /// The type of the job, or the kind of the object. With the goal, it is the name under which the
+    /// schedule learns how long this takes.
+    subject: String,
     /// The index of the object that is read now or next.
     current: usize,
     objects: Vec<WatchedObject>,
     /// The times since `since` at the first and at the last reading that did not settle an object.
     observed: Option<(Duration, Duration)>,
+}
+
+/// The state that each object must reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ObjectGoal {
+    Ready,
+    Gone,
 }
 
 /// What is known of the job whose objects are read.
@@ -40,10 +51,9 @@ pub(super) enum EndedJob {
     /// The job has succeeded.
     Succeeded(Box<Lookup>),
     /// The service has deleted the job before the wait read its end.
-    #[serde(rename_all = "snake_case")]
     Gone {
         /// When the job was created, if it creates the objects.
-        creates_since: Option<Timestamp>,
+        created_at: Option<Timestamp>,
     },
 }
 
@@ -55,7 +65,7 @@ struct WatchedObject {
     is_known: bool,
     #[serde(default)]
     was_read: bool,
-    /// Whether nothing that can be read changes the result for this object.
+    /// Whether this object needs no more readings.
     #[serde(default)]
     is_settled: bool,
     /// The number of the last reading of this object.
@@ -71,7 +81,7 @@ struct WatchedObject {
 /// What the wait does after a reading of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextReading {
-    /// Each object is settled.
+    /// The wait is over.
     None,
     /// The next object is read at once.
     Now,
@@ -81,8 +91,30 @@ pub(super) enum NextReading {
     After(Duration),
 }
 
+impl ObjectGoal {
+    /// Returns the goal of a policy. Without another goal, objects must be ready.
+    pub(super) fn from_policy(policy: &WaitPolicy) -> Self {
+        if policy.until == Until::Gone { Self::Gone } else { Self::Ready }
+    }
+
+    pub(super) const fn until(self) -> Until {
+        match self {
+            Self::Ready => Until::Ready,
+            Self::Gone => Until::Gone,
+        }
+    }
+}
+
 impl ReadingObjects {
-    pub(super) fn new(job: EndedJob, objects: Vec<ObjectId>, since: Duration) -> Self {
+    /// Creates the state before the first reading. `goal` is that of the objects, which are deleted by
+    /// the job if `are_deleted` is set. `subject` is the type of the job, or the kind of the object.
+    pub(super) fn new(
+        job: EndedJob,
+        objects: impl IntoIterator<Item = ObjectId>,
+        (goal, are_deleted): (ObjectGoal, bool),
+        subject: impl Into<String>,
+        since: Duration,
+    ) -> Self {
         let is_known = job != EndedJob::None;
         let objects = objects.into_iter().map(|id| WatchedObject {
             status: ObjectStatus::new(id),
@@ -95,19 +127,40 @@ impl ReadingObjects {
         });
         Self {
             job,
-            are_deleted: false,
+            are_deleted,
+            goal,
             since,
             readings: 0,
-            law: String::new(),
+            subject: subject.into(),
             current: 0,
             objects: objects.collect(),
             observed: None,
         }
     }
 
-    /// Returns the state that each object must reach.
-    pub(super) fn goal(&self, policy: &WaitPolicy) -> Until {
-        if self.are_deleted || policy.until == Until::Gone { Until::Gone } else { Until::Ready }
+    /// Returns the state before the first reading of the same objects.
+    pub(super) fn restarted(&self) -> Self {
+        let ids = self.objects.iter().map(|object| object.status.id.clone());
+        let goal = (self.goal, self.are_deleted);
+        Self::new(EndedJob::None, ids, goal, self.subject.clone(), self.since)
+    }
+
+    /// Returns the state that each object must reach under this policy.
+    pub(super) fn goal(&self, policy: &WaitPolicy) -> ObjectGoal {
+        if self.are_deleted { ObjectGoal::Gone } else { ObjectGoal::from_policy(policy) }
+    }
+
+    /// Takes over the goal of the policy. If it has changed, no object is settled any more.
+    pub(super) fn update_goal(&mut self, policy: &WaitPolicy) -> ObjectGoal {
+        let goal = self.goal(policy);
+        if goal != self.goal {
+            self.goal = goal;
+            for object in &mut self.objects {
+                object.is_settled = false;
+                (object.broken_since, object.missing_since) = (None, None);
+            }
+        }
+        goal
     }
 
     pub(super) fn statuses(&self) -> impl Iterator<Item = &ObjectStatus> {
@@ -129,28 +182,28 @@ impl ReadingObjects {
     }
 
     /// Records a reading of the current object.
-    pub(super) fn record_reading(&mut self, goal: Until, now: Duration, object: ObjectSnapshot) {
+    pub(super) fn record_reading(&mut self, now: Duration, object: ObjectSnapshot) {
         self.readings = self.readings.saturating_add(1);
-        let readings = self.readings;
+        let (goal, readings) = (self.goal, self.readings);
         let current = &mut self.objects[self.current];
         let is_broken = object.state == ObjectState::Broken;
         current.broken_since = is_broken.then(|| current.broken_since.unwrap_or(now));
         current.missing_since = None;
         (current.is_known, current.was_read, current.last_reading) = (true, true, readings);
         let is_broken_for = current.broken_since.map(|since| now.saturating_sub(since));
-        current.is_settled = goal == Until::Ready
+        current.is_settled = goal == ObjectGoal::Ready
             && (object.state == ObjectState::Ready || is_broken_for >= Some(BROKEN_FOR));
         current.status.update(object);
         self.observe(now);
     }
 
     /// Records that the service does not find the current object, which is known to exist.
-    pub(super) fn record_missing(&mut self, goal: Until, policy: &WaitPolicy, now: Duration) {
+    pub(super) fn record_missing(&mut self, policy: &WaitPolicy, now: Duration) {
         self.readings = self.readings.saturating_add(1);
-        let readings = self.readings;
+        let (goal, readings) = (self.goal, self.readings);
         let current = &mut self.objects[self.current];
         // A new object may not be known to every replica yet.
-        let is_new = goal == Until::Ready && !current.was_read;
+        let is_new = goal == ObjectGoal::Ready && !current.was_read;
         let grace = if is_new { policy.not_found_grace } else { Duration::ZERO };
         let missing_for = current.missing_since.map(|since| now.saturating_sub(since));
         current.is_settled = missing_for >= Some(grace.max(GONE_FOR));
@@ -171,31 +224,32 @@ impl ReadingObjects {
 
     /// Returns when the next object is read, after a reading of the current one.
     ///
-    /// Each object has to be settled, so one that is not done delays them all, and the others are not
-    /// read meanwhile. After an object is done, the next one is read at once.
-    pub(super) fn next_reading(&self, goal: Until, now: Duration) -> NextReading {
-        let is_pausing = |object: &&WatchedObject| goal == Until::Gone && object.is_missing();
-        let is_done = |object: &WatchedObject| object.is_settled || is_pausing(&object);
-        let due_in = self.open().filter_map(|object| object.due_at(goal)).min();
+    /// The wait ends when all objects are settled. After a reading of an object that is not done, the
+    /// next reading is delayed. After a reading of one that is done, the next object is read at once.
+    pub(super) fn next_reading(&self, policy: &WaitPolicy, now: Duration) -> NextReading {
+        let is_pausing =
+            |object: &WatchedObject| self.goal == ObjectGoal::Gone && object.is_missing();
+        if self.open().next().is_none() || (policy.fail_fast && self.has_failed()) {
+            return NextReading::None;
+        }
+        let due_in = self.open().filter_map(|object| object.due_at(self.goal)).min();
         let due_in = due_in.map(|at| at.saturating_sub(now));
+        let current = &self.objects[self.current];
         match due_in {
-            _ if self.open().next().is_none() => NextReading::None,
             Some(Duration::ZERO) => NextReading::Now,
-            Some(due_in) if self.open().all(|object| is_pausing(&object)) => {
-                NextReading::After(due_in)
-            }
-            _ if is_done(&self.objects[self.current]) => NextReading::Now,
+            Some(due_in) if self.open().all(is_pausing) => NextReading::After(due_in),
+            _ if current.is_settled || is_pausing(current) => NextReading::Now,
             due_in => NextReading::Scheduled(due_in.unwrap_or(Duration::MAX)),
         }
     }
 
     /// Chooses the object that is read now: one whose state is due to be confirmed, or else the one
     /// that was not read for the longest time.
-    pub(super) fn choose_current(&mut self, goal: Until, now: Duration) {
-        let rank = |object: &WatchedObject| match object.due_at(goal) {
+    pub(super) fn choose_current(&mut self, now: Duration) {
+        let rank = |object: &WatchedObject| match object.due_at(self.goal) {
             Some(at) if at <= now => (0, object.last_reading),
             // Its next reading comes when it is due.
-            Some(_) if goal == Until::Gone => (2, object.last_reading),
+            Some(_) if self.goal == ObjectGoal::Gone => (2, object.last_reading),
             _ => (1, object.last_reading),
         };
         let open = self.objects.iter().enumerate().filter(|(_, object)| !object.is_settled);
@@ -207,15 +261,30 @@ impl ReadingObjects {
         self.objects.iter().filter(|object| !object.is_settled)
     }
 
-    /// Returns the state in which all objects are together, if each is settled: the worst of them.
-    pub(super) fn result(&self, goal: Until) -> ObjectState {
-        let is_any = |state| self.objects.iter().any(|object| object.status.state == Some(state));
-        match goal {
-            Until::Gone => ObjectState::Gone,
-            Until::Ready | Until::Ended if is_any(ObjectState::Broken) => ObjectState::Broken,
-            Until::Ready | Until::Ended if is_any(ObjectState::Gone) => ObjectState::Gone,
-            Until::Ready | Until::Ended => ObjectState::Ready,
+    /// Returns whether an object has settled in another state than that of the goal.
+    pub(super) fn has_failed(&self) -> bool {
+        let goal = self.goal.until().object_state();
+        self.objects.iter().any(|object| object.is_settled && object.status.state != goal)
+    }
+
+    /// Returns the worst state of the objects that are settled.
+    pub(super) fn result(&self) -> ObjectState {
+        let has = |state| {
+            let mut settled = self.objects.iter().filter(|object| object.is_settled);
+            settled.any(|object| object.status.state == Some(state))
+        };
+        match self.goal {
+            ObjectGoal::Gone => ObjectState::Gone,
+            ObjectGoal::Ready if has(ObjectState::Broken) => ObjectState::Broken,
+            ObjectGoal::Ready if has(ObjectState::Gone) => ObjectState::Gone,
+            ObjectGoal::Ready => ObjectState::Ready,
         }
+    }
+
+    /// Returns the name under which the schedule learns how long this takes, such as
+    /// `CreateCluster:ready`.
+    pub(super) fn history_key(&self) -> String {
+        format!("{}:{}", self.subject, self.goal.until())
     }
 
     /// Returns what the wait observed of the objects, for a [`History`](crate::schedule::History).
@@ -228,7 +297,7 @@ impl ReadingObjects {
             let age = at.saturating_sub(self.since).max(last);
             last + (age - last) / 2
         });
-        Some(JobObservation::new(self.law.clone(), from, until, ended_at.is_some()))
+        Some(JobObservation::new(self.history_key(), from, until, ended_at.is_some()))
     }
 
     /// Forgets what was observed, because it has been reported.
@@ -247,10 +316,10 @@ impl WatchedObject {
     }
 
     /// Returns when the object must be read again to confirm that it is broken, or gone.
-    fn due_at(&self, goal: Until) -> Option<Duration> {
+    fn due_at(&self, goal: ObjectGoal) -> Option<Duration> {
         match goal {
-            Until::Gone => Some(self.missing_since?.saturating_add(GONE_FOR)),
-            Until::Ready | Until::Ended => Some(self.broken_since?.saturating_add(BROKEN_FOR)),
+            ObjectGoal::Gone => Some(self.missing_since?.saturating_add(GONE_FOR)),
+            ObjectGoal::Ready => Some(self.broken_since?.saturating_add(BROKEN_FOR)),
         }
     }
 }

@@ -272,9 +272,7 @@ impl Machine {
             timeout => timeout.min(left),
         };
         if let State::ReadingObjects(objects) = &mut self.state {
-            let goal = objects.goal(&self.policy);
-            objects.choose_current(goal, context.elapsed);
-            self.object_readings = self.object_readings.saturating_add(1);
+            objects.choose_current(context.elapsed);
             return Action::FetchObject { id: objects.current().id.clone(), timeout };
         }
         self.attempts = self.attempts.saturating_add(1);
@@ -391,6 +389,15 @@ impl Machine {
             WaitErrorKind::DeadlineExceeded => self.deadline_error(),
             kind => kind,
         };
+        if kind == WaitErrorKind::NotReady {
+            // A longer deadline would not help.
+            match mem::replace(&mut self.state, State::Polling) {
+                State::ReadingObjects(objects) if objects.has_failed() => {
+                    return self.finish_objects(context, *objects);
+                }
+                state => self.state = state,
+            }
+        }
         if kind != WaitErrorKind::Stopped {
             // The error count starts again when the wait is resumed, because the cause may have
             // been fixed, for example the credentials or the limits.

@@ -1,7 +1,7 @@
 //! Looks up sub-jobs that are missing from the reply of a job that has ended. The service often
 //! lists only one level of sub-jobs, and each sub-job is a job of its own.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use job_model::{Job, JobId, Phase, decode::Limits};
 use serde::{Deserialize, Serialize};
@@ -32,9 +32,16 @@ pub(super) struct Lookup {
     /// Whether the job is a summary, because memory is short.
     #[serde(default)]
     pub(super) is_truncated: bool,
+    /// Shared, because the machine may be cloned for each checkpoint.
     #[serde(with = "job_text")]
-    pub(super) job: Box<Job>,
+    pub(super) job: Arc<Job>,
 }
+
+/// How often in a row a sub-job may contradict the phase in its parent, if the wait needs the sub-job.
+const MAX_CONTRADICTIONS: u32 = 2;
+
+/// How often in a row a sub-job that the wait needs may be refused.
+pub(super) const MAX_REFUSALS: u32 = 3;
 
 impl Lookup {
     pub(super) fn job(&self) -> &Job {
@@ -90,12 +97,15 @@ impl Lookup {
         let same_phase = node.job.phase().is_none_or(|phase| found.phase() == Some(phase));
         let depth = found.walk().map(|node| node.path.depth() + 1).max().unwrap_or_default();
         let fits = node.path.depth() + depth <= Limits::MAX_DEPTH_CAP as usize;
-        let is_same = same_phase && check_uid(&found, id).is_ok();
+        // Without this sub-job the wait cannot continue, so its own reply decides in the end.
+        let is_repeated = self.is_for_objects && self.errors_in_a_row >= MAX_CONTRADICTIONS;
+        let is_same = (same_phase || is_repeated) && check_uid(&found, id).is_ok();
         if is_same && fits {
             let path = node.path;
-            let listed_job = path.indices().iter().try_fold(&mut *self.job, |job, index| {
-                job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
-            });
+            let listed_job =
+                path.indices().iter().try_fold(Arc::make_mut(&mut self.job), |job, index| {
+                    job.spec.as_mut()?.sub_jobs.as_mut()?.get_mut(*index)
+                });
             if let Some(listed_job) = listed_job {
                 *listed_job = found;
             }
