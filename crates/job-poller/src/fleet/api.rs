@@ -57,8 +57,10 @@ use crate::{
 /// # Watching a job twice
 ///
 /// Two watches of one job share one wait: its requests, its events and its result. Each has its own
-/// timeout, which begins when the watch does. The other limits and the schedule are those of the
-/// first watch. A watch that reads its events too slowly loses the oldest ones, and does not affect
+/// timeout, which begins when the watch does. If one of them is for the end of the job, and another
+/// until its objects are ready or gone, each ends at its own goal. One until ready and one until gone
+/// do not share a wait, and [`get`](Self::get), [`hint`](Self::hint) and [`cancel`](Self::cancel) apply
+/// to the later one. The other limits and the schedule are those of the first watch. A watch that reads its events too slowly loses the oldest ones, and does not affect
 /// the others.
 ///
 /// # Learning

@@ -141,7 +141,9 @@ impl Scheduler {
         now: Duration,
         NewWait { machine, elapsed_before, schedule, job_type }: NewWait<'_>,
     ) -> usize {
+        let until = machine.policy().until;
         let known = self.by_id.get(machine.job_id()).copied();
+        let known = known.filter(|key| self.jobs[*key].machine.policy().until.agrees_with(until));
         let subscriber = match known {
             Some(key) => self.join(now, key, machine.policy(), elapsed_before),
             None => {

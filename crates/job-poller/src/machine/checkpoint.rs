@@ -8,11 +8,12 @@ use job_model::{Job, JobId, Phase};
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::{Machine, policy::WaitPolicy};
+use super::{Machine, policy::WaitPolicy, until::Until};
 
 /// The state of a wait, from which it can be resumed, also in another process.
 ///
-/// It can be stored in any serde format. It contains the job as last read, and no credentials.
+/// It can be stored in any serde format. It contains the job as last read, what is known of its
+/// clusters and nodes, and no credentials.
 ///
 /// # Versions
 ///
@@ -20,6 +21,9 @@ use super::{Machine, policy::WaitPolicy};
 /// crate would misunderstand the checkpoints of another one, for example because the meaning of a
 /// field has changed. A checkpoint with another number is refused with an error, and its job needs a
 /// new wait.
+///
+/// The number is 2, or 3 if the wait is until objects are ready or gone, because an earlier version
+/// would end such a wait with the job. This version reads both.
 ///
 /// With the same number, a version of this crate reads the checkpoints of all earlier versions. It
 /// also reads those of later versions, except if they contain a value that it does not know, such
@@ -39,9 +43,9 @@ use super::{Machine, policy::WaitPolicy};
 /// let text = serde_json::to_string(&checkpoint)?;
 /// assert_eq!(serde_json::from_str::<Checkpoint>(&text)?, checkpoint);
 ///
-/// let newer = text.replacen("\"version\":2", "\"version\":3", 1);
+/// let newer = text.replacen("\"version\":2", "\"version\":4", 1);
 /// let error = serde_json::from_str::<Checkpoint>(&newer).unwrap_err();
-/// assert!(error.to_string().starts_with("checkpoint version 3 is not supported"));
+/// assert!(error.to_string().starts_with("checkpoint version 4 is not supported"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -90,8 +94,8 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Creates a checkpoint of a machine. `elapsed` is the time since its wait began.
     #[must_use]
-    pub const fn new(machine: Machine, elapsed: Duration) -> Self {
-        Self { version: Version, taken_at: None, elapsed, machine }
+    pub fn new(machine: Machine, elapsed: Duration) -> Self {
+        Self { version: Version::of(&machine), taken_at: None, elapsed, machine }
     }
 
     /// Sets the wall-clock time when the checkpoint was taken.
@@ -107,6 +111,7 @@ impl Checkpoint {
     #[must_use]
     pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
         self.machine = self.machine.with_policy(policy);
+        self.version = Version::of(&self.machine);
         self
     }
 
@@ -263,33 +268,44 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The number of the format, of which only one is supported. [`Checkpoint`] documents when it
-/// changes, and a test reads the checkpoints in `fixtures/checkpoints`.
+/// The number of the format. [`Checkpoint`] documents when it changes, and a test reads the
+/// checkpoints in `fixtures/checkpoints`.
 ///
 /// It is serialized first, so that it is checked before any field that may differ in another
 /// version.
 #[derive(Clone, Copy, PartialEq)]
-struct Version;
+enum Version {
+    /// The wait is for the end of the job.
+    V2 = 2,
+    /// The wait is until objects are ready or gone.
+    V3 = 3,
+}
 
 impl Version {
-    const FORMAT_VERSION: u32 = 2;
+    const KNOWN: [Self; 2] = [Self::V2, Self::V3];
+
+    fn of(machine: &Machine) -> Self {
+        let is_for_job = machine.policy().until == Until::Ended && !machine.is_reading_objects();
+        if is_for_job { Self::V2 } else { Self::V3 }
+    }
 }
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(Self::FORMAT_VERSION)
+        serializer.serialize_u32(*self as u32)
     }
 }
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u32::deserialize(deserializer)? {
-            Self::FORMAT_VERSION => Ok(Self),
-            other => Err(D::Error::custom(format_args!(
-                "checkpoint version {other} is not supported, only version {} is; start a new wait",
-                Self::FORMAT_VERSION
-            ))),
-        }
+        let number = u32::deserialize(deserializer)?;
+        let known = Self::KNOWN.into_iter().find(|known| *known as u32 == number);
+        known.ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "checkpoint version {number} is not supported, only versions 2 and 3 are; start a new \
+                 wait"
+            ))
+        })
     }
 }
 

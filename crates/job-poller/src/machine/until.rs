@@ -35,6 +35,13 @@ impl Until {
         }
     }
 
+    /// Returns whether one wait can have both goals: it goes on after the end of the job if one of them
+    /// needs that. An object cannot become ready and gone at once.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn agrees_with(self, other: Self) -> bool {
+        self == other || self == Self::Ended || other == Self::Ended
+    }
+
     /// Returns the state that each object must reach, or `None` if no object is read.
     #[must_use]
     pub const fn object_state(self) -> Option<ObjectState> {

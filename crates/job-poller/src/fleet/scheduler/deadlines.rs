@@ -27,7 +27,9 @@ impl Scheduler {
         let deadline = own_deadline(policy, now, elapsed_before);
         let (lists, until) = (&mut job.subscribers, policy.until);
         let subscriber = self.subscribers.join(now, key, lists, deadline, until);
-        self.end_with_job(now, key, None);
+        if self.end_with_job(now, key, None) {
+            return subscriber;
+        }
         if self.subscribers[subscriber].deadline_stage() == DeadlineStage::EndAfterNextAttempt {
             self.attempt_early(now, key);
         }

@@ -8,13 +8,13 @@ use job_transport::clock::{Clock, TokioClock};
 use super::Scheduler;
 use crate::{
     fleet::subscriber::FinishedFleetWait,
-    machine::{FinishedJob, WaitError, WaitErrorKind},
+    machine::{FinishedJob, Until, WaitError, WaitErrorKind},
     observer::WaitFinished,
 };
 
 impl Scheduler {
-    /// Ends the subscriptions for the end of a job, if the job has ended. Returns whether that were
-    /// the last ones, so that the wait is over.
+    /// Ends the subscriptions for the end of a job, if the job has ended. Returns `true` if
+    /// no subscriber is left, so that the wait was removed.
     ///
     /// `ended` is their result, if the last step has ended a wait for the end of the job.
     pub(super) fn end_with_job(
@@ -24,13 +24,15 @@ impl Scheduler {
         ended: Option<Result<FinishedJob, WaitError>>,
     ) -> bool {
         let job = &self.jobs[key];
-        let subscribers = self.subscribers.ending_with_job(&job.subscribers);
-        let elapsed = job.elapsed(now);
-        let before = || job.machine.ended_job(elapsed).map(Ok);
-        let ended = subscribers.first().and_then(|_| ended.or_else(before));
-        if subscribers.is_empty() || (ended.is_none() && !job.machine.is_job_gone()) {
+        // The usual wait has no others, so this must cost nothing.
+        if job.machine.policy().until == Until::Ended || !job.subscribers.any_ends_with_job() {
             return false;
         }
+        let ended = ended.or_else(|| job.machine.ended_job(job.elapsed(now)).map(Ok));
+        if ended.is_none() && !job.machine.is_job_gone() {
+            return false;
+        }
+        let subscribers = self.subscribers.ending_with_job(&job.subscribers);
         for subscriber in subscribers {
             let job = &mut self.jobs[key];
             let checkpoint = job.checkpoint_for(now, &self.subscribers[subscriber]);

@@ -125,7 +125,10 @@ impl Scheduler {
         self.leave_list(key);
         let job = self.jobs.remove(key);
         self.budget.update(job.urgency, None);
-        self.by_id.remove(job.machine.job_id());
+        // A later wait for this job may have another goal.
+        if self.by_id.get(job.machine.job_id()) == Some(&key) {
+            self.by_id.remove(job.machine.job_id());
+        }
         job
     }
 
