@@ -89,9 +89,11 @@ pub(super) fn goal(until: Until, job: &Job) -> Until {
     if until == Until::Ready && deletes() { Until::Gone } else { until }
 }
 
-/// Returns whether the job creates its objects.
+/// Returns whether the job creates its objects. A job that adds nodes to a cluster need not be named
+/// after that.
 pub(super) fn creates(job: &Job) -> bool {
-    starts_with(job_type(job), "Create")
+    let installs_nodes = || JobKind::from_job(job) == JobKind::Nodes { steps: INSTALLING_STEPS };
+    starts_with(job_type(job), "Create") || installs_nodes()
 }
 
 /// What a job makes or deletes.
