@@ -100,6 +100,10 @@ impl Machine {
         objects: Box<ReadingObjects>,
         input: Input,
     ) -> Action {
+        // Counted here and not when it is requested, because a driver may ask again for the action.
+        if !matches!(input, Input::Wake | Input::Stop) {
+            self.object_readings = self.object_readings.saturating_add(1);
+        }
         match input {
             Input::Object { object, credentials_refreshed } => {
                 if credentials_refreshed {

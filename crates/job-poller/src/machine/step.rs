@@ -274,7 +274,6 @@ impl Machine {
         if let State::ReadingObjects(objects) = &mut self.state {
             let goal = objects.goal(&self.policy);
             objects.choose_current(goal, context.elapsed);
-            self.object_readings = self.object_readings.saturating_add(1);
             return Action::FetchObject { id: objects.current().id.clone(), timeout };
         }
         self.attempts = self.attempts.saturating_add(1);
