@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use job_model::{Job, object::Object};
+use job_model::{
+    Job,
+    object::{Object, ObjectKind},
+};
 use job_poller::{
     Checkpoint,
     machine::{Action, Input},
@@ -14,15 +17,17 @@ use job_transport::{ObjectReading, Reading};
 use serde_json::Value;
 
 /// The states in which checkpoints were stored.
-const STATES: [&str; 8] = [
+const STATES: [&str; 10] = [
     "after-errors",
     "deadline-passed",
     "error-before-reading",
     "looking-up",
     "new",
     "polling",
+    "reading-objects",
     "settling",
     "stopped",
+    "without-job",
 ];
 
 /// The forms of the checkpoint of each state.
@@ -50,8 +55,8 @@ fn read(name: &str, text: &str) -> Checkpoint {
     })
 }
 
-/// Resumes a wait 5 s after the checkpoint was taken, with a job that has succeeded since then.
-/// Returns a line for each action.
+/// Resumes a wait 5 s after the checkpoint was taken, with a job that has succeeded since then, and
+/// with objects that are ready. Returns a line for each action.
 fn resume(checkpoint: Checkpoint) -> String {
     let taken_at = checkpoint.taken_at().unwrap_or(Timestamp::UNIX_EPOCH);
     let (mut machine, mut now) = checkpoint.resume(taken_at + Duration::from_secs(5));
@@ -72,9 +77,13 @@ fn resume(checkpoint: Checkpoint) -> String {
             }
             Action::FetchObject { id, timeout } => {
                 writeln!(lines, "fetch {id} within {timeout:?}").unwrap();
-                let object =
-                    Object::from_slice(id.kind(), br#"{"status": {"phase": "Available"}}"#);
-                let reading = ObjectReading::new(object.unwrap());
+                let phase = match id.kind() {
+                    ObjectKind::Cluster => "Available",
+                    ObjectKind::Node => "Active",
+                };
+                let body = format!(r#"{{"status": {{"phase": "{phase}"}}}}"#);
+                let object = Object::from_slice(id.kind(), body.as_bytes()).unwrap();
+                let reading = ObjectReading::new(object);
                 (input, now) = (reading.into(), now + Duration::from_secs(1));
             }
             Action::SleepUntil(at) => {
@@ -84,7 +93,12 @@ fn resume(checkpoint: Checkpoint) -> String {
             Action::Finish(result) => {
                 let finished = result.unwrap();
                 let (outcome, attempts) = (&finished.outcome, finished.attempts);
-                writeln!(lines, "{} after {attempts} attempts", outcome.as_str()).unwrap();
+                write!(lines, "{} after {attempts} attempts", outcome.as_str()).unwrap();
+                if finished.object_readings > 0 {
+                    let objects = finished.object_summary();
+                    write!(lines, " and {} readings: {objects}", finished.object_readings).unwrap();
+                }
+                lines.push('\n');
                 return lines;
             }
         }

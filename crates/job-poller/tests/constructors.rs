@@ -7,15 +7,21 @@ use jiff::Timestamp;
 use job_model::{
     Deviation, Inconsistency, Job, JobId, Phase, Progress,
     decode::DeviationKind,
+    object::{Cluster, Object, ObjectId, ObjectState},
     tree::{InconsistencyKind, SubJobPath},
 };
 use job_poller::{
-    Checkpoint, Event, FinishedJob, Outcome, Report, WaitError, WaitErrorKind, WaitPolicy,
-    machine::{Action, AttemptError, AttemptReason, Input, Machine, Step},
+    Checkpoint, Event, FinishedJob, Outcome, Report, Unsuccessful, Until, WaitError, WaitErrorKind,
+    WaitPolicy,
+    machine::{
+        Action, AttemptError, AttemptReason, Input, Machine, ObjectEndpoint, ObjectSnapshot,
+        ObjectStatus, Step,
+    },
     schedule::{Fixed, JobObservation, PollPlan, PollState},
 };
 use job_transport::{
-    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, Reading, Unchanged,
+    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, ObjectReading, Reading,
+    Unchanged,
     transport::{RequestSent, TransportError, TransportErrorKind},
 };
 
@@ -31,6 +37,22 @@ fn job(phase: &str) -> Job {
             "status": {{"phase": "{phase}", "reason": "sold out"}}}}"#
     );
     Job::from_slice(body.as_bytes()).unwrap()
+}
+
+fn cluster() -> ObjectId {
+    ObjectId::Cluster("c".parse().unwrap())
+}
+
+fn node() -> ObjectId {
+    ObjectId::Node { cluster: "c".parse().unwrap(), node: "n".parse().unwrap() }
+}
+
+fn broken_node() -> ObjectStatus {
+    let mut status = ObjectStatus::new(node());
+    status.phase = Some("Abnormal".into());
+    status.state = Some(ObjectState::Broken);
+    status.reason = Some("sold out".into());
+    status
 }
 
 fn attempt_error() -> AttemptError {
@@ -75,6 +97,14 @@ fn every_event_can_be_created() {
         (Event::sub_job_lookup(id()), "looking up sub-job 4a5b"),
         (Event::Heartbeat, "still waiting"),
         (
+            Event::reading_objects(vec![node(), node()], Until::Ready),
+            "the job succeeded; waiting until 2 nodes are ready",
+        ),
+        (
+            Event::object(Some("Build".into()), broken_node()),
+            "node n of cluster c is Abnormal: sold out",
+        ),
+        (
             Event::next_attempt(MINUTE, AttemptReason::RetryAfter),
             "next attempt at 60.0 s (as the service asked)",
         ),
@@ -102,6 +132,24 @@ fn every_result_of_a_wait_can_be_created() {
     assert!(matches!(failed.outcome, Outcome::Failed(_)));
     let error = failed.into_success().unwrap_err();
     assert_eq!(error.to_string(), "job 4a5b failed: CreateNode: \"sold out\"");
+
+    let mut broken = FinishedJob::new(id(), job("Success"));
+    (broken.outcome, broken.until) = (Outcome::Broken, Until::Ready);
+    (broken.objects, broken.object_readings) = (vec![broken_node()], 4);
+    assert!(!broken.is_success());
+    assert_eq!(broken.object_summary(), "node n of cluster c is Abnormal: sold out");
+    let Unsuccessful::Objects(error) = broken.into_success().unwrap_err() else {
+        panic!("a node is broken")
+    };
+    assert_eq!(error.to_string(), "job 4a5b: node n of cluster c is Abnormal: sold out");
+    assert_eq!(error.objects, [broken_node()]);
+
+    let mut ready = ObjectStatus::new(cluster());
+    (ready.phase, ready.state) = (Some("Available".into()), Some(ObjectState::Ready));
+    let mut endpoint = ObjectEndpoint::new("https://192.168.0.4:5443");
+    endpoint.kind = Some("Internal".into());
+    ready.endpoints = vec![endpoint];
+    assert_eq!(ready.to_string(), "cluster c is Available");
 
     // The attempts, the last error and the job of a wait that stopped are those of its checkpoint.
     let mut machine = Machine::new(id(), WaitPolicy::new());
@@ -146,6 +194,7 @@ fn every_input_and_output_of_a_driver_can_be_created() {
         Input::from(reading.clone()),
         Input::from(unchanged),
         Input::from(Fetched::from(reading)),
+        Input::from(ObjectReading::new(Object::Cluster(Cluster::new()))),
         Input::from(fetch_error),
         Input::from(FetchError::from(transport)),
         Input::from(Err::<Reading, _>(FetchError::credentials_timeout(MINUTE))),
@@ -154,6 +203,11 @@ fn every_input_and_output_of_a_driver_can_be_created() {
         Input::Stop,
     ];
     assert_eq!(inputs.iter().filter(|input| matches!(input, Input::Error(_))).count(), 4);
+    let mut object = ObjectSnapshot::new(ObjectState::Broken, "Error");
+    object.uid = Some("c".into());
+    assert_eq!((object.state, object.name), (ObjectState::Broken, None));
+    let fetch = Action::FetchObject { id: cluster(), timeout: MINUTE };
+    assert_ne!(Step::new(fetch), Step::new(Action::SleepUntil(MINUTE)));
 
     let mut step = Step::new(Action::SleepUntil(MINUTE));
     step.events.push(Event::Heartbeat);

@@ -11,8 +11,9 @@ use std::{
 };
 
 use http::StatusCode;
+use job_model::Job;
 use job_poller::{
-    Checkpoint, Fleet, Wait, WaitError, WaitErrorKind, WaitPolicy,
+    Checkpoint, FinishedJob, Fleet, Wait, WaitError, WaitErrorKind, WaitPolicy,
     machine::Machine,
     observer::{MetricsObserver, Observer, WaitFinished},
     schedule::Fixed,
@@ -137,7 +138,7 @@ async fn waits_and_fleets_update_all_metrics_without_a_job_id_in_a_label() {
 }
 
 #[test]
-fn each_error_of_a_wait_is_counted() {
+fn each_outcome_and_each_error_of_a_wait_is_counted() {
     /// Returns the kind after this one. A new kind does not compile until it is added here.
     fn next(kind: WaitErrorKind) -> Option<WaitErrorKind> {
         use WaitErrorKind::*;
@@ -148,7 +149,9 @@ fn each_error_of_a_wait_is_counted() {
             Vanished => Mismatch,
             Mismatch => Unreadable,
             Unreadable => Unreachable,
-            Unreachable => Permanent,
+            Unreachable => NotReady,
+            NotReady => NoObject,
+            NoObject => Permanent,
             Permanent => TooManyErrors,
             TooManyErrors => Stalled,
             Stalled => Stopped,
@@ -164,6 +167,13 @@ fn each_error_of_a_wait_is_counted() {
         observer.wait_finished(&WaitFinished::from_result(&Err(error)));
         expected.insert(format!("cce_job_waits_finished_total{{outcome={}}}", one.as_str()));
         kind = next(one);
+    }
+    let words = ["succeeded", "ready", "broken", "gone"];
+    for word in words {
+        let mut finished = FinishedJob::new("a".parse().unwrap(), Job::default());
+        finished.outcome = serde_json::from_str(&format!(r#"{{"outcome": "{word}"}}"#)).unwrap();
+        observer.wait_finished(&WaitFinished::from_result(&Ok(finished)));
+        expected.insert(format!("cce_job_waits_finished_total{{outcome={word}}}"));
     }
     let values = values(&snapshotter).into_iter();
     let counted = values.filter_map(|(series, value)| {
@@ -212,6 +222,20 @@ fn alert_rules_mention_only_metrics_that_exist() {
             }
         }
     }
+}
+
+#[test]
+fn the_documentation_lists_each_outcome() {
+    let text = read("docs/metrics.md");
+    let known = values(&observer(MetricsObserver::new).1).into_keys();
+    let known: Vec<String> = known
+        .filter_map(|series| Some(series.split_once("outcome=")?.1.trim_end_matches('}').into()))
+        .collect();
+    let (_, listed) = text.split_once("- `outcome`:").unwrap();
+    let (listed, _) = listed.split_once("\n\n").unwrap();
+    let mut listed: Vec<String> = listed.split('`').skip(1).step_by(2).map(String::from).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, known);
 }
 
 #[test]

@@ -154,3 +154,41 @@ impl<'de> Deserialize<'de> for WaitTimeout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(json: Value) -> Result<WatchRequest, serde_json::Error> {
+        serde_json::from_value(json)
+    }
+
+    #[test]
+    fn until_in_a_request_sets_the_goal_of_the_policy() {
+        let (ended, ready) = (WaitPolicy::new(), WaitPolicy::new().until_ready());
+        // The default keeps the goal of the deployment's policy.
+        let rows = [
+            (json!({}), ended, "ended"),
+            (json!({"until": "ended"}), ended, "ended"),
+            (json!({"until": "ready"}), ended, "ready"),
+            (json!({"until": "gone"}), ended, "gone"),
+            (json!({}), ready, "ready"),
+            (json!({"until": "gone"}), ready, "gone"),
+        ];
+        for (body, base, expected) in rows {
+            let request = request(body.clone()).unwrap();
+            let policy = serde_json::to_value(request.policy(base)).unwrap();
+            assert_eq!(policy["until"], expected, "{body}");
+            let again = serde_json::to_value(&request).unwrap();
+            assert_eq!(serde_json::from_value::<WatchRequest>(again).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn an_unknown_goal_is_an_error_that_names_the_allowed_ones() {
+        let error = request(json!({"until": "available"})).unwrap_err().to_string();
+        assert_eq!(error, "unknown variant `available`, expected one of `ended`, `ready`, `gone`");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_model::Job;
 use job_poller::{
-    Checkpoint, Event, FinishedJob, Report, WaitError, WaitPolicy,
+    Checkpoint, Event, FinishedJob, Report, Until, WaitError, WaitPolicy,
     budget::UrgencyBucket,
     machine::{Action, Input, Machine},
     schedule::{PollPlan, PollState, Schedule},
@@ -192,6 +192,19 @@ impl Schedule for HalfDelaySchedule<'_> {
 }
 
 impl FinishedWait {
+    /// Returns whether this result answers a request for a wait until `until`.
+    ///
+    /// After the end of a job, its objects may still have to be read. A broken object may be repaired.
+    pub(crate) fn answers(&self, until: Until) -> bool {
+        let is_reached = match until {
+            Until::Ended => true,
+            // A job that deletes is done when its objects are gone.
+            Until::Ready => matches!(&*self.outcome, "ready" | "gone"),
+            Until::Gone => self.outcome == "gone",
+        };
+        self.has_job_ended && (is_reached || self.outcome == "failed")
+    }
+
     pub(crate) fn new(
         key: &WaitKey,
         result: &Result<FinishedJob, WaitError>,

@@ -83,7 +83,8 @@ impl JobWait {
     /// Starts a wait for the job, and returns its status. The optional body is a `WatchRequest`.
     ///
     /// If a wait for the job is active, its deadline is extended to that of this request, if that
-    /// is later, and the receiver is added. If the job has ended, the status contains the result.
+    /// is later, and the receiver is added. If the job has ended, the status contains the result,
+    /// unless the request is for objects that were not read yet.
     #[handler]
     async fn watch(
         &self,
@@ -95,13 +96,13 @@ impl JobWait {
         let state = load_state(&ctx).await?;
         let is_new = match &state {
             Some(WaitState::Waiting(_)) => false,
-            Some(WaitState::Finished(finished)) => !finished.has_job_ended,
+            Some(WaitState::Finished(finished)) => !finished.answers(request.until),
             None => true,
         };
         let begin = || async { self.begin(&request, is_new) };
         let Json(params) = ctx.run(begin).name("begin").await?;
         let mut state = match state {
-            Some(WaitState::Finished(finished)) if finished.has_job_ended => {
+            Some(WaitState::Finished(finished)) if finished.answers(request.until) => {
                 WaitState::Finished(finished)
             }
             Some(WaitState::Waiting(mut waiting)) => {

@@ -54,7 +54,9 @@ impl NamedObjects {
             is_complete: is_complete && !objects.is_empty() && !has_unlisted_steps,
             objects,
             are_made_by_job: kind != JobKind::Other,
-            are_created: starts_with(job_type(job), "Create"),
+            // A job that adds nodes to a cluster need not be named after that.
+            are_created: starts_with(job_type(job), "Create")
+                || kind == JobKind::Nodes { steps: INSTALLING_STEPS },
             are_deleted: match kind {
                 JobKind::Cluster => has_type(job, &["DeleteCluster"]),
                 JobKind::Nodes { steps } => steps == DELETING_STEPS,

@@ -109,6 +109,14 @@ pub struct ObjectSnapshot {
     pub endpoints: Vec<ObjectEndpoint>,
 }
 
+impl ObjectEndpoint {
+    /// Creates an address of an unknown type.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), kind: None }
+    }
+}
+
 impl ObjectStatus {
     /// Creates the status of an object that was not read yet.
     #[must_use]

@@ -117,7 +117,8 @@ impl Machine {
         input: Input,
     ) -> Action {
         objects.update_goal(&self.policy);
-        if matches!(input, Input::Object { .. } | Input::Error(_)) {
+        // Counted here and not when it is requested, because a driver may ask again for the action.
+        if !matches!(input, Input::Wake | Input::Stop) {
             self.object_readings = self.object_readings.saturating_add(1);
         }
         match input {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::object::{ObjectId, ObjectState};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     object_status::{ObjectSnapshot, ObjectStatus},
@@ -135,6 +135,19 @@ impl ReadingObjects {
             current: 0,
             objects: objects.collect(),
             observed: None,
+        }
+    }
+
+    /// Reads a stored state. Returns an error if it has no current object.
+    pub(super) fn deserialize_boxed<'de, D>(deserializer: D) -> Result<Box<Self>, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let stored = Box::<Self>::deserialize(deserializer)?;
+        if stored.current < stored.objects.len() {
+            Ok(stored)
+        } else {
+            Err(D::Error::custom("`current` is not the index of an object"))
         }
     }
 

@@ -19,7 +19,9 @@ pub(super) enum State {
     LookingUp(Box<Lookup>),
     /// The job has ended, or there is none, and the clusters or nodes are read that it makes or
     /// deletes.
-    ReadingObjects(Box<ReadingObjects>),
+    ReadingObjects(
+        #[serde(deserialize_with = "ReadingObjects::deserialize_boxed")] Box<ReadingObjects>,
+    ),
 }
 
 impl State {

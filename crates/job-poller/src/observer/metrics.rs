@@ -86,9 +86,12 @@ const RESULTS: [AttemptResult; 7] = [
 ];
 
 /// The values of the label `outcome`.
-const OUTCOMES: [WaitOutcome; 14] = [
+const OUTCOMES: [WaitOutcome; 19] = [
     WaitOutcome::Succeeded,
     WaitOutcome::Failed,
+    WaitOutcome::Ready,
+    WaitOutcome::Broken,
+    WaitOutcome::Gone,
     WaitOutcome::Dropped,
     WaitOutcome::Error(WaitErrorKind::DeadlineExceeded),
     WaitOutcome::Error(WaitErrorKind::Unauthorized),
@@ -97,6 +100,8 @@ const OUTCOMES: [WaitOutcome; 14] = [
     WaitOutcome::Error(WaitErrorKind::Mismatch),
     WaitOutcome::Error(WaitErrorKind::Unreadable),
     WaitOutcome::Error(WaitErrorKind::Unreachable),
+    WaitOutcome::Error(WaitErrorKind::NotReady),
+    WaitOutcome::Error(WaitErrorKind::NoObject),
     WaitOutcome::Error(WaitErrorKind::Permanent),
     WaitOutcome::Error(WaitErrorKind::TooManyErrors),
     WaitOutcome::Error(WaitErrorKind::Stalled),
@@ -152,7 +157,7 @@ impl MetricsObserver {
             ),
             attempts: new.counters(
                 "cce_job_attempts_total",
-                "Attempts to read a job, by result.",
+                "Attempts to read a job, a cluster or a node, by result.",
                 "result",
                 RESULTS.map(AttemptResult::as_str),
             ),

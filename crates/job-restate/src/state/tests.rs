@@ -1,7 +1,8 @@
 //! Tests waits whose state is stored as JSON between two ticks.
 
+use job_model::object::{Object, ObjectKind};
 use job_poller::schedule::{Adaptive, BudgetShare, Fixed};
-use job_transport::Reading;
+use job_transport::{ObjectReading, Reading};
 use serde_json::{Value, json};
 
 use super::*;
@@ -65,6 +66,97 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
         assert!(waiting.urgency.is_some(), "the rate at which such jobs end is known");
     }
     insta::assert_snapshot!(events.join("\n"));
+}
+
+#[test]
+fn a_persisted_wait_goes_on_to_the_objects_of_its_job() {
+    let schedule = Adaptive::new();
+    let policy = WaitPolicy::new().until_ready();
+    let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
+    let (mut now, mut lines) = (0, Vec::new());
+    let job = |phase: &str| {
+        let steps = ["n1", "n2"].map(|node| {
+            json!({"metadata": {"uid": node}, "spec": {"type": "InstallNode", "resourceID": node},
+                "status": {"phase": phase}})
+        });
+        let body = json!({
+            "metadata": {"uid": "354331b2c-229a"},
+            "spec": {"type": "CreateNode", "clusterUID": "c", "subJobs": steps},
+            "status": {"phase": phase},
+        });
+        Input::from(Reading::new(Job::from_slice(body.to_string().as_bytes()).unwrap()))
+    };
+    let node = |phase: &str| {
+        let body = json!({"metadata": {"name": "node"}, "status": {"phase": phase}});
+        let object = Object::from_slice(ObjectKind::Node, body.to_string().as_bytes());
+        Input::from(ObjectReading::new(object.unwrap()))
+    };
+    let inputs =
+        [job("Running"), job("Success"), node("Installing"), node("Active"), node("Active")];
+    let mut inputs = inputs.into_iter();
+    let mut input = Input::Wake;
+    let result = loop {
+        // Each input goes to the wait, and to one that was stored and loaded before.
+        let mut replayed = round_trip(&waiting);
+        let step = waiting.step(&schedule, Slot::NONE, timestamp_at(now), input.clone());
+        assert_eq!(replayed.step(&schedule, Slot::NONE, timestamp_at(now), input), step);
+        assert_eq!(replayed, waiting);
+        lines.extend(step.0.iter().map(|event| format!("{now:>4}  {event}")));
+        input = match step.1 {
+            Action::SleepUntil(until) => {
+                now = until.as_secs() as i64 + 1;
+                Input::Wake
+            }
+            Action::Fetch { .. } | Action::FetchObject { .. } => inputs.next().unwrap(),
+            Action::Finish(result) => break result,
+        };
+    };
+    let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
+    let body: Value = serde_json::from_str(&finished.body).unwrap();
+    assert_eq!((&body["outcome"], &body["job_outcome"]), (&json!("ready"), &json!("succeeded")));
+    assert_eq!(body["objects"][1]["node"], "n2");
+    assert_eq!(body["objects"][1]["phase"], "Active");
+    let id = Notification::from_finished(&key(), &finished).id();
+    assert_eq!(id, "p1:354331b2c-229a:ready");
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_finished_wait_answers_requests_that_ask_for_no_more() {
+    use Until::{Ended, Gone, Ready};
+    let rows: [(&str, bool, &[Until]); 7] = [
+        ("succeeded", true, &[Ended]),
+        ("failed", true, &[Ended, Ready, Gone]),
+        ("ready", true, &[Ended, Ready]),
+        ("gone", true, &[Ended, Ready, Gone]),
+        ("broken", true, &[Ended]),
+        ("not_ready", false, &[]),
+        ("vanished", false, &[]),
+    ];
+    for (outcome, has_job_ended, expected) in rows {
+        let finished = FinishedWait {
+            tick: 0,
+            outcome: outcome.into(),
+            has_job_ended,
+            body: String::new(),
+            receivers: Vec::new(),
+        };
+        let answered = [Ended, Ready, Gone].into_iter().filter(|until| finished.answers(*until));
+        assert_eq!(answered.collect::<Vec<_>>(), expected, "{outcome}");
+    }
+}
+
+#[test]
+fn a_watch_until_ready_extends_a_wait_for_the_end_of_the_job() {
+    let (ended, ready) = (WaitPolicy::new(), WaitPolicy::new().until_ready());
+    for (first, other, expected) in
+        [(ended, ended, "ended"), (ended, ready, "ready"), (ready, ended, "ready")]
+    {
+        let mut waiting = ActiveWait::new(&key(), first, 7, 0, timestamp_at(0));
+        waiting.extend(&other, timestamp_at(5));
+        let policy = serde_json::to_value(waiting.checkpoint.policy()).unwrap();
+        assert_eq!(policy["until"], expected);
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ fn resume_adds_the_wall_clock_time_since_the_checkpoint() {
 #[test]
 fn invalid_checkpoints_are_rejected_with_a_reason() {
     let text = serde_json::to_string(&checkpoint()).unwrap();
+    let id = job_model::object::ObjectId::Cluster("c".parse().unwrap());
+    let machine = Machine::for_object(id, WaitPolicy::new());
+    let object = serde_json::to_string(&Checkpoint::new(machine, Duration::ZERO)).unwrap();
     let rows = [
         ("a newer version", text.replacen(":2,", ":3,", 1)),
         ("no version", text.replacen("\"version\":2,", "", 1)),
@@ -37,6 +40,7 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
             text.replacen("\"snapshot\":null", "\"snapshot\":\"[]\"", 1),
         ),
         ("an invalid id", text.replacen("\"id\":\"a\"", "\"id\":\"../b\"", 1)),
+        ("no current object", object.replacen("\"current\":0", "\"current\":1", 1)),
         ("cut off", text[..text.len() / 2].into()),
         ("nothing", String::new()),
     ];

@@ -144,6 +144,7 @@ fn a_stop_while_objects_are_read_is_an_error() {
 #[test]
 fn the_objects_decide_if_the_service_has_deleted_the_job() {
     let node = "CreateNode/running[InstallNode#n=running]!400";
+    let scale_up = "ScaleupCluster/running[InstallNode#n=running]!400";
     let rows = [
         "running!400 404*5 Creating!400 Available!400".into(),
         "running!400 404*5 Available!100".into(),
@@ -154,6 +155,9 @@ fn the_objects_decide_if_the_service_has_deleted_the_job() {
         "running!400 404*5 Error!400*20".into(),
         "running!400 404*5 404*20".into(),
         format!("{node} 404*5 Active!400"),
+        // The nodes of this job are new, too.
+        format!("{scale_up} 404*5 Active!400"),
+        format!("{scale_up} 404*5 Active!99"),
         "DeleteCluster/running 404*5 404*2".into(),
         // The cluster does not show how these jobs ended.
         "CreateNode/running!400 404*5 Available!400".into(),

@@ -7,7 +7,7 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use job_poller::{WaitPolicy, schedule::Fixed};
-use job_sim::{Plan, Sim, SimTransport, TimeSource};
+use job_sim::{ObjectPlan, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, clock::Clock};
 
 use super::*;
@@ -44,6 +44,7 @@ impl Clock for ManualClock {
 }
 
 struct TestBed {
+    sim: Arc<Sim>,
     wait: JobWait,
     clock: ManualClock,
     key: WaitKey,
@@ -52,9 +53,13 @@ struct TestBed {
 impl TestBed {
     /// Creates a wait for a job that ends with the third reading.
     fn new() -> Self {
-        let clock = ManualClock(Arc::default());
         let time_source = TimeSource::PerRequest(Duration::from_secs(3));
-        let sim = Arc::new(Sim::with_clock(Plan::create_cluster(), time_source, clock.clone()));
+        Self::with_sim(|clock| Sim::with_clock(Plan::create_cluster(), time_source, clock))
+    }
+
+    fn with_sim(sim: impl FnOnce(ManualClock) -> Sim) -> Self {
+        let clock = ManualClock(Arc::default());
+        let sim = Arc::new(sim(clock.clone()));
         let client = Client::with_clock(
             "https://cce.example".parse().unwrap(),
             sim.credentials(),
@@ -72,7 +77,7 @@ impl TestBed {
             lease: Arc::new(Lease::new(1, Arc::new(clock.clone()))),
             metrics: Arc::new(Metrics::new()),
         };
-        Self { wait, clock, key }
+        Self { sim, wait, clock, key }
     }
 
     fn waiting(&self, policy: WaitPolicy) -> ActiveWait {
@@ -140,6 +145,44 @@ async fn ticks_advance_a_wait_and_its_status() {
     statuses += &bed.status(&result.state);
     statuses += &serde_json::to_string_pretty(&WaitStatus::from_state(&bed.key, None)).unwrap();
     insta::assert_snapshot!(statuses);
+}
+
+#[tokio::test]
+async fn each_object_is_read_in_a_tick_of_its_own() {
+    let bed = TestBed::with_sim(|clock| {
+        let plan = Plan::scale_up_cluster(3).with_duration(Duration::from_secs(25));
+        let objects = ObjectPlan::ready_after(Duration::from_secs(20));
+        Sim::with_clock(plan, TimeSource::Clock, clock).objects(objects)
+    });
+    let mut waiting = bed.waiting(WaitPolicy::new().until_ready());
+    let (mut now, mut lines) = (0.0, Vec::new());
+    let finished = loop {
+        let before = (bed.sim.requests(), bed.sim.object_readings());
+        // The engine stores the wait as text between two ticks.
+        let text = serde_json::to_string(&WaitState::Waiting(waiting.clone().into())).unwrap();
+        let WaitState::Waiting(stored) = serde_json::from_str(&text).unwrap() else {
+            panic!("{text}")
+        };
+        let result = bed.tick_with_lease(now, &stored).await;
+        let requests = bed.sim.requests() - before.0;
+        assert!(requests <= 1, "{requests} requests in a tick");
+        let what = if bed.sim.object_readings() > before.1 { "object" } else { "job" };
+        lines.push(format!("{now:>5}  {what}"));
+        match result.state {
+            WaitState::Waiting(next) => {
+                waiting = *next;
+                now += result.delay.as_secs_f64();
+            }
+            WaitState::Finished(finished) => break finished,
+        }
+        if lines.len() == 6 {
+            lines.push(bed.status(&WaitState::Waiting(waiting.clone().into())));
+        }
+    };
+    assert_eq!((&*finished.outcome, finished.has_job_ended), ("ready", true));
+    let body: serde_json::Value = serde_json::from_str(&finished.body).unwrap();
+    assert_eq!(body["objects"].as_array().map(Vec::len), Some(3));
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[tokio::test]
