@@ -16,7 +16,7 @@ mod repair;
 mod document;
 mod cursor;
 mod spelling;
-mod object;
+mod json_object;
 pub(crate) mod fast;
 mod lenient;
 mod serde_formats;
@@ -32,12 +32,12 @@ pub(crate) use error::DecodeError;
 pub use error::DecodeErrorKind;
 pub(crate) use fast::{next_value, object};
 pub(crate) use json::{Form, Formed, Json};
+pub(crate) use json_object::{
+    Body, Fidelity, Field, JsonObject, StringField, json_object, serialize, write, write_unknown,
+};
 pub(crate) use lenient::{LenientDecoder, Members};
 pub use limits::Limits;
 pub(crate) use limits::RemainingLimits;
-pub(crate) use object::{
-    Fidelity, Field, Object, Root, StringField, json_object, serialize, write, write_unknown,
-};
 pub(crate) use path::KnownNames;
 pub use raw_fields::{RawFieldError, RawFields};
 pub(crate) use serde_formats::deserialize;
@@ -56,7 +56,7 @@ use core::str;
 ///
 /// Returns an error if the body is not valid JSON, is truncated, is not an object, has a known
 /// field twice in one object, or exceeds the limits.
-pub(crate) fn decode<T: Root>(
+pub(crate) fn decode<T: Body>(
     body: &[u8],
     limits: Limits,
 ) -> Result<(T, Vec<Deviation>), DecodeError> {

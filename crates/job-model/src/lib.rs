@@ -100,7 +100,9 @@ pub use job::{
 };
 pub use printable::is_unprintable;
 pub use reply::service_error::ServiceError;
-pub use tree::{failure::Failure, inconsistency::Inconsistency, progress::Progress, walk::Node};
+pub use tree::{
+    failure::Failure, inconsistency::Inconsistency, progress::Progress, walk::TreeEntry,
+};
 
 /// Tests the example in the README.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 //!
 //! These are the results of methods of [`Job`](crate::Job): [`Walk`] of
 //! [`Job::walk`](crate::Job::walk), and [`Tree`] of [`Job::tree`](crate::Job::tree). A
-//! [`SubJobPath`] is in every [`Node`](crate::Node), [`Failure`](crate::Failure) and
+//! [`SubJobPath`] is in every [`TreeEntry`](crate::TreeEntry), [`Failure`](crate::Failure) and
 //! [`Inconsistency`](crate::Inconsistency).
 
 pub(crate) mod walk;

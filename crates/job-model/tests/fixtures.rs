@@ -20,9 +20,9 @@ fn describe_timestamp(time: &Timestamp) -> String {
 }
 
 /// Returns the timestamps of a job.
-fn describe_times(node: &job_model::Node<'_>) -> String {
+fn describe_times(entry: &job_model::TreeEntry<'_>) -> String {
     let show = |time: Option<&Timestamp>| time.map_or_else(|| "none".into(), describe_timestamp);
-    let metadata = node.job.metadata.as_ref();
+    let metadata = entry.job.metadata.as_ref();
     let created = metadata.and_then(|metadata| metadata.creation_timestamp.as_ref());
     let updated = metadata.and_then(|metadata| metadata.update_timestamp.as_ref());
     format!("created {}, updated {}", show(created), show(updated))
@@ -33,14 +33,14 @@ fn jobs() {
     glob!("../fixtures/jobs", "*.*", |path| {
         let Decoded { job, deviations, .. } =
             Decoded::from_slice(&fs::read(path).unwrap()).unwrap();
-        let nodes = job.walk().map(|node| {
-            let place = if node.path.depth() == 0 { "job".into() } else { node.path.to_string() };
-            format!("{place}: {:?}, {}\n", node.job.phase(), describe_times(&node))
+        let entries = job.walk().map(|entry| {
+            let place = if entry.path.depth() == 0 { "job".into() } else { entry.path.to_string() };
+            format!("{place}: {:?}, {}\n", entry.job.phase(), describe_times(&entry))
         });
         let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect();
         let sections: [(_, String); 6] = [
             ("deviations", lines(deviations.iter().map(ToString::to_string).collect())),
-            ("phases and times", nodes.collect()),
+            ("phases and times", entries.collect()),
             ("tree", job.tree().to_string()),
             ("failure", lines(job.failure().iter().map(ToString::to_string).collect())),
             (

@@ -53,7 +53,8 @@
 //!
 //! // The job ends after five seconds, and the cluster is ready a minute later.
 //! let lag = Duration::from_secs(60);
-//! let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock).objects(ObjectPlan::ready_after(lag));
+//! let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock)
+//!     .default_object_plan(ObjectPlan::ready_after(lag));
 //! let cluster = "4d1ecb2c-229a-11e8-9c75-0255ac100ceb"; // the job's `clusterUID`
 //! assert_eq!(sim.object_phase(cluster).as_deref(), Some("Creating"));
 //! assert_eq!(sim.ready_at(cluster), Some(Duration::from_secs(65)));

@@ -64,8 +64,8 @@ pub struct Sim {
     jobs: Mutex<Jobs>,
     fault_injector: Mutex<FaultInjector>,
     list_faults: Mutex<ListFaults>,
-    list_readings: AtomicU32,
-    object_readings: AtomicU32,
+    list_requests: AtomicU32,
+    object_requests: AtomicU32,
     rate_limiter: Mutex<RateLimiter>,
     identity: Mutex<IdentityService>,
     /// Locked after `identity`, if both are.
@@ -104,8 +104,8 @@ impl Sim {
             jobs: Mutex::new(jobs),
             fault_injector: Mutex::default(),
             list_faults: Mutex::default(),
-            list_readings: AtomicU32::new(0),
-            object_readings: AtomicU32::new(0),
+            list_requests: AtomicU32::new(0),
+            object_requests: AtomicU32::new(0),
             rate_limiter: Mutex::default(),
         }
     }
@@ -229,8 +229,8 @@ impl Sim {
 
     /// Returns the number of requests for the list of jobs so far.
     #[must_use]
-    pub fn list_readings(&self) -> u32 {
-        self.list_readings.load(Ordering::Relaxed)
+    pub fn list_requests(&self) -> u32 {
+        self.list_requests.load(Ordering::Relaxed)
     }
 
     /// Returns the number of requests and connections that are stalled at the moment.

@@ -93,7 +93,7 @@ async fn all_credentials_read_the_list_of_both_kinds_of_clusters() {
             assert!(!reading.credentials_refreshed, "{name}");
             assert!(reading.body_len > 100, "{name}");
         }
-        assert_eq!(sim.list_readings(), 3);
+        assert_eq!(sim.list_requests(), 3);
     }
 }
 
@@ -108,7 +108,7 @@ async fn an_expired_token_is_refreshed_and_the_list_requested_again_once() {
     // The job's own requests use the new token, too.
     assert!(!client.job(sim.job()).await.unwrap().credentials_refreshed);
     // Two logins, four requests for the list, one of which was refused, and one for the job.
-    assert_eq!((sim.logins(), sim.list_readings(), sim.requests()), (2, 4, 7));
+    assert_eq!((sim.logins(), sim.list_requests(), sim.requests()), (2, 4, 7));
 }
 
 #[tokio::test(start_paused = true)]

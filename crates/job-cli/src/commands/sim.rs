@@ -233,7 +233,7 @@ impl Arguments {
             .map_submitted(move |plan| adjustments.apply(plan))
             .clock_offset(jiff::SignedDuration::from_secs(self.clock_offset.into()))
             .token_lifetime(jiff::SignedDuration::from_secs(self.token_lifetime.into()))
-            .objects(self.objects.plan(self.object_lag.0));
+            .default_object_plan(self.objects.plan(self.object_lag.0));
         if let Some(DurationArg(retention)) = self.forget_jobs_after {
             sim = sim.forget_jobs_after(retention);
         }

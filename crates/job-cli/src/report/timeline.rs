@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Deviation, Job, Node, Phase};
+use job_model::{Deviation, Job, Phase, TreeEntry};
 use job_transport::Reading;
 
 use super::axis::Axis;
@@ -98,9 +98,10 @@ impl Timeline {
         let mut rows: Vec<_> = job
             .walk()
             .filter(|_| has_job_rows)
-            .map(|node| {
-                let indices = node.path.indices();
-                TimelineRow::new(&node, failing.is_some_and(|failing| failing.starts_with(indices)))
+            .map(|entry| {
+                let indices = entry.path.indices();
+                let is_failing = failing.is_some_and(|failing| failing.starts_with(indices));
+                TimelineRow::new(&entry, is_failing)
             })
             .chain(objects)
             .collect();
@@ -145,11 +146,11 @@ pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item
 }
 
 impl TimelineRow {
-    fn new(node: &Node<'_>, is_failing: bool) -> Self {
-        let job = node.job;
+    fn new(entry: &TreeEntry<'_>, is_failing: bool) -> Self {
+        let job = entry.job;
         let name = job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref());
         Self {
-            depth: node.path.depth(),
+            depth: entry.path.depth(),
             label: sanitize_line(job.label()),
             name: name.filter(|name| !name.is_empty()).map(sanitize_line),
             phase: phase_text(job),

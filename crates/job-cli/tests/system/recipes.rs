@@ -32,7 +32,7 @@ impl RecipeFixture {
 
     async fn with_objects(plan: Plan, objects: ObjectPlan) -> Self {
         let sim = Sim::new(plan, TimeSource::Clock).map_submitted(|plan| plan.faster(20));
-        let sim = sim.objects(objects);
+        let sim = sim.default_object_plan(objects);
         let sim = Arc::new(sim);
         let server = SimServer::start(sim.clone()).await.unwrap();
         let folder = Folder::new();

@@ -12,13 +12,13 @@ use serde_json::value::RawValue;
 
 use super::{
     json::Json,
+    json_object::{Field, JsonObject, StringField},
     limits::{Limits, RemainingLimits},
-    object::{Field, Object, StringField},
     spelling::{Spelling, spelled},
 };
 
 /// Decodes a body that consists of one object.
-pub(crate) fn decode<T: Object>(body: &str, limits: Limits) -> Result<T, serde_json::Error> {
+pub(crate) fn decode<T: JsonObject>(body: &str, limits: Limits) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let mut root = T::default();
     object(&mut root, &mut deserializer, &mut RemainingLimits::new(limits))?;
@@ -27,7 +27,7 @@ pub(crate) fn decode<T: Object>(body: &str, limits: Limits) -> Result<T, serde_j
 }
 
 /// Reads an object into `object`, which must be empty. Fails on any other type.
-pub(crate) fn object<'de, T: Object, D: Deserializer<'de>>(
+pub(crate) fn object<'de, T: JsonObject, D: Deserializer<'de>>(
     object: &mut T,
     value: D,
     remaining: &mut RemainingLimits,
@@ -87,7 +87,7 @@ struct ObjectVisitor<'a, T> {
     remaining: &'a mut RemainingLimits,
 }
 
-impl<'de, T: Object> Visitor<'de> for ObjectVisitor<'_, T> {
+impl<'de, T: JsonObject> Visitor<'de> for ObjectVisitor<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +127,7 @@ enum FieldName<'de, K> {
 
 struct FieldNameSeed<T>(PhantomData<T>);
 
-impl<'de, T: Object> DeserializeSeed<'de> for FieldNameSeed<T> {
+impl<'de, T: JsonObject> DeserializeSeed<'de> for FieldNameSeed<T> {
     type Value = FieldName<'de, T::Known>;
 
     fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Self::Value, D::Error> {
@@ -135,7 +135,7 @@ impl<'de, T: Object> DeserializeSeed<'de> for FieldNameSeed<T> {
     }
 }
 
-impl<'de, T: Object> Visitor<'de> for FieldNameSeed<T> {
+impl<'de, T: JsonObject> Visitor<'de> for FieldNameSeed<T> {
     type Value = FieldName<'de, T::Known>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,14 +15,14 @@ use super::{
     document::Document,
     error::{DecodeError, DecodeErrorKind},
     json::Json,
+    json_object::{Fidelity, JsonObject, StringField},
     limits::{Limits, RemainingLimits},
-    object::{Fidelity, Object, StringField},
     path::{MAX_NAME_LEN, Path, Segment},
     spelling::{Spelling, spelled},
 };
 
 /// Decodes a document whose top-level value is an object, and adds to the deviations.
-pub(crate) fn decode<T: Object>(
+pub(crate) fn decode<T: JsonObject>(
     document: &Document<'_>,
     limits: Limits,
     deviations: Deviations,
@@ -84,7 +84,7 @@ impl Members {
 
 impl<'b> LenientDecoder<'b> {
     /// Reads an object, field by field.
-    pub(crate) fn object<T: Object>(
+    pub(crate) fn object<T: JsonObject>(
         &mut self,
         slot: &mut Option<T>,
     ) -> Result<Fidelity, DecodeError> {
@@ -109,7 +109,7 @@ impl<'b> LenientDecoder<'b> {
     }
 
     /// Reads a known field.
-    fn field<T: Object>(
+    fn field<T: JsonObject>(
         &mut self,
         object: &mut T,
         known: T::Known,
@@ -152,7 +152,12 @@ impl<'b> LenientDecoder<'b> {
 
     /// Keeps the value that the field has under its name of API v2 as JSON text, because the name
     /// of API v3 follows. The path is that of the latter.
-    fn replace_v2_value<T: Object>(&mut self, object: &mut T, known: T::Known, seen: &SeenFields) {
+    fn replace_v2_value<T: JsonObject>(
+        &mut self,
+        object: &mut T,
+        known: T::Known,
+        seen: &SeenFields,
+    ) {
         let bit = 1 << T::index(known);
         let Some((_, value)) = seen.v2_values.iter().find(|(seen, _)| *seen == bit) else {
             return;
@@ -173,7 +178,7 @@ impl<'b> LenientDecoder<'b> {
 
     /// Reads an element of an array of objects, one level down. Returns `Err` with its JSON if it
     /// is not an object.
-    pub(crate) fn element<T: Object>(
+    pub(crate) fn element<T: JsonObject>(
         &mut self,
         index: usize,
     ) -> Result<Result<T, Box<str>>, DecodeError> {

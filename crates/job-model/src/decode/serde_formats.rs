@@ -10,8 +10,8 @@ use serde::{
 
 use super::{
     error::DecodeError,
+    json_object::Body,
     limits::Limits,
-    object::Root,
     values::{BorrowedText, JsonWriter},
 };
 
@@ -23,20 +23,20 @@ use super::{
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 /// Decodes an object that is part of a larger document, with the same rules as a body.
-pub(crate) fn deserialize<'de, T: Root, D: Deserializer<'de>>(
+pub(crate) fn deserialize<'de, T: Body, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     if deserializer.is_human_readable() {
-        deserializer.deserialize_newtype_struct(RAW_VALUE, RootVisitor(PhantomData))
+        deserializer.deserialize_newtype_struct(RAW_VALUE, BodyVisitor(PhantomData))
     } else {
         // Some formats read only short texts as a `str`.
-        deserializer.deserialize_string(RootVisitor(PhantomData))
+        deserializer.deserialize_string(BodyVisitor(PhantomData))
     }
 }
 
-struct RootVisitor<T>(PhantomData<T>);
+struct BodyVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Root> Visitor<'de> for RootVisitor<T> {
+impl<'de, T: Body> Visitor<'de> for BodyVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +69,7 @@ impl<'de, T: Root> Visitor<'de> for RootVisitor<T> {
 }
 
 /// Decodes an object from its JSON text.
-fn decode<T: Root, E: Error>(json: &str) -> Result<T, E> {
+fn decode<T: Body, E: Error>(json: &str) -> Result<T, E> {
     // Omits line and column, because they count within the object's own text and not the document's.
     let describe = |error: DecodeError| match error.path() {
         "" => format!("{}", error.kind()),

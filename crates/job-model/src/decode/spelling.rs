@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::object::Object;
+use super::json_object::JsonObject;
 
 /// How the names of an object's fields are spelled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub(crate) enum Spelling {
 }
 
 /// Returns the name of a field.
-pub(crate) fn spelled<T: Object>(known: T::Known, spelling: Spelling) -> &'static str {
+pub(crate) fn spelled<T: JsonObject>(known: T::Known, spelling: Spelling) -> &'static str {
     let names = match spelling {
         Spelling::V3 => T::NAMES,
         Spelling::V2 => T::V2_NAMES,

@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, string::String};
 
 use super::{ExtendParam, Job, Metadata, Phase, Spec, Status, Timestamp};
-use crate::decode::{Json, Object, RawFieldError};
+use crate::decode::{Json, JsonObject, RawFieldError};
 
 /// Methods that build a job.
 ///

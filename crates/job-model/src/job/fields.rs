@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::fmt;
 
 use super::{ExtendParam, Phase, SubJobs, Timestamp};
-use crate::decode::{KnownNames, Object, RawFields, Root, V2Names, json_object};
+use crate::decode::{Body, JsonObject, KnownNames, RawFields, V2Names, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -173,7 +173,7 @@ pub struct Status {
 pub(crate) const FIELD_NAMES: &KnownNames =
     &[Job::NAMES, Metadata::NAMES, Spec::NAMES, Spec::V2_NAMES, Status::NAMES, Status::V2_NAMES];
 
-impl Root for Job {
+impl Body for Job {
     const NOUN: &'static str = "a job";
 
     const FIELD_NAMES: &'static KnownNames = FIELD_NAMES;

@@ -41,13 +41,13 @@ pub(crate) fn is_kind(text: &str, kind: ObjectKind) -> bool {
 /// Implements what clusters and nodes have in common. Takes the type, its status and its phase.
 macro_rules! object_methods {
     ($object:ident, $status:ident, $phase:ident, $noun:literal) => {
-        impl $crate::decode::Root for $object {
+        impl $crate::decode::Body for $object {
             const NOUN: &'static str = concat!("a ", $noun);
 
             const FIELD_NAMES: &'static $crate::decode::KnownNames = &[
-                <$object as $crate::decode::Object>::NAMES,
-                <$crate::object::ObjectMetadata as $crate::decode::Object>::NAMES,
-                <$status as $crate::decode::Object>::NAMES,
+                <$object as $crate::decode::JsonObject>::NAMES,
+                <$crate::object::ObjectMetadata as $crate::decode::JsonObject>::NAMES,
+                <$status as $crate::decode::JsonObject>::NAMES,
                 &["spec"],
             ];
         }

@@ -111,8 +111,8 @@ impl Job {
     /// [`Job::phase`] to find out how the job itself ended.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        let failed = self.walk().filter(|node| node.job.phase() == Some(&Phase::Failed));
-        let lines = failed.map(|node| (self.lineage(&node.path), node.path));
+        let failed = self.walk().filter(|entry| entry.job.phase() == Some(&Phase::Failed));
+        let lines = failed.map(|entry| (self.lineage(&entry.path), entry.path));
         let overcome = |sub_job: &&Self| sub_job.phase() == Some(&Phase::Success);
         let weight =
             |line: &[&Self]| (line.len(), line.last().and_then(|job| job.reason()).is_some());

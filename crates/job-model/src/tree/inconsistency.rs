@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::walk::{Node, SubJobPath};
+use super::walk::{SubJobPath, TreeEntry};
 use crate::{
     job::{Job, Phase},
     printable::pad,
@@ -150,26 +150,26 @@ impl Job {
     /// ```
     #[must_use]
     pub fn inconsistencies(&self) -> Vec<Inconsistency> {
-        let inconsistencies_at = |node: Node<'_>| {
-            let kinds = [self.check_against_parent(&node), check_against_children(node.job)];
+        let inconsistencies_at = |entry: TreeEntry<'_>| {
+            let kinds = [self.check_against_parent(&entry), check_against_children(entry.job)];
             kinds
                 .into_iter()
                 .flatten()
-                .map(move |kind| Inconsistency { path: node.path.clone(), kind })
+                .map(move |kind| Inconsistency { path: entry.path.clone(), kind })
         };
         self.walk().flat_map(inconsistencies_at).collect()
     }
 
     /// Compares a sub-job with its parent.
-    fn check_against_parent(&self, node: &Node<'_>) -> Option<InconsistencyKind> {
+    fn check_against_parent(&self, entry: &TreeEntry<'_>) -> Option<InconsistencyKind> {
         use InconsistencyKind as Kind;
         use Phase::{Failed, Initializing, Running, Success, Unknown};
 
-        let lineage = self.lineage(&node.path);
+        let lineage = self.lineage(&entry.path);
         let (_, ancestors) = lineage.split_last()?;
         let known = |phase: &&Phase| !matches!(phase, Unknown(_));
         let parent_phase = ancestors.iter().rev().find_map(|job| job.phase().filter(known))?;
-        match (parent_phase, node.job.phase()) {
+        match (parent_phase, entry.job.phase()) {
             (Success, Some(Initializing | Running)) => Some(Kind::ActiveChildOfSuccess),
             (Success, Some(Failed)) => Some(Kind::FailedChildOfSuccess),
             (Success, Some(Unknown(_)) | None) => Some(Kind::UnknownChildOfSuccess),

@@ -42,9 +42,9 @@ impl Job {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
-        for node in self.walk().filter(|node| node.job.sub_jobs().is_empty()) {
+        for entry in self.walk().filter(|entry| entry.job.sub_jobs().is_empty()) {
             progress.total += 1;
-            *match node.job.phase() {
+            *match entry.job.phase() {
                 Some(Phase::Initializing) => &mut progress.initializing,
                 Some(Phase::Running) => &mut progress.running,
                 Some(Phase::Success) => &mut progress.success,

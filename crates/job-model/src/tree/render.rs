@@ -43,9 +43,9 @@ impl Job {
 
 impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for node in self.0.walk() {
-            let job = node.job;
-            write!(f, "{:1$}{2}", "", 2 * node.path.depth(), Escaped(job.label()))?;
+        for entry in self.0.walk() {
+            let job = entry.job;
+            write!(f, "{:1$}{2}", "", 2 * entry.path.depth(), Escaped(job.label()))?;
             match job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref()) {
                 Some("") | None => {}
                 Some(name) => write!(f, " {}", Quoted(name))?,

@@ -119,7 +119,7 @@ impl fmt::Display for Levels<'_> {
 /// A job or sub-job in a tree of jobs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Node<'a> {
+pub struct TreeEntry<'a> {
     /// The job or sub-job.
     pub job: &'a Job,
     /// The position in the tree.
@@ -136,9 +136,9 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Iterator for Walk<'a> {
-    type Item = Node<'a>;
+    type Item = TreeEntry<'a>;
 
-    fn next(&mut self) -> Option<Node<'a>> {
+    fn next(&mut self) -> Option<TreeEntry<'a>> {
         if let Some(job) = self.root.take() {
             return Some(self.enter(job));
         }
@@ -162,9 +162,9 @@ impl<'a> Iterator for Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn enter(&mut self, job: &'a Job) -> Node<'a> {
+    fn enter(&mut self, job: &'a Job) -> TreeEntry<'a> {
         self.levels.push(job.sub_jobs().iter());
-        Node { job, path: self.path.clone() }
+        TreeEntry { job, path: self.path.clone() }
     }
 }
 
@@ -174,9 +174,9 @@ impl Job {
     /// ```
     /// let body = br#"{"spec": {"subJobs": [{"spec": {"type": "InstallMaster"}}]}}"#;
     /// let job = job_model::Job::from_slice(body)?;
-    /// let node = job.walk().last().expect("the sub-job");
-    /// assert_eq!(node.path.to_string(), "spec.subJobs[0]");
-    /// assert_eq!(node.job.job_type(), Some("InstallMaster"));
+    /// let entry = job.walk().last().expect("the sub-job");
+    /// assert_eq!(entry.path.to_string(), "spec.subJobs[0]");
+    /// assert_eq!(entry.job.job_type(), Some("InstallMaster"));
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     #[must_use]
@@ -203,13 +203,13 @@ impl Job {
 
     /// Returns the first job with this type, searching this job and all its sub-jobs.
     #[must_use]
-    pub fn find(&self, job_type: &str) -> Option<Node<'_>> {
-        self.walk().find(|node| node.job.job_type() == Some(job_type))
+    pub fn find(&self, job_type: &str) -> Option<TreeEntry<'_>> {
+        self.walk().find(|entry| entry.job.job_type() == Some(job_type))
     }
 
     /// Returns all jobs with this type among this job and all its sub-jobs.
-    pub fn find_all<'a>(&'a self, job_type: &'a str) -> impl Iterator<Item = Node<'a>> {
-        self.walk().filter(move |node| node.job.job_type() == Some(job_type))
+    pub fn find_all<'a>(&'a self, job_type: &'a str) -> impl Iterator<Item = TreeEntry<'a>> {
+        self.walk().filter(move |entry| entry.job.job_type() == Some(job_type))
     }
 
     /// Returns the ids of the resources that steps of a given type work on.
@@ -230,18 +230,18 @@ impl Job {
     /// # Ok::<(), job_model::DecodeError>(())
     /// ```
     pub fn resource_ids<'a>(&'a self, types: &'a [&str]) -> impl Iterator<Item = &'a str> {
-        let is_step = |node: &Node<'a>| {
+        let is_step = |entry: &TreeEntry<'a>| {
             let Some((last, ancestor_types)) = types.split_last() else {
                 return false;
             };
-            let lineage = self.lineage(&node.path);
+            let lineage = self.lineage(&entry.path);
             let mut pending = ancestor_types.iter().peekable();
             for job in &lineage[..lineage.len() - 1] {
                 pending.next_if(|of| job.job_type() == Some(**of));
             }
-            node.job.job_type() == Some(*last) && pending.peek().is_none()
+            entry.job.job_type() == Some(*last) && pending.peek().is_none()
         };
-        let resource = |node: Node<'a>| node.job.spec.as_ref()?.resource_id.as_deref();
+        let resource = |entry: TreeEntry<'a>| entry.job.spec.as_ref()?.resource_id.as_deref();
         self.walk().filter(is_step).filter_map(resource).filter(|id| !id.is_empty())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use job_model::{Job, Node, Phase};
+use job_model::{Job, Phase, TreeEntry};
 
 use super::event::{Event, PhaseChange};
 
@@ -40,11 +40,11 @@ pub(crate) fn own_change(before: Option<&Job>, now: &Job) -> Option<Event> {
 /// The root job needs no key. A sub-job is identified by its uid and not by its position, because
 /// the service lists new sub-jobs before old ones. Sub-jobs with equal or missing uids are matched
 /// in order.
-fn identity<'a>(node: &Node<'a>) -> Option<&'a str> {
+fn identity<'a>(node: &TreeEntry<'a>) -> Option<&'a str> {
     (node.path.depth() > 0).then(|| node.job.uid().unwrap_or_default())
 }
 
-fn change_event(node: Node<'_>, from: Option<&Phase>) -> Event {
+fn change_event(node: TreeEntry<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
     let to = node.job.phase();
     let change = PhaseChange::new(from, to);

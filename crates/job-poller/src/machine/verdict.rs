@@ -1,6 +1,6 @@
 //! Decides from a job's phases how its wait continues. Depends only on one reading.
 
-use job_model::{Job, Node, Phase};
+use job_model::{Job, Phase, TreeEntry};
 use job_transport::JobDigest;
 
 use super::policy::WaitPolicy;
@@ -40,7 +40,7 @@ impl Verdict {
 }
 
 /// Returns the sub-jobs that are `Initializing` or `Running`.
-pub(crate) fn active_sub_jobs(job: &Job) -> impl Iterator<Item = Node<'_>> {
+pub(crate) fn active_sub_jobs(job: &Job) -> impl Iterator<Item = TreeEntry<'_>> {
     let is_active = |job: &Job| matches!(job.phase(), Some(Phase::Initializing | Phase::Running));
     job.walk().skip(1).filter(move |node| is_active(node.job))
 }

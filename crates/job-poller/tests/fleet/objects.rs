@@ -31,7 +31,7 @@ fn goal(checkpoint: &Checkpoint) -> String {
 
 fn sim() -> Sim {
     let plan = Plan::create_cluster().with_duration(JOB);
-    Sim::new(plan, TimeSource::Clock).objects(ObjectPlan::ready_after(LAG))
+    Sim::new(plan, TimeSource::Clock).default_object_plan(ObjectPlan::ready_after(LAG))
 }
 
 fn policy(until: Until) -> WaitPolicy {
@@ -146,7 +146,7 @@ async fn each_watch_of_a_job_ends_at_its_own_goal() {
         let is_read = watches.iter().any(|watch| watch.until == Until::Ready)
             && expected.iter().any(|line| line.starts_with("ready"))
             || name == "dropped later";
-        assert_eq!(service.sim.object_readings() > 0, is_read, "{name}: the objects are read");
+        assert_eq!(service.sim.object_requests() > 0, is_read, "{name}: the objects are read");
     }
 }
 
@@ -238,13 +238,13 @@ async fn a_hint_reads_an_object_at_once_but_at_most_every_two_seconds() {
     let watch = fleet.watch_with(WaitRequest::new(id.clone()).policy(policy(Until::Ready)));
     // The end of the job was read at 120 s.
     sleep_for(130 * SECOND).await;
-    let before = service.sim.object_readings();
+    let before = service.sim.object_requests();
     assert_eq!(before, 1);
     for _ in 0..20_000 {
         assert!(fleet.hint(&id));
         sleep_for(SECOND / 1_000).await;
     }
-    let hinted = service.sim.object_readings() - before;
+    let hinted = service.sim.object_requests() - before;
     assert!((9..=11).contains(&hinted), "{hinted}");
     sleep_for(11 * SECOND).await;
     fleet.hint(&id);
@@ -255,7 +255,7 @@ async fn a_hint_reads_an_object_at_once_but_at_most_every_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_covers_no_wait_that_reads_objects() {
-    let service = Service::new(sim().objects(ObjectPlan::ready_after(1_000 * SECOND)));
+    let service = Service::new(sim().default_object_plan(ObjectPlan::ready_after(1_000 * SECOND)));
     let policy = policy(Until::Ready).no_timeout();
     let fleet = Fleet::builder(service.client()).policy(policy).start();
     // Jobs that end one after the other, so that the list is proven.
@@ -323,7 +323,7 @@ async fn a_fleet_waits_for_objects_without_jobs() {
     let ended: Vec<_> = ended.collect();
     // 404s at 60 s and 70 s.
     assert_eq!(ended, [("ready", 60, 0, 7), ("ready", 60, 0, 7), ("gone", 70, 0, 8)]);
-    assert_eq!(service.sim.list_readings(), 0, "no list shows clusters or nodes");
+    assert_eq!(service.sim.list_requests(), 0, "no list shows clusters or nodes");
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +343,7 @@ async fn the_budget_holds_for_jobs_with_many_nodes() {
         assert_eq!((finished.outcome, finished.objects.len()), (Outcome::Ready, 20));
     }
     let asked = service.requests.lock().unwrap();
-    assert!(service.sim.object_readings() >= 50 * 20);
+    assert!(service.sim.object_requests() >= 50 * 20);
     assert_eq!(fleet.stats().requests, asked.len() as u64);
     let within = |from: Duration| {
         asked.iter().filter(|(at, _)| (from..from + 10 * SECOND).contains(at)).count()
@@ -417,7 +417,7 @@ async fn an_observer_sees_which_attempts_read_objects() {
     let finished = ready.await.unwrap();
     let counts = counts.lock().unwrap();
     assert_eq!((counts.attempts, counts.objects), (finished.attempts, finished.object_readings));
-    assert_eq!(counts.objects, service.sim.object_readings());
+    assert_eq!(counts.objects, service.sim.object_requests());
     // There was one wait, and it has ended as its last watch.
     assert_eq!(counts.outcomes, [WaitOutcome::Ready]);
 }

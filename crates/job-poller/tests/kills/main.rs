@@ -56,7 +56,7 @@ const JOB: Duration = seconds(30);
 
 /// The time of a plan's object counts from the end of the job.
 fn sim(plan: Plan, objects: ObjectPlan) -> Sim {
-    Sim::new(plan.with_duration(JOB), TimeSource::Clock).objects(objects)
+    Sim::new(plan.with_duration(JOB), TimeSource::Clock).default_object_plan(objects)
 }
 
 fn row(name: &'static str, sim: Sim, expected: &'static str, truth: Truth) -> Row {

@@ -22,7 +22,7 @@ use super::{
 /// The jobs of one simulation.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
-    jobs: Vec<Entry>,
+    jobs: Vec<JobEntry>,
     /// The index of the job in `jobs`, and the number of the sub-job, by id.
     by_id: BTreeMap<String, (usize, u32)>,
     /// The name of each cluster by id.
@@ -38,7 +38,7 @@ pub(crate) struct Jobs {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct JobEntry {
     id: String,
     plan: Plan,
     /// When the job was created, as the time since the simulation's creation. It is negative if the
@@ -51,7 +51,7 @@ struct Entry {
     final_readings: u32,
 }
 
-impl Entry {
+impl JobEntry {
     /// Returns the age of the job that the next reading of the job, or of its sub-job `index`, shows.
     /// Returns `None` if the job is created later.
     fn age(&self, moment: &Moment, index: u32) -> Option<Duration> {
@@ -122,7 +122,7 @@ impl Jobs {
         let id = plan.ids().next().unwrap_or_default();
         self.objects.add_for_job(plan.objects(), position, created);
         let entry =
-            Entry { id: id.clone(), plan, created, initial_age, readings: 0, final_readings: 0 };
+            JobEntry { id: id.clone(), plan, created, initial_age, readings: 0, final_readings: 0 };
         self.jobs.push(entry);
         id
     }

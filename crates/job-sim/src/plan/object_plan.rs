@@ -33,7 +33,7 @@ use std::time::Duration;
 ///
 /// let seconds = Duration::from_secs;
 /// let plan = ObjectPlan::ready_after(seconds(60)).flaps(2, seconds(20)).vanishes_after(seconds(600));
-/// let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock).objects(plan);
+/// let sim = Sim::new(Plan::create_cluster(), TimeSource::Clock).default_object_plan(plan);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectPlan {

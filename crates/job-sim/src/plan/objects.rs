@@ -14,7 +14,7 @@ use super::{
 /// The objects of one simulation.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
-    by_id: BTreeMap<String, Entry>,
+    by_id: BTreeMap<String, ObjectEntry>,
     plans: BTreeMap<String, ObjectPlan>,
     default_plan: ObjectPlan,
     /// The plan of an object without a job that has none of its own, such as the cluster of new nodes.
@@ -23,7 +23,7 @@ pub(crate) struct Objects {
 
 /// A cluster or node.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ObjectEntry {
     object: NamedObject,
     /// When the object was created, as the time since the simulation's creation.
     created: SignedDuration,
@@ -90,7 +90,7 @@ impl Objects {
                 None => {
                     let job = is_own.then_some(job);
                     let id = object.id.clone();
-                    self.by_id.insert(id, Entry { object, created, job, readings: 0 });
+                    self.by_id.insert(id, ObjectEntry { object, created, job, readings: 0 });
                 }
             }
         }
@@ -100,10 +100,10 @@ impl Objects {
     pub(crate) fn add(&mut self, object: NamedObject, plan: ObjectPlan, created: SignedDuration) {
         let id = object.id.clone();
         self.set_plan(&id, plan);
-        self.by_id.insert(id, Entry { object, created, job: None, readings: 0 });
+        self.by_id.insert(id, ObjectEntry { object, created, job: None, readings: 0 });
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, id: &str) -> Option<&ObjectEntry> {
         self.by_id.get(id)
     }
 
@@ -114,7 +114,7 @@ impl Objects {
         }
     }
 
-    fn plan(&self, entry: &Entry) -> &ObjectPlan {
+    fn plan(&self, entry: &ObjectEntry) -> &ObjectPlan {
         let own = self.plans.get(&entry.object.id);
         own.unwrap_or(match entry.job {
             Some(_) => &self.default_plan,
@@ -123,7 +123,7 @@ impl Objects {
     }
 
     /// Returns what a reading shows, or `None` if the service answers 404.
-    pub(crate) fn view(&self, entry: &Entry, progress: &Progress<'_>) -> Option<ObjectView> {
+    pub(crate) fn view(&self, entry: &ObjectEntry, progress: &Progress<'_>) -> Option<ObjectView> {
         let (plan, object) = (self.plan(entry), &entry.object);
         let after_end = progress.age.checked_sub(progress.job_duration());
         let (phase, since) = match after_end {
@@ -158,7 +158,7 @@ impl Objects {
     /// from which it stays there.
     pub(crate) fn reaches(
         &self,
-        entry: &Entry,
+        entry: &ObjectEntry,
         state: Goal,
     ) -> (Option<Duration>, Option<Duration>) {
         let plan = self.plan(entry);
@@ -179,7 +179,7 @@ pub(crate) enum Goal {
     Gone,
 }
 
-impl Entry {
+impl ObjectEntry {
     pub(crate) const fn created(&self) -> SignedDuration {
         self.created
     }

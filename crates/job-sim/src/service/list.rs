@@ -12,7 +12,7 @@ impl Sim {
     /// Counts a request for the list, delays it if a fault does so, and returns the fault that applies
     /// to it. `other` is the fault of an outage or a random fault, and has priority.
     pub(super) async fn begin_list(&self, other: Option<Fault>) -> Option<Fault> {
-        self.list_readings.fetch_add(1, Ordering::Relaxed);
+        self.list_requests.fetch_add(1, Ordering::Relaxed);
         let (delay, reply) = {
             let faults = lock(&self.list_faults);
             (faults.delay(), faults.reply())

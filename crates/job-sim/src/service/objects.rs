@@ -49,8 +49,8 @@ impl Sim {
 
     /// Returns the number of requests for clusters and nodes so far.
     #[must_use]
-    pub fn object_readings(&self) -> u32 {
-        self.object_readings.load(Ordering::Relaxed)
+    pub fn object_requests(&self) -> u32 {
+        self.object_requests.load(Ordering::Relaxed)
     }
 
     /// Returns the phase that the next reading of a cluster or node shows.
@@ -91,7 +91,7 @@ impl Sim {
 
     /// Counts a request for an object, and returns the fault that applies to it.
     pub(super) fn begin_object(&self, elapsed: Duration) -> Option<Fault> {
-        self.object_readings.fetch_add(1, Ordering::Relaxed);
+        self.object_requests.fetch_add(1, Ordering::Relaxed);
         lock(&self.fault_injector).next_object_fault(elapsed)
     }
 

@@ -85,7 +85,7 @@ impl Sim {
     /// Sets the plan of each cluster and node that a job creates or deletes, unless it has a plan of
     /// [its own](Self::set_object_plan); [`ObjectPlan::ready`] by default.
     #[must_use]
-    pub fn objects(self, plan: ObjectPlan) -> Self {
+    pub fn default_object_plan(self, plan: ObjectPlan) -> Self {
         self.jobs().objects.set_default_plan(plan);
         self
     }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use console::truncate_str;
 use jiff::Timestamp;
-use job_model::{Job, JobId, Node, Phase, object::ObjectState};
+use job_model::{Job, JobId, Phase, TreeEntry, object::ObjectState};
 use job_poller::machine::ObjectStatus;
 use job_transport::JobSnapshot;
 
@@ -239,12 +239,12 @@ fn object_rows<'a>(
 }
 
 impl StepRow {
-    fn new(node: &Node<'_>, styles: Styles) -> Self {
-        let job = node.job;
+    fn new(entry: &TreeEntry<'_>, styles: Styles) -> Self {
+        let job = entry.job;
         let label = text::sanitize_line(&job.label().escape_debug().to_string());
         let progress = (!job.sub_jobs().is_empty()).then(|| job.progress());
         Self {
-            depth: node.path.depth(),
+            depth: entry.path.depth(),
             name: format!("{label} {}", styled_phase(job, styles)),
             progress: progress.map(|progress| (progress.success, progress.total)),
             time: match job.phase() {

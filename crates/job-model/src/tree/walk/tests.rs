@@ -23,7 +23,7 @@ fn walk_goes_depth_first_with_paths() {
             json!({}),
         ],
     );
-    let lines = |node: Node<'_>| format!("{} {}\n", node.job.label(), node.path);
+    let lines = |entry: TreeEntry<'_>| format!("{} {}\n", entry.job.label(), entry.path);
     insta::assert_snapshot!(job(&tree).walk().map(lines).collect::<String>());
 }
 
@@ -40,7 +40,7 @@ fn sub_jobs_and_resource_ids_are_found_by_type() {
         ],
     ));
     let paths = |job_type| -> Vec<_> {
-        tree.find_all(job_type).map(|node| format!("{}", node.path)).collect()
+        tree.find_all(job_type).map(|entry| format!("{}", entry.path)).collect()
     };
     assert_eq!(paths("CreateNode"), ["spec.subJobs[0]", "spec.subJobs[1]"]);
     assert_eq!(tree.find("CreateNodeBMS").unwrap().path.indices(), [1, 0]);
@@ -77,10 +77,10 @@ proptest! {
     fn walk_visits_each_job_once_with_its_path(tree in trees()) {
         let root = job(&tree);
         let walked: Vec<_> = root.walk().collect();
-        prop_assert!(walked.iter().map(|node| core::ptr::from_ref(node.job))
+        prop_assert!(walked.iter().map(|entry| core::ptr::from_ref(entry.job))
             .eq(recursive(&root).map(core::ptr::from_ref)));
-        for node in walked {
-            prop_assert!(core::ptr::eq(root.sub_job_at(&node.path).unwrap(), node.job));
+        for entry in walked {
+            prop_assert!(core::ptr::eq(root.sub_job_at(&entry.path).unwrap(), entry.job));
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{Jobs, signed, since_creation};
 use crate::plan::{
     Moment, NamedObject, ObjectPlan, ObjectView, TimeSource,
-    objects::{Entry, Goal, Progress},
+    objects::{Goal, ObjectEntry, Progress},
 };
 
 impl Jobs {
@@ -53,11 +53,11 @@ impl Jobs {
     }
 
     /// Returns the id of a node's cluster, if the simulation has that cluster.
-    fn cluster_of<'e>(&self, entry: &'e Entry) -> Option<&'e str> {
+    fn cluster_of<'e>(&self, entry: &'e ObjectEntry) -> Option<&'e str> {
         entry.cluster().filter(|id| self.objects.get(id).is_some_and(|it| it.cluster().is_none()))
     }
 
-    fn progress(&self, entry: &Entry, moment: &Moment) -> Progress<'_> {
+    fn progress(&self, entry: &ObjectEntry, moment: &Moment) -> Progress<'_> {
         let created = since_creation(moment, entry.created());
         match entry.job.and_then(|job| self.jobs.get(job)) {
             Some(job) => {

@@ -94,7 +94,7 @@ async fn the_list_shows_each_job_from_its_creation_to_its_end() {
     assert_eq!(phases(&sim), "2c Running, 2d Failed, 2e Initializing");
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(phases(&sim), "2c Success, 2d Failed, 2e Success");
-    assert_eq!((sim.list_readings(), sim.requests()), (2, 2));
+    assert_eq!((sim.list_requests(), sim.requests()), (2, 2));
     // A reading of the list is not a reading of a job.
     assert_eq!(sim.readings(sim.job()), Some((0, 0)));
 }

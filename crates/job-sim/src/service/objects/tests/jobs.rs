@@ -93,7 +93,8 @@ async fn submitted_objects_are_served() {
 
 #[tokio::test(start_paused = true)]
 async fn each_job_has_objects_of_its_own() {
-    let sim = five_seconds(Plan::create_cluster()).objects(ObjectPlan::ready_after(seconds(1)));
+    let sim = five_seconds(Plan::create_cluster())
+        .default_object_plan(ObjectPlan::ready_after(seconds(1)));
     advance_to(&sim, seconds(5)).await;
     let jobs = [
         Plan::create_cluster(),
@@ -121,7 +122,8 @@ async fn each_job_has_objects_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn nodes_of_different_jobs_share_a_cluster_that_stays_available() {
-    let sim = five_seconds(Plan::scale_up_cluster(1)).objects(ObjectPlan::never_ready());
+    let sim =
+        five_seconds(Plan::scale_up_cluster(1)).default_object_plan(ObjectPlan::never_ready());
     sim.add(Plan::scale_up_cluster(1).with_duration(seconds(5)));
     sim.set_object_plan("00000001-0000-0001-825b-0255ac100c13", ObjectPlan::ready());
     advance_to(&sim, seconds(5)).await;

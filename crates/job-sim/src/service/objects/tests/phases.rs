@@ -57,7 +57,7 @@ async fn a_created_cluster_follows_its_job_and_then_its_plan() {
         ),
     ];
     for (plan, expected, times) in rows {
-        let sim = five_seconds(Plan::create_cluster()).objects(plan.clone());
+        let sim = five_seconds(Plan::create_cluster()).default_object_plan(plan.clone());
         let phases = phases_over_time(&sim, CLUSTER, None, 20).await;
         let expected = format!("0.0 Creating, {expected}");
         assert_eq!(phases, expected.trim_end_matches(", "), "{plan:?}");
@@ -127,7 +127,7 @@ async fn a_deleted_cluster_answers_404_after_its_job() {
             (Plan::delete_cluster(), NODES_CLUSTER, None),
             (Plan::delete_node(), NODES_CLUSTER, Some(NODE_1)),
         ] {
-            let sim = five_seconds(job).objects(plan.clone());
+            let sim = five_seconds(job).default_object_plan(plan.clone());
             assert_eq!(phases_over_time(&sim, cluster, node, 12).await, expected, "{plan:?}");
             let id = node.unwrap_or(cluster);
             assert_eq!(sim.gone_at(id), gone.map(seconds), "{plan:?}");
@@ -171,7 +171,7 @@ async fn the_objects_of_a_failed_job_are_in_error() {
         (ObjectPlan::ready().vanishes_after(seconds(1)), "0.0 Creating, 5.0 Error, 6.0 404", None),
     ];
     for (plan, expected, ready) in rows {
-        let sim = fails(Plan::create_cluster()).objects(plan);
+        let sim = fails(Plan::create_cluster()).default_object_plan(plan);
         assert_eq!(phases_over_time(&sim, CLUSTER, None, 7).await, expected);
         assert_eq!(sim.ready_at(CLUSTER), ready.map(seconds));
     }
@@ -181,7 +181,7 @@ async fn the_objects_of_a_failed_job_are_in_error() {
 fn readings_advance_an_object_after_the_end_of_its_job() {
     let per_reading = TimeSource::PerRequest(seconds(2));
     let sim = Sim::new(Plan::create_cluster(), per_reading)
-        .objects(ObjectPlan::ready_after(seconds(3)))
+        .default_object_plan(ObjectPlan::ready_after(seconds(3)))
         .forget_jobs_after(Duration::ZERO);
     let cluster = || read(&sim, &path_of(CLUSTER, None));
     let job = || read(&sim, &format!("jobs/{}", sim.job()));
@@ -206,7 +206,7 @@ fn readings_advance_an_object_after_the_end_of_its_job() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_without_a_job_count_from_when_they_were_added() {
-    let sim = five_seconds(Plan::create_cluster()).objects(ObjectPlan::never_ready());
+    let sim = five_seconds(Plan::create_cluster()).default_object_plan(ObjectPlan::never_ready());
     advance_to(&sim, seconds(3)).await;
     sim.add_cluster("c", ObjectPlan::phases([(seconds(0), "Resizing"), (seconds(4), "Available")]));
     sim.add_node("c", "n", ObjectPlan::ready_after(seconds(1)).vanishes_after(seconds(9)));
@@ -303,7 +303,7 @@ proptest! {
         ][job].clone();
         let job = if fails { job.with_failure("sold out") } else { job };
         runtime.build().unwrap().block_on(async {
-            let sim = five_seconds(job).objects(plan);
+            let sim = five_seconds(job).default_object_plan(plan);
             let (path, id) = (path_of(cluster, node), node.unwrap_or(cluster));
             let (mut ready, mut gone) = (Vec::new(), Vec::new());
             // The last change is at most 5 + 8 + 3 * 32 s after the start.

@@ -97,7 +97,7 @@ async fn each_object_fault_has_its_reply() {
         lines += &format!("{name}\n    {shown}\n");
         // The fault applies once.
         assert_eq!(read(&sim, &path), "Active", "{name}");
-        assert_eq!((sim.object_readings(), sim.requests()), (2, 3));
+        assert_eq!((sim.object_requests(), sim.requests()), (2, 3));
     }
     insta::assert_snapshot!(lines);
 }
@@ -175,7 +175,7 @@ async fn bodies_of_clusters_and_nodes() {
     ] {
         let job =
             if cluster == CLUSTER { Plan::create_cluster() } else { Plan::scale_up_cluster(1) };
-        let sim = five_seconds(job).objects(plan);
+        let sim = five_seconds(job).default_object_plan(plan);
         advance_to(&sim, seconds(time)).await;
         bodies += &format!("{name}\n    {}\n", body_with_ages(&sim, &path_of(cluster, node)));
     }

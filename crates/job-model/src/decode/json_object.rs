@@ -1,8 +1,8 @@
 //! Describes the fields of an object in one table, which both passes and the encoder use.
 //!
 //! `json_object!` generates the table for a struct. The passes in `fast` and `lenient` look a name
-//! up in it (`Object::known`) and hand the value back to the table (`Object::decode_fast`,
-//! `Object::decode_lenient`), which calls the pass again for the field's type. The three files
+//! up in it (`JsonObject::known`) and hand the value back to the table (`JsonObject::decode_fast`,
+//! `JsonObject::decode_lenient`), which calls the pass again for the field's type. The three files
 //! therefore depend on each other, but each call goes one level down the value.
 
 use alloc::{borrow::Cow, string::String};
@@ -26,7 +26,7 @@ use serde::{
 };
 
 /// An object of a reply: a job, a cluster or a node, or a part of one of them.
-pub(crate) trait Object: Default {
+pub(crate) trait JsonObject: Default {
     /// The names of the known fields, at most 32, as API v3 spells them.
     const NAMES: &'static [&'static str];
 
@@ -95,7 +95,7 @@ pub(crate) trait Object: Default {
 }
 
 /// An object that is the whole body of a reply.
-pub(crate) trait Root: Object {
+pub(crate) trait Body: JsonObject {
     /// What the object is, in a sentence, such as `a job`.
     const NOUN: &'static str;
 
@@ -196,7 +196,7 @@ impl StringField for Cow<'static, str> {
     }
 }
 
-/// Implements `Object`, `Field` and `Serialize` for a struct whose fields are `Option`s and
+/// Implements `JsonObject`, `Field` and `Serialize` for a struct whose fields are `Option`s and
 /// `raw_fields`. Takes the JSON name of each field, and its name in API v2 if that differs. Then the
 /// struct also has a field with its `V2Names`. `None` is not written.
 macro_rules! json_object {
@@ -206,13 +206,13 @@ macro_rules! json_object {
         $($field:ident: $name:literal $(| $v2_name:literal)?),+ $(,)?
     }) => {
         const _: () = {
-            use $crate::decode::{Fidelity, Field, Form, Formed, Object, Spelling};
+            use $crate::decode::{Fidelity, Field, Form, Formed, JsonObject, Spelling};
 
             #[derive(Clone, Copy)]
             #[expect(non_camel_case_types, reason = "the variants are named like the fields")]
             pub(crate) enum Known { $($field),+ }
 
-            impl Object for $object {
+            impl JsonObject for $object {
                 const NAMES: &'static [&'static str] = &[$($name),+];
 
                 const V2_NAMES: &'static [&'static str] =
@@ -314,7 +314,7 @@ macro_rules! json_object {
                     let mut map = serializer.serialize_map(None)?;
                     $($crate::decode::write(
                         &mut map,
-                        Object::name(self, Known::$field),
+                        JsonObject::name(self, Known::$field),
                         self.$field.as_ref(),
                         &self.raw_fields,
                         form,
@@ -342,7 +342,7 @@ pub(crate) use json_object;
 ///
 /// A format that is not human-readable gets the JSON text as a string, because such formats usually
 /// are not self-describing and could not be read without knowledge of all fields.
-pub(crate) fn serialize<T: Object + Field, S: Serializer>(
+pub(crate) fn serialize<T: JsonObject + Field, S: Serializer>(
     object: &T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -385,7 +385,7 @@ pub(crate) fn write<M: SerializeMap, T: Field>(
 
 /// Writes the fields that are unknown, or known with another spelling than the field's value. If a name is given more than once, only JSON text repeats it. Other
 /// forms have the last value, because most formats do not allow duplicate names.
-pub(crate) fn write_unknown<T: Object, M: SerializeMap>(
+pub(crate) fn write_unknown<T: JsonObject, M: SerializeMap>(
     map: &mut M,
     object: &T,
     raw_fields: &RawFields,
