@@ -33,14 +33,14 @@ pub(crate) enum Exit {
 /// The section of `--help` about exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  success: the job succeeded, or what --until asks for, or its state was printed
+  0  success: the job succeeded, the state of --until was reached, or a state was printed
   1  internal error
   2  bad usage, or no credentials found
   3  timed out before the job ended, or before the cluster or node was ready or gone
   4  the service refused the credentials (401, 403)
   5  the job failed, or the cluster or node is broken
   6  the state could not be read, or the job names no cluster or node
-  7  not found, or deleted without --until gone
+  7  not found, or deleted although --until is not gone
   130, 143  stopped by SIGINT, SIGTERM";
 
 /// All exit codes, the least severe first. The more severe an error is, the less another run helps.

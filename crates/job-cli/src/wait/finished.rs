@@ -64,8 +64,10 @@ impl Finished {
 
     /// Whether the job was read and had not ended.
     pub(crate) fn is_job_running(&self) -> bool {
-        let last = self.result.as_ref().err().and_then(WaitError::snapshot);
-        last.is_some_and(|last| !last.digest().is_terminal())
+        let Err(error) = &self.result else { return false };
+        // While objects are read, the job has ended, or the service has deleted it.
+        let is_polled = !error.checkpoint().machine().is_reading_objects();
+        is_polled && error.snapshot().is_some_and(|last| !last.digest().is_terminal())
     }
 
     /// Returns the clusters and nodes as last read.

@@ -1,7 +1,7 @@
 //! The report of `wait --report`: a timeline for each wait, written to a file at the end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -109,16 +109,14 @@ impl Timeline {
 /// Returns a row for each cluster and node that the wait has read, with its phases.
 fn object_rows(finished: &Finished) -> Vec<TimelineRow> {
     let time = |at| finished.started_at.and_then(|began| began.checked_add(at).ok());
-    let changes = |id: &ObjectId| -> Vec<(Duration, &ObjectStatus)> {
-        let events = finished.log.iter();
-        let objects = events.filter_map(|(at, event)| match event {
-            Event::Object { status, .. } => Some((*at, &**status)),
-            _ => None,
-        });
-        objects.filter(|(_, status)| status.id == *id).collect()
-    };
+    let mut changes = HashMap::<&ObjectId, Vec<(Duration, &ObjectStatus)>>::new();
+    for (at, event) in &finished.log {
+        if let Event::Object { status, .. } = event {
+            changes.entry(&status.id).or_default().push((*at, status));
+        }
+    }
     let rows = finished.objects().into_iter().map(|object| {
-        let changes = changes(&object.id);
+        let changes = changes.get(&object.id).map(Vec::as_slice).unwrap_or_default();
         let phases = changes.iter().zip(changes.iter().skip(1)).map(|((from, status), (to, _))| {
             format!("{} for {}", status.phase_or_state(), format_duration(*to - *from))
         });

@@ -93,8 +93,9 @@ pub(crate) struct SessionResult {
 
 impl SessionResult {
     /// Records the exit code of a finished wait.
-    fn record(&mut self, exit: Exit, stop_condition: StopCondition) {
-        let ended = matches!(exit, Exit::Done | Exit::JobFailed);
+    ///
+    /// `ended` is whether the job, or its objects, have ended, and not only the wait.
+    fn record(&mut self, exit: Exit, ended: bool, stop_condition: StopCondition) {
         match stop_condition {
             _ if self.stop_condition_met && stop_condition == StopCondition::Any => {}
             StopCondition::Any if ended => {
@@ -258,7 +259,7 @@ impl Session {
         self.progress.reset_heartbeat();
         self.stop_if_stdout_failed();
         if let Some(exit) = exit {
-            result.record(exit, self.stop_condition);
+            result.record(exit, error.is_none(), self.stop_condition);
         }
         if result.stop_condition_met {
             self.fleet.stop();

@@ -82,6 +82,11 @@ impl WatchEvents {
         self.events.snapshot()
     }
 
+    /// Returns what the wait is for.
+    fn until(&self) -> Until {
+        self.checkpoint().map_or(Until::Ended, |checkpoint| checkpoint.machine().until())
+    }
+
     /// Returns the result. Call it after the last event, with the state that the events led to.
     pub(crate) async fn finish(self, watch: Watch) -> Finished {
         let elapsed = self.events.elapsed();
@@ -128,7 +133,7 @@ impl Watch {
             errors: ErrorTracker::default(),
             last: events.snapshot(),
             objects: events.events.objects().into(),
-            until: Until::Ready,
+            until: events.until(),
             next_attempt_at: None,
             log: retain_log.then(Vec::new),
         }
@@ -168,7 +173,10 @@ impl Watch {
             until_next_attempt: self.next_attempt_at.and_then(|next| next.checked_sub(elapsed)),
         };
         let digest = self.last.as_ref().map(JobSnapshot::digest);
-        let active = digest.filter(|digest| !digest.phase().is_some_and(Phase::is_terminal));
+        let active = digest.filter(|digest| {
+            let has_ended = digest.phase().is_some_and(Phase::is_terminal);
+            !has_ended && self.objects.is_empty()
+        });
         let remaining = active.and_then(|digest| {
             let age = snapshot.age(digest.created_at()).unwrap_or(elapsed);
             self.history.remaining(digest, age)

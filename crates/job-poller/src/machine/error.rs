@@ -229,7 +229,10 @@ impl fmt::Display for WaitError {
             WaitErrorKind::NotFound => f.write_str("the service did not find the job")?,
             WaitErrorKind::Vanished => f.write_str("the service no longer finds the job")?,
             WaitErrorKind::NoObject => {
-                f.write_str("the job succeeded, but does not name the clusters or nodes to read")?
+                f.write_str(
+                    "the job succeeded, but its reply does not contain the ids of its cluster or of all its \
+                     nodes",
+                )?
             }
             WaitErrorKind::Mismatch if is_reading_objects => {
                 f.write_str("the service returned a different object")?

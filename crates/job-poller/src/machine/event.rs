@@ -435,7 +435,7 @@ impl fmt::Display for Event {
                 }
             }
             Self::Object { status, .. } if status.state == Some(ObjectState::Gone) => {
-                write!(f, "the service does not find {}", status.id)
+                write!(f, "{} was not found (404)", status.id)
             }
             Self::Object { status, .. } => write!(f, "{status}"),
             Self::ListedEnded => {

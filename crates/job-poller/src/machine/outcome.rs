@@ -102,7 +102,8 @@ pub enum Outcome {
     Ready,
     /// The job succeeded, or there is none, and an object was broken for two minutes.
     Broken,
-    /// Each object is gone, or one of those that should be ready is gone.
+    /// All objects are gone. If the wait was until ready, at least one is gone, and
+    /// [`FinishedJob::is_success`] is false.
     Gone,
 }
 

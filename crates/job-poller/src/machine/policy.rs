@@ -149,7 +149,7 @@ impl WaitPolicy {
     /// |---|---|
     /// | ready | done |
     /// | a broken phase, such as `Unavailable`, `Error` or `Abnormal`, for 2 min | [`Outcome::Broken`](crate::Outcome::Broken) |
-    /// | 404, twice over 10 s; over [`not_found_grace`](Self::not_found_grace) if it was never read | [`Outcome::Gone`](crate::Outcome::Gone) |
+    /// | two 404s at least 10 s apart, or [`not_found_grace`](Self::not_found_grace) apart if it was never read | [`Outcome::Gone`](crate::Outcome::Gone) |
     /// | not ready at the deadline | [`WaitErrorKind::NotReady`](crate::WaitErrorKind::NotReady) |
     ///
     /// If the service has deleted the job before its end was read, the objects decide, but only those
@@ -284,7 +284,7 @@ impl WaitPolicy {
         self
     }
 
-    /// Ends the wait with a failure as soon as a sub-job has failed.
+    /// Ends the wait with a failure as soon as a sub-job has failed, or an object is broken or gone.
     ///
     /// By default this is only an event, because the service may retry the step.
     #[must_use]

@@ -18,7 +18,7 @@ pub enum Until {
     Ended,
     /// The job has succeeded, and each object that it names is ready.
     ///
-    /// For a job that deletes, this is the same as [`Gone`](Self::Gone).
+    /// If the job deletes objects, the wait is until they are gone.
     Ready,
     /// The job has succeeded, and each object that it names is gone.
     Gone,

@@ -182,9 +182,9 @@ async fn unusable_checkpoint_files_are_not_overwritten() {
     for others in [&others, &whole] {
         check(others, &["a"], "FILE belongs to a wait for another job, b");
     }
-    let newer = whole.replace("\"version\":2", "\"version\":3");
+    let newer = whole.replace("\"version\":2", "\"version\":4");
     let rows = [
-        (&*newer, "checkpoint version 3 is not supported"),
+        (&*newer, "checkpoint version 4 is not supported"),
         (&others.replacen("checkpoint 2", "checkpoint 3", 1), "format 3 is not supported, only"),
         (&others.replacen("origin", "Origin", 1), "its first record is damaged"),
         (&others[..others.len() - 1], "record 2 of 2 is damaged"),

@@ -33,7 +33,7 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
     let machine = Machine::for_object(id, WaitPolicy::new());
     let object = serde_json::to_string(&Checkpoint::new(machine, Duration::ZERO)).unwrap();
     let rows = [
-        ("a newer version", text.replacen(":2,", ":3,", 1)),
+        ("a newer version", text.replacen(":2,", ":4,", 1)),
         ("no version", text.replacen("\"version\":2,", "", 1)),
         (
             "a snapshot that is not a job",
@@ -50,6 +50,27 @@ fn invalid_checkpoints_are_rejected_with_a_reason() {
     insta::assert_snapshot!(errors.concat());
     let newer = postcard::to_allocvec(&(2_u32, 0_u8)).unwrap();
     assert!(postcard::from_bytes::<Checkpoint>(&newer).is_err());
+}
+
+#[test]
+fn an_earlier_version_does_not_read_a_wait_that_goes_on_after_the_job() {
+    let cluster = job_model::object::ObjectId::Cluster("c".parse().unwrap());
+    let (policy, id) = (WaitPolicy::new(), || "a".parse().unwrap());
+    let for_object = Checkpoint::new(Machine::for_object(cluster, policy), Duration::ZERO);
+    let new = |policy| Checkpoint::new(Machine::new(id(), policy), Duration::ZERO);
+    let rows = [
+        (new(policy), 2),
+        (new(policy.until_ready()), 3),
+        (new(policy.until_gone()), 3),
+        (new(policy).with_policy(policy.until_ready()), 3),
+        (new(policy.until_ready()).with_policy(policy), 2),
+        (for_object, 3),
+    ];
+    for (checkpoint, version) in rows {
+        let json = serde_json::to_value(&checkpoint).unwrap();
+        assert_eq!(json["version"], version, "{json}");
+        assert_eq!(serde_json::from_value::<Checkpoint>(json).unwrap(), checkpoint);
+    }
 }
 
 #[test]

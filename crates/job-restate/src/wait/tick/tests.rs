@@ -152,12 +152,12 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
     let bed = TestBed::with_sim(|clock| {
         let plan = Plan::scale_up_cluster(3).with_duration(Duration::from_secs(25));
         let objects = ObjectPlan::ready_after(Duration::from_secs(20));
-        Sim::with_clock(plan, TimeSource::Clock, clock).objects(objects)
+        Sim::with_clock(plan, TimeSource::Clock, clock).default_object_plan(objects)
     });
     let mut waiting = bed.waiting(WaitPolicy::new().until_ready());
     let (mut now, mut lines) = (0.0, Vec::new());
     let finished = loop {
-        let before = (bed.sim.requests(), bed.sim.object_readings());
+        let before = (bed.sim.requests(), bed.sim.object_requests());
         // The engine stores the wait as text between two ticks.
         let text = serde_json::to_string(&WaitState::Waiting(waiting.clone().into())).unwrap();
         let WaitState::Waiting(stored) = serde_json::from_str(&text).unwrap() else {
@@ -166,7 +166,7 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
         let result = bed.tick_with_lease(now, &stored).await;
         let requests = bed.sim.requests() - before.0;
         assert!(requests <= 1, "{requests} requests in a tick");
-        let what = if bed.sim.object_readings() > before.1 { "object" } else { "job" };
+        let what = if bed.sim.object_requests() > before.1 { "object" } else { "job" };
         lines.push(format!("{now:>5}  {what}"));
         match result.state {
             WaitState::Waiting(next) => {
