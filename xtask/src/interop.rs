@@ -30,7 +30,10 @@ pub(crate) fn run() -> ExitCode {
     }
     match run_clients() {
         Ok(()) => {
-            println!("interop: {} clients passed, and the chains agree", SCRIPTS.len());
+            println!(
+                "interop: {} clients passed, and the chains and the moments of readiness agree",
+                SCRIPTS.len()
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -54,7 +57,63 @@ fn run_clients() -> io::Result<()> {
         let mut client = Command::new(&python);
         run_command(client.arg(file).arg(&sim.started).arg(&sim.ca_file).current_dir(&folder))?;
     }
+    compare_ready(&folder, &python)
+}
+
+/// Maximum time between the moments at which two clients see that a cluster is ready: the interval at
+/// which both read it, and a request.
+const MAX_READY_DIFFERENCE: f64 = 1.0 + 0.2;
+
+/// Waits until a simulated cluster is ready, while the vendor's SDK reads it at the same interval. Both
+/// must see that it is ready within one interval, and not before it is.
+fn compare_ready(folder: &Path, python: &Path) -> io::Result<()> {
+    println!("\n== interop ready");
+    let example = ["--package", "job-poller", "--example", "until_ready", "--features", "tokio"];
+    run_command(cargo(&["build", "--locked"]).args(example))?;
+    let (started, ca_file) = (folder.join("ready.json"), folder.join("ready-ca.pem"));
+    let mut wait = Command::new(root().join("target/debug/examples/until_ready"));
+    wait.arg(&started).arg(&ca_file).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut wait = KilledOnDrop(wait.spawn()?);
+    let lines = wait.0.stdout.take().map(|out| BufReader::new(out).lines());
+    let mut lines = lines.into_iter().flatten();
+    let mut next_line = || lines.next().unwrap_or_else(|| Err(io::Error::other("it has ended")));
+    if next_line()? != "started" {
+        return Err(io::Error::other("the wait did not start"));
+    }
+    let file = folder.join("ready.py");
+    fs::write(&file, include_str!("interop/ready.py"))?;
+    let client = Command::new(python).arg(file).args([&started, &ca_file]).output()?;
+    if !client.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&client.stderr).into_owned()));
+    }
+    let theirs = moment(&String::from_utf8_lossy(&client.stdout), "ready")?;
+    let ours = moment(&next_line()?, "ready")?;
+    let truth = moment(&next_line()?, "truth")?;
+    let [ours, theirs] = [ours, theirs].map(|seen| seen - truth);
+    println!(
+        "interop: seen ready {ours:.3} s after it was; by the vendor's SDK {theirs:.3} s after"
+    );
+    let is_late = |delay: f64| !(0.0..=MAX_READY_DIFFERENCE).contains(&delay);
+    if is_late(ours) || is_late(theirs) || (ours - theirs).abs() > MAX_READY_DIFFERENCE {
+        return Err(io::Error::other("the two do not see the same moment"));
+    }
     Ok(())
+}
+
+/// Returns the time in a line such as `ready 1767225600.5`.
+fn moment(line: &str, word: &str) -> io::Result<f64> {
+    let time = line.trim().strip_prefix(word).and_then(|time| time.trim().parse().ok());
+    time.ok_or_else(|| io::Error::other(format!("expected `{word}` and a time: {line}")))
+}
+
+/// A process that is stopped on drop.
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Compares the vendor's chain of credentials with that of `cce-job`, in a network of its own that has the
@@ -107,9 +166,9 @@ fn install_clients(folder: &Path) -> io::Result<PathBuf> {
     Ok(python)
 }
 
-/// A running `cce-job sim`, which is stopped on drop.
+/// A running `cce-job sim`.
 struct Sim {
-    child: Child,
+    child: KilledOnDrop,
     /// A file with the line that `cce-job sim` prints: its endpoint and credentials.
     started: PathBuf,
     ca_file: PathBuf,
@@ -123,20 +182,16 @@ impl Sim {
             .args(["sim", "--jobs", "2", "--speed", "30", "--ca-file"])
             .arg(&ca_file)
             .stdout(Stdio::piped());
-        let mut sim =
-            Self { child: command.spawn()?, started: folder.join("started.json"), ca_file };
+        let mut sim = Self {
+            child: KilledOnDrop(command.spawn()?),
+            started: folder.join("started.json"),
+            ca_file,
+        };
         let mut line = String::new();
-        if let Some(out) = sim.child.stdout.take() {
+        if let Some(out) = sim.child.0.stdout.take() {
             BufReader::new(out).read_line(&mut line)?;
         }
         fs::write(&sim.started, line)?;
         Ok(sim)
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -138,3 +138,95 @@ impl<'a> Report<'a> {
 const fn is_false(value: &bool) -> bool {
     !*value
 }
+
+#[cfg(test)]
+mod tests {
+    use job_model::object::{NodePhase, ObjectId, ObjectState};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::machine::{Checkpoint, Machine, Until, WaitErrorKind, WaitPolicy};
+
+    fn node(id: &str, phase: Option<&str>) -> ObjectStatus {
+        let id = ObjectId::Node { cluster: "c".parse().unwrap(), node: id.parse().unwrap() };
+        let mut status = ObjectStatus::new(id);
+        let state = phase.map_or(ObjectState::Gone, |phase| NodePhase::from(phase).state());
+        (status.phase, status.state) = (phase.map(String::from), Some(state));
+        status
+    }
+
+    /// Returns the report of a wait that has read these nodes.
+    fn report(outcome: &str, until: Until, is_job_gone: bool, objects: Vec<ObjectStatus>) -> Value {
+        let body = br#"{"spec": {"type": "CreateNode"}, "status": {"phase": "Success"}}"#;
+        let job = Job::from_slice(body).unwrap();
+        let mut finished = FinishedJob::new("a".parse().unwrap(), job);
+        let own_form = format!(r#"{{"outcome": "{outcome}"}}"#);
+        finished.outcome = serde_json::from_str(&own_form).unwrap();
+        (finished.until, finished.is_job_gone) = (until, is_job_gone);
+        (finished.objects, finished.object_readings) = (objects, 3);
+        let outcome = finished.outcome.clone();
+        let text = serde_json::to_string(&Report::new(&Ok(finished), None)).unwrap();
+        // The outcome is read back from a report.
+        assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_report_has_the_outcome_of_objects_and_of_their_job() {
+        let active = || vec![node("n1", Some("Active"))];
+        let broken = vec![node("n1", Some("Active")), node("n2", Some("Abnormal"))];
+        let rows = [
+            ("ready", Until::Ready, false, active(), "succeeded", "n1 Active ready"),
+            ("ready", Until::Ready, true, active(), "gone", "n1 Active ready"),
+            (
+                "broken",
+                Until::Ready,
+                false,
+                broken,
+                "succeeded",
+                "n1 Active ready, n2 Abnormal broken",
+            ),
+            ("gone", Until::Ready, false, vec![node("n1", None)], "succeeded", "n1 - gone"),
+            ("gone", Until::Gone, true, vec![node("n1", None)], "gone", "n1 - gone"),
+        ];
+        for (outcome, until, is_job_gone, objects, job_outcome, expected) in rows {
+            let report = report(outcome, until, is_job_gone, objects);
+            assert_eq!(
+                (&report["outcome"], &report["job_outcome"]),
+                (&outcome.into(), &job_outcome.into())
+            );
+            assert_eq!(describe(&report), expected);
+            assert_eq!((&report["failure"], &report["error"]), (&Value::Null, &Value::Null));
+        }
+        // Without objects, the report is as before.
+        let report = report("succeeded", Until::Ended, false, Vec::new());
+        let fields = report.as_object().unwrap();
+        assert!(!fields.contains_key("objects") && !fields.contains_key("job_outcome"));
+    }
+
+    /// Returns the id, the phase and the state of each node.
+    fn describe(report: &Value) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let objects = report["objects"].as_array().unwrap().iter().map(|object| {
+            assert_eq!(object["cluster"], "c");
+            ["node", "phase", "state"].map(|field| text(&object[field])).join(" ")
+        });
+        objects.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_report_of_a_wait_that_is_not_ready_has_its_objects() {
+        let id = ObjectId::Cluster("c".parse().unwrap());
+        let machine = Machine::for_object(id, WaitPolicy::new());
+        let checkpoint = Checkpoint::new(machine, Duration::from_secs(60));
+        let error = Err(WaitError::new(WaitErrorKind::NotReady, checkpoint));
+        let report = serde_json::to_value(Report::new(&error, None)).unwrap();
+        assert_eq!(report["outcome"], "not_ready");
+        assert_eq!(report["objects"][0]["cluster"], "c");
+        assert_eq!(report["objects"][0]["state"], Value::Null);
+        let error = report["error"].as_str().unwrap();
+        assert!(error.contains("cluster c was not read"), "{error}");
+        assert!(serde_json::from_value::<Outcome>(report.clone()).is_err(), "it has no outcome");
+        assert_eq!(report.get("job_outcome"), None);
+    }
+}

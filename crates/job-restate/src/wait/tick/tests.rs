@@ -166,8 +166,12 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
         let result = bed.tick_with_lease(now, &stored).await;
         let requests = bed.sim.requests() - before.0;
         assert!(requests <= 1, "{requests} requests in a tick");
-        let what = if bed.sim.object_requests() > before.1 { "object" } else { "job" };
-        lines.push(format!("{now:>5}  {what}"));
+        let what = match bed.sim.object_requests() > before.1 {
+            _ if requests == 0 => "no slot",
+            true => "object",
+            false => "job",
+        };
+        lines.push(format!("{now:>5.2}  {what}"));
         match result.state {
             WaitState::Waiting(next) => {
                 waiting = *next;
