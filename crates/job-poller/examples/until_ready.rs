@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
         arguments.next().zip(arguments.next()).context("expected STARTED and CA_FILE")?;
     let began = TokioClock::new().now();
     let sim = Sim::new(Plan::create_cluster().with_duration(JOB), TimeSource::Clock);
-    let sim = Arc::new(sim.objects(ObjectPlan::ready_after(LAG)));
+    let sim = Arc::new(sim.default_object_plan(ObjectPlan::ready_after(LAG)));
     let server = SimServer::start(sim.clone()).await?;
     let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), server.ca_pem())?;
     let client = sim.client(server.endpoint().parse()?, HyperTransport::new(tls));
