@@ -95,7 +95,7 @@ impl Checkpoint {
     /// Creates a checkpoint of a machine. `elapsed` is the time since its wait began.
     #[must_use]
     pub fn new(machine: Machine, elapsed: Duration) -> Self {
-        Self { version: Version::of(&machine), taken_at: None, elapsed, machine }
+        Self { version: Version::from_machine(&machine), taken_at: None, elapsed, machine }
     }
 
     /// Sets the wall-clock time when the checkpoint was taken.
@@ -111,7 +111,7 @@ impl Checkpoint {
     #[must_use]
     pub fn with_policy(mut self, policy: WaitPolicy) -> Self {
         self.machine = self.machine.with_policy(policy);
-        self.version = Version::of(&self.machine);
+        self.version = Version::from_machine(&self.machine);
         self
     }
 
@@ -284,7 +284,7 @@ enum Version {
 impl Version {
     const KNOWN: [Self; 2] = [Self::V2, Self::V3];
 
-    fn of(machine: &Machine) -> Self {
+    fn from_machine(machine: &Machine) -> Self {
         let is_for_job = machine.policy().until == Until::Ended && !machine.is_reading_objects();
         if is_for_job { Self::V2 } else { Self::V3 }
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, env};
 
 use jiff::Timestamp;
-use job_model::object::{Object, ObjectKind};
+use job_model::object::{Object, ObjectId, ObjectKind};
 use job_transport::{
     ErrorClass, FetchErrorKind, ObjectReading, Reading, transport::TransportErrorKind,
 };
@@ -249,13 +249,16 @@ struct Seen {
 }
 
 impl Seen {
-    fn of<'a>(&'a self, id: &'a ObjectId) -> impl Iterator<Item = (Duration, Condition)> + 'a {
+    fn conditions<'a>(
+        &'a self,
+        id: &'a ObjectId,
+    ) -> impl Iterator<Item = (Duration, Condition)> + 'a {
         self.objects.iter().filter(move |(seen, ..)| seen == id).map(|(_, at, c)| (*at, *c))
     }
 
     /// Returns whether the object was seen in this condition twice with at least this time between.
     fn twice(&self, id: &ObjectId, condition: Condition, apart: Duration) -> bool {
-        let times: Vec<_> = self.of(id).filter(|(_, seen)| *seen == condition).collect();
+        let times: Vec<_> = self.conditions(id).filter(|(_, seen)| *seen == condition).collect();
         let first = times.first().map(|(at, _)| *at);
         let last = times.last().map(|(at, _)| *at);
         times.len() > 1 && last.zip(first).is_some_and(|(last, first)| last - first >= apart)
@@ -375,7 +378,7 @@ fn check_result(
             let is_gone = |id| seen.twice(id, Condition::Missing, Duration::from_secs(10));
             let is_broken = |id| seen.twice(id, Condition::Broken, Duration::from_secs(120));
             for (id, object) in ids.iter().zip(&world.objects) {
-                let was = |condition| seen.of(id).any(|(_, seen)| seen == condition);
+                let was = |condition| seen.conditions(id).any(|(_, seen)| seen == condition);
                 let is_own = !finished.is_job_gone || !creates || object.created_after_job >= -300;
                 let was_ready = was(Condition::Ready) && is_own;
                 match finished.outcome {

@@ -8,9 +8,9 @@ use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    object_queries::wait_id,
     object_status::{ObjectStatus, describe_objects},
     until::Until,
-    wait_id,
 };
 use crate::schedule::JobObservation;
 

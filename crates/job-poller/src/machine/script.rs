@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use job_model::object::ObjectId;
+
 use super::{outcome::Outcome, *};
 pub(super) use crate::reply_script::Reply;
 use crate::{

@@ -1,6 +1,7 @@
 //! Tests of waits until clusters and nodes are ready or gone, as transcripts of scripts.
 
 use insta::assert_snapshot;
+use job_model::object::ObjectId;
 
 use super::*;
 
