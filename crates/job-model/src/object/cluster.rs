@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::{
     ClusterPhase, ObjectKind, ObjectMetadata, ObjectState,
-    fields::{debug_without_raw_text, object_methods},
+    common::{debug_without_raw_text, object_methods},
 };
 use crate::decode::{Document, RawFields, Text, json_object};
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{
     NodePhase, ObjectKind, ObjectMetadata, ObjectState,
-    fields::{debug_without_raw_text, object_methods},
+    common::{debug_without_raw_text, object_methods},
 };
 use crate::{
     decode::{RawFields, json_object},

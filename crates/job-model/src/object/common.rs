@@ -1,12 +1,11 @@
-//! Defines what clusters and nodes have in common: their metadata, and the methods of both.
-
-use alloc::string::String;
+//! Implements the methods that clusters and nodes have in common.
 
 use super::ObjectKind;
-use crate::{
-    decode::{RawFields, json_object},
-    job::Timestamp,
-};
+
+/// Returns whether a `kind` is that of an object. Its case varies between documents.
+pub(crate) fn is_kind(text: &str, kind: ObjectKind) -> bool {
+    text.eq_ignore_ascii_case(kind.as_str())
+}
 
 /// Implements `Debug` for a part of an object. Raw fields can contain user data and keys, so it shows
 /// only their names and sizes.
@@ -25,38 +24,6 @@ macro_rules! debug_without_raw_text {
 }
 
 pub(super) use debug_without_raw_text;
-
-/// An object's name, id and timestamps.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct ObjectMetadata {
-    /// `name`: the name of the object.
-    pub name: Option<String>,
-    /// `uid`: the object's id. It is opaque text.
-    pub uid: Option<String>,
-    /// `creationTimestamp`: when the object was created.
-    pub creation_timestamp: Option<Timestamp>,
-    /// `updateTimestamp`: when the object last changed.
-    pub update_timestamp: Option<Timestamp>,
-    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
-    pub raw_fields: RawFields,
-}
-
-json_object! {
-    ObjectMetadata {
-        name: "name",
-        uid: "uid",
-        creation_timestamp: "creationTimestamp",
-        update_timestamp: "updateTimestamp",
-    }
-}
-
-debug_without_raw_text!(ObjectMetadata { name, uid, creation_timestamp, update_timestamp });
-
-/// Returns whether a `kind` is that of an object. Its case varies between documents.
-pub(crate) fn is_kind(text: &str, kind: ObjectKind) -> bool {
-    text.eq_ignore_ascii_case(kind.as_str())
-}
 
 /// Implements what clusters and nodes have in common. Takes the type, its status and its phase.
 macro_rules! object_methods {
