@@ -11,7 +11,6 @@ pub(crate) mod id;
 pub(crate) mod fields;
 mod build;
 pub(crate) mod decoded;
-mod serde_formats;
 mod list;
 
 pub use extend_param::ExtendParam;

@@ -24,7 +24,8 @@
 mod id;
 mod phase;
 mod decoded;
-mod fields;
+mod common;
+mod metadata;
 mod cluster;
 mod node;
 mod any;
@@ -32,9 +33,9 @@ mod any;
 pub use any::Object;
 pub use cluster::{Cluster, ClusterEndpoint, ClusterStatus};
 pub use decoded::DecodedObject;
-pub use fields::ObjectMetadata;
 pub use id::{ClusterId, NodeId, ObjectId, ObjectKind};
+pub use metadata::ObjectMetadata;
 pub use node::{MAX_PROBE_AGE, Node, NodeStatus};
 pub use phase::{ClusterPhase, NodePhase, ObjectState};
 
-pub(crate) use fields::is_kind;
+pub(crate) use common::is_kind;

@@ -1,5 +1,5 @@
-//! The client, which reads a job, the list of jobs, a cluster or a node. Each call is one attempt, including re-authentication after a
-//! 401.
+//! Reads jobs, the list of jobs, clusters and nodes. Each call makes one attempt, and authenticates
+//! again after a 401.
 
 mod digest;
 mod snapshot;

@@ -18,8 +18,8 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Response, StatusCode};
-use job_model::is_unprintable;
-use job_sim::{Fault, ListFault, Plan, Sim, SimServer, TimeSource};
+use job_model::{is_unprintable, object::ObjectId};
+use job_sim::{Fault, ListFault, ObjectPlan, Plan, Sim, SimServer, TimeSource};
 use job_transport::{
     Client, Credentials,
     auth::{
@@ -158,6 +158,10 @@ async fn no_output_contains_a_secret() {
     };
     let wrong =
         || PasswordLogin::new("simulated-user", "canary-password \"/+%", "simulated-domain");
+    sim.add_cluster("c", ObjectPlan::ready());
+    sim.add_node("c", "n", ObjectPlan::ready());
+    let cluster = ObjectId::Cluster("c".parse().unwrap());
+    let node = ObjectId::Node { cluster: "c".parse().unwrap(), node: "n".parse().unwrap() };
     let right = sim.access_key().with_security_token("canary-security/+=").unwrap();
     let ways = [
         ("a right token", sim.credentials(), "simulated-token/+=", true),
@@ -183,17 +187,36 @@ async fn no_output_contains_a_secret() {
         let outcome = client.jobs().await;
         assert_eq!(outcome.is_ok(), succeeds, "{name}");
         outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
+        for id in [&cluster, &node] {
+            let outcome = client.object(id).await;
+            assert_eq!(outcome.is_ok(), succeeds, "{name}");
+            outcome.map_or_else(|error| shown.error(&error), |reading| shown.debug(&reading));
+        }
         // A service that repeats the request in an error body, unless no request is sent any more.
         let mut repeated = Response::new(Bytes::from(format!("you sent {own}")));
         *repeated.status_mut() = StatusCode::BAD_REQUEST;
         if !own.is_empty() {
             sim.inject_fault(Fault::Reply(repeated.clone()));
-            sim.set_list_faults([ListFault::Reply(Fault::Reply(repeated))]);
+            sim.set_list_faults([ListFault::Reply(Fault::Reply(repeated.clone()))]);
+            sim.inject_object_fault(Fault::Reply(repeated));
+            shown.error(&client.object(&node).await.unwrap_err());
         }
         shown.error(&client.job(sim.job()).await.unwrap_err());
         shown.error(&client.jobs().await.unwrap_err());
         sim.set_list_faults([]);
     }
+    // A node whose `spec`, `metadata` and `status` contain user data.
+    let client = Client::new(endpoint(), sim.credentials(), transport.clone());
+    let client = client.project(sim.project().clone());
+    let body = r#"{"kind": "Node", "metadata": {"annotations": {"a": "canary-user-data/+="}},
+        "spec": {"login": {"userPassword": {"password": "canary-user-data/+="}}},
+        "status": {"phase": "Active", "x": "canary-user-data/+="}}"#;
+    sim.inject_object_fault(Fault::Reply(Response::new(body.into())));
+    let reading = client.object(&node).await.unwrap();
+    assert!(serde_json::to_string(&reading.object).unwrap().contains("canary-user-data/+="));
+    shown.debug(&reading);
+    sim.inject_object_fault(Fault::Reply(Response::new(body.into())));
+    shown.error(&client.object(&cluster).await.unwrap_err());
     // A login whose password is repeated in the reply, raw and in its JSON form.
     let mut repeated = Response::new(Bytes::from(format!(
         "canary-password \"/+% and {:?}",
@@ -235,6 +258,7 @@ async fn no_output_contains_a_secret() {
         assert!(text.contains(part), "nothing was shown by {part}");
     }
     for secret in [
+        "canary-user-data/+=",
         "simulated-token/+=",
         "simulated-password \"/+%\\",
         &format!("simulated-secret/+=-{number}"),

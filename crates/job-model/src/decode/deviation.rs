@@ -56,8 +56,8 @@ pub enum DeviationKind {
     LoneSurrogate,
     /// The value has another type than the field. It is kept as JSON text, and the field is `None`.
     UnexpectedType,
-    /// The phase is not spelled like a known one: for a job, the reference page's four. It has
-    /// another case, is unknown, or is empty.
+    /// The phase is empty, unknown, or in another case than documented. (A job has four documented
+    /// phases.)
     UnrecognizedPhase,
     /// The timestamp has an unknown format. Its text is kept, and it has no instant.
     UnrecognizedTimestamp,

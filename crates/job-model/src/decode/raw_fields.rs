@@ -147,6 +147,11 @@ impl RawFields {
         }
     }
 
+    /// Returns the names and sizes of the fields, to be printed instead of their text.
+    pub(crate) const fn sizes(&self) -> FieldSizes<'_> {
+        FieldSizes(self)
+    }
+
     /// Keeps the value that was sent instead of the whole object.
     pub(crate) fn from_whole_value(json: Box<str>) -> Self {
         Self(Some(Box::new(Raw::Value(json))))
@@ -189,6 +194,19 @@ impl fmt::Debug for RawFields {
             Some(json) => f.debug_tuple("RawFields").field(&json.as_str()).finish(),
             None => f.debug_map().entries(self.iter()).finish(),
         }
+    }
+}
+
+/// Shows the name and the size of each field.
+pub(crate) struct FieldSizes<'a>(&'a RawFields);
+
+impl fmt::Debug for FieldSizes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, json) in self.0.iter() {
+            map.entry(&name, &format_args!("{} bytes", json.len()));
+        }
+        map.finish()
     }
 }
 

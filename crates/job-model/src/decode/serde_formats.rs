@@ -78,3 +78,6 @@ fn decode<T: Body, E: Error>(json: &str) -> Result<T, E> {
     let decoded = super::decode(json.as_bytes(), Limits::default());
     decoded.map(|(object, _)| object).map_err(|error| E::custom(describe(error)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::fmt;
 
+use serde::{Deserialize, Deserializer};
+
 use super::{ExtendParam, Phase, SubJobs, Timestamp};
-use crate::decode::{Body, JsonObject, KnownNames, RawFields, V2Names, json_object};
+use crate::decode::{Body, JsonObject, KnownNames, RawFields, V2Names, deserialize, json_object};
 
 /// A job or sub-job; both have the same shape (reference page, table 3).
 ///
@@ -177,6 +179,16 @@ impl Body for Job {
     const NOUN: &'static str = "a job";
 
     const FIELD_NAMES: &'static KnownNames = FIELD_NAMES;
+}
+
+/// Decodes a job that is part of a larger document, with the same rules as [`Job::from_slice`].
+///
+/// The [formats](Job#formats) differ in what they keep of unknown fields. Deviations are not
+/// reported.
+impl<'de> Deserialize<'de> for Job {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer)
+    }
 }
 
 impl Job {

@@ -69,8 +69,7 @@ impl Object {
         }
     }
 
-    /// Returns whether the body was something else than an object of this kind
-    /// ([`Cluster::is_foreign`]).
+    /// Returns `true` if the decoded body is not an object of this kind ([`Cluster::is_foreign`]).
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         either!(self, object => object.is_foreign())

@@ -2,7 +2,10 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use super::{ClusterPhase, ObjectKind, ObjectMetadata, ObjectState, fields::object_methods};
+use super::{
+    ClusterPhase, ObjectKind, ObjectMetadata, ObjectState,
+    common::{debug_without_raw_text, object_methods},
+};
 use crate::decode::{Document, RawFields, Text, json_object};
 
 /// A cluster, as far as it matters for a wait.
@@ -24,7 +27,8 @@ use crate::decode::{Document, RawFields, Text, json_object};
 /// );
 /// ```
 ///
-/// `{:?}` is one line with the uid, name and phase. `{:#?}` shows all fields.
+/// `{:?}` is one line with the uid, name and phase. `{:#?}` shows all fields, but
+/// only the names and sizes of raw fields, because they can contain user data and keys.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Cluster {
@@ -41,7 +45,7 @@ pub struct Cluster {
 }
 
 /// A cluster's phase, and the reason for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ClusterStatus {
     /// `phase`: the phase. An empty string is read as an absent phase.
@@ -67,7 +71,7 @@ pub struct ClusterEndpoint {
     pub endpoint_type: Option<String>,
 }
 
-/// Maximum number of addresses that are read. A cluster has two or three.
+/// Maximum number of entries that are read. A cluster has two or three.
 const MAX_ENDPOINTS: usize = 100;
 
 impl Cluster {
@@ -82,8 +86,8 @@ impl Cluster {
 
     /// Returns the addresses of the API server: `status.endpoints`.
     ///
-    /// Entries without a `url` are left out, and at most 100 are returned. They are read from
-    /// [`ClusterStatus::raw_fields`] by each call.
+    /// Entries without a `url` are left out, and only the first 100 entries are read. Each call reads
+    /// them from [`ClusterStatus::raw_fields`].
     ///
     /// ```
     /// let body = br#"{"status": {"endpoints": [
@@ -110,7 +114,10 @@ impl ClusterEndpoint {
         if !cursor.enter(b'[') {
             return endpoints;
         }
-        while endpoints.len() < MAX_ENDPOINTS && cursor.next_element() {
+        for _ in 0..MAX_ENDPOINTS {
+            if !cursor.next_element() {
+                break;
+            }
             if !cursor.enter(b'{') {
                 cursor.skip();
                 continue;
@@ -132,6 +139,8 @@ impl ClusterEndpoint {
         endpoints
     }
 }
+
+debug_without_raw_text!(ClusterStatus { phase, job_id, reason, message });
 
 object_methods!(Cluster, ClusterStatus, ClusterPhase, "cluster");
 

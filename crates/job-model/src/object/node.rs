@@ -3,7 +3,10 @@
 use alloc::{borrow::Cow, string::String};
 use core::time::Duration;
 
-use super::{NodePhase, ObjectKind, ObjectMetadata, ObjectState, fields::object_methods};
+use super::{
+    NodePhase, ObjectKind, ObjectMetadata, ObjectState,
+    common::{debug_without_raw_text, object_methods},
+};
 use crate::{
     decode::{RawFields, json_object},
     job::Timestamp,
@@ -22,7 +25,8 @@ pub const MAX_PROBE_AGE: Duration = Duration::from_secs(300);
 ///
 /// [`Node::new`] and the `with_` methods build a node without a body, for example in a test.
 ///
-/// `{:?}` is one line with the uid, name and phase. `{:#?}` shows all fields.
+/// `{:?}` is one line with the uid, name and phase. `{:#?}` shows all fields, but
+/// only the names and sizes of raw fields, because they can contain user data and keys.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Node {
@@ -39,7 +43,7 @@ pub struct Node {
 }
 
 /// A node's phase, and when the service checked it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NodeStatus {
     /// `phase`: the phase. An empty string is read as an absent phase.
@@ -99,6 +103,8 @@ impl Node {
         self
     }
 }
+
+debug_without_raw_text!(NodeStatus { phase, last_probe_time, job_id, reason, message });
 
 object_methods!(Node, NodeStatus, NodePhase, "node");
 

@@ -165,7 +165,8 @@ phases! {
     ClusterPhase {
         /// The cluster is in its normal state.
         Available => Ready,
-        /// The cluster has an error, and must be deleted by hand.
+        /// The cluster does not work. The vendor's documents say that it must be deleted by hand; a
+        /// wait still gives it two minutes to recover.
         Unavailable => Broken,
         /// Nodes are being added.
         ScalingUp => UnderWay,
@@ -187,11 +188,13 @@ phases! {
         RollbackFailed => Broken,
         /// The cluster is being hibernated.
         Hibernating => UnderWay,
-        /// The cluster is hibernated.
+        /// The cluster is hibernated. It is neither ready nor broken, so a wait goes on until its
+        /// deadline.
         Hibernation => UnderWay,
         /// The cluster is waking from hibernation.
         Awaking => UnderWay,
-        /// The cluster is being frozen, for example because of arrears.
+        /// The cluster is being frozen, for example because of arrears. It is neither ready nor
+        /// broken, so a wait goes on until its deadline.
         Freezing => UnderWay,
         /// The cluster has no resources. The service calls this phase deprecated.
         Empty => UnderWay,

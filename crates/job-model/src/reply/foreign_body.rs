@@ -10,7 +10,7 @@ use crate::{
     object::{ObjectKind, is_kind},
 };
 
-/// What a body is that should be a job, a cluster or a node, but is something else.
+/// What a reply contains instead of the requested job, cluster or node.
 ///
 /// A gateway, a proxy or another service may reply with status 200 and a body that is not what was
 /// requested.
@@ -62,7 +62,7 @@ pub enum ForeignBody {
         /// The name of the field, shortened to 128 bytes.
         field: String,
     },
-    /// The body has a cluster or a node in one of its fields, although it should be one.
+    /// The body wraps the requested cluster or node in one of its fields.
     #[non_exhaustive]
     WrappedObject {
         /// The kind that was requested.
@@ -70,7 +70,7 @@ pub enum ForeignBody {
         /// The name of the field, shortened to 128 bytes.
         field: String,
     },
-    /// The body is an object with a list of clusters or nodes in `items`, although it should be one.
+    /// The body is a list (`items`), although one cluster or node was requested.
     #[non_exhaustive]
     ItemList {
         /// The number of elements.
@@ -105,8 +105,9 @@ impl ForeignBody {
 
     /// Describes a body that is not an object of this kind.
     ///
-    /// Returns `None` if the body is one ([`Object::is_foreign`](crate::object::Object::is_foreign) is `false`), and otherwise the same
-    /// as [`from_body`](Self::from_body).
+    /// Returns `None` if the body is an object of this kind
+    /// ([`Object::is_foreign`](crate::object::Object::is_foreign) is `false`), or if it starts like
+    /// JSON and is not valid. The rest is as for [`from_body`](Self::from_body).
     ///
     /// ```
     /// use job_model::{object::ObjectKind, reply::ForeignBody};
@@ -161,7 +162,8 @@ impl ForeignBody {
         document: &Document<'_>,
         secrets: &[&str],
     ) -> Option<Self> {
-        let Fields { is_empty, kind, parts, items, has_job_id, job_type, wrapped } = fields;
+        let Fields { is_empty, kind, parts, has_object_part, items, has_job_id, job_type, wrapped } =
+            fields;
         let shown = |text: Cow<'_, str>| readable_name(&text, secrets);
         match &kind {
             Some(Ok(kind)) if expected.is_kind(kind) => {}
@@ -172,13 +174,13 @@ impl ForeignBody {
                 return Some(Self::OtherKind { kind, error });
             }
         }
-        let [_, _, has_status] = parts.map(|part| part.is_some());
+        let [_, _, has_status] = parts;
         if let Some(len) = items.filter(|_| !has_status && expected != Expected::Job) {
             return Some(Self::ItemList { len });
         }
         let has_parts = match kind {
-            Some(_) => parts.iter().any(Option::is_some),
-            None => parts.contains(&Some(b'{')),
+            Some(_) => parts.contains(&true),
+            None => has_object_part,
         };
         if has_parts {
             return None;
@@ -216,14 +218,17 @@ impl Expected {
     }
 }
 
-/// The fields of an object by which it is recognized. A null counts as absent.
+/// The fields of an object by which it is recognized. A null counts as absent. A field that is unknown
+/// for the requested object can be repeated, and each of them counts.
 #[derive(Default)]
 struct Fields<'b> {
     is_empty: bool,
     /// `Err` if it is not a string.
     kind: Option<Result<Cow<'b, str>, ()>>,
-    /// The first bytes of `metadata`, `spec` and `status`.
-    parts: [Option<u8>; 3],
+    /// Whether there are `metadata`, `spec` and `status`.
+    parts: [bool; 3],
+    /// Whether one of them is an object.
+    has_object_part: bool,
     /// The number of elements of `items`, if it is an array.
     items: Option<usize>,
     has_job_id: bool,
@@ -241,12 +246,17 @@ impl<'b> Fields<'b> {
             let (first, value) = (cursor.peek(), cursor.clone());
             if !cursor.null() {
                 let part = PARTS.iter().position(|part| *part == name);
-                part.into_iter().for_each(|part| object.parts[part] = first);
+                if let Some(part) = part {
+                    object.parts[part] = true;
+                    object.has_object_part |= first == Some(b'{');
+                }
                 match &*name {
                     "kind" => {
                         object.kind = Some(value.clone().text().map(|text| text.text).ok_or(()))
                     }
-                    "items" => object.items = count_elements(value.clone()),
+                    "items" => {
+                        object.items = object.items.or_else(|| count_elements(value.clone()))
+                    }
                     "job_id" | "jobId" => object.has_job_id = true,
                     "job_type" | "jobType" => {
                         object.job_type = value.clone().text().map(|text| text.text);

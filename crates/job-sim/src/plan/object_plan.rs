@@ -91,7 +91,7 @@ impl ObjectPlan {
     /// Creates the plan of an object with these phases, each from its time on.
     ///
     /// Any text is possible. Before the first time, the object is under way, or `Error` if the job
-    /// failed. The phases apply even then.
+    /// failed. The phases apply even if the job failed.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -109,9 +109,10 @@ impl ObjectPlan {
         Self { stages, ..Self::never_ready() }
     }
 
-    /// Makes the object not ready for a while, `count` times (at most 1,000), and ready again.
+    /// Makes the object alternate between ready and not ready, and stay ready in the end.
     ///
-    /// It is ready for `period` before each of them. A plan that never becomes ready does not change.
+    /// It is ready for `period` and not ready for `period`, `count` times (at most 1,000), then ready.
+    /// A plan that never becomes ready does not change.
     #[must_use]
     pub fn flaps(mut self, count: u32, period: Duration) -> Self {
         if let Some((last, Stage::Done)) = self.stages.last() {
@@ -157,7 +158,8 @@ impl ObjectPlan {
 
     /// Makes the `lastProbeTime` of a node ten minutes old until this time.
     ///
-    /// The status of such a node has no meaning. It has no effect on clusters.
+    /// The status of such a node has no meaning. For a node that is younger than ten minutes, the time
+    /// is earlier than its creation. The plan has no effect on clusters.
     #[must_use]
     pub fn stale_probe_until(self, time: Duration) -> Self {
         Self { stale_probe_until: time, ..self }

@@ -98,4 +98,6 @@ impl ObjectView {
 const PROBE_AGE: SignedDuration = SignedDuration::from_secs(20);
 
 /// How old the last probe of a node is if its status has no meaning. The limit is five minutes.
+///
+/// It does not depend on the age of the node, so the time of the probe can be earlier than the creation.
 const STALE_PROBE_AGE: SignedDuration = SignedDuration::from_mins(10);

@@ -17,7 +17,7 @@ pub(crate) struct Objects {
     by_id: BTreeMap<String, ObjectEntry>,
     plans: BTreeMap<String, ObjectPlan>,
     default_plan: ObjectPlan,
-    /// The plan of an object without a job that has none of its own, such as the cluster of new nodes.
+    /// The plan of an object that has neither a job nor a plan, such as the cluster of new nodes.
     existing_plan: ObjectPlan,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct ObjectEntry {
     object: NamedObject,
     /// When the object was created, as the time since the simulation's creation.
     created: SignedDuration,
-    /// The index of the last job that names the object as its own.
+    /// The index of the last job that creates or deletes the object.
     pub(crate) job: Option<usize>,
     /// The number of readings after the end of the job.
     pub(crate) readings: u32,
@@ -137,7 +137,7 @@ impl Objects {
         let is_ready = phase == ObjectView::ready_phase(is_node);
         let reason = match plan.reason() {
             Some(own) if !is_ready && after_end.is_some() => Some(own),
-            None if !is_node => reason_of(&phase),
+            None if !is_node => reason_of(&phase, object.has_failed),
             _ => None,
         };
         let job = progress.job.filter(|_| after_end.is_none());
@@ -239,15 +239,18 @@ impl ObjectEntry {
     }
 }
 
-/// Returns the reason and the message of a cluster in this phase, if it is broken.
-fn reason_of(phase: &str) -> Option<(&'static str, &'static str)> {
-    match phase {
-        "Unavailable" | "Freezing" | "RollbackFailed" | "ResizeFailed" => {
-            Some(("MasterUnhealthy", "The master nodes of the cluster do not respond."))
+/// Returns the reason and the message of a cluster in this phase, if the phase is a broken one.
+fn reason_of(phase: &str, has_job_failed: bool) -> Option<(&'static str, &'static str)> {
+    Some(match phase {
+        "Unavailable" => ("MasterUnhealthy", "The master nodes of the cluster do not respond."),
+        "ResizeFailed" => ("ResizeFailed", "The size of the cluster could not be changed."),
+        "RollbackFailed" => {
+            ("RollbackFailed", "The upgrade of the cluster could not be rolled back.")
         }
-        "Error" => Some(("JobFailed", "The last job of the cluster failed.")),
-        _ => None,
-    }
+        "Error" if has_job_failed => ("JobFailed", "The last job of the cluster failed."),
+        "Error" => ("ResourceError", "The resources of the cluster have an error."),
+        _ => return None,
+    })
 }
 
 /// The age of an object that a job names and does not create.

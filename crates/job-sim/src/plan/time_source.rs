@@ -15,8 +15,8 @@ pub enum TimeSource {
     Clock,
     /// Each reading of the job advances it by this duration. The first reading shows its start.
     ///
-    /// A cluster or node follows the job as it was last read. After the job's end, each reading of the
-    /// object advances the object by this duration, and the first one shows the moment of the end. An
+    /// A cluster or node follows the job as it was last read. After the job's end, the object's first
+    /// reading shows it as it was at that moment, and each reading advances it by this duration. An
     /// object without a job is advanced by each of its readings.
     PerRequest(Duration),
 }

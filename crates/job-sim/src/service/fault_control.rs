@@ -40,9 +40,11 @@ impl Sim {
     /// Applies the faults to one request each, after the faults injected before.
     ///
     /// `None` is a request without a fault. A connection fault applies to the next new connection,
-    /// once all faults before it have applied. Requests for the list of jobs and for clusters and nodes
-    /// use none of them, because a client sends them when it wants to; they have faults of their own
-    /// ([`set_list_faults`](Self::set_list_faults), [`inject_object_faults`](Self::inject_object_faults)).
+    /// once all faults before it have applied.
+    ///
+    /// These faults do not apply to requests for the list, clusters or nodes, because their number and
+    /// order depend on the client. Use [`set_list_faults`](Self::set_list_faults) and
+    /// [`inject_object_faults`](Self::inject_object_faults) for those.
     pub fn inject_faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut injector = lock(&self.fault_injector);
         faults.into_iter().for_each(|fault| injector.add(fault));
@@ -94,7 +96,7 @@ impl Sim {
         fault_count(script, |faults| self.inject_faults(faults))
     }
 
-    /// Injects the faults in the body of a request for requests for objects.
+    /// Reads faults from the request's body, and injects them for clusters and nodes.
     pub(super) fn handle_object_faults(&self, request: &Request<Bytes>) -> (StatusCode, Value) {
         let script = Fault::parse_script(&text(request));
         fault_count(script, |faults| self.inject_object_faults(faults))

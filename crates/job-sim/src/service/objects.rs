@@ -1,4 +1,4 @@
-//! Answers requests for clusters and nodes, and shows tests the truth about them.
+//! Answers requests for clusters and nodes, and lets tests query their actual state.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -64,25 +64,30 @@ impl Sim {
 
     /// Returns the first time at which a cluster or node is ready, since the simulation's creation.
     ///
-    /// No client may call it ready earlier. Returns `None` if it is never ready. The time follows from
-    /// the plans and [`TimeSource::Clock`](crate::TimeSource::Clock); faults do not change it.
+    /// A client that reports it as ready earlier is wrong. Returns `None` if it is never ready. The time
+    /// follows from the plans and [`TimeSource::Clock`](crate::TimeSource::Clock); faults do not change
+    /// it.
+    ///
+    /// Only the last job that creates or deletes the object counts. For example, if a job created a
+    /// cluster and another one deletes it, the time at which the first job made it ready is not
+    /// returned: the result is `None`.
     #[must_use]
     pub fn first_ready_at(&self, id: &str) -> Option<Duration> {
         self.jobs().object_reaches(id, Goal::Ready).0
     }
 
-    /// Returns the time from which a cluster or node is ready and stays ready, as
-    /// [`first_ready_at`](Self::first_ready_at).
+    /// Returns the time from which a cluster or node is ready and stays ready.
     ///
+    /// The time and its limits are those of [`first_ready_at`](Self::first_ready_at).
     /// Returns `None` if it does not stay ready.
     #[must_use]
     pub fn ready_at(&self, id: &str) -> Option<Duration> {
         self.jobs().object_reaches(id, Goal::Ready).1
     }
 
-    /// Returns the time from which the service answers 404 for a cluster or node and never anything
-    /// else, as [`first_ready_at`](Self::first_ready_at).
+    /// Returns the time from which the service always answers 404 for a cluster or node.
     ///
+    /// The time and its limits are those of [`first_ready_at`](Self::first_ready_at).
     /// Returns `None` if it stays, or if it never existed.
     #[must_use]
     pub fn gone_at(&self, id: &str) -> Option<Duration> {
@@ -108,10 +113,12 @@ impl Sim {
         };
         let (parent, id) = node.map_or((None, cluster), |node| (Some(cluster), node));
         let moment = self.moment();
+        // A stale reply was correct some time ago, including the probe of a node.
+        let time = self.now().saturating_sub(lag).unwrap_or(moment.start_time);
         let view = self.jobs().read_object(parent, id, &moment, lag);
         let mut view = view.ok_or_else(|| service_error(StatusCode::NOT_FOUND))?;
         apply_object_fault(&mut view, fault);
-        Ok((StatusCode::OK, view.body(self.now())))
+        Ok((StatusCode::OK, view.body(time)))
     }
 }
 

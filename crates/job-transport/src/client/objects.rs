@@ -34,6 +34,7 @@ impl Client {
     /// Reads the node once:
     /// `GET /api/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}`, or below
     /// `/autopilot/v3` (see [`Endpoint::autopilot`](crate::Endpoint::autopilot)).
+    /// No document shows the path for Autopilot clusters; it is inferred from that of the cluster.
     ///
     /// Authentication, timeouts and the limit of the body are those of [`job`](Self::job).
     ///

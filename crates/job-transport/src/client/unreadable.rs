@@ -48,9 +48,9 @@ impl Requested {
     fn new_error(self, kind: FetchErrorKind) -> FetchError {
         let error = FetchError::new(kind);
         match self {
-            Self::Job => error,
-            Self::Object(kind) => error.with_message(format!("the reply is not a valid {kind}")),
+            Self::Job => error.with_message("the reply is not a valid job"),
             Self::ListOfJobs => error.with_message("the reply is not a valid list of jobs"),
+            Self::Object(kind) => error.with_message(format!("the reply is not a valid {kind}")),
         }
     }
 }

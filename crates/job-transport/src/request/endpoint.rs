@@ -351,6 +351,7 @@ impl Endpoint {
             (ObjectKind::Node, false) => {
                 "/api/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}"
             }
+            // Inferred: no document shows this path.
             (ObjectKind::Node, true) => {
                 "/autopilot/v3/projects/{project_id}/clusters/{cluster_id}/nodes/{node_id}"
             }

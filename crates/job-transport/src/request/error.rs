@@ -1,4 +1,4 @@
-//! The error of an attempt that returned no job, or no list of jobs.
+//! The error of an attempt that did not return the requested job, list of jobs, cluster or node.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::transport::{RequestSent, TransportError, error_sources};
 
-/// The error of an attempt to read a job or the list of jobs.
+/// The error of an attempt to read a job, the list of jobs, a cluster or a node.
 ///
 /// - [`kind`](Self::kind) is what happened.
 /// - [`class`](Self::class) is how to react.
@@ -60,9 +60,11 @@ struct Details {
 
 impl FetchError {
     /// Creates an error from its kind, without details.
+    ///
+    /// The message does not name what was requested, because the kind does not contain it.
     #[must_use]
     pub fn new(kind: FetchErrorKind) -> Self {
-        const NOT_A_JOB: &str = "the reply is not a valid job";
+        const NOT_REQUESTED: &str = "the reply is not what was requested";
         let (mut status, mut transport) = (None, None);
         let (message, detail): (Cow<'static, str>, &'static str) = match kind {
             FetchErrorKind::Credentials => (NO_CREDENTIALS.into(), ""),
@@ -86,16 +88,16 @@ impl FetchError {
                 let shown = status.map_or_else(|| code.to_string(), |status| status.to_string());
                 (format!("the service answered {shown}").into(), "")
             }
-            FetchErrorKind::EmptyBody => (NOT_A_JOB.into(), "the body is empty"),
-            FetchErrorKind::HtmlPage => (NOT_A_JOB.into(), "the body is an HTML page"),
-            FetchErrorKind::Undecodable => (NOT_A_JOB.into(), ""),
-            FetchErrorKind::WrongKind => {
-                (NOT_A_JOB.into(), "the body is something else than a job")
-            }
+            FetchErrorKind::EmptyBody => (NOT_REQUESTED.into(), "the body is empty"),
+            FetchErrorKind::HtmlPage => (NOT_REQUESTED.into(), "the body is an HTML page"),
+            FetchErrorKind::Undecodable => (NOT_REQUESTED.into(), ""),
+            FetchErrorKind::WrongKind => (NOT_REQUESTED.into(), "the body is something else"),
             FetchErrorKind::NoToken => {
                 ("the reply of the identity service has no X-Subject-Token header".into(), "")
             }
-            FetchErrorKind::WrongJob => ("the service answered with another job".into(), ""),
+            FetchErrorKind::WrongJob => {
+                ("the service answered with another job, cluster or node".into(), "")
+            }
         };
         Self(Box::new(Details {
             kind,
@@ -168,7 +170,7 @@ impl FetchError {
     /// Adds the error body of the reply.
     ///
     /// A 404 with the gateway's code `APIGW.0101` or `APIG.0101` becomes permanent, because the
-    /// path is wrong for every job.
+    /// path is wrong for every request.
     #[must_use]
     pub fn with_service_error(mut self, service_error: ServiceError) -> Self {
         let details = &mut *self.0;
@@ -246,11 +248,11 @@ impl FetchError {
     ///
     /// This is the class of the kind ([`FetchErrorKind::class`]), with two exceptions:
     ///
-    /// - A 404 with the gateway's code `APIGW.0101` or `APIG.0101` is `Permanent`, because the path is wrong for
-    ///   every job.
+    /// - A 404 with the gateway's code `APIGW.0101` or `APIG.0101` is `Permanent`, because the path is
+    ///   wrong for every request.
     /// - An error of the credentials provider has the class of that error
     ///   ([`CredentialsProviderError::class`]). If that is `NotFound`, it becomes `Permanent`,
-    ///   because no request for the job was sent.
+    ///   because the service itself got no request.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.0.class
@@ -405,7 +407,7 @@ impl From<CredentialsProviderError> for FetchError {
             .map(Self::kind)
             .filter(|kind| kind.is_unreadable() || matches!(kind, FetchErrorKind::Transport(_)));
         let class = match error.class() {
-            // The provider did not find something. No request for the job was sent.
+            // The provider did not find something. The service itself got no request.
             ErrorClass::NotFound => ErrorClass::Permanent,
             class => class,
         };

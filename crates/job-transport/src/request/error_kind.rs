@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error_class::ErrorClass;
 use crate::transport::TransportErrorKind;
 
-/// What happened in an attempt that returned no job.
+/// What happened in an attempt that returned no job, list of jobs, cluster or node.
 ///
 /// This is plain data with a serde form. [`FetchError`](super::FetchError) has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub enum FetchErrorKind {
     /// Neither the client nor the credentials have a project id, or the lookup of the project's name
     /// did not return exactly one.
     NoProject,
-    /// The request for the job, or the request for a token, got no complete reply.
+    /// The request, or the request for a token, got no complete reply.
     Transport(TransportErrorKind),
     /// The reply has this status, which is not 200.
     Status(u16),
@@ -32,13 +32,13 @@ pub enum FetchErrorKind {
     HtmlPage,
     /// The reply has status 200, and its body cannot be decoded.
     Undecodable,
-    /// The reply has status 200, and its body is something else than a job, or than a list of jobs if
-    /// the list was requested: an object of another kind, a job of another service, or an error.
+    /// The reply has status 200, and its body is something else than the requested job, list of jobs,
+    /// cluster or node: an object of another kind, a job of another service, or an error.
     WrongKind,
     /// The identity service, or another one that issues credentials, accepted the request, but its
     /// reply has no token or key.
     NoToken,
-    /// The reply is a job with another uid. Only a wait checks this.
+    /// The reply is another job, cluster or node: it has another uid. Only a wait checks this.
     WrongJob,
 }
 

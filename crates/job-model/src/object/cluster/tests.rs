@@ -77,6 +77,12 @@ fn endpoints_are_read_as_far_as_they_are_understood() {
     assert!(Cluster::new().endpoints().is_empty());
     let many = vec![r#"{"url": "a"}"#; 1_000].join(",");
     assert_eq!(status(&format!("\"endpoints\": [{many}]")).endpoints().len(), MAX_ENDPOINTS);
+    // An entry without an address counts too.
+    for other in ["{}", "7", r#"{"type": "Internal"}"#] {
+        let before = |count| vec![other; count].join(",");
+        let count = |before| status(&format!("\"endpoints\": [{before},{many}]")).endpoints().len();
+        assert_eq!([count(before(1)), count(before(99)), count(before(100))], [99, 1, 0]);
+    }
 }
 
 #[test]
@@ -111,8 +117,15 @@ fn debug_output_is_one_line_unless_alternate() {
         "Cluster { uid: Some(\"4a5b\"), name: None, phase: Some(Unknown(\"Moving\")), .. }",
     );
     cluster.kind = Some("Cluster".into());
-    cluster.raw_fields.insert("spec", "{}").unwrap();
-    insta::assert_snapshot!(format!("{cluster:#?}"));
+    // Raw fields can contain user data and keys.
+    cluster.raw_fields.insert("spec", r#"{"key": "hunter2"}"#).unwrap();
+    cluster.raw_fields.insert("x", "\"hunter2\"").unwrap();
+    cluster.metadata.get_or_insert_default().raw_fields.insert("labels", "[\"hunter2\"]").unwrap();
+    cluster.status.get_or_insert_default().raw_fields.insert("phase", "\"hunter2\"").unwrap();
+    let shown = format!("{cluster:#?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    insta::assert_snapshot!(shown);
+    assert!(!format!("{:?}", (cluster.metadata, cluster.status)).contains("hunter2"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Tests the bodies of clusters and nodes, their faults, and the checks of requests.
 
+use job_model::object::{ClusterPhase, ObjectState};
+
 use super::*;
 
 #[test]
@@ -98,6 +100,50 @@ async fn each_object_fault_has_its_reply() {
         // The fault applies once.
         assert_eq!(read(&sim, &path), "Active", "{name}");
         assert_eq!((sim.object_requests(), sim.requests()), (2, 3));
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_reply_has_an_old_probe() {
+    let sim = five_seconds(Plan::scale_up_cluster(1));
+    advance_to(&sim, seconds(600)).await;
+    sim.inject_object_faults(Fault::parse_script("stale:100, ok").unwrap());
+    let age = |()| {
+        let (_, node) = status_and_body(&sim, &path_of(NODES_CLUSTER, Some(NODE_1)));
+        let probed = node["status"]["lastProbeTime"].as_str().unwrap().parse().unwrap();
+        sim.now().duration_since(probed).as_secs()
+    };
+    assert_eq!([(); 2].map(age), [120, 20]);
+}
+
+/// A cluster has a reason only in a broken phase, and the reason is that of the phase.
+#[tokio::test(start_paused = true)]
+async fn only_broken_clusters_have_a_reason() {
+    let phases = [
+        "Available",
+        "Unavailable",
+        "Creating",
+        "Deleting",
+        "Resizing",
+        "ResizeFailed",
+        "RollingBack",
+        "RollbackFailed",
+        "Hibernation",
+        "Freezing",
+        "Empty",
+        "Error",
+        "Odd",
+    ];
+    let mut lines = String::new();
+    for phase in phases {
+        let sim = five_seconds(Plan::create_cluster());
+        sim.add_cluster("c", ObjectPlan::phases([(Duration::ZERO, phase)]));
+        let (_, mut body) = status_and_body(&sim, "clusters/c");
+        let status = &mut body["status"];
+        let is_broken = ClusterPhase::from(phase).state() == ObjectState::Broken;
+        assert_eq!(status.get("reason").is_some(), is_broken, "{phase}");
+        lines += &format!("{phase}: {}, {}\n", status["reason"].take(), status["message"].take());
     }
     insta::assert_snapshot!(lines);
 }

@@ -15,8 +15,7 @@ use insta::assert_snapshot;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::*;
-use crate::job::Phase;
+use crate::job::{Job, Phase};
 
 /// A job with every kind of unknown value.
 const BODY: &str = r#"{"kind":"Job","metadata":{"uid":"a","creationTimestamp":"2020-02-02 08:12:40.5 +0000 UTC"},

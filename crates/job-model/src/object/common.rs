@@ -1,42 +1,29 @@
-//! Defines what clusters and nodes have in common: their metadata, and the methods of both.
-
-use alloc::string::String;
+//! Implements the methods that clusters and nodes have in common.
 
 use super::ObjectKind;
-use crate::{
-    decode::{RawFields, json_object},
-    job::Timestamp,
-};
-
-/// An object's name, id and timestamps.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct ObjectMetadata {
-    /// `name`: the name of the object.
-    pub name: Option<String>,
-    /// `uid`: the object's id. It is opaque text.
-    pub uid: Option<String>,
-    /// `creationTimestamp`: when the object was created.
-    pub creation_timestamp: Option<Timestamp>,
-    /// `updateTimestamp`: when the object last changed.
-    pub update_timestamp: Option<Timestamp>,
-    /// Fields kept as JSON text: unknown fields, and known fields with unexpected values.
-    pub raw_fields: RawFields,
-}
-
-json_object! {
-    ObjectMetadata {
-        name: "name",
-        uid: "uid",
-        creation_timestamp: "creationTimestamp",
-        update_timestamp: "updateTimestamp",
-    }
-}
 
 /// Returns whether a `kind` is that of an object. Its case varies between documents.
 pub(crate) fn is_kind(text: &str, kind: ObjectKind) -> bool {
     text.eq_ignore_ascii_case(kind.as_str())
 }
+
+/// Implements `Debug` for a part of an object. Raw fields can contain user data and keys, so it shows
+/// only their names and sizes.
+macro_rules! debug_without_raw_text {
+    ($part:ident { $($field:ident),+ }) => {
+        impl core::fmt::Debug for $part {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                let Self { $($field,)+ raw_fields } = self;
+                f.debug_struct(stringify!($part))
+                    $(.field(stringify!($field), $field))+
+                    .field("raw_fields", &raw_fields.sizes())
+                    .finish()
+            }
+        }
+    };
+}
+
+pub(super) use debug_without_raw_text;
 
 /// Implements what clusters and nodes have in common. Takes the type, its status and its phase.
 macro_rules! object_methods {
@@ -84,7 +71,7 @@ macro_rules! object_methods {
                 Ok($crate::object::DecodedObject { object, deviations })
             }
 
-            #[doc = concat!("Returns whether this is something else than a ", $noun, ", although it was decoded.")]
+            #[doc = concat!("Returns `true` if the decoded body is not a ", $noun, ".")]
             ///
             #[doc = concat!("Decoding accepts every object. This one is not a ", $noun, " if")]
             ///
@@ -97,17 +84,24 @@ macro_rules! object_methods {
             /// describes what it is.
             #[must_use]
             pub fn is_foreign(&self) -> bool {
-                let raw = |name| self.raw_fields.get(name).filter(|json| *json != "null");
+                // An unknown field can be repeated. Each one that is not null counts.
+                let has_raw = |name, is_it: fn(&str) -> bool| {
+                    let is_given = |json: &str| json != "null" && is_it(json);
+                    self.raw_fields.iter().any(|(known, json)| known == name && is_given(json))
+                };
                 let has_kind = match &self.kind {
                     Some(kind) if !$crate::object::is_kind(kind, Self::KIND) => return true,
-                    _ if raw("kind").is_some() => return true,
+                    _ if has_raw("kind", |_| true) => return true,
                     kind => kind.is_some(),
                 };
-                let has_status = self.status.is_some() || raw("status").is_some();
-                if !has_status && raw("items").is_some_and(|json| json.starts_with('[')) {
+                let has_status = self.status.is_some() || has_raw("status", |_| true);
+                if !has_status && has_raw("items", |json| json.starts_with('[')) {
                     return true;
                 }
-                let is_part = |name| raw(name).is_some_and(|json| has_kind || json.starts_with('{'));
+                let is_part = |name| match has_kind {
+                    true => has_raw(name, |_| true),
+                    false => has_raw(name, |json| json.starts_with('{')),
+                };
                 let has_parts = self.metadata.is_some()
                     || self.status.is_some()
                     || ["metadata", "spec", "status"].into_iter().any(is_part);
@@ -231,7 +225,8 @@ macro_rules! object_methods {
             }
         }
 
-        /// Shows the most important fields, or all of them with `{:#?}`.
+        /// Shows the most important fields, or all of them with `{:#?}`. Of raw fields it shows only the
+        /// names and sizes.
         impl core::fmt::Debug for $object {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 if f.alternate() {
@@ -242,7 +237,7 @@ macro_rules! object_methods {
                         .field("api_version", api_version)
                         .field("metadata", metadata)
                         .field("status", status)
-                        .field("raw_fields", raw_fields)
+                        .field("raw_fields", &raw_fields.sizes())
                         .finish();
                 }
                 f.debug_struct(stringify!($object))
