@@ -159,6 +159,14 @@ impl Reply {
         &self,
         kind: ObjectKind,
     ) -> Result<ObjectReading<Object>, FetchError> {
+        if let Content::Response(response) = &self.content {
+            let result = ObjectReading::from_response(kind, response);
+            let refreshed = self.credentials_refreshed;
+            return match result {
+                Ok(reading) => Ok(reading.with_credentials_refreshed(refreshed)),
+                Err(error) => Err(error.with_credentials_refreshed(refreshed)),
+            };
+        }
         let Reading { snapshot, date, credentials_refreshed, .. } = self.result()?;
         let job = snapshot.job();
         let metadata = job.metadata.as_ref();

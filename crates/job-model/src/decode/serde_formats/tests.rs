@@ -12,7 +12,7 @@ use alloc::{
 use core::fmt;
 
 use insta::assert_snapshot;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::job::{Job, Phase};
