@@ -85,9 +85,9 @@ pub(crate) async fn run(row: Row, kills: impl IntoIterator<Item = Kill>) -> Ende
         let killed = source.killed();
         let wait = match (kept.take(), &target) {
             (Some(text), _) => Wait::resume(source, serde_json::from_str(&text).unwrap()),
-            (None, Target::Job) => Wait::new(source, sim.job().clone()).policy(policy.clone()),
-            (None, Target::Cluster(id)) => for_object(source, id, None).policy(policy.clone()),
-            (None, Target::Node(id)) => for_object(source, "c", Some(id)).policy(policy.clone()),
+            (None, Target::Job) => Wait::new(source, sim.job().clone()).policy(policy),
+            (None, Target::Cluster(id)) => for_object(source, id, None).policy(policy),
+            (None, Target::Node(id)) => for_object(source, "c", Some(id)).policy(policy),
         };
         let mut events = wait.schedule(Fixed::new(INTERVAL)).seed(0).events();
         let is_killed = loop {
@@ -181,7 +181,7 @@ fn settled_at(ended: &Ended, truth: &Truth) -> Duration {
         Truth::Gone => ended.sim.gone_at(id),
         _ => ended.sim.first_ready_at(id),
     };
-    ids(ended.result.as_ref().unwrap()).map(|id| at(id).expect(id)).max().unwrap()
+    ids(ended.result.as_ref().unwrap()).map(|id| at(id).unwrap()).max().unwrap()
 }
 
 /// Checks a wait that was not dead when its deadline passed.
