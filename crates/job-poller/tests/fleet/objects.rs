@@ -413,7 +413,7 @@ async fn an_observer_sees_which_attempts_read_objects() {
     let id = service.sim.job();
     let watch = |until| fleet.watch_with(WaitRequest::new(id.clone()).policy(policy(until)));
     let (ended, ready) = (watch(Until::Ended), watch(Until::Ready));
-    let _ = ended.await.unwrap();
+    assert_eq!(outcome(&ended.await), "succeeded");
     let finished = ready.await.unwrap();
     let counts = counts.lock().unwrap();
     assert_eq!((counts.attempts, counts.objects), (finished.attempts, finished.object_readings));
