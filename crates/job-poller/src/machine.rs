@@ -51,6 +51,7 @@ pub(crate) use outcome::{FinishedJob, Outcome};
 pub(crate) use policy::WaitPolicy;
 pub use stated_quota::{QuotaPolicy, StatedQuota};
 pub use step::{Action, Input, Step};
+#[cfg(feature = "tokio")]
 pub(crate) use until::Until;
 
 use std::{sync::Arc, time::Duration};

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use job_model::{JobId, object::ObjectId};
 
+#[cfg(feature = "tokio")]
+use super::{FinishedJob, Outcome};
 use super::{
-    FinishedJob, Machine, ObjectStatus, Outcome,
+    Machine, ObjectStatus,
     error_kind::WaitErrorKind,
     named_objects::NamedObjects,
     policy::WaitPolicy,

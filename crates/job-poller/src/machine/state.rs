@@ -32,6 +32,7 @@ impl State {
         }
     }
 
+    #[cfg(any(feature = "tokio", test))]
     pub(super) fn lookup(&self) -> Option<&Lookup> {
         match self {
             Self::LookingUp(lookup) => Some(lookup),
