@@ -34,7 +34,7 @@ mod object_step;
 mod object_queries;
 
 pub use attempt_error::AttemptError;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", test))]
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use compact_duration::CompactDuration;
 pub(crate) use error::WaitError;
@@ -51,7 +51,7 @@ pub(crate) use outcome::{FinishedJob, Outcome};
 pub(crate) use policy::WaitPolicy;
 pub use stated_quota::{QuotaPolicy, StatedQuota};
 pub use step::{Action, Input, Step};
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", test))]
 pub(crate) use until::Until;
 
 use std::{sync::Arc, time::Duration};
