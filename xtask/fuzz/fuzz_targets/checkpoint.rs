@@ -9,12 +9,13 @@ mod log_format;
 use std::time::Duration;
 
 use cce_job_fuzz::run_within_time;
+use job_model::object::Object;
 use job_poller::{
     Checkpoint,
     machine::{Action, AttemptError, Input},
     schedule::Adaptive,
 };
-use job_transport::{ErrorClass, FetchErrorKind};
+use job_transport::{ErrorClass, FetchErrorKind, ObjectReading};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -30,21 +31,33 @@ fuzz_target!(|bytes: &[u8]| run_within_time(bytes.len(), || {
     check_file(&checkpoint);
     let (mut machine, mut now) = checkpoint.resume(jiff::Timestamp::UNIX_EPOCH);
     let mut input = Input::Wake;
-    for _ in 0..100 {
+    for number in 0..100 {
         match machine.step(&Adaptive::new(), now, input).action {
             Action::SleepUntil(at) => (now, input) = (now.max(at), Input::Wake),
             Action::Fetch { .. } => {
                 now = now.saturating_add(Duration::from_secs(1));
-                input = Input::Error(AttemptError::new(
-                    FetchErrorKind::Status(503),
-                    ErrorClass::Transient,
-                    "an attempt error",
-                ));
+                input = error(503, ErrorClass::Transient);
+            }
+            Action::FetchObject { id, .. } => {
+                now = now.saturating_add(Duration::from_secs(1));
+                input = match number % 3 {
+                    0 => error(503, ErrorClass::Transient),
+                    1 => error(404, ErrorClass::NotFound),
+                    _ => {
+                        let body = br#"{"status": {"phase": "Error"}}"#;
+                        let object = Object::from_slice(id.kind(), body).expect("an object");
+                        ObjectReading::new(object).into()
+                    }
+                };
             }
             Action::Finish(_) => return,
         }
     }
 }));
+
+fn error(status: u16, class: ErrorClass) -> Input {
+    Input::Error(AttemptError::new(FetchErrorKind::Status(status), class, "an attempt error"))
+}
 
 /// Returns a file with a record for each line that is JSON. Random bytes never have the checksum of
 /// a record.

@@ -65,7 +65,7 @@ impl ListReading {
 
 /// Returns the error of a body that is not a list of jobs. It describes the body.
 fn unreadable(body: &[u8], cause: DecodeError) -> FetchError {
-    let error = Requested::ListOfJobs.error(body);
+    let error = Requested::ListOfJobs.error(body, None);
     match (error.kind(), error.detail(), cause.kind()) {
         // The body is an object, and nothing is wrong with it except that it is a job.
         (FetchErrorKind::Undecodable, None, DecodeErrorKind::NotAnArray) => {

@@ -9,7 +9,7 @@ use job_model::{
 };
 
 use super::unreadable::Requested;
-use crate::request::{FetchError, FetchErrorKind, date, request_id};
+use crate::request::{FetchError, date, request_id};
 
 /// A cluster or a node as read by one attempt, with details of the reply.
 #[derive(Clone, Debug)]
@@ -164,12 +164,7 @@ pub(super) fn read_ok_response<T: ReadObject>(
     let DecodedObject { object, deviations, .. } = match T::decode(body) {
         Ok(decoded) if !decoded.object.is_foreign() => decoded,
         decoded => {
-            let error = Requested::Object(T::KIND).error(body);
-            let is_undecodable = error.kind() == FetchErrorKind::Undecodable;
-            let error = match decoded {
-                Err(cause) if is_undecodable => error.with_source(cause),
-                _ => error,
-            };
+            let error = Requested::Object(T::KIND).error(body, decoded.err());
             return Err(error.with_request_id(request_id));
         }
     };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_model::Job;
 
 use super::{snapshot::JobSnapshot, unreadable::Requested};
-use crate::request::{FetchError, FetchErrorKind, date, request_id};
+use crate::request::{FetchError, date, request_id};
 
 /// A job as read by one attempt, with details of the reply.
 #[derive(Clone, Debug)]
@@ -118,12 +118,7 @@ impl Reading {
         let snapshot = match JobSnapshot::from_bytes(kept_body(body)) {
             Ok(snapshot) if !snapshot.job().is_foreign() => snapshot,
             decoded => {
-                let error = Requested::Job.error(body);
-                let is_undecodable = error.kind() == FetchErrorKind::Undecodable;
-                let error = match decoded {
-                    Err(cause) if is_undecodable => error.with_source(cause),
-                    _ => error,
-                };
+                let error = Requested::Job.error(body, decoded.err());
                 return Err(error.with_request_id(request_id));
             }
         };

@@ -1,6 +1,6 @@
 //! Describes the body of a reply with status 200 that is not what was requested.
 
-use job_model::{object::ObjectKind, reply::ForeignBody};
+use job_model::{DecodeError, object::ObjectKind, reply::ForeignBody};
 
 use crate::request::{FetchError, FetchErrorKind};
 
@@ -13,8 +13,17 @@ pub(super) enum Requested {
 }
 
 impl Requested {
-    /// Returns the error of a body that is something else. It describes the body.
-    pub(super) fn error(self, body: &[u8]) -> FetchError {
+    /// Returns the error of a body that is something else, or that was not decoded because of `cause`.
+    /// It describes the body.
+    pub(super) fn error(self, body: &[u8], cause: Option<DecodeError>) -> FetchError {
+        let error = self.foreign_error(body);
+        match cause {
+            Some(cause) if error.kind() == FetchErrorKind::Undecodable => error.with_source(cause),
+            _ => error,
+        }
+    }
+
+    fn foreign_error(self, body: &[u8]) -> FetchError {
         let foreign = match self {
             Self::Job | Self::ListOfJobs => ForeignBody::from_body(body, &[]),
             Self::Object(kind) => ForeignBody::from_object_body(body, kind, &[]),

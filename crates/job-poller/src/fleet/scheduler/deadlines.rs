@@ -9,7 +9,7 @@ use crate::{
         job::JobActivity,
         subscriber::{CompactKey, Deadline, DeadlineStage, FinishedFleetWait},
     },
-    machine::{WaitError, WaitPolicy},
+    machine::{Checkpoint, FinishedJob, WaitError, WaitPolicy},
     observer::WaitFinished,
 };
 
@@ -65,24 +65,39 @@ impl Scheduler {
     /// Ends a subscription because its deadline has passed. The wait ends with the last one.
     fn expire(&mut self, now: Duration, subscriber: usize) {
         let Some(key) = self.subscribers[subscriber].job.map(CompactKey::get) else { return };
-        let job = &mut self.jobs[key];
+        let job = &self.jobs[key];
         let own = &self.subscribers[subscriber];
         let checkpoint = job.checkpoint_for(now, own);
         let result = job
             .result_at_deadline(now, own.ends_with_job())
             .ok_or_else(|| WaitError::new(job.machine.deadline_error(), checkpoint.clone()));
+        self.finish_subscriber(key, subscriber, result, checkpoint);
+    }
+
+    /// Ends one subscription with this result. Returns `true` if no subscriber is left, so that the
+    /// wait was removed.
+    pub(super) fn finish_subscriber(
+        &mut self,
+        key: usize,
+        subscriber: usize,
+        result: Result<FinishedJob, WaitError>,
+        checkpoint: Checkpoint,
+    ) -> bool {
+        let job = &mut self.jobs[key];
         let report = WaitFinished::from_result(&result);
         let finished = FinishedFleetWait { result, checkpoint, origin: job.origin };
         let lists = &mut job.subscribers;
         self.subscribers.finish_one(subscriber, lists, finished, &mut self.wakers);
-        if job.subscribers.is_empty() {
-            self.stats.finished += 1;
-            self.schedule_source.learn_from_machine(&job.machine);
-            let job = self.remove(key);
-            if self.is_observed(&job) {
-                self.observe_end(job.span, report);
-            }
+        if !job.subscribers.is_empty() {
+            return false;
         }
+        self.stats.finished += 1;
+        self.schedule_source.learn_from_machine(&job.machine);
+        let job = self.remove(key);
+        if self.is_observed(&job) {
+            self.observe_end(job.span, report);
+        }
+        true
     }
 
     /// Makes the next attempt of a wait now, or as soon as a `Retry-After` allows.

@@ -6,11 +6,7 @@ use std::time::Duration;
 use job_transport::clock::{Clock, TokioClock};
 
 use super::Scheduler;
-use crate::{
-    fleet::subscriber::FinishedFleetWait,
-    machine::{FinishedJob, Until, WaitError, WaitErrorKind},
-    observer::WaitFinished,
-};
+use crate::machine::{FinishedJob, Until, WaitError, WaitErrorKind};
 
 impl Scheduler {
     /// Ends the subscriptions for the end of a job, if the job has ended. Returns `true` if
@@ -34,7 +30,7 @@ impl Scheduler {
         }
         let subscribers = self.subscribers.ending_with_job(&job.subscribers);
         for subscriber in subscribers {
-            let job = &mut self.jobs[key];
+            let job = &self.jobs[key];
             let checkpoint = job.checkpoint_for(now, &self.subscribers[subscriber]);
             let gone = || Err(WaitError::new(WaitErrorKind::Vanished, checkpoint.clone()));
             let result = match ended.clone() {
@@ -45,17 +41,7 @@ impl Scheduler {
                 Some(Ok(finished)) => Ok(finished),
                 None => gone(),
             };
-            let report = WaitFinished::from_result(&result);
-            let finished = FinishedFleetWait { result, checkpoint, origin: job.origin };
-            let lists = &mut job.subscribers;
-            self.subscribers.finish_one(subscriber, lists, finished, &mut self.wakers);
-            if job.subscribers.is_empty() {
-                self.stats.finished += 1;
-                self.schedule_source.learn_from_machine(&job.machine);
-                let job = self.remove(key);
-                if self.is_observed(&job) {
-                    self.observe_end(job.span, report);
-                }
+            if self.finish_subscriber(key, subscriber, result, checkpoint) {
                 return true;
             }
         }

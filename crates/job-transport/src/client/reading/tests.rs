@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::request::FetchErrorKind;
 
 fn read(status: u16, body: &'static str) -> Result<Reading, FetchError> {
     let response = Response::builder().status(status).header("X-Request-Id", "r-1");
