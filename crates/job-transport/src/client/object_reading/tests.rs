@@ -5,11 +5,10 @@ use std::time::Duration;
 use job_model::{object::ObjectId, reply::RateLimit};
 
 use super::*;
-use crate::request::FetchErrorKind;
 use crate::{
     auth::{AccessKey, Credentials, Identity, PasswordLogin},
     client::Client,
-    request::ErrorClass,
+    request::{ErrorClass, FetchErrorKind},
     testing::{ManualClock, ScriptedTransport},
 };
 
