@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<Exit> {
     match command {
-        Command::Get(arguments) => get::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments, verbosity),
         Command::List(arguments) => list::run(&arguments),
         Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
         Command::Show(arguments) => show::run(&arguments),

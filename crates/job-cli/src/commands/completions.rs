@@ -63,8 +63,9 @@ fn with_value_hints(command: Command) -> Command {
     command.mut_subcommands(|subcommand| {
         let subcommand = subcommand.mut_args(with_value_hint);
         match subcommand.get_name() {
-            "man" => subcommand
-                .mut_arg("command", |name| name.value_parser(PossibleValuesParser::new(names.clone()))),
+            "man" => subcommand.mut_arg("command", |name| {
+                name.value_parser(PossibleValuesParser::new(names.clone()))
+            }),
             _ => subcommand,
         }
     })
@@ -167,7 +168,8 @@ fn bash_script(command: Command) -> anyhow::Result<String> {
         .replace("OTHER_COMMANDS", &pattern(other_commands));
     let script = generate(Shell::Bash, command, BASH_NAME)?;
     // Without its last lines, which register the generated function.
-    let (generated, _) = script.rsplit_once("\n}\n").context("the generated script has no function")?;
+    let (generated, _) =
+        script.rsplit_once("\n}\n").context("the generated script has no function")?;
     Ok(format!("{generated}\n}}\n{function}"))
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn parse_id<T: FromStr<Err = IdError>>(text: &str) -> anyhow::Result<
                 "an id cannot contain white space; give several ids as separate arguments, or one \
                  per line on stdin with `-`"
             ),
-            ',' | ';' => bail!("an id cannot contain {c:?}; separate ids with spaces or line breaks"),
+            ',' | ';' => {
+                bail!("an id cannot contain {c:?}; separate ids with spaces or line breaks")
+            }
             '$' => bail!("an id cannot contain '$'; the shell has not replaced a variable"),
             '{' | '}' | '[' | ']' | '(' | ')' | '<' | '>' => bail!(
                 "an id cannot contain {c:?}; print only the id, for example with `jq -r .metadata.uid`"
@@ -123,7 +125,10 @@ mod tests {
                 Ok(()) => assert_eq!(read, Ok(()), "{text:?}"),
                 Err(part) => {
                     let error = read.expect_err(text);
-                    assert!(error.to_lowercase().contains(&part.to_lowercase()), "{text:?}: {error}");
+                    assert!(
+                        error.to_lowercase().contains(&part.to_lowercase()),
+                        "{text:?}: {error}"
+                    );
                 }
             }
         }
@@ -133,7 +138,9 @@ mod tests {
     fn comments_are_not_ids() {
         let text = "# the first batch\n  # indented\nfirst-1\tsecond-2 # two\n\n#\nthird-3#x\n";
         let read: Vec<_> = read_ids(text)
-            .map(|(line, id)| (line, id.map(|id| id.to_string()).map_err(|error| error.to_string())))
+            .map(|(line, id)| {
+                (line, id.map(|id| id.to_string()).map_err(|error| error.to_string()))
+            })
             .collect();
         let expected = [
             (3, Ok("first-1".to_owned())),

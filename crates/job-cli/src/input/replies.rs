@@ -79,10 +79,7 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
         let is_only = is_first && parts.peek().is_none();
         read.map_err(|problem| match is_only {
             true => problem,
-            false => Problem {
-                error: anyhow!("line {line}: {:#}", problem.error),
-                ..problem
-            },
+            false => Problem { error: anyhow!("line {line}: {:#}", problem.error), ..problem },
         })?;
         is_first = false;
     }
@@ -278,9 +275,8 @@ impl<'b> Parts<'b> {
             }
             quote @ (b'"' | b'\'') => self.take_quoted(quote),
             _ => {
-                let is_end = |byte: &u8| {
-                    byte.is_ascii_whitespace() || (self.is_in_array && *byte == b',')
-                };
+                let is_end =
+                    |byte: &u8| byte.is_ascii_whitespace() || (self.is_in_array && *byte == b',');
                 let len = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
                 let word = String::from_utf8_lossy(&self.rest[..len]);
                 match read_status(&word) {
@@ -305,7 +301,9 @@ impl<'b> Parts<'b> {
             return Part::Text(String::from_utf8_lossy(self.take_line()));
         };
         let quoted = self.take(len);
-        if quote == b'"' && let Ok(text) = serde_json::from_slice::<String>(quoted) {
+        if quote == b'"'
+            && let Ok(text) = serde_json::from_slice::<String>(quoted)
+        {
             return Part::Id(text.into());
         }
         Part::Id(String::from_utf8_lossy(&quoted[1..len - 1]))

@@ -16,9 +16,8 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     let from_utf_16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-        let text: String = char::decode_utf16(units)
-            .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect();
+        let text: String =
+            char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
         Cow::Owned(text.into_bytes())
     };
     match bytes {

@@ -23,11 +23,17 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
         ("one reply", br#"{"status": {"jobID": "job-00001"}}"#.into()),
         ("two replies", b"{\"jobid\": \"job-00001\"}\n{\"job_id\": \"job-00002\"}".into()),
         ("two replies on one line", br#"{"jobid": "job-00001"}{"job_id": "job-00002"}"#.into()),
-        ("JSON text sequence", b"\x1e{\"jobid\": \"job-00001\"}\n\x1e{\"jobid\": \"job-00002\"}\n".into()),
+        (
+            "JSON text sequence",
+            b"\x1e{\"jobid\": \"job-00001\"}\n\x1e{\"jobid\": \"job-00002\"}\n".into(),
+        ),
         ("array of replies", br#"[{"jobid": "job-00001"}, {"jobID": "job-00002"},]"#.into()),
         ("array of ids", br#"["job-00001", "job-00002"]"#.into()),
         ("brackets in texts", br#"{"a": "}]\"{", "jobid": "job-00001"} ["job-00002"]"#.into()),
-        ("a job itself", br#"{"kind": "Job", "metadata": {"uid": "job-00001"}, "status": {}}"#.into()),
+        (
+            "a job itself",
+            br#"{"kind": "Job", "metadata": {"uid": "job-00001"}, "status": {}}"#.into(),
+        ),
         ("bare id", b"354331b2c-229a-11e8-9c75-0255ac100ceb\n".into()),
         ("two bare ids", b"job-00001 job-00002\r\n".into()),
         ("quoted id", b"\"job-00001\"\n".into()),
@@ -37,27 +43,52 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
         ("UTF-16", b"\xFF\xFEj\0o\0b\0-\x000\x000\x000\x000\x001\0\r\0\n\0".into()),
         ("headers", format!("{headers}{{\"jobid\": \"job-00001\"}}").into()),
         ("headers of a proxy", format!("{of_proxy}{headers}{{\"jobid\": \"job-00001\"}}\n").into()),
-        ("two with headers", format!("{headers}{{\"jobid\": \"job-00001\"}}{headers}{{\"jobid\": \"job-00002\"}}").into()),
+        (
+            "two with headers",
+            format!("{headers}{{\"jobid\": \"job-00001\"}}{headers}{{\"jobid\": \"job-00002\"}}")
+                .into(),
+        ),
         ("trailing status", b"{\"jobid\": \"job-00001\"}202".into()),
-        ("trailing status lines", b"{\"jobid\": \"job-00001\"}\n202\n{\"jobid\": \"job-00002\"}\n202\n".into()),
+        (
+            "trailing status lines",
+            b"{\"jobid\": \"job-00001\"}\n202\n{\"jobid\": \"job-00002\"}\n202\n".into(),
+        ),
         ("invalid UTF-8 in a text", b"{\"a\": \"\xFF\", \"jobid\": \"job-00001\"}".into()),
         ("empty", b"".into()),
         ("white space", b" \r\n\n".into()),
         ("only a mark", b"\xEF\xBB\xBF".into()),
         ("only a comment", b"# none\n".into()),
         ("headers without a body", headers.into()),
-        ("failed headers without a body", b"HTTP/1.1 401 Unauthorized\nx-subject-token: s3cret\n\n".into()),
+        (
+            "failed headers without a body",
+            b"HTTP/1.1 401 Unauthorized\nx-subject-token: s3cret\n\n".into(),
+        ),
         ("only a status", b"204".into()),
         ("curl without a reply", b"000".into()),
-        ("prepaid order", br#"{"kind": "Node", "order_id": "CS1", "status": {"jobID": ""}}"#.into()),
+        (
+            "prepaid order",
+            br#"{"kind": "Node", "order_id": "CS1", "status": {"jobID": ""}}"#.into(),
+        ),
         ("error", br#"{"error_code": "CCE.01400001", "error_msg": "Invalid request."}"#.into()),
         ("error with a status", b"{\"message\": \"no such cluster\"}\n404".into()),
-        ("error with headers", b"HTTP/1.1 409 Conflict\r\n\r\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}".into()),
-        ("error after a reply", b"{\"jobid\": \"job-00001\"}\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}".into()),
+        (
+            "error with headers",
+            b"HTTP/1.1 409 Conflict\r\n\r\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}"
+                .into(),
+        ),
+        (
+            "error after a reply",
+            b"{\"jobid\": \"job-00001\"}\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}"
+                .into(),
+        ),
         ("page", b"<html><head><title>502 Bad Gateway</title></head></html>".into()),
         ("page with headers", b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>busy</html>".into()),
         ("XML", b"<?xml version=\"1.0\"?><a>b</a>".into()),
-        ("another object", br#"{"kind": "Cluster", "metadata": {"uid": "a"}, "status": {"phase": "Available"}}"#.into()),
+        (
+            "another object",
+            br#"{"kind": "Cluster", "metadata": {"uid": "a"}, "status": {"phase": "Available"}}"#
+                .into(),
+        ),
         ("empty object", b"{}".into()),
         ("two ids", br#"{"jobid": "job-00001", "jobID": "job-00002"}"#.into()),
         ("cut short", br#"{"status": {"jobID": "job-0"#.into()),
@@ -93,7 +124,9 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
 
 #[test]
 fn a_huge_input_is_read_in_linear_time() {
-    for piece in ["{\"jobid\": \"job-00001\"}", "[", "{", "\"", "HTTP/1.1 200\n\n", "# a\n", "job-00001\n"] {
+    for piece in
+        ["{\"jobid\": \"job-00001\"}", "[", "{", "\"", "HTTP/1.1 200\n\n", "# a\n", "job-00001\n"]
+    {
         let input = piece.repeat((8 << 20) / piece.len());
         let _ = read_submitted_ids(input.as_bytes());
     }
