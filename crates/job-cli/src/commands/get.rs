@@ -76,6 +76,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
     let limits = Limits {
         timeout,
         notice: (verbosity != Verbosity::Quiet).then(|| endpoint.unwrap_or_default()),
+        notice_after: NOTICE_AFTER,
     };
     let notify = |notice: String| stderr::message(&notice);
     block_on(read_all(&client, &ids, &limits, notify, &mut readings))?;
@@ -85,8 +86,9 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
 /// How long to wait for replies.
 struct Limits {
     timeout: Option<Duration>,
-    /// The endpoint that a line names after [`NOTICE_AFTER`]; `None` prints no line.
+    /// The endpoint that a line names after `notice_after`; `None` prints no line.
     notice: Option<String>,
+    notice_after: Duration,
 }
 
 impl Limits {
@@ -97,7 +99,7 @@ impl Limits {
             Some(timeout) => format!("gives up after {}", format_duration(timeout)),
             None => "without a limit".into(),
         };
-        let so_far = format_duration(NOTICE_AFTER);
+        let so_far = format_duration(self.notice_after);
         format!("has waited {so_far} for {replies} from {endpoint}; {limit} (--timeout)")
     }
 }
@@ -117,7 +119,7 @@ async fn read_all(
     for (index, id) in ids.iter().enumerate() {
         let reply = loop {
             let now = clock.monotonic().saturating_sub(started);
-            let wake_at = [notice.map(|_| NOTICE_AFTER), limits.timeout];
+            let wake_at = [notice.map(|_| limits.notice_after), limits.timeout];
             let timer = async {
                 match wake_at.into_iter().flatten().min() {
                     Some(at) => clock.sleep(at.saturating_sub(now)).await,
@@ -191,21 +193,78 @@ impl Readings<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
+
     use super::*;
 
-    #[test]
-    fn the_notice_says_what_the_command_waits_for() {
+    /// Reads jobs from a service that does not answer the first `stalled` requests.
+    /// Returns the exit code or the error, and the notices.
+    async fn read_stalled(stalled: usize, jobs: usize, timeout: u64) -> (String, Vec<String>) {
+        #[derive(clap::Parser)]
+        struct Printed {
+            #[command(flatten)]
+            print_args: PrintArgs,
+        }
+        let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+        sim.inject_faults(vec![Some(Fault::Stall); stalled]);
+        let endpoint = "https://cce.example".parse().unwrap();
+        let client = sim.client(endpoint, SimTransport::new(sim.clone()));
+        let ids: Vec<_> = iter::once(sim.job().clone())
+            .chain(iter::repeat_with(|| sim.add(Plan::create_cluster())))
+            .take(jobs)
+            .collect();
+        let Printed { print_args } = clap::Parser::parse_from(["a", "-o", "json"]);
+        let mut readings = Readings {
+            is_single: jobs == 1,
+            print_args: &print_args,
+            hints: Hints::default(),
+            shown_hints: HashSet::new(),
+            exit: Exit::Done,
+        };
+        let timeout = Some(Duration::from_millis(timeout));
+        let limits = Limits {
+            timeout,
+            notice: Some("https://cce.example".into()),
+            notice_after: NOTICE_AFTER / 100,
+        };
+        let notices = Mutex::new(Vec::new());
+        let notify = |notice| notices.lock().unwrap().push(notice);
+        let read = read_all(&client, &ids, &limits, notify, &mut readings).await;
+        let result = match read {
+            Ok(()) => format!("exit {}", readings.exit as u8),
+            Err(error) => format!("exit {}: {error}", Exit::from_error(&error) as u8),
+        };
+        (result, notices.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn slow_replies_are_announced_and_then_given_up() {
+        let notice = |replies: &str, timeout: &str| {
+            vec![format!(
+                "has waited {} for {replies} from https://cce.example; gives up after {timeout} (--timeout)",
+                format_duration(NOTICE_AFTER / 100)
+            )]
+        };
+        let shown = |millis| format_duration(Duration::from_millis(millis));
+        let within = |what: &str, millis| format!("exit 6: no {what} within {}", shown(millis));
         let rows = [
-            (
-                Some(30),
-                1,
-                "has waited 5.0s for a reply from https://a; gives up after 30.0s (--timeout)",
-            ),
-            (None, 3, "has waited 5.0s for 3 replies from https://a; without a limit (--timeout)"),
+            (0, 1, 30_000, "exit 0".to_owned(), vec![]),
+            (0, 50, 30_000, "exit 0".to_owned(), vec![]),
+            (1, 1, 20, within("reply for ID", 20), vec![]),
+            (1, 1, 500, within("reply for ID", 500), notice("a reply", &shown(500))),
+            (1, 3, 500, within("replies for 3 jobs", 500), notice("3 replies", &shown(500))),
         ];
-        for (timeout, left, expected) in rows {
-            let limits = Limits { timeout: timeout.map(Duration::from_secs), notice: None };
-            assert_eq!(limits.notice("https://a", left), expected);
+        for (stalled, jobs, timeout, expected, notices) in rows {
+            let (result, shown) = read_stalled(stalled, jobs, timeout).await;
+            let result = match result.split_once(" for 3543") {
+                Some((start, rest)) => {
+                    format!("{start} for ID{}", &rest[rest.find(' ').unwrap()..])
+                }
+                None => result,
+            };
+            assert_eq!((result, shown), (expected, notices), "{stalled} {jobs} {timeout}");
         }
     }
 }
