@@ -36,6 +36,9 @@ const WITHOUT_VARIABLE: [&str; 12] = [
 /// Flags that exclude each other without a rule of clap: `--raw` requires one value of `--output`.
 const EXCLUSIVE: (&str, &str) = ("raw", "output");
 
+/// The values that turn off a flag without a value, as clap reads them.
+const OFF: [&str; 6] = ["0", "false", "f", "no", "n", "off"];
+
 /// The variables of the flags, and the flags that are on the command line.
 pub(crate) struct Variables<'m> {
     /// The arguments as they are without the environment.
@@ -139,14 +142,16 @@ fn add_variable(flag: Arg, defined: &BTreeSet<String>, excluded: &BTreeSet<Strin
     if flag.get_long().is_none() || !defined.contains(&id) || excluded.contains(&id) {
         return flag;
     }
-    let is_empty = env::var_os(variable(&id)).is_some_and(|value| value.is_empty());
-    if is_empty {
+    let is_switch = matches!(flag.get_action(), ArgAction::SetTrue);
+    // An empty variable counts as unset. So does one that turns off a flag, because a rule of clap
+    // that needs the flag looks only at whether it is there.
+    let is_unset = env::var_os(variable(&id)).is_some_and(|value| {
+        value.is_empty() || (is_switch && OFF.iter().any(|off| value.eq_ignore_ascii_case(off)))
+    });
+    if is_unset {
         return flag;
     }
-    let flag = match flag.get_action() {
-        ArgAction::SetTrue => flag.value_parser(BoolishValueParser::new()),
-        _ => flag,
-    };
+    let flag = if is_switch { flag.value_parser(BoolishValueParser::new()) } else { flag };
     // A value may contain a password.
     flag.env(variable(&id)).hide_env_values(true)
 }

@@ -52,11 +52,13 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
     let mut ids = Vec::new();
     let (mut is_first, mut status) = (true, None);
     while let Some((line, part)) = parts.next() {
-        // The status is in the headers before the reply, or printed after it.
-        let next_status = |next: Option<&(usize, Part<'_>)>| match next {
-            Some((_, Part::Status(after))) => Some(*after),
-            _ => None,
-        };
+        // The status is in the headers before a reply, or printed after it.
+        let is_reply = matches!(part, Part::Json(_) | Part::Array(_) | Part::Id(_));
+        if let Some((_, Part::Status(after))) = parts.peek().filter(|_| is_reply) {
+            status = status.or(Some(*after));
+            parts.next();
+        }
+        let of_reply = if is_reply { status.take() } else { status };
         let read = match part {
             Part::Headers(found) => {
                 status = found;
@@ -66,13 +68,12 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
                 status = Some(found);
                 continue;
             }
-            Part::Json(reply) => {
-                let status = status.take().or_else(|| next_status(parts.peek()));
-                read_reply(reply, status).map(|id| ids.push(id))
-            }
+            Part::Json(reply) => read_reply(reply, of_reply).map(|id| ids.push(id)),
             Part::Array(elements) => read_array(elements).map(|found| ids.extend(found)),
-            Part::Id(id) => parse_id(&id).map(|id| ids.push(id)).map_err(|e| Problem::new(e, "")),
-            Part::Page(page) => Err(page_problem(page, status)),
+            Part::Id(id) => {
+                parse_id(&id).map(|id| ids.push(id)).map_err(|error| Problem::new(error, ""))
+            }
+            Part::Page(page) => Err(page_problem(page, of_reply)),
             Part::Text(text) => Err(text_problem(&text)),
         };
         // Names the line, except for an input that is only one reply.
@@ -171,7 +172,11 @@ fn text_problem(line: &str) -> Problem {
     if trimmed.starts_with("% Total") {
         return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
     }
-    let hint = if trimmed.contains([':', '|']) { YAML_HINT } else { TEXT_HINT };
+    let hint = if trimmed.contains([':', '|']) || trimmed.starts_with("+-") {
+        YAML_HINT
+    } else {
+        TEXT_HINT
+    };
     Problem::new(anyhow!("it is neither JSON nor an id"), hint)
 }
 
@@ -199,13 +204,12 @@ enum Part<'b> {
 struct Parts<'b> {
     rest: &'b [u8],
     line: usize,
-    is_line_start: bool,
     is_in_array: bool,
 }
 
 impl<'b> Parts<'b> {
     const fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, line: 1, is_line_start: true, is_in_array: false }
+        Self { rest: bytes, line: 1, is_in_array: false }
     }
 
     const fn within_array(bytes: &'b [u8]) -> Self {
@@ -216,7 +220,6 @@ impl<'b> Parts<'b> {
     fn take(&mut self, len: usize) -> &'b [u8] {
         let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
         self.line += taken.iter().filter(|byte| **byte == b'\n').count();
-        self.is_line_start = taken.last().map_or(self.is_line_start, |byte| *byte == b'\n');
         self.rest = rest;
         taken
     }
@@ -257,7 +260,6 @@ impl<'b> Parts<'b> {
     }
 
     fn next_part(&mut self) -> Option<Part<'b>> {
-        let is_line_start = self.is_line_start;
         Some(match *self.rest.first()? {
             b'{' | b'[' => {
                 let len = container_len(self.rest);
@@ -270,9 +272,8 @@ impl<'b> Parts<'b> {
                 }
             }
             b'<' => Part::Page(self.take(self.rest.len())),
-            b'H' if is_line_start && self.rest.starts_with(b"HTTP/") => {
-                Part::Headers(self.take_headers())
-            }
+            // The reply before it may have no line break at its end.
+            b'H' if self.rest.starts_with(b"HTTP/") => Part::Headers(self.take_headers()),
             quote @ (b'"' | b'\'') => self.take_quoted(quote),
             _ => {
                 let is_end =

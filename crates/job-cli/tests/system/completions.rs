@@ -9,7 +9,7 @@ use crate::{
 
 /// What is typed before the Tab key, and the line after it. A line that stays the same has no
 /// candidates: no file name is offered, although `zz-reply.json` exists.
-const ROWS: [(&str, &str); 34] = [
+const ROWS: [(&str, &str); 32] = [
     ("cce-job wai", "cce-job wait "),
     ("cce-job comp", "cce-job completions "),
     ("cce-job wait --progr", "cce-job wait --progress "),
@@ -22,8 +22,6 @@ const ROWS: [(&str, &str); 34] = [
     ("cce-job wait --auth pod", "cce-job wait --auth pod-identity "),
     ("cce-job wait --cloud h", "cce-job wait --cloud huawei "),
     ("cce-job wait --schedule ad", "cce-job wait --schedule adaptive "),
-    ("cce-job list --region eu-de --au", "cce-job list --region eu-de --au"),
-    ("cce-job list --region eu-de --aut", "cce-job list --region eu-de --aut"),
     ("cce-job list --region eu-de --auto", "cce-job list --region eu-de --autopilot "),
     ("cce-job wait --color alw", "cce-job wait --color always "),
     ("cce-job report --format me", "cce-job report --format mermaid "),
