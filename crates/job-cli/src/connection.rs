@@ -72,6 +72,9 @@ const KEY_RECORDS_NAME: &str = "keys";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
+    // The first field, because each of the others removes its values from the matches.
+    #[command(flatten)]
+    from_variables: FromVariables,
     /// Service URL, for example `https://cce.eu-de.otc.t-systems.com`, instead of a region
     // Parsed later, because clap's error message would show the value, which may contain a
     // password.
@@ -103,8 +106,6 @@ pub(crate) struct ConnectionArgs {
     /// Read jobs of Autopilot clusters, whose API has its own path
     #[arg(long)]
     autopilot: bool,
-    #[command(flatten)]
-    from_variables: FromVariables,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

