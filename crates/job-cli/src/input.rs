@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use http::Response;
 use job_model::{JobId, ServiceError};
 use job_transport::{FetchError, Reading};
+use serde_json::Value;
 
 use crate::{
     exit::{Exit, OrExit},
@@ -64,13 +65,14 @@ impl InputArg {
         read.with_context(|| format!("cannot read {self}")).or_exit(Exit::Usage)
     }
 
-    /// Reads the job id from the reply of the API call that created the job.
+    /// Reads the job id from the reply of the API call that created the job, and the id of what the job
+    /// makes or deletes, if the reply contains it.
     ///
     /// # Errors
     ///
     /// Returns a usage error if the reply has no job id. If the reply is an error response, the
     /// message includes the service's code and message.
-    pub(crate) fn read_submitted_id(&self) -> anyhow::Result<JobId> {
+    pub(crate) fn read_submitted_id(&self) -> anyhow::Result<(JobId, Option<String>)> {
         let reply = self.read()?;
         let id = JobId::from_submission(&reply).map_err(|error| {
             // The most common cause is that the call failed. Then the reply contains the reason.
@@ -80,7 +82,7 @@ impl InputArg {
                 None => anyhow::Error::new(error).context(format!("no job id in {self}")),
             }
         });
-        id.or_exit(Exit::Usage)
+        Ok((id.or_exit(Exit::Usage)?, resource_id(&reply)))
     }
 
     /// Reads job ids, separated by line breaks or spaces.
@@ -126,6 +128,17 @@ impl InputArg {
     }
 }
 
+/// Returns the id of the cluster or node that a reply describes, or that a job in it names.
+fn resource_id(reply: &[u8]) -> Option<String> {
+    let reply: Value = serde_json::from_slice(reply).ok()?;
+    let paths = match reply["kind"].as_str() {
+        Some("Job") => ["/spec/resourceID", "/spec/clusterUID"],
+        _ => ["/metadata/uid", ""],
+    };
+    let ids = paths.into_iter().filter_map(|path| reply.pointer(path)?.as_str());
+    ids.filter(|id| !id.is_empty()).map(String::from).next()
+}
+
 /// Whether the reply has at least one of `metadata`, `spec` and `status`.
 fn has_job_fields(reading: &Reading) -> bool {
     let job = reading.job();
@@ -138,5 +151,33 @@ fn decode_cause(error: FetchError) -> anyhow::Error {
         (Some(cause), _) => anyhow!(cause.clone()),
         (None, Some(detail)) => anyhow!(detail.to_owned()),
         (None, None) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_names_what_the_job_makes_or_deletes() {
+        for (reply, expected) in [
+            (
+                r#"{"kind": "Cluster", "metadata": {"uid": "c"}, "status": {"jobID": "j"}}"#,
+                Some("c"),
+            ),
+            (r#"{"kind": "Node", "metadata": {"uid": "n"}}"#, Some("n")),
+            (
+                r#"{"kind": "Job", "metadata": {"uid": "j"}, "spec": {"clusterUID": "c"}}"#,
+                Some("c"),
+            ),
+            (r#"{"kind": "Job", "spec": {"clusterUID": "c", "resourceID": "n"}}"#, Some("n")),
+            (r#"{"kind": "Job", "metadata": {"uid": "j"}}"#, None),
+            (r#"{"jobid": "j"}"#, None),
+            (r#"{"metadata": {"uid": 7}}"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            assert_eq!(resource_id(reply.as_bytes()).as_deref(), expected, "{reply}");
+        }
     }
 }
